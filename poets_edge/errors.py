@@ -41,6 +41,14 @@ class WrongTypeError(UsageError, TypeError):
 class PhotoError(PoetsEdgeError):
     """A photo cannot be read; the message names the file."""
 
+    def without_frames(self) -> PhotoError:
+        """Return this error without its traceback and causes, to be kept as a result.
+
+        The frames of a traceback keep their variables in memory, such as the contents of the photo.
+        """
+        self.__context__ = self.__cause__ = None
+        return self.with_traceback(None)
+
 
 class DatasetError(PoetsEdgeError):
     """A folder of photos cannot be trained on or evaluated."""

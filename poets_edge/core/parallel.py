@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
+
+from poets_edge.core.turns import end_turn, one_at_a_time
 
 Item = TypeVar("Item")
 Tool = TypeVar("Tool")
@@ -52,7 +55,11 @@ def run_parallel(
     """
 
     def work_on(chunk: list[Item], tool: Tool) -> list[Result]:
-        return [work(item, tool) for item in chunk]
+        results = []
+        for item in chunk:
+            results.append(work(item, tool))
+            end_turn()
+        return results
 
     yield from run_chunks(items, make_tool, work_on, workers=workers, tools=tools, ahead=ahead, at_once=at_once)
 
@@ -82,13 +89,15 @@ def run_chunks(
     while len(made) < count:
         made.append(make_tool())
     free: SimpleQueue[Tool] = SimpleQueue()
+    lock = threading.Lock()
     for tool in made[:count]:
         free.put(tool)
 
     def run(chunk: list[Item]) -> list[Result]:
         tool = free.get()
         try:
-            return work(chunk, tool)
+            with one_at_a_time(lock):
+                return work(chunk, tool)
         finally:
             free.put(tool)
 

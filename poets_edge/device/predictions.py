@@ -166,7 +166,7 @@ def score_chosen(
             chosen = choose(photo, digest)
             return digest, scorer.scores(read_photo(contents, name=str(photo.path))) if chosen else None
         except PhotoError as error:
-            return b"", error
+            return b"", error.without_frames()
 
     results = []
     for photo, (digest, result) in run_parallel(photos, make_scorer, score, workers=workers):
@@ -213,7 +213,7 @@ def score_models(
         try:
             pixels = source.at(photo, {classifier.size for classifier in classifiers})
         except PhotoError as error:
-            return error
+            return error.without_frames()
         return [classifier.score_pixels(pixels[classifier.size]) for classifier in classifiers]
 
     results = []

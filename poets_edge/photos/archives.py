@@ -52,7 +52,7 @@ _SNIFFED = 1024
 _PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
 """Suffixes of files that usually accompany photos in a WebDataset shard, and are not reported as other files."""
 _PART = 4 << 20
-"""Maximum number of compressed bytes of a zip member that are in memory at a time."""
+"""Maximum number of bytes of a zip member that are read, or decompressed, at a time."""
 _NAME_AND_MORE = 1024
 """Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
 cost a second read."""
@@ -240,17 +240,26 @@ def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
 
     An additional byte shows that the declared size is wrong.
     """
-    unpack = zlib.decompressobj(-15).decompress if member.method == _DEFLATED else None
-    data = io.BytesIO()
-    for part in parts:
-        left = member.length + 1 - data.tell()
-        if left <= 0:
+    data, most = io.BytesIO(), member.length + 1
+    for piece in _inflated(parts) if member.method == _DEFLATED else parts:
+        data.write(piece[: most - data.tell()])
+        if data.tell() == most:
             break
-        try:
-            data.write(unpack(part, left) if unpack else part[:left])
-        except zlib.error:
-            raise _damaged() from None
     return data.getvalue()
+
+
+def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a zip member in pieces of at most _PART bytes. Raises OSError if damaged."""
+    inflate = zlib.decompressobj(-15)
+    for part in parts:
+        full = True
+        while full:
+            try:
+                piece = inflate.decompress(part, _PART)
+            except zlib.error:
+                raise _damaged() from None
+            yield piece
+            part, full = inflate.unconsumed_tail, len(piece) == _PART
 
 
 def _damaged() -> OSError:

@@ -9,6 +9,7 @@ If the photos are split into `train/`, `val/` and `test/` with class folders ins
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
@@ -21,6 +22,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from poets_edge.core.files import read_bytes
+from poets_edge.core.turns import take_turn
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.address import Address, Location
 from poets_edge.photos.names import check_distinct
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 LARGEST_PHOTO = 256 << 20
 """Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
+_LARGE_PHOTO = 32 << 20
+"""Size of a photo file in bytes above which photos are read one at a time."""
 
 
 @dataclass(frozen=True)
@@ -195,9 +199,20 @@ def contents_at(path: Location) -> bytes:
 
 
 def _read(path: Location) -> bytes:
+    """Return the bytes of a photo; a large one is read while no other thread of the same parallel map has one."""
+    try:
+        return _read_up_to(path, _LARGE_PHOTO)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+    take_turn()
+    return _read_up_to(path, LARGEST_PHOTO)
+
+
+def _read_up_to(path: Location, most: int) -> bytes:
     if isinstance(path, Path):
         try:
-            return read_bytes(path, LARGEST_PHOTO)
+            return read_bytes(path, most)
         except NotADirectoryError:  # it may lead through an archive
             pass
         except FileNotFoundError:  # error of Windows for a directory; or a zip with an encoding behind its name
@@ -205,7 +220,7 @@ def _read(path: Location) -> bytes:
                 raise
     from poets_edge.photos.sources import read
 
-    return read(str(path), LARGEST_PHOTO)
+    return read(str(path), most)
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], Counter[str]]:

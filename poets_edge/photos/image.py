@@ -18,9 +18,11 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from poets_edge.core.files import read_bytes
+from poets_edge.core.turns import take_turn
 from poets_edge.errors import PhotoError
 from poets_edge.photos.decode_budget import (
     BUDGET,
+    LARGE,
     MissingDecoderError,
     bytes_needed,
     format_of,
@@ -30,7 +32,7 @@ from poets_edge.photos.deep import DEEP_MODES, check_range, to_gray, white_of
 from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
 from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
-from poets_edge.photos.png_texts import without_texts
+from poets_edge.photos.png_chunks import without_metadata
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
@@ -102,7 +104,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[BinaryIO | bytes], _Result], source: BinaryIO | bytes) -> _Result:
-    """Return `read(source)`; if Pillow refuses a PNG because of the size of its text chunks, repeat without them."""
+    """Return `read(source)`; if Pillow refuses a PNG for texts that are large when decompressed, repeat without any."""
     start = 0 if isinstance(source, bytes) else source.tell()
     try:
         return read(source)
@@ -112,7 +114,7 @@ def _without_text_limit(read: Callable[[BinaryIO | bytes], _Result], source: Bin
         if not isinstance(source, bytes):
             source.seek(start)
             source = source.read(LARGEST_PHOTO)
-        return read(without_texts(source))
+        return read(without_metadata(source, 0))
 
 
 def _decode(source: BinaryIO | bytes, name: str) -> Image.Image:
@@ -124,11 +126,14 @@ def _decode(source: BinaryIO | bytes, name: str) -> Image.Image:
                 " Scale it down first."
             )
         image.draft("RGB", _SMALLEST_DECODE)
-        if bytes_needed(image, full) > BUDGET:
+        needed = bytes_needed(image, full)
+        if needed > BUDGET:
             raise PhotoError(
                 f"{name}: {full[0] * full[1] / 1e6:.0f} megapixels, and a picture of its kind ({image.format},"
                 f" {image.mode}) may have {most_megapixels(image, full):.0f}. Scale it down first."
             )
+        if needed > LARGE:
+            take_turn()
         return _to_rgb(_upright(image), white_of(image) if image.mode in DEEP_MODES else 0)
 
 
@@ -137,6 +142,9 @@ def _open(source: BinaryIO | bytes) -> Image.Image:
     start = file.tell()
     kind = format_of(file.read(HEADER_BYTES))
     file.seek(start)
+    if kind == "PNG":
+        contents = source if isinstance(source, bytes) else file.read(LARGEST_PHOTO)
+        return Image.open(io.BytesIO(without_metadata(contents)), formats=[kind])
     if kind != "JPEG":
         return Image.open(file, formats=[kind])
     # Directly: Image.open loads the plug-ins of five formats first. It also refuses 178 megapixels and more, which is
@@ -200,8 +208,12 @@ def _scalar_if_one(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()  # first: in some formats, the orientation is stored after the pixels
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged metadata: other programs show the photo as it is stored, too
+        return image
     # Checked here, because exif_transpose copies even upright images, a quarter of a small JPEG's time.
-    return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
+    return image if orientation == 1 else ImageOps.exif_transpose(image)
 
 
 def _to_rgb(image: Image.Image, white: float) -> Image.Image:

@@ -195,7 +195,7 @@ def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
     try:
         contents = read_contents(photo)
     except PhotoError as error:
-        return error, None, at
+        return error.without_frames(), None, at
     # The size that the file system or server reports, since photo folders are compared by it later.
     return Known(hashlib.sha256(contents).digest(), stamp.size if stamp else len(contents)), stamp, at
 
@@ -342,7 +342,7 @@ def _render(
         contents = read_contents(photo.photo)
         image = read_photo(contents, name=str(photo.photo.path))
     except PhotoError as error:
-        return error
+        return error.without_frames()
     digest = hashlib.sha256(contents).digest()
     changed = digest != photo.digest
     images: dict[tuple[tuple[int, int], str], Pixels] = {}

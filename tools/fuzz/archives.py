@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import tarfile
 import zipfile
+import zlib
 from random import Random
 from typing import Any
 
@@ -15,6 +17,9 @@ _NAMES = (
     "Daisy/1.png",
     "daisy/" * 50 + "x.png", "./daisy/0.png", "daisy//0.png", "daisy/0.cls", "daisy/0.a.cls", "", "\0", "daisy/.x.png",
 )  # fmt: skip
+_BOMB_BYTES = 70 << 20
+_PNG_HEADER_BYTES = 33
+"""Number of bytes of a PNG up to the end of its first chunk."""
 _SIZES = (-1, -1024, 0, 1, 511, 513, 1 << 20, 12 << 30, 1 << 40, (1 << 62) + 1, (8 << 30) - 1)
 _TAR_KINDS = b"0\x0017234569LKxgSVMDA"
 _PAX = ("size", "path", "linkpath", "mtime", "GNU.sparse.map", "GNU.sparse.major", "GNU.sparse.realsize", "hdrcharset")
@@ -89,18 +94,28 @@ def _lying_zip(photos: dict[str, bytes], rng: Random) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
         for name, content in photos.items():
-            bomb = bytes(rng.choice((1, 70 << 20))) if rng.random() < 0.03 else content
-            archive.writestr(zipfile.ZipInfo(name) if rng.random() < 0.9 else rng.choice(_NAMES[:4]), bomb)
+            entry = zipfile.ZipInfo(name) if rng.random() < 0.9 else rng.choice(_NAMES[:4])
+            archive.writestr(entry, _bomb(content, rng) if rng.random() < 0.03 else content)
     data = bytearray(file.getvalue())
-    starts = [
-        place for place in range(len(data) - 4) if bytes(data[place : place + 4]) in (b"PK\1\2", b"PK\5\6", b"PK\3\4")
-    ]
+    starts = [found.start() for found in re.finditer(rb"PK(?:\x01\x02|\x03\x04|\x05\x06)", data)]
     for _ in range(rng.randint(1, 3)):
         start, field = rng.choice(starts), rng.choice((4, 6, 8, 10, 12, 16, 20, 24, 28, 30, 32, 38, 42))
         value = struct.pack("<I", rng.choice((0, 1, 0xFFFF, 0xFFFFFFFF, 0x7FFFFFFF, rng.getrandbits(32))))
         width = rng.choice((2, 4))
         data[start + field : start + field + width] = value[:width]
     return bytes(data)
+
+
+def _bomb(photo: bytes, rng: Random) -> bytes:
+    """Return a photo of 70 MB: zeros, or a PNG with a chunk of zeros or with zeros behind it."""
+    if rng.random() < 0.4:
+        return bytes(_BOMB_BYTES)
+    kind = rng.choice((b"abCd", b"eXIf", b"tEXt", b"zTXt", b"iCCP", b"IDAT", b"tRNS", b"PLTE", b"fdAT", b""))
+    if not kind:
+        return photo + bytes(_BOMB_BYTES)
+    data = b"x" + bytes(_BOMB_BYTES)
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return photo[:_PNG_HEADER_BYTES] + chunk + photo[_PNG_HEADER_BYTES:]
 
 
 def make_list(rng: Random) -> bytes:
