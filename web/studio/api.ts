@@ -2,9 +2,15 @@
 
 export interface ClassInfo {
   readonly name: string;
+  /** All photos, whatever their status. */
   readonly photos: number;
   readonly excluded: number;
   readonly unreadable: number;
+}
+
+/** Number of photos that training uses. */
+export function used(info: ClassInfo): number {
+  return info.photos - info.excluded - info.unreadable;
 }
 
 export interface Note {
@@ -44,6 +50,8 @@ export interface Project {
   readonly demo: boolean;
   readonly lan: boolean;
   readonly architectures?: readonly string[];
+  /** Forms that the model can be taken in, besides its files. */
+  readonly takes?: readonly string[];
 }
 
 export type Status = "ok" | "excluded" | "unreadable";
@@ -61,6 +69,8 @@ export interface Suspect {
   readonly suggested: string;
   readonly confidence: number;
   readonly gain: number | null;
+  /** Whether the label is probably wrong; the others are the most doubtful. */
+  readonly probable?: boolean;
 }
 
 export interface Audit {
@@ -68,6 +78,8 @@ export interface Audit {
   readonly duplicates: readonly (readonly string[])[];
   readonly outliers: readonly string[];
   readonly strangers: readonly string[];
+  readonly reasons?: Readonly<Record<string, string>>;
+  readonly warnings?: readonly string[];
   readonly unreadable: readonly (readonly [string, string])[];
   readonly summary: string;
 }
@@ -98,6 +110,8 @@ export interface Taken {
 export interface Deployed {
   readonly text?: string;
   readonly labels?: readonly (readonly [string, number])[];
+  /** First lines that the device has written. */
+  readonly lines?: readonly string[];
 }
 
 export type JobKind = "audit" | "train" | "grid" | "deploy" | "take";

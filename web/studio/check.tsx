@@ -38,6 +38,11 @@ export function CheckStep() {
       {found && (
         <>
           <p class="lead">{found.summary}</p>
+          {found.warnings?.map((line) => (
+            <p class="note" key={line}>
+              {line}
+            </p>
+          ))}
           {undecided.value === 0 && (
             <div class="card calm">
               <h2>{text.check.clean}</h2>
@@ -47,13 +52,7 @@ export function CheckStep() {
               </button>
             </div>
           )}
-          <Findings
-            title={text.check.suspects}
-            hint={text.check.suspectsHint}
-            items={found.suspects.filter((suspect) => isOpen(suspect.path))}
-            all={found.suspects.length}
-            render={(suspect) => <SuspectCard key={suspect.path} suspect={suspect} onOpen={setViewed} />}
-          />
+          <Suspects suspects={found.suspects.filter((each) => each.probable !== false)} title={text.check.suspects} hint={text.check.suspectsHint} onOpen={setViewed} />
           <Findings
             title={text.check.duplicates}
             hint={text.check.duplicatesHint}
@@ -66,15 +65,16 @@ export function CheckStep() {
             hint={text.check.outliersHint}
             items={found.outliers.filter(isOpen)}
             all={found.outliers.length}
-            render={(path) => <PhotoCard key={path} path={path} onOpen={setViewed} />}
+            render={(path) => <PhotoCard key={path} path={path} detail={found.reasons?.[path]} onOpen={setViewed} />}
           />
           <Findings
             title={text.check.strangers}
             hint={text.check.strangersHint}
             items={found.strangers.filter(isOpen)}
             all={found.strangers.length}
-            render={(path) => <PhotoCard key={path} path={path} onOpen={setViewed} />}
+            render={(path) => <PhotoCard key={path} path={path} detail={found.reasons?.[path]} onOpen={setViewed} />}
           />
+          <Suspects suspects={found.suspects.filter((each) => each.probable === false)} title={text.check.doubtful} hint={text.check.doubtfulHint} onOpen={setViewed} />
           <Unreadable files={found.unreadable} />
         </>
       )}
@@ -156,7 +156,7 @@ function PhotoCard({ path, detail, suggested, children, onOpen }: CardProps) {
       <img src={thumbUrl(path, photo?.stamp ?? 0)} alt="" loading="lazy" decoding="async" onClick={() => onOpen(path)} />
       <figcaption>
         <span class="finding-path">{path}</span>
-        {children}
+        {children ?? (detail && <span>{detail}</span>)}
         <div class="finding-actions">
           {suggested !== undefined && (
             <button type="button" class="main small" onClick={decide(actions.m)}>
@@ -172,6 +172,25 @@ function PhotoCard({ path, detail, suggested, children, onOpen }: CardProps) {
         </div>
       </figcaption>
     </figure>
+  );
+}
+
+interface SuspectsProps {
+  readonly suspects: readonly Suspect[];
+  readonly title: string;
+  readonly hint: string;
+  onOpen(path: string): void;
+}
+
+function Suspects({ suspects, title, hint, onOpen }: SuspectsProps) {
+  return (
+    <Findings
+      title={title}
+      hint={hint}
+      items={suspects.filter((suspect) => isOpen(suspect.path))}
+      all={suspects.length}
+      render={(suspect) => <SuspectCard key={suspect.path} suspect={suspect} onOpen={onOpen} />}
+    />
   );
 }
 

@@ -1,6 +1,6 @@
 /** The list of classes: counts at a glance, names edited in place; photos are dropped on it. */
 import { useState } from "preact/hooks";
-import type { ClassInfo } from "./api";
+import { type ClassInfo, used } from "./api";
 import { Icon } from "./icons";
 import { change, project } from "./store";
 import { text } from "./text";
@@ -11,8 +11,8 @@ const FEW = 3; // a class with so many times fewer photos than the largest is ma
 export function ClassList({ target }: { target: string | undefined }) {
   const { classes } = project.value!;
   const [editing, setEditing] = useState<string | undefined>();
-  const most = classes.reduce<ClassInfo | undefined>((best, each) => (best && best.photos >= each.photos ? best : each), undefined);
-  const all = classes.reduce((sum, each) => sum + each.photos, 0);
+  const most = classes.reduce<ClassInfo | undefined>((best, each) => (best && used(best) >= used(each) ? best : each), undefined);
+  const all = classes.reduce((sum, each) => sum + used(each), 0);
   return (
     <section class="classes" aria-label={text.photo.title}>
       <ul>
@@ -81,9 +81,9 @@ function ClassRow({ info, most, target, onEdit }: ClassRowProps) {
             {text.photo.few}
           </span>
         )}
-        <span class="class-count">{info.photos}</span>
+        <span class="class-count">{used(info)}</span>
         <span class="meter" aria-hidden="true">
-          <span style={{ transform: `scaleX(${most.photos ? info.photos / most.photos : 0})` }} />
+          <span style={{ transform: `scaleX(${used(most) ? used(info) / used(most) : 0})` }} />
         </span>
       </button>
       <span class="class-tools">
@@ -154,17 +154,17 @@ function NameField({ label, value, onDone }: NameFieldProps) {
 }
 
 function Imbalance({ classes, most }: { classes: readonly ClassInfo[]; most: ClassInfo | undefined }) {
-  const smallest = classes.reduce<ClassInfo | undefined>((least, each) => (least && least.photos <= each.photos ? least : each), undefined);
-  if (!most || !smallest || !isFew(smallest, most) || !smallest.photos) return null;
+  const smallest = classes.reduce<ClassInfo | undefined>((least, each) => (least && used(least) <= used(each) ? least : each), undefined);
+  if (!most || !smallest || !isFew(smallest, most) || !used(smallest)) return null;
   return (
     <p class="hint">
-      <Icon name="warning" /> {text.photo.imbalance(smallest.name, most.name, Math.floor(most.photos / smallest.photos))}
+      <Icon name="warning" /> {text.photo.imbalance(smallest.name, most.name, Math.floor(used(most) / used(smallest)))}
     </p>
   );
 }
 
 function isFew(info: ClassInfo, most: ClassInfo): boolean {
-  return info.photos * FEW < most.photos;
+  return used(info) * FEW < used(most);
 }
 
 function rename(before: string, after: string | undefined, setEditing: (name: undefined) => void): void {

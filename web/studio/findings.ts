@@ -42,7 +42,7 @@ export const undecided = computed(() => {
   const found = audit.value;
   if (!found) return undefined;
   return (
-    found.suspects.filter((suspect) => isOpen(suspect.path)).length +
+    found.suspects.filter((suspect) => suspect.probable !== false && isOpen(suspect.path)).length +
     found.duplicates.filter((group) => openGroup(group).length).length +
     [...found.outliers, ...found.strangers].filter(isOpen).length +
     found.unreadable.filter(([path]) => photoByPath.value.has(path)).length

@@ -1,9 +1,10 @@
 /** The grid of thumbnails: only tiles in view exist, so thousands of photos scroll smoothly. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { thumbUrl } from "./api";
-import { inView, layoutOf, placeOf, type Rectangle, touched } from "./grid-layout";
+import { inView, layoutOf, placeOf, type Rectangle } from "./grid-layout";
+import { indexAt, usePointer } from "./grid-pointer";
 import { Icon } from "./icons";
-import { destination, type Modifiers, select, selectAll, type Selection, toggle } from "./selection";
+import { destination, select, selectAll, type Selection, toggle } from "./selection";
 import type { Photo } from "./store";
 import { text } from "./text";
 
@@ -11,7 +12,6 @@ const GAP = 8;
 const OVERSCAN = 2;
 const SETTLED_MS = 90; // after so long without scrolling, thumbnails that have never been shown are loaded
 const FAST = 1.5; // screens a second; faster than that, photos pass too quickly to be recognized
-const MOVED = 5; // pixels from which on a press is a drag
 
 const shownBefore = new Set<string>();
 
@@ -213,106 +213,4 @@ function useScroll(
       window.clearTimeout(settled);
     };
   }, [pitch]);
-}
-
-interface PointerOptions {
-  readonly scroller: { current: HTMLDivElement | null };
-  readonly layout: ReturnType<typeof layoutOf>;
-  readonly order: readonly string[];
-  readonly selection: Selection;
-  onSelect(selection: Selection): void;
-  onDrag(event: PointerEvent, end: boolean): void;
-  setBand(band: Rectangle | null): void;
-}
-
-/** A click selects; a drag from a selected photo moves the selection, any other drag draws a rubber band. */
-function usePointer(options: PointerOptions): (event: PointerEvent) => void {
-  const newest = useRef(options);
-  newest.current = options;
-  return (down) => {
-    const element = options.scroller.current!;
-    if (down.button !== 0 || down.offsetX > element.clientWidth) return; // the scroll bar
-    if (down.pointerType !== "mouse") {
-      touch(element, down, newest);
-      return;
-    }
-    element.focus({ preventScroll: true });
-    const { selection, layout, order } = options;
-    const pressed = indexAt(down.target);
-    const moves = pressed !== undefined && selection.paths.has(order[pressed]) && !down.ctrlKey && !down.metaKey && !down.shiftKey;
-    const start = pointIn(element, down);
-    const base = down.ctrlKey || down.metaKey || down.shiftKey ? selection.paths : new Set<string>();
-    let dragging = false;
-    let latest = down;
-    let frame = 0;
-
-    const draw = () => {
-      const box = element.getBoundingClientRect();
-      const over = latest.clientY < box.top + 24 ? -1 : latest.clientY > box.bottom - 24 ? 1 : 0;
-      element.scrollTop += over * 14;
-      const now = pointIn(element, latest);
-      const band = {
-        left: Math.max(0, Math.min(start.x, now.x)),
-        right: Math.min(element.clientWidth, Math.max(start.x, now.x)),
-        top: Math.max(0, Math.min(start.y, now.y)),
-        bottom: Math.max(start.y, now.y),
-      };
-      newest.current.setBand(band);
-      const inside = touched(layout, order.length, band);
-      const cursor = inside.length ? inside[inside.length - 1] : newest.current.selection.cursor;
-      newest.current.onSelect({ paths: new Set([...base, ...inside.map((index) => order[index])]), cursor, anchor: cursor });
-      frame = requestAnimationFrame(draw);
-    };
-    const move = (event: PointerEvent) => {
-      latest = event;
-      if (!dragging && Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > MOVED) {
-        dragging = true;
-        if (!moves) frame = requestAnimationFrame(draw);
-      }
-      if (dragging && moves) newest.current.onDrag(event, false);
-    };
-    const up = (event: PointerEvent) => {
-      cancelAnimationFrame(frame);
-      for (const [name, listener] of listeners) window.removeEventListener(name, listener);
-      newest.current.setBand(null);
-      if (dragging && moves) newest.current.onDrag(event, true);
-      else if (!dragging) newest.current.onSelect(clicked(selection, order, pressed, down));
-    };
-    const listeners = [
-      ["pointermove", move],
-      ["pointerup", up],
-      ["pointercancel", up],
-    ] as const;
-    for (const [name, listener] of listeners) window.addEventListener(name, listener);
-  };
-}
-
-/** A tap toggles, since fingers have no Ctrl key; moving the finger scrolls, as the browser does it. */
-function touch(element: HTMLElement, down: PointerEvent, newest: { current: PointerOptions }): void {
-  const pressed = indexAt(down.target);
-  const end = (event: PointerEvent) => {
-    element.removeEventListener("pointerup", end);
-    element.removeEventListener("pointercancel", end);
-    const still = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) <= 2 * MOVED;
-    if (event.type !== "pointerup" || !still || pressed === undefined) return;
-    const { selection, order } = newest.current;
-    newest.current.onSelect(toggle(selection, order, pressed));
-  };
-  element.addEventListener("pointerup", end);
-  element.addEventListener("pointercancel", end);
-}
-
-function clicked(selection: Selection, order: readonly string[], index: number | undefined, keys: Modifiers): Selection {
-  if (index !== undefined) return select(selection, order, index, keys);
-  return keys.ctrlKey || keys.metaKey || keys.shiftKey ? selection : { ...selection, paths: new Set() };
-}
-
-function indexAt(target: EventTarget | null): number | undefined {
-  const tile = (target as Element | null)?.closest?.<HTMLElement>(".tile");
-  return tile ? Number(tile.dataset.index) : undefined;
-}
-
-function pointIn(element: HTMLElement, event: PointerEvent): { x: number; y: number } {
-  const box = element.getBoundingClientRect();
-  return { x: event.clientX - box.left, y: event.clientY - box.top + element.scrollTop };
 }

@@ -12,6 +12,7 @@ import {
   ServerError,
   type Status,
   Unreachable,
+  used,
 } from "./api";
 import { text } from "./text";
 
@@ -44,7 +45,7 @@ export const step = signal<Step>(stepOf(location.hash));
 
 export const running = computed(() => jobs.value.find((job) => job.state === "running"));
 /** Classes that have photos to train on. */
-export const trainable = computed(() => (project.value?.classes ?? []).filter((each) => each.photos > 0).length >= 2);
+export const trainable = computed(() => (project.value?.classes ?? []).filter((each) => used(each) > 0).length >= 2);
 
 export function latest(kind: JobKind): Job | undefined {
   return jobs.value.find((job) => job.kind === kind);

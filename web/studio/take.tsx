@@ -12,12 +12,7 @@ import { NeedsModel } from "./try";
 
 export const CHOSEN_FORM_KEY = "poets_edge studio form";
 
-const TARGETS: readonly (readonly [string, IconName])[] = [
-  ["web", "web"],
-  ["android", "phone"],
-  ["frigate", "home"],
-  ["firmware", "chip"],
-];
+const ICONS: Record<string, IconName> = { web: "web", android: "phone", frigate: "home", firmware: "chip" };
 
 /** Files made for other places, by form; they hold for the model they were made from. */
 const taken = signal<ReadonlyMap<string, Taken>>(new Map());
@@ -55,10 +50,12 @@ export function TakeStep() {
 }
 
 function Ways() {
-  const { model } = project.value!;
+  const { model, takes = ["web"] } = project.value!;
+  const targets = takes.filter((form) => form in text.take.target);
+  const more = takes.filter((form) => !(form in text.take.target) && !model!.files.some((file) => file.form === form));
+  const preparing = runningOf("take");
   const chosen = recall(CHOSEN_FORM_KEY);
   const [phone, setPhone] = useState(false);
-  const preparing = runningOf("take");
   return (
     <>
       <section aria-label={text.take.files}>
@@ -79,15 +76,19 @@ function Ways() {
               </a>
             </li>
           ))}
+          {more.map((form) => (
+            <Prepared key={form} form={form} title={form} hint={text.take.use[form] ?? ""} />
+          ))}
         </ul>
       </section>
+      {preparing && <JobProgress job={preparing} />}
       <section aria-label={text.take.targets}>
         <h2>{text.take.targets}</h2>
-        {preparing && <JobProgress job={preparing} />}
         <ul class="files">
-          {TARGETS.map(([form, icon]) => (
-            <Target key={form} form={form} icon={icon} />
-          ))}
+          {targets.map((form) => {
+            const [title, hint] = text.take.target[form];
+            return <Prepared key={form} form={form} title={title} hint={hint} icon={ICONS[form]} />;
+          })}
           <li class="card file">
             <div>
               <strong>
@@ -107,8 +108,15 @@ function Ways() {
   );
 }
 
-function Target({ form, icon }: { form: string; icon: IconName }) {
-  const [title, hint] = text.take.target[form];
+interface PreparedProps {
+  readonly form: string;
+  readonly title: string;
+  readonly hint: string;
+  readonly icon?: IconName;
+}
+
+/** A form that is prepared when it is asked for. */
+function Prepared({ form, title, hint, icon }: PreparedProps) {
   const ready = taken.value.get(form);
   const prepare = async () => {
     if (!(await startJob("take", { form }))) return;
@@ -119,7 +127,7 @@ function Target({ form, icon }: { form: string; icon: IconName }) {
     <li class="card file" data-target={form}>
       <div>
         <strong>
-          <Icon name={icon} /> {title}
+          {icon && <Icon name={icon} />} {title}
         </strong>
         <p class="note">{ready?.text ?? hint}</p>
         {ready && (
@@ -189,6 +197,7 @@ function Deploy() {
       {result && (
         <div class="deployed" role="status">
           {result.text && <p>{result.text}</p>}
+          {result.lines && result.lines.length > 0 && <pre>{result.lines.join("\n")}</pre>}
           {result.labels && result.labels.length > 0 && (
             <>
               <h3>{text.take.firstLabels}</h3>

@@ -39,11 +39,11 @@ export function TrainStep() {
 }
 
 function Choices({ trained }: { trained: boolean }) {
-  const [choice, setChoice] = useState<Choice>((recall(CHOICE_KEY) as Choice | null) ?? "balanced");
+  const [choice, setChoice] = useState<Choice>((recall(CHOICE_KEY) as Choice | null) ?? "quick");
   const [network, setNetwork] = useState("");
   const names = project.value!.architectures ?? [];
   const choices: readonly Choice[] = names.length ? [...CHOICES, "network"] : CHOICES;
-  const chosen = choices.includes(choice) ? choice : "balanced";
+  const chosen = choices.includes(choice) ? choice : "quick";
   const start = () => {
     remember(CHOICE_KEY, chosen);
     void startJob("train", chosen === "network" ? { architecture: network || names[0] } : { choice: chosen });
@@ -114,7 +114,7 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
           <span class="interval-mark" style={{ left: `${100 * model.accuracy}%` }} />
         </div>
         <p class="note">
-          {text.train.interval(low, high)}, {text.train.judged(model.judged)}. {text.train.network_(model.architecture, dateAndTime(model.trained))}.
+          {text.train.trained(model.architecture, dateAndTime(model.trained))}
         </p>
         <div class="button-row">
           <button type="button" class="main" onClick={() => go("try")}>
