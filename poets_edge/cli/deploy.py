@@ -23,18 +23,21 @@ from poets_edge.cli.options import (
 )
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.cli.watch import command as watch_command
+from poets_edge.cli.watch import mqtt_options
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 
 _OURS = frozenset({"model", "labels", "input_range", "input_mean", "input_std", "as_json", "quiet"})
 _WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]
 """Options of `watch` that the service accepts."""
+_MQTT = ("mqtt", "mqtt_name", "mqtt_login", "mqtt_ca")
 
 
 @subcommand(
     "deploy",
     """
     poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --on-label daisy --run "aplay bell.wav"
+    poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --mqtt mqtt://homeassistant.local
     poets-edge deploy --on pi@raspberrypi.local --remove
     """,
 )
@@ -83,7 +86,8 @@ def command(
     given = [
         (parameter.opts[0], watch[str(parameter.name)])
         for parameter in _WATCH
-        if context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+        if parameter.name not in _MQTT
+        and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
     ]
     options = DeployOptions(
         model=model,
@@ -91,6 +95,7 @@ def command(
         labels=labels,
         input_range=input_range,
         watch=watch_arguments(given),
+        mqtt=mqtt_options(*(watch[name] for name in _MQTT)),
         remote_dir=remote_dir,
     )
     deployed = deploy(options, terminal)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import time
 from collections.abc import Sequence
@@ -28,12 +29,14 @@ from poets_edge.bench.remote.session import send_models
 from poets_edge.bench.remote.systemd_unit import NAME, unit_name, unit_text
 from poets_edge.core.arguments import check_fields
 from poets_edge.device.classifier import Classifier
+from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.errors import RemoteError
 from poets_edge.progress import Reporter, Silent
 
 _FIRST_LABELS_SECONDS = 30.0
 _ENOUGH_LINES = 3
 _LABELS = "labels.txt"
+_LOGIN, _CA = "mqtt-login.txt", "mqtt-ca.pem"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class DeployOptions:
         labels: labels file for a model without labels, or with translations of its labels; see `Classifier`.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
+        mqtt: options for publishing predictions to an MQTT broker; the login and the certificates are copied to the
+            device, where only its user can read them. None publishes nothing.
         remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.
     """
 
@@ -54,6 +59,7 @@ class DeployOptions:
     labels: Path | None = None
     input_range: str | None = None
     watch: tuple[str, ...] = ()
+    mqtt: MqttOptions | None = None
     remote_dir: str = ""
 
     def __post_init__(self) -> None:
@@ -102,13 +108,17 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
 
     Raises:
         ModelError: the model or its labels cannot be used; the device is not changed.
+        UsageError: the login for the MQTT broker cannot be read; the device is not changed.
         RemoteError: the device cannot be reached or set up, or the service does not start.
     """
     reporter = reporter or Silent()
     check_host(options.on)
     Classifier(options.model, labels=options.labels, input_range=options.input_range)
+    if options.mqtt:
+        options.mqtt.read_login()
     with Connection(options.on) as connection:
-        device = install(connection, folder=options.remote_dir, kind="data", reporter=reporter)
+        extra = "mqtt" if options.mqtt else ""
+        device = install(connection, folder=options.remote_dir, kind="data", extra=extra, reporter=reporter)
         systemd = _Systemd(device, undo_command(options.on, options.remote_dir))
         systemd.check()
         [model] = send_models(device, [options.model], reporter)
@@ -122,6 +132,10 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
             needed.append(labels)
         if options.input_range is not None:
             command += [f"--input-range={options.input_range}"]
+        if options.mqtt is not None:
+            arguments, files = _send_mqtt(device, options.mqtt, reporter)
+            command += arguments
+            needed += files
         unit = systemd.set_up(command, needed, reporter)
         reporter.note(f"{options.on}: {systemd.name} is started")
         return Deployed(
@@ -132,6 +146,20 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
             undo=systemd.undo,
             lines=tuple(systemd.first_lines(reporter)),
         )
+
+
+def _send_mqtt(device: Installation, mqtt: MqttOptions, reporter: Reporter) -> tuple[list[str], list[str]]:
+    """Copy the files that `--mqtt` needs; return the arguments of `watch` and the new items in the program's folder."""
+    arguments = ["--mqtt", mqtt.broker]
+    arguments += ["--mqtt-name", mqtt.name] if mqtt.name is not None else []
+    files = {name: path for name, path in ((_LOGIN, mqtt.login), (_CA, mqtt.ca)) if path is not None}
+    if not files:
+        return arguments, []
+    item = f"secrets/{secrets.token_hex(8)}"  # not a digest, from which a password could be guessed
+    send(device.connection, item, files, reporter, "copying the login")
+    for flag, name in (("--mqtt-login", _LOGIN), ("--mqtt-ca", _CA)):
+        arguments += [flag, str(device.folder / item / name)] if name in files else []
+    return arguments, [item]
 
 
 def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None) -> bool:

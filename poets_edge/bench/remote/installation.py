@@ -25,7 +25,7 @@ from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left
 from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.own_folder import SIGNATURE
 from poets_edge.bench.remote.systemd_unit import NAME
-from poets_edge.bench.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
+from poets_edge.bench.remote.wheels import Needs, digest_of, extra_needs, fetched, needs, own_wheel
 from poets_edge.core.files import scratch_folder
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
@@ -91,13 +91,19 @@ class Installation:
 
 
 def install(
-    connection: Connection, *, folder: str = "", kind: Kind = "cache", reporter: Reporter | None = None
+    connection: Connection,
+    *,
+    folder: str = "",
+    kind: Kind = "cache",
+    extra: str = "",
+    reporter: Reporter | None = None,
 ) -> Installation:
     """Install this version on the device, unless it is installed already.
 
     Args:
         folder: parent of the program's folder `poets-edge`; by default the user's cache or data folder on the device.
         kind: whether the default is the cache folder ("cache") or the data folder ("data").
+        extra: extra of this program whose packages are also needed, such as "mqtt"; "" for none.
 
     Raises:
         RemoteError: the device is not supported, the folder cannot be written, or packages cannot be downloaded.
@@ -109,19 +115,22 @@ def install(
     found = support(system)
     if not found.runtimes:
         raise RemoteError(f"{connection.host}: {found.problem} {found.way_out}")
-    wanted = needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())
-    _check_system_packages(connection.host, wanted, facts)
+    wanted = [needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())]
+    _check_system_packages(connection.host, wanted[0], facts)
+    wanted += [extra_needs(extra)] if extra else []
     open_folder(connection, facts, default=not folder, reporter=reporter)
     with scratch_folder() as temporary:
         wheel = own_wheel(temporary)
-        packages = item("packages", *wanted.requirements, *map(str, facts.python[:2]), system.machine)
+        python = (*map(str, facts.python[:2]), system.machine)
+        packages = {item("packages", *one.requirements, *python): one for one in wanted}
         program = item("program", wheel.read_bytes())
-        have = connection.ask("have", Items, items=[packages, program]).items
-        if packages not in have:
-            _install_packages(connection, system, wanted, facts, packages, reporter)
+        have = connection.ask("have", Items, items=[*packages, program]).items
+        for name, one in packages.items():
+            if name not in have:
+                _install_packages(connection, system, one, facts, name, reporter)
         if program not in have:
             send(connection, program, {wheel.name: wheel}, reporter, "installing poets_edge", wheels=True)
-    return Installation(connection, PurePosixPath(facts.folder), facts.executable, (program, packages), facts)
+    return Installation(connection, PurePosixPath(facts.folder), facts.executable, (program, *packages), facts)
 
 
 def open_folder(

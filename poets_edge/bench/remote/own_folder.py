@@ -11,6 +11,7 @@ This module runs on the device with the standard library only; `Connection` send
         incoming/                  partially received items, each with a journal
         packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
         program/<key>/ models/<key>/ photos/<key>/ labels/<key>/
+        secrets/<key>/             an item that other users cannot read, such as a password
 
 A file is removed only if an item or a journal lists it and, in an item, its SHA-256 equals the listed checksum; a
 folder is removed if it is empty afterwards. All other files are kept and reported. Symbolic links are never followed.
@@ -37,7 +38,7 @@ if sys.platform != "win32":  # devices run Unix, but Windows imports this module
 NAME = "poets-edge"
 SIGNATURE = "poets-edge device folder 1"
 SESSIONS = 30
-"""Number of sessions without a use after which an item expires."""
+"""Number of sessions without a use after which an item expires; secrets expire after 1."""
 
 _MARKER = ".poets-edge.json"
 _REMOVING = ".poets-edge-removing.json"
@@ -50,7 +51,8 @@ _NOTE_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}-\d+")
 _BYTECODE = re.compile(r"([^.]+)\.[\w-]+(?:\.opt-[12])?\.pyc(?:\.\d+)?")
 """Name of a bytecode file, or of its temporary file while Python writes it: `module.cpython-311.pyc.140234`."""
 _JOURNAL = ".journal"
-_KINDS = ("packages", "program", "models", "photos", "labels")
+_SECRETS = "secrets"
+_KINDS = ("packages", "program", "models", "photos", "labels", _SECRETS)
 _CHUNK = 1 << 20
 _LARGEST_STATE = 64 << 20
 
@@ -141,7 +143,7 @@ class OwnFolder:
         Raises:
             OSError: the item cannot be written, or its path belongs to a folder that the program did not create.
         """
-        staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
+        staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)), private=_is_secret(item))
         try:
             yield staging
             staging.finish()
@@ -332,7 +334,11 @@ class OwnFolder:
         if not self._alone():
             return []
         with self._uses() as uses:
-            old = [item for item, last in uses["items"].items() if uses["session"] - last > SESSIONS]
+            old = [
+                item
+                for item, last in uses["items"].items()
+                if uses["session"] - last > (1 if _is_secret(item) else SESSIONS)
+            ]
         items = self.service().get("items") if old else None
         needed = items if isinstance(items, list) else []
         left = [path for item in old if item not in needed for path in _remove_item(self._place(item))]
@@ -355,7 +361,9 @@ class Staging:
         path: path of the temporary folder.
     """
 
-    def __init__(self, incoming: str) -> None:
+    def __init__(self, incoming: str, *, private: bool = False) -> None:
+        """Create the folder and its journal in `incoming`; a private one and its files only the user can read."""
+        self._private = private
         name = secrets.token_hex(8)
         self.path = os.path.join(incoming, name)
         self._journal_path = self.path + _JOURNAL
@@ -364,7 +372,7 @@ class Staging:
         descriptor = _locked(self._journal_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, fcntl.LOCK_EX)
         self._journal = os.fdopen(descriptor, "ab", buffering=0)
         self._note(SIGNATURE)
-        os.mkdir(self.path)
+        os.mkdir(self.path, 0o700)
 
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
@@ -375,7 +383,7 @@ class Staging:
         self._note(relative)
         path = os.path.join(self.path, relative)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "xb") as file:
+        with open(path, "xb", opener=_open_private if self._private else None) as file:
             yield file
 
     def expect(self, name: str) -> str:
@@ -403,7 +411,8 @@ class Staging:
         self._note(_MARKER)
         with open(os.path.join(self.path, _MARKER), "xb") as file:
             file.write(_state_bytes({"files": sums}))
-        os.chmod(self.path, 0o755)
+        if not self._private:
+            os.chmod(self.path, 0o755)
 
     def discard(self) -> None:
         """Remove the files that remain in the temporary folder, the folder, and the journal."""
@@ -413,6 +422,14 @@ class Staging:
 
     def _note(self, word: str) -> None:
         self._journal.write(json.dumps(word).encode() + b"\n")
+
+
+def _is_secret(item: str) -> bool:
+    return item.startswith(f"{_SECRETS}/")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def older_deployment(folder: str) -> list[str]:

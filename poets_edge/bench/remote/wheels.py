@@ -71,6 +71,14 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
     return Needs(kept, bool(_WITHOUT_WHEELS.get(system.machine)), tuple(sorted(without)))
 
 
+def extra_needs(name: str) -> Needs:
+    """Return the packages of an extra of this program, which must be pure Python without dependencies."""
+    wanted = tuple(text.partition(";")[0].strip() for text in _requirements() if _is_extra(text, name))
+    if not wanted:
+        raise RemoteError(f"the installation here does not know the extra [{name}]. Install it again.")
+    return Needs(wanted, alone=True, system=())
+
+
 def package_name(text: str) -> str:
     """Return the normalized package name (PEP 503) from a requirement or from the file name of a wheel."""
     match = re.match(r"[A-Za-z0-9._]+(?:-[A-Za-z][A-Za-z0-9._]*)*", text)
@@ -78,13 +86,20 @@ def package_name(text: str) -> str:
 
 
 def _own_requirements() -> list[str]:
+    return [text for text in _requirements() if "extra ==" not in text]
+
+
+def _is_extra(text: str, name: str) -> bool:
+    return re.search(rf"""extra == ['"]{re.escape(name)}['"]""", text) is not None
+
+
+def _requirements() -> list[str]:
     try:
-        found = requires(_NAME) or []
+        return requires(_NAME) or []
     except PackageNotFoundError:
         raise RemoteError(
             "poets_edge runs from a folder here, so what it needs is not known. Install it: pip install poets-edge"
         ) from None
-    return [text for text in found if "extra ==" not in text]
 
 
 def own_wheel(folder: Path) -> Path:

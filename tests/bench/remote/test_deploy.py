@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.bench.remote.systemd import user_systemd
 from tests.conftest import Ran, poets_edge
 from tests.decoy import Decoy
+from tests.device.watch.broker import LOGIN, broker, received
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,32 @@ def run_undo_line(ran: Ran) -> Ran:
 
 def _deploy(flower_model: FlowerModel, *options: str | Path) -> Ran:
     return poets_edge("deploy", flower_model.int8, "--on", "box", *options).ok()
+
+
+def test_deploy_publishes_to_a_broker_with_a_private_login(box: Box, flower_model: FlowerModel, tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    login.write_text(":".join(LOGIN))
+    login.chmod(0o600)
+    (tmp_path / "broker").mkdir()
+    with (
+        broker(tmp_path / "broker", login=True) as port,
+        feeding(box.home / "endless.mjpeg", flower_model.photos) as endless,
+    ):
+        mqtt = ("--mqtt", f"mqtt://127.0.0.1:{port}", "--mqtt-name", "50 % of $HOME", "--mqtt-login", login)
+        ran = _deploy(flower_model, "--source", endless, *mqtt)
+        messages = received(port, lambda found: "poets-edge/50-of-HOME/state" in found, login=LOGIN)
+        assert messages["poets-edge/50-of-HOME/status"] == b"online"
+        [secret] = (box.home / ".local/share/poets-edge/secrets").iterdir()
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o700
+        assert stat.S_IMODE((secret / "mqtt-login.txt").stat().st_mode) == 0o600
+        unit = (box.home / ".config/systemd/user/poets-edge-watch.service").read_text()
+        assert LOGIN[1] not in unit
+        run_undo_line(ran)
+        assert not (box.home / ".local/share/poets-edge").exists()
+        received(port, lambda found: found.get("poets-edge/50-of-HOME/status") == b"offline", login=LOGIN)
+    (tmp_path / "empty").touch()
+    bad = ("--mqtt", "mqtt://127.0.0.1", "--mqtt-login", tmp_path / "empty")
+    poets_edge("deploy", flower_model.int8, "--on", "box", *bad).failed("--mqtt-login", "user:password")
 
 
 def test_deploy_reports_why_a_service_does_not_start(box: Box, flower_model: FlowerModel) -> None:
