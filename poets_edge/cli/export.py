@@ -22,6 +22,7 @@ from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import UsageError
 from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.frigate import THRESHOLD, FrigateExport, export_for_frigate
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
@@ -30,6 +31,8 @@ from poets_edge.quantize.write_full_int8 import INPUT_TYPES, InputType
 
 _DEFAULT = ExportOptions()
 _FILES = "Files"
+PURPOSES = ("frigate",)
+"""Programs that `--for` writes files for."""
 RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
@@ -47,6 +50,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     """
     poets-edge export --quantize    # one int8 file
     poets-edge export --all         # all four for CPUs
+    poets-edge export --for frigate model_cache/flowers
     """,
 )
 @argument(
@@ -68,6 +72,14 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     show_default="float32; int8 for a _quantized architecture",
 )
 @option("--all", "every", is_flag=True, section=_FILES, help="Write all but full-int8.")
+@option(
+    "--for",
+    "purpose",
+    type=(click.Choice(PURPOSES), FILE),
+    metavar="PROGRAM DIR",
+    section=_FILES,
+    help="Write the files that another program reads into DIR; PROGRAM is frigate.",
+)
 @option(
     "--float-io",
     is_flag=True,
@@ -132,6 +144,7 @@ def command(
     output_dir: Path | None,
     quantize: tuple[str, ...],
     every: bool,
+    purpose: tuple[str, Path] | None,
     float_io: bool,
     input_type: str,
     image_dir: Path | None,
@@ -165,6 +178,11 @@ def command(
         input_range=cast("InputRange | None", input_range),
         max_accuracy_drop=max_accuracy_drop,
     )
+    if purpose is not None:
+        if quantizations or output_dir or float_io or input_type != _DEFAULT.input_type:
+            raise UsageError("--for chooses the kind and the place of its files: give no option about them.")
+        _print_frigate(export_for_frigate(options, purpose[1], Terminal(quiet)), as_json=as_json, output=output)
+        return
     try:
         result = export(options, Terminal(quiet))
     except AccuracyDropError as error:
@@ -197,6 +215,21 @@ def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
             click.echo(f"{file.quantization} compared with float32: {file.beside_float}.")
     click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
     click.echo("To find the network that suits your device: poets-edge grid flower_photos")
+
+
+def _print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) -> None:
+    if give(result.to_json(), as_json=as_json, output=output):
+        return
+    file = result.model
+    click.echo(table([["file", *RESULT_HEADING], [str(file.path), *result_cells(file)]], left=1))
+    click.echo(f"{result.labelmap}: {', '.join(result.labels)}")
+    if result.assigned is not None:
+        click.echo(
+            f"At Frigate's threshold of {THRESHOLD:g}: {percent(result.assigned)} of the test photos get a label,"
+            f" {percent(result.assigned_correct)} of these the correct one."
+        )
+    click.echo("Next: copy both files to /config/model_cache/NAME of Frigate, and add NAME to its configuration;")
+    click.echo("      see docs/frigate.md")
 
 
 def result_cells(file: ExportedFile) -> list[str]:

@@ -107,6 +107,26 @@ class _Source:
     photos: ExportPhotos | None
 
 
+@dataclass(frozen=True)
+class PreparedExport:
+    """Converted and evaluated models that are not written yet.
+
+    Attributes:
+        contents: content of each file of the result, in order.
+        size: (height, width) of the input, pixels.
+    """
+
+    result: ExportResult
+    contents: tuple[bytes, ...]
+    size: tuple[int, int]
+
+    def write(self, files: Mapping[Path, bytes]) -> None:
+        """Write files that contain these models, all or none of them."""
+        write_together(files)
+        for content in self.contents if self.result.files[0].scored else ():  # have run, so they need no verification
+            remember(content)
+
+
 def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
     """Convert a graph, evaluate every file on the test photos, and write the files.
 
@@ -134,6 +154,20 @@ def export_graph(
 
     Raises the exceptions of `export`.
     """
+    prepared = prepare_export(options, reporter, photos=photos, images=images)
+    files = prepared.result.files
+    prepared.write({file.path: content for file, content in zip(files, prepared.contents, strict=True)})
+    return prepared.result
+
+
+def prepare_export(
+    options: ExportOptions,
+    reporter: Reporter,
+    *,
+    photos: PhotoTable | None = None,
+    images: ImageCache | None = None,
+) -> PreparedExport:
+    """Convert a graph and evaluate every model as `export_graph` does, without writing files."""
     source = _read_source(options, photos, reporter)
     wanted = options.quantizations or _default_quantizations(source.record)
     calibrated = next((name for name in wanted if name in CALIBRATED), None)
@@ -160,10 +194,7 @@ def export_graph(
     result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
-    write_together({file.path: content for file, content in zip(files, contents, strict=True)})
-    for content in contents if scored else ():  # these files have already been run, so they need no verification
-        remember(content)
-    return result
+    return PreparedExport(result, tuple(contents), source.frozen.size)
 
 
 def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Reporter) -> _Source:

@@ -1,0 +1,82 @@
+"""Tests of `export --for frigate`: the steps of Frigate's classification, written from its description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from poets_edge.device.classifier import Classifier
+from tests.conftest import Trained, poets_edge
+from tests.needs import need_module
+
+THRESHOLD = 0.8
+AssignLabel = Callable[[Image.Image], tuple[str, float]]
+
+
+def frigate(folder: Path) -> AssignLabel:
+    """Return a function that computes the label and the score of a picture as Frigate's classifier does.
+
+    Frigate runs the model with the default interpreter and two threads, so that XNNPACK computes most operators.
+    """
+    cv2 = need_module("cv2")
+    interpreter = need_module("ai_edge_litert.interpreter").Interpreter(str(folder / "model.tflite"), num_threads=2)
+    interpreter.allocate_tensors()
+    labels = [line.strip() for line in (folder / "labelmap.txt").read_text().splitlines()]
+
+    def label(picture: Image.Image) -> tuple[str, float]:
+        crop = cv2.resize(np.asarray(picture.convert("RGB")), (224, 224))
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], crop[None])
+        interpreter.invoke()
+        output: npt.NDArray[Any] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+        scores = output / output.sum()
+        best = int(scores.argmax())
+        return labels[best], round(float(scores[best]), 2)
+
+    return label
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frigate") / "flowers"
+    ran = poets_edge("export", trained.graph, "--for", "frigate", folder, "--json").ok()
+    (folder.parent / "facts.json").write_text(ran.stdout)
+    return folder
+
+
+def test_frigate_reads_two_files_with_uint8_ends(exported: Path) -> None:
+    assert sorted(path.name for path in exported.iterdir()) == ["labelmap.txt", "model.tflite"]
+    model = Classifier(exported / "model.tflite")
+    assert model.input.shape == (1, 224, 224, 3)
+    assert model.input.dtype == model.output.dtype == np.uint8
+    assert tuple((exported / "labelmap.txt").read_text().splitlines()) == model.labels
+
+
+def test_frigate_assigns_correct_labels_to_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:
+    facts = json.loads((exported.parent / "facts.json").read_text())
+    record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
+    label = frigate(exported)
+    answers = [(name.split("/")[0], *label(Image.open(flowers / name))) for name in record["sets"]["test"]]
+    assert len({answer for _, answer, _ in answers}) == len(record["labels"]), "the answers must vary"
+    accuracy = np.mean([truth == answer for truth, answer, _ in answers])
+    # Frigate resizes without antialiasing, and XNNPACK rounds differently.
+    assert accuracy >= facts["files"][0]["test"]["accuracy"] - 0.05
+    assigned = [truth == answer for truth, answer, score in answers if score >= THRESHOLD]
+    assert len(assigned) / len(answers) == pytest.approx(facts["assigned"], abs=0.07)
+    assert np.mean(assigned) == pytest.approx(facts["assigned_correct"], abs=0.05) and np.mean(assigned) > accuracy
+
+
+def test_export_for_frigate_refuses_other_sizes_and_contradictions(trained: Trained, tmp_path: Path) -> None:
+    poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=tmp_path).ok()
+    small = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
+    poets_edge("train", "photos", *small, "--steps", "20", "--quiet", cwd=tmp_path).ok()
+    poets_edge("export", "--for", "frigate", "out", cwd=tmp_path).failed("128 x 128", "224 x 224", "mobilenet_0.50_224")
+    assert not (tmp_path / "out").exists()
+    poets_edge("export", trained.graph, "--for", "frigate", tmp_path, "--quantize", "int8").failed("--for")
+    assert poets_edge("export", trained.graph, "--for", "nothing", tmp_path).status == 2
