@@ -97,7 +97,7 @@ def command(
     failures = 0
     for name, source in sources:
         try:
-            scores = scorer.scores(source)
+            scores = scorer.predict(source).scores
         except PhotoError as error:
             click.echo(escaped(f"Error: {error}", line=True), err=True)
             failures += 1

@@ -1,7 +1,8 @@
 """Classification of photos with a `.tflite` model.
 
 model = Classifier("retrained_graph.tflite")
-model("photo.jpg", top=3)   # [Label(name='daisy', score=0.99), ...]
+model("photo.jpg", top=3)          # [Label(name='daisy', score=0.99), ...]
+model("photo.jpg").unknown         # True if the photo is unlike the training photos
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, read_photo
 from poets_edge.photos.normalization import UNIT, parse_input_range
 from poets_edge.progress import Reporter
+from poets_edge.tflite.distance import LIMIT
 from poets_edge.tflite.input_range import InputRange, decide_input_range
 from poets_edge.tflite.labels import parse_labels, split_labels
 from poets_edge.tflite.metadata import Metadata, read_metadata
@@ -56,6 +58,47 @@ class Label:
     score: float
 
 
+class Labels(list[Label]):
+    """Labels of one photo, highest score first.
+
+    Attributes:
+        distance: distance from the training photos; above 1, the photo is unlike them. None if the model has no
+            detector of unknown photos.
+    """
+
+    def __init__(self, labels: Iterable[Label] = (), distance: float | None = None) -> None:
+        super().__init__(labels)
+        self.distance = distance
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the photo is unlike the training photos; False if the model has no detector."""
+        return is_unknown(self.distance)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOutput:
+    """Output of a model for one photo.
+
+    Attributes:
+        scores: scores, float32 [labels].
+        distance: distance from the training photos; None if the model has no detector of unknown photos.
+    """
+
+    scores: Scores
+    distance: float | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the photo is unlike the training photos; False if the model has no detector."""
+        return is_unknown(self.distance)
+
+
+def is_unknown(distance: float | None) -> bool:
+    """Return whether a photo with a distance from the training photos is unlike them; False if there is none."""
+    return distance is not None and distance > LIMIT
+
+
 class Scorer(Protocol):
     """Protocol of models that score photos: `.tflite` files, and frozen graphs if the `[train]` extra is installed."""
 
@@ -81,7 +124,11 @@ class Scorer(Protocol):
     def remarks(self) -> tuple[str, ...]:
         """Sentences that tell users what was inferred from the graph."""
 
-    def scores(self, photo: PhotoSource) -> Scores: ...
+    @property
+    def has_detector(self) -> bool:
+        """Whether the model detects photos unlike its training photos."""
+
+    def predict(self, photo: PhotoSource) -> ModelOutput: ...
 
     def clone(self) -> Scorer:
         """Return another scorer for this model, for use in a different thread."""
@@ -134,6 +181,7 @@ class Classifier:
         input, output: descriptions of the input, and of the output that holds the scores.
         input_range: normalization of the input, and how it was determined.
         score_output: index of `output` among the model's outputs.
+        distance_output: index of the output with the distance from the training photos; None if there is none.
         score_kind: meaning of the output's values, such as "probabilities" or "logits".
     """
 
@@ -174,6 +222,7 @@ class Classifier:
         names, source = _given_labels(self, labels)
         self.score_output = _score_output(self._session.outputs, self.metadata, names, self.path)
         self.output = self._session.outputs[self.score_output]
+        self.distance_output = _distance_output(self._session.outputs, self.metadata)
         self.labels: tuple[str, ...] = _checked_labels(self, names, source, unlabelled)
         self.input_range: InputRange = _input_range(self, input_range, unlabelled)
         self._arguments: dict[str, Any] = {
@@ -230,6 +279,11 @@ class Classifier:
             found.append(text)
         return tuple(f"{self.path}: {text}" for text in found)
 
+    @property
+    def has_detector(self) -> bool:
+        """Whether the model detects photos unlike its training photos."""
+        return self.distance_output is not None
+
     def close(self) -> None:
         """Release the interpreter. Closing twice has no effect."""
         with self._lock:
@@ -259,14 +313,12 @@ class Classifier:
     @overload
     def __call__(  # type: ignore[overload-overlap]  # text and bytes are sequences, too
         self, photo: PhotoInput, top: int | None = None
-    ) -> list[Label]: ...
+    ) -> Labels: ...
 
     @overload
-    def __call__(self, photo: Sequence[PhotoInput], top: int | None = None) -> list[list[Label]]: ...
+    def __call__(self, photo: Sequence[PhotoInput], top: int | None = None) -> list[Labels]: ...
 
-    def __call__(
-        self, photo: PhotoInput | Sequence[PhotoInput], top: int | None = None
-    ) -> list[Label] | list[list[Label]]:
+    def __call__(self, photo: PhotoInput | Sequence[PhotoInput], top: int | None = None) -> Labels | list[Labels]:
         """Classify one photo, or each photo of a list.
 
         Args:
@@ -275,7 +327,8 @@ class Classifier:
             top: number of labels to return for each photo; by default, all.
 
         Returns:
-            Labels, highest score first; if `photo` is a list, a list with the labels of each photo.
+            Labels, highest score first, with the attribute `unknown`; if `photo` is a list, a list with the labels of
+            each photo.
 
         Raises:
             PhotoError: a photo cannot be read.
@@ -286,34 +339,56 @@ class Classifier:
             return [self.classify(one, top) for one in photo]
         return self.classify(photo, top)  # type: ignore[arg-type]  # any other sequence is refused there
 
-    def classify(self, photo: PhotoInput, top: int | None = None) -> list[Label]:
+    def classify(self, photo: PhotoInput, top: int | None = None) -> Labels:
         """Classify one photo; see `__call__`."""
-        return best(self.labels, self.scores(photo), top)
+        found = self.predict(photo)
+        return Labels(best(self.labels, found.scores, top), found.distance)
 
-    def scores(self, photo: PhotoInput) -> Scores:
-        """Return the scores of one photo, float32 [labels].
+    def predict(self, photo: PhotoInput) -> ModelOutput:
+        """Return the scores of one photo, and its distance from the training photos.
 
         Raises:
             PhotoError: the photo cannot be read.
             UsageError: the photo is an array with the wrong shape.
             WrongTypeError: the photo has an unsupported type.
         """
-        return self.score_pixels(fit(read_photo(_photo_source(photo)), self.size))
+        return self.predict_pixels(fit(read_photo(_photo_source(photo)), self.size))
 
-    def score_pixels(self, pixels: Pixels) -> Scores:
-        """Return the scores of an image that has the size of the model's input.
+    def predict_pixels(self, pixels: Pixels) -> ModelOutput:
+        """Return the scores of an image that has the size of the model's input, and its distance.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
-
-        Returns:
-            float32 [labels]; a quantized output is dequantized, and logits are converted by a softmax.
 
         Raises:
             UsageError: `pixels` does not have the shape [height, width, 3] of the input.
             WrongTypeError: `pixels` is not a uint8 array.
         """
-        return self._scores(self.raw_output(pixels))
+        self._check_pixels(pixels)
+        with self._lock:
+            self._fill(pixels, self._values[0])
+            return self._predict(self._values)
+
+    def predict_values(self, values: npt.NDArray[Any]) -> ModelOutput:
+        """Return the scores and the distance for the input values that `input_values` returned."""
+        with self._lock:
+            return self._predict(values[None])
+
+    def scores(self, photo: PhotoInput) -> Scores:
+        """Return the scores of one photo, float32 [labels]; see `predict`."""
+        return self.predict(photo).scores
+
+    def score_pixels(self, pixels: Pixels) -> Scores:
+        """Return the scores of an image that has the size of the model's input; see `predict_pixels`.
+
+        Returns:
+            float32 [labels]; a quantized output is dequantized, and logits are converted by a softmax.
+        """
+        return self.predict_pixels(pixels).scores
+
+    def score_values(self, values: npt.NDArray[Any]) -> Scores:
+        """Return the scores, float32 [labels], for the input values that `input_values` returned."""
+        return self.predict_values(values).scores
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
         """Return the output tensor for an image, flattened and in the model's own dtype.
@@ -337,12 +412,6 @@ class Classifier:
         self._fill(pixels, values)
         return values
 
-    def score_values(self, values: npt.NDArray[Any]) -> Scores:
-        """Return the scores, float32 [labels], for the input values that `input_values` returned."""
-        with self._lock:
-            raw = self.session.run(values[None], self.score_output).reshape(-1)
-        return self._scores(raw)
-
     def evaluate(
         self,
         image_dir: str | os.PathLike[str],
@@ -361,6 +430,14 @@ class Classifier:
             raise WrongTypeError(f"`pixels` must be an array of uint8, 0 to 255, not {_type_of(pixels)}.")
         if pixels.shape != (*self.size, 3):
             raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
+
+    def _predict(self, values: npt.NDArray[Any]) -> ModelOutput:
+        """Return the output for input values with a batch dimension."""
+        if self.distance_output is None:
+            return ModelOutput(self._scores(self.session.run(values, self.score_output).reshape(-1)))
+        raw, distance = self.session.run_some(values, [self.score_output, self.distance_output])
+        real = self.session.outputs[self.distance_output].dequantize(distance)
+        return ModelOutput(self._scores(raw.reshape(-1)), float(real.reshape(-1)[0]))
 
     def _scores(self, raw: npt.NDArray[Any]) -> Scores:
         values = self.output.dequantize(raw)
@@ -445,6 +522,17 @@ def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Seq
         f"{path}: has {len(tensors)} outputs ({shapes}), and nothing tells which holds the scores: its metadata name no"
         " labels file, and not just one output has as many values as there are labels."
     )
+
+
+def _distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
+    """Return the index of the output with the distance from the training photos; None if there is none.
+
+    In a model of another program, an output of this name may hold anything.
+    """
+    index = metadata.distance_output
+    if not metadata.facts or index is None or index >= len(tensors) or math.prod(tensors[index].shape) != 1:
+        return None
+    return index
 
 
 def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unlabelled: bool) -> tuple[str, ...]:

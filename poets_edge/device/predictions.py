@@ -164,7 +164,7 @@ def score_chosen(
             contents = read_contents(photo)
             digest = hashlib.sha256(contents).digest()
             chosen = choose(photo, digest)
-            return digest, scorer.scores(read_photo(contents, name=str(photo.path))) if chosen else None
+            return digest, scorer.predict(read_photo(contents, name=str(photo.path))).scores if chosen else None
         except PhotoError as error:
             return b"", error.without_frames()
 

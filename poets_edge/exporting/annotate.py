@@ -124,12 +124,11 @@ def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
         metadata.description or f"image classifier, {len(classifier.labels)} labels",
         classifier.labels,
     )
-    _remove_metadata(model)
+    remove_metadata(model)
     body = with_metadata(
         pack_model(model),
         info,
         classifier.input_range.normalization,
-        outputs=len(classifier.session.outputs),
         score_output=classifier.score_output,
     )
     return with_files(body, info, metadata.facts or None), changes
@@ -149,7 +148,8 @@ def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
     return tuple(change for change in changes if change)
 
 
-def _remove_metadata(model: Any) -> None:
+def remove_metadata(model: Any) -> None:
+    """Remove the metadata from a `ModelT`, in place."""
     entries = model.metadata or []
     for entry in entries:
         if entry.name in (METADATA_NAME, METADATA_NAME.encode()):
@@ -159,7 +159,7 @@ def _remove_metadata(model: Any) -> None:
 
 def _without_metadata(file: ModelFile) -> ModelFile:
     model = unpack_model(file.content)
-    _remove_metadata(model)
+    remove_metadata(model)
     return replace(file, content=pack_model(model), labels_file=b"")
 
 

@@ -56,6 +56,7 @@ _OPERATIONS = frozenset(
         "Rsqrt",
         "Shape",
         "Softmax",
+        "Sqrt",
         "Squeeze",
         "StridedSlice",
         "Sub",

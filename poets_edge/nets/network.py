@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import WeightsError
+from poets_edge.nets.detector import Detector
 from poets_edge.nets.layers import BOTTLENECK, Layer, Shape, shapes
 
 Array = npt.NDArray[np.float32]
@@ -72,11 +73,13 @@ class Network:
         size: (height, width) of the input, pixels.
         layers: layers, each after its sources; the output of the last layer is the output of the network.
         parameters: weights, by the name of the layer; only for layers that have weights.
+        detector: detector of unknown photos, which reads the layer BOTTLENECK; None if there is none.
     """
 
     size: tuple[int, int]
     layers: tuple[Layer, ...]
     parameters: Mapping[str, Parameters]
+    detector: Detector | None = None
 
     @property
     def output(self) -> str:

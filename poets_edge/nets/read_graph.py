@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import ModelError, WeightsError
+from poets_edge.nets.detector import detector_of
 from poets_edge.nets.graphdef import attribute, constant_of
-from poets_edge.nets.layers import INPUT, Kind, Layer, Padding, shapes
+from poets_edge.nets.layers import BOTTLENECK, INPUT, Kind, Layer, Padding, shapes
 from poets_edge.nets.network import Network, Norm, Parameters, checked
 
 Array = npt.NDArray[Any]
@@ -49,7 +50,7 @@ class _Window:
 
 
 def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
-    """Convert the part of a graph from its input to the node `output` to a network.
+    """Convert the part of a graph from its input to the node `output`, and its detector, to a network.
 
     Args:
         size: (height, width) of the input, pixels.
@@ -61,7 +62,11 @@ def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]
     try:
         with np.errstate(all="ignore"):
             reader.read(output)
-        return checked(size, tuple(reader.layers.values()), reader.parameters)
+        network = checked(size, tuple(reader.layers.values()), reader.parameters)
+        detector = detector_of(graph)
+        if detector is not None and network.shapes().get(BOTTLENECK) != detector.projection.shape[:1]:
+            raise UnknownNetworkError("a detector of unknown photos for another bottleneck")
+        return replace(network, detector=detector)
     except (WeightsError, ModelError) as error:
         raise UnknownNetworkError(str(error)) from None
     except (IndexError, KeyError, ValueError, TypeError, RecursionError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -97,7 +97,8 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     names = [layer.name for layer in ranged]
     hessians, shapes = _hessians(network), network.shapes()
     sources = {layer.name: layer.source for layer in ranged if layer.name in hessians}
-    model = ModelFile(Path("the network to be calibrated"), write_float_model(network, also=names))
+    plain = replace(network, detector=None)
+    model = ModelFile(Path("the network to be calibrated"), write_float_model(plain, also=names))
     rng, normalise = np.random.default_rng(0), normaliser(BACKBONE)
     # Drawn before the work is distributed, so that the order of the draws is fixed.
     positions: list[dict[str, Positions]] = [

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.classifier import Scores
+from poets_edge.device.classifier import ModelOutput, Scores
 from poets_edge.errors import ModelError
+from poets_edge.nets.detector import detector_of
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.read_graph import known_network
@@ -23,10 +25,13 @@ from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.image import PhotoSource, fit, normaliser, read_photo
 from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.distance import DISTANCE
 from poets_edge.tflite.input_range import InputRange
 from poets_edge.tflite.interpreter import silent_stderr
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
+
+_Function: TypeAlias = Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
 
 _TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stack trace")
 
@@ -69,8 +74,9 @@ class FrozenGraphScorer:
         self.input_range: InputRange = graph_input_range(trained, input_range)
         self._arguments: dict[str, Any] = {"labels": labels, "threads": threads, "input_range": input_range}
         self._normalise = normaliser(self.input_range.normalization)
+        self._has_detector = detector_of(frozen.graph) is not None
         self._function = _load(frozen, threads)
-        outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)))
+        outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)).scores)
         if len(self.labels) != outputs:
             raise ModelError(f"{labels or path}: {len(self.labels)} labels, but {path} has {outputs} outputs.")
 
@@ -83,39 +89,51 @@ class FrozenGraphScorer:
         """Messages for users about properties that were inferred from the graph; empty if none was inferred."""
         return (f"{self.path}: pixels as {self.input_range}",) if self.input_range.inferred else ()
 
-    def scores(self, photo: PhotoSource) -> Scores:
-        """Return the scores of one photo, float32 [labels]. Raises PhotoError if it cannot be read."""
+    @property
+    def has_detector(self) -> bool:
+        """Whether the graph detects photos unlike its training photos."""
+        return self._has_detector
+
+    def predict(self, photo: PhotoSource) -> ModelOutput:
+        """Return the scores of one photo and its distance. Raises PhotoError if the photo cannot be read."""
         return self._run(fit(read_photo(photo), self.size))
 
-    def _run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
+    def scores(self, photo: PhotoSource) -> Scores:
+        """Return the scores of one photo, float32 [labels]. Raises PhotoError if it cannot be read."""
+        return self.predict(photo).scores
+
+    def _run(self, pixels: npt.NDArray[np.uint8]) -> ModelOutput:
         values = np.empty((1, *pixels.shape), np.float32)
         self._normalise(pixels, values[0])
-        answer = self._function(values)
+        answer, *distance = self._function(values)
         if answer.ndim != 2 or len(answer) != 1:
             raise ModelError(f"{self.path}: answers with the shape {list(answer.shape)}, not with [1, labels].")
         scores = np.asarray(answer[0], np.float32)
         if not np.isfinite(scores).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Train again.")
-        return scores
+        return ModelOutput(scores, float(distance[0].reshape(-1)[0]) if distance else None)
 
 
-def _load(frozen: FrozenGraph, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def _load(frozen: FrozenGraph, threads: int) -> _Function:
+    """Return a function that computes the scores of an image and, if the graph has a detector, its distance."""
     network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
     if network is None:
         return _in_tensorflow(frozen)
-    return Session(ModelFile(frozen.path, write_float_model(network)), threads).run
+    session = Session(ModelFile(frozen.path, write_float_model(network)), threads)
+    return partial(session.run_some, outputs=range(len(session.outputs)))
 
 
-def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def _in_tensorflow(frozen: FrozenGraph) -> _Function:
     tf = load_tensorflow("running a frozen graph (.pb)")
     graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
     with silent_stderr(), _tensorflow_errors(frozen.path, "load"):
         wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-        function = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
+        outputs = [frozen.output_name, *([DISTANCE] if detector_of(frozen.graph) else [])]
+        function = wrapped.prune(f"{frozen.input_name}:0", [f"{name}:0" for name in outputs])
 
-    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(pixels: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
         with _tensorflow_errors(frozen.path, "run"):
-            return np.asarray(function(tf.constant(pixels)), np.float32)
+            return [np.asarray(found, np.float32) for found in function(tf.constant(pixels))]
 
     return run
 

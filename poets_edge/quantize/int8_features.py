@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import ModelError
+from poets_edge.quantize.write_detector import remove_detector
 from poets_edge.tflite.flatbuffer import operator_code, pack_model, schema, unpack_model
 
 _LEVELS = 127
@@ -50,6 +51,7 @@ def int8_features(content: bytes) -> bytes:
         ModelError: the model has no fully connected layer, or the input of the last one is not int8.
     """
     model = unpack_model(content)
+    remove_detector(model)
     graph, codes = model.subgraphs[0], schema().BuiltinOperator
     kinds = [operator_code(model, operator) for operator in graph.operators]
     dense = [index for index, kind in enumerate(kinds) if kind == codes.FULLY_CONNECTED]

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
 from poets_edge.nets.network import Network, Parameters
 from poets_edge.photos.normalization import PIXELS
 from poets_edge.quantize.float_io import exact_floats, for_pixels
+from poets_edge.quantize.write_detector import add_detector
 from poets_edge.quantize.write_model import (
     DESCRIPTION,
     LEVELS,
@@ -97,6 +98,9 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
         network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
         ranges: smallest and largest output of each layer except the softmax.
         float_io: accept float32 pixels (normalised by BACKBONE) and return float32 scores, instead of uint8 for both.
+
+    Returns:
+        The bytes of a model whose outputs are the network's and, if the network has a detector, its distance.
     """
     model = new_model(DESCRIPTION)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
@@ -146,6 +150,11 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
         convert(codes.QUANTIZE, 1, scores, whole)
         scores = whole
     graph.outputs = [scores]
+    if network.detector is not None:
+        bottleneck = add("detector/bottleneck", types.FLOAT32, BOTTLENECK)
+        convert(codes.DEQUANTIZE, 2, tensors[BOTTLENECK], bottleneck)
+        distance = add_detector(model, bottleneck, network.detector, half=True, quantized=not float_io)
+        graph.outputs.append(distance)
     return pack_model(model)
 
 

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
 from poets_edge.nets.network import Network, Parameters
+from poets_edge.quantize.write_detector import add_detector
 from poets_edge.tflite.flatbuffer import (
     add_constant,
     add_tensor,
@@ -53,6 +54,10 @@ def write_float_model(
     Args:
         quantization: "float32"; "float16" for weights in half precision; "dynamic" for 8-bit kernels.
         also: names of the layers whose outputs are additional outputs of the model, in order.
+
+    Returns:
+        The bytes of a model whose outputs are the network's, those of `also`, and the distance of the network's
+        detector if it has one.
     """
     model = new_model(DESCRIPTION)
     graph, types = model.subgraphs[0], schema().TensorType
@@ -69,6 +74,9 @@ def write_float_model(
         graph.operators.append(layer_operator(model, layer, version, inputs, tensors[layer.name]))
     graph.inputs = [tensors[INPUT]]
     graph.outputs = [tensors[name] for name in (network.output, *also)]
+    if network.detector is not None:
+        half = quantization != "float32"
+        graph.outputs.append(add_detector(model, tensors[BOTTLENECK], network.detector, half=half))
     return pack_model(model)
 
 

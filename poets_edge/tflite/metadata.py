@@ -26,6 +26,7 @@ from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Opt
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.normalization import is_sound
 from poets_edge.photos.photo_sets import PHOTO_SETS
+from poets_edge.tflite.distance import DISTANCE
 from poets_edge.tflite.labels import parse_labels, split_labels
 from poets_edge.tflite.model_file import ModelFile
 
@@ -92,6 +93,7 @@ class Metadata:
         facts: content of `poets_edge.json`; empty for models from other programs.
         author: author of the model.
         score_output: index of the output that the labels belong to; None if the metadata name no labels file.
+        distance_output: index of the output with the distance from the training photos; None if there is none.
     """
 
     name: str = ""
@@ -102,6 +104,7 @@ class Metadata:
     facts: dict[str, Any] = field(default_factory=dict)
     author: str = ""
     score_output: int | None = None
+    distance_output: int | None = None
 
     @property
     def full_int8(self) -> bool:
@@ -217,7 +220,7 @@ def _read_model_metadata(data: bytes) -> tuple[Metadata, str]:
     metadata = _root(data)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    label_file, score_output = "", None
+    label_file, score_output, distance_output = "", None, None
     for subgraph in _tables(metadata, 3):
         for tensor in _tables(subgraph, 2):
             for unit in _tables(tensor, 4):
@@ -230,6 +233,8 @@ def _read_model_metadata(data: bytes) -> tuple[Metadata, str]:
                 kind = file.Offset(_slot(2))
                 if kind and file.Get(number_types.Int8Flags, file.Pos + kind) == TENSOR_AXIS_LABELS and not label_file:
                     label_file, score_output = _string(file, 0), position
+            if _string(tensor, 0) == DISTANCE and score_output != position:
+                distance_output = position
     found = Metadata(
         name=_string(metadata, 0),
         description=_string(metadata, 1),
@@ -237,6 +242,7 @@ def _read_model_metadata(data: bytes) -> tuple[Metadata, str]:
         std=std,
         author=_string(metadata, 4),
         score_output=score_output,
+        distance_output=distance_output,
     )
     return found, label_file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +69,17 @@ class Session:
             values: array for the first input, with its shape and dtype.
             output: index of the output in `outputs`.
         """
+        return self.run_some(values, [output])[0]
+
+    def run_some(self, values: Array, outputs: Sequence[int]) -> list[Array]:
+        """Run one inference and return copies of some outputs.
+
+        Args:
+            values: array for the first input, with its shape and dtype.
+            outputs: indices of the outputs in `outputs`.
+        """
         self._invoke(values)
-        return np.asarray(self.interpreter.get_tensor(self.outputs[output].index))
+        return [np.asarray(self.interpreter.get_tensor(self.outputs[index].index)) for index in outputs]
 
     def run_all(self, values: Array) -> list[Array]:
         """Run one inference and return all outputs without copying them.

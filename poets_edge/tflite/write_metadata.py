@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.normalization import BACKBONE, PIXELS, Normalization
+from poets_edge.tflite.distance import DISTANCE, LIMIT
 from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.labels import join_labels
 from poets_edge.tflite.metadata import (
@@ -50,21 +51,23 @@ def with_metadata(
     info: ModelInfo,
     normalization: Normalization | None = None,
     *,
-    outputs: int = 1,
     score_output: int = 0,
 ) -> bytes:
     """Return the bytes of a model with metadata added. `with_files` must then append the archive with the labels.
+
+    An output that is named DISTANCE gets metadata of its own, without which MediaPipe refuses the model.
 
     Args:
         content: bytes of a `.tflite` file.
         normalization: normalization of the input; by default, PIXELS for an input that accepts pixels unchanged, or
             minus 128, else BACKBONE.
-        outputs: number of outputs of the model.
         score_output: index of the output that the labels belong to.
     """
     model = unpack_model(content)
     entry, buffer = schema().MetadataT(), schema().BufferT()
     own = normalization or (PIXELS if _takes_pixels(model) else BACKBONE)
+    graph = model.subgraphs[0]
+    outputs = [bytes(graph.tensors[index].name).decode(errors="replace") for index in graph.outputs]
     buffer.data = np.frombuffer(_metadata_buffer(info, own, outputs, score_output), np.uint8)
     entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
     model.buffers.append(buffer)
@@ -107,7 +110,7 @@ def _takes_pixels(model: Any) -> bool:
     return scale == [1 / PIXELS.std[0]] and zero_point == [zero_points[photo.type]]
 
 
-def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: int, score_output: int) -> bytes:
+def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: Sequence[str], score_output: int) -> bytes:
     write = _Writer()
     mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
     options = write.table({0: write.floats(mean), 1: write.floats(std)})
@@ -136,7 +139,10 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: int
             6: write.tables([labels]),
         }
     )
-    answers = [probability if number == score_output else write.table({}) for number in range(outputs)]
+    answers = [
+        probability if number == score_output else _distance(write) if name == DISTANCE else write.table({})
+        for number, name in enumerate(outputs)
+    ]
     subgraph = write.table({2: write.tables([image]), 3: write.tables(answers)})
     root = write.table(
         {
@@ -148,6 +154,18 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: int
     )
     write.builder.Finish(root, file_identifier=b"M001")
     return bytes(write.builder.Output())
+
+
+def _distance(write: _Writer) -> int:
+    """Write the metadata of the output DISTANCE, and return their offset."""
+    return write.table(
+        {
+            0: write.text(DISTANCE),
+            1: write.text(f"distance from the training photos: a photo is unknown if it is above {LIMIT:g}"),
+            3: write.table({0: write.small(_FEATURE_PROPERTIES), 1: write.table({})}),
+            5: write.table({1: write.floats([0.0])}),
+        }
+    )
 
 
 class _Writer:

@@ -21,6 +21,8 @@ from poets_edge.training.distort import Distortions
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 
+_MAX_UNKNOWN_RATE = 50.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -40,6 +42,8 @@ class TrainOptions:
         weights: weights of the backbone: "imagenet", "embedded", or the path of a weights file.
         with_report: write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
+        unknown_rate: share of the known photos, in percent, that the detector of photos unlike the training photos may
+            refuse; 0 for a model without detector.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
@@ -71,6 +75,7 @@ class TrainOptions:
     strict: bool = False
     exclude: Path | None = None
     calibrated: bool = True
+    unknown_rate: float = 5.0
     with_report: bool = True
     runs_dir: Path | None = RUNS
     fine_tuning: FineTuning = FineTuning()
@@ -83,6 +88,11 @@ class TrainOptions:
         if self.test_batch_size != -1:
             _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
         check_folds(self.folds)
+        if not 0 <= self.unknown_rate <= _MAX_UNKNOWN_RATE:
+            raise UsageError(
+                f"`unknown_rate` is a percentage of the known photos, 0 to {_MAX_UNKNOWN_RATE:g}, not"
+                f" {self.unknown_rate:g}; 0 for no detector."
+            )
         check_group_by(self.group_by)
         check_cluster(self.cluster, insecure=self.insecure_cluster)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):

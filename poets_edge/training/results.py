@@ -18,6 +18,7 @@ from poets_edge.training.head import Step
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.record import Duplicate
 from poets_edge.training.temperature_scaling import HeadCalibration
+from poets_edge.training.unknown import UnknownDetection
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -41,6 +42,7 @@ class TrainResult(Tabular):
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
+        unknown: detector of photos unlike the training photos; None if it was not requested or is not possible.
     """
 
     graph: Path
@@ -61,6 +63,7 @@ class TrainResult(Tabular):
     fine_tuned: FineTuned | None = None
     has_own_test: bool = False
     groups: PhotoGroups | None = None
+    unknown: UnknownDetection | None = None
 
     def outcome(self) -> dict[str, Any]:
         """Return the results, without paths of files, as JSON-compatible values, which are equal for equal runs."""
@@ -77,6 +80,7 @@ class TrainResult(Tabular):
             "own_test_set": self.has_own_test,
             "groups": self.groups.to_json() if self.groups else None,
             "calibration": self.calibration.to_json() if self.calibration else None,
+            "unknown": self.unknown.to_json() if self.unknown else None,
             "misclassified": [mistake.to_json() for mistake in self.misclassified],
         }
 

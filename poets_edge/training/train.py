@@ -17,6 +17,7 @@ from poets_edge.core.files import write_bytes, write_together
 from poets_edge.device.metrics import Evaluation, independent_count
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import DatasetError
+from poets_edge.nets.detector import with_detector
 from poets_edge.nets.graphdef import serialize, with_labels, with_photo_sets, with_softmax_layer
 from poets_edge.nets.tensorboard_graph import training_picture
 from poets_edge.nets.weights import find_weights
@@ -56,6 +57,7 @@ from poets_edge.training.report import write_report
 from poets_edge.training.results import TrainResult
 from poets_edge.training.runs import save_run
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
+from poets_edge.training.unknown import UnknownDetection, detect_unknown
 from poets_edge.training.vectors import take
 
 _EVALUATIONS_PER_HISTOGRAM = 8
@@ -129,6 +131,7 @@ def train_photos(
         # Training steps are sequential and use one core; another core evaluates meanwhile.
         cross_validation = background.submit(_cross_validate, options, data)
         held_out = background.submit(predict_held_out, data, options.head) if options.calibrated else None
+        unknown = background.submit(_detect_unknown, options, data)
         head, steps, advice = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
@@ -145,6 +148,10 @@ def train_photos(
                 " other photos better"
             )
 
+    detection = _detect_unknown(options, data, fine_tuned) if learned else unknown.result()
+    if isinstance(detection, DatasetError):
+        reporter.warn(f"no detector of unknown photos: {detection}")
+        detection = None
     test = _score(head, data, _test_rows(options, data))
     result = TrainResult(
         graph=options.output_graph,
@@ -165,11 +172,13 @@ def train_photos(
         fine_tuned=fine_tuned,
         has_own_test=data.has_own_test,
         groups=data.groups,
+        unknown=detection,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)
     fields["exclude"] = exclusions.to_json()
     known = KnownPhotos.of(data.photos.digests, data.sets)
-    graph = serialize(with_photo_sets(with_labels(graph_of(head), data.labels), known.for_model()))
+    final = graph_of(head) if detection is None else with_detector(graph_of(head), detection.detector)
+    graph = serialize(with_photo_sets(with_labels(final, data.labels), known.for_model()))
     graph_sha256 = hashlib.sha256(graph).hexdigest()
     write_together(
         {
@@ -325,6 +334,19 @@ def _fine_tune(
     result = fine_tune(data, backbone, head, options.fine_tuning, views, options.head, options.bottleneck_dir, reporter)
     write_curves(options.summaries, result.epochs, result.head)
     return result
+
+
+def _detect_unknown(
+    options: TrainOptions, data: TrainingData, fine_tuned: FineTuned | None = None
+) -> UnknownDetection | DatasetError | None:
+    """Fit the detector of unknown photos; return the reason if that is impossible, None if it is not requested."""
+    if not options.unknown_rate:
+        return None
+    tuned = None if fine_tuned is None else fine_tuned.vectors
+    try:
+        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, tuned)
+    except DatasetError as error:
+        return error
 
 
 def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poets_edge.device.classifier import ModelOutput
 from poets_edge.device.compare_models import compare_results
 from poets_edge.device.evaluate import evaluate
 from poets_edge.device.predictions import Predictions, score_photos
@@ -36,10 +37,11 @@ class ColorScorer:
     nodes: Mapping[str, str] = field(default_factory=dict)
     input_range: InputRange = InputRange(RAW, "for tests")
     remarks: tuple[str, ...] = ()
+    has_detector: bool = False
 
-    def scores(self, photo: PhotoSource) -> Any:
+    def predict(self, photo: PhotoSource) -> ModelOutput:
         assert isinstance(photo, Image.Image)
-        return np.array(photo.getpixel((0, 0)), np.float32) / 255
+        return ModelOutput(np.array(photo.getpixel((0, 0)), np.float32) / np.float32(255))
 
     def clone(self) -> ColorScorer:
         return self
@@ -152,8 +154,8 @@ def test_compare_results_pairs_photos_by_name(folder: Path) -> None:
     """The second model confuses red and green: it recognises no tulips, and no photo is correct with it alone."""
 
     class Swapped(ColorScorer):
-        def scores(self, photo: PhotoSource) -> Any:
-            return super().scores(photo)[[1, 0, 2]]
+        def predict(self, photo: PhotoSource) -> ModelOutput:
+            return ModelOutput(super().predict(photo).scores[[1, 0, 2]])
 
         def clone(self) -> Swapped:
             return self

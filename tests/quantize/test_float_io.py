@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.float_io import exact_floats, for_pixels
+from poets_edge.quantize.write_detector import remove_detector
 from poets_edge.tflite.flatbuffer import operator_code, pack_model, schema, unpack_model
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
@@ -80,6 +81,7 @@ def test_with_metadata_writes_the_normalization_of_the_input(trained: Trained, t
 def test_int8_model_has_float_first_layer_and_softmax(trained: Trained) -> None:
     tree, codes = unpack_model(trained.model("int8").read_bytes()), schema().BuiltinOperator
     graph = tree.subgraphs[0]
+    remove_detector(tree)
     operators = [operator_code(tree, operator) for operator in graph.operators]
     assert operators[:4] == [codes.DEQUANTIZE, codes.CONV_2D, codes.QUANTIZE, codes.DEPTHWISE_CONV_2D]
     assert operators[-3:] == [codes.DEQUANTIZE, codes.SOFTMAX, codes.QUANTIZE]

@@ -12,6 +12,7 @@ from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.int8_features import LogitQuantization, int8_features, round_weights
+from poets_edge.quantize.write_detector import remove_detector
 from poets_edge.sweep.int8_backbone import Int8Backbone
 from poets_edge.sweep.validation_worker import Int8Head
 from poets_edge.tflite.flatbuffer import operator_code, schema, unpack_model
@@ -36,6 +37,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def last_layer(model: Path) -> tuple[Head, LogitQuantization]:
     """Return the dequantized last layer of an int8 model, and the quantization of its logits."""
     tree = unpack_model(model.read_bytes())
+    remove_detector(tree)
     [layer] = [
         operator
         for operator in tree.subgraphs[0].operators

@@ -49,8 +49,7 @@ class FineTuned:
     Attributes:
         graph: GraphDef of the backbone to write.
         head: head for that backbone.
-        vectors: bottlenecks from that backbone, float32 [photos, bottleneck_size]; for a fine-tuned backbone, only the
-            rows of validation and test photos are filled, and the others are 0.
+        vectors: bottlenecks from that backbone, float32 [photos, bottleneck_size].
         epochs: results of the epochs; fewer than requested if training diverged.
         chosen: number of the epoch whose weights are used, from 1; 0 for the frozen backbone.
         written: which network was chosen and is in `graph` and `head`.
@@ -137,7 +136,7 @@ def fine_tune(
     result = replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint)
     changed = with_tail(network, tuned.tail)
     unseen = data.rows("validation", "test")
-    vectors = _bottlenecks(changed, backbone, data, unseen)
+    vectors = _bottlenecks(changed, backbone, data, np.arange(len(data.photos)))
     if not correct and len(unseen):
         correct = [(_correct(tuned.head, vectors, data, unseen), _correct(head, data.vectors, data, unseen))]
     tuned_result = replace(

@@ -1,0 +1,140 @@
+"""Detector of photos unlike the training photos: the nodes of a frozen graph that compute their distance.
+
+The distance is a quadratic function of the bottleneck scaled to unit length, minimized over the classes; with photos of
+a background, it is at least a linear function that tells these from the training photos. It needs only matrix products,
+squares, a square root and maxima, which every interpreter has. `poets_edge.training.mahalanobis` fits it and explains
+the formula.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.errors import ModelError
+from poets_edge.nets.graphdef import constant, constant_of, copy_of, operation, set_index_type
+from poets_edge.nets.layers import BOTTLENECK
+from poets_edge.tflite.distance import DISTANCE
+
+Array = npt.NDArray[np.float32]
+
+EPSILON = 1e-12
+"""Smallest squared length of a bottleneck, so that a bottleneck of zeros can be divided by its length."""
+
+_PREFIX = "detector/"
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """Weights of the distance from the training photos, in units of the distance that is the limit for known photos.
+
+    With u = bottleneck / |bottleneck| and y = u @ projection + offsets, the distance is
+    max(0, y**2 @ quadratic - max(y @ linear + biases), y @ background + background_bias).
+
+    Attributes:
+        projection: float32 [bottleneck_size, directions].
+        offsets: float32 [directions].
+        quadratic: float32 [directions].
+        linear: float32 [directions, classes].
+        biases: float32 [classes].
+        background: float32 [directions]; zeros without photos of a background.
+        background_bias: float32 [1].
+    """
+
+    projection: Array
+    offsets: Array
+    quadratic: Array
+    linear: Array
+    biases: Array
+    background: Array
+    background_bias: Array
+
+    @property
+    def has_background(self) -> bool:
+        """Whether photos of a background contribute to the distance."""
+        return bool(self.background.any())
+
+    def distances(self, bottlenecks: Array) -> Array:
+        """Return the distances of some photos, float32 [photos]; above LIMIT, a photo is unknown.
+
+        Args:
+            bottlenecks: float32 [photos, bottleneck_size].
+        """
+        lengths = np.sqrt((bottlenecks * bottlenecks).sum(axis=1, keepdims=True) + np.float32(EPSILON))
+        centred = bottlenecks @ self.projection / lengths + self.offsets
+        nearest = (centred @ self.linear + self.biases).max(axis=1)
+        distances = np.maximum(centred * centred @ self.quadratic - nearest, 0)
+        if self.has_background:
+            distances = np.maximum(distances, centred @ self.background + self.background_bias)
+        return np.asarray(distances, np.float32)
+
+
+def with_detector(graph: Any, detector: Detector) -> Any:
+    """Return a graph with an additional output DISTANCE, float32 [1, 1].
+
+    Args:
+        graph: a GraphDef with a node `bottleneck`.
+    """
+    extended = copy_of(graph)
+
+    def add(name: str, op: str, *inputs: str) -> Any:
+        extended.node.append(operation(name, op, list(inputs)))
+        return extended.node[-1]
+
+    weights = {field.name: getattr(detector, field.name) for field in fields(detector)}
+    for name in ("quadratic", "background"):
+        weights[name] = weights[name][:, None]
+    weights["ones"] = np.ones((len(detector.projection), 1), np.float32)
+    weights["epsilon"] = np.array([EPSILON], np.float32)
+    weights["axis"] = np.array([1], np.int32)
+    extended.node.extend(constant(f"{_PREFIX}{name}", values) for name, values in weights.items())
+    add("detector/squares", "Mul", BOTTLENECK, BOTTLENECK)
+    add("detector/sum", "MatMul", "detector/squares", "detector/ones")
+    add("detector/squared_length", "BiasAdd", "detector/sum", "detector/epsilon")
+    add("detector/length", "Sqrt", "detector/squared_length")
+    add("detector/projected", "MatMul", BOTTLENECK, "detector/projection")
+    add("detector/scaled", "RealDiv", "detector/projected", "detector/length")
+    add("detector/centred", "BiasAdd", "detector/scaled", "detector/offsets")
+    add("detector/centred_squares", "Mul", "detector/centred", "detector/centred")
+    add("detector/curvature", "MatMul", "detector/centred_squares", "detector/quadratic")
+    add("detector/products", "MatMul", "detector/centred", "detector/linear")
+    add("detector/classes", "BiasAdd", "detector/products", "detector/biases")
+    nearest = add("detector/nearest", "Max", "detector/classes", "detector/axis")
+    nearest.attr["keep_dims"].b = True
+    set_index_type(nearest, "Tidx")
+    add("detector/difference", "Sub", "detector/curvature", "detector/nearest")
+    if not detector.has_background:
+        add(DISTANCE, "Relu", "detector/difference")
+        return extended
+    add("detector/from_classes", "Relu", "detector/difference")
+    add("detector/background_product", "MatMul", "detector/centred", "detector/background")
+    add("detector/to_background", "BiasAdd", "detector/background_product", "detector/background_bias")
+    add(DISTANCE, "Maximum", "detector/from_classes", "detector/to_background")
+    return extended
+
+
+def detector_of(graph: Any) -> Detector | None:
+    """Return the detector that `with_detector` stored in a graph, or None if there is none.
+
+    Raises:
+        ModelError: the stored weights do not fit together.
+    """
+    wanted = [field.name for field in fields(Detector)]
+    nodes = {node.name.removeprefix(_PREFIX): node for node in graph.node if node.name.startswith(_PREFIX)}
+    if not nodes:
+        return None
+    if not all(name in nodes and nodes[name].op == "Const" for name in wanted):
+        raise ModelError("its detector of unknown photos is incomplete. Train again.")
+    found = {name: np.asarray(constant_of(nodes[name]), np.float32) for name in wanted}
+    for name in ("quadratic", "background"):
+        found[name] = found[name].reshape(-1)
+    detector = Detector(**found)
+    features, directions = detector.projection.shape if detector.projection.ndim == 2 else (0, 0)
+    shapes = [getattr(detector, name).shape for name in ("offsets", "quadratic", "background", "linear")]
+    classes = detector.biases.size
+    if not features or not classes or shapes != [(directions,)] * 3 + [(directions, classes)]:
+        raise ModelError("its detector of unknown photos has weights that do not fit together. Train again.")
+    return detector

@@ -1,0 +1,131 @@
+"""Writing of the detector of unknown photos as operators of a `.tflite`.
+
+They compute in float32 in every quantization, because the squares of small differences need more than 8 bits. Elsewhere
+than in float32 files the projection, which is nearly all of the detector's size, is stored in half precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.nets.detector import EPSILON, Detector
+from poets_edge.tflite.distance import DISTANCE
+from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
+
+_PREFIX = "detector/"
+
+UINT8_SCALE = np.float32(2 / 127)
+"""Scale of a distance rounded to 8 bits: the limit, 1.0, lies between two of its values, 63 and 64, so that rounding
+never changes whether a photo is unknown."""
+
+
+def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool, quantized: bool = False) -> int:
+    """Append the operators that compute the distance from the training photos; return its tensor's index.
+
+    Args:
+        model: a `ModelT`, changed in place.
+        bottleneck: index of the float32 tensor with the bottleneck, [1, bottleneck_size].
+        half: store the projection in half precision.
+        quantized: round the distance to uint8 with UINT8_SCALE, for models whose other output is uint8.
+
+    Returns:
+        The index of the tensor DISTANCE, [1, 1].
+    """
+    write = _Writer(model)
+    size = len(detector.projection)
+    squares = write.append("MUL", "squares", [bottleneck, bottleneck], size, "MulOptions")
+    ones = write.constant("ones", np.ones((1, size), np.float32))
+    length = write.append("SQRT", "length", [write.dense("sum", squares, ones, [EPSILON])], 1)
+    projection = np.ascontiguousarray(detector.projection.T)
+    weights = write.half("projection", projection) if half else write.constant("projection", projection)
+    directions = len(projection)
+    projected = write.dense("projected", bottleneck, weights, np.zeros(directions))
+    scaled = write.append("DIV", "scaled", [projected, length], directions, "DivOptions")
+    offsets = write.constant("offsets", detector.offsets[None])
+    centred = write.append("ADD", "centred", [scaled, offsets], directions, "AddOptions")
+    centred_squares = write.append("MUL", "centred_squares", [centred, centred], directions, "MulOptions")
+    quadratic = write.constant("quadratic", detector.quadratic[None])
+    curvature = write.dense("curvature", centred_squares, quadratic, [0])
+    linear = write.constant("linear", np.ascontiguousarray(detector.linear.T))
+    classes = write.dense("classes", centred, linear, detector.biases)
+    axis = write.constant("axis", np.array([1], np.int32))
+    nearest = write.append("REDUCE_MAX", "nearest", [classes, axis], 1, "ReducerOptions", keepDims=True)
+    relu = schema().ActivationFunctionType.RELU
+    name = DISTANCE if not quantized else f"{_PREFIX}distance"
+    distance = write.append(
+        "SUB",
+        "from_classes" if detector.has_background else name,
+        [curvature, nearest],
+        1,
+        "SubOptions",
+        fusedActivationFunction=relu,
+    )
+    if detector.has_background:
+        background = write.constant("background", detector.background[None])
+        other = write.dense("to_background", centred, background, detector.background_bias)
+        distance = write.append("MAXIMUM", name, [distance, other], 1, "MaximumMinimumOptions")
+    if not quantized:
+        return distance
+    params = quant_params(UINT8_SCALE)
+    whole = add_tensor(model.subgraphs[0], DISTANCE.encode(), (1, 1), schema().TensorType.UINT8, params)
+    write.operator("QUANTIZE", [distance], whole)
+    return whole
+
+
+def remove_detector(model: Any) -> None:
+    """Remove the operators and the output that `add_detector` appended to a model, and the values of their constants.
+
+    Args:
+        model: a `ModelT`, changed in place.
+    """
+    graph = model.subgraphs[0]
+    names = [bytes(tensor.name).decode(errors="replace") for tensor in graph.tensors]
+    own = {index for index, name in enumerate(names) if name.startswith(_PREFIX) or name == DISTANCE}
+    graph.operators = [operator for operator in graph.operators if own.isdisjoint(operator.outputs)]
+    graph.outputs = [index for index in graph.outputs if index not in own]
+    for index in own:
+        model.buffers[graph.tensors[index].buffer].data = None
+
+
+class _Writer:
+    """Writer of float32 operators and constants, whose names begin with _PREFIX."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self._graph = model, model.subgraphs[0]
+
+    def constant(self, name: str, values: npt.NDArray[Any]) -> int:
+        return add_constant(self._model, f"{_PREFIX}{name}".encode(), values)
+
+    def half(self, name: str, values: npt.NDArray[np.float32]) -> int:
+        """Add a constant in half precision, and an operator that converts it to float32."""
+        stored = self.constant(f"{name}16", values.astype(np.float16))
+        wide = add_tensor(self._graph, f"{_PREFIX}{name}".encode(), values.shape, schema().TensorType.FLOAT32)
+        self.operator("DEQUANTIZE", [stored], wide, version=3)  # version 3 takes float16
+        return wide
+
+    def dense(self, name: str, source: int, weights: int, bias: npt.ArrayLike) -> int:
+        """Append a fully connected layer with weights [outputs, inputs]."""
+        outputs = int(self._graph.tensors[weights].shape[0])
+        added = self.constant(f"{name}/bias", np.asarray(bias, np.float32))
+        return self.append("FULLY_CONNECTED", name, [source, weights, added], outputs, "FullyConnectedOptions")
+
+    def append(self, code: str, name: str, inputs: Sequence[int], size: int, options: str = "", **fields: Any) -> int:
+        """Append an operator with one output, float32 [1, size], and return the output's index."""
+        name = name if name == DISTANCE or "/" in name else f"{_PREFIX}{name}"
+        found = add_tensor(self._graph, name.encode(), (1, size), schema().TensorType.FLOAT32)
+        operator = self.operator(code, inputs, found)
+        if options:
+            operator.builtinOptionsType = getattr(schema().BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema(), f"{options}T")()
+            for field, value in fields.items():
+                setattr(operator.builtinOptions, field, value)
+        return found
+
+    def operator(self, code: str, inputs: Sequence[int], output: int, version: int = 1) -> Any:
+        added = new_operator(self._model, getattr(schema().BuiltinOperator, code), version, inputs, [output])
+        self._graph.operators.append(added)
+        return added

@@ -1,0 +1,224 @@
+"""Distance of photos from the training photos, computed from bottlenecks scaled to unit length.
+
+For a photo with the bottleneck u of unit length, the distance is
+
+    min over classes c of (u - mean_c)' W^-1 (u - mean_c)  -  0.8 (u - mean)' T^-1 (u - mean)
+
+W is the covariance within the classes and T that of all photos together. The first term is the squared Mahalanobis
+distance to the nearest class (Lee et al., "A simple unified framework for detecting out-of-distribution samples and
+adversarial attacks", 2018), of unit vectors (Mueller and Hein, "Mahalanobis++", 2025). The second term discounts
+directions in which all training photos differ anyway (Ren et al., "A simple fix to Mahalanobis distance for improving
+near-OOD detection", 2021).
+
+A few hundred photos cannot determine a covariance of hundreds of features. W is therefore shrunk towards a multiple of
+the identity (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004), and is
+used only on its largest directions and those between the class means; all other directions have one common variance.
+The distance is then a quadratic function of some projections, which `poets_edge.nets.detector` puts into a graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.nets.detector import EPSILON, Detector
+
+Array = npt.NDArray[np.float64]
+Classes = npt.NDArray[np.int64]
+
+DIRECTIONS = 24
+"""Number of directions with a variance of their own."""
+_MEAN_DIRECTIONS = 32
+"""Maximum number of additional directions between the class means."""
+_DISCOUNT = 0.8
+"""Weight of the distance from all photos. From 0 to 0.85, more near strangers are refused and no fewer far ones."""
+_EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
+"""Additional directions in the iteration that finds the largest ones, and its numbers of steps from random directions
+and from directions of nearly the same covariance."""
+_SMALLEST = 1e-9
+"""Smallest variance of a direction, relative to a unit vector, and smallest length of a direction between means."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over photos, from which means and covariances follow.
+
+    Attributes:
+        counts: number of photos of each class, float64 [classes].
+        sums: sum of the unit vectors of each class, float64 [classes, features].
+        products: sum of the outer products of all unit vectors, float64 [features, features].
+    """
+
+    counts: Array
+    sums: Array
+    products: Array
+
+    @classmethod
+    def of(cls, units: Array, classes: Classes, class_count: int) -> Moments:
+        """Return the moments of unit vectors, float64 [photos, features], with their classes."""
+        truth = np.eye(class_count)[classes]
+        return cls(truth.sum(axis=0), truth.T @ units, units.T @ units)
+
+    def without(self, other: Moments) -> Moments:
+        """Return the moments without some of the photos."""
+        return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearModel:
+    """A linear function of unit vectors, u @ weights + bias, with weights float64 [features]."""
+
+    weights: Array
+    bias: float
+
+    def __call__(self, units: Array) -> Array:
+        """Return the values for unit vectors, float64 [photos]."""
+        return np.asarray(units @ self.weights + self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class DistanceModel:
+    """Means and covariances that determine the distance.
+
+    Attributes:
+        mean: mean of all unit vectors, [features].
+        basis: orthonormal directions, [features, directions].
+        means: class means minus `mean`, in the basis, [classes, directions].
+        within, total: inverses of the covariances W and T in the basis, [directions, directions].
+        rest: variance of every other direction.
+        shrinkage: weight of the identity in W before its inversion, 0 to 1.
+    """
+
+    mean: Array
+    basis: Array
+    means: Array
+    within: Array
+    total: Array
+    rest: float
+    shrinkage: float
+
+    def distances(self, units: Array) -> Array:
+        """Return the distances of unit vectors, float64 [photos]; they can be negative."""
+        centred = units - self.mean
+        inside = centred @ self.basis
+        outside = (centred * centred).sum(axis=1) - (inside * inside).sum(axis=1)
+        factor = np.linalg.cholesky(self.within)
+        nearest = (((inside[:, None] - self.means) @ factor) ** 2).sum(axis=2).min(axis=1)
+        everything = ((inside @ self.total) * inside).sum(axis=1)
+        return np.asarray(nearest - _DISCOUNT * everything + (1 - _DISCOUNT) * outside / self.rest)
+
+    def detector(self, limit: float, background: LinearModel | None = None) -> Detector:
+        """Return the detector for max(distance / limit, background).
+
+        Args:
+            limit: the distance above which a photo is unknown.
+            background: linear function of unit vectors that is above 1 for photos like those of a background.
+        """
+        # In the basis the distance is z'Az + linear terms, and |u - mean|^2 = 1 + |mean|^2 - 2 u'mean; the eigenvectors
+        # of A turn z'Az into a sum of squares.
+        common = (1 - _DISCOUNT) / self.rest
+        curvature = self.within - _DISCOUNT * self.total - common * np.eye(len(self.within))
+        quadratic, axes = np.linalg.eigh(curvature)
+        directions = len(quadratic)
+        extra = [-2 * common * self.mean, *([background.weights] if background else [])]
+        # Columns of unit length, so that half precision is as exact for them as for the others.
+        sizes = [max(float(np.linalg.norm(column)), _SMALLEST) for column in extra]
+        projection = np.column_stack([self.basis @ axes, *(one / size for one, size in zip(extra, sizes, strict=True))])
+        others = np.zeros(len(extra))
+        linear = np.zeros((projection.shape[1], len(self.means)))
+        linear[:directions] = -2 * axes.T @ self.within @ self.means.T
+        linear[directions] = sizes[0]
+        squares = ((self.means @ self.within) * self.means).sum(axis=1)
+        biases = squares + common * (1 + float(self.mean @ self.mean))
+        to_background = np.zeros(projection.shape[1])
+        if background:
+            to_background[-1] = sizes[-1]
+        return Detector(
+            projection=np.asarray(projection, np.float32),
+            offsets=np.asarray(np.append(-(self.mean @ self.basis @ axes), others), np.float32),
+            quadratic=np.asarray(np.append(quadratic, others) / limit, np.float32),
+            linear=np.asarray(-linear / limit, np.float32),
+            biases=np.asarray(-biases / limit, np.float32),
+            background=np.asarray(to_background, np.float32),
+            background_bias=np.array([background.bias if background else 0], np.float32),
+        )
+
+
+def unit_vectors(bottlenecks: npt.NDArray[np.float32]) -> Array:
+    """Return bottlenecks scaled to unit length as `Detector.distances` does it, float64 [photos, bottleneck_size]."""
+    wide = bottlenecks.astype(np.float64)
+    return np.asarray(wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True) + EPSILON))
+
+
+def fourth_moment(units: Array, classes: Classes, moments: Moments) -> float:
+    """Return the mean fourth power of the distances of unit vectors from their class means."""
+    residuals = units - (moments.sums / np.maximum(moments.counts, 1)[:, None])[classes]
+    return float(((residuals * residuals).sum(axis=1) ** 2).mean())
+
+
+def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = None) -> DistanceModel:
+    """Fit means and covariances to the photos of some moments.
+
+    Args:
+        moments: moments of one or more photos of one or more classes.
+        fourth: `fourth_moment` of the photos.
+        start: model of these and a few more photos, whose shrinkage is used, so that the distances of both are
+            comparable, and with which fitting takes a fraction of the time.
+    """
+    present = moments.counts > 0
+    counts, features = moments.counts[present], moments.products.shape[0]
+    photos, means = float(counts.sum()), moments.sums[present] / counts[:, None]
+    mean = moments.sums.sum(axis=0) / photos
+    covariance = (moments.products - (means.T * counts) @ means) / max(photos - len(counts), 1.0)
+    variance = max(float(np.trace(covariance)) / features, _SMALLEST / features)
+    shrinkage = _ledoit_wolf(covariance, variance, photos, fourth) if start is None else start.shrinkage
+    largest = _largest_directions(covariance, min(DIRECTIONS, features - 1), start)
+    between = means - mean
+    basis = np.hstack([largest, _between(between, largest)])
+    directions = basis.shape[1]
+    within = (1 - shrinkage) * (basis.T @ covariance @ basis) + shrinkage * variance * np.eye(directions)
+    within += np.eye(directions) * _SMALLEST / features
+    rest = (variance * features - float(np.trace(within))) / max(features - directions, 1)
+    inside = between @ basis
+    total = within + (inside.T * (counts / photos)) @ inside
+    return DistanceModel(
+        mean=mean,
+        basis=basis,
+        means=inside,
+        within=np.linalg.inv(within),
+        total=np.linalg.inv(total),
+        rest=max(rest, _SMALLEST / features),
+        shrinkage=shrinkage,
+    )
+
+
+def _ledoit_wolf(covariance: Array, variance: float, photos: float, fourth: float) -> float:
+    """Return the weight of the identity in the covariance, 0 to 1."""
+    features, squares = len(covariance), float((covariance * covariance).sum())
+    spread = squares / features - variance**2
+    error = max(0.0, (fourth - squares) / photos / features)
+    return min(1.0, error / spread) if spread > 0 else 1.0
+
+
+def _largest_directions(covariance: Array, count: int, start: DistanceModel | None) -> Array:
+    """Return the orthonormal directions of the largest variances, [features, count], by subspace iteration."""
+    features = len(covariance)
+    width = min(count + _EXTRA, features)
+    directions = np.random.default_rng(0).standard_normal((features, width))
+    if start is not None:
+        known = start.basis[:, :width]
+        directions[:, : known.shape[1]] = known
+    for _ in range(_ITERATIONS if start is None else _ITERATIONS_AGAIN):
+        directions = np.linalg.qr(covariance @ directions)[0]
+    axes = np.linalg.eigh(directions.T @ covariance @ directions)[1]
+    return np.asarray(directions @ axes[:, : -count - 1 : -1])
+
+
+def _between(between: Array, largest: Array) -> Array:
+    """Return orthonormal directions of differences between the class means, outside of the largest directions."""
+    outside = between - between @ largest @ largest.T
+    _, lengths, axes = np.linalg.svd(outside, full_matrices=False)
+    count = min(int((lengths > np.sqrt(_SMALLEST)).sum()), len(between) - 1, _MEAN_DIRECTIONS)
+    return np.asarray(axes[:count].T)

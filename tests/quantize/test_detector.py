@@ -1,0 +1,188 @@
+"""Tests of the detector of unknown photos in frozen graphs and `.tflite` files against its formula."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import ModelError
+from poets_edge.nets.detector import Detector, detector_of, with_detector
+from poets_edge.nets.graphdef import parse_graph, serialize
+from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
+from poets_edge.nets.network import Network, Parameters, checked
+from poets_edge.nets.read_graph import known_network, read_network
+from poets_edge.nets.write_graph import graph_of
+from poets_edge.quantize.activation_statistics import calibrate
+from poets_edge.quantize.write_detector import UINT8_SCALE
+from poets_edge.quantize.write_int8 import write_int8_model
+from poets_edge.quantize.write_model import FloatQuantization, write_float_model
+from poets_edge.tflite.distance import DISTANCE
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
+from tests.conftest import ROOT
+from tests.yardstick import tensorflow
+
+FEATURES, DIRECTIONS, CLASSES, SIZE = 12, 5, 3, (8, 8)
+LAYERS = (
+    Layer("first", "convolution", (INPUT,), FEATURES, (3, 3), 2, activation="relu6"),
+    Layer("point", "convolution", ("first",), FEATURES, (1, 1), activation="relu6"),
+    Layer(BOTTLENECK, "mean", ("point",)),
+    Layer("head/logits", "dense", (BOTTLENECK,), CLASSES),
+    Layer("final_result", "softmax", ("head/logits",)),
+)
+
+
+def detector(seed: int = 0, *, background: bool = False) -> Detector:
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> Any:
+        return rng.normal(size=shape).astype(np.float32)
+
+    return Detector(
+        projection=draw(FEATURES, DIRECTIONS),
+        offsets=draw(DIRECTIONS),
+        quadratic=np.abs(draw(DIRECTIONS)) / 5,
+        linear=draw(DIRECTIONS, CLASSES) / 5,
+        biases=draw(CLASSES) / 5,
+        background=draw(DIRECTIONS) * np.float32(5 * background),
+        background_bias=np.array([9.0 if background else 0], np.float32),
+    )
+
+
+def network(found: Detector | None) -> Network:
+    rng = np.random.default_rng(1)
+    parameters = {
+        layer.name: Parameters(
+            rng.normal(size=layer.kernel_shape(3 if layer.name == "first" else FEATURES)).astype(np.float32),
+            rng.normal(size=layer.outputs).astype(np.float32),
+        )
+        for layer in LAYERS
+        if layer.has_weights()
+    }
+    return replace(checked(SIZE, LAYERS, parameters), detector=found)
+
+
+def pictures(count: int) -> list[Any]:
+    return list(np.random.default_rng(2).integers(0, 256, (count, *SIZE, 3), np.uint8))
+
+
+def outputs(content: bytes, inputs: list[Any]) -> tuple[Any, Any]:
+    """Return the dequantized scores and the dequantized distances of a model."""
+    session = Session(ModelFile(ROOT / "model", content))
+    answers = [session.run_some(one[None], range(len(session.outputs))) for one in inputs]
+    real = [[info.dequantize(raw)[0] for info, raw in zip(session.outputs, one, strict=True)] for one in answers]
+    return np.array([one[0] for one in real]), np.array([one[-1][0] for one in real])
+
+
+def normalized(images: list[Any]) -> list[Any]:
+    return [(image.astype(np.float32) - 127.5) / 127.5 for image in images]
+
+
+def bottlenecks(images: list[Any]) -> Any:
+    session = Session(ModelFile(ROOT / "model", write_float_model(network(None), also=[BOTTLENECK])))
+    return np.array([session.run(one[None], 1)[0] for one in normalized(images)])
+
+
+def by_hand(found: Detector, vectors: Any) -> Any:
+    """Return the distances by the formula in the docstring of `Detector`, one photo and one class at a time."""
+    distances = []
+    for vector in vectors.astype(np.float64):
+        u = vector / np.linalg.norm(vector)
+        y = [sum(u * found.projection[:, j]) + found.offsets[j] for j in range(DIRECTIONS)]
+        squares = sum(y[j] ** 2 * found.quadratic[j] for j in range(DIRECTIONS))
+        classes = [
+            squares - sum(y[j] * found.linear[j, c] for j in range(DIRECTIONS)) - found.biases[c]
+            for c in range(CLASSES)
+        ]
+        other = sum(y[j] * found.background[j] for j in range(DIRECTIONS)) + found.background_bias[0]
+        distances.append(max(0.0, min(classes), other))
+    return np.array(distances)
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("quantization", ["float32", "float16", "dynamic"])
+def test_float_models_compute_the_distance(quantization: FloatQuantization, background: bool) -> None:
+    found, images = detector(background=background), pictures(20)
+    expected = by_hand(found, bottlenecks(images))
+    from_background = by_hand(detector(), bottlenecks(images)) != expected
+    assert expected.std() > 0.1 and expected.min() > 0 and expected.max() < 4
+    assert (0 < from_background.sum() < len(images)) if background else not from_background.any()
+    scores, distances = outputs(write_float_model(network(found), quantization), normalized(images))
+    tolerance = {"float32": 1e-5, "float16": 5e-3, "dynamic": 0.2}[quantization]
+    np.testing.assert_allclose(distances, expected, atol=tolerance)
+    plain, _ = outputs(write_float_model(network(None), quantization), normalized(images))
+    assert np.array_equal(scores, plain)
+    np.testing.assert_allclose(found.distances(bottlenecks(images)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("float_io", [False, True])
+def test_int8_models_compute_the_distance(float_io: bool) -> None:
+    found, images = detector(), pictures(40)
+    ranges = calibrate(network(found), images, workers=1).ranges
+    inputs = normalized(images) if float_io else images
+    content = write_int8_model(network(found), ranges, float_io=float_io)
+    scores, distances = outputs(content, inputs)
+    assert np.abs(distances - by_hand(found, bottlenecks(images))).max() < 0.3
+    assert np.array_equal(scores, outputs(write_int8_model(network(None), ranges, float_io=float_io), inputs)[0])
+    info = Session(ModelFile(ROOT / "model", content)).outputs[1]
+    assert (info.name, info.shape) == (DISTANCE, (1, 1))
+    assert info.dtype == (np.float32 if float_io else np.uint8)
+
+
+def test_rounding_to_uint8_keeps_the_verdict() -> None:
+    """The limit lies in the middle between two values, so that both sides round away from it."""
+    for distance, unknown in ((0.0, False), (0.9999, False), (1.0001, True), (1.01, True), (4.0, True), (9.0, True)):
+        integer = np.clip(np.rint(distance / UINT8_SCALE), 0, 255)
+        assert (integer * UINT8_SCALE > 1) == unknown
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_detector_is_read_back_from_a_graph(background: bool) -> None:
+    found = detector(background=background)
+    graph = with_detector(graph_of(network(None)), found)
+    again = detector_of(parse_graph(serialize(graph), "graph"))
+    assert again is not None and again.has_background == background
+    for one in fields(Detector):
+        assert np.array_equal(getattr(again, one.name), getattr(found, one.name))
+    assert detector_of(graph_of(network(None))) is None
+    read = read_network(graph, INPUT, "final_result", SIZE)
+    for one, other in zip(
+        outputs(write_float_model(read), normalized(pictures(3))),
+        outputs(write_float_model(network(found)), normalized(pictures(3))),
+        strict=True,
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_damaged_detectors_are_refused() -> None:
+    for name, values in (
+        ("linear", np.zeros((2, CLASSES))),
+        ("offsets", np.zeros(1)),
+        ("biases", np.zeros(CLASSES + 1)),
+    ):
+        graph = with_detector(graph_of(network(None)), replace(detector(), **{name: values.astype(np.float32)}))
+        with pytest.raises(ModelError, match="do not fit"):
+            detector_of(graph)
+    graph = with_detector(graph_of(network(None)), detector())
+    graph.node.remove(next(node for node in graph.node if node.name == "detector/offsets"))
+    with pytest.raises(ModelError, match="incomplete"):
+        detector_of(graph)
+    narrow = replace(detector(), projection=np.zeros((FEATURES + 1, DIRECTIONS), np.float32))
+    assert known_network(with_detector(graph_of(network(None)), narrow), INPUT, "final_result", SIZE) is None
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("background", [False, True])
+def test_tensorflow_computes_the_distance(background: bool) -> None:
+    tf = tensorflow()
+    found, images = detector(background=background), pictures(10)
+    graph = with_detector(graph_of(network(None)), found)
+    wrapped = tf.compat.v1.wrap_function(
+        lambda: tf.compat.v1.import_graph_def(tf.compat.v1.GraphDef.FromString(serialize(graph)), name=""), []
+    )
+    function = wrapped.prune("input:0", ["final_result:0", f"{DISTANCE}:0"])
+    distances = [np.asarray(function(tf.constant(one[None]))[1]).item() for one in normalized(images)]
+    np.testing.assert_allclose(distances, by_hand(found, bottlenecks(images)), atol=1e-4)

@@ -1,0 +1,148 @@
+"""Tests of the distance from the training photos, and of its limit, against computations in full dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import DatasetError
+from poets_edge.photos.table import HashedPhoto, Photo
+from poets_edge.tflite.distance import LIMIT
+from poets_edge.training.data import TrainingData
+from poets_edge.training.look_alikes import PhotoGroups
+from poets_edge.training.mahalanobis import (
+    LinearModel,
+    Moments,
+    fit_distance,
+    fourth_moment,
+    unit_vectors,
+)
+from poets_edge.training.unknown import MIN_PHOTOS, detect_unknown, upper_quantile
+
+FEATURES, LABELS = 60, ("a", "b", "c")
+
+
+def draw(count: int, seed: int = 0, *, shift: float = 0.0) -> tuple[Any, Any]:
+    """Return bottlenecks of three classes, float32 [3 * count, FEATURES], and their classes."""
+    rng = np.random.default_rng(seed)
+    world = np.random.default_rng(99)
+    means, mixing = 3 + world.random((3, FEATURES)), world.normal(size=(6, FEATURES)) / 3
+    classes = np.repeat(np.arange(3), count)
+    noise = rng.normal(size=(len(classes), 6)) @ mixing + rng.normal(size=(len(classes), FEATURES)) / 10
+    return (means[classes] + noise + shift * world.normal(size=FEATURES)).astype(np.float32), classes
+
+
+def training_data(bottlenecks: Any, classes: Any, sets: Any = 0) -> TrainingData:
+    names = [f"{LABELS[label]}/{row}.jpg" for row, label in enumerate(classes.tolist())]
+    photos = [
+        HashedPhoto(Photo(Path(name), name, name[0]), bytes([row % 256, row // 256]) * 16)
+        for row, name in enumerate(names)
+    ]
+    return TrainingData.of(photos, bottlenecks, np.broadcast_to(np.int8(sets), len(photos)), LABELS)
+
+
+def test_distances_equal_those_of_full_matrices() -> None:
+    bottlenecks, classes = draw(40)
+    units = unit_vectors(bottlenecks)
+    moments = Moments.of(units, classes, 3)
+    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    outside = np.eye(FEATURES) - model.basis @ model.basis.T
+    within = model.basis @ model.within @ model.basis.T + outside / model.rest
+    total = model.basis @ model.total @ model.basis.T + outside / model.rest
+    expected = []
+    for one in unit_vectors(draw(5, 1)[0]):
+        nearest = min((one - mean) @ within @ (one - mean) for mean in units.reshape(3, 40, -1).mean(axis=1))
+        expected.append(nearest - 0.8 * (one - units.mean(axis=0)) @ total @ (one - units.mean(axis=0)))
+    np.testing.assert_allclose(model.distances(unit_vectors(draw(5, 1)[0])), expected, rtol=1e-8)
+
+
+def test_covariance_is_that_of_the_classes() -> None:
+    """With many photos there is hardly any shrinkage, and the variances are those of numpy."""
+    bottlenecks, classes = draw(2000)
+    units = unit_vectors(bottlenecks)
+    moments = Moments.of(units, classes, 3)
+    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    residuals = units - units.reshape(3, 2000, -1).mean(axis=1)[classes]
+    covariance = residuals.T @ residuals / (len(units) - 3)
+    inside = model.basis.T @ covariance @ model.basis
+    np.testing.assert_allclose(np.linalg.inv(model.within), inside, atol=0.01 * np.trace(covariance))
+    assert np.linalg.eigvalsh(inside)[-6:].sum() == pytest.approx(np.linalg.eigvalsh(covariance)[-6:].sum(), rel=1e-3)
+    rest = (np.trace(covariance) - np.trace(inside)) / (FEATURES - model.basis.shape[1])
+    assert model.rest == pytest.approx(rest, rel=0.15)
+    np.testing.assert_allclose(model.basis.T @ model.basis, np.eye(model.basis.shape[1]), atol=1e-9)
+
+
+def test_moments_without_photos_are_those_of_the_others() -> None:
+    bottlenecks, classes = draw(30)
+    units, some = unit_vectors(bottlenecks), np.arange(90) % 7 == 0
+    found = Moments.of(units, classes, 3).without(Moments.of(units[some], classes[some], 3))
+    expected = Moments.of(units[~some], classes[~some], 3)
+    for name in ("counts", "sums", "products"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_detector_computes_distance_and_background(background: bool) -> None:
+    bottlenecks, classes = draw(40)
+    units = unit_vectors(bottlenecks)
+    moments = Moments.of(units, classes, 3)
+    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    linear = LinearModel(np.random.default_rng(3).normal(size=FEATURES) * 2, 0.8)
+    expected = np.maximum(model.distances(units) / 20, linear(units) if background else 0)
+    assert (linear(units) > model.distances(units) / 20).any() and (linear(units) < 1).any()
+    found = model.detector(20, linear if background else None)
+    assert found.has_background == background
+    np.testing.assert_allclose(found.distances(bottlenecks), expected, rtol=5e-3)
+
+
+def test_detector_refuses_the_stated_share_of_new_photos_and_most_strangers() -> None:
+    for rate in (0.05, 0.2):
+        found = detect_unknown(training_data(*draw(150)), rate, 0)
+        assert found.distances.shape == (450,)
+        new, strangers = (found.detector.distances(draw(1000, 5, shift=shift)[0]) > LIMIT for shift in (0, 0.4))
+        assert new.mean() == pytest.approx(rate, abs=0.015 + rate / 7)
+        assert strangers.mean() > 0.9
+        assert (found.distances > LIMIT).mean() == pytest.approx(rate, abs=0.02)
+
+
+def test_copies_are_kept_in_one_fold() -> None:
+    """Each photo is there three times: with the copies of a photo in other folds it would seem known."""
+    bottlenecks, classes = draw(20)
+    again, tripled = np.repeat(bottlenecks, 3, axis=0), np.repeat(classes, 3)
+    data = training_data(again, tripled)
+    apart = detect_unknown(data, 0.05, 0)
+    together = detect_unknown(replace(data, groups=PhotoGroups(np.arange(len(again)) // 3 * 3)), 0.05, 0)
+    new = draw(500, 5)[0]
+    assert (together.detector.distances(new) > LIMIT).mean() < (apart.detector.distances(new) > LIMIT).mean()
+
+
+def test_distances_of_a_backbone_that_has_learned_are_scaled_to_the_validation_photos() -> None:
+    bottlenecks, classes = draw(60)
+    sets = np.arange(len(classes)) % 5 == 0
+    learned = bottlenecks.copy()
+    nearer = np.array([learned[(classes == label) & ~sets].mean(axis=0) for label in range(3)])[classes]
+    learned[~sets] = (nearer + (learned - nearer) * 0.5)[~sets]
+    data = training_data(bottlenecks, classes, sets.astype(np.int8))
+    found = detect_unknown(data, 0.05, 0, learned)
+    assert (found.detector.distances(learned[sets]) > LIMIT).mean() < 0.25
+    wrong = detect_unknown(training_data(learned, classes, sets.astype(np.int8) * 2), 0.05, 0)
+    assert (wrong.detector.distances(learned[sets]) > LIMIT).mean() > 0.9
+
+
+def test_too_few_photos_are_refused() -> None:
+    bottlenecks, classes = draw(MIN_PHOTOS)
+    few = np.arange(0, 3 * MIN_PHOTOS, 3)[: MIN_PHOTOS - 1]
+    with pytest.raises(DatasetError, match=f"{MIN_PHOTOS - 1} training photos are too few"):
+        detect_unknown(training_data(bottlenecks[few], classes[few]), 0.05, 0)
+
+
+def test_upper_quantile_of_lognormal_distances() -> None:
+    values = np.exp(np.random.default_rng(0).normal(size=20000) / 4)
+    assert upper_quantile(values, 0.95) == pytest.approx(np.exp(1.6449 / 4), rel=0.01)
+    small = [upper_quantile(values[i::400], 0.95) for i in range(400)]
+    plain = [np.quantile(values[i::400], 0.95) for i in range(400)]
+    assert np.std(small) < np.std(plain)
