@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -139,12 +140,27 @@ class StudioClient:
         self.process.communicate()
 
 
-def start(folder: Path, *options: str, cwd: Path | None = None) -> StudioClient:
-    """Start a studio and return its client."""
+def start(folder: Path, *options: str, largest_file: int | None = None) -> StudioClient:
+    """Start a studio and return its client.
+
+    Args:
+        largest_file: maximum size of files that the server and its helpers write, in bytes, as if the disk were full.
+    """
     command = [sys.executable, "-m", "poets_edge", "studio", str(folder), "--no-open", "--port", "0", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def limit() -> None:
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd or folder.parent, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder.parent,
+        env=environment,
+        preexec_fn=limit,
     )
     url = _first_line(process)
     return StudioClient(process, url, folder)
@@ -164,9 +180,9 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: str) -> Iterator[StudioClient]:
+def running(folder: Path, *options: str, largest_file: int | None = None) -> Iterator[StudioClient]:
     """Context manager that yields the client of a studio, which is stopped with Ctrl-C afterwards."""
-    client = start(folder, *options)
+    client = start(folder, *options, largest_file=largest_file)
     try:
         yield client
     finally:

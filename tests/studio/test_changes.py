@@ -17,12 +17,12 @@ ONE, TWO, THREE = "daisy/daisy-000.jpg", "daisy/daisy-001.jpg", "roses/roses-000
 
 
 def contents(folder: Path) -> list[str]:
-    """Return the digest of every file that is not one of the studio's records, sorted, wherever it lies."""
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path.parent.name != "thumbnails" and path.parent != folder / ".poets-edge"
-    ]
+    """Return the digest of every file of the user, sorted, also of those in the bin and of unfinished uploads."""
+    files = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and (parts[0] != ".poets-edge" or parts[1] in ("bin", "incoming")):
+            files.append(path)
     return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
 
 

@@ -1,0 +1,137 @@
+"""Faults of the machine: killed servers and jobs, full disks, many requests at once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from poets_edge.demo.draw import draw_photo
+from tests.studio.client import StudioClient, running, start
+from tests.studio.test_changes import contents, tree
+from tests.studio.test_jobs import helpers
+
+KILLS = 30
+CONCURRENT = 100
+
+
+def change_at_random(client: StudioClient, rng: random.Random, sent: set[bytes]) -> None:
+    """Change photos until the server is killed; `sent` gets the photos whose upload was answered."""
+    labels = [one["name"] for one in client.get("/api/project").ok()["classes"]]
+    while True:
+        photos, label = rng.sample(sorted(client.photos()), 4), rng.choice(labels)
+        action = rng.choice(("move", "delete", "exclude", "undo", "redo", "upload"))
+        if action == "upload":
+            data = draw_photo("roses", rng.randrange(10**9))
+            if client.upload(data, "up.jpg", label).ok()["added"]:
+                sent.add(data)
+        elif action in ("undo", "redo"):
+            client.post(f"/api/{action}")
+        else:
+            client.post(f"/api/photos/{action}", {"photos": photos[:2], "to": label})
+
+
+def test_nothing_is_lost_when_server_or_job_is_killed(flowers: Path) -> None:
+    rng = random.Random(5)
+    before, expected = tree(flowers), contents(flowers)
+    for kill in range(KILLS):
+        client = start(flowers)
+        sent: set[bytes] = set()
+        if kill % 3 == 0:
+            client.post("/api/jobs", {"kind": "train" if kill % 2 else "audit"}).ok()
+
+        def work(client: StudioClient = client, sent: set[bytes] = sent) -> None:
+            with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):
+                change_at_random(client, rng, sent)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(rng.uniform(0.05, 1.0))
+        if kill % 3 == 0:
+            for pid in helpers(client):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        client.kill()
+        thread.join()
+        expected += [hash_of(data) for data in sent]
+        left = contents(flowers)
+        missing = [digest for digest in set(expected) if digest not in left]
+        assert not missing, f"kill {kill}: {len(missing)} photos lost"
+    with running(flowers) as client:
+        assert all(status in ("ok", "excluded") for _, status in client.photos().values())
+        assert set(client.photos()) == {name for name, digest in tree(flowers).items() if digest}
+        while client.get("/api/project").ok()["undo"] is not None:
+            client.post("/api/undo").ok()
+        assert tree(flowers) == before
+        assert not list((flowers / ".poets-edge/incoming").iterdir())
+        assert client.run_job(kind="train", choice="quick")["files"]
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("largest", [0, 1_000, 4_000])
+def test_full_disk_is_one_line_and_loses_nothing(flowers: Path, largest: int) -> None:
+    before, state = contents(flowers), tree(flowers)
+    with running(flowers, largest_file=largest) as client:
+        names = sorted(client.photos())
+        refused = client.upload(draw_photo("daisy", 777), "new.jpg", "daisy")
+        refused.refused(507 if refused.status == 507 else 400)
+        statuses = set()
+        for number in range(40):
+            answer = client.post("/api/photos/move", {"photos": names[number % 6 : number % 6 + 1], "to": "roses"})
+            statuses.add(answer.status)
+            if answer.status != 200:
+                answer.refused(answer.status)
+            else:
+                client.post("/api/undo")
+        assert statuses - {200}, "the journal never became too large"
+        if (job := client.post("/api/jobs", {"kind": "train"})).status == 200:
+            ended = client.wait_for_job(job.json()["id"])
+            assert ended["state"] == "failed" and "Traceback" not in ended["error"]
+    assert contents(flowers) == before
+    with running(flowers) as client:
+        while client.get("/api/project").ok()["undo"] is not None:
+            client.post("/api/undo").ok()
+        assert tree(flowers) == state
+
+
+def test_hundred_requests_at_once_are_answered(flowers: Path) -> None:
+    before = tree(flowers)
+    with running(flowers) as client:
+        names = sorted(client.photos())
+        paths = ["/api/photos", "/api/project", *(f"/thumb/{name}" for name in names)]
+
+        def ask(number: int) -> int:
+            if number % 4 == 0:
+                return client.post("/api/photos/move", {"photos": [names[number % 30]], "to": "tulips"}).status
+            if number % 4 == 1:
+                return client.upload(draw_photo("roses", number), f"{number}.jpg", "roses").status
+            return client.get(paths[number % len(paths)]).status
+
+        with ThreadPoolExecutor(CONCURRENT) as pool:
+            statuses = list(pool.map(ask, range(CONCURRENT)))
+        assert set(statuses) <= {200, 404, 409} and statuses.count(200) >= 60  # a photo may have moved meanwhile
+        assert set(client.photos()) == {name for name, digest in tree(flowers).items() if digest}
+        while client.get("/api/project").ok()["undo"] is not None:
+            client.post("/api/undo").ok()
+        assert tree(flowers) == before
+
+
+def test_idle_connections_do_not_block_the_server(flowers: Path) -> None:
+    with running(flowers) as client, contextlib.ExitStack() as stack:
+        for _ in range(100):
+            connection = http.client.HTTPConnection(client.host, client.port, timeout=30)
+            connection.connect()
+            stack.callback(connection.close)
+        client.get("/api/project").ok()
