@@ -48,6 +48,9 @@ _NOT_MEASURED = {
     "docs/figures.md": {"2 ms": "a limit", "1.5 MB": "a limit"},
     "docs/quickstart.md": {"229 MB": "the size of a file on a server"},
     "docs/raspberry-pi.md": {"144 MB": "`make test-pi`", "8 MB": "`make test-pi`", "100 MB": "OpenCV's wheel"},
+    "docs/targets.md": dict.fromkeys(
+        ("2 MB", "3 MB", "3.5 MB", "4 MB", "7.5 MB"), "`exporting/microcontroller/boards.py`"
+    ),
     "docs/web.md": {"50 %": "a default", "2.6 MB": "the size of page_runtime.tar.xz"},
 }
 """Figures in the text that are not results of a benchmark, with their origin."""

@@ -23,6 +23,8 @@ from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import UsageError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.frigate import THRESHOLD, FrigateExport, export_for_frigate
+from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
+from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
@@ -33,6 +35,7 @@ _DEFAULT = ExportOptions()
 _FILES = "Files"
 PURPOSES = ("frigate",)
 """Programs that `--for` writes files for."""
+_TARGET = "Microcontroller"
 RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
@@ -51,6 +54,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     poets-edge export --quantize    # one int8 file
     poets-edge export --all         # all four for CPUs
     poets-edge export --for frigate model_cache/flowers
+    poets-edge export --target microcontroller --board esp32s3
     """,
 )
 @argument(
@@ -104,6 +108,26 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     "--output-dir", type=FILE, metavar="DIR", section=_FILES, help="Folder for the files.", show_default="the graph's"
 )
 @option(
+    "--target",
+    type=click.Choice(("microcontroller",)),
+    section=_TARGET,
+    help="Write firmware with a full-int8 model, after running it in TensorFlow Lite Micro.",
+)
+@option(
+    "--board",
+    "board_name",
+    type=click.Choice([one.name for one in BOARDS]),
+    section=_TARGET,
+    help="Board of the firmware.",
+)
+@option(
+    "--memory",
+    metavar="SIZE",
+    section=_TARGET,
+    help="Memory that the model's tensors may take, such as 320KB.",
+    show_default="what the board leaves",
+)
+@option(
     "--image-dir",
     type=PHOTOS,
     metavar="FOLDER",
@@ -143,6 +167,9 @@ def command(
     labels: Path | None,
     output_dir: Path | None,
     quantize: tuple[str, ...],
+    target: str | None,
+    board_name: str | None,
+    memory: str | None,
     every: bool,
     purpose: tuple[str, Path] | None,
     float_io: bool,
@@ -179,9 +206,14 @@ def command(
         max_accuracy_drop=max_accuracy_drop,
     )
     if purpose is not None:
+        if target or board_name or memory:
+            raise UsageError("--for and --target write different things: give one of them.")
         if quantizations or output_dir or float_io or input_type != _DEFAULT.input_type:
             raise UsageError("--for chooses the kind and the place of its files: give no option about them.")
         _print_frigate(export_for_frigate(options, purpose[1], Terminal(quiet)), as_json=as_json, output=output)
+        return
+    if target or board_name or memory:
+        _export_firmware(options, target, board_name, memory, Terminal(quiet), as_json=as_json, output=output)
         return
     try:
         result = export(options, Terminal(quiet))
@@ -189,6 +221,46 @@ def command(
         _print(error.result, as_json=as_json, output=None)  # the results of the other files are still useful
         raise
     _print(result, as_json=as_json, output=output)
+
+
+def _export_firmware(
+    options: ExportOptions,
+    target: str | None,
+    board_name: str | None,
+    memory: str | None,
+    reporter: Terminal,
+    *,
+    as_json: bool,
+    output: Path | None,
+) -> None:
+    if target is None:
+        raise UsageError("--board and --memory belong to --target microcontroller")
+    if options.quantizations or options.float_io:
+        raise UsageError("a microcontroller takes a full-int8 file: leave out --quantize, --all and --float-io")
+    if board_name is None:
+        raise UsageError(f"--target microcontroller needs a board: --board {'|'.join(one.name for one in BOARDS)}")
+    result = export_firmware(
+        options, board(board_name), memory=parse_memory(memory) if memory else None, reporter=reporter
+    )
+    if not give(result.to_json(), as_json=as_json, output=output):
+        _print_firmware(result)
+
+
+def _print_firmware(result: Firmware) -> None:
+    evaluation = result.file.evaluation
+    tested = f"{percent(evaluation.accuracy)} of {evaluation.count} test photos" if evaluation else "not evaluated"
+    equal = "equal scores" if not result.largest_difference else f"scores within {result.largest_difference:.4f}"
+    rows = [
+        ["board", result.board.title],
+        ["memory", f"{result.arena:,} bytes for the model's tensors, of {result.memory:,}"],
+        ["flash", f"{result.model_size:,} bytes for the model, of {result.board.flash:,}"],
+        ["operators", ", ".join(result.operators)],
+        ["accuracy", tested],
+        ["verified", f"TensorFlow Lite Micro, {equal} on {result.compared} photos"],
+        ["firmware", str(result.folder)],
+    ]
+    click.echo(table(rows, left=2))
+    click.echo(f"Next: {result.folder / 'README.md'} has the commands that build it and load it onto the board.")
 
 
 def _graph(argument: Path | None, graph: Path | None) -> Path:

@@ -113,11 +113,13 @@ class PreparedExport:
 
     Attributes:
         contents: content of each file of the result, in order.
+        models: by quantization, the bytes of the `.tflite` without appended files.
         size: (height, width) of the input, pixels.
     """
 
     result: ExportResult
     contents: tuple[bytes, ...]
+    models: Mapping[Quantization, bytes]
     size: tuple[int, int]
 
     def write(self, files: Mapping[Path, bytes]) -> None:
@@ -194,7 +196,7 @@ def prepare_export(
     result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
-    return PreparedExport(result, tuple(contents), source.frozen.size)
+    return PreparedExport(result, tuple(contents), models, source.frozen.size)
 
 
 def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Reporter) -> _Source:

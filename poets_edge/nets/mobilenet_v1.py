@@ -1,8 +1,9 @@
-"""MobileNet V1 in 16 sizes: Howard et al., "MobileNets", 2017, table 1."""
+"""MobileNet V1 in 16 sizes, and two smaller ones: Howard et al., "MobileNets", 2017, table 1."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 from poets_edge.nets.architecture import Architecture, Family, Published, TuningDefaults
@@ -13,6 +14,7 @@ _FAMILY = "MobileNet V1"
 _KERAS_WIDTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 _CHANNELS = 1024
 """Number of channels of the last layer at width multiplier 1."""
+_SHRUNK = ("mobilenet_0.50_128", "mobilenet_0.25_128")
 _LEARNING_RATE = 2.5e-4
 """Learning rate for fine-tuning at width multiplier 1. The best rate for Adam is inversely proportional to the width
 (Yang and Hu, "Tensor Programs V", 2021)."""
@@ -98,10 +100,26 @@ MOBILENETS: tuple[Architecture, ...] = (
     _entry(0.25, 128, 14, 0.47, 41.5, 66.3, 39.5, 64.4, 1.2, 0.8),
 )
 
+
+def _small(larger: Architecture, resolution: int) -> Architecture:
+    """Return an architecture with the layers and weights of another, and a smaller input.
+
+    The network is fully convolutional, so its weights apply to inputs of any size; figures for this one were not
+    published.
+    """
+    width = float(larger.series.removeprefix("width "))
+    small = replace(larger, name=_name(width, resolution), resolution=resolution, published=None)
+    found = small.imagenet_cost()
+    return replace(small, mmacs=round(found.macs / 1e6, 1), weights=replace(larger.weights, also=()))
+
+
+SMALL_MOBILENETS = tuple(_small(larger, 96) for larger in MOBILENETS if larger.name in _SHRUNK)
+"""Architectures for microcontrollers. `grid` compares them with the others if they are named."""
+
 MOBILENET_V1 = Family(
     name=_FAMILY,
-    pattern="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>",
-    architectures=MOBILENETS,
+    pattern="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224> (also mobilenet_0.25_96 and mobilenet_0.50_96)",
+    architectures=(*MOBILENETS, *SMALL_MOBILENETS),
     grid=MOBILENETS,
     standard_name=_standard_name,
 )

@@ -1,0 +1,1 @@
+"""Export of models for microcontrollers: firmware sources, verified in TensorFlow Lite Micro."""

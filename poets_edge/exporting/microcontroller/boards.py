@@ -1,0 +1,137 @@
+"""Microcontroller boards, with the memory that they leave for a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from poets_edge.errors import UsageError
+
+_KB, _MB = 1024, 1024 * 1024
+
+Camera = Literal["esp32", "ov767x", "serial"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A microcontroller board.
+
+    Attributes:
+        name: name on the command line.
+        title: name of the product.
+        memory: bytes of memory that the tensor arena may take: what camera, stack and system leave.
+        flash: bytes of flash memory that the model may take: what the firmware leaves.
+        camera: source of the pictures: "esp32", a camera on an ESP32; "ov767x", Arduino's OV7675; "serial", the serial
+            port.
+        fqbn: name of the board for arduino-cli.
+        core: Arduino core that contains the board.
+        chip: name of the chip for ESP-IDF; empty for boards that it does not support.
+        psram: mode of the external memory, "quad" or "oct"; empty if there is none.
+        pins: pins of the camera: names of the fields of `camera_config_t` without `pin_`, with the number of the pin.
+    """
+
+    name: str
+    title: str
+    memory: int
+    flash: int
+    camera: Camera
+    fqbn: str
+    core: str
+    chip: str = ""
+    psram: str = ""
+    pins: dict[str, int] = field(default_factory=dict)
+
+
+def _pins(numbers: str) -> dict[str, int]:
+    """Return the pins of a camera from their numbers in the order in which boards' documentation lists them."""
+    names = "pwdn reset xclk sccb_sda sccb_scl d7 d6 d5 d4 d3 d2 d1 d0 vsync href pclk"
+    return dict(zip(names.split(), map(int, numbers.split()), strict=True))
+
+
+BOARDS = (
+    Board(
+        name="esp32s3",
+        title="ESP32-S3-EYE (and other ESP32-S3 with 8 MB of PSRAM and its camera pins)",
+        memory=8 * _MB - 512 * _KB,  # two frames of 320 x 240 in PSRAM, and what its driver takes
+        flash=4 * _MB,
+        camera="esp32",
+        fqbn="esp32:esp32:esp32s3:PSRAM=opi,FlashSize=8M,PartitionScheme=max_app_8MB",
+        core="esp32:esp32",
+        chip="esp32s3",
+        psram="oct",
+        pins=_pins("-1 -1 15 4 5 16 17 18 12 10 8 9 11 6 7 13"),
+    ),
+    Board(
+        name="xiao-esp32s3",
+        title="Seeed Studio XIAO ESP32S3 Sense",
+        memory=8 * _MB - 512 * _KB,
+        flash=4 * _MB,
+        camera="esp32",
+        fqbn="esp32:esp32:XIAO_ESP32S3:PSRAM=opi,PartitionScheme=max_app_8MB",
+        core="esp32:esp32",
+        chip="esp32s3",
+        psram="oct",
+        pins=_pins("-1 -1 10 40 39 48 11 12 14 16 18 17 15 38 47 13"),
+    ),
+    Board(
+        name="esp32cam",
+        title="AI-Thinker ESP32-CAM",
+        memory=4 * _MB - 512 * _KB,
+        flash=2 * _MB,  # of 3 MB for the application
+        camera="esp32",
+        fqbn="esp32:esp32:esp32cam:PartitionScheme=huge_app",
+        core="esp32:esp32",
+        chip="esp32",
+        psram="quad",
+        pins=_pins("32 -1 0 26 27 35 34 39 36 21 19 18 5 25 23 22"),
+    ),
+    Board(
+        name="nano33",
+        title="Arduino Nano 33 BLE Sense with the OV7675 of the Tiny Machine Learning Kit",
+        memory=256 * _KB - 160 * 120 * 2 - 56 * _KB,  # a frame, and Mbed OS with its stacks
+        flash=640 * _KB,  # of 960 KB for the application
+        camera="ov767x",
+        fqbn="arduino:mbed_nano:nano33ble",
+        core="arduino:mbed_nano",
+    ),
+    Board(
+        name="pico2",
+        title="Raspberry Pi Pico 2",
+        memory=520 * _KB - 3 * 128 * 128 - 64 * _KB,  # a picture from the serial port, and the system
+        flash=3 * _MB,
+        camera="serial",
+        fqbn="rp2040:rp2040:rpipico2",
+        core="rp2040:rp2040",
+    ),
+)
+"""Supported boards. Sizes of memories are those of data sheets; what the system takes is an estimate, which `--memory`
+replaces."""
+
+
+def board(name: str) -> Board:
+    """Return a board by its name.
+
+    Raises:
+        UsageError: there is no such board.
+    """
+    for one in BOARDS:
+        if one.name == name:
+            return one
+    raise UsageError(f"unknown board {name!r}. There are {', '.join(one.name for one in BOARDS)}.")
+
+
+def parse_memory(text: str) -> int:
+    """Return a number of bytes from a text such as "320KB", "1.5 MB" or "65536".
+
+    Raises:
+        UsageError: the text is not a size.
+    """
+    number = text.strip().upper().removesuffix("B").strip()
+    unit = {"K": _KB, "M": _MB}.get(number[-1:], 1)
+    try:
+        size = float(number.rstrip("KM")) * unit
+    except ValueError:
+        size = 0.0
+    if not 1 <= size < 1 << 40:
+        raise UsageError(f"`memory` {text!r} is not a size such as 320KB or 4MB.")
+    return int(size)

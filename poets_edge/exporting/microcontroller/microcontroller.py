@@ -1,0 +1,174 @@
+"""Export of a trained graph as firmware for a microcontroller, after running it in TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import ModelError, PhotoError
+from poets_edge.exporting.export import ExportOptions, prepare_export
+from poets_edge.exporting.microcontroller.boards import Board
+from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
+from poets_edge.exporting.microcontroller.fitting import fitting_architecture
+from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
+from poets_edge.exporting.results import ExportedFile
+from poets_edge.photos.image import fit, open_photo
+from poets_edge.progress import Reporter, Silent
+from poets_edge.tflite.model_file import ModelFile
+
+_COMPARED = 25
+"""Maximum number of test photos that TensorFlow Lite Micro scores. Its kernels for this machine are not fast."""
+_TOLERANCE = 1
+"""Largest accepted difference of a score, in steps of 1/256: the softmax of 64-bit ARM has another table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firmware:
+    """Result of `export_firmware`.
+
+    Attributes:
+        folder: folder of the firmware.
+        file: the full-int8 file, with its evaluation.
+        board: board that the firmware is for.
+        arena: bytes of memory that the model's tensors take; see `MicroRun`.
+        memory: bytes of memory that the tensors may take.
+        model_size: bytes of flash memory that the model takes.
+        operators: names of the model's operators.
+        compared: number of photos whose scores were compared with those of TensorFlow Lite Micro.
+        largest_difference: largest difference of a score, 0 to 1.
+    """
+
+    folder: Path
+    file: ExportedFile
+    board: Board
+    arena: int
+    memory: int
+    model_size: int
+    operators: tuple[str, ...]
+    compared: int
+    largest_difference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as a JSON-compatible dictionary."""
+        return {
+            "folder": str(self.folder),
+            "file": self.file.to_json(),
+            "board": self.board.name,
+            "arena": self.arena,
+            "memory": self.memory,
+            "model_size": self.model_size,
+            "flash": self.board.flash,
+            "operators": list(self.operators),
+            "compared": self.compared,
+            "largest_difference": self.largest_difference,
+        }
+
+
+def export_firmware(
+    options: ExportOptions, board: Board, *, memory: int | None = None, reporter: Reporter | None = None
+) -> Firmware:
+    """Convert a trained graph to full-int8, run it in TensorFlow Lite Micro, and write firmware for a board.
+
+    Nothing is written if the model does not fit the board, or if TensorFlow Lite Micro computes other scores.
+
+    Args:
+        options: options of the export; `quantizations`, `input_type` and `float_io` are set here, and `output_dir` is
+            the folder of the firmware, by default `microcontroller_<board>` beside the graph.
+        memory: bytes of memory that the model's tensors may take; by default those of the board.
+
+    Raises:
+        ModelError: the model does not fit the board; the message names an architecture that does. Or TensorFlow Lite
+            Micro cannot run the model, or computes other scores.
+        RuntimeMissingError: TensorFlow Lite Micro is not installed.
+
+    It also raises the exceptions of `export`.
+    """
+    reporter = reporter or Silent()
+    folder = options.output_dir or options.graph.parent / f"microcontroller_{board.name.replace('-', '_')}"
+    prepared = prepare_export(
+        replace(options, quantizations=("full-int8",), input_type="int8", float_io=False, output_dir=folder), reporter
+    )
+    [file], [content] = prepared.result.files, prepared.contents
+    model = prepared.models["full-int8"]
+    classifier = Classifier(ModelFile(file.path, content))
+    pictures = _test_pictures(file, classifier)
+    run = run_micro(model, [classifier.input_values(picture)[None] for picture in pictures], name=str(options.graph))
+    _check_fit(options.graph, board, memory or board.memory, arena=run.arena, size=len(model), labels=classifier.labels)
+    difference = _largest_difference(classifier, pictures, [outputs[0] for outputs in run.outputs])
+    if difference > _TOLERANCE:
+        raise ModelError(
+            f"{options.graph}: its scores in TensorFlow Lite Micro differ by {difference}/256 from those of `label`."
+            " Nothing was written."
+        )
+    height, width, channels = classifier.input.shape[1:]
+    firmware = firmware_files(
+        MicroModel(
+            name=classifier.metadata.description or file.path.stem,
+            content=model,
+            labels=classifier.labels,
+            size=(height, width),
+            channels=channels,
+            arena=run.arena,
+            operators=micro_operators(model),
+        ),
+        board,
+    )
+    prepared.write({file.path: content, **{folder / path: text.encode() for path, text in firmware.items()}})
+    return Firmware(
+        folder=folder,
+        file=file,
+        board=board,
+        arena=run.arena,
+        memory=memory or board.memory,
+        model_size=len(model),
+        operators=micro_operators(model),
+        compared=len(pictures),
+        largest_difference=difference / 256,
+    )
+
+
+def _test_pictures(file: ExportedFile, classifier: Classifier) -> list[npt.NDArray[np.uint8]]:
+    """Return some test photos at the model's size; without test photos, a gray image."""
+    pictures = []
+    for photo in file.scored.photos[:: max(1, len(file.scored.photos) // _COMPARED)][:_COMPARED] if file.scored else ():
+        try:
+            pictures.append(fit(open_photo(photo), classifier.size))
+        except PhotoError:
+            continue
+    return pictures or [np.full((*classifier.size, 3), 128, np.uint8)]
+
+
+def _largest_difference(
+    classifier: Classifier, pictures: Sequence[npt.NDArray[np.uint8]], outputs: Sequence[npt.NDArray[Any]]
+) -> int:
+    """Return the largest difference between a score of `classifier` and of TensorFlow Lite Micro, in steps of 1/256."""
+    differences = [
+        np.abs(classifier.raw_output(picture).reshape(-1).astype(int) - micro.reshape(-1)).max()
+        for picture, micro in zip(pictures, outputs, strict=True)
+    ]
+    return int(max(differences))
+
+
+def _check_fit(graph: Path, board: Board, memory: int, *, arena: int, size: int, labels: Sequence[str]) -> None:
+    """Raise ModelError if a model does not fit a board."""
+    if arena <= memory and size <= board.flash:
+        return
+    needs = (
+        f"its tensors need {arena:,} bytes of memory, and {board.name} has {memory:,} for them"
+        if arena > memory
+        else f"it has {size:,} bytes, and {board.name} has {board.flash:,} bytes of flash memory for it"
+    )
+    found = fitting_architecture(memory, board.flash, classes=len(labels))
+    way_out = (
+        f"{found.architecture.name} would fit ({found.arena:,} bytes): poets-edge train --architecture"
+        f" {found.architecture.name}"
+        if found
+        else "No architecture here would fit; give more with `memory`, if the board has it."
+    )
+    raise ModelError(f"{graph}: {needs}. {way_out}")

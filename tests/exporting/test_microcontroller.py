@@ -1,0 +1,250 @@
+"""Tests of `export --target microcontroller`: the firmware is compiled, and runs with TensorFlow Lite Micro itself.
+
+The library of the Python package tflite-micro contains all kernels and exports their symbols, but has no headers; those
+in `tests/exporting/tflm` declare what the firmware uses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.exporting.export import ExportOptions
+from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
+from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
+from poets_edge.exporting.microcontroller.fitting import fitting_architecture, micro_cost
+from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
+from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
+from poets_edge.nets.architectures import architecture
+from poets_edge.photos.image import fit, read_photo
+from tests.conftest import Trained, poets_edge
+from tests.needs import missing, need_module
+
+HEADERS = Path(__file__).parent / "tflm"
+RGB888, RGB565, GRAY8 = 0, 1, 2
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def compile_cpp(*arguments: str | Path) -> None:
+    subprocess.run([compiler(), *WARNINGS, *map(str, arguments)], check=True)
+
+
+def compiler() -> str:
+    return shutil.which("g++") or missing("g++ is not installed")
+
+
+@pytest.fixture(scope="module")
+def firmware(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Firmware:
+    need_module("tflite_micro")
+    options = ExportOptions(
+        graph=trained.folder / "tf_files/retrained_graph.pb", output_dir=tmp_path_factory.mktemp("firmware")
+    )
+    return export_firmware(options, board("esp32s3"))
+
+
+@pytest.fixture(scope="module")
+def library(firmware: Firmware) -> Any:
+    """The compiled firmware, linked with the library of tflite-micro."""
+    sketch, target = firmware.folder / "photo_classifier", firmware.folder / "firmware.so"
+    sources = [sketch / name for name in ("classifier.cc", "model.cc", "preprocess.cc")]
+    includes = ("-I", sketch, "-I", HEADERS)
+    compile_cpp("-std=c++14", "-O2", "-shared", "-fPIC", *includes, *sources, HEADERS / "host.cc", "-o", target)
+    runtime = need_module("tflite_micro.python.tflite_micro.runtime")
+    ctypes.CDLL(runtime._runtime.__file__, ctypes.RTLD_GLOBAL)
+    found = ctypes.CDLL(str(target))
+    found.Score.restype = found.BestLabel.restype = ctypes.c_char_p
+    return found
+
+
+def address(values: npt.NDArray[Any]) -> ctypes.c_void_p:
+    return values.ctypes.data_as(ctypes.c_void_p)
+
+
+def preprocessed(library: Any, frame: Pixels, layout: int, size: tuple[int, int], channels: int = 3) -> Pixels:
+    """Return the pixels that the firmware computes from a frame, uint8 [height, width, channels]."""
+    height, width = size
+    values = np.zeros((height, width, channels), np.int8)
+    rows, columns = frame.shape[:2]
+    library.Preprocess(address(frame), columns, rows, layout, width, height, channels, address(values))
+    return np.asarray(values.astype(np.int16) + 128, np.uint8)
+
+
+def random_frame(height: int, width: int, channels: int = 3) -> Pixels:
+    coarse = np.random.default_rng(height * width).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    frame = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    return np.ascontiguousarray(frame[..., :channels])
+
+
+def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: Any, flowers: Path) -> None:
+    """From the photo to the score, with the kernels of TensorFlow Lite Micro."""
+    classifier = Classifier(firmware.file.path)
+    labels = set()
+    for photo in sorted(flowers.glob("*/*"))[:: 1 + len(list(flowers.glob("*/*"))) // 12]:
+        frame = np.ascontiguousarray(read_photo(photo))
+        scores = np.zeros(len(classifier.labels), np.float32)
+        height, width = frame.shape[:2]
+        assert library.Score(address(frame), width, height, RGB888, address(scores)) is None
+        np.testing.assert_array_equal(scores, classifier.scores(photo))
+        labels.add(library.BestLabel(address(scores)).decode())
+    assert len(labels) >= 3 and labels <= set(classifier.labels)
+
+
+@pytest.mark.parametrize(
+    ("frame", "size"),
+    [
+        ((240, 320), (96, 96)),
+        ((120, 160), (128, 128)),
+        ((64, 48), (96, 160)),
+        ((96, 96), (96, 96)),
+        ((481, 333), (5, 7)),
+    ],
+)
+def test_preprocessing_equals_that_of_python(library: Any, frame: tuple[int, int], size: tuple[int, int]) -> None:
+    pixels = random_frame(*frame)
+    np.testing.assert_array_equal(preprocessed(library, pixels, RGB888, size), fit(Image.fromarray(pixels), size))
+
+
+def test_preprocessing_of_rgb565_equals_that_of_the_expanded_pixels(library: Any) -> None:
+    packed = np.random.default_rng(0).integers(0, 1 << 16, (60, 80), np.uint16)
+    red, green, blue = packed >> 11, packed >> 5 & 63, packed & 31
+    expanded = np.stack([red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2], axis=-1).astype(np.uint8)
+    frame = np.stack([packed >> 8, packed & 255], axis=-1).astype(np.uint8)
+    np.testing.assert_array_equal(
+        preprocessed(library, frame, RGB565, (32, 40)), fit(Image.fromarray(expanded), (32, 40))
+    )
+
+
+def test_preprocessing_of_gray_frames_and_for_gray_models(library: Any) -> None:
+    gray = random_frame(60, 80, 1)
+    resized = preprocessed(library, gray, GRAY8, (32, 40))
+    np.testing.assert_array_equal(resized, fit(Image.fromarray(gray[..., 0]).convert("RGB"), (32, 40)))
+    color = random_frame(60, 80)
+    expected = np.asarray(Image.fromarray(fit(Image.fromarray(color), (32, 40))).convert("L"))
+    np.testing.assert_array_equal(preprocessed(library, color, RGB888, (32, 40), 1)[..., 0], expected)
+
+
+@pytest.mark.parametrize("name", [one.name for one in BOARDS])
+def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) -> None:
+    """With declarations of the functions of Arduino, ESP-IDF and the camera drivers, which are not installed here."""
+    model = MicroModel(
+        name="a test", content=bytes(range(256)), labels=['a "b" \\ ü??', "c"], size=(96, 128), channels=3, arena=1000,
+        operators=("Conv2D", "Softmax"),
+    )  # fmt: skip
+    for path, text in firmware_files(model, board(name)).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    sketch, boards = tmp_path / "photo_classifier", HEADERS / "boards"
+    check = ("-fsyntax-only", "-I", sketch, "-I", HEADERS, "-I", boards)
+    compile_cpp(*check, "-std=c++14", "-x", "c++", "-include", "Arduino.h", sketch / "photo_classifier.ino")
+    if board(name).chip:
+        compile_cpp(*check, "-std=c++17", tmp_path / "esp-idf/main/main.cc")
+    compile_cpp(*check, "-std=c++14", sketch / "model.cc")
+    assert ((tmp_path / "esp-idf").is_dir(), (sketch / "camera_pins.h").is_file()) == (bool(board(name).chip),) * 2
+    assert "static_assert" in (sketch / "model.cc").read_text()
+
+
+def test_firmware_is_measured_and_compared_before_it_is_written(firmware: Firmware) -> None:
+    assert firmware.operators == ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean", "Softmax")
+    assert firmware.largest_difference == 0 and firmware.compared >= 20
+    assert firmware.arena < firmware.memory == board("esp32s3").memory
+    header = (firmware.folder / "photo_classifier/model.h").read_text()
+    assert (
+        f"kArenaSize = {-(-firmware.arena // 16) * 16};" in header and f"kModelSize = {firmware.model_size};" in header
+    )
+    assert firmware.file.path.parent == firmware.folder and firmware.file.accuracy is not None
+    assert json.dumps(firmware.to_json())
+
+
+def test_arena_is_the_smallest_in_which_the_model_runs(firmware: Firmware) -> None:
+    """The model runs in an arena of 16 bytes more or fewer only if it is larger."""
+    need_module("tflite_micro")
+    source = (firmware.folder / "photo_classifier/model.cc").read_text()
+    data = bytes(
+        map(int, source[source.index("kModel[]") :].split("{")[1].split("}")[0].replace("\n", "").split(",")[:-1])
+    )
+    assert run_micro(data, [], name="it").arena == firmware.arena
+    script = (
+        "import sys; from tflite_micro.python.tflite_micro import runtime;"
+        "runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), arena_size=int(sys.argv[1]))"
+    )
+
+    def status(size: int) -> int:
+        return subprocess.run([sys.executable, "-c", script, str(size)], input=data, capture_output=True).returncode
+
+    assert status(firmware.arena) == 0 and status(firmware.arena - 16) != 0
+
+
+def test_model_that_does_not_fit_names_an_architecture_that_does(trained: Trained, tmp_path: Path) -> None:
+    need_module("tflite_micro")
+    options = ExportOptions(graph=trained.folder / "tf_files/retrained_graph.pb", output_dir=tmp_path / "firmware")
+    with pytest.raises(
+        ModelError, match=r"need [\d,]+ bytes of memory, and nano33 has 166,400 .*mobilenet_0.25_128 would fit"
+    ):
+        export_firmware(options, board("nano33"))
+    with pytest.raises(ModelError, match="No architecture here would fit"):
+        export_firmware(options, board("nano33"), memory=50_000)
+    assert not (tmp_path / "firmware").exists()
+
+
+def test_fitting_architecture_has_the_most_multiply_accumulates_that_fit() -> None:
+    need_module("tflite_micro")
+    found = fitting_architecture(170_000, 500_000, classes=5)
+    assert found is not None and found.architecture.name == "mobilenet_0.25_128"
+    assert found.arena <= 170_000 < micro_cost(architecture("mobilenet_0.25_160"), classes=5).arena
+    smaller = fitting_architecture(found.arena - 1, 500_000, classes=5)
+    assert smaller is not None and smaller.architecture.name == "mobilenet_0.25_96"
+    assert fitting_architecture(1 << 30, 1000, classes=5) is None
+
+
+def test_model_with_float_operators_is_refused(trained: Trained) -> None:
+    need_module("tflite_micro")
+    classifier = Classifier(trained.model("int8"))
+    values = classifier.input_values(np.zeros((*classifier.size, 3), np.uint8))[None]
+    with pytest.raises(ModelError, match="TensorFlow Lite Micro cannot run the model"):
+        run_micro(classifier.file.content, [values], name="int8")
+    assert "Dequantize" in micro_operators(classifier.file.content)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("320KB", 327_680), ("1.5 mb", 1_572_864), ("65536", 65_536), ("64k", 65_536)]
+)
+def test_parse_memory_takes_units(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "KB", "-3KB", "much", "nan", "1e30MB"])
+def test_parse_memory_refuses_other_texts(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        parse_memory(text)
+
+
+def test_unknown_board_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="There are esp32s3, "):
+        board("z80")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--board", "nano33"], "--board and --memory belong to --target microcontroller"),
+        (["--target", "microcontroller"], "needs a board: --board esp32s3|"),
+        (["--target", "microcontroller", "--board", "nano33", "--quantize", "int8"], "leave out --quantize"),
+        (["--target", "microcontroller", "--board", "nano33", "--memory", "some"], "is not a size"),
+    ],
+)
+def test_command_refuses_incomplete_options(arguments: list[str], message: str, trained: Trained) -> None:
+    poets_edge("export", *arguments, cwd=trained.folder).failed(message)
