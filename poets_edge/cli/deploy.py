@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from poets_edge.bench.remote.deploy import DeployOptions, deploy, remove, watch_arguments
+from poets_edge.bench.remote.fetch_frames import fetch_frames
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import (
     DEVICE_SECTION,
@@ -38,12 +39,20 @@ _MQTT = ("mqtt", "mqtt_name", "mqtt_login", "mqtt_ca")
     """
     poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --on-label daisy --run "aplay bell.wav"
     poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --mqtt mqtt://homeassistant.local
+    poets-edge deploy --on pi@raspberrypi.local --fetch unsure
     poets-edge deploy --on pi@raspberrypi.local --remove
     """,
 )
 @argument("model", "[MODEL]", {"MODEL": "A .tflite file."}, type=FILE, required=False)
 @on_option(required=True, help="The device, over ssh, as pi@raspberrypi.local.")
 @option("--remove", "undo", is_flag=True, section=DEVICE_SECTION, help="Stop the service, and remove it.")
+@option(
+    "--fetch",
+    type=FILE,
+    metavar="DIR",
+    section=DEVICE_SECTION,
+    help="Copy the frames that the service has saved (--collect) into DIR, to sort and to train on.",
+)
 @remote_dir_option
 @labels_option
 @input_options
@@ -58,6 +67,7 @@ def command(
     labels: Path | None,
     input_range: str | None,
     undo: bool,
+    fetch: Path | None,
     remote_dir: str,
     as_json: bool,
     output: Path | None,
@@ -71,9 +81,14 @@ def command(
     options of watch apply to the service.
     """
     terminal = Terminal(quiet)
+    if (model is not None) + undo + (fetch is not None) > 1:
+        raise UsageError("MODEL, --remove and --fetch are three tasks; give one.")
     if undo:
         if not remove(on, remote_dir=remote_dir, reporter=terminal):
             terminal.note(f"{on}: nothing is deployed there")
+        return
+    if fetch is not None:
+        _fetch(on, fetch, watch["collect"], remote_dir, terminal, as_json=as_json, output=output)
         return
     if model is None:
         raise UsageError("no model named. Name the .tflite file to deploy.")
@@ -104,6 +119,27 @@ def command(
     click.echo("\n".join(deployed.lines) or "Started; no output yet.")
     click.echo(f"\nMore of it: ssh {shlex.quote(on)} journalctl -t {deployed.service} -f")
     click.echo(f"Undo it:    {deployed.undo}")
+
+
+def _fetch(
+    on: str,
+    folder: Path,
+    source: Path | None,
+    remote_dir: str,
+    terminal: Terminal,
+    *,
+    as_json: bool,
+    output: Path | None,
+) -> None:
+    where = "" if source is None else source.as_posix()
+    fetched = fetch_frames(on, folder, source=where, remote_dir=remote_dir, reporter=terminal)
+    if give(fetched.to_json(), as_json=as_json, output=output):
+        return
+    counts = ", ".join(f"{label} {count}" for label, count in fetched.per_label.items())
+    known = f"; {fetched.known} were fetched before" if fetched.known else ""
+    click.echo(f"{len(fetched.files)} new frames in {folder}{f' ({counts})' if counts else ''}{known}")
+    if fetched.files:
+        click.echo("Next: move each frame to the folder of what it shows, add them to your photos, and train again.")
 
 
 command.params[-1:-1] = _WATCH

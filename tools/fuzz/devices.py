@@ -108,6 +108,7 @@ def prepare(seeds: Path, folder: Path) -> None:
         "timing": timing.to_json(),
         "window": {**window, "state": machine_state().to_json()},
         "scores": scores,
+        "frames": {"names": ["daisy/collected-20261130-120000-00000.jpg"], "sizes": [10]},
         "sha256": sha256_of(model),
     }
     (seeds / "device.json").write_text(json.dumps(honest))
@@ -125,7 +126,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
     data = b""
     chance = rng.random()
     if chance < 0.35:  # honest answers with wrong values
-        part = rng.choice(("facts", "facts", "machine", "timing", "window", "scores"))
+        part = rng.choice(("facts", "facts", "machine", "timing", "window", "scores", "frames"))
         plan["at"] = -1
         plan[part] = _mutated(honest[part], rng)
     elif chance < 0.5:
@@ -155,8 +156,9 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
         ["benchmark", model, "--threads", "1", "--sustained", "1s", *on, "--json"],
         ["deploy", model, *on, "--source", "stream.mjpeg"],
         ["deploy", *on, "--remove"],
+        ["deploy", *on, "--fetch", str(work / "fetched")],
     ]
-    return rng.choices(commands, (4, 3, 2, 2, 2, 1))[0], file
+    return rng.choices(commands, (4, 3, 2, 2, 2, 1, 1))[0], file
 
 
 def _mutated(value: Any, rng: Random) -> Any:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 MARKER = b"poets-edge agent 1"
+FRAME = b"\xff\xd8\xff a JPEG"
 
 
 class Device:
@@ -86,10 +87,17 @@ class Device:
             "facts": self.plan["facts"],
             "open": {"left": []},
             "have": {"items": request.get("items", [])},
-            "service": {"note": {"lingered": False} if self.plan["deployed"] else None},
+            "service": {"note": {"lingered": False, "collect": "/home/pi/unsure"} if self.plan["deployed"] else None},
             "set_service": {"path": "/home/pi/.local/share/poets-edge/service/poets-edge-watch.service"},
             "links": {"path": "/home/pi/.config/systemd/user/x.service", "foreign": False, "others": []},
             "remove": {"left": []},
+            "frames": {
+                "folder": "/home/pi/unsure",
+                "names": ["daisy/collected-20261130-120000-00000.jpg"],
+                "sizes": [len(FRAME)],
+                **self.plan.get("frames", {}),
+            },
+            "frame": {"data": base64.b64encode(FRAME).decode(), **self.plan.get("frame", {})},
         }
         if do == "run":
             for line in self.lines(request):

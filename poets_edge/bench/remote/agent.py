@@ -12,10 +12,12 @@ running on a device after a lost connection.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import struct
@@ -41,6 +43,10 @@ _BEAT_SECONDS = 3.0
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000
 _CHUNK = 1 << 16
+_FRAME = re.compile(r"collected-\d{8}-\d{6}-\d{5,}\.jpg")
+"""Name of a file that `watch --collect` has written."""
+_MOST_FRAMES = 10_000
+_LARGEST_FRAME = 8 << 20
 _WHEEL_ROOTS = ("purelib", "platlib")
 
 Message = dict[str, Any]
@@ -268,6 +274,26 @@ class Agent:
     def do_remove(self, request: Message) -> Message:
         """Remove the program's folder; return the paths of files that stay, because the program did not create them."""
         return {"left": _few(self._own.remove())}
+
+    def do_frames(self, request: Message) -> Message:
+        """Return the frames that `watch --collect` has saved in a folder: `<label>/<file>`, and sizes in bytes."""
+        folder = _in_home(request["folder"])
+        found = {}
+        for entry in os.scandir(folder):
+            for file in os.scandir(entry.path) if entry.is_dir(follow_symlinks=False) else ():
+                if _FRAME.fullmatch(file.name) and file.is_file(follow_symlinks=False):
+                    found[f"{entry.name}/{file.name}"] = file.stat(follow_symlinks=False).st_size
+        names = sorted(found)[:_MOST_FRAMES]
+        return {"folder": folder, "names": names, "sizes": [found[name] for name in names]}
+
+    def do_frame(self, request: Message) -> Message:
+        """Return the content of a frame in base64."""
+        path = os.path.join(_in_home(request["folder"]), request["name"])
+        if not _FRAME.fullmatch(os.path.basename(path)):
+            raise OSError(0, "not a frame that this program has saved", path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            return {"data": base64.b64encode(file.read(_LARGEST_FRAME)).decode("ascii")}
 
     def do_run(self, request: Message) -> Message:
         """Run a program and send each line of its output immediately; return its status and last error lines."""

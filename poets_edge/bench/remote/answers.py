@@ -18,6 +18,8 @@ _MOST_CONTAINERS = 100_000
 _MOST_VALUES = 1_600_000
 _LONGEST_TEXT = 4096
 _LONGEST_LIST = 10_000
+_LONGEST_BASE64 = 11_500_000
+"""Number of characters that a frame of 8 MB takes."""
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations
@@ -42,8 +44,15 @@ Texts: TypeAlias = Annotated[
 ]
 Count = Annotated[int, Integer(0, 1 << 62)]
 Index = Annotated[int, Integer(0, 1_000_000)]
+Sizes: TypeAlias = Annotated[
+    tuple[Count, ...],
+    Check([Integer(0, 1 << 62)], f"a list of at most {_LONGEST_LIST}", lambda value: len(value) <= _LONGEST_LIST),
+]
 Score = Annotated[float, Number(-1e6, 1e6)]
 Seconds = Annotated[float, Number(-1e12, 1e12)]
+Base64 = Annotated[
+    str, Check(str, f"at most {_LONGEST_BASE64} characters", lambda value: len(value) <= _LONGEST_BASE64)
+]
 Path = Annotated[
     str, Check(str, "an absolute path", lambda value: value.startswith("/") and len(value) <= _LONGEST_TEXT)
 ]
@@ -113,9 +122,15 @@ class Left:
 
 @dataclass(frozen=True)
 class ServiceNote:
-    """Record of a deployment: whether `deploy` enabled lingering, so that the user's systemd runs without a login."""
+    """Record of a deployment.
+
+    Attributes:
+        lingered: whether `deploy` enabled lingering, so that the user's systemd runs without a login.
+        collect: folder in which the service saves frames; None if it saves none.
+    """
 
     lingered: bool | None
+    collect: Path | None
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,28 @@ class Links:
     path: Path
     foreign: bool
     others: Texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """Frames that `watch --collect` has saved on a device.
+
+    Attributes:
+        folder: path of the folder.
+        names: names of the frames, `<label>/<file>`.
+        sizes: sizes of the files in bytes.
+    """
+
+    folder: Path
+    names: Texts
+    sizes: Sizes
+
+
+@dataclass(frozen=True)
+class FrameContent:
+    """Content of a frame in base64."""
+
+    data: Base64
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left, Links, Service, UnitPath
@@ -136,7 +136,8 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
             arguments, files = _send_mqtt(device, options.mqtt, reporter)
             command += arguments
             needed += files
-        unit = systemd.set_up(command, needed, reporter)
+        collect = _collect_folder(options.watch, device.facts.home)
+        unit = systemd.set_up(command, needed, reporter, collect=collect)
         reporter.note(f"{options.on}: {systemd.name} is started")
         return Deployed(
             host=options.on,
@@ -189,6 +190,15 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
     return True
 
 
+def _collect_folder(watch: Sequence[str], home: str) -> str | None:
+    """Return the folder that `--collect` names in arguments of `watch`, as an absolute path; None without it."""
+    for word, following in zip(watch, (*watch[1:], ""), strict=True):
+        flag, equals, value = word.partition("=")
+        if flag == "--collect":
+            return str(PurePosixPath(home, value if equals else following))  # systemd starts the service in `home`
+    return None
+
+
 def _item_of(device: Installation, path: str) -> str:
     return "/".join(path.removeprefix(f"{device.folder}/").split("/")[:2])
 
@@ -220,12 +230,13 @@ class _Systemd:
                 " the camera, not with su, and install dbus-user-session or libpam-systemd there."
             )
 
-    def set_up(self, command: Sequence[str], needed: Sequence[str], reporter: Reporter) -> str:
+    def set_up(self, command: Sequence[str], needed: Sequence[str], reporter: Reporter, *, collect: str | None) -> str:
         """Write the unit file, enable lingering, and start or restart the service.
 
         Args:
             command: program and arguments of the service.
             needed: items in the program's folder that the service requires, which must not expire.
+            collect: folder in which the service saves frames; None if it saves none.
 
         Returns:
             Path of the unit file in the program's folder; a link in systemd's folder points to it.
@@ -246,7 +257,8 @@ class _Systemd:
             )
         before = connection.ask("service", Service).note
         text = unit_text(command, self._device.environment, name=self.name, undo=self.undo)
-        note = {"unit": self.name, "items": list(needed), "lingered": before is not None and before.lingered is True}
+        lingered = before is not None and before.lingered is True
+        note = {"unit": self.name, "items": list(needed), "lingered": lingered, "collect": collect}
         try:
             unit = connection.ask("set_service", UnitPath, note=note, text=text).path
             if self.linger(reporter):

@@ -26,6 +26,8 @@ from poets_edge.photos.image import PhotoSource, read_photo
 from poets_edge.progress import Reporter
 
 _PREFIX = "collected"
+FRAME_NAME = re.compile(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg")
+"""Name of the file of a collected frame; also in `poets_edge.bench.remote.agent`, which runs without this package."""
 _SIDE = 16
 _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
@@ -61,10 +63,10 @@ class Collector:
         self.folder = options.folder
         check_writable(options.folder / _PREFIX)
         self._options = options
-        self._folders = [options.folder / _folder_name(label) for label in labels]
+        self._folders = [options.folder / class_folder(label) for label in labels]
         self._reporter = reporter
         for folder in self._folders:  # incomplete frames of an earlier watch that was killed
-            remove_dead_matching(folder, temporary_pattern(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg"))
+            remove_dead_matching(folder, temporary_pattern(FRAME_NAME.pattern))
         self._existing = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
         self._scene: npt.NDArray[np.float32] | None = None
         self._full = False
@@ -114,7 +116,7 @@ def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(gray - gray.mean(), np.float32)
 
 
-def _folder_name(label: str) -> str:
-    """Convert a label to a folder name; separators are replaced, because untrusted labels could be paths."""
+def class_folder(label: str) -> str:
+    """Return the name of the folder for a label; separators are replaced, because untrusted labels could be paths."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
     return name[:_MAX_NAME] or "unlabelled"

@@ -292,4 +292,6 @@ def test_systemd_unit_starts_an_existing_command() -> None:
     assert (Path(program).name, name) == ("poets-edge", "watch")
     context = command.make_context("watch", arguments)
     assert context.params["model"].suffix == ".tflite" and context.params["as_json"]
+    assert unit["Service"]["ProtectSystem"] == "strict"
+    assert unit["Service"]["ReadWritePaths"] == f"-{context.params['collect']}", "it can write the frames it collects"
     assert unit["Service"]["Restart"] == "on-failure" and unit["Install"]["WantedBy"] == "multi-user.target"
