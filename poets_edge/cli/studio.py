@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import FILE
-from poets_edge.cli.terminal import Terminal
+from poets_edge.cli.options import FILE, result_options
+from poets_edge.cli.terminal import Terminal, give
 from poets_edge.studio.server import StudioOptions, studio
 
 _PORT = 8765
@@ -35,7 +35,16 @@ _DEMO = Path("studio_demo")
 @option("--demo", is_flag=True, help=f"Draw photos to begin with, into {_DEMO} by default.")
 @option("--lan", is_flag=True, help="Serve to the local network, over HTTPS, so that a phone can take photos.")
 @option("--no-open", is_flag=True, help="Do not open a browser.")
-def command(folder: Path | None, port: int, demo: bool, lan: bool, no_open: bool) -> None:
+@result_options
+def command(
+    folder: Path | None,
+    port: int,
+    demo: bool,
+    lan: bool,
+    no_open: bool,
+    as_json: bool,
+    output: Path | None,
+) -> None:
     """Collect, check and sort photos, train and try models, in a browser.
 
     Everything stays on this computer. The project is the folder itself, so that the other commands work on it, too.
@@ -43,7 +52,8 @@ def command(folder: Path | None, port: int, demo: bool, lan: bool, no_open: bool
     """
     options = StudioOptions(folder=folder or (_DEMO if demo else _PHOTOS), port=port, demo=demo, lan=lan)
     with studio(options, Terminal()) as server:
-        click.echo(server.url)
+        if not give({"url": server.url}, as_json=as_json, output=output):
+            click.echo(server.url)
         click.echo("Open this address in a browser. Stop: Ctrl-C", err=True)
         if not no_open:
             webbrowser.open(server.url)

@@ -67,7 +67,7 @@ def test_help_shows_usage_and_an_example_first(name: str) -> None:
 def test_help_lists_the_commands_in_sections() -> None:
     shown = poets_edge("--help").ok().stdout
     headings = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings[2:] == ["Train:", "Export:", "Run:", "Devices:", "Data:", "More:"]
+    assert headings[2:] == ["Browser:", "Train:", "Export:", "Run:", "Devices:", "Data:", "More:"]
     assert "  poets-edge train flower_photos\n" in shown
 
 
