@@ -15,6 +15,7 @@ from poets_edge.cli.command import CODELAB, argument, option, subcommand
 from poets_edge.cli.options import (
     FILE,
     Number,
+    accept_all_option,
     graph_option,
     input_range_option,
     labels_option,
@@ -29,6 +30,7 @@ from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError, PhotoError, UsageError
 
 _UNKNOWN = "unknown"
+_UNLIKE = f"{_UNKNOWN} (unlike the training photos)"
 
 
 @subcommand(
@@ -57,6 +59,7 @@ _UNKNOWN = "unknown"
     section="Answer",
     help="Score below which the answer is 'unknown'.",
 )
+@accept_all_option
 @labels_option
 @input_range_option
 @option("--threads", type=int, default=1, section="Model", help="CPU threads for one inference.")
@@ -72,6 +75,7 @@ def command(
     input_range: str | None,
     top: int,
     threshold: float,
+    accept_all: bool,
     threads: int,
     as_json: bool,
     output: Path | None,
@@ -97,16 +101,24 @@ def command(
     failures = 0
     for name, source in sources:
         try:
-            scores = scorer.predict(source).scores
+            answer = scorer.predict(source)
         except PhotoError as error:
             click.echo(escaped(f"Error: {error}", line=True), err=True)
             failures += 1
             continue
-        found = [label for label in best(scorer.labels, scores, top) if label.score >= threshold]
+        unknown = answer.unknown and not accept_all
+        found = [label for label in best(scorer.labels, answer.scores, top) if label.score >= threshold]
         if as_json or output is not None:
-            answers.append({"photo": name, "labels": [{"label": x.name, "score": x.score} for x in found]})
+            answers.append(
+                {
+                    "photo": name,
+                    "unknown": unknown,
+                    "distance": answer.distance,
+                    "labels": [{"label": x.name, "score": x.score} for x in found],
+                }
+            )
         if not as_json:
-            _print(name if len(sources) > 1 else None, found)
+            _print(name if len(sources) > 1 else None, found, unknown=unknown)
     give(answers, as_json=as_json, output=output)
     if failures:
         sys.exit(1)
@@ -132,10 +144,15 @@ def _sources(images: Sequence[Path]) -> Iterator[tuple[str, Path | bytes]]:
             yield str(image), image
 
 
-def _print(name: str | None, found: Sequence[Label]) -> None:
+def _print(name: str | None, found: Sequence[Label], *, unknown: bool) -> None:
     if name is not None:
         click.echo(f"{name}:")
     indent = "" if name is None else "  "
+    if unknown:
+        click.echo(f"{indent}{_UNLIKE}")
+        for label in found[:1]:
+            click.secho(f"{indent}nearest: {label.name} (score = {label.score:.5f})", dim=True)
+        return
     for label in found:
         click.echo(f"{indent}{label.name} (score = {label.score:.5f})")
     if not found:

@@ -126,6 +126,12 @@ labels_option = option(
     section="Model",
     help="Labels of a model that has none, one a line; or new names: old=new.",
 )
+accept_all_option = option(
+    "--accept-all",
+    is_flag=True,
+    section="Answer",
+    help="Give a label to photos unlike the training photos, too, instead of 'unknown'.",
+)
 input_range_option = option(
     "--input-range",
     metavar="LOW:HIGH",

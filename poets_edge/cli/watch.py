@@ -12,7 +12,7 @@ import numpy as np
 
 from poets_edge.cli.command import OUTPUT, argument, option, subcommand
 from poets_edge.cli.lines import Lines
-from poets_edge.cli.options import FILE, Number, input_options, labels_option, quiet_option
+from poets_edge.cli.options import FILE, Number, accept_all_option, input_options, labels_option, quiet_option
 from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
@@ -67,6 +67,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
     section=_ANSWER,
     help="Score below which the answer is 'unknown'.",
 )
+@accept_all_option
 @labels_option
 @input_options
 @option(
@@ -103,7 +104,8 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
     type=FILE,
     metavar="DIR",
     section=_COLLECT,
-    help="Save frames of low score in DIR/<best label>/, to correct and train on; never the same scene twice in a row.",
+    help="Save frames of low score in DIR/<best label>/, to correct and train on, and unknown ones in DIR/unknown/;"
+    " never the same scene twice in a row.",
 )
 @option(
     "--below",
@@ -152,6 +154,7 @@ def command(
     input_range: str | None,
     smooth: int | None,
     threshold: float,
+    accept_all: bool,
     every_frame: bool,
     keep_all: bool,
     on_labels: tuple[str, ...],
@@ -185,6 +188,7 @@ def command(
         input_range=input_range,
         smooth=smooth,
         threshold=threshold,
+        accept_all=accept_all,
         keep_all=keep_all,
         threads=threads,
         triggers=tuple(
@@ -292,6 +296,8 @@ def _json_line(prediction: Prediction) -> str:
             "name": prediction.name or None,
             "label": prediction.label or None,
             "score": round(prediction.score, 6) if prediction.label else None,
+            "unknown": prediction.unknown,
+            "distance": None if prediction.distance is None else round(prediction.distance, 4),
             "problem": prediction.problem or None,
             "latency_ms": round(1e3 * prediction.latency, 3),
             "photos_per_second": round(prediction.rate, 2) or None,

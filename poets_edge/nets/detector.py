@@ -116,8 +116,11 @@ def with_detector(graph: Any, detector: Detector) -> Any:
     return extended
 
 
-def detector_of(graph: Any) -> Detector | None:
+def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
     """Return the detector that `with_detector` stored in a graph, or None if there is none.
+
+    Args:
+        source: name of the graph in error messages.
 
     Raises:
         ModelError: the stored weights do not fit together.
@@ -127,7 +130,7 @@ def detector_of(graph: Any) -> Detector | None:
     if not nodes:
         return None
     if not all(name in nodes and nodes[name].op == "Const" for name in wanted):
-        raise ModelError("its detector of unknown photos is incomplete. Train again.")
+        raise ModelError(f"{source}: its detector of unknown photos is incomplete. Train again.")
     found = {name: np.asarray(constant_of(nodes[name]), np.float32) for name in wanted}
     for name in ("quadratic", "background"):
         found[name] = found[name].reshape(-1)
@@ -136,5 +139,5 @@ def detector_of(graph: Any) -> Detector | None:
     shapes = [getattr(detector, name).shape for name in ("offsets", "quadratic", "background", "linear")]
     classes = detector.biases.size
     if not features or not classes or shapes != [(directions,)] * 3 + [(directions, classes)]:
-        raise ModelError("its detector of unknown photos has weights that do not fit together. Train again.")
+        raise ModelError(f"{source}: its detector of unknown photos has weights that do not fit together. Train again.")
     return detector

@@ -9,6 +9,7 @@ from typing import Any
 
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError
+from poets_edge.nets.detector import detector_of
 from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, photo_sets_of, placeholder_shape
 
 # The codelab's Inception graph takes images at node `Mul`, after its nodes for decoding and scaling.
@@ -79,6 +80,7 @@ class FrozenGraph:
         labels: class names stored in the graph; () if it contains none.
         photo_sets: photos of the training run, in the format of `KnownPhotos.to_json`; None if the graph contains none.
         sha256: checksum of the file, hexadecimal.
+        has_detector: whether the graph computes the distance from its training photos.
     """
 
     path: Path
@@ -89,6 +91,7 @@ class FrozenGraph:
     labels: tuple[str, ...]
     photo_sets: dict[str, Any] | None
     sha256: str
+    has_detector: bool = False
 
 
 def read_frozen_graph(path: Path) -> FrozenGraph:
@@ -120,7 +123,8 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     digest = hashlib.sha256(content).hexdigest()
     size = (shape[1], shape[2])
     photo_sets = photo_sets_of(graph, str(path))
-    return FrozenGraph(path, graph, input_name, outputs[-1], size, labels_of(graph), photo_sets, digest)
+    has_detector = detector_of(graph, str(path)) is not None
+    return FrozenGraph(path, graph, input_name, outputs[-1], size, labels_of(graph), photo_sets, digest, has_detector)
 
 
 def _input_of(graph: Any) -> str:

@@ -11,6 +11,7 @@ from poets_edge.device.inspection import Inspection
 from poets_edge.errors import ModelError
 from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.trained_graph import Trained, read_trained
+from poets_edge.tflite.distance import DISTANCE
 from poets_edge.tflite.input_range import InputRange
 from poets_edge.tflite.session import TensorInfo
 
@@ -30,7 +31,10 @@ def inspect_graph(model: Path) -> Inspection:
         description=record.get("architecture", ""),
         size=model.stat().st_size,
         inputs=(TensorInfo(0, frozen.input_name, (1, *frozen.size, 3), float32, 0.0, 0),),
-        outputs=(TensorInfo(0, frozen.output_name, (1, len(labels)) if labels else (), float32, 0.0, 0),),
+        outputs=(
+            TensorInfo(0, frozen.output_name, (1, len(labels)) if labels else (), float32, 0.0, 0),
+            *((TensorInfo(1, DISTANCE, (1, 1), float32, 0.0, 0),) if frozen.has_detector else ()),
+        ),
         operators=dict(Counter(node.op for node in frozen.graph.node if node.op != "Const").most_common()),
         accelerated=None,
         input_range=_input_range(trained),

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from poets_edge.device.classifier import ModelOutput, Scores
 from poets_edge.errors import ModelError
-from poets_edge.nets.detector import detector_of
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.read_graph import known_network
@@ -74,7 +73,7 @@ class FrozenGraphScorer:
         self.input_range: InputRange = graph_input_range(trained, input_range)
         self._arguments: dict[str, Any] = {"labels": labels, "threads": threads, "input_range": input_range}
         self._normalise = normaliser(self.input_range.normalization)
-        self._has_detector = detector_of(frozen.graph) is not None
+        self._has_detector = frozen.has_detector
         self._function = _load(frozen, threads)
         outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)).scores)
         if len(self.labels) != outputs:
@@ -128,7 +127,7 @@ def _in_tensorflow(frozen: FrozenGraph) -> _Function:
     graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
     with silent_stderr(), _tensorflow_errors(frozen.path, "load"):
         wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-        outputs = [frozen.output_name, *([DISTANCE] if detector_of(frozen.graph) else [])]
+        outputs = [frozen.output_name, *([DISTANCE] if frozen.has_detector else [])]
         function = wrapped.prune(f"{frozen.input_name}:0", [f"{name}:0" for name in outputs])
 
     def run(pixels: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from poets_edge import Classifier
 from poets_edge.nets.graphdef import find_node, operation, parse_graph, serialize
@@ -32,6 +33,30 @@ def test_label_accepts_top_threshold_threads_and_json(trained: Trained, flowers:
     assert poets_edge_process(*sure).ok().stdout == "unknown\n"
     [answer] = json.loads(poets_edge_process(*label, "--json", "--threads", "2").ok().stdout)
     assert answer["labels"][0]["label"] == "roses"
+
+
+@pytest.mark.parametrize("name", ["int8", "graph"])
+def test_label_tells_photos_unlike_the_training_photos(
+    name: str, trained: Trained, flowers: Path, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    model = trained.graph if name == "graph" else trained.model(name)
+    label = ("label", model, tmp_path / "noise.png")
+    lines = poets_edge(*label).ok().stdout.splitlines()
+    assert lines[0] == "unknown (unlike the training photos)" and len(lines) == 2
+    assert lines[1].startswith("nearest: ")
+    [answer] = json.loads(poets_edge(*label, "--json").ok().stdout)
+    assert answer["unknown"] is True and answer["distance"] > 1 and len(answer["labels"]) == 5
+    [accepted] = json.loads(poets_edge(*label, "--json", "--accept-all").ok().stdout)
+    assert accepted == {**answer, "unknown": False}
+    assert poets_edge(*label, "--accept-all", "--top", "1").ok().stdout.startswith(lines[1].split()[1])
+    [known] = json.loads(poets_edge("label", model, flowers / DAISY, "--json").ok().stdout)
+    assert known["unknown"] is False and 0 < known["distance"] < 1
+    if name != "graph":
+        found = Classifier(model)([tmp_path / "noise.png", flowers / DAISY], top=1)
+        assert [one.unknown for one in found] == [True, False]
+        assert [one.distance for one in found] == [answer["distance"], known["distance"]]
 
 
 def test_label_reads_folders_several_photos_and_standard_input(trained: Trained, flowers: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Collection of frames with low scores, to be labelled by a person and used for training.
 
-Frames are saved in one folder per label. Their number and size are limited, and a scene is not saved twice in a row, so
-that a camera in an empty room saves one frame.
+Frames are saved in one folder per label, and frames unlike the training photos in another one. Their number and size
+are limited, and a scene is not saved twice in a row, so that a camera in an empty room saves one frame.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
 noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
 _MAX_NAME = 80
+_UNKNOWN, _UNKNOWN_TOO = "unknown", "unknown (unlike the training photos)"
+"""Name of the folder for frames unlike the training photos, and its name if a class is called "unknown"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectOptions:
-    """Options for collecting frames: save up to `most` frames whose highest score is below `below` in `folder`."""
+    """Options for collecting frames: save up to `most` frames in `folder`, those whose highest score is below `below`
+    and those unlike the training photos."""
 
     folder: Path
     below: float = 0.6
@@ -63,23 +66,26 @@ class Collector:
         self.folder = options.folder
         check_writable(options.folder / _PREFIX)
         self._options = options
-        self._folders = [options.folder / class_folder(label) for label in labels]
+        names = [class_folder(label) for label in labels]
+        self._folders = [options.folder / name for name in names]
+        self._unknown = options.folder / (_UNKNOWN if _UNKNOWN not in names else _UNKNOWN_TOO)
         self._reporter = reporter
-        for folder in self._folders:  # incomplete frames of an earlier watch that was killed
+        for folder in (*self._folders, self._unknown):  # incomplete frames of an earlier watch that was killed
             remove_dead_matching(folder, temporary_pattern(FRAME_NAME.pattern))
         self._existing = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
         self._scene: npt.NDArray[np.float32] | None = None
         self._full = False
         self.kept = 0
 
-    def add(self, photo: PhotoSource, scores: Scores) -> None:
+    def add(self, photo: PhotoSource, scores: Scores, *, unknown: bool = False) -> None:
         """Save a frame if its highest score is below the limit and its scene differs from that of the last saved frame.
 
         Args:
             scores: float32 [labels].
+            unknown: whether the frame is unlike the training photos; it is then saved whatever its scores are.
         """
         best = int(scores.argmax())
-        if self._full or scores[best] >= self._options.below:
+        if self._full or (scores[best] >= self._options.below and not unknown):
             return
         if self._existing + self.kept >= self._options.most:
             self._stop(f"{self._options.folder} holds {self._existing + self.kept} collected frames: no more are kept")
@@ -90,7 +96,7 @@ class Collector:
             if self._scene is not None and float(np.abs(scene - self._scene).mean()) < _SAME_SCENE:
                 return
             self._scene = scene
-            write_bytes(self._name(self._folders[best]), snapshot_jpeg(image))
+            write_bytes(self._name(self._unknown if unknown else self._folders[best]), snapshot_jpeg(image))
             self.kept += 1
         except PhotoError:  # the file was deleted after its inference
             return

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.arguments import check_fields
-from poets_edge.device.classifier import Classifier, Scores, best, check_threshold
+from poets_edge.device.classifier import Classifier, ModelOutput, Scores, best, check_threshold
 from poets_edge.device.watch.collect import Collector
 from poets_edge.device.watch.frames import Frame, FrameSource
 from poets_edge.device.watch.mqtt import MqttPublisher
@@ -50,10 +50,12 @@ class AnswerOptions:
     Attributes:
         smooth: number of frames whose scores are averaged.
         threshold: score below which the label is "unknown".
+        accept_all: whether to label frames that the model's detector finds unlike the training photos, too.
     """
 
     smooth: int = 5
     threshold: float = 0.0
+    accept_all: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -71,6 +73,10 @@ class Prediction:
         name: name of the frame's file; empty for a camera or a video.
         label: the most probable class or "unknown"; empty if the frame could not be labelled.
         score: score of the most probable class, 0 to 1.
+        unknown: whether the label is "unknown": the frame is unlike the training photos, or its score is below the
+            threshold.
+        distance: distance from the training photos, smoothed as the scores are; above 1, a frame is unlike them. None
+            if the model has no detector, or the frame could not be labelled.
         problem: reason why the frame could not be labelled; empty if it was labelled.
         changed: whether the label differs from that of the previous frame.
         latency: time from the receipt of the frame to its label, seconds.
@@ -85,6 +91,8 @@ class Prediction:
     changed: bool
     latency: float
     rate: float
+    unknown: bool = False
+    distance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,16 +130,19 @@ class Display(Protocol):
 
 
 class Smoother:
-    """Moving average of scores, so that a single unusual frame does not change the label."""
+    """Moving average of scores and distances, so that a single unusual frame does not change the label."""
 
     def __init__(self, frames: int) -> None:
-        self._recent: deque[Scores] = deque(maxlen=frames)
+        self._recent: deque[ModelOutput] = deque(maxlen=frames)
 
-    def add(self, scores: Scores) -> Scores:
-        """Add the scores of a frame, float32 [labels], and return the mean over the last frames."""
-        self._recent.append(scores)
-        mean: Scores = np.mean(np.asarray(self._recent), axis=0, dtype=np.float32)
-        return mean if len(self._recent) > 1 else scores
+    def add(self, output: ModelOutput) -> ModelOutput:
+        """Add the output for a frame, and return the mean over the last frames."""
+        self._recent.append(output)
+        if len(self._recent) == 1:
+            return output
+        scores: Scores = np.mean([one.scores for one in self._recent], axis=0, dtype=np.float32)
+        distances = [one.distance for one in self._recent if one.distance is not None]
+        return ModelOutput(scores, float(np.mean(distances)) if distances else None)
 
     def reset(self) -> None:
         """Discard the scores of all frames; call this at a gap in the sequence."""
@@ -234,11 +245,11 @@ class _PreparedFrame:
 
 @dataclass(frozen=True)
 class _ScoredFrame:
-    """A frame and its scores; if it cannot be labelled, `scores` is None and `problem` contains the reason."""
+    """A frame and the model's output; if it cannot be labelled, `output` is None and `problem` contains the reason."""
 
     number: int
     frame: Frame
-    scores: Scores | None
+    output: ModelOutput | None
     problem: str
 
 
@@ -282,8 +293,8 @@ def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterat
             if item is None:
                 yield None
             else:
-                scores = None if item.values is None else classifier.score_values(item.values)
-                yield _ScoredFrame(item.number, item.frame, scores, item.problem)
+                output = None if item.values is None else classifier.predict_values(item.values)
+                yield _ScoredFrame(item.number, item.frame, output, item.problem)
 
 
 class _Watcher:
@@ -314,18 +325,22 @@ class _Watcher:
     def predict(self, item: _ScoredFrame) -> Prediction:
         """Return the prediction for a frame, smoothed over the last frames."""
         self._first = self._first or item.frame.taken
-        if item.scores is None:
+        if item.output is None:
             return self._predict_nothing(item)
-        scores = self._smoother.add(item.scores)
+        output = self._smoother.add(item.output)
         self._last = time.perf_counter()
         self._labelled += 1
         self._latencies.append(self._last - item.frame.taken)
         self._ends.append(self._last)
-        answer = best(self._labels, scores, 1)[0]
+        answer = best(self._labels, output.scores, 1)[0]
         if self._before == "":
             self._reporter.note(f"frame {item.number}: good again")
-        label = answer.name if answer.score >= self._options.threshold else UNKNOWN
-        return self._prediction(item, label, answer.score)
+        unknown = answer.score < self._options.threshold or self._is_unlike(output)
+        label = UNKNOWN if unknown else answer.name
+        return self._prediction(item, label, answer.score, unknown=unknown, distance=output.distance)
+
+    def _is_unlike(self, output: ModelOutput) -> bool:
+        return output.unknown and not self._options.accept_all
 
     def act(self, item: _ScoredFrame, prediction: Prediction) -> None:
         """Pass the prediction to the publisher and the triggers, and the frame to the collector."""
@@ -333,16 +348,16 @@ class _Watcher:
             self._publisher.publish(
                 label=prediction.label,
                 score=prediction.score,
-                unknown=prediction.label == UNKNOWN,
+                unknown=prediction.unknown,
                 problem=prediction.problem,
                 photo=item.frame.photo,
             )
-        if item.scores is None:
+        if item.output is None:
             return
-        for trigger in self._triggers:
-            trigger.observe(prediction.label, prediction.score)
+        for trigger in self._triggers:  # not even that of a class with the name "unknown"
+            trigger.observe("" if prediction.unknown else prediction.label, prediction.score)
         if self._collector is not None and item.frame.photo is not None:
-            self._collector.add(item.frame.photo, item.scores)
+            self._collector.add(item.frame.photo, item.output.scores, unknown=self._is_unlike(item.output))
 
     def interrupt(self) -> None:
         """Reset smoothing and triggers at a gap in the frames, so that neither combines frames before and after it."""
@@ -373,7 +388,9 @@ class _Watcher:
             self._reporter.warn(item.problem)
         return self._prediction(item, "", 0.0)
 
-    def _prediction(self, item: _ScoredFrame, label: str, score: float) -> Prediction:
+    def _prediction(
+        self, item: _ScoredFrame, label: str, score: float, *, unknown: bool = False, distance: float | None = None
+    ) -> Prediction:
         changed = label != self._before
         self._before = label
         return Prediction(
@@ -385,6 +402,8 @@ class _Watcher:
             changed=changed,
             latency=time.perf_counter() - item.frame.taken,
             rate=self._rate(),
+            unknown=unknown,
+            distance=distance,
         )
 
     def _rate(self) -> float:

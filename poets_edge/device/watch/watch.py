@@ -56,6 +56,7 @@ class WatchOptions:
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
+        accept_all: label frames that are unlike the training photos, too, instead of as "unknown".
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
         triggers: commands that are started by labels.
@@ -70,6 +71,7 @@ class WatchOptions:
     input_range: str | None = None
     smooth: int | None = None
     threshold: float = 0.0
+    accept_all: bool = False
     keep_all: bool = False
     threads: int | None = None
     triggers: tuple[TriggerOptions, ...] = ()
@@ -96,6 +98,7 @@ def watch(
     camera: int | str | None = None,
     smooth: int | None = None,
     threshold: float | None = None,
+    accept_all: bool | None = None,
     keep_all: bool | None = None,
     reporter: Reporter | None = None,
 ) -> Iterator[Prediction]:
@@ -113,6 +116,7 @@ def watch(
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
         threshold: score below which the label is "unknown".
+        accept_all: label frames that are unlike the training photos, too.
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
 
@@ -125,7 +129,9 @@ def watch(
         ModelError, RuntimeMissingError: the model cannot be run.
         UsageError: an argument is out of range, or the label of a trigger is not among the model's labels.
     """
-    changes = given(source=source, camera=camera, smooth=smooth, threshold=threshold, keep_all=keep_all)
+    changes = given(
+        source=source, camera=camera, smooth=smooth, threshold=threshold, accept_all=accept_all, keep_all=keep_all
+    )
     options = (
         replace(model, **changes) if isinstance(model, WatchOptions) else WatchOptions(**{"model": model, **changes})
     )
@@ -173,7 +179,7 @@ def _open(
     collector = Collector(options.collect, classifier.labels, reporter) if options.collect else None
     publisher = _make_publisher(options.mqtt, classifier, reporter) if options.mqtt else None
     reporter.note(f"watching {source.name}; press Ctrl-C to stop")
-    answers = AnswerOptions(smooth=smooth, threshold=options.threshold)
+    answers = AnswerOptions(smooth=smooth, threshold=options.threshold, accept_all=options.accept_all)
     return source, _predictions(classifier, source, answers, reporter, triggers, collector, publisher, stopped)
 
 

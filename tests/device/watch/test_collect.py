@@ -94,10 +94,12 @@ def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: 
     for number in range(4):
         scene(number // 2, noise=number % 2).save(tmp_path / f"frames/{number}.png")
     watch = ("watch", trained.model("int8"), "--source", tmp_path / "frames", "--threads", "1")
-    ran = poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "1").ok()
+    ran = poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "1", "--accept-all").ok()
     assert "kept 2 frames" in ran.stderr
     labels = {path.name for path in (tmp_path / "unsure").iterdir()}
     assert labels <= {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
+    poets_edge(*watch[:-2], "--collect", tmp_path / "unlike", "--below", "0.01", "--threads", "1").ok()
+    assert {path.name for path in (tmp_path / "unlike").iterdir()} == {"unknown"}, "noise is unlike flowers"
     assert len(kept(tmp_path / "unsure")) == 2
     poets_edge(*watch).ok()
     assert len(kept(tmp_path / "unsure")) == 2, "only with --collect"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poets_edge.device.classifier import ModelOutput
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.pipeline import Smoother
 from poets_edge.errors import UsageError
@@ -16,19 +17,37 @@ from poets_edge.progress import Silent
 
 def test_smoother_returns_the_mean_of_the_last_frames() -> None:
     smoother = Smoother(3)
-    frames = [np.array(scores, np.float32) for scores in ([1, 0], [0, 1], [0.5, 0.5], [0, 1], [1, 0])]
-    found = [smoother.add(scores) for scores in frames]
+    scores = np.array([[1, 0], [0, 1], [0.5, 0.5], [0, 1], [1, 0]], np.float32)
+    frames = [ModelOutput(of_frame, distance) for of_frame, distance in zip(scores, (1, 3, 2, 0.1, 0.6), strict=True)]
+    found = [smoother.add(frame) for frame in frames]
     means = np.array([[1, 0], [0.5, 0.5], [0.5, 0.5], [1 / 6, 5 / 6], [0.5, 0.5]])
-    np.testing.assert_allclose(np.stack(found), means, rtol=1e-6)
-    assert all(scores.dtype == np.float32 for scores in found)
+    np.testing.assert_allclose([one.scores for one in found], means, rtol=1e-6)
+    assert [one.distance for one in found] == pytest.approx([1, 2, 2, 1.7, 0.9])
+    assert [one.unknown for one in found] == [False, True, True, True, False]
+    assert all(one.scores.dtype == np.float32 for one in found)
     smoother.reset()
-    assert smoother.add(frames[1]).tolist() == [0, 1]
+    assert smoother.add(frames[1]) is frames[1]
 
 
-def test_smoother_of_one_frame_returns_its_scores() -> None:
+def test_smoother_without_detector_returns_no_distance() -> None:
+    smoother = Smoother(2)
+    for number in range(3):
+        assert smoother.add(ModelOutput(np.array([number, 1], np.float32))).distance is None
+
+
+def test_smoother_of_one_frame_returns_its_output() -> None:
     smoother = Smoother(1)
     for scores in ([1.0, 0.0], [0.25, 0.75]):
-        assert smoother.add(np.array(scores, np.float32)).tolist() == scores
+        output = ModelOutput(np.array(scores, np.float32), 0.5)
+        assert smoother.add(output) is output
+
+
+def test_collector_saves_unknown_frames_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    for labels, folder in ((("daisy",), "unknown"), (("unknown",), "unknown (unlike the training photos)")):
+        collector = Collector(CollectOptions(folder=tmp_path / labels[0]), labels, Silent())
+        collector.add(scene(1), np.array([0.99], np.float32), unknown=True)
+        collector.add(scene(2), np.array([0.99], np.float32))
+        assert [path.parent.name for path in (tmp_path / labels[0]).rglob("*.jpg")] == [folder]
 
 
 def scene(number: int) -> Image.Image:

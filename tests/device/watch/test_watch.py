@@ -64,13 +64,19 @@ def _watch(model: Path, *arguments: str | Path) -> list[dict[str, Any]]:
 
 
 def test_watch_labels_all_frames_of_a_folder_in_order(model: Path, folder: Path, scores: Any) -> None:
-    lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame")
+    lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame", "--accept-all")
     assert [line["name"] for line in lines] == [f"frame_{number}.jpg" for number in range(1, 61)]
     assert [line["frame"] for line in lines] == list(range(1, 61))
     labels = Classifier(model).labels
     assert [line["label"] for line in lines] == [labels[row.argmax()] for row in scores]
     np.testing.assert_allclose([line["score"] for line in lines], scores.max(axis=1), atol=1e-6)
     assert all(line["latency_ms"] > 0 for line in lines) and lines[-1]["photos_per_second"] > 5
+    assert not any(line["unknown"] for line in lines)
+    told = _watch(model, "--source", folder, "--smooth", "1", "--every-frame")
+    assert [line["distance"] for line in told] == [line["distance"] for line in lines]
+    assert [line["unknown"] for line in told] == [line["distance"] > 1 for line in lines]
+    for one, other in zip(told, lines, strict=True):
+        assert one["label"] == ("unknown" if one["unknown"] else other["label"])
 
 
 def test_watch_smooth_averages_scores_of_the_last_frames(model: Path, folder: Path, scores: Any) -> None:
