@@ -1,7 +1,8 @@
 """Export of a model for the custom classification of Frigate, which finds it as `model.tflite` and `labelmap.txt`.
 
 Frigate passes a crop of 224 x 224 RGB pixels to a uint8 input, divides the uint8 scores by their sum, and ignores a
-best score below `threshold` in its configuration, 0.8 by default. A full-int8 file with uint8 ends is read in this way.
+best score below `threshold` in its configuration, 0.8 by default. An int8 file is read in this way. If the model
+detects unknown photos, these get the label `none`, which Frigate does not assign.
 """
 
 from __future__ import annotations
@@ -10,16 +11,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from poets_edge.core.files import write_together
+from poets_edge.device.predictions import score_models
 from poets_edge.errors import ModelError
+from poets_edge.exporting.annotate import remove_metadata
 from poets_edge.exporting.export import ExportOptions, prepare_export
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.progress import Reporter, Silent
+from poets_edge.quantize.write_unknown_class import with_unknown_class
+from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.labels import join_labels
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 
 SIZE = (224, 224)
 """Height and width of the images that Frigate passes to a model."""
 THRESHOLD = 0.8
 """Default of `threshold` in Frigate's configuration."""
+NONE = "none"
+"""Label that Frigate does not assign to an object."""
 _MODEL, _LABELS = "model.tflite", "labelmap.txt"
 
 
@@ -30,7 +43,8 @@ class FrigateExport:
     Attributes:
         model: the file `model.tflite`, with its evaluation on the test photos.
         labelmap: path of the labels file, one label per line in the order of the outputs.
-        assigned: fraction of the test photos whose best score reaches `THRESHOLD`; None without test photos.
+        assigned: fraction of the test photos whose best score reaches `THRESHOLD`, and whose label is not NONE; None
+            without test photos.
         assigned_correct: fraction of these that have the correct label; None if there are none.
     """
 
@@ -53,15 +67,15 @@ class FrigateExport:
 
 
 def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter | None = None) -> FrigateExport:
-    """Convert a graph to full-int8, evaluate it on the test photos, and write `model.tflite` and `labelmap.txt`.
+    """Convert a graph to int8, evaluate it on the test photos, and write `model.tflite` and `labelmap.txt`.
 
     Args:
-        options: options of the export; `quantizations`, `input_type` and `output_dir` are set by this function.
+        options: options of the export; `quantizations`, `float_io` and `output_dir` are set by this function.
         folder: folder for the two files.
 
     Raises the exceptions of `export`, and ModelError if the graph does not take images of 224 x 224 pixels.
     """
-    options = replace(options, quantizations=("full-int8",), input_type="uint8", output_dir=folder)
+    options = replace(options, quantizations=("int8",), float_io=False, output_dir=folder)
     prepared = prepare_export(options, reporter or Silent())
     if prepared.size != SIZE:
         raise ModelError(
@@ -70,18 +84,46 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
         )
     [file], [content], labels = prepared.result.files, prepared.contents, prepared.result.labels
     file = replace(file, path=folder / _MODEL)
-    prepared.write({file.path: content, folder / _LABELS: join_labels(labels).encode()})
+    if NONE not in labels:
+        file, content, labels = _with_none(file, content, labels)
+    write_together({file.path: content, folder / _LABELS: join_labels(labels).encode()})
     assigned, correct = _assigned(file, labels)
     return FrigateExport(
         model=file, labelmap=folder / _LABELS, labels=labels, assigned=assigned, assigned_correct=correct
     )
 
 
+def _with_none(
+    file: ExportedFile, content: bytes, labels: tuple[str, ...]
+) -> tuple[ExportedFile, bytes, tuple[str, ...]]:
+    """Return a model that detects unknown photos with the additional label NONE, and evaluate it again.
+
+    A model without a detector is returned unchanged.
+    """
+    metadata = read_metadata(ModelFile(file.path, content))
+    if metadata.distance_output is None:
+        return file, content, labels
+    labels = (*labels, NONE)
+    info = ModelInfo(metadata.name, metadata.description, labels)
+    model = unpack_model(with_unknown_class(content))
+    remove_metadata(model)
+    body = with_metadata(pack_model(model), info)
+    scored = file.scored
+    if scored is not None:
+        signed = ModelFile(file.path, with_files(body, info, metadata.facts))
+        scored = score_models(scored.photos, {"int8": signed})["int8"]
+        file = replace(file, scored=scored, evaluation=scored.evaluation(labels))
+    facts = {**metadata.facts, "test": file.evaluation.to_json() if file.evaluation else None}
+    content = with_files(body, info, facts)
+    return replace(file, size=len(content)), content, labels
+
+
 def _assigned(file: ExportedFile, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
-    """Return the fraction of test photos with a score of `THRESHOLD` or more, and the fraction of these correct."""
+    """Return the fraction of test photos that get a label at THRESHOLD, and the fraction of these that is correct."""
     if file.scored is None:
         return None, None
-    best = file.scored.scores.max(axis=1) / file.scored.scores.sum(axis=1)
-    assigned = best.round(2) >= THRESHOLD
+    scores = file.scored.scores / file.scored.scores.sum(axis=1, keepdims=True)
+    best = scores.argmax(axis=1)
+    assigned = (scores.max(axis=1).round(2) >= THRESHOLD) & (np.array(labels)[best] != NONE)
     correct = file.scored.correct(labels)[assigned]
     return float(assigned.mean()), float(correct.mean()) if correct.size else None
