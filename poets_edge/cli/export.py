@@ -8,6 +8,7 @@ from typing import Any, cast
 import click
 
 from poets_edge.cli.command import CODELAB, argument, option, subcommand
+from poets_edge.cli.export_targets import TARGETS, export_target, target_rows
 from poets_edge.cli.options import (
     FILE,
     NUMBER,
@@ -23,8 +24,9 @@ from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import UsageError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.frigate import THRESHOLD, FrigateExport, export_for_frigate
-from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
-from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
+from poets_edge.exporting.microcontroller.boards import BOARDS
+from poets_edge.exporting.microcontroller.microcontroller import Firmware
+from poets_edge.exporting.npu.npu import NpuExport
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
@@ -35,7 +37,7 @@ _DEFAULT = ExportOptions()
 _FILES = "Files"
 PURPOSES = ("frigate",)
 """Programs that `--for` writes files for."""
-_TARGET = "Microcontroller"
+_TARGET = "Microcontroller or NPU"
 RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
@@ -109,9 +111,11 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
 )
 @option(
     "--target",
-    type=click.Choice(("microcontroller",)),
+    type=click.Choice(TARGETS),
+    metavar="NAME",
     section=_TARGET,
-    help="Write firmware with a full-int8 model, after running it in TensorFlow Lite Micro.",
+    help="microcontroller: write firmware, after running the model in TensorFlow Lite Micro. ethos-u55-128 and others:"
+    " compile for Arm's NPU. edge-tpu: check for Google's.",
 )
 @option(
     "--board",
@@ -213,7 +217,9 @@ def command(
         _print_frigate(export_for_frigate(options, purpose[1], Terminal(quiet)), as_json=as_json, output=output)
         return
     if target or board_name or memory:
-        _export_firmware(options, target, board_name, memory, Terminal(quiet), as_json=as_json, output=output)
+        _print_target(
+            export_target(options, target, board_name, memory, Terminal(quiet)), as_json=as_json, output=output
+        )
         return
     try:
         result = export(options, Terminal(quiet))
@@ -221,46 +227,6 @@ def command(
         _print(error.result, as_json=as_json, output=None)  # the results of the other files are still useful
         raise
     _print(result, as_json=as_json, output=output)
-
-
-def _export_firmware(
-    options: ExportOptions,
-    target: str | None,
-    board_name: str | None,
-    memory: str | None,
-    reporter: Terminal,
-    *,
-    as_json: bool,
-    output: Path | None,
-) -> None:
-    if target is None:
-        raise UsageError("--board and --memory belong to --target microcontroller")
-    if options.quantizations or options.float_io:
-        raise UsageError("a microcontroller takes a full-int8 file: leave out --quantize, --all and --float-io")
-    if board_name is None:
-        raise UsageError(f"--target microcontroller needs a board: --board {'|'.join(one.name for one in BOARDS)}")
-    result = export_firmware(
-        options, board(board_name), memory=parse_memory(memory) if memory else None, reporter=reporter
-    )
-    if not give(result.to_json(), as_json=as_json, output=output):
-        _print_firmware(result)
-
-
-def _print_firmware(result: Firmware) -> None:
-    evaluation = result.file.evaluation
-    tested = f"{percent(evaluation.accuracy)} of {evaluation.count} test photos" if evaluation else "not evaluated"
-    equal = "equal scores" if not result.largest_difference else f"scores within {result.largest_difference:.4f}"
-    rows = [
-        ["board", result.board.title],
-        ["memory", f"{result.arena:,} bytes for the model's tensors, of {result.memory:,}"],
-        ["flash", f"{result.model_size:,} bytes for the model, of {result.board.flash:,}"],
-        ["operators", ", ".join(result.operators)],
-        ["accuracy", tested],
-        ["verified", f"TensorFlow Lite Micro, {equal} on {result.compared} photos"],
-        ["firmware", str(result.folder)],
-    ]
-    click.echo(table(rows, left=2))
-    click.echo(f"Next: {result.folder / 'README.md'} has the commands that build it and load it onto the board.")
 
 
 def _graph(argument: Path | None, graph: Path | None) -> Path:
@@ -287,6 +253,13 @@ def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
             click.echo(f"{file.quantization} compared with float32: {file.beside_float}.")
     click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
     click.echo("To find the network that suits your device: poets-edge grid flower_photos")
+
+
+def _print_target(result: Firmware | NpuExport, *, as_json: bool, output: Path | None) -> None:
+    if not give(result.to_json(), as_json=as_json, output=output):
+        rows, step = target_rows(result)
+        click.echo(table(rows, left=2))
+        click.echo(f"Next: {step}")
 
 
 def _print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) -> None:

@@ -1,0 +1,1 @@
+"""Export of models for neural processing units."""
