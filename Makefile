@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # No trailing work when nothing changed: the stamp is newer than what it was made from.
 INSTALLED := $(VENV)/.installed
-# What the program itself needs, without TensorFlow and the tools of development.
+# What the program itself needs, with its page, and without TensorFlow and the tools of development.
 TRAINABLE := $(VENV)/.installed-train
 
 # Photos and weights beside the checkout, where there are any.
@@ -117,7 +117,7 @@ $(INSTALLED): pyproject.toml
 
 $(TRAINABLE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[studio]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(INSTALLED)

@@ -21,6 +21,7 @@ from poets_edge.cli import COMMANDS, cli
 from poets_edge.photos import fetch
 from tests.conftest import DAISY, ROOT, poets_edge
 from tests.photos.server import Files, serving
+from tests.studio.client import running_command as running_studio
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("**/*.md")
@@ -74,6 +75,9 @@ def test_command_blocks_print_the_documented_output(
                 match words:
                     case ["poets-edge", "benchmark", *arguments]:
                         poets_edge("benchmark", *arguments, "--rounds", "2", "--min-seconds", "0.2", cwd=tmp_path).ok()
+                    case ["poets-edge", "studio", *arguments]:
+                        with running_studio(*arguments, cwd=tmp_path) as client:
+                            client.get("/api/project").ok()
                     case ["poets-edge", *arguments]:
                         printed = poets_edge(*arguments, cwd=tmp_path).ok().stdout
                         if language == "console" and shown != "...\n":

@@ -47,7 +47,9 @@ Next:
   real weights      Google's, in sixteen sizes, downloaded once: more accurate
                     poets-edge train flower_photos
   your Pi           install poets_edge there (docs/raspberry-pi.md), copy {int8.name}, then
-                    poets-edge label {int8.name} photo.jpg"""
+                    poets-edge label {int8.name} photo.jpg
+  in a browser      all of it, from the first photo to the model on a device
+                    poets-edge studio --demo"""
 
 
 def _as_dict(result: QuickstartResult) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from poets_edge.errors import PoetsEdgeError
@@ -32,5 +33,10 @@ def answered(endpoint: Endpoint) -> Endpoint:
             return as_json({"error": str(error)}, 400)
         except OSError as error:
             return as_json({"error": f"{error.filename or 'the disk'}: {error.strerror or error}."}, 507)
+        except ClientDisconnect:
+            return as_json({"error": "The request ended early."}, 400)
+        except Exception as error:
+            print(f"studio: {request.url.path[:200]!r}: {error!r}", file=sys.stderr)
+            return as_json({"error": f"A bug in the studio, please report it: {type(error).__name__}: {error}"}, 500)
 
     return answer

@@ -23,6 +23,7 @@ from poets_edge.studio.page_files import TYPES, PageFiles
 from poets_edge.studio.phone import phone_address
 from poets_edge.studio.project import Project
 from poets_edge.studio.security import Access, Guard
+from poets_edge.studio.take_job import TAKES
 
 _LARGEST_PHOTO_SIDE = 1600
 _IMMUTABLE = "private, max-age=31536000, immutable"
@@ -51,6 +52,7 @@ def studio_app(project: Project, changes: Changes, jobs: Jobs, access: Access) -
                 "undo": changes.undo_text,
                 "redo": changes.redo_text,
                 "architectures": list(offered_networks()),
+                "takes": list(TAKES),
                 "lan": access.is_lan,
             }
         )

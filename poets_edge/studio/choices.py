@@ -38,6 +38,27 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
     return architecture(accurate if _is_local(accurate) else "mobilenet_1.0_224"), IMAGENET
 
 
+def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
+    """Return the networks that a grid compares, the source of their weights, and the networks that it leaves out.
+
+    Networks whose weights are on this computer are compared; without any, the one with weights in this package.
+
+    Args:
+        name: name of the only network to compare; may be empty.
+
+    Raises:
+        UsageError: there is no network of this name.
+    """
+    if name:
+        network, weights = chosen_network("quick", name)
+        return (network,), weights, ()
+    every = default_grid(weights_folder())
+    local = tuple(network for network in every if _is_local(network.name))
+    if not local:
+        return (architecture(EMBEDDED_ARCHITECTURE),), EMBEDDED, every
+    return local, IMAGENET, tuple(network for network in every if network not in local)
+
+
 def offered_networks() -> tuple[str, ...]:
     """Return the names of the networks that can be trained by name."""
     return tuple(entry.name for entry in default_grid(weights_folder()))

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from poets_edge.api.data import grid
-from poets_edge.nets.weights import default_grid
-from poets_edge.studio.choices import weights_folder
+from poets_edge.studio.choices import compared_networks, weights_folder
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
@@ -19,9 +18,14 @@ def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     """Train and measure several networks, and return their points and the choice."""
     places = Places(request.root)
     reporter = JobReporter(send)
+    networks, weights, left_out = compared_networks(request.architecture)
+    if left_out:
+        names = ", ".join(network.name for network in left_out)
+        reporter.warn(f"not compared, for their weights are not on this computer: {names}.")
     options = GridOptions(
         image_dir=request.root,
-        architectures=default_grid(weights_folder()),
+        architectures=networks,
+        weights=weights,
         output_dir=places.models / "grid",
         bottleneck_dir=places.models / "bottlenecks",
         model_dir=weights_folder(),

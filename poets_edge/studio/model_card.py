@@ -21,5 +21,5 @@ def model_card(model: TrainedModel) -> dict[str, Any]:
             "input": {"width": width, "height": height},
             "input_range": str(classifier.input_range),
             "forms": [listed["form"] for listed in model.shown.get("files", ())],
-            "unknown": "distance" in classifier.nodes,
+            "unknown": classifier.has_detector,
         }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from poets_edge.core.json_checks import Check, Optional, Shape, check, parse_json
@@ -85,10 +85,7 @@ def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint
         described = Upload(
             name, query.get("class"), query.get("batch", "")[:64], int(size) if size.isdecimal() else None
         )
-        try:
-            received = await receive(project, changes, described, request.stream())
-        except ClientDisconnect:
-            raise RefusedError(f"{name[:60]}: the upload ended early. Send it again.") from None
+        received = await receive(project, changes, described, request.stream())
         return changed(added=received.added, skipped=received.skipped)
 
     return {

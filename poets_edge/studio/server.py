@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import socket
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ import uvicorn
 
 from poets_edge.core.temporary import owned
 from poets_edge.demo.draw import draw_photos
-from poets_edge.errors import OutputError, UsageError
+from poets_edge.errors import DatasetError, OutputError, UsageError
 from poets_edge.exporting.certificate import certificate_for
 from poets_edge.exporting.serving import LOOPBACK, network_address
 from poets_edge.photos.address import Address
+from poets_edge.photos.folder import scan
 from poets_edge.progress import Reporter
 from poets_edge.studio.app import studio_app
 from poets_edge.studio.changes import Changes
@@ -32,6 +34,7 @@ _TOKEN_BYTES = 24
 _BACKLOG = 1024
 _MOST_CONNECTIONS = 500
 _KEEP_ALIVE_SECONDS = 20
+_NO_LOG = logging.CRITICAL + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +94,28 @@ def _prepared(options: StudioOptions, reporter: Reporter) -> Path:
         raise UsageError(f"{folder}: not a folder. The studio works on a folder of this computer.")
     if options.demo and not (folder.is_dir() and any(folder.iterdir())):
         draw_photos(folder, per_class=DEMO_PHOTOS, reporter=reporter)
+    _check_arrangement(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create {folder}: {error.strerror or error}.") from None
     return folder.resolve()
+
+
+def _check_arrangement(folder: Path) -> None:
+    """Raise UsageError if a folder has photos, but not in class folders that lie directly in it."""
+    try:
+        found = scan(folder)
+    except DatasetError:  # no photos yet
+        return
+    if found.set_folders:
+        raise UsageError(
+            f"{folder}: divided into sets ({', '.join(found.set_folders)}). The studio works on a folder of class"
+            " folders; use the other commands for this one."
+        )
+    deeper = next((name for name in found.photos.names if name.count("/") > 1), None)
+    if deeper is not None:
+        raise UsageError(f"{folder}: its class folders lie deeper. Give the folder {folder / deeper.split('/')[0]}.")
 
 
 @contextlib.contextmanager
@@ -143,6 +163,7 @@ def _studio(
     config = uvicorn.Config(
         studio_app(project, changes, jobs, access),
         log_config=None,
+        log_level=_NO_LOG,  # the answers contain the errors; at the end, open connections are cut
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import poets_edge
 from poets_edge.api.training import export
 from poets_edge.core.files import replacing, scratch_folder
 from poets_edge.core.wording import percent
+from poets_edge.exporting.android import DEFAULT_APP, install_model
+from poets_edge.exporting.export import ExportOptions
+from poets_edge.exporting.frigate import export_for_frigate
 from poets_edge.exporting.web import write_page
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 from poets_edge.studio.job_reporter import JobReporter
@@ -83,12 +87,40 @@ def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter)
 def _web(model: TrainedModel, path: Path) -> None:
     with scratch_folder() as folder:
         page = write_page(model.file("int8"), folder / "site")
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in page.files:
-                archive.write(page.folder / name, f"site/{name}")
+        _zip(path, {f"site/{name}": page.folder / name for name in page.files})
 
+
+def _frigate(model: TrainedModel, path: Path) -> None:
+    with scratch_folder() as folder:
+        exported = export_for_frigate(ExportOptions(graph=model.graph), folder)
+        _zip(path, {"model.tflite": exported.model.path, "labelmap.txt": exported.labelmap})
+
+
+def _android(model: TrainedModel, path: Path) -> None:
+    with scratch_folder() as folder:
+        app = shutil.copytree(_APP, folder / "android_demo", ignore=shutil.ignore_patterns(*_BUILT))
+        install_model(model.file("int8"), app)
+        files = [file for file in sorted(app.rglob("*")) if file.is_file()]
+        _zip(path, {file.relative_to(folder).as_posix(): file for file in files})
+
+
+def _zip(path: Path, files: Mapping[str, Path]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, file in files.items():
+            archive.write(file, name)
+
+
+_APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
+"""Sources of the Android app, which a checkout of poets_edge has and an installed package does not."""
+_BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
+"""Names of files that building the app creates."""
 
 _FORMS: dict[str, tuple[str, Callable[[TrainedModel, Path], None]]] = {
     "web": ("web_page.zip", _web),
+    "frigate": ("frigate.zip", _frigate),
+    **({"android": ("android_app.zip", _android)} if _APP.is_dir() else {}),
 }
 """Name of the file and function that writes it, by form."""
+
+TAKES = (*QUANTIZATIONS, *_FORMS)
+"""Forms in which a model can be taken here."""

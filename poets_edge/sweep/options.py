@@ -11,7 +11,7 @@ from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import as_architectures
-from poets_edge.nets.weights import default_grid
+from poets_edge.nets.weights import IMAGENET, default_grid
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import SplitConfig
@@ -29,7 +29,7 @@ class GridOptions:
         image_dir: folder with one folder of photos per class.
         architectures: architectures to train, without `_quantized`.
         output_dir: folder for the results, with a subfolder for each architecture.
-        bottleneck_dir, model_dir: folders shared with `train`.
+        bottleneck_dir, model_dir, weights: as for `train`.
         head, recursive, rehash, cluster, insecure_cluster: as for `train`.
         percentages: sizes of the test and validation sets, percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
@@ -50,6 +50,7 @@ class GridOptions:
     output_dir: Path = WORK / "grid"
     bottleneck_dir: Path = BOTTLENECKS
     model_dir: Path = MODELS
+    weights: str = IMAGENET
     percentages: SplitConfig = SplitConfig()
     head: HeadOptions = HeadOptions()
     fine_tuning: FineTuning = FineTuning()
@@ -109,6 +110,7 @@ class GridOptions:
             output_labels=folder / "retrained_labels.txt",
             bottleneck_dir=self.bottleneck_dir,
             model_dir=self.model_dir,
+            weights=self.weights,
             summaries_dir=folder / "training_summaries",
             percentages=self.percentages,
             head=self.head,

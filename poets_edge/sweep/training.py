@@ -53,7 +53,7 @@ def train_architectures(
         OutputError: a file cannot be written; finished architectures remain saved.
     """
     weights = {
-        architecture: find_weights(architecture, options.model_dir, reporter=reporter)
+        architecture: find_weights(architecture, options.model_dir, options.weights, reporter=reporter)
         for architecture in options.architectures
     }
     keys = {architecture: _key(options, photos, weights[architecture]) for architecture in options.architectures}
@@ -96,7 +96,7 @@ def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Rep
     readable = photos.readable
     backbone = prepare_backbone(
         options.architectures[0],
-        find_weights(options.architectures[0], options.model_dir, reporter=reporter),
+        find_weights(options.architectures[0], options.model_dir, options.weights, reporter=reporter),
         options.bottleneck_dir,
     )
     table = VectorTable(len(readable), options.architectures[0].bottleneck_size, options.bottleneck_dir)

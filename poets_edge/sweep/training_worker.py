@@ -57,7 +57,7 @@ class TrainingWorker:
         """
         if isinstance(task, TrainingTask):
             return self._train(task)
-        weights = find_weights(task.architecture, self._options.model_dir)
+        weights = find_weights(task.architecture, self._options.model_dir, self._options.weights)
         prepare_backbone(task.architecture, weights, self._options.bottleneck_dir)
         return None
 

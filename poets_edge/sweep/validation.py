@@ -117,7 +117,7 @@ def _fill_float_cache(
     Returns:
         The path of the cache file.
     """
-    weights = find_weights(architecture, options.model_dir, reporter=reporter)
+    weights = find_weights(architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:

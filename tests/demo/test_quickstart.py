@@ -38,7 +38,7 @@ def test_quickstart_prints_four_files_and_three_next_steps(quickstarted: Quickst
     table = quickstarted.shown.splitlines()
     assert [line.split()[0] for line in table[1:5]] == ["float32", "dynamic", "float16", "int8"]
     assert "Evaluated on 93 drawn photos" in table[5]
-    for step in ("your own photos", "real weights", "your Pi"):
+    for step in ("your own photos", "real weights", "your Pi", "poets-edge studio --demo"):
         assert step in quickstarted.shown
     assert sorted(path.name for path in quickstarted.folder.iterdir()) == ["quickstart"]
 

@@ -9,6 +9,7 @@ import os
 import resource
 import selectors
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -54,14 +55,14 @@ class StudioClient:
 
     process: subprocess.Popen[str]
     url: str
-    folder: Path
+    folder: Path = Path()
     cookie: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         assert parts.hostname and parts.port
-        self.host, self.port, self.origin = parts.hostname, parts.port, f"http://{parts.netloc}"
+        self.host, self.port, self.origin = parts.hostname, parts.port, f"{parts.scheme}://{parts.netloc}"
         entry = self.request("GET", f"/?{parts.query}")
         assert entry.status == 303
         self.cookie = entry.headers["set-cookie"].partition(";")[0]
@@ -69,6 +70,14 @@ class StudioClient:
     @property
     def token(self) -> str:
         return self.url.partition("token=")[2]
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a new connection, which does not check a self-signed certificate."""
+        if not self.origin.startswith("https:"):
+            return http.client.HTTPConnection(self.host, self.port, timeout=60)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return http.client.HTTPSConnection(self.host, self.port, timeout=60, context=context)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str | None] | None = None
@@ -78,8 +87,7 @@ class StudioClient:
         if method == "POST":
             sent |= {"Origin": self.origin, "X-Poets-Edge": "1", "Content-Type": "application/json"}
         sent |= headers or {}
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
-        with contextlib.closing(connection):
+        with contextlib.closing(self.connection()) as connection:
             connection.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
@@ -119,8 +127,7 @@ class StudioClient:
 
     def events(self, name: str, until: str) -> Iterator[dict[str, Any]]:
         """Yield the events of a name, up to a job with the state `until`."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
-        with contextlib.closing(connection):
+        with contextlib.closing(self.connection()) as connection:
             connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
             answer = connection.getresponse()
             event = ""
@@ -140,30 +147,41 @@ class StudioClient:
         self.process.communicate()
 
 
-def start(folder: Path, *options: str, largest_file: int | None = None) -> StudioClient:
-    """Start a studio and return its client.
+def start(
+    folder: Path, *options: str, largest_file: int | None = None, environment: dict[str, str] | None = None
+) -> StudioClient:
+    """Start a studio on a folder and return its client.
 
     Args:
         largest_file: maximum size of files that the server and its helpers write, in bytes, as if the disk were full.
+        environment: additional environment variables.
     """
-    command = [sys.executable, "-m", "poets_edge", "studio", str(folder), "--no-open", "--port", "0", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return start_command(
+        str(folder), *options, cwd=folder.parent, largest_file=largest_file, environment=environment or {}
+    )
+
+
+def start_command(
+    *arguments: str, cwd: Path, largest_file: int | None = None, environment: dict[str, str] | None = None
+) -> StudioClient:
+    """Start a studio with the given arguments in a working directory, and return its client."""
 
     def limit() -> None:
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "poets_edge", "studio", *arguments, "--no-open", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=folder.parent,
-        env=environment,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         preexec_fn=limit,
     )
-    url = _first_line(process)
-    return StudioClient(process, url, folder)
+    client = StudioClient(process, _first_line(process))
+    client.folder = Path(client.get("/api/project").ok()["folder"])
+    return client
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
@@ -180,9 +198,22 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: str, largest_file: int | None = None) -> Iterator[StudioClient]:
-    """Context manager that yields the client of a studio, which is stopped with Ctrl-C afterwards."""
-    client = start(folder, *options, largest_file=largest_file)
+def running(folder: Path, *options: str, **settings: Any) -> Iterator[StudioClient]:
+    """Context manager that yields the client of a studio on a folder, which is stopped with Ctrl-C afterwards."""
+    with stopping(start(folder, *options, **settings)) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def running_command(*arguments: str, cwd: Path) -> Iterator[StudioClient]:
+    """Context manager that yields the client of a studio with the given arguments."""
+    with stopping(start_command(*arguments, cwd=cwd)) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def stopping(client: StudioClient) -> Iterator[StudioClient]:
+    """Context manager that stops a studio with Ctrl-C afterwards, and checks that it printed no traceback."""
     try:
         yield client
     finally:

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from poets_edge.demo.draw import draw_photos
+from poets_edge.studio.choices import compared_networks
 from tests.conftest import poets_edge
 from tests.studio.client import StudioClient, running, start
 from tests.studio.test_changes import ONE, contents
 
+GRID_SECONDS = 550  # on a busy machine
 EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
 
 
@@ -83,7 +85,7 @@ def test_model_is_described_for_the_page(trained: StudioClient) -> None:
     assert "judged by 60 photos" in model["words"]
 
 
-@pytest.mark.parametrize("form", ["float32", "int8", "float16", "dynamic"])
+@pytest.mark.parametrize("form", ["float32", "int8", "float16", "dynamic", "full-int8"])
 def test_models_are_taken_in_each_form(trained: StudioClient, form: str) -> None:
     taken = trained.run_job(kind="take", form=form)
     answer = trained.get(f"/api/take/{form}")
@@ -95,8 +97,41 @@ def test_models_are_taken_in_each_form(trained: StudioClient, form: str) -> None
 def test_web_page_is_taken_as_an_archive(trained: StudioClient) -> None:
     trained.run_job(kind="take", form="web")
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/web").body)) as archive:
-        assert {"site/index.html", "site/model.tflite"} <= set(archive.namelist())
-        assert archive.read("site/model.tflite") == trained.get("/api/model/int8.tflite").body
+        assert "site/index.html" in archive.namelist()
+        assert archive.read("site/model.tflite")[4:8] == b"TFL3"
+
+
+def test_app_is_taken_with_the_model(trained: StudioClient) -> None:
+    assert set(trained.get("/api/project").ok()["takes"]) >= {"int8", "full-int8", "web", "frigate", "android"}
+    trained.run_job(kind="take", form="android")
+    with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/android").body)) as archive:
+        model = archive.read("android_demo/app/src/main/assets/model.tflite")
+    assert model[4:8] == b"TFL3"
+
+
+def test_frigate_refuses_a_model_of_another_size_with_a_line(trained: StudioClient) -> None:
+    job = trained.wait_for_job(trained.post("/api/jobs", {"kind": "take", "form": "frigate"}).ok()["id"])
+    assert job["state"] == "failed" and "224 x 224" in job["error"]
+
+
+def test_grid_measures_both_forms_and_chooses_one(flowers: Path) -> None:
+    with running(flowers) as client:
+        request = {"kind": "grid", "architecture": "mobilenet_0.25_128", "min_accuracy": 0.1}
+        number = client.post("/api/jobs", request).ok()["id"]
+        assert client.wait_for_job(number, GRID_SECONDS)["state"] == "done"
+        found = client.get(f"/api/jobs/{number}/result").ok()
+        assert [point["form"] for point in found["points"]] == ["float32", "int8"]
+        assert [point["ship"] for point in found["points"]].count(True) == 1
+        assert all(point["latency_ms"] > 0 and point["bytes"] > 0 for point in found["points"]) and found["reason"]
+
+
+def test_grid_needs_no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("POETS_EDGE_CACHE", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("poets_edge.studio.choices.local_weights", lambda network, folder: None)
+    networks, weights, left_out = compared_networks("")
+    assert [network.name for network in networks] == ["mobilenet_0.25_128"] and weights == "embedded"
+    assert {network.name for network in left_out} >= {"mobilenet_1.0_224"}
 
 
 @pytest.mark.parametrize("form", ["elf", "../int8", "..%2f..%2fmodel", "model.json"])
