@@ -59,6 +59,19 @@ def test_foreign_models_receive_pixels_unchanged_at_quantized_inputs(
     assert np.array_equal(values, pixels.astype(np.int64) - (128 if dtype == "int8" else 0))
 
 
+def test_classifier_refuses_a_model_of_which_a_weight_has_changed(tmp_path: Path) -> None:
+    """The changed model is valid for the interpreter; only the checksum in its `poets_edge.json` tells."""
+    content = SEED.read_bytes()
+    weights = max((buffer.data for buffer in unpack_model(content).buffers if buffer.data is not None), key=len)
+    place = content.index(bytes(weights))
+    changed = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    (tmp_path / "changed.tflite").write_bytes(changed)
+    with pytest.raises(ModelError, match=r"changed\.tflite: damaged \(its checksum does not match\)"):
+        Classifier(tmp_path / "changed.tflite")
+    (tmp_path / "unsigned.tflite").write_bytes(changed[: changed.index(b"PK\3\4", place)])
+    assert Classifier(tmp_path / "unsigned.tflite", unlabelled=True).size == Classifier(SEED).size
+
+
 def random_pixels(classifier: Classifier, seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (*classifier.size, 3), np.uint8)
 
