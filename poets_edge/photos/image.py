@@ -33,6 +33,7 @@ from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
 from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
 from poets_edge.photos.png_chunks import without_metadata
+from poets_edge.photos.structure import check_scans, checked
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
@@ -73,7 +74,11 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
             return _to_rgb(source, white_of(source))
         if isinstance(source, (str, Path)):
             source = read_bytes(Path(source), LARGEST_PHOTO)
-        return _without_text_limit(lambda file: _decode(file, name), source)
+        elif not isinstance(source, bytes):
+            source = source.read(LARGEST_PHOTO + 1)
+        if len(source) > LARGEST_PHOTO:
+            raise PhotoError(f"{name}: larger than {LARGEST_PHOTO / 1e6:,.0f} MB.")
+        return _without_text_limit(lambda contents: _decode(contents, name), source)
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file.") from None
     except MissingDecoderError as error:
@@ -93,32 +98,28 @@ def photo_size(contents: bytes) -> tuple[int, int]:
     """Return (width, height) as stored in a photo file, before EXIF orientation is applied.
 
     Raises:
-        OSError, ValueError: the contents are not a photo.
+        OSError, ValueError, PhotoError: the contents are not a photo, or take too long to decode.
     """
 
-    def size_of(file: BinaryIO | bytes) -> tuple[int, int]:
-        with _open(file) as image:
+    def size_of(contents: bytes) -> tuple[int, int]:
+        with _open(contents) as image:
             return (image.width, image.height)
 
     return _without_text_limit(size_of, contents)
 
 
-def _without_text_limit(read: Callable[[BinaryIO | bytes], _Result], source: BinaryIO | bytes) -> _Result:
-    """Return `read(source)`; if Pillow refuses a PNG for texts that are large when decompressed, repeat without any."""
-    start = 0 if isinstance(source, bytes) else source.tell()
+def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _Result:
+    """Return `read(contents)`; if Pillow refuses a PNG because of large compressed texts, repeat without texts."""
     try:
-        return read(source)
+        return read(contents)
     except ValueError as error:
         if "PngImagePlugin" not in str(error):
             raise
-        if not isinstance(source, bytes):
-            source.seek(start)
-            source = source.read(LARGEST_PHOTO)
-        return read(without_metadata(source, 0))
+        return read(without_metadata(contents, 0))
 
 
-def _decode(source: BinaryIO | bytes, name: str) -> Image.Image:
-    with _open(source) as image:
+def _decode(contents: bytes, name: str) -> Image.Image:
+    with _open(contents) as image:
         full = image.size
         if max(full) > _LONGEST_SIDE:
             raise PhotoError(
@@ -137,22 +138,20 @@ def _decode(source: BinaryIO | bytes, name: str) -> Image.Image:
         return _to_rgb(_upright(image), white_of(image) if image.mode in DEEP_MODES else 0)
 
 
-def _open(source: BinaryIO | bytes) -> Image.Image:
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    start = file.tell()
-    kind = format_of(file.read(HEADER_BYTES))
-    file.seek(start)
-    if kind == "PNG":
-        contents = source if isinstance(source, bytes) else file.read(LARGEST_PHOTO)
-        return Image.open(io.BytesIO(without_metadata(contents)), formats=[kind])
+def _open(contents: bytes) -> Image.Image:
+    kind = format_of(contents[:HEADER_BYTES])
+    file = io.BytesIO(checked(kind, contents))
     if kind != "JPEG":
         return Image.open(file, formats=[kind])
     # Directly: Image.open loads the plug-ins of five formats first. It also refuses 178 megapixels and more, which is
     # about what it decodes in full; a JPEG is decoded at an eighth, in a 64th of the memory.
     try:
-        return JpegImageFile(file)
+        image = JpegImageFile(file)
     except SyntaxError:
         raise PIL.UnidentifiedImageError(kind) from None
+    if image.info.get("progressive"):
+        check_scans(contents)
+    return image
 
 
 def open_photo(photo: Photo) -> Image.Image:

@@ -1,0 +1,109 @@
+"""Limits on the structure of photo files, whose decoders have none.
+
+Pillow and libjpeg take time or memory that grows faster than the file for metadata in many parts, for many scans, and
+for long runs of filling bytes. Such a file is refused before it is decoded.
+"""
+
+from __future__ import annotations
+
+import re
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos.png_chunks import without_metadata
+
+_SMALL = 1 << 20
+"""Size of a JPEG in bytes up to which its segments are not looked at, since they take less than a second."""
+_MOST_SEGMENTS = 8192
+"""Maximum number of segments before the pixels of a JPEG; of 64 KB each, they have 512 MB."""
+_MOST_EXIF_SEGMENTS = 100
+"""Maximum number of EXIF segments of a JPEG: Pillow copies all earlier ones for each."""
+_MOST_SCANS = 100
+"""Maximum number of scans of a progressive JPEG, each of which takes as long as a simple JPEG; usual are 10."""
+_MOST_FILLING = 1 << 16
+"""Maximum number of filling bytes before a marker."""
+_MOST_GIF_BLOCKS = 1 << 16
+"""Maximum number of blocks of at most 255 bytes before the first frame of a GIF."""
+_LARGEST_RLE = 16 << 20
+"""Maximum size of a run-length encoded BMP in bytes; Pillow decodes it in Python, at 4 MB a second."""
+
+_FILLED_MARKER = re.compile(rb"\xff+")
+_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
+"""JPEG markers without a length."""
+
+
+def checked(kind: str, data: bytes) -> bytes:
+    """Return the bytes of a photo to decode: of a PNG without large metadata.
+
+    Args:
+        kind: Pillow's name of the format.
+
+    Raises:
+        PhotoError: decoding would take disproportionate time or memory.
+    """
+    if kind == "PNG":
+        return without_metadata(data)
+    if kind == "JPEG" and len(data) > _SMALL:
+        _check_segments(data)
+    elif kind == "GIF":
+        _check_gif(data)
+    elif kind == "BMP" and len(data) > _LARGEST_RLE and data[30:31] in (b"\1", b"\2"):
+        raise PhotoError(f"a run-length encoded BMP of more than {_LARGEST_RLE >> 20} MB. Save it as PNG.")
+    return data
+
+
+def check_scans(data: bytes) -> None:
+    """Raise PhotoError if a progressive JPEG has too many scans. It must be called only for progressive JPEGs."""
+    if data.count(b"\xff\xda") <= _MOST_SCANS:  # also counts thumbnails and whatever follows the photo
+        return
+    at, scans = 2, 0
+    while (found := _FILLED_MARKER.match(data, at)) and found.end() < len(data):
+        marker, at = data[found.end()], found.end() + 1
+        if marker == _EOI:
+            return
+        if marker in _ALONE:
+            continue
+        at += int.from_bytes(data[at : at + 2], "big")
+        if marker == _SOS:
+            scans += 1
+            if scans > _MOST_SCANS:
+                raise PhotoError(f"a JPEG of more than {_MOST_SCANS} scans. Save it anew.")
+            following = _MARKER_IN_SCAN.search(data, at)
+            at = following.start() if following else len(data)
+
+
+def _check_segments(data: bytes) -> None:
+    at, exif = 2, 0
+    for _ in range(_MOST_SEGMENTS):
+        found = _FILLED_MARKER.match(data, at)
+        if found is None or found.end() == len(data):
+            return  # damaged, which the decoder finds out at once
+        if found.end() - at > _MOST_FILLING:
+            raise PhotoError(f"a JPEG with more than {_MOST_FILLING:,} filling bytes. Save it anew.")
+        marker, at = data[found.end()], found.end() + 1
+        if marker == _SOS:
+            return
+        if marker in _ALONE:
+            continue
+        exif += marker == _APP1 and data[at + 2 : at + 6] == b"Exif"
+        if exif > _MOST_EXIF_SEGMENTS:
+            raise PhotoError(f"a JPEG with more than {_MOST_EXIF_SEGMENTS} parts of EXIF data. Save it anew.")
+        at += int.from_bytes(data[at : at + 2], "big")
+    raise PhotoError(f"a JPEG with more than {_MOST_SEGMENTS:,} segments before its pixels. Save it anew.")
+
+
+def _check_gif(data: bytes) -> None:
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10:11] and data[10] & 0x80 else 0)
+    inside = False
+    for _ in range(_MOST_GIF_BLOCKS):
+        start = data[at : at + 1]
+        if inside:
+            at += 1 + (start[0] if start else 0)
+            inside = start not in (b"\0", b"")
+        elif start in (b",", b";", b""):
+            return
+        else:
+            inside = start == b"!"
+            at += 2 if inside else 1
+    raise PhotoError(f"a GIF with more than {_MOST_GIF_BLOCKS:,} blocks before its first frame. Save it anew.")
