@@ -28,6 +28,7 @@ QUANTIZATIONS = ("float32", "float16", "dynamic", "int8")
 
 if os.name == "nt":  # these ask for limits, locks and signals that only POSIX systems have
     collect_ignore = [
+        "tflite/test_delegate.py",
         "tflite/test_interpreters.py",
         "exporting/test_consistency.py",
         "core/test_files.py",
@@ -127,7 +128,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 _LONGEST = (
     "test_fuzz.py", "pi/", "android/test_build.py", "web/test_page.py", "test_readme.py", "sweep/test_grid.py",
-    "training/test_fine_tuning.py", "tflite/test_interpreters.py",
+    "training/test_fine_tuning.py", "tflite/test_delegate.py",
+    "tflite/test_interpreters.py",
 )  # fmt: skip
 """Files that take longest, each run by one process: begun first, so that none is left alone at the end."""
 
@@ -150,7 +152,8 @@ _SLOW = (
     "studio/test_faults.py", "studio/test_jobs.py",
     "studio/test_security.py", "studio/test_start.py", "studio/test_uploads.py", "sweep/test_changing_folder.py",
     "sweep/test_grid.py", "sweep/test_validation.py", "test_corpus.py", "test_end_to_end.py", "test_fuzz.py",
-    "test_journey.py", "test_readme.py", "test_without_tensorflow.py", "tflite/test_interpreters.py",
+    "test_journey.py", "test_readme.py", "test_without_tensorflow.py", "tflite/test_delegate.py",
+    "tflite/test_interpreters.py",
     "tflite/test_isolation.py", "tflite/test_verify.py", "tools/", "training/test_bad_input.py",
     "training/test_cluster.py", "training/test_consistency.py", "training/test_crashes.py",
     "training/test_damaged_caches.py", "training/test_fine_tuning.py", "training/test_report.py",

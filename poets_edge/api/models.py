@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from poets_edge.core.arguments import StrPath, convert
+from poets_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from poets_edge.device.classifier import Scorer
@@ -28,7 +29,12 @@ def is_frozen_graph(model: Path) -> bool:
 
 
 def open_scorer(
-    model: StrPath, labels: StrPath | None = None, threads: int = 1, *, input_range: str | None = None
+    model: StrPath,
+    labels: StrPath | None = None,
+    threads: int = 1,
+    *,
+    input_range: str | None = None,
+    delegate: str | None = None,
 ) -> Scorer:
     """Open a `.tflite` file or a frozen graph for labelling.
 
@@ -37,6 +43,7 @@ def open_scorer(
             next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        delegate: shared library of a delegate, for a `.tflite` file.
 
     Raises:
         ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
@@ -44,12 +51,14 @@ def open_scorer(
     path: Path = convert(model, Path, "model")
     labels_file: Path | None = convert(labels, Path | None, "labels")
     if is_frozen_graph(path):
+        if delegate is not None:
+            raise UsageError(f"{path}: a frozen graph, and `delegate` runs `.tflite` files.")
         from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 
         return FrozenGraphScorer(path, labels_file, threads=threads, input_range=input_range)
     from poets_edge.device.classifier import Classifier
 
-    return Classifier(path, labels=labels_file, threads=threads, input_range=input_range)
+    return Classifier(path, labels=labels_file, threads=threads, input_range=input_range, delegate=delegate)
 
 
 def inspect(model: StrPath) -> Inspection:

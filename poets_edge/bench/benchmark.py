@@ -47,6 +47,7 @@ class BenchmarkOptions:
         split: split of the photos on which the accuracy is measured; None for the default of `evaluate`.
         labels: labels file for models without labels, or with translations of their labels; see `Classifier`.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        delegate: shared library of a delegate, such as "libedgetpu.so.1", that runs the models; None for the CPU.
     """
 
     models: tuple[Path, ...]
@@ -56,6 +57,7 @@ class BenchmarkOptions:
     split: EvaluatedSplit | None = None
     labels: Path | None = None
     input_range: str | None = None
+    delegate: str | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -158,7 +160,7 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     machine = machine_facts()
     evaluations = evaluate_models(options, reporter)
     predictions = {model: result.predictions for model, result in evaluations.items()}
-    variants = variants_of(options.models, thread_counts(options.threads, machine))
+    variants = variants_of(options.models, thread_counts(options.threads, machine), options.delegate)
     log = RoundLog()
     disturbances = measure_variants(variants, options.timing, stage_photos(predictions), reporter, log=log)
     names = model_names(options.models)
@@ -180,7 +182,10 @@ def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path,
     if options.image_dir is None:
         return {}
     models = tuple(dict.fromkeys(options.models))
-    classifiers = [Classifier(model, labels=options.labels, input_range=options.input_range) for model in models]
+    classifiers = [
+        Classifier(model, labels=options.labels, input_range=options.input_range, delegate=options.delegate)
+        for model in models
+    ]
     results = evaluate_together(classifiers, options.image_dir, split=options.split, reporter=reporter)
     return dict(zip(models, results, strict=True))
 
@@ -188,7 +193,7 @@ def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path,
 def check_models(options: BenchmarkOptions) -> None:
     """Raise ModelError if any of the files is not an image classification model."""
     for model in options.models:
-        Classifier(model, labels=options.labels, unlabelled=True)
+        Classifier(model, labels=options.labels, delegate=options.delegate, unlabelled=True)
 
 
 def model_names(models: Sequence[Path]) -> dict[Path, str]:

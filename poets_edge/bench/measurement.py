@@ -225,7 +225,7 @@ def measurements_of(
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
     """Return facts about a variant's model; `name` defaults to the file name. Raises ModelError if it is damaged."""
-    facts = read_metadata(read_model(variant.model)).facts
+    facts = read_metadata(read_model(variant.model, compiled=variant.delegate is not None)).facts
     training = facts.get("training") or {}
     return ModelFacts(
         name or variant.model.name,
@@ -243,6 +243,7 @@ def _measure_once(variant: Variant, config: TimingConfig, photos: Sequence[Photo
         config.seconds / config.rounds,
         -(-config.runs // config.rounds),
         tuple(str(photo.path) for photo in photos),
+        variant.delegate,
     )
     with Helper(measure) as helper:
         return helper.ask(request, str(variant.model), seconds=_PROCESS_SECONDS + 10 * config.seconds)

@@ -60,6 +60,7 @@ class Variant:
     Attributes:
         model: path of the model file.
         sha256: hexadecimal SHA-256 of the model file.
+        delegate: shared library of the delegate that runs the model; None for the CPU.
         copy: number of earlier models in the benchmark with identical content, which distinguishes copies of a file.
     """
 
@@ -67,15 +68,17 @@ class Variant:
     threads: int
     sha256: str
     copy: int = 0
+    delegate: str | None = None
 
 
-def variants_of(models: Iterable[Path], threads: Iterable[int]) -> list[Variant]:
+def variants_of(models: Iterable[Path], threads: Iterable[int], delegate: str | None = None) -> list[Variant]:
     """Return a variant for each combination of a model and a number of threads, without duplicates."""
     digests: list[str] = []
     found = []
     for model in dict.fromkeys(models):
         digest = sha256_of(model)
-        found += [Variant(model, number, digest, digests.count(digest)) for number in dict.fromkeys(threads)]
+        copy = digests.count(digest)
+        found += [Variant(model, number, digest, copy, delegate) for number in dict.fromkeys(threads)]
         digests.append(digest)
     return found
 

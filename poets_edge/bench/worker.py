@@ -40,6 +40,7 @@ class Request:
         seconds: minimum duration of the timed inferences, in seconds.
         runs: minimum number of timed inferences.
         photos: paths of photos for timing decoding and resizing; by default a generated photo of 500 x 375 pixels.
+        delegate: shared library of the delegate that runs the model; None for the CPU.
     """
 
     model: Path
@@ -47,6 +48,7 @@ class Request:
     seconds: float
     runs: int
     photos: tuple[str, ...] = ()
+    delegate: str | None = None
 
 
 def measure(request: Request) -> Timing:
@@ -58,7 +60,7 @@ def measure(request: Request) -> Timing:
     """
     find_runtime()  # importing the interpreter is not part of loading a model
     before = time.perf_counter()
-    classifier = Classifier(request.model, threads=request.threads, unlabelled=True)
+    classifier = Classifier(request.model, threads=request.threads, delegate=request.delegate, unlabelled=True)
     load = _since(before)
     interpreter = classifier.session.interpreter
     pixels = fit(read_photo(sample_photo()), classifier.size)

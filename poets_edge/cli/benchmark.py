@@ -23,6 +23,7 @@ from poets_edge.cli.options import (
     NUMBER,
     PHOTOS_SECTION,
     TIMING_SECTION,
+    delegate_option,
     input_options,
     labels_option,
     on_option,
@@ -94,6 +95,7 @@ _LOAD = "Sustained load"
 @split_option("Photos to score.", show_default="as evaluate")
 @labels_option
 @input_options
+@delegate_option
 @option(
     "--sustained",
     metavar="TIME",
@@ -117,6 +119,7 @@ def command(
     split: str | None,
     labels: Path | None,
     input_range: str | None,
+    delegate: str | None,
     seconds: float,
     runs: int,
     rounds: int | None,
@@ -147,6 +150,8 @@ def command(
         models, output, as_json = _as_version_0_1(models, output)
     if output is not None:
         check_writable(output)  # checked before the measurement, which takes minutes
+    if delegate is not None and (hosts or sustained is not None):
+        raise UsageError("--delegate measures on this device: leave out --on and --sustained.")
     if sustained is not None:
         if image_dir:
             raise UsageError("--sustained does not measure accuracy: leave out --image-dir.")
@@ -166,6 +171,7 @@ def command(
         split=cast("EvaluatedSplit | None", split),
         labels=labels,
         input_range=input_range,
+        delegate=delegate,
     )
     failures: Sequence[PoetsEdgeError] = ()
     if hosts:

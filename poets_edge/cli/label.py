@@ -16,6 +16,7 @@ from poets_edge.cli.options import (
     FILE,
     Number,
     accept_all_option,
+    delegate_option,
     graph_option,
     input_range_option,
     labels_option,
@@ -63,6 +64,7 @@ _UNLIKE = f"{_UNKNOWN} (unlike the training photos)"
 @labels_option
 @input_range_option
 @option("--threads", type=int, default=1, section="Model", help="CPU threads for one inference.")
+@delegate_option
 @graph_option
 @option("--image", "images", type=FILE, metavar="FILE", multiple=True, section=CODELAB, help="A photo.")
 @codelab_options
@@ -77,6 +79,7 @@ def command(
     threshold: float,
     accept_all: bool,
     threads: int,
+    delegate: str | None,
     as_json: bool,
     output: Path | None,
     **codelab: Any,
@@ -89,7 +92,7 @@ def command(
     if not sources:
         raise UsageError("no photo given. Name one, or a folder of them, or - for standard input.")
     wanted = merged_range(input_range, codelab["input_mean"], codelab["input_std"])
-    scorer = open_scorer(models[0], labels, threads, input_range=wanted)
+    scorer = open_scorer(models[0], labels, threads, input_range=wanted, delegate=delegate)
     check_codelab_options(scorer, {**codelab, **({"input_mean": None, "input_std": None} if wanted else {})})
     for remark in scorer.remarks:
         Terminal().note(remark)

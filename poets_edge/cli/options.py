@@ -119,6 +119,12 @@ rehash_option = option(
     help="Read every photo again. By default a photo whose size, times and inode are unchanged is not read.",
 )
 quiet_option = option("--quiet", "-q", is_flag=True, section=OUTPUT, help="Print results and errors only.")
+delegate_option = option(
+    "--delegate",
+    metavar="LIBRARY",
+    section="Model",
+    help="Shared library that runs the model, such as libedgetpu.so.1 for a Coral Edge TPU.",
+)
 labels_option = option(
     "--labels",
     type=FILE,

@@ -192,6 +192,7 @@ class Classifier:
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
         input_range: str | None = None,
         threads: int = 1,
+        delegate: str | None = None,
         unlabelled: bool = False,
     ) -> None:
         """Load a model.
@@ -203,19 +204,23 @@ class Classifier:
             input_range: values that the pixels 0 and 255 have in a float input, such as "-1:1", "0:1" or "0:255";
                 required if neither the metadata nor the graph of the model determines it.
             threads: CPU threads for one inference, at least 1.
+            delegate: path or name of the shared library of a delegate, such as "libedgetpu.so.1" for a Coral Edge TPU,
+                which runs the operators that it supports.
             unlabelled: accept a model without labels or input range, for callers that need only its speed.
 
         Raises:
             ModelError: the model or the labels are missing or damaged, or do not match each other.
-            RuntimeMissingError: no interpreter is installed.
+            RuntimeMissingError: no interpreter is installed, or the delegate cannot be loaded.
             UsageError: an argument is out of range.
             WrongTypeError: an argument has the wrong type.
         """
         check_threads(threads)
-        self.file: ModelFile = read_model(model)
+        self.file: ModelFile = read_model(model, compiled=delegate is not None)
         self.path = self.file.path
         self.metadata: Metadata = read_metadata(self.file)
-        self._session: Session | None = Session(self.file, threads, accelerate=not self.metadata.full_int8)
+        self._session: Session | None = Session(
+            self.file, threads, accelerate=not self.metadata.full_int8, delegate=delegate
+        )
         self.input = _only_input(self._session.inputs, self.path)
         layout = image_layout(self.input, self.path)
         self.size = layout.size
@@ -229,6 +234,7 @@ class Classifier:
             "labels": renaming(self.metadata.labels, self.labels),
             "input_range": input_range,
             "threads": threads,
+            "delegate": delegate,
             "unlabelled": unlabelled,
         }
         if layout.channels == 1 and len(self.input_range.normalization.mean) > 1:

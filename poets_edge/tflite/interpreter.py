@@ -92,22 +92,26 @@ def _check_numpy(runtime: Runtime) -> None:
         )
 
 
-def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) -> Any:
+def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True, delegate: str | None = None) -> Any:
     """Load a model into an interpreter and allocate its tensors.
 
     Args:
         threads: CPU threads for one inference.
         accelerate: whether to use XNNPACK; without it, the interpreter lists the operators as in the model's file.
+        delegate: path or name of the shared library of a delegate, such as libedgetpu.so.1, which runs the operators
+            that it supports.
 
     Raises:
         ModelError: the model is damaged, or needs operators that the interpreter lacks.
-        RuntimeMissingError: no interpreter is installed.
+        RuntimeMissingError: no interpreter is installed, or the delegate cannot be loaded.
     """
     runtime = find_runtime()
     options: dict[str, Any] = {"num_threads": threads}
     if not accelerate:
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options["experimental_op_resolver_type"] = resolver
+    if delegate is not None:
+        options["experimental_delegates"] = [_load_delegate(runtime, delegate)]
     try:
         # Not mapped from its file: overwriting a mapped file changes the model or crashes the program.
         with silent_stderr():
@@ -120,6 +124,20 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
             way_out = f"{runtime.name} {runtime.version} is too old for it. {_newer_runtime(runtime)}"
         raise ModelError(f"{file.path}: cannot be loaded ({reason}). {way_out}") from None
     return interpreter
+
+
+def _load_delegate(runtime: Runtime, library: str) -> Any:
+    import ctypes
+
+    try:
+        ctypes.CDLL(library)  # first: `load_delegate` leaves an object that prints a traceback when it fails here
+        return runtime.module.load_delegate(library)
+    except (OSError, ValueError, AttributeError) as error:  # not found; refused by the library; not a delegate
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise RuntimeMissingError(
+            f"{library}: cannot be loaded as a delegate ({reason[:200]}). A Coral Edge TPU needs Google's package"
+            " libedgetpu1-std, and the device plugged in."
+        ) from None
 
 
 def _newer_runtime(runtime: Runtime) -> str:

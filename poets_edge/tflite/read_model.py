@@ -31,12 +31,17 @@ ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
 """Path of a TensorFlow Lite file or of a zip that contains one, or a model in memory."""
 
 _LARGEST_LABELS = 16 << 20
+_EDGE_TPU = b"edgetpu-custom-op"
+"""Name of the operator that stands for all operators that an Edge TPU runs."""
 
 
-def read_model(model: ModelSource) -> ModelFile:
+def read_model(model: ModelSource, *, compiled: bool = False) -> ModelFile:
     """Read and verify a model, regardless of its file name; return a `ModelFile` unchanged.
 
     From a zip with one TensorFlow Lite model, as exported by Teachable Machine, the model and its labels file are read.
+
+    Args:
+        compiled: accept a model that was compiled for an Edge TPU, without verification: only its delegate can run it.
 
     Raises:
         ModelError: the file is missing, unreadable, not a regular file, too large, not a `.tflite`, damaged, or unsafe
@@ -60,7 +65,7 @@ def read_model(model: ModelSource) -> ModelFile:
     if content[4:8] != b"TFL3":
         content, labels_file = _inside(path)
     file = ModelFile(path, content, verified=is_known(content), labels_file=labels_file)
-    if file.verified:
+    if file.verified or (compiled and _EDGE_TPU in content):
         return file
     # Loaded only for models that are new to this machine: the import takes as long as an inference.
     from poets_edge.tflite.verify.verify import verify

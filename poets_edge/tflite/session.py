@@ -47,18 +47,21 @@ class Session:
         inputs, outputs: input and output tensors of the model; usually one each.
     """
 
-    def __init__(self, model: ModelSource, threads: int = 1, *, accelerate: bool = True) -> None:
+    def __init__(
+        self, model: ModelSource, threads: int = 1, *, accelerate: bool = True, delegate: str | None = None
+    ) -> None:
         """Load a model.
 
         Args:
             threads: CPU threads for one inference.
             accelerate: whether to use XNNPACK.
+            delegate: path or name of the shared library of a delegate.
 
         Raises:
             ModelError: the model is missing, damaged, or needs operators that the interpreter lacks.
-            RuntimeMissingError: no interpreter is installed.
+            RuntimeMissingError: no interpreter is installed, or the delegate cannot be loaded.
         """
-        self.interpreter = open_model(read_model(model), threads, accelerate=accelerate)
+        self.interpreter = open_model(read_model(model), threads, accelerate=accelerate, delegate=delegate)
         self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
         self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
 
