@@ -14,6 +14,7 @@ from poets_edge.cli.options import (
     NUMBER,
     PHOTOS_SECTION,
     TRAINING_SECTION,
+    Number,
     bottleneck_dir_option,
     cluster_options,
     folder_argument,
@@ -63,6 +64,13 @@ _SPLIT = _DEFAULT.percentages
 @option(
     "--exclude", type=FILE, metavar="FILE", section=PHOTOS_SECTION, help="Photos to skip or relabel, saved by audit."
 )
+@option(
+    "--background",
+    type=FILE,
+    metavar="DIR",
+    section=PHOTOS_SECTION,
+    help="Photos that belong to no class: unknown.",
+)
 @recursive_option
 @zip_encoding_option
 @rehash_option
@@ -90,8 +98,7 @@ _SPLIT = _DEFAULT.percentages
     default=_DEFAULT.weights,
     metavar="NAME|FILE",
     section=NETWORK_SECTION,
-    help="imagenet (Google's, downloaded once), embedded (included, mobilenet_0.25_128 only, less accurate), or a"
-    " file.",
+    help="imagenet (downloaded), embedded (mobilenet_0.25_128 only), or a file.",
 )
 @option(
     "--fine-tune",
@@ -99,7 +106,7 @@ _SPLIT = _DEFAULT.percentages
     default=0,
     show_default=False,
     section=NETWORK_SECTION,
-    help="Also train the last N blocks, such as 3: more accurate, takes minutes.",
+    help="Also train the last N blocks; takes minutes.",
 )
 @option(
     "--fine-tune-epochs",
@@ -167,6 +174,15 @@ _SPLIT = _DEFAULT.percentages
     help="Number of copies of a photo.",
 )
 @option("--early-stop", is_flag=True, section=TRAINING_SECTION, help="Keep the step of lowest validation loss.")
+@option(
+    "--unknown-rate",
+    type=Number(0, 50),
+    default=_DEFAULT.unknown_rate,
+    metavar="PERCENT",
+    section=TRAINING_SECTION,
+    advanced=True,
+    help="Percentage of known photos that may be called unknown; 0 for a model that knows no unknown.",
+)
 @option("--folds", type=int, default=_DEFAULT.folds, section=TRAINING_SECTION, help="Cross-validation folds, or 0.")
 @option(
     "--calibrated/--not-calibrated",
@@ -288,6 +304,8 @@ def command(
     fine_tune: int,
     fine_tune_epochs: int | None,
     fine_tune_folds: int,
+    unknown_rate: float,
+    background: Path | None,
     folds: int,
     early_stop: bool,
     recursive: bool,
@@ -344,6 +362,8 @@ def command(
         fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs, folds=fine_tune_folds),
         final_tensor_name=final_tensor_name,
         folds=folds,
+        unknown_rate=unknown_rate,
+        background=background,
         recursive=recursive,
         rehash=rehash,
         group_by=group_by,
@@ -368,6 +388,8 @@ def command(
     if result.cross_validated:
         where = " within training and validation photos" if result.has_own_test else ""
         click.echo(f"cross-validated accuracy{where} {accuracy_text(result.cross_validated)}")
+    if result.unknown:
+        click.echo(f"unknown {result.unknown}")
     if print_misclassified_test_images:
         for mistake in result.misclassified:
             click.echo(f"  {mistake.photo.name}  answered {mistake.answer} (score = {mistake.score:.5f})")

@@ -319,6 +319,7 @@ def _facts(
             "head",
             "distortions",
             "calibration",
+            "unknown",
             "classes",
             "photos_sketch",
             "versions",

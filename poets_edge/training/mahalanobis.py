@@ -77,6 +77,10 @@ class LinearModel:
         """Return the values for unit vectors, float64 [photos]."""
         return np.asarray(units @ self.weights + self.bias)
 
+    def scaled(self, factor: float, offset: float) -> LinearModel:
+        """Return the function whose values are those of this one times a factor, plus an offset."""
+        return LinearModel(self.weights * factor, self.bias * factor + offset)
+
 
 @dataclass(frozen=True, eq=False)
 class DistanceModel:

@@ -44,6 +44,8 @@ class TrainOptions:
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
         unknown_rate: share of the known photos, in percent, that the detector of photos unlike the training photos may
             refuse; 0 for a model without detector.
+        background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
+            learns to tell from the training photos; None for none.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
@@ -76,6 +78,7 @@ class TrainOptions:
     exclude: Path | None = None
     calibrated: bool = True
     unknown_rate: float = 5.0
+    background: Path | None = None
     with_report: bool = True
     runs_dir: Path | None = RUNS
     fine_tuning: FineTuning = FineTuning()
@@ -99,6 +102,8 @@ class TrainOptions:
             raise UsageError(
                 f"`final_tensor_name` {self.final_tensor_name!r} is not a node name: no spaces, ':' or '^' are allowed."
             )
+        if self.background is not None and not self.unknown_rate:
+            raise UsageError("`background` is for the detector of unknown photos, and `unknown_rate` 0 leaves it out.")
         self.fine_tuning.check(self.architecture)
         self._check_outputs_outside_photos()
 
@@ -119,6 +124,11 @@ class TrainOptions:
 
     def _check_outputs_outside_photos(self) -> None:
         photos = Path(str(self.image_dir.resolve()))
+        if self.background is not None and is_scanned(self.background, photos):
+            raise UsageError(
+                f"`background` {self.background} lies inside the photo folder {self.image_dir}, where it is a class."
+                " Move it outside."
+            )
         for name, path in {
             "output_graph": self.output_graph,
             "output_labels": self.output_labels,

@@ -29,13 +29,14 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.events import event_file
 from poets_edge.tflite.labels import join_labels
 from poets_edge.training.backbone import Backbone, prepare_backbone
+from poets_edge.training.background import Background, read_background
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, Hashed, hash_photos
 from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
 from poets_edge.training.data import TrainingData, read_data, training_vectors
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
-from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
+from poets_edge.training.fine_tuning.fine_tune import FineTuned, compute_bottlenecks, fine_tune
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
@@ -58,7 +59,7 @@ from poets_edge.training.results import TrainResult
 from poets_edge.training.runs import save_run
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
 from poets_edge.training.unknown import UnknownDetection, detect_unknown
-from poets_edge.training.vectors import take
+from poets_edge.training.vectors import Vectors, take
 
 _EVALUATIONS_PER_HISTOGRAM = 8
 """Number of evaluations per histogram. A run has 401 by default, and TensorBoard shows 50 histograms of each tag."""
@@ -124,14 +125,17 @@ def train_photos(
         report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
         report_groups(reporter, data.groups, len(data.photos))
         training = training_vectors(options, data, backbone, cache, reporter)
+        background = None
+        if options.background is not None:
+            background = read_background(options.background, data, backbone, cache, reporter)
 
     validation = data.plain("validation")
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
-    with ThreadPoolExecutor(1) as background:
+    with ThreadPoolExecutor(1) as thread:
         # Training steps are sequential and use one core; another core evaluates meanwhile.
-        cross_validation = background.submit(_cross_validate, options, data)
-        held_out = background.submit(predict_held_out, data, options.head) if options.calibrated else None
-        unknown = background.submit(_detect_unknown, options, data)
+        cross_validation = thread.submit(_cross_validate, options, data)
+        held_out = thread.submit(predict_held_out, data, options.head) if options.calibrated else None
+        unknown = thread.submit(_detect_unknown, options, data, background)
         head, steps, advice = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
@@ -148,7 +152,9 @@ def train_photos(
                 " other photos better"
             )
 
-    detection = _detect_unknown(options, data, fine_tuned) if learned else unknown.result()
+    detection = unknown.result()
+    if learned and detection is not None:
+        detection = _detect_unknown(options, data, background, fine_tuned, backbone)
     if isinstance(detection, DatasetError):
         reporter.warn(f"no detector of unknown photos: {detection}")
         detection = None
@@ -337,14 +343,24 @@ def _fine_tune(
 
 
 def _detect_unknown(
-    options: TrainOptions, data: TrainingData, fine_tuned: FineTuned | None = None
+    options: TrainOptions,
+    data: TrainingData,
+    background: Background | None,
+    fine_tuned: FineTuned | None = None,
+    backbone: Backbone | None = None,
 ) -> UnknownDetection | DatasetError | None:
     """Fit the detector of unknown photos; return the reason if that is impossible, None if it is not requested."""
     if not options.unknown_rate:
         return None
-    tuned = None if fine_tuned is None else fine_tuned.vectors
+    vectors: Vectors | None = None if background is None else background.vectors
+    tuned: Vectors | None = None
+    if fine_tuned is not None and fine_tuned.network is not None and backbone is not None:
+        tuned = fine_tuned.vectors
+        if background is not None:
+            rows = np.arange(len(background.photos))
+            vectors = compute_bottlenecks(fine_tuned.network, backbone, background.photos, rows)
     try:
-        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, tuned)
+        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, background=vectors, tuned=tuned)
     except DatasetError as error:
         return error
 

@@ -4,6 +4,9 @@ The distance of `poets_edge.training.mahalanobis` is computed for each training 
 folds. Its limit is the quantile of these out-of-fold distances above which the stated share lies, so that new photos of
 the classes are refused about as often. A fine-tuned backbone has learned from all training photos, which are therefore
 nearer than new ones in every fold; their distances are scaled to those of the validation photos.
+
+With photos of a background, a photo is also refused if a logistic regression takes it for one of them; both limits are
+moved so that together they refuse the stated share.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.wording import percent
 from poets_edge.errors import DatasetError
 from poets_edge.nets.detector import Detector
 from poets_edge.tflite.distance import LIMIT
+from poets_edge.training.background_model import fit_background
 from poets_edge.training.data import TrainingData
 from poets_edge.training.mahalanobis import (
     Array,
@@ -51,6 +56,7 @@ class UnknownDetection:
         distances: out-of-fold distances of training photos, float32 [photos]; above 1, a photo is refused.
         rows: row numbers of these photos, int64 [photos].
         test: distances of the test photos, float32 [test photos].
+        background: out-of-fold distances of the photos of the background, float32 [photos]; empty without background.
     """
 
     detector: Detector = field(repr=False)
@@ -58,6 +64,15 @@ class UnknownDetection:
     distances: npt.NDArray[np.float32] = field(repr=False)
     rows: npt.NDArray[np.int64] = field(repr=False)
     test: npt.NDArray[np.float32] = field(repr=False)
+    background: npt.NDArray[np.float32] = field(repr=False)
+
+    def __str__(self) -> str:
+        shares = [f"{percent(refused(self.distances))} of {len(self.distances)} held-out training photos"]
+        if len(self.test):
+            shares.append(f"{percent(refused(self.test))} of {len(self.test)} test photos")
+        if len(self.background):
+            shares.append(f"{percent(refused(self.background))} of {len(self.background)} photos of the background")
+        return f"{', '.join(shares)} (asked for: {100 * self.rate:g} % of known photos)"
 
     def to_json(self) -> dict[str, Any]:
         """Return the shares of refused photos as JSON-compatible values."""
@@ -67,6 +82,8 @@ class UnknownDetection:
             "refused": refused(self.distances),
             "test_photos": len(self.test),
             "test_refused": refused(self.test),
+            "background_photos": len(self.background),
+            "background_refused": refused(self.background),
         }
 
 
@@ -75,13 +92,17 @@ def refused(distances: npt.NDArray[np.float32]) -> float | None:
     return float((distances > LIMIT).mean()) if len(distances) else None
 
 
-def detect_unknown(data: TrainingData, rate: float, seed: int, tuned: Vectors | None = None) -> UnknownDetection:
+def detect_unknown(
+    data: TrainingData, rate: float, seed: int, *, background: Vectors | None = None, tuned: Vectors | None = None
+) -> UnknownDetection:
     """Fit a detector to the training photos, and calibrate it to refuse a share of known photos.
 
     Args:
         data: photos with bottlenecks from the frozen backbone.
         rate: share of known photos to refuse, 0 to 1.
         seed: seed of the assignment to folds.
+        background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
+            backbone as the others; None if there are none.
         tuned: bottlenecks of all photos from a backbone that has learned from the training photos, float32 [photos,
             bottleneck_size]; None if the backbone is frozen.
 
@@ -108,18 +129,29 @@ def detect_unknown(data: TrainingData, rate: float, seed: int, tuned: Vectors | 
         others = moments.without(own)
         distances[held_out] = fit_distance(others, fourth, model).distances(units[held_out])
         judged[held_out] = others.counts[known.classes[held_out]] > 0.5
-    distances = distances[judged]
-    if tuned is not None and len(validation := data.rows("validation")):
-        new = model.distances(unit_vectors(np.asarray(take(tuned, validation)[:])))
-        distances = distances * max(1.0, float(np.median(new) / np.median(distances)))
-    limit = upper_quantile(distances, 1 - rate)
-    detector = model.detector(limit)
+    validation = data.rows("validation")
+    unseen = unit_vectors(np.asarray(take(vectors, validation)[:])) if tuned is not None and len(validation) else None
+    if unseen is not None:
+        distances *= max(1.0, float(np.median(model.distances(unseen)) / np.median(distances[judged])))
+    limit = upper_quantile(distances[judged], 1 - rate)
+    relative, of_background, linear = distances / limit, np.zeros(0), None
+    if background is not None:
+        strangers = unit_vectors(np.asarray(background[:]))
+        fitted = fit_background(units, fold, strangers, seed)
+        shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen)) - np.median(fitted.known))
+        logits = fitted.known + max(shift, 0.0)
+        limit, factor, offset = _joint_limit(distances[judged], logits[judged], limit, 1 - rate)
+        linear = fitted.model.scaled(factor, offset)
+        relative = np.maximum(distances / limit, logits * factor + offset)
+        of_background = np.maximum(model.distances(strangers) / limit, fitted.background * factor + offset)
+    detector = model.detector(limit, linear)
     return UnknownDetection(
         detector=detector,
         rate=rate,
-        distances=np.asarray(distances / limit, np.float32),
+        distances=np.asarray(relative[judged], np.float32),
         rows=rows[judged],
         test=detector.distances(np.asarray(take(vectors, data.rows("test"))[:])),
+        background=np.asarray(of_background, np.float32),
     )
 
 
@@ -134,6 +166,26 @@ def upper_quantile(distances: Array, quantile: float) -> float:
     neighbours = np.unique(np.clip(quantile + _NEIGHBOURS, 1 - _HIGHEST_QUANTILE, _HIGHEST_QUANTILE))
     steps = normal.inv_cdf(quantile) - np.array([normal.inv_cdf(one) for one in neighbours.tolist()])
     return float(np.exp((np.quantile(logarithms, neighbours) + steps * spread).mean()))
+
+
+def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float) -> tuple[float, float, float]:
+    """Return a limit of distances, and factor and offset of logits, with which both together refuse a share of photos.
+
+    Distances and logits contribute alike: each is measured from its median, in units of its upper quantile.
+
+    Args:
+        distances: out-of-fold distances of known photos, float64 [photos].
+        logits: out-of-fold logits of the background for known photos, float64 [photos].
+        limit: upper quantile of the distances alone.
+        quantile: share of known photos that neither is to refuse, 0 to 1.
+    """
+    middle, centre = float(np.median(distances)), float(np.median(logits))
+    reach, spread = max(limit - middle, 1e-9), max(float(np.quantile(logits, quantile)) - centre, 1e-9)
+    worse = np.maximum((distances - middle) / reach, (logits - centre) / spread)
+    bound = max(float(np.quantile(worse, quantile)), 1.0)
+    joint = middle + bound * reach
+    factor = reach / joint / spread
+    return joint, factor, 1 - reach / joint * bound - factor * centre
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:

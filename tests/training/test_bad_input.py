@@ -233,3 +233,33 @@ def test_changed_photo_gets_a_new_bottleneck(few_flowers: Callable[[int], Path],
     os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
     poets_edge("train", "--image_dir", folder, *FAST, cwd=tmp_path).ok()
     assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() != before
+
+
+def test_train_refuses_an_unusable_background(tmp_path: Path, photos: Path) -> None:
+    train = ("train", photos, *FAST, "--bottleneck-dir", tmp_path / "cache")
+    (tmp_path / "few").mkdir()
+    for number in range(3):
+        noise(tmp_path / f"few/{number}.png", 900 + number)
+    copies = tmp_path / "copies"
+    for number in range(25):
+        label = ("left", "right")[number % 2]
+        noise(copies / f"{number}.png", 10 * (number % 5) + (label == "right"))
+    for folder, said in {
+        tmp_path / "nowhere": "no such folder",
+        tmp_path / "few": "3 photos of a background that can be read; 20 or more are needed",
+        copies: "25 of 25 photos show the same as photos of the classes",
+        photos / "left": "lies inside the photo folder",
+    }.items():
+        poets_edge(*train, "--background", folder).failed(str(folder), said)
+    poets_edge(*train, "--background", copies, "--unknown-rate", "0").failed("--unknown-rate 0")
+
+
+def test_train_needs_twenty_photos_for_a_detector(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = poets_edge("train", photos, *FAST, "--json").ok()
+    assert json.loads(ran.stdout)["unknown"] is None
+    assert ran.stderr.count("no detector of unknown photos: ") == 1 and "20 or more" in ran.stderr
+    silent = poets_edge("train", photos, *FAST, "--json", "--unknown-rate", "0").ok()
+    assert "unknown" not in silent.stderr

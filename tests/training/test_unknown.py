@@ -127,7 +127,7 @@ def test_distances_of_a_backbone_that_has_learned_are_scaled_to_the_validation_p
     nearer = np.array([learned[(classes == label) & ~sets].mean(axis=0) for label in range(3)])[classes]
     learned[~sets] = (nearer + (learned - nearer) * 0.5)[~sets]
     data = training_data(bottlenecks, classes, sets.astype(np.int8))
-    found = detect_unknown(data, 0.05, 0, learned)
+    found = detect_unknown(data, 0.05, 0, tuned=learned)
     assert (found.detector.distances(learned[sets]) > LIMIT).mean() < 0.25
     wrong = detect_unknown(training_data(learned, classes, sets.astype(np.int8) * 2), 0.05, 0)
     assert (wrong.detector.distances(learned[sets]) > LIMIT).mean() > 0.9
@@ -146,3 +146,22 @@ def test_upper_quantile_of_lognormal_distances() -> None:
     small = [upper_quantile(values[i::400], 0.95) for i in range(400)]
     plain = [np.quantile(values[i::400], 0.95) for i in range(400)]
     assert np.std(small) < np.std(plain)
+
+
+def test_background_is_refused_while_known_photos_are_lost_as_often() -> None:
+    """The background lies in a direction in which the classes vary themselves."""
+    world = np.random.default_rng(99)
+    world.random((3, FEATURES))
+    direction = world.normal(size=(6, FEATURES))[0] / 3
+    bottlenecks, classes = draw(150)
+    background, near = ((draw(70, seed)[0] + 2.5 * direction).astype(np.float32) for seed in (21, 22))
+    without = detect_unknown(training_data(bottlenecks, classes), 0.05, 0)
+    found = detect_unknown(training_data(bottlenecks, classes), 0.05, 0, background=background)
+    new = draw(1000, 5)[0]
+    assert (found.detector.distances(new) > LIMIT).mean() == pytest.approx(0.05, abs=0.025)
+    refused_with, refused_without = ((one.detector.distances(near) > LIMIT).mean() for one in (found, without))
+    assert refused_with > 0.6 > 0.4 > refused_without
+    assert (found.distances > LIMIT).mean() == pytest.approx(0.05, abs=0.01)
+    assert (found.background > LIMIT).mean() == pytest.approx(refused_with, abs=0.1)
+    far = draw(300, 6, shift=0.4)[0]
+    assert (found.detector.distances(far) > LIMIT).mean() > 0.9

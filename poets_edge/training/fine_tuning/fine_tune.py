@@ -21,7 +21,7 @@ from poets_edge.nets.network import Network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.image import fit, open_photo
-from poets_edge.photos.table import Rows
+from poets_edge.photos.table import HashedPhotos, Rows
 from poets_edge.progress import Reporter
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
@@ -58,6 +58,7 @@ class FineTuned:
         checkpoint: file to remove when all outputs are written; None if there is none.
         views: names of the views of each training photo.
         options: options with the architecture's defaults filled in.
+        network: the fine-tuned backbone; None if the frozen one is written.
     """
 
     graph: Any
@@ -71,6 +72,7 @@ class FineTuned:
     checkpoint: Path | None
     views: tuple[str, ...]
     options: FineTuning
+    network: Network | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers, for the training record."""
@@ -123,7 +125,7 @@ def fine_tune(
                 start = (tail, _head(data.labelled(learned), len(data.labels), head_options))
                 nobody = ValidationSet([], np.zeros(0, np.int64))
                 one, file = tune(start, of_fold, nobody, activations, options, folder, reporter)
-                vectors = _bottlenecks(with_tail(network, one.tail), backbone, data, held_out)
+                vectors = compute_bottlenecks(with_tail(network, one.tail), backbone, data.photos, held_out)
                 correct.append(
                     (_correct(one.head, vectors, data, held_out), _correct(start[1], data.vectors, data, held_out))
                 )
@@ -136,11 +138,17 @@ def fine_tune(
     result = replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint)
     changed = with_tail(network, tuned.tail)
     unseen = data.rows("validation", "test")
-    vectors = _bottlenecks(changed, backbone, data, np.arange(len(data.photos)))
+    vectors = compute_bottlenecks(changed, backbone, data.photos, np.arange(len(data.photos)))
     if not correct and len(unseen):
         correct = [(_correct(tuned.head, vectors, data, unseen), _correct(head, data.vectors, data, unseen))]
     tuned_result = replace(
-        result, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen, written="fine-tuned"
+        result,
+        graph=graph_of(changed),
+        head=tuned.head,
+        vectors=vectors,
+        chosen=tuned.chosen,
+        written="fine-tuned",
+        network=changed,
     )
     if not correct:
         verdict = "fine-tuned: no photo outside of training tells whether it is better than the frozen backbone."
@@ -206,14 +214,14 @@ def _correct(head: Head, vectors: Vectors, data: TrainingData, rows: Rows) -> An
     return head.scores(take(vectors, rows)).argmax(axis=1) == data.labelled(rows).classes
 
 
-def _bottlenecks(network: Network, backbone: Backbone, data: TrainingData, wanted: Rows) -> Vectors:
+def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:
     """Compute the bottlenecks of some photos, float32 [all photos, bottleneck_size]; the rows of other photos are 0."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = wanted.tolist()
-    vectors = np.zeros(data.vectors.shape, np.float32)
+    vectors = np.zeros((len(photos), backbone.architecture.bottleneck_size), np.float32)
 
     def work(row: int, extractor: Extractor) -> Vector:
-        item = data.photos[row]
+        item = photos[row]
         photo = replace(item.photo, sha256=item.digest.hex())
         return extractor(fit(open_photo(photo), backbone.architecture.size))
 

@@ -1,0 +1,104 @@
+"""Photos of a background: anything that belongs to no class, such as frames of the empty scene.
+
+They are kept apart from the classes: they train no class and are in no split. The detector of unknown photos learns to
+tell them from the training photos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poets_edge.core.wording import counted
+from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.photos.folder import Photo, photo_files
+from poets_edge.photos.table import HashedPhotos
+from poets_edge.progress import Reporter
+from poets_edge.training.backbone import Backbone
+from poets_edge.training.bottleneck_cache import BottleneckCache
+from poets_edge.training.bottlenecks import BackboneCache, bottlenecks, hash_photos
+from poets_edge.training.data import TrainingData
+from poets_edge.training.projection import pca_projection
+from poets_edge.training.vectors import Matrix
+
+MIN_BACKGROUND = 20
+"""Minimum number of photos of a background."""
+
+_COPY = 0.92
+"""Cosine similarity of principal components above which a photo of the background is a copy of a training photo: 9 of
+10 copies that were cropped or compressed reach it, and no photo of another thing does."""
+
+
+_MOST_COMPARED = 4096
+"""Approximate maximum number of photos of the classes that are compared with those of the background."""
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Photos of a background with their bottlenecks, float32 [photos, bottleneck_size]."""
+
+    photos: HashedPhotos
+    vectors: Matrix
+
+
+def read_background(
+    folder: Path, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
+) -> Background:
+    """Read or compute the bottlenecks of the photos in a folder and the folders below it.
+
+    Copies of photos of the classes are left out with a warning.
+
+    Raises:
+        DatasetError: there is no such folder; it has fewer than MIN_BACKGROUND readable photos; or most of them are
+            copies of photos of the classes.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `background`")
+    files, _ = photo_files(folder, recursive=True)
+    photos = [Photo(path, path.relative_to(folder).as_posix(), "") for path in files]
+    hashed = hash_photos(photos, backbone.model.parent, reporter)
+    problems = list(hashed.errors.values())
+    found, vectors = [], []
+    for photo, result in bottlenecks(hashed.readable, [BackboneCache(backbone, cache)], reporter, what="background"):
+        if isinstance(result, PhotoError):
+            problems.append(result)
+        else:
+            found.append(photo)
+            vectors.append(result[0])
+    for error in problems:
+        reporter.warn(f"left out: {error}")
+    if len(found) < MIN_BACKGROUND:
+        raise DatasetError(
+            f"{folder}: {counted(len(found), 'photo')} of a background that can be read; {MIN_BACKGROUND} or more are"
+            " needed. Add photos, or leave `background` out."
+        )
+    background = Background(HashedPhotos.of(found), np.stack(vectors))
+    return _without_copies(folder, background, data, backbone.model.parent, reporter)
+
+
+def _without_copies(
+    folder: Path, background: Background, data: TrainingData, cache_folder: Path, reporter: Reporter
+) -> Background:
+    rows = np.arange(0, len(data.photos), max(1, len(data.photos) // _MOST_COMPARED))
+    both = np.concatenate([np.asarray(data.vectors[rows]), background.vectors])
+    projections = np.asarray(pca_projection(both, cache_folder)[:])
+    similarity = projections[len(rows) :] @ projections[: len(rows)].T
+    exact = np.isin(background.photos.marks, data.photos.marks)
+    copies = np.flatnonzero(exact | (similarity.max(axis=1) >= _COPY))
+    if not len(copies):
+        return background
+    first = int(copies[0])
+    names = list(data.photos.photos.names)
+    same = np.flatnonzero(data.photos.marks == background.photos.marks[first])
+    other = names[int(same[0])] if len(same) else names[int(rows[similarity[first].argmax()])]
+    what = (
+        f"{folder}: {len(copies)} of {len(background.photos)} photos show the same as photos of the classes, as"
+        f" {background.photos[first].photo.name} and {other}"
+    )
+    rest = np.setdiff1d(np.arange(len(background.photos)), copies)
+    if len(rest) < max(MIN_BACKGROUND, len(background.photos) / 2):
+        raise DatasetError(f"{what}. A background holds photos that belong to no class.")
+    reporter.warn(f"{what}; left out.")
+    return Background(background.photos.take(rest), background.vectors[rest])
