@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from poets_edge.errors import PoetsEdgeError as PoetsEdgeError
     from poets_edge.errors import UsageError as UsageError
     from poets_edge.errors import WrongTypeError as WrongTypeError
+    from poets_edge.exporting.annotate import AnnotatedModel as AnnotatedModel
+    from poets_edge.exporting.annotate import annotate as annotate
     from poets_edge.exporting.export import ExportOptions as ExportOptions
     from poets_edge.exporting.results import AccuracyDropError as AccuracyDropError
     from poets_edge.exporting.results import ExportedFile as ExportedFile
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "AccuracyDropError": "poets_edge.exporting.results",
     "Address": "poets_edge.photos.address",
+    "AnnotatedModel": "poets_edge.exporting.annotate",
     "Architecture": "poets_edge.nets.architecture",
     "AuditOptions": "poets_edge.auditing.options",
     "AuditResult": "poets_edge.auditing.results",
@@ -130,6 +133,7 @@ _MODULES = {
     "WatchOptions": "poets_edge.device.watch.watch",
     "WatchSummary": "poets_edge.device.watch.pipeline",
     "WrongTypeError": "poets_edge.errors",
+    "annotate": "poets_edge.exporting.annotate",
     "architecture": "poets_edge.nets.architectures",
     "audit": "poets_edge.api.data",
     "benchmark": "poets_edge.api.devices",

@@ -11,6 +11,7 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError
 from poets_edge.nets.detector import detector_of
 from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, photo_sets_of, placeholder_shape
+from poets_edge.tflite.formats import TFLITE, model_format
 
 # The codelab's Inception graph takes images at node `Mul`, after its nodes for decoding and scaling.
 CODELAB_INPUTS = ("input", "Mul")
@@ -107,7 +108,10 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
         content = read_bytes(path, _MAX_GRAPH_BYTES)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
-    graph = parse_graph(content, str(path))
+    try:
+        graph = parse_graph(content, str(path))
+    except ModelError:
+        raise _not_a_graph(path) from None
     input_name = _input_of(graph)
     outputs = sorted(
         (node.name for node in graph.node if node.op == "Softmax"), key=lambda name: name == CODELAB_OUTPUT
@@ -125,6 +129,16 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     photo_sets = photo_sets_of(graph, str(path))
     has_detector = detector_of(graph, str(path)) is not None
     return FrozenGraph(path, graph, input_name, outputs[-1], size, labels_of(graph), photo_sets, digest, has_detector)
+
+
+def _not_a_graph(path: Path) -> ModelError:
+    """Return the error for a file that is not a frozen graph, with the name of its format if that is known."""
+    found = model_format(path)
+    if found is TFLITE:
+        return ModelError(f"{path}: a TensorFlow Lite model already. Try it: poets-edge label {path} PHOTO")
+    if found is not None and found.way_out:
+        return ModelError(found.refusal(path, "a frozen graph"))
+    return ModelError(f"{path}: not a frozen graph, or damaged or empty.")
 
 
 def _input_of(graph: Any) -> str:

@@ -41,9 +41,13 @@ class ModelFormat:
     name: str
     way_out: str = ""
 
-    def refusal(self, path: Path) -> str:
-        """Return the one-line error message for a model of this format."""
-        return f"{path}: {self.name}, not a TensorFlow Lite model. {self.way_out.format(path=path)}"
+    def refusal(self, path: Path, wanted: str = "a TensorFlow Lite model") -> str:
+        """Return the one-line error message for a model of this format.
+
+        Args:
+            wanted: name of the format that is required.
+        """
+        return f"{path}: {self.name}, not {wanted}. {self.way_out.format(path=path)}"
 
 
 TFLITE = ModelFormat("a TensorFlow Lite model")
@@ -57,7 +61,9 @@ SAVED_MODEL = ModelFormat("a SavedModel of TensorFlow", _EXPORT)
 _SAVED_MODEL_FILE = ModelFormat(
     "the file of a SavedModel of TensorFlow", "Convert its folder: poets-edge export FOLDER --image-dir PHOTOS"
 )
-ONNX = ModelFormat("an ONNX model", f"Convert it with onnx2tf, and export what it writes: see ONNX in {_DOCS}.")
+ONNX = ModelFormat(
+    "an ONNX model", f"Convert it with onnx2tf, and export what it writes: see PyTorch and ONNX in {_DOCS}."
+)
 _PYTORCH = ModelFormat(
     "a PyTorch model, which may run any program when it is loaded",
     f"Export it where it was trained (Ultralytics: yolo export format=tflite), or see PyTorch in {_DOCS}.",

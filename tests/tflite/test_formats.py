@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 
 from poets_edge import Classifier
 from poets_edge.errors import ModelError
+from poets_edge.nets.frozen import read_frozen_graph
 from poets_edge.tflite.formats import model_format
-from tests.conftest import ROSE, SHARED, Trained, poets_edge
+from poets_edge.tflite.read_model import read_model
+from tests.conftest import ROOT, ROSE, SHARED, Trained, poets_edge
 from tests.needs import need_module
 
 _PROBE = Path(__file__).parents[2] / "poets_edge/tflite/probe.tflite"
@@ -89,6 +92,38 @@ def test_label_names_an_unsupported_model_format_and_labels_no_photo(
     assert not ran.stdout
     with pytest.raises(ModelError, match=str(model)):
         Classifier(model)
+
+
+_EXPORT = "Convert it: poets-edge export {} --image-dir PHOTOS"
+_WAYS_OUT = {
+    "model.keras": _EXPORT,
+    "model.h5": _EXPORT,
+    "saved_model": _EXPORT,
+    "model.onnx": "Convert it with onnx2tf, and export what it writes: see PyTorch and ONNX in docs/other-formats.md.",
+    "old.pth": "Export it where it was trained (Ultralytics: yolo export format=tflite), or see PyTorch in"
+    " docs/other-formats.md.",
+    "model.json": "Teachable Machine: choose TensorFlow Lite at its export; else see TensorFlow.js in"
+    " docs/other-formats.md.",
+}
+
+
+@pytest.mark.parametrize("name", sorted(_WAYS_OUT))
+def test_refusals_of_model_formats_name_the_route_to_tflite(tmp_path: Path, name: str) -> None:
+    model = _FOREIGN[name][0](tmp_path / name)
+    said = _WAYS_OUT[name].format(model)
+    with pytest.raises(ModelError, match=f"not a TensorFlow Lite model. {re.escape(said)}$"):
+        read_model(model)
+    if "poets-edge export" not in said:  # export converts the others
+        with pytest.raises(ModelError, match=f"not a frozen graph. {re.escape(said)}$"):
+            read_frozen_graph(model)
+    section = re.search(r"see (.+) in docs/other-formats.md", said)
+    page = (ROOT / "docs/other-formats.md").read_text(encoding="utf-8")
+    assert section is None or re.search(f"^### {re.escape(section[1])}", page, flags=re.MULTILINE)
+
+
+def test_read_frozen_graph_names_a_tflite_file() -> None:
+    with pytest.raises(ModelError, match=r"a TensorFlow Lite model already\. Try it: poets-edge label .* PHOTO"):
+        read_frozen_graph(_PROBE)
 
 
 @pytest.mark.parametrize("name", ["codelab.lite", "model", "model.bin", "model.pb", "daisy.txt"])
