@@ -1,8 +1,8 @@
 """Installation of a model in the Android app, and test vectors for the app.
 
 `install_model` checks that the app can run a `.tflite` file and copies it into the app's assets. `write_vectors` labels
-photos and writes every intermediate value: pixels, input tensor, output tensor, scores and ranking. The JVM tests of
-the app compare these values with the values that the Java code computes.
+photos and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking, and the distance from
+the training photos. The JVM tests of the app compare these values with the values that the Java code computes.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
     """Write the intermediate values of labelling photos, as test vectors for the app.
 
     The files in `folder` are a copy of the model, its labels, `model.properties` with the types, shapes and
-    quantization of its tensors, and one `.bin` file per photo: pixels, input tensor, output tensor, scores, and the
-    indices of the best labels. Lengths in the `.bin` files are big-endian int32; tensors are little-endian.
+    quantization of its tensors, and one `.bin` file per photo: pixels, input tensor, output tensor, scores, the indices
+    of the best labels, and the distance from the training photos (empty if the model has no detector). Lengths in the
+    `.bin` files are big-endian int32; tensors are little-endian.
 
     Raises:
         ModelError: the app cannot run the model.
@@ -100,16 +101,18 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
 def _vector(classifier: Classifier, photo: Path) -> bytes:
     picture = read_photo(photo)
     pixels = fit(picture, classifier.size)
-    scores = classifier.score_pixels(pixels)
-    best = np.argsort(-scores, kind="stable")[:_VECTOR_TOP]
+    found = classifier.predict_pixels(pixels)
+    best = np.argsort(-found.scores, kind="stable")[:_VECTOR_TOP]
+    distance = [] if found.distance is None else [found.distance]
     return b"".join(
         [
             struct.pack(">ii", picture.width, picture.height),
             _block(np.asarray(picture)),
             _block(classifier.input_values(pixels)),
             _block(classifier.raw_output(pixels)),
-            _block(scores),
+            _block(found.scores),
             _block(best.astype(np.int32)),
+            _block(np.array(distance, np.float32)),
         ]
     )
 

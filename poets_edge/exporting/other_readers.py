@@ -6,11 +6,8 @@ from pathlib import Path
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError
-from poets_edge.exporting.annotate import annotated, remove_metadata
-from poets_edge.quantize.write_detector import remove_detector
-from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.exporting.annotate import annotated
 from poets_edge.tflite.model_file import ModelFile
-from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 
 _TYPES = ("float32", "uint8", "int8")
 
@@ -32,7 +29,7 @@ def open_for_other_readers(
         ModelError: the model is missing, damaged or not supported by the reader.
         UsageError: the input range contradicts the model.
     """
-    given = _without_detector(Classifier(model, labels=labels, input_range=input_range))
+    given = Classifier(model, labels=labels, input_range=input_range)
     content, _ = annotated(given)
     unchanged = content == given.file.content
     classifier = given if unchanged else Classifier(ModelFile(given.path, content))
@@ -44,22 +41,10 @@ def open_for_other_readers(
     if classifier.input.shape[3] != 3:
         shape = list(classifier.input.shape)
         raise ModelError(f"{model}: its input is {shape}; {reader} takes RGB pixels, [1, height, width, 3].")
-    if len(classifier.session.outputs) != 1:
-        raise ModelError(f"{model}: has {len(classifier.session.outputs)} outputs; {reader} takes one.")
-    for tensor in (classifier.input, classifier.output):
+    outputs = classifier.session.outputs
+    if len(outputs) != 1 + classifier.has_detector:
+        raise ModelError(f"{model}: has {len(outputs)} outputs; {reader} takes one, and the distance of a detector.")
+    for tensor in (classifier.input, *outputs):
         if tensor.dtype.name not in _TYPES:
             raise ModelError(f"{model}: {tensor.name} is {tensor.dtype}; {reader} takes {', '.join(_TYPES)}.")
     return classifier
-
-
-def _without_detector(classifier: Classifier) -> Classifier:
-    """Return a classifier of the model without the detector of unknown photos, whose output these readers refuse."""
-    if not classifier.has_detector:
-        return classifier
-    model = unpack_model(classifier.file.content)
-    remove_detector(model)
-    remove_metadata(model)
-    metadata = classifier.metadata
-    info = ModelInfo(metadata.name, metadata.description, classifier.labels)
-    body = with_metadata(pack_model(model), info, classifier.input_range.normalization)
-    return Classifier(ModelFile(classifier.path, with_files(body, info, metadata.facts)))

@@ -20,7 +20,31 @@ export function defaultThreshold(labels: number, stated: number | undefined): nu
   return labels <= 2 ? 0.75 : 0.5;
 }
 
-/** What one calls the picture: the best label, or `unknown` below the threshold. */
-export function verdict(answers: readonly Answer[], threshold: number): string {
-  return answers.length && answers[0].score >= threshold ? answers[0].label : "unknown";
+/** When an answer is given. */
+export interface Limits {
+  /** Score below which the answer is `unknown`, 0 to 1. */
+  readonly threshold: number;
+  /** Whether pictures unlike the training photos are answered, too. */
+  readonly acceptAll: boolean;
+}
+
+const FARTHEST = 1; // distance from the training photos
+
+/** What the page says of a picture. */
+export interface Verdict {
+  readonly text: string;
+  /** Small print, or nothing. */
+  readonly note: string;
+  /** The number of answers that count, from the best one: the others are pale. */
+  readonly count: number;
+}
+
+/** What one calls a picture: its best label, unless the picture is unlike the training photos, or its score too low. */
+export function verdict(answers: readonly Answer[], distance: number | undefined, limits: Limits): Verdict {
+  const [best] = answers;
+  if (!limits.acceptAll && distance !== undefined && distance > FARTHEST) {
+    return { text: "I don’t know this", note: `Unlike the training photos. Nearest: ${best.label}`, count: 0 };
+  }
+  const count = answers.filter(({ score }) => score >= limits.threshold).length;
+  return { text: count ? best.label : "unknown", note: "", count };
 }

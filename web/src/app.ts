@@ -27,7 +27,7 @@ class Page {
     this.enter("idle");
     this.fail(new Sentence("The camera has gone away. Start it again, or choose a photo."));
   });
-  private readonly answers = new AnswerView(0.5);
+  private readonly answers = new AnswerView({ threshold: 0.5, acceptAll: false });
   private readonly live: Live;
   private mode: Mode = "idle";
   private frames = 0;
@@ -48,6 +48,7 @@ class Page {
     );
     showModel(model);
     this.connectThreshold();
+    this.connectDetector();
     this.connectPhotos();
     this.connectCamera();
     offerMeasuring(MODEL, model, () => this.pause());
@@ -65,11 +66,25 @@ class Page {
     slider.disabled = false;
     const apply = () => {
       write(find("threshold-shown"), `${slider.value} %`);
-      this.answers.setThreshold(Number(slider.value) / 100);
+      this.answers.change({ threshold: Number(slider.value) / 100 });
     };
     slider.addEventListener("input", () => {
       apply();
       remember(key, slider.value);
+    });
+    apply();
+  }
+
+  private connectDetector(): void {
+    find("accept-all-part").hidden = !this.model.distance;
+    const box = find<HTMLInputElement>("accept-all");
+    box.disabled = false;
+    const key = `poets_edge accept all ${this.model.sha256}`;
+    box.checked = recall(key) === "true";
+    const apply = () => this.answers.change({ acceptAll: box.checked });
+    box.addEventListener("change", () => {
+      apply();
+      remember(key, String(box.checked));
     });
     apply();
   }
@@ -179,8 +194,8 @@ class Page {
     this.fail(error);
   }
 
-  private show({ scores, inference }: Scored, whole: number, rate?: number): void {
-    this.answers.show(best(this.model.labels, scores, ANSWERS));
+  private show({ scores, distance, inference }: Scored, whole: number, rate?: number): void {
+    this.answers.show(best(this.model.labels, scores, ANSWERS), distance);
     write(find("inference"), inference.toFixed(1));
     write(find("whole"), whole.toFixed(1));
     write(find("rate"), String(rate ?? ""));

@@ -1,5 +1,5 @@
 /** A picture in, a score a label out. Lives in the worker. */
-import { describeModel, type ModelDescription } from "./metadata";
+import { describeModel, type ModelDescription, type Output } from "./metadata";
 import { type Crop, Fitter } from "./picture";
 import { type Runner, type Runtime, startRuntime } from "./runtime";
 import type { RuntimeName } from "./runtime_choice";
@@ -9,6 +9,8 @@ import { decode, encoder, type TensorValues } from "./tensors";
 /** Scores of one picture, and milliseconds of its parts. */
 export interface Scored {
   readonly scores: Float32Array;
+  /** From the training photos, above 1 for a picture unlike them; undefined where the model has no detector. */
+  readonly distance?: number;
   /** Reading its pixels, resizing them, and filling the input tensor. */
   readonly prepare: number;
   readonly inference: number;
@@ -48,7 +50,12 @@ export class Classifier {
     const prepared = performance.now();
     this.runner.invoke();
     const inference = performance.now() - prepared;
-    return { scores: decode(this.runner.output(), this.model.output), prepare: prepared - start, inference };
+    const distance = this.model.distance && this.values(this.model.distance)[0];
+    return { scores: this.values(this.model.output), distance, prepare: prepared - start, inference };
+  }
+
+  private values(output: Output): Float32Array {
+    return decode(this.runner.output(output), output);
   }
 
   /** Puts a picture into the input tensor. */

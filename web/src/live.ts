@@ -18,6 +18,7 @@ export interface Labelled extends Scored {
 
 export class Live {
   private readonly smoother = new Smoother(NEWEST);
+  private readonly distances = new Smoother(NEWEST);
   private readonly finished: number[] = [];
   private under_way = 0;
   private cancel?: () => void;
@@ -32,6 +33,7 @@ export class Live {
   start(): void {
     this.stop();
     this.smoother.reset();
+    this.distances.reset();
     this.finished.length = 0;
     this.cancel = eachFrame(this.video, () => {
       if (this.under_way < AT_ONCE) void this.label();
@@ -53,7 +55,8 @@ export class Live {
       this.finished.push(now);
       while (this.finished[0] < now - RATE_OVER) this.finished.shift();
       const scores = this.smoother.add(scored.scores);
-      this.show({ ...scored, scores, whole: now - start, rate: this.finished.length });
+      const distance = scored.distance === undefined ? undefined : this.distances.add(Float32Array.of(scored.distance))[0];
+      this.show({ ...scored, scores, distance, whole: now - start, rate: this.finished.length });
     } catch (error) {
       if (this.cancel) this.fail(error);
     } finally {

@@ -15,6 +15,7 @@ const METADATA = "TFLITE_METADATA";
 const FACTS = "poets_edge.json";
 const NORMALIZATION = 1; // ProcessUnitOptions
 const AXIS_LABELS = 2; // AssociatedFileType
+const DISTANCE = "distance"; // name of the output with the distance from the training photos
 
 const TYPES = { 0: "float32", 3: "uint8", 9: "int8" } as const; // TensorType
 export type TensorType = (typeof TYPES)[keyof typeof TYPES];
@@ -27,6 +28,12 @@ export interface Tensor {
   readonly zeroPoint: number;
 }
 
+/** One of a model's outputs. */
+export interface Output extends Tensor {
+  /** Its place among the model's outputs. */
+  readonly index: number;
+}
+
 export interface ModelDescription extends Normalization {
   readonly name: string;
   readonly size: number;
@@ -34,7 +41,10 @@ export interface ModelDescription extends Normalization {
   readonly architecture: string;
   readonly quantization: string;
   readonly input: Tensor;
-  readonly output: Tensor;
+  /** Scores, one a label. */
+  readonly output: Output;
+  /** Distance from the training photos, above 1 for a photo unlike them; undefined without a detector. */
+  readonly distance?: Output;
   readonly labels: readonly string[];
   /** Score above which enough answers are right, 0 to 1, where the model states it. */
   readonly threshold?: number;
@@ -66,8 +76,17 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   const tensors = graph.tables(0);
   const metadata = findMetadata(model);
   const subgraph = metadata?.tables(3)[0];
-  const input = only(graph.int32s(1), tensors, "input");
-  const labelFile = subgraph && findLabelFile(subgraph.tables(3));
+  const own = text !== undefined;
+  const inputs = graph.int32s(1).map((index) => readTensor(tensors[index], "input"));
+  const outputs = graph.int32s(2).map((tensor, index) => ({ ...readTensor(tensors[tensor], "output"), index }));
+  const described = subgraph?.tables(3) ?? [];
+  const labelled = Math.max(0, described.findIndex((output) => labelFileOf(output) !== undefined));
+  const distance = own ? findDistance(outputs, described, labelled) : undefined;
+  checkCount(inputs.length, 1, "input");
+  if (labelled >= outputs.length) throw damaged();
+  const labels = lines(archive.files.get((described[labelled] && labelFileOf(described[labelled])) ?? ""));
+  if (labels.length) checkCount(outputs.length, distance ? 2 : 1, "output"); // else that is what is wrong
+  const [input] = inputs;
   return {
     name: metadata?.text(0) ?? "",
     size: file.length,
@@ -75,9 +94,10 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
     architecture: String(facts.training?.architecture ?? "").replace(/_quantized$/, ""),
     quantization: facts.quantization === "none" ? "float32" : String(facts.quantization ?? ""),
     input,
-    output: only(graph.int32s(2), tensors, "output"),
-    ...inputRange(subgraph && findNormalization(subgraph.tables(2)), text !== undefined, input),
-    labels: lines(archive.files.get(labelFile ?? "")),
+    output: outputs[labelled],
+    distance,
+    ...inputRange(subgraph && findNormalization(subgraph.tables(2)), own, input),
+    labels,
     threshold: share(facts.training?.calibration?.threshold),
   };
 }
@@ -102,18 +122,28 @@ function findNormalization(inputs: FlatTable[]): Normalization | undefined {
   return mean.length || std.length ? { mean, std } : undefined;
 }
 
-function findLabelFile(outputs: FlatTable[]): string | undefined {
-  return outputs
-    .flatMap((output) => output.tables(6))
+function labelFileOf(output: FlatTable): string | undefined {
+  return output
+    .tables(6)
     .find((file) => file.int8(2) === AXIS_LABELS)
     ?.text(0);
 }
 
-function only(indices: number[], tensors: FlatTable[], end: string): Tensor {
-  if (indices.length !== 1) {
-    throw new Sentence(`The model has ${indices.length} ${end}s; an image classifier has one.`);
-  }
-  const tensor = tensors[indices[0]];
+function findDistance(outputs: Output[], described: FlatTable[], labelled: number): Output | undefined {
+  return outputs.find(
+    ({ index, shape }) => index !== labelled && described[index]?.text(0) === DISTANCE && elements(shape) === 1,
+  );
+}
+
+function checkCount(found: number, wanted: number, end: string): void {
+  if (found !== wanted) throw new Sentence(`The model has ${found} ${end}s; an image classifier has one.`);
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+function readTensor(tensor: FlatTable, end: string): Tensor {
   const type = TYPES[tensor.int8(1) as keyof typeof TYPES];
   if (!type) throw new Sentence(`The model's ${end} is of a type the page cannot handle: it takes float32, uint8, int8.`);
   const quantization = tensor.has(4) ? tensor.table(4) : undefined;
@@ -140,7 +170,7 @@ function check({ input, output, mean, std, labels }: ModelDescription): void {
   if (mean.length !== std.length || ![1, 3].includes(mean.length) || !sound) {
     throw new Sentence(`The model's normalization (mean ${mean}, deviation ${std}) makes no sense. Export it again.`);
   }
-  const outputs = output.shape.reduce((product, size) => product * size, 1);
+  const outputs = elements(output.shape);
   if (!labels.length) {
     throw new Sentence("The model carries no labels, so the page cannot name what it sees. Export it with poets-edge.");
   }

@@ -5,7 +5,7 @@
  * makes new tensors for each run. Here one input tensor is filled in place again and again, so memory stays flat. The
  * names are those of the wrapper's wasm_binding_types.ts; the version is pinned in package.json.
  */
-import type { ModelDescription } from "./metadata";
+import type { ModelDescription, Output } from "./metadata";
 import type { RuntimeName } from "./runtime_choice";
 import { Sentence } from "./sentence";
 import { type TensorValues, valuesOf } from "./tensors";
@@ -51,8 +51,8 @@ export interface Runner {
   setInput(fill: (values: TensorValues) => void): void;
   /** One inference; synchronous, so that its time can be taken. */
   invoke(): void;
-  /** A copy of what the last inference gave. */
-  output(): TensorValues;
+  /** A copy of what the last inference gave in one of the model's outputs. */
+  output(which: Output): TensorValues;
   /** Whether XNNPACK took the model. */
   readonly accelerated: boolean;
 }
@@ -135,11 +135,11 @@ class LiteRtRunner implements Runner {
     this.outputs = this.compiled.run(0, [this.input]);
   }
 
-  output(): TensorValues {
-    const [output] = this.outputs;
+  output(which: Output): TensorValues {
+    const output = this.outputs[which.index];
     const at = output.lock(this.litert.LiteRtTensorBufferLockMode.READ);
     try {
-      return valuesOf(this.model.output, this.litert.HEAPU8.buffer, at).slice();
+      return valuesOf(which, this.litert.HEAPU8.buffer, at).slice();
     } finally {
       output.unlock();
     }

@@ -1,4 +1,4 @@
-/** Steadies the scores of a live picture: each frame moves them a part of the way to its own, as in the Android app. */
+/** Steadies the values of a live picture: each frame moves them a part of the way to its own, as in the Android app. */
 export class Smoother {
   private steady?: Float32Array;
 

@@ -1,5 +1,5 @@
 /** What the page shows: elements by their ids, answers, times, problems. */
-import { type Answer, verdict } from "./answers";
+import { type Answer, type Limits, verdict } from "./answers";
 import type { ModelDescription } from "./metadata";
 
 const SHOWN = 3;
@@ -33,14 +33,14 @@ interface Row {
 
 export class AnswerView {
   private readonly rows: Row[] = [];
-  private shown: readonly Answer[] = [];
+  private shown?: { answers: readonly Answer[]; distance?: number };
   private spokenSoon?: { text: string; timer: number };
 
-  constructor(private threshold: number) {}
+  constructor(private limits: Limits) {}
 
-  setThreshold(threshold: number): void {
-    this.threshold = threshold;
-    if (this.shown.length) this.show(this.shown);
+  change(limits: Partial<Limits>): void {
+    this.limits = { ...this.limits, ...limits };
+    if (this.shown) this.show(this.shown.answers, this.shown.distance);
   }
 
   /** Marks the answer as outdated until the next one is shown. */
@@ -50,28 +50,32 @@ export class AnswerView {
 
   /** Removes the answer. */
   clear(): void {
-    this.shown = [];
+    this.shown = undefined;
     this.rows.length = 0;
     find("answers").replaceChildren();
-    find("verdict").textContent = "\u00a0"; // keeps its height
+    for (const id of ["verdict", "verdict-note"]) write(find(id), "\u00a0"); // keeps its height
     find("answer").removeAttribute("aria-busy");
     this.speak("");
   }
 
-  /** The best answers, best first. */
-  show(answers: readonly Answer[]): void {
-    this.shown = answers;
+  /**
+   * @param answers the best ones, best first
+   * @param distance from the training photos; undefined where the model has no detector
+   */
+  show(answers: readonly Answer[], distance?: number): void {
+    this.shown = { answers, distance };
     find("answer").removeAttribute("aria-busy");
-    const text = verdict(answers, this.threshold);
+    const { text, note, count } = verdict(answers, distance, this.limits);
     write(find("verdict"), text);
+    write(find("verdict-note"), note || "\u00a0");
     answers.slice(0, SHOWN).forEach((answer, place) => {
       const row = (this.rows[place] ??= makeRow());
       write(row.label, answer.label);
       write(row.score, `${(100 * answer.score).toFixed(1)} %`);
       row.bar.style.transform = `scaleX(${Math.max(0, Math.min(1, answer.score))})`;
-      row.item.classList.toggle("below", answer.score < this.threshold);
+      row.item.classList.toggle("below", place >= count);
     });
-    this.speak(text);
+    this.speak(note ? `${text}. ${note}` : text);
   }
 
   private speak(text: string): void {

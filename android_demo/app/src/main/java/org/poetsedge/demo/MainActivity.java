@@ -18,6 +18,8 @@ import android.view.View;
 import android.view.WindowInsets;
 import android.view.WindowManager;
 import android.widget.Button;
+import android.widget.CheckBox;
+import android.widget.CompoundButton;
 import android.widget.ImageView;
 import android.widget.ProgressBar;
 import android.widget.TextView;
@@ -36,6 +38,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     private static final String STATE_PICTURE = "picture";
     private static final String STATE_ASKED = "asked";
     private static final String SETTING_THREADS = "threads";
+    private static final String SETTING_ACCEPT_ALL = "accept all";
     private static final int[] ANSWER_ROWS = {R.id.answer_1, R.id.answer_2, R.id.answer_3};
 
     private Recognizer recognizer;
@@ -46,6 +49,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     private boolean askedForCamera;
     private Uri chosenPicture; // null while the camera is looked through
     private boolean measuring;
+    private Recognizer.Answers shownAnswers; // null while there are none
 
     @Override
     protected void onCreate(Bundle state) {
@@ -127,6 +131,23 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
                     @Override
                     public void run() {
                         chooseThreads();
+                    }
+                });
+    }
+
+    private void connectDetector() {
+        CheckBox box = findViewById(R.id.accept_all);
+        show(R.id.accept_all, classifier.hasDetector());
+        box.setOnCheckedChangeListener(null);
+        box.setChecked(settings().getBoolean(SETTING_ACCEPT_ALL, false));
+        box.setOnCheckedChangeListener(
+                new CompoundButton.OnCheckedChangeListener() {
+                    @Override
+                    public void onCheckedChanged(CompoundButton button, boolean checked) {
+                        settings().edit().putBoolean(SETTING_ACCEPT_ALL, checked).apply();
+                        if (shownAnswers != null) {
+                            showAnswers(shownAnswers);
+                        }
                     }
                 });
     }
@@ -352,6 +373,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     @Override
     public void onModelReady(Classifier opened) {
         classifier = opened;
+        connectDetector();
         showSource();
     }
 
@@ -438,8 +460,14 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     }
 
     private void showAnswers(Recognizer.Answers answers) {
+        shownAnswers = answers;
+        boolean unknown = answers.unknown && !settings().getBoolean(SETTING_ACCEPT_ALL, false);
+        show(R.id.unknown, unknown);
+        if (unknown) {
+            ((TextView) findViewById(R.id.nearest)).setText(getString(R.string.nearest, answers.best.get(0).label));
+        }
         for (int i = 0; i < ANSWER_ROWS.length; i++) {
-            boolean there = i < answers.best.size();
+            boolean there = !unknown && i < answers.best.size();
             View row = findViewById(ANSWER_ROWS[i]);
             row.setVisibility(there ? View.VISIBLE : View.INVISIBLE);
             if (there) {
@@ -459,6 +487,8 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     }
 
     private void clearAnswers() {
+        shownAnswers = null;
+        show(R.id.unknown, false);
         for (int row : ANSWER_ROWS) {
             findViewById(row).setVisibility(View.INVISIBLE);
         }

@@ -15,6 +15,7 @@ import org.poetsedge.demo.core.Model;
 import org.poetsedge.demo.core.ModelException;
 import org.poetsedge.demo.core.ModelMetadata;
 import org.poetsedge.demo.core.Picture;
+import org.poetsedge.demo.core.Scored;
 import org.poetsedge.demo.core.Smoother;
 
 /** Owns the classifier and the one thread it runs on; answers come back on the main thread. */
@@ -43,12 +44,15 @@ final class Recognizer {
     /** What one picture gave. */
     static final class Answers {
         final List<Answer> best;
+        /** Whether the picture is unlike the training photos. */
+        final boolean unknown;
         final boolean live;
         final double inferenceMillis;
         final double totalMillis;
 
-        Answers(List<Answer> best, boolean live, double inferenceMillis, double totalMillis) {
+        Answers(List<Answer> best, boolean unknown, boolean live, double inferenceMillis, double totalMillis) {
             this.best = best;
+            this.unknown = unknown;
             this.live = live;
             this.inferenceMillis = inferenceMillis;
             this.totalMillis = totalMillis;
@@ -65,6 +69,7 @@ final class Recognizer {
     private volatile boolean stopped;
     // Used on the worker thread alone:
     private final Smoother smoother = new Smoother(NEWEST_FRAME);
+    private final Smoother distances = new Smoother(NEWEST_FRAME);
     private Classifier classifier;
 
     Recognizer(DemoApplication app, Listener listener) {
@@ -124,6 +129,7 @@ final class Recognizer {
                     @Override
                     public void run() {
                         smoother.reset();
+                        distances.reset();
                     }
                 });
     }
@@ -220,18 +226,22 @@ final class Recognizer {
         if (classifier == null) {
             return;
         }
-        float[] scores;
+        Scored scored;
         try {
-            scores = classifier.scores(picture);
+            scored = classifier.score(picture);
         } catch (IllegalArgumentException | IllegalStateException error) {
             // The interpreter found at run time what loading did not show.
             closeClassifier();
             tellRefused("The model fails: " + error.getMessage());
             return;
         }
-        List<Answer> best = Answer.best(classifier.labels, live ? smoother.add(scores) : scores, TOP);
+        if (live) {
+            float[] distance = distances.add(new float[] {scored.distance});
+            scored = new Scored(smoother.add(scored.scores), distance[0]);
+        }
+        List<Answer> best = Answer.best(classifier.labels, scored.scores, TOP);
         double total = (System.nanoTime() - startedNanos) / 1e6;
-        tellAnswers(new Answers(best, live, classifier.inferenceMillis(), total));
+        tellAnswers(new Answers(best, scored.isUnknown(), live, classifier.inferenceMillis(), total));
     }
 
     private void closeClassifier() {

@@ -1,6 +1,8 @@
 package org.poetsedge.demo;
 
 import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.Map;
 import org.poetsedge.demo.core.Model;
 import org.poetsedge.demo.core.ModelException;
 import org.poetsedge.demo.core.ModelOpener;
@@ -27,15 +29,18 @@ final class TfliteModel implements Model {
 
     private final Interpreter interpreter;
     private final TensorSpec input;
-    private final TensorSpec output;
+    private final TensorSpec[] outputs;
 
     private TfliteModel(Interpreter interpreter) throws ModelException {
         this.interpreter = interpreter;
-        if (interpreter.getInputTensorCount() != 1 || interpreter.getOutputTensorCount() != 1) {
-            throw new ModelException("The model has several inputs or outputs; an image classifier has one of each.");
+        if (interpreter.getInputTensorCount() != 1) {
+            throw new ModelException("The model has several inputs; an image classifier has one.");
         }
         input = describe(interpreter.getInputTensor(0));
-        output = describe(interpreter.getOutputTensor(0));
+        outputs = new TensorSpec[interpreter.getOutputTensorCount()];
+        for (int i = 0; i < outputs.length; i++) {
+            outputs[i] = describe(interpreter.getOutputTensor(i));
+        }
     }
 
     private static Model open(ByteBuffer file, int threads) throws ModelException {
@@ -80,13 +85,17 @@ final class TfliteModel implements Model {
     }
 
     @Override
-    public TensorSpec output() {
-        return output;
+    public TensorSpec[] outputs() {
+        return outputs;
     }
 
     @Override
-    public void run(ByteBuffer in, ByteBuffer out) {
-        interpreter.run(in, out);
+    public void run(ByteBuffer in, ByteBuffer[] out) {
+        Map<Integer, Object> filled = new HashMap<>();
+        for (int i = 0; i < out.length; i++) {
+            filled.put(i, out[i]);
+        }
+        interpreter.runForMultipleInputsOutputs(new Object[] {in}, filled);
     }
 
     @Override

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.poetsedge.demo.core.Model;
+import org.poetsedge.demo.core.ModelException;
+import org.poetsedge.demo.core.ModelMetadata;
 import org.poetsedge.demo.core.ModelOpener;
 import org.poetsedge.demo.core.TensorSpec;
 
@@ -14,6 +16,7 @@ public final class FakeApplication extends DemoApplication {
     static byte[] file;
 
     static float[] scores;
+    static float distance;
     static boolean fails;
     static int opened;
     static int closed;
@@ -23,10 +26,25 @@ public final class FakeApplication extends DemoApplication {
     static void reset(byte[] modelFile) {
         file = modelFile;
         scores = new float[] {0.1f, 0.6f, 0.02f, 0.25f, 0.03f};
+        distance = hasDetector(modelFile) ? 0.5f : Float.NaN;
         fails = false;
         opened = 0;
         closed = 0;
         inferenceMillis = 0;
+    }
+
+    private static boolean hasDetector(byte[] modelFile) {
+        try {
+            return modelFile != null && ModelMetadata.read(direct(modelFile)).hasDetector();
+        } catch (ModelException damaged) {
+            return false;
+        }
+    }
+
+    private static ByteBuffer direct(byte[] bytes) {
+        ByteBuffer direct = ByteBuffer.allocateDirect(bytes.length).order(ByteOrder.nativeOrder());
+        direct.put(bytes).flip();
+        return direct;
     }
 
     @Override
@@ -34,9 +52,7 @@ public final class FakeApplication extends DemoApplication {
         if (file == null) {
             throw new FileNotFoundException();
         }
-        ByteBuffer direct = ByteBuffer.allocateDirect(file.length).order(ByteOrder.nativeOrder());
-        direct.put(file).flip();
-        return direct;
+        return direct(file);
     }
 
     @Override
@@ -69,19 +85,24 @@ public final class FakeApplication extends DemoApplication {
         }
 
         @Override
-        public TensorSpec output() {
-            return new TensorSpec(TensorSpec.Type.FLOAT32, new int[] {1, scores.length}, 0, 0);
+        public TensorSpec[] outputs() {
+            TensorSpec labels = new TensorSpec(TensorSpec.Type.FLOAT32, new int[] {1, scores.length}, 0, 0);
+            TensorSpec one = new TensorSpec(TensorSpec.Type.FLOAT32, new int[] {1, 1}, 0, 0);
+            return Float.isNaN(distance) ? new TensorSpec[] {labels} : new TensorSpec[] {labels, one};
         }
 
         @Override
-        public void run(ByteBuffer input, ByteBuffer output) {
+        public void run(ByteBuffer input, ByteBuffer[] outputs) {
             if (fails) {
                 throw new IllegalStateException("operator 7 failed");
             }
             if (inferenceMillis > 0) {
                 pause(inferenceMillis);
             }
-            output.asFloatBuffer().put(scores);
+            outputs[0].asFloatBuffer().put(scores);
+            if (outputs.length > 1) {
+                outputs[1].asFloatBuffer().put(distance);
+            }
         }
 
         private static void pause(int millis) {

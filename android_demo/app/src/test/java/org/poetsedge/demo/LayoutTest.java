@@ -88,6 +88,23 @@ public final class LayoutTest {
 
     @Test
     @Config(qualifiers = SMALL_PHONE)
+    public void unknownOnASmallPhone() throws Exception {
+        showUnknown();
+        assertTrue(text(R.id.nearest).endsWith("sunflowers"));
+        assertEverythingFits();
+        screenshot("unknown-small");
+    }
+
+    @Test
+    @Config(qualifiers = "w851dp-h393dp-normal-long-notround-land-night-xhdpi")
+    public void unknownInLandscape() throws Exception {
+        showUnknown();
+        assertEverythingFits();
+        screenshot("unknown-landscape");
+    }
+
+    @Test
+    @Config(qualifiers = SMALL_PHONE)
     public void message() throws Exception {
         start();
         activity.onRequestPermissionsResult(1, new String[0], new int[0]);
@@ -99,6 +116,13 @@ public final class LayoutTest {
         screenshot("message");
     }
 
+    private void showUnknown() {
+        showAnswers();
+        activity.findViewById(R.id.accept_all).setVisibility(View.VISIBLE);
+        activity.onAnswers(answers(true));
+        idle();
+    }
+
     private void showAnswers() {
         start();
         activity.findViewById(R.id.message).setVisibility(View.GONE);
@@ -107,16 +131,18 @@ public final class LayoutTest {
         View preview = activity.findViewById(R.id.preview);
         preview.setVisibility(View.INVISIBLE); // without a camera it would punch a hole into the screenshot
         activity.onPlaced(Math.min(preview.getWidth(), preview.getHeight() * 3 / 4));
-        activity.onAnswers(
-                new Recognizer.Answers(
-                        Arrays.asList(
-                                new Answer("sunflowers", 0.86f),
-                                new Answer("dandelion", 0.12f),
-                                new Answer("tulips", 0.02f)),
-                        true,
-                        123.4,
-                        167));
+        activity.onAnswers(answers(false));
         idle();
+    }
+
+    private static Recognizer.Answers answers(boolean unknown) {
+        return new Recognizer.Answers(
+                Arrays.asList(
+                        new Answer("sunflowers", 0.86f), new Answer("dandelion", 0.12f), new Answer("tulips", 0.02f)),
+                unknown,
+                true,
+                123.4,
+                167);
     }
 
     private void start() {

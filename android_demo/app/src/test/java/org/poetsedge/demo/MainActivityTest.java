@@ -24,6 +24,7 @@ import android.os.Looper;
 import android.provider.Settings;
 import android.view.TextureView;
 import android.view.View;
+import android.widget.CompoundButton;
 import android.widget.ProgressBar;
 import android.widget.TextView;
 import java.io.ByteArrayInputStream;
@@ -37,6 +38,7 @@ import org.junit.Assume;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
+import org.poetsedge.demo.core.Answer;
 import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -139,6 +141,43 @@ public final class MainActivityTest {
         click(R.id.gallery); // now "Camera"
         assertFalse(isShown(R.id.picture));
         assertMessage(R.string.permission_refused);
+    }
+
+    @Test
+    public void anUnknownPictureIsNotNamedUnlessAllAreAccepted() {
+        start();
+        waitForModel();
+        Answer nearest = new Answer("dandelion", 0.6f);
+        activity.onAnswers(new Recognizer.Answers(Arrays.asList(nearest), true, true, 1, 2));
+        assertTrue(isShown(R.id.unknown));
+        assertFalse(isShown(R.id.answer_1));
+        assertTrue(((TextView) activity.findViewById(R.id.nearest)).getText().toString().endsWith("dandelion"));
+        ((CompoundButton) activity.findViewById(R.id.accept_all)).setChecked(true);
+        assertFalse(isShown(R.id.unknown));
+        assertEquals("dandelion", text(R.id.answer_1, R.id.label));
+        turn(); // it is remembered
+        waitForModel();
+        activity.onAnswers(new Recognizer.Answers(Arrays.asList(nearest), true, true, 1, 2));
+        assertFalse(isShown(R.id.unknown));
+        ((CompoundButton) activity.findViewById(R.id.accept_all)).setChecked(false);
+        assertTrue(isShown(R.id.unknown));
+        activity.onAnswers(new Recognizer.Answers(Arrays.asList(nearest), false, true, 1, 2));
+        assertFalse(isShown(R.id.unknown));
+        assertTrue(isShown(R.id.answer_1));
+    }
+
+    @Test
+    public void theSwitchIsThereForModelsWithADetector() throws Exception {
+        start();
+        waitForModel();
+        boolean detector = !Float.isNaN(FakeApplication.distance);
+        waitUntil("the switch", () -> isShown(R.id.accept_all) == detector);
+        Assume.assumeTrue("no detector", detector);
+        answerPermission(PackageManager.PERMISSION_DENIED);
+        FakeApplication.distance = 1.5f;
+        choose(picture());
+        waitUntil("the answer", () -> isShown(R.id.unknown));
+        assertFalse(isShown(R.id.answer_1));
     }
 
     @Test

@@ -106,7 +106,7 @@ public final class Benchmark {
             double load = since(start);
             Picture picture = picture(classifier.inputWidth(), classifier.inputHeight());
             start = System.nanoTime();
-            classifier.scores(picture);
+            classifier.score(picture);
             double first = since(start);
             double[] times = new double[64];
             int warm = 0;

@@ -7,10 +7,15 @@ import java.nio.ByteBuffer;
 public interface Model extends Closeable {
     TensorSpec input();
 
-    TensorSpec output();
+    /** One for each output, in the order of the file. */
+    TensorSpec[] outputs();
 
-    /** Runs one inference. Both buffers are direct, in native byte order, and hold whole tensors. */
-    void run(ByteBuffer input, ByteBuffer output);
+    /**
+     * Runs one inference. All buffers are direct, in native byte order, and hold whole tensors.
+     *
+     * @param outputs one for each output
+     */
+    void run(ByteBuffer input, ByteBuffer[] outputs);
 
     @Override
     void close();

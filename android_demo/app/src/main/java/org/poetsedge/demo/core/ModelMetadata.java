@@ -22,6 +22,7 @@ public final class ModelMetadata {
     private static final String FACTS = "poets_edge.json";
     private static final int NORMALIZATION = 1; // ProcessUnitOptions
     private static final int AXIS_LABELS = 2; // AssociatedFileType
+    private static final String DISTANCE = "distance"; // name of the output with the distance from the training photos
 
     /** Normalization of the input; null where the model has none. */
     final InputRange normalization;
@@ -34,11 +35,24 @@ public final class ModelMetadata {
     /** Whether poets-edge exported the model. */
     final boolean isOwn;
 
-    ModelMetadata(InputRange normalization, List<String> labels, String facts) {
+    /** Place of the output that the labels belong to. */
+    final int scoreOutput;
+
+    /** Place of the output with the distance from the training photos; -1 where the model has no detector. */
+    final int distanceOutput;
+
+    ModelMetadata(InputRange normalization, List<String> labels, String facts, int scoreOutput, int distanceOutput) {
+        this.scoreOutput = scoreOutput;
+        this.distanceOutput = facts == null ? -1 : distanceOutput; // elsewhere the name may mean anything
         this.facts = facts == null ? "{}" : facts;
         isOwn = facts != null;
         this.normalization = normalization;
         this.labels = Collections.unmodifiableList(labels);
+    }
+
+    /** Whether the model detects pictures unlike its training photos. */
+    public boolean hasDetector() {
+        return distanceOutput >= 0;
     }
 
     /**
@@ -62,6 +76,8 @@ public final class ModelMetadata {
     private static ModelMetadata describe(FlatTable model, AppendedFiles appended) throws ModelException {
         InputRange range = null;
         List<String> labels = new ArrayList<>();
+        int scoreOutput = 0;
+        int distanceOutput = -1;
         FlatTable metadata = find(model);
         FlatTable[] subgraphs = metadata == null ? new FlatTable[0] : metadata.tables(3);
         for (FlatTable subgraph : subgraphs) {
@@ -69,13 +85,20 @@ public final class ModelMetadata {
             if (normalization != null && normalization.has(0)) {
                 range = sound(normalization.floats(0), normalization.floats(1));
             }
-            byte[] text = appended.files.get(labelFile(subgraph.tables(3)));
-            if (text != null) {
-                labels = lines(new String(text, StandardCharsets.UTF_8));
+            FlatTable[] outputs = subgraph.tables(3);
+            for (int i = outputs.length - 1; i >= 0; i--) {
+                byte[] text = appended.files.get(labelFile(outputs[i]));
+                if (text != null) {
+                    labels = lines(new String(text, StandardCharsets.UTF_8));
+                    scoreOutput = i;
+                } else if (outputs[i].text(0).equals(DISTANCE)) {
+                    distanceOutput = i;
+                }
             }
         }
         byte[] facts = appended.files.get(FACTS);
-        return new ModelMetadata(range, labels, facts == null ? null : new String(facts, StandardCharsets.UTF_8));
+        String text = facts == null ? null : new String(facts, StandardCharsets.UTF_8);
+        return new ModelMetadata(range, labels, text, scoreOutput, distanceOutput);
     }
 
     private static FlatTable find(FlatTable model) {
@@ -99,12 +122,10 @@ public final class ModelMetadata {
         return null;
     }
 
-    private static String labelFile(FlatTable[] outputs) {
-        for (FlatTable output : outputs) {
-            for (FlatTable file : output.tables(6)) {
-                if (file.unsignedByte(2) == AXIS_LABELS) {
-                    return file.text(0);
-                }
+    private static String labelFile(FlatTable output) {
+        for (FlatTable file : output.tables(6)) {
+            if (file.unsignedByte(2) == AXIS_LABELS) {
+                return file.text(0);
             }
         }
         return null;

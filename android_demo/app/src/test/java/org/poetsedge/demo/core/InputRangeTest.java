@@ -23,8 +23,8 @@ public final class InputRangeTest {
     public void aModelOfPoetsEdgeStatesItsRange() throws Exception {
         InputRange stored = new InputRange(new float[] {128}, new float[] {128});
         TensorSpec bytes = spec(TensorSpec.Type.UINT8, 1 / 128f, 128);
-        assertRange(128, 128, InputRange.of(new ModelMetadata(stored, LABELS, "{}"), bytes));
-        assertRange(127.5f, 127.5f, InputRange.of(new ModelMetadata(null, LABELS, "{}"), FLOAT));
+        assertRange(128, 128, InputRange.of(new ModelMetadata(stored, LABELS, "{}", 0, -1), bytes));
+        assertRange(127.5f, 127.5f, InputRange.of(new ModelMetadata(null, LABELS, "{}", 0, -1), FLOAT));
     }
 
     @Test
@@ -51,7 +51,7 @@ public final class InputRangeTest {
     }
 
     private static ModelMetadata foreign(InputRange stored) {
-        return new ModelMetadata(stored, LABELS, null);
+        return new ModelMetadata(stored, LABELS, null, 0, -1);
     }
 
     private static TensorSpec spec(TensorSpec.Type type, float scale, int zeroPoint) {

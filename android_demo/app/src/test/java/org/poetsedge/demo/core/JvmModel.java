@@ -39,15 +39,22 @@ final class JvmModel implements Model {
     }
 
     @Override
-    public TensorSpec output() {
-        return describe(outputTensor());
+    public TensorSpec[] outputs() {
+        TensorSpec[] outputs = new TensorSpec[tensorflowlite.TfLiteInterpreterGetOutputTensorCount(interpreter)];
+        for (int i = 0; i < outputs.length; i++) {
+            outputs[i] = describe(tensorflowlite.TfLiteInterpreterGetOutputTensor(interpreter, i));
+        }
+        return outputs;
     }
 
     @Override
-    public void run(ByteBuffer in, ByteBuffer out) {
+    public void run(ByteBuffer in, ByteBuffer[] out) {
         check(tensorflowlite.TfLiteTensorCopyFromBuffer(inputTensor(), new BytePointer(in), in.remaining()));
         check(tensorflowlite.TfLiteInterpreterInvoke(interpreter));
-        check(tensorflowlite.TfLiteTensorCopyToBuffer(outputTensor(), new BytePointer(out), out.remaining()));
+        for (int i = 0; i < out.length; i++) {
+            TfLiteTensor tensor = tensorflowlite.TfLiteInterpreterGetOutputTensor(interpreter, i);
+            check(tensorflowlite.TfLiteTensorCopyToBuffer(tensor, new BytePointer(out[i]), out[i].remaining()));
+        }
     }
 
     @Override
@@ -58,10 +65,6 @@ final class JvmModel implements Model {
 
     private TfLiteTensor inputTensor() {
         return tensorflowlite.TfLiteInterpreterGetInputTensor(interpreter, 0);
-    }
-
-    private TfLiteTensor outputTensor() {
-        return tensorflowlite.TfLiteInterpreterGetOutputTensor(interpreter, 0);
     }
 
     private static TensorSpec describe(TfLiteTensor tensor) {

@@ -32,15 +32,23 @@ public final class RealModelTest {
             boolean isFloat = vectors.folder.getName().startsWith("float"); // else weights of 8 bits
             float tolerance = isFloat ? FLOAT_TOLERANCE : QUANTIZED_TOLERANCE;
             int agreed = 0;
+            int sameVerdict = 0;
             int photos = 0;
             for (File file : vectors.photoFiles()) {
                 Vectors.Photo photo = Vectors.read(file);
-                float[] scores = classifier.scores(photo.picture);
+                Scored scored = classifier.score(photo.picture);
+                float[] scores = scored.scores;
+                sameVerdict += scored.isUnknown() == new Scored(scores, photo.distance).isUnknown() ? 1 : 0;
+                assertEquals(classifier.hasDetector(), !Float.isNaN(photo.distance));
+                assertEquals(file.toString(), photo.distance, scored.distance, isFloat ? FLOAT_TOLERANCE : 0.2f);
                 assertArrayEquals(file.toString(), photo.scores, scores, tolerance);
                 String answer = Answer.best(classifier.labels, scores, 1).get(0).label;
                 agreed += answer.equals(vectors.labels.get(photo.best[0])) ? 1 : 0;
                 photos++;
             }
+            assertTrue(
+                    sameVerdict + " verdicts of " + photos + " in " + vectors.folder,
+                    sameVerdict >= (isFloat ? 1 : 0.95) * photos);
             assertTrue(agreed + " of " + photos + " in " + vectors.folder, agreed >= (isFloat ? 1 : 0.9) * photos);
             assertTrue(classifier.inferenceMillis() > 0);
             classifier.close();
@@ -52,7 +60,7 @@ public final class RealModelTest {
         for (Vectors vectors : Vectors.all()) {
             try (Model model = new JvmModel(vectors.model())) {
                 assertSame(vectors.input, model.input());
-                assertSame(vectors.output, model.output());
+                assertSame(vectors.output, model.outputs()[0]);
             }
         }
     }

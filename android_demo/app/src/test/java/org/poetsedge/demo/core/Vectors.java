@@ -37,6 +37,7 @@ final class Vectors {
         final byte[] outputTensor;
         final float[] scores;
         final int[] best;
+        final float distance; // NaN without a detector
 
         private Photo(DataInputStream in) throws IOException {
             int width = in.readInt();
@@ -50,6 +51,8 @@ final class Vectors {
             ByteBuffer indices = ByteBuffer.wrap(block(in)).order(ByteOrder.LITTLE_ENDIAN);
             best = new int[indices.capacity() / 4];
             indices.asIntBuffer().get(best);
+            ByteBuffer far = ByteBuffer.wrap(block(in)).order(ByteOrder.LITTLE_ENDIAN);
+            distance = far.hasRemaining() ? far.getFloat() : Float.NaN;
         }
 
         private static byte[] block(DataInputStream in) throws IOException {
