@@ -75,7 +75,7 @@ _SPLIT = _DEFAULT.percentages
 @zip_encoding_option
 @rehash_option
 @group_by_option
-@option("--strict", is_flag=True, section=PHOTOS_SECTION, help="Stop at an unreadable photo.")
+@option("--strict", is_flag=True, section=PHOTOS_SECTION, advanced=True, help="Stop at an unreadable photo.")
 @percentage_options(_SPLIT)
 @option(
     "--network",
