@@ -87,6 +87,7 @@ def evaluate(
     input_range: str | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
+    strangers: StrPath | None = None,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
     """Measure the accuracy of a `.tflite` file or a frozen graph on a folder of labelled photos.
@@ -94,6 +95,7 @@ def evaluate(
     Args:
         labels: text file with one label per line; by default the labels of the model.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        strangers: folder of photos that belong to no class; the result's `unknown` has the share that is refused.
 
     See `poets_edge.device.evaluate.evaluate` for the other arguments.
 
@@ -110,5 +112,6 @@ def evaluate(
         split=convert(split, Literal["training", "validation", "test", "unseen", "all"] | None, "split"),
         percentages=percentages,
         recursive=recursive,
+        strangers=convert(strangers, Path | None, "strangers"),
         reporter=reporter,
     )

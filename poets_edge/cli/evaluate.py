@@ -9,9 +9,11 @@ from typing import Any, cast
 import click
 
 from poets_edge.api.models import open_scorer
-from poets_edge.cli.command import argument, subcommand
+from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import (
+    FILE,
     PHOTOS,
+    PHOTOS_SECTION,
     graph_option,
     image_dir_option,
     input_options,
@@ -56,6 +58,13 @@ from poets_edge.photos.split import SplitConfig
 )
 @split_option("Photos to score.", show_default="photos the model has not learned from")
 @percentage_options(None, show_default="as trained, else 10")
+@option(
+    "--strangers",
+    type=FILE,
+    metavar="DIR",
+    section=PHOTOS_SECTION,
+    help="Photos that belong to no class: tell how many are unknown.",
+)
 @recursive_option
 @zip_encoding_option
 @labels_option
@@ -73,6 +82,7 @@ def command(
     input_range: str | None,
     testing: int | None,
     validation: int | None,
+    strangers: Path | None,
     recursive: bool,
     zip_encoding: str | None,
     as_json: bool,
@@ -99,6 +109,7 @@ def command(
         split=cast("EvaluatedSplit | None", split),
         percentages=percentages,
         recursive=recursive,
+        strangers=strangers,
         reporter=Terminal(quiet),
     )
     paired = [compare_results(result, results[0]) for result in results[1:]]
@@ -116,6 +127,8 @@ def command(
 def _print(result: EvaluateResult) -> None:
     click.echo(f"{_what(result)}: {accuracy_text(result.evaluation)}")
     for line in _overlap_lines(result):
+        click.echo(line)
+    for line in result.unknown.lines() if result.unknown else ():
         click.echo(line)
     click.echo(f"cross entropy: {result.evaluation.cross_entropy:.4f}\n")
     click.echo(_matrix(result.evaluation))
@@ -139,6 +152,9 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
     click.echo(table([["model", "accuracy", "95 % interval", "N", "cross entropy"], *rows]) + "\n")
     for name, result in zip(names, results, strict=True):
         for line in _overlap_lines(result):
+            click.echo(f"{name}: {line}")
+    for name, result in zip(names, results, strict=True):
+        for line in result.unknown.lines() if result.unknown else ():
             click.echo(f"{name}: {line}")
     for name, one in zip(names[1:], paired, strict=True):
         click.echo(f"{name} compared with {names[0]}, on {one.photos} photos: {one}.")

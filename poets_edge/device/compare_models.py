@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ def evaluate_together(
     split: EvaluatedSplit | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
+    strangers: Path | None = None,
     reporter: Reporter | None = None,
 ) -> list[EvaluateResult]:
     """Evaluate several models with `evaluate`, on the photos that all of the results have in common.
@@ -33,7 +35,15 @@ def evaluate_together(
         DatasetError: the results have no photo in common.
     """
     results = [
-        evaluate(scorer, image_dir, split=split, percentages=percentages, recursive=recursive, reporter=reporter)
+        evaluate(
+            scorer,
+            image_dir,
+            split=split,
+            percentages=percentages,
+            recursive=recursive,
+            strangers=strangers,
+            reporter=reporter,
+        )
         for scorer in scorers
     ]
     common = set.intersection(*({photo.name for photo in result.predictions.photos} for result in results))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap, is_learned, photos_of_model, splits_of, was_trained_on
 from poets_edge.device.predictions import Predictions, score_chosen
 from poets_edge.device.staleness import stale_line
+from poets_edge.device.unknown import Refused, UnknownEvaluation, score_strangers
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
 from poets_edge.photos.exclude import Exclusions, exclusions_of_training
@@ -30,6 +32,7 @@ from poets_edge.photos.split import SPLIT_NAMES, SplitConfig, SplitName
 from poets_edge.photos.split import split as assign_splits
 from poets_edge.photos.table import PhotoTable, Rows, SplitNumbers
 from poets_edge.progress import Reporter, Silent
+from poets_edge.tflite.distance import LIMIT
 
 EvaluatedSplit: TypeAlias = SplitName | Literal["unseen", "all"]
 
@@ -48,6 +51,7 @@ class EvaluateResult(Tabular):
         predictions: scores of the model for each evaluated photo.
         learned: whether the model was trained or validated on each evaluated photo, bool [photos].
         overlap: numbers of photos in the folder that the model was trained on and validated on.
+        strangers: predictions for photos that belong to no class; None if none were given.
     """
 
     split: EvaluatedSplit
@@ -57,6 +61,7 @@ class EvaluateResult(Tabular):
     predictions: Predictions
     learned: npt.NDArray[np.bool_]
     overlap: TrainingOverlap
+    strangers: Predictions | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per class, with its number of photos and recall, for `pandas.DataFrame(result.rows())`."""
@@ -84,6 +89,19 @@ class EvaluateResult(Tabular):
         """Evaluation on the photos that the model has not learned from; None if it has learned from all or none."""
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
+        )
+
+    @property
+    def unknown(self) -> UnknownEvaluation | None:
+        """Evaluation of the detector of unknown photos; None if the model has none."""
+        if self.predictions.distances is None:
+            return None
+        answered = self.predictions.take(np.flatnonzero(self.predictions.distances <= LIMIT))
+        strangers = None if self.strangers is None else self.strangers.distances
+        return UnknownEvaluation(
+            Refused.of(self.predictions.distances),
+            answered.evaluation(self.labels),
+            None if strangers is None else Refused.of(strangers),
         )
 
     def take(self, rows: Rows) -> EvaluateResult:
@@ -120,6 +138,7 @@ class EvaluateResult(Tabular):
             "labels": list(self.labels),
             **self.evaluation.to_json(),
             **({"unseen": unseen.to_json()} if unseen else {}),
+            **({"unknown": self.unknown.to_json()} if self.unknown else {}),
             "unreadable": list(self.predictions.unreadable),
             "misclassified": [mistake.to_json() for mistake in self.predictions.misclassified(self.labels)],
         }
@@ -132,6 +151,7 @@ def evaluate(
     split: EvaluatedSplit | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
+    strangers: Path | None = None,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
     """Score the photos in a folder and compare the predicted labels with the names of the class folders.
@@ -149,13 +169,15 @@ def evaluate(
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
         recursive: include photos in subfolders of the class folders.
+        strangers: folder of photos that belong to no class, to be counted as unknown or not.
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among
-            the model's labels.
+            the model's labels; or strangers were given and the model has no detector, or none of them can be read.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     reporter = reporter or Silent()
+    of_strangers = None if strangers is None else score_strangers(scorer, strangers, reporter)
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
     for remark in scorer.remarks:
@@ -212,6 +234,7 @@ def evaluate(
         predictions=evaluated,
         learned=is_learned(splits[rows]),
         overlap=overlap,
+        strangers=of_strangers,
     )
 
 

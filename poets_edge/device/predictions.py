@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
-from poets_edge.device.classifier import Classifier, Scorer, Scores
+from poets_edge.device.classifier import Classifier, ModelOutput, Scorer
 from poets_edge.device.metrics import Evaluation, evaluate_scores
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folder import read_contents
@@ -53,15 +53,37 @@ class Predictions:
         photos: the photos that could be read, in the order of the rows of `scores`.
         scores: float32 [photos, labels].
         unreadable: one-line error message for each photo that could not be read.
+        distances: distances from the training photos, float32 [photos]; None if the model has no detector of unknown
+            photos.
     """
 
     photos: Sequence[Photo]
     scores: npt.NDArray[np.float32]
     unreadable: tuple[str, ...]
+    distances: npt.NDArray[np.float32] | None = None
+
+    @staticmethod
+    def of(
+        photos: Sequence[Photo], outputs: Sequence[ModelOutput], labels: int, unreadable: tuple[str, ...]
+    ) -> Predictions:
+        """Construct from a model's output for each photo.
+
+        Args:
+            labels: number of the model's labels.
+        """
+        scores = np.stack([one.scores for one in outputs]) if outputs else np.zeros((0, labels), np.float32)
+        distances = [one.distance for one in outputs if one.distance is not None]
+        found = np.array(distances, np.float32) if len(distances) == len(outputs) > 0 else None
+        return Predictions(tuple(photos), scores, unreadable, found)
 
     def take(self, rows: Rows) -> Predictions:
         """Return the predictions in the given rows, in the order of `rows`."""
-        return replace(self, photos=tuple(self.photos[row] for row in rows.tolist()), scores=self.scores[rows])
+        return replace(
+            self,
+            photos=tuple(self.photos[row] for row in rows.tolist()),
+            scores=self.scores[rows],
+            distances=None if self.distances is None else self.distances[rows],
+        )
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
         """Return the accuracy, recall and confusion matrix.
@@ -159,12 +181,12 @@ def score_chosen(
         choose: function that accepts a photo and the SHA-256 of its contents, and returns whether to score the photo.
     """
 
-    def score(photo: Photo, scorer: Scorer) -> tuple[bytes, npt.NDArray[np.float32] | PhotoError | None]:
+    def score(photo: Photo, scorer: Scorer) -> tuple[bytes, ModelOutput | PhotoError | None]:
         try:
             contents = read_contents(photo)
             digest = hashlib.sha256(contents).digest()
             chosen = choose(photo, digest)
-            return digest, scorer.predict(read_photo(contents, name=str(photo.path))).scores if chosen else None
+            return digest, scorer.predict(read_photo(contents, name=str(photo.path))) if chosen else None
         except PhotoError as error:
             return b"", error.without_frames()
 
@@ -172,12 +194,11 @@ def score_chosen(
     for photo, (digest, result) in run_parallel(photos, make_scorer, score, workers=workers):
         results.append((photo, digest, result))
         advance(1)
-    read = [(photo, digest, result) for photo, digest, result in results if isinstance(result, np.ndarray)]
+    read = [(photo, digest, result) for photo, digest, result in results if isinstance(result, ModelOutput)]
     unreadable = tuple(str(result) for _, _, result in results if isinstance(result, PhotoError))
-    width = len(make_scorer().labels) if not read else len(read[0][2])
-    stacked = np.stack([scores for _, _, scores in read]) if read else np.zeros((0, width), np.float32)
+    labels = 0 if read else len(make_scorer().labels)
     return ChosenPredictions(
-        Predictions(tuple(photo for photo, _, _ in read), stacked, unreadable),
+        Predictions.of([photo for photo, _, _ in read], [output for _, _, output in read], labels, unreadable),
         _stacked([digest for _, digest, _ in read]),
         _stacked([digest for _, digest, result in results if result is None]),
     )
@@ -209,25 +230,23 @@ def score_models(
     def open_all() -> list[Classifier]:
         return [Classifier(file) for file in files]
 
-    def score(photo: Photo, classifiers: list[Classifier]) -> list[Scores] | PhotoError:
+    def score(photo: Photo, classifiers: list[Classifier]) -> list[ModelOutput] | PhotoError:
         try:
             pixels = source.at(photo, {classifier.size for classifier in classifiers})
         except PhotoError as error:
             return error.without_frames()
-        return [classifier.score_pixels(pixels[classifier.size]) for classifier in classifiers]
+        return [classifier.predict_pixels(pixels[classifier.size]) for classifier in classifiers]
 
     results = []
     for result in run_parallel(photos, open_all, score):
         results.append(result)
         advance(1)
-    read = [(photo, scores) for photo, scores in results if not isinstance(scores, PhotoError)]
+    read = [(photo, outputs) for photo, outputs in results if not isinstance(outputs, PhotoError)]
     unreadable = tuple(str(error) for _, error in results if isinstance(error, PhotoError))
-    widths = [len(row) for row in read[0][1]] if read else [_score_count(classifier) for classifier in open_all()]
+    labels = [0] * len(models) if read else [_score_count(classifier) for classifier in open_all()]
     return {
-        name: Predictions(
-            tuple(photo for photo, _ in read),
-            np.stack([scores[index] for _, scores in read]) if read else np.zeros((0, widths[index]), np.float32),
-            unreadable,
+        name: Predictions.of(
+            [photo for photo, _ in read], [outputs[index] for _, outputs in read], labels[index], unreadable
         )
         for index, name in enumerate(models)
     }

@@ -205,3 +205,44 @@ def test_score_photos_returns_scores_in_the_order_of_photos(folder: Path) -> Non
             assert scores.tolist() == [value / 255 for value in image.getpixel((0, 0))]
     empty = score_photos(photos[1:2], ColorScorer)
     assert empty.scores.shape == (0, 3) and empty.photos == ()
+
+
+@dataclass(frozen=True)
+class WidthDetector(ColorScorer):
+    """A scorer that finds photos strange which are wider than 20 pixels."""
+
+    has_detector: bool = True
+
+    def predict(self, photo: PhotoSource) -> ModelOutput:
+        assert isinstance(photo, Image.Image)
+        return ModelOutput(super().predict(photo).scores, photo.width / 20)
+
+    def clone(self) -> WidthDetector:
+        return self
+
+
+def test_evaluate_counts_refused_photos_and_strangers(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "strangers/deep").mkdir(parents=True)
+    for name, width in (("a.png", 30), ("deep/b.png", 21), ("c.png", 20)):
+        Image.new("RGB", (width, 4)).save(tmp_path / "strangers" / name)
+    found = evaluate(WidthDetector(), folder, strangers=tmp_path / "strangers").unknown
+    # Photo number n is 4 + n pixels wide, so numbers 17 to 19 of the 20 daisies are refused, and none of the others.
+    assert found is not None and (found.known.refused, found.known.photos) == (3, 48)
+    assert found.answered.count == 45
+    # Of 48 photos every fourth is as red as roses; those of roses are right.
+    assert found.answered.correct == 12 + sum(n % 4 != 3 for n in range(17)) + sum(n % 4 != 3 for n in range(16))
+    assert found.strangers is not None and (found.strangers.refused, found.strangers.share) == (2, 2 / 3)
+    assert found.lines()[1].startswith("strangers: 2 of 3 photos (66.7 %")
+    facts = evaluate(WidthDetector(), folder).to_json()["unknown"]
+    assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
+
+
+def test_evaluate_needs_a_detector_and_photos_to_count_strangers(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert evaluate(ColorScorer(), folder).unknown is None
+    with pytest.raises(DatasetError, match="has no detector"):
+        evaluate(ColorScorer(), folder, strangers=folder)
+    with pytest.raises(DatasetError, match="no photo of strangers"):
+        evaluate(WidthDetector(), folder, strangers=tmp_path / "empty")
+    with pytest.raises(DatasetError, match="no such folder"):
+        evaluate(WidthDetector(), folder, strangers=tmp_path / "nowhere")

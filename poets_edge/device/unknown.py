@@ -1,0 +1,107 @@
+"""Evaluation of the detector of photos unlike the training photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.core.wording import accuracy_text, interval_text, percent
+from poets_edge.device.classifier import Scorer
+from poets_edge.device.metrics import Evaluation, wilson_interval
+from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folder import Photo, photo_files
+from poets_edge.progress import Reporter
+from poets_edge.tflite.distance import LIMIT
+
+Distances = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Number of photos that a detector refuses, of `photos`."""
+
+    refused: int
+    photos: int
+
+    @staticmethod
+    def of(distances: Distances) -> Refused:
+        """Count the distances above the limit."""
+        return Refused(int((distances > LIMIT).sum()), len(distances))
+
+    @property
+    def share(self) -> float | None:
+        """Share of refused photos, 0 to 1; None if there are no photos."""
+        return self.refused / self.photos if self.photos else None
+
+    def __str__(self) -> str:
+        share = f"{percent(self.share)}, 95 % interval {interval_text(wilson_interval(self.refused, self.photos))}"
+        return f"{self.refused} of {self.photos} photos ({share})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers and the share with its 95 % interval as JSON-compatible values."""
+        return {
+            "refused": self.refused,
+            "photos": self.photos,
+            "share": self.share,
+            "interval95": list(wilson_interval(self.refused, self.photos)),
+        }
+
+
+@dataclass(frozen=True)
+class UnknownEvaluation:
+    """Evaluation of a detector on photos of the classes and on strangers.
+
+    Attributes:
+        known: photos of the classes that are refused.
+        answered: evaluation on the photos that are not refused.
+        strangers: photos that belong to no class that are refused; None if there are none.
+    """
+
+    known: Refused
+    answered: Evaluation
+    strangers: Refused | None = None
+
+    def lines(self) -> list[str]:
+        """Return lines of text for users."""
+        found = [f"unknown: {self.known}; accuracy on the others {_accuracy(self.answered)}"]
+        return found + ([f"strangers: {self.strangers} are unknown"] if self.strangers else [])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as JSON-compatible values."""
+        return {
+            **self.known.to_json(),
+            "answered": self.answered.to_json(),
+            "strangers": self.strangers.to_json() if self.strangers else None,
+        }
+
+
+def _accuracy(found: Evaluation) -> str:
+    return accuracy_text(found.accuracy if found.count else None, found.count, found.interval)
+
+
+def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predictions:
+    """Score the photos in a folder, and in the folders below it, that belong to no class.
+
+    Raises:
+        DatasetError: the model has no detector of unknown photos, or no photo can be read.
+    """
+    if not scorer.has_detector:
+        raise DatasetError(
+            "the model has no detector of unknown photos, so `strangers` cannot be counted. Train and export it again."
+        )
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `strangers`")
+    files, _ = photo_files(folder, recursive=True)
+    photos = [Photo(path, path.relative_to(folder).as_posix(), "") for path in files]
+    with reporter.progress("scoring strangers", len(photos)) as advance:
+        found = score_photos(photos, scorer.clone, advance=advance)
+    for problem in found.unreadable:
+        reporter.warn(f"left out: {problem}")
+    if not len(found.photos):
+        raise DatasetError(f"{folder}: no photo of strangers that can be read.")
+    return found
