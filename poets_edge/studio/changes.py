@@ -237,9 +237,10 @@ class Changes:
         return step
 
     def _carry_out(self, step: Step, *, finishing: bool = False) -> None:
+        renamed = (path for pair in step.renames for path in pair)
+        self._check_inside({Path(path).parent for path in (*step.create, *renamed, *step.remove)})
         for path in step.create:
             (self._root / path).mkdir(parents=True, exist_ok=True)
-        self._check_inside({Path(path).parent for pair in step.renames for path in pair})
         for old, new in step.renames:
             (finish_rename if finishing else rename)(self._root / old, self._root / new)
         for path in step.remove:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -147,6 +148,22 @@ def test_journal_cut_at_any_byte_is_read(photos: Path) -> None:
         opened(photos)[1].add_class(f"class {size}")
         assert kept(photos) == digests
         (photos / f"class {size}").rmdir()
+
+
+@pytest.mark.parametrize("part", ["create", "remove", "renames"])
+def test_interrupted_step_changes_nothing_behind_a_link(photos: Path, tmp_path: Path, part: str) -> None:
+    """A journal that came with the folder from elsewhere, next to a link out of the folder."""
+    outside = tmp_path / "outside"
+    (outside / "empty").mkdir(parents=True)
+    opened(photos)
+    (photos / "link").symlink_to(outside)
+    paths = {"create": ["link/new"], "remove": ["link/empty"], "renames": [["daisy/0.jpg", "link/0.jpg"]]}
+    step = {"number": 1, "text": "planted", "kind": "do", part: paths[part]}
+    (photos / ".poets-edge/journal.jsonl").write_text(json.dumps(step) + "\n", encoding="ascii")
+    with pytest.raises(RefusedError):
+        opened(photos)
+    assert [path.name for path in outside.iterdir()] == ["empty"]
+    assert (photos / "daisy/0.jpg").exists()
 
 
 def test_file_that_appears_at_the_target_is_not_replaced(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,14 @@ def test_requests_without_the_token_are_refused(studio: StudioClient, path: str,
     studio.request("GET", path, headers={"Cookie": wrong}).refused(401)
 
 
+@pytest.mark.parametrize("other", ['settings={"dark": true}', "a=b c", "name=J\xf6rg", "flag", "{}=wrong", "a[b]=1"])
+def test_cookies_of_other_programs_do_not_lock_the_page_out(studio: StudioClient, other: str) -> None:
+    """Browsers send the cookies of all servers of this computer, whatever their port."""
+    other = other.format(studio.cookie.partition("=")[0]) if other.startswith("{}") else other
+    studio.request("GET", "/api/photos", headers={"Cookie": f"{other}; {studio.cookie}; {other}"}).ok()
+    studio.request("GET", "/api/photos", headers={"Cookie": other}).refused(401)
+
+
 def test_entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use(studio: StudioClient) -> None:
     entry = studio.request("GET", f"/?token={studio.token}", headers={"Cookie": None})
     assert (entry.status, entry.headers["location"]) == (303, "/")
