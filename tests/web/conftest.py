@@ -19,6 +19,7 @@ from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
 from tests.conftest import Trained, poets_edge
 from tests.needs import missing, need_module
+from tests.web.video import write_scenes
 
 READY_MS = 60_000  # on a busy machine
 
@@ -150,6 +151,14 @@ def browser(launch: Callable[..., Any], video: Path) -> Any:
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="session")
+def camera_browser(launch: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A browser whose camera shows two scenes in turn."""
+    video = tmp_path_factory.mktemp("scenes") / "scenes.y4m"
+    write_scenes(video)
+    return launch("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Studios in a browser: a running server, a page that is open on it, and scenes for the fake camera."""
+"""Studios in a browser: a running server, and a page that is open on it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image, ImageDraw
-
+from tests.needs import need_module
 from tests.studio.client import StudioClient, running
 from tests.web.conftest import READY_MS
 
 DESKTOP = (1280, 800)
-SCENES = {"mug": "#c8402f", "spoon": "#2f6fc8"}
-"""Classes that the fake camera shows in turn, by the colour of their object."""
-
-_FRAME = (320, 240)
-_FRAMES_PER_SCENE = 20
 
 
 @dataclass
@@ -92,25 +85,10 @@ def open_page(browser: Any, client: StudioClient, **settings: Any) -> Iterator[O
         context.close()
 
 
-def write_scenes(path: Path) -> None:
-    """Write a Y4M video of two scenes in turn, two seconds each; no two frames of a scene are equal."""
-    width, height = _FRAME
-    with path.open("wb") as video:
-        video.write(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420jpeg\n".encode())
-        for seed, colour in enumerate(SCENES.values()):
-            for number in range(_FRAMES_PER_SCENE):
-                video.write(b"FRAME\n" + _yuv(_scene(colour, np.random.default_rng([seed, number]))))
-
-
-def _scene(colour: str, random: np.random.Generator) -> Image.Image:
-    grain = random.integers(150, 235, (_FRAME[1] // 8, _FRAME[0] // 8, 1)).repeat(3, axis=2).astype(np.uint8)
-    picture = Image.fromarray(grain).resize(_FRAME)
-    left, top, side = (int(random.integers(low, high)) for low, high in ((60, 120), (20, 80), (90, 140)))
-    ImageDraw.Draw(picture).ellipse((left, top, left + side, top + side), fill=colour)
-    return picture
-
-
-def _yuv(picture: Image.Image) -> bytes:
-    luma, blue, red = picture.convert("YCbCr").split()
-    halves = [plane.resize((picture.width // 2, picture.height // 2)) for plane in (blue, red)]
-    return b"".join(plane.tobytes() for plane in (luma, *halves))
+def assert_accessible(page: Any) -> None:
+    """Assert that axe finds no fault on the page as it is."""
+    results = need_module("axe_playwright_python.sync_playwright").Axe().run(page)
+    faults = [
+        (fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in results.response["violations"]
+    ]
+    assert not faults, faults

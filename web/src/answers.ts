@@ -28,7 +28,8 @@ export interface Limits {
   readonly acceptAll: boolean;
 }
 
-const FARTHEST = 1; // distance from the training photos
+/** Distance from the training photos above which a picture is unknown. */
+export const FARTHEST = 1;
 
 /** What the page says of a picture. */
 export interface Verdict {

@@ -97,6 +97,7 @@ export interface GridPoint {
 export interface GridResult {
   readonly points: readonly GridPoint[];
   readonly reason: string;
+  readonly warnings?: readonly string[];
 }
 
 export interface Taken {

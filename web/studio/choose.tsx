@@ -96,6 +96,11 @@ function Choice({ result }: { result: GridResult }) {
           <p role="status">{text.choose.nothing}</p>
         )}
       </section>
+      {result.warnings?.map((line) => (
+        <p class="note" key={line}>
+          {line}
+        </p>
+      ))}
       <section class="card" aria-label={text.choose.chart}>
         <Scatter points={points} limits={limits} chosen={chosen} onLimits={setLimits} onPick={setPicked} />
         <ul class="legend">

@@ -16,6 +16,8 @@ import {
 } from "./api";
 import { text } from "./text";
 
+const RETRY_MS = 2000;
+
 export const STEPS = ["photos", "check", "train", "try", "choose", "take"] as const;
 export type Step = (typeof STEPS)[number];
 
@@ -202,6 +204,11 @@ export async function open(): Promise<void> {
     if (!document.hidden) void readAll();
   });
   follow();
+  window.setInterval(() => {
+    if (connected.value || document.hidden) return;
+    if (events?.readyState === EventSource.CLOSED) follow(); // a broken connection is opened again by the browser
+    void readAll();
+  }, RETRY_MS);
 }
 
 async function readAll(): Promise<void> {
@@ -213,7 +220,6 @@ async function readAll(): Promise<void> {
   }
 }
 
-/** The browser reconnects by itself where the connection breaks. */
 function listen(): EventSource {
   const events = new EventSource("/api/events");
   events.addEventListener("job", ({ data }) => noteJob(JSON.parse(data)));

@@ -1,6 +1,6 @@
 /** Step 4: live answers through the file that will be shipped, and a key that files a wrong one under its right class. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Answer, best, defaultThreshold } from "../src/answers";
+import { type Answer, best, defaultThreshold, FARTHEST } from "../src/answers";
 import { Camera, isFrontCamera } from "../src/camera";
 import type { Scored } from "../src/classifier";
 import { centralSquare, Live } from "../src/live";
@@ -62,10 +62,9 @@ function Trial({ forms }: { forms: readonly string[] }) {
   const { scorer, description } = useScorer(form);
 
   const view = (scored: Scored, rate?: number) => {
-    const { distance } = scored as Scored & { distance?: number };
     setShown({
       answers: best(description!.labels, scored.scores, SHOWN),
-      unknown: distance !== undefined && distance > 1,
+      unknown: scored.distance !== undefined && scored.distance > FARTHEST,
       inference: scored.inference,
       rate,
     });

@@ -1,0 +1,122 @@
+"""Tests of the studio's page at every width, by keyboard, and while files change under it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.demo.draw import draw_photos
+from tests.studio.client import StudioClient, running
+from tests.web.studio import DESKTOP, assert_accessible, open_page
+
+STEPS = ("photos", "check", "train", "try", "choose", "take")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
+    """A running studio with photos that were checked and trained on. Its photos stay as they are."""
+    folder = tmp_path_factory.mktemp("trained") / "flowers"
+    draw_photos(folder, per_class=10)
+    (folder / "tulips/broken.jpg").write_bytes(next(folder.glob("tulips/*.jpg")).read_bytes()[:900])
+    with running(folder) as client:
+        client.run_job(kind="audit")
+        client.run_job(kind="train", choice="quick")
+        yield client
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 820, DESKTOP[0]])
+def test_every_step_is_accessible_and_fits_at_every_width(
+    camera_browser: Any, trained: StudioClient, width: int, scheme: str
+) -> None:
+    touch = {"is_mobile": True, "has_touch": True} if width < 600 else {}
+    viewport = {"width": width, "height": 844}
+    with open_page(camera_browser, trained, viewport=viewport, color_scheme=scheme, **touch) as studio:
+        for step in STEPS:
+            studio.go(step)
+            studio.page.wait_for_selector("main h1, main h2", state="attached")
+            studio.page.wait_for_timeout(200)
+            assert_accessible(studio.page)
+            assert studio.page.evaluate("document.documentElement.scrollWidth") <= width, step
+        assert not [problem for problem in studio.problems if "422" not in problem]
+
+
+def test_every_step_is_reached_and_used_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
+    """Tab and Enter reach steps and actions, arrow keys the findings and the limits of the comparison."""
+    with open_page(camera_browser, trained) as studio:
+        page, press = studio.page, studio.page.keyboard.press
+        press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        _tab_to(page, "a[href='#check']")
+        press("Enter")
+        page.wait_for_selector(".finding")
+        _tab_to(page, ".finding")
+        first = page.evaluate("document.activeElement.dataset.path")
+        press("ArrowRight")
+        assert page.evaluate("document.activeElement.dataset.path") != first
+        press("Enter")
+        page.wait_for_selector("dialog[open]")
+        press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+        press("Alt+3")
+        _tab_to(page, "input[name=choice]")
+        press("ArrowDown")
+        assert page.is_checked("input[value=balanced]")
+        press("ArrowUp")
+        _tab_to(page, ".confusion button")
+        press("Enter")
+        page.wait_for_selector("dialog[open] .viewer img")
+        press("Escape")
+
+
+def _tab_to(page: Any, selector: str) -> None:
+    """Press Tab until an element that matches has the focus."""
+    for _ in range(150):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+def test_first_paint_takes_half_a_second(camera_browser: Any, trained: StudioClient) -> None:
+    """The best of five visits counts, since other programs may run at the same time."""
+    paints = []
+    for _ in range(5):
+        with open_page(camera_browser, trained) as studio:
+            paints.append(studio.page.evaluate("performance.getEntriesByType('paint')[0].startTime"))
+    assert min(paints) < 500, paints
+
+
+def test_page_reconnects_to_a_server_that_was_started_again(camera_browser: Any, tmp_path: Path) -> None:
+    """A line says that the server does not answer; it goes when the server is there again."""
+    folder = tmp_path / "flowers"
+    draw_photos(folder, per_class=2)
+    with running(folder) as client, open_page(camera_browser, client) as studio:
+        page = studio.page
+        page.wait_for_selector(".tile img")
+        page.context.set_offline(True)
+        page.click("#tile-0")
+        page.keyboard.press("x")
+        page.wait_for_selector(".problem >> text=does not answer")
+        page.context.set_offline(False)
+        page.wait_for_selector(".problem", state="detached")
+
+
+def test_deleted_photos_and_a_second_page_are_noticed(camera_browser: Any, tmp_path: Path) -> None:
+    """Changes by hand and by another tab appear without reloading."""
+    folder = tmp_path / "flowers"
+    draw_photos(folder, per_class=2)
+    with running(folder) as client, open_page(camera_browser, client) as one, open_page(camera_browser, client) as two:
+        one.page.wait_for_selector("#tile-9")
+        shutil.rmtree(folder / "tulips")
+        (folder / "daisy").rename(folder / "asters")
+        for studio in (one, two):
+            studio.page.wait_for_selector("[data-class=tulips]", state="detached")
+            studio.page.wait_for_selector("[data-class=asters]")
+        one.page.click("#tile-0")
+        one.page.keyboard.press("Delete")
+        two.page.wait_for_selector("#tile-7", state="detached")

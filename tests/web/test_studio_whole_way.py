@@ -1,0 +1,155 @@
+"""Test of the studio's page: the whole way from an empty folder to a model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.device.classifier import Classifier
+from tests.conftest import poets_edge
+from tests.web.studio import OpenStudio, assert_accessible, open_studio
+from tests.web.video import SCENES
+
+JOB_MS = 180_000
+RECORDED = 12
+
+_SCENE = """() => {
+  const video = document.querySelector('video');
+  if (!video?.videoWidth) return '';
+  const canvas = new OffscreenCanvas(16, 12);
+  const context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0, 16, 12);
+  const { data } = context.getImageData(0, 0, 16, 12);
+  let warm = 0;
+  for (let at = 0; at < data.length; at += 4) warm += data[at] - data[at + 2];
+  return warm > 0 ? 'mug' : 'spoon';
+}"""
+
+
+def _finish(studio: OpenStudio, kind: str) -> None:
+    """Wait until the job that the page shows has ended."""
+    studio.page.wait_for_selector(f"[data-job={kind}]", state="detached", timeout=JOB_MS)
+
+
+def _record(studio: OpenStudio, label: str) -> None:
+    """Record photos of a class by holding the button while the camera shows its scene."""
+    page = studio.page
+    page.fill(".record input", label)
+    page.wait_for_selector("#hold:not(:disabled)")
+    page.hover("#hold")
+    while len(list(studio.folder.glob(f"{label}/*"))) < RECORDED:
+        studio.until(lambda: page.evaluate(_SCENE) not in ("", label), "the camera does not change its scene")
+        studio.until(lambda: page.evaluate(_SCENE) == label, "the camera does not change its scene")
+        page.mouse.down()
+        page.wait_for_timeout(1000)
+        page.mouse.up()
+        page.wait_for_timeout(500)
+
+
+def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any, tmp_path: Path) -> None:
+    """Record, sort, check, train, try, correct, retrain, choose and download, in one page and with one server."""
+    with open_studio(camera_browser, tmp_path / "things", accept_downloads=True) as studio:
+        page = studio.page
+        page.wait_for_selector(".empty")
+        assert_accessible(page)
+
+        # 1: two classes from the camera, one photo of them in the wrong class
+        page.click("#record")
+        for label in SCENES:
+            _record(studio, label)
+        assert_accessible(page)
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".tile img")
+        misplaced = sorted(studio.folder.glob("mug/*"))[0].name
+        page.click("[data-class=mug] .class-row")
+        page.click("#tile-0")
+        page.keyboard.press("2")
+        studio.until(lambda: (studio.folder / "spoon" / misplaced).is_file(), "the photo was not moved")
+        assert_accessible(page)
+
+        # 2: the check finds it, and M moves it back
+        studio.go("check")
+        page.click("text=Check photos")
+        _finish(studio, "audit")
+        assert_accessible(page)
+        page.focus(f".finding[data-path='spoon/{misplaced}']")
+        page.keyboard.press("m")
+        studio.until(lambda: (studio.folder / "mug" / misplaced).is_file(), "the photo was not moved back")
+
+        # 3: training is cancelled, then finished
+        studio.go("train")
+        page.click("#train")
+        page.dispatch_event("[data-job=train] button", "click")
+        page.wait_for_selector(".toast >> text=Cancelled.")
+        _train(studio)
+        assert re.search(r"\d+ new photos", page.inner_text(".result"))
+        assert_accessible(page)
+
+        # 4: the file answers as the scenes change; a picture is filed under a class by a key
+        studio.go("try")
+        page.wait_for_selector(".trial[data-ready]")
+        page.click("#camera")
+        for label in SCENES:
+            page.wait_for_selector(f".verdict >> text={label}")
+        assert_accessible(page)
+        page.keyboard.press(" ")
+        page.wait_for_selector(".trial[data-mode=frozen]")
+        filed = len(list(studio.folder.glob("spoon/*")))
+        page.keyboard.press("2")
+        studio.until(lambda: len(list(studio.folder.glob("spoon/*"))) == filed + 1, "the picture was not filed")
+        page.click("text=Retrain")
+        page.wait_for_selector("text=Photos have changed since")
+        _train(studio)
+
+        studio.go("take")
+        _download(page, tmp_path / "quick.tflite")
+
+        # 5: networks compared, and the recommended one trained
+        studio.go("choose")
+        page.click("text=Compare networks")
+        _finish(studio, "grid")
+        page.wait_for_selector(".point.chosen")
+        assert_accessible(page)
+        page.click("#ship")
+        page.wait_for_selector("[data-job=train]")
+        _finish(studio, "train")
+
+        # 6: files of the network that was chosen
+        page.wait_for_selector(".file")
+        assert_accessible(page)
+        _download(page, tmp_path / "shipped.tflite")
+        assert not studio.foreign_requests()
+        assert not studio.problems
+    _assert_equal_to_command_line(tmp_path / "things", tmp_path / "quick.tflite", tmp_path / "command")
+    with Classifier(tmp_path / "shipped.tflite") as shipped:
+        assert set(shipped.labels) == set(SCENES)
+
+
+def _download(page: Any, path: Path) -> None:
+    with page.expect_download() as download:
+        page.click("a[href='/api/model/int8.tflite']")
+    download.value.save_as(path)
+
+
+def _train(studio: OpenStudio) -> None:
+    studio.page.wait_for_selector("#train:not(:disabled)")
+    studio.page.click("#train")
+    studio.page.wait_for_selector("[data-job=train]")
+    _finish(studio, "train")
+    studio.page.wait_for_selector(".result")
+
+
+def _assert_equal_to_command_line(photos: Path, downloaded: Path, cwd: Path) -> None:
+    """Train and export by commands, and compare the scores of all photos, to the bit."""
+    cwd.mkdir()
+    with Classifier(downloaded) as ours:
+        trained_by = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+        poets_edge("train", "--image_dir", photos, *trained_by, cwd=cwd).ok()
+        poets_edge("export", "--quantize", "int8", cwd=cwd).ok()
+        with Classifier(cwd / "tf_files/retrained_graph_int8.tflite") as theirs:
+            assert ours.labels == theirs.labels
+            for photo in sorted(photos.glob("[!.]*/*.jpg")):
+                assert np.array_equal(ours.scores(photo), theirs.scores(photo)), photo
