@@ -23,7 +23,7 @@ from poets_edge.bench.samples import describe
 from poets_edge.nets.architectures import architecture
 from poets_edge.quantize.convert import Quantization
 from poets_edge.sweep.budget import Budget
-from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.chart.figure import draw_chart
 from poets_edge.sweep.choice import choose
 from poets_edge.sweep.points import GridPoint, pareto_front
 from poets_edge.sweep.results import GridResult

@@ -15,7 +15,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.architecture_result import ArchitectureResult, Evaluations, GridModel
-from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.chart.figure import draw_chart
 from poets_edge.sweep.choice import choose
 from poets_edge.sweep.latency_source import LatencySource, open_latency_source
 from poets_edge.sweep.options import GridOptions

@@ -14,7 +14,7 @@ from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, RECOMMENDED, architecture, known_architectures
 from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import find_weights
-from poets_edge.sweep.chart import _series, _styles
+from poets_edge.sweep.chart.styles import series_of, series_styles
 from poets_edge.training.fine_tuning.tail import check_blocks
 from tests import yardstick
 from tests.conftest import Ran, poets_edge
@@ -80,9 +80,9 @@ def test_features_of_an_added_architecture_equal_the_features_from_keras(added: 
 def test_added_architectures_are_listed_and_have_distinct_chart_styles(added: Architecture) -> None:
     with pytest.raises(UsageError, match=r"mobilenet_v2_1\.0_224; each also with _quantized"):
         architecture("resnet")
-    styles = _styles()
-    assert len(set(styles.values())) == len(styles) == len({_series(entry) for entry in known_architectures()})
-    markers = {entry.family: styles[_series(entry)].marker for entry in known_architectures()}
+    styles = series_styles()
+    assert len(set(styles.values())) == len(styles) == len({series_of(entry) for entry in known_architectures()})
+    markers = {entry.family: styles[series_of(entry)].marker for entry in known_architectures()}
     assert len(set(markers.values())) == len(markers) == 4
 
 

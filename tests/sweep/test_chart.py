@@ -11,7 +11,7 @@ import pytest
 
 from poets_edge.sweep.architecture_result import EvaluationResult
 from poets_edge.sweep.budget import Budget
-from poets_edge.sweep.chart import compose_chart
+from poets_edge.sweep.chart.figure import compose_chart
 from poets_edge.sweep.choice import choose
 from poets_edge.sweep.live_chart import live_chart
 from poets_edge.sweep.points import pareto_front

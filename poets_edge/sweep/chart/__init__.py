@@ -1,0 +1,1 @@
+"""Chart of a grid as a picture: accuracy against latency and against multiply-accumulates."""
