@@ -26,7 +26,8 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
     model = current_model(places).file("int8")
     _prepare_ssh(places.own / "askpass", request.password)
     reporter = JobReporter(send)
-    deployed = deploy(DeployOptions(model=model, on=request.host), reporter)
+    watch = ("--source", request.source) if request.source else ()
+    deployed = deploy(DeployOptions(model=model, on=request.host, watch=watch), reporter)
     return {
         "text": f"{deployed.host}: {deployed.service} runs. To remove it: {deployed.undo}",
         "labels": [],

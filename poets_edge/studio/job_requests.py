@@ -22,6 +22,7 @@ _SHAPE = {
     "on": Optional(str),
     "host": Optional(str),
     "password": Optional(str),
+    "source": Optional(str),
     "form": Optional(str),
 }
 
@@ -40,6 +41,7 @@ class JobRequest:
         on: SSH destination on which `grid` measures latencies; by default this computer.
         host: SSH destination to deploy to.
         password: password for the destination; by default a key is used.
+        source: source of frames for the deployed model, as for `watch`; by default the camera of the device.
         form: form in which a model is taken.
     """
 
@@ -54,6 +56,7 @@ class JobRequest:
     on: str = ""
     host: str = ""
     password: str = ""
+    source: str = ""
     form: str = ""
 
     def __repr__(self) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from poets_edge.demo.draw import draw_photos
+from poets_edge.device.classifier import Classifier
 from tests.studio.client import StudioClient, running
 from tests.web.studio import DESKTOP, assert_accessible, open_page
 
@@ -80,6 +83,30 @@ def _tab_to(page: Any, selector: str) -> None:
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"Tab does not reach {selector}")
+
+
+def test_picture_unlike_the_training_photos_is_unknown(
+    camera_browser: Any, trained: StudioClient, tmp_path: Path
+) -> None:
+    """The verdicts on dropped pictures are those of Python."""
+    (tmp_path / "model.tflite").write_bytes(trained.get("/api/model/int8.tflite").body)
+    random = np.random.default_rng(0)
+    with Classifier(tmp_path / "model.tflite") as classifier:
+        strangers = (Image.fromarray(random.integers(0, 256, (side, side, 3), np.uint8)) for side in range(4, 64))
+        stranger = next(picture for picture in strangers if classifier.predict(picture).unknown)
+    stranger.save(tmp_path / "stranger.png")
+    with open_page(camera_browser, trained) as studio:
+        studio.go("try")
+        studio.page.wait_for_selector(".trial[data-ready]")
+        studio.page.set_input_files("#try-picture", tmp_path / "stranger.png")
+        studio.page.wait_for_selector(".verdict.unknown >> text=I don't know this")
+
+
+def test_phone_dialog_shows_the_command_for_the_local_network(camera_browser: Any, trained: StudioClient) -> None:
+    with open_page(camera_browser, trained) as studio:
+        studio.page.click("text=Phone")
+        studio.page.wait_for_selector("dialog .phone >> text=--lan")
+        assert_accessible(studio.page)
 
 
 def test_first_paint_takes_half_a_second(camera_browser: Any, trained: StudioClient) -> None:

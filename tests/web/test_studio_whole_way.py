@@ -113,6 +113,10 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
         _finish(studio, "grid")
         page.wait_for_selector(".point.chosen")
         assert_accessible(page)
+        _drag(page, page.locator(".limit-handle.vertical circle"), to=0.1)
+        page.wait_for_selector(".point.pale")
+        _drag(page, page.locator(".limit-handle.vertical circle"), to=1)
+        page.wait_for_selector(".point.pale", state="detached")
         page.click("#ship")
         page.wait_for_selector("[data-job=train]")
         _finish(studio, "train")
@@ -126,6 +130,16 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
     _assert_equal_to_command_line(tmp_path / "things", tmp_path / "quick.tflite", tmp_path / "command")
     with Classifier(tmp_path / "shipped.tflite") as shipped:
         assert set(shipped.labels) == set(SCENES)
+
+
+def _drag(page: Any, handle: Any, *, to: float) -> None:
+    """Drag a handle sideways, to a fraction of the width of the chart."""
+    box, chart = handle.bounding_box(), page.locator(".scatter").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(chart["x"] + to * chart["width"], middle, steps=5)
+    page.mouse.up()
 
 
 def _download(page: Any, path: Path) -> None:

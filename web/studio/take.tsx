@@ -153,11 +153,12 @@ function Prepared({ form, title, hint, icon }: PreparedProps) {
 function Deploy() {
   const [host, setHost] = useState("");
   const [password, setPassword] = useState("");
+  const [source, setSource] = useState("");
   const job = runningOf("deploy");
   const result = deployed.value;
   const start = () => {
     deployed.value = undefined;
-    void startJob("deploy", { host: host.trim(), ...(password ? { password } : {}) }).then(() => setPassword(""));
+    void startJob("deploy", { host: host.trim(), password: password || null, source: source.trim() || null }).then(() => setPassword(""));
   };
   return (
     <section class="card deploy" aria-label={text.take.pi}>
@@ -189,7 +190,19 @@ function Deploy() {
             {text.take.passwordHint}
           </span>
         </label>
-        <button type="submit" class="main" disabled={Boolean(running.value)}>
+        <label class="field">
+          <span>{text.take.source}</span>
+          <input
+            id="source"
+            value={source}
+            aria-describedby="source-hint"
+            onInput={(event) => setSource(event.currentTarget.value)}
+          />
+          <span class="note" id="source-hint">
+            {text.take.sourceHint}
+          </span>
+        </label>
+        <button type="submit" class="main" id="deploy" disabled={Boolean(running.value)}>
           {text.take.deploy}
         </button>
       </form>

@@ -328,6 +328,8 @@ export const text = {
     host: "Host name or user@host",
     password: "Password, if there is no key",
     passwordHint: "Used once, not stored.",
+    source: "Camera or stream",
+    sourceHint: "Empty: the camera of the device.",
     deploy: "Deploy",
     firstLabels: "First labels on the device",
     phone: "Phone",
