@@ -144,6 +144,7 @@ _SLOW = (
     "device/watch/test_process.py",
     "device/watch/test_soak.py", "exporting/test_calibration.py", "exporting/test_consistency.py",
     "exporting/test_export.py", "exporting/test_microcontroller.py", "exporting/test_npu.py",
+    "exporting/test_other_formats.py",
     "exporting/test_tensorflow_models.py", "exporting/test_web.py",
     "nets/test_architectures.py", "nets/test_bad_weights.py",
     "nets/test_codelab_graph.py", "nets/test_efficientnet_lite.py", "nets/test_foreign_graphs.py",

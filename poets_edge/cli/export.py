@@ -27,6 +27,7 @@ from poets_edge.exporting.frigate import THRESHOLD, FrigateExport, export_for_fr
 from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.exporting.microcontroller.microcontroller import Firmware
 from poets_edge.exporting.npu.npu import NpuExport
+from poets_edge.exporting.other_formats import FORMATS, ConvertedModel, Format, export_format
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
@@ -56,6 +57,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     poets-edge export --quantize    # one int8 file
     poets-edge export --all         # all four for CPUs
     poets-edge export --for frigate model_cache/flowers
+    poets-edge export --format onnx
     poets-edge export --target microcontroller --board esp32s3
     """,
 )
@@ -85,6 +87,12 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     metavar="PROGRAM DIR",
     section=_FILES,
     help="Write the files that another program reads into DIR; PROGRAM is frigate.",
+)
+@option(
+    "--format",
+    type=click.Choice(FORMATS),
+    section=_FILES,
+    help="Write a Core ML package or an ONNX file instead (needs [coreml] or [onnx]).",
 )
 @option(
     "--float-io",
@@ -176,6 +184,7 @@ def command(
     memory: str | None,
     every: bool,
     purpose: tuple[str, Path] | None,
+    format: str | None,
     float_io: bool,
     input_type: str,
     image_dir: Path | None,
@@ -209,9 +218,9 @@ def command(
         input_range=cast("InputRange | None", input_range),
         max_accuracy_drop=max_accuracy_drop,
     )
+    if sum((purpose is not None, format is not None, bool(target or board_name or memory))) > 1:
+        raise UsageError("--for, --format and --target write different files: give one of them.")
     if purpose is not None:
-        if target or board_name or memory:
-            raise UsageError("--for and --target write different things: give one of them.")
         if quantizations or output_dir or float_io or input_type != _DEFAULT.input_type:
             raise UsageError("--for chooses the kind and the place of its files: give no option about them.")
         _print_frigate(export_for_frigate(options, purpose[1], Terminal(quiet)), as_json=as_json, output=output)
@@ -219,6 +228,13 @@ def command(
     if target or board_name or memory:
         _print_target(
             export_target(options, target, board_name, memory, Terminal(quiet)), as_json=as_json, output=output
+        )
+        return
+    if format is not None:
+        if quantizations or float_io or input_type != _DEFAULT.input_type or max_accuracy_drop is not None:
+            raise UsageError("--format writes float32: give no option about kinds of .tflite files.")
+        _print_converted(
+            export_format(options, cast("Format", format), Terminal(quiet)), as_json=as_json, output=output
         )
         return
     try:
@@ -275,6 +291,20 @@ def _print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None)
         )
     click.echo("Next: copy both files to /config/model_cache/NAME of Frigate, and add NAME to its configuration;")
     click.echo("      see docs/frigate.md")
+
+
+def _print_converted(result: ConvertedModel, *, as_json: bool, output: Path | None) -> None:
+    if give(result.to_json(), as_json=as_json, output=output):
+        return
+    click.echo(f"{result.path}  {result.size / 1e6:.2f} MB, {len(result.labels)} labels")
+    if result.compared:
+        click.echo(
+            f"Compared with the float32 .tflite on {result.compared} pictures: scores differ by at most"
+            f" {result.largest_difference:.1g}."
+        )
+    else:
+        click.echo("Not run: Core ML models run on macOS and iOS only. Try it on a photo there.")
+    click.echo("Next: see docs/other-formats.md for how to use it")
 
 
 def result_cells(file: ExportedFile) -> list[str]:
