@@ -34,6 +34,7 @@ await build({
   },
   outdir: PAGE,
 });
+await build({ ...OPTIONS, format: "esm", entryPoints: { "poets-edge": "src/module.ts" }, outdir: PAGE });
 for (const name of STATIC) await copyFile(`src/${name}`, `${PAGE}/${name}`);
 await writeLicences(PAGE, LITERT);
 

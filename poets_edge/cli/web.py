@@ -38,6 +38,7 @@ _SERVER = "Server"
     help="Folder to write: a new one, or an earlier page.",
     show_default=f"{_FOLDER}; none with --serve",
 )
+@option("--title", section="Page", help="Title of the page and the app.", show_default="What is this?")
 @labels_option
 @input_options
 @option("--serve", is_flag=True, section=_SERVER, help="Serve the page to this computer, until Ctrl-C.")
@@ -60,6 +61,7 @@ _SERVER = "Server"
 def command(
     model: Path,
     output_dir: Path | None,
+    title: str | None,
     labels: Path | None,
     input_range: str | None,
     serve: bool,
@@ -81,7 +83,7 @@ def command(
     if host is not None:
         check_host(host)
     with _folder(output_dir, serving) as folder:
-        page = write_page(model, folder, labels=labels, input_range=input_range)
+        page = write_page(model, folder, labels=labels, input_range=input_range, title=title)
         if not serving:
             _print(page, as_json=as_json, output=output)
             return

@@ -10,13 +10,17 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import html
 import json
+import re
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.core.files import finish_pending, is_begun, read_head, write_together
-from poets_edge.errors import OutputError
+from poets_edge.core.json_checks import parse_json
+from poets_edge.errors import OutputError, UsageError
 from poets_edge.exporting.other_readers import open_for_other_readers
 from poets_edge.tflite.session import TensorInfo
 
@@ -24,6 +28,8 @@ PAGE = Path(__file__).parent / "page"
 RUNTIME_ARCHIVE = Path(__file__).parent / "page_runtime.tar.xz"
 MODEL_NAME = "model.tflite"
 
+_PAGE, _MANIFEST = "index.html", "manifest.webmanifest"
+_TITLES = re.compile(r"(<title>|<h1>).*?(</title>|</h1>)")
 _WORKER = "service-worker.js"
 _RUNTIME = "runtime"
 _SITE = b"const SITE="
@@ -59,7 +65,9 @@ class WrittenPage:
     input: TensorInfo
 
 
-def write_page(model: Path, folder: Path, *, labels: Path | None = None, input_range: str | None = None) -> WrittenPage:
+def write_page(
+    model: Path, folder: Path, *, labels: Path | None = None, input_range: str | None = None, title: str | None = None
+) -> WrittenPage:
     """Write the web page of a model into a folder that is new, empty, or contains an older page.
 
     Compressible files are also written as `.gz` files, for servers that send precompressed files (nginx's
@@ -68,14 +76,18 @@ def write_page(model: Path, folder: Path, *, labels: Path | None = None, input_r
     Args:
         labels: labels file that replaces the labels of the model.
         input_range: input values for the pixel values 0 and 255, such as "-1:1"; for models that do not specify them.
+        title: title of the page, and name of the app on a home screen; by default "What is this?".
 
     Raises:
         ModelError: the model is missing or damaged, has no labels, or is not supported by the page.
+        UsageError: the title is blank, or has characters that cannot be printed.
         OutputError: the folder contains other files but no page, or is not writable.
     """
     classifier = open_for_other_readers(model, "the page", labels=labels, input_range=input_range)
     _check_folder(folder)
     contents = _contents(classifier.file.content)
+    if title is not None:
+        contents |= _titled(contents, title)
     script = contents.pop(_WORKER)
     contents[_WORKER] = _SITE + json.dumps(_site(contents), separators=(",", ":")).encode() + b";\n" + script
     packed = {
@@ -102,6 +114,16 @@ def _contents(model: bytes) -> dict[str, bytes]:
             assert content is not None  # the archive contains files only
             contents[f"{_RUNTIME}/{entry.name}"] = content.read()
     return {**contents, MODEL_NAME: model}
+
+
+def _titled(contents: Mapping[str, bytes], title: str) -> dict[str, bytes]:
+    """Return the page and its manifest with a title."""
+    if not title.strip() or not title.isprintable():
+        raise UsageError(f"`title` {title!r}: a line of text is wanted.")
+    text, count = _TITLES.subn(lambda found: f"{found[1]}{html.escape(title)}{found[2]}", contents[_PAGE].decode())
+    assert count == 2, "the page has a title and a heading"
+    manifest = parse_json(contents[_MANIFEST]) | {"name": title, "short_name": title}
+    return {_PAGE: text.encode(), _MANIFEST: json.dumps(manifest, indent=2, ensure_ascii=False).encode()}
 
 
 def _site(contents: dict[str, bytes]) -> dict[str, object]:

@@ -81,6 +81,18 @@ def test_web_page_does_not_depend_on_the_model(model: Path, site: Path) -> None:
         assert written == path.read_bytes() or path.name == "service-worker.js"
 
 
+def test_web_title_is_that_of_page_and_app(model: Path, tmp_path: Path) -> None:
+    title = "Rosen & <Nelken> \\1"
+    poets_edge("web", model, "--output-dir", tmp_path / "site", "--title", title).ok()
+    page = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert page.count("Rosen &amp; &lt;Nelken&gt; \\1") == 2 and "What is this?" not in page
+    manifest = json.loads((tmp_path / "site/manifest.webmanifest").read_text(encoding="utf-8"))
+    assert (manifest["name"], manifest["short_name"], manifest["display"]) == (title, title, "standalone")
+    for bad in (" ", "two\nlines"):
+        poets_edge("web", model, "--output-dir", tmp_path / "none", "--title", bad).failed("--title")
+    assert not (tmp_path / "none").exists()
+
+
 def test_web_prints_download_size(model: Path, tmp_path: Path) -> None:
     ran = poets_edge("web", model, cwd=tmp_path).ok()
     assert ran.stdout.startswith("site  8 x 8 float32, 256 labels. A first visit fetches 2.9 MB")

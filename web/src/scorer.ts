@@ -12,11 +12,12 @@ interface Waiting {
 }
 
 export class Scorer {
-  private readonly worker = new Worker("worker.js");
+  private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
   private lastId = 0;
 
-  constructor() {
+  constructor(worker: string | URL = "worker.js") {
+    this.worker = new Worker(worker);
     this.worker.addEventListener("message", ({ data }) => {
       const { resolve, reject } = this.waiting.get(data.id)!;
       this.waiting.delete(data.id);
