@@ -9,6 +9,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import LARGEST_PHOTO
 from poets_edge.photos.image import read_photo
@@ -58,7 +60,7 @@ def decode(request: DecodeRequest) -> Decoded:
         return Decoded(problem=f"{request.name}: not there any more.", gone=True)
     except OSError as error:
         return Decoded(problem=f"{request.name}: {error.strerror or error}.")
-    image.thumbnail((request.side, request.side))
+    image = _reduced(image, request.side)
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=_QUALITY)
     if request.target is None:
@@ -71,6 +73,15 @@ def decode(request: DecodeRequest) -> Decoded:
         temporary.unlink(missing_ok=True)
         return Decoded(encoded.getvalue())
     return Decoded()
+
+
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    """Return an image whose longer side has at most `side` pixels; faster than Pillow's `thumbnail`."""
+    scale = side / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5)
 
 
 def _contents(path: Path) -> bytes:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from poets_edge.studio.scan import stamp_of
 
 SIDE = 192
 """Length of the longer side of a thumbnail in pixels."""
+_UPLOADED = "picture"
+"""Name of an uploaded file in messages of the decoder."""
 _MOST_SECONDS = 60.0
 _MOST_HELPERS = 2
 
@@ -39,7 +41,7 @@ class Thumbnails:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._ready = threading.Condition()
-        self._urgent: list[_Task] = []
+        self._urgent: deque[_Task] = deque()
         self._waiting: OrderedDict[str, str] = OrderedDict()
         self._known = {path.stem for path in places.thumbnails.glob("*.jpg")}
         self._problems = {path.stem: _text(path) for path in places.thumbnails.glob("*.txt")}
@@ -89,21 +91,27 @@ class Thumbnails:
         """Return a photo, reduced to a longer side of `side` pixels."""
         return self._ask(name, side)
 
-    def check_file(self, path: Path) -> str:
-        """Decode a file that is to become a photo, keep its thumbnail, and return the reason if it is unreadable."""
-        target = self._places.thumbnails / f"{stamp_of(path.lstat())}.jpg"
-        decoded = self._queue(_Task(DecodeRequest(path, "picture", SIDE, target), Future()))
-        return decoded.problem.removeprefix("picture: ")
+    def check_files(self, paths: Iterable[Path]) -> Iterator[str]:
+        """Decode files that are to become photos, keep their thumbnails, and yield the problem of each file.
+
+        The problem is the reason why a file is unreadable, or "". All files are queued before the first is awaited.
+        """
+        queued = [self._queue(_Task(self._check_request(path), Future())) for path in paths]
+        for future in queued:
+            yield future.result().problem.removeprefix(f"{_UPLOADED}: ")
+
+    def _check_request(self, path: Path) -> DecodeRequest:
+        return DecodeRequest(path, _UPLOADED, SIDE, self._places.thumbnails / f"{stamp_of(path.lstat())}.jpg")
 
     def _ask(self, name: str, side: int) -> Decoded:
-        return self._queue(_Task(DecodeRequest(self._places.photo(name), name, side), Future()))
+        return self._queue(_Task(DecodeRequest(self._places.photo(name), name, side), Future())).result()
 
-    def _queue(self, task: _Task) -> Decoded:
+    def _queue(self, task: _Task) -> Future[Decoded]:
         with self._ready:
             self._urgent.append(task)
             self._start()
             self._ready.notify()
-        return task.future.result()
+        return task.future
 
     def _start(self) -> None:
         while len(self._threads) < min(cores(), _MOST_HELPERS):
@@ -133,7 +141,7 @@ class Thumbnails:
         with self._ready:
             while True:
                 if self._urgent:
-                    return self._urgent.pop(0)
+                    return self._urgent.popleft()
                 if self._waiting and not self._paused:
                     stamp, name = self._waiting.popitem(last=False)
                     target = self._places.thumbnails / f"{stamp}.jpg"

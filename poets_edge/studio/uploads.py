@@ -7,9 +7,9 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 
@@ -90,14 +90,13 @@ async def receive(project: Project, changes: Changes, upload: Upload, body: Asyn
         _check_class(upload.label)
     if upload.size is not None and upload.size > upload.largest:
         raise _too_large(upload)
-    folder = project.places.incoming / secrets.token_hex(8)
-    await run_in_threadpool(folder.mkdir)
+    path = project.places.incoming / secrets.token_hex(8)
     try:
-        path = folder / "upload"
-        await _write(upload, body, path)
-        return await run_in_threadpool(_add, project, changes, upload, path)
+        with path.open("wb") as file:
+            rest = await _write(upload, body, file)
+            return await run_in_threadpool(_complete, project, changes, upload, path, file, rest)
     finally:
-        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+        path.unlink(missing_ok=True)
 
 
 def clear_incoming(project: Project) -> None:
@@ -105,31 +104,36 @@ def clear_incoming(project: Project) -> None:
     for path in project.places.incoming.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
-async def _write(upload: Upload, body: AsyncIterator[bytes], path: Path) -> None:
-    size = 0
-    with path.open("wb") as file:
-        waiting: list[bytes] = []
-        held = 0
-        async for part in body:
-            size += len(part)
-            held += len(part)
-            if size > upload.largest:
-                raise _too_large(upload)
-            waiting.append(part)
-            if held >= _BLOCK:
-                await run_in_threadpool(file.writelines, waiting)
-                waiting, held = [], 0
-        await run_in_threadpool(file.writelines, waiting)
-        await run_in_threadpool(_flush, file.fileno(), file)
+async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> list[bytes]:
+    """Write the body of a request to a file, except for its end of at most _BLOCK bytes, which is returned."""
+    size = held = 0
+    waiting: list[bytes] = []
+    async for part in body:
+        size += len(part)
+        held += len(part)
+        if size > upload.largest:
+            raise _too_large(upload)
+        waiting.append(part)
+        if held > _BLOCK:
+            await run_in_threadpool(file.writelines, waiting)
+            waiting, held = [], 0
     if upload.size is not None and size != upload.size:
         raise RefusedError(f"{upload.name[:60]}: the upload ended early. Send it again.")
+    return waiting
 
 
-def _flush(descriptor: int, file: object) -> None:
-    file.flush()  # type: ignore[attr-defined]
-    os.fsync(descriptor)
+def _complete(
+    project: Project, changes: Changes, upload: Upload, path: Path, file: BinaryIO, rest: Sequence[bytes]
+) -> Received:
+    """Write the end of an upload, flush the file to the disk, and add its photos to the project."""
+    file.writelines(rest)
+    file.flush()
+    os.fsync(file.fileno())
+    return _add(project, changes, upload, path)
 
 
 def _add(project: Project, changes: Changes, upload: Upload, path: Path) -> Received:
@@ -140,8 +144,15 @@ def _add(project: Project, changes: Changes, upload: Upload, path: Path) -> Rece
 
 
 def _add_archive(project: Project, changes: Changes, upload: Upload, path: Path) -> Received:
-    folder = path.parent / "photos"
+    folder = path.with_suffix(".photos")
     folder.mkdir()
+    try:
+        return _add_unpacked(project, changes, upload, path, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _add_unpacked(project: Project, changes: Changes, upload: Upload, path: Path, folder: Path) -> Received:
     name = safe_file_name(upload.name)
     with Helper(unpack, one_core=True) as helper:
         unpacked = helper.ask(UnpackRequest(path, name, folder), name, seconds=_UNPACK_SECONDS)
@@ -167,17 +178,16 @@ def _add_photos(
     """Add files that can be decoded, and are not in the project already."""
     left_out = list(skipped)
     chosen = []
-    with ThreadPoolExecutor(4) as decoding:
-        problems = decoding.map(project.thumbnails.check_file, [path for path, _, _ in files])
-        for (path, label, given), problem in zip(files, problems, strict=True):
-            name = _photo_name(given, path)
-            present = project.places.root / label / name
-            if problem:
-                left_out.append((given, problem))
-            elif _is_equal(path, present):
-                left_out.append((given, f"in {label} already"))
-            else:
-                chosen.append((path, label, name))
+    problems = project.thumbnails.check_files([path for path, _, _ in files])
+    for (path, label, given), problem in zip(files, problems, strict=True):
+        name = _photo_name(given, path)
+        present = project.places.root / label / name
+        if problem:
+            left_out.append((given, problem))
+        elif _is_equal(path, present):
+            left_out.append((given, f"in {label} already"))
+        else:
+            chosen.append((path, label, name))
     step = changes.add_photos(chosen, batch) if chosen else None
     return Received(step, len(chosen), tuple(left_out))
 

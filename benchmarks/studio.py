@@ -1,0 +1,186 @@
+"""Benchmark of the studio's server: import of photos, list of photos, retraining, and memory.
+
+    python -m benchmarks.studio [--photos 5000] [--turns 10]
+
+The photos are JPEGs of about 1 MB. The import is compared with copying and decoding the same files in as many processes
+as the server uses; both alternate in turns, so that other load affects them equally. Output: a table on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from poets_edge.core.parallel import cores
+from poets_edge.photos.image import read_photo
+from tests.studio.client import StudioClient, running
+
+_CLASSES = 5
+_UPLOADS_AT_ONCE = 4
+_MOVED = 10
+_TRAINED = 1000
+_ROUNDS_OF_USE = 20
+
+
+def main() -> None:
+    """Run the benchmark of the command line and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, default=5000)
+    parser.add_argument("--turns", type=int, default=10)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "photos"
+        folder.mkdir()
+        with running(folder) as client, ProcessPoolExecutor(min(2, cores())) as processes:
+            _print("question", "result")
+            _print("---", "--:")
+            _import(client, processes, Path(name), arguments.photos, arguments.turns)
+            _lists(client)
+            _memory(client)
+        _retrain(Path(name))
+
+
+def _import(client: StudioClient, processes: ProcessPoolExecutor, folder: Path, photos: int, turns: int) -> None:
+    size, count, ratios, uploads = 0, photos // turns, [], []
+    for turn in range(turns):
+        files = [_photo(turn * count + number) for number in range(count)]
+        size = len(files[0])
+        source = folder / "source"
+        source.mkdir()
+        paths = [source / f"{turn}-{number}.jpg" for number in range(count)]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        started = time.perf_counter()
+        list(processes.map(_copy_and_decode, paths, chunksize=8))
+        copied = time.perf_counter() - started
+        started = time.perf_counter()
+        with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
+            list(pool.map(partial(_upload, client, turn), paths, files))
+        uploads.append(time.perf_counter() - started)
+        ratios.append(uploads[-1] / copied)
+        for path in source.rglob("*"):
+            path.unlink()
+        source.rmdir()
+    _print(f"import of {photos} photos of {size / 1e6:.2f} MB, photos a second", f"{photos / sum(uploads):.0f}")
+    _print(
+        f"import over copying and decoding, median of {turns} turns (range)",
+        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+    )
+
+
+def _upload(client: StudioClient, turn: int, path: Path, data: bytes) -> None:
+    assert client.upload(data, path.name, f"class {hash(path.name) % _CLASSES}", batch=f"turn{turn}").ok()["added"] == 1
+
+
+def _copy_and_decode(path: Path) -> None:
+    data = path.read_bytes()
+    path.with_suffix(".copy").write_bytes(data)
+    read_photo(data)
+
+
+def _lists(client: StudioClient) -> None:
+    times, answer = [], b""
+    for _ in range(20):
+        started = time.perf_counter()
+        answer = client.get("/api/photos").body
+        times.append(time.perf_counter() - started)
+    count = len(json.loads(answer)["photos"])
+    _print(f"list of {count} photos, median of 20 requests (worst)", f"{_ms(times)} ms ({1000 * max(times):.0f})")
+    names = sorted(client.photos())
+    times = []
+    for name in names[:: max(1, len(names) // 200)]:
+        started = time.perf_counter()
+        client.get(f"/thumb/{name.replace(' ', '%20')}")
+        times.append(time.perf_counter() - started)
+    _print("thumbnail, median of 200", f"{_ms(times)} ms")
+
+
+def _memory(client: StudioClient) -> None:
+    """Print the memory of the server during scripted use: lists, thumbnails, moves and undo."""
+    names = [name.replace(" ", "%20") for name in sorted(client.photos())]
+    found = [_resident(client)]
+    for turn in range(_ROUNDS_OF_USE):
+        for name in names[turn :: _ROUNDS_OF_USE * 4]:
+            client.get(f"/thumb/{name}")
+            client.get("/api/project")
+        chosen = sorted(client.photos())[:_MOVED]
+        client.post("/api/photos/move", {"photos": chosen, "to": "class 3"})
+        client.post("/api/undo")
+        found.append(_resident(client))
+    shown = ", ".join(f"{value:.0f}" for value in found[:: _ROUNDS_OF_USE // 5])
+    _print("memory of the server after the import and during use, MB", shown)
+    _print("memory of its two decoders, MB", ", ".join(f"{value:.0f}" for value in _helpers(client)))
+
+
+def _retrain(folder: Path) -> None:
+    """Print the time of a retraining after ten of a thousand photos were moved."""
+    project = folder / "retrained"
+    for number in range(_TRAINED):
+        path = project / f"class {number % _CLASSES}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_photo(number, side=320))
+    with running(project) as client:
+        seconds = []
+        for _ in range(4):
+            started = time.perf_counter()
+            client.run_job(kind="train", choice="quick")
+            seconds.append(time.perf_counter() - started)
+            chosen = [name for name in sorted(client.photos()) if name.startswith("class 0")][:_MOVED]
+            client.post("/api/photos/move", {"photos": chosen, "to": "class 1"}).ok()
+        _print(f"first training with {_TRAINED} photos", f"{seconds[0]:.1f} s")
+        _print(f"training again after moving {_MOVED} of them, best of 3", f"{min(seconds[1:]):.1f} s")
+
+
+def _photo(number: int, side: int = 2400) -> bytes:
+    """Return a JPEG of smooth noise, about 1 MB at a side of 2400 pixels."""
+    rng = np.random.default_rng(number)
+    coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    image = np.asarray(Image.fromarray(coarse).resize((side, side * 3 // 4), Image.Resampling.BICUBIC), np.int16)
+    grain = rng.integers(-18, 19, (1, *image.shape[1:]), dtype=np.int16)
+    rolled = np.stack([np.roll(grain[0], row * 31, axis=0) for row in range(image.shape[0])])
+    file = io.BytesIO()
+    Image.fromarray(np.clip(image + rolled, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=82)
+    return file.getvalue()
+
+
+def _resident(client: StudioClient) -> float:
+    return _rss(client.process.pid)
+
+
+def _helpers(client: StudioClient) -> Sequence[float]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if f"\nPPid:\t{client.process.pid}\n" in status.read_text():
+                found.append(_rss(int(status.parent.name)))
+        except OSError:
+            continue
+    return found
+
+
+def _rss(process: int) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def _ms(times: list[float]) -> str:
+    return f"{1000 * statistics.median(times):.0f}"
+
+
+def _print(question: str, result: str) -> None:
+    print(f"| {question} | {result} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
