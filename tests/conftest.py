@@ -33,6 +33,7 @@ if os.name == "nt":  # these ask for limits, locks and signals that only POSIX s
         "exporting/test_consistency.py",
         "core/test_files.py",
         "pi",
+        "sweep/test_devices.py",
         "sweep/test_grid.py",
         "training/test_crashes.py",
         "device/watch/test_process.py",

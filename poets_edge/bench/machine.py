@@ -178,6 +178,8 @@ def disturbances_between(
 
 def machine_name(facts: dict[str, Any]) -> str:
     """Return a short machine name for tables: the board or CPU, the number of cores, and the host if it is known."""
+    if facts.get("estimated"):
+        return str(facts["host"])
     emulated = "emulated " if facts.get("emulated") else ""
     name = facts.get("board") or facts.get("cpu") or facts.get("architecture")
     where = f" ({facts['host']})" if facts.get("host") else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -36,7 +37,10 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import BudgetError
+from poets_edge.exporting.microcontroller.boards import BOARDS, board_with_memory
+from poets_edge.exporting.npu.vela import ACCELERATORS
 from poets_edge.nets.architectures import architecture, families
+from poets_edge.nets.mobilenet_v1 import SMALL_MOBILENETS
 from poets_edge.nets.weights import default_grid
 from poets_edge.photos.split import SplitConfig
 from poets_edge.sweep.budget import parse_budget
@@ -121,6 +125,22 @@ _CHOICE = "Choice"
     section=DEVICE_SECTION,
     help="Read the times from a file that benchmark wrote on a device, or the app on a phone; repeat it for several.",
 )
+@option(
+    "--target",
+    type=click.Choice(ACCELERATORS),
+    metavar="NPU",
+    section=DEVICE_SECTION,
+    help="Take the times that Arm's compiler estimates for an NPU, such as ethos-u55-128.",
+)
+@option(
+    "--board",
+    type=click.Choice([one.name for one in BOARDS]),
+    section=DEVICE_SECTION,
+    help="Choose from the models that fit this microcontroller board.",
+)
+@option(
+    "--memory", metavar="SIZE", section=DEVICE_SECTION, help="With --board: memory for a model's tensors, as 320KB."
+)
 @option("--threads", type=int, default=_DEFAULT.threads, section=TIMING_SECTION, help="CPU threads for one inference.")
 @option(
     "--min-seconds",
@@ -190,6 +210,9 @@ def command(
     on: str,
     remote_dir: str,
     latency: tuple[Path, ...],
+    target: str | None,
+    board: str | None,
+    memory: str | None,
     as_json: bool,
     output: Path | None,
     quiet: bool,
@@ -199,10 +222,11 @@ def command(
     Writes a table, a chart (PNG and SVG) and a report (HTML). The same command resumes a run that was stopped. Latency
     differs between machines: measure it on the device that will run the model, with --on or --latency.
     """
+    chosen_board = board_with_memory(board, memory)
     options = GridOptions(
         image_dir=one_folder(folders, image_dir, zip_encoding),
         architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in architectures))
-        or default_grid(model_dir),
+        or (*default_grid(model_dir), *(SMALL_MOBILENETS if chosen_board else ())),
         output_dir=output_dir,
         bottleneck_dir=bottleneck_dir,
         model_dir=model_dir,
@@ -218,11 +242,12 @@ def command(
         folds=folds,
         threads=threads,
         timing=TimingConfig(seconds=seconds, runs=runs, rounds=rounds),
-        budget=parse_budget(max_latency, max_size, min_accuracy),
+        budget=replace(parse_budget(max_latency, max_size, min_accuracy), board=chosen_board),
         ship=ship,
         on=on,
         remote_dir=remote_dir,
         latency=latency,
+        target=target or "",
     )
     terminal = Terminal(quiet)
     if not architectures:
@@ -247,6 +272,8 @@ def _note_absent(options: GridOptions, terminal: Terminal) -> None:
 def _print(result: GridResult, options: GridOptions) -> None:
     heading = ["architecture", "quantization", "front", "MMACs", "Mparams", "MB", "median ms", "p90 ms", "photos/s",
                "accuracy", "95 % interval", "vs. best", "ImageNet", "Pixel 3 ms"]  # fmt: skip
+    if result.budget.board:
+        heading.append(f"fits {result.budget.board.name}")
     click.echo(table([heading, *(_row(point, result) for point in result.points)], left=3))
     threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
     click.echo(
@@ -257,10 +284,22 @@ def _print(result: GridResult, options: GridOptions) -> None:
     )
     if result.machine.get("host") or options.latency:
         click.echo(f"Times of {machine_name(result.machine)}.\n")
+    measured = [
+        *(["the estimated times"] if result.machine.get("estimated") else []),
+        *(["the memory"] if result.budget.board else []),
+    ]
+    if measured:
+        click.echo(f"Of the full-int8 model: {' and '.join(measured)}. Of the int8 model: all other figures.\n")
     if result.choice.point:
         click.echo(f"Ship {result.choice.reason}")
         if options.ship:
             click.echo(f"Its files are in {options.output_dir / 'ship'}.")
+        if options.target or result.budget.board:
+            graph = options.train_options(result.choice.point.architecture).output_graph
+            target = (
+                options.target or f"microcontroller --board {result.budget.board.name if result.budget.board else ''}"
+            )
+            click.echo(f"Next: poets-edge export {graph} --target {target}")
     click.echo(f"Report: {options.output_dir / 'report.html'}")
 
 
@@ -279,4 +318,10 @@ def _row(point: GridPoint, result: GridResult) -> list[str]:
         interval_text(point.interval),
         result.comparison_text(point),
         *published_texts(point),
+        *([_fits(point, result)] if result.budget.board else []),
     ]
+
+
+def _fits(point: GridPoint, result: GridResult) -> str:
+    fits = "yes" if result.budget.fits_board(point) else "no"
+    return f"{fits}, {point.cost.arena / 1024:.0f} KB" if point.cost else fits

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
+from poets_edge.exporting.microcontroller.boards import Board
 from poets_edge.sweep.points import GridPoint
 
 _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
@@ -24,11 +26,13 @@ class Budget:
         latency: maximum median latency, milliseconds.
         size: maximum file size, bytes.
         accuracy: minimum accuracy, 0 to 1.
+        board: microcontroller board that the full-int8 model must fit.
     """
 
     latency: float | None = None
     size: float | None = None
     accuracy: float | None = None
+    board: Board | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -42,7 +46,15 @@ class Budget:
             found["size"] = point.size / self.size - 1
         if self.accuracy is not None and point.accuracy < self.accuracy:
             found["accuracy"] = 1 - point.accuracy / self.accuracy
+        if self.board is not None and not self.fits_board(point):
+            cost, board = point.cost, self.board
+            found["board"] = max(cost.arena / board.memory, cost.size / board.flash) - 1 if cost else math.inf
         return found
+
+    def fits_board(self, point: GridPoint) -> bool:
+        """Return whether the model of a point fits the board; False for float32."""
+        cost, board = point.cost, self.board
+        return bool(cost and board and cost.arena <= board.memory and cost.size <= board.flash)
 
     def __str__(self) -> str:
         parts = []
@@ -52,6 +64,8 @@ class Budget:
             parts.append(f"at most {self.size / 1e6:g} MB")
         if self.accuracy is not None:
             parts.append(f"at least {100 * self.accuracy:g} % accuracy")
+        if self.board is not None:
+            parts.append(f"a full-int8 model that fits {self.board.name} ({self.board.memory:,} bytes for tensors)")
         return ", ".join(parts) or "no limits"
 
 

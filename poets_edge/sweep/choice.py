@@ -151,6 +151,8 @@ def _choose_nearest(points: Sequence[GridPoint], budget: Budget) -> Choice:
         misses.append(f"it has {nearest.size / 1e6:.2f} MB")
     if "accuracy" in broken:
         misses.append(f"it reaches {100 * nearest.accuracy:.1f} %")
+    if "board" in broken and nearest.cost:
+        misses.append(f"its tensors need {nearest.cost.arena:,} bytes, and the model has {nearest.cost.size:,}")
     return Choice(
         None,
         nearest,

@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping
 from poets_edge.bench.measurement import Measurement
 from poets_edge.core.files import write_text
 from poets_edge.errors import DatasetError
+from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.architecture_result import ArchitectureResult, Evaluations, GridModel
 from poets_edge.sweep.chart.figure import draw_chart
 from poets_edge.sweep.choice import choose
 from poets_edge.sweep.latency_source import LatencySource, open_latency_source
+from poets_edge.sweep.npu_latencies import board_costs
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import take_snapshot
 from poets_edge.sweep.points import GridPoint, pareto_front
@@ -66,8 +68,16 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
     _warn_once((text for one in evaluations.values() for text in one.warnings), reporter)
     validated = time.monotonic()
     measured, warnings = source.measure([model for result in results.values() for model in result.models])
+    costs = board_costs(options, results, reporter)
     points = tuple(
-        _point(model, evaluations[architecture], deciders.get(architecture), result, measured[model.path])
+        _point(
+            model,
+            evaluations[architecture],
+            deciders.get(architecture),
+            result,
+            measured[model.path],
+            costs.get(architecture) if model.quantization == "int8" else None,
+        )
         for architecture, result in results.items()
         for model in result.models
         if model.path in measured
@@ -133,6 +143,7 @@ def _point(
     deciding: Evaluations | None,
     result: ArchitectureResult,
     measurement: Measurement,
+    cost: MicroCost | None,
 ) -> GridPoint:
     evaluation = evaluations.models[model.quantization]
     decider = deciding.models[model.quantization] if deciding else None
@@ -150,6 +161,7 @@ def _point(
         process_medians=measurement.process_medians,
         cross_validated=decider.correct if decider else (),
         cross_validated_repeats=decider.repeats if decider else 1,
+        cost=cost,
     )
 
 

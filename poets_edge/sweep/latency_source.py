@@ -1,4 +1,5 @@
-"""Sources of latencies for a grid: this machine, a device connected by ssh, or result files of `benchmark`.
+"""Sources of latencies for a grid: this machine, a device connected by ssh, result files of `benchmark`, or estimates
+for an NPU.
 
 A source is opened before training, so that unreachable devices and unreadable files are reported immediately.
 """
@@ -22,6 +23,7 @@ from poets_edge.errors import RecordError, UsageError
 from poets_edge.progress import Reporter
 from poets_edge.sweep.architecture_result import GridModel
 from poets_edge.sweep.latencies import measure_all, measure_here
+from poets_edge.sweep.npu_latencies import estimate_latencies, npu_facts
 from poets_edge.sweep.options import GridOptions
 
 Models = Sequence[GridModel]
@@ -54,6 +56,8 @@ def open_latency_source(options: GridOptions, reporter: Reporter) -> Iterator[La
     if options.latency:
         machine, results = _read(options.latency)
         yield LatencySource(machine, lambda models: _from_files(options, models, results))
+    elif options.target:
+        yield LatencySource(npu_facts(options.target), lambda models: estimate_latencies(options, models, reporter))
     elif options.on:
         with contextlib.closing(_Device(options, reporter)) as device:
             yield LatencySource(

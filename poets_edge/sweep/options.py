@@ -9,6 +9,7 @@ from poets_edge.bench.rounds import TimingConfig
 from poets_edge.core.arguments import check_fields, check_threads
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
+from poets_edge.exporting.npu.vela import ACCELERATORS
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import as_architectures
 from poets_edge.nets.weights import IMAGENET, default_grid
@@ -43,6 +44,7 @@ class GridOptions:
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.
         latency: result files that `benchmark` wrote on a device; if given, no latencies are measured.
+        target: NPU whose latencies Vela estimates instead, one of ACCELERATORS; empty for none.
     """
 
     image_dir: Location
@@ -66,14 +68,19 @@ class GridOptions:
     on: str = ""
     remote_dir: str = ""
     latency: tuple[Path, ...] = ()
+    target: str = ""
     cluster: str = ""
     insecure_cluster: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, image_dir=as_photo_path, architectures=as_architectures)
         check_threads(self.threads)
-        if self.on and self.latency:
-            raise UsageError("`on` and `latency` both select a source of latencies; give one.")
+        if bool(self.on) + bool(self.latency) + bool(self.target) > 1:
+            raise UsageError("`on`, `latency` and `target` each select a source of latencies; give one.")
+        if self.target and self.target not in ACCELERATORS:
+            raise UsageError(f"unknown `target` {self.target!r}. There are {', '.join(ACCELERATORS)}.")
+        if self.ship and (self.target or self.budget.board):
+            raise UsageError("`ship` copies int8 models, and this device takes full-int8 ones: leave it out.")
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if not self.percentages.testing:

@@ -15,6 +15,7 @@ from poets_edge.bench.samples import Distribution
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import wilson_interval
 from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
 from poets_edge.quantize.convert import Quantization
 
@@ -42,6 +43,7 @@ class GridPoint:
             refers to the user's own test set; used to choose between points that the test set cannot tell apart. Empty
             otherwise.
         cross_validated_repeats: number of out-of-fold predictions per photo.
+        cost: cost of the full-int8 model on a microcontroller; None for float32, and if it was not measured.
     """
 
     architecture: Architecture
@@ -57,6 +59,7 @@ class GridPoint:
     process_medians: tuple[float, ...]
     cross_validated: tuple[int, ...] = ()
     cross_validated_repeats: int = 1
+    cost: MicroCost | None = None
 
     @property
     def name(self) -> str:
@@ -146,6 +149,7 @@ class GridPoint:
             "agreement_with_float": self.agreement,
             "published_imagenet_top1": self.published_top1,
             "published_pixel3_ms": self.published_ms,
+            **({"arena": self.cost.arena, "full_int8_size": self.cost.size} if self.cost else {}),
         }
 
 

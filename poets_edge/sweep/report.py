@@ -49,7 +49,7 @@ def write_report(
         chart=live_chart(result),
         limits=str(result.budget),
         series=[{"name": name, "hue": hue} for (_, name), hue in series_hues(result).items()],
-        heading=_HEADING,
+        heading=(*_HEADING, *_board_heading(result)),
         rows=[
             {"id": row_id(point), "style": _style(point, result), "cells": _cells(point, result)}
             for point in result.points
@@ -73,6 +73,17 @@ def write_report(
     )
 
 
+def _board_heading(result: GridResult) -> tuple[str, ...]:
+    board = result.budget.board
+    return (f"fits {board.name}", "tensors, bytes") if board else ()
+
+
+def _board_cells(point: GridPoint, result: GridResult) -> tuple[str, ...]:
+    if result.budget.board is None:
+        return ()
+    return "yes" if result.budget.fits_board(point) else "no", f"{point.cost.arena:,}" if point.cost else "-"
+
+
 def _label(name: str, labels: Sequence[str]) -> str:
     """Return the class of a photo from its relative path: `daisy` for `daisy/1.jpg` and for `train/daisy/1.jpg`."""
     return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
@@ -83,7 +94,8 @@ def _circumstances(result: GridResult) -> str:
     machine = result.machine
     return (
         f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), evaluated on"
-        f" {result.photos_text}. Measured on {machine_name(machine)}, {machine['system']},"
+        f" {result.photos_text}."
+        f" {'Times of' if machine.get('estimated') else 'Measured on'} {machine_name(machine)}, {machine['system']},"
         f" {machine['interpreter']} {machine['interpreter_version']}, threads: {result.threads}."
     )
 
@@ -115,4 +127,5 @@ def _cells(point: GridPoint, result: GridResult) -> list[str]:
         result.comparison_text(point),
         percent(point.agreement),
         *published_texts(point),
+        *_board_cells(point, result),
     ]

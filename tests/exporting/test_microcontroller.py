@@ -24,7 +24,7 @@ from poets_edge.errors import ModelError, UsageError
 from poets_edge.exporting.export import ExportOptions
 from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
-from poets_edge.exporting.microcontroller.fitting import fitting_architecture, micro_cost
+from poets_edge.exporting.microcontroller.fitting import blank_network, fitting_architecture, micro_cost
 from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
 from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
 from poets_edge.nets.architectures import architecture
@@ -203,10 +203,11 @@ def test_model_that_does_not_fit_names_an_architecture_that_does(trained: Traine
 def test_fitting_architecture_has_the_most_multiply_accumulates_that_fit() -> None:
     need_module("tflite_micro")
     found = fitting_architecture(170_000, 500_000, classes=5)
-    assert found is not None and found.architecture.name == "mobilenet_0.25_128"
-    assert found.arena <= 170_000 < micro_cost(architecture("mobilenet_0.25_160"), classes=5).arena
-    smaller = fitting_architecture(found.arena - 1, 500_000, classes=5)
-    assert smaller is not None and smaller.architecture.name == "mobilenet_0.25_96"
+    assert found is not None and found[0].name == "mobilenet_0.25_128"
+    larger = micro_cost(blank_network(architecture("mobilenet_0.25_160"), 5), name="larger")
+    assert found[1].arena <= 170_000 < larger.arena
+    smaller = fitting_architecture(found[1].arena - 1, 500_000, classes=5)
+    assert smaller is not None and smaller[0].name == "mobilenet_0.25_96"
     assert fitting_architecture(1 << 30, 1000, classes=5) is None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from poets_edge.errors import UsageError
@@ -118,6 +118,20 @@ def board(name: str) -> Board:
         if one.name == name:
             return one
     raise UsageError(f"unknown board {name!r}. There are {', '.join(one.name for one in BOARDS)}.")
+
+
+def board_with_memory(name: str | None, memory: str | None) -> Board | None:
+    """Return a board by its name, with another size of memory for tensors if `memory` is given; None without a name.
+
+    Raises:
+        UsageError: there is no such board, the memory is not a size, or there is memory without a board.
+    """
+    if name is None:
+        if memory is not None:
+            raise UsageError("`memory` is that of a board: give `board`, too.")
+        return None
+    found = board(name)
+    return replace(found, memory=parse_memory(memory)) if memory else found
 
 
 def parse_memory(text: str) -> int:

@@ -1,9 +1,9 @@
-"""The memory that an architecture needs on a microcontroller, and the best architecture for a given memory."""
+"""The memory that a network needs on a microcontroller, and the best architecture for a given memory."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,36 +14,43 @@ from poets_edge.nets.network import Network, Parameters
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 
 _RANGE = (0.0, 6.0)
+"""Range of every layer in a model that is written only to measure its cost, which does not depend on ranges."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MicroCost:
-    """Cost of an architecture on a microcontroller.
+    """Cost of a network on a microcontroller.
 
     Attributes:
         arena: bytes of memory for the tensors; see `MicroRun`.
         size: bytes of the full-int8 file, without appended files.
     """
 
-    architecture: Architecture
     arena: int
     size: int
 
 
-def micro_cost(architecture: Architecture, *, classes: int) -> MicroCost:
-    """Measure the cost of an architecture in TensorFlow Lite Micro. It does not depend on the weights, which are zero.
+def uncalibrated(network: Network) -> bytes:
+    """Return a full-int8 model with the cost of a network. Its scores are wrong: its ranges are not calibrated."""
+    ranges = {layer.name: _RANGE for layer in network.layers}
+    return write_full_int8_model(replace(network, detector=None), ranges, input_type="int8")
+
+
+def micro_cost(network: Network, *, name: str) -> MicroCost:
+    """Measure the cost of a network in TensorFlow Lite Micro.
+
+    Args:
+        name: name of the network in messages.
 
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
     """
-    content = write_full_int8_model(*_blank(architecture, classes), input_type="int8")
-    return MicroCost(
-        architecture=architecture, arena=run_micro(content, [], name=architecture.name).arena, size=len(content)
-    )
+    content = uncalibrated(network)
+    return MicroCost(arena=run_micro(content, [], name=name).arena, size=len(content))
 
 
-def fitting_architecture(memory: int, flash: int, *, classes: int) -> MicroCost | None:
-    """Return the MobileNet with the most multiply-accumulates that fits a board; None if none does.
+def fitting_architecture(memory: int, flash: int, *, classes: int) -> tuple[Architecture, MicroCost] | None:
+    """Return the MobileNet with the most multiply-accumulates that fits a board, and its cost; None if none does.
 
     Args:
         memory: bytes of memory that the tensors may take.
@@ -53,16 +60,16 @@ def fitting_architecture(memory: int, flash: int, *, classes: int) -> MicroCost 
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
     """
     for architecture in sorted(MOBILENET_V1.architectures, key=lambda one: -one.mmacs):
-        network, _ = _blank(architecture, classes)
+        network = blank_network(architecture, classes)
         if _least_arena(network) <= memory and _weights(network) <= flash:
-            cost = micro_cost(architecture, classes=classes)
+            cost = micro_cost(network, name=architecture.name)
             if cost.arena <= memory and cost.size <= flash:
-                return cost
+                return architecture, cost
     return None
 
 
-def _blank(architecture: Architecture, classes: int) -> tuple[Network, dict[str, tuple[float, float]]]:
-    """Return a network with weights of zero, and a range for each layer."""
+def blank_network(architecture: Architecture, classes: int) -> Network:
+    """Return a network of an architecture with a head for a number of classes, whose weights are zero."""
     bottleneck = architecture.bottleneck_size
     layers = architecture.layers()
     known = Network(architecture.size, layers, {}).shapes()
@@ -73,10 +80,8 @@ def _blank(architecture: Architecture, classes: int) -> tuple[Network, dict[str,
             parameters[layer.name] = Parameters(
                 np.zeros(kernel, np.float32), np.zeros(known[layer.name][-1], np.float32)
             )
-    network = Network(architecture.size, layers, parameters).with_head(
-        np.zeros((bottleneck, classes), np.float32), np.zeros(classes, np.float32), "final_result"
-    )
-    return network, {layer.name: _RANGE for layer in network.layers}
+    network = Network(architecture.size, layers, parameters)
+    return network.with_head(np.zeros((bottleneck, classes), np.float32), np.zeros(classes, np.float32), "final_result")
 
 
 def _least_arena(network: Network) -> int:

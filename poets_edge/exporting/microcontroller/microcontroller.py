@@ -166,8 +166,7 @@ def _check_fit(graph: Path, board: Board, memory: int, *, arena: int, size: int,
     )
     found = fitting_architecture(memory, board.flash, classes=len(labels))
     way_out = (
-        f"{found.architecture.name} would fit ({found.arena:,} bytes): poets-edge train --architecture"
-        f" {found.architecture.name}"
+        f"{found[0].name} would fit ({found[1].arena:,} bytes): poets-edge train --architecture {found[0].name}"
         if found
         else "No architecture here would fit; give more with `memory`, if the board has it."
     )
