@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -25,7 +26,7 @@ import pytest
 
 from poets_edge.errors import UsageError
 from poets_edge.exporting.certificate import certificate_for
-from poets_edge.exporting.serving import PageServer, check_host
+from poets_edge.exporting.serving import PageServer, _Handler, check_host
 from poets_edge.exporting.web import PAGE, RUNTIME_ARCHIVE, write_page
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import ROOT, poets_edge
@@ -237,6 +238,15 @@ def test_server_serves_only_the_files_of_the_page(model: Path, tmp_path: Path) -
         for name in ("/.env", "/.git/config", "/link.txt", "/.git/", "/runtime", "/secret.txt"):
             assert _get(server, name)[0] == 404, name
         server.shutdown()
+
+
+def test_server_closes_a_connection_that_sends_nothing(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _Handler.timeout == 30
+    monkeypatch.setattr(_Handler, "timeout", 0.1)
+    for sent in (b"", b"GET /app.js HTTP/1.1\r\nHost: x\r\n"):
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection:
+            connection.sendall(sent)
+            assert connection.recv(1) == b""
 
 
 def test_server_answers_many_clients_at_once(server: PageServer) -> None:

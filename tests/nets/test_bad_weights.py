@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.nets.weights import EMBEDDED_FILE
+from poets_edge.errors import WeightsError
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.read_weights import read_backbone
+from poets_edge.nets.weights import EMBEDDED_FILE, find_weights
 from tests.conftest import poets_edge
 
 Arrays = list[Any]
@@ -97,6 +104,43 @@ def test_train_refuses_truncated_weights(name: str, photos: Path, tmp_path: Path
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     ran = poets_edge("train", photos, "--architecture", "mobilenet_0.25_128", "--weights", name, cwd=tmp_path)
     ran.failed(name, "damaged")
+
+
+class Trap:
+    """Object that creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return os.mkdir, (str(self._path),)
+
+
+def test_read_backbone_runs_no_pickle(tmp_path: Path) -> None:
+    trap, trapped = tmp_path / "trap", architecture("mobilenet_0.25_128")
+    np.savez(tmp_path / "w.npz", *arrays()[:-1], np.array([Trap(trap)], object))
+    (tmp_path / "w.pth").write_bytes(pickle.dumps({"a": Trap(trap)}))
+    with zipfile.ZipFile(tmp_path / "zip.pth", "w") as archive:
+        archive.writestr("m/data.pkl", pickle.dumps({"a": Trap(trap)}))
+    for name in ("w.npz", "w.pth", "zip.pth"):
+        chosen = architecture("efficientnet_lite0_128") if name.endswith("pth") else trapped
+        with pytest.raises(WeightsError, match=name):
+            read_backbone(chosen, find_weights(chosen, tmp_path, str(tmp_path / name)))
+        assert not trap.exists()
+    pickle.loads(pickle.dumps(Trap(trap)))
+    assert trap.exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_read_backbone_follows_no_link_in_an_archive(tmp_path: Path, kind: bytes) -> None:
+    (tmp_path / "secret.pb").write_bytes(b"secret")
+    with tarfile.open(tmp_path / "w.tgz", "w:gz") as archive:
+        member = tarfile.TarInfo("m/frozen_graph.pb")
+        member.type, member.linkname = kind, str(tmp_path / "secret.pb")
+        archive.addfile(member)
+    chosen = architecture("mobilenet_0.25_128")
+    with pytest.raises(WeightsError, match=r"w\.tgz"):
+        read_backbone(chosen, find_weights(chosen, tmp_path, str(tmp_path / "w.tgz")))
 
 
 def test_export_refuses_to_calibrate_int8_with_blank_photos(tmp_path: Path) -> None:
