@@ -11,7 +11,7 @@ from poets_edge.auditing.mislabelled import score_labels
 from poets_edge.auditing.near_duplicates import NearDuplicates, find_near_duplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.orientation import find_rotated
-from poets_edge.auditing.outliers import find_outliers
+from poets_edge.auditing.outliers import find_outliers, find_unknown
 from poets_edge.auditing.photos import AuditPhotos, read_photos
 from poets_edge.auditing.report import write_report
 from poets_edge.auditing.results import AuditResult, LabelEvaluation
@@ -46,7 +46,11 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
         options=options,
         photos=photos,
         near_duplicates=duplicates,
-        outliers=(*find_outliers(photos, min(options.architecture.size)), *rotated),
+        outliers=(
+            *find_outliers(photos, min(options.architecture.size)),
+            *rotated,
+            *find_unknown(photos, options),
+        ),
         leak=find_leak(photos, duplicates, options.head),
         evaluation=_evaluate_labels(options, photos, duplicates, warnings),
         warnings=tuple(warnings),

@@ -1,7 +1,7 @@
 """Detection of outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
 
-Each rule is one line of `_RULES`. Some limits depend on the folder because, for example, all X-rays are gray and all
-microscope images are soft.
+Photos that a model would call unknown are listed, too. Each other rule is one line of `_RULES`. Some limits depend on
+the folder because, for example, all X-rays are gray and all microscope images are soft.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.photos import AuditPhotos
+from poets_edge.errors import DatasetError
 from poets_edge.photos.table import Rows, take_names
+from poets_edge.tflite.distance import LIMIT
+from poets_edge.training.data import TrainingData
 from poets_edge.training.projection import blocks, tiles
+from poets_edge.training.unknown import detect_unknown
 from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE = 12.0, 243.0
@@ -35,6 +40,8 @@ _NEIGHBOURS = 5
 _MAX_DEVIATION = 4.5
 """Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
 deviations; photos above it are isolated."""
+_UNKNOWN_RATE = 0.05
+"""Share of the photos that the detector of unknown photos refuses, which is the default of `train`."""
 _MIN_PHOTOS = 30
 """Minimum number of photos for the search for isolated photos."""
 
@@ -71,6 +78,36 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
             names = take_names(photos.photos.photos.names, rows)
             groups.append(OutlierGroup(reason=reason, explanation=explanation, names=names, details=details))
     return groups
+
+
+def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGroup]:
+    """Return the photos that a model's detector of unknown photos would refuse if it had not learned from them.
+
+    The list is empty if there are too few photos for a detector.
+    """
+    grouped = photos.groups if photos.groups.count < len(photos) else None
+    everything = np.zeros(len(photos), np.int8)  # whatever the split, each photo is judged without its fold
+    data = TrainingData(photos.photos, photos.vectors, everything, photos.labels, grouped, options.bottleneck_dir)
+    try:
+        found = detect_unknown(data, _UNKNOWN_RATE, options.head.seed)
+    except DatasetError:
+        return []
+    order = np.argsort(-found.distances, kind="stable")
+    order = order[found.distances[order] > LIMIT]
+    if not len(order):
+        return []
+    return [
+        OutlierGroup(
+            reason="unknown",
+            explanation=(
+                f"Unlike the other photos: a model that has not learned from them calls them unknown. About"
+                f" {100 * _UNKNOWN_RATE:g} % of all photos always are. Look for photos that belong to no class; add"
+                " photos like those that do."
+            ),
+            names=take_names(photos.photos.photos.names, found.rows[order]),
+            details=[f"distance {distance:.2f}" for distance in found.distances[order].tolist()],
+        )
+    ]
 
 
 def _unreadable(unreadable: Sequence[tuple[str, str]]) -> list[OutlierGroup]:

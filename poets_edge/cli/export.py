@@ -108,6 +108,14 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     help="Input and output of the full-int8 file: uint8 for pixels as they are, int8 for pixels minus 128.",
 )
 @option(
+    "--unknown-label",
+    metavar="NAME",
+    default="",
+    show_default=False,
+    section=_FILES,
+    help="Name of one more label, for photos unlike the training photos, for programs that show only labels.",
+)
+@option(
     "--max-accuracy-drop",
     type=NUMBER,
     metavar="POINTS",
@@ -186,6 +194,7 @@ def command(
     purpose: tuple[str, Path] | None,
     format: str | None,
     float_io: bool,
+    unknown_label: str,
     input_type: str,
     image_dir: Path | None,
     testing: int,
@@ -211,6 +220,7 @@ def command(
         output_dir=output_dir,
         quantizations=quantizations,
         float_io=float_io,
+        unknown_label=unknown_label,
         input_type=cast("InputType", input_type),
         image_dir=image_dir,
         percentages=SplitConfig(testing=testing, validation=validation),

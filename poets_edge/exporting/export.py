@@ -34,6 +34,7 @@ from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import CALIBRATED, QUANTIZATIONS, Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.quantize.tensorflow_model import InputRange, is_tensorflow_model
+from poets_edge.quantize.unknown_label import with_unknown_label
 from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import remember
@@ -65,6 +66,8 @@ class ExportOptions:
             "0:255"; by default derived from the model, or from the accuracy on the photos in `image_dir`.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
+        unknown_label: name of an additional label for photos unlike the training photos, for programs that show nothing
+            but labels; "" for a second output instead, with the distance from the training photos.
         calibration_count: number of training photos used to calibrate int8 and full-int8 files.
         max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points; None
             for no limit. The export fails if a file loses significantly more (see `poets_edge.exporting.drop`).
@@ -72,6 +75,7 @@ class ExportOptions:
 
     graph: Path = GRAPH
     labels: Path | None = None
+    unknown_label: str = ""
     output_dir: Path | None = None
     quantizations: tuple[Quantization, ...] = ()
     float_io: bool = False
@@ -84,6 +88,8 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, image_dir=as_photo_path)
+        if len(self.unknown_label.splitlines()) > 1 or self.unknown_label != self.unknown_label.strip():
+            raise UsageError(f"`unknown_label` {self.unknown_label!r} must be one line without spaces around it.")
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
@@ -171,6 +177,11 @@ def prepare_export(
 ) -> PreparedExport:
     """Convert a graph and evaluate every model as `export_graph` does, without writing files."""
     source = _read_source(options, photos, reporter)
+    if options.unknown_label:
+        if options.unknown_label in source.labels:
+            raise UsageError(f"`unknown_label` {options.unknown_label}: a class has this name. Give another.")
+        source = replace(source, labels=(*source.labels, options.unknown_label))
+        reporter.note(f"photos of the classes that are {options.unknown_label} count as misclassified")
     wanted = options.quantizations or _default_quantizations(source.record)
     calibrated = next((name for name in wanted if name in CALIBRATED), None)
     if calibrated and source.photos is None:
@@ -182,9 +193,10 @@ def prepare_export(
     models: dict[Quantization, bytes] = {}
     with reporter.progress("converting", len(quantizations), "file") as advance:
         for quantization in quantizations:
-            models[quantization] = with_metadata(
-                _convert(options, source, quantization, images), _card(source, quantization)
-            )
+            content = _convert(options, source, quantization, images)
+            if options.unknown_label:
+                content = with_unknown_label(content)
+            models[quantization] = with_metadata(content, _card(source, quantization))
             advance(1)
     scored = _rescore(models, source, images, reporter)
     files, contents = [], []

@@ -185,12 +185,27 @@ def test_mediapipe_predictions_are_equal_for_all_quantizations(
             theirs = classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
             scores = {entry.category_name: entry.score for entry in theirs.classifications[0].categories}
             assert set(scores) == set(ours.labels)
+            [second] = theirs.classifications[1].categories
+            assert second.score == pytest.approx(ours.predict_pixels(pixels).distance, abs=1e-4)
             mine = ours.score_pixels(pixels)
             worst = max(worst, *(abs(scores[label] - mine[index]) for index, label in enumerate(ours.labels)))
             answers.append((max(scores, key=lambda label: scores[label]), ours.labels[int(mine.argmax())]))
     assert len({answer for answer, _ in answers}) >= 3, "the answers must vary"
     assert all(a == b for a, b in answers)
     assert worst < 1e-3
+
+
+def test_unknown_label_is_the_answer_for_photos_unlike_the_training_photos(
+    work: Path, flowers: Path, tmp_path: Path
+) -> None:
+    export = ("export", "--quiet", "--quantize", "int8", "--unknown-label")
+    poets_edge(*export, "roses", cwd=work).failed("--unknown-label roses: a class has this name")
+    poets_edge(*export, "two\nlines", cwd=work).failed("--unknown-label")
+    poets_edge(*export, "anything else", cwd=work).ok()
+    model = Classifier(work / "tf_files/retrained_graph_int8.tflite")
+    assert model.labels[-1] == "anything else" and len(model.labels) == 6 and not model.has_detector
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    assert model(noise, top=1)[0].name == "anything else" and model(flowers / DAISY, top=1)[0].name == "daisy"
 
 
 def test_exported_file_is_a_zip_with_labels(trained: Trained) -> None:

@@ -1,0 +1,107 @@
+"""The verdict "unknown" as one more label of a `.tflite`, for programs that show nothing but labels.
+
+The label's score is 1 for a photo unlike the training photos, and the scores of the classes are then 0; for any other
+photo it is 0 and their scores are unchanged. The model has one output, [1, labels + 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from poets_edge.errors import ModelError
+from poets_edge.tflite.distance import DISTANCE, LIMIT
+from poets_edge.tflite.flatbuffer import (
+    add_constant,
+    add_tensor,
+    new_operator,
+    operator_code,
+    pack_model,
+    quant_params,
+    schema,
+    unpack_model,
+)
+
+_STEEP = 1e8
+"""Factor that makes any distance above the limit 1 or more. Float32 numbers next to 1 differ by 1.2e-7."""
+
+
+def with_unknown_label(content: bytes) -> bytes:
+    """Return the bytes of a model whose only output has one more score, that of "unknown", at its end.
+
+    Args:
+        content: bytes of a `.tflite` without metadata, whose outputs are the scores and DISTANCE.
+
+    Raises:
+        ModelError: the model has no output DISTANCE.
+    """
+    model = unpack_model(content)
+    graph = model.subgraphs[0]
+    names = [bytes(graph.tensors[index].name).decode() for index in graph.outputs]
+    if names[1:] != [DISTANCE]:
+        raise ModelError(
+            "this model has no detector of unknown photos, so it has no label for them. Train again, and export it as"
+            " float32, float16, dynamic or int8."
+        )
+    output = graph.outputs[0]
+    scores, distance = (_before_rounding(model, index) for index in graph.outputs)
+    write = _Writer(model)
+    labels = int(graph.tensors[output].shape[1])
+    over = write.append("SUB", "over", [distance, write.scalar("limit", LIMIT)], 1, relu=True)
+    steep = write.append("MUL", "steep", [over, write.scalar("factor", _STEEP)], 1)
+    one = write.scalar("one", 1)
+    unknown = write.append("MINIMUM", "verdict", [steep, one], 1)
+    known = write.append("MUL", "known", [scores, write.append("SUB", "rest", [one, unknown], 1)], labels)
+    joined = write.append("CONCATENATION", "scores", [known, unknown], labels + 1)
+    types = schema().TensorType
+    if graph.tensors[output].type == types.UINT8:
+        params = quant_params(graph.tensors[output].quantization.scale)
+        whole = add_tensor(graph, bytes(graph.tensors[output].name), (1, labels + 1), types.UINT8, params)
+        write.operator("QUANTIZE", [joined], whole)
+        joined = whole
+    graph.outputs = [joined]
+    model.signatureDefs = []
+    return pack_model(model)
+
+
+def _before_rounding(model: Any, output: int) -> int:
+    """Return the float32 tensor of an output, without the operator that rounds it to uint8."""
+    graph = model.subgraphs[0]
+    if graph.tensors[output].type == schema().TensorType.FLOAT32:
+        return output
+    [rounding] = [one for one in graph.operators if output in one.outputs]
+    if operator_code(model, rounding) != schema().BuiltinOperator.QUANTIZE:
+        raise ModelError("a model whose scores are computed in 8 bits has no label for unknown photos.")
+    graph.operators = [one for one in graph.operators if one is not rounding]
+    return int(rounding.inputs[0])
+
+
+class _Writer:
+    """Writer of float32 operators and constants, whose names begin with `unknown/`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self._graph = model, model.subgraphs[0]
+
+    def scalar(self, name: str, value: float) -> int:
+        return add_constant(self._model, f"unknown/{name}".encode(), np.array([[value]], np.float32))
+
+    def append(self, code: str, name: str, inputs: Sequence[int], size: int, *, relu: bool = False) -> int:
+        """Append an operator with one output, float32 [1, size], and return the output's index."""
+        parts = schema()
+        found = add_tensor(self._graph, f"unknown/{name}".encode(), (1, size), parts.TensorType.FLOAT32)
+        kind = {"MINIMUM": "MaximumMinimum"}.get(code, code.capitalize())
+        operator = self.operator(code, inputs, found)
+        operator.builtinOptionsType = getattr(parts.BuiltinOptions, f"{kind}Options")
+        operator.builtinOptions = getattr(parts, f"{kind}OptionsT")()
+        if code == "CONCATENATION":
+            operator.builtinOptions.axis = 1
+        if relu:
+            operator.builtinOptions.fusedActivationFunction = parts.ActivationFunctionType.RELU
+        return found
+
+    def operator(self, code: str, inputs: Sequence[int], output: int) -> Any:
+        added = new_operator(self._model, getattr(schema().BuiltinOperator, code), 1, inputs, [output])
+        self._graph.operators.append(added)
+        return added

@@ -1,0 +1,45 @@
+"""Tests of the verdict "unknown" as one more label of a model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import ModelError
+from poets_edge.quantize.activation_statistics import calibrate
+from poets_edge.quantize.unknown_label import with_unknown_label
+from poets_edge.quantize.write_int8 import write_int8_model
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
+from tests.conftest import ROOT
+from tests.quantize.test_detector import CLASSES, detector, network, normalized, outputs, pictures
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "uint8", "float_io"])
+def test_unknown_label_has_all_of_the_score_or_none(kind: str) -> None:
+    # Offset such that half of the images are unknown.
+    found, images = detector(), pictures(40)
+    found = type(found)(**{**vars(found), "biases": found.biases + np.float32(0.57)})
+    net = network(found)
+    if kind in ("float32", "float16"):
+        content, inputs = write_float_model(net, kind), normalized(images)  # type: ignore[arg-type]
+    else:
+        ranges = calibrate(net, images, workers=1).ranges
+        content = write_int8_model(net, ranges, float_io=kind == "float_io")
+        inputs = normalized(images) if kind == "float_io" else images
+    scores, distances = outputs(content, inputs)
+    unknown = distances > 1
+    assert 5 < unknown.sum() < 35
+    session = Session(ModelFile(ROOT / "model", with_unknown_label(content)))
+    [info] = session.outputs
+    assert info.shape == (1, CLASSES + 1) and info.dtype == (np.uint8 if kind == "uint8" else np.float32)
+    labelled = np.array([info.dequantize(session.run(one[None]))[0] for one in inputs])
+    top = 255 / 256 if kind == "uint8" else 1
+    assert np.array_equal(labelled[:, -1], unknown * np.float32(top))
+    assert np.array_equal(labelled[:, :-1], np.where(unknown[:, None], 0, scores))
+
+
+def test_unknown_label_needs_a_detector() -> None:
+    with pytest.raises(ModelError, match="has no detector of unknown photos"):
+        with_unknown_label(write_float_model(network(None)))
