@@ -114,15 +114,18 @@ def _comparison(best: GridPoint, chosen: GridPoint, budget: Budget) -> str:
     limits = "" if str(budget) == "no limits" else f" with {budget}"
     speedup = best.latency.median / chosen.latency.median
     if speedup >= _CLEARLY_FASTER or chosen.size >= best.size:
-        gain = f"it is {speedup:.{1 if speedup >= 1.15 else 2}f} times as fast"
+        gain = f"is {speedup:.{1 if speedup >= 1.15 else 2}f} times as fast"
     else:
-        gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1e6:.2f} MB"
-    counts = f"{paired.worse} wrong more often and {paired.better} right more often"
-    if best.repeats == 1:
-        counts = f"{paired.worse} wrong that it gets right, and {paired.better} the other way round"
+        gain = f"is not significantly slower and has a smaller file ({chosen.size / 1e6:.2f} MB)"
+    counts = (
+        f"{paired.better} correctly that the other misclassifies, and misclassifies {paired.worse} that the other does"
+        " not"
+    )
+    if best.repeats > 1:
+        counts = f"{paired.better} correctly more often than the other, and {paired.worse} less often"
     return (
-        f"The most accurate point{limits} is {best.name} ({figures(best)}), but of {best.photos} photos this one gets"
-        f" {counts}, which could be chance; and {gain}."
+        f"The most accurate point{limits} is {best.name} ({figures(best)}). Of {best.photos} photos, the chosen point"
+        f" classifies {counts}, which could be chance; it {gain}."
     )
 
 
@@ -138,7 +141,7 @@ def _size_reason(chosen: GridPoint, points: Sequence[GridPoint]) -> str:
     first = min(points, key=lambda point: (point.latency.median, point.size))
     if chosen == first:
         return ""
-    return f" (as fast as {first.name} as far as was measured, and a smaller file)"
+    return f" (not significantly slower than {first.name}, and a smaller file)"
 
 
 def _choose_nearest(points: Sequence[GridPoint], budget: Budget) -> Choice:
@@ -156,5 +159,5 @@ def _choose_nearest(points: Sequence[GridPoint], budget: Budget) -> Choice:
     return Choice(
         None,
         nearest,
-        f"none of the {len(points)} points has {budget}. Nearest comes {nearest.name}: {' and '.join(misses)}.",
+        f"none of the {len(points)} points has {budget}. The nearest is {nearest.name}: {' and '.join(misses)}.",
     )

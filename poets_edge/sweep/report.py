@@ -19,8 +19,8 @@ from poets_edge.sweep.results import GridResult
 _MAX_MISTAKES = 24
 
 _HEADING = (
-    "architecture", "quantization", "MMACs", "M params", "MB", "median ms", "p90 ms", "photos/s", "accuracy",
-    "interval", "vs. best", "agrees with float32", "ImageNet top-1", "Pixel 3 ms",
+    "architecture", "quantization", "accuracy", "interval", "vs. best", "median ms", "p90 ms", "photos/s", "MB",
+    "agrees with float32", "M params", "MMACs", "ImageNet top-1", "Pixel 3 ms",
 )  # fmt: skip
 
 
@@ -116,16 +116,16 @@ def _cells(point: GridPoint, result: GridResult) -> list[str]:
     return [
         point.architecture.name,
         point.quantization,
-        f"{point.mmacs:g}",
-        f"{point.mparams:.2f}",
-        f"{point.size / 1e6:.2f}",
-        f"{point.latency.median:.2f}",
-        f"{point.latency.p90:.2f}",
-        "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         percent(point.accuracy),
         f"{100 * low:.0f} to {100 * high:.0f}",
         result.comparison_text(point),
+        f"{point.latency.median:.2f}",
+        f"{point.latency.p90:.2f}",
+        "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
+        f"{point.size / 1e6:.2f}",
         percent(point.agreement),
+        f"{point.mparams:.2f}",
+        f"{point.mmacs:g}",
         *published_texts(point),
         *_board_cells(point, result),
     ]

@@ -169,7 +169,7 @@ def test_choose_returns_fastest_point_for_budget_with_only_accuracy() -> None:
 def test_choose_reason_states_differing_photos_and_speedup() -> None:
     best, chosen = point(NAME, 6.0, range(9)), point(NAME, 4.0, [*range(5), *range(20, 26)])
     reason = choose((best, chosen), Budget(size=2e6)).reason
-    assert "of 100 photos this one gets 6 wrong that it gets right, and 4 the other way round" in reason
+    assert "classifies 4 correctly that the other misclassifies, and misclassifies 6 that the other does not" in reason
     assert "The most accurate point with at most 2 MB is" in reason and "it is 1.5 times as fast" in reason
 
 

@@ -285,9 +285,9 @@ def test_grid_with_ship_copies_chosen_model_and_labels(done: Grid, result: dict[
 
 def test_grid_fails_if_no_point_meets_budget(done: Grid) -> None:
     ran = done.run("--max-size", "10kB", "--ship")
-    ran.failed("none of the 4 points", "Nearest comes mobilenet_0.25_128 int8", "MB")
+    ran.failed("none of the 4 points", "The nearest is mobilenet_0.25_128 int8", "MB")
     assert not list((done.output / "ship").glob("*")), "the files of an earlier choice must be removed"
-    assert "Nearest comes mobilenet" in (done.output / "report.html").read_text()
+    assert "The nearest is mobilenet" in (done.output / "report.html").read_text()
     assert "mobilenet_0.50_128" in ran.stdout, "the table must be printed nevertheless"
 
 

@@ -48,8 +48,8 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         "sweep/choice.py",
-        """gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1e6:.2f} MB\"""",
-        """gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1000001.0:.2f} MB\"""",
+        """gain = f"is not significantly slower and has a smaller file ({chosen.size / 1e6:.2f} MB)\"""",
+        """gain = f"is not significantly slower and has a smaller file ({chosen.size / 1000001.0:.2f} MB)\"""",
         "two decimals differ for files above 5 GB only, and a model has at most 1 GB",
     ),
     Equivalent(
