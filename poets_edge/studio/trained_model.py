@@ -78,7 +78,7 @@ def read_model(places: Places) -> TrainedModel | None:
 
 
 def write_model(places: Places, model: TrainedModel) -> None:
-    """Make a model the current one, and remove the folders of models before the last one.
+    """Make a model the current one, and remove downloads of the last one and the folders of models before it.
 
     Raises:
         OutputError: the disk is full.
@@ -93,6 +93,9 @@ def write_model(places: Places, model: TrainedModel) -> None:
     }
     write_bytes(places.models / _NAME, json_bytes(described))
     kept = {model.number, before.number if before else model.number}
+    for prepared in places.taken.iterdir():
+        if prepared.is_file() and not prepared.is_symlink():
+            prepared.unlink()
     for folder in places.models.iterdir():
         if folder.name.isdecimal() and folder.name not in kept and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)

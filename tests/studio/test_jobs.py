@@ -17,6 +17,7 @@ import pytest
 from poets_edge.demo.draw import draw_photos
 from poets_edge.studio.choices import compared_networks
 from tests.conftest import poets_edge
+from tests.needs import need_module
 from tests.studio.client import StudioClient, running, start
 from tests.studio.test_changes import ONE, contents
 
@@ -107,6 +108,14 @@ def test_app_is_taken_with_the_model(trained: StudioClient) -> None:
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/android").body)) as archive:
         model = archive.read("android_demo/app/src/main/assets/model.tflite")
     assert model[4:8] == b"TFL3"
+
+
+def test_firmware_is_taken_with_the_accuracy_of_its_model(trained: StudioClient) -> None:
+    need_module("tflite_micro")
+    taken = trained.run_job(kind="take", form="firmware")
+    assert 0 <= taken["accuracy"] <= 1 and taken["name"] == "firmware_esp32s3.zip"
+    with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/firmware").body)) as archive:
+        assert any(name.endswith(".ino") for name in archive.namelist())
 
 
 def test_frigate_refuses_a_model_of_another_size_with_a_line(trained: StudioClient) -> None:
@@ -226,7 +235,9 @@ def test_retraining_reports_changes_photo_by_photo(flowers: Path) -> None:
         names = [f"daisy/daisy-00{number}.jpg" for number in range(4)]
         client.post("/api/photos/move", {"photos": names, "to": "roses"}).ok()
         assert client.get("/api/project").ok()["needs_training"]
+        client.run_job(kind="take", form="int8")
         changes = client.run_job(kind="train", choice="quick")["changes"]
+        client.get("/api/take/int8").refused(404)  # it was that of the model before
         assert changes and all(change["before"] != change["after"] for change in changes)
         assert {change["path"] for change in changes} <= set(client.photos())
 
