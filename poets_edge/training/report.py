@@ -20,6 +20,7 @@ from poets_edge.training.head import Step
 from poets_edge.training.messages import disagreement
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.results import TrainResult
+from poets_edge.training.unknown_chart import unknown_chart
 
 _MOST_MISTAKES = 24
 _MOST_CORRECT = 18
@@ -74,6 +75,8 @@ def write_report(
         accuracy_chart=_accuracy_chart(result.steps),
         loss_chart=_loss_chart(result.steps),
         validated=any(step.validation_accuracy is not None for step in result.steps),
+        unknown=result.unknown,
+        unknown_chart=unknown_chart(result.unknown) if result.unknown else None,
         mistakes=mistakes,
         mistake_count=len(result.misclassified),
         correct=correct,

@@ -22,6 +22,7 @@ from poets_edge.training.mahalanobis import (
     unit_vectors,
 )
 from poets_edge.training.unknown import MIN_PHOTOS, detect_unknown, upper_quantile
+from poets_edge.training.unknown_chart import _outline, unknown_chart
 
 FEATURES, LABELS = 60, ("a", "b", "c")
 
@@ -165,3 +166,18 @@ def test_background_is_refused_while_known_photos_are_lost_as_often() -> None:
     assert (found.background > LIMIT).mean() == pytest.approx(refused_with, abs=0.1)
     far = draw(300, 6, shift=0.4)[0]
     assert (found.detector.distances(far) > LIMIT).mean() > 0.9
+
+
+def test_unknown_chart_has_a_histogram_for_known_photos_and_background() -> None:
+    bottlenecks, classes = draw(30)
+    found = detect_unknown(training_data(bottlenecks, classes), 0.05, 0)
+    # Bins of 0.1: a third of the photos in [0.4, 0.5), a third in [0.9, 1.0), a third beyond the last one.
+    shown = replace(found, distances=np.array([0.45, 0.95, 99], np.float32))
+    chart = str(unknown_chart(shown))
+    assert chart.count("<polyline") == 2 and "background" not in chart and "33 %" not in chart.split("</svg>")[1]
+    both = str(unknown_chart(replace(shown, background=np.array([2.0], np.float32))))
+    assert both.count("<polyline") == 3 and "background" in both
+    points = _outline(shown.distances)
+    assert len(points) == 60 and points[8][1] == points[9][1] == pytest.approx(1 / 3)
+    assert [share for _, share in points[18:20]] == [share for _, share in points[58:]]
+    assert sum(share for _, share in points) == pytest.approx(2)

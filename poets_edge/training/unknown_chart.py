@@ -1,0 +1,38 @@
+"""Histograms of the distances of known photos and of a background, for the report of a training run."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from poets_edge.core.wording import percent
+from poets_edge.reports.charts import Axis, Line, Point, line_chart
+from poets_edge.tflite.distance import LIMIT
+from poets_edge.training.unknown import UnknownDetection
+
+_WIDTH, _BINS = 0.1, 30
+"""Width of a bin, and number of bins; greater distances are in the last one."""
+
+
+def unknown_chart(found: UnknownDetection) -> Markup:
+    """Return a chart with the share of photos at each distance, and the limit."""
+    known, background = _outline(found.distances), _outline(found.background)
+    highest = max(share for _, share in [*known, *background])
+    lines = [Line("training photos, held out", known, "main")]
+    if background:
+        lines.append(Line("background", background, "second"))
+    lines.append(Line("limit", [(LIMIT, 0.0), (LIMIT, highest)], "dashed"))
+    x = Axis("distance from the training photos", 0.0, _BINS * _WIDTH, lambda value: f"{value:g}")
+    y = Axis("share of photos", 0.0, highest, lambda value: percent(value, 0))
+    return line_chart(lines, x, y, title="Distances of known photos")
+
+
+def _outline(distances: npt.NDArray[np.float32]) -> list[Point]:
+    """Return the outline of a histogram; [] without photos."""
+    if not len(distances):
+        return []
+    edges = np.arange(_BINS + 1) * _WIDTH
+    shares = np.histogram(np.clip(distances, 0, edges[-1] - _WIDTH / 2), edges)[0] / len(distances)
+    corners = np.repeat(edges, 2)[1:-1]
+    return list(zip(corners.tolist(), np.repeat(shares, 2).tolist(), strict=True))
