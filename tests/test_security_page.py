@@ -91,6 +91,7 @@ PROMISES = {
     "nothing listens on a port": ["local_processes_listen_on_no_socket"],
     "addresses of other machines must be `tls://`": ["unencrypted_scheduler_elsewhere_is_refused"],
     "certificates are checked with `mqtts://`": ["watch_checks_the_certificate_of_the_broker"],
+    "packets of more than 64 KB end the connection": ["publisher_closes_the_connection_if_a_packet_is_large"],
     "a folder that only its user can read": ["deploy_publishes_to_a_broker_with_a_private_login"],
     "until another interpreter is installed": ["read_model_verifies_again_with_a_different_interpreter"],
     "those that it could not judge, for want of photos, are not": ["export_without_photos_leaves_the_model_unverified"],

@@ -38,6 +38,8 @@ _LONGEST_WAIT_SECONDS = 60
 _STATE_SECONDS = 10.0
 """Time after which the score is published although the label is the same."""
 _CLOSE_SECONDS = 2.0
+_LARGEST_PACKET = 1 << 16
+"""Maximum size of a packet from the broker in bytes; acknowledgements, the only ones that are due, have a few."""
 
 
 class MqttPublisher:
@@ -171,7 +173,7 @@ class MqttPublisher:
     def _make_client(self, module: ModuleType, options: MqttOptions) -> Any:
         # A client with the identifier of another one would end its connection.
         identifier = f"poets-edge-{options.slug[:32]}-{secrets.token_hex(4)}"
-        client = module.Client(module.CallbackAPIVersion.VERSION2, identifier)
+        client = _bounded(module.Client)(module.CallbackAPIVersion.VERSION2, identifier)
         client.connect_timeout = _CONNECT_SECONDS
         client.reconnect_delay_set(1, _LONGEST_WAIT_SECONDS)
         client.will_set(f"{self._topic}/status", OFFLINE, qos=1, retain=True)
@@ -216,6 +218,21 @@ def _is_acknowledged(message: Any) -> bool:
 def _reason(error: BaseException | None) -> str:
     text = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
     return text[:200].rstrip(".")
+
+
+def _bounded(client: Any) -> Any:
+    """Return a subclass of paho's client that closes the connection if the broker announces a large packet.
+
+    MQTT allows 256 MB, which paho collects in memory before it looks at them.
+    """
+
+    class BoundedClient(client):  # type: ignore[misc]
+        def _sock_recv(self, bufsize: int) -> bytes:
+            if bufsize > _LARGEST_PACKET:  # the rest of a packet
+                raise ConnectionError("a packet that is too large")
+            return bytes(super()._sock_recv(bufsize))
+
+    return BoundedClient
 
 
 def _load_paho() -> ModuleType:

@@ -117,6 +117,22 @@ def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None
     assert "labelling goes on" in reporter.warnings[0] and "Connection refused" in reporter.warnings[0]
 
 
+def test_publisher_closes_the_connection_if_a_packet_is_large() -> None:
+    """A broker that announces 200 MB, which the client would collect, after it has accepted the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server, _publisher(server.getsockname()[1], Telling()) as publisher:
+        server.settimeout(20)
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(20)
+            connection.recv(4096)
+            connection.sendall(b"\x20\x02\0\0")
+            _poll_until(publisher, lambda: publisher.is_connected)
+            connection.sendall(b"\x30" + b"\x80\x80\x80\x64")
+            with contextlib.suppress(ConnectionError):
+                while connection.recv(4096):  # messages of the client, and then the end
+                    pass
+
+
 def test_broker_says_offline_when_watch_is_killed(tmp_path: Path) -> None:
     with broker(tmp_path) as port:
         address = ("--mqtt", f"mqtt://127.0.0.1:{port}", "--mqtt-name", "front door")
