@@ -89,7 +89,7 @@ def annotate(
     file = read_model(path)
     metadata = read_metadata(file)
     if metadata.facts and input_range is not None:
-        raise UsageError(f"`input_range` {input_range}: {path} was written by poets_edge, and tells it. Leave it out.")
+        raise UsageError(f"`input_range` {input_range}: {path} states its own input range. Leave it out.")
     source = file
     if metadata.mean and input_range is not None:
         source = _without_metadata(file)

@@ -60,7 +60,7 @@ def _labels(
         names, source = PhotoTable.of([*photos.training, *photos.test]).present, "the class folders"
         reporter.note(f"labels: the class folders in alphabetical order, as Keras assigns them: {', '.join(names)}")
     else:
-        raise ModelError(f"{model.path}: no labels. Give a text file with one label a line: `labels`")
+        raise ModelError(f"{model.path}: no labels. Give a text file with one label per line: `labels`")
     if len(names) != model.outputs:
         raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {model.outputs} outputs.")
     return names

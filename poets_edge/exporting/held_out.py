@@ -64,8 +64,8 @@ def photos_of_record(
     """
     if image_dir is None and found is None and _is_elsewhere(record["image_dir"]):
         raise DatasetError(
-            f"{without_user_info(record['image_dir'])}: the record of the graph names this address, and nothing is"
-            " fetched on the word of a record. Give it as `image_dir` to use it."
+            f"{without_user_info(record['image_dir'])}: the graph was trained on photos at this address, which is"
+            " opened only if you name it yourself: `image_dir`"
         )
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:

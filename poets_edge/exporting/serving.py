@@ -55,7 +55,7 @@ _HEADERS = {
 def check_host(host: str) -> str:
     """Return the host unchanged. Raises UsageError if it is neither an IP address nor an ASCII host name."""
     if not _HOST.fullmatch(host):
-        raise UsageError(f"`host` {host!r}: wanted an address or name of this machine, such as {LOOPBACK}.")
+        raise UsageError(f"`host` {host!r} is neither an IP address nor a name of this computer, such as {LOOPBACK}.")
     return host
 
 
@@ -94,7 +94,9 @@ class PageServer(http.server.ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError, UnicodeError) as error:  # a label of a name may be too long
             reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot serve on {host}, port {port}: {reason}. Another `port`? 0 finds one.") from None
+            raise UsageError(
+                f"cannot serve on {host}, port {port}: {reason}. Choose another `port`; 0 selects a free one."
+            ) from None
         if context is not None:
             # Each connection performs its TLS handshake in its own thread, so that a stalled one does not block others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -190,7 +192,8 @@ def _tls_context(certificate: Path) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or error
         raise UsageError(
-            f"{certificate}: not a certificate with its key ({reason}). Remove it: a new one is made."
+            f"{certificate}: not a certificate with its key ({reason}). Remove the file, and the next run"
+            " creates a new one."
         ) from None
     return context
 
@@ -202,5 +205,7 @@ def network_address() -> str:
             # A reserved address (RFC 5737); connecting a datagram socket sends nothing, it only selects the route.
             probe.connect(("192.0.2.1", 9))
         except OSError:
-            raise UsageError("this computer is not on a network. Give its address: `host`") from None
+            raise UsageError(
+                "this computer has no address on a network. Name the address to serve on: `host`"
+            ) from None
         return str(probe.getsockname()[0])

@@ -119,7 +119,7 @@ def _contents(model: bytes) -> dict[str, bytes]:
 def _titled(contents: Mapping[str, bytes], title: str) -> dict[str, bytes]:
     """Return the page and its manifest with a title."""
     if not title.strip() or not title.isprintable():
-        raise UsageError(f"`title` {title!r}: a line of text is wanted.")
+        raise UsageError(f"`title` must be one line of text, not {title!r}.")
     text, count = _TITLES.subn(lambda found: f"{found[1]}{html.escape(title)}{found[2]}", contents[_PAGE].decode())
     assert count == 2, "the page has a title and a heading"
     manifest = parse_json(contents[_MANIFEST]) | {"name": title, "short_name": title}
@@ -143,7 +143,7 @@ def _check_folder(folder: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"{folder}: there is something already. Name a folder that is new or empty, or holds an older page."
+            f"{folder}: there is something already. Name a new or empty folder, or one with an older page."
         )
 
 

@@ -99,5 +99,5 @@ def _parse_quantity(name: str, text: str | None, units: dict[str, float], exampl
         return None
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-zµ%]*)", text.strip().lower())
     if not match or match[2] not in units or float(match[1]) <= 0:
-        raise UsageError(f"`{name}` {text}: not understood. Write {example}.")
+        raise UsageError(f"`{name}` {text} is not a value such as {example}.")
     return float(match[1]) * units[match[2]]

@@ -61,7 +61,9 @@ def measure_all(
         try:
             append_round(path, round)
         except OutputError as error:
-            raise OutputError(f"{error} All architectures are done and stay; free some space and run again.") from None
+            raise OutputError(
+                f"{error} All architectures are finished and kept. Free some space and run the command again."
+            ) from None
 
     log = RoundLog.of(read_rounds(path, reporter), keep)
     stamp, warnings = measure(variants, log)

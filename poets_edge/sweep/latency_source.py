@@ -142,7 +142,7 @@ def _from_files(options: GridOptions, models: Models, results: Sequence[VariantR
     fitting = [result for result in results if result.threads == options.threads]
     if not fitting:
         threads = ", ".join(map(str, sorted({result.threads for result in results})))
-        raise UsageError(f"`threads` {options.threads}: the times were taken with {threads} threads.")
+        raise UsageError(f"`threads` {options.threads}: the file has latencies for {threads} only. Give one of these.")
     measured, without = {}, []
     for model in models:
         result = _result_of(model, fitting)
@@ -153,10 +153,10 @@ def _from_files(options: GridOptions, models: Models, results: Sequence[VariantR
             measured[model.path] = Measurement(variant, model_facts(variant), result.timings)
     if not measured:
         raise RecordError(
-            f"{options.latency[0]}: holds no times of these models. Measure the files in {options.output_dir} on the"
-            " device, or name the architectures that it has measured with `architectures`."
+            f"{options.latency[0]}: contains no latencies of these models. Measure the files in {options.output_dir} on"
+            " the device, or name the architectures that it has measured with `architectures`."
         )
-    warnings = [f"left out, because no times of them are given: {', '.join(without)}."] if without else []
+    warnings = [f"left out, because the file has no latencies of them: {', '.join(without)}."] if without else []
     return measured, warnings
 
 

@@ -132,7 +132,8 @@ def _counting_finished(options: GridOptions, keys: Mapping[Architecture, str]) -
     except OutputError as error:
         finished = [name for name, key in keys.items() if read_result(options.folder(name), name, key)]
         raise OutputError(
-            f"{error} {len(finished)} of {len(keys)} architectures are done and stay; free some space and run again."
+            f"{error} {len(finished)} of {len(keys)} architectures are finished and kept. Free some space and run the"
+            " command again."
         ) from None
 
 

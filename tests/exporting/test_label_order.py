@@ -159,7 +159,7 @@ def test_photos_of_record_counts_missing_photos_and_returns_digests(tmp_path: Pa
 )
 def test_photos_of_record_does_not_read_photos_from_other_machines(place: str) -> None:
     record = {"image_dir": place, "sets": {"training": ["a/0.jpg"], "validation": [], "test": []}}
-    with pytest.raises(DatasetError, match=r"record of the graph names this address.*`image_dir`") as raised:
+    with pytest.raises(DatasetError, match=r"trained on photos at this address.*`image_dir`") as raised:
         photos_of_record(record, None)
     assert "secret" not in str(raised.value)
 

@@ -298,7 +298,7 @@ def test_grid_keeps_finished_architectures_if_disk_is_full(done: Grid, tmp_path:
     assert stopped.returncode == 1, err
     assert "Traceback" not in err
     assert "cannot write" in err
-    assert "1 of 2 architectures are done and stay" in err
+    assert "1 of 2 architectures are finished and kept" in err
     before = finished(tmp_path / "grid")
     assert set(before) == {NAMES[0]}
     ran = done.run("--output_dir", tmp_path / "grid").ok()

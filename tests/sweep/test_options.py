@@ -32,7 +32,7 @@ def test_grid_options_accepts_names_of_architectures(names: Any) -> None:
         ({"architectures": 3}, WrongTypeError, "`architectures`"),
         ({"folds": 1}, UsageError, "`folds`"),
         ({"threads": 0}, UsageError, "`threads`"),
-        ({"on": "pi@host", "latency": "times.json"}, UsageError, "`on` and `latency`"),
+        ({"on": "pi@host", "latency": "times.json"}, UsageError, "`on`, `latency` and `target`"),
         ({"output_dir": "photos/grid"}, UsageError, "inside the photo folder"),
         ({"cluster": "local:none"}, UsageError, "`cluster`"),
     ],

@@ -109,7 +109,7 @@ def test_grid_latency_skips_models_without_times(work: Work) -> None:
                 del turn["decode_ms"]
 
     ran = work.grid("--latency", _measured(work, phone)).ok()
-    assert "left out, because no times of them are given: mobilenet_0.25_128 float32" in ran.stderr
+    assert "left out, because the file has no latencies of them: mobilenet_0.25_128 float32" in ran.stderr
     assert "mobilenet_0.25_128  float32" not in ran.stdout
 
 
@@ -125,7 +125,7 @@ def test_grid_latency_refuses_unusable_times(work: Work, tmp_path: Path) -> None
         found["machine"]["board"] = "Phone 9"
 
     work.grid("--latency", _measured(work, emulated)).failed("emulator")
-    work.grid("--latency", _measured(work, others)).failed("holds no times of these models")
+    work.grid("--latency", _measured(work, others)).failed("contains no latencies of these models")
     work.grid("--latency", _measured(work), "--threads", "2").failed("--threads 2", "taken with 1 threads")
     work.grid("--latency", _measured(work), "--on", "pi").failed("--on", "--latency", "give one")
     work.grid("--latency", tmp_path / "none.json").failed("none.json")
