@@ -8,6 +8,7 @@ from typing import Any, cast
 import click
 
 from poets_edge.cli.command import CODELAB, argument, option, subcommand
+from poets_edge.cli.export_results import RESULT_HEADING, print_converted, print_frigate, result_cells
 from poets_edge.cli.export_targets import TARGETS, export_target, target_rows
 from poets_edge.cli.options import (
     FILE,
@@ -20,15 +21,14 @@ from poets_edge.cli.options import (
 )
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.paths import GRAPH
-from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import UsageError
 from poets_edge.exporting.export import ExportOptions, export
-from poets_edge.exporting.frigate import THRESHOLD, FrigateExport, export_for_frigate
+from poets_edge.exporting.frigate import export_for_frigate
 from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.exporting.microcontroller.microcontroller import Firmware
 from poets_edge.exporting.npu.npu import NpuExport
-from poets_edge.exporting.other_formats import FORMATS, ConvertedModel, Format, export_format
-from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
+from poets_edge.exporting.other_formats import FORMATS, Format, export_format
+from poets_edge.exporting.results import AccuracyDropError, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
 from poets_edge.quantize.tensorflow_model import INPUT_RANGES, InputRange
@@ -39,7 +39,6 @@ _FILES = "Files"
 PURPOSES = ("frigate",)
 """Programs that `--for` writes files for."""
 _TARGET = "Microcontroller or NPU"
-RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
 class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
@@ -233,7 +232,7 @@ def command(
     if purpose is not None:
         if quantizations or output_dir or float_io or input_type != _DEFAULT.input_type:
             raise UsageError("--for chooses the kind and the place of its files: give no option about them.")
-        _print_frigate(export_for_frigate(options, purpose[1], Terminal(quiet)), as_json=as_json, output=output)
+        print_frigate(export_for_frigate(options, purpose[1], Terminal(quiet)), as_json=as_json, output=output)
         return
     if target or board_name or memory:
         _print_target(
@@ -243,9 +242,7 @@ def command(
     if format is not None:
         if quantizations or float_io or input_type != _DEFAULT.input_type or max_accuracy_drop is not None:
             raise UsageError("--format writes float32: give no option about kinds of .tflite files.")
-        _print_converted(
-            export_format(options, cast("Format", format), Terminal(quiet)), as_json=as_json, output=output
-        )
+        print_converted(export_format(options, cast("Format", format), Terminal(quiet)), as_json=as_json, output=output)
         return
     try:
         result = export(options, Terminal(quiet))
@@ -286,45 +283,3 @@ def _print_target(result: Firmware | NpuExport, *, as_json: bool, output: Path |
         rows, step = target_rows(result)
         click.echo(table(rows, left=2))
         click.echo(f"Next: {step}")
-
-
-def _print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) -> None:
-    if give(result.to_json(), as_json=as_json, output=output):
-        return
-    file = result.model
-    click.echo(table([["file", *RESULT_HEADING], [str(file.path), *result_cells(file)]], left=1))
-    click.echo(f"{result.labelmap}: {', '.join(result.labels)}")
-    if result.assigned is not None:
-        click.echo(
-            f"At Frigate's threshold of {THRESHOLD:g}: {percent(result.assigned)} of the test photos get a label,"
-            f" {percent(result.assigned_correct)} of these the correct one."
-        )
-    click.echo("Next: copy both files to /config/model_cache/NAME of Frigate, and add NAME to its configuration;")
-    click.echo("      see docs/frigate.md")
-
-
-def _print_converted(result: ConvertedModel, *, as_json: bool, output: Path | None) -> None:
-    if give(result.to_json(), as_json=as_json, output=output):
-        return
-    click.echo(f"{result.path}  {result.size / 1e6:.2f} MB, {len(result.labels)} labels")
-    if result.compared:
-        click.echo(
-            f"Compared with the float32 .tflite on {result.compared} pictures: scores differ by at most"
-            f" {result.largest_difference:.1g}."
-        )
-    else:
-        click.echo("Not run: Core ML models run on macOS and iOS only. Try it on a photo there.")
-    click.echo("Next: see docs/other-formats.md for how to use it")
-
-
-def result_cells(file: ExportedFile) -> list[str]:
-    """Return the table row of an exported file, with the columns of `RESULT_HEADING`."""
-    size = f"{file.size / 1e6:.2f}"
-    if file.evaluation is None or not file.evaluation.count or file.agreement is None:
-        return [size, "-", "-", "-"]
-    return [
-        size,
-        percent(file.evaluation.accuracy),
-        interval_text(file.evaluation.interval),
-        percent(file.agreement),
-    ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @quiet_option
 def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Run every step on drawn photos, without a network: train, export in all quantizations, label a photo."""
-    from poets_edge.cli.export import RESULT_HEADING, result_cells
+    from poets_edge.cli.export_results import RESULT_HEADING, result_cells
     from poets_edge.demo.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))

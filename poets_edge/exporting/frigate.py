@@ -41,7 +41,8 @@ class FrigateExport:
     """Model and labels as Frigate reads them.
 
     Attributes:
-        model: the file `model.tflite`, with its evaluation on the test photos.
+        model: the file `model.tflite`, with its evaluation on the test photos, in which a photo with the label NONE is
+            a mistake. Its comparison with float32 is that of the int8 model without NONE.
         labelmap: path of the labels file, one label per line in the order of the outputs.
         assigned: fraction of the test photos whose best score reaches `THRESHOLD`, and whose label is not NONE; None
             without test photos.
