@@ -16,8 +16,8 @@ from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
 from poets_edge.studio.training_job import train_options
 
-_STRANGERS = "unlike all others"
-"""Kind of outlier that the page shows apart from the others."""
+_STRANGERS = ("unlike all others", "unknown")
+"""Kinds of outliers that the page shows apart from the others."""
 
 
 def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
@@ -50,7 +50,11 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
     groups = [[name(row) for row in group] for group in result.near_duplicates.groups]
     duplicates = [kept for group in groups if len(kept := [one for one in group if one not in excluded]) > 1]
     readable = [group for group in result.outliers if group.readable]
-    outliers = {photo: group.reason for group in readable for photo in group.names if photo not in excluded}
+    outliers: dict[str, str] = {}
+    for group in readable:
+        for photo in group.names:
+            if photo not in excluded:
+                outliers.setdefault(photo, group.reason)
     probable = set(result.mislabelled)
     return {
         "suspects": [
@@ -65,8 +69,8 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
             for suspect in suspects
         ],
         "duplicates": duplicates,
-        "outliers": [photo for photo, reason in outliers.items() if reason != _STRANGERS],
-        "strangers": [photo for photo, reason in outliers.items() if reason == _STRANGERS],
+        "outliers": [photo for photo, reason in outliers.items() if reason not in _STRANGERS],
+        "strangers": [photo for photo, reason in outliers.items() if reason in _STRANGERS],
         "reasons": outliers,
         "unreadable": [[photo, reason] for photo, reason in result.photos.unreadable],
         "summary": _summary(result, len(duplicates), len(outliers)),

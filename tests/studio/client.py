@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from tests.conftest import ROOT
 
-START_SECONDS = 60
+START_SECONDS = 180
 JOB_SECONDS = 180
 
 
