@@ -72,7 +72,7 @@ def test_page_escapes_names(tmp_path: Path) -> None:
 
 def page(path: Path, **changed: object) -> str:
     """Write the page of a training run that has nothing to show."""
-    nothing = dict.fromkeys(("cross_validated", "calibration", "cross_validated_confusion", "validated"))
+    nothing = dict.fromkeys(("cross_validated", "calibration", "cross_validated_confusion", "validated", "unknown"))
     lists: dict[str, list[object]] = {
         name: []
         for name in ("labels", "classes", "mistakes", "correct", "unreadable", "excluded", "duplicates", "next")
