@@ -103,6 +103,7 @@ class MqttPublisher:
         label: str,
         score: float = 0.0,
         unknown: bool = False,
+        distance: float | None = None,
         problem: str = "",
         photo: PhotoSource | None = None,
     ) -> None:
@@ -110,6 +111,7 @@ class MqttPublisher:
 
         Args:
             label: label of the frame; empty if it could not be labelled.
+            distance: distance from the training photos; None if the model does not detect unknown photos.
             problem: reason why the frame could not be labelled.
         """
         now = time.monotonic()
@@ -121,6 +123,7 @@ class MqttPublisher:
                 "label": label or None,
                 "score": round(score, 4) if label else None,
                 "unknown": unknown,
+                "distance": None if distance is None else round(distance, 4),
                 "problem": problem or None,
                 "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
             }

@@ -349,6 +349,7 @@ class _Watcher:
                 label=prediction.label,
                 score=prediction.score,
                 unknown=prediction.unknown,
+                distance=prediction.distance,
                 problem=prediction.problem,
                 photo=item.frame.photo,
             )

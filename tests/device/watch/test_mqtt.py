@@ -97,6 +97,25 @@ def test_watch_publishes_unknown_below_the_threshold(frames: Path, tmp_path: Pat
     assert (state["label"], state["unknown"]) == ("unknown", True) and 0 < state["score"] < 1
 
 
+def test_publisher_sends_distance_and_problem(tmp_path: Path) -> None:
+    def sent(port: int, label: str | None) -> dict[str, Any]:
+        topic = f"{BASE}/state"
+        found = received(port, lambda found: topic in found and json.loads(found[topic])["label"] == label)
+        state: dict[str, Any] = json.loads(found[topic])
+        del state["time"]
+        return state
+
+    with broker(tmp_path) as port, _publisher(port, Telling()) as publisher:
+        publisher.publish(label="unknown", score=0.9, unknown=True, distance=1.5)
+        _poll_until(publisher, lambda: publisher.is_connected and publisher.is_delivered)
+        expected = {"label": "unknown", "score": 0.9, "unknown": True, "distance": 1.5, "problem": None}
+        assert sent(port, "unknown") == expected
+        publisher.publish(label="", problem="frame 7 is black")
+        _poll_until(publisher, lambda: publisher.is_delivered)
+        nothing = {"label": None, "score": None, "unknown": False, "distance": None, "problem": "frame 7 is black"}
+        assert sent(port, None) == nothing
+
+
 def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None:
     port, reporter = free_port(), Telling()
     with _publisher(port, reporter) as publisher:
