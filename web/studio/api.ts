@@ -35,6 +35,7 @@ export interface Model {
   readonly more_photos: { readonly text: string; readonly class: string | null } | null;
   readonly changes: readonly { readonly path: string; readonly before: string; readonly after: string }[];
   readonly files: readonly ModelFile[];
+  readonly warnings?: readonly string[];
 }
 
 export interface Project {

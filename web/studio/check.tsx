@@ -9,6 +9,7 @@ import { JobProgress, runningOf } from "./job-bar";
 import { go, photoByPath, running, startJob, trainable } from "./store";
 import { text } from "./text";
 import { Viewer } from "./viewer";
+import { Warnings } from "./warnings";
 
 const FIRST = 24; // findings of a kind that are shown at once
 
@@ -38,11 +39,7 @@ export function CheckStep() {
       {found && (
         <>
           <p class="lead">{found.summary}</p>
-          {found.warnings?.map((line) => (
-            <p class="note" key={line}>
-              {line}
-            </p>
-          ))}
+          <Warnings lines={found.warnings} />
           {undecided.value === 0 && (
             <div class="card calm">
               <h2>{text.check.clean}</h2>

@@ -10,6 +10,7 @@ import { Scatter } from "./scatter";
 import { complain, go, jobResult, latest, running, startJob, trainable } from "./store";
 import { CHOSEN_FORM_KEY } from "./take";
 import { bytes, milliseconds, percent, text } from "./text";
+import { Warnings } from "./warnings";
 
 const grid = signal<GridResult | undefined>(undefined);
 let read: Job["id"] | undefined;
@@ -96,11 +97,6 @@ function Choice({ result }: { result: GridResult }) {
           <p role="status">{text.choose.nothing}</p>
         )}
       </section>
-      {result.warnings?.map((line) => (
-        <p class="note" key={line}>
-          {line}
-        </p>
-      ))}
       <section class="card" aria-label={text.choose.chart}>
         <Scatter points={points} limits={limits} chosen={chosen} onLimits={setLimits} onPick={setPicked} />
         <ul class="legend">
@@ -110,6 +106,7 @@ function Choice({ result }: { result: GridResult }) {
             </li>
           ))}
         </ul>
+        <Warnings lines={result.warnings} />
       </section>
       <details class="card">
         <summary>{text.choose.table}</summary>

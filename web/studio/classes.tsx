@@ -9,7 +9,7 @@ import { show, shownClass } from "./view";
 const FEW = 3; // a class with so many times fewer photos than the largest is marked
 
 export function ClassList({ target }: { target: string | undefined }) {
-  const { classes } = project.value!;
+  const { classes, notes } = project.value!;
   const [editing, setEditing] = useState<string | undefined>();
   const most = classes.reduce<ClassInfo | undefined>((best, each) => (best && used(best) >= used(each) ? best : each), undefined);
   const all = classes.reduce((sum, each) => sum + used(each), 0);
@@ -50,6 +50,11 @@ export function ClassList({ target }: { target: string | undefined }) {
         </li>
       </ul>
       <Imbalance classes={classes} most={most} />
+      {notes.map((note) => (
+        <p class="hint" key={note.text}>
+          <Icon name="warning" /> {note.text}
+        </p>
+      ))}
     </section>
   );
 }

@@ -156,7 +156,8 @@ function Tile({ photo, index, count, place, tile, selected, cursor, wait }: Tile
       aria-selected={selected}
       aria-posinset={index + 1}
       aria-setsize={count}
-      aria-label={photo.status === "ok" ? photo.path : `${photo.path}, ${text.photo.filter[photo.status]}`}
+      aria-label={photo.status === "ok" ? photo.path : `${photo.path}, ${photo.reason ?? text.photo.filter[photo.status]}`}
+      title={photo.reason}
       data-index={index}
       style={{ transform: `translate(${place.left}px, ${place.top}px)`, width: `${tile}px`, height: `${tile}px` }}
     >

@@ -27,6 +27,8 @@ export interface Photo {
   readonly status: Status;
   readonly label: string;
   readonly name: string;
+  /** Why the photo cannot be read. */
+  readonly reason?: string;
 }
 
 export interface Message {
@@ -106,13 +108,14 @@ export function refresh(): Promise<void> {
 async function read(): Promise<void> {
   const [newest, listed] = await Promise.all([
     get<Project>("/api/project"),
-    get<{ version: number; photos: [string, string | number, Status][] }>("/api/photos"),
+    get<{ version: number; photos: [string, string | number, Status][]; reasons?: Record<string, string> }>("/api/photos"),
   ]);
   batch(() => {
     project.value = newest;
     photos.value = listed.photos.map(([path, stamp, status]) => {
       const slash = path.lastIndexOf("/");
-      return { path, stamp, status, label: path.slice(0, Math.max(0, slash)), name: path.slice(slash + 1) };
+      const label = path.slice(0, Math.max(0, slash));
+      return { path, stamp, status, label, name: path.slice(slash + 1), reason: listed.reasons?.[path] };
     });
     connected.value = true;
   });

@@ -10,6 +10,7 @@ import { complain, curve, go, photoByPath, project, running, startJob, trainable
 import { dateAndTime, percent, text } from "./text";
 import { show } from "./view";
 import { Viewer } from "./viewer";
+import { Warnings } from "./warnings";
 
 const CHOICES = ["quick", "balanced", "best"] as const;
 type Choice = (typeof CHOICES)[number] | "network";
@@ -116,6 +117,7 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
         <p class="note">
           {text.train.trained(model.architecture, dateAndTime(model.trained))}
         </p>
+        <Warnings lines={model.warnings} />
         <div class="button-row">
           <button type="button" class="main" onClick={() => go("try")}>
             <Icon name="try" /> {text.train.tryNext}
