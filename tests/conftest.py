@@ -151,7 +151,7 @@ _SLOW = (
     "nets/test_codelab_graph.py", "nets/test_efficientnet_lite.py", "nets/test_foreign_graphs.py",
     "nets/test_registry.py", "photos/test_addresses.py", "photos/test_archives.py",
     "photos/test_hostile_servers.py", "pi/", "quantize/test_writers.py", "studio/test_changes.py",
-    "studio/test_faults.py", "studio/test_jobs.py",
+    "studio/test_faults.py", "studio/test_jobs.py", "studio/test_recovery.py",
     "studio/test_security.py", "studio/test_start.py", "studio/test_uploads.py", "sweep/test_changing_folder.py",
     "sweep/test_grid.py", "sweep/test_validation.py", "test_corpus.py", "test_end_to_end.py", "test_fuzz.py",
     "test_journey.py", "test_readme.py", "test_without_tensorflow.py", "tflite/test_delegate.py",

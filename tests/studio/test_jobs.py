@@ -30,7 +30,10 @@ def trained(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A studio with a model of twelve drawn photos of each class. Tests do not change its photos."""
     folder = tmp_path_factory.mktemp("trained") / "flowers"
     draw_photos(folder, per_class=12)
-    with running(folder) as client:
+    ssh = folder.parent / "ssh"
+    ssh.write_text(f'#!/bin/sh\n"$SSH_ASKPASS" > {folder.parent}/asked\nexit 255\n', encoding="utf-8")
+    ssh.chmod(0o700)
+    with running(folder, environment={"POETS_EDGE_SSH": str(ssh)}) as client:
         client.run_job(kind="train", choice="quick")
         yield client
 
@@ -183,6 +186,15 @@ def test_unknown_network_and_hostile_host_fail_with_a_line(trained: StudioClient
     for body in ({"kind": "train", "architecture": "../x"}, {"kind": "deploy", "host": "-oProxyCommand=touch x"}):
         job = trained.wait_for_job(trained.post("/api/jobs", body).ok()["id"])
         assert job["state"] == "failed" and len(job["error"].splitlines()) == 1 and "Traceback" not in job["error"]
+
+
+def test_password_reaches_ssh_and_no_file_of_the_project(trained: StudioClient) -> None:
+    request = {"kind": "deploy", "host": "pi@nowhere.invalid", "password": "s3cret word"}
+    job = trained.wait_for_job(trained.post("/api/jobs", request).ok()["id"])
+    assert job["state"] == "failed" and len(job["error"].splitlines()) == 1 and "s3cret" not in str(job)
+    assert (trained.folder.parent / "asked").read_text(encoding="utf-8") == "s3cret word\n"
+    written = [path for path in trained.folder.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
+    assert not written
 
 
 def test_second_job_is_refused_and_a_job_can_be_cancelled(flowers: Path) -> None:
