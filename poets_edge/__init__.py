@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from poets_edge.bench.sustained import sustain as sustain
     from poets_edge.device.classifier import Classifier as Classifier
     from poets_edge.device.classifier import Label as Label
+    from poets_edge.device.classifier import Labels as Labels
     from poets_edge.device.evaluate import EvaluateResult as EvaluateResult
     from poets_edge.device.inspection import Inspection as Inspection
     from poets_edge.device.metrics import Evaluation as Evaluation
@@ -114,6 +115,7 @@ _MODULES = {
     "HeadOptions": "poets_edge.training.head",
     "Inspection": "poets_edge.device.inspection",
     "Label": "poets_edge.device.classifier",
+    "Labels": "poets_edge.device.classifier",
     "Mistake": "poets_edge.device.predictions",
     "ModelFile": "poets_edge.tflite.model_file",
     "MqttOptions": "poets_edge.device.watch.mqtt_options",

@@ -56,6 +56,8 @@ def train(
     steps: int | None = None,
     fine_tune: int | None = None,
     exclude: StrPath | None = None,
+    background: StrPath | None = None,
+    unknown_rate: float | None = None,
     seed: int | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -71,6 +73,8 @@ def train(
         steps: number of training steps; 4,000 by default.
         fine_tune: number of last blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
+        background: folder of photos that belong to no class, which the model is to call unknown.
+        unknown_rate: percentage of known photos that the model may call unknown; 5 by default, 0 for no detector.
         seed: seed of the random numbers; 0 by default.
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 
@@ -84,7 +88,9 @@ def train(
         RuntimeMissingError: a required package is not installed.
         OutputError: an output cannot be written.
     """
-    changes: dict[str, Any] = given(architecture=architecture, exclude=exclude)
+    changes: dict[str, Any] = given(
+        architecture=architecture, exclude=exclude, background=background, unknown_rate=unknown_rate
+    )
     if weights is not None:
         changes["weights"] = str(convert(weights, Path, "weights")) if not isinstance(weights, str) else weights
     if output_dir is not None:
