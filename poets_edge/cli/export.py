@@ -35,6 +35,7 @@ from poets_edge.quantize.tensorflow_model import INPUT_RANGES, InputRange
 from poets_edge.quantize.write_full_int8 import INPUT_TYPES, InputType
 
 _DEFAULT = ExportOptions()
+_TFLITE = "tflite"
 _FILES = "Files"
 PURPOSES = ("frigate",)
 """Programs that `--for` writes files for."""
@@ -89,7 +90,8 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
 )
 @option(
     "--format",
-    type=click.Choice(FORMATS),
+    type=click.Choice((_TFLITE, *FORMATS)),
+    default=_TFLITE,
     section=_FILES,
     help="Write a Core ML package or an ONNX file instead (needs [coreml] or [onnx]).",
 )
@@ -191,7 +193,7 @@ def command(
     memory: str | None,
     every: bool,
     purpose: tuple[str, Path] | None,
-    format: str | None,
+    format: str,
     float_io: bool,
     unknown_label: str,
     input_type: str,
@@ -227,7 +229,7 @@ def command(
         input_range=cast("InputRange | None", input_range),
         max_accuracy_drop=max_accuracy_drop,
     )
-    if sum((purpose is not None, format is not None, bool(target or board_name or memory))) > 1:
+    if sum((purpose is not None, format != _TFLITE, bool(target or board_name or memory))) > 1:
         raise UsageError("--for, --format and --target write different files: give one of them.")
     if purpose is not None:
         if quantizations or output_dir or float_io or input_type != _DEFAULT.input_type:
@@ -239,7 +241,7 @@ def command(
             export_target(options, target, board_name, memory, Terminal(quiet)), as_json=as_json, output=output
         )
         return
-    if format is not None:
+    if format != _TFLITE:
         if quantizations or float_io or input_type != _DEFAULT.input_type or max_accuracy_drop is not None:
             raise UsageError("--format writes float32: give no option about kinds of .tflite files.")
         print_converted(export_format(options, cast("Format", format), Terminal(quiet)), as_json=as_json, output=output)

@@ -39,10 +39,6 @@ _STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-ba
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
 _PHOTOS = "The folder of photos is named without a flag: poets-edge {command} flower_photos"
 _DISTORT = "Use --flip-left-right, --random-crop, --random-scale or --random-brightness."
-_QUANTIZE = (
-    "TensorFlow Lite is what export writes: --quantize float32, float16, dynamic, int8 or full-int8, or --all. For"
-    " ONNX, Core ML, ncnn and Edge TPU another program converts these files: see docs/other-formats.md."
-)
 
 _OPTIONS = {
     "augment": {"train": _DISTORT},
@@ -51,7 +47,6 @@ _OPTIONS = {
     "data": {name: _PHOTOS.format(command=name) for name in ("train", "grid", "audit", "evaluate")},
     "dataset": {name: _PHOTOS.format(command=name) for name in ("train", "grid", "audit", "evaluate")},
     "epochs": {"train": _STEPS, "grid": _STEPS},
-    "format": {"export": _QUANTIZE},
     "int8": {"export": "Use --quantize int8."},
     "lr": {"train": "Use --learning-rate.", "grid": "Use --learning-rate."},
     "model": {
