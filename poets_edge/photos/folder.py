@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 LARGEST_PHOTO = 256 << 20
 """Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
+_MOST_CLASSES = 4096
+"""Maximum number of class folders, each counted once per split; a confusion matrix has the square of this size."""
 _LARGE_PHOTO = 32 << 20
 """Size of a photo file in bytes above which photos are read one at a time."""
 
@@ -114,6 +116,7 @@ def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
         classes=np.array([labels.setdefault(found.labels[row], len(labels)) for row in rows], np.int32),
         given=np.full(len(rows), NO_SPLIT, np.int8),
     )
+    _check_count(len(labels), folder)
     check_distinct(labels, folder)
     others: Counter[str] = Counter()
     for (_, kind), count in found.others.items():
@@ -136,6 +139,7 @@ def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> 
     layout = arrange(tree, str(folder), recursive=recursive, decode=unquote if isinstance(folder, Address) else str)
     if not layout.classes:
         raise DatasetError(_nothing_found(folder, tree, layout))
+    _check_count(len(layout.classes), folder)
     labels: dict[str, int] = {}
     names: list[str] = []
     classes, given, counts = [], [], []
@@ -155,6 +159,14 @@ def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> 
     if any(one > other for one, other in itertools.pairwise(names)):  # several archives, each with all classes
         photos = photos.take(np.array(sorted(range(len(names)), key=names.__getitem__), np.int64))
     return PhotoFolder(folder, photos, layout.empty, layout.set_folders, layout.notes)
+
+
+def _check_count(classes: int, folder: Location) -> None:
+    if classes > _MOST_CLASSES:
+        raise DatasetError(
+            f"{folder}: {classes:,} class folders, and at most {_MOST_CLASSES:,} classes can be told apart. Perhaps"
+            " each photo has a folder of its own? Name the folder whose folders are the classes."
+        )
 
 
 def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
