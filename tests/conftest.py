@@ -36,6 +36,7 @@ if os.name == "nt":  # these ask for limits, locks and signals that only POSIX s
         "sweep/test_devices.py",
         "sweep/test_grid.py",
         "training/test_crashes.py",
+        "device/watch/test_mqtt.py",
         "device/watch/test_process.py",
     ]
 
