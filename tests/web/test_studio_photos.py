@@ -130,6 +130,17 @@ def test_photos_are_moved_excluded_and_deleted_by_keyboard(studio: OpenStudio) -
     studio.until(lambda: studio.files() == before and _counts(studio)["tulips"] == PER_CLASS, "not as before")
 
 
+def test_photo_is_moved_in_the_viewer_and_moved_back(studio: OpenStudio) -> None:
+    """A dialog tells what was done, and offers to undo it."""
+    before = studio.files()
+    _tile(studio, 0).dblclick()
+    studio.page.wait_for_selector("dialog .viewer img")
+    studio.page.select_option("dialog select", "tulips")
+    studio.until(lambda: studio.files() != before, "the photo was not moved")
+    studio.page.click("dialog .toast button")
+    studio.until(lambda: studio.files() == before, "the photo is not back")
+
+
 def test_selected_photos_are_dragged_to_a_class(studio: OpenStudio) -> None:
     """A drag that starts on a selected photo moves the selection to the class under the pointer."""
     first, second = sorted(studio.files())[:2]

@@ -5,14 +5,14 @@ import { ChooseStep } from "./choose";
 import { Icon } from "./icons";
 import { JobBar } from "./job-bar";
 import { PhotosStep } from "./photos";
-import { connected, go, message, project, redo, step, type Step, STEPS, undo } from "./store";
+import { connected, go, project, redo, step, type Step, STEPS, undo } from "./store";
 import { TakeStep } from "./take";
 import { text } from "./text";
+import { Toast } from "./toast";
 import { TrainStep } from "./train";
 import { TryStep } from "./try";
 import { undecided } from "./findings";
 
-const MESSAGE_MS = 8000;
 const PARTS = { photos: PhotosStep, check: CheckStep, train: TrainStep, try: TryStep, choose: ChooseStep, take: TakeStep };
 
 export function App() {
@@ -123,44 +123,6 @@ function wants(each: Step): boolean {
   const current = project.value;
   if (each === "check") return Boolean(undecided.value);
   return each === "train" && Boolean(current?.model && current.needs_training);
-}
-
-function Toast() {
-  const current = message.value;
-  useEffect(() => {
-    if (!current || current.kind === "problem") return;
-    const timer = window.setTimeout(() => {
-      if (message.value === current) message.value = null;
-    }, MESSAGE_MS);
-    return () => window.clearTimeout(timer);
-  }, [current]);
-  return (
-    <div class="toasts">
-      <div role="status">
-        {current?.kind === "done" && (
-          <p class="toast">
-            <span>{current.text}</span>
-            {current.undo && project.value?.undo && (
-              <button type="button" class="plain" onClick={() => void undo()}>
-                {text.undo}
-              </button>
-            )}
-          </p>
-        )}
-      </div>
-      <div role="alert">
-        {current?.kind === "problem" && (
-          <p class="toast bad">
-            <Icon name="warning" />
-            <span>{current.text}</span>
-            <button type="button" class="icon-button" aria-label={text.dismiss} onClick={() => (message.value = null)}>
-              <Icon name="close" />
-            </button>
-          </p>
-        )}
-      </div>
-    </div>
-  );
 }
 
 function skip(event: MouseEvent): void {

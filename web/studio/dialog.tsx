@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./icons";
 import { text } from "./text";
+import { Toast } from "./toast";
 
 export interface DialogProps {
   readonly title: string;
@@ -37,6 +38,7 @@ export function Dialog({ title, wide, children, onClose, onKeyDown }: DialogProp
         </header>
         {children}
       </div>
+      <Toast />
     </dialog>
   );
 }
