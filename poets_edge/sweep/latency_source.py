@@ -142,7 +142,7 @@ def _from_files(options: GridOptions, models: Models, results: Sequence[VariantR
     fitting = [result for result in results if result.threads == options.threads]
     if not fitting:
         threads = ", ".join(map(str, sorted({result.threads for result in results})))
-        raise UsageError(f"`threads` {options.threads}: the file has latencies for {threads} only. Give one of these.")
+        raise UsageError(f"`threads` {options.threads}: the file has latencies for `threads` {threads} only.")
     measured, without = {}, []
     for model in models:
         result = _result_of(model, fitting)

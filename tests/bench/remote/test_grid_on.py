@@ -126,7 +126,7 @@ def test_grid_latency_refuses_unusable_times(work: Work, tmp_path: Path) -> None
 
     work.grid("--latency", _measured(work, emulated)).failed("emulator")
     work.grid("--latency", _measured(work, others)).failed("contains no latencies of these models")
-    work.grid("--latency", _measured(work), "--threads", "2").failed("--threads 2", "taken with 1 threads")
+    work.grid("--latency", _measured(work), "--threads", "2").failed("--threads 2", "latencies for --threads 1 only")
     work.grid("--latency", _measured(work), "--on", "pi").failed("--on", "--latency", "give one")
     work.grid("--latency", tmp_path / "none.json").failed("none.json")
     first = work.folder / "device.json"
