@@ -117,6 +117,9 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     help="Name of one more label, for photos unlike the training photos, for programs that show only labels.",
 )
 @option(
+    "--gray", is_flag=True, section=_FILES, help="Take gray pixels in the full-int8 file: less memory, lower accuracy."
+)
+@option(
     "--max-accuracy-drop",
     type=NUMBER,
     metavar="POINTS",
@@ -197,6 +200,7 @@ def command(
     float_io: bool,
     unknown_label: str,
     input_type: str,
+    gray: bool,
     image_dir: Path | None,
     testing: int,
     validation: int,
@@ -214,6 +218,8 @@ def command(
     Each file carries labels and normalization, and is evaluated on the test photos
     before it is written.
     """
+    if gray and target:
+        quantize = ("full-int8",)
     quantizations = CPU_QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
     options = ExportOptions(
         graph=_graph(argument, graph),
@@ -223,6 +229,7 @@ def command(
         float_io=float_io,
         unknown_label=unknown_label,
         input_type=cast("InputType", input_type),
+        gray=gray,
         image_dir=image_dir,
         percentages=SplitConfig(testing=testing, validation=validation),
         calibration_count=calibration_count,

@@ -28,7 +28,7 @@ def export_target(
     """
     if target != _MICROCONTROLLER and (board_name or memory):
         raise UsageError("--board and --memory belong to --target microcontroller")
-    if options.quantizations or options.float_io:
+    if options.quantizations not in ((), ("full-int8",)) or options.float_io:
         raise UsageError(f"{target} takes a full-int8 file: leave out --quantize, --all and --float-io")
     if target != _MICROCONTROLLER:
         return export_for_npu(options, str(target), reporter)

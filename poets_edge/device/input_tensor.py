@@ -61,7 +61,7 @@ def input_filler(tensor: TensorInfo, layout: ImageLayout, normalization: Normali
         return fill
 
     def arranged(pixels: Pixels, out: npt.NDArray[Any]) -> None:
-        image = _gray(pixels) if layout.channels == _GRAY else pixels
+        image = gray_pixels(pixels) if layout.channels == _GRAY else pixels
         fill(image, out.transpose(1, 2, 0) if layout.channels_first else out)
 
     return arranged
@@ -102,6 +102,6 @@ def _channels_last_filler(tensor: TensorInfo, normalization: Normalization) -> F
     return fill
 
 
-def _gray(pixels: Pixels) -> Pixels:
+def gray_pixels(pixels: Pixels) -> Pixels:
     """Return the gray values, uint8 [height, width, 1], of RGB pixels."""
     return ((pixels @ _LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import write_together
 from poets_edge.core.paths import GRAPH
+from poets_edge.device.input_tensor import gray_pixels
 from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import Predictions, score_models
 from poets_edge.errors import DatasetError, ModelError, UsageError
@@ -62,6 +65,7 @@ class ExportOptions:
         float_io: whether int8 files have float32 inputs and outputs.
         input_type: type of the input and the output of full-int8 files: "uint8" for pixel values, "int8" for pixel
             values minus 128.
+        gray: whether full-int8 files take gray pixels, one channel, which needs less memory.
         input_range: input values of a Keras model or SavedModel for the pixel values 0 and 255: "-1:1", "0:1" or
             "0:255"; by default derived from the model, or from the accuracy on the photos in `image_dir`.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
@@ -80,6 +84,7 @@ class ExportOptions:
     quantizations: tuple[Quantization, ...] = ()
     float_io: bool = False
     input_type: InputType = "uint8"
+    gray: bool = False
     input_range: InputRange | None = None
     image_dir: Location | None = None
     percentages: SplitConfig = SplitConfig()
@@ -90,6 +95,8 @@ class ExportOptions:
         check_fields(self, image_dir=as_photo_path)
         if len(self.unknown_label.splitlines()) > 1 or self.unknown_label != self.unknown_label.strip():
             raise UsageError(f"`unknown_label` {self.unknown_label!r} must be one line without spaces around it.")
+        if self.gray and self.quantizations != ("full-int8",):
+            raise UsageError("`gray` is for full-int8 files only.")
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
@@ -188,6 +195,8 @@ def prepare_export(
         raise DatasetError(
             f"{calibrated} needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
         )
+    if "full-int8" in wanted and source.network and source.network.detector:
+        reporter.warn("the full-int8 file does not detect unknown photos: that takes more than 8 bits.")
     # The float32 model is always converted: the others are compared with it.
     quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
     models: dict[Quantization, bytes] = {}
@@ -256,6 +265,9 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
         return convert(frozen.graph, str(frozen.path), *signature, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     pixels = calibration_pixels(chosen, frozen.size, images)
+    if options.gray and source.network:
+        pixels = [np.repeat(gray_pixels(picture), 3, axis=2) for picture in pixels]
+        return quantize(source.network, quantization, pixels, input_type=options.input_type, gray=True)
     ends: dict[str, Any] = {"float_io": options.float_io, "input_type": options.input_type}
     if source.network:
         return quantize(source.network, quantization, pixels, **ends)

@@ -29,6 +29,7 @@ def quantize(
     *,
     float_io: bool = False,
     input_type: InputType = "uint8",
+    gray: bool = False,
 ) -> bytes:
     """Convert a network to the bytes of a `.tflite` without metadata.
 
@@ -36,6 +37,7 @@ def quantize(
         calibration: images for calibrating int8 and full-int8, at the network's size, each uint8 [height, width, 3].
         float_io: float32 input and output for int8, instead of uint8.
         input_type: type of the input and the output of full-int8.
+        gray: gray input for full-int8, instead of RGB.
     """
     if quantization != "int8" and quantization != "full-int8":
         return write_float_model(network, quantization)
@@ -46,5 +48,5 @@ def quantize(
     }
     rounded = replace(network, parameters=parameters)
     if quantization == "full-int8":
-        return write_full_int8_model(rounded, calibrated.ranges, input_type=input_type)
+        return write_full_int8_model(rounded, calibrated.ranges, input_type=input_type, gray=gray)
     return write_int8_model(rounded, calibrated.ranges, float_io=float_io)

@@ -34,7 +34,9 @@ _SOFTMAX_VERSION = 2
 _QUANTIZE_VERSION = 2
 
 
-def write_full_int8_model(network: Network, ranges: Mapping[str, Range], *, input_type: InputType = "uint8") -> bytes:
+def write_full_int8_model(
+    network: Network, ranges: Mapping[str, Range], *, input_type: InputType = "uint8", gray: bool = False
+) -> bytes:
     """Convert a network to the bytes of a full-int8 `.tflite`.
 
     Args:
@@ -42,11 +44,14 @@ def write_full_int8_model(network: Network, ranges: Mapping[str, Range], *, inpu
         ranges: smallest and largest output of each layer except the softmax.
         input_type: type of the input and of the output: "uint8" for pixel values and for scores times 256, which takes
             an operator more at each end; "int8" for these values minus 128.
+        gray: take gray pixels, one channel, and return the scores of the network for RGB pixels of equal channels.
     """
     network, ranges = _with_positive_logits(network, ranges)
     model = new_model(DESCRIPTION)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
     shapes = network.shapes()
+    if gray:
+        shapes[INPUT] = (*shapes[INPUT][:2], 1)
     *body, softmax = network.layers
     quantization = {INPUT: _PIXEL, **layer_params(network, ranges), softmax.name: _SCORE}
 
@@ -69,7 +74,7 @@ def write_full_int8_model(network: Network, ranges: Mapping[str, Range], *, inpu
     for layer in body:
         inputs = [tensors[name] for name in layer.sources]
         if layer.has_weights():
-            weights = _for_input(layer, network.parameters[layer.name])
+            weights = _for_input(layer, network.parameters[layer.name], gray)
             inputs += add_int8_parameters(model, layer, weights, quantization[layer.source])
         inputs += axes_input(model, layer)
         tensors[layer.name] = add(layer.name, layer.name)
@@ -96,9 +101,11 @@ def _with_positive_logits(network: Network, ranges: Mapping[str, Range]) -> tupl
     return replace(network, parameters={**network.parameters, name: shifted}), {**ranges, name: (0.0, high - low)}
 
 
-def _for_input(layer: Layer, weights: Parameters) -> Parameters:
-    """Return the weights of a layer, converted to the normalization PIXELS if the layer reads the input."""
+def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
+    """Return the weights of a layer; if it reads the input, converted to the normalization PIXELS, and to gray."""
     if INPUT not in layer.sources:
         return weights
     kernel, bias = for_pixels(file_order(layer, weights.kernel).astype(np.float64), weights.bias.astype(np.float64))
+    if gray:
+        kernel = kernel.sum(axis=3, keepdims=True)
     return Parameters(kernel.transpose(1, 2, 3, 0).astype(np.float32), bias.astype(np.float32))

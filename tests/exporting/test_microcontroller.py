@@ -249,3 +249,13 @@ def test_unknown_board_is_refused_with_the_known_ones() -> None:
 )
 def test_command_refuses_incomplete_options(arguments: list[str], message: str, trained: Trained) -> None:
     poets_edge("export", *arguments, cwd=trained.folder).failed(message)
+
+
+def test_gray_firmware_takes_one_channel(firmware: Firmware, trained: Trained, tmp_path: Path) -> None:
+    graph = trained.folder / "tf_files/retrained_graph.pb"
+    options = ExportOptions(graph=graph, output_dir=tmp_path, quantizations=("full-int8",), gray=True)
+    gray = export_firmware(options, board("esp32s3"))
+    assert gray.arena <= firmware.arena and gray.largest_difference == 0
+    assert "kInputChannels = 1;" in (tmp_path / "photo_classifier/model.h").read_text()
+    with pytest.raises(UsageError, match="`gray` is for full-int8 files only"):
+        ExportOptions(graph=graph, gray=True)

@@ -161,3 +161,19 @@ def test_pool_and_concatenation_are_computed_with_integers(network: Network) -> 
     tree = unpack_model(write_full_int8_model(replace(net), ranges, input_type="int8"))
     types = schema().TensorType
     assert {tensor.type for tensor in tree.subgraphs[0].tensors} <= {types.INT8, types.INT32}
+
+
+def test_gray_model_scores_gray_pictures_like_the_model_for_rgb(
+    network: Network, pictures: list[npt.NDArray[np.uint8]]
+) -> None:
+    gray = [picture[..., :1] for picture in pictures]
+    ranges = calibrate(network, [np.repeat(picture, 3, axis=2) for picture in gray]).ranges
+    content = write_full_int8_model(network, ranges, gray=True)
+    tree = unpack_model(content)
+    assert list(tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]].shape) == [1, *SIZE, 1]
+    session = Session(ModelFile(ROOT / "gray", content), accelerate=False)
+    reference = Session(ModelFile(ROOT / "float", write_float_model(network)))
+    for picture in gray:
+        real = (np.repeat(picture, 3, axis=2)[None].astype(np.float32) - 127.5) / 127.5
+        found = session.outputs[0].dequantize(session.run(picture[None]))
+        assert np.abs(found - reference.run(real)).max() < 0.04
