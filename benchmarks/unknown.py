@@ -35,7 +35,6 @@ NETWORKS = (
     ("mobilenet_0.25_128", "embedded"),
     ("mobilenet_0.25_128", "imagenet"),
     ("mobilenet_0.50_224", "imagenet"),
-    ("mobilenet_1.0_224", "imagenet"),
 )
 """Architectures with their weights."""
 RATE = 0.05
