@@ -45,7 +45,6 @@ export const text = {
   skip: "Skip to the content",
   loading: "Opening the project…",
   offline: "The studio's server does not answer. Start it again in the terminal: poets-edge studio. This page reconnects by itself.",
-  failed: (detail: string) => `Something failed that should not (${detail}). Reload the page.`,
   undo: "Undo",
   redo: "Redo",
   undoStep: (step: string) => `Undo: ${step}`,
@@ -56,7 +55,6 @@ export const text = {
   close: "Close",
   dismiss: "Dismiss",
   photos,
-  classes,
   step: { photos: "Photos", check: "Check", train: "Train", try: "Try", choose: "Choose", take: "Take it" },
   state: {
     photos: (all: number, labels: number) => `${photos(all)}, ${classes(labels)}`,
@@ -113,7 +111,6 @@ export const text = {
     selectAll: "Select all",
     clear: "Clear",
     move: "Move to…",
-    moveTo: (name: string) => `Move to ${name}`,
     exclude: "Exclude",
     include: "Include",
     delete: "Delete",
@@ -144,7 +141,6 @@ export const text = {
     next: "Next photo",
     of: (at: number, all: number) => `${number(at)} of ${number(all)}`,
     dragging: (count: number) => photos(count),
-    unreadableTile: "Unreadable",
     gone: "This photo is not in the project any more.",
   },
   record: {
@@ -163,7 +159,6 @@ export const text = {
     scan: "Scan with the phone's camera. The phone shows this project and can take photos into it.",
     code: "QR code of the studio's address",
     not: "The studio is open on this computer only.",
-    copy: "Type this in the terminal instead:",
     certificate: "The phone warns of an unknown certificate, which this computer made. Continue to the page.",
   },
   check: {
@@ -196,8 +191,6 @@ export const text = {
     keepFirst: "Keep the first",
     keys: "Keys on a focused photo: M moves to the suggested class · K keeps · X excludes · Delete",
     decided: (done: number, all: number) => `${number(done)} of ${number(all)} decided`,
-    kept: "Kept",
-    undecided: (count: number) => `${count} to decide`,
     more: (count: number) => `Show ${number(count)} more`,
     photo: (path: string, detail: string) => `${path}, ${detail}`,
   },
@@ -238,7 +231,6 @@ export const text = {
     noChanges: "Every photo is answered as before.",
     change: (before: string, after: string) => `${before} → ${after}`,
     tryNext: "Try the model",
-    noPhoto: "The photos behind this cell are not listed.",
   },
   try: {
     title: "Try",
@@ -262,7 +254,6 @@ export const text = {
       `${milliseconds(inference)} for an answer${rate === undefined ? "" : `, ${Math.round(rate)} pictures per second`}`,
     wrong: "Wrong answer? File the picture under its right class",
     fileUnder: (name: string) => `File under ${name}`,
-    filed: (name: string) => `Filed under ${name}. Retrain to learn from it.`,
     filedCount: (count: number) => `${photos(count)} filed`,
     retrain: "Retrain",
     keys: "Keys: 1 to 9 file under a class · space freezes",
@@ -283,11 +274,8 @@ export const text = {
     none: "no limit",
     chart: "Accuracy over latency",
     latency: "milliseconds for one photo",
-    accuracy: "accuracy",
     point: (name: string, form: string, accuracy: number, latency: number, size: number) =>
       `${name}, ${form}: ${percent(accuracy, 1)}, ${milliseconds(latency)}, ${bytes(size)}`,
-    best: "Best within the limits",
-    recommended: "recommended",
     nothing: "No network is within both limits. Drag a limit outwards.",
     ship: "Ship this one",
     because: (accuracy: number, latency: number, rank: string) => `${percent(accuracy, 1)} correct in ${milliseconds(latency)}. ${rank}`,
@@ -295,13 +283,10 @@ export const text = {
     own: "Your choice.",
     table: "All points as a table",
     columns: ["Network", "Form", "Accuracy", "Interval", "Latency", "Size"],
-    form: "Form",
-    networks: "Networks",
   },
   take: {
     title: "Take it",
     lead: "The model carries its labels and settings. Each file was evaluated before it was written.",
-    need: "Train a model first.",
     files: "Files",
     use: {
       float32: "Most accurate; for computers and phones.",
@@ -315,7 +300,6 @@ export const text = {
     chosen: "your choice",
     prepare: "Prepare",
     download: "Download",
-    preparing: "Preparing…",
     targets: "For other places",
     target: {
       web: ["Web page", "A folder for any web server; works offline on phones."],
