@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from poets_edge.core.wording import counted
 from poets_edge.errors import OutputError
@@ -18,6 +18,7 @@ from poets_edge.studio.places import OWN, check_new_class
 from poets_edge.studio.project import Project
 from poets_edge.studio.refusal import RefusedError, missing
 from poets_edge.studio.renames import finish_rename, free_name, rename
+from poets_edge.studio.undoing import inverse, text_of_last
 
 
 class Changes:
@@ -40,12 +41,12 @@ class Changes:
     @property
     def undo_text(self) -> str | None:
         """Text of the step that `undo` takes back; None if there is none."""
-        return _text_of(self._journal.history)
+        return text_of_last(self._journal.history)
 
     @property
     def redo_text(self) -> str | None:
         """Text of the step that `redo` repeats; None if there is none."""
-        return _text_of(self._journal.undone)
+        return text_of_last(self._journal.undone)
 
     def add_class(self, name: str) -> Step:
         """Create a class folder. Raises RefusedError if the name is unsuitable or taken."""
@@ -156,40 +157,11 @@ class Changes:
         with self._project.lock:
             return self._repeat(self._journal.undone, "redo")
 
-    def _repeat(self, steps: list[list[Step]], kind: str) -> Step:
+    def _repeat(self, steps: list[list[Step]], kind: Literal["undo", "redo"]) -> Step:
         if not steps:
             raise RefusedError(f"There is nothing to {kind}.", 409)
-        planned = self._inverse(steps[-1])
-        return self._run(replace(planned, kind="undo" if kind == "undo" else "redo"))
-
-    def _inverse(self, group: list[Step]) -> Step:
-        """Return a step that takes back a group of steps, as far as its files still exist."""
-        bin_folder = self._bin()
-        create: list[Path] = []
-        renames: list[tuple[str, str]] = []
-        taken: set[Path] = set()
-        for step in reversed(group):
-            for old, new in reversed(step.renames):
-                if not (self._root / new).exists():
-                    continue  # moved or deleted by hand
-                # An upload is taken back into the bin: its temporary name is not kept.
-                target = f"{bin_folder}/{new}" if old.startswith(f"{OWN}/incoming/") else old
-                free = free_name(self._root / target, taken)
-                taken.add(free)
-                renames.append((new, free.relative_to(self._root).as_posix()))
-                create.append(free.parent)
-            create += [self._root / path for path in step.remove]
-        text = group[0].text if len(group) == 1 else f"add {counted(len(renames), 'photo')}"
-        return self._step(
-            text,
-            create=tuple(
-                folder.relative_to(self._root).as_posix() for folder in dict.fromkeys(create) if not folder.exists()
-            ),
-            renames=tuple(renames),
-            remove=tuple(path for step in reversed(group) for path in step.create if not path.startswith(OWN)),
-            exclude=tuple(name for step in group for name in step.include),
-            include=tuple(name for step in group for name in step.exclude),
-        )
+        number = self._journal.next_number
+        return self._run(inverse(steps[-1], self._root, kind=kind, number=number, bin_folder=self._bin()))
 
     def _step(
         self,
@@ -302,12 +274,3 @@ class Changes:
 
     def _bin(self) -> str:
         return f"{OWN}/bin/{self._journal.next_number}"
-
-
-def _text_of(steps: list[list[Step]]) -> str | None:
-    if not steps:
-        return None
-    group = steps[-1]
-    if len(group) == 1:
-        return group[0].text
-    return f"add {counted(sum(len(step.renames) for step in group), 'photo')}"

@@ -1,0 +1,60 @@
+"""Steps that take back earlier steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from poets_edge.core.wording import counted
+from poets_edge.studio.journal import Kind, Step
+from poets_edge.studio.places import OWN
+from poets_edge.studio.renames import free_name
+
+
+def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_folder: str) -> Step:
+    """Return a step that takes back a group of steps, as far as their files still exist.
+
+    A photo whose old name is taken gets a number in its name.
+
+    Args:
+        root: the project folder.
+        number: number of the new step.
+        bin_folder: path of the folder for photos that were uploaded, whose temporary names are not kept, relative to
+            the project folder.
+    """
+    create: list[Path] = []
+    renames: list[tuple[str, str]] = []
+    taken: set[Path] = set()
+    for step in reversed(group):
+        for old, new in reversed(step.renames):
+            if not (root / new).exists():
+                continue  # moved or deleted by hand
+            target = f"{bin_folder}/{new}" if old.startswith(f"{OWN}/incoming/") else old
+            free = free_name(root / target, taken)
+            taken.add(free)
+            renames.append((new, free.relative_to(root).as_posix()))
+            create.append(free.parent)
+        create += [root / path for path in step.remove]
+    missing = [folder.relative_to(root).as_posix() for folder in dict.fromkeys(create) if not folder.exists()]
+    return Step(
+        number=number,
+        text=text_of(group),
+        kind=kind,
+        create=tuple(missing),
+        renames=tuple(renames),
+        remove=tuple(path for step in reversed(group) for path in step.create if not path.startswith(OWN)),
+        exclude=tuple(name for step in group for name in step.include),
+        include=tuple(name for step in group for name in step.exclude),
+    )
+
+
+def text_of(group: Sequence[Step]) -> str:
+    """Return the text of a group of steps that are undone together; groups of several steps are uploads."""
+    if len(group) == 1:
+        return group[0].text
+    return f"add {counted(sum(len(step.renames) for step in group), 'photo')}"
+
+
+def text_of_last(steps: Sequence[Sequence[Step]]) -> str | None:
+    """Return the text of the last group of steps; None if there is none."""
+    return text_of(steps[-1]) if steps else None
