@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,21 @@ def test_deploy_publishes_to_a_broker_with_a_private_login(box: Box, flower_mode
     (tmp_path / "empty").touch()
     bad = ("--mqtt", "mqtt://127.0.0.1", "--mqtt-login", tmp_path / "empty")
     poets_edge("deploy", flower_model.int8, "--on", "box", *bad).failed("--mqtt-login", "user:password")
+
+
+def test_deploy_fetches_the_frames_that_its_service_collects(
+    box: Box, flower_model: FlowerModel, tmp_path: Path
+) -> None:
+    with feeding(box.home / "endless.mjpeg", flower_model.photos) as endless:
+        _deploy(flower_model, "--source", endless, "--collect", "unsure", "--below", "1", "--smooth", "1")
+        end = time.monotonic() + 30
+        while not list(box.home.glob("unsure/*/collected-*.jpg")) and time.monotonic() < end:
+            time.sleep(0.2)
+        poets_edge("deploy", "--on", "box", "--fetch", tmp_path / "here").ok()
+        fetched = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").glob("*/*.jpg")]
+        assert fetched and all((box.home / "unsure" / path).is_file() for path in fetched)
+        _deploy(flower_model, "--source", endless)
+        poets_edge("deploy", "--on", "box", "--fetch", tmp_path / "here").failed("saves no frames", "--collect")
 
 
 def test_deploy_reports_why_a_service_does_not_start(box: Box, flower_model: FlowerModel) -> None:
