@@ -64,12 +64,14 @@ def _model(seeds: Path, work: Path, rng: Random) -> Case:
         ["watch", str(file), "--source", "folder/daisy", "--json", "--threads", "1"],
         ["android", str(file), "--app", "app", "--json"],
         ["benchmark", str(file), *_SHORT, "--json"],
+        ["annotate", str(file), "--labels", "labels.txt", "--output", "annotated.tflite", "--json"],
     ]
+    (work / "labels.txt").write_text("a\nb\nc\n")
     # An incomplete app: the model is checked and copied, but the app is not built.
     manifest = work / "app/app/src/main/AndroidManifest.xml"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("<manifest/>\n")
-    command = rng.choices(commands, (8, 2, 3, 2, 3, 3, 1))[0]
+    command = rng.choices(commands, (8, 2, 3, 2, 3, 3, 1, 2))[0]
     return command, [file]
 
 
