@@ -31,6 +31,8 @@ _PICTURES = 20
 _UPLOADS_AT_ONCE = 4
 _MOVED = 10
 _TRAINED = 1000
+_MANY = 5000
+_THUMBNAIL_SECONDS = 600
 _ROUNDS_OF_USE = 20
 
 
@@ -49,6 +51,7 @@ def main() -> None:
             _import(client, processes, Path(name), arguments.photos, arguments.turns)
             _lists(client)
             _memory(client)
+        _many(Path(name))
         _retrain(Path(name))
 
 
@@ -124,13 +127,29 @@ def _memory(client: StudioClient) -> None:
     _print("memory of its two decoders, MB", ", ".join(f"{value:.0f}" for value in _helpers(client)))
 
 
+def _many(folder: Path) -> None:
+    """Print list and memory with many small photos, after their thumbnails were made."""
+    project = folder / "many"
+    _write_small(project, _MANY)
+    with running(project) as client:
+        deadline = time.monotonic() + _THUMBNAIL_SECONDS
+        while len(list((project / ".poets-edge/thumbnails").iterdir())) < _MANY and time.monotonic() < deadline:
+            time.sleep(1)
+        _lists(client)
+        _print(f"memory of the server with {_MANY} photos, MB", f"{_resident(client):.0f}")
+
+
+def _write_small(project: Path, count: int) -> None:
+    for number in range(count):
+        path = project / f"class {number % _CLASSES}" / f"photo {number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_photo(number, side=320))
+
+
 def _retrain(folder: Path) -> None:
     """Print the time of a retraining after ten of a thousand photos were moved."""
     project = folder / "retrained"
-    for number in range(_TRAINED):
-        path = project / f"class {number % _CLASSES}" / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_photo(number, side=320))
+    _write_small(project, _TRAINED)
     with running(project) as client:
         seconds = []
         for _ in range(4):
