@@ -35,7 +35,7 @@ def test_report_shows_results_of_the_run(work: Path) -> None:
     mistakes = record["test"]["photos"] - record["test"]["correct"]
     assert page.count("predicted as <span") == min(mistakes, 24)
     assert "daisy/daisy-001.jpg" in page and "broken.jpg" in page
-    assert page.count("<polyline") == 4, "accuracy and cross entropy, of training and validation"
+    assert page.count("<polyline") == 6, "accuracy and cross entropy, of training and validation; distances and limit"
     assert "poets-edge export --quantize int8" in page and "poets-edge audit " in page
     for label in ("dandelion", "sunflowers", "tulips"):
         assert f"<td>{label}</td>" in page
@@ -72,4 +72,4 @@ def test_report_accepts_runs_without_test_and_validation_photos(work: Path) -> N
     none = ("--testing_percentage", "0", "--validation_percentage", "0", "--output_graph", "none/g.pb")
     poets_edge("train", work / "drawn", *TRAIN, *none, cwd=work).ok()
     page = (work / "none/g.html").read_text()
-    assert "no test photos" in page and page.count("<polyline") == 2
+    assert "no test photos" in page and page.count("<polyline") == 4
