@@ -19,6 +19,7 @@ from poets_edge.cli.options import (
     TRAINING_SECTION,
     bottleneck_dir_option,
     cluster_options,
+    exclude_option,
     folder_argument,
     group_by_option,
     image_dir_option,
@@ -58,6 +59,7 @@ _CHOICE = "Choice"
 @subcommand("grid", "poets-edge grid flower_photos --max-latency 20ms --max-size 1MB --ship --on pi@raspberrypi.local")
 @folder_argument
 @image_dir_option
+@exclude_option
 @recursive_option
 @zip_encoding_option
 @rehash_option
@@ -203,6 +205,7 @@ def command(
     recursive: bool,
     zip_encoding: str | None,
     rehash: bool,
+    exclude: Path | None,
     group_by: str,
     cluster: str,
     insecure_cluster: bool,
@@ -236,6 +239,7 @@ def command(
         fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),
         recursive=recursive,
         rehash=rehash,
+        exclude=exclude,
         group_by=group_by,
         cluster=cluster,
         insecure_cluster=insecure_cluster,

@@ -100,6 +100,9 @@ folder_argument = argument(
 image_dir_option = option(
     "--image-dir", type=PHOTOS, metavar="FOLDER", section=CODELAB, help="FOLDER, as the codelab names it."
 )
+exclude_option = option(
+    "--exclude", type=FILE, metavar="FILE", section=PHOTOS_SECTION, help="Photos to skip or relabel, saved by audit."
+)
 recursive_option = option(
     "--recursive", is_flag=True, section=PHOTOS_SECTION, help="Include subfolders of class folders."
 )

@@ -17,6 +17,7 @@ from poets_edge.cli.options import (
     Number,
     bottleneck_dir_option,
     cluster_options,
+    exclude_option,
     folder_argument,
     group_by_option,
     image_dir_option,
@@ -61,9 +62,7 @@ _SPLIT = _DEFAULT.percentages
 )
 @folder_argument
 @image_dir_option
-@option(
-    "--exclude", type=FILE, metavar="FILE", section=PHOTOS_SECTION, help="Photos to skip or relabel, saved by audit."
-)
+@exclude_option
 @option(
     "--background",
     type=FILE,

@@ -20,8 +20,10 @@ import numpy as np
 from poets_edge.core.files import read_bytes, write_text
 from poets_edge.core.json_checks import Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import DatasetError, RecordError
-from poets_edge.photos.folder import PhotoFolder
+from poets_edge.photos.address import Location
+from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.names import check_distinct, has_controls
+from poets_edge.progress import Reporter
 
 FORMAT = "poets_edge-exclude-1"
 _LARGEST_LIST = 256 << 20
@@ -149,3 +151,29 @@ def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
     """Write a list file with the names of photos to exclude. Raises OutputError if it cannot be written."""
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
     write_text(path, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
+
+
+def scan_without_excluded(
+    image_dir: Location, exclude: Path | None, reporter: Reporter, *, recursive: bool = False
+) -> tuple[PhotoFolder, Exclusions]:
+    """Scan a photo folder, apply a list of exclusions, and warn about listed photos that are not in the folder.
+
+    Args:
+        image_dir: folder with one folder of photos per class.
+        exclude: list file, or None to exclude nothing.
+        reporter: reporter for the warning.
+        recursive: whether to include subfolders of class folders.
+
+    Returns:
+        The folder without the excluded photos, and the exclusions.
+
+    Raises:
+        DatasetError: the folder or the list cannot be read.
+    """
+    folder = scan(image_dir, recursive=recursive)
+    if exclude is None:
+        return folder, Exclusions()
+    exclusions = read_exclusions(exclude)
+    if unknown := exclusions.unknown(folder):
+        reporter.warn(f"{exclude}: {len(unknown)} of its photos are not in {folder.path}, as {unknown[0]}.")
+    return exclusions.apply(folder), exclusions

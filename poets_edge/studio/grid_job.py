@@ -30,6 +30,7 @@ def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
         bottleneck_dir=places.models / "bottlenecks",
         model_dir=weights_folder(),
         on=request.on,
+        exclude=places.excluded if places.excluded.exists() else None,
     )
     result = grid(options, max_latency=request.max_latency_ms, min_accuracy=request.min_accuracy, reporter=reporter)
     return grid_json(result, reporter.warnings)

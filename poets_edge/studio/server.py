@@ -145,7 +145,9 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
             listening.listen(_BACKLOG)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot serve on {host}, port {port}: {reason}. Another `port`? 0 finds one.") from None
+            raise UsageError(
+                f"cannot serve on {host}, port {port}: {reason}. Choose another `port`; 0 selects a free one."
+            ) from None
         yield listening
 
 

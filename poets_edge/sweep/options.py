@@ -31,7 +31,7 @@ class GridOptions:
         architectures: architectures to train, without `_quantized`.
         output_dir: folder for the results, with a subfolder for each architecture.
         bottleneck_dir, model_dir, weights: as for `train`.
-        head, recursive, rehash, cluster, insecure_cluster: as for `train`.
+        head, recursive, rehash, exclude, cluster, insecure_cluster: as for `train`.
         percentages: sizes of the test and validation sets, percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
         folds: number of cross-validation folds for evaluating every point on all photos; 0 to use the test set.
@@ -59,6 +59,7 @@ class GridOptions:
     calibration_count: int = 100
     recursive: bool = False
     rehash: bool = False
+    exclude: Path | None = None
     folds: int = DEFAULT_FOLDS
     group_by: str = ""
     threads: int = 1
@@ -123,6 +124,7 @@ class GridOptions:
             head=self.head,
             fine_tuning=self.fine_tuning,
             recursive=self.recursive,
+            exclude=self.exclude,
             group_by=self.group_by,
             with_report=False,
             folds=0,  # `grid` cross-validates both quantizations after training

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from poets_edge.errors import DatasetError
-from poets_edge.photos.folder import PhotoFolder, scan
+from poets_edge.photos.exclude import Exclusions, scan_without_excluded
+from poets_edge.photos.folder import PhotoFolder
 from poets_edge.photos.split import split
 from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos, Rows
 from poets_edge.progress import Reporter
@@ -23,12 +24,14 @@ class PhotoSnapshot:
     photo by photo even if files are added during the run.
 
     Attributes:
-        folder: the scanned folder.
+        folder: the scanned folder, without the excluded photos.
         hashed: digests of `folder.photos`, and the errors for unreadable files.
+        exclusions: photos that were excluded or assigned to another class.
     """
 
     folder: PhotoFolder
     hashed: Hashed
+    exclusions: Exclusions = Exclusions()
 
     @property
     def readable(self) -> HashedPhotos:
@@ -53,12 +56,16 @@ def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:
     """Scan and hash the photo folder.
 
     Raises:
-        DatasetError: the folder is not suitable for training, or has no test photo.
+        DatasetError: the folder is not suitable for training or has no test photo, or the list of exclusions is not
+            valid.
     """
     reporter.status(f"looking for photos in {options.image_dir}")
-    folder = scan(options.image_dir, recursive=options.recursive)
+    folder, exclusions = scan_without_excluded(
+        options.image_dir, options.exclude, reporter, recursive=options.recursive
+    )
     for line in folder.warnings():
         reporter.warn(line)
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
-    return PhotoSnapshot(folder, hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash))
+    hashed = hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
+    return PhotoSnapshot(folder, hashed, exclusions)

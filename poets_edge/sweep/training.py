@@ -185,5 +185,6 @@ def _key(options: GridOptions, photos: PhotoSnapshot, weights: Weights) -> str:
         options.group_by,
         options.architectures[0].name,
         *([asdict(options.fine_tuning)] if options.fine_tuning.blocks else []),
+        *([photos.exclusions.to_json()] if photos.exclusions else []),
     ]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

@@ -10,7 +10,6 @@ from poets_edge.errors import DatasetError
 from poets_edge.exporting.export import ExportOptions, export_graph
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.weights import find_weights
-from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.image_cache import ImageCache
 from poets_edge.progress import Silent
 from poets_edge.quantize.int8_features import int8_features
@@ -66,7 +65,12 @@ class TrainingWorker:
         folder = self._options.folder(task.architecture)
         warnings = _Warnings()
         trained = train_photos(
-            options, self._photos.folder, Exclusions(), warnings, hashed=self._photos.hashed, groups=task.groups
+            options,
+            self._photos.folder,
+            self._photos.exclusions,
+            warnings,
+            hashed=self._photos.hashed,
+            groups=task.groups,
         )
         _check_unchanged(self._photos, trained)
         exported = export_graph(

@@ -21,8 +21,8 @@ from poets_edge.nets.detector import with_detector
 from poets_edge.nets.graphdef import serialize, with_labels, with_photo_sets, with_softmax_layer
 from poets_edge.nets.tensorboard_graph import training_picture
 from poets_edge.nets.weights import find_weights
-from poets_edge.photos.exclude import Exclusions, read_exclusions
-from poets_edge.photos.folder import PhotoFolder, scan
+from poets_edge.photos.exclude import Exclusions, scan_without_excluded
+from poets_edge.photos.folder import PhotoFolder
 from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.table import NO_SPLIT, PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
@@ -79,7 +79,9 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     """
     reporter = reporter or Silent()
     reporter.status(f"looking for photos in {options.image_dir}")
-    folder, exclusions = _scan(options, reporter)
+    folder, exclusions = scan_without_excluded(
+        options.image_dir, options.exclude, reporter, recursive=options.recursive
+    )
     result = train_photos(options, folder, exclusions, reporter)
     report_stale_exports(options.output_graph, reporter)
     return result
@@ -203,17 +205,6 @@ def train_photos(
     if difference := disagreement(result):
         reporter.warn(difference)
     return result
-
-
-def _scan(options: TrainOptions, reporter: Reporter) -> tuple[PhotoFolder, Exclusions]:
-    folder = scan(options.image_dir, recursive=options.recursive)
-    if options.exclude is None:
-        return folder, Exclusions()
-    exclusions = read_exclusions(options.exclude)
-    unknown = exclusions.unknown(folder)
-    if unknown:
-        reporter.warn(f"{options.exclude}: {len(unknown)} of its photos are not in {folder.path}, as {unknown[0]}.")
-    return exclusions.apply(folder), exclusions
 
 
 def _train(
