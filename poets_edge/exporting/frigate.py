@@ -1,8 +1,8 @@
-"""Export of a model for the custom classification of Frigate, which finds it as `model.tflite` and `labelmap.txt`.
+"""Export of a model for the custom classification in Frigate, as the files `model.tflite` and `labelmap.txt`.
 
-Frigate passes a crop of 224 x 224 RGB pixels to a uint8 input, divides the uint8 scores by their sum, and ignores a
-best score below `threshold` in its configuration, 0.8 by default. An int8 file is read in this way. If the model
-detects unknown photos, these get the label `none`, which Frigate does not assign.
+Frigate passes a crop of 224 x 224 RGB pixels to a uint8 input, divides the uint8 scores by their sum, and ignores the
+best label if its score is below `threshold` in the configuration, 0.8 by default. The int8 files of poets_edge have
+such inputs and outputs. If the model detects unknown photos, these get the label `none`, which Frigate does not assign.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _MODEL, _LABELS = "model.tflite", "labelmap.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class FrigateExport:
-    """Model and labels as Frigate reads them.
+    """Model and labels that were exported for Frigate.
 
     Attributes:
-        model: the file `model.tflite`, with its evaluation on the test photos, in which a photo with the label NONE is
-            a mistake. Its comparison with float32 is that of the int8 model without NONE.
-        labelmap: path of the labels file, one label per line in the order of the outputs.
-        assigned: fraction of the test photos whose best score reaches `THRESHOLD`, and whose label is not NONE; None
-            without test photos.
-        assigned_correct: fraction of these that have the correct label; None if there are none.
+        model: the file `model.tflite`, with its evaluation on the test photos, in which the predicted label NONE is
+            a mistake. Its comparison with float32 is that of the int8 model before NONE was added.
+        labelmap: path of the labels file, which has one label per line, in the order of the outputs.
+        assigned: fraction of the test photos that Frigate assigns a label: the best score is at least `THRESHOLD`, and
+            its label is not NONE. None without test photos.
+        assigned_correct: fraction of the assigned labels that are correct; None if no label is assigned.
     """
 
     model: ExportedFile
@@ -97,9 +97,9 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
 def _with_none(
     file: ExportedFile, content: bytes, labels: tuple[str, ...]
 ) -> tuple[ExportedFile, bytes, tuple[str, ...]]:
-    """Return a model that detects unknown photos with the additional label NONE, and evaluate it again.
+    """Replace the unknown-photo detector of a model with an additional label NONE, and evaluate the model again.
 
-    A model without a detector is returned unchanged.
+    Returns the file, its content and its labels. A model without a detector is returned unchanged.
     """
     metadata = read_metadata(ModelFile(file.path, content))
     if metadata.distance_output is None:
@@ -120,7 +120,7 @@ def _with_none(
 
 
 def _assigned(file: ExportedFile, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
-    """Return the fraction of test photos that get a label at THRESHOLD, and the fraction of these that is correct."""
+    """Return the fraction of test photos that are assigned a label, and the fraction of correct labels among these."""
     if file.scored is None:
         return None, None
     scores = file.scored.scores / file.scored.scores.sum(axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Export of a frozen graph as ONNX, or as a Core ML package in a zip, with the converters that its users maintain.
+"""Export of a frozen graph as ONNX, or as a zipped Core ML package, with tf2onnx or coremltools.
 
 Both converters read TensorFlow's graphs, so both need TensorFlow. ONNX files are run with ONNX Runtime, and compared
-with the float32 `.tflite`, before they are written. Core ML models run on macOS only, so that they are not run here.
+with the float32 `.tflite`, before they are written. Core ML models run on macOS only, so their scores are not compared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Format = Literal["coreml", "onnx"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _SUFFIXES: dict[Format, str] = {"coreml": ".mlpackage.zip", "onnx": ".onnx"}
 _OPSET = 13
-"""Version of ONNX's operators that runtimes since 2020 read."""
+"""Version of the ONNX operator set, which runtimes since 2020 support."""
 _TOLERANCE = 1e-3
 _COMPARED = 100
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -50,13 +50,13 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertedModel:
-    """Model in another format than `.tflite`.
+    """Exported model in ONNX or Core ML format.
 
     Attributes:
         size: size of the file in bytes.
         labels: class names, in the order of the scores.
-        compared: number of pictures whose scores were compared with those of the float32 `.tflite`; 0 for Core ML.
-        largest_difference: largest difference of a score, or of a distance from the training photos.
+        compared: number of images on which it was compared with the float32 `.tflite`; 0 for Core ML.
+        largest_difference: largest absolute difference between any output (scores, distance) and that of the `.tflite`.
     """
 
     path: Path
@@ -79,14 +79,14 @@ class ConvertedModel:
 
 
 def export_format(options: ExportOptions, format: Format, reporter: Reporter | None = None) -> ConvertedModel:
-    """Convert a graph that `train` or the original codelab wrote, compare it with the float32 `.tflite`, and write it.
+    """Convert a frozen graph to ONNX or Core ML, compare an ONNX model with the float32 `.tflite`, and write the file.
 
     Args:
-        options: options of the export; those for kinds of `.tflite` files have no effect.
+        options: options of the export; those that apply to `.tflite` files only have no effect.
 
     Raises:
-        ModelError: the converter fails, or the model's scores differ by more than 0.001.
-        RuntimeMissingError: a package is not installed.
+        ModelError: the converter fails, or an output of the ONNX model differs by more than 0.001.
+        RuntimeMissingError: a package that the conversion needs is not installed.
 
     It also raises the exceptions of `export`.
     """
@@ -127,7 +127,7 @@ def export_format(options: ExportOptions, format: Format, reporter: Reporter | N
 
 
 def _outputs(frozen: FrozenGraph) -> list[str]:
-    """Return the names of the graph's outputs: the scores and, if it detects unknown photos, DISTANCE."""
+    """Return the names of the outputs of a graph: the scores and, if it detects unknown photos, DISTANCE."""
     found = any(node.name == DISTANCE for node in frozen.graph.node)
     return [f"{frozen.output_name}:0", *([f"{DISTANCE}:0"] if found else [])]
 
@@ -138,7 +138,7 @@ def _tensorflow_graph(frozen: FrozenGraph) -> tuple[Any, Any]:
 
 
 def _to_onnx(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifier) -> bytes:
-    """Return an ONNX model that takes pixels as (pixel - 127.5) / 127.5, float32 [1, height, width, 3]."""
+    """Return an ONNX model with the input (pixel - 127.5) / 127.5, float32 [1, height, width, 3]."""
     _, graph = _tensorflow_graph(frozen)
     with _quiet():
         tf2onnx = _load("tf2onnx", "onnx")
@@ -155,7 +155,7 @@ def _to_onnx(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifie
 
 
 def _onnx_difference(content: bytes, classifier: Classifier, pictures: list[npt.NDArray[np.uint8]]) -> float:
-    """Return the largest difference between the outputs of ONNX Runtime and those of a classifier."""
+    """Return the largest absolute difference between the outputs of ONNX Runtime and those of a classifier."""
     runtime = _load("onnxruntime", "onnx")
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     [name] = [one.name for one in session.get_inputs()]
@@ -177,7 +177,7 @@ def _difference(
 
 
 def _to_core_ml(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifier) -> bytes:
-    """Return a zip with a Core ML package (an ML program, iOS 15 and later) that takes pictures and returns labels."""
+    """Return a zip with a Core ML package (an ML program for iOS 15 and later) that classifies images."""
     tf, graph = _tensorflow_graph(frozen)
     with _quiet():  # it tells which libraries of macOS are missing here
         coreml = _load("coremltools", "coreml")
@@ -214,7 +214,7 @@ def _to_core_ml(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classi
 
 
 def _pictures(classifier: Classifier, photos: Any) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield some test photos at the size of the model; without test photos, four random pictures."""
+    """Yield some test photos, resized to the input size of the model; without test photos, four random images."""
     for photo in photos[:: max(1, len(photos) // _COMPARED)][:_COMPARED]:
         yield fit(read_photo(read_contents(photo)), classifier.size)
     if not photos:
@@ -225,7 +225,7 @@ def _pictures(classifier: Classifier, photos: Any) -> Iterator[npt.NDArray[np.ui
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the progress bars, log messages and warnings of a converter."""
+    """Context manager that hides the progress bars, log messages and warnings of a converter."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""Answers to requests: JSON values, and errors as one line."""
+"""HTTP answers: JSON values, and exceptions as error messages of one line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """Return an answer with a JSON value, as ASCII: a name of a file may contain what is not Unicode."""
+    """Return an answer with a JSON value, written in ASCII because file names may contain invalid Unicode."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
 
 def answered(endpoint: Endpoint) -> Endpoint:
-    """Return an endpoint that answers every exception of poets_edge with its line."""
+    """Wrap an endpoint so that an exception of poets_edge is answered with its message instead of being raised."""
 
     async def answer(request: Request) -> Response:
         try:

@@ -31,7 +31,7 @@ _FOR_AN_HOUR = "private, max-age=3600"
 
 
 def studio_app(project: Project, changes: Changes, jobs: Jobs, access: Access) -> Starlette:
-    """Return the application for a project."""
+    """Return the ASGI application that serves a project."""
     pages = PageFiles()
 
     async def page(request: Request) -> Response:

@@ -17,11 +17,11 @@ from poets_edge.studio.places import Places
 from poets_edge.studio.training_job import train_options
 
 _STRANGERS = ("unlike all others", "unknown")
-"""Kinds of outliers that the page shows apart from the others."""
+"""Kinds of outliers that the page lists separately, as strangers."""
 
 
 def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Audit the photos with the network of the request, and return the findings without excluded photos."""
+    """Audit the photos with the requested network, and return the findings; those for excluded photos are omitted."""
     places = Places(request.root)
     training = train_options(request)
     reporter = JobReporter(send)
@@ -39,11 +39,11 @@ def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, 
 
 
 def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str]) -> dict[str, Any]:
-    """Return the findings of an audit as JSON-compatible values.
+    """Return the findings of an audit as a JSON-compatible dictionary.
 
     Args:
-        excluded: names of photos to leave out.
-        warnings: additional warnings.
+        excluded: names of the photos whose findings are omitted.
+        warnings: warnings to include in addition to those of the audit.
     """
     name = result.photos.name
     suspects = [suspect for suspect in result.suspects if suspect.photo not in excluded]
@@ -79,7 +79,7 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
 
 
 def _summary(result: AuditResult, duplicates: int, outliers: int) -> str:
-    """Return the findings in one or two sentences."""
+    """Return a summary of the findings, in one or two sentences."""
     found = ", ".join(
         (
             counted(len(result.mislabelled), "probably wrong label"),

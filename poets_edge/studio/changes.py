@@ -1,6 +1,6 @@
-"""Changes of a project by the page: planned as a `Step`, carried out with the journal, undone and redone.
+"""Changes that the page makes to a project: each is planned as a `Step`, recorded in the journal, and can be undone.
 
-Nothing is deleted: removed photos are renamed into the studio's bin, and a rename never replaces a file.
+Nothing is deleted: removed photos are moved to the studio's bin, and a move never replaces a file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from poets_edge.studio.undoing import inverse, text_of_last
 
 
 class Changes:
-    """Changes of one project. Each method carries out a step, in any thread, and returns it."""
+    """Changes to one project. Each public method carries out a step and returns it; all of them are thread-safe."""
 
     def __init__(self, project: Project) -> None:
-        """Open the journal, and complete the steps that a crash has interrupted.
+        """Open the journal, and complete any step that was interrupted by a crash.
 
         Raises:
             OSError: the journal cannot be read, or the project folder is not writable.
@@ -40,12 +40,12 @@ class Changes:
 
     @property
     def undo_text(self) -> str | None:
-        """Text of the step that `undo` takes back; None if there is none."""
+        """Description of the step that `undo` would undo; None if there is none."""
         return text_of_last(self._journal.history)
 
     @property
     def redo_text(self) -> str | None:
-        """Text of the step that `redo` repeats; None if there is none."""
+        """Description of the step that `redo` would repeat; None if there is none."""
         return text_of_last(self._journal.undone)
 
     def add_class(self, name: str) -> Step:
@@ -80,7 +80,7 @@ class Changes:
             )
 
     def move(self, photos: Sequence[str], label: str) -> tuple[Step, dict[str, str]]:
-        """Move photos to another class; return the step and the new name of each photo by its old name."""
+        """Move photos to another class; return the step, and a mapping of old to new photo names."""
         with self._project.lock:
             self._project.places.class_folder(label)
             taken: set[Path] = set()
@@ -125,11 +125,11 @@ class Changes:
             return self._run(self._step(f"include {counted(len(names), 'photo')}", include=tuple(names)))
 
     def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
-        """Add files that were received, each as a photo of a class; missing classes are created.
+        """Add uploaded files to classes as photos, and create the classes that do not exist yet.
 
         Args:
-            files: (path inside the project, class, name of the photo) of each file.
-            batch: name of a group of steps that are undone together.
+            files: a tuple (current path inside the project, class, photo name) for each file.
+            batch: name of the group of steps that this step is undone with; empty if it is undone alone.
 
         Raises:
             RefusedError: the name of a new class is unsuitable.
@@ -148,12 +148,12 @@ class Changes:
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
-        """Take back the last step. Raises RefusedError if there is none."""
+        """Undo the last step. Raises RefusedError if there is none."""
         with self._project.lock:
             return self._repeat(self._journal.history, "undo")
 
     def redo(self) -> Step:
-        """Repeat the step that was taken back last. Raises RefusedError if there is none."""
+        """Repeat the step that was undone last. Raises RefusedError if there is none."""
         with self._project.lock:
             return self._repeat(self._journal.undone, "redo")
 
@@ -186,10 +186,10 @@ class Changes:
         )
 
     def _run(self, step: Step) -> Step:
-        """Write a step to the journal and carry it out; if a part of it fails, take back the others.
+        """Write a step to the journal and carry it out; if a part of it fails, undo the parts before it.
 
         Raises:
-            OutputError: a part failed; the project is as before.
+            OutputError: a part failed, and the project was restored.
         """
         if not (step.create or step.renames or step.remove or step.exclude or step.include):
             raise RefusedError("Nothing to change.", 409)
@@ -221,10 +221,10 @@ class Changes:
         self._write_excluded(step)
 
     def _take_back(self, step: Step, made: Sequence[str]) -> None:
-        """Take back the parts of a failed step that were carried out, and note it.
+        """Undo the parts of a failed step that were carried out, and record in the journal that it failed.
 
         Args:
-            made: folders of the step that did not exist before.
+            made: paths of the folders that the step may have created.
         """
         with contextlib.suppress(OSError):
             for old, new in reversed(step.renames):
@@ -238,7 +238,7 @@ class Changes:
         self._project.refresh(now=True)
 
     def _write_excluded(self, step: Step) -> None:
-        """Update the list of excluded photos; renamed ones get their new names, and removed ones are not listed."""
+        """Update the list of excluded photos after a step: apply its renames, and drop photos moved to the bin."""
         before = self._project.excluded
         renamed = dict(step.renames)
 
@@ -254,7 +254,7 @@ class Changes:
             write_exclusions(self._project.places.excluded, sorted(after))
 
     def _check_inside(self, folders: Iterable[Path]) -> None:
-        """Raise RefusedError if a folder leads out of the project, through a link."""
+        """Raise RefusedError if a folder is outside the project, for example because of a symbolic link."""
         for folder in folders:
             if not (self._root / folder).resolve().is_relative_to(self._root):
                 raise missing(str(folder))

@@ -1,4 +1,4 @@
-"""Networks that the page offers: three plain choices, and all others by name."""
+"""Networks that the page offers: the choices "quick", "balanced" and "best", and every network by name."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from poets_edge.studio.job_requests import Choice
 
 
 def weights_folder() -> Path:
-    """Return the folder that is searched for weights first, shared by all projects of the user."""
+    """Return the folder that is searched first for weights. All projects of the user share it."""
     return cache_folder() / "weights"
 
 
 def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
-    """Return the network to train, and the source of its weights.
+    """Return the architecture to train, and the source of its weights.
 
-    "quick" has its weights in this package, so that it works without a network. "best" is the most accurate network
-    whose weights are installed.
+    "quick" uses the weights that are included in this package, so that it needs no download. "best" is the recommended
+    accurate architecture if its weights are on this computer, and otherwise mobilenet_1.0_224.
 
     Args:
-        name: name of a network, which replaces the choice; may be empty.
+        name: name of the architecture, which overrides the choice; empty to use the choice.
 
     Raises:
         UsageError: there is no network of this name.
@@ -39,12 +39,13 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
 
 
 def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
-    """Return the networks that a grid compares, the source of their weights, and the networks that it leaves out.
+    """Return the architectures that `grid` compares, the source of their weights, and the architectures it leaves out.
 
-    Networks whose weights are on this computer are compared; without any, the one with weights in this package.
+    Architectures whose weights are on this computer are compared. If there are none, only the architecture whose
+    weights are included in this package is used.
 
     Args:
-        name: name of the only network to compare; may be empty.
+        name: name of the only architecture to use; empty for all that are available.
 
     Raises:
         UsageError: there is no network of this name.
@@ -60,7 +61,7 @@ def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[A
 
 
 def offered_networks() -> tuple[str, ...]:
-    """Return the names of the networks that can be trained by name."""
+    """Return the names of the networks that a user can choose by name."""
     return tuple(entry.name for entry in default_grid(weights_folder()))
 
 

@@ -1,4 +1,4 @@
-"""Decoding of photos for the page, in helper processes: a hostile picture can end a helper, not the server."""
+"""Decoding of photos in helper processes, so that a malicious image can crash a helper but not the server."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class DecodeRequest:
     Attributes:
         path: path of the photo.
         name: name of the photo in messages.
-        side: length of the longer side of the result in pixels, at most.
-        target: file for the result; None to return it.
+        side: maximum length of the longer side of the result, in pixels.
+        target: path of the JPEG to write; None to return its content.
     """
 
     path: Path
@@ -40,9 +40,9 @@ class Decoded:
     """Result of decoding a photo.
 
     Attributes:
-        jpeg: the reduced photo as a JPEG file; empty if it was written to a file or could not be decoded.
+        jpeg: content of the reduced photo as a JPEG; empty if it was written to a file or could not be decoded.
         problem: reason why the photo cannot be decoded; empty if it can.
-        gone: whether the file does not exist any more.
+        gone: whether the photo no longer exists.
     """
 
     jpeg: bytes = b""
@@ -51,7 +51,7 @@ class Decoded:
 
 
 def decode(request: DecodeRequest) -> Decoded:
-    """Decode a photo with the reader of `label` and `train`, and reduce it."""
+    """Decode a photo as `label` and `train` do, reduce it, and return it as a JPEG or write it to a file."""
     try:
         image = read_photo(_contents(request.path), name=request.name)
     except PhotoError as error:
@@ -76,7 +76,7 @@ def decode(request: DecodeRequest) -> Decoded:
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:
-    """Return an image whose longer side has at most `side` pixels; faster than Pillow's `thumbnail`."""
+    """Return the image, reduced so that its longer side has at most `side` pixels. Faster than Pillow's `thumbnail`."""
     scale = side / max(image.size)
     if scale >= 1:
         return image

@@ -17,11 +17,12 @@ from poets_edge.studio.take_job import current_model
 
 _PASSWORD = "POETS_EDGE_SSH_PASSWORD"
 _ASK = f'#!/bin/sh\nprintf "%s\\n" "${_PASSWORD}"\n'
-"""Program that ssh runs instead of asking on a terminal; the password itself is never written to the disk."""
+"""Script that ssh runs to get the password (SSH_ASKPASS). It prints an environment variable, so that the password is
+never written to the disk."""
 
 
 def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Install the int8 model on a device, and return the first labels that its camera has seen."""
+    """Install the int8 model on a device, and return the first predictions for frames of its camera."""
     places = Places(request.root)
     model = current_model(places).file("int8")
     _prepare_ssh(places.own / "askpass", request.password)
@@ -39,7 +40,7 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
 def _prepare_ssh(program: Path, password: str) -> None:
     """Set the environment of this process so that ssh logs in without a terminal.
 
-    The key of a device that is not known yet is accepted and remembered; a changed key is refused.
+    The host key of an unknown device is accepted and saved; a changed host key is refused.
     """
     command = [*shlex.split(os.environ.get(SSH_VARIABLE, "ssh")), "-o", "StrictHostKeyChecking=accept-new"]
     if password:

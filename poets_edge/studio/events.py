@@ -1,4 +1,4 @@
-"""Server-sent events: the state of the project and of its jobs, sent to each open page when it changes."""
+"""Server-sent events that inform each open page when the state of the project or of its jobs changes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from starlette.concurrency import run_in_threadpool
 
 _LOOK_SECONDS = 0.2
 _KEEP_ALIVE = 75
-"""Number of looks without a change after which a comment is sent, so that a closed connection is noticed."""
+"""Number of polls without a change after which a comment is sent, so that a closed connection is detected."""
 
 
 async def state_changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:
-    """Yield an event for each state that differs from the one last sent; the first events follow immediately.
+    """Yield a server-sent event for each state that has changed since it was last sent, beginning with all states.
 
     Args:
-        states: function that returns the current states as JSON-compatible values, by the name of the event. It runs in
+        states: function that returns the current states, a JSON-compatible value for each event name. It is called in
             a thread.
     """
     sent: dict[str, str] = {}

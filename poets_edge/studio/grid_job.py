@@ -15,7 +15,7 @@ from poets_edge.sweep.results import GridResult
 
 
 def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Train and measure several networks, and return their points and the choice."""
+    """Train and measure several networks, and return their accuracies and latencies and the recommended network."""
     places = Places(request.root)
     reporter = JobReporter(send)
     networks, weights, left_out = compared_networks(request.architecture)
@@ -37,7 +37,7 @@ def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def grid_json(result: GridResult, warnings: list[str]) -> dict[str, Any]:
-    """Return the points of a grid as JSON-compatible values."""
+    """Return the measurements and the recommended network of a grid as a JSON-compatible dictionary."""
     return {
         "points": [
             {

@@ -22,9 +22,9 @@ class JobProgress:
 
     Attributes:
         text: current activity, one line.
-        fraction: finished part of the activity, 0 to 1; None if it is not known.
-        seconds_left: estimated time until the activity ends, in seconds; None if it is not known.
-        curve: (step, training accuracy, validation accuracy or None) of each evaluation during training.
+        fraction: completed fraction of the activity, 0 to 1; None if unknown.
+        seconds_left: estimated time until the activity ends, in seconds; None if unknown.
+        curve: a tuple (step, training accuracy, validation accuracy or None) for each evaluation during training.
     """
 
     text: str
@@ -34,7 +34,7 @@ class JobProgress:
 
 
 class JobReporter:
-    """Reporter that sends a `JobProgress` at most ten times a second, and at the beginning of every activity.
+    """Reporter that sends a `JobProgress` to the server when an activity starts, and then at most ten times a second.
 
     Attributes:
         warnings: warnings of the job, one line each.
@@ -44,7 +44,7 @@ class JobReporter:
         """Create a reporter.
 
         Args:
-            send: function that sends a value to the server.
+            send: function that sends a `JobProgress` to the server.
             steps: number of training steps; 0 if the job does not train.
         """
         self._send = send
@@ -56,10 +56,10 @@ class JobReporter:
         self.warnings: list[str] = []
 
     def note(self, text: str) -> None:
-        """Ignore an informational message, which is for a terminal."""
+        """Ignore an informational message, which is meant for a terminal."""
 
     def status(self, text: str) -> None:
-        """Send the current activity; during training, the evaluations so far."""
+        """Send the current activity. A line that reports a training step is added to the training curve instead."""
         step = parse_step_line(text)
         if step is None or not self._steps:
             self._report(text, None, at_once=True)
@@ -70,12 +70,12 @@ class JobReporter:
         self._report("training", min(1.0, (step[0] + 1) / self._steps))
 
     def warn(self, text: str) -> None:
-        """Keep a warning for the result of the job."""
+        """Record a warning, which becomes part of the result of the job."""
         self.warnings.append(text)
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Context manager that sends the progress of an activity."""
+        """Context manager that sends the progress of an activity; yields a function that reports finished units."""
         done = 0
         self._started = time.monotonic()
         self._report(what, 0.0 if total else None, at_once=True)
@@ -103,6 +103,6 @@ class JobReporter:
 def _thinned(
     curve: list[tuple[int, float, float | None]],
 ) -> tuple[tuple[int, float, float | None], ...]:
-    """Return at most _MOST_POINTS points of a curve, with the last one."""
+    """Return at most _MOST_POINTS evenly spaced points of a curve, including the last one."""
     every = max(1, -(-len(curve) // _MOST_POINTS))
     return tuple(curve[-1::-every][::-1])

@@ -1,4 +1,4 @@
-"""Requests for jobs: what a job does, and where."""
+"""Requests for jobs: the description of a job that the page sends, and its validation."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _SHAPE = {
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
-    """A job, as the page requests it.
+    """A job that the page requests.
 
     Attributes:
         root: the project folder.
-        number: number of the job, which also names its folder of results.
+        number: number of the job, which is also the name of the folder for its results.
         state: digest of the photos at the start of the job; see `Project.state`.
-        choice: network to train; see `choices`.
-        architecture: name of the network to train, instead of a choice.
-        max_latency_ms, min_accuracy: limits of `grid`; the accuracy is from 0 to 1.
+        choice: choice of the network to train; see `chosen_network`.
+        architecture: name of the network to train, which overrides `choice`; empty to use `choice`.
+        max_latency_ms, min_accuracy: limits for the network that `grid` recommends; the accuracy is 0 to 1.
         on: SSH destination on which `grid` measures latencies; by default this computer.
         host: SSH destination to deploy to.
-        password: password for the destination; by default a key is used.
+        password: password for `host`; if empty, ssh logs in with a key.
         source: source of frames for the deployed model, as for `watch`; by default the camera of the device.
-        form: form in which a model is taken.
+        form: form in which the model is prepared for download; one of `TAKES`.
     """
 
     root: Path
@@ -60,12 +60,12 @@ class JobRequest:
     form: str = ""
 
     def __repr__(self) -> str:
-        """Return a text without the password."""
+        """Return a representation of the request without its password."""
         return f"<JobRequest {self.number}: {self.kind}>"
 
 
 def job_request(value: Any, root: Path, number: str, state: str) -> JobRequest:
-    """Return the job that a JSON value describes. Raises RefusedError if it does not describe any."""
+    """Return the job request that a JSON value describes. Raises RefusedError if the value is invalid."""
     try:
         fields = {key: value[key] for key in check(value, _SHAPE) if key in _SHAPE and value[key] is not None}
     except RecordError as error:

@@ -1,4 +1,4 @@
-"""Requests for jobs, the current model, and files to take away."""
+"""Routes for jobs, the current model and downloads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poets_edge.studio.take_job import current_model, taken_file
 
 
 def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the endpoints for POST requests, by path."""
+    """Return the endpoints that start and cancel jobs (POST), by path."""
 
     async def start(request: Request) -> Response:
         body = await json_body(request, {})
@@ -40,7 +40,7 @@ def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the endpoints for GET requests, by path."""
+    """Return the endpoints that read jobs, the current model and its files (GET), by path."""
     places = project.places
 
     async def list_jobs(request: Request) -> Response:
@@ -78,7 +78,7 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def model_state(project: Project) -> dict[str, Any]:
-    """Return the current model for the page, and whether photos have changed since it was trained."""
+    """Return what the page shows of the current model, and whether the photos have changed since it was trained."""
     try:
         model = current_model(project.places)
     except RefusedError:

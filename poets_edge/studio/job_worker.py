@@ -1,4 +1,4 @@
-"""Function of the helper process that runs jobs."""
+"""Entry point of the helper process that runs jobs."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ _JOBS: Mapping[JobKind, Callable[[JobRequest, Callable[[object], None]], dict[st
 
 
 def run_job(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Run a job and return its result as JSON-compatible values; its progress is sent as `JobProgress`."""
+    """Run a job, send its progress as `JobProgress` objects, and return its result as a JSON-compatible dictionary."""
     return _JOBS[request.kind](request, send)

@@ -1,4 +1,4 @@
-"""Jobs of a project: one at a time, each in a helper process; their states and results are kept as files."""
+"""Jobs of a project, which run one at a time in a helper process. Their states and results are stored in files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from poets_edge.studio.refusal import RefusedError
 State = Literal["running", "done", "failed", "cancelled"]
 
 _KEPT = 20
-"""Number of jobs whose results are kept."""
+"""Number of most recent jobs whose results are kept."""
 _IDLE_SECONDS = 600.0
-"""Time for which the helper process waits for another job, which starts without loading the libraries again."""
+"""Time in seconds for which the helper process waits for another job, to avoid loading its libraries again."""
 _INTERRUPTED = "the studio ended while it ran. Start it again."
 _SHAPE = {
     "number": str,
@@ -43,7 +43,7 @@ class Job:
 
     Attributes:
         number: number of the job; later jobs have higher numbers.
-        progress: latest progress.
+        progress: last reported progress.
         error: error message of a failed job, one line.
         result: result of a finished job, as JSON-compatible values.
     """
@@ -56,7 +56,7 @@ class Job:
     result: Any = None
 
     def to_json(self, *, curve: bool = False) -> dict[str, Any]:
-        """Return the job for the page, without its result."""
+        """Return the job as a JSON-compatible dictionary without its result; `curve` includes the training curve."""
         progress = self.progress
         running = self.state == "running"
         return {
@@ -72,13 +72,13 @@ class Job:
 
 
 class Jobs:
-    """Jobs of one project. The methods may be called from any thread."""
+    """Jobs of one project. The methods are thread-safe."""
 
     def __init__(self, places: Places, on_change: Callable[[bool], None]) -> None:
-        """Read the jobs of earlier servers; those that were running then have failed.
+        """Read the jobs of previous server runs, and mark those that were still running as failed.
 
         Args:
-            on_change: function that is called with True when a job starts, and with False when it has ended.
+            on_change: function that is called with True when a job starts, and with False when it ends.
         """
         self._places = places
         self._on_change = on_change
@@ -92,7 +92,7 @@ class Jobs:
         """Start a job.
 
         Args:
-            make: function that returns the request, given the number of the job.
+            make: function that returns the request for a job with the given number.
 
         Raises:
             RefusedError: another job is running.
@@ -125,7 +125,7 @@ class Jobs:
                     self._helper.kill()
 
     def find(self, number: str) -> Job:
-        """Return a job. Raises RefusedError if there is none with this number."""
+        """Return the job with a number. Raises RefusedError if there is none."""
         job = self._jobs.get(number)
         if job is None:
             raise RefusedError(f"There is no job {number[:20]!r}.", 404)
@@ -138,7 +138,7 @@ class Jobs:
 
     @property
     def newest(self) -> Job | None:
-        """The job that was started last; None if there is none."""
+        """Most recently started job; None if there is none."""
         return next(iter(self.all()), None)
 
     def _running(self) -> Job | None:

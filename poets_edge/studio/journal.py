@@ -1,9 +1,9 @@
 """Journal of changes to a project, for undo and for recovery after a crash.
 
 Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes of the list of
-excluded photos. A step is written to the journal and flushed to the disk before it is carried out, and a line is added
-afterwards. A step without this line was interrupted; it is completed when the journal is opened, because each of its
-parts may be repeated. A line that was cut short belongs to a step that was not begun.
+excluded photos. A step is written to the journal and flushed to the disk before it is carried out, and an end line is
+added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which is safe
+because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Kind = Literal["do", "undo", "redo"]
 
 _LARGEST = 16 << 20
 _KEPT = 4 << 20
-"""Number of bytes that are kept of a journal larger than _LARGEST; undo reaches back so far."""
+"""Number of bytes at the end of a journal that are kept if it exceeds _LARGEST; older steps cannot be undone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A change of a project. Paths are relative to the project folder, with `/` as separator.
+    """A change to a project. Paths are relative to the project folder, with `/` as separator.
 
     Attributes:
-        number: number of the step, which grows.
-        text: what the step does, such as "move 3 photos to roses".
-        kind: whether the step is a new one, or takes back or repeats an earlier one.
+        number: number of the step; later steps have higher numbers.
+        text: description of the step, such as "move 3 photos to roses".
+        kind: "do" for a new step, "undo" or "redo" for one that undoes or repeats an earlier step.
         create: folders to create.
-        renames: pairs of an old and a new path.
+        renames: pairs (old path, new path).
         remove: folders to remove if they are empty.
-        exclude, include: photos to add to and to remove from the list of excluded photos.
+        exclude, include: photos to add to the list of excluded photos, and photos to remove from it.
         batch: name of a group of steps that are undone together; may be empty.
     """
 
@@ -53,7 +53,7 @@ class Step:
 
 
 def is_inside(path: str) -> bool:
-    """Return whether a relative path stays inside the project folder, disregarding links."""
+    """Return whether a relative path stays inside the project folder. Symbolic links are not resolved."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path and "\\" not in path
 
@@ -73,7 +73,7 @@ _STEP = {
 
 
 class Journal:
-    """Journal in a file, with the steps that can be undone and redone."""
+    """Journal file of a project, with the steps that can be undone and redone."""
 
     def __init__(self, path: Path) -> None:
         """Read the journal.
@@ -97,18 +97,18 @@ class Journal:
         self.interrupted = tuple(open_steps.values())
 
     def begin(self, step: Step) -> None:
-        """Write a step to the disk, before it is carried out. Raises OSError if it cannot be written."""
+        """Record a step before it is carried out, and flush it to the disk. Raises OSError if it cannot be written."""
         self.next_number = step.number + 1
         fields = {name: value for name, value in asdict(step).items() if value not in ((), "")}
         self._append(fields, flush=True)
 
     def end(self, step: Step) -> None:
-        """Note that a step was carried out. Raises OSError if it cannot be written."""
+        """Record that a step was carried out. Raises OSError if this cannot be written."""
         self._remember(step)
         self._append({"done": step.number}, flush=False)
 
     def take_back(self, step: Step) -> None:
-        """Note that a step failed and its parts were taken back. Raises OSError if it cannot be written."""
+        """Record that a step failed and its parts were undone. Raises OSError if this cannot be written."""
         self._append({"done": -step.number}, flush=False)
 
     def _remember(self, step: Step) -> None:
@@ -148,9 +148,10 @@ class Journal:
 
 
 def _entries(path: Path) -> Iterator[Step | int]:
-    """Yield the steps of a journal, and the number of each ended step, negative if it was taken back.
+    """Yield the entries of a journal: a `Step` for each begun step, and an integer for each ended one.
 
-    Lines that are not entries are skipped: they were cut short, or written by another program.
+    The integer is the number of the step, negated if the step failed. Invalid lines, which were cut short or written by
+    another program, are skipped.
     """
     if not path.exists():
         return
@@ -184,7 +185,7 @@ def _step(fields: dict[str, Any]) -> Step:
 
 
 def _shorten(path: Path) -> None:
-    """Remove the oldest lines of a journal that has become large."""
+    """Remove the oldest lines of a journal if it is larger than _LARGEST bytes."""
     if not path.exists() or path.stat().st_size <= _LARGEST:
         return
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Requests that change the photos of a project."""
+"""Routes that change the photos and classes of a project."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.uploads import Upload, receive
 
 _LARGEST_BODY = 16 << 20
-"""Maximum size of a JSON body in bytes, enough for the names of 100,000 photos."""
+"""Maximum size of a JSON request body in bytes, which is enough for the names of 100,000 photos."""
 _LONGEST_NAME = 4096
 _PHOTOS = Check([str], "the names of one or more photos", bool)
 _CHANGED_CLASS = {"add": Optional(str), "rename": Optional(str), "to": Optional(str), "remove": Optional(str)}
 
 
 async def json_body(request: Request, shape: Shape) -> Any:
-    """Return the JSON value of a request. Raises RefusedError if it is too large or does not match the shape."""
+    """Return the JSON body of a request. Raises RefusedError if it is too large or does not match `shape`."""
     parts, size = [], 0
     async for part in request.stream():
         parts.append(part)
@@ -39,7 +39,7 @@ async def json_body(request: Request, shape: Shape) -> Any:
 
 
 def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint]:
-    """Return the endpoints for POST requests, by path."""
+    """Return the endpoints that change a project (POST), by path."""
 
     def changed(**more: Any) -> Response:
         state = {"version": project.version, "undo": changes.undo_text, "redo": changes.redo_text}

@@ -1,4 +1,4 @@
-"""Files that contain the current model for another program: a web page, an app, firmware, a camera server."""
+"""Packages with the current model for use elsewhere: a web page, Android app sources, firmware, Frigate, ONNX."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from poets_edge.exporting.web import write_page
 from poets_edge.studio.trained_model import TrainedModel
 
 _APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
-"""Sources of the Android app, which a checkout of poets_edge has and an installed package does not."""
+"""Sources of the Android app, which exist in a checkout of poets_edge but not in an installed package."""
 _BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
-"""Names of files that building the app creates."""
+"""Names of files and folders that building the app creates; they are not packaged."""
 _BOARD = "esp32s3"
 
 
 @dataclass(frozen=True)
 class Package:
-    """A form in which a model is taken as one file for another program.
+    """A download that contains a model for use in another program, as one file.
 
     Attributes:
         name: name of the file.
-        write: function that writes the file for a model, and returns the accuracy by which the model was verified, 0 to
-            1; None if it was not evaluated again.
-        needed: Python packages that must be installed.
+        write: function that writes the file for a model, and returns its accuracy on the test photos, 0 to 1, or None
+            if it was not evaluated again.
+        needed: names of the Python packages that it requires.
     """
 
     name: str
@@ -76,7 +76,7 @@ def _android(model: TrainedModel, path: Path) -> None:
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    """Return the files in a folder by their paths in an archive, which begin with the name of the folder."""
+    """Return the files in a folder, by path in an archive. Each path begins with the name of the folder."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     return {file.relative_to(folder.parent).as_posix(): file for file in files}
 
@@ -103,4 +103,4 @@ def _available() -> dict[str, Package]:
 
 
 PACKAGES: Mapping[str, Package] = _available()
-"""Packages that can be written here, by form."""
+"""Packages that can be written on this computer, by form."""

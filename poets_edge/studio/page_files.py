@@ -1,4 +1,4 @@
-"""Static files of the page, and LiteRT's WebAssembly for the models that it runs."""
+"""Static files of the page, and the WebAssembly files of LiteRT.js that run models in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poets_edge.studio.refusal import missing
 
 PAGE = Path(__file__).parent / "page"
 _WORKER = EXPORTED_PAGE / "worker.js"
-"""Script that runs a model, which the page shares with the one that `web` writes."""
+"""Web worker that runs a model. The pages that `poets-edge web` writes use it, too."""
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -25,11 +25,11 @@ TYPES = {
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
 }
-"""Content types of the files, by suffix."""
+"""MIME types of the files, by suffix."""
 
 
 class PageFiles:
-    """Files of the page by name. Names are looked up and never joined to a path, so no other file can be read."""
+    """Files of the page, by name. Names are keys of a dictionary, not parts of a path: no other file can be read."""
 
     def __init__(self, folder: Path = PAGE) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class PageFiles:
         self._lock = threading.Lock()
 
     def page(self, name: str) -> bytes:
-        """Return a file of the page. Raises RefusedError if there is none of this name."""
+        """Return the content of a file of the page. Raises RefusedError if there is no file of this name."""
         files = {path.name: path for path in self._folder.iterdir() if path.is_file()}
         files[_WORKER.name] = _WORKER
         if name not in files:
@@ -45,7 +45,7 @@ class PageFiles:
         return files[name].read_bytes()
 
     def runtime(self, name: str) -> bytes:
-        """Return a file of LiteRT.js. Raises RefusedError if there is none of this name."""
+        """Return the content of a file of LiteRT.js. Raises RefusedError if there is no file of this name."""
         with self._lock:
             if not self._runtime:
                 with tarfile.open(RUNTIME_ARCHIVE) as archive:

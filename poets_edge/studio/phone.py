@@ -1,4 +1,4 @@
-"""Address of the studio for a phone, as text and as a QR code."""
+"""Address at which a phone opens the studio, as text and as a QR code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from poets_edge.studio.security import Access
 
 
 def phone_address(access: Access) -> dict[str, str]:
-    """Return the address with the token, and a QR code of it as SVG.
+    """Return the address, which contains the token, and its QR code as SVG.
 
     Raises:
-        RefusedError: the server answers to this computer only.
+        RefusedError: the server is not reachable from other devices.
         RuntimeMissingError: segno is not installed.
     """
     if not access.is_lan:

@@ -1,4 +1,4 @@
-"""Paths of the studio's own files in a project folder, and paths of photos that requests name."""
+"""Paths of the studio's own files in a project, and of the photos that requests refer to."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OWN = ".poets-edge"
 """Name of the hidden folder, inside the project folder, for the files of the studio."""
 
 _LONGEST_NAME = 200
-"""Maximum length of a name in bytes; file systems allow 255, and temporary names are longer than the final ones."""
+"""Maximum length of a file name in bytes. File systems allow 255, and temporary names have a suffix in addition."""
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 )
-"""Names that Windows reserves for devices, without suffix."""
+"""File names, without suffix, that Windows reserves for devices."""
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
-"""Characters that Windows does not allow in names of files."""
+"""Characters that Windows does not allow in file names."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Places:
 
     @property
     def own(self) -> Path:
-        """Folder of the files of the studio."""
+        """Hidden folder for the studio's own files."""
         return self.root / OWN
 
     @property
@@ -51,7 +51,7 @@ class Places:
 
     @property
     def incoming(self) -> Path:
-        """Folder for uploads that are not complete."""
+        """Folder for incomplete uploads."""
         return self.own / "incoming"
 
     @property
@@ -71,7 +71,7 @@ class Places:
 
     @property
     def taken(self) -> Path:
-        """Folder for files that are prepared for download."""
+        """Folder for the files that are prepared for download."""
         return self.own / "take"
 
     @property
@@ -81,11 +81,11 @@ class Places:
 
     @property
     def lock(self) -> Path:
-        """File that the running server holds a lock on."""
+        """Lock file that the running server holds."""
         return self.own / "lock"
 
     def create(self) -> None:
-        """Create the folders. Raises OSError if the project folder is not writable."""
+        """Create the studio's folders. Raises OSError if the project folder is not writable."""
         for folder in (self.own, self.bin, self.incoming, self.thumbnails, self.models, self.jobs, self.taken):
             folder.mkdir(parents=True, exist_ok=True)
             if folder.is_symlink():
@@ -95,8 +95,8 @@ class Places:
         """Return the path of an existing photo, given its name `class/file`.
 
         Raises:
-            RefusedError: the name does not have this form, or the project has no such regular file. Links are not
-                followed, neither as the class folder nor as the photo.
+            RefusedError: the name does not have this form, or the project has no such photo. A symbolic link is refused
+                both as the class folder and as the photo.
         """
         folder, _, file = name.partition("/")
         if not (is_plain(folder) and is_plain(file)):
@@ -114,7 +114,7 @@ class Places:
         """Return the path of an existing class folder.
 
         Raises:
-            RefusedError: the project has no such folder, or it is a link.
+            RefusedError: the project has no such folder, or it is a symbolic link.
         """
         path = self.root / name
         try:
@@ -127,7 +127,7 @@ class Places:
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name is that of a visible file or folder, without separators or control characters."""
+    """Return whether a file name is not hidden and has no path separators or control characters."""
     try:
         name.encode("utf-8")
     except UnicodeError:
@@ -136,10 +136,10 @@ def is_plain(name: str) -> bool:
 
 
 def check_new_class(name: str, existing: tuple[str, ...]) -> str:
-    """Return the name for a new class, without surrounding spaces.
+    """Check the name of a new class, and return it without surrounding spaces.
 
     Raises:
-        RefusedError: the name cannot be that of a folder on every system, or differs from an existing class only in
+        RefusedError: the name is not a valid folder name on every system, or differs from an existing class only in
             case or Unicode normalization.
     """
     name = name.strip()
@@ -155,7 +155,7 @@ def check_new_class(name: str, existing: tuple[str, ...]) -> str:
 
 
 def safe_file_name(name: str) -> str:
-    """Return a name for an uploaded file: the last part of its path, with every unsuitable character replaced."""
+    """Return a safe name for an uploaded file: the last part of its path, with unsuitable characters replaced."""
     last = name.replace("\\", "/").rpartition("/")[2]
     text = "".join("_" if one in _NOT_IN_NAMES or has_controls(one) or _is_surrogate(one) else one for one in last)
     stem, dot, suffix = text.strip().strip(".").rpartition(".")

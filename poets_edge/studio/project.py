@@ -1,4 +1,4 @@
-"""The project that a server works on: its photos as last scanned, and a version that grows with every change."""
+"""State of the project that a server works on: its photos at the last scan, and a version number."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from poets_edge.studio.scan import Found, scan_project, stamp_of
 from poets_edge.studio.thumbnails import Thumbnails
 
 _SCAN_EVERY = 1.0
-"""Minimum time between two scans in seconds."""
+"""Minimum time between two scans, in seconds."""
 _SCAN_SHARE = 0.05
-"""Maximum share of the time that is spent on scans."""
+"""Maximum fraction of the time that is spent on scans."""
 
 
 class Project:
-    """Photos of a project folder.
+    """Photos in a project folder, rescanned when needed.
 
     Attributes:
         places: paths of the studio's files.
-        version: number that grows with every change, also over restarts of the server.
+        version: number that increases with every change, including across restarts of the server.
     """
 
     def __init__(self, places: Places, *, demo: bool = False) -> None:
-        """Scan the folder.
+        """Scan the project folder.
 
         Raises:
             DatasetError: the folder or the list of excluded photos cannot be read.
@@ -54,14 +54,14 @@ class Project:
 
     @property
     def excluded(self) -> frozenset[str]:
-        """Names of the photos that training leaves out."""
+        """Names of the photos that are excluded from training."""
         return self._excluded
 
     def refresh(self, *, now: bool = False) -> None:
-        """Scan the folder again if the last scan is too old, and notice what other programs have changed.
+        """Scan the folder again if the last scan is too old, to detect changes that other programs have made.
 
         Args:
-            now: whether to scan in any case.
+            now: whether to scan even if the last scan is recent.
         """
         with self.lock:
             started = time.monotonic()
@@ -79,10 +79,10 @@ class Project:
             self._next_scan = ended + max(_SCAN_EVERY, (ended - started) / _SCAN_SHARE)
 
     def apply(self, renames: Iterable[tuple[str, str]], created: Iterable[str]) -> None:
-        """Note the changes of a step, without another scan if it has renamed photos only.
+        """Update the state after a step. The folder is scanned again unless the step has only renamed photos.
 
         Args:
-            renames: pairs of an old and a new path, relative to the project folder.
+            renames: pairs (old path, new path), relative to the project folder.
             created: paths of folders that were created.
         """
         with self.lock:
@@ -118,7 +118,7 @@ class Project:
             return hashlib.blake2b("".join(used).encode(), digest_size=16).hexdigest()
 
     def stamp(self, name: str) -> str:
-        """Return the stamp of a photo. Raises RefusedError if the project does not have it."""
+        """Return the stamp of a photo. Raises RefusedError if the project has no photo of this name."""
         stamp = self._found.stamps.get(name)
         if stamp is None:
             self.refresh()
@@ -134,7 +134,7 @@ class Project:
         return "unreadable" if self._found.stamps.get(name, "") in self.thumbnails.problems else "ok"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the project with the number of photos of each class, as JSON-compatible values."""
+        """Return the project and the number of photos in each class as a JSON-compatible dictionary."""
         self.refresh()
         with self.lock:
             counts = {label: Counter[str]() for label in self._found.classes}
@@ -158,7 +158,7 @@ class Project:
             }
 
     def photos_json(self) -> dict[str, Any]:
-        """Return all photos with their stamps and statuses, as JSON-compatible values."""
+        """Return all photos with their stamps and statuses as a JSON-compatible dictionary."""
         self.refresh()
         with self.lock:
             problems = self.thumbnails.problems

@@ -1,4 +1,4 @@
-"""Refusal of a request, with the HTTP status that answers it."""
+"""Exception for a refused request, with the HTTP status of the answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from poets_edge.errors import PoetsEdgeError
 
 
 class RefusedError(PoetsEdgeError):
-    """A request that the studio does not carry out.
+    """The studio refuses a request.
 
     Attributes:
         status: HTTP status code of the answer, 400 to 599.
@@ -18,5 +18,5 @@ class RefusedError(PoetsEdgeError):
 
 
 def missing(what: str) -> RefusedError:
-    """Return the refusal of a request for something that does not exist."""
+    """Return the RefusedError (404) for a request for something that does not exist."""
     return RefusedError(f"{what}: not in this project. It may have been moved; load the page again.", 404)

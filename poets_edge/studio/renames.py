@@ -1,4 +1,4 @@
-"""Renames that never overwrite."""
+"""Renames that never overwrite an existing file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""Errors of file systems without hard links, such as exFAT, and of files that this user may not link to."""
+"""Error numbers that file systems without hard links, such as exFAT, report, or files that the user may not link to."""
 
 
 def rename(old: Path, new: Path) -> None:
@@ -17,7 +17,7 @@ def rename(old: Path, new: Path) -> None:
     program that is killed in between leaves both names, which `finish_rename` recognizes.
 
     Raises:
-        FileExistsError: there is something with the new name.
+        FileExistsError: the new name exists already.
         OSError: the old name does not exist, or the folder is not writable.
     """
     if old.is_symlink() or not old.is_file():
@@ -34,9 +34,9 @@ def rename(old: Path, new: Path) -> None:
 
 
 def finish_rename(old: Path, new: Path) -> None:
-    """Complete a rename that may have been carried out, in full or by half.
+    """Complete a rename that may have been interrupted. A rename that was completed before is left as it is.
 
-    If there is another file with the new name, both files are left as they are.
+    If a different file has the new name, both files are left as they are.
     """
     if not os.path.lexists(old):
         return
@@ -47,10 +47,10 @@ def finish_rename(old: Path, new: Path) -> None:
 
 
 def free_name(path: Path, taken: set[Path]) -> Path:
-    """Return the path, or one with a number in its name, such as `a (2).jpg`, at which there is nothing.
+    """Return an unused path: the given one, or one with a number in its name, such as `a (2).jpg`.
 
     Args:
-        taken: paths that are planned for other files.
+        taken: paths that are already assigned to other files.
     """
     found, number = path, 2
     while found in taken or os.path.lexists(found):

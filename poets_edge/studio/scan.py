@@ -1,4 +1,4 @@
-"""Scan of a project folder: classes, photos and their stamps, without opening files that have a photo's suffix."""
+"""Scan of a project folder for classes, photos and their stamps. Files with a photo suffix are not opened."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Found:
 
     Attributes:
         classes: names of the class folders, sorted.
-        stamps: stamp of each photo, by its name `class/file`, sorted by name.
-        notes: messages about files and folders that are left out, one line each.
+        stamps: stamp of each photo by its name, `class/file`. See `stamp_of`.
+        notes: messages about skipped files and folders, one line each.
     """
 
     classes: tuple[str, ...]
@@ -34,7 +34,7 @@ class Found:
 def scan_project(root: Path) -> Found:
     """Find the class folders of a project and the photos directly in them.
 
-    Links are left out: the studio does not open files outside the project.
+    Symbolic links are skipped, because the studio does not open files outside the project.
 
     Raises:
         DatasetError: the project folder cannot be read.
@@ -54,7 +54,7 @@ def scan_project(root: Path) -> Found:
 
 @dataclass
 class _Others:
-    """Numbers of files and folders that a scan leaves out."""
+    """Numbers of files and folders that a scan has skipped, by reason."""
 
     links: int = 0
     names: int = 0
@@ -72,7 +72,7 @@ class _Others:
 
 
 def _entries(folder: Path, others: _Others) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries of a folder, without hidden ones, links and names that cannot be sent to a browser."""
+    """Yield the entries of a folder, except hidden ones, symbolic links, and names that cannot be sent to a browser."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_skipped(entry.name):
@@ -86,7 +86,7 @@ def _entries(folder: Path, others: _Others) -> Iterator[os.DirEntry[str]]:
 
 
 def _photos(folder: Path, label: str, others: _Others) -> Iterator[tuple[str, str]]:
-    """Yield (name, stamp) for each photo in a class folder; nothing if the folder was removed meanwhile."""
+    """Yield (name, stamp) for each photo in a class folder; nothing if the folder no longer exists."""
     try:
         for entry in _entries(folder, others):
             if entry.is_dir(follow_symlinks=False):
@@ -106,6 +106,9 @@ def _is_photo(entry: os.DirEntry[str]) -> bool:
 
 
 def stamp_of(status: os.stat_result) -> str:
-    """Return a stamp of 16 hexadecimal digits that changes with the content of a file, and not with its name."""
+    """Return a stamp that changes with the content of a file, not with its name: 16 hexadecimal digits.
+
+    It is a hash of the inode number, the size and the modification time.
+    """
     version = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
     return hashlib.blake2b(version.encode(), digest_size=8).hexdigest()

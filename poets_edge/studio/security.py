@@ -1,11 +1,11 @@
-"""Checks of every request: host, token, origin; and the headers of every answer.
+"""Checks of every request (host, token and origin), and security headers of every answer.
 
 The checks are made in this order, before a route sees the request:
 
-1. `Host` is an address of this server. DNS rebinding makes a browser send another name.
-2. `Sec-Fetch-Site`, which browsers send, is not that of another site or of another port of this machine.
-3. The cookie contains the token. It is set when the address with the token is opened.
-4. A POST has the `Origin` of this server, and a header that a cross-site form cannot send.
+1. `Host` is an address of this server. In a DNS rebinding attack, a browser sends another host name.
+2. `Sec-Fetch-Site`, which browsers send, does not indicate a page of another site or of another port.
+3. The cookie contains the token. The cookie is set when the address with the token is opened.
+4. A POST request has the `Origin` of this server, and a header that a form on another site cannot send.
 """
 
 from __future__ import annotations
@@ -46,19 +46,20 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 OWN_HEADER = "X-Poets-Edge"
-"""Header of every POST; a page of another origin cannot send it without a preflight request, which is refused."""
+"""Header that every POST request must have. A page of another origin must first send a preflight request, which is
+refused."""
 _BODIES = ("application/json", "application/octet-stream")
 _FETCHED_HERE = ("same-origin", "none")
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use a server.
+    """Access to a server: its token and its addresses.
 
     Attributes:
         token: secret in the address that the server prints.
         origins: origins of this server, such as "http://127.0.0.1:8000".
-        port: port number, which is part of the cookie's name: browsers send cookies to all ports of a host.
+        port: port number. It is part of the cookie's name, because browsers send cookies to all ports of a host.
     """
 
     token: str
@@ -77,28 +78,28 @@ class Access:
 
     @property
     def entry(self) -> str:
-        """Address that opens the page, with the token."""
+        """Address that opens the page; it contains the token."""
         return f"{self.origins[0]}/?token={self.token}"
 
     @property
     def is_lan(self) -> bool:
-        """Whether other devices on the network reach the server; they do over HTTPS only."""
+        """Whether the server is reachable from other devices on the network, which is over HTTPS only."""
         return self.origins[0].startswith("https:")
 
     def is_token(self, given: str) -> bool:
-        """Return whether a text is the token, in a time that does not depend on how much of it is right."""
+        """Return whether a text is the token. The comparison takes constant time, to prevent timing attacks."""
         return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
 
 
 class Guard:
-    """ASGI middleware that refuses requests without access, and adds the headers of every answer."""
+    """ASGI middleware that refuses unauthorized requests, and adds security headers to every answer."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request, or pass it on to the application."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -116,7 +117,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _entry(self, scope: Scope) -> Response | None:
-        """Return a redirect that sets the cookie if the request is for the address with the token."""
+        """Return a redirect that sets the cookie if the request is for the address with the token, otherwise None."""
         headers = Headers(scope=scope)
         given = QueryParams(scope["query_string"]).get("token")
         if scope["path"] != "/" or scope["method"] != "GET" or given is None or not self._is_own_host(headers):
@@ -161,13 +162,13 @@ class Guard:
 
 
 def _only(values: Iterable[str]) -> str:
-    """Return the only value of a header; "" if there is none or more than one."""
+    """Return the single value of a header; "" if it is missing or has several values."""
     found = list(values)
     return found[0] if len(found) == 1 else ""
 
 
 def _is_navigation(scope: Scope, headers: Headers) -> bool:
-    """Return whether a person has followed a link to the page, which shows it without its cookie."""
+    """Return whether the browser navigates to the page, as when a user follows a link to it from another site."""
     return scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
 
 

@@ -1,4 +1,4 @@
-"""Start of the server: project folder, lock, address, token."""
+"""Start of the studio's server: preparation of the project folder, its lock, the address and the token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from poets_edge.studio.security import Access
 from poets_edge.studio.uploads import clear_incoming
 
 DEMO_PHOTOS = 12
-"""Number of drawn photos per class in a demo project, which takes a few seconds to draw."""
+"""Number of drawn photos per class in a demo project; drawing them takes a few seconds."""
 _TOKEN_BYTES = 24
 _BACKLOG = 1024
 _MOST_CONNECTIONS = 500
@@ -42,7 +42,7 @@ class StudioOptions:
     """Options of the studio.
 
     Attributes:
-        folder: project folder; created if missing.
+        folder: project folder, which is created if it does not exist.
         port: port number; 0 selects a free port.
         demo: whether to draw photos into the folder if it is empty.
         lan: whether to serve to the local network, over HTTPS.
@@ -56,10 +56,10 @@ class StudioOptions:
 
 @dataclass(frozen=True)
 class Studio:
-    """Server that is bound to its address.
+    """Studio server that is bound to its address and ready to serve.
 
     Attributes:
-        url: address that opens the page, with the token.
+        url: address that opens the page; it contains the token.
     """
 
     url: str
@@ -67,7 +67,7 @@ class Studio:
     _socket: socket.socket
 
     def serve(self) -> None:
-        """Answer requests until Ctrl-C."""
+        """Serve requests until Ctrl-C is pressed."""
         with contextlib.suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
 
@@ -77,7 +77,7 @@ def studio(options: StudioOptions, reporter: Reporter) -> Iterator[Studio]:
     """Context manager that prepares the project folder, locks it, and binds a server to its address.
 
     Raises:
-        UsageError: the folder is a file, is used by another studio; or the port is in use.
+        UsageError: the folder is a file or is used by another studio, or the port is in use.
         OutputError: the folder is not writable.
     """
     places = Places(_prepared(options, reporter))
@@ -103,7 +103,7 @@ def _prepared(options: StudioOptions, reporter: Reporter) -> Path:
 
 
 def _check_arrangement(folder: Path) -> None:
-    """Raise UsageError if a folder has photos, but not in class folders that lie directly in it."""
+    """Raise UsageError if a folder contains photos that are not arranged in class folders directly inside it."""
     try:
         found = scan(folder)
     except DatasetError:  # no photos yet
@@ -120,7 +120,7 @@ def _check_arrangement(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(places: Places) -> Iterator[None]:
-    """Context manager that creates the studio's folder and holds its lock."""
+    """Context manager that creates the studio's own folders in the project and holds the lock on it."""
     try:
         places.create()
         stack = contextlib.ExitStack()

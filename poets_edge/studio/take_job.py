@@ -1,4 +1,4 @@
-"""Job that prepares the current model for download, in one of several forms."""
+"""Job that prepares the current model for download, in one of the forms in `TAKES`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poets_edge.studio.trained_model import TrainedModel, read_model
 
 
 def current_model(places: Places) -> TrainedModel:
-    """Return the current model. Raises RefusedError if there is none."""
+    """Return the current model of a project. Raises RefusedError if there is none."""
     model = read_model(places)
     if model is None:
         raise RefusedError("There is no model yet. Train one first.", 409)
@@ -31,7 +31,8 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     """Prepare the current model for download.
 
     Returns:
-        Form, file name, size in bytes, and the accuracy by which the file was verified, 0 to 1 or None.
+        A dictionary with the form, file name, size in bytes, a text, and the accuracy of the file on the test photos,
+        0 to 1, which is None if the file was not evaluated.
     """
     places = Places(request.root)
     model = current_model(places)
@@ -53,7 +54,7 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def taken_file(places: Places, form: str) -> Path:
-    """Return the file that a job has prepared. Raises RefusedError if there is none."""
+    """Return the path of the download that a job has prepared in a form. Raises RefusedError if there is none."""
     name = PACKAGES[form].name if form in PACKAGES else f"{form}.tflite"
     path = places.taken / name
     if (form not in PACKAGES and form not in QUANTIZATIONS) or not path.is_file():
@@ -62,7 +63,7 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, float | None]:
-    """Export the model in a quantization, unless training has, and copy the file for the download."""
+    """Copy the model file of a quantization to the downloads, exported first if needed; return path and accuracy."""
     accuracy: float | None = None
     for listed in model.shown.get("files", ()):
         if listed["form"] == form:
@@ -80,4 +81,4 @@ def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter)
 
 
 TAKES = (*QUANTIZATIONS, *PACKAGES)
-"""Forms in which a model can be taken here."""
+"""Forms in which a model can be downloaded on this computer: quantizations and packages."""

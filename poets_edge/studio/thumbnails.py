@@ -1,6 +1,7 @@
-"""Thumbnails of a project's photos, made by helper processes and kept as files named by the stamp of the photo.
+"""Thumbnails of the photos in a project, made by helper processes and cached in files named after photo stamps.
 
-Every photo is decoded once in the background, which also finds the unreadable ones. Requests of the page come first.
+Every photo is decoded once in the background, which also detects unreadable photos. Requests from the page are handled
+first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from poets_edge.studio.scan import stamp_of
 SIDE = 192
 """Length of the longer side of a thumbnail in pixels."""
 _UPLOADED = "picture"
-"""Name of an uploaded file in messages of the decoder."""
+"""Name for an uploaded file in messages from the decoder."""
 _MOST_SECONDS = 60.0
 _MOST_HELPERS = 2
 
@@ -36,7 +37,7 @@ class _Task:
 
 
 class Thumbnails:
-    """Decoder of photos with up to two helper processes, which start with the first photo."""
+    """Thumbnail cache that decodes photos in up to two helper processes, which are started for the first photo."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -50,14 +51,14 @@ class Thumbnails:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Reason why a photo is unreadable, by its stamp."""
+        """Reasons why photos are unreadable, by photo stamp."""
         return self._problems
 
     def check(self, stamps: Mapping[str, str]) -> None:
-        """Decode the photos that were not decoded before, in the background.
+        """Start decoding, in the background, the photos that have not been decoded before.
 
         Args:
-            stamps: stamp of each photo of the project, by name; photos of earlier calls are forgotten.
+            stamps: stamp of each photo in the project, by name. It replaces the photos that wait from earlier calls.
         """
         with self._ready:
             known, problems = self._known, self._problems
@@ -69,13 +70,13 @@ class Thumbnails:
                 self._ready.notify_all()
 
     def pause(self, paused: bool) -> None:
-        """Stop decoding in the background, so that a job has all cores, or continue."""
+        """Pause background decoding, so that a job can use all cores, or resume it."""
         with self._ready:
             self._paused = paused
             self._ready.notify_all()
 
     def thumbnail(self, name: str, stamp: str) -> Decoded:
-        """Return the thumbnail of a photo, decoded now if it is not in the cache."""
+        """Return the thumbnail of a photo; it is decoded immediately if it is not in the cache."""
         path = self._places.thumbnails / f"{stamp}.jpg"
         with contextlib.suppress(OSError):
             return Decoded(path.read_bytes())
@@ -88,13 +89,13 @@ class Thumbnails:
         return decoded
 
     def photo(self, name: str, side: int) -> Decoded:
-        """Return a photo, reduced to a longer side of `side` pixels."""
+        """Return a photo, reduced so that its longer side has at most `side` pixels."""
         return self._ask(name, side)
 
     def check_files(self, paths: Iterable[Path]) -> Iterator[str]:
-        """Decode files that are to become photos, keep their thumbnails, and yield the problem of each file.
+        """Decode uploaded files, save their thumbnails, and yield the reason why each file is unreadable, or "".
 
-        The problem is the reason why a file is unreadable, or "". All files are queued before the first is awaited.
+        All files are queued before the first result is awaited.
         """
         queued = [self._queue(_Task(self._check_request(path), Future())) for path in paths]
         for future in queued:

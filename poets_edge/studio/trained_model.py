@@ -1,6 +1,6 @@
-"""The current model of a project: a folder with graph and files, and `model.json`, which names it.
+"""The current model of a project: a folder with its graph and exported files, and `model.json`, which describes it.
 
-`model.json` is replaced last, so that it always describes the files of one training run.
+`model.json` is replaced last, so that it never describes files from different training runs.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class TrainedModel:
 
     Attributes:
         folder: folder with the graph and the exported files.
-        number: number of the job that trained it.
-        state: digest of the photos that it was trained on.
-        shown: evaluation for the page.
-        mistakes: misclassified photos, for the page.
-        answers: (name, predicted class) of each evaluated photo, by the SHA-256 of the photo.
+        number: number of the job that trained the model.
+        state: digest of the photos that the model was trained on; see `Project.state`.
+        shown: the evaluation that the page shows, a JSON-compatible dictionary.
+        mistakes: misclassified photos that the page shows, JSON-compatible dictionaries.
+        answers: a tuple (name, predicted class) for each evaluated photo, by the SHA-256 digest of the photo.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class TrainedModel:
 
 
 def read_model(places: Places) -> TrainedModel | None:
-    """Return the current model of a project; None if there is none, or its description is damaged."""
+    """Return the current model of a project; None if there is none or its description is damaged."""
     try:
         found = check(parse_json(read_bytes(places.models / _NAME)), _SHAPE)
     except (OSError, RecordError, UnicodeError):
@@ -78,10 +78,10 @@ def read_model(places: Places) -> TrainedModel | None:
 
 
 def write_model(places: Places, model: TrainedModel) -> None:
-    """Make a model the current one, and remove downloads of the last one and the folders of models before it.
+    """Make a model the current one; remove the prepared downloads, and all older models except the previous one.
 
     Raises:
-        OutputError: the disk is full.
+        OutputError: the description cannot be written, for example because the disk is full.
     """
     before = read_model(places)
     described = {

@@ -1,4 +1,4 @@
-"""Job that trains a model with the photos of a project, and exports and evaluates it, as `train` and `export` do."""
+"""Job that trains a model on the photos of a project, exports it and evaluates it, as `train` and `export` do."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from poets_edge.studio.trained_model import TrainedModel, read_model, write_mode
 from poets_edge.training.options import TrainOptions
 
 SHIPPED: tuple[Quantization, ...] = ("float32", "int8")
-"""Forms that every training exports; the page tries the model with one of them."""
+"""Quantizations that are exported after every training; the page runs one of them in its "Try" step."""
 _MOST_CHANGES = 500
 
 
 def train_options(request: JobRequest) -> TrainOptions:
-    """Return the options with which a job trains; all outputs are in the studio's folder.
+    """Return the training options for a job. All outputs are written to the studio's folder.
 
     Raises:
-        UsageError: there is no network of the requested name.
+        UsageError: there is no network with the requested name.
     """
     places = Places(request.root)
     network, weights = chosen_network(request.choice, request.architecture)
@@ -54,7 +54,7 @@ def train_options(request: JobRequest) -> TrainOptions:
 
 
 def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Train and export a model, make it the current one, and return what the page shows of it."""
+    """Train and export a model, make it the current one, and return the evaluation that the page shows."""
     places = Places(request.root)
     options = train_options(request)
     reporter = JobReporter(send, steps=options.head.steps)
@@ -88,15 +88,15 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
 
 
 def files_json(files: ExportResult) -> list[dict[str, Any]]:
-    """Return form, size and accuracy of exported files, as JSON-compatible values."""
+    """Return the form, size in bytes and accuracy of each exported file, as JSON-compatible dictionaries."""
     return [{"form": file.quantization, "bytes": file.size, "accuracy": file.accuracy} for file in files.files]
 
 
 def _judged(run: Run) -> tuple[Predictions, Evaluation]:
-    """Return predictions for photos that the scoring head has not learned from, and their evaluation.
+    """Return predictions for photos that were not used to train the head that scored them, and their evaluation.
 
-    They are the out-of-fold predictions for all photos if there are any and no own test set, else those for the test
-    photos.
+    With cross-validation and without a separate test set, these are the out-of-fold predictions for all photos.
+    Otherwise, they are the misclassified test photos only, with the evaluation on all test photos.
     """
     if run.cross_validated is not None and not run.has_own_test:
         scored = run.cross_validated.scored
@@ -113,7 +113,7 @@ def _scores_of_mistakes(run: Run) -> npt.NDArray[np.float32]:
 
 
 def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
-    """Return accuracy, interval, number of photos and a sentence about them."""
+    """Return the accuracy, its confidence interval, the number of evaluated photos, and a sentence for the page."""
     judged = run.cross_validated if run.cross_validated is not None and not run.has_own_test else evaluation
     if not judged.count:
         return {"accuracy": None, "interval": None, "judged": 0, "words": "Too few photos to judge the model."}
@@ -130,7 +130,7 @@ def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
-    """Return the class that is recognized worst, which more photos help most; None if no photo is misclassified."""
+    """Return the class with the lowest recall and advice to add photos to it; None if no photo is misclassified."""
     counted = [label for label in evaluation.labels if evaluation.recall(label) < 1]
     if not counted:
         return None
@@ -149,7 +149,7 @@ def _mistake(mistake: Mistake) -> dict[str, Any]:
 
 
 def _answers(run: Run, scored: Predictions) -> dict[str, tuple[str, str]]:
-    """Return (name, predicted class) of each photo by its digest."""
+    """Return a tuple (name, predicted class) for each photo, by the digest of the photo."""
     predicted = scored.scores.argmax(axis=1)
     return {
         run.digests[photo.name]: (photo.name, run.labels[answer])
@@ -159,7 +159,7 @@ def _answers(run: Run, scored: Predictions) -> dict[str, tuple[str, str]]:
 
 
 def _changes(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
-    """Return the photos for which the predicted class differs from that of the model before."""
+    """Return at most _MOST_CHANGES photos for which the predicted class differs from that of the previous model."""
     changed = [
         {"path": name, "before": before[digest][1], "after": answer}
         for digest, (name, answer) in after.items()

@@ -1,4 +1,4 @@
-"""Steps that take back earlier steps."""
+"""Construction of steps that undo earlier steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from poets_edge.studio.renames import free_name
 
 
 def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_folder: str) -> Step:
-    """Return a step that takes back a group of steps, as far as their files still exist.
+    """Return a step that undoes a group of steps. Files that no longer exist are skipped.
 
-    A photo whose old name is taken gets a number in its name.
+    If the old name of a photo is taken, a number is added to the name.
 
     Args:
         root: the project folder.
         number: number of the new step.
-        bin_folder: path of the folder for photos that were uploaded, whose temporary names are not kept, relative to
-            the project folder.
+        bin_folder: path, relative to the project folder, of the folder to which uploaded photos are moved.
     """
     create: list[Path] = []
     renames: list[tuple[str, str]] = []
@@ -49,12 +48,12 @@ def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_f
 
 
 def text_of(group: Sequence[Step]) -> str:
-    """Return the text of a group of steps that are undone together; groups of several steps are uploads."""
+    """Return the description of a group of steps that are undone together. Groups of several steps are uploads."""
     if len(group) == 1:
         return group[0].text
     return f"add {counted(sum(len(step.renames) for step in group), 'photo')}"
 
 
 def text_of_last(steps: Sequence[Sequence[Step]]) -> str | None:
-    """Return the text of the last group of steps; None if there is none."""
+    """Return the description of the last group of steps; None if there is none."""
     return text_of(steps[-1]) if steps else None

@@ -1,4 +1,4 @@
-"""Unpacking of an uploaded archive, in a helper process, with the reader that `train` uses for archives."""
+"""Unpacking of uploaded archives in a helper process, with the archive reader that `train` uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poets_edge.photos.folder import LARGEST_PHOTO
 from poets_edge.photos.tree import others_line
 
 _SPARE = 64 << 20
-"""Free space that unpacking leaves on the disk, in bytes."""
+"""Minimum free disk space, in bytes, that must remain after unpacking."""
 _MOST_PHOTOS = 200_000
 
 
@@ -36,8 +36,8 @@ class Unpacked:
     """Result of unpacking.
 
     Attributes:
-        photos: (file, class, name) of each photo; the class is empty if the photo is not in a folder.
-        skipped: (name, reason) of each file that was left out.
+        photos: a tuple (path, class, name) for each photo. The class is empty if the photo is not in a folder.
+        skipped: a tuple (name, reason) for each file that was skipped.
     """
 
     photos: tuple[tuple[Path, str, str], ...]
@@ -45,11 +45,11 @@ class Unpacked:
 
 
 def unpack(request: UnpackRequest) -> Unpacked:
-    """Write the photos of an archive to files with numbers as names; the class of a photo is its innermost folder.
+    """Extract the photos from an archive to numbered files. The class of a photo is the name of its innermost folder.
 
     Raises:
         DatasetError: the archive is damaged, or has too many photos.
-        OutputError: the disk has too little space.
+        OutputError: the disk does not have enough space.
     """
     photos, skipped = [], []
     with request.archive.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Uploads: pictures and archives, received as temporary files, checked, and added as photos in one step."""
+"""Uploads of photos and archives: they are written to temporary files, checked, and added to the project."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Received:
     Attributes:
         step: step that added the photos; None if no photo was added.
         added: number of added photos.
-        skipped: (name, reason) of each file that was not added.
+        skipped: a tuple (name, reason) for each file that was not added.
     """
 
     step: Step | None
@@ -50,13 +50,13 @@ class Received:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that a request sends.
+    """A file in the body of a request.
 
     Attributes:
-        name: name of the file, as the browser gives it.
-        label: class of the photos; None for an archive, whose folders are the classes.
-        batch: name of a group of uploads that are undone together.
-        size: size that the request declares, in bytes; None if it does not.
+        name: file name that the browser sent.
+        label: class for the photos; None for an archive whose folders are the classes.
+        batch: name of the group of uploads that are undone together.
+        size: size in bytes that the request declares; None if it does not declare one.
     """
 
     name: str
@@ -75,12 +75,12 @@ class Upload:
 
 
 async def receive(project: Project, changes: Changes, upload: Upload, body: AsyncIterator[bytes]) -> Received:
-    """Write the body of a request to a temporary file, and add its photos to the project.
+    """Receive an upload in a temporary file, and add its photos to the project.
 
-    The temporary file is removed if the request ends early.
+    The temporary file is always removed, including when the request ends early.
 
     Raises:
-        RefusedError: the file is too large, or has no class.
+        RefusedError: the file is too large, is incomplete, or has no class.
         DatasetError: the archive is damaged.
         OutputError: the disk is full.
     """
@@ -100,7 +100,7 @@ async def receive(project: Project, changes: Changes, upload: Upload, body: Asyn
 
 
 def clear_incoming(project: Project) -> None:
-    """Remove the temporary files of uploads that a crash has interrupted."""
+    """Remove the temporary files of uploads that were interrupted by a crash."""
     for path in project.places.incoming.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -109,7 +109,7 @@ def clear_incoming(project: Project) -> None:
 
 
 async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> list[bytes]:
-    """Write the body of a request to a file, except for its end of at most _BLOCK bytes, which is returned."""
+    """Write the body of a request to a file, except for its last parts (up to _BLOCK bytes), which are returned."""
     size = held = 0
     waiting: list[bytes] = []
     async for part in body:
@@ -129,7 +129,7 @@ async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> 
 def _complete(
     project: Project, changes: Changes, upload: Upload, path: Path, file: BinaryIO, rest: Sequence[bytes]
 ) -> Received:
-    """Write the end of an upload, flush the file to the disk, and add its photos to the project."""
+    """Write the last parts of an upload, flush the file to the disk, and add its photos to the project."""
     file.writelines(rest)
     file.flush()
     os.fsync(file.fileno())
@@ -175,7 +175,7 @@ def _add_photos(
     batch: str,
     skipped: Sequence[tuple[str, str]],
 ) -> Received:
-    """Add files that can be decoded, and are not in the project already."""
+    """Add the files that can be decoded and are not in their class already; the others are reported as skipped."""
     left_out = list(skipped)
     chosen = []
     problems = project.thumbnails.check_files([path for path, _, _ in files])
@@ -193,7 +193,7 @@ def _add_photos(
 
 
 def _photo_name(given: str, path: Path) -> str:
-    """Return a name for a photo file, with a suffix that shows that it is one."""
+    """Return a safe name for a photo file, with the suffix of a photo format."""
     name = safe_file_name(given)
     if Path(name).suffix.lower() in PHOTO_SUFFIXES:
         return name

@@ -1,7 +1,7 @@
-"""`deploy --fetch`: copies of the frames that `watch --collect` has saved on a device, to be sorted and trained on.
+"""`deploy --fetch`: copy frames that `watch --collect` has saved from a device to this computer, as training photos.
 
-Nothing is removed from the device, and no local file is overwritten. A list of the fetched frames in the local folder,
-`.fetched.json`, keeps frames from being fetched again after they were sorted, moved away or deleted.
+Nothing is removed from the device, and no local file is overwritten. The file `.fetched.json` in the local folder lists
+the fetched frames, so that they are not fetched again after they were sorted, moved or deleted.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class FetchedFrames:
         host: SSH destination of the device.
         source: folder on the device.
         folder: local folder, with one folder per label.
-        files: paths of the new files.
-        known: number of frames on the device that were fetched before.
+        files: local paths of the new files.
+        known: number of frames on the device that had been fetched before.
     """
 
     host: str
@@ -49,7 +49,7 @@ class FetchedFrames:
 
     @property
     def per_label(self) -> dict[str, int]:
-        """Number of new files by folder name."""
+        """Return the number of new files by label, which is the name of their folder."""
         return dict(sorted(Counter(path.parent.name for path in self.files).items()))
 
     def to_json(self) -> dict[str, Any]:
@@ -66,16 +66,16 @@ class FetchedFrames:
 def fetch_frames(
     host: str, folder: Path, *, source: str = "", remote_dir: str = "", reporter: Reporter | None = None
 ) -> FetchedFrames:
-    """Copy the frames that a device has collected to a local folder, without those that were fetched before.
+    """Copy the frames that a device has collected to a local folder. Frames that were fetched before are skipped.
 
     Args:
         host: SSH destination of the device.
-        folder: local folder; each frame goes into the folder of its label in it.
-        source: folder on the device; by default the one that the deployed service saves frames in.
+        folder: local folder, in which each frame is saved in a subfolder named after its label.
+        source: folder on the device; by default the folder in which the deployed service saves frames.
         remote_dir: value of `DeployOptions.remote_dir` of the deployment.
 
     Raises:
-        RemoteError: the device cannot be reached, has no such folder, or sends something else than frames.
+        RemoteError: the device cannot be reached, has no such folder, or sends data that are not frames.
         OutputError: a file cannot be written.
         RecordError: the list of fetched frames in `folder` is damaged.
     """
@@ -107,7 +107,7 @@ def fetch_frames(
 
 
 def _collecting(connection: Connection, remote_dir: str, reporter: Reporter) -> str:
-    """Return the folder in which the deployed service saves frames. Raises RemoteError if it saves none."""
+    """Return the folder on the device in which the service saves frames. Raises RemoteError if it does not save any."""
     host = connection.host
     facts = connection.ask("facts", Facts, folder=remote_dir, kind="data", packages=[])
     if facts.state != "ours":
@@ -134,7 +134,7 @@ def _jpeg(connection: Connection, data: str, size: int) -> bytes:
 
 
 def _save(folder: Path, name: str, content: bytes) -> Path | None:
-    """Write a file without overwriting another one, and return its path; None if it exists already."""
+    """Write a file without overwriting another one, and return its path; None if an equal file exists already."""
     stem, dot, suffix = name.rpartition(".")
     number, path = 1, folder / name
     while path.exists() or path.is_symlink():

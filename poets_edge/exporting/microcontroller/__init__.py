@@ -1,1 +1,1 @@
-"""Export of models for microcontrollers: firmware sources, verified in TensorFlow Lite Micro."""
+"""Export of models for microcontrollers: firmware sources, with a model that is verified in TensorFlow Lite Micro."""

@@ -1,4 +1,4 @@
-"""Microcontroller boards, with the memory that they leave for a model."""
+"""Supported microcontroller boards, with the memory that is available for a model."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Board:
     Attributes:
         name: name on the command line.
         title: name of the product.
-        memory: bytes of memory that the tensor arena may take: what camera, stack and system leave.
-        flash: bytes of flash memory that the model may take: what the firmware leaves.
-        camera: source of the pictures: "esp32", a camera on an ESP32; "ov767x", Arduino's OV7675; "serial", the serial
+        memory: bytes of memory available for the tensor arena: the rest is for camera, stack and system.
+        flash: bytes of flash memory available for the model: the rest is for the firmware.
+        camera: source of the images: "esp32", a camera on an ESP32; "ov767x", Arduino's OV7675; "serial", the serial
             port.
-        fqbn: name of the board for arduino-cli.
+        fqbn: fully qualified board name for arduino-cli.
         core: Arduino core that contains the board.
-        chip: name of the chip for ESP-IDF; empty for boards that it does not support.
-        psram: mode of the external memory, "quad" or "oct"; empty if there is none.
-        pins: pins of the camera: names of the fields of `camera_config_t` without `pin_`, with the number of the pin.
+        chip: name of the chip in ESP-IDF; empty for boards that ESP-IDF does not support.
+        psram: mode of the external memory (PSRAM), "quad" or "oct"; empty if there is none.
+        pins: pin numbers of the camera, by field name in `camera_config_t` without the prefix `pin_`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Board:
 
 
 def _pins(numbers: str) -> dict[str, int]:
-    """Return the pins of a camera from their numbers in the order in which boards' documentation lists them."""
+    """Return the pins of a camera, given their numbers in the order in which the documentation of boards lists them."""
     names = "pwdn reset xclk sccb_sda sccb_scl d7 d6 d5 d4 d3 d2 d1 d0 vsync href pclk"
     return dict(zip(names.split(), map(int, numbers.split()), strict=True))
 
@@ -104,12 +104,12 @@ BOARDS = (
         core="rp2040:rp2040",
     ),
 )
-"""Supported boards. Sizes of memories are those of data sheets; what the system takes is an estimate, which `--memory`
-replaces."""
+"""Supported boards. Memory sizes are those in data sheets minus an estimate of what the system uses; `--memory`
+overrides the memory for tensors."""
 
 
 def board(name: str) -> Board:
-    """Return a board by its name.
+    """Return the board with a name.
 
     Raises:
         UsageError: there is no such board.
@@ -121,10 +121,10 @@ def board(name: str) -> Board:
 
 
 def board_with_memory(name: str | None, memory: str | None) -> Board | None:
-    """Return a board by its name, with another size of memory for tensors if `memory` is given; None without a name.
+    """Return the board with a name, with its memory for tensors set to `memory` if given; None if `name` is None.
 
     Raises:
-        UsageError: there is no such board, the memory is not a size, or there is memory without a board.
+        UsageError: there is no such board, `memory` is not a size, or `memory` is given without a board.
     """
     if name is None:
         if memory is not None:
@@ -135,7 +135,7 @@ def board_with_memory(name: str | None, memory: str | None) -> Board | None:
 
 
 def parse_memory(text: str) -> int:
-    """Return a number of bytes from a text such as "320KB", "1.5 MB" or "65536".
+    """Return the number of bytes that a text such as "320KB", "1.5 MB" or "65536" specifies.
 
     Raises:
         UsageError: the text is not a size.

@@ -1,4 +1,4 @@
-"""Firmware of a model for a board: an Arduino sketch and, for ESP32 boards, an ESP-IDF project, with shared sources."""
+"""Firmware that runs a model on a board: an Arduino sketch and, for ESP32 boards, an ESP-IDF project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import poets_edge
 from poets_edge.exporting.microcontroller.boards import Board
 
 SKETCH = "photo_classifier"
-"""Name of the sketch, which Arduino requires of its folder, too."""
+"""Name of the sketch and, as Arduino requires, of its folder."""
 
 _SOURCES = Path(__file__).parent / "firmware"
 _BYTES_A_LINE = 20
@@ -18,16 +18,16 @@ _BYTES_A_LINE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class MicroModel:
-    """A model as firmware contains it.
+    """A model to be compiled into firmware.
 
     Attributes:
-        name: description, for comments.
+        name: description of the model, for comments in the sources.
         content: bytes of the `.tflite`, without appended files.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         channels: 3 for RGB, 1 for gray.
         arena: size in bytes of the tensor arena.
-        operators: names of the operators, as in `MicroMutableOpResolver`.
+        operators: names of the operators that the model uses, as in the methods of `MicroMutableOpResolver`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class MicroModel:
 
 
 def firmware_files(model: MicroModel, board: Board) -> dict[str, str]:
-    """Return the texts of all files of the firmware, by path relative to its folder."""
+    """Return the contents of all firmware files, by path relative to the firmware folder."""
     files = {
         "README.md": _readme(model, board),
         f"{SKETCH}/model.h": _model_header(model),
@@ -243,6 +243,6 @@ def _comment(text: str) -> str:
 
 
 def _c_string(text: str) -> str:
-    """Return a C string literal; bytes other than printable ASCII are octal, which cannot run into what follows."""
+    """Return a C string literal. Bytes other than printable ASCII are escaped as three octal digits."""
     plain = set(range(0x20, 0x7F)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'

@@ -1,4 +1,4 @@
-"""The memory that a network needs on a microcontroller, and the best architecture for a given memory."""
+"""Memory that a network needs on a microcontroller, and the choice of an architecture that fits a board."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from poets_edge.nets.network import Network, Parameters
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 
 _RANGE = (0.0, 6.0)
-"""Range of every layer in a model that is written only to measure its cost, which does not depend on ranges."""
+"""Quantization range of every layer in a model that is written only to measure its size and memory, which do not depend
+on ranges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,8 @@ class MicroCost:
     """Cost of a network on a microcontroller.
 
     Attributes:
-        arena: bytes of memory for the tensors; see `MicroRun`.
-        size: bytes of the full-int8 file, without appended files.
+        arena: size of the tensor arena in bytes; see `MicroRun`.
+        size: size of the full-int8 file in bytes, without appended files.
     """
 
     arena: int
@@ -31,13 +32,13 @@ class MicroCost:
 
 
 def uncalibrated(network: Network) -> bytes:
-    """Return a full-int8 model with the cost of a network. Its scores are wrong: its ranges are not calibrated."""
+    """Return a full-int8 model for measuring size and memory only: it is not calibrated, so its scores are wrong."""
     ranges = {layer.name: _RANGE for layer in network.layers}
     return write_full_int8_model(replace(network, detector=None), ranges, input_type="int8")
 
 
 def micro_cost(network: Network, *, name: str) -> MicroCost:
-    """Measure the cost of a network in TensorFlow Lite Micro.
+    """Measure the file size and the tensor memory of a network in TensorFlow Lite Micro.
 
     Args:
         name: name of the network in messages.
@@ -50,11 +51,11 @@ def micro_cost(network: Network, *, name: str) -> MicroCost:
 
 
 def fitting_architecture(memory: int, flash: int, *, classes: int) -> tuple[Architecture, MicroCost] | None:
-    """Return the MobileNet with the most multiply-accumulates that fits a board, and its cost; None if none does.
+    """Return the MobileNet with the most multiply-accumulates that fits, and its cost; None if none fits.
 
     Args:
-        memory: bytes of memory that the tensors may take.
-        flash: bytes of flash memory that the model may take.
+        memory: bytes of memory available for the tensor arena.
+        flash: bytes of flash memory available for the model.
 
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
@@ -69,7 +70,7 @@ def fitting_architecture(memory: int, flash: int, *, classes: int) -> tuple[Arch
 
 
 def blank_network(architecture: Architecture, classes: int) -> Network:
-    """Return a network of an architecture with a head for a number of classes, whose weights are zero."""
+    """Return a network with the given architecture, a head for `classes` classes, and weights that are all zero."""
     bottleneck = architecture.bottleneck_size
     layers = architecture.layers()
     known = Network(architecture.size, layers, {}).shapes()
@@ -85,7 +86,7 @@ def blank_network(architecture: Architecture, classes: int) -> Network:
 
 
 def _least_arena(network: Network) -> int:
-    """Return a lower bound of the arena: the largest sum of a layer's output and its input."""
+    """Return a lower bound of the arena size in bytes: the largest sum of the input and output sizes of a layer."""
     known = network.shapes()
     return max(math.prod(known[layer.name]) + math.prod(known[layer.sources[0]]) for layer in network.layers)
 

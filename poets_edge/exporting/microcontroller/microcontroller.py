@@ -1,4 +1,4 @@
-"""Export of a trained graph as firmware for a microcontroller, after running it in TensorFlow Lite Micro."""
+"""Export of a trained graph as firmware for a microcontroller, verified by running it in TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.model_file import ModelFile
 
 _COMPARED = 25
-"""Maximum number of test photos that TensorFlow Lite Micro scores. Its kernels for this machine are not fast."""
+"""Maximum number of test photos on which TensorFlow Lite Micro is run, since its kernels for this machine are slow."""
 _TOLERANCE = 16
-"""Largest accepted difference of a score, in steps of 1/256. MobileNets have none on x86; in EfficientNet-Lite, whose
-layers without activation have negative ties, which x86 rounds in another way, differences up to 6 were seen."""
+"""Maximum accepted difference of a score, in steps of 1/256. MobileNets have no differences on x86. EfficientNet-Lite
+has layers without activation, whose negative ties are rounded differently on x86; differences up to 6 were observed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +34,15 @@ class Firmware:
     """Result of `export_firmware`.
 
     Attributes:
-        folder: folder of the firmware.
+        folder: folder with the firmware.
         file: the full-int8 file, with its evaluation.
-        board: board that the firmware is for.
-        arena: bytes of memory that the model's tensors take; see `MicroRun`.
-        memory: bytes of memory that the tensors may take.
-        model_size: bytes of flash memory that the model takes.
-        operators: names of the model's operators.
-        compared: number of photos whose scores were compared with those of TensorFlow Lite Micro.
-        largest_difference: largest difference of a score, 0 to 1.
+        board: board for which the firmware was written.
+        arena: size of the tensor arena in bytes; see `MicroRun`.
+        memory: bytes of memory available for the tensor arena.
+        model_size: bytes of flash memory that the model occupies.
+        operators: names of the operators that the model uses.
+        compared: number of photos on which TensorFlow Lite Micro was compared with `Classifier`.
+        largest_difference: largest difference between two scores in this comparison, 0 to 1.
     """
 
     folder: Path
@@ -76,16 +76,16 @@ def export_firmware(
 ) -> Firmware:
     """Convert a trained graph to full-int8, run it in TensorFlow Lite Micro, and write firmware for a board.
 
-    Nothing is written if the model does not fit the board, or if TensorFlow Lite Micro computes other scores.
+    Nothing is written if the model does not fit the board, or if its scores in TensorFlow Lite Micro differ too much.
 
     Args:
-        options: options of the export; `quantizations`, `input_type` and `float_io` are set here, and `output_dir` is
-            the folder of the firmware, by default `microcontroller_<board>` beside the graph.
-        memory: bytes of memory that the model's tensors may take; by default those of the board.
+        options: options of the export; `quantizations`, `input_type` and `float_io` are set by this function, and
+            `output_dir` is the folder for the firmware, by default `microcontroller_<board>` next to the graph.
+        memory: bytes of memory available for the tensor arena; by default that of the board.
 
     Raises:
-        ModelError: the model does not fit the board; the message names an architecture that does. Or TensorFlow Lite
-            Micro cannot run the model, or computes other scores.
+        ModelError: the model does not fit the board (the message names an architecture that fits), or TensorFlow Lite
+            Micro cannot run the model or computes different scores.
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
 
     It also raises the exceptions of `export`.
@@ -135,7 +135,7 @@ def export_firmware(
 
 
 def _test_pictures(file: ExportedFile, classifier: Classifier) -> list[npt.NDArray[np.uint8]]:
-    """Return some test photos at the model's size; without test photos, a gray image."""
+    """Return some test photos, resized to the input size of the model; without test photos, a gray image."""
     pictures = []
     for photo in file.scored.photos[:: max(1, len(file.scored.photos) // _COMPARED)][:_COMPARED] if file.scored else ():
         try:
@@ -148,7 +148,7 @@ def _test_pictures(file: ExportedFile, classifier: Classifier) -> list[npt.NDArr
 def _largest_difference(
     classifier: Classifier, pictures: Sequence[npt.NDArray[np.uint8]], outputs: Sequence[npt.NDArray[Any]]
 ) -> int:
-    """Return the largest difference between a score of `classifier` and of TensorFlow Lite Micro, in steps of 1/256."""
+    """Return the largest difference between the scores of `classifier` and `outputs`, in steps of 1/256."""
     differences = [
         np.abs(classifier.raw_output(picture).reshape(-1).astype(int) - micro.reshape(-1)).max()
         for picture, micro in zip(pictures, outputs, strict=True)
@@ -157,7 +157,7 @@ def _largest_difference(
 
 
 def _check_fit(graph: Path, board: Board, memory: int, *, arena: int, size: int, labels: Sequence[str]) -> None:
-    """Raise ModelError if a model does not fit a board."""
+    """Raise ModelError if a model does not fit a board, and name an architecture that fits."""
     if arena <= memory and size <= board.flash:
         return
     needs = (

@@ -1,7 +1,8 @@
-"""Inference with TensorFlow Lite Micro, the interpreter of microcontrollers, on this machine.
+"""Inference on this machine with TensorFlow Lite Micro, the interpreter for microcontrollers.
 
-It runs in a separate process, because it ends the process if a model needs more memory than it has. The results of its
-kernels do not depend on the machine; the kernels of ESP32 and Cortex-M boards are made to compute equal results.
+The interpreter runs in a separate process, because it aborts the process if a model needs more memory than the arena
+has. The results of its reference kernels do not depend on the machine; the optimized kernels for ESP32 and Cortex-M
+boards are designed to compute equal results.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from poets_edge.errors import ModelError, RuntimeMissingError
 from poets_edge.tflite.flatbuffer import operator_code, schema, unpack_model
 
 _ROOM = 1 << 26
-"""Bytes of the first arena, in which the required size is measured; more than any network here needs."""
+"""Size in bytes of the arena in which the required size is measured; more than any supported network needs."""
 _TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 _REASON = re.compile(r"Didn't find op|not supported|Failed|Missing|Couldn't", re.IGNORECASE)
 _SECONDS = 600
@@ -34,9 +35,9 @@ class MicroRun:
     """Result of running a model in TensorFlow Lite Micro.
 
     Attributes:
-        arena: size in bytes of the tensor arena in which the model was run. Pointers have 8 bytes here and 4 on a
-            microcontroller, which therefore needs less: by 10 to 20 KB for a MobileNet.
-        outputs: for each input, the outputs of the model.
+        arena: size in bytes of the smallest tensor arena in which the model runs on this machine. Pointers have 8 bytes
+            here and 4 on a microcontroller, which therefore needs 10 to 20 KB less for a MobileNet.
+        outputs: outputs of the model for each input.
     """
 
     arena: int
@@ -51,11 +52,11 @@ class _Request:
 
 
 def run_micro(content: bytes, inputs: Sequence[npt.NDArray[Any]], *, name: str) -> MicroRun:
-    """Run a model in an arena of exactly the size that it requires.
+    """Run a model in an arena of the smallest size in which it runs, and return the outputs.
 
     Args:
         content: bytes of a `.tflite`.
-        inputs: values of the model's input, with its dtype and shape.
+        inputs: arrays to run the model on, with the dtype and shape of its input; may be empty.
         name: name of the model in messages.
 
     Raises:
@@ -70,7 +71,7 @@ def run_micro(content: bytes, inputs: Sequence[npt.NDArray[Any]], *, name: str) 
 
 
 def micro_operators(content: bytes) -> tuple[str, ...]:
-    """Return the names of the operators of a model, each once, as the methods of `MicroMutableOpResolver` name them."""
+    """Return the distinct operator names of a model, as in the methods of `MicroMutableOpResolver` ("Conv2D")."""
     model = unpack_model(content)
     names = {value: name for name, value in vars(schema().BuiltinOperator).items() if not name.startswith("_")}
     used = {names[operator_code(model, operator)] for graph in model.subgraphs for operator in graph.operators}
@@ -105,7 +106,7 @@ def _run(request: _Request) -> MicroRun:
 
 @contextlib.contextmanager
 def _native_messages() -> Iterator[Any]:
-    """Context manager that collects what native code prints to stderr; gives a function that returns the text."""
+    """Context manager that captures stderr output of native code; yields a function that returns the text so far."""
     sys.stderr.flush()
     saved = os.dup(2)
     file: IO[bytes]

@@ -1,4 +1,4 @@
-"""The published requirements of the Edge TPU's compiler, which is not in a package registry."""
+"""Check of the published requirements of the Edge TPU compiler, which itself is not available as a Python package."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _OPERATORS = frozenset(_NAMES.split())
 """Operators that the compiler maps to the Edge TPU (coral.ai, "TensorFlow models on the Edge TPU", version 16)."""
 
 MEMORY = 8 << 20
-"""Bytes of memory for weights on the Edge TPU; the weights of larger models are sent for every inference."""
+"""Bytes of memory for weights on the Edge TPU. Larger models have to transfer weights for every inference."""
 
 
 def check_edge_tpu(content: bytes, *, name: str) -> None:
-    """Check that a model meets the requirements: integer tensors of fixed size, and supported operators only.
+    """Check that a model meets the compiler's requirements: integer tensors of fixed size, supported operators only.
 
     Args:
         content: bytes of a `.tflite`.
         name: name of the model in the message.
 
     Raises:
-        ModelError: the model does not meet a requirement.
+        ModelError: the model violates a requirement.
     """
     model, types = unpack_model(content), schema().TensorType
     kinds = {value: kind for kind, value in vars(schema().BuiltinOperator).items() if not kind.startswith("_")}
@@ -49,5 +49,5 @@ def check_edge_tpu(content: bytes, *, name: str) -> None:
 
 
 def compiler_command(model: Path) -> str:
-    """Return the command line that compiles a model."""
+    """Return the command line that compiles a model for the Edge TPU."""
     return f"edgetpu_compiler --out_dir {model.parent} {model}"

@@ -1,4 +1,4 @@
-"""Export of a trained graph for an NPU."""
+"""Export of a trained graph for a neural processing unit (NPU)."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ class NpuExport:
 def export_for_npu(options: ExportOptions, target: str, reporter: Reporter | None = None) -> NpuExport:
     """Convert a trained graph to full-int8, and compile it for an NPU.
 
-    Nothing is written if an operator would not run on the NPU.
+    For the Edge TPU, whose compiler is a separate program, the model is only checked. Nothing is written if an operator
+    would not run on the NPU.
 
     Args:
-        options: options of the export; `quantizations` is set here, and `output_dir` is by default a folder with the
-            name of the target beside the graph.
+        options: options of the export; `quantizations` is set by this function, and `output_dir` is by default a
+            folder next to the graph, named after the target.
         target: one of NPUS.
 
     Raises:

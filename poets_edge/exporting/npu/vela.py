@@ -1,4 +1,4 @@
-"""Compilation for Arm's Ethos-U with Vela, Arm's compiler, which also estimates memory and speed."""
+"""Compilation for Arm Ethos-U NPUs with Vela, Arm's compiler, which also estimates memory and speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACCELERATORS = (
     *(f"ethos-u65-{macs}" for macs in (256, 512)),
     *(f"ethos-u85-{macs}" for macs in (128, 256, 512, 1024, 2048)),
 )
-"""NPUs that Vela compiles for: name, and multiply-accumulates a cycle."""
+"""Supported NPUs: product name, and number of multiply-accumulate operations per cycle."""
 
 _KIB = 1024
 _SECONDS = 600
@@ -31,15 +31,15 @@ _REASON = re.compile(r"operator: (\w+), .*\n(?: - )?Reason: (.*)")
 class NpuEstimate:
     """Vela's report on a model.
 
-    Memory and speed are estimates of the compiler, for its default system configuration of the NPU.
+    Memory and speed are estimates of the compiler, for its default system configuration for the NPU.
 
     Attributes:
         accelerator: one of ACCELERATORS.
-        system: configuration of memories and clock, and memory mode, as Vela names them.
-        npu_operators, cpu_operators: number of operators that run on the NPU, and on the CPU beside it.
+        system: system configuration (memories and clock) and memory mode, with Vela's names.
+        npu_operators, cpu_operators: numbers of operators that run on the NPU and on the CPU next to it.
         sram: bytes of memory for tensors.
         flash: bytes of flash memory or DRAM for weights and commands.
-        milliseconds: duration of an inference.
+        milliseconds: estimated duration of an inference.
     """
 
     accelerator: str
@@ -57,7 +57,7 @@ class NpuEstimate:
 
     @property
     def inferences_per_second(self) -> float:
-        """Number of inferences in a second."""
+        """Estimated number of inferences per second."""
         return 1000 / self.milliseconds
 
     def to_json(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class NpuModel:
     """A compiled model.
 
     Attributes:
-        content: bytes of the `.tflite`, whose operators are commands for the NPU.
+        content: bytes of the compiled `.tflite`, which contains a command stream for the NPU.
         estimate: the compiler's report.
     """
 
@@ -87,7 +87,7 @@ def compile_for_npu(content: bytes, accelerator: str, *, name: str) -> NpuModel:
         name: name of the model in messages.
 
     Raises:
-        ModelError: Vela cannot compile the model, or leaves operators to the CPU.
+        ModelError: Vela cannot compile the model, or some operators would run on the CPU.
         RuntimeMissingError: Vela is not installed.
     """
     if importlib.util.find_spec("ethosu") is None:
