@@ -43,7 +43,7 @@ def open_scorer(
             next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
-        delegate: shared library of a delegate, for a `.tflite` file.
+        delegate: path or name of the shared library of a delegate that runs operators of a `.tflite` file.
 
     Raises:
         ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
@@ -95,7 +95,7 @@ def evaluate(
     Args:
         labels: text file with one label per line; by default the labels of the model.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
-        strangers: folder of photos that belong to no class; the result's `unknown` has the share that is refused.
+        strangers: folder of photos that belong to no class; `unknown` in the result has the share that is refused.
 
     See `poets_edge.device.evaluate.evaluate` for the other arguments.
 

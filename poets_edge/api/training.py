@@ -73,8 +73,9 @@ def train(
         steps: number of training steps; 4,000 by default.
         fine_tune: number of last blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
-        background: folder of photos that belong to no class, which the model is to call unknown.
-        unknown_rate: percentage of known photos that the model may call unknown; 5 by default, 0 for no detector.
+        background: folder of photos that belong to no class, so that the model learns to call such photos unknown.
+        unknown_rate: percentage of known photos that the model may call unknown, 5 by default; 0 to fit no detector of
+            unknown photos.
         seed: seed of the random numbers; 0 by default.
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 

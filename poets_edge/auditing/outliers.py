@@ -1,7 +1,7 @@
 """Detection of outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
 
-Photos that a model would call unknown are listed, too. Each other rule is one line of `_RULES`. Some limits depend on
-the folder because, for example, all X-rays are gray and all microscope images are soft.
+Outliers also include photos that a model would call unknown. Each of the other rules is one line in `_RULES`. Some
+limits depend on the folder because, for example, all X-rays are gray and all microscope images are soft.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MAX_DEVIATION = 4.5
 """Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
 deviations; photos above it are isolated."""
 _UNKNOWN_RATE = 0.05
-"""Share of the photos that the detector of unknown photos refuses, which is the default of `train`."""
+"""Share of the photos that the detector of unknown photos refuses, 0 to 1; the default of `train`."""
 _MIN_PHOTOS = 30
 """Minimum number of photos for the search for isolated photos."""
 
@@ -81,9 +81,9 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
 
 
 def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGroup]:
-    """Return the photos that a model's detector of unknown photos would refuse if it had not learned from them.
+    """Return a group of the photos that a detector of unknown photos refuses if it has not learned from them.
 
-    The list is empty if there are too few photos for a detector.
+    The list is empty if there are no such photos, or too few photos to fit a detector.
     """
     grouped = photos.groups if photos.groups.count < len(photos) else None
     everything = np.zeros(len(photos), np.int8)  # whatever the split, each photo is judged without its fold

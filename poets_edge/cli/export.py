@@ -38,7 +38,7 @@ _DEFAULT = ExportOptions()
 _TFLITE = "tflite"
 _FILES = "Files"
 PURPOSES = ("frigate",)
-"""Programs that `--for` writes files for."""
+"""Programs for which `--for` writes files."""
 _TARGET = "Microcontroller or NPU"
 
 

@@ -1,4 +1,4 @@
-"""Output of `poets-edge export`: the table rows of `.tflite` files, files for Frigate, and files of other formats."""
+"""Console output of `poets-edge export` for `.tflite` files, files for Frigate, and files in other formats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def result_cells(file: ExportedFile) -> list[str]:
 
 
 def print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) -> None:
-    """Print the files for Frigate, with the effect of its default threshold on the test photos."""
+    """Print a table of the files for Frigate, and the effect of Frigate's default threshold on the test photos."""
     if give(result.to_json(), as_json=as_json, output=output):
         return
     file = result.model
@@ -45,7 +45,7 @@ def print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) 
 
 
 def print_converted(result: ConvertedModel, *, as_json: bool, output: Path | None) -> None:
-    """Print a file of another format, with the comparison with the float32 `.tflite` if it was run."""
+    """Print a summary of a converted file and, if it could be run, its comparison with the float32 `.tflite`."""
     if give(result.to_json(), as_json=as_json, output=output):
         return
     click.echo(f"{result.path}  {result.size / 1e6:.2f} MB, {len(result.labels)} labels")

@@ -19,12 +19,12 @@ TARGETS = (_MICROCONTROLLER, *NPUS)
 def export_target(
     options: ExportOptions, target: str | None, board_name: str | None, memory: str | None, reporter: Reporter
 ) -> Firmware | NpuExport:
-    """Export for the given target.
+    """Export for a microcontroller or an NPU.
 
     Raises:
-        UsageError: options are missing, or do not belong together.
+        UsageError: options are missing or contradict each other.
 
-    It also raises the exceptions of `export_firmware` and `export_for_npu`.
+    The function also raises the exceptions of `export_firmware` and `export_for_npu`.
     """
     if target != _MICROCONTROLLER and (board_name or memory):
         raise UsageError("--board and --memory belong to --target microcontroller")
@@ -40,7 +40,7 @@ def export_target(
 
 
 def target_rows(result: Firmware | NpuExport) -> tuple[list[list[str]], str]:
-    """Return a table that describes a result, and the next step."""
+    """Return the rows of a table that describes a result, and a line with the next step."""
     return _firmware_rows(result) if isinstance(result, Firmware) else _npu_rows(result)
 
 

@@ -1,4 +1,4 @@
-"""`poets-edge studio`: the whole way in a browser, on this computer."""
+"""`poets-edge studio`: collecting photos, training and export in a browser."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Helper processes, which run a function of this package in a separate Python process.
 
 A helper receives a function once, then any number of requests, and answers each request with the result of the
-function. A function that is wrapped in `Messaging` also sends messages while it works. Requests and answers are frozen
-dataclasses, sent as pickles, which is safe because both processes run the same program as the same user. If a helper
-crashes, only its current request fails, and the program continues. Output that native code prints is kept separate
-from the answers.
+function. A function that is wrapped in `Messaging` can also send messages before its result. Requests and answers are
+frozen dataclasses, sent as pickles, which is safe because both processes run the same program as the same user. If a
+helper crashes, only its current request fails, and the program continues. Output that native code prints is kept
+separate from the answers.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class _Failure:
 
 @dataclass(frozen=True)
 class _Message:
-    """Message that a helper sends before its answer."""
+    """Message that a helper sends before its answer to a request."""
 
     value: object
 
 
 @dataclass(frozen=True)
 class Messaging(Generic[Request, Answer]):
-    """Function of a helper that sends messages, such as its progress, before it returns its answer.
+    """Wrapper of a helper function that sends messages, such as progress reports, before it returns its answer.
 
     Attributes:
-        function: picklable function of a request and of a function that sends a picklable value. The latter may be
-            called from any thread.
+        function: picklable function with two arguments: the request, and a function that sends a picklable value as
+            a message and may be called from any thread.
     """
 
     function: Callable[[Request, Callable[[object], None]], Answer]
@@ -127,7 +127,7 @@ class Helper(Generic[Request, Answer]):
         """Send a request and return the answer.
 
         Args:
-            subject: what the request is about, such as a path; the beginning of error messages.
+            subject: subject of the request, such as a path, with which error messages begin.
             seconds: time limit in seconds, after which the process is killed; by default there is none.
             receive: function that is called with each message of a `Messaging` function.
 
@@ -160,7 +160,7 @@ class Helper(Generic[Request, Answer]):
         return result
 
     def kill(self) -> None:
-        """Kill the process, from any thread; a running `ask` raises HelperEndedError."""
+        """Kill the process; a running `ask` raises HelperEndedError. This may be called from any thread."""
         self._process.kill()
 
     def close(self) -> None:

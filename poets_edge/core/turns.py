@@ -1,7 +1,7 @@
-"""Turns: items of a parallel map that need much memory are processed one at a time.
+"""Serialization of those items of a parallel map that need much memory.
 
-A function that is about to allocate much memory calls `take_turn`. The turn ends with the item, not with the function,
-since the results of the function are in memory for longer than its call.
+A function that is about to allocate much memory calls `take_turn`. The turn ends when the processing of the item ends
+rather than when the function returns, because the results of the function are still in memory then.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """The turn of one thread of a parallel map.
+    """Right of one thread in a parallel map to process an item that needs much memory.
 
     Args:
         lock: lock that all threads of the map share.
@@ -22,13 +22,13 @@ class _Turn:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the turn; return at once if this one has it."""
+        """Wait until no other thread has the turn, and take it; return at once if this thread already has it."""
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
 
     def end(self) -> None:
-        """Give the turn to a thread that waits for it."""
+        """Release the turn if this thread has it."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
@@ -43,7 +43,7 @@ _current = _Current()
 
 @contextmanager
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
-    """Context manager in which `take_turn` waits for the other threads that share a lock, and keeps the turn."""
+    """Context manager for processing one item: `take_turn` acquires the lock, and leaving the context releases it."""
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
         yield
@@ -53,15 +53,15 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 
 
 def take_turn() -> None:
-    """Wait until no other thread of the current parallel map has the turn, and keep it until the item is finished.
+    """Wait until no other thread of the current parallel map has the turn, and take it until the item is finished.
 
-    Outside a parallel map, return at once.
+    Outside of a parallel map, return at once.
     """
     if _current.turn is not None:
         _current.turn.take()
 
 
 def end_turn() -> None:
-    """Give the turn of this thread, if it has it, to a thread that waits for it."""
+    """Release the turn of this thread in the current parallel map, if it has it."""
     if _current.turn is not None:
         _current.turn.end()

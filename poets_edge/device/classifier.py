@@ -62,8 +62,8 @@ class Labels(list[Label]):
     """Labels of one photo, highest score first.
 
     Attributes:
-        distance: distance from the training photos; above 1, the photo is unlike them. None if the model has no
-            detector of unknown photos.
+        distance: distance from the training photos; if it is above 1, the photo is unlike them. None if the model
+            has no detector of unknown photos.
     """
 
     def __init__(self, labels: Iterable[Label] = (), distance: float | None = None) -> None:
@@ -95,7 +95,7 @@ class ModelOutput:
 
 
 def is_unknown(distance: float | None) -> bool:
-    """Return whether a photo with a distance from the training photos is unlike them; False if there is none."""
+    """Return whether a distance from the training photos is that of an unknown photo; False if the distance is None."""
     return distance is not None and distance > LIMIT
 
 
@@ -177,7 +177,7 @@ class Classifier:
         path: path of the model, used in messages.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
-        metadata: normalization, labels and facts that are stored in the model.
+        metadata: normalization, labels and facts stored in the model.
         input, output: descriptions of the input, and of the output that holds the scores.
         input_range: normalization of the input, and how it was determined.
         score_output: index of `output` among the model's outputs.
@@ -204,8 +204,8 @@ class Classifier:
             input_range: values that the pixels 0 and 255 have in a float input, such as "-1:1", "0:1" or "0:255";
                 required if neither the metadata nor the graph of the model determines it.
             threads: CPU threads for one inference, at least 1.
-            delegate: path or name of the shared library of a delegate, such as "libedgetpu.so.1" for a Coral Edge TPU,
-                which runs the operators that it supports.
+            delegate: path or name of the shared library of a delegate, such as "libedgetpu.so.1" for a Coral Edge TPU;
+                the delegate runs the operators that it supports.
             unlabelled: accept a model without labels or input range, for callers that need only its speed.
 
         Raises:
@@ -333,8 +333,7 @@ class Classifier:
             top: number of labels to return for each photo; by default, all.
 
         Returns:
-            Labels, highest score first, with the attribute `unknown`; if `photo` is a list, a list with the labels of
-            each photo.
+            Labels, highest score first; if `photo` is a list, a list with the labels of each photo.
 
         Raises:
             PhotoError: a photo cannot be read.
@@ -361,7 +360,7 @@ class Classifier:
         return self.predict_pixels(fit(read_photo(_photo_source(photo)), self.size))
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
-        """Return the scores of an image that has the size of the model's input, and its distance.
+        """Return the scores and the distance of an image that has the size of the model's input.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -533,7 +532,7 @@ def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Seq
 def _distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
     """Return the index of the output with the distance from the training photos; None if there is none.
 
-    In a model of another program, an output of this name may hold anything.
+    Models from other programs are not considered, since an output named "distance" could have another meaning there.
     """
     index = metadata.distance_output
     if not metadata.facts or index is None or index >= len(tensors) or math.prod(tensors[index].shape) != 1:

@@ -51,7 +51,7 @@ class EvaluateResult(Tabular):
         predictions: scores of the model for each evaluated photo.
         learned: whether the model was trained or validated on each evaluated photo, bool [photos].
         overlap: numbers of photos in the folder that the model was trained on and validated on.
-        strangers: predictions for photos that belong to no class; None if none were given.
+        strangers: predictions for the photos that belong to no class; None if there are none.
     """
 
     split: EvaluatedSplit
@@ -93,7 +93,7 @@ class EvaluateResult(Tabular):
 
     @property
     def unknown(self) -> UnknownEvaluation | None:
-        """Evaluation of the detector of unknown photos; None if the model has none."""
+        """Evaluation of the detector of unknown photos; None if the model has no detector."""
         if self.predictions.distances is None:
             return None
         answered = self.predictions.take(np.flatnonzero(self.predictions.distances <= LIMIT))
@@ -169,11 +169,11 @@ def evaluate(
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
         recursive: include photos in subfolders of the class folders.
-        strangers: folder of photos that belong to no class, to be counted as unknown or not.
+        strangers: folder of photos that belong to no class, of which the unknown ones are counted.
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among
-            the model's labels; or strangers were given and the model has no detector, or none of them can be read.
+            the model's labels; or `strangers` is given, but the model has no detector, or no photo in it can be read.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     reporter = reporter or Silent()

@@ -80,7 +80,7 @@ _ALMOST_ALL = 0.9
 
 
 _ROUNDING = 1e-20
-"""Variance of an accuracy that is 0 except for rounding: deviations of groups are sums of numbers near 1e-16."""
+"""Variance of an accuracy below which it is considered 0; rounding errors of the sums within groups are about 1e-16."""
 
 
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:
@@ -117,7 +117,8 @@ def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) 
 def _student95(degrees: int) -> float:
     """Return the quantile of Student's t distribution for two-sided 95 % intervals, for 1 or more degrees of freedom.
 
-    It is at most 0.8 % too low: the series of Abramowitz and Stegun (26.7.5) is cut off after its third term.
+    The result is at most 0.8 % too low, because the series of Abramowitz and Stegun (26.7.5) is truncated after its
+    third term.
     """
     if degrees < 3:
         return (12.706, 4.303)[degrees - 1]

@@ -23,19 +23,19 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Number of photos that a detector refuses, of `photos`."""
+    """Number of photos that a detector of unknown photos refuses (`refused`), and of all photos (`photos`)."""
 
     refused: int
     photos: int
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Count the distances above the limit."""
+        """Count distances, and those above the limit."""
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
     @property
     def share(self) -> float | None:
-        """Share of refused photos, 0 to 1; None if there are no photos."""
+        """Share of photos that are refused, 0 to 1; None if there are no photos."""
         return self.refused / self.photos if self.photos else None
 
     def __str__(self) -> str:
@@ -54,12 +54,12 @@ class Refused:
 
 @dataclass(frozen=True)
 class UnknownEvaluation:
-    """Evaluation of a detector on photos of the classes and on strangers.
+    """Evaluation of a detector on photos of the classes and on photos that belong to no class.
 
     Attributes:
-        known: photos of the classes that are refused.
-        answered: evaluation on the photos that are not refused.
-        strangers: photos that belong to no class that are refused; None if there are none.
+        known: number of refused photos of the classes.
+        answered: accuracy, recall and confusion matrix for the photos of the classes that are not refused.
+        strangers: number of refused photos that belong to no class; None if there are no such photos.
     """
 
     known: Refused
@@ -67,7 +67,7 @@ class UnknownEvaluation:
     strangers: Refused | None = None
 
     def lines(self) -> list[str]:
-        """Return lines of text for users."""
+        """Return the evaluation as lines of text for users."""
         found = [f"unknown: {self.known}; accuracy on the others {_accuracy(self.answered)}"]
         return found + ([f"strangers: {self.strangers} are unknown"] if self.strangers else [])
 
@@ -85,10 +85,11 @@ def _accuracy(found: Evaluation) -> str:
 
 
 def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predictions:
-    """Score the photos in a folder, and in the folders below it, that belong to no class.
+    """Score the photos in a folder and its subfolders, which belong to no class.
 
     Raises:
-        DatasetError: the model has no detector of unknown photos, or no photo can be read.
+        DatasetError: the model has no detector of unknown photos, the folder does not exist, or no photo in it can be
+            read.
     """
     if not scorer.has_detector:
         raise DatasetError(

@@ -1,9 +1,9 @@
 """Detector of photos unlike the training photos: the nodes of a frozen graph that compute their distance.
 
-The distance is a quadratic function of the bottleneck scaled to unit length, minimized over the classes; with photos of
-a background, it is at least a linear function that tells these from the training photos. It needs only matrix products,
-squares, a square root and maxima, which every interpreter has. `poets_edge.training.mahalanobis` fits it and explains
-the formula.
+The distance is a quadratic function of the bottleneck, scaled to unit length, minimized over the classes. If the
+detector was trained with background photos, the distance is the maximum of this function and of a linear function that
+separates background photos from training photos. Computing it requires only matrix products, squares, a square root and
+maxima, which every interpreter supports. `poets_edge.training.mahalanobis` fits the detector and explains the formula.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from poets_edge.tflite.distance import DISTANCE
 Array = npt.NDArray[np.float32]
 
 EPSILON = 1e-12
-"""Smallest squared length of a bottleneck, so that a bottleneck of zeros can be divided by its length."""
+"""Value added to the squared length of a bottleneck, so that a bottleneck of zeros can be divided by its length."""
 
 _PREFIX = "detector/"
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """Weights of the distance from the training photos, in units of the distance that is the limit for known photos.
+    """Weights for computing the distance from the training photos, scaled so that photos above LIMIT are unknown.
 
     With u = bottleneck / |bottleneck| and y = u @ projection + offsets, the distance is
     max(0, y**2 @ quadratic - max(y @ linear + biases), y @ background + background_bias).
@@ -40,7 +40,7 @@ class Detector:
         quadratic: float32 [directions].
         linear: float32 [directions, classes].
         biases: float32 [classes].
-        background: float32 [directions]; zeros without photos of a background.
+        background: float32 [directions]; zeros if there were no background photos.
         background_bias: float32 [1].
     """
 
@@ -54,11 +54,11 @@ class Detector:
 
     @property
     def has_background(self) -> bool:
-        """Whether photos of a background contribute to the distance."""
+        """Whether the distance depends on background photos."""
         return bool(self.background.any())
 
     def distances(self, bottlenecks: Array) -> Array:
-        """Return the distances of some photos, float32 [photos]; above LIMIT, a photo is unknown.
+        """Return the distances of photos, float32 [photos]; a photo with a distance above LIMIT is unknown.
 
         Args:
             bottlenecks: float32 [photos, bottleneck_size].

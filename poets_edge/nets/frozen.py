@@ -132,7 +132,7 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
 
 
 def _not_a_graph(path: Path) -> ModelError:
-    """Return the error for a file that is not a frozen graph, with the name of its format if that is known."""
+    """Return the error for a file that is not a frozen graph; it names the format of the file if that is recognized."""
     found = model_format(path)
     if found is TFLITE:
         return ModelError(f"{path}: a TensorFlow Lite model already. Try it: poets-edge label {path} PHOTO")

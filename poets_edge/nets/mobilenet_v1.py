@@ -104,8 +104,8 @@ MOBILENETS: tuple[Architecture, ...] = (
 def _small(larger: Architecture, resolution: int) -> Architecture:
     """Return an architecture with the layers and weights of another, and a smaller input.
 
-    The network is fully convolutional, so its weights apply to inputs of any size; figures for this one were not
-    published.
+    The network is fully convolutional, so its weights apply to inputs of any size. No accuracy was published for the
+    smaller input.
     """
     width = float(larger.series.removeprefix("width "))
     small = replace(larger, name=_name(width, resolution), resolution=resolution, published=None)
@@ -114,7 +114,7 @@ def _small(larger: Architecture, resolution: int) -> Architecture:
 
 
 SMALL_MOBILENETS = tuple(_small(larger, 96) for larger in MOBILENETS if larger.name in _SHRUNK)
-"""Architectures for microcontrollers. `grid` compares them with the others if they are named."""
+"""Architectures for microcontrollers. `grid` trains them only if they are requested by name."""
 
 MOBILENET_V1 = Family(
     name=_FAMILY,

@@ -50,7 +50,7 @@ class _Window:
 
 
 def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
-    """Convert the part of a graph from its input to the node `output`, and its detector, to a network.
+    """Convert the part of a graph between its input and the node `output`, with the graph's detector, to a network.
 
     Args:
         size: (height, width) of the input, pixels.

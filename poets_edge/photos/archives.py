@@ -52,7 +52,7 @@ _SNIFFED = 1024
 _PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
 """Suffixes of files that usually accompany photos in a WebDataset shard, and are not reported as other files."""
 _PART = 4 << 20
-"""Maximum number of bytes of a zip member that are read, or decompressed, at a time."""
+"""Maximum number of bytes of a zip member that are read or decompressed in one step."""
 _NAME_AND_MORE = 1024
 """Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
 cost a second read."""
@@ -249,7 +249,7 @@ def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
 
 
 def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a zip member in pieces of at most _PART bytes. Raises OSError if damaged."""
+    """Yield the decompressed bytes of a zip member in pieces of up to _PART bytes. Raises OSError if damaged."""
     inflate = zlib.decompressobj(-15)
     for part in parts:
         full = True

@@ -18,8 +18,8 @@ BUDGET = 400 << 20
 """Maximum memory for decoding one photo, in bytes. It suffices for an RGB PNG of 100 megapixels, or a JPEG of 800
 megapixels, which is decoded at 1/8 of its size."""
 LARGE = 160 << 20
-"""Memory for decoding a photo, in bytes, above which photos are decoded one at a time. An RGB PNG of 40 megapixels and
-a progressive JPEG of 27 megapixels need this much."""
+"""Memory in bytes for decoding a photo, above which photos are decoded one at a time. An RGB PNG of 40 megapixels or a
+progressive JPEG of 27 megapixels needs this much."""
 
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")

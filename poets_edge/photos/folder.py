@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LARGEST_PHOTO = 256 << 20
 """Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
 _MOST_CLASSES = 4096
-"""Maximum number of class folders, each counted once per split; a confusion matrix has the square of this size."""
+"""Maximum number of class folders, each counted once per split; the size of confusion matrices is its square."""
 _LARGE_PHOTO = 32 << 20
 """Size of a photo file in bytes above which photos are read one at a time."""
 
@@ -211,7 +211,7 @@ def contents_at(path: Location) -> bytes:
 
 
 def _read(path: Location) -> bytes:
-    """Return the bytes of a photo; a large one is read while no other thread of the same parallel map has one."""
+    """Return the bytes of a photo. Within a parallel map, large photos are read one at a time."""
     try:
         return _read_up_to(path, _LARGE_PHOTO)
     except OSError as error:

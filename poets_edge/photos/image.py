@@ -98,7 +98,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
     """Return (width, height) as stored in a photo file, before EXIF orientation is applied.
 
     Raises:
-        OSError, ValueError, PhotoError: the contents are not a photo, or take too long to decode.
+        OSError, ValueError, PhotoError: the contents are not a photo, or would take too long to decode.
     """
 
     def size_of(contents: bytes) -> tuple[int, int]:
@@ -109,7 +109,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _Result:
-    """Return `read(contents)`; if Pillow refuses a PNG because of large compressed texts, repeat without texts."""
+    """Return `read(contents)`; if Pillow refuses a PNG because of large texts, remove the metadata and retry."""
     try:
         return read(contents)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Removal of metadata from PNGs: Pillow reads and keeps each chunk as a whole, and decoding needs little of it."""
+"""Removal of large metadata chunks from PNGs: Pillow would keep them in memory, and decoding does not need them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import struct
 from poets_edge.errors import PhotoError
 
 LARGEST_METADATA = 1 << 16
-"""Maximum size of a chunk other than IDAT, in bytes; Pillow gets the orientation from EXIF or XMP chunks."""
+"""Maximum size of chunks other than IDAT, bytes. Smaller EXIF and XMP chunks are kept for the orientation."""
 _SIGNATURE_BYTES = 8
 _AROUND = 12
-"""Number of bytes of a chunk besides its data: length and type before it, a checksum after it."""
+"""Number of bytes in a chunk in addition to its data: length and type before the data, a checksum after them."""
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IEND"})
-"""Chunks that are never metadata, besides IDAT; they have at most 768 bytes in a sound file."""
+"""Types of chunks other than IDAT that decoding needs; in a valid file, they have at most 768 bytes."""
 _MOST_CHUNKS = 1 << 18
-"""Maximum number of chunks; a PNG of 2 GB has so many, as libpng divides pixels into chunks of 8 KB."""
+"""Maximum number of chunks: that of a PNG of 2 GB, since libpng writes pixels in chunks of 8 KB."""
 
 
 def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:
-    """Return the bytes of a PNG file without chunks of metadata of more than `largest` bytes.
+    """Return the bytes of a PNG file without metadata chunks of more than `largest` bytes.
 
-    Other chunks than IDAT are left out above LARGEST_METADATA, whatever they contain.
+    Any other chunk of more than LARGEST_METADATA bytes is also removed, unless its type is IDAT.
 
     Raises:
         PhotoError: the file has too many chunks.

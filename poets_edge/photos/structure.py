@@ -1,7 +1,7 @@
-"""Limits on the structure of photo files, whose decoders have none.
+"""Limits on the structure of photo files.
 
-Pillow and libjpeg take time or memory that grows faster than the file for metadata in many parts, for many scans, and
-for long runs of filling bytes. Such a file is refused before it is decoded.
+For metadata in many parts, for many scans and for long runs of fill bytes, the time or memory that Pillow and libjpeg
+need grows faster than the file. The decoders have no limits for these, so such files are refused before decoding.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos.png_chunks import without_metadata
 
 _SMALL = 1 << 20
-"""Size of a JPEG in bytes up to which its segments are not looked at, since they take less than a second."""
+"""Size of a JPEG in bytes up to which its segments are not checked, since decoding takes less than a second."""
 _MOST_SEGMENTS = 8192
-"""Maximum number of segments before the pixels of a JPEG; of 64 KB each, they have 512 MB."""
+"""Maximum number of segments before the pixels of a JPEG; with the maximum of 64 KB each, they have 512 MB."""
 _MOST_EXIF_SEGMENTS = 100
-"""Maximum number of EXIF segments of a JPEG: Pillow copies all earlier ones for each."""
+"""Maximum number of EXIF segments in a JPEG; for each of them, Pillow copies all previous ones."""
 _MOST_SCANS = 100
-"""Maximum number of scans of a progressive JPEG, each of which takes as long as a simple JPEG; usual are 10."""
+"""Maximum number of scans in a progressive JPEG; each takes as long as a baseline JPEG, and 10 are usual."""
 _MOST_FILLING = 1 << 16
-"""Maximum number of filling bytes before a marker."""
+"""Maximum number of fill bytes before a marker in a JPEG."""
 _MOST_GIF_BLOCKS = 1 << 16
 """Maximum number of blocks of at most 255 bytes before the first frame of a GIF."""
 _LARGEST_RLE = 16 << 20
@@ -30,11 +30,11 @@ _FILLED_MARKER = re.compile(rb"\xff+")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
-"""JPEG markers without a length."""
+"""JPEG markers that are not followed by a length."""
 
 
 def checked(kind: str, data: bytes) -> bytes:
-    """Return the bytes of a photo to decode: of a PNG without large metadata.
+    """Check the structure of a photo file, and return the bytes to decode: for a PNG, those without large metadata.
 
     Args:
         kind: Pillow's name of the format.

@@ -71,7 +71,7 @@ def is_skipped(name: str) -> bool:
 
 
 def is_scanned(path: Path, folder: Path) -> bool:
-    """Return whether a scan of a folder would find what is at a path: inside the folder, and not in a hidden one."""
+    """Return whether a scan of a folder includes a path: it is inside the folder, and no part of it is hidden."""
     place, root = path.resolve(), folder.resolve()
     return place.is_relative_to(root) and not any(map(is_skipped, place.relative_to(root).parts))
 

@@ -26,7 +26,7 @@ QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 CPU_QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "dynamic", "float16", "int8")
 """Quantizations for CPUs; "full-int8" is for microcontrollers and NPUs."""
 CALIBRATED: tuple[Quantization, ...] = ("int8", "full-int8")
-"""Quantizations that need photos for calibration."""
+"""Quantizations that require calibration photos."""
 
 
 def convert(

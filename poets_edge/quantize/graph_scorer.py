@@ -94,7 +94,7 @@ class FrozenGraphScorer:
         return self._has_detector
 
     def predict(self, photo: PhotoSource) -> ModelOutput:
-        """Return the scores of one photo and its distance. Raises PhotoError if the photo cannot be read."""
+        """Return the scores and the distance of one photo. Raises PhotoError if the photo cannot be read."""
         return self._run(fit(read_photo(photo), self.size))
 
     def scores(self, photo: PhotoSource) -> Scores:

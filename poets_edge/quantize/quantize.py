@@ -37,7 +37,7 @@ def quantize(
         calibration: images for calibrating int8 and full-int8, at the network's size, each uint8 [height, width, 3].
         float_io: float32 input and output for int8, instead of uint8.
         input_type: type of the input and the output of full-int8.
-        gray: gray input for full-int8, instead of RGB.
+        gray: gray input for full-int8 instead of RGB.
     """
     if quantization != "int8" and quantization != "full-int8":
         return write_float_model(network, quantization)

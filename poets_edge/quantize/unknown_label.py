@@ -1,7 +1,8 @@
-"""The verdict "unknown" as one more label of a `.tflite`, for programs that show nothing but labels.
+"""Addition of a label "unknown" to a `.tflite`, for programs that read only scores and not the distance.
 
-The label's score is 1 for a photo unlike the training photos, and the scores of the classes are then 0; for any other
-photo it is 0 and their scores are unchanged. The model has one output, [1, labels + 1].
+For a photo unlike the training photos, the score of this label is 1 and the scores of the classes are 0. For any other
+photo, the score of this label is 0 and the scores of the classes are unchanged. The model has one output,
+[1, labels + 1].
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from poets_edge.tflite.flatbuffer import (
 )
 
 _STEEP = 1e8
-"""Factor that makes any distance above the limit 1 or more. Float32 numbers next to 1 differ by 1.2e-7."""
+"""Factor that scales any excess over the limit to at least 1; float32 numbers just above 1 are 1.2e-7 apart."""
 
 
 def with_unknown_label(content: bytes) -> bytes:
-    """Return the bytes of a model whose only output has one more score, that of "unknown", at its end.
+    """Return the bytes of a model with one output: the scores of the classes, followed by the score of "unknown".
 
     Args:
-        content: bytes of a `.tflite` without metadata, whose outputs are the scores and DISTANCE.
+        content: bytes of a `.tflite` without metadata, with the outputs scores and DISTANCE.
 
     Raises:
         ModelError: the model has no output DISTANCE.
@@ -67,7 +68,7 @@ def with_unknown_label(content: bytes) -> bytes:
 
 
 def _before_rounding(model: Any, output: int) -> int:
-    """Return the float32 tensor of an output, without the operator that rounds it to uint8."""
+    """Return the index of an output's float32 tensor; remove the operator that rounds this tensor to uint8, if any."""
     graph = model.subgraphs[0]
     if graph.tensors[output].type == schema().TensorType.FLOAT32:
         return output

@@ -1,7 +1,7 @@
 """Writing of the detector of unknown photos as operators of a `.tflite`.
 
-They compute in float32 in every quantization, because the squares of small differences need more than 8 bits. Elsewhere
-than in float32 files the projection, which is nearly all of the detector's size, is stored in half precision.
+The operators use float32 arithmetic in every quantization, because the squares of small differences need more than
+8 bits. In quantized files, the projection, which has nearly all of the detector's weights, is stored in half precision.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator,
 _PREFIX = "detector/"
 
 UINT8_SCALE = np.float32(2 / 127)
-"""Scale of a distance rounded to 8 bits: the limit, 1.0, lies between two of its values, 63 and 64, so that rounding
-never changes whether a photo is unknown."""
+"""Scale of a distance that is rounded to uint8. The limit, 1.0, lies halfway between the values 63 and 64, so that
+rounding never changes whether a photo is unknown."""
 
 
 def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool, quantized: bool = False) -> int:
-    """Append the operators that compute the distance from the training photos; return its tensor's index.
+    """Append the operators that compute the distance from the training photos; return the index of the output tensor.
 
     Args:
         model: a `ModelT`, changed in place.
         bottleneck: index of the float32 tensor with the bottleneck, [1, bottleneck_size].
-        half: store the projection in half precision.
-        quantized: round the distance to uint8 with UINT8_SCALE, for models whose other output is uint8.
+        half: whether to store the projection in half precision.
+        quantized: whether to round the distance to uint8 with UINT8_SCALE, for models with uint8 scores.
 
     Returns:
         The index of the tensor DISTANCE, [1, 1].
@@ -77,7 +77,7 @@ def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool,
 
 
 def remove_detector(model: Any) -> None:
-    """Remove the operators and the output that `add_detector` appended to a model, and the values of their constants.
+    """Remove the operators, the output and the constant values that `add_detector` appended to a model.
 
     Args:
         model: a `ModelT`, changed in place.
@@ -101,14 +101,14 @@ class _Writer:
         return add_constant(self._model, f"{_PREFIX}{name}".encode(), values)
 
     def half(self, name: str, values: npt.NDArray[np.float32]) -> int:
-        """Add a constant in half precision, and an operator that converts it to float32."""
+        """Add a half-precision constant and an operator that converts it; return the index of the float32 tensor."""
         stored = self.constant(f"{name}16", values.astype(np.float16))
         wide = add_tensor(self._graph, f"{_PREFIX}{name}".encode(), values.shape, schema().TensorType.FLOAT32)
         self.operator("DEQUANTIZE", [stored], wide, version=3)  # version 3 takes float16
         return wide
 
     def dense(self, name: str, source: int, weights: int, bias: npt.ArrayLike) -> int:
-        """Append a fully connected layer with weights [outputs, inputs]."""
+        """Append a fully connected layer with weights [outputs, inputs], and return the index of its output."""
         outputs = int(self._graph.tensors[weights].shape[0])
         added = self.constant(f"{name}/bias", np.asarray(bias, np.float32))
         return self.append("FULLY_CONNECTED", name, [source, weights, added], outputs, "FullyConnectedOptions")

@@ -1,9 +1,9 @@
 """Writing of networks as full-int8 `.tflite` files, in which every operator computes with integers.
 
-Microcontrollers and NPUs require this. On CPUs, an int8 file, whose first convolution and softmax are computed in float
-(see `float_io`), is faster. The kernels of TensorFlow Lite, those of TensorFlow Lite Micro and NPUs round the sums of
-layers in the same way, except for negative ties; XNNPACK rounds them in another way, which the following layers amplify
-until scores differ by some percent. `Classifier` therefore runs full-int8 files without XNNPACK.
+Microcontrollers and NPUs require such files. On CPUs, int8 files, whose first convolution and softmax are computed in
+float (see `float_io`), are faster. TensorFlow Lite, TensorFlow Lite Micro and NPUs round the sums in a layer in the
+same way, except for negative ties. XNNPACK rounds them differently; the following layers amplify these differences to a
+few percent of a score. `Classifier` therefore runs full-int8 files without XNNPACK.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def write_full_int8_model(
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
         ranges: smallest and largest output of each layer except the softmax.
-        input_type: type of the input and of the output: "uint8" for pixel values and for scores times 256, which takes
-            an operator more at each end; "int8" for these values minus 128.
-        gray: take gray pixels, one channel, and return the scores of the network for RGB pixels of equal channels.
+        input_type: type of the input and of the output: "uint8" for pixel values and for scores times 256, which needs
+            an additional operator at each end; "int8" for these values minus 128.
+        gray: accept gray pixels with one channel; the scores are those for RGB pixels with three equal channels.
     """
     network, ranges = _with_positive_logits(network, ranges)
     model = new_model(DESCRIPTION)
@@ -56,7 +56,7 @@ def write_full_int8_model(
     quantization = {INPUT: _PIXEL, **layer_params(network, ranges), softmax.name: _SCORE}
 
     def add(name: str, layer: str, dtype: int = types.INT8) -> int:
-        """Add a tensor for the output of a layer, or for the values plus 128 if `dtype` is UINT8."""
+        """Add a tensor for a layer's output (plus 128 if `dtype` is UINT8), and return its index."""
         params = quantization[layer]
         zero_point = params.zero_point + (_UINT8_OFFSET if dtype == types.UINT8 else 0)
         return add_tensor(graph, name.encode(), (1, *shapes[layer]), dtype, quant_params(params.scale, zero_point))
@@ -89,9 +89,9 @@ def write_full_int8_model(
 
 
 def _with_positive_logits(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
-    """Return a network whose logits are greater by a constant, so that none in `ranges` is negative, with its ranges.
+    """Return the network with a constant added to its logits, so that their range starts at 0, and the new ranges.
 
-    The scores do not change, and there are no negative ties, which interpreters round differently.
+    The scores do not change. Interpreters round negative ties differently; with positive logits, none occur.
     """
     name = network.layers[-1].source
     if name not in network.parameters:  # not a layer with a bias
@@ -102,7 +102,10 @@ def _with_positive_logits(network: Network, ranges: Mapping[str, Range]) -> tupl
 
 
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
-    """Return the weights of a layer; if it reads the input, converted to the normalization PIXELS, and to gray."""
+    """Return the weights of a layer, adapted to the model's input.
+
+    If the layer reads the input, its weights are converted to the normalization PIXELS and, if `gray`, to one channel.
+    """
     if INPUT not in layer.sources:
         return weights
     kernel, bias = for_pixels(file_order(layer, weights.kernel).astype(np.float64), weights.bias.astype(np.float64))

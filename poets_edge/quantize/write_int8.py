@@ -100,7 +100,8 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
         float_io: accept float32 pixels (normalised by BACKBONE) and return float32 scores, instead of uint8 for both.
 
     Returns:
-        The bytes of a model whose outputs are the network's and, if the network has a detector, its distance.
+        The bytes of a model whose outputs are the output of the network and, if the network has a detector, the
+        distance.
     """
     model = new_model(DESCRIPTION)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType

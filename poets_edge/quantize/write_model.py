@@ -56,8 +56,8 @@ def write_float_model(
         also: names of the layers whose outputs are additional outputs of the model, in order.
 
     Returns:
-        The bytes of a model whose outputs are the network's, those of `also`, and the distance of the network's
-        detector if it has one.
+        The bytes of a model. Its outputs are the output of the network, the outputs of the layers in `also` and, if the
+        network has a detector, the distance.
     """
     model = new_model(DESCRIPTION)
     graph, types = model.subgraphs[0], schema().TensorType

@@ -1,6 +1,7 @@
-"""Merging of the two outputs of an int8 model with a detector, for programs that read one output of scores.
+"""Merging of the two outputs of an int8 model with a detector into one, for programs that read a single output.
 
-The output has one score more: 1 for an unknown photo, whose other scores are 0, and 0 for any other photo.
+The merged output has an additional score. For an unknown photo, this score is 1 and all others are 0; for any other
+photo, it is 0 and the others are unchanged.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _SCORE_SCALE = np.float32(1 / 256)
 
 
 def with_unknown_class(content: bytes) -> bytes:
-    """Return the bytes of an int8 model whose only output has a score for "unknown" behind those of the labels.
+    """Return the bytes of an int8 model with one output: the scores of the labels, followed by the score of "unknown".
 
     Args:
-        content: bytes of a `.tflite` with the uint8 outputs scores, [1, labels], and DISTANCE, [1, 1], as
-            `add_detector` writes it with `quantized`. Its metadata are kept, although they describe two outputs.
+        content: bytes of a `.tflite` with two uint8 outputs: the scores, [1, labels], and DISTANCE, [1, 1], as
+            written by `add_detector` with `quantized`. The metadata are not changed and still describe two outputs.
     """
     model = unpack_model(content)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
@@ -67,7 +68,7 @@ def with_unknown_class(content: bytes) -> bytes:
 
 
 def _before_rounding(model: Any, output: int) -> int:
-    """Return the index of the float32 tensor that is rounded to a uint8 output."""
+    """Return the index of the float32 tensor that is the input of the operator that rounds it to a uint8 output."""
     graph = model.subgraphs[0]
     [operator] = [one for one in graph.operators if output in one.outputs]
     assert operator_code(model, operator) == schema().BuiltinOperator.QUANTIZE, DISTANCE

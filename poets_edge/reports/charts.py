@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 640.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 32.0, 34.0, 46.0
 _TICKS = 5
 _TOLERANCE = 0.8
-"""Smallest accepted ratio of a round distance between ticks to the distance that gives `_TICKS` intervals."""
+"""Smallest accepted ratio of a round tick spacing to the spacing that divides the axis into `_TICKS` intervals."""
 
 Point = tuple[float, float]
 
@@ -29,7 +29,7 @@ class Line:
         style: class in the style sheet: "main", "second", "faint" or "dashed".
         band: triples (x, low, high) that bound a shaded area behind the line; empty for none.
         dots: whether to draw a dot at each point, with its values as a tooltip.
-        counts: number of photos of each dot, drawn above the dot and shown in its tooltip; empty for none.
+        counts: number of photos that each dot represents, drawn above it and shown in its tooltip; empty for none.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Axis:
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
-    """Return a line chart as an SVG element, with `title` as its text for screen readers, after a legend in HTML."""
+    """Return a line chart: a legend in HTML, followed by an SVG element with `title` as its text for screen readers."""
     parts = [
         *_legend(lines),
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',
@@ -124,7 +124,7 @@ def axis_lines(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Return a legend as an HTML paragraph; empty if fewer than two lines have names."""
+    """Return a legend as the parts of an HTML paragraph; [] if fewer than two lines have names."""
     named = [line for line in lines if line.name]
     if len(named) < 2:
         return []

@@ -1,7 +1,7 @@
 """HTML pages from templates. Values are escaped unless they are markup.
 
-A page contains its style and its scripts, and a Content-Security-Policy that permits these scripts only, by their
-hashes, and no external resource. Should a file name or a label ever get into a page unescaped, it cannot run.
+A page contains its style, its scripts, and a Content-Security-Policy that permits only these scripts, by their hashes,
+and no external resources. A file name or label that was not escaped by mistake could therefore not run as a script.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | Non
 
 
 def _unbroken(figure: str) -> str:
-    """Return a figure whose percent sign is kept in the line of its last number."""
+    """Return a figure with a no-break space before its percent sign."""
     return figure.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _source(script: str) -> Markup:
-    """Return the text of a script, a file in `poets_edge/reports/templates`."""
+    """Return the text of a script file in `poets_edge/reports/templates`."""
     return Markup((_TEMPLATES / script).read_text(encoding="utf-8"))
 
 
 def _policy(scripts: Sequence[str]) -> Markup:
-    """Return the Content-Security-Policy of a page with these scripts."""
+    """Return the Content-Security-Policy of a page with the given scripts (file names)."""
     digests = (hashlib.sha256(_source(script).encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return Markup(

@@ -20,7 +20,7 @@ _SMALLEST_SIZE = 10_000
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits that a point of a grid must satisfy; each is None for no limit.
+    """Limits that a point of a grid must satisfy. A limit that is None is not applied.
 
     Attributes:
         latency: maximum median latency, milliseconds.
@@ -52,7 +52,7 @@ class Budget:
         return found
 
     def fits_board(self, point: GridPoint) -> bool:
-        """Return whether the model of a point fits the board; False for float32."""
+        """Return whether the model of a point fits the board; False for a float32 model."""
         cost, board = point.cost, self.board
         return bool(cost and board and cost.arena <= board.memory and cost.size <= board.flash)
 

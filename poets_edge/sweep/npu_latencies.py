@@ -1,7 +1,7 @@
-"""Latencies on an NPU, as Vela estimates them, and the cost of models on a microcontroller.
+"""Latencies on an NPU, estimated by Vela, and the cost of models on a microcontroller.
 
-Both are computed for the full-int8 form of the trained networks. Its ranges, which calibration would determine, have no
-influence on them.
+Both are computed for the trained networks in full-int8. The networks are not calibrated, since the ranges that
+calibration determines influence neither latency nor cost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from poets_edge.sweep.options import GridOptions
 
 
 def npu_facts(target: str) -> dict[str, Any]:
-    """Return facts about an NPU, in place of those about a machine."""
+    """Return facts about an NPU, in the format of the facts about a machine."""
     try:
         compiler = version("ethos-u-vela")
     except PackageNotFoundError:  # the compilation says how to install it
@@ -46,11 +46,11 @@ def npu_facts(target: str) -> dict[str, Any]:
 def estimate_latencies(
     options: GridOptions, models: Sequence[GridModel], reporter: Reporter
 ) -> tuple[dict[Path, Measurement], list[str]]:
-    """Estimate the latency of every int8 model on the NPU of the options.
+    """Estimate the latency of every int8 model on the NPU `options.target`.
 
     Returns:
-        Measurements with one sample each, by the path of the model, and warnings. float32 models, which an NPU cannot
-        run, have none.
+        Measurements with one sample each, by the path of the model, and an empty list of warnings. float32 models,
+        which an NPU cannot run, have no measurement.
 
     Raises:
         ModelError: a model cannot be compiled.
@@ -79,7 +79,7 @@ def estimate_latencies(
 def board_costs(
     options: GridOptions, architectures: Iterable[Architecture], reporter: Reporter
 ) -> dict[Architecture, MicroCost]:
-    """Measure the cost of every architecture on a microcontroller; an empty dictionary without a board.
+    """Return the cost of every architecture on a microcontroller; an empty dictionary if the options name no board.
 
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.

@@ -44,7 +44,7 @@ class GridOptions:
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.
         latency: result files that `benchmark` wrote on a device; if given, no latencies are measured.
-        target: NPU whose latencies Vela estimates instead, one of ACCELERATORS; empty for none.
+        target: NPU, one of ACCELERATORS, for which Vela estimates latencies; empty to measure latencies instead.
     """
 
     image_dir: Location

@@ -43,7 +43,7 @@ class GridPoint:
             refers to the user's own test set; used to choose between points that the test set cannot tell apart. Empty
             otherwise.
         cross_validated_repeats: number of out-of-fold predictions per photo.
-        cost: cost of the full-int8 model on a microcontroller; None for float32, and if it was not measured.
+        cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 
     architecture: Architecture

@@ -97,7 +97,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True, de
 
     Args:
         threads: CPU threads for one inference.
-        accelerate: whether to use XNNPACK; without it, the interpreter lists the operators as in the model's file.
+        accelerate: whether to use XNNPACK; without it, the interpreter lists the operators of the model file unchanged.
         delegate: path or name of the shared library of a delegate, such as libedgetpu.so.1, which runs the operators
             that it supports.
 

@@ -108,8 +108,11 @@ class Metadata:
 
     @property
     def full_int8(self) -> bool:
-        """Whether the model is a full-int8 file of poets_edge. XNNPACK must not run it: its sums are rounded in another
-        way than on microcontrollers, for which these files are made, and scores differ by up to some percent."""
+        """Whether the model is a full-int8 file written by poets_edge.
+
+        Full-int8 files must not be run with XNNPACK, which rounds sums differently from the microcontrollers that these
+        files are for; scores would differ by up to a few percent.
+        """
         return self.facts.get("quantization") == "full-int8"
 
 

@@ -41,7 +41,7 @@ def read_model(model: ModelSource, *, compiled: bool = False) -> ModelFile:
     From a zip with one TensorFlow Lite model, as exported by Teachable Machine, the model and its labels file are read.
 
     Args:
-        compiled: accept a model that was compiled for an Edge TPU, without verification: only its delegate can run it.
+        compiled: accept a model compiled for an Edge TPU, unverified; only the delegate for the Edge TPU can run it.
 
     Raises:
         ModelError: the file is missing, unreadable, not a regular file, too large, not a `.tflite`, damaged, or unsafe

@@ -55,12 +55,12 @@ def with_metadata(
 ) -> bytes:
     """Return the bytes of a model with metadata added. `with_files` must then append the archive with the labels.
 
-    An output that is named DISTANCE gets metadata of its own, without which MediaPipe refuses the model.
+    MediaPipe refuses a model with an output that has no metadata, so an output named DISTANCE gets metadata, too.
 
     Args:
         content: bytes of a `.tflite` file.
-        normalization: normalization of the input; by default, PIXELS for an input that accepts pixels unchanged, or
-            minus 128, else BACKBONE.
+        normalization: normalization of the input; by default, PIXELS for an input that accepts pixel values, or pixel
+            values minus 128, and BACKBONE for any other input.
         score_output: index of the output that the labels belong to.
     """
     model = unpack_model(content)
@@ -100,7 +100,7 @@ def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any] | None)
 
 
 def _takes_pixels(model: Any) -> bool:
-    """Return whether the model's input has the scale of PIXELS, and takes uint8 pixels or int8 pixels minus 128."""
+    """Return whether the model's input accepts uint8 pixels, or pixels minus 128 as int8, with the scale of PIXELS."""
     graph = model.subgraphs[0]
     photo = graph.tensors[graph.inputs[0]]
     zero_points = {schema().TensorType.UINT8: int(PIXELS.mean[0]), schema().TensorType.INT8: 0}
@@ -157,7 +157,7 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: Seq
 
 
 def _distance(write: _Writer) -> int:
-    """Write the metadata of the output DISTANCE, and return their offset."""
+    """Write the metadata of the output DISTANCE, and return their offset in the FlatBuffer."""
     return write.table(
         {
             0: write.text(DISTANCE),

@@ -1,7 +1,7 @@
-"""Photos of a background: anything that belongs to no class, such as frames of the empty scene.
+"""Background photos, which belong to no class, such as frames of the empty scene.
 
-They are kept apart from the classes: they train no class and are in no split. The detector of unknown photos learns to
-tell them from the training photos.
+Background photos are not used to train the head, and are in no split. The detector of unknown photos learns to
+distinguish them from the training photos.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from poets_edge.training.projection import pca_projection
 from poets_edge.training.vectors import Matrix
 
 MIN_BACKGROUND = 20
-"""Minimum number of photos of a background."""
+"""Minimum number of background photos."""
 
 _COPY = 0.92
-"""Cosine similarity of principal components above which a photo of the background is a copy of a training photo: 9 of
-10 copies that were cropped or compressed reach it, and no photo of another thing does."""
+"""Minimum cosine similarity of principal components at which a background photo is considered a copy of a class photo.
+In experiments, 9 of 10 cropped or compressed copies reached it, and no photo of a different subject did."""
 
 
 _MOST_COMPARED = 4096
-"""Approximate maximum number of photos of the classes that are compared with those of the background."""
+"""Approximate maximum number of photos of the classes that are compared with the background photos."""
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """Photos of a background with their bottlenecks, float32 [photos, bottleneck_size]."""
+    """Background photos with their bottlenecks, float32 [photos, bottleneck_size]."""
 
     photos: HashedPhotos
     vectors: Matrix
@@ -46,13 +46,13 @@ class Background:
 def read_background(
     folder: Path, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> Background:
-    """Read or compute the bottlenecks of the photos in a folder and the folders below it.
+    """Read or compute the bottlenecks of the background photos in a folder and its subfolders.
 
-    Copies of photos of the classes are left out with a warning.
+    Unreadable photos, and copies of photos of the classes, are skipped with a warning.
 
     Raises:
-        DatasetError: there is no such folder; it has fewer than MIN_BACKGROUND readable photos; or most of them are
-            copies of photos of the classes.
+        DatasetError: the folder does not exist; it has fewer than MIN_BACKGROUND readable photos that are not copies;
+            or more than half of its readable photos are copies.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `background`")

@@ -1,4 +1,4 @@
-"""Logistic regression that tells photos of a background from training photos, by bottlenecks of unit length."""
+"""Logistic regression that separates background photos from training photos, using bottlenecks of unit length."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from poets_edge.training.head import Head, HeadOptions, LabelledVectors
 from poets_edge.training.mahalanobis import Array, LinearModel
 
 _LENGTH = 15.0
-"""Length to which vectors are scaled, which is about that of bottlenecks, so that the penalty suits them."""
+"""Length to which unit vectors are scaled for fitting: about that of bottlenecks, for which the penalty was chosen."""
 _OPTIONS = HeadOptions(steps=400)
-"""Options that determine the penalty. With a tenth of it, no more strangers are refused."""
+"""Options of the fit, including the penalty. A penalty ten times smaller does not refuse more unknown photos."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedBackground:
-    """A linear function that is high for photos of the background, and its out-of-fold values.
+    """A linear function with high values for background photos, and its out-of-fold values.
 
     Attributes:
-        model: mean of the functions that were fitted to the photos of the other folds.
-        known: value of each training photo, by the function that was fitted without its fold, float64 [photos].
-        background: such values of the photos of the background, float64 [background photos].
+        model: mean of the linear functions that were fitted without one of the folds each.
+        known: value for each training photo, from the function that was fitted without its fold, float64 [photos].
+        background: out-of-fold values for the background photos, float64 [background photos].
     """
 
     model: LinearModel
@@ -33,13 +33,13 @@ class FittedBackground:
 
 
 def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array, seed: int) -> FittedBackground:
-    """Fit a logistic regression for each fold of the training photos.
+    """Fit one logistic regression per fold, to the photos outside of the fold, and average them.
 
     Args:
         units: unit vectors of the training photos, float64 [photos, features].
         fold: fold of each training photo, int64 [photos], from 0.
-        background: unit vectors of the photos of the background, float64 [background photos, features].
-        seed: seed of the assignment of the background to folds.
+        background: unit vectors of the background photos, float64 [background photos, features].
+        seed: random seed for assigning background photos to folds.
     """
     count = int(fold.max()) + 1
     of_background = np.random.default_rng([seed, 8]).permutation(len(background)) % count
@@ -57,6 +57,6 @@ def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array,
 
 
 def _linear(head: Head) -> LinearModel:
-    """Return the logit of the background as a function of unit vectors."""
+    """Return the logit of the class "background" in a head, as a function of unit vectors."""
     weights, biases = head.weights.astype(np.float64), head.biases.astype(np.float64)
     return LinearModel((weights[:, 1] - weights[:, 0]) * _LENGTH, float(biases[1] - biases[0]))

@@ -12,8 +12,9 @@ near-OOD detection", 2021).
 
 A few hundred photos cannot determine a covariance of hundreds of features. W is therefore shrunk towards a multiple of
 the identity (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004), and is
-used only on its largest directions and those between the class means; all other directions have one common variance.
-The distance is then a quadratic function of some projections, which `poets_edge.nets.detector` puts into a graph.
+used only in the directions of its largest variances and in those between the class means; the remaining directions
+share one variance. The distance is therefore a quadratic function of a few projections, which
+`poets_edge.nets.detector` adds to a graph.
 """
 
 from __future__ import annotations
@@ -29,21 +30,22 @@ Array = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
 
 DIRECTIONS = 24
-"""Number of directions with a variance of their own."""
+"""Number of directions of largest variance for which a separate variance is estimated."""
 _MEAN_DIRECTIONS = 32
 """Maximum number of additional directions between the class means."""
 _DISCOUNT = 0.8
-"""Weight of the distance from all photos. From 0 to 0.85, more near strangers are refused and no fewer far ones."""
+"""Weight of the second term. Up to 0.85, a greater weight refuses more unknown photos that resemble the classes, and no
+fewer of the others."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
-"""Additional directions in the iteration that finds the largest ones, and its numbers of steps from random directions
-and from directions of nearly the same covariance."""
+"""Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
+directions, and number of steps when it starts from the directions of a similar covariance."""
 _SMALLEST = 1e-9
-"""Smallest variance of a direction, relative to a unit vector, and smallest length of a direction between means."""
+"""Smallest variance in a direction; differences between class means below its square root are ignored."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over photos, from which means and covariances follow.
+    """Sums over photos, from which means and covariances are computed.
 
     Attributes:
         counts: number of photos of each class, float64 [classes].
@@ -57,12 +59,12 @@ class Moments:
 
     @classmethod
     def of(cls, units: Array, classes: Classes, class_count: int) -> Moments:
-        """Return the moments of unit vectors, float64 [photos, features], with their classes."""
+        """Return the moments of unit vectors, float64 [photos, features], with the given classes."""
         truth = np.eye(class_count)[classes]
         return cls(truth.sum(axis=0), truth.T @ units, units.T @ units)
 
     def without(self, other: Moments) -> Moments:
-        """Return the moments without some of the photos."""
+        """Return the moments of the photos that are not part of `other`."""
         return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products)
 
 
@@ -78,7 +80,7 @@ class LinearModel:
         return np.asarray(units @ self.weights + self.bias)
 
     def scaled(self, factor: float, offset: float) -> LinearModel:
-        """Return the function whose values are those of this one times a factor, plus an offset."""
+        """Return the linear function u -> factor * self(u) + offset."""
         return LinearModel(self.weights * factor, self.bias * factor + offset)
 
 
@@ -91,7 +93,7 @@ class DistanceModel:
         basis: orthonormal directions, [features, directions].
         means: class means minus `mean`, in the basis, [classes, directions].
         within, total: inverses of the covariances W and T in the basis, [directions, directions].
-        rest: variance of every other direction.
+        rest: variance in each direction outside of the basis.
         shrinkage: weight of the identity in W before its inversion, 0 to 1.
     """
 
@@ -114,11 +116,12 @@ class DistanceModel:
         return np.asarray(nearest - _DISCOUNT * everything + (1 - _DISCOUNT) * outside / self.rest)
 
     def detector(self, limit: float, background: LinearModel | None = None) -> Detector:
-        """Return the detector for max(distance / limit, background).
+        """Return the detector that computes max(0, distance / limit, background).
 
         Args:
-            limit: the distance above which a photo is unknown.
-            background: linear function of unit vectors that is above 1 for photos like those of a background.
+            limit: distance above which a photo is unknown.
+            background: linear function of unit vectors that is above 1 for photos like the background photos; None if
+                there are none.
         """
         # In the basis the distance is z'Az + linear terms, and |u - mean|^2 = 1 + |mean|^2 - 2 u'mean; the eigenvectors
         # of A turn z'Az into a sum of squares.
@@ -151,25 +154,25 @@ class DistanceModel:
 
 
 def unit_vectors(bottlenecks: npt.NDArray[np.float32]) -> Array:
-    """Return bottlenecks scaled to unit length as `Detector.distances` does it, float64 [photos, bottleneck_size]."""
+    """Return bottlenecks scaled to unit length, as in `Detector.distances`, float64 [photos, bottleneck_size]."""
     wide = bottlenecks.astype(np.float64)
     return np.asarray(wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True) + EPSILON))
 
 
 def fourth_moment(units: Array, classes: Classes, moments: Moments) -> float:
-    """Return the mean fourth power of the distances of unit vectors from their class means."""
+    """Return the mean fourth power of the Euclidean distances between unit vectors and their class means."""
     residuals = units - (moments.sums / np.maximum(moments.counts, 1)[:, None])[classes]
     return float(((residuals * residuals).sum(axis=1) ** 2).mean())
 
 
 def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = None) -> DistanceModel:
-    """Fit means and covariances to the photos of some moments.
+    """Compute the means and covariances of a distance model from moments.
 
     Args:
         moments: moments of one or more photos of one or more classes.
         fourth: `fourth_moment` of the photos.
-        start: model of these and a few more photos, whose shrinkage is used, so that the distances of both are
-            comparable, and with which fitting takes a fraction of the time.
+        start: model of these photos and a few more. Its shrinkage is used, so that the distances of both models are
+            comparable; starting from its directions makes fitting faster. None to fit without such a model.
     """
     present = moments.counts > 0
     counts, features = moments.counts[present], moments.products.shape[0]
@@ -199,7 +202,7 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
 
 
 def _ledoit_wolf(covariance: Array, variance: float, photos: float, fourth: float) -> float:
-    """Return the weight of the identity in the covariance, 0 to 1."""
+    """Return the weight of the identity in the Ledoit-Wolf estimate of a covariance, 0 to 1."""
     features, squares = len(covariance), float((covariance * covariance).sum())
     spread = squares / features - variance**2
     error = max(0.0, (fourth - squares) / photos / features)
@@ -221,7 +224,7 @@ def _largest_directions(covariance: Array, count: int, start: DistanceModel | No
 
 
 def _between(between: Array, largest: Array) -> Array:
-    """Return orthonormal directions of differences between the class means, outside of the largest directions."""
+    """Return orthonormal directions of the differences between class means, orthogonal to the largest directions."""
     outside = between - between @ largest @ largest.T
     _, lengths, axes = np.linalg.svd(outside, full_matrices=False)
     count = min(int((lengths > np.sqrt(_SMALLEST)).sum()), len(between) - 1, _MEAN_DIRECTIONS)

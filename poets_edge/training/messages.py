@@ -54,7 +54,7 @@ def step_line(step: Step) -> str:
 
 
 def parse_step_line(line: str) -> tuple[int, float, float | None] | None:
-    """Return (step, training accuracy, validation accuracy or None) from a `step_line`; None for another text."""
+    """Return (step, training accuracy, validation accuracy or None) from a `step_line`; None for any other text."""
     match = re.match(r"step +(\d+)   train +([\d.]+)%   cross entropy [^ ]+(?:   validation +([\d.]+)%)?", line)
     if match is None:
         return None

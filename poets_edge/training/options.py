@@ -43,9 +43,9 @@ class TrainOptions:
         with_report: write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
         unknown_rate: share of the known photos, in percent, that the detector of photos unlike the training photos may
-            refuse; 0 for a model without detector.
+            refuse; 0 for a model without a detector.
         background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
-            learns to tell from the training photos; None for none.
+            learns to distinguish from the training photos; None if there are none.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.

@@ -340,7 +340,7 @@ def _detect_unknown(
     fine_tuned: FineTuned | None = None,
     backbone: Backbone | None = None,
 ) -> UnknownDetection | DatasetError | None:
-    """Fit the detector of unknown photos; return the reason if that is impossible, None if it is not requested."""
+    """Fit the detector of unknown photos; return the error if fitting fails, and None if no detector was requested."""
     if not options.unknown_rate:
         return None
     vectors: Vectors | None = None if background is None else background.vectors

@@ -1,12 +1,13 @@
 """Detection of photos unlike the training photos, calibrated so that a stated share of known photos is refused.
 
-The distance of `poets_edge.training.mahalanobis` is computed for each training photo by a model of the photos in other
-folds. Its limit is the quantile of these out-of-fold distances above which the stated share lies, so that new photos of
-the classes are refused about as often. A fine-tuned backbone has learned from all training photos, which are therefore
-nearer than new ones in every fold; their distances are scaled to those of the validation photos.
+For each training photo, a model that was fitted to the photos in the other folds computes the distance defined in
+`poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated share
+lies, so that new photos of the classes are refused at about this rate. A fine-tuned backbone has learned from all
+training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled up to
+the median distance of the validation photos.
 
-With photos of a background, a photo is also refused if a logistic regression takes it for one of them; both limits are
-moved so that together they refuse the stated share.
+If there are background photos, a photo is also refused if a logistic regression predicts that it belongs to the
+background. Both limits are then set so that together they refuse the stated share.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ MIN_PHOTOS = 20
 """Minimum number of training photos for a detector."""
 
 _MAX_PHOTOS = 5000
-"""Maximum number of training photos that a detector is fitted to; more do not change it noticeably."""
+"""Maximum number of training photos to which a detector is fitted; more photos do not change it noticeably."""
 _FOLDS = 10
 _NEIGHBOURS = np.linspace(-0.04, 0.04, 17)
-"""Differences between the quantile of interest and those that are averaged with it."""
+"""Differences between the requested quantile and the neighbouring quantiles that are averaged."""
 _HIGHEST_QUANTILE = 0.995
 
 Folds = npt.NDArray[np.int64]
@@ -48,15 +49,16 @@ Folds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownDetection:
-    """A fitted detector and what it refuses.
+    """A fitted detector, and the distances it assigns to photos.
 
     Attributes:
         detector: weights for the graph.
-        rate: share of known photos that was to be refused, 0 to 1.
-        distances: out-of-fold distances of training photos, float32 [photos]; above 1, a photo is refused.
-        rows: row numbers of these photos, int64 [photos].
+        rate: requested share of refused known photos, 0 to 1.
+        distances: out-of-fold distances of training photos, float32 [photos]; photos above 1 are refused.
+        rows: row numbers of the photos in `distances`, int64 [photos].
         test: distances of the test photos, float32 [test photos].
-        background: out-of-fold distances of the photos of the background, float32 [photos]; empty without background.
+        background: distances of the background photos, float32 [photos], with out-of-fold values of the logistic
+            regression; empty if there are none.
     """
 
     detector: Detector = field(repr=False)
@@ -88,7 +90,7 @@ class UnknownDetection:
 
 
 def refused(distances: npt.NDArray[np.float32]) -> float | None:
-    """Return the share of distances above the limit, 0 to 1; None if there are none."""
+    """Return the share of distances that are above the limit, 0 to 1; None if `distances` is empty."""
     return float((distances > LIMIT).mean()) if len(distances) else None
 
 
@@ -100,14 +102,14 @@ def detect_unknown(
     Args:
         data: photos with bottlenecks from the frozen backbone.
         rate: share of known photos to refuse, 0 to 1.
-        seed: seed of the assignment to folds.
+        seed: random seed for the assignment of photos to folds.
         background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
-            backbone as the others; None if there are none.
+            backbone as the bottlenecks of the training photos; None if there are none.
         tuned: bottlenecks of all photos from a backbone that has learned from the training photos, float32 [photos,
             bottleneck_size]; None if the backbone is frozen.
 
     Raises:
-        DatasetError: there are fewer than MIN_PHOTOS training photos, or they are copies of each other.
+        DatasetError: there are fewer than MIN_PHOTOS training photos, or they are all in one group.
     """
     rows = _sample(data, data.rows("training"), seed)
     _, known, groups = data.sample(rows)
@@ -158,8 +160,8 @@ def detect_unknown(
 def upper_quantile(distances: Array, quantile: float) -> float:
     """Return an upper quantile of distances, smoothed over neighbouring quantiles.
 
-    Each neighbour is moved to the quantile in question as if logarithms of distances were normally distributed. The
-    mean of these values varies less from sample to sample than the quantile itself.
+    Each neighbouring quantile is shifted to the requested one under the assumption that the logarithms of distances are
+    normally distributed. The mean of the shifted values varies less from sample to sample than the quantile itself.
     """
     logarithms = np.log(np.maximum(distances, 1e-3 * max(float(np.median(distances)), 1e-12)))
     normal, spread = NormalDist(), float(logarithms.std(ddof=1))
@@ -169,15 +171,16 @@ def upper_quantile(distances: Array, quantile: float) -> float:
 
 
 def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float) -> tuple[float, float, float]:
-    """Return a limit of distances, and factor and offset of logits, with which both together refuse a share of photos.
+    """Return the limit for distances, and the factor and offset for logits, that together refuse a share of photos.
 
-    Distances and logits contribute alike: each is measured from its median, in units of its upper quantile.
+    Distances and logits have equal weight: each is measured from its median, in units of the difference between its
+    upper quantile and its median.
 
     Args:
         distances: out-of-fold distances of known photos, float64 [photos].
-        logits: out-of-fold logits of the background for known photos, float64 [photos].
+        logits: out-of-fold logits of known photos for the class "background", float64 [photos].
         limit: upper quantile of the distances alone.
-        quantile: share of known photos that neither is to refuse, 0 to 1.
+        quantile: share of known photos to be refused by neither distance nor logit, 0 to 1.
     """
     middle, centre = float(np.median(distances)), float(np.median(logits))
     reach, spread = max(limit - middle, 1e-9), max(float(np.quantile(logits, quantile)) - centre, 1e-9)
@@ -189,7 +192,7 @@ def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float)
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
-    """Return some rows, or, if there are too many, about equally many of each class, ascending."""
+    """Return the rows; of more than _MAX_PHOTOS rows, return a sorted sample with about equally many per class."""
     if len(rows) <= _MAX_PHOTOS:
         return rows
     rng, classes = np.random.default_rng([seed, 7]), data.photos.photos.classes[rows]
@@ -201,7 +204,7 @@ def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
 
 
 def _folds(groups: Folds, seed: int) -> Folds:
-    """Return the fold of each photo, int64 [photos]; photos of one group have one fold."""
+    """Return the fold of each photo, int64 [photos]; photos of one group are in one fold."""
     numbers = np.unique(groups, return_inverse=True)[1].reshape(-1)
     count = int(numbers.max()) + 1 if len(numbers) else 0
     of_group = np.random.default_rng([seed, 6]).permutation(count) % _FOLDS

@@ -1,4 +1,4 @@
-"""Histograms of the distances of known photos and of a background, for the report of a training run."""
+"""Histograms of the distances of known photos and background photos, for the report of a training run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from poets_edge.tflite.distance import LIMIT
 from poets_edge.training.unknown import UnknownDetection
 
 _WIDTH, _BINS = 0.1, 30
-"""Width of a bin, and number of bins; greater distances are in the last one."""
+"""Width of a bin, and number of bins; distances beyond the last bin are counted in it."""
 
 
 def unknown_chart(found: UnknownDetection) -> Markup:
-    """Return a chart with the share of photos at each distance, and the limit."""
+    """Return an SVG chart with the share of photos in each range of distances, and the limit."""
     known, background = _outline(found.distances), _outline(found.background)
     highest = max(share for _, share in [*known, *background])
     lines = [Line("training photos, held out", known, "main")]
@@ -29,7 +29,7 @@ def unknown_chart(found: UnknownDetection) -> Markup:
 
 
 def _outline(distances: npt.NDArray[np.float32]) -> list[Point]:
-    """Return the outline of a histogram; [] without photos."""
+    """Return the outline of a histogram of distances, as (distance, share) points; [] if there are no distances."""
     if not len(distances):
         return []
     edges = np.arange(_BINS + 1) * _WIDTH

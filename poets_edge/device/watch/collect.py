@@ -1,7 +1,7 @@
 """Collection of frames with low scores, to be labelled by a person and used for training.
 
-Frames are saved in one folder per label, and frames unlike the training photos in another one. Their number and size
-are limited, and a scene is not saved twice in a row, so that a camera in an empty room saves one frame.
+Frames are saved in one folder per label, and frames unlike the training photos in a separate folder. The number and
+the size of frames are limited. A scene is not saved twice in a row, so a camera in an empty room saves one frame.
 """
 
 from __future__ import annotations
@@ -34,13 +34,18 @@ _SAME_SCENE = 6.0
 noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
 _MAX_NAME = 80
 _UNKNOWN, _UNKNOWN_TOO = "unknown", "unknown (unlike the training photos)"
-"""Name of the folder for frames unlike the training photos, and its name if a class is called "unknown"."""
+"""Name of the folder for frames unlike the training photos, and its name if there is a class called "unknown"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectOptions:
-    """Options for collecting frames: save up to `most` frames in `folder`, those whose highest score is below `below`
-    and those unlike the training photos."""
+    """Options for collecting frames.
+
+    Attributes:
+        folder: folder in which frames are saved.
+        below: highest score below which a frame is saved; frames unlike the training photos are always saved.
+        most: maximum number of frames in the folder.
+    """
 
     folder: Path
     below: float = 0.6
@@ -78,11 +83,11 @@ class Collector:
         self.kept = 0
 
     def add(self, photo: PhotoSource, scores: Scores, *, unknown: bool = False) -> None:
-        """Save a frame if its highest score is below the limit and its scene differs from that of the last saved frame.
+        """Save a frame if it is uncertain or unknown, and its scene differs from that of the last saved frame.
 
         Args:
-            scores: float32 [labels].
-            unknown: whether the frame is unlike the training photos; it is then saved whatever its scores are.
+            scores: float32 [labels]; a frame is uncertain if its highest score is below the limit.
+            unknown: whether the frame is unlike the training photos.
         """
         best = int(scores.argmax())
         if self._full or (scores[best] >= self._options.below and not unknown):

@@ -1,7 +1,7 @@
-"""Discovery messages of Home Assistant, from which it creates a device with entities for the predictions of `watch`.
+"""Discovery messages from which Home Assistant creates a device with entities for the predictions of `watch`.
 
-One message per entity, `homeassistant/<component>/<device>/<entity>/config`, the form that all versions with MQTT
-discovery read: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
+There is one message per entity, with the topic `homeassistant/<component>/<device>/<entity>/config`, which all versions
+with MQTT discovery support: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _PREFIX = "homeassistant"
 def discovery_messages(
     device: str, *, name: str, topic: str, labels: Sequence[str], model: str, version: str
 ) -> dict[str, dict[str, Any]]:
-    """Return the discovery messages of a camera's entities by topic: label, score, unknown and snapshot.
+    """Return the discovery messages for the entities label, score, unknown and snapshot of a camera, by topic.
 
     Args:
-        device: identifier of the device, of letters, digits, `_` and `-`.
+        device: identifier of the device, which consists of letters, digits, `_` and `-`.
         name: name of the device in the user interface.
         topic: prefix of the topics `state`, `status` and `snapshot`.
-        labels: all labels that the state can have.
+        labels: all labels that the entity "label" can have.
         model: name of the model file.
-        version: version of this program.
+        version: version of poets_edge.
     """
     entities: dict[tuple[str, str], dict[str, Any]] = {
         ("sensor", "label"): {

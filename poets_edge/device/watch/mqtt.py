@@ -4,9 +4,10 @@
     poets-edge/<name>/snapshot    the frame with which the label changed, JPEG
     poets-edge/<name>/status      "online"; "offline" at the end, or from the broker if the connection is lost
 
-All messages are retained, so that a new subscriber receives the last ones. A thread of the paho library connects and
-reconnects. Of each topic one message is in flight at most, and only the newest one waits: neither memory nor delay
-grows while the broker is slow or unreachable, and labelling never waits for it.
+All messages are retained, so that a new subscriber receives the most recent ones. A thread of the paho library
+connects and reconnects. For each topic, at most one message is in flight and at most one, the newest, waits to be sent.
+While the broker is slow or unreachable, memory and delay therefore do not grow, and labelling continues without
+waiting.
 """
 
 from __future__ import annotations
@@ -34,22 +35,23 @@ from poets_edge.progress import Reporter
 _KEEPALIVE_SECONDS = 30
 _CONNECT_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60
-"""Maximum time between two attempts to connect, which follow each other after 1, 2, 4, ... seconds."""
+"""Maximum time between two attempts to connect; the time starts at 1 s and doubles after each attempt."""
 _STATE_SECONDS = 10.0
-"""Time after which the score is published although the label is the same."""
+"""Time after which a prediction is published even if the label has not changed."""
 _CLOSE_SECONDS = 2.0
 _LARGEST_PACKET = 1 << 16
-"""Maximum size of a packet from the broker in bytes; acknowledgements, the only ones that are due, have a few."""
+"""Maximum size of a packet from the broker, bytes. Only acknowledgements, which have a few bytes, are expected."""
 
 
 class MqttPublisher:
-    """Publisher of predictions. Whatever the broker does, its methods return at once, and `close` after 4 s at most.
+    """Publisher of predictions to an MQTT broker.
 
-    Problems of the connection are reported in one line per outage.
+    No method waits for the broker, except `close`, which takes at most 4 s. Connection problems are reported in one
+    line per outage.
     """
 
     def __init__(self, options: MqttOptions, *, labels: Sequence[str], model: str, reporter: Reporter) -> None:
-        """Read the login and the certificates; `start` connects.
+        """Read the login and the certificates, without connecting; `start` connects.
 
         Args:
             labels: all labels that a prediction can have.
@@ -85,7 +87,7 @@ class MqttPublisher:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the last `poll` found the connection established."""
+        """Whether the connection was established at the last `poll`."""
         return self._connected
 
     @property
@@ -107,12 +109,15 @@ class MqttPublisher:
         problem: str = "",
         photo: PhotoSource | None = None,
     ) -> None:
-        """Publish the prediction for a frame if its label has changed or 10 s have passed, and a changed label's frame.
+        """Publish the prediction for a frame if its label has changed or the last publication is 10 s old.
+
+        The frame itself is published only if the label has changed.
+
 
         Args:
-            label: label of the frame; empty if it could not be labelled.
+            label: label of the frame; empty if the frame could not be labelled.
             distance: distance from the training photos; None if the model does not detect unknown photos.
-            problem: reason why the frame could not be labelled.
+            problem: reason why the frame could not be labelled; empty if it was labelled.
         """
         now = time.monotonic()
         changed = label != self._before
@@ -134,7 +139,7 @@ class MqttPublisher:
         self.poll()
 
     def poll(self) -> None:
-        """Report changes of the connection, and send waiting messages. Call this often."""
+        """Report changes of the connection, and send waiting messages. This must be called regularly."""
         while self._events:
             event, reason = self._events.popleft()
             if event == "connected":
@@ -154,7 +159,7 @@ class MqttPublisher:
                     self._in_flight[topic] = self._client.publish(topic, self._latest[topic], qos=1, retain=True)
 
     def close(self) -> None:
-        """Publish "offline", and disconnect. Messages that cannot be delivered within 2 s are lost."""
+        """Publish "offline", and disconnect. Messages that are not delivered within 2 s are lost."""
         self._put(f"{self._topic}/status", OFFLINE.encode())
         end = time.monotonic() + _CLOSE_SECONDS
         self.poll()
@@ -224,9 +229,9 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _bounded(client: Any) -> Any:
-    """Return a subclass of paho's client that closes the connection if the broker announces a large packet.
+    """Return a subclass of paho's client that closes the connection if the broker sends a packet above _LARGEST_PACKET.
 
-    MQTT allows 256 MB, which paho collects in memory before it looks at them.
+    MQTT allows packets of 256 MB, and paho reads a whole packet into memory before it parses it.
     """
 
     class BoundedClient(client):  # type: ignore[misc]

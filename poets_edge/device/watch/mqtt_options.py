@@ -26,8 +26,9 @@ class MqttOptions:
     Attributes:
         broker: address of the broker, `mqtt://host[:port]`, or `mqtts://host[:port]` for TLS.
         name: name of the camera in topics and in Home Assistant; by default the name of this machine.
-        login: file with one line, `user:password`; None for a broker without logins.
-        ca: file with certificates (PEM), one of which must have signed the broker's; by default the system's.
+        login: file with one line, `user:password`; None for a broker that requires no login.
+        ca: PEM file with the certificates of the authorities that may have signed the broker's certificate; by
+            default, the authorities that the system trusts.
     """
 
     broker: str
@@ -78,14 +79,14 @@ class MqttOptions:
 
     @property
     def slug(self) -> str:
-        """Name of the camera in topics and identifiers: letters, digits, `_` and `-`."""
+        """Name of the camera in topics and identifiers, reduced to letters, digits, `_` and `-`."""
         return re.sub(r"[^A-Za-z0-9_]+", "-", self.title).strip("-")
 
     def read_login(self) -> tuple[str, str] | None:
-        """Return user name and password; None without a login.
+        """Return the user name and the password; None if there is no login file.
 
         Raises:
-            UsageError: the file cannot be read, or does not have one line, `user:password`.
+            UsageError: the file cannot be read, or is not one line of the form `user:password`.
         """
         if self.login is None:
             return None

@@ -50,7 +50,7 @@ class AnswerOptions:
     Attributes:
         smooth: number of frames whose scores are averaged.
         threshold: score below which the label is "unknown".
-        accept_all: whether to label frames that the model's detector finds unlike the training photos, too.
+        accept_all: whether to label frames with a class even if they are unlike the training photos.
     """
 
     smooth: int = 5
@@ -75,8 +75,8 @@ class Prediction:
         score: score of the most probable class, 0 to 1.
         unknown: whether the label is "unknown": the frame is unlike the training photos, or its score is below the
             threshold.
-        distance: distance from the training photos, smoothed as the scores are; above 1, a frame is unlike them. None
-            if the model has no detector, or the frame could not be labelled.
+        distance: distance from the training photos, averaged over frames like the scores; a frame with a distance above
+            1 is unlike them. None if the model has no detector, or the frame could not be labelled.
         problem: reason why the frame could not be labelled; empty if it was labelled.
         changed: whether the label differs from that of the previous frame.
         latency: time from the receipt of the frame to its label, seconds.
@@ -136,7 +136,7 @@ class Smoother:
         self._recent: deque[ModelOutput] = deque(maxlen=frames)
 
     def add(self, output: ModelOutput) -> ModelOutput:
-        """Add the output for a frame, and return the mean over the last frames."""
+        """Add the output for a frame, and return the mean of the outputs for the last frames."""
         self._recent.append(output)
         if len(self._recent) == 1:
             return output
@@ -245,7 +245,7 @@ class _PreparedFrame:
 
 @dataclass(frozen=True)
 class _ScoredFrame:
-    """A frame and the model's output; if it cannot be labelled, `output` is None and `problem` contains the reason."""
+    """A frame and the model's output; if the frame cannot be labelled, `output` is None and `problem` is the reason."""
 
     number: int
     frame: Frame

@@ -1,1 +1,1 @@
-"""Chart of a grid as a picture: accuracy against latency and against multiply-accumulates."""
+"""Chart of a grid as an image: accuracy against latency and against the number of multiply-accumulates."""

@@ -1,4 +1,4 @@
-"""Drawing of a chart: two columns of panels, for latency and multiply-accumulates, with float32 above int8."""
+"""Drawing of the chart of a grid: one column of panels each for latency and for multiply-accumulates, float32 on top."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUANTIZATIONS = ("float32", "int8")
 
 
 def draw_chart(result: GridResult, *paths: Path) -> None:
-    """Draw the chart of a grid and write it to each path, in the format of the suffix (.png or .svg).
+    """Draw the chart of a grid and write it to each path, in the format that its suffix (.png or .svg) specifies.
 
     Raises:
         RuntimeMissingError: matplotlib is not installed.
@@ -49,7 +49,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
 
 
 def compose_chart(figure: Any, result: GridResult) -> None:
-    """Draw the chart of a grid on an empty matplotlib figure. Labels of bubbles have the group id `bubble label`."""
+    """Draw the chart of a grid on an empty matplotlib figure, where the group id of bubble labels is `bubble label`."""
     budget = result.budget
     columns = (
         PanelAxis(

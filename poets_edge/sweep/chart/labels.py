@@ -34,9 +34,9 @@ def write_labels(figure: Any, panel: Any, axis: PanelAxis, points: Sequence[Grid
 def _label_boxes(
     figure: Any, panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result: GridResult
 ) -> list[tuple[GridPoint, str, Box]]:
-    """Return triples (point, label, box of the label), where boxes overlap neither each other nor a bubble.
+    """Return triples (point, label, box of the label). Boxes overlap neither each other nor a bubble.
 
-    A bubble without room for a label has none, unless it is the bubble of the chosen point.
+    A bubble without enough free space next to it has no label, unless it is the bubble of the chosen point.
     """
     pixels = figure.dpi / 72
     centres = {p: panel.transData.transform((axis.of_point(p), 100 * p.accuracy)) for p in points}
