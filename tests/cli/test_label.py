@@ -36,7 +36,7 @@ def test_label_accepts_top_threshold_threads_and_json(trained: Trained, flowers:
 
 
 @pytest.mark.parametrize("name", ["int8", "graph"])
-def test_label_tells_photos_unlike_the_training_photos(
+def test_label_marks_photos_unlike_the_training_photos_as_unknown(
     name: str, trained: Trained, flowers: Path, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Tests of turns: items of a parallel map that need much memory are processed one at a time."""
+"""Tests of `take_turn`, which serializes items of a parallel map that need much memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poets_edge.core.turns import take_turn
 
 
 class Meeting:
-    """Counter of the threads that are in a block at once."""
+    """Counter of the threads that are inside `visit` at the same time, with their maximum."""
 
     def __init__(self) -> None:
         self.inside, self.most, self._lock = 0, 0, threading.Lock()
@@ -39,8 +39,8 @@ def test_take_turn_admits_one_item_at_a_time() -> None:
     assert meeting.most == 1
 
 
-def test_items_without_a_turn_do_not_wait() -> None:
-    """The item with the turn ends only after another item has been processed."""
+def test_items_that_take_no_turn_do_not_wait() -> None:
+    """The item with the turn waits until the other item has been processed."""
     other = threading.Event()
 
     def work(item: str, tool: None) -> bool:
@@ -53,7 +53,7 @@ def test_items_without_a_turn_do_not_wait() -> None:
     assert all(result for _, result in run_parallel(["large", "small"], lambda: None, work, workers=2))
 
 
-def test_turn_ends_with_an_item_that_fails() -> None:
+def test_turn_is_released_if_its_item_fails() -> None:
     def work(item: int, tool: None) -> int:
         take_turn()
         if item == 0:
@@ -65,8 +65,8 @@ def test_turn_ends_with_an_item_that_fails() -> None:
     assert [result for _, result in run_parallel([1, 2, 3], lambda: None, work, workers=2)] == [1, 2, 3]
 
 
-def test_turn_ends_with_its_item_within_a_chunk() -> None:
-    """The second item of the first chunk waits for the second chunk, which needs the turn that the first item had."""
+def test_turn_is_released_at_the_end_of_its_item_in_a_chunk() -> None:
+    """The second item of the first chunk waits for the second chunk, which needs the turn of the first item."""
     other = threading.Event()
 
     def work(item: int, tool: None) -> bool:
@@ -80,7 +80,7 @@ def test_turn_ends_with_its_item_within_a_chunk() -> None:
     assert all(result for _, result in run_parallel([0, 1, 2], lambda: None, work, workers=2, at_once=2))
 
 
-def test_inner_map_does_not_wait_for_the_turn_of_the_item_that_runs_it() -> None:
+def test_nested_map_does_not_wait_for_the_turn_of_the_outer_item() -> None:
     def inner(item: int, tool: None) -> int:
         take_turn()
         return item
@@ -97,7 +97,7 @@ def test_take_turn_returns_at_once_outside_a_map() -> None:
     take_turn()
 
 
-def test_chunks_take_turns() -> None:
+def test_take_turn_admits_one_chunk_at_a_time() -> None:
     meeting = Meeting()
 
     def work(chunk: list[int], tool: None) -> list[int]:

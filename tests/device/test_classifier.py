@@ -59,8 +59,8 @@ def test_foreign_models_receive_pixels_unchanged_at_quantized_inputs(
     assert np.array_equal(values, pixels.astype(np.int64) - (128 if dtype == "int8" else 0))
 
 
-def test_classifier_refuses_a_model_of_which_a_weight_has_changed(tmp_path: Path) -> None:
-    """The changed model is valid for the interpreter; only the checksum in its `poets_edge.json` tells."""
+def test_classifier_refuses_a_model_with_a_changed_weight(tmp_path: Path) -> None:
+    """The changed model is valid for the interpreter; only the checksum in its `poets_edge.json` reveals the change."""
     content = SEED.read_bytes()
     weights = max((buffer.data for buffer in unpack_model(content).buffers if buffer.data is not None), key=len)
     place = content.index(bytes(weights))

@@ -162,7 +162,7 @@ def test_independent_count_of_a_single_group_is_one(correct: list[bool]) -> None
 
 @pytest.mark.parametrize("right", range(1, 10))
 def test_independent_count_of_groups_with_equal_fractions_is_their_number(right: int) -> None:
-    """The mean is not exact in binary, so that the deviations of the groups are not exactly 0."""
+    """The mean has no exact binary representation, so the deviations of the groups are not exactly 0."""
     assert independent_count(np.tile(np.arange(10) < right, 4), np.arange(4).repeat(10)) == 4
 
 

@@ -209,7 +209,7 @@ def test_score_photos_returns_scores_in_the_order_of_photos(folder: Path) -> Non
 
 @dataclass(frozen=True)
 class WidthDetector(ColorScorer):
-    """A scorer that finds photos strange which are wider than 20 pixels."""
+    """Scorer that considers photos unknown if they are wider than 20 pixels."""
 
     has_detector: bool = True
 
@@ -237,7 +237,7 @@ def test_evaluate_counts_refused_photos_and_strangers(folder: Path, tmp_path: Pa
     assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
 
 
-def test_evaluate_needs_a_detector_and_photos_to_count_strangers(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_of_strangers_requires_a_detector_and_photos(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert evaluate(ColorScorer(), folder).unknown is None
     with pytest.raises(DatasetError, match="has no detector"):

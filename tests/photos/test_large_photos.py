@@ -1,4 +1,4 @@
-"""Tests of the memory for large and for unreadable photos: one large photo at a time, and none after its item."""
+"""Tests of the memory for large photos, of which one at a time is in memory, and for unreadable photos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(*chunks: bytes, size: tuple[int, int] = (6, 4), after: bytes = b"") -> bytes:
-    """Return a PNG with chunks between its header and its pixels."""
+    """Return a PNG with additional chunks between its header and its pixels, and bytes after its end."""
     file = io.BytesIO()
     Image.new("RGB", size, RED).save(file, "PNG")
     data = file.getvalue()
@@ -49,7 +49,7 @@ def write(folder: Path, contents: list[bytes]) -> list[Photo]:
 
 
 def most_at_once(photos: list[Photo], read: Callable[[Photo], object]) -> int:
-    """Return how many photos are in memory at once, at most, with four threads."""
+    """Read photos in four threads, and return the maximum number of photos that are in memory at the same time."""
     meeting = Meeting()
 
     def work(photo: Photo, tool: None) -> None:
@@ -119,7 +119,7 @@ def test_read_photo_applies_an_orientation_in_the_metadata_of_a_png() -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_read_photo_takes_a_photo_with_damaged_metadata_for_upright(form: str) -> None:
+def test_read_photo_does_not_rotate_a_photo_with_damaged_metadata(form: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (6, 4), RED).save(file, form, exif=b"Exif\0\0no TIFF header", lossless=True)
     assert read_photo(file.getvalue()).size == (6, 4)
@@ -133,7 +133,7 @@ def test_read_photo_rejects_a_png_with_too_many_chunks(monkeypatch: pytest.Monke
 
 
 def test_zip_members_are_decompressed_in_pieces(tmp_path: Path) -> None:
-    """A member of 10 MB, of which several pieces come from one compressed part, takes little more than its size."""
+    """Reading a member of 10 MB needs little more than 10 MB, although compressed parts yield several pieces."""
     noise = os.urandom(1 << 16)
     content = b"".join(noise + bytes(1 << 20) for _ in range(10))
     with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -146,7 +146,7 @@ def test_zip_members_are_decompressed_in_pieces(tmp_path: Path) -> None:
 
 
 def test_errors_do_not_keep_the_contents_of_photos(tmp_path: Path) -> None:
-    """Sixteen unreadable photos of 1 MB each, whose errors are results until the last photo is scored."""
+    """The errors of 16 unreadable photos of 1 MB each are in memory until the last photo is scored."""
     photos = write(tmp_path / "photos", [bytes(1 << 20)] * 8)
     assert len(score_photos(photos, ColorScorer, workers=2).unreadable) == len(photos)
     assert _peak(lambda: score_photos(photos, ColorScorer, workers=2)) < 6 << 20

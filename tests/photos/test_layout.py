@@ -34,7 +34,7 @@ def _photos(*folders: str, count: int = 3) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_scan_refuses_too_many_classes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A confusion matrix of 100,000 classes would need 80 GB."""
+    """Too many classes are refused because a confusion matrix of 100,000 classes would need 80 GB."""
     monkeypatch.setattr("poets_edge.photos.folder._MOST_CLASSES", 5)
     six = _place(kind, tmp_path, _photos(*(f"class {number}" for number in range(6)), count=1))
     with pytest.raises(DatasetError, match="6 class folders, and at most 5 classes"):

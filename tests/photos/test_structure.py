@@ -1,4 +1,4 @@
-"""Tests of the limits on the structure of photos: each file is decodable, but takes long or much memory."""
+"""Tests of the limits on the structure of photos. Each file can be decoded, but needs much time or memory."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ COMMENT = segment(0xFE, bytes(200))
 
 
 def jpeg(inserted: bytes) -> bytes:
-    """Return a JPEG with bytes after its first marker."""
+    """Return a JPEG with additional bytes after its first marker."""
     data = encoded("JPEG")
     return data[:2] + inserted + data[2:]
 
 
 def scans(count: int) -> bytes:
-    """Return a progressive JPEG with `count` scans more than usual, which repeat its last one."""
+    """Return a progressive JPEG whose last scan is repeated `count` times."""
     data = encoded("JPEG", progressive=True)
     return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * count + data[-2:]
 
 
 def gif(inserted: bytes) -> bytes:
-    """Return a GIF with bytes before its first frame."""
+    """Return a GIF with additional bytes before its first frame."""
     data = encoded("GIF")
     start = 13 + 3 * (2 << (data[10] & 7))
     return data[:start] + inserted + data[start:]

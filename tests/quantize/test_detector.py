@@ -1,4 +1,4 @@
-"""Tests of the detector of unknown photos in frozen graphs and `.tflite` files against its formula."""
+"""Tests that frozen graphs and `.tflite` files compute the formula of the detector of unknown photos."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def pictures(count: int) -> list[Any]:
 
 
 def outputs(content: bytes, inputs: list[Any]) -> tuple[Any, Any]:
-    """Return the dequantized scores and the dequantized distances of a model."""
+    """Return the dequantized scores and distances of a model for some inputs."""
     session = Session(ModelFile(ROOT / "model", content))
     answers = [session.run_some(one[None], range(len(session.outputs))) for one in inputs]
     real = [[info.dequantize(raw)[0] for info, raw in zip(session.outputs, one, strict=True)] for one in answers]
@@ -87,7 +87,7 @@ def bottlenecks(images: list[Any]) -> Any:
 
 
 def by_hand(found: Detector, vectors: Any) -> Any:
-    """Return the distances by the formula in the docstring of `Detector`, one photo and one class at a time."""
+    """Compute the distances with the formula in the docstring of `Detector`, one photo and one class at a time."""
     distances = []
     for vector in vectors.astype(np.float64):
         u = vector / np.linalg.norm(vector)
@@ -132,8 +132,8 @@ def test_int8_models_compute_the_distance(float_io: bool) -> None:
     assert info.dtype == (np.float32 if float_io else np.uint8)
 
 
-def test_rounding_to_uint8_keeps_the_verdict() -> None:
-    """The limit lies in the middle between two values, so that both sides round away from it."""
+def test_rounding_to_uint8_does_not_change_whether_a_photo_is_unknown() -> None:
+    """The limit lies halfway between two uint8 values, so no distance is rounded across it."""
     for distance, unknown in ((0.0, False), (0.9999, False), (1.0001, True), (1.01, True), (4.0, True), (9.0, True)):
         integer = np.clip(np.rint(distance / UINT8_SCALE), 0, 255)
         assert (integer * UINT8_SCALE > 1) == unknown

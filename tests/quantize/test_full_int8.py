@@ -1,4 +1,4 @@
-"""Tests of full-int8 models: integer tensors only, and scores equal to those of TensorFlow Lite Micro."""
+"""Tests of full-int8 models, which have only integer tensors and the scores of TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LAYERS = (
     Layer("logits", "dense", ("mean",), 4),
     Layer("scores", "softmax", ("logits",)),
 )
-"""A layer of each kind that MobileNet and EfficientNet-Lite consist of."""
+"""One layer of each kind in MobileNet and EfficientNet-Lite."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def written(network: Network, pictures: list[npt.NDArray[np.uint8]], input_type:
 
 
 def shifted(picture: npt.NDArray[np.uint8], input_type: str) -> npt.NDArray[Any]:
-    """Return a picture as the input of a model: its pixels, or its pixels minus 128."""
+    """Return the input of a model for a picture: its pixels for "uint8", its pixels minus 128 for "int8"."""
     return picture[None] if input_type == "uint8" else (picture[None].astype(np.int16) - 128).astype(np.int8)
 
 
@@ -86,7 +86,7 @@ def test_full_int8_model_has_integer_tensors_only(
 
 
 def test_first_convolution_takes_pixels_minus_128(network: Network, pictures: list[npt.NDArray[np.uint8]]) -> None:
-    """Its weights and bias, as real numbers, are those for inputs (pixel - 128) / 128."""
+    """The dequantized weights and bias are those for inputs (pixel - 128) / 128."""
     tree = unpack_model(written(network, pictures, "int8"))
     tensors = {tensor.name.decode(): tensor for tensor in tree.subgraphs[0].tensors}
     kernel, bias = (
@@ -126,10 +126,10 @@ def test_uint8_scores_are_int8_scores_plus_128(network: Network, pictures: list[
 def test_full_int8_scores_equal_those_of_tensorflow_lite_micro(
     input_type: InputType, network: Network, pictures: list[npt.NDArray[np.uint8]]
 ) -> None:
-    """To the last bit, without XNNPACK, which rounds in another way.
+    """Scores are equal to the last bit without XNNPACK, which rounds differently.
 
-    On x86, the matrix products of ai-edge-litert round negative ties up, those of TensorFlow Lite Micro down. In this
-    network, as in MobileNet V1, an activation makes negative values 0.
+    On x86, the matrix products of ai-edge-litert round negative ties up, and TensorFlow Lite Micro rounds them down. In
+    this network, as in MobileNet V1, the activation sets negative values to 0.
     """
     runtime = need_module("tflite_micro.python.tflite_micro.runtime")
     content = written(network, pictures, input_type)
@@ -145,7 +145,7 @@ def test_full_int8_scores_equal_those_of_tensorflow_lite_micro(
 
 
 def test_pool_and_concatenation_are_computed_with_integers(network: Network) -> None:
-    """Layers of Inception V3."""
+    """The network has layers of Inception V3."""
     layers = (
         LAYERS[0],
         Layer("pool", "max_pool", ("first",), 0, (3, 3), 1),

@@ -1,4 +1,4 @@
-"""Tests of the verdict "unknown" as one more label of a model."""
+"""Tests of the additional label "unknown" of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.quantize.test_detector import CLASSES, detector, network, normalized,
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "uint8", "float_io"])
-def test_unknown_label_has_all_of_the_score_or_none(kind: str) -> None:
+def test_score_of_the_unknown_label_is_0_or_1(kind: str) -> None:
     # Offset such that half of the images are unknown.
     found, images = detector(), pictures(40)
     found = type(found)(**{**vars(found), "biases": found.biases + np.float32(0.57)})
@@ -40,6 +40,6 @@ def test_unknown_label_has_all_of_the_score_or_none(kind: str) -> None:
     assert np.array_equal(labelled[:, :-1], np.where(unknown[:, None], 0, scores))
 
 
-def test_unknown_label_needs_a_detector() -> None:
+def test_unknown_label_requires_a_detector() -> None:
     with pytest.raises(ModelError, match="has no detector of unknown photos"):
         with_unknown_label(write_float_model(network(None)))

@@ -27,7 +27,7 @@ OPTIONS = (
 
 
 def test_grid_for_an_npu_and_a_board(few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path) -> None:
-    """Latencies are Vela's estimates for the trained networks; the point to ship is the only one that fits."""
+    """Latencies are Vela's estimates for the trained networks; the chosen point is the only one that fits the board."""
     need_module("ethosu")
     need_module("tflite_micro")
     target = ("--target", "ethos-u55-128", "--board", "nano33")

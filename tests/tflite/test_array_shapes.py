@@ -15,7 +15,7 @@ from poets_edge.tflite.verify.shapes import Call, Infer, Shape
 from poets_edge.tflite.verify.tables import FlawError, UnsupportedError
 
 IMAGE = (1, 6, 4, 8)
-"""Not square, with a number of channels that differs from both sides."""
+"""Shape of an image whose height, width and number of channels differ."""
 
 
 def call(*inputs: Shape | None, constants: Mapping[int, Sequence[int]] | None = None, **options: Any) -> Call:

@@ -1,6 +1,6 @@
-"""Tests of delegates with a stand-in for libedgetpu, a shared library with the same entry points.
+"""Tests of delegates with a fake libedgetpu, a shared library with the same entry points.
 
-The stand-in supports no operator, so the CPU runs the model; it notes that the interpreter has offered it the model.
+The fake delegate supports no operator, so the CPU runs the model; it logs each model that the interpreter offers it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """File to which the delegate appends a line for each model that it is offered."""
+    """File to which the fake delegate appends a line for each model that an interpreter offers it."""
     monkeypatch.setenv("STAND_IN_DELEGATE_LOG", str(tmp_path / "log"))
     (tmp_path / "log").touch()
     return tmp_path / "log"
@@ -44,7 +44,7 @@ def offered(log: Path) -> int:
 
 
 def test_classifier_offers_the_model_to_the_delegate(library: Path, log: Path, trained: Trained) -> None:
-    """So do its clone and its pickled copy. The scores are those of the CPU, which runs what the delegate leaves."""
+    """A clone and an unpickled copy also offer it. The scores are those of the CPU, which runs all operators."""
     plain = Classifier(trained.model("int8"))
     assert offered(log) == 0
     delegated = Classifier(trained.model("int8"), delegate=str(library))
@@ -56,7 +56,7 @@ def test_classifier_offers_the_model_to_the_delegate(library: Path, log: Path, t
     assert offered(log) == 3
 
 
-def test_label_and_benchmark_take_a_delegate(library: Path, log: Path, trained: Trained, flowers: Path) -> None:
+def test_label_and_benchmark_accept_a_delegate(library: Path, log: Path, trained: Trained, flowers: Path) -> None:
     model = trained.model("int8")
     common = ("--delegate", library, "--json")
     [found] = json.loads(poets_edge("label", model, flowers / DAISY, *common, cwd=log.parent).ok().stdout)
@@ -83,10 +83,8 @@ def test_reason_of_a_delegate_that_refuses_is_shown(
         Classifier(trained.model("int8"), delegate=str(library))
 
 
-def test_model_compiled_for_an_edge_tpu_is_opened_with_a_delegate_only(
-    library: Path, trained: Trained, tmp_path: Path
-) -> None:
-    """The stand-in does not know the operator, so the interpreter refuses the model in one line."""
+def test_model_compiled_for_an_edge_tpu_requires_a_delegate(library: Path, trained: Trained, tmp_path: Path) -> None:
+    """The fake delegate does not support the operator, so the interpreter refuses the model with a one-line error."""
     model = unpack_model(trained.model("int8").read_bytes())
     graph, parts = model.subgraphs[0], schema()
     code = parts.OperatorCodeT()

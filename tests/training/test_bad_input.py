@@ -254,7 +254,7 @@ def test_train_refuses_an_unusable_background(tmp_path: Path, photos: Path) -> N
     poets_edge(*train, "--background", copies, "--unknown-rate", "0").failed("--unknown-rate 0")
 
 
-def test_train_needs_twenty_photos_for_a_detector(
+def test_train_requires_twenty_photos_for_a_detector(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Tests of the distance from the training photos, and of its limit, against computations in full dimensions."""
+"""Tests of the distance from the training photos and of its limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FEATURES, LABELS = 60, ("a", "b", "c")
 
 
 def draw(count: int, seed: int = 0, *, shift: float = 0.0) -> tuple[Any, Any]:
-    """Return bottlenecks of three classes, float32 [3 * count, FEATURES], and their classes."""
+    """Return random bottlenecks of three classes, float32 [3 * count, FEATURES], and their classes."""
     rng = np.random.default_rng(seed)
     world = np.random.default_rng(99)
     means, mixing = 3 + world.random((3, FEATURES)), world.normal(size=(6, FEATURES)) / 3
@@ -62,7 +62,7 @@ def test_distances_equal_those_of_full_matrices() -> None:
 
 
 def test_covariance_is_that_of_the_classes() -> None:
-    """With many photos there is hardly any shrinkage, and the variances are those of numpy."""
+    """With many photos, shrinkage is small, and the variances are those that numpy computes."""
     bottlenecks, classes = draw(2000)
     units = unit_vectors(bottlenecks)
     moments = Moments.of(units, classes, 3)
@@ -111,7 +111,7 @@ def test_detector_refuses_the_stated_share_of_new_photos_and_most_strangers() ->
 
 
 def test_copies_are_kept_in_one_fold() -> None:
-    """Each photo is there three times: with the copies of a photo in other folds it would seem known."""
+    """Each photo occurs three times. If its copies were in other folds, its distance would be too small."""
     bottlenecks, classes = draw(20)
     again, tripled = np.repeat(bottlenecks, 3, axis=0), np.repeat(classes, 3)
     data = training_data(again, tripled)
@@ -121,7 +121,7 @@ def test_copies_are_kept_in_one_fold() -> None:
     assert (together.detector.distances(new) > LIMIT).mean() < (apart.detector.distances(new) > LIMIT).mean()
 
 
-def test_distances_of_a_backbone_that_has_learned_are_scaled_to_the_validation_photos() -> None:
+def test_distances_from_a_fine_tuned_backbone_are_scaled_to_the_validation_photos() -> None:
     bottlenecks, classes = draw(60)
     sets = np.arange(len(classes)) % 5 == 0
     learned = bottlenecks.copy()
@@ -134,7 +134,7 @@ def test_distances_of_a_backbone_that_has_learned_are_scaled_to_the_validation_p
     assert (wrong.detector.distances(learned[sets]) > LIMIT).mean() > 0.9
 
 
-def test_too_few_photos_are_refused() -> None:
+def test_detect_unknown_requires_enough_photos() -> None:
     bottlenecks, classes = draw(MIN_PHOTOS)
     few = np.arange(0, 3 * MIN_PHOTOS, 3)[: MIN_PHOTOS - 1]
     with pytest.raises(DatasetError, match=f"{MIN_PHOTOS - 1} training photos are too few"):
@@ -149,8 +149,8 @@ def test_upper_quantile_of_lognormal_distances() -> None:
     assert np.std(small) < np.std(plain)
 
 
-def test_background_is_refused_while_known_photos_are_lost_as_often() -> None:
-    """The background lies in a direction in which the classes vary themselves."""
+def test_background_is_refused_at_the_stated_rate_for_known_photos() -> None:
+    """The background differs from the classes in a direction in which the classes also vary."""
     world = np.random.default_rng(99)
     world.random((3, FEATURES))
     direction = world.normal(size=(6, FEATURES))[0] / 3

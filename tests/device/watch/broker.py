@@ -1,4 +1,4 @@
-"""A real MQTT broker (mosquitto) on the loopback address, and a subscriber, for the tests of `watch --mqtt`."""
+"""A real MQTT broker (mosquitto) on the loopback interface, and a subscriber, for the tests of `watch --mqtt`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LOGIN = ("gardener", "rosebud: 1")
 
 @contextlib.contextmanager
 def broker(folder: Path, *, port: int | None = None, login: bool = False, tls: bool = False) -> Iterator[int]:
-    """Start a broker without persistence, and yield its port.
+    """Context manager that runs a broker without persistence and yields its port.
 
     Args:
-        folder: for its files.
+        folder: folder for the files of the broker.
         port: TCP port; by default a free one.
         login: whether clients must log in as LOGIN.
-        tls: whether to use TLS, with the certificate `server.pem` and its key `server.key` in the folder.
+        tls: whether to use TLS, with the certificate `server.pem` and the key `server.key` in the folder.
     """
     need_programs("mosquitto")
     port = port or free_port()
@@ -53,7 +53,7 @@ def broker(folder: Path, *, port: int | None = None, login: bool = False, tls: b
 
 
 def received(port: int, until: Callable[[Messages], bool], *, login: tuple[str, str] | None = None) -> Messages:
-    """Subscribe to all topics, and return the last message of each topic once `until` is true, at most 20 s later."""
+    """Wait up to 20 s until `until` is true, and return the last message of each topic."""
     from paho.mqtt import client
 
     messages: Messages = {}

@@ -37,12 +37,12 @@ BASE = "poets-edge/front-door"
 
 @pytest.fixture
 def frames(tmp_path: Path) -> Path:
-    """A folder of three frames."""
+    """Folder with three frames."""
     return frame_folder(tmp_path / "frames", [jpeg(scene(number)) for number in range(3)])
 
 
 def _watch(frames: Path, port: int, *options: str | Path, scheme: str = "mqtt", host: str = "127.0.0.1") -> list[str]:
-    """Run `watch` on a folder to its end, and return the warnings about the broker."""
+    """Run `watch` on a folder until it ends, and return its warnings about the broker."""
     address = f"{scheme}://{host}:{port}"
     ran = poets_edge("watch", SEED, "--source", frames, "--threads", "1", "--mqtt", address, *options).ok()
     assert len(ran.stdout.splitlines()) >= 1 and "3 frames labelled" in ran.stderr
@@ -137,7 +137,7 @@ def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None
 
 
 def test_publisher_closes_the_connection_if_a_packet_is_large() -> None:
-    """A broker that announces 200 MB, which the client would collect, after it has accepted the connection."""
+    """The broker accepts the connection and then announces a packet of 200 MB, which paho would read into memory."""
     with socket.create_server(("127.0.0.1", 0)) as server, _publisher(server.getsockname()[1], Telling()) as publisher:
         server.settimeout(20)
         connection, _ = server.accept()
@@ -152,7 +152,7 @@ def test_publisher_closes_the_connection_if_a_packet_is_large() -> None:
                     pass
 
 
-def test_broker_says_offline_when_watch_is_killed(tmp_path: Path) -> None:
+def test_broker_publishes_offline_when_watch_is_killed(tmp_path: Path) -> None:
     with broker(tmp_path) as port:
         address = ("--mqtt", f"mqtt://127.0.0.1:{port}", "--mqtt-name", "front door")
         process = subprocess.Popen(
@@ -173,7 +173,7 @@ def test_broker_says_offline_when_watch_is_killed(tmp_path: Path) -> None:
         received(port, lambda found: found.get(f"{BASE}/status") == b"offline")
 
 
-def test_watch_goes_on_without_its_broker(frames: Path, tmp_path: Path) -> None:
+def test_watch_continues_without_its_broker(frames: Path, tmp_path: Path) -> None:
     [line] = _watch(frames, free_port())
     assert "Connection refused" in line and "labelling goes on" in line
     [line] = _watch(frames, 1883, host="nobody.invalid")
@@ -282,7 +282,7 @@ def test_watch_refuses_bad_mqtt_files_in_one_line(frames: Path, tmp_path: Path) 
     poets_edge(*watch, "--mqtt-ca", bad).failed("--mqtt-ca", "bad")
 
 
-def test_watch_asks_for_paho(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_names_the_missing_paho_package(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
     ran = poets_edge("watch", SEED, "--source", frames, "--mqtt", "mqtt://127.0.0.1")
     ran.failed("paho-mqtt is not installed", "poets-edge[mqtt]")

@@ -42,7 +42,7 @@ def test_smoother_of_one_frame_returns_its_output() -> None:
         assert smoother.add(output) is output
 
 
-def test_collector_saves_unknown_frames_in_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_collector_saves_unknown_frames_in_a_separate_folder(tmp_path: Path) -> None:
     for labels, folder in ((("daisy",), "unknown"), (("unknown",), "unknown (unlike the training photos)")):
         collector = Collector(CollectOptions(folder=tmp_path / labels[0]), labels, Silent())
         collector.add(scene(1), np.array([0.99], np.float32), unknown=True)
