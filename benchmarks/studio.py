@@ -1,9 +1,9 @@
-"""Benchmark of the studio's server: import of photos, list of photos, retraining, and memory.
+"""Benchmark of the studio server: importing photos, listing photos, retraining, and memory.
 
     python -m benchmarks.studio [--photos 5000] [--turns 10]
 
 The photos are JPEGs of about 1 MB. The import is compared with copying and decoding the same files in as many processes
-as the server uses; both alternate in turns, so that other load affects them equally. Output: a table on stdout.
+as the server uses. The two measurements alternate, so that other load affects both equally. Output: a table on stdout.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ROUNDS_OF_USE = 20
 
 
 def main() -> None:
-    """Run the benchmark of the command line and print its table."""
+    """Run the benchmark with the options on the command line, and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=5000)
     parser.add_argument("--turns", type=int, default=10)
@@ -111,7 +111,7 @@ def _lists(client: StudioClient) -> None:
 
 
 def _memory(client: StudioClient) -> None:
-    """Print the memory of the server during scripted use: lists, thumbnails, moves and undo."""
+    """Print the memory of the server during scripted use: lists, thumbnails, moves and undos."""
     names = [name.replace(" ", "%20") for name in sorted(client.photos())]
     found = [_resident(client)]
     for turn in range(_ROUNDS_OF_USE):
@@ -128,7 +128,7 @@ def _memory(client: StudioClient) -> None:
 
 
 def _many(folder: Path) -> None:
-    """Print list and memory with many small photos, after their thumbnails were made."""
+    """Print the listing time and the memory of a project with many small photos, after all thumbnails were made."""
     project = folder / "many"
     _write_small(project, _MANY)
     with running(project) as client:
@@ -147,7 +147,7 @@ def _write_small(project: Path, count: int) -> None:
 
 
 def _retrain(folder: Path) -> None:
-    """Print the time of a retraining after ten of a thousand photos were moved."""
+    """Print the time of the first training, and of retraining after some photos were moved."""
     project = folder / "retrained"
     _write_small(project, _TRAINED)
     with running(project) as client:
@@ -163,7 +163,7 @@ def _retrain(folder: Path) -> None:
 
 
 def _photo(number: int, side: int = 2400) -> bytes:
-    """Return a JPEG of smooth noise, about 1 MB at a side of 2400 pixels; each number gives other bytes."""
+    """Return a JPEG of smooth noise, about 1 MB for `side=2400`. Its content is different for each number."""
     return _picture(number % _PICTURES, side) + number.to_bytes(4, "big")  # readers ignore what follows the picture
 
 

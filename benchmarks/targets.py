@@ -1,10 +1,10 @@
-"""Full-int8 files of all MobileNets: accuracy, memory on microcontrollers, and estimates for NPUs.
+"""Benchmark of the full-int8 files of all MobileNets: accuracy, microcontroller memory, and estimates for NPUs.
 
     python -m benchmarks.targets PHOTOS WORK_DIR [ARCHITECTURE ...]
 
-Each file is compared with the float32 and the int8 file of the same graph, and with the file of TensorFlow's converter,
-which uses the same calibration photos. Accuracies are on half of the photos. Writes `results/targets.md`; needs
-TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests need.
+Each file is compared with the float32 and int8 files of the same graph, and with the file that TensorFlow's converter
+writes with the same calibration photos. Accuracies are measured on half of the photos. Output: `results/targets.md`.
+Requires TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ class Row:
     """Measurements of one architecture.
 
     Attributes:
-        accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are stand-ins.
-        arena: bytes of memory for tensors in TensorFlow Lite Micro.
-        size: bytes of the model without appended files, with int8 input and output.
-        difference: largest difference of a score from TensorFlow Lite Micro, in steps of 1/256.
-        milliseconds: Vela's estimate of an inference, for each NPU.
-        npu_share: fraction of the operators on the NPU, for each NPU.
+        accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
+        arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
+        size: size of the model with int8 input and without appended files, in bytes.
+        difference: largest difference of a score between `Classifier` and TensorFlow Lite Micro, in steps of 1/256.
+        milliseconds: duration of an inference on each NPU, as estimated by Vela.
+        npu_share: fraction of the operators that run on each NPU.
+        sram: bytes of memory for tensors on each NPU, as estimated by Vela.
     """
 
     name: str

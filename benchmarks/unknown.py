@@ -1,12 +1,13 @@
-"""Measure how many photos the detector of unknown photos refuses, of known photos and of strangers.
+"""Benchmark of the detector of unknown photos: how many known photos and how many unknown photos it rejects.
 
     python -m benchmarks.unknown --shared ../shared --work DIR [--draws 20]
 
-Known photos are three sets: the five flowers, the six kinds of surface defects, and two flowers only (daisies and
-roses). A number of photos per class is drawn at random for the program; the others tell how many known photos are lost.
-Far strangers are everyday photos and the photos of the other set; near strangers are other classes of the same
-set. A background has 200 everyday photos for far strangers, and half of the near strangers (200 at most) for near
-ones; the other half is refused or not. The vectors are saved in DIR. The program writes `results/unknown.md`.
+Known photos are subsets of the classes of two data sets, flowers and surface defects (see NEAR). In each draw, a number
+of photos per class is selected at random to fit the detector, and the remaining photos show how many known photos it
+rejects. Far strangers are everyday photos and photos of the other data set; near strangers are the remaining classes of
+the same data set. A background for far strangers consists of 200 everyday photos; one for near strangers consists of
+half of these (200 at most), and the other half is tested. The feature vectors are cached in DIR. Output:
+`results/unknown.md`.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ NETWORKS = (
     ("mobilenet_0.25_128", "imagenet"),
     ("mobilenet_0.50_224", "imagenet"),
 )
-"""Architectures with their weights."""
+"""Pairs of an architecture and the source of its weights."""
 RATE = 0.05
 WITH_BACKGROUND = 5
-"""Number of draws in which detectors with a background are fitted, too."""
+"""Number of draws in which detectors with a background are fitted in addition."""
 EVERYDAY, OF_BACKGROUND = 13, 200
-"""One in so many everyday photos is used; number of photos of a background."""
+"""Step for selecting everyday photos (every 13th is used), and number of photos in a background."""
 NEAR = {"flowers": (), "defects": (1, 4), "two flowers": (1, 3, 4), "three flowers": (1, 3)}
-"""Numbers of the classes that are near strangers, by set: dandelions, sunflowers and tulips; two kinds of defects."""
+"""Indices of the classes that are near strangers, not known photos, for each set of known photos."""
 
 
 NOTES = (
@@ -58,7 +59,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class World:
-    """Vectors of the photos of one network: flowers and defects with their classes, and everyday photos."""
+    """Feature vectors from one network: for flowers and defects, with their classes, and for everyday photos."""
 
     flowers: PhotoSet
     defects: PhotoSet
@@ -67,7 +68,9 @@ class World:
 
 @dataclass(frozen=True)
 class Result:
-    """Shares of refused photos in one draw; None where a set has no such photos, or the draw no background."""
+    """Fractions of rejected photos in one draw; None if there are no photos of this kind or no background.
+
+    `answered` is not such a fraction, but the accuracy on accepted known photos minus that on all known photos."""
 
     lost: float
     far: float
@@ -101,7 +104,7 @@ def main() -> None:
 
 
 def row(world: World, known: str, size: int, draws: int) -> list[str]:
-    """Return the cells of the table for one set and number of photos per class."""
+    """Return the cells of a table row: means over draws for one set of known photos and one number per class."""
     found = [one_draw(world, known, size, seed) for seed in range(draws)]
     low, high = (0.02, 0.09) if size == 20 else (0.03, 0.07)
     within = sum(low <= one.lost <= high for one in found)
@@ -115,7 +118,7 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def one_draw(world: World, known: str, size: int, seed: int) -> Result:
-    """Fit detectors to a random part of a set, and count the photos that they refuse."""
+    """Fit detectors to a random part of a set of known photos, and measure the fractions of photos that they reject."""
     rng = np.random.default_rng(seed)
     whole, other = (world.defects, world.flowers) if known == "defects" else (world.flowers, world.defects)
     is_near = np.isin(whole.classes, NEAR[known])
@@ -152,7 +155,7 @@ def one_draw(world: World, known: str, size: int, seed: int) -> Result:
 
 
 def head_of(photos: PhotoSet, learned: Indices) -> Head:
-    """Return a head that is trained on some photos."""
+    """Return a head that is trained on the photos with the given indices."""
     training = LabelledVectors(photos.vectors[learned], photos.classes[learned])
     nobody = LabelledVectors(training.vectors[:0], training.classes[:0])
     options = HeadOptions(steps=1000, eval_step_interval=1000)
@@ -164,7 +167,7 @@ def training_data(photos: PhotoSet, rows: Indices) -> TrainingData:
 
 
 def read(name: str, weights: str, shared: Path, work: Path) -> World:
-    """Return the vectors of all photos, computed or read from the folder."""
+    """Return the feature vectors of all photos, computed with a network or read from the cache in `work`."""
     arrays = []
     for kind, files in photo_files(shared):
         path = work / f"{name}-{weights}-{kind}.npz"
@@ -182,7 +185,7 @@ def read(name: str, weights: str, shared: Path, work: Path) -> World:
 
 
 def photo_files(shared: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Yield the name and the photos of each set."""
+    """Yield the name and the photo paths of each data set."""
     yield "flowers", sorted((shared / "data/flower_photos").glob("*/*.jpg"))
     yield "defects", sorted((shared / "data/surface_defects").glob("*/*"))
     yield "everyday", sorted((shared / "data/unlabelled_photos").glob("*.jpg"))[::EVERYDAY]

@@ -1,4 +1,4 @@
-"""Programs of the operating system that tests need, installed where that is allowed."""
+"""Installation of system programs that tests need, such as mosquitto, where that is allowed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEBIAN = {
     "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
 }
-"""Debian package of each program."""
+"""Debian package that contains each program."""
 
 
 def need_programs(*names: str) -> None:
@@ -40,7 +40,7 @@ def need_programs(*names: str) -> None:
 
 
 def find_program(name: str) -> str | None:
-    """Return the path of a program, which may be in a folder for administrators; None if it is missing."""
+    """Return the path of a program, including those in the sbin folders; None if it is not installed."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 

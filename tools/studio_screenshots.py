@@ -1,7 +1,7 @@
 """Take the screenshots of docs/studio.md: `python -m tools.studio_screenshots`.
 
-Output: `docs/images/studio-*.webp`, of drawn photos. Requires Chromium, and `poets-edge[studio,dev]`. The comparison of
-networks has more than one of them where weights are installed (`KERAS_HOME`).
+Output: `docs/images/studio-*.webp`, with drawn photos. Requires Chromium and `poets-edge[studio,dev]`. The screenshot
+of the network comparison shows more than one network only if weights are installed (`KERAS_HOME`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _QUALITY = 82
 
 
 def main() -> None:
-    """Write all screenshots."""
+    """Take all screenshots, and write them to docs/images."""
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         folder = Path(scratch) / "flowers"
         draw_photos(folder, per_class=_PER_CLASS)
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _disarrange(folder: Path) -> None:
-    """Make the photos like those of people: one class is small, some photos are in the wrong class, one is damaged."""
+    """Add realistic problems to a project: one small class, some photos in the wrong class, and one damaged photo."""
     for photo in sorted(folder.glob("tulips/*"))[12:]:
         photo.unlink()
     for number, photo in enumerate(sorted(folder.glob("roses/*"))[:3]):

@@ -1,4 +1,4 @@
-"""The Kotlin of docs/your-app.md: compiled against TensorFlow Lite and Android's framework."""
+"""Compilation of the Kotlin code in docs/your-app.md against TensorFlow Lite and the Android framework."""
 
 from __future__ import annotations
 

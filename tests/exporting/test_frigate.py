@@ -1,4 +1,4 @@
-"""Tests of `export --for frigate`: the steps of Frigate's classification, written from its description."""
+"""Tests of `export --for frigate`, with a reimplementation of the steps of Frigate's classification."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ AssignLabel = Callable[[Image.Image], tuple[str, float]]
 
 
 def frigate(folder: Path) -> AssignLabel:
-    """Return a function that computes the label and the score of a picture as Frigate's classifier does.
+    """Return a function that returns the label and the score of an image, computed as Frigate's classifier does.
 
-    Frigate runs the model with the default interpreter and two threads, so that XNNPACK computes most operators.
+    Frigate runs the model in the default interpreter with two threads, in which XNNPACK computes most operators.
     """
     cv2 = need_module("cv2")
     interpreter = need_module("ai_edge_litert.interpreter").Interpreter(str(folder / "model.tflite"), num_threads=2)
@@ -52,7 +52,7 @@ def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_frigate_reads_two_files_with_uint8_ends(exported: Path) -> None:
+def test_export_writes_two_files_with_uint8_input_and_output(exported: Path) -> None:
     assert sorted(path.name for path in exported.iterdir()) == ["labelmap.txt", "model.tflite"]
     model = Classifier(exported / "model.tflite")
     assert model.input.shape == (1, 224, 224, 3)
@@ -75,13 +75,13 @@ def test_frigate_assigns_correct_labels_to_test_photos(exported: Path, trained: 
 
 
 @pytest.mark.shared
-def test_frigate_gives_strangers_the_label_none(exported: Path, shared: Path) -> None:
+def test_frigate_labels_unknown_photos_none(exported: Path, shared: Path) -> None:
     label = frigate(exported)
     strangers = [label(Image.open(photo)) for photo in sorted(shared.glob("data/surface_defects/*/*"))[::5]]
     assert len(strangers) >= 50 and np.mean([answer == ("none", 1.0) for answer in strangers]) >= 0.9
 
 
-def test_frigate_gives_few_test_photos_the_label_none(exported: Path, trained: Trained, flowers: Path) -> None:
+def test_frigate_labels_few_test_photos_none(exported: Path, trained: Trained, flowers: Path) -> None:
     label = frigate(exported)
     record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
     known = [label(Image.open(flowers / name))[0] for name in record["sets"]["test"]]
@@ -101,7 +101,7 @@ def test_frigate_scores_equal_those_of_the_int8_model(exported: Path, trained: T
         assert merged.scores(photo) == pytest.approx(expected, abs=1e-6)
 
 
-def test_frigate_model_keeps_a_class_none_of_the_user(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_frigate_model_keeps_a_user_class_named_none(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     renamed = tmp_path / "labels.txt"
     renamed.write_text("tulips=none\n")
     ran = poets_edge("export", trained.graph, "--labels", renamed, "--for", "frigate", tmp_path / "out", "--json").ok()
@@ -109,7 +109,7 @@ def test_frigate_model_keeps_a_class_none_of_the_user(trained: Trained, flowers:
     assert Classifier(tmp_path / "out/model.tflite").output.shape == (1, 5)
 
 
-def test_export_for_frigate_refuses_other_sizes_and_contradictions(trained: Trained, tmp_path: Path) -> None:
+def test_export_for_frigate_refuses_other_sizes_and_conflicting_options(trained: Trained, tmp_path: Path) -> None:
     poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=tmp_path).ok()
     small = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
     poets_edge("train", "photos", *small, "--steps", "20", "--quiet", cwd=tmp_path).ok()

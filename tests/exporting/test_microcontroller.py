@@ -1,7 +1,7 @@
-"""Tests of `export --target microcontroller`: the firmware is compiled, and runs with TensorFlow Lite Micro itself.
+"""Tests of `export --target microcontroller`: firmware is compiled, and run with the kernels of TensorFlow Lite Micro.
 
-The library of the Python package tflite-micro contains all kernels and exports their symbols, but has no headers; those
-in `tests/exporting/tflm` declare what the firmware uses.
+The shared library in the Python package tflite-micro contains all kernels and exports their symbols, but the package
+has no headers. The headers in `tests/exporting/tflm` declare the functions that the firmware uses.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def firmware(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Firm
 
 @pytest.fixture(scope="module")
 def library(firmware: Firmware) -> Any:
-    """The compiled firmware, linked with the library of tflite-micro."""
+    """Compiled firmware, linked with the library of tflite-micro and loaded with ctypes."""
     sketch, target = firmware.folder / "photo_classifier", firmware.folder / "firmware.so"
     sources = [sketch / name for name in ("classifier.cc", "model.cc", "preprocess.cc")]
     includes = ("-I", sketch, "-I", HEADERS)
@@ -90,7 +90,7 @@ def random_frame(height: int, width: int, channels: int = 3) -> Pixels:
 
 
 def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: Any, flowers: Path) -> None:
-    """From the photo to the score, with the kernels of TensorFlow Lite Micro."""
+    """The firmware computes equal scores from a photo, with the kernels of TensorFlow Lite Micro."""
     classifier = Classifier(firmware.file.path)
     labels = set()
     for photo in sorted(flowers.glob("*/*"))[:: 1 + len(list(flowers.glob("*/*"))) // 12]:
@@ -128,7 +128,7 @@ def test_preprocessing_of_rgb565_equals_that_of_the_expanded_pixels(library: Any
     )
 
 
-def test_preprocessing_of_gray_frames_and_for_gray_models(library: Any) -> None:
+def test_preprocessing_converts_gray_frames_and_for_gray_models(library: Any) -> None:
     gray = random_frame(60, 80, 1)
     resized = preprocessed(library, gray, GRAY8, (32, 40))
     np.testing.assert_array_equal(resized, fit(Image.fromarray(gray[..., 0]).convert("RGB"), (32, 40)))
@@ -139,7 +139,7 @@ def test_preprocessing_of_gray_frames_and_for_gray_models(library: Any) -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in BOARDS])
 def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) -> None:
-    """With declarations of the functions of Arduino, ESP-IDF and the camera drivers, which are not installed here."""
+    """They are compiled with declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
     model = MicroModel(
         name="a test", content=bytes(range(256)), labels=['a "b" \\ ü??', "c"], size=(96, 128), channels=3, arena=1000,
         operators=("Conv2D", "Softmax"),
@@ -170,7 +170,7 @@ def test_firmware_is_measured_and_compared_before_it_is_written(firmware: Firmwa
 
 
 def test_arena_is_the_smallest_in_which_the_model_runs(firmware: Firmware) -> None:
-    """The model runs in an arena of 16 bytes more or fewer only if it is larger."""
+    """The model runs in an arena of the reported size, and does not run in one that is 16 bytes smaller."""
     need_module("tflite_micro")
     source = (firmware.folder / "photo_classifier/model.cc").read_text()
     data = bytes(
@@ -188,7 +188,7 @@ def test_arena_is_the_smallest_in_which_the_model_runs(firmware: Firmware) -> No
     assert status(firmware.arena) == 0 and status(firmware.arena - 16) != 0
 
 
-def test_model_that_does_not_fit_names_an_architecture_that_does(trained: Trained, tmp_path: Path) -> None:
+def test_error_for_a_model_that_does_not_fit_names_one_that_fits(trained: Trained, tmp_path: Path) -> None:
     need_module("tflite_micro")
     options = ExportOptions(graph=trained.folder / "tf_files/retrained_graph.pb", output_dir=tmp_path / "firmware")
     with pytest.raises(
@@ -223,17 +223,17 @@ def test_model_with_float_operators_is_refused(trained: Trained) -> None:
 @pytest.mark.parametrize(
     ("text", "size"), [("320KB", 327_680), ("1.5 mb", 1_572_864), ("65536", 65_536), ("64k", 65_536)]
 )
-def test_parse_memory_takes_units(text: str, size: int) -> None:
+def test_parse_memory_accepts_units(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "KB", "-3KB", "much", "nan", "1e30MB"])
-def test_parse_memory_refuses_other_texts(text: str) -> None:
+def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_memory(text)
 
 
-def test_unknown_board_is_refused_with_the_known_ones() -> None:
+def test_error_for_an_unknown_board_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="There are esp32s3, "):
         board("z80")
 
@@ -251,7 +251,7 @@ def test_command_refuses_incomplete_options(arguments: list[str], message: str, 
     poets_edge("export", *arguments, cwd=trained.folder).failed(message)
 
 
-def test_gray_firmware_takes_one_channel(firmware: Firmware, trained: Trained, tmp_path: Path) -> None:
+def test_gray_firmware_has_one_input_channel(firmware: Firmware, trained: Trained, tmp_path: Path) -> None:
     graph = trained.folder / "tf_files/retrained_graph.pb"
     options = ExportOptions(graph=graph, output_dir=tmp_path, quantizations=("full-int8",), gray=True)
     gray = export_firmware(options, board("esp32s3"))

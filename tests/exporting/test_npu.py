@@ -82,7 +82,7 @@ def test_damaged_model_is_refused() -> None:
         compile_for_npu(b"TFL3 but not really", "ethos-u55-128", name="it")
 
 
-def test_edge_tpu_takes_a_full_int8_model(full_int8: bytes) -> None:
+def test_edge_tpu_accepts_a_full_int8_model(full_int8: bytes) -> None:
     check_edge_tpu(full_int8, name="it")
 
 
@@ -92,7 +92,7 @@ def test_edge_tpu_refuses_float_models(content: bytes) -> None:
         check_edge_tpu(content, name="it")
 
 
-def test_edge_tpu_refuses_inputs_of_any_size(full_int8: bytes) -> None:
+def test_edge_tpu_refuses_inputs_without_a_fixed_size(full_int8: bytes) -> None:
     model = unpack_model(full_int8)
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].shapeSignature = np.array([1, -1, -1, 3], np.int32)
@@ -114,8 +114,8 @@ def test_command_compiles_for_an_npu_and_checks_for_the_edge_tpu(trained: Traine
     poets_edge(*common, "--target", "ethos-u55-128", "--quantize", "int8", cwd=tmp_path).failed("leave out --quantize")
 
 
-def test_vela_compiles_for_all_accelerators_that_are_offered() -> None:
-    """According to its help."""
+def test_vela_supports_all_offered_accelerators() -> None:
+    """All accelerators that are offered are listed in the help of Vela."""
     need_module("ethosu")
     shown = subprocess.run([sys.executable, "-m", "ethosu.vela", "--help"], capture_output=True, text=True, check=True)
     assert all(accelerator in shown.stdout for accelerator in ACCELERATORS)

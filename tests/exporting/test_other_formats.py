@@ -1,4 +1,4 @@
-"""Tests of `export --format`: ONNX in ONNX Runtime; the description of Core ML models, which run on macOS only."""
+"""Tests of `export --format`: ONNX models are run, Core ML models are only inspected because they run on macOS only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_onnx_scores_and_distances_equal_those_of_the_tflite(trained: Trained, f
     assert len({best for best, _ in answers}) >= 3 and len({unknown for _, unknown in answers}) == 2
 
 
-def test_core_ml_package_is_a_classifier_of_pictures(trained: Trained, tmp_path: Path) -> None:
+def test_core_ml_package_is_an_image_classifier(trained: Trained, tmp_path: Path) -> None:
     coreml = need_module("coremltools")
     ran = poets_edge("export", trained.graph, "--format", "coreml", "--output-dir", tmp_path).ok()
     assert "Not run: Core ML models run on macOS" in ran.stdout and "libcoremlpython" not in ran.stderr
@@ -57,7 +57,7 @@ def test_core_ml_package_is_a_classifier_of_pictures(trained: Trained, tmp_path:
     assert json.loads(model.user_defined_metadata["labels"]) == list(Classifier(trained.model()).labels)
 
 
-def test_export_format_refuses_contradictions_and_names_missing_packages(
+def test_export_format_refuses_conflicting_options_and_names_missing_packages(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = ("export", trained.graph, "--format", "onnx", "--output-dir", tmp_path)

@@ -1,4 +1,4 @@
-"""Client of a studio that runs in a process of its own, as a browser would use it."""
+"""HTTP client of a studio that runs in a separate process. It sends the requests that a browser would send."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JOB_SECONDS = 180
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer to a request."""
+    """HTTP answer of the studio."""
 
     status: int
     headers: dict[str, str]
@@ -37,12 +37,12 @@ class Answer:
         return json.loads(self.body)
 
     def ok(self) -> Any:
-        """Return the JSON value of a successful answer."""
+        """Assert that the request was successful, and return the JSON value of the answer."""
         assert self.status == 200, f"{self.status}: {self.body[:500]!r}"
         return self.json()
 
     def refused(self, status: int) -> str:
-        """Return the error line of an answer with the given status."""
+        """Assert that the request was refused with an HTTP status, and return the error message."""
         assert self.status == status, f"{self.status}: {self.body[:500]!r}"
         error: str = self.json()["error"]
         assert error and len(error.splitlines()) == 1 and "Traceback" not in error
@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass
 class StudioClient:
-    """Client with the token of a studio."""
+    """Client of a running studio, which sends the token of the studio."""
 
     process: subprocess.Popen[str]
     url: str
@@ -72,7 +72,7 @@ class StudioClient:
         return self.url.partition("token=")[2]
 
     def connection(self) -> http.client.HTTPConnection:
-        """Return a new connection, which does not check a self-signed certificate."""
+        """Return a new connection to the studio. Over HTTPS, the certificate is not verified."""
         if not self.origin.startswith("https:"):
             return http.client.HTTPConnection(self.host, self.port, timeout=60)
         context = ssl.create_default_context()
@@ -82,7 +82,7 @@ class StudioClient:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str | None] | None = None
     ) -> Answer:
-        """Send a request with cookie and origin; `headers` replaces headers, None removes one."""
+        """Send a request with the cookie and the origin; `headers` replaces headers, or removes those that are None."""
         sent: dict[str, str | None] = {"Cookie": self.cookie or None}
         if method == "POST":
             sent |= {"Origin": self.origin, "X-Poets-Edge": "1", "Content-Type": "application/json"}
@@ -105,11 +105,11 @@ class StudioClient:
         return self.request("POST", f"/api/upload?{query}", data, {"Content-Type": "application/octet-stream"})
 
     def photos(self) -> dict[str, tuple[str, str]]:
-        """Return (stamp, status) of each photo by name."""
+        """Return a tuple (stamp, status) for each photo, by name."""
         return {name: (stamp, status) for name, stamp, status in self.get("/api/photos").ok()["photos"]}
 
     def wait_for_job(self, number: str, seconds: float = JOB_SECONDS) -> dict[str, Any]:
-        """Return a job when it has ended."""
+        """Wait until a job has ended, and return it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             job: dict[str, Any] = next(job for job in self.get("/api/jobs").ok() if job["id"] == number)
@@ -119,14 +119,14 @@ class StudioClient:
         raise AssertionError(f"job still runs: {job}")
 
     def run_job(self, **request: Any) -> Any:
-        """Run a job that succeeds, and return its result."""
+        """Run a job, assert that it succeeds, and return its result."""
         number = self.post("/api/jobs", request).ok()["id"]
         job = self.wait_for_job(number)
         assert job["state"] == "done", job
         return self.get(f"/api/jobs/{number}/result").ok()
 
     def events(self, name: str, until: str) -> Iterator[dict[str, Any]]:
-        """Yield the events of a name, up to a job with the state `until`."""
+        """Yield the data of server-sent events with the given name, until one has the state `until`."""
         with contextlib.closing(self.connection()) as connection:
             connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
             answer = connection.getresponse()
@@ -142,7 +142,7 @@ class StudioClient:
                         return
 
     def kill(self) -> None:
-        """Kill the server as a power cut would."""
+        """Kill the server process without a chance to clean up."""
         self.process.kill()
         self.process.communicate()
 
@@ -153,7 +153,7 @@ def start(
     """Start a studio on a folder and return its client.
 
     Args:
-        largest_file: maximum size of files that the server and its helpers write, in bytes, as if the disk were full.
+        largest_file: maximum size in bytes of files that the server and its helpers can write, to simulate a full disk.
         environment: additional environment variables.
     """
     return start_command(
@@ -199,21 +199,21 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 @contextlib.contextmanager
 def running(folder: Path, *options: str, **settings: Any) -> Iterator[StudioClient]:
-    """Context manager that yields the client of a studio on a folder, which is stopped with Ctrl-C afterwards."""
+    """Context manager that starts a studio on a folder, yields its client, and stops the studio with Ctrl-C."""
     with stopping(start(folder, *options, **settings)) as client:
         yield client
 
 
 @contextlib.contextmanager
 def running_command(*arguments: str, cwd: Path) -> Iterator[StudioClient]:
-    """Context manager that yields the client of a studio with the given arguments."""
+    """Context manager that starts a studio with the given arguments, yields its client, and stops the studio."""
     with stopping(start_command(*arguments, cwd=cwd)) as client:
         yield client
 
 
 @contextlib.contextmanager
 def stopping(client: StudioClient) -> Iterator[StudioClient]:
-    """Context manager that stops a studio with Ctrl-C afterwards, and checks that it printed no traceback."""
+    """Context manager that stops a studio with Ctrl-C on exit, and checks that it has not printed a traceback."""
     try:
         yield client
     finally:

@@ -1,4 +1,4 @@
-"""Fixtures: small projects of drawn photos."""
+"""Fixtures for studio tests: small projects with drawn photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.studio.client import StudioClient, running
 
 @pytest.fixture(scope="session")
 def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with six photos for each of five classes. Read-only."""
+    """Folder with six drawn photos for each of five classes. Tests must not change it."""
     folder = tmp_path_factory.mktemp("drawn") / "flowers"
     draw_photos(folder, per_class=6)
     return folder
@@ -22,13 +22,13 @@ def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def flowers(drawn_photos: Path, tmp_path: Path) -> Path:
-    """A project with drawn photos, for one test."""
+    """Project with drawn photos, which a test may change."""
     return Path(shutil.copytree(drawn_photos, tmp_path / "flowers"))
 
 
 @pytest.fixture(scope="module")
 def studio(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
-    """A running studio, for the tests of one file that do not change its photos."""
+    """Running studio that the tests in one file share. They must leave its photos unchanged."""
     folder = tmp_path_factory.mktemp("studio") / "flowers"
     shutil.copytree(drawn_photos, folder)
     with running(folder) as client:

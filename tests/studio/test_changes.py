@@ -1,4 +1,4 @@
-"""Changes of photos and classes through the server: moves, exclusions, the bin, undo and redo."""
+"""Tests of requests that change photos and classes: moves, exclusions, the bin, undo and redo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONE, TWO, THREE = "daisy/daisy-000.jpg", "daisy/daisy-001.jpg", "roses/roses-000
 
 
 def contents(folder: Path) -> list[str]:
-    """Return the digest of every file of the user, sorted, also of those in the bin and of unfinished uploads."""
+    """Return the sorted digests of all user files, including those in the bin and unfinished uploads."""
     files = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
@@ -27,7 +27,7 @@ def contents(folder: Path) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the digest of each visible file by its path, and "" for each visible folder."""
+    """Return the digest of each visible file, and "" for each visible folder, by path."""
     return {
         path.relative_to(folder).as_posix(): "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -117,7 +117,7 @@ def test_undo_works_after_a_restart(flowers: Path) -> None:
         assert tree(flowers) == before
 
 
-def test_undo_of_photos_moved_by_hand_restores_the_others(flowers: Path) -> None:
+def test_undo_skips_photos_that_were_moved_by_other_programs(flowers: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/move", {"photos": [ONE, TWO], "to": "roses"}).ok()
         (flowers / "roses/daisy-000.jpg").rename(flowers / "tulips/by-hand.jpg")
@@ -127,7 +127,7 @@ def test_undo_of_photos_moved_by_hand_restores_the_others(flowers: Path) -> None
         assert (flowers / "tulips/by-hand.jpg").is_file()
 
 
-def test_changes_by_hand_are_noticed(flowers: Path) -> None:
+def test_changes_by_other_programs_are_detected(flowers: Path) -> None:
     with running(flowers) as client:
         version = client.get("/api/project").ok()["version"]
         (flowers / ONE).unlink()

@@ -1,4 +1,4 @@
-"""Faults of the machine: killed servers and jobs, full disks, many requests at once."""
+"""Tests under adverse conditions: killed servers and jobs, full disks, many simultaneous requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONCURRENT = 100
 
 
 def change_at_random(client: StudioClient, rng: random.Random, sent: set[bytes]) -> None:
-    """Change photos until the server is killed; `sent` gets the photos whose upload was answered."""
+    """Make random changes until the server is killed, and add to `sent` each photo whose upload was confirmed."""
     labels = [one["name"] for one in client.get("/api/project").ok()["classes"]]
     while True:
         photos, label = rng.sample(sorted(client.photos()), 4), rng.choice(labels)
@@ -81,7 +81,7 @@ def hash_of(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("largest", [0, 1_000, 4_000])
-def test_full_disk_is_one_line_and_loses_nothing(flowers: Path, largest: int) -> None:
+def test_full_disk_is_reported_in_one_line_and_loses_nothing(flowers: Path, largest: int) -> None:
     before, state = contents(flowers), tree(flowers)
     with running(flowers, largest_file=largest) as client:
         names = sorted(client.photos())
@@ -106,7 +106,7 @@ def test_full_disk_is_one_line_and_loses_nothing(flowers: Path, largest: int) ->
         assert tree(flowers) == state
 
 
-def test_hundred_requests_at_once_are_answered(flowers: Path) -> None:
+def test_hundred_simultaneous_requests_are_answered(flowers: Path) -> None:
     before = tree(flowers)
     with running(flowers) as client:
         names = sorted(client.photos())

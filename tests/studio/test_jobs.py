@@ -1,4 +1,4 @@
-"""Jobs of the studio: training, audit, forms to take, cancellation, crashes and restarts."""
+"""Tests of the studio's jobs: training, audit, comparison, downloads, cancellation, crashes and restarts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
 
 @pytest.fixture(scope="module")
 def trained(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
-    """A studio with a model of twelve drawn photos of each class. Tests do not change its photos."""
+    """Studio with a model that was trained on twelve drawn photos per class. Tests must not change its photos."""
     folder = tmp_path_factory.mktemp("trained") / "flowers"
     draw_photos(folder, per_class=12)
     ssh = folder.parent / "ssh"
@@ -39,7 +39,7 @@ def trained(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def helpers(client: StudioClient) -> list[int]:
-    """Return the process ids of the helpers that run jobs."""
+    """Return the process IDs of the helper processes that run jobs."""
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -52,14 +52,14 @@ def helpers(client: StudioClient) -> list[int]:
     return found
 
 
-def test_model_is_that_of_the_command_line_to_the_bit(trained: StudioClient, tmp_path: Path) -> None:
+def test_model_is_bit_identical_to_that_of_the_command_line(trained: StudioClient, tmp_path: Path) -> None:
     poets_edge("train", trained.folder, *EMBEDDED, cwd=tmp_path).ok()
     poets_edge("export", "--quantize", "int8", "--quantize", "float32", cwd=tmp_path).ok()
     for form, name in {"int8": "retrained_graph_int8.tflite", "float32": "retrained_graph.tflite"}.items():
         assert trained.get(f"/api/model/{form}.tflite").body == (tmp_path / "tf_files" / name).read_bytes()
 
 
-def test_excluded_photos_are_excluded_as_by_the_command_line(flowers: Path, tmp_path: Path) -> None:
+def test_excluded_photos_are_treated_as_by_train_exclude(flowers: Path, tmp_path: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/exclude", {"photos": [ONE]}).ok()
         client.run_job(kind="train", choice="quick")
@@ -90,7 +90,7 @@ def test_model_is_described_for_the_page(trained: StudioClient) -> None:
 
 
 @pytest.mark.parametrize("form", ["float32", "int8", "float16", "dynamic", "full-int8"])
-def test_models_are_taken_in_each_form(trained: StudioClient, form: str) -> None:
+def test_model_is_downloaded_in_each_quantization(trained: StudioClient, form: str) -> None:
     taken = trained.run_job(kind="take", form=form)
     answer = trained.get(f"/api/take/{form}")
     assert len(answer.body) == taken["bytes"] and answer.body[4:8] == b"TFL3"
@@ -98,14 +98,14 @@ def test_models_are_taken_in_each_form(trained: StudioClient, form: str) -> None
     assert 0 <= taken["accuracy"] <= 1
 
 
-def test_web_page_is_taken_as_an_archive(trained: StudioClient) -> None:
+def test_web_page_is_downloaded_as_a_zip(trained: StudioClient) -> None:
     trained.run_job(kind="take", form="web")
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/web").body)) as archive:
         assert "site/index.html" in archive.namelist()
         assert archive.read("site/model.tflite")[4:8] == b"TFL3"
 
 
-def test_app_is_taken_with_the_model(trained: StudioClient) -> None:
+def test_app_sources_are_downloaded_with_the_model(trained: StudioClient) -> None:
     assert set(trained.get("/api/project").ok()["takes"]) >= {"int8", "full-int8", "web", "frigate", "android"}
     trained.run_job(kind="take", form="android")
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/android").body)) as archive:
@@ -113,7 +113,7 @@ def test_app_is_taken_with_the_model(trained: StudioClient) -> None:
     assert model[4:8] == b"TFL3"
 
 
-def test_firmware_is_taken_with_the_accuracy_of_its_model(trained: StudioClient) -> None:
+def test_firmware_is_downloaded_with_the_accuracy_of_its_model(trained: StudioClient) -> None:
     need_module("tflite_micro")
     taken = trained.run_job(kind="take", form="firmware")
     assert 0 <= taken["accuracy"] <= 1 and taken["name"] == "firmware_esp32s3.zip"
@@ -121,12 +121,12 @@ def test_firmware_is_taken_with_the_accuracy_of_its_model(trained: StudioClient)
         assert any(name.endswith(".ino") for name in archive.namelist())
 
 
-def test_frigate_refuses_a_model_of_another_size_with_a_line(trained: StudioClient) -> None:
+def test_frigate_download_refuses_a_model_of_another_size(trained: StudioClient) -> None:
     job = trained.wait_for_job(trained.post("/api/jobs", {"kind": "take", "form": "frigate"}).ok()["id"])
     assert job["state"] == "failed" and "224 x 224" in job["error"]
 
 
-def test_grid_measures_both_forms_and_chooses_one(flowers: Path) -> None:
+def test_grid_measures_both_quantizations_and_recommends_one(flowers: Path) -> None:
     with running(flowers) as client:
         request = {"kind": "grid", "architecture": "mobilenet_0.25_128", "min_accuracy": 0.1}
         number = client.post("/api/jobs", request).ok()["id"]
@@ -155,7 +155,7 @@ def test_unknown_forms_are_refused(trained: StudioClient, form: str) -> None:
     assert job["state"] == "failed" and "cannot be taken" in job["error"]
 
 
-def test_audit_lists_mislabelled_photos_and_leaves_out_excluded_ones(flowers: Path) -> None:
+def test_audit_lists_mislabelled_photos_and_omits_excluded_ones(flowers: Path) -> None:
     (flowers / ONE).rename(flowers / "roses/wrong.jpg")
     with running(flowers) as client:
         found = client.run_job(kind="audit", choice="quick")
@@ -182,13 +182,13 @@ def test_malformed_jobs_are_refused(trained: StudioClient, body: dict[str, objec
     trained.post("/api/jobs", body).refused(400)
 
 
-def test_unknown_network_and_hostile_host_fail_with_a_line(trained: StudioClient) -> None:
+def test_unknown_network_and_malicious_host_fail_with_one_line(trained: StudioClient) -> None:
     for body in ({"kind": "train", "architecture": "../x"}, {"kind": "deploy", "host": "-oProxyCommand=touch x"}):
         job = trained.wait_for_job(trained.post("/api/jobs", body).ok()["id"])
         assert job["state"] == "failed" and len(job["error"].splitlines()) == 1 and "Traceback" not in job["error"]
 
 
-def test_password_reaches_ssh_and_no_file_of_the_project(trained: StudioClient) -> None:
+def test_password_is_passed_to_ssh_and_not_saved_in_the_project(trained: StudioClient) -> None:
     request = {"kind": "deploy", "host": "pi@nowhere.invalid", "password": "s3cret word"}
     job = trained.wait_for_job(trained.post("/api/jobs", request).ok()["id"])
     assert job["state"] == "failed" and len(job["error"].splitlines()) == 1 and "s3cret" not in str(job)
@@ -208,7 +208,7 @@ def test_second_job_is_refused_and_a_job_can_be_cancelled(flowers: Path) -> None
         assert client.run_job(kind="train", choice="quick")["files"]
 
 
-def test_crash_of_a_job_does_not_end_the_server(flowers: Path) -> None:
+def test_job_crash_does_not_stop_the_server(flowers: Path) -> None:
     with running(flowers) as client:
         number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]
         end = time.monotonic() + 30
@@ -241,7 +241,7 @@ def test_restart_finds_the_model_and_reports_an_interrupted_job(flowers: Path) -
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_retraining_reports_changes_photo_by_photo(flowers: Path) -> None:
+def test_retraining_reports_each_changed_prediction(flowers: Path) -> None:
     with running(flowers) as client:
         assert client.run_job(kind="train", choice="quick")["changes"] == []
         names = [f"daisy/daisy-00{number}.jpg" for number in range(4)]
@@ -254,7 +254,7 @@ def test_retraining_reports_changes_photo_by_photo(flowers: Path) -> None:
         assert {change["path"] for change in changes} <= set(client.photos())
 
 
-def test_photos_deleted_while_training_do_not_harm_the_server(flowers: Path) -> None:
+def test_deleting_photos_during_training_does_not_stop_the_server(flowers: Path) -> None:
     with running(flowers) as client:
         before = contents(flowers)
         number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]

@@ -1,4 +1,4 @@
-"""Recovery of a project from a process that was killed at any system call, or whose journal was cut short."""
+"""Tests of recovery after the process was killed at any system call, or the journal was truncated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _without_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A project whose photos have distinct contents; only their first bytes are those of a JPEG."""
+    """Project of distinct files that begin with a JPEG signature but are not valid images."""
     root = tmp_path / "original"
     for label in ("daisy", "roses"):
         (root / label).mkdir(parents=True)
@@ -47,7 +47,7 @@ def opened(root: Path) -> tuple[Project, Changes]:
 
 
 def work(root: Path) -> None:
-    """Make changes of every kind."""
+    """Make a sequence of changes that includes every kind."""
     project, changes = opened(root)
     changes.move(["daisy/0.jpg", "daisy/1.jpg"], "roses")
     changes.exclude(["roses/1.jpg", "roses/2.jpg"])
@@ -72,7 +72,7 @@ def visible(root: Path) -> dict[str, bytes]:
 
 
 def kept(root: Path) -> set[str]:
-    """Return the digests of all photos in a project, also of those in the bin and on the way in."""
+    """Return the digests of all photos in a project, including those in the bin and unfinished uploads."""
     own = root / ".poets-edge"
     files = [path for path in root.rglob("*") if path.is_file() and path.parent != own]
     assert len(files) == len({path.read_bytes() for path in files}), "no photo is doubled"
@@ -87,7 +87,10 @@ def undo_everything(changes: Changes) -> None:
 
 
 def killed_at(point: int, *, after: bool, root: Path) -> bool:
-    """Run `work` in another process, which ends before or after a system call; return whether it came so far."""
+    """Run `work` in a child process that is ended before or after its system call number `point`.
+
+    Returns True if the child was ended in this way; False if it made fewer system calls.
+    """
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == KILLED
@@ -118,7 +121,7 @@ def killed_at(point: int, *, after: bool, root: Path) -> bool:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
-def test_process_killed_at_any_system_call_leaves_whole_steps(photos: Path, tmp_path: Path, after: bool) -> None:
+def test_process_killed_at_any_system_call_leaves_complete_steps(photos: Path, tmp_path: Path, after: bool) -> None:
     before, digests = visible(photos), kept(photos)
     point = 1
     while True:
@@ -137,7 +140,7 @@ def test_process_killed_at_any_system_call_leaves_whole_steps(photos: Path, tmp_
     assert point > 40, f"only {point} points"
 
 
-def test_journal_cut_at_any_byte_is_read(photos: Path) -> None:
+def test_journal_truncated_at_any_byte_is_read(photos: Path) -> None:
     work(photos)
     journal = photos / ".poets-edge/journal.jsonl"
     lines = journal.read_bytes()
@@ -151,8 +154,8 @@ def test_journal_cut_at_any_byte_is_read(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["create", "remove", "renames"])
-def test_interrupted_step_changes_nothing_behind_a_link(photos: Path, tmp_path: Path, part: str) -> None:
-    """A journal that came with the folder from elsewhere, next to a link out of the folder."""
+def test_interrupted_step_changes_nothing_outside_the_project(photos: Path, tmp_path: Path, part: str) -> None:
+    """The journal was planted in the project by an attacker, together with a link to a folder outside."""
     outside = tmp_path / "outside"
     (outside / "empty").mkdir(parents=True)
     opened(photos)
@@ -167,7 +170,7 @@ def test_interrupted_step_changes_nothing_behind_a_link(photos: Path, tmp_path: 
 
 
 def test_file_that_appears_at_the_target_is_not_replaced(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program takes the new name between the plan and the rename."""
+    """Another program creates a file with the new name after the step was planned and before the rename."""
     project, changes = opened(photos)
     link = os.link
 
@@ -184,7 +187,7 @@ def test_file_that_appears_at_the_target_is_not_replaced(photos: Path, monkeypat
     assert changes.undo_text is None and set(project.found.stamps) == set(visible(photos))
 
 
-def test_file_system_without_links_renames(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renames_work_without_hard_links(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 

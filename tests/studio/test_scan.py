@@ -1,4 +1,4 @@
-"""Scan of a project, without a server."""
+"""Tests of the scan of a project folder, without a server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_stamp_changes_with_the_content_and_not_with_the_name(project: Path) -> 
     assert stamp_of(moved.stat()) != before
 
 
-def test_is_scanned_excepts_hidden_folders(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_is_scanned_is_false_for_hidden_and_outside_paths(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     assert is_scanned(project / "graph.pb", project) and is_scanned(Path("roses/left"), project)
     assert not is_scanned(project / ".poets-edge/models/graph.pb", project)

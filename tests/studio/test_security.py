@@ -1,4 +1,4 @@
-"""Attacks on the studio through a browser, the network and the project folder."""
+"""Tests of attacks on the studio through a browser, the network and the project folder."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_requests_without_the_token_are_refused(studio: StudioClient, path: str,
 
 
 @pytest.mark.parametrize("other", ['settings={"dark": true}', "a=b c", "name=J\xf6rg", "flag", "{}=wrong", "a[b]=1"])
-def test_cookies_of_other_programs_do_not_lock_the_page_out(studio: StudioClient, other: str) -> None:
-    """Browsers send the cookies of all servers of this computer, whatever their port."""
+def test_cookies_of_other_programs_do_not_block_access(studio: StudioClient, other: str) -> None:
+    """Browsers send a server the cookies of all servers on the same host, regardless of port."""
     other = other.format(studio.cookie.partition("=")[0]) if other.startswith("{}") else other
     studio.request("GET", "/api/photos", headers={"Cookie": f"{other}; {studio.cookie}; {other}"}).ok()
     studio.request("GET", "/api/photos", headers={"Cookie": other}).refused(401)
@@ -59,7 +59,7 @@ def test_entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use(studio: Stu
     "host", ["attacker.example", "attacker.example:{port}", "127.0.0.1", "127.0.0.1:1", "", "0.0.0.0:{port}"]
 )
 def test_other_host_names_are_refused(studio: StudioClient, host: str) -> None:
-    """A name that an attacker points at 127.0.0.1 (DNS rebinding) does not open the project."""
+    """A host name that an attacker resolves to 127.0.0.1 (DNS rebinding) does not give access to the project."""
     name = host.format(port=studio.port)
     studio.request("GET", "/api/photos", headers={"Host": name}).refused(421)
     entry = studio.request("GET", f"/?token={studio.token}", headers={"Host": name})
@@ -90,7 +90,7 @@ def test_posts_of_other_pages_are_refused(studio: StudioClient, headers: dict[st
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
-def test_bodies_of_forms_are_refused(studio: StudioClient, kind: str | None) -> None:
+def test_form_bodies_are_refused(studio: StudioClient, kind: str | None) -> None:
     studio.request("POST", "/api/classes", b'{"add": "planted"}', {"Content-Type": kind}).refused(415)
 
 
@@ -99,7 +99,7 @@ def test_other_methods_are_refused(studio: StudioClient, method: str) -> None:
     studio.request(method, "/api/classes").refused(405)
 
 
-def test_pictures_are_not_embedded_by_other_pages(studio: StudioClient) -> None:
+def test_photos_cannot_be_embedded_in_other_pages(studio: StudioClient) -> None:
     path = "/photo/daisy/daisy-000.jpg"
     studio.request("GET", path, headers={"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}).refused(403)
     assert studio.get(path).headers["cross-origin-resource-policy"] == "same-origin"
@@ -126,7 +126,7 @@ def test_every_answer_has_a_strict_policy(studio: StudioClient, path: str) -> No
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("route", ["thumb", "photo"])
-def test_paths_never_leave_the_project(studio: StudioClient, route: str, name: str) -> None:
+def test_paths_outside_the_project_are_refused(studio: StudioClient, route: str, name: str) -> None:
     (studio.folder.parent / "secret.jpg").write_bytes((studio.folder / "daisy/daisy-000.jpg").read_bytes())
     assert studio.get(f"/{route}/{name}").status in (404, 400)
 
@@ -153,7 +153,7 @@ def test_links_out_of_the_project_are_not_opened(flowers: Path, tmp_path: Path) 
             client.get(f"/thumb/{name}").refused(404)
 
 
-def test_hostile_names_are_data(flowers: Path) -> None:
+def test_malicious_names_are_treated_as_data(flowers: Path) -> None:
     names = ["<img src=x onerror=alert(1)>", "a'b\"c", "рыжик", "𝔘nicode", "a&b=c#d?e%25"]
     photo = (flowers / "daisy/daisy-000.jpg").read_bytes()
     for name in names:
@@ -169,7 +169,7 @@ def test_hostile_names_are_data(flowers: Path) -> None:
         assert answer.headers["content-type"] == "application/json" and answer.body.isascii()
 
 
-def test_server_listens_on_the_loopback_only(studio: StudioClient) -> None:
+def test_server_listens_on_the_loopback_interface_only(studio: StudioClient) -> None:
     assert studio.url.startswith("http://127.0.0.1:")
     rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     local = [row.split()[1] for row in rows if row.split()[3] == "0A"]
@@ -178,7 +178,7 @@ def test_server_listens_on_the_loopback_only(studio: StudioClient) -> None:
     ]
 
 
-def test_garbage_is_answered_or_closed(studio: StudioClient) -> None:
+def test_malformed_requests_are_answered_or_closed(studio: StudioClient) -> None:
     for garbage in GARBAGE:
         with socket.create_connection((studio.host, studio.port), timeout=10) as connection:
             try:

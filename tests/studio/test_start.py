@@ -1,4 +1,4 @@
-"""Start of the studio: demo, folders that cannot be used, ports, and the local network."""
+"""Tests of starting the studio: demo, unusable folders, ports, and the local network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.studio.client import running, running_command, start
 DEMO_SECONDS = 10
 
 
-def test_demo_prints_its_address_soon_and_needs_no_network(tmp_path: Path) -> None:
+def test_demo_prints_its_address_quickly_and_needs_no_network(tmp_path: Path) -> None:
     started = time.monotonic()
     with running_command("--demo", cwd=tmp_path) as client:
         seconds = time.monotonic() - started
@@ -32,7 +32,7 @@ def test_demo_prints_its_address_soon_and_needs_no_network(tmp_path: Path) -> No
         assert len(client.photos()) == 60
 
 
-def test_demo_keeps_photos_that_are_there(flowers: Path) -> None:
+def test_demo_keeps_existing_photos(flowers: Path) -> None:
     with running(flowers, "--demo") as client:
         assert len(client.photos()) == 30
 
@@ -45,7 +45,7 @@ def test_new_folder_becomes_an_empty_project(tmp_path: Path) -> None:
     assert (tmp_path / "new/project/first").is_dir()
 
 
-def test_folders_that_cannot_be_used_are_refused_with_a_line(tmp_path: Path) -> None:
+def test_unusable_folders_are_refused_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "split/train/daisy").mkdir(parents=True)
     (tmp_path / "split/train/daisy/1.jpg").write_bytes(b"\xff\xd8\xff")
@@ -55,14 +55,14 @@ def test_folders_that_cannot_be_used_are_refused_with_a_line(tmp_path: Path) -> 
         poets_edge("studio", name, "--no-open", "--port", "0", cwd=tmp_path).failed(said)
 
 
-def test_port_in_use_is_one_line(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         poets_edge("studio", tmp_path / "photos", "--no-open", "--port", port, cwd=tmp_path).failed("--port")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_server_with_an_open_page(flowers: Path, number: signal.Signals) -> None:
+def test_signals_stop_the_server_while_a_page_is_open(flowers: Path, number: signal.Signals) -> None:
     client = start(flowers)
     with contextlib.closing(client.connection()) as connection:
         connection.request("GET", "/api/events", headers={"Cookie": client.cookie})
@@ -92,7 +92,7 @@ def test_phone_gets_the_studio_over_https_with_the_token(flowers: Path, tmp_path
             socket.create_connection(("127.0.0.1", client.port), timeout=2).close()
 
 
-def test_phone_without_lan_is_told_what_to_type(flowers: Path) -> None:
+def test_phone_request_without_lan_is_refused_with_the_command(flowers: Path) -> None:
     with running(flowers) as client:
         assert "poets-edge studio --lan" in client.get("/api/phone").refused(409)
 

@@ -1,4 +1,4 @@
-"""Uploads of pictures and archives: names, limits, damaged and hostile files, interrupted requests."""
+"""Tests of photo and archive uploads: names, limits, damaged and malicious files, interrupted requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def leftovers(folder: Path) -> list[Path]:
     return list((folder / ".poets-edge/incoming").iterdir())
 
 
-def test_picture_is_added_unchanged(flowers: Path, photo: bytes) -> None:
+def test_photo_is_added_unchanged(flowers: Path, photo: bytes) -> None:
     with running(flowers) as client:
         answer = client.upload(photo, "new.jpg", "daisy").ok()
         assert (answer["added"], answer["skipped"], answer["undo"]) == (1, [], "add 1 photo")
@@ -118,7 +118,7 @@ def test_folders_of_an_archive_are_classes(flowers: Path, photo: bytes) -> None:
         assert (flowers / "roses/1.jpg").is_file()
 
 
-def test_hostile_archives_are_refused(studio: StudioClient, photo: bytes) -> None:
+def test_malicious_archives_are_refused(studio: StudioClient, photo: bytes) -> None:
     for data in (
         archive({"../../evil/1.jpg": photo}),
         archive({"/abs/1.jpg": photo}),
@@ -135,7 +135,7 @@ def test_hostile_archives_are_refused(studio: StudioClient, photo: bytes) -> Non
     assert set(counts(studio)) == {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
 
 
-def test_archive_that_unpacks_to_too_much_is_refused(studio: StudioClient) -> None:
+def test_archive_too_large_when_unpacked_is_refused(studio: StudioClient) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("daisy/bomb.jpg", b"\0" * (300 << 20))
@@ -154,7 +154,7 @@ def test_declared_size_above_the_limit_is_refused_before_the_body(studio: Studio
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_interrupted_upload_leaves_nothing(studio: StudioClient, photo: bytes) -> None:
+def test_interrupted_upload_leaves_no_files(studio: StudioClient, photo: bytes) -> None:
     before = contents(studio.folder)
     head = (
         f"POST /api/upload?class=daisy&name=half.jpg HTTP/1.1\r\nHost: {studio.host}:{studio.port}\r\n"

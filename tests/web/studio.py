@@ -1,4 +1,4 @@
-"""Studios in a browser: a running server, and a page that is open on it."""
+"""Helpers for browser tests of the studio: a running server, and its page in a browser."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DESKTOP = (1280, 800)
 
 @dataclass
 class OpenStudio:
-    """A studio and a page that is open on it.
+    """A running studio, and its page in a browser.
 
     Attributes:
-        requests: addresses of all requests that the page has made.
-        problems: messages of the console, and errors that no handler has taken.
+        requests: URLs of all requests that the page has made.
+        problems: console messages and uncaught errors of the page.
     """
 
     client: StudioClient
@@ -39,12 +39,12 @@ class OpenStudio:
         self.page.click(f"nav a[href='#{step}']")
 
     def files(self) -> set[str]:
-        """Return the paths of the photos in the folder, without the studio's own files."""
+        """Return the paths of all files in the project, except the studio's own files."""
         paths = (path.relative_to(self.folder).as_posix() for path in self.folder.glob("[!.]*/*"))
         return set(paths)
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait until a condition holds, and return its value."""
+        """Wait until a condition is true, and return its value; `what` describes it in the error message."""
         end = time.monotonic() + READY_MS / 1000
         while time.monotonic() < end:
             if value := condition():
@@ -53,21 +53,21 @@ class OpenStudio:
         raise AssertionError(what)
 
     def foreign_requests(self) -> list[str]:
-        """Return the addresses of requests to other servers."""
+        """Return the URLs of the requests that the page has made to other servers."""
         own = urlsplit(self.client.url).netloc
         return [url for url in self.requests if not url.startswith(("blob:", "data:")) and urlsplit(url).netloc != own]
 
 
 @contextlib.contextmanager
 def open_studio(browser: Any, folder: Path, *options: str, **settings: Any) -> Iterator[OpenStudio]:
-    """Context manager that yields a studio of a folder, open in a new profile of a browser."""
+    """Context manager that starts a studio on a folder, and opens its page in a new browser context."""
     with running(folder, *options) as client, open_page(browser, client, **settings) as opened:
         yield opened
 
 
 @contextlib.contextmanager
 def open_page(browser: Any, client: StudioClient, **settings: Any) -> Iterator[OpenStudio]:
-    """Context manager that yields a running studio, open in a new profile of a browser."""
+    """Context manager that opens the page of a running studio in a new browser context."""
     width, height = DESKTOP
     viewport = {"width": width, "height": height}
     context = browser.new_context(**{"viewport": viewport, "permissions": ["camera"], **settings})
@@ -86,7 +86,7 @@ def open_page(browser: Any, client: StudioClient, **settings: Any) -> Iterator[O
 
 
 def assert_accessible(page: Any) -> None:
-    """Assert that axe finds no fault on the page as it is."""
+    """Assert that axe finds no accessibility violations in the current state of the page."""
     results = need_module("axe_playwright_python.sync_playwright").Axe().run(page)
     faults = [
         (fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in results.response["violations"]

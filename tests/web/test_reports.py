@@ -1,4 +1,4 @@
-"""Tests of the report pages in a real browser: scripts, policy, and layout on a phone and a desktop."""
+"""Tests of the report pages in a real browser: scripts, content security policy, and layout on phones and desktops."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _OVERLAPS = """() => [...document.querySelectorAll("svg.chart")].flatMap((chart)
   ).map(([other]) => `${one} / ${other}`));
   return [...cut.map(([name]) => name), ...over];
 })"""
-"""JavaScript that returns the texts of charts that are cut off or overlap others by more than 4 pixels of height."""
+"""JavaScript function that returns the chart texts that are cut off, or overlap others by more than 4 pixels."""
 
 
 @pytest.fixture(scope="module")
 def reports(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Report pages of `train` and `audit` on drawn photos."""
+    """Paths of the report pages that `train` and `audit` write for drawn photos."""
     audit = tmp_path_factory.mktemp("reports") / "audit.html"
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
     poets_edge("audit", drawn.photos, *embedded, "--report", audit, cwd=audit.parent).ok()

@@ -1,4 +1,4 @@
-"""The pages of docs/your-app.md, as they stand there, in Chromium with a model of ours."""
+"""Tests of the web pages in docs/your-app.md, which are run unchanged in Chromium with an exported model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEDIAPIPE = "@mediapipe/tasks-vision@0.10.21"
 
 
 def snippet(heading: str) -> str:
-    """Return the first block of HTML below a heading of the page."""
+    """Return the first HTML code block below a heading in docs/your-app.md."""
     text = (ROOT / "docs/your-app.md").read_text(encoding="utf-8")
     match = re.search(rf"^## {heading}$.*?^```html\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert match
@@ -28,7 +28,7 @@ def snippet(heading: str) -> str:
 
 
 def answer(browser: Any, folder: Path, photo: Path) -> str:
-    """Return what the page `index.html` in a folder writes for a photo."""
+    """Return the text that the page `index.html` in a folder displays for a photo."""
     with serving(folder) as server:
         context = browser.new_context()
         try:
@@ -48,7 +48,7 @@ def answer(browser: Any, folder: Path, photo: Path) -> str:
 
 @pytest.fixture
 def sized(drawn: Drawn, tmp_path: Path) -> Path:
-    """A photo of the size of the model, so that no resizing differs."""
+    """Photo with the input size of the model, so that differences in resizing have no effect."""
     path = tmp_path / "photo.png"
     size = Classifier(drawn.model()).size
     Image.open(daisy(drawn)).convert("RGB").resize((size[1], size[0])).save(path)
@@ -69,7 +69,7 @@ def test_module_labels_as_python_does(drawn: Drawn, written: Path, browser: Any,
     assert label == best.name and float(score) == pytest.approx(best.score, abs=0.005)
 
 
-def test_module_calls_a_stranger_unknown(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
+def test_module_reports_an_unknown_photo(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     copy_page(written, folder / "flowers")
     (folder / "index.html").write_text(snippet("A page, with LiteRT.js"))
@@ -95,7 +95,7 @@ def test_module_explains_a_missing_model(written: Path, browser: Any, tmp_path: 
         context.close()
 
 
-def test_mediapipe_labels_with_a_model_of_ours(drawn: Drawn, browser: Any, sized: Path, tmp_path: Path) -> None:
+def test_mediapipe_classifies_with_an_exported_model(drawn: Drawn, browser: Any, sized: Path, tmp_path: Path) -> None:
     npm = shutil.which("npm") or missing("no npm on this machine")
     package = tmp_path / "npm"
     package.mkdir()

@@ -1,4 +1,4 @@
-"""Tests of the studio's page at every width, by keyboard, and while files change under it."""
+"""Tests of the studio's page: window widths, keyboard use, and changes of files by other programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = ("photos", "check", "train", "try", "choose", "take")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
-    """A running studio with photos that were checked and trained on. Its photos stay as they are."""
+    """Running studio whose photos were audited and used for training. Tests must not change its photos."""
     folder = tmp_path_factory.mktemp("trained") / "flowers"
     draw_photos(folder, per_class=10)
     (folder / "tulips/broken.jpg").write_bytes(next(folder.glob("tulips/*.jpg")).read_bytes()[:900])
@@ -49,7 +49,7 @@ def test_every_step_is_accessible_and_fits_at_every_width(
 
 
 def test_every_step_is_reached_and_used_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
-    """Tab and Enter reach steps and actions, arrow keys the findings and the limits of the comparison."""
+    """Steps and actions are used with Tab and Enter, audit findings and the limits in the chart with arrow keys."""
     with open_page(camera_browser, trained) as studio:
         page, press = studio.page, studio.page.keyboard.press
         press("Tab")
@@ -77,7 +77,7 @@ def test_every_step_is_reached_and_used_by_keyboard(camera_browser: Any, trained
 
 
 def _tab_to(page: Any, selector: str) -> None:
-    """Press Tab until an element that matches has the focus."""
+    """Press Tab until an element that matches the selector has the focus."""
     for _ in range(150):
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
@@ -88,7 +88,7 @@ def _tab_to(page: Any, selector: str) -> None:
 def test_picture_unlike_the_training_photos_is_unknown(
     camera_browser: Any, trained: StudioClient, tmp_path: Path
 ) -> None:
-    """The verdicts on dropped pictures are those of Python."""
+    """The page and Python agree on which dropped images are unknown."""
     (tmp_path / "model.tflite").write_bytes(trained.get("/api/model/int8.tflite").body)
     random = np.random.default_rng(0)
     with Classifier(tmp_path / "model.tflite") as classifier:
@@ -109,8 +109,8 @@ def test_phone_dialog_shows_the_command_for_the_local_network(camera_browser: An
         assert_accessible(studio.page)
 
 
-def test_first_paint_takes_half_a_second(camera_browser: Any, trained: StudioClient) -> None:
-    """The best of five visits counts, since other programs may run at the same time."""
+def test_first_paint_takes_at_most_half_a_second(camera_browser: Any, trained: StudioClient) -> None:
+    """The fastest of five page loads is evaluated, because other programs may run at the same time."""
     paints = []
     for _ in range(5):
         with open_page(camera_browser, trained) as studio:
@@ -118,8 +118,8 @@ def test_first_paint_takes_half_a_second(camera_browser: Any, trained: StudioCli
     assert min(paints) < 500, paints
 
 
-def test_page_reconnects_to_a_server_that_was_started_again(camera_browser: Any, tmp_path: Path) -> None:
-    """A line says that the server does not answer; it goes when the server is there again."""
+def test_page_reconnects_to_a_restarted_server(camera_browser: Any, tmp_path: Path) -> None:
+    """A message says that the server does not answer, and disappears when the server is running again."""
     folder = tmp_path / "flowers"
     draw_photos(folder, per_class=2)
     with running(folder) as client, open_page(camera_browser, client) as studio:
@@ -133,8 +133,8 @@ def test_page_reconnects_to_a_server_that_was_started_again(camera_browser: Any,
         page.wait_for_selector(".problem", state="detached")
 
 
-def test_deleted_photos_and_a_second_page_are_noticed(camera_browser: Any, tmp_path: Path) -> None:
-    """Changes by hand and by another tab appear without reloading."""
+def test_changes_made_elsewhere_appear_on_the_page(camera_browser: Any, tmp_path: Path) -> None:
+    """Changes made by another program or in another tab appear without reloading the page."""
     folder = tmp_path / "flowers"
     draw_photos(folder, per_class=2)
     with running(folder) as client, open_page(camera_browser, client) as one, open_page(camera_browser, client) as two:

@@ -1,4 +1,4 @@
-"""Test of the studio's page: a model is deployed to a device behind a real sshd, in a real systemd."""
+"""Test of the studio's page: deployment of a model to a device with a real sshd and a real systemd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the files of the studio's page: size, policy, text, and colours."""
+"""Tests of the files that make up the studio's page: size, content security policy, text, and colours."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ XML_NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/Mat
 
 
 def test_scripts_are_small() -> None:
-    """All scripts have at most 120 kB, compressed, without LiteRT."""
+    """All scripts except LiteRT together have at most 120 kB when compressed."""
     scripts = [path.read_bytes() for path in PAGE.glob("*.js")]
     assert scripts
     assert sum(len(gzip.compress(script, mtime=0)) for script in scripts) <= LARGEST_SCRIPT
 
 
 def test_page_has_no_inline_script_or_style() -> None:
-    """The page holds to a policy that allows its own files only."""
+    """The content security policy of the page allows only its own files."""
     page = (PAGE / "index.html").read_text("utf-8")
     assert re.findall(r"<script[^>]*>", page) == ['<script src="/studio.js" defer>']
     assert not re.search(r"<style|style=|\son\w+=|javascript:", page)
@@ -34,7 +34,7 @@ def test_page_names_no_other_host() -> None:
 
 
 def test_text_is_in_one_file() -> None:
-    """No component has words of its own, so that a translation replaces one file."""
+    """No component contains text for users, so that a translation only has to replace one file."""
     for path in SOURCES.glob("*.tsx"):
         code = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text("utf-8"), flags=re.DOTALL)
         between_tags = re.findall(r"(?<==)?>\s*([A-Z][a-z]+[^<>{}();=]*)</", code)
@@ -43,7 +43,7 @@ def test_text_is_in_one_file() -> None:
 
 
 def test_colours_are_those_of_the_reports() -> None:
-    """The stylesheets of studio and exported page define no colours that the reports have."""
+    """The stylesheets of the studio and of the exported page do not redefine the colours of the reports."""
     tokens = (ROOT / "poets_edge/reports/templates/tokens.css").read_text("utf-8")
     names = set(re.findall(r"(--[a-z-]+):", tokens))
     assert {"--ink", "--paper", "--accent"} <= names

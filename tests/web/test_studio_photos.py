@@ -1,4 +1,4 @@
-"""Tests of the studio's page: classes and photos, selected, moved, added and restored."""
+"""Tests of the studio's page: selecting, moving, adding and restoring photos, and editing classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plain_browser(launch: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with six drawn photos for each of five classes. Read-only."""
+    """Folder with six drawn photos for each of five classes. Tests must not change it."""
     folder = tmp_path_factory.mktemp("drawings") / "flowers"
     draw_photos(folder, per_class=PER_CLASS)
     return folder
@@ -74,7 +74,7 @@ def _jpeg(colour: str, side: int = 64) -> bytes:
 
 
 def test_photos_are_selected_by_mouse(studio: OpenStudio) -> None:
-    """A click selects one photo, Shift a range, Ctrl adds and removes, a rubber band all that it touches."""
+    """A click selects one photo, Shift a range, Ctrl adds or removes one; a rubber band selects all that it touches."""
     paths = sorted(studio.files())
     _tile(studio, 1).click()
     assert _selected(studio) == [paths[1]]
@@ -105,7 +105,7 @@ def test_photos_are_selected_by_mouse(studio: OpenStudio) -> None:
 
 
 def test_photos_are_moved_excluded_and_deleted_by_keyboard(studio: OpenStudio) -> None:
-    """Every change of photos has a key, and Ctrl+Z takes it back."""
+    """Every change to photos has a key, and Ctrl+Z undoes it."""
     before = studio.files()
     paths = sorted(before)
     studio.page.focus(".grid")
@@ -131,7 +131,7 @@ def test_photos_are_moved_excluded_and_deleted_by_keyboard(studio: OpenStudio) -
 
 
 def test_photo_is_moved_in_the_viewer_and_moved_back(studio: OpenStudio) -> None:
-    """A dialog tells what was done, and offers to undo it."""
+    """The viewer reports the change, and offers to undo it."""
     before = studio.files()
     _tile(studio, 0).dblclick()
     studio.page.wait_for_selector("dialog .viewer img")
@@ -156,7 +156,7 @@ def test_selected_photos_are_dragged_to_a_class(studio: OpenStudio) -> None:
 
 
 def test_classes_are_added_renamed_and_removed_in_place(studio: OpenStudio) -> None:
-    """Names are edited where they are shown; a removed class comes back with its photos."""
+    """Class names are edited in place; undo restores a removed class with its photos."""
     page = studio.page
     page.click(".class-add")
     page.keyboard.type("wild röses")
@@ -194,7 +194,7 @@ def test_imbalance_excluded_and_unreadable_photos_are_shown_in_the_list(
 
 
 def test_pictures_zips_and_folders_are_dropped_and_chosen(studio: OpenStudio, tmp_path: Path) -> None:
-    """A folder becomes a class, a zip has a folder for each class, pictures go to the class they are dropped on."""
+    """A folder becomes a class, as do the folders in a zip; photos go to the class on which they are dropped."""
     page = studio.page
     (tmp_path / "lilies").mkdir()
     for number, colour in enumerate(("white", "pink", "plum")):
@@ -217,7 +217,7 @@ def test_pictures_zips_and_folders_are_dropped_and_chosen(studio: OpenStudio, tm
 
 
 def _drop(studio: OpenStudio, paths: list[Path], where: Any) -> None:
-    """Drop files as the system's file manager would."""
+    """Drop files on an element, as a file manager does."""
     x, y = _middle(where)
     session = studio.page.context.new_cdp_session(studio.page)
     data = {"items": [], "files": [os.fspath(path) for path in paths], "dragOperationsMask": 1}
@@ -227,7 +227,7 @@ def _drop(studio: OpenStudio, paths: list[Path], where: Any) -> None:
 
 
 def test_five_thousand_thumbnails_scroll_without_long_tasks(plain_browser: Any, drawings: Path, tmp_path: Path) -> None:
-    """No task of the page's main thread takes 50 ms of processor time while the grid scrolls through 5,000 photos."""
+    """No task in the page's main thread takes 50 ms of CPU time while the grid scrolls through 5,000 photos."""
     folder = tmp_path / "many"
     photos = sorted(drawings.glob("*/*"))
     for number in range(5000):
@@ -251,7 +251,7 @@ def test_five_thousand_thumbnails_scroll_without_long_tasks(plain_browser: Any, 
 
 
 def _longest_task(trace: Any) -> float:
-    """Return the longest task of the page's main thread, in milliseconds of processor time."""
+    """Return the CPU time of the longest task in the page's main thread, in milliseconds."""
     events = trace["traceEvents"]
     named = [event for event in events if event.get("name") == "thread_name"]
     main = {(event["pid"], event["tid"]) for event in named if event["args"]["name"] == "CrRendererMain"}

@@ -1,4 +1,4 @@
-"""Test of the studio's page: the whole way from an empty folder to a model."""
+"""End-to-end test of the studio's page: from an empty folder to a downloaded model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _finish(studio: OpenStudio, kind: str) -> None:
 
 
 def _record(studio: OpenStudio, label: str) -> None:
-    """Record photos of a class by holding the button while the camera shows its scene."""
+    """Record photos of a class by holding the "Record" button while the camera shows the scene of this class."""
     page = studio.page
     page.fill(".record input", label)
     page.wait_for_selector("#hold:not(:disabled)")
@@ -49,14 +49,14 @@ def _record(studio: OpenStudio, label: str) -> None:
         page.wait_for_timeout(500)
 
 
-def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any, tmp_path: Path) -> None:
-    """Record, sort, check, train, try, correct, retrain, choose and download, in one page and with one server."""
+def test_workflow_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any, tmp_path: Path) -> None:
+    """All steps work in one page and with one server: record, sort, check, train, try, choose and download."""
     with open_studio(camera_browser, tmp_path / "things", accept_downloads=True) as studio:
         page = studio.page
         page.wait_for_selector(".empty")
         assert_accessible(page)
 
-        # 1: two classes from the camera, one photo of them in the wrong class
+        # 1: two classes are recorded with the camera; one photo is put in the wrong class
         page.click("#record")
         for label in SCENES:
             _record(studio, label)
@@ -70,7 +70,7 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
         studio.until(lambda: (studio.folder / "spoon" / misplaced).is_file(), "the photo was not moved")
         assert_accessible(page)
 
-        # 2: the check finds it, and M moves it back
+        # 2: the audit finds this photo, and M moves it back
         studio.go("check")
         page.click("text=Check photos")
         _finish(studio, "audit")
@@ -79,7 +79,7 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
         page.keyboard.press("m")
         studio.until(lambda: (studio.folder / "mug" / misplaced).is_file(), "the photo was not moved back")
 
-        # 3: training is cancelled, then finished
+        # 3: a training run is cancelled, and a second one finishes
         studio.go("train")
         page.click("#train")
         page.dispatch_event("[data-job=train] button", "click")
@@ -88,7 +88,7 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
         assert re.search(r"\d+ new photos", page.inner_text(".result"))
         assert_accessible(page)
 
-        # 4: the file answers as the scenes change; a picture is filed under a class by a key
+        # 4: predictions follow the changing scenes; a key adds a frame to a class
         studio.go("try")
         page.wait_for_selector(".trial[data-ready]")
         page.click("#camera")
@@ -107,7 +107,7 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
         studio.go("take")
         _download(page, tmp_path / "quick.tflite")
 
-        # 5: networks compared, and the recommended one trained
+        # 5: networks are compared, and the recommended one is trained
         studio.go("choose")
         page.click("text=Compare networks")
         _finish(studio, "grid")
@@ -121,7 +121,7 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
         page.wait_for_selector("[data-job=train]")
         _finish(studio, "train")
 
-        # 6: files of the network that was chosen
+        # 6: files of the chosen network are downloaded
         page.wait_for_selector(".file")
         assert_accessible(page)
         _download(page, tmp_path / "shipped.tflite")
@@ -133,7 +133,7 @@ def test_whole_way_from_an_empty_folder_to_a_downloaded_model(camera_browser: An
 
 
 def _drag(page: Any, handle: Any, *, to: float) -> None:
-    """Drag a handle sideways, to a fraction of the width of the chart."""
+    """Drag a handle horizontally to a position given as a fraction of the chart's width."""
     box, chart = handle.bounding_box(), page.locator(".scatter").bounding_box()
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, middle)
@@ -157,7 +157,7 @@ def _train(studio: OpenStudio) -> None:
 
 
 def _assert_equal_to_command_line(photos: Path, downloaded: Path, cwd: Path) -> None:
-    """Train and export by commands, and compare the scores of all photos, to the bit."""
+    """Train and export on the command line, and assert that the scores of all photos are bit-identical."""
     cwd.mkdir()
     with Classifier(downloaded) as ours:
         trained_by = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")

@@ -1,4 +1,4 @@
-"""Tests of what the page says about photos unlike the training photos, in a real browser."""
+"""Tests of the exported web page with unknown photos (unlike the training photos), in a real browser."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DISTANCES = """async (names) => {
 def test_page_verdicts_equal_python_verdicts(
     trained: Trained, flowers: Path, quantization: str, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    """The distances are those of the file that `poets-edge label` reads, for the pixels of flowers and of strangers."""
+    """The page and Python compute the same distances for photos of flowers and for unknown photos."""
     write_page(trained.model(quantization), tmp_path / "site")
     strangers = sorted((SHARED / "data/unlabelled_photos").glob("*.jpg"))[:60]
     photos = [*sorted(flowers.glob("*/*.jpg"))[::50], *strangers]
@@ -54,7 +54,7 @@ def test_page_verdicts_equal_python_verdicts(
 
 @pytest.fixture(scope="module")
 def stranger(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A picture that the model refuses, and the label that it is nearest to."""
+    """Image that the model classifies as unknown, and its most probable label."""
     classifier = Classifier(drawn.model())
     assert classifier.has_detector
     path = tmp_path_factory.mktemp("stranger") / "stranger.png"
@@ -67,7 +67,7 @@ def stranger(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     raise AssertionError("no stranger among 50 pictures of squares")
 
 
-def test_page_says_that_it_does_not_know_a_stranger(
+def test_page_reports_an_unknown_photo(
     server: PageServer, drawn: Drawn, stranger: tuple[Path, str], open_page: OpenPage
 ) -> None:
     photo, nearest = stranger

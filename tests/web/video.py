@@ -9,20 +9,20 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SCENES = {"mug": "#c8402f", "spoon": "#2f6fc8"}
-"""Classes that the fake camera shows in turn, by the colour of their object."""
+"""Colour of the object that the fake camera shows for each class."""
 
 _FRAME = (320, 240)
 
 
 def write_scenes(path: Path) -> None:
-    """Write a video of two scenes in turn, two seconds each; no two frames of a scene are equal."""
+    """Write a video that alternates between two scenes, two seconds each. All frames of a scene are different."""
     scenes = enumerate(SCENES.values())
     frames = ((colour, np.random.default_rng([seed, number])) for seed, colour in scenes for number in range(20))
     write_video(path, (_scene(colour, random) for colour, random in frames))
 
 
 def write_video(path: Path, frames: Iterable[Image.Image]) -> None:
-    """Write frames of one size as a Y4M video of 10 frames a second, for Chromium's fake camera."""
+    """Write frames of equal size as a Y4M video with 10 frames per second, for Chromium's fake camera."""
     with path.open("wb") as video:
         for number, frame in enumerate(frames):
             if number == 0:

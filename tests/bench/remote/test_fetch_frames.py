@@ -1,4 +1,4 @@
-"""Tests of `deploy --fetch`: frames come home from a device behind a real sshd, and from devices that lie."""
+"""Tests of `deploy --fetch`, with a device behind a real sshd, and with a fake device that sends invalid answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIMITS = Limits(login=10, silence=5, taking=5, answer=5, work=5, fetch=5, progr
 
 
 def _collect(folder: Path, *scenes: int) -> list[Path]:
-    """Save frames as `watch --collect` does, each with the label of its number modulo 3."""
+    """Save frames as `watch --collect` does. The label of each frame is the one with the index `number % 3`."""
     collector = Collector(CollectOptions(folder=folder), LABELS, Silent())
     for number in scenes:
         collector.add(scene(number), unsure(number % 3))
@@ -53,7 +53,7 @@ def test_fetch_copies_new_frames_only_and_removes_nothing(pi: SshServer, tmp_pat
     assert _contents(here) == sent and len(sent) == 3
     assert _contents(there) == before and (there / "daisy/notes.txt").exists()
 
-    # Sorted, deleted and moved frames stay sorted, deleted and moved.
+    # Frames that were deleted, moved or edited are not fetched again.
     first, second, third = sorted(here.rglob("*.jpg"))
     first.unlink()
     second.rename(tmp_path / "elsewhere.jpg")
@@ -74,7 +74,7 @@ def test_fetch_never_overwrites_a_file_of_the_same_name(pi: SshServer, tmp_path:
     assert mine.with_name(f"{mine.stem}-2.jpg").read_bytes() == frame.read_bytes()
 
 
-def test_fetch_says_what_is_missing_in_one_line(pi: SshServer, tmp_path: Path) -> None:
+def test_fetch_reports_failures_in_one_line(pi: SshServer, tmp_path: Path) -> None:
     poets_edge("deploy", "--on", "pi", "--fetch", tmp_path, "--remote-dir", "empty").failed("nothing is deployed there")
     poets_edge("deploy", "--on", "pi", "--fetch", tmp_path, "--collect", "none").failed("pi: ", "none", "No such file")
     (tmp_path / ".fetched.json").write_text("{")
@@ -87,7 +87,7 @@ Device = Callable[..., Ran]
 
 @pytest.fixture
 def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """Run `deploy --fetch` with a device that answers as the arguments say."""
+    """Function that runs `deploy --fetch` with a fake device; its arguments change the answers of the device."""
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     (seeds / "seed_graph.tflite").write_bytes((ROOT / "tests/corpus/seeds/seed_graph.tflite").read_bytes())
@@ -124,7 +124,7 @@ def test_fetch_finds_the_folder_of_the_deployed_service(liar: Device, tmp_path: 
         ".ssh/authorized_keys",
     ],
 )
-def test_fetch_writes_frames_in_folders_of_labels_only(liar: Device, tmp_path: Path, name: str) -> None:
+def test_fetch_writes_frames_to_label_folders_only(liar: Device, tmp_path: Path, name: str) -> None:
     ran = liar(frames={"names": [name]})
     assert ran.status == 0 and "left, because of its name" in ran.stderr and "\x1b" not in ran.stderr
     assert [path.name for path in (tmp_path / "here").rglob("*")] == [".fetched.json"]
