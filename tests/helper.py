@@ -36,7 +36,7 @@ def reply(question: Question) -> Reply:
 
 
 def reply_with_messages(question: Question, send: Callable[[object], None]) -> Reply:
-    """Send the numbers below that of the question, then answer as `reply` does."""
+    """Send the numbers below `question.number` as messages, then answer like `reply`."""
     for number in range(question.number):
         send(number)
     return reply(question)

@@ -1,4 +1,4 @@
-"""Installation of system programs that tests need, such as mosquitto, where that is allowed."""
+"""Installation of system programs that tests need, such as mosquitto, if the user may install them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def find_program(name: str) -> str | None:
 
 
 def free_port() -> int:
-    """Return a TCP port on the loopback address that no program uses."""
+    """Return a TCP port on the loopback interface that no program uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

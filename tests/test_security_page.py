@@ -1,4 +1,4 @@
-"""Tests of SECURITY.md: its figures are those of the code, and each of its promises has tests."""
+"""Tests that SECURITY.md states the figures in the code, and that each of its promises has tests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FIGURES = (
     (f"of {8 * server._TOKEN_BYTES} random bits", True),
     (f"archives {uploads.LARGEST_ARCHIVE // GB} GB", True),
 )
-"""Phrases of the page with figures of the code, and whether a figure in words is that of the code."""
+"""Phrases of SECURITY.md with figures from the code, and whether a figure in words is equal to that in the code."""
 
 PROMISES = {
     "without a shell unless you say `--shell`": ["watch_expands_no_variables_in_a_command_without_shell"],
@@ -149,12 +149,12 @@ PROMISES = {
     "The key of `--https` is readable by the user only": ["serve_replaces_certificate_with_damaged_or_exposed_key"],
     "it is ended with SIGTERM, SIGINT": ["interrupted_watch_ends_its_running_commands"],
 }
-"""Phrases of the page that promise something, and tests of it."""
+"""Phrases of SECURITY.md that promise something, and the names of the tests for them, without `test_`."""
 
 
 @pytest.fixture(scope="module")
 def names() -> frozenset[str]:
-    """Names of all tests, without `test_`."""
+    """Return the names of all tests, without `test_`."""
 
     def found() -> Iterator[str]:
         for path in (ROOT / "tests").rglob("test_*.py"):

@@ -116,7 +116,7 @@ class Trap:
         return os.mkdir, (str(self._path),)
 
 
-def test_read_backbone_executes_no_code_in_a_pickle(tmp_path: Path) -> None:
+def test_read_backbone_runs_no_pickle(tmp_path: Path) -> None:
     trap, trapped = tmp_path / "trap", architecture("mobilenet_0.25_128")
     np.savez(tmp_path / "w.npz", *arrays()[:-1], np.array([Trap(trap)], object))
     (tmp_path / "w.pth").write_bytes(pickle.dumps({"a": Trap(trap)}))
@@ -132,7 +132,7 @@ def test_read_backbone_executes_no_code_in_a_pickle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_read_backbone_does_not_follow_links_in_an_archive(tmp_path: Path, kind: bytes) -> None:
+def test_read_backbone_follows_no_link_in_an_archive(tmp_path: Path, kind: bytes) -> None:
     (tmp_path / "secret.pb").write_bytes(b"secret")
     with tarfile.open(tmp_path / "w.tgz", "w:gz") as archive:
         member = tarfile.TarInfo("m/frozen_graph.pb")

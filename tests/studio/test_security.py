@@ -90,7 +90,7 @@ def test_posts_of_other_pages_are_refused(studio: StudioClient, headers: dict[st
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
-def test_form_bodies_are_refused(studio: StudioClient, kind: str | None) -> None:
+def test_bodies_of_forms_are_refused(studio: StudioClient, kind: str | None) -> None:
     studio.request("POST", "/api/classes", b'{"add": "planted"}', {"Content-Type": kind}).refused(415)
 
 
@@ -126,7 +126,7 @@ def test_every_answer_has_a_strict_policy(studio: StudioClient, path: str) -> No
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("route", ["thumb", "photo"])
-def test_paths_outside_the_project_are_refused(studio: StudioClient, route: str, name: str) -> None:
+def test_paths_never_leave_the_project(studio: StudioClient, route: str, name: str) -> None:
     (studio.folder.parent / "secret.jpg").write_bytes((studio.folder / "daisy/daisy-000.jpg").read_bytes())
     assert studio.get(f"/{route}/{name}").status in (404, 400)
 
