@@ -56,7 +56,7 @@ def read_keras_weights(architecture: Architecture, weights: Weights) -> Network:
         RuntimeMissingError: the file is HDF5 and h5py is not installed.
     """
     named = _KERAS_FILE_NAME.match(weights.path.name)
-    weights_name = _KERAS_FILE_NAME.match(architecture.weights.file)  # of a larger input for MobileNets of 96 pixels
+    weights_name = _KERAS_FILE_NAME.match(architecture.weights.file)  # the file of a larger input for 96 pixels
     if named and named[1] != (weights_name[1] if weights_name else str(architecture.resolution)):
         raise _refusal(weights.path, architecture, f"by its name it was trained on pictures of {named[1]} pixels")
     layers = architecture.layers()

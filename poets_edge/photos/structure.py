@@ -55,7 +55,7 @@ def checked(kind: str, data: bytes) -> bytes:
 
 def check_scans(data: bytes) -> None:
     """Raise PhotoError if a progressive JPEG has too many scans. It must be called only for progressive JPEGs."""
-    if data.count(b"\xff\xda") <= _MOST_SCANS:  # also counts thumbnails and whatever follows the photo
+    if data.count(b"\xff\xda") <= _MOST_SCANS:  # also counts scans of thumbnails and after the photo
         return
     at, scans = 2, 0
     while (found := _FILLED_MARKER.match(data, at)) and found.end() < len(data):
@@ -78,7 +78,7 @@ def _check_segments(data: bytes) -> None:
     for _ in range(_MOST_SEGMENTS):
         found = _FILLED_MARKER.match(data, at)
         if found is None or found.end() == len(data):
-            return  # damaged, which the decoder finds out at once
+            return  # damaged; the decoder notices this immediately
         if found.end() - at > _MOST_FILLING:
             raise PhotoError(f"a JPEG with more than {_MOST_FILLING:,} filling bytes. Save it anew.")
         marker, at = data[found.end()], found.end() + 1

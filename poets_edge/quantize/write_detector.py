@@ -104,7 +104,7 @@ class _Writer:
         """Add a half-precision constant and an operator that converts it; return the index of the float32 tensor."""
         stored = self.constant(f"{name}16", values.astype(np.float16))
         wide = add_tensor(self._graph, f"{_PREFIX}{name}".encode(), values.shape, schema().TensorType.FLOAT32)
-        self.operator("DEQUANTIZE", [stored], wide, version=3)  # version 3 takes float16
+        self.operator("DEQUANTIZE", [stored], wide, version=3)  # version 3 accepts float16
         return wide
 
     def dense(self, name: str, source: int, weights: int, bias: npt.ArrayLike) -> int:

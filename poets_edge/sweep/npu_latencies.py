@@ -31,7 +31,7 @@ def npu_facts(target: str) -> dict[str, Any]:
     """Return facts about an NPU, in the format of the facts about a machine."""
     try:
         compiler = version("ethos-u-vela")
-    except PackageNotFoundError:  # the compilation says how to install it
+    except PackageNotFoundError:  # the error of the compilation says how to install it
         compiler = "unknown"
     return {
         "board": target,

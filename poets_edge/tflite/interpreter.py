@@ -130,7 +130,7 @@ def _load_delegate(runtime: Runtime, library: str) -> Any:
     import ctypes
 
     try:
-        ctypes.CDLL(library)  # first: `load_delegate` leaves an object that prints a traceback when it fails here
+        ctypes.CDLL(library)  # if this failed in `load_delegate`, its destructor would print a traceback
         return runtime.module.load_delegate(library)
     except (OSError, ValueError, AttributeError) as error:  # not found; refused by the library; not a delegate
         reason = " ".join(str(error).split()) or "no reason given"

@@ -40,7 +40,7 @@ def test_take_turn_admits_one_item_at_a_time() -> None:
 
 
 def test_items_that_take_no_turn_do_not_wait() -> None:
-    """The item with the turn waits until the other item has been processed."""
+    """The item with the turn waits until the other item is processed."""
     other = threading.Event()
 
     def work(item: str, tool: None) -> bool:

@@ -179,7 +179,7 @@ class MqttPublisher:
         self._waiting[topic] = None
 
     def _make_client(self, module: ModuleType, options: MqttOptions) -> Any:
-        # A client with the identifier of another one would end its connection.
+        # A broker closes the connection of a client if another one connects with the same identifier.
         identifier = f"poets-edge-{options.slug[:32]}-{secrets.token_hex(4)}"
         client = _bounded(module.Client)(module.CallbackAPIVersion.VERSION2, identifier)
         client.connect_timeout = _CONNECT_SECONDS

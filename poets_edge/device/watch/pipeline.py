@@ -355,7 +355,7 @@ class _Watcher:
             )
         if item.output is None:
             return
-        for trigger in self._triggers:  # not even that of a class with the name "unknown"
+        for trigger in self._triggers:  # an unknown frame starts none, even if a class is named "unknown"
             trigger.observe("" if prediction.unknown else prediction.label, prediction.score)
         if self._collector is not None and item.frame.photo is not None:
             self._collector.add(item.frame.photo, item.output.scores, unknown=self._is_unlike(item.output))

@@ -119,7 +119,7 @@ def test_publisher_sends_distance_and_problem(tmp_path: Path) -> None:
 def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None:
     port, reporter = free_port(), Telling()
     with _publisher(port, reporter) as publisher:
-        for number in range(1000):  # nothing piles up meanwhile
+        for number in range(1000):  # messages must not accumulate
             publisher.publish(label=f"label {number}", score=0.5, photo=scene(1) if number == 0 else None)
         _poll_until(publisher, lambda: reporter.warnings)
         with broker(tmp_path, port=port):
@@ -127,7 +127,7 @@ def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None
             publisher.publish(label="daisy", score=0.75)
             _poll_until(publisher, lambda: publisher.is_delivered)
         _poll_until(publisher, lambda: not publisher.is_connected)
-        with broker(tmp_path, port=port):  # has forgotten everything
+        with broker(tmp_path, port=port):  # a new broker, without the retained messages
             _poll_until(publisher, lambda: publisher.is_connected and publisher.is_delivered)
             messages = received(port, lambda found: f"{BASE}/snapshot" in found and f"{BASE}/state" in found)
             assert json.loads(messages[f"{BASE}/state"])["label"] == "daisy"
@@ -148,7 +148,7 @@ def test_publisher_closes_the_connection_if_a_packet_is_large() -> None:
             _poll_until(publisher, lambda: publisher.is_connected)
             connection.sendall(b"\x30" + b"\x80\x80\x80\x64")
             with contextlib.suppress(ConnectionError):
-                while connection.recv(4096):  # messages of the client, and then the end
+                while connection.recv(4096):  # until the client closes the connection
                     pass
 
 
