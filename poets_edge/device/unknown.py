@@ -30,7 +30,7 @@ class Refused:
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Count distances, and those above the limit."""
+        """Return the number of distances above the limit, and the number of all distances."""
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
     @property
@@ -85,7 +85,7 @@ def _accuracy(found: Evaluation) -> str:
 
 
 def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predictions:
-    """Score the photos in a folder and its subfolders, which belong to no class.
+    """Score photos that belong to no class: all photos in a folder and its subfolders.
 
     Raises:
         DatasetError: the model has no detector of unknown photos, the folder does not exist, or no photo in it can be

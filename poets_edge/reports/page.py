@@ -1,7 +1,7 @@
 """HTML pages from templates. Values are escaped unless they are markup.
 
 A page contains its style, its scripts, and a Content-Security-Policy that permits only these scripts, by their hashes,
-and no external resources. A file name or label that was not escaped by mistake could therefore not run as a script.
+and no external resources. Even if a bug left a file name or label unescaped, it could not run as a script.
 """
 
 from __future__ import annotations
