@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -31,6 +33,10 @@ _BLOCK = 1 << 20
 _SUFFIXES = {"JPEG": ".jpg", "HEIF": ".heic", "TIFF": ".tif"}
 _UNPACK_SECONDS = 3600.0
 _NOT_IN_A_CLASS = "not in a folder that names its class"
+_TEMPORARY = re.compile(r"[0-9a-f]{16}(?:\.photos)?")
+"""Names of temporary files, and of folders for the photos of an archive."""
+_PART = re.compile(r"[0-9]+\.part")
+"""Names of photos that were extracted from an archive."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,18 @@ async def receive(project: Project, changes: Changes, upload: Upload, body: Asyn
 
 
 def clear_incoming(project: Project) -> None:
-    """Remove the temporary files of uploads that were interrupted by a crash."""
+    """Remove the temporary files of uploads that were interrupted by a crash, and nothing else in their folder."""
     for path in project.places.incoming.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
+        if not _TEMPORARY.fullmatch(path.name) or path.is_symlink():
+            continue
+        if not path.is_dir():
             path.unlink(missing_ok=True)
+            continue
+        for part in path.iterdir():
+            if _PART.fullmatch(part.name) and not part.is_symlink() and not part.is_dir():
+                part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it contains something else
+            path.rmdir()
 
 
 async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> list[bytes]:

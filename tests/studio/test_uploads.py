@@ -169,3 +169,19 @@ def test_interrupted_upload_leaves_no_files(studio: StudioClient, photo: bytes) 
         time.sleep(0.05)
     assert not leftovers(studio.folder) and contents(studio.folder) == before
     assert "daisy/half.jpg" not in studio.photos()
+
+
+def test_start_removes_only_files_of_interrupted_uploads(flowers: Path) -> None:
+    incoming = flowers / ".poets-edge/incoming"
+    ours = incoming / "0123456789abcdef"
+    unpacked = incoming / "fedcba9876543210.photos"
+    mixed = incoming / "00112233445566ff.photos"
+    foreign = [incoming / "diary.txt", incoming / "holiday/1.jpg", mixed / "diary.txt"]
+    for path in (ours, unpacked / "12.part", mixed / "3.part", *foreign):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+    (incoming / "aaaaaaaaaaaaaaaa").symlink_to(flowers)
+    with running(flowers):
+        assert not ours.exists() and not unpacked.exists() and not (mixed / "3.part").exists()
+        assert all(path.read_bytes() == b"content" for path in foreign)
+        assert (incoming / "aaaaaaaaaaaaaaaa").is_symlink() and any(flowers.glob("daisy/*.jpg"))
