@@ -1,6 +1,6 @@
 """The gain of `train --fine-tune`, and its speed: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
-- accuracy: 5-fold cross-validation with the last blocks frozen and fine-tuned, compared photo by photo; and the int8
+- accuracy: 5-fold cross-validation with the final blocks frozen and fine-tuned, compared photo by photo; and the int8
   file of the fine-tuned network in comparison with float32.
 - speed: `poets-edge train --fine-tune N` as a process with empty caches, in comparison with a Keras program: equal
   layers unfrozen, norms frozen, decoded photos in memory, random crops and mirroring as layers, `fit` with equal

@@ -1,4 +1,4 @@
-"""Benchmark of the detector of unknown photos: how many known photos and how many unknown photos it rejects.
+"""Benchmark of the unknown-photo detector: how many known photos and how many unknown photos it rejects.
 
     python -m benchmarks.unknown --shared ../shared --work DIR [--draws 20]
 

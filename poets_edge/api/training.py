@@ -71,7 +71,7 @@ def train(
         output_dir: folder for the graph, its record and report, the cached features and the records of runs; by
             default "tf_files".
         steps: number of training steps; 4,000 by default.
-        fine_tune: number of last blocks of the network that are trained together with the head; 0 by default.
+        fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
         background: folder of photos that belong to no class, so that the model learns to call such photos unknown.
         unknown_rate: percentage of known photos that the model may call unknown, 5 by default; 0 to fit no detector of

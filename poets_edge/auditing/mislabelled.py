@@ -1,4 +1,4 @@
-"""Detection of probably wrong labels by confident learning on out-of-fold scores.
+"""Detect probably wrong labels by confident learning on out-of-fold scores.
 
 Confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021)
 considers a photo mislabelled if its out-of-fold score for a class other than its label reaches the mean score for that

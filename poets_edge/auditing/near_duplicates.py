@@ -1,4 +1,4 @@
-"""Detection of near-duplicates: copies that were resized, recompressed, slightly cropped, brightened or mirrored.
+"""Detect near-duplicates: copies that were resized, recompressed, slightly cropped, brightened or mirrored.
 
 Candidate pairs have similar bottlenecks and similar thumbnails. They are found by a blocked matrix product, without
 storing the similarities of all pairs. The thumbnails of each candidate pair are then aligned by shifting and scaling

@@ -1,4 +1,4 @@
-"""Detection of rotated photos, for example because of a tilted camera or a lost EXIF tag.
+"""Detect photos that are rotated, for example because of a tilted camera or a lost EXIF tag.
 
 Most photos in a folder are upright. Heads are therefore fitted to distinguish the photos from their rotations by 90,
 180 and 270 degrees (Gidaris, Singh and Komodakis, "Unsupervised representation learning by predicting image rotations",

@@ -1,4 +1,4 @@
-"""Detection of outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
+"""Detect outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
 
 Outliers also include photos that a model would call unknown. Each of the other rules is one line in `_RULES`. Some
 limits depend on the folder because, for example, all X-rays are gray and all microscope images are soft.
@@ -23,17 +23,17 @@ from poets_edge.training.unknown import detect_unknown
 from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE = 12.0, 243.0
-"""Upper limit of the brightness of a black photo, and lower limit of the brightness of a white photo, 0 to 255."""
+"""Maximum brightness of a black photo, and minimum brightness of a white photo, 0 to 255."""
 _BLANK, _LOW_CONTRAST = 4.0, 10.0
-"""Upper limits of the contrast of a blank photo, and of a black or white photo, in gray levels."""
+"""Maximum contrast of a blank photo, and maximum contrast of a black or white photo, in gray levels."""
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
-"""Upper limits of the sharpness of a blurred photo: absolute, and as a fraction of the median sharpness in the folder.
-1 % of the flowers are below both limits, and half of the flowers that were blurred over 1 % of their width."""
+"""Maximum sharpness of a blurred photo: as a value, and as a fraction of the median sharpness in the folder. Below both
+limits are 1 % of the flowers, and half of the flowers that were blurred over 1 % of their width."""
 _GRAY, _COLOURED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
-"""Upper limit of the colourfulness of a gray photo; lower limit of the median colourfulness in a coloured folder; and
-upper limit of the fraction of gray photos in a coloured folder. Gray photos are outliers only in a coloured folder."""
+"""Maximum colourfulness of a gray photo; minimum median colourfulness of the photos in a coloured folder; and maximum
+fraction of gray photos in a coloured folder. Gray photos are outliers only in a coloured folder."""
 _GRAY_OF_BRIGHTNESS = 0.06
-"""Upper limit of the colourfulness of a gray photo as a fraction of its brightness."""
+"""Maximum colourfulness of a gray photo, as a fraction of the photo's brightness."""
 _TRUNCATED = 0.06
 """Minimum fraction of the rows that is missing in a truncated photo."""
 _NEIGHBOURS = 5
@@ -41,7 +41,7 @@ _MAX_DEVIATION = 4.5
 """Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
 deviations; photos above it are isolated."""
 _UNKNOWN_RATE = 0.05
-"""Share of the photos that the detector of unknown photos refuses, 0 to 1; the default of `train`."""
+"""Fraction of the photos that the unknown-photo detector refuses, 0 to 1; equal to the default in `train`."""
 _MIN_PHOTOS = 30
 """Minimum number of photos for the search for isolated photos."""
 
@@ -81,7 +81,7 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
 
 
 def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGroup]:
-    """Return a group of the photos that a detector of unknown photos refuses if it has not learned from them.
+    """Return a group of the photos that an unknown-photo detector refuses if it has not learned from them.
 
     The list is empty if there are no such photos, or too few photos to fit a detector.
     """

@@ -1,1 +1,1 @@
-"""Measurement of the latency and accuracy of models, on this machine or on another device."""
+"""Measure the latency and accuracy of models, on this machine or on another device."""

@@ -1,4 +1,4 @@
-"""Measurement of the times of one model with one number of threads.
+"""Measure the inference times of one model with one number of threads.
 
 Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads from an
 earlier measurement.

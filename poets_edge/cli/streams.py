@@ -25,7 +25,7 @@ _OURS = "\x1b[33mwarning: \x1b[0m"
 
 
 def escaped(text: str, *, line: bool = False) -> str:
-    """Escape the control characters in a text; with `line`, also line ends and tabs."""
+    """Escape the control characters in a text, including newlines and tabs if `line` is set."""
     if line:
         text = re.sub("[\t\n]", _escape, text)
     return _CONTROLS.sub(_escape, text)

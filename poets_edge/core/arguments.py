@@ -1,4 +1,4 @@
-"""Conversion and validation of the arguments of library calls.
+"""Convert and validate the arguments of library calls.
 
 An options class calls `check_fields` at the start of `__post_init__`. It converts strings to paths and single values to
 tuples, according to the annotations of the fields, and raises an error that names the field for any other type.

@@ -197,7 +197,7 @@ def scratch_folder() -> Iterator[Path]:
     It is for libraries that require files.
 
     Raises:
-        OutputError: the system's folder for temporary files is not writable.
+        OutputError: the system's temporary folder is not writable.
     """
     import tempfile
 

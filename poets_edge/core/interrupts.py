@@ -1,4 +1,4 @@
-"""Preservation of KeyboardInterrupt around code that would suppress it.
+"""Preserve KeyboardInterrupt around code that would suppress it.
 
 A package whose import is interrupted may raise ImportError instead, which would be reported as "not installed", and
 some code catches KeyboardInterrupt and continues. SIGINT is therefore recorded, and KeyboardInterrupt is raised when

@@ -1,4 +1,4 @@
-"""Conversion of JSON values to frozen dataclasses, with validation against the annotations of the fields."""
+"""Convert JSON values to frozen dataclasses, and validate them against the annotations of the fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Termination of helper processes when their parent ends, even if the parent is killed."""
+"""Terminate helper processes when their parent ends, even if the parent is killed."""
 
 from __future__ import annotations
 

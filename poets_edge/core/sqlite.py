@@ -65,7 +65,7 @@ class Database:
         self._connection.execute(statement, values)
 
     def commit(self) -> None:
-        """Write the changes to the disk. Raises sqlite3.Error if this fails."""
+        """Write the changes to disk. Raises sqlite3.Error if this fails."""
         self._connection.commit()
 
     def start_again(self) -> None:

@@ -1,4 +1,4 @@
-"""Representation of results as tables: rows for pandas, and HTML for notebooks."""
+"""Present results as tables: rows for pandas, and HTML for notebooks."""
 
 from __future__ import annotations
 

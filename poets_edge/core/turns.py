@@ -1,4 +1,4 @@
-"""Serialization of those items of a parallel map that need much memory.
+"""Process items of a parallel map one at a time if they need much memory.
 
 A function that is about to allocate much memory calls `take_turn`. The turn ends when the processing of the item ends
 rather than when the function returns, because the results of the function are still in memory then.

@@ -1,4 +1,4 @@
-"""Formatting of numbers for tables, reports and messages: percentages, intervals, accuracies and counts."""
+"""Format numbers for tables, reports and messages: percentages, intervals, accuracies and counts."""
 
 from __future__ import annotations
 

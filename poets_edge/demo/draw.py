@@ -1,4 +1,4 @@
-"""Drawing of photos of the codelab's five flowers, as a replacement for real photos.
+"""Draw photos of the codelab's five flowers, as a replacement for real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flower heads of one kind with
 stems and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. Equal seeds

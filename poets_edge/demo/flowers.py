@@ -1,4 +1,4 @@
-"""Drawing of five kinds of flower heads with Pillow.
+"""Draw five kinds of flower heads with Pillow.
 
 Each function in HEADS returns a square RGBA image with `size` pixels per side, which shows one head on a transparent
 background, with random variations from `rng`. The kinds differ in shape and share most of their colors.

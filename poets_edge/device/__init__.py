@@ -1,1 +1,1 @@
-"""Running of models on a device: classification, evaluation, paired comparison, and labelling of live frames."""
+"""Run models on a device: classification, evaluation, paired comparison, and labelling of live frames."""

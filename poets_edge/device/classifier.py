@@ -1,4 +1,4 @@
-"""Classification of photos with a `.tflite` model.
+"""Classify photos with a `.tflite` model.
 
 model = Classifier("retrained_graph.tflite")
 model("photo.jpg", top=3)          # [Label(name='daisy', score=0.99), ...]
@@ -63,7 +63,7 @@ class Labels(list[Label]):
 
     Attributes:
         distance: distance from the training photos; if it is above 1, the photo is unlike them. None if the model
-            has no detector of unknown photos.
+            has no unknown-photo detector.
     """
 
     def __init__(self, labels: Iterable[Label] = (), distance: float | None = None) -> None:
@@ -82,7 +82,7 @@ class ModelOutput:
 
     Attributes:
         scores: scores, float32 [labels].
-        distance: distance from the training photos; None if the model has no detector of unknown photos.
+        distance: distance from the training photos; None if the model has no unknown-photo detector.
     """
 
     scores: Scores

@@ -93,7 +93,7 @@ class EvaluateResult(Tabular):
 
     @property
     def unknown(self) -> UnknownEvaluation | None:
-        """Evaluation of the detector of unknown photos; None if the model has no detector."""
+        """Evaluation of the unknown-photo detector; None if the model has no detector."""
         if self.predictions.distances is None:
             return None
         answered = self.predictions.take(np.flatnonzero(self.predictions.distances <= LIMIT))

@@ -1,4 +1,4 @@
-"""Writing of pixels into a model's input tensor: layout, normalization and quantization."""
+"""Write pixels into a model's input tensor: layout, normalization and quantization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renaming of the labels that are stored in a model."""
+"""Rename the labels that are stored in a model."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class TrainingOverlap:
 
         Args:
             splits: result of `splits_of`.
-            known: photos that the model records by their contents; None if it does not.
+            known: photos that the model records by their contents; None if the model has no such record.
             facts: facts that are stored with the model.
         """
         if known is None:

@@ -53,8 +53,8 @@ class Predictions:
         photos: the photos that could be read, in the order of the rows of `scores`.
         scores: float32 [photos, labels].
         unreadable: one-line error message for each photo that could not be read.
-        distances: distances from the training photos, float32 [photos]; None if the model has no detector of unknown
-            photos.
+        distances: distances from the training photos, float32 [photos]; None if the model has no unknown-photo
+            detector.
     """
 
     photos: Sequence[Photo]

@@ -1,4 +1,4 @@
-"""Detection of models that were exported from an earlier training run than the graph next to them."""
+"""Detect models that were exported from an earlier training run than the graph next to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of the detector of photos unlike the training photos."""
+"""Evaluate the unknown-photo detector, which refuses photos unlike the training photos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Number of photos that a detector of unknown photos refuses (`refused`), and of all photos (`photos`)."""
+    """Number of photos that an unknown-photo detector refuses (`refused`), and number of all photos (`photos`)."""
 
     refused: int
     photos: int
@@ -35,7 +35,7 @@ class Refused:
 
     @property
     def share(self) -> float | None:
-        """Share of photos that are refused, 0 to 1; None if there are no photos."""
+        """Fraction of photos that are refused, 0 to 1; None if there are no photos."""
         return self.refused / self.photos if self.photos else None
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predict
     """Score photos that belong to no class: all photos in a folder and its subfolders.
 
     Raises:
-        DatasetError: the model has no detector of unknown photos, the folder does not exist, or no photo in it can be
+        DatasetError: the model has no unknown-photo detector, the folder does not exist, or no photo in it can be
             read.
     """
     if not scorer.has_detector:

@@ -1,4 +1,4 @@
-"""Installation of a model in the Android app, and test vectors for the app.
+"""Install a model in the Android app, and write test vectors for the app.
 
 `install_model` checks that the app can run a `.tflite` file and copies it into the app's assets. `write_vectors` labels
 photos and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking, and the distance from

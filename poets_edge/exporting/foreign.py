@@ -1,4 +1,4 @@
-"""Conversion of Keras models and SavedModels for export, including the choice of their labels and input range."""
+"""Convert Keras models and SavedModels for export, and choose their labels and input range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selection of the photos for calibrating and evaluating an export."""
+"""Select the photos for calibrating and evaluating an export."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Definition of architectures, and reading, writing and inspection of weights files and frozen graphs."""
+"""Define architectures; read, write and inspect weights files and frozen graphs."""

@@ -1,4 +1,4 @@
-"""Reading of the codelab's frozen MobileNets (`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside)."""
+"""Read the codelab's frozen MobileNets (`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detector of photos unlike the training photos: the nodes of a frozen graph that compute their distance.
+"""Unknown-photo detector: nodes of a frozen graph that compute a photo's distance from the training photos.
 
 The distance is a quadratic function of the bottleneck, scaled to unit length, minimized over the classes. If the
 detector was trained with background photos, the distance is the maximum of this function and of a linear function that

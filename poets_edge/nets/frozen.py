@@ -1,4 +1,4 @@
-"""Reading of frozen graphs (`.pb`) of image classifiers, written by `train` or by the codelab."""
+"""Read frozen graphs (`.pb`) of image classifiers, written by `train` or by the codelab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of Keras's weights without the classifier, from Keras's HDF5 files or from the same arrays in `.npz` files.
+"""Read Keras's weights without the classifier, from Keras's HDF5 files or from the same arrays in `.npz` files.
 
 Error messages state what a file contains and what was expected.
 """
@@ -169,7 +169,7 @@ def _npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
 
 
 def _of_hdf5(path: Path, file: Any) -> Iterator[_Stored]:
-    """Yield descriptions of the arrays in an HDF5 file of Keras, which contains weights or a whole model.
+    """Yield descriptions of the arrays in a Keras HDF5 file, which contains weights or a whole model.
 
     Raises:
         WeightsError: the file has another format.

@@ -73,7 +73,7 @@ class Network:
         size: (height, width) of the input, pixels.
         layers: layers, each after its sources; the output of the last layer is the output of the network.
         parameters: weights, by the name of the layer; only for layers that have weights.
-        detector: detector of unknown photos, whose input is the layer BOTTLENECK; None if the network has no detector.
+        detector: the unknown-photo detector, whose input is the layer BOTTLENECK; None if the network has no detector.
     """
 
     size: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Reading of PyTorch's weights files (`.pth`, the format before PyTorch 1.6) without PyTorch and without unpickling.
+"""Read PyTorch's weights files (`.pth`, the format before PyTorch 1.6) without PyTorch and without unpickling.
 
 A file consists of five pickles (a magic number, the format's version, facts about the machine, a dictionary of tensors,
 and the keys of the storages) and, for each storage, an int64 count and the values. A tensor is a view of a storage,

@@ -1,4 +1,4 @@
-"""Reading of backbones from PyTorch's weights files."""
+"""Read backbones from PyTorch's weights files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversion of frozen GraphDefs to networks.
+"""Convert frozen GraphDefs to networks.
 
 Graphs written by any version of `train` and the codelab's backbones are supported; other graphs require TensorFlow's
 converter. Arithmetic on constants is computed. Factors and offsets that are applied to the outputs of a convolution (a

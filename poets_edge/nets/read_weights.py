@@ -1,4 +1,4 @@
-"""Reading of weights files into networks, without TensorFlow and PyTorch."""
+"""Read weights files into networks, without TensorFlow or PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversion of a trained graph for TensorBoard's Graphs page, with training nodes and node names as in the codelab."""
+"""Convert a trained graph for TensorBoard's Graphs page, with training nodes and node names as in the codelab."""
 
 from __future__ import annotations
 

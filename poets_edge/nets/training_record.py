@@ -1,4 +1,4 @@
-"""Parsing of the JSON record next to a trained graph, which `poets_edge.training.record` writes."""
+"""Parse the JSON record next to a trained graph, which `poets_edge.training.record` writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selection of weights for backbones: ImageNet weights (the default), embedded weights, or a file given by the user."""
+"""Select weights for backbones: ImageNet weights (the default), embedded weights, or a file given by the user."""
 
 from __future__ import annotations
 

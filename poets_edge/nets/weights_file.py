@@ -1,4 +1,4 @@
-"""Reading of weights files with a size limit and a checksum."""
+"""Read weights files with a size limit and a checksum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversion of networks to frozen GraphDefs with the node names and shapes that the codelab's scripts expect."""
+"""Convert networks to frozen GraphDefs with the node names and shapes that the codelab's scripts expect."""
 
 from __future__ import annotations
 

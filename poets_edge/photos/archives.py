@@ -1,4 +1,4 @@
-"""Index of the photos in a `.zip` or `.tar` file. Photos are read one by one; nothing is extracted to the disk.
+"""Index of the photos in a `.zip` or `.tar` file. Photos are read one by one; nothing is extracted to disk.
 
 An archive contains class folders, optionally inside one top folder; a tar may also be a WebDataset shard, in which
 `name.cls` contains the class of `name.jpg`. The index contains the offset and the compressed and uncompressed sizes of

@@ -93,7 +93,7 @@ class Digests:
             self._attempt(lambda database: database.change(statement, values))
 
     def commit(self) -> None:
-        """Write the stored digests to the disk."""
+        """Write the stored digests to disk."""
         self._attempt(Database.commit)
 
     def _folder_and_name(self, path: str) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Assignment of photos to folds for cross-validation.
+"""Assign photos to folds for cross-validation.
 
 Photos whose names agree up to `_nohash_`, photos with the same contents, and groups that the caller specifies stay in
 one fold, even if they are in different classes: otherwise a head would be evaluated on photos that it was trained on.

@@ -1,4 +1,4 @@
-"""Recognition of photo formats by file content: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIF."""
+"""Recognize photo formats by file content: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIF."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RAW_SUFFIXES = frozenset(
 
 
 def photo_format(header: bytes) -> str | None:
-    """Return Pillow's name for a photo format, given the first HEADER_BYTES of a file; None if it is not a photo."""
+    """Return Pillow's name for the format of a file, given its first HEADER_BYTES; None if the file is not a photo."""
     return next((name for name, pattern in _MAGIC.items() if re.match(pattern, header, re.DOTALL)), None)
 
 

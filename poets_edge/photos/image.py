@@ -1,4 +1,4 @@
-"""Decoding and preprocessing of photos: orientation, RGB, resize, normalization.
+"""Decode and preprocess photos: orientation, RGB, resize, normalization.
 
 Training, calibration, evaluation and labelling call these functions, so a model always receives photos that are
 preprocessed like those it was trained on (no train/serve skew).

@@ -1,4 +1,4 @@
-"""Interpretation of folders as classes and splits.
+"""Interpret folders as classes and splits.
 
 Supported arrangements are class folders, directly or inside another folder (`flowers/flowers/daisy`), and split folders
 that contain class folders: `train` and `test`, `training_set` and `test_set`, `seg_train/seg_train`, or `train` alone.

@@ -1,4 +1,4 @@
-"""Removal of large metadata chunks from PNGs: Pillow would keep them in memory, and decoding does not need them."""
+"""Remove large metadata chunks from PNGs: Pillow would keep them in memory, and decoding does not need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Assignment of photos to the training, validation and test splits.
+"""Assign photos to the training, validation and test splits.
 
 The split of a photo is determined by a hash of its path relative to the photo folder, so it does not change when photos
 are added or the folder is moved. (The original `retrain.py` hashed the path as typed, so entering `./photos` instead of

@@ -1,4 +1,4 @@
-"""Decoding of names in zip archives, which may be in any encoding.
+"""Decode names in zip archives, which may be in any encoding.
 
 A name is UTF-8 if a flag marks it as such, or if an extra field contains its UTF-8 spelling. Many programs write UTF-8
 without the flag (such as `zip -r` on Linux), and others use the encoding of their system: GBK, Shift JIS or cp437.

@@ -1,1 +1,1 @@
-"""Conversion of networks to float and int8 `.tflite` files."""
+"""Convert networks to float and int8 `.tflite` files."""

@@ -1,4 +1,4 @@
-"""Conversion of frozen graphs with TensorFlow's converter.
+"""Convert frozen graphs with TensorFlow's converter.
 
 Networks that consist of layers from `poets_edge.nets.layers` do not need it: `poets_edge.quantize.quantize` writes
 them.

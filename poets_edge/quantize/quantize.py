@@ -1,4 +1,4 @@
-"""Writing of networks as `.tflite` files in any quantization, without TensorFlow."""
+"""Write networks as `.tflite` files in any quantization, without TensorFlow."""
 
 from __future__ import annotations
 

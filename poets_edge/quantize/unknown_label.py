@@ -1,4 +1,4 @@
-"""Addition of a label "unknown" to a `.tflite`, for programs that read only scores and not the distance.
+"""Add a label "unknown" to a `.tflite`, for programs that read only scores and not the distance.
 
 For a photo unlike the training photos, the score of this label is 1 and the scores of the classes are 0. For any other
 photo, the score of this label is 0 and the scores of the classes are unchanged. The model has one output,

@@ -1,4 +1,4 @@
-"""Writing of the detector of unknown photos as operators of a `.tflite`.
+"""Write the unknown-photo detector as operators of a `.tflite`.
 
 The operators use float32 arithmetic in every quantization, because the squares of small differences need more than
 8 bits. In quantized files, the projection, which has nearly all of the detector's weights, is stored in half precision.

@@ -1,4 +1,4 @@
-"""Writing of networks as full-int8 `.tflite` files, in which every operator computes with integers.
+"""Write networks as full-int8 `.tflite` files, in which every operator computes with integers.
 
 Microcontrollers and NPUs require such files. On CPUs, int8 files, whose first convolution and softmax are computed in
 float (see `float_io`), are faster. TensorFlow Lite, TensorFlow Lite Micro and NPUs round the sums in a layer in the

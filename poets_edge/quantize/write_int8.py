@@ -1,4 +1,4 @@
-"""Writing of networks as int8 `.tflite` files.
+"""Write networks as int8 `.tflite` files.
 
 Between the first convolution's output and the logits, the arithmetic is the same as in files from TensorFlow's
 converter: 8-bit activations with one scale per tensor, 8-bit weights with one scale per output, and 32-bit biases.

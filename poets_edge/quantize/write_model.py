@@ -1,4 +1,4 @@
-"""Writing of networks as `.tflite` files with float arithmetic: float32, float16 or dynamic.
+"""Write networks as `.tflite` files with float arithmetic: float32, float16 or dynamic.
 
 The files have the same operators, in the same versions, as files from TensorFlow's converter. Every interpreter since
 tflite-runtime 2.14 and TensorFlow Lite 2.16 therefore accepts them, XNNPACK runs all of their operators, and their

@@ -1,4 +1,4 @@
-"""Merging of the two outputs of an int8 model with a detector into one, for programs that read a single output.
+"""Merge the two outputs of an int8 model with a detector into one, for programs that read a single output.
 
 The merged output has an additional score. For an unknown photo, this score is 1 and all others are 0; for any other
 photo, it is 0 and the others are unchanged.

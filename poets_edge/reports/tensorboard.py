@@ -1,4 +1,4 @@
-"""Writing of frozen graphs as TensorBoard event files."""
+"""Write frozen graphs as TensorBoard event files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP answers: JSON values, and exceptions as error messages of one line."""
+"""HTTP responses: JSON values, and exceptions as one-line error messages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """Return an answer with a JSON value, written in ASCII because file names may contain invalid Unicode."""
+    """Return an HTTP response with a JSON value, written in ASCII because file names may contain invalid Unicode."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
 
 def answered(endpoint: Endpoint) -> Endpoint:
-    """Wrap an endpoint so that an exception of poets_edge is answered with its message instead of being raised."""
+    """Wrap an endpoint so that it responds to an exception with its message in JSON, instead of raising it."""
 
     async def answer(request: Request) -> Response:
         try:

@@ -1,4 +1,4 @@
-"""ASGI application of the studio: routes, and the conversion of errors to answers."""
+"""ASGI application of the studio: routes, and the conversion of errors to HTTP responses."""
 
 from __future__ import annotations
 

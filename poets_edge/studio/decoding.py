@@ -1,4 +1,4 @@
-"""Decoding of photos in helper processes, so that a malicious image can crash a helper but not the server."""
+"""Decode photos in helper processes, so that a malicious image can crash a helper but not the server."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from poets_edge.studio.take_job import current_model
 _PASSWORD = "POETS_EDGE_SSH_PASSWORD"
 _ASK = f'#!/bin/sh\nprintf "%s\\n" "${_PASSWORD}"\n'
 """Script that ssh runs to get the password (SSH_ASKPASS). It prints an environment variable, so that the password is
-never written to the disk."""
+never written to disk."""
 
 
 def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Journal of changes to a project, for undo and for recovery after a crash.
 
 Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes of the list of
-excluded photos. A step is written to the journal and flushed to the disk before it is carried out, and an end line is
+excluded photos. A step is written to the journal and flushed to disk before it is carried out, and an end line is
 added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which is safe
 because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
 """
@@ -97,7 +97,7 @@ class Journal:
         self.interrupted = tuple(open_steps.values())
 
     def begin(self, step: Step) -> None:
-        """Record a step before it is carried out, and flush it to the disk. Raises OSError if it cannot be written."""
+        """Record a step before it is carried out, and flush it to disk. Raises OSError if it cannot be written."""
         self.next_number = step.number + 1
         fields = {name: value for name, value in asdict(step).items() if value not in ((), "")}
         self._append(fields, flush=True)

@@ -1,4 +1,4 @@
-"""Exception for a refused request, with the HTTP status of the answer."""
+"""Exception for a refused request, with the HTTP status of the response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class RefusedError(PoetsEdgeError):
     """The studio refuses a request.
 
     Attributes:
-        status: HTTP status code of the answer, 400 to 599.
+        status: HTTP status code of the response, 400 to 599.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:

@@ -1,4 +1,4 @@
-"""Checks of every request (host, token and origin), and security headers of every answer.
+"""Checks of every request (host, token and origin), and security headers of every response.
 
 The checks are made in this order, before a route sees the request:
 
@@ -92,7 +92,7 @@ class Access:
 
 
 class Guard:
-    """ASGI middleware that refuses unauthorized requests, and adds security headers to every answer."""
+    """ASGI middleware that refuses unauthorized requests, and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Construction of steps that undo earlier steps."""
+"""Construct steps that undo earlier steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpacking of uploaded archives in a helper process, with the archive reader that `train` uses."""
+"""Unpack uploaded archives in a helper process, with the archive reader that `train` uses."""
 
 from __future__ import annotations
 

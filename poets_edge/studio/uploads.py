@@ -62,7 +62,7 @@ class Upload:
         name: file name that the browser sent.
         label: class for the photos; None for an archive whose folders are the classes.
         batch: name of the group of uploads that are undone together.
-        size: size in bytes that the request declares; None if it does not declare one.
+        size: size in bytes that the request declares; None if the request declares no size.
     """
 
     name: str
@@ -141,7 +141,7 @@ async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> 
 def _complete(
     project: Project, changes: Changes, upload: Upload, path: Path, file: BinaryIO, rest: Sequence[bytes]
 ) -> Received:
-    """Write the last parts of an upload, flush the file to the disk, and add its photos to the project."""
+    """Write the last parts of an upload, flush the file to disk, and add its photos to the project."""
     file.writelines(rest)
     file.flush()
     os.fsync(file.fileno())

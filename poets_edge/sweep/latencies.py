@@ -1,4 +1,4 @@
-"""Measurement of the latencies in a grid, with a log of rounds so that a stopped measurement can be continued."""
+"""Measure the latencies in a grid, with a log of rounds so that a stopped measurement can be continued."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class GridOptions:
         threads: number of CPU threads for each inference.
         timing: duration and repetition of the latency measurement for each model.
         budget: limits that the point to ship must satisfy.
-        fine_tuning: options for training the last blocks of the backbone; by default only the head is trained.
+        fine_tuning: options for training the final blocks of the backbone; by default only the head is trained.
         ship: whether to copy the model and labels of the chosen point to the subfolder `ship` of the output folder.
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.

@@ -1,4 +1,4 @@
-"""Copying of the model that `grid --ship` chooses, with its labels, to a folder."""
+"""Copy the model that `grid --ship` chooses, with its labels, to a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training and export of many architectures on one snapshot of photos.
+"""Train and export many architectures on one snapshot of photos.
 
 Each photo is decoded once for all architectures. The result for an architecture is saved as soon as it is finished,
 with a checksum of its inputs, and is reused by later runs with equal inputs.

@@ -1,1 +1,1 @@
-"""Reading and verification of `.tflite` files, their metadata, and the interpreters that run them."""
+"""Read and verify `.tflite` files and their metadata, and run them in an interpreter."""

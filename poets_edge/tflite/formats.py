@@ -1,4 +1,4 @@
-"""Recognition of model files by content: the first bytes of a file, or the names of the files in a folder or zip.
+"""Recognize model files by content: the first bytes of a file, or the names of the files in a folder or zip.
 
 The name of a model file does not matter. A model in a format other than TensorFlow Lite is rejected with a message that
 names the format and says how to convert the model.

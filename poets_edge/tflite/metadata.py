@@ -1,4 +1,4 @@
-"""Reading of the metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
+"""Read the metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
 
 A `.tflite` is a FlatBuffer. Standard TFLite metadata are a second FlatBuffer inside one of its buffers, and the label
 file is in a zip archive that is appended to it. poets_edge adds `poets_edge.json` to the archive, with a checksum of

@@ -1,4 +1,4 @@
-"""Reading of `.tflite` files, and verification of files that are new to this machine."""
+"""Read `.tflite` files, and verify files that are new to this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversion of a model's output to scores from 0 to 1.
+"""Convert a model's output to scores from 0 to 1.
 
 Most classifiers end with a softmax. Others return logits, logarithms of probabilities, or one sigmoid per label; the
 last operator of the graph determines which.

@@ -1,4 +1,4 @@
-"""Writing of the metadata inside a `.tflite`, which `poets_edge.tflite.metadata` reads.
+"""Write the metadata inside a `.tflite`, which `poets_edge.tflite.metadata` reads.
 
 Standard TFLite metadata (normalization, name of the label file) are written into the model's FlatBuffer. The label file
 and `poets_edge.json` are written into a zip archive that is appended to the model, where MediaPipe, the TFLite Task

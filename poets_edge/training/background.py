@@ -1,6 +1,6 @@
 """Background photos, which belong to no class, such as frames of the empty scene.
 
-Background photos are not used to train the head, and are in no split. The detector of unknown photos learns to
+Background photos are not used to train the head, and are in no split. The unknown-photo detector learns to
 distinguish them from the training photos.
 """
 

@@ -44,7 +44,7 @@ class BottleneckCache:
         return self._rows.missing(keys)
 
     def put(self, key: bytes, vector: Vector) -> None:
-        """Store a vector; `commit` writes it to the disk. Raises OutputError if the disk is full or damaged."""
+        """Store a vector; `commit` writes it to disk. Raises OutputError if the disk is full or damaged."""
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
     def take_damage(self) -> list[str]:
@@ -60,7 +60,7 @@ class BottleneckCache:
         return found
 
     def commit(self) -> None:
-        """Write stored vectors to the disk. Raises OutputError if the disk is full or damaged."""
+        """Write stored vectors to disk. Raises OutputError if the disk is full or damaged."""
         self._rows.commit()
 
 

@@ -1,4 +1,4 @@
-"""Listing and removal of the caches in a bottleneck folder.
+"""List and remove the caches in a bottleneck folder.
 
 Only files that `train` writes are listed and removed; other files in the folder are kept.
 """
@@ -35,8 +35,8 @@ class Cache:
 
     Attributes:
         name: name by which `remove_caches` selects the cache.
-        kind: bottlenecks of a backbone (with the backbone's files), activations below its last blocks (with checkpoints
-            of killed runs), digests of photos, or groups of look-alikes.
+        kind: bottlenecks of a backbone (with the backbone's files), activations below its final blocks (with
+            checkpoints of killed runs), digests of photos, or groups of look-alikes.
         rows: number of entries; None if the file is damaged.
         size: total size of the files in bytes.
         files: all files of the cache.

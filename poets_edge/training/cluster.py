@@ -1,4 +1,4 @@
-"""Computation of bottlenecks by several processes or machines; the training process stores the results.
+"""Compute bottlenecks in several processes or machines; the training process stores the results.
 
 The address `local:N` starts N processes on this machine. Any other address is that of a Dask scheduler, whose workers
 must be able to read the photos under the same paths. Vectors, and heads trained on them, are bit-identical if the

@@ -29,7 +29,7 @@ class TrainingData:
 
     Attributes:
         photos: photos with their digests.
-        vectors: undistorted bottlenecks, float32 [photos, bottleneck_size].
+        vectors: bottlenecks of the photos without augmentation, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; the classes of `photos` are indices into them.
         groups: photos that stay together in splits and folds; None if each photo is a group.
@@ -93,11 +93,11 @@ class TrainingData:
         return self.photos.take(self.rows(wanted))
 
     def labelled(self, rows: Rows) -> LabelledVectors:
-        """Return the undistorted vectors and the classes of some photos."""
+        """Return the vectors of some photos without augmentation, and their classes."""
         return LabelledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
     def plain(self, wanted: SplitName) -> LabelledVectors:
-        """Return the undistorted vectors and the classes of the photos in a split."""
+        """Return the vectors of the photos in a split without augmentation, and their classes."""
         return self.labelled(self.rows(wanted))
 
 

@@ -1,4 +1,4 @@
-"""Fitting of heads for many folds at once, computed as the limit of the random steps in `train_head`."""
+"""Fit heads for many folds at once, computed as the limit of the random steps in `train_head`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
+"""Train the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
 
 The head is trained by plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class
 is drawn uniformly and then a photo of that class, so all classes have equal weight. In numpy 4,000 steps of 100 vectors

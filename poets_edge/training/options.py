@@ -41,9 +41,9 @@ class TrainOptions:
             `poets_edge.photos.groups.stated_groups`); empty to find copies, bursts and sequences.
         weights: weights of the backbone: "imagenet", "embedded", or the path of a weights file.
         with_report: write a report page next to the graph.
-        calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
-        unknown_rate: share of the known photos, in percent, that the detector of photos unlike the training photos may
-            refuse; 0 for a model without a detector.
+        calibrated: apply temperature scaling, so that nine of ten predictions with a score of 0.9 are correct.
+        unknown_rate: percentage of the known photos that the unknown-photo detector may refuse; 0 for a model without a
+            detector.
         background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
             learns to distinguish from the training photos; None if there are none.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by

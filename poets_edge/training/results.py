@@ -42,7 +42,7 @@ class TrainResult(Tabular):
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
-        unknown: detector of photos unlike the training photos; None if it was not requested or is not possible.
+        unknown: the fitted unknown-photo detector; None if it was not requested or is not possible.
     """
 
     graph: Path

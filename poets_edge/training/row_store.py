@@ -61,7 +61,7 @@ class RowStore:
         return [found.get(key) for key in keys]
 
     def write(self, key: bytes, data: bytes) -> None:
-        """Store a row; `commit` writes it to the disk. Raises OutputError if the disk is full or the file is locked."""
+        """Store a row; `commit` writes it to disk. Raises OutputError if the disk is full or the file is locked."""
         try:
             if self._unreadable:  # do not write to an unreadable file
                 raise sqlite3.DatabaseError("damaged")
@@ -74,7 +74,7 @@ class RowStore:
             self.commit()
 
     def commit(self) -> None:
-        """Write stored rows to the disk. Raises OutputError if the disk is full or the file is locked."""
+        """Write stored rows to disk. Raises OutputError if the disk is full or the file is locked."""
         self._uncommitted = 0
         try:
             self._database.commit()

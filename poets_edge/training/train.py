@@ -66,7 +66,7 @@ _EVALUATIONS_PER_HISTOGRAM = 8
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
-    """Train a head on a folder of photos, optionally fine-tune the last blocks, and write the results.
+    """Train a head on a folder of photos, optionally fine-tune the final blocks, and write the results.
 
     The results are the graph, its labels, the record and the event files.
 
@@ -321,7 +321,7 @@ def _cross_validated(
 def _fine_tune(
     options: TrainOptions, data: TrainingData, backbone: Backbone, head: Head, reporter: Reporter
 ) -> FineTuned | None:
-    """Train the last blocks together with the head; return None if `options.fine_tuning` does not request it."""
+    """Train the final blocks together with the head; return None if `options.fine_tuning` does not request it."""
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None
@@ -340,7 +340,7 @@ def _detect_unknown(
     fine_tuned: FineTuned | None = None,
     backbone: Backbone | None = None,
 ) -> UnknownDetection | DatasetError | None:
-    """Fit the detector of unknown photos; return the error if fitting fails, and None if no detector was requested."""
+    """Fit the unknown-photo detector; return the error if fitting fails, and None if no detector was requested."""
     if not options.unknown_rate:
         return None
     vectors: Vectors | None = None if background is None else background.vectors

@@ -1,4 +1,4 @@
-"""Detection of photos unlike the training photos, calibrated so that a stated share of known photos is refused.
+"""Detect photos unlike the training photos, calibrated so that a stated fraction of known photos is refused.
 
 For each training photo, a model that was fitted to the photos in the other folds computes the distance defined in
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated share
@@ -53,7 +53,7 @@ class UnknownDetection:
 
     Attributes:
         detector: weights for the graph.
-        rate: requested share of refused known photos, 0 to 1.
+        rate: requested fraction of known photos that are refused, 0 to 1.
         distances: out-of-fold distances of training photos, float32 [photos]; photos above 1 are refused.
         rows: row numbers of the photos in `distances`, int64 [photos].
         test: distances of the test photos, float32 [test photos].
@@ -77,7 +77,7 @@ class UnknownDetection:
         return f"{', '.join(shares)} (asked for: {100 * self.rate:g} % of known photos)"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the shares of refused photos as JSON-compatible values."""
+        """Return the requested rate, and the number of photos and the fraction refused in each set, for JSON."""
         return {
             "rate": self.rate,
             "photos": len(self.distances),
@@ -90,18 +90,18 @@ class UnknownDetection:
 
 
 def refused(distances: npt.NDArray[np.float32]) -> float | None:
-    """Return the share of distances that are above the limit, 0 to 1; None if `distances` is empty."""
+    """Return the fraction of distances that are above the limit, 0 to 1; None if `distances` is empty."""
     return float((distances > LIMIT).mean()) if len(distances) else None
 
 
 def detect_unknown(
     data: TrainingData, rate: float, seed: int, *, background: Vectors | None = None, tuned: Vectors | None = None
 ) -> UnknownDetection:
-    """Fit a detector to the training photos, and calibrate it to refuse a share of known photos.
+    """Fit a detector to the training photos, and calibrate it to refuse a fraction of known photos.
 
     Args:
         data: photos with bottlenecks from the frozen backbone.
-        rate: share of known photos to refuse, 0 to 1.
+        rate: fraction of known photos to refuse, 0 to 1.
         seed: random seed for the assignment of photos to folds.
         background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
             backbone as the bottlenecks of the training photos; None if there are none.
@@ -171,7 +171,7 @@ def upper_quantile(distances: Array, quantile: float) -> float:
 
 
 def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float) -> tuple[float, float, float]:
-    """Return the limit for distances, and the factor and offset for logits, that together refuse a share of photos.
+    """Return the limit for distances, and the factor and offset for logits, that together refuse a given fraction.
 
     Distances and logits have equal weight: each is measured from its median, in units of the difference between its
     upper quantile and its median.
@@ -180,7 +180,7 @@ def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float)
         distances: out-of-fold distances of known photos, float64 [photos].
         logits: out-of-fold logits of known photos for the class "background", float64 [photos].
         limit: upper quantile of the distances alone.
-        quantile: share of known photos to be refused by neither distance nor logit, 0 to 1.
+        quantile: fraction of known photos to be refused by neither distance nor logit, 0 to 1.
     """
     middle, centre = float(np.median(distances)), float(np.median(logits))
     reach, spread = max(limit - middle, 1e-9), max(float(np.quantile(logits, quantile)) - centre, 1e-9)

@@ -16,7 +16,7 @@ _WIDTH, _BINS = 0.1, 30
 
 
 def unknown_chart(found: UnknownDetection) -> Markup:
-    """Return an SVG chart with the share of photos in each range of distances, and the limit."""
+    """Return an SVG chart with the percentage of photos in each range of distances, and the limit."""
     known, background = _outline(found.distances), _outline(found.background)
     highest = max(share for _, share in [*known, *background])
     lines = [Line("training photos, held out", known, "main")]

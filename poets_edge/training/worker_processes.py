@@ -1,4 +1,4 @@
-"""Running of tasks in worker processes on this machine, which are replaced when they die.
+"""Run tasks in worker processes on this machine, which are replaced when they die.
 
 Tasks and results go through pipes between the processes: nothing listens on a port or socket.
 """

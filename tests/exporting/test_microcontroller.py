@@ -128,7 +128,7 @@ def test_preprocessing_of_rgb565_equals_that_of_the_expanded_pixels(library: Any
     )
 
 
-def test_preprocessing_converts_gray_frames_and_for_gray_models(library: Any) -> None:
+def test_preprocessing_converts_gray_frames_to_rgb_and_rgb_frames_to_gray(library: Any) -> None:
     gray = random_frame(60, 80, 1)
     resized = preprocessed(library, gray, GRAY8, (32, 40))
     np.testing.assert_array_equal(resized, fit(Image.fromarray(gray[..., 0]).convert("RGB"), (32, 40)))

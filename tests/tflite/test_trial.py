@@ -75,7 +75,9 @@ def test_run_trial_raises_the_flaw_found_by_the_helper_process() -> None:
         ([], ""),
     ],
 )
-def test_other_answer_describes_outputs_with_more_than_one_axis(shapes: list[tuple[int, ...]], described: str) -> None:
+def test_message_describes_outputs_that_are_not_one_score_per_label(
+    shapes: list[tuple[int, ...]], described: str
+) -> None:
     found = other_answer(shapes)
     assert described in found and bool(found) == bool(described)
 

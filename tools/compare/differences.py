@@ -238,7 +238,7 @@ def _apart(old: str, new: str) -> tuple[str, str]:
 
 
 def _figures(lines: list[str]) -> list[str]:
-    """Return all numbers in a text, or in the visible text of an HTML page, as they are spelled."""
+    """Return all numbers in a text, or in the visible text of an HTML page, as they are written."""
     shown, styles = [], False
     for line in lines:
         if line.startswith("<"):

@@ -44,7 +44,7 @@ class Tree:
 
     Attributes:
         folder: folder that contains the package `poets_edge`, for PYTHONPATH.
-        base: whether command lines are spelled as in the base revision.
+        base: whether command lines are written as in the base revision.
     """
 
     folder: Path

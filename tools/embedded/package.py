@@ -1,4 +1,4 @@
-"""Packaging of the student's weights: float16, in the order of the Keras model's `get_weights()`."""
+"""Package the student's weights: float16, in the order of the Keras model's `get_weights()`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Execution of command lines in forks of this process.
+"""Execute command lines in forks of this process.
 
 Python, numpy and the interpreter are loaded once, and a fork takes a millisecond or two, so thousands of files per hour
 can be tried. Each run has its own limits of memory and time, and cannot affect later runs.

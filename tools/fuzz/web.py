@@ -1,4 +1,4 @@
-"""Web server with faulty answers; the number in a request's path is the random seed of the faults."""
+"""Web server with faulty responses; the number in a request's path is the random seed of the faults."""
 
 from __future__ import annotations
 

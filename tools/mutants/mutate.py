@@ -1,4 +1,4 @@
-"""Generation of the mutants of a module."""
+"""Generate the mutants of a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replacement of an imported module by a mutant, in place, so that existing references to its functions run it."""
+"""Replace an imported module by a mutant, in place, so that existing references to its functions run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installation of Debian packages on the host, and download of packages for the emulated system."""
+"""Install Debian packages on the host, and download packages for the emulated system."""
 
 from __future__ import annotations
 

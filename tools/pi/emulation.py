@@ -1,4 +1,4 @@
-"""Execution of programs for another processor in a root folder, with qemu's user-mode emulation.
+"""Execute programs for another processor in a root folder, with qemu's user-mode emulation.
 
 Nothing is mounted, and no binfmt handler is registered in the kernel: in the folder, Python is replaced by a script
 that calls the emulator, so that child processes are emulated, too.

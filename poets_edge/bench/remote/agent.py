@@ -287,7 +287,10 @@ class Agent:
         return {"folder": folder, "names": names, "sizes": [found[name] for name in names]}
 
     def do_frame(self, request: Message) -> Message:
-        """Return the content of a frame in base64."""
+        """Return the content of one frame that `watch --collect` has saved, encoded in base64.
+
+        The request contains the folder and the name of the frame, as returned by `do_frames`.
+        """
         path = os.path.join(_in_home(request["folder"]), request["name"])
         if not _FRAME.fullmatch(os.path.basename(path)):
             raise OSError(0, "not a frame that this program has saved", path)

@@ -1,4 +1,4 @@
-"""Installation of the program on a device, in a folder of its own.
+"""Install the program on a device, in a folder of its own.
 
 `install` returns an `Installation`, which runs modules of this version on the device. The device's Python is not
 changed: packages are unpacked into the folder and found through PYTHONPATH.

@@ -394,7 +394,11 @@ class Staging:
         return path
 
     def drop(self, name: str) -> None:
-        """Remove a file or an empty folder from the item."""
+        """Remove a file or an empty folder from this temporary folder, so that it does not become part of the item.
+
+        Args:
+            name: path relative to the temporary folder.
+        """
         path = os.path.join(self.path, name)
         if os.path.isdir(path):
             os.rmdir(path)

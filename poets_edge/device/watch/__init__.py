@@ -1,1 +1,1 @@
-"""Labelling of frames from a camera, a video, a folder or a stream as they arrive."""
+"""Label frames from a camera, a video, a folder or a stream as they arrive."""

@@ -1,4 +1,4 @@
-"""Publication of predictions to an MQTT broker, for Home Assistant and other home automation.
+"""Publish predictions to an MQTT broker, for Home Assistant and other home automation.
 
     poets-edge/<name>/state       {"label": "daisy", "score": 0.93, "unknown": false, ...}
     poets-edge/<name>/snapshot    the frame with which the label changed, JPEG

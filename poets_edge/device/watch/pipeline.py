@@ -1,4 +1,4 @@
-"""Labelling of consecutive frames in a pipeline of threads.
+"""Label consecutive frames in a pipeline of threads.
 
     source -> [thread: decode, resize, quantize] -> [thread: infer] -> smooth, yield, start commands
 

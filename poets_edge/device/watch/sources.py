@@ -1,4 +1,4 @@
-"""Opening of cameras, files and folders as sources of frames."""
+"""Open cameras, files and folders as sources of frames."""
 
 from __future__ import annotations
 

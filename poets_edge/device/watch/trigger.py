@@ -1,4 +1,4 @@
-"""Starting and supervision of commands that are triggered by labels."""
+"""Start and supervise commands that are triggered by labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelling of frames from a camera, a video, a folder or a stream: `watch` and its options."""
+"""Label frames from a camera, a video, a folder or a stream: `watch` and its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing of the chart of a grid: a column of panels each for latency and for multiply-accumulates, float32 on top."""
+"""Chart of the grid: a column of panels each for latency and for multiply-accumulates, float32 on top."""
 
 from __future__ import annotations
 

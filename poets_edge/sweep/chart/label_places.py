@@ -1,4 +1,4 @@
-"""Placement of text labels next to the bubbles in a chart."""
+"""Place text labels next to the bubbles in a chart."""
 
 from __future__ import annotations
 

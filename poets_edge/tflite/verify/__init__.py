@@ -1,4 +1,4 @@
-"""Verification of models before an interpreter loads them.
+"""Verify models before an interpreter loads them.
 
     bytes -> tables -> rules, shapes -> one inference in a separate process -> checksum recorded
 

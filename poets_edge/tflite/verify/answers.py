@@ -1,4 +1,4 @@
-"""Recognition of networks other than classifiers by the shapes of their outputs."""
+"""Recognize networks that are not classifiers by the shapes of their outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computation of the integers that a model derives from shapes.
+"""Compute the integers that a model derives from tensor shapes.
 
 If the batch dimension is free, Keras flattens an image with SHAPE, STRIDED_SLICE, PACK and RESHAPE. The integers that
 these operators return are known before an inference, because the shape of the input is known.
@@ -18,11 +18,14 @@ from poets_edge.tflite.verify.shapes import Call, axis_of
 Integers = npt.NDArray[np.int64]
 
 _MOST = 64
-"""Maximum number of values in a tensor whose integers are computed."""
+"""Maximum number of integers in a tensor that `fold` reads or returns."""
 
 
 def fold(name: str, call: Call, values: Sequence[Integers | None], result: tuple[int, ...]) -> Integers | None:
-    """Return the integers that an operator computes; None if they are unknown before an inference.
+    """Return the integers that an operator would output, without running the model.
+
+    None is returned if they cannot be determined: a required input is unknown, the operator is not supported, a tensor
+    has more than `_MOST` integers, or a result does not fit into 32 bits.
 
     Args:
         name: name of the operator.

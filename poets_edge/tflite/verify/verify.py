@@ -1,4 +1,4 @@
-"""Verification of a model by rules, and by an inference in a separate process."""
+"""Verify a model by rules, and by an inference in a separate process."""
 
 from __future__ import annotations
 

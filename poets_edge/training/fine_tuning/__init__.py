@@ -1,1 +1,1 @@
-"""Training of the last blocks of a backbone together with the head, from cached activations of the layers below."""
+"""Train the final blocks of a backbone together with the head, from cached activations of the layers below."""

@@ -1,4 +1,4 @@
-"""Disk cache for the inputs of fine-tuning, encoded in 8 bits.
+"""Disk cache for the inputs of the fine-tuned layers, called the tail, encoded in 8 bits.
 
 For each view of a photo, the cache has one row with the activations that the first trained layer reads.
 """
@@ -39,11 +39,11 @@ _FILE_OVERHEAD = 1.1
 
 @dataclass(frozen=True)
 class View:
-    """A photo, undistorted or with one of its random distortions.
+    """A photo, either without augmentation or with one of its random distortions.
 
     Attributes:
         photo: the photo.
-        name: PLAIN for the undistorted photo, or one of `Views.names`.
+        name: PLAIN for the photo without augmentation, or one of `Views.names`.
     """
 
     photo: HashedPhoto
@@ -142,7 +142,17 @@ class Activations:
 def open_activations(
     backbone: Backbone, network: Network, tail: Tail, views: Views, folder: Path, reporter: Reporter
 ) -> Iterator[Activations]:
-    """Open the cache of the activations that a tail reads, or create it.
+    """Context manager that opens or creates the cache of the activations that a tail reads as its input.
+
+    A damaged cache is moved aside, and its activations are computed again.
+
+    Args:
+        backbone: the backbone, whose name determines the name of the cache file.
+        network: layers and weights of the backbone.
+        tail: the trained layers.
+        views: views of the photos.
+        folder: folder that contains the cache file.
+        reporter: receives a warning if the cache was damaged.
 
     Raises:
         OutputError: `folder` cannot be written.

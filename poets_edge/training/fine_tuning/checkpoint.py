@@ -64,7 +64,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint | None:
-    """Read a checkpoint; return None if it does not exist or is damaged."""
+    """Read a checkpoint; return None if the file does not exist or is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             notes = check(parse_json(str(stored["notes"])), _NOTES)

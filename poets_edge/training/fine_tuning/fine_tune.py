@@ -1,4 +1,4 @@
-"""Fine-tuning of a backbone's last blocks together with a trained head (`train --fine-tune N`).
+"""Fine-tune a backbone's final blocks together with a trained head (`train --fine-tune N`).
 
 The result is compared with the frozen backbone on photos that neither has learned from: the validation and test photos,
 or, with `FineTuning.folds`, all training and validation photos, each classified by networks that were trained without
@@ -91,7 +91,7 @@ def fine_tune(
     data: TrainingData, backbone: Backbone, head: Head, options: FineTuning, views: Views, head_options: HeadOptions,
     folder: Path, reporter: Reporter,
 ) -> FineTuned:  # fmt: skip
-    """Train the last blocks together with the head, and compare the result with the head on the frozen backbone.
+    """Train the final blocks together with the head, and compare the result with the head on the frozen backbone.
 
     Args:
         data: photos with bottlenecks from the frozen backbone.

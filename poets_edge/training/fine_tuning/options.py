@@ -17,12 +17,12 @@ class FineTuning:
     """Options of fine-tuning.
 
     Attributes:
-        blocks: number of last blocks to train; 0 for none.
+        blocks: number of final blocks of the backbone to train; 0 for no fine-tuning.
         epochs: number of epochs, which is also the length of the cosine schedule. By default, the number in the
             architecture's `TuningDefaults`.
         batch_size: number of photos per step.
-        learning_rate: highest learning rate of AdamW: it rises during the first epoch and falls to 0 along a cosine. By
-            default, the rate in the architecture's `TuningDefaults`.
+        learning_rate: peak learning rate of AdamW. The rate rises during the first epoch and falls to 0 along a cosine.
+            By default, the rate in the architecture's `TuningDefaults`.
         weight_decay: weight decay of AdamW, for kernels only.
         label_smoothing: fraction of the target probability that is spread over all classes.
         averaging: decay per step for the moving average of the weights. The averaged weights are validated and saved.
@@ -72,6 +72,6 @@ class FineTuning:
         return replace(self, learning_rate=rate, epochs=self.epochs or defaults.epochs)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if an architecture has fewer than `blocks` blocks, or none."""
+        """Raise UsageError if fine-tuning is requested and an architecture has no blocks, or fewer than `blocks`."""
         if self.blocks:
             check_blocks(architecture.layers(), self.blocks, architecture.name)

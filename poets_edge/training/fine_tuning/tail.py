@@ -1,4 +1,4 @@
-"""Extraction and replacement of the weights in a backbone's last blocks.
+"""Extract and replace the weights in a backbone's final blocks, which fine-tuning trains.
 
 A network of blocks is a chain of separable convolutions (MobileNet V1: depthwise and pointwise, each with a relu6) or
 of inverted residuals (MobileNet V2, EfficientNet-Lite: expansion, depthwise convolution, linear projection, and a sum
@@ -23,7 +23,7 @@ class Tail:
     """The part of a backbone that is trained, up to the pooling layer.
 
     Attributes:
-        blocks: number of last blocks. A pointwise convolution after the last block belongs to that block. The
+        blocks: number of final blocks. A pointwise convolution after the last block belongs to that block. The
             depthwise convolution of the first separable block is not trained: it has one weight in a hundred, and
             training it would take as much time as training all other layers.
         cut: layer whose output the tail reads, [height, width, channels].
@@ -54,7 +54,7 @@ def backbone_network(backbone: Backbone) -> Network:
 
 
 def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
-    """Return the last blocks of a backbone, with their weights.
+    """Return the final blocks of a backbone, with their weights, as a tail.
 
     Args:
         blocks: number of blocks.
@@ -71,7 +71,7 @@ def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
 
 
 def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> None:
-    """Raise UsageError if a backbone ends in fewer than the requested number of blocks, or in none.
+    """Raise UsageError if a backbone ends in no blocks, or in fewer blocks than requested.
 
     Args:
         layers: layers of the backbone, the last of which is the pooling layer.
@@ -89,7 +89,7 @@ def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> Non
 
 
 def with_tail(network: Network, tail: Tail) -> Network:
-    """Return a backbone in which the weights of the last blocks are replaced with those of a tail."""
+    """Return a backbone in which the weights of the final blocks are replaced with those of a tail."""
     return replace(network, parameters={**network.parameters, **tail.parameters})
 
 
@@ -100,7 +100,10 @@ def below(network: Network, cut: Layer) -> Network:
 
 
 def _starts(layers: Sequence[Layer]) -> list[int]:
-    """Return the indices of the first trained layer for one, two, ... last blocks; empty if there are no blocks."""
+    """Return the index of the first trained layer if one block is trained, if two are trained, and so on.
+
+    The list is empty if the backbone does not end in a block.
+    """
     *chain, _ = layers
     starts: list[int] = []
     end = len(chain)
@@ -113,9 +116,11 @@ def _starts(layers: Sequence[Layer]) -> list[int]:
 
 
 def _separable(chain: Sequence[Layer]) -> tuple[int, int] | None:
-    """Return the indices of the first trained and the first layer of a separable convolution at the end of a chain.
+    """Find a separable convolution at the end of a chain of layers.
 
-    None is returned if the chain ends in something else.
+    Returns:
+        The index of its pointwise convolution, which is its first trained layer, and the index of its depthwise
+        convolution, which is its first layer; None if the chain does not end in a separable convolution.
     """
     if len(chain) < 2 or not _is_depthwise(chain[-2]) or not _is_pointwise(chain[-1], "relu6"):
         return None
@@ -123,9 +128,11 @@ def _separable(chain: Sequence[Layer]) -> tuple[int, int] | None:
 
 
 def _inverted_residual(chain: Sequence[Layer]) -> tuple[int, int] | None:
-    """Return the indices of the first trained and the first layer of an inverted residual at the end of a chain.
+    """Find an inverted residual at the end of a chain of layers.
 
-    None is returned if the chain ends in something else.
+    Returns:
+        The index of its first trained layer and the index of its first layer, which are equal because the whole block
+        is trained; None if the chain does not end in an inverted residual.
     """
     summed = chain[-1] if chain and chain[-1].kind == "add" else None
     body = chain[:-1] if summed else chain

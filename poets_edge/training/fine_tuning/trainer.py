@@ -1,4 +1,6 @@
-"""Training of a tail and a head in TensorFlow: AdamW with a cosine schedule, and a moving average of the weights.
+"""Train the fine-tuned layers, called the tail, and the head in TensorFlow.
+
+The optimizer is AdamW with a cosine schedule, and a moving average of the weights is kept.
 
 The inputs are batches of activations with their classes; photos and files are handled elsewhere.
 """
@@ -34,7 +36,7 @@ class Epoch:
     Attributes:
         epoch: number of the epoch, from 1.
         train_accuracy, train_cross_entropy: averages over the training views, with smoothed labels.
-        validation_accuracy, validation_cross_entropy: results with the averaged weights on undistorted validation
+        validation_accuracy, validation_cross_entropy: results with the averaged weights on non-augmented validation
             photos.
     """
 

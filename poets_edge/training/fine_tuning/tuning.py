@@ -1,4 +1,4 @@
-"""The epochs of fine-tuning, and the choice of the epoch whose weights are used."""
+"""Train the fine-tuned layers, called the tail, together with the head, and choose the epoch with the best weights."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ValidationSet:
 
     @property
     def views(self) -> list[View]:
-        """Undistorted views of the photos."""
+        """The views of the photos without augmentation."""
         return [View(photo, PLAIN) for photo in self.photos]
 
 
@@ -66,7 +66,7 @@ class Tuned:
     """Result of fine-tuning.
 
     Attributes:
-        tail, head: last blocks and head with the averaged weights of the chosen epoch.
+        tail, head: final blocks and head with the averaged weights of the chosen epoch.
         epochs: results of all epochs.
         chosen: number of the chosen epoch, from 1.
     """

@@ -1,1 +1,1 @@
-"""Reading of frames from cameras and video files with picamera2 or OpenCV, which only this package imports."""
+"""Read frames from cameras and video files with picamera2 or OpenCV, which only this package imports."""

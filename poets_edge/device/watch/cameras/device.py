@@ -1,4 +1,4 @@
-"""Reading of frames from a camera that may be unplugged and plugged in again."""
+"""Read frames from a camera that may be unplugged and plugged in again."""
 
 from __future__ import annotations
 

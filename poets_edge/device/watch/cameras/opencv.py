@@ -1,4 +1,4 @@
-"""Reading of frames from video files and USB cameras (V4L2) with OpenCV."""
+"""Read frames from video files and USB cameras (V4L2) with OpenCV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of frames from Raspberry Pi camera modules with picamera2."""
+"""Read frames from Raspberry Pi camera modules with picamera2."""
 
 from __future__ import annotations
 
