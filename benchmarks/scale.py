@@ -63,7 +63,9 @@ def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) 
 
 
 def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with nothing cached. From the first to the last size, memory may rise by 20 %, speed fall by 5 %."""
+    """Measure runs with nothing cached. From the first to the last size, memory may rise by 20 %, and speed may
+    fall by 5 %.
+    """
     runs = []
     for count in counts:
         run, _ = train(_photos(folder, count), folder / "work")
@@ -84,7 +86,7 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Compare two processes with the threads of one process. Required: at least 0.9 times its photos per second."""
+    """Compare two processes with the threads of one process. They must reach 0.9 times its photos per second."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)  # from here on, checksums are cached
@@ -108,7 +110,7 @@ def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) ->
 
 
 def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Kill workers during training. Required: an identical graph, and only interrupted tasks repeat photos."""
+    """Kill workers during training. The graph must be identical, and only interrupted tasks may repeat photos."""
     for count in counts:
         photos = _photos(folder, count)
         alone, _ = train(photos, folder / "alone")

@@ -14,7 +14,7 @@ from poets_edge.core.parallel import cores
 RESULTS = Path(__file__).parent / "results"
 
 STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_192"})
-"""Architectures whose weights next to the checkout are for a different input size: valid for times, not accuracies."""
+"""Architectures whose weights next to the checkout are for a different input size. Only their times are valid."""
 
 
 def accuracy(architecture: str, share: float) -> str:
@@ -57,7 +57,7 @@ def origin(command: str) -> str:
 
 
 def publish(name: str, title: str, command: str, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """Write `results/<name>.md` and print it. The first row is the heading, the first column text.
+    """Write `results/<name>.md` and print it. The first row is the heading, and the first column is text.
 
     Args:
         command: command line that repeats the measurement, in the folder of the checkout.

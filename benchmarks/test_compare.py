@@ -29,7 +29,7 @@ _RUNS = int(os.environ.get("POETS_EDGE_RUNS", "6"))
 _PAUSE_SECONDS = float(os.environ.get("POETS_EDGE_PAUSE", "60"))
 
 Runs = Mapping[str, Sequence[Sequence[float]]]
-"""For each model, its runs; each run lists the fastest inference time of each process, in order of measurement."""
+"""Runs of each model. A run lists the fastest inference time of each process, in order of measurement."""
 
 
 @pytest.mark.benchmark(group="compare")

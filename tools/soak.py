@@ -36,7 +36,8 @@ from poets_edge.progress import Silent
 
 MODEL = Path(__file__).resolve().parents[1] / "tests/corpus/seeds/seed_graph.tflite"
 MOST_GROWTH = 4.0
-"""Maximum memory growth in MB after the first tenth: allows for allocator pools, reveals leaks of 10 bytes a frame."""
+"""Maximum memory growth in MB after the first tenth of the frames. It allows for the allocator's pools, but reveals
+leaks of 10 bytes per frame."""
 _PICTURES = 1000
 _FRAMES_A_LOSS = 5
 _SAMPLES = 50

@@ -203,7 +203,7 @@ def _mean_learned(fold: Indices, count: int) -> float:
 
 
 def _photos(fold: Indices) -> int:
-    """Return the number of photos that the forecasts multiply, which excludes a test set that no head is fitted to."""
+    """Return the current number of photos, which the forecasts multiply. The user's own test set is not counted."""
     return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
 
 

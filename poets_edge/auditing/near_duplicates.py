@@ -121,7 +121,7 @@ def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Ro
 
 
 def _most_similar(first: Rows, similarity: Matrix) -> Rows:
-    """Return the indices of the up to _MAX_NEIGHBOURS most similar pairs for each photo, sorted by photo.
+    """Return the indices of the most similar pairs of each photo, at most _MAX_NEIGHBOURS, sorted by photo.
 
     Args:
         first: row number of the first photo of each pair, [pairs].

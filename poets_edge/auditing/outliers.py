@@ -111,7 +111,11 @@ def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGrou
 
 
 def _unreadable(unreadable: Sequence[tuple[str, str]]) -> list[OutlierGroup]:
-    """Return the non-empty groups of truncated and of other unreadable photos, given as pairs (name, error message)."""
+    """Return a group of the truncated photos and a group of the other unreadable photos; empty groups are omitted.
+
+    Args:
+        unreadable: name and error message of each unreadable photo.
+    """
     truncated = [(name, error) for name, error in unreadable if "truncated" in error or "Truncated" in error]
     others = [item for item in unreadable if item not in truncated]
     groups = []

@@ -88,7 +88,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Latency of the first model in milliseconds, with the number of threads that has the lowest median."""
+        """Latency of the first model in milliseconds, with the number of threads for which the median is lowest."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)

@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of poets_edge, with the remedy for missing requirements; None if the machine is ready for it."""
+    """A job of poets_edge. `missing` is the remedy for missing requirements; None if the machine meets them all."""
 
     name: str
     missing: str | None
@@ -95,7 +95,10 @@ def examine() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """Return the interpreter and its version, or None; and the remedy if there is no interpreter, or None."""
+    """Return the name and version of the interpreter, and the remedy if no interpreter can be used.
+
+    One of the two values is None.
+    """
     try:
         runtime = find_runtime()
     except RuntimeMissingError as error:

@@ -170,7 +170,10 @@ def _what(result: EvaluateResult) -> str:
 
 
 def _overlap_lines(result: EvaluateResult) -> list[str]:
-    """Return a line that states how many photos the model was trained on and its accuracy on others; [] if none."""
+    """Return a line that states how many photos the model was trained on, and its accuracy on the other photos.
+
+    The list is empty if the model was trained on none of the photos.
+    """
     if not result.overlap:
         return []
     line = f"the model was {result.overlap}"

@@ -91,7 +91,7 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open the null device in place of closed standard streams, since opened files would get their descriptors."""
+    """Open the null device in place of closed standard streams. Otherwise, other files would get their descriptors."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -183,7 +183,7 @@ def open_page(path: Path) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return rows as aligned text; the first row is the heading, the first `left` columns are flush left."""
+    """Return rows as aligned text. The first row is the heading, and the first `left` columns are left-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Bounded reading of archives from untrusted sources, whose headers may declare any length."""
+"""Read archives from untrusted sources with limits on size, because their headers may declare any length."""
 
 from __future__ import annotations
 

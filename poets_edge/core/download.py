@@ -169,7 +169,7 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError unless the address uses TLS or is on this machine, as a file without a checksum requires."""
+    """Raise DownloadError unless the address uses TLS or is on this machine. Files without a checksum require this."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(

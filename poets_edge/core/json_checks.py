@@ -1,4 +1,4 @@
-"""Strict parsing of JSON and validation against a shape.
+"""Parse JSON strictly, and validate values against a shape.
 
 `check(value, shape)` raises a RecordError with the path of the first invalid field, such as
 `results[3].latency_ms.median`. A shape resembles the values that it describes: `{"labels": [str], "test":

@@ -279,7 +279,7 @@ class Classifier:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences that tell users about an inferred normalization and about outputs that are not probabilities."""
+        """Sentences for users about an inferred normalization and about outputs that are not probabilities."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
         if text := remark(self.score_kind, math.prod(self.output.shape)):
             found.append(text)

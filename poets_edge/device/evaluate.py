@@ -258,7 +258,10 @@ def _candidates(
 def _unseen(
     splits: SplitNumbers, wanted: EvaluatedSplit, overlap: TrainingOverlap
 ) -> tuple[npt.NDArray[np.int64], EvaluatedSplit]:
-    """Return the rows of the unseen photos, or of the validation photos if all were seen, and their split's name."""
+    """Return the rows of the photos that the model has not learned from, and the name of their split.
+
+    If the model has learned from all photos, the rows of the validation photos are returned.
+    """
     unseen = ~is_learned(splits)
     if overlap:
         unseen &= splits != UNCHECKED

@@ -107,7 +107,11 @@ def mcnemar(worse: int, better: int) -> float:
 
 
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
-    """Return the probability that the sum of the differences, with random signs, is at least as far from 0 as it is."""
+    """Return the two-sided p-value of a sign-flip test.
+
+    It is the probability that the sum of the differences, with random signs, is at least as far from 0 as their actual
+    sum.
+    """
     sizes = np.bincount(np.abs(differences))
     chances = np.ones(1)  # probabilities of the sums -reach ... reach
     for size, count in enumerate(sizes):

@@ -1,1 +1,1 @@
-"""Export of frozen graphs to `.tflite` files that are evaluated, and of models to an Android app or a web page."""
+"""Export frozen graphs to `.tflite` files and evaluate these, and export models to an Android app or a web page."""

@@ -1,4 +1,4 @@
-"""Adding labels and normalization, as standard metadata, to a `.tflite` file that another program wrote.
+"""Add labels and normalization, as standard metadata, to a `.tflite` file that another program wrote.
 
 MediaPipe, the web page, the Android app and all commands of poets_edge can read the resulting model without options.
 """

@@ -1,4 +1,4 @@
-"""Export of a frozen graph as `.tflite` files whose size, accuracy and agreement with float32 are measured."""
+"""Export a frozen graph as `.tflite` files, and measure their size, accuracy and agreement with float32."""
 
 from __future__ import annotations
 

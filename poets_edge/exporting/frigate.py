@@ -1,4 +1,4 @@
-"""Export of a model for the custom classification in Frigate, as the files `model.tflite` and `labelmap.txt`.
+"""Export a model for the custom classification in Frigate, as the files `model.tflite` and `labelmap.txt`.
 
 Frigate passes a crop of 224 x 224 RGB pixels to a uint8 input, divides the uint8 scores by their sum, and ignores the
 best label if its score is below `threshold` in the configuration, 0.8 by default. The int8 files of poets_edge have

@@ -1,4 +1,4 @@
-"""Export of a frozen graph as ONNX, or as a zipped Core ML package, with tf2onnx or coremltools.
+"""Export a frozen graph as ONNX, or as a zipped Core ML package, with tf2onnx or coremltools.
 
 Both converters read TensorFlow's graphs, so both need TensorFlow. ONNX files are run with ONNX Runtime, and compared
 with the float32 `.tflite`, before they are written. Core ML models run on macOS only, so their scores are not compared.

@@ -1,4 +1,4 @@
-"""Export of a model as a web page: a folder of static files for any web server.
+"""Export a model as a web page: a folder of static files for any web server.
 
 The folder contains the page, the model, LiteRT's WebAssembly, a manifest and a service worker. The page reads labels
 and normalization from the model, like `poets-edge label`. The page is built from `web/` by `make web` and is part of

@@ -1,4 +1,4 @@
-"""Reading, building and modification of GraphDefs without TensorFlow.
+"""Read, build and modify GraphDefs without TensorFlow.
 
 A GraphDef is a protocol buffer. Its message definitions come from TensorBoard's package, because loading TensorFlow
 takes seconds.

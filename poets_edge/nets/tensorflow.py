@@ -1,4 +1,4 @@
-"""Import of TensorFlow without its start-up messages."""
+"""Import TensorFlow without its start-up messages."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the compressed bytes of a zip member in parts of at most about _PART bytes. Raises OSError if damaged."""
+    """Yield the compressed bytes of a zip member in parts of about _PART bytes. Raises OSError if it is damaged."""
     part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + min(member.stored, _PART))
     if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
         raise _damaged()
@@ -249,7 +249,7 @@ def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
 
 
 def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a zip member in pieces of up to _PART bytes. Raises OSError if damaged."""
+    """Yield the decompressed bytes of a zip member in parts of up to _PART bytes. Raises OSError if it is damaged."""
     inflate = zlib.decompressobj(-15)
     for part in parts:
         full = True

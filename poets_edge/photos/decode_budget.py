@@ -1,4 +1,4 @@
-"""Estimate, from the header of a photo, of the memory that decoding it needs.
+"""Estimate the memory that decoding a photo needs, from the header of the photo.
 
 A file of 281 bytes may declare 169 million pixels. The memory follows from the size, format and pixel mode; a photo
 that needs more than `BUDGET` is refused before it is decoded.

@@ -1,4 +1,4 @@
-"""Compact sets of SHA-256 digests, which answer whether a photo is among the photos of a training run.
+"""Compact sets of SHA-256 digests, which determine whether a photo was used in a training run.
 
 A set stores the first bits of each digest in the Elias-Fano encoding (Elias, "Efficient storage and retrieval by
 content and address of static files", 1974): values are sorted, their upper bits are written in unary, and their lower

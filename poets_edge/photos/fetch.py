@@ -1,4 +1,4 @@
-"""Download of the codelab's flower photos, which are verified and extracted completely or not at all."""
+"""Download the codelab's flower photos, which are verified and extracted completely or not at all."""
 
 from __future__ import annotations
 

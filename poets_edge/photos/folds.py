@@ -138,7 +138,10 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Return (first row with this value, row) for each row whose value also occurs in an earlier row."""
+    """Return a pair of row numbers for each row whose value also occurs in an earlier row.
+
+    The first number of a pair is the first row with the value; the second is the row itself.
+    """
     _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(marks)))

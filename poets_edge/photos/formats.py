@@ -38,7 +38,7 @@ def photo_format(header: bytes) -> str | None:
 
 
 def is_photo_content(header: bytes, name: str) -> bool:
-    """Return whether a file without the suffix of a photo is one, but not a raw file from a camera.
+    """Return whether a file without the suffix of a photo contains a photo. Raw files from cameras are excluded.
 
     Args:
         header: first HEADER_BYTES of the file.

@@ -126,7 +126,10 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return (first row with this key, row) for each row whose key also occurs in an earlier row; None is not a key."""
+    """Return a pair of row numbers for each row whose key also occurs in an earlier row; None is not a key.
+
+    The first number of a pair is the first row with the key; the second is the row itself.
+    """
     first: dict[str, int] = {}
     pairs = []
     for row, key in enumerate(keys):

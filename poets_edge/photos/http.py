@@ -146,7 +146,7 @@ def listing(address: str) -> list[str]:
 
 
 def _links(page: Response) -> list[str]:
-    """Return the names of the files and folders directly below the address of a page that the page links to."""
+    """Return the names of the files and folders that a page links to and that are directly below its address."""
     base = page.url.partition("?")[0]
     names = []
     for match in _LINK.finditer(page.body):

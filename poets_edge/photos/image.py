@@ -109,7 +109,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _Result:
-    """Return `read(contents)`; if Pillow refuses a PNG because of large texts, remove the metadata and retry."""
+    """Return `read(contents)`. If Pillow refuses a PNG because of large texts, remove its metadata and try again."""
     try:
         return read(contents)
     except ValueError as error:

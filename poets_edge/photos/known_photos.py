@@ -1,4 +1,4 @@
-"""Recognition, by file contents, of the photos that a training run used for training, validation and testing.
+"""Recognize, by file contents, the photos that a training run used for training, validation and testing.
 
 A training record lists the digests of its photos, or stores them as compact sets if there are many. A model stores
 compact sets of at most about 128 KiB. Digests are computed from the file: a copy under another name is recognised, but

@@ -18,7 +18,7 @@ _MOST_SEGMENTS = 8192
 _MOST_EXIF_SEGMENTS = 100
 """Maximum number of EXIF segments in a JPEG; for each of them, Pillow copies all previous ones."""
 _MOST_SCANS = 100
-"""Maximum number of scans in a progressive JPEG; each takes as long as a baseline JPEG, and 10 are usual."""
+"""Maximum number of scans in a progressive JPEG; each takes as long to decode as a baseline JPEG, and 10 are usual."""
 _MOST_FILLING = 1 << 16
 """Maximum number of fill bytes before a marker in a JPEG."""
 _MOST_GIF_BLOCKS = 1 << 16

@@ -1,4 +1,4 @@
-"""Classification with frozen graphs (`.pb`).
+"""Classify photos with frozen graphs (`.pb`).
 
 Graphs of known networks, such as those that `train` writes, run in the TensorFlow Lite interpreter. Other graphs run in
 TensorFlow.

@@ -68,7 +68,7 @@ def with_unknown_class(content: bytes) -> bytes:
 
 
 def _before_rounding(model: Any, output: int) -> int:
-    """Return the index of the float32 tensor that is the input of the operator that rounds it to a uint8 output."""
+    """Return the index of the float32 tensor that an operator rounds to the given uint8 output."""
     graph = model.subgraphs[0]
     [operator] = [one for one in graph.operators if output in one.outputs]
     assert operator_code(model, operator) == schema().BuiltinOperator.QUANTIZE, DISTANCE

@@ -1,4 +1,4 @@
-"""Start of the studio's server: preparation of the project folder, its lock, the address and the token."""
+"""Start the studio's server: prepare the project folder, its lock, the address and the token."""
 
 from __future__ import annotations
 

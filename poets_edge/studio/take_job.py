@@ -63,7 +63,10 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, float | None]:
-    """Copy the model file of a quantization to the downloads, exported first if needed; return path and accuracy."""
+    """Copy the model file in a quantization to the downloads, and return its path and its accuracy.
+
+    The file is exported first if it does not exist. The accuracy is None if it was not measured.
+    """
     accuracy: float | None = None
     for listed in model.shown.get("files", ()):
         if listed["form"] == form:

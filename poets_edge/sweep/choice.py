@@ -1,4 +1,4 @@
-"""Choice of the point of a grid to ship, with a reason in plain English.
+"""Choose the point of a grid to ship, and give the reason in plain English.
 
 Differences that are not statistically significant are ignored. From the points that are not significantly less accurate
 than the most accurate point, those that are not significantly slower than the fastest are selected, and the one with

@@ -21,7 +21,7 @@ from poets_edge.quantize.convert import Quantization
 
 _IMAGENET_CLASSES = 1001
 _MAX_RATIO_OF_EQUALS = 1.25
-"""Maximum ratio of two latencies that can be considered equal. Between adjacent architectures, it is about 1.4."""
+"""Maximum ratio of two latencies that can be considered equal. For adjacent architectures, the ratio is about 1.4."""
 
 
 @dataclass(frozen=True, kw_only=True)

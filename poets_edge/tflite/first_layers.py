@@ -1,4 +1,4 @@
-"""Inference of a network's input range from the arithmetic and the weights in its first layers.
+"""Infer a network's input range from the arithmetic and the weights in its first layers.
 
 Networks that rescale their input accept pixels from 0 to 255 and map them to a small range around zero, either with a
 multiplication and an addition or with both folded into the weights of the first convolution. The graph shows both.
@@ -16,10 +16,11 @@ from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 _Array = npt.NDArray[np.float64]
 
 _PIXEL_SCALES = (0.003, 0.05)
-"""Range of factors, 1/333 to 1/20, by which networks rescale pixels: 1/255, 1/127.5, 1/57 (from ImageNet)."""
+"""Range of the factors by which networks rescale pixels, 1/333 to 1/20. Examples: 1/255, 1/127.5, 1/57 (ImageNet)."""
 _MAX_PIXEL_MEAN = 180.0
 _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
-"""Ranges of factors and means that standardize inputs from 0 to 1: 2 and 0.5, or 1/0.226 and 0.45 (ImageNet)."""
+"""Ranges of the factors and of the means with which networks standardize inputs from 0 to 1. Examples: 2 and 0.5, or
+1/0.226 and 0.45 (ImageNet)."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _NEGLIGIBLE = 0.02
@@ -60,7 +61,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
 
 
 def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
-    """Return the range 0 to 255 if the weights of the first convolution are too small for others; otherwise None.
+    """Return the range 0 to 255 if the first convolution's weights are too small for other ranges; otherwise None.
 
     Args:
         weights: [outputs, ...].

@@ -1,4 +1,4 @@
-"""Import of the installed TensorFlow Lite interpreter, and loading of models into it.
+"""Import the installed TensorFlow Lite interpreter, and load models into it.
 
 `ai_edge_litert` is preferred to its predecessor `tflite_runtime` (32-bit Raspberry Pi OS); both have the same Python
 interface. TensorFlow contains a third interpreter, which is not used, because loading it takes seconds and half a

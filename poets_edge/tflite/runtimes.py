@@ -1,4 +1,4 @@
-"""Choice of the interpreter package for a machine, and advice if there is none.
+"""Choose the interpreter package for a machine, and give advice if no package supports it.
 
 The wheels of an interpreter are built for a processor, a range of Python versions and a minimum version of the C
 library. If none fits, pip only reports "no matching distribution"; this module determines the reason.

@@ -41,7 +41,7 @@ _VECTORS_PER_BATCH = 4096
 """Maximum number of vectors, or of photos to hash, per batch. It limits the use of memory."""
 
 _HASHED_PER_HANDOVER = 16
-"""Number of photos that a thread hashes per task: returning a result takes as long as hashing a small photo."""
+"""Number of photos that a thread hashes per task. Returning a result takes as long as hashing a small photo."""
 
 _PHOTOS_PER_GROUP = 8
 """Number of photos that a thread decodes before it runs several networks on them in turn."""

@@ -30,7 +30,8 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
 _MATTERS = 0.03
-"""Minimum difference, for a warning, between the accuracies with groups divided among folds and held out."""
+"""Minimum difference, for a warning, between two accuracies: the first with groups divided among folds, the second with
+whole groups held out."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"
@@ -137,7 +138,7 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
 
 
 def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -> None:
-    """Report the number of groups whose photos stay together in splits and folds; nothing if `groups` is None."""
+    """Report the number of groups whose photos stay together in splits and folds. Do nothing if `groups` is None."""
     if groups is not None:
         reporter.note(
             f"{photos} photos in {groups.count} groups: copies, bursts, sequences and look-alikes stay together in sets"

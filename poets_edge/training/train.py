@@ -215,7 +215,7 @@ def _train(
     graph_of: Any,
     reporter: Reporter,
 ) -> tuple[Head, list[Step], str | None]:
-    """Train the head; return it with its evaluations, and a line of advice on a better step or None."""
+    """Train the head, and return it with its evaluations and the advice from `better_step`, which may be None."""
     steps: list[Step] = []
     evaluated: list[EvaluatedHead] = []  # the best one and the last one
     lowest = math.inf

@@ -192,7 +192,7 @@ def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float)
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
-    """Return the rows; of more than _MAX_PHOTOS rows, return a sorted sample with about equally many per class."""
+    """Return the row numbers, or a sorted sample with about equally many per class if there are over _MAX_PHOTOS."""
     if len(rows) <= _MAX_PHOTOS:
         return rows
     rng, classes = np.random.default_rng([seed, 7]), data.photos.photos.classes[rows]

@@ -29,7 +29,7 @@ def unknown_chart(found: UnknownDetection) -> Markup:
 
 
 def _outline(distances: npt.NDArray[np.float32]) -> list[Point]:
-    """Return the outline of a histogram of distances, as (distance, share) points; [] if there are no distances."""
+    """Return the outline of a histogram of distances, as (distance, fraction) points; [] if there are no distances."""
     if not len(distances):
         return []
     edges = np.arange(_BINS + 1) * _WIDTH

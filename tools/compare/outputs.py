@@ -48,7 +48,7 @@ def _stable(name: str) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """Return an unused path: the given path with a number, if another file's name differed only in the time."""
+    """Return an unused path: the given path, or one with a number if another file's name differs only in the time."""
     number, found = 1, path
     while found.exists():
         number += 1

@@ -83,7 +83,10 @@ class Convolution(nn.Module):  # type: ignore[misc]
 
 
 def student() -> nn.Sequential:
-    """Return the untrained network: [N, 3, H, W] in -1..1, channels last -> [N, 256, H / 32, W / 32], not pooled."""
+    """Return the untrained network, with channels last in memory.
+
+    It converts pictures [N, 3, H, W] with values from -1 to 1 to feature maps [N, 256, H / 32, W / 32].
+    """
     layers: list[nn.Module] = [Convolution(3, WIDTHS[0], 3, 2), NormRelu(WIDTHS[0])]
     for inputs, outputs, stride in zip(WIDTHS[:-1], WIDTHS[1:], STRIDES, strict=True):
         layers += [Convolution(inputs, inputs, 3, stride, depthwise=True), NormRelu(inputs)]

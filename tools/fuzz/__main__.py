@@ -96,7 +96,7 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
-    """Return a command that runs a mutated graph; if it is not a known network, this loads TensorFlow for seconds."""
+    """Return a command that runs a mutated graph. For an unknown network, it takes seconds to load TensorFlow."""
     file = work / "seed_graph.pb"
     file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
     shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")

@@ -32,7 +32,7 @@ class Limits:
 
 
 USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
-"""Limits of usual runs and of strict kinds; time spent waiting for a core on a busy machine does not count."""
+"""Limits for usual runs, and for kinds of files with strict limits. Time spent waiting for a core does not count."""
 _LONGEST = 3600.0
 """Maximum duration of a run in seconds, including time spent waiting for a core."""
 _LOOK_SECONDS = 1.0

@@ -1,1 +1,1 @@
-"""Measurement and deployment on other devices over ssh."""
+"""Measure and deploy models on other devices over ssh."""

@@ -245,7 +245,10 @@ class Agent:
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path of a unit's link, whether another file has this path, and folders of other deployments."""
+        """Return the path of the link to a unit in systemd's folder, and whether another file already has this path.
+
+        The folders of other deployments of the program are also returned.
+        """
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
         for entry in os.scandir(request["folder"]) if os.path.isdir(request["folder"]) else ():

@@ -134,7 +134,7 @@ def _jpeg(connection: Connection, data: str, size: int) -> bytes:
 
 
 def _save(folder: Path, name: str, content: bytes) -> Path | None:
-    """Write a file without overwriting another one, and return its path; None if an equal file exists already."""
+    """Write a file without overwriting an existing file, and return its path; None if an equal file exists already."""
     stem, dot, suffix = name.rpartition(".")
     number, path = 1, folder / name
     while path.exists() or path.is_symlink():

@@ -33,7 +33,8 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, support, userland
 
 _PACKAGES_MB = {True: 20, False: 170}
-"""Disk space for the packages in MB, rounded up; True: without dependencies such as numpy, as on 32-bit systems."""
+"""Disk space for the packages in MB, rounded up. The key is whether dependencies such as numpy are not installed, as on
+32-bit systems."""
 _CLOCK_SECONDS = 86400.0
 _NAMED = 5
 _CAMERA = "picamera2"

@@ -301,7 +301,10 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Yield the record of uses, then save it. If it is damaged, all items count as used in this session."""
+        """Context manager that yields the record of uses, and saves it afterwards.
+
+        If the record is damaged, all items count as used in this session.
+        """
         path = os.path.join(self.path, _USES)
         descriptor = _locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
         try:
@@ -362,7 +365,7 @@ class Staging:
     """
 
     def __init__(self, incoming: str, *, private: bool = False) -> None:
-        """Create the folder and its journal in `incoming`; a private one and its files only the user can read."""
+        """Create the folder and its journal in `incoming`. If `private`, other users cannot read the folder."""
         self._private = private
         name = secrets.token_hex(8)
         self.path = os.path.join(incoming, name)
@@ -503,7 +506,7 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def _remove_item(place: str) -> list[str]:
-    """Remove the files of an item; return the paths that stay, because they are not listed or were changed."""
+    """Remove the files in an item; return the paths that are kept, because they are not listed or were changed."""
     sums = _listed(place)
     if sums is None:
         return []

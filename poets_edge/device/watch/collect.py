@@ -34,7 +34,7 @@ _SAME_SCENE = 6.0
 noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
 _MAX_NAME = 80
 _UNKNOWN, _UNKNOWN_TOO = "unknown", "unknown (unlike the training photos)"
-"""Name of the folder for frames unlike the training photos, and its name if there is a class called "unknown"."""
+"""Name of the folder for frames unlike the training photos, and the name used instead if a class is named "unknown"."""
 
 
 @dataclass(frozen=True, kw_only=True)

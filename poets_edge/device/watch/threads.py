@@ -1,4 +1,4 @@
-"""Choice of the number of threads for one inference, by measurement.
+"""Choose the number of threads for one inference, by measurement.
 
 More threads are not always faster: with hyperthreads, with cores that another program uses, or with small models, an
 inference can become slower. The effect depends on the machine, so it is measured there.
@@ -16,7 +16,8 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""Ratio to which twice as many threads must reduce the inference time; otherwise the cores are left for decoding."""
+"""Maximum ratio of the inference time with twice as many threads to the inference time before. If the ratio is higher,
+the cores are left for decoding."""
 
 
 def fastest_threads(model: ModelSource) -> int:

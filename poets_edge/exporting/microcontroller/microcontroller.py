@@ -1,4 +1,4 @@
-"""Export of a trained graph as firmware for a microcontroller, verified by running it in TensorFlow Lite Micro."""
+"""Export a trained graph as firmware for a microcontroller, and verify its model in TensorFlow Lite Micro."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Export of models for neural processing units."""
+"""Export models for neural processing units."""

@@ -1,4 +1,4 @@
-"""Check of the published requirements of the Edge TPU compiler, which itself is not available as a Python package."""
+"""Check a model against the published requirements of the Edge TPU compiler, which is not available for Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Export of a trained graph for a neural processing unit (NPU)."""
+"""Export a trained graph for a neural processing unit (NPU)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compilation for Arm Ethos-U NPUs with Vela, Arm's compiler, which also estimates memory and speed."""
+"""Compile models for Arm Ethos-U NPUs with Vela, Arm's compiler, which also estimates memory and speed."""
 
 from __future__ import annotations
 

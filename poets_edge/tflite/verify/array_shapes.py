@@ -76,7 +76,10 @@ def unpack(call: Call) -> list[Shape]:
 
 
 def split(call: Call) -> list[Shape]:
-    """Return the output shapes if the second input is split equally along a dimension, given by the first input."""
+    """Return the output shapes of SPLIT, which splits its second input into equal parts along a dimension.
+
+    The first input specifies the dimension.
+    """
     shape = call.shape(1)
     [axis] = _integers(call, 0, 1)
     place, parts = axis_of(axis, len(shape)), call.options["num_splits"]
@@ -86,7 +89,7 @@ def split(call: Call) -> list[Shape]:
 
 
 def split_v(call: Call) -> list[Shape]:
-    """Return the output shapes if an input is split along a dimension into parts with given lengths."""
+    """Return the output shapes of SPLIT_V, which splits its first input along a dimension into given lengths."""
     shape, lengths = call.shape(0), list(call.constant(1))
     [axis] = _integers(call, 2, 1)
     place = axis_of(axis, len(shape))
@@ -98,7 +101,7 @@ def split_v(call: Call) -> list[Shape]:
 
 
 def take(call: Call) -> Shape:
-    """Return the output shape if slices of an input are taken at constant indices along a dimension."""
+    """Return the output shape of an operator that takes slices of an input at constant indices along a dimension."""
     shape, indices = call.shape(0), call.constant(1)
     if call.options["batch_dims"]:
         raise FlawError("indices for each batch")

@@ -1,4 +1,4 @@
-"""Inference of the output shapes of operators from their input shapes.
+"""Infer the output shapes of operators from their input shapes.
 
 An interpreter computes these shapes itself and allocates memory for them, regardless of the shapes in the model's
 file. A file that declares other shapes is therefore refused. Shapes are tuples of ints; images are [batch, height,

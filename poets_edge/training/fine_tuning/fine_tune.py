@@ -157,7 +157,9 @@ def fine_tune(
 
 
 def _chosen(tuned: FineTuned, frozen: FineTuned, after: Any, before: Any) -> FineTuned:
-    """Return the fine-tuned result if it is significantly better, else the frozen one, with comparison and verdict.
+    """Return the fine-tuned result if it is significantly better, otherwise the frozen one.
+
+    The returned result includes the comparison and the verdict.
 
     Args:
         after, before: whether each photo is classified correctly by the fine-tuned and the frozen network, bool
