@@ -109,7 +109,7 @@ def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
-    """Return photo indices, most suspicious first, for each of cleanlab's two scores; [] without cleanlab."""
+    """Return photo indices, most suspicious first, for each of cleanlab's two scores; [] without cleanlab installed."""
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:

@@ -1,7 +1,7 @@
 """Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
 
 After each kill, every file must be the previous one or the output of a complete run, no file may be missing, and graph,
-labels and record must be of one training. The next run must give the bits and the files of an undisturbed run. With
+labels and record must be of one training. The next run must produce the files of an undisturbed run, bit for bit. With
 --writers, two or three commands run concurrently in one folder (trainings on different photos, exports, downloads); the
 outputs must be the outputs of one of them.
 

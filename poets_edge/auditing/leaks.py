@@ -50,7 +50,7 @@ class Leak:
 
 
 def find_leak(photos: AuditPhotos, duplicates: NearDuplicates, options: HeadOptions) -> Leak | None:
-    """Find test photos with near-duplicates in the training set, or return None if there are none.
+    """Find test photos with near-duplicates in the training set; return None if no test photo has any.
 
     Args:
         options: options for fitting the head whose accuracies are measured.

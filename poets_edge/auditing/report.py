@@ -57,7 +57,7 @@ class ShownPhoto:
 
 @dataclass(frozen=True)
 class ShownOutliers:
-    """Group of outliers, with those of its photos that are shown in the report."""
+    """Group of outliers, with the photos in the group that are shown in the report."""
 
     group: OutlierGroup
     photos: list[ShownPhoto]

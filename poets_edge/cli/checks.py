@@ -33,7 +33,7 @@ _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: su
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact about this machine; its value is None if it is missing."""
+    """A fact about this machine; `value` is None if the component that it describes is missing."""
 
     name: str
     value: str | None

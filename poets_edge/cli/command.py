@@ -45,7 +45,7 @@ class Option(click.Option):
     Args:
         section: heading of the section.
         advanced: whether only `--help-all` lists the option.
-        old: earlier spellings, which are accepted but not listed.
+        old: former names of the option, which are accepted but not listed.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Option(click.Option):
             self.metavar = _METAVARS.get(self.type.name)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Register all spellings; messages and help show only the current ones."""
+        """Register the current and the former names; messages and help show only the current names."""
         shown = self.opts
         self.opts = [*shown, *self.old]
         try:

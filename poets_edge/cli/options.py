@@ -238,7 +238,7 @@ def input_options(function: _Function) -> _Function:
 
 
 def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> str | None:
-    """Return the input range from the options, None without any. Raises UsageError if they specify two ranges."""
+    """Return the input range from the options; None if none is given. Raises UsageError if there are two ranges."""
     if mean is None or std is None:
         return input_range
     if input_range is not None:

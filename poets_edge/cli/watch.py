@@ -221,7 +221,7 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
 
 
 def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: Path | None) -> MqttOptions | None:
-    """Return the MQTT options; None without `--mqtt`. Raises UsageError if `--mqtt` is missing but required."""
+    """Return the MQTT options; None if no option is given. Raises UsageError if `--mqtt` is missing but required."""
     if broker is None:
         if (name, login, ca) != (None, None, None):
             raise UsageError("--mqtt-name, --mqtt-login and --mqtt-ca need --mqtt mqtt://HOST.")

@@ -181,7 +181,8 @@ class Classifier:
         input, output: descriptions of the input, and of the output that holds the scores.
         input_range: normalization of the input, and how it was determined.
         score_output: index of `output` among the model's outputs.
-        distance_output: index of the output with the distance from the training photos; None if there is none.
+        distance_output: index of the output with the distance from the training photos; None if the model has
+            no such output.
         score_kind: meaning of the output's values, such as "probabilities" or "logits".
     """
 
@@ -494,7 +495,7 @@ def _given_labels(
     """Return the labels and their source, a path or "`labels`" for messages; by default, the labels in the model.
 
     Raises:
-        ModelError: the labels file cannot be read, or the labels are not those of the model.
+        ModelError: the labels file cannot be read, or the labels do not belong to the model.
         WrongTypeError: `labels` is neither a path nor a sequence of strings.
     """
     if labels is None:
@@ -530,7 +531,7 @@ def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Seq
 
 
 def _distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
-    """Return the index of the output with the distance from the training photos; None if there is none.
+    """Return the index of the output with the distance from the training photos; None if no output has it.
 
     Models from other programs are not considered, since an output named "distance" could have another meaning there.
     """
@@ -559,7 +560,7 @@ def _input_range(model: Classifier, given: str | None, speed_only: bool) -> Inpu
     """Determine the normalization of the input.
 
     Args:
-        given: the user's input range, such as "-1:1"; None if there is none.
+        given: the user's input range, such as "-1:1"; None if the user has given no range.
         speed_only: accept a model whose normalization cannot be determined.
 
     Raises:

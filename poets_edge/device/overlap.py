@@ -59,7 +59,7 @@ class TrainingOverlap:
 
     @property
     def warning(self) -> str | None:
-        """Warning that training photos may be counted as new photos; None if they are recognised by their contents."""
+        """Warning that training photos may be counted as new photos; None if photos are recognised by contents."""
         if self.evidence == "unknown":
             return (
                 "which photos the model has learned from is not known: if some of these are among them, it is less"
@@ -92,7 +92,7 @@ def is_learned(splits: SplitNumbers) -> npt.NDArray[np.bool_]:
 
 
 def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
-    """Return the record of the photos that a model was trained, validated and tested on; None if it has none.
+    """Return the record of the photos that a model was trained, validated and tested on; None if not recorded.
 
     Raises:
         ModelError: the record is damaged.

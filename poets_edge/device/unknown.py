@@ -43,7 +43,7 @@ class Refused:
         return f"{self.refused} of {self.photos} photos ({share})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers and the share with its 95 % interval as JSON-compatible values."""
+        """Return the numbers, and the fraction with its 95 % interval, as JSON-compatible values."""
         return {
             "refused": self.refused,
             "photos": self.photos,

@@ -109,8 +109,8 @@ class _Source:
 
     Attributes:
         network: the network that the graph was converted to; None if the graph requires TensorFlow's converter.
-        record: record of the training run; None if there is none.
-        photos: calibration and test photos; None if they are unknown.
+        record: record of the training run; None if the graph has no record.
+        photos: calibration and test photos; None if the photos are unknown.
     """
 
     frozen: FrozenGraph

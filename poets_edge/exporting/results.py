@@ -22,12 +22,12 @@ class ExportedFile:
 
     Attributes:
         size: file size in bytes.
-        evaluation: evaluation on the test photos; None if there are none.
+        evaluation: evaluation on the test photos; None if there are no test photos.
         agreement: fraction of the test photos, 0 to 1, to which this file and the float32 file assign equal labels;
             None if there are no test photos.
         beside_float: paired comparison with the float32 file; None for the float32 file, or if there are no test
             photos.
-        scored: predictions for the test photos; None if there are none.
+        scored: predictions for the test photos; None if there are no test photos.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class ExportedFile:
 
     @property
     def accuracy(self) -> float | None:
-        """Top-1 accuracy on the test photos, 0 to 1; None if there are none."""
+        """Top-1 accuracy on the test photos, 0 to 1; None if there are no test photos."""
         return self.evaluation.accuracy if self.evaluation and self.evaluation.count else None
 
     def to_json(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def with_detector(graph: Any, detector: Detector) -> Any:
 
 
 def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
-    """Return the detector that `with_detector` stored in a graph, or None if there is none.
+    """Return the detector that `with_detector` stored in a graph, or None if the graph has no detector.
 
     Args:
         source: name of the graph in error messages.

@@ -109,7 +109,7 @@ def with_photo_sets(graph: Any, known: KnownPhotos) -> Any:
 
 
 def photo_sets_of(graph: Any, source: str) -> dict[str, Any] | None:
-    """Return the digests that `with_photo_sets` stored in a graph, as JSON-compatible values; None if there are none.
+    """Return the digests that `with_photo_sets` stored in a graph, as JSON-compatible values; None if it has none.
 
     Raises:
         ModelError: the stored digests are damaged.

@@ -283,7 +283,7 @@ class _Reader:
         """Return a window with SAME padding for a VALID convolution of a zero-padded tensor, as in Keras's MobileNet.
 
         Raises:
-            UnknownNetworkError: the zeros are not those of SAME padding.
+            UnknownNetworkError: the zeros do not correspond to SAME padding.
         """
         known = shapes(self.layers.values(), self._size)[padded.source]
         wanted: list[int] = []

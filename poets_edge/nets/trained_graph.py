@@ -30,7 +30,7 @@ class Trained:
 
     Attributes:
         labels: class names, in the order of the output.
-        record: the training record; None if there is none.
+        record: the training record; None if the graph has no record.
     """
 
     frozen: FrozenGraph

@@ -58,7 +58,7 @@ def find_weights(
 
 
 def local_weights(architecture: Architecture, model_dir: Path) -> Path | None:
-    """Return the path of the local file with the ImageNet weights of an architecture, or None if there is none."""
+    """Return the path of the local file with an architecture's ImageNet weights, or None if there is no such file."""
     source, folder = architecture.weights, architecture.weights.folder()
     candidates = [model_dir / name for name in (source.file, *source.also)]
     candidates += [folder / source.file] if folder else []

@@ -81,7 +81,7 @@ class Archive:
 
     Attributes:
         names: names of the photos, sorted, without a common top folder.
-        labels: class of each photo if the archive is a WebDataset shard; None if it has class folders.
+        labels: class of each photo if the archive is a WebDataset shard; None if the archive has class folders.
         others: number of files that are not photos, by folder and kind.
         notes: messages about the archive, one line each.
     """

@@ -156,7 +156,7 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
 
 
 def current_stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo; None if it is missing or nothing would reveal a change."""
+    """Return the current stamp of a photo; None if the photo is missing, or if a change of it could not be detected."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

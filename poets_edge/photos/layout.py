@@ -250,7 +250,7 @@ class _Arrangement:
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 
     def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
-        """Return the class folders with a uniform spelling of each label, that of the training photos if there are any.
+        """Return the class folders with one spelling of each label in all splits, preferably that of the training split.
 
         Raises:
             DatasetError: the names of two folders in the same split differ only in case.

@@ -14,7 +14,7 @@ _AROUND = 12
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IEND"})
 """Types of chunks other than IDAT that decoding needs; in a valid file, they have at most 768 bytes."""
 _MOST_CHUNKS = 1 << 18
-"""Maximum number of chunks: that of a PNG of 2 GB, since libpng writes pixels in chunks of 8 KB."""
+"""Maximum number of chunks. A PNG of 2 GB has this many, since libpng writes pixels in chunks of 8 KB."""
 
 
 def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:

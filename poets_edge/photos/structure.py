@@ -34,7 +34,7 @@ _ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 
 
 def checked(kind: str, data: bytes) -> bytes:
-    """Check the structure of a photo file, and return the bytes to decode: for a PNG, those without large metadata.
+    """Check the structure of a photo file, and return the bytes to decode. Large metadata in a PNG are removed.
 
     Args:
         kind: Pillow's name of the format.

@@ -106,7 +106,7 @@ def find_input_range(
     """Return the input range of a model, and a phrase that states the evidence for it.
 
     The evidence is a layer in the model that scales pixels, or a significantly higher accuracy with one range
-    than with the others.
+    than with the other ranges.
 
     Args:
         pixels: images at the model's size.

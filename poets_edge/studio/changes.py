@@ -40,12 +40,12 @@ class Changes:
 
     @property
     def undo_text(self) -> str | None:
-        """Description of the step that `undo` would undo; None if there is none."""
+        """Description of the step that `undo` would undo; None if there is nothing to undo."""
         return text_of_last(self._journal.history)
 
     @property
     def redo_text(self) -> str | None:
-        """Description of the step that `redo` would repeat; None if there is none."""
+        """Description of the step that `redo` would repeat; None if there is nothing to repeat."""
         return text_of_last(self._journal.undone)
 
     def add_class(self, name: str) -> Step:

@@ -138,7 +138,7 @@ class Jobs:
 
     @property
     def newest(self) -> Job | None:
-        """Most recently started job; None if there is none."""
+        """Most recently started job; None if no job was started."""
         return next(iter(self.all()), None)
 
     def _running(self) -> Job | None:

@@ -58,7 +58,7 @@ class TrainedModel:
 
 
 def read_model(places: Places) -> TrainedModel | None:
-    """Return the current model of a project; None if there is none or its description is damaged."""
+    """Return the current model of a project; None if the project has no model, or the description is damaged."""
     try:
         found = check(parse_json(read_bytes(places.models / _NAME)), _SHAPE)
     except (OSError, RecordError, UnicodeError):

@@ -48,12 +48,12 @@ def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_f
 
 
 def text_of(group: Sequence[Step]) -> str:
-    """Return the description of a group of steps that are undone together. Groups of several steps are uploads."""
+    """Return the description of a group of steps that are undone together. A group of several steps is an upload."""
     if len(group) == 1:
         return group[0].text
     return f"add {counted(sum(len(step.renames) for step in group), 'photo')}"
 
 
 def text_of_last(steps: Sequence[Sequence[Step]]) -> str | None:
-    """Return the description of the last group of steps; None if there is none."""
+    """Return the description of the last group of steps; None if there are no groups."""
     return text_of(steps[-1]) if steps else None

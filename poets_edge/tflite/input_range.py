@@ -54,7 +54,7 @@ def decide_input_range(
 
     Args:
         tensor: the input.
-        given: normalization that the user has specified; None if there is none.
+        given: normalization that the user has specified; None if the user has specified none.
 
     Raises:
         ModelError: the model does not specify the normalization, and none is given.

@@ -93,7 +93,8 @@ class Metadata:
         facts: content of `poets_edge.json`; empty for models from other programs.
         author: author of the model.
         score_output: index of the output that the labels belong to; None if the metadata name no labels file.
-        distance_output: index of the output with the distance from the training photos; None if there is none.
+        distance_output: index of the output with the distance from the training photos; None if there is no
+            such output.
     """
 
     name: str = ""

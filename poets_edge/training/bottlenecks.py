@@ -187,9 +187,10 @@ def hash_photos(
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """Read a photo, and return its digest and size or an error.
+    """Read a photo, and return its digest and size, or an error.
 
-    The second value is the file's stamp before it was read, or None if it has none; the third is the time of the stamp.
+    The second value is the file's stamp before it was read, or None if no stamp is available. The third value is the
+    time of the stamp.
     """
     at, stamp = time.time(), current_stamp(str(photo.path))
     try:

@@ -20,13 +20,13 @@ of their vectors."""
 
 _MAX_UPDATES = 300
 _TOLERANCE = 3e-3
-"""Norm of the gradient, relative to that of the first gradient, at which fitting stops. With a tenth of this value,
+"""Norm of the gradient, relative to the norm of the first gradient, at which fitting stops. With a tenth of this value,
 accuracies change by 0.1 percentage points."""
 _MIN_HEADS = 3
-"""Minimum number of heads that a thread fits together: fewer take longer per head."""
+"""Minimum number of heads that a thread fits together. Fitting fewer heads takes longer per head."""
 _ROWS_AT_ONCE = 1 << 12
 _MAX_LOGITS = 1 << 22
-"""Maximum of photos x classes x heads that all cores fit at once. It limits the use of memory."""
+"""Maximum product of the numbers of photos, classes and heads that all cores fit at once. It limits memory use."""
 
 
 def training_rows(classes: Indices, rows: Indices) -> Indices:

@@ -35,7 +35,7 @@ _MEAN_DIRECTIONS = 32
 """Maximum number of additional directions between the class means."""
 _DISCOUNT = 0.8
 """Weight of the second term. Up to 0.85, a greater weight refuses more unknown photos that resemble the classes, and no
-fewer of the others."""
+fewer of the other unknown photos."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance."""

@@ -128,7 +128,7 @@ def paired_p_value(differences: npt.NDArray[np.float32]) -> float:
 
 
 def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
-    """Return a line about classes with few photos compared with the largest class; None if there are none."""
+    """Return a line about classes with few photos compared with the largest class; None if no class is small."""
     counts = {label: sum(sets.values()) for label, sets in table.items()}
     largest = max(counts, key=lambda label: counts[label])
     small = [f"{label} {count}" for label, count in counts.items() if count * _SMALL <= counts[largest]]

@@ -45,7 +45,7 @@ class TrainOptions:
         unknown_rate: percentage of the known photos that the unknown-photo detector may refuse; 0 for a model without a
             detector.
         background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
-            learns to distinguish from the training photos; None if there are none.
+            learns to distinguish from the training photos; None for no background photos.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.

@@ -71,7 +71,7 @@ def _photos() -> dict[str, bytes]:
 
 
 def _content(name: str, seed: int) -> bytes | None:
-    """Return the content that a correct server sends for a path, or None if there is none."""
+    """Return the content that a correct server sends for a path, or None if it has no content for the path."""
     photos = _photos()
     if name in photos:
         return photos[name]

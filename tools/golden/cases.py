@@ -46,7 +46,7 @@ GOLDEN = tuple(replace(_BY_NAME[name], lines=_BY_NAME[name].lines[:count]) for n
 
 EXACT_EVERYWHERE = frozenset({"fixed-graph"})
 """Cases whose values are the same on every machine: the weights in a float32, float16 or dynamic `.tflite` depend only
-on its graph, and an int8 model gives equal scores on every 64-bit machine. Trained weights, float scores and int8
+on its graph, and an int8 model returns equal scores on every 64-bit machine. Trained weights, float scores and int8
 ranges depend on the machine's arithmetic (`tools.golden.arithmetic`), and a file's metadata contain versions."""
 
 GOLDEN_VOLATILE = (

@@ -108,7 +108,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Items:
-    """Answer with those of the requested items in the program's folder that are complete."""
+    """Answer with the requested items that are complete in the program's folder."""
 
     items: Texts
 
@@ -126,7 +126,7 @@ class ServiceNote:
 
     Attributes:
         lingered: whether `deploy` enabled lingering, so that the user's systemd runs without a login.
-        collect: folder in which the service saves frames; None if it saves none.
+        collect: folder in which the service saves frames; None if the service saves no frames.
     """
 
     lingered: bool | None

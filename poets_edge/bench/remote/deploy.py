@@ -191,7 +191,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
-    """Return the folder that `--collect` names in arguments of `watch`, as an absolute path; None without it."""
+    """Return the folder that `--collect` names in arguments of `watch`, as an absolute path; None if it is absent."""
     for word, following in zip(watch, (*watch[1:], ""), strict=True):
         flag, equals, value = word.partition("=")
         if flag == "--collect":
@@ -236,7 +236,7 @@ class _Systemd:
         Args:
             command: program and arguments of the service.
             needed: items in the program's folder that the service requires, which must not expire.
-            collect: folder in which the service saves frames; None if it saves none.
+            collect: folder in which the service saves frames; None if the service saves no frames.
 
         Returns:
             Path of the unit file in the program's folder; a link in systemd's folder points to it.

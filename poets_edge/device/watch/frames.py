@@ -26,8 +26,8 @@ class Frame:
     """A frame, or the reason why no frame could be read.
 
     Attributes:
-        name: name of the frame's file; empty if it has none.
-        photo: the image; None if it could not be read.
+        name: name of the frame's file; empty if the frame has no file of its own.
+        photo: the image; None if the image could not be read.
         problem: reason why the image could not be read; empty if there is an image.
         taken: time at which the frame was received, in seconds, as returned by `time.perf_counter()`.
     """

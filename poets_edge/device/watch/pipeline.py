@@ -35,7 +35,7 @@ UNKNOWN = "unknown"
 _BLACK = 16
 """Black level of video signals, on a scale of 0 to 255. An image without a brighter pixel is regarded as black."""
 _RECENT = 1000
-"""Maximum number of latencies in a summary, which are those of the most recent frames."""
+"""Maximum number of latencies in a summary. The latencies of the most recent frames are kept."""
 _RECENT_FOR_RATE = 30
 _NO_FRAME_SECONDS = 10.0
 _MODEL_CHECK_SECONDS = 1.0

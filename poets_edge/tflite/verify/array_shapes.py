@@ -11,7 +11,7 @@ from poets_edge.tflite.verify.shapes import Call, Shape, axis_of, check_bias, el
 from poets_edge.tflite.verify.tables import FlawError
 
 _MAX_SIDE = 1 << 13
-"""Maximum height or width of a resized image, in pixels; also the maximum step of a slice, padding and cropping."""
+"""Maximum height or width of a resized image, in pixels, and maximum step of a slice, padding and cropping."""
 _MAX_PARTS = 1 << 10
 """Maximum number of parts of a split array, repeats of an array, or pixels along a block."""
 _BROADCAST_RANK = 4
