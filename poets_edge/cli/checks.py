@@ -115,7 +115,7 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """Return the remedy if no camera can be used; None if one can."""
+    """Return the remedy if no camera can be used; None if a camera can be used."""
     problem = picamera2_problem()
     if not _is_there("cv2") and (problem or not is_installed()):
         return problem or _CAMERA

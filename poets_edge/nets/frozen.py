@@ -142,7 +142,7 @@ def _not_a_graph(path: Path) -> ModelError:
 
 
 def _input_of(graph: Any) -> str:
-    """Return the name of the placeholder for images, or "" if there is none or more than one."""
+    """Return the name of the placeholder for images, or "" if there are no or several such placeholders."""
     placeholders = [node.name for node in graph.node if node.op == "Placeholder"]
     for name in CODELAB_INPUTS:
         if name in placeholders:

@@ -175,7 +175,7 @@ def attribute(node: Any, name: str) -> Any:
 
 
 def find_node(graph: Any, name: str) -> Any:
-    """Return the node that has the given name. Raises ModelError if there is none."""
+    """Return the node that has the given name. Raises ModelError if no node has it."""
     for node in graph.node:
         if node.name == name:
             return node

@@ -52,7 +52,7 @@ class Facts(NamedTuple):
 
 
 def listed(address: str) -> list[str]:
-    """Return the names of all files below an address. Raises DatasetError if there are none."""
+    """Return the names of all files below an address. Raises DatasetError if there are no files."""
     with readable_errors(address):
         if _is_web(address):
             names = _if_there(_web().listing, address)

@@ -148,12 +148,12 @@ class Changes:
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
-        """Undo the last step. Raises RefusedError if there is none."""
+        """Undo the last step. Raises RefusedError if there is no step to undo."""
         with self._project.lock:
             return self._repeat(self._journal.history, "undo")
 
     def redo(self) -> Step:
-        """Repeat the step that was undone last. Raises RefusedError if there is none."""
+        """Repeat the step that was undone last. Raises RefusedError if there is no step to repeat."""
         with self._project.lock:
             return self._repeat(self._journal.undone, "redo")
 

@@ -125,7 +125,7 @@ class Jobs:
                     self._helper.kill()
 
     def find(self, number: str) -> Job:
-        """Return the job with a number. Raises RefusedError if there is none."""
+        """Return the job with a number. Raises RefusedError if there is no such job."""
         job = self._jobs.get(number)
         if job is None:
             raise RefusedError(f"There is no job {number[:20]!r}.", 404)

@@ -20,7 +20,7 @@ from poets_edge.studio.trained_model import TrainedModel, read_model
 
 
 def current_model(places: Places) -> TrainedModel:
-    """Return the current model of a project. Raises RefusedError if there is none."""
+    """Return the current model of a project. Raises RefusedError if the project has no model."""
     model = read_model(places)
     if model is None:
         raise RefusedError("There is no model yet. Train one first.", 409)
@@ -54,7 +54,7 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def taken_file(places: Places, form: str) -> Path:
-    """Return the path of the download that a job has prepared in a form. Raises RefusedError if there is none."""
+    """Return the path of the download that a job has prepared in a form. Raises RefusedError if it is missing."""
     name = PACKAGES[form].name if form in PACKAGES else f"{form}.tflite"
     path = places.taken / name
     if (form not in PACKAGES and form not in QUANTIZATIONS) or not path.is_file():

@@ -121,7 +121,7 @@ class DistanceModel:
         Args:
             limit: distance above which a photo is unknown.
             background: linear function of unit vectors that is above 1 for photos like the background photos; None if
-                there are none.
+                there are no background photos.
         """
         # In the basis the distance is z'Az + linear terms, and |u - mean|^2 = 1 + |mean|^2 - 2 u'mean; the eigenvectors
         # of A turn z'Az into a sum of squares.

@@ -67,7 +67,7 @@ def pack(call: Call) -> Shape:
 
 
 def unpack(call: Call) -> list[Shape]:
-    """Return the output shapes if an input is unstacked along a dimension, which is removed."""
+    """Return the output shapes for an input that is unstacked along a dimension, which is removed."""
     shape = call.shape(0)
     place = axis_of(call.options["axis"], len(shape))
     if call.options["num"] != shape[place] or shape[place] > _MAX_PARTS:
@@ -162,7 +162,7 @@ def slice_positions(call: Call, place: int, length: int) -> range:
 
 
 def tile(call: Call) -> Shape:
-    """Return the output shape if an input is repeated along its dimensions."""
+    """Return the output shape for an input that is repeated along its dimensions."""
     shape = call.shape(0)
     repeats = _integers(call, 1, len(shape))
     if not all(1 <= count <= _MAX_PARTS for count in repeats):
