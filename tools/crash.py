@@ -1,9 +1,9 @@
 """Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
 
 After each kill, every file must be the previous one or the output of a complete run, no file may be missing, and graph,
-labels and record must be of one training. The next run must produce the files of an undisturbed run, bit for bit. With
---writers, two or three commands run concurrently in one folder (trainings on different photos, exports, downloads); the
-outputs must be the outputs of one of them.
+labels and record must be of one training run. The next run must produce the files of an undisturbed run, bit for bit.
+With --writers, two or three commands run concurrently in one folder (trainings on different photos, exports,
+downloads); the outputs must be the outputs of one of them.
 
 Ctrl-C ends the current part and prints its results.
 

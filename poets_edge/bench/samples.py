@@ -57,7 +57,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 def warm_up(call: Callable[[], object], clock: Callable[[], float], longest: float) -> tuple[int, bool]:
     """Call a function until its running time has settled.
 
-    The first calls fill caches, load weights from the disk and raise the clock frequency.
+    The first calls fill caches, load weights from disk and raise the clock frequency.
 
     Args:
         call: function to call.

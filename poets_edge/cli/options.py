@@ -367,7 +367,7 @@ def one_folder(arguments: Sequence[Path], image_dir: Path | None, zip_encoding: 
     """Return the folder of photos, given as an argument or by `--image-dir`.
 
     Raises:
-        UsageError: none or several are given, or `zip_encoding` is given but the folder is not a zip.
+        UsageError: no folder or several folders are given, or `zip_encoding` is given but the folder is not a zip.
     """
     named = [*([image_dir] if image_dir else []), *arguments]
     if not named:

@@ -250,7 +250,7 @@ class _Arrangement:
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 
     def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
-        """Return the class folders with one spelling of each label in all splits, that of the training split if it exists.
+        """Return the class folders with one spelling of each label, taken from the training split if that exists.
 
         Raises:
             DatasetError: the names of two folders in the same split differ only in case.

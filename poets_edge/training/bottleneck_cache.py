@@ -66,7 +66,7 @@ class BottleneckCache:
 
 @contextlib.contextmanager
 def open_cache(path: Path) -> Iterator[tuple[BottleneckCache, Path | None]]:
-    """Open a cache file, or create it.
+    """Context manager that opens a cache file, or creates it.
 
     Yields:
         The cache, and the path to which a damaged file was moved, or None if the file was intact.

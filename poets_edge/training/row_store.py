@@ -116,7 +116,7 @@ class RowStore:
 
 @contextlib.contextmanager
 def open_row_store(path: Path, table: str) -> Iterator[tuple[RowStore, Path | None]]:
-    """Open the file of a row store, or create it.
+    """Context manager that opens the file of a row store, or creates it.
 
     Args:
         table: name of the table in the file.

@@ -19,7 +19,7 @@ _MOST_VALUES = 1_600_000
 _LONGEST_TEXT = 4096
 _LONGEST_LIST = 10_000
 _LONGEST_BASE64 = 11_500_000
-"""Number of characters that a frame of 8 MB takes."""
+"""Maximum length of a base64 text, enough for a frame of 8 MB."""
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations

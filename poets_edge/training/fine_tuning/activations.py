@@ -50,12 +50,12 @@ class View:
     name: str
 
     def key(self, encoding: Encoding) -> bytes:
-        """Return the key for the view's row in the activation cache for a backbone and a cut."""
+        """Return the key for the view's row in an activation cache."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {encoding.name} {self.name}")
 
 
 class Activations:
-    """Cache of the activations at one cut of one backbone, opened by `open_activations`.
+    """Cache of a backbone's activations at its cut, the layer whose output the tail reads; see `open_activations`.
 
     Attributes:
         file: path of the cache.
