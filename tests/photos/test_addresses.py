@@ -97,7 +97,7 @@ def test_train_on_address_writes_the_graph_of_a_local_folder(
     export = ("export", "--quantize", "int8")
     kind.asked.clear()
     refused = poets_edge(*export, cwd=tmp_path).failed().stderr.splitlines()[-1]
-    assert f"{address}/flowers: the record" in refused and "--image-dir" in refused and not kind.asked
+    assert f"{address}/flowers: the graph was trained on" in refused and "--image-dir" in refused and not kind.asked
     found = poets_edge("evaluate", "tf_files/retrained_graph.pb", f"{address}/flowers", "--json", cwd=tmp_path).ok()
     assert json.loads(found.stdout)["set"] == "test"
     assert "test photos" in poets_edge(*export, "--image_dir", f"{address}/flowers", cwd=tmp_path).ok().stdout
