@@ -110,6 +110,7 @@ def test_workflow_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any
         # 5: networks are compared, and the recommended one is trained
         studio.go("choose")
         page.click("text=Compare networks")
+        page.wait_for_selector("[data-job=grid]")
         _finish(studio, "grid")
         page.wait_for_selector(".point.chosen")
         assert_accessible(page)
