@@ -9,8 +9,9 @@ TRAINABLE := $(VENV)/.installed-train
 
 # Photos and weights beside the checkout, where there are any.
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
-# Percent of lines and branches that the suite must take in its own process.
-COVERAGE_FLOOR ?= 90
+# Percent of lines and branches that the suite must take in its own process, two points below what it takes. The
+# studio's server and what commands start run in processes of their own, which are not counted.
+COVERAGE_FLOOR ?= 88
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help

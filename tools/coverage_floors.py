@@ -17,7 +17,7 @@ from typing import Any
 
 TARGET = 90
 """Branch coverage, in percent, that each package in FLOORS should reach."""
-FLOORS: Mapping[str, int] = {"tflite": 82, "device": 92, "quantize": 91, "training": 86, "bench": 75}
+FLOORS: Mapping[str, int] = {"tflite": 88, "device": 92, "quantize": 91, "training": 86, "bench": 75}
 """Minimum branch coverage of each package by the whole suite, in percent: about two points below the last measured."""
 
 
