@@ -20,7 +20,7 @@ from poets_edge.exporting.annotate import remove_metadata
 from poets_edge.exporting.export import ExportOptions, prepare_export
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.progress import Reporter, Silent
-from poets_edge.quantize.write_unknown_class import with_unknown_class
+from poets_edge.quantize.unknown_label import with_unknown_label
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.labels import join_labels
 from poets_edge.tflite.metadata import read_metadata
@@ -106,9 +106,9 @@ def _with_none(
         return file, content, labels
     labels = (*labels, NONE)
     info = ModelInfo(metadata.name, metadata.description, labels)
-    model = unpack_model(with_unknown_class(content))
+    model = unpack_model(content)
     remove_metadata(model)
-    body = with_metadata(pack_model(model), info)
+    body = with_metadata(with_unknown_label(pack_model(model)), info)
     scored = file.scored
     if scored is not None:
         signed = ModelFile(file.path, with_files(body, info, metadata.facts))
