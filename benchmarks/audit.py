@@ -29,7 +29,7 @@ from PIL import Image, ImageEnhance
 
 from poets_edge.auditing.image_stats import compute_stats
 from poets_edge.auditing.learning_curve import learning_curve
-from poets_edge.auditing.mislabelled import out_of_fold_logits, score_labels
+from poets_edge.auditing.mislabeled import out_of_fold_logits, score_labels
 from poets_edge.auditing.near_duplicates import find_near_duplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.photos import AuditPhotos, read_photos
@@ -47,7 +47,7 @@ from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cross_validation import evaluate_folds, fit_folds
 from poets_edge.training.data import TrainingData
-from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
+from poets_edge.training.head import HeadOptions, Indices, LabeledVectors, train_head
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.projection import pca_projection
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
@@ -93,7 +93,7 @@ def wrong_labels(photos: AuditPhotos) -> None:
         labels = photos.classes.copy()
         labels[wrong] = (labels[wrong] + rng.integers(1, classes, len(wrong))) % classes
         fold = folds_of(photos, labels)
-        data = LabelledVectors(photos.vectors, labels)
+        data = LabeledVectors(photos.vectors, labels)
         top = round(0.1 * count)
         found = np.isin(wrong, score_labels(data, fold, classes).order[:top]).mean()
         logits = out_of_fold_logits(data, fold, classes, np.ones(count, np.bool_))
@@ -186,7 +186,7 @@ def curve(photos: AuditPhotos, draws: int) -> None:
     for seed in range(draws):
         rows = np.sort(np.random.default_rng(seed).permutation(count)[:half])
         accuracy, right, fold = measured(photos, rows)
-        data = LabelledVectors(photos.vectors[rows], photos.classes[rows])
+        data = LabeledVectors(photos.vectors[rows], photos.classes[rows])
         doubled = learning_curve(data, fold, photos.labels, right, HeadOptions()).doubled
         low, high = doubled.interval
         off.append(100 * (doubled.accuracy - truth))
@@ -220,8 +220,8 @@ def calibration(photos: AuditPhotos) -> None:
         names = [photos.photos[row] for row in known]
         data = TrainingData.of(names, photos.vectors[known], np.zeros(len(names), np.int8), photos.labels)  # all train
         options = HeadOptions(eval_step_interval=4000)
-        training = LabelledVectors(photos.vectors[known], photos.classes[known])
-        nobody = LabelledVectors(photos.vectors[:0], photos.classes[:0])
+        training = LabeledVectors(photos.vectors[known], photos.classes[known])
+        nobody = LabeledVectors(photos.vectors[:0], photos.classes[:0])
         head = train_head(training, nobody, len(photos.labels), options, lambda step, head: None)
         better, how = calibrate_head(head, data, predict_held_out(data, options))
         truth = photos.classes[unseen]

@@ -32,7 +32,7 @@ from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.folder import scan
-from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.image import fit, normalizer, read_photo
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.convert import convert
 from poets_edge.tflite.session import Session
@@ -42,19 +42,19 @@ RESOLUTIONS = (128, 160, 192, 224)
 
 def forward_passes(models: dict[int, list[Path]], photos: list[dict[int, Any]]) -> None:
     """Run all models on all photos, one model at a time on all cores."""
-    normalise = normaliser(BACKBONE)
+    normalize = normalizer(BACKBONE)
     for resolution, paths in models.items():
         pictures = [photo[resolution] for photo in photos]
         for path in paths:
             with ThreadPoolExecutor(cores()) as pool:
-                list(pool.map(partial(_share, path, normalise), [pictures[i :: cores()] for i in range(cores())]))
+                list(pool.map(partial(_share, path, normalize), [pictures[i :: cores()] for i in range(cores())]))
 
 
-def _share(path: Path, normalise: Any, pictures: list[Any]) -> None:
+def _share(path: Path, normalize: Any, pictures: list[Any]) -> None:
     interpreter = Session(path).interpreter
     start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     for picture in pictures:
-        normalise(picture, interpreter.tensor(start)()[0])
+        normalize(picture, interpreter.tensor(start)()[0])
         interpreter.invoke()
         np.array(interpreter.tensor(end)())
 

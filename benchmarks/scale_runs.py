@@ -64,15 +64,15 @@ def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
     wanted = architecture(NETWORK)
     backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
     hashed = hash_photos(scan(photos).photos, bottleneck_dir)
-    centres = np.random.default_rng(1).standard_normal((len(CLASSES), wanted.bottleneck_size)).astype(np.float32)
+    centers = np.random.default_rng(1).standard_normal((len(CLASSES), wanted.bottleneck_size)).astype(np.float32)
     with open_cache(backbone.cache_file) as (cache, _):
         for digest, number in zip(hashed.digests, hashed.photos.classes.tolist(), strict=True):
-            cache.put(vector_key(digest.tobytes()), _vector(digest, centres[number]))
+            cache.put(vector_key(digest.tobytes()), _vector(digest, centers[number]))
 
 
-def _vector(digest: Digest, centre: Vector) -> Vector:
+def _vector(digest: Digest, center: Vector) -> Vector:
     noise = np.random.default_rng(int.from_bytes(digest[:8].tobytes(), "big"))
-    return np.asarray(np.abs(noise.standard_normal(len(centre), np.float32) + centre * np.float32(0.1)), np.float32)
+    return np.asarray(np.abs(noise.standard_normal(len(center), np.float32) + center * np.float32(0.1)), np.float32)
 
 
 def forget_bottlenecks(folder: Path) -> None:

@@ -73,10 +73,10 @@ def report(kept: Runs) -> None:
     """Write the table of comparison results to `results/compare.md`."""
     rows = [["model", "runs", "runs differ by (sd)", "pairs", "called different", "5 % slower found", "called faster"]]
     for name, runs in kept.items():
-        centres = np.log([np.median(run) for run in runs])
+        centers = np.log([np.median(run) for run in runs])
         counts = map(str, rates(runs))
         pairs = len(runs) * (len(runs) - 1) // 2
-        rows.append([name, str(len(runs)), f"{100 * centres.std(ddof=1):.1f} %", str(pairs), *counts])
+        rows.append([name, str(len(runs)), f"{100 * centers.std(ddof=1):.1f} %", str(pairs), *counts])
     publish(
         "compare",
         "What `compare` tells about separate runs",

@@ -28,7 +28,7 @@ from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
 from poets_edge.training.cross_validation import REPEATS, FoldAssignment, cross_validate
 from poets_edge.training.fold_heads import fold_heads
-from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Matrix, train_head
+from poets_edge.training.head import Head, HeadOptions, LabeledVectors, Matrix, train_head
 
 UNSEEN = {
     "mobilenet_0.25_128": 78.5, "mobilenet_0.50_128": 84.4, "mobilenet_0.75_128": 86.3, "mobilenet_1.0_128": 85.5,
@@ -111,15 +111,15 @@ def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: t
     [folds] = assign_folds(photos)
     fold = folds.assignment
     classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)
-    none = LabelledVectors(vectors[:0], classes[:0])
+    none = LabeledVectors(vectors[:0], classes[:0])
     # With few evaluations, whose time is not compared.
     options = HeadOptions(eval_step_interval=HeadOptions().steps)
 
     def stepped(number: int) -> Head:
-        training = LabelledVectors(vectors[fold != number], classes[fold != number])
+        training = LabeledVectors(vectors[fold != number], classes[fold != number])
         return train_head(training, none, len(labels), options, lambda step, head: None)
 
-    [direct] = fold_heads(LabelledVectors(vectors, classes), [fold], len(labels), options)
+    [direct] = fold_heads(LabeledVectors(vectors, classes), [fold], len(labels), options)
     accuracies = [
         100 * float((FoldAssignment(fold, tuple(heads)).scores(vectors).argmax(axis=1) == classes).mean())
         for heads in (direct, [stepped(number) for number in range(int(fold.max()) + 1)])

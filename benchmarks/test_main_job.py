@@ -1,4 +1,4 @@
-"""Benchmarks of training and labelling for the README, run by `make benchmark`."""
+"""Benchmarks of training and labeling for the README, run by `make benchmark`."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_warm_run(benchmark: Any, flowers: Path, trained: Trained, rows: Rows) -
 
 
 def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path, rows: Rows) -> None:
-    """Compare time and peak memory of labelling one photo in a new process with those of a minimal script."""
+    """Compare time and peak memory of labeling one photo in a new process with those of a minimal script."""
     script = tmp_path / "bare.py"
     script.write_text(BARE_LABEL_SCRIPT)
     photo, labels = flowers / DAISY, trained.folder / "tf_files/retrained_labels.txt"

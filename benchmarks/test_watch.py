@@ -31,7 +31,7 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
 
     def ours() -> None:
         predictions = predict_frames(classifier, folder_source(folder), AnswerOptions(), reporter=Silent())
-        assert show_predictions(predictions, Nowhere()).labelled == _FRAMES
+        assert show_predictions(predictions, Nowhere()).labeled == _FRAMES
 
     def bare() -> None:
         for _ in range(_FRAMES):

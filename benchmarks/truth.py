@@ -44,7 +44,7 @@ from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cross_validation import cross_validate, evaluate_folds, fit_folds
 from poets_edge.training.data import TrainingData
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix, train_head
 from poets_edge.training.look_alikes import find_groups
 from poets_edge.training.messages import dependence
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
@@ -58,7 +58,7 @@ SETS = {"flowers": 60, "defects": 15, "bursts": 12, "persons": 12}
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Numbers of photos per class at which the learning curve is tested, by set."""
 
-Labelled = Iterator[tuple[Image.Image, str, str]]
+Labeled = Iterator[tuple[Image.Image, str, str]]
 """Iterator over photos, each as (picture, class name, group name)."""
 
 
@@ -172,20 +172,20 @@ def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> tuple[bool, 
     known, twice = (np.sort(np.concatenate([of[: size * factor] for of in order])) for factor in (1, 2))
     unseen = np.concatenate([of[2 * size :] for of in order])
     options = HeadOptions(eval_step_interval=4000)
-    hashed, data = photos.hashed(known), LabelledVectors(photos.vectors[known], photos.classes[known])
+    hashed, data = photos.hashed(known), LabeledVectors(photos.vectors[known], photos.classes[known])
     folds, assignments = fit_folds(hashed, data.vectors, photos.labels, options)
     found = evaluate_folds(hashed, data.vectors, photos.labels, folds, assignments)
     correct = found.right / len(found.scores)
     doubled = learning_curve(data, assignments[0].fold, photos.labels, correct, options).doubled
-    head = head_of(LabelledVectors(photos.vectors[twice], photos.classes[twice]), len(photos.labels), options)
+    head = head_of(LabeledVectors(photos.vectors[twice], photos.classes[twice]), len(photos.labels), options)
     truth = float((head.scores(photos.vectors[unseen]).argmax(axis=1) == photos.classes[unseen]).mean())
     low, high = doubled.interval
     print(name, size, seed, doubled, truth, "covered" if low <= truth <= high else "MISSED", flush=True)
     return low <= truth <= high, doubled.accuracy - truth, high - low
 
 
-def head_of(training: LabelledVectors, class_count: int, options: HeadOptions) -> Head:
-    nobody = LabelledVectors(training.vectors[:0], training.classes[:0])
+def head_of(training: LabeledVectors, class_count: int, options: HeadOptions) -> Head:
+    nobody = LabeledVectors(training.vectors[:0], training.classes[:0])
     return train_head(training, nobody, class_count, options, lambda step, head: None)
 
 
@@ -219,7 +219,7 @@ def read(name: str, shared: Path, work: Path) -> PhotoSet:
         return PhotoSet(stored["vectors"], stored["classes"].astype(np.int64), stored["groups"].astype(np.int64))
 
 
-def pictures(name: str, shared: Path, work: Path) -> Labelled:
+def pictures(name: str, shared: Path, work: Path) -> Labeled:
     """Yield picture, class name and group name of each photo in a set."""
     if name in ("flowers", "defects"):
         folder = shared / "data" / {"flowers": "flower_photos", "defects": "surface_defects"}[name]

@@ -29,7 +29,7 @@ from poets_edge.tflite.distance import LIMIT
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.data import TrainingData
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix, train_head
 from poets_edge.training.unknown import detect_unknown
 
 NETWORKS = (
@@ -156,8 +156,8 @@ def one_draw(world: World, known: str, size: int, seed: int) -> Result:
 
 def head_of(photos: PhotoSet, learned: Indices) -> Head:
     """Return a head that is trained on the photos with the given indices."""
-    training = LabelledVectors(photos.vectors[learned], photos.classes[learned])
-    nobody = LabelledVectors(training.vectors[:0], training.classes[:0])
+    training = LabeledVectors(photos.vectors[learned], photos.classes[learned])
+    nobody = LabeledVectors(training.vectors[:0], training.classes[:0])
     options = HeadOptions(steps=1000, eval_step_interval=1000)
     return train_head(training, nobody, len(photos.labels), options, lambda step, head: None)
 
@@ -188,7 +188,7 @@ def photo_files(shared: Path) -> Iterator[tuple[str, list[Path]]]:
     """Yield the name and the photo paths of each data set."""
     yield "flowers", sorted((shared / "data/flower_photos").glob("*/*.jpg"))
     yield "defects", sorted((shared / "data/surface_defects").glob("*/*"))
-    yield "everyday", sorted((shared / "data/unlabelled_photos").glob("*.jpg"))[::EVERYDAY]
+    yield "everyday", sorted((shared / "data/unlabeled_photos").glob("*.jpg"))[::EVERYDAY]
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ def _frames(browser: Any, page: Any) -> None:
     after = page.evaluate(f"[{count}, performance.now()]")
     used = _cpu_seconds(browser) - used
     rate = (after[0] - before[0]) / (after[1] - before[1]) * 1000
-    print(f"live camera, 640 x 480 at 30 frames a second: {rate:.1f} labelled a second over {_FRAME_SECONDS} s")
-    print(f"CPU time of all the browser's processes: {1000 * used / (after[0] - before[0]):.1f} ms a labelled frame")
+    print(f"live camera, 640 x 480 at 30 frames a second: {rate:.1f} labeled a second over {_FRAME_SECONDS} s")
+    print(f"CPU time of all the browser's processes: {1000 * used / (after[0] - before[0]):.1f} ms a labeled frame")
 
 
 def _cpu_seconds(browser: Any) -> float:

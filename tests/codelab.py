@@ -68,20 +68,20 @@ def _weights(architecture: Architecture) -> dict[str, Any]:
 def _mobilenet(v1: Any, architecture: Architecture, values: dict[str, Any]) -> Any:
     net = v1.placeholder(v1.float32, [1, *architecture.size, 3], name="input")
 
-    def normalised(net: Any, name: str) -> Any:
+    def normalized(net: Any, name: str) -> Any:
         gamma, beta, mean, variance = values[name]
         net, _, _ = v1.nn.fused_batch_norm(net, gamma, beta, mean, variance, epsilon=1e-3, is_training=False)
         return v1.nn.relu6(net)
 
     with v1.name_scope("MobilenetV1"):
-        net = normalised(v1.nn.conv2d(net, values["conv1"][0], [1, 2, 2, 1], "SAME"), "conv1_bn")
+        net = normalized(v1.nn.conv2d(net, values["conv1"][0], [1, 2, 2, 1], "SAME"), "conv1_bn")
         for number, stride in enumerate(_STRIDES, 1):
             kernel = values[f"conv_dw_{number}"][0]
             kernel = kernel.reshape(3, 3, -1, 1)
             net = v1.nn.depthwise_conv2d_native(net, kernel, [1, stride, stride, 1], "SAME")
-            net = normalised(net, f"conv_dw_{number}_bn")
+            net = normalized(net, f"conv_dw_{number}_bn")
             net = v1.nn.conv2d(net, values[f"conv_pw_{number}"][0], [1, 1, 1, 1], "SAME")
-            net = normalised(net, f"conv_pw_{number}_bn")
+            net = normalized(net, f"conv_pw_{number}_bn")
         side = architecture.resolution // 32
         net = v1.nn.avg_pool(net, [1, side, side, 1], [1, 1, 1, 1], "VALID", name="Logits/AvgPool_1a/AvgPool")
         projection = np.random.default_rng(0).normal(0, 0.1, (1, 1, architecture.bottleneck_size, 1001))

@@ -18,7 +18,7 @@ SIZE = 8
 
 
 def small_graph(labels: Sequence[str], seed: int = 0) -> Any:
-    """The mean colour of a picture of 8 x 8 pixels, and a softmax layer of random weights behind it."""
+    """The mean color of a picture of 8 x 8 pixels, and a softmax layer of random weights behind it."""
     graph = GraphDef()
     entry = graph.node.add(name="input", op="Placeholder")
     entry.attr["dtype"].type = DT_FLOAT

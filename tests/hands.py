@@ -17,18 +17,18 @@ FINGERS = {"paper": (-0.7, -0.35, 0.0, 0.35, 1.1), "rock": (), "scissors": (-0.3
 _SIDE = 160
 _SKIN = (225, 172, 140)
 
-Colour = tuple[int, ...]
+Color = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """What all photos of a person have in common."""
 
-    background: Colour
-    stripes: Colour
+    background: Color
+    stripes: Color
     stripe_count: int
-    skin: Colour
-    sleeve: Colour
+    skin: Color
+    sleeve: Color
     size: float
     thickness: float
     blur: float
@@ -87,9 +87,9 @@ def _hand(person: Person, label: str, rng: random.Random) -> Image.Image:
     def at(angle: float, reach: float) -> tuple[float, float]:
         return x + math.cos(angle) * reach * size, y + math.sin(angle) * reach * size
 
-    def disc(centre: tuple[float, float], radius: float, fill: Colour) -> None:
+    def disc(center: tuple[float, float], radius: float, fill: Color) -> None:
         reach = radius * size
-        pen.ellipse((centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach), fill=fill)
+        pen.ellipse((center[0] - reach, center[1] - reach, center[0] + reach, center[1] + reach), fill=fill)
 
     pen.line([(x, y), at(turn, -1.2)], fill=person.skin, width=int(0.45 * size))
     pen.line([at(turn, -0.7), at(turn, -1.2)], fill=person.sleeve, width=int(0.5 * size))

@@ -1,4 +1,4 @@
-"""Session of a new user who types only lines that the program has printed, from `poets-edge` to a labelled photo.
+"""Session of a new user who types only lines that the program has printed, from `poets-edge` to a labeled photo.
 
 It uses drawn photos and the embedded backbone, so it runs on any machine.
 """

@@ -1,4 +1,4 @@
-"""A `.tflite` that computes the mean of each colour, for tests of how other readers treat models and their metadata."""
+"""A `.tflite` that computes the mean of each color, for tests of how other readers treat models and their metadata."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from poets_edge.tflite.flatbuffer import (
 )
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 SIDE = 8
 """Height and width of the input, pixels."""
 
 
-def colour_model(
+def color_model(
     dtype: str = "float32",
     scale: float = 0.0,
     zero_point: int = 0,
@@ -32,7 +32,7 @@ def colour_model(
     normalization: Normalization | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Return the bytes of a model with the labels `COLOURS`, whose outputs are the means of the input's channels.
+    """Return the bytes of a model with the labels `COLORS`, whose outputs are the means of the input's channels.
 
     Args:
         dtype: type of the input and output: "float32", "uint8" or "int8".
@@ -40,7 +40,7 @@ def colour_model(
         normalization: normalization in the metadata; None for a model without metadata and labels.
         facts: content of `poets_edge.json`; None for a model from another program.
     """
-    model = new_model("colours")
+    model = new_model("colors")
     graph, parts = model.subgraphs[0], schema()
     kind = {"float32": parts.TensorType.FLOAT32, "uint8": parts.TensorType.UINT8, "int8": parts.TensorType.INT8}[dtype]
     quantization = quant_params(scale, zero_point) if scale else None
@@ -50,7 +50,7 @@ def colour_model(
     graph.inputs, graph.outputs = [picture], [means]
     if normalization is None:
         return pack_model(model)
-    info = ModelInfo("colours", "for tests", COLOURS)
+    info = ModelInfo("colors", "for tests", COLORS)
     return with_files(with_metadata(pack_model(model), info, normalization), info, facts)
 
 

@@ -60,13 +60,13 @@ class Sampler:
     def __init__(self, frames: int) -> None:
         self.every = max(1, frames // _SAMPLES)
         self.samples: list[Sample] = []
-        self.labelled = self.bad = 0
+        self.labeled = self.bad = 0
         self._end = frames
 
     def show(self, prediction: Prediction) -> None:
         self.bad += bool(prediction.problem)
-        self.labelled += not prediction.problem
-        count = self.labelled + self.bad
+        self.labeled += not prediction.problem
+        count = self.labeled + self.bad
         if count % self.every == 0:
             self.samples.append(sample(count))
             print(self.samples[-1], flush=True)
@@ -75,7 +75,7 @@ class Sampler:
         pass
 
     def done(self) -> bool:
-        return self.labelled + self.bad >= self._end
+        return self.labeled + self.bad >= self._end
 
 
 def sample(frames: int) -> Sample:
@@ -171,7 +171,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
     finally:
         trigger.close(lambda: False)
     seconds = time.monotonic() - began
-    counts = f"{summary.labelled} labelled, {summary.bad} bad"
+    counts = f"{summary.labeled} labeled, {summary.bad} bad"
     print(f"{source.name}: {counts}, {seconds:.0f} s, {frames / seconds:.0f} frames/s")
     return judge(source.name, sampler.samples)
 

@@ -19,7 +19,7 @@ from poets_edge.exporting.web import write_page
 
 _IMAGES = Path(__file__).resolve().parent.parent / "docs/images"
 _PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5, "is_mobile": True, "has_touch": True}
-_COLOURS = 128
+_COLORS = 128
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def _save(page: Any, name: str) -> None:
     path = _IMAGES / f"{name}.png"
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 

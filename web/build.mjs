@@ -36,7 +36,7 @@ await build({
 });
 await build({ ...OPTIONS, format: "esm", entryPoints: { "poets-edge": "src/module.ts" }, outdir: PAGE });
 for (const name of STATIC) await copyFile(`src/${name}`, `${PAGE}/${name}`);
-await writeLicences(PAGE, LITERT);
+await writeLicenses(PAGE, LITERT);
 
 // The page of `poets-edge studio`; its worker and LiteRT are those of the other page.
 await begin(STUDIO);
@@ -49,16 +49,16 @@ await build({
 });
 await copyFile("studio/index.html", `${STUDIO}/index.html`);
 await copyFile("src/icon.svg", `${STUDIO}/icon.svg`);
-await writeLicences(STUDIO, [...LITERT, ...PREACT]);
+await writeLicenses(STUDIO, [...LITERT, ...PREACT]);
 
 async function begin(folder) {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 }
 
-async function writeLicences(folder, licences) {
+async function writeLicenses(folder, licenses) {
   const texts = await Promise.all(
-    licences.map(async ([name, file]) => `${name}\n${"=".repeat(name.length)}\n\n${(await readFile(file, "utf8")).trimEnd()}`),
+    licenses.map(async ([name, file]) => `${name}\n${"=".repeat(name.length)}\n\n${(await readFile(file, "utf8")).trimEnd()}`),
   );
   await writeFile(`${folder}/LICENSES.txt`, `${texts.join("\n\n\n")}\n`);
 }

@@ -13,7 +13,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Library:
-    """One artefact of a Maven repository."""
+    """One artifact of a Maven repository."""
 
     group: str
     artifact: str

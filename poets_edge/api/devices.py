@@ -29,7 +29,7 @@ def benchmark(
         models: a `.tflite` file or several; or a `BenchmarkOptions`, whose fields the other arguments replace.
         on: SSH destination of a device, for example "pi@raspberrypi.local"; by default this machine.
         threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
-        image_dir: folder of labelled photos on which the accuracy is measured; by default it is not measured.
+        image_dir: folder of labeled photos on which the accuracy is measured; by default it is not measured.
         labels: labels file for models without labels.
         remote_dir: parent of the program's folder on the device; by default the cache folder of the remote user.
         reporter: receives progress and warnings.

@@ -36,7 +36,7 @@ def open_scorer(
     input_range: str | None = None,
     delegate: str | None = None,
 ) -> Scorer:
-    """Open a `.tflite` file or a frozen graph for labelling.
+    """Open a `.tflite` file or a frozen graph for labeling.
 
     Args:
         labels: text file with one label per line; by default the labels inside the `.tflite` file, or the labels file
@@ -90,7 +90,7 @@ def evaluate(
     strangers: StrPath | None = None,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
-    """Measure the accuracy of a `.tflite` file or a frozen graph on a folder of labelled photos.
+    """Measure the accuracy of a `.tflite` file or a frozen graph on a folder of labeled photos.
 
     Args:
         labels: text file with one label per line; by default the labels of the model.

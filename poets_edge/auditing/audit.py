@@ -7,7 +7,7 @@ import numpy as np
 from poets_edge.auditing.class_metrics import class_metrics, most_confused_classes
 from poets_edge.auditing.leaks import find_leak
 from poets_edge.auditing.learning_curve import learning_curve
-from poets_edge.auditing.mislabelled import score_labels
+from poets_edge.auditing.mislabeled import score_labels
 from poets_edge.auditing.near_duplicates import NearDuplicates, find_near_duplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.orientation import find_rotated
@@ -120,7 +120,7 @@ def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossVali
     grouped = photos.groups if photos.groups.count < len(photos) else None
     data = TrainingData(photos.photos, photos.vectors, photos.splits, photos.labels, grouped, options.bottleneck_dir)
     head = train_head(
-        data.plain("training"), data.labelled(np.zeros(0, np.int64)), len(photos.labels), options.head, lambda *_: None
+        data.plain("training"), data.labeled(np.zeros(0, np.int64)), len(photos.labels), options.head, lambda *_: None
     )
     head, calibration = calibrate_head(head, data, predict_held_out(data, options.head))
     if calibration is None:

@@ -1,4 +1,4 @@
-"""Image statistics (size, brightness, colourfulness, sharpness and a gray thumbnail), cached by the photo's digest.
+"""Image statistics (size, brightness, colorfulness, sharpness and a gray thumbnail), cached by the photo's digest.
 
 The statistics occupy about 1 kB per photo, so that the statistics of 100,000 photos fit into memory. Near-duplicates
 and outliers are detected from statistics and bottlenecks, without decoding the photos again.
@@ -35,7 +35,7 @@ _VARIANT = f"look-1 {PREPROCESSING}"
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)
-"""Minimum and maximum pixel value of the gray colour with which decoders fill missing parts of a JPEG image."""
+"""Minimum and maximum pixel value of the gray color with which decoders fill missing parts of a JPEG image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class ImageStats:
         width, height: size of the image in the file, pixels.
         brightness: mean gray value, 0 to 255.
         contrast: standard deviation of the gray values, 0 to 127.5.
-        colourfulness: mean difference between a pixel's largest and smallest channel, 0 to 255.
+        colorfulness: mean difference between a pixel's largest and smallest channel, 0 to 255.
         sharpness: mean absolute Laplacian at 192 x 192 pixels, divided by the contrast plus 1.
         truncated_fraction: fraction of the rows that form a uniform mid-gray area at the bottom edge, 0 to 1.
         thumbnail: gray values, uint8 [32, 32].
@@ -56,7 +56,7 @@ class ImageStats:
     height: int
     brightness: float
     contrast: float
-    colourfulness: float
+    colorfulness: float
     sharpness: float
     truncated_fraction: float
     thumbnail: npt.NDArray[np.uint8]
@@ -131,7 +131,7 @@ def compute_stats(image: Image.Image, width: int, height: int) -> ImageStats:
         height=height,
         brightness=float(gray.mean()),
         contrast=contrast,
-        colourfulness=float((small.max(axis=2).astype(np.int16) - small.min(axis=2)).mean()),
+        colorfulness=float((small.max(axis=2).astype(np.int16) - small.min(axis=2)).mean()),
         sharpness=float(np.abs(laplacian).mean()) / (contrast + 1.0),
         truncated_fraction=_truncated_fraction(small),
         thumbnail=thumbnail,
@@ -147,7 +147,7 @@ def _truncated_fraction(pixels: npt.NDArray[np.uint8]) -> float:
 def _pack(stats: ImageStats) -> Vector:
     """Return statistics as a vector for the cache, float32 [263]."""
     scalars = (
-        stats.width, stats.height, stats.brightness, stats.contrast, stats.colourfulness, stats.sharpness,
+        stats.width, stats.height, stats.brightness, stats.contrast, stats.colorfulness, stats.sharpness,
         stats.truncated_fraction,
     )  # fmt: skip
     return np.frombuffer(np.array(scalars, np.float32).tobytes() + stats.thumbnail.tobytes(), np.float32)
@@ -155,13 +155,13 @@ def _pack(stats: ImageStats) -> Vector:
 
 def _unpack(packed: Vector) -> ImageStats:
     """Return the statistics that `_pack` stored in a vector."""
-    width, height, brightness, contrast, colourfulness, sharpness, truncated = map(float, packed[:_SCALARS])
+    width, height, brightness, contrast, colorfulness, sharpness, truncated = map(float, packed[:_SCALARS])
     return ImageStats(
         width=int(width),
         height=int(height),
         brightness=brightness,
         contrast=contrast,
-        colourfulness=colourfulness,
+        colorfulness=colorfulness,
         sharpness=sharpness,
         truncated_fraction=truncated,
         thumbnail=packed[_SCALARS:].view(np.uint8).reshape(SIDE, SIDE),

@@ -4,7 +4,7 @@ Heads are fitted to increasing fractions of the cached bottlenecks and evaluated
 test set. The x value of a point is the number of photos that its heads were fitted to: with five folds, four fifths of
 the photos.
 
-The error of heads fitted to n photos is modelled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), where m is the largest
+The error of heads fitted to n photos is modeled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), where m is the largest
 measured number of photos and r, from 0 to 1, is the removable fraction of the errors, so the curve cannot fall. Errors
 have an irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a
 part that is about inversely proportional to the square root of n, like the excess risk of penalized regression. The
@@ -29,7 +29,7 @@ from poets_edge.device.metrics import independent_count
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.training.cross_validation import FoldAssignment
 from poets_edge.training.fold_heads import MAX_EVALUATED, fold_heads
-from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
+from poets_edge.training.head import HeadOptions, Indices, LabeledVectors
 
 Floats = npt.NDArray[np.float64]
 
@@ -135,7 +135,7 @@ class Measured:
 
 
 def learning_curve(
-    data: LabelledVectors,
+    data: LabeledVectors,
     fold: Indices,
     labels: Sequence[str],
     correct: Floats,
@@ -178,7 +178,7 @@ def learning_curve(
 
 
 def measure(
-    data: LabelledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
+    data: LabeledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Measured:  # fmt: skip
     """Evaluate heads fitted to fractions of the photos. The arguments are as for `learning_curve`."""
@@ -208,7 +208,7 @@ def _photos(fold: Indices) -> int:
 
 
 def _correct_with_fraction(
-    fraction: float, data: LabelledVectors, fold: Indices, class_count: int, options: HeadOptions, rows: Indices,
+    fraction: float, data: LabeledVectors, fold: Indices, class_count: int, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Floats | None:  # fmt: skip
     """Evaluate out-of-fold heads that are fitted to a random fraction of the photos.

@@ -37,7 +37,7 @@ _MIN_COARSE_CORRELATION = 0.7
 """Minimum correlation between thumbnails reduced to 8 x 8 pixels at which an alignment is attempted."""
 _MIN_FIRST_CORRELATION = 0.15
 """Minimum correlation in one of the first two alignments at which all remaining alignments are attempted."""
-_MAX_NEIGHBOURS = 6
+_MAX_NEIGHBORS = 6
 """Maximum number of candidate pairs per photo, enough to connect thousands of similar film frames in one group."""
 _COARSE_SIDE = 8
 _PAIRS_AT_ONCE = 512
@@ -121,7 +121,7 @@ def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Ro
 
 
 def _most_similar(first: Rows, similarity: Matrix) -> Rows:
-    """Return the indices of the most similar pairs of each photo, at most _MAX_NEIGHBOURS, sorted by photo.
+    """Return the indices of the most similar pairs of each photo, at most _MAX_NEIGHBORS, sorted by photo.
 
     Args:
         first: row number of the first photo of each pair, [pairs].
@@ -129,7 +129,7 @@ def _most_similar(first: Rows, similarity: Matrix) -> Rows:
     """
     order = np.lexsort((-similarity, first))
     photos = first[order]
-    return order[np.arange(len(first)) - np.searchsorted(photos, photos) < _MAX_NEIGHBOURS]
+    return order[np.arange(len(first)) - np.searchsorted(photos, photos) < _MAX_NEIGHBORS]
 
 
 def _coarse(thumbnails: npt.NDArray[np.uint8]) -> Matrix:
@@ -202,9 +202,9 @@ def _sampler(fraction: float, place: float) -> Matrix:
         fraction: length of the crop as a fraction of the line.
         place: position of the crop: 0 for the start of the line, 0.5 for the middle, 1 for the end.
     """
-    centres = (np.arange(SIDE) + 0.5) * fraction + place * SIDE * (1 - fraction) - 0.5
-    left = np.clip(np.floor(centres).astype(int), 0, SIDE - 2)
-    right_weight = np.clip(centres - left, 0, 1)
+    centers = (np.arange(SIDE) + 0.5) * fraction + place * SIDE * (1 - fraction) - 0.5
+    left = np.clip(np.floor(centers).astype(int), 0, SIDE - 2)
+    right_weight = np.clip(centers - left, 0, 1)
     sampler = np.zeros((SIDE, SIDE), np.float32)
     sampler[np.arange(SIDE), left] += 1 - right_weight
     sampler[np.arange(SIDE), left + 1] += right_weight

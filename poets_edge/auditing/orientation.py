@@ -22,7 +22,7 @@ from poets_edge.progress import Reporter
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, bottlenecks
 from poets_edge.training.fold_heads import fold_heads
-from poets_edge.training.head import LabelledVectors, Matrix
+from poets_edge.training.head import LabeledVectors, Matrix
 from poets_edge.training.vectors import take
 
 _REMEDIES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
@@ -53,7 +53,7 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
     # float32 [4, photos, bottleneck_size], the upright ones first
     upright = photos.vectors[learned]
     vectors = np.stack([upright, *_rotated_vectors(photos.photos.take(learned), upright, options, reporter)])
-    data = LabelledVectors(vectors.reshape(-1, vectors.shape[2]), np.repeat(np.arange(len(vectors)), len(learned)))
+    data = LabeledVectors(vectors.reshape(-1, vectors.shape[2]), np.repeat(np.arange(len(vectors)), len(learned)))
     [heads] = fold_heads(data, [np.tile(fold[learned], len(vectors))], len(vectors), options.head)
     scores = np.zeros((len(photos), len(vectors)), np.float32)
     for number, head in enumerate(heads):

@@ -29,14 +29,14 @@ _BLANK, _LOW_CONTRAST = 4.0, 10.0
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
 """Maximum sharpness of a blurred photo: as a value, and as a fraction of the median sharpness in the folder. Below both
 limits are 1 % of the flowers, and half of the flowers that were blurred over 1 % of their width."""
-_GRAY, _COLOURED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
-"""Maximum colourfulness of a gray photo; minimum median colourfulness of the photos in a coloured folder; and maximum
-fraction of gray photos in a coloured folder. Gray photos are outliers only in a coloured folder."""
+_GRAY, _COLORED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
+"""Maximum colorfulness of a gray photo; minimum median colorfulness of the photos in a colored folder; and maximum
+fraction of gray photos in a colored folder. Gray photos are outliers only in a colored folder."""
 _GRAY_OF_BRIGHTNESS = 0.06
-"""Maximum colourfulness of a gray photo, as a fraction of the photo's brightness."""
+"""Maximum colorfulness of a gray photo, as a fraction of the photo's brightness."""
 _TRUNCATED = 0.06
 """Minimum fraction of the rows that is missing in a truncated photo."""
-_NEIGHBOURS = 5
+_NEIGHBORS = 5
 _MAX_DEVIATION = 4.5
 """Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
 deviations; photos above it are isolated."""
@@ -166,35 +166,35 @@ def _blurred(photos: AuditPhotos, input_side: int) -> tuple[Rows, list[str]]:
 
 
 def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
-    # The colour channels of a dark photo differ little, whatever its colours are.
+    # The color channels of a dark photo differ little, whatever its colors are.
     limit = np.minimum(_GRAY, _GRAY_OF_BRIGHTNESS * photos.brightness)
-    gray = (photos.colourfulness < limit) & (photos.contrast >= _BLANK)
-    is_coloured_folder = float(np.median(photos.colourfulness)) > _COLOURED and gray.mean() < _MAX_GRAY_FRACTION
-    return _select(gray & is_coloured_folder, photos.colourfulness, "")
+    gray = (photos.colorfulness < limit) & (photos.contrast >= _BLANK)
+    is_colored_folder = float(np.median(photos.colorfulness)) > _COLORED and gray.mean() < _MAX_GRAY_FRACTION
+    return _select(gray & is_colored_folder, photos.colorfulness, "")
 
 
 def _isolated(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     if len(photos) < _MIN_PHOTOS:
         return np.zeros(0, np.int64), []
-    distances = _neighbour_distances(photos.projections)
+    distances = _neighbor_distances(photos.projections)
     median = float(np.median(distances))
     deviation = 1.4826 * float(np.median(np.abs(distances - median))) + 1e-6
     return _select(distances > median + _MAX_DEVIATION * deviation, -distances, "")
 
 
-def _neighbour_distances(projections: Vectors) -> npt.NDArray[np.float32]:
-    """Return the mean cosine distance of each photo to its five nearest neighbours, float32 [photos]."""
+def _neighbor_distances(projections: Vectors) -> npt.NDArray[np.float32]:
+    """Return the mean cosine distance of each photo to its five nearest neighbors, float32 [photos]."""
     distances = np.empty(len(projections), np.float32)
     for block in blocks(len(projections)):
         rows = projections[block]
-        nearest = np.full((len(rows), _NEIGHBOURS), -np.inf, np.float32)  # the least similar neighbour first
+        nearest = np.full((len(rows), _NEIGHBORS), -np.inf, np.float32)  # the least similar neighbor first
         for tile in tiles(0, len(projections)):
             similarity = rows @ projections[tile].T
             diagonal = np.arange(max(block.start, tile.start), min(block.stop, tile.stop))
             similarity[diagonal - block.start, diagonal - tile.start] = -np.inf
             nearer = np.flatnonzero(similarity.max(axis=1) > nearest[:, 0])
             known = np.concatenate([nearest[nearer], similarity[nearer]], axis=1)
-            nearest[nearer] = np.partition(known, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
+            nearest[nearer] = np.partition(known, -_NEIGHBORS, axis=1)[:, -_NEIGHBORS:]
         distances[block] = 1 - nearest.mean(axis=1)
     return distances
 
@@ -227,10 +227,10 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("cut short", "The lower part is plain gray: the file was cut off and repaired. Copy it again.", _truncated),
     ("black", "Nothing can be seen. Was the lens covered?", _black),
     ("white", "Nothing can be seen: far too bright.", _white),
-    ("blank", "One colour all over.", _blank),
+    ("blank", "One color all over.", _blank),
     ("tiny", "Less than half as wide or high as what the network looks at: details are missing.", _tiny),
     ("blurred", "Far softer than the others. Keep it if the camera will see such pictures later.", _blurred),
-    ("gray", "Without colour, where nearly all others have it.", _gray),
+    ("gray", "Without color, where nearly all others have it.", _gray),
     ("unlike all others", "Nothing in the folder looks like it. Does it belong here?", _isolated),
 )
 """Reason, explanation and rule for each group of outliers."""

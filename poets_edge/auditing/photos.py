@@ -17,13 +17,13 @@ from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import Vector, open_cache
 from poets_edge.training.bottlenecks import BackboneCache, bottlenecks, hash_photos
-from poets_edge.training.head import Indices, LabelledVectors, Matrix
+from poets_edge.training.head import Indices, LabeledVectors, Matrix
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.projection import pca_projection
 from poets_edge.training.vectors import Vectors, VectorTable
 
 _PHOTOS_AT_ONCE = 2000
-_STATS = ("width", "height", "brightness", "contrast", "colourfulness", "sharpness", "truncated_fraction")
+_STATS = ("width", "height", "brightness", "contrast", "colorfulness", "sharpness", "truncated_fraction")
 """Names of the attributes of ImageStats that are columns of AuditPhotos."""
 
 
@@ -37,7 +37,7 @@ class AuditPhotos:
         vectors: bottlenecks, float32 [photos, bottleneck_size].
         projections: PCA projections of the bottlenecks, used to compare photos, float32 [photos, up to 64].
         classes: index of each photo's class in `labels`, int64 [photos].
-        width, height, brightness, contrast, colourfulness, sharpness, truncated_fraction: attributes of `ImageStats`,
+        width, height, brightness, contrast, colorfulness, sharpness, truncated_fraction: attributes of `ImageStats`,
             float32 [photos].
         thumbnails: gray thumbnails, uint8 [photos, 32, 32].
         unreadable: name and error message of each skipped photo.
@@ -54,7 +54,7 @@ class AuditPhotos:
     height: Matrix
     brightness: Matrix
     contrast: Matrix
-    colourfulness: Matrix
+    colorfulness: Matrix
     sharpness: Matrix
     truncated_fraction: Matrix
     thumbnails: Thumbnails
@@ -71,9 +71,9 @@ class AuditPhotos:
         return self.photos.photos.has_folder("test")
 
     @property
-    def data(self) -> LabelledVectors:
+    def data(self) -> LabeledVectors:
         """Bottlenecks and classes of all photos."""
-        return LabelledVectors(self.vectors, self.classes)
+        return LabeledVectors(self.vectors, self.classes)
 
     def name(self, row: int) -> str:
         """Return the path of the photo in a row, relative to the folder and with `/` as separator."""

@@ -1,4 +1,4 @@
-"""HTML report of an audit, which shows suspect photos with controls for excluding or relabelling them."""
+"""HTML report of an audit, which shows suspect photos with controls for excluding or relabeling them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
     if result.evaluation is None:
         return []
     scores = result.evaluation.label_scores
-    count = min(_MAX_SUSPECTS, max(_MIN_SUSPECTS, 2 * result.evaluation.mislabelled_count))
+    count = min(_MAX_SUSPECTS, max(_MIN_SUSPECTS, 2 * result.evaluation.mislabeled_count))
     return [
         _shown(result, int(row), likely=result.photos.labels[scores.likely[row]], score=float(scores.score[row]))
         for row in scores.order[:count]

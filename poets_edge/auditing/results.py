@@ -10,7 +10,7 @@ from typing import Any
 from poets_edge.auditing.class_metrics import ClassMetrics, ConfusedClasses, balanced_accuracy
 from poets_edge.auditing.leaks import Leak
 from poets_edge.auditing.learning_curve import LearningCurve
-from poets_edge.auditing.mislabelled import LabelScores
+from poets_edge.auditing.mislabeled import LabelScores
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.outliers import OutlierGroup
@@ -72,9 +72,9 @@ class LabelEvaluation:
         return balanced_accuracy(self.classes)
 
     @property
-    def mislabelled_count(self) -> int:
+    def mislabeled_count(self) -> int:
         """Number of labels that are probably wrong."""
-        return int(self.label_scores.mislabelled.sum())
+        return int(self.label_scores.mislabeled.sum())
 
     def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
         """Return the evaluation as a JSON-compatible dictionary.
@@ -84,7 +84,7 @@ class LabelEvaluation:
         """
         low, high = self.cross_validation.interval
         return {
-            "labels_held_to_be_wrong": self.mislabelled_count,
+            "labels_held_to_be_wrong": self.mislabeled_count,
             "accuracy": self.cross_validation.accuracy,
             "interval95": [low, high],
             "balanced_accuracy": self.balanced_accuracy,
@@ -127,7 +127,7 @@ class AuditResult(Tabular):
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores
-        count = max(math.ceil(len(self.photos) * _MIN_LISTED / 100), self.evaluation.mislabelled_count)
+        count = max(math.ceil(len(self.photos) * _MIN_LISTED / 100), self.evaluation.mislabeled_count)
         return tuple(
             Suspect(
                 photo=self.photos.name(row),
@@ -139,12 +139,12 @@ class AuditResult(Tabular):
         )
 
     @property
-    def mislabelled(self) -> tuple[str, ...]:
+    def mislabeled(self) -> tuple[str, ...]:
         """Names of the photos whose labels are probably wrong, most suspect first."""
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores
-        return tuple(self.photos.name(row) for row in scores.order.tolist() if scores.mislabelled[row])
+        return tuple(self.photos.name(row) for row in scores.order.tolist() if scores.mislabeled[row])
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON-compatible dictionary."""
@@ -172,4 +172,4 @@ class AuditResult(Tabular):
 
     def __repr__(self) -> str:
         accuracy = f", accuracy {percent(self.evaluation.cross_validation.accuracy)}" if self.evaluation else ""
-        return f"<AuditResult {len(self.photos)} photos: {len(self.mislabelled)} probable label errors{accuracy}>"
+        return f"<AuditResult {len(self.photos)} photos: {len(self.mislabeled)} probable label errors{accuracy}>"

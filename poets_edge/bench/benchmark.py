@@ -43,7 +43,7 @@ class BenchmarkOptions:
         models: `.tflite` files.
         threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
         timing: duration and number of the measurements.
-        image_dir: folder of labelled photos, for the accuracy and for the times of decoding and resizing.
+        image_dir: folder of labeled photos, for the accuracy and for the times of decoding and resizing.
         split: split of the photos on which the accuracy is measured; None for the default of `evaluate`.
         labels: labels file for models without labels, or with translations of their labels; see `Classifier`.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
@@ -193,7 +193,7 @@ def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path,
 def check_models(options: BenchmarkOptions) -> None:
     """Raise ModelError if any of the files is not an image classification model."""
     for model in options.models:
-        Classifier(model, labels=options.labels, delegate=options.delegate, unlabelled=True)
+        Classifier(model, labels=options.labels, delegate=options.delegate, unlabeled=True)
 
 
 def model_names(models: Sequence[Path]) -> dict[Path, str]:

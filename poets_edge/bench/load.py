@@ -112,7 +112,7 @@ class Load:
 
     def _open(self) -> Callable[[], object]:
         find_runtime()
-        classifier = Classifier(self._model, threads=self._threads, unlabelled=True)
+        classifier = Classifier(self._model, threads=self._threads, unlabeled=True)
         classifier.score_pixels(fit(read_photo(sample_photo()), classifier.size))
         invoke: Callable[[], object] = classifier.session.interpreter.invoke
         gc.collect()

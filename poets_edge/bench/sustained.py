@@ -186,7 +186,7 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
     """
     reporter = reporter or Silent()
     for model in options.models:
-        Classifier(model, unlabelled=True)
+        Classifier(model, unlabeled=True)
     names = distinct_names(options.models)
     facts, found, warnings = machine_facts(), [], []
     for model, name in zip(options.models, names, strict=True):

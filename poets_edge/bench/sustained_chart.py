@@ -87,9 +87,9 @@ def clock_text(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02}"
 
 
-def _line(places: Sequence[float], shares: Sequence[float], colour: str, more: str) -> str:
+def _line(places: Sequence[float], shares: Sequence[float], color: str, more: str) -> str:
     points = " ".join(f"{x:.1f},{_HEIGHT * (1 - share):.1f}" for x, share in zip(places, shares, strict=True))
-    return f'<polyline points="{points}" fill="none" stroke="{colour}" {more}/>'
+    return f'<polyline points="{points}" fill="none" stroke="{color}" {more}/>'
 
 
 def _nice(value: float) -> float:

@@ -60,7 +60,7 @@ def measure(request: Request) -> Timing:
     """
     find_runtime()  # importing the interpreter is not part of loading a model
     before = time.perf_counter()
-    classifier = Classifier(request.model, threads=request.threads, delegate=request.delegate, unlabelled=True)
+    classifier = Classifier(request.model, threads=request.threads, delegate=request.delegate, unlabeled=True)
     load = _since(before)
     interpreter = classifier.session.interpreter
     pixels = fit(read_photo(sample_photo()), classifier.size)

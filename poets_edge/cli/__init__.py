@@ -38,7 +38,7 @@ _SECTIONS = {
     "Run": {
         "label": "Label photos.",
         "watch": "Label what a camera sees, live.",
-        "evaluate": "Measure the accuracy of models on labelled photos.",
+        "evaluate": "Measure the accuracy of models on labeled photos.",
         "inspect": "Describe a model file.",
     },
     "Devices": {

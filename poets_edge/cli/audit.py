@@ -140,7 +140,7 @@ def command(
     with Terminal(quiet) as terminal:
         result = audit(options, terminal)
     if move_suspects is not None:
-        write_exclusions(move_suspects / EXCLUDE_FILE, result.mislabelled)
+        write_exclusions(move_suspects / EXCLUDE_FILE, result.mislabeled)
     # Passed as a function, since the JSON of 100,000 photos takes 30 MB.
     if not give(result.to_json, as_json=as_json, output=output):
         click.echo("\n".join(_lines(result)))
@@ -173,7 +173,7 @@ def _suspects(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     rows = [["suspect", "label", "looks like", "by"]]
     for suspect in result.suspects[:_LISTED]:
         rows.append([suspect.photo, suspect.label, suspect.likely, percent(suspect.score)])
-    count = evaluation.mislabelled_count
+    count = evaluation.mislabeled_count
     if not count:
         return ["no label is probably wrong; the labels that fit the predictions least:", table(rows, left=3)]
     return [f"{counted(count, 'label')} {'is' if count == 1 else 'are'} probably wrong; the most probable:",

@@ -90,7 +90,7 @@ _LOAD = "Sustained load"
     type=FILE,
     metavar="FOLDER",
     section=PHOTOS_SECTION,
-    help="Labelled photos: also measure accuracy, and the decoding of real photos.",
+    help="Labeled photos: also measure accuracy, and the decoding of real photos.",
 )
 @split_option("Photos to score.", show_default="as evaluate")
 @labels_option

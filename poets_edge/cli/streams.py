@@ -21,7 +21,7 @@ from poets_edge.core.credentials import without_user_info
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ERRORS = "poets_edge.escape"
 _OURS = "\x1b[33mwarning: \x1b[0m"
-"""The only colour in the output, at the start of a line on stderr."""
+"""The only color in the output, at the start of a line on stderr."""
 
 
 def escaped(text: str, *, line: bool = False) -> str:

@@ -176,7 +176,7 @@ def command(
     """Label what a camera sees, or the frames of a video or folder, until it ends or Ctrl-C is pressed.
 
     Frames of a camera or pipe that arrive during an inference are dropped, so that answers are never late; frames of
-    files are all labelled. A camera that is unplugged is waited for.
+    files are all labeled. A camera that is unplugged is waited for.
     """
     if len(on_labels) != len(commands):
         raise UsageError("each --on-label needs its --run, and each --run its --on-label.")
@@ -307,11 +307,11 @@ def _json_line(prediction: Prediction) -> str:
 
 
 def _summary_text(summary: WatchSummary) -> str:
-    counts = f"{summary.labelled} frames labelled"
+    counts = f"{summary.labeled} frames labeled"
     counts += f", {summary.dropped} dropped" if summary.dropped else ""
     counts += f", {summary.bad} bad" if summary.bad else ""
     if not summary.latencies:
         return counts
     median, slow = 1e3 * np.percentile(summary.latencies, [50, 95])
-    last = f" of the last {len(summary.latencies)}" if len(summary.latencies) < summary.labelled else ""
+    last = f" of the last {len(summary.latencies)}" if len(summary.latencies) < summary.labeled else ""
     return f"{counts}; {summary.rate:.1f} photos/s; latency{last} {median:.1f} ms (median), {slow:.1f} ms (95 %)"

@@ -26,7 +26,7 @@ from poets_edge.demo.flowers import (
     RED,
     WHITE,
     YELLOW,
-    Colour,
+    Color,
     blend,
     shade,
 )
@@ -40,8 +40,8 @@ _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))
 _FINE = 2
 """Oversampling factor: images are drawn larger by this factor and then reduced, for smooth edges."""
 
-_GRASS: tuple[Colour, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
-_GROUNDS: tuple[Colour, ...] = (
+_GRASS: tuple[Color, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
+_GROUNDS: tuple[Color, ...] = (
     *_GRASS,
     *((130, 175, 220), (215, 225, 235)),  # sky
     *((110, 80, 55), (60, 45, 35)),  # soil
@@ -194,12 +194,12 @@ def _something_in_front(rng: Random, picture: Image.Image) -> None:
     picture.paste(layer, (0, 0), layer)
 
 
-def _blade(rng: Random, pen: ImageDraw.ImageDraw, size: tuple[int, int], colour: Colour, tall: float) -> None:
+def _blade(rng: Random, pen: ImageDraw.ImageDraw, size: tuple[int, int], color: Color, tall: float) -> None:
     width, height = size
     x, bend = rng.uniform(0, width), rng.gauss(0, 0.12) * width
     top = height * (1 - tall * rng.uniform(0.3, 1.1))
     thick = rng.uniform(0.006, 0.016) * width
-    pen.polygon([(x - thick, height), (x + thick, height), (x + bend, top)], fill=colour)
+    pen.polygon([(x - thick, height), (x + thick, height), (x + bend, top)], fill=color)
 
 
 def _camera(rng: Random, picture: Image.Image) -> Image.Image:

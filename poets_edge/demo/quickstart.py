@@ -1,4 +1,4 @@
-"""The command `quickstart`: training, export, labelling and timing with generated photos, without internet access."""
+"""The command `quickstart`: training, export, labeling and timing with generated photos, without internet access."""
 
 from __future__ import annotations
 

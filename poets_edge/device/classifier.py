@@ -194,7 +194,7 @@ class Classifier:
         input_range: str | None = None,
         threads: int = 1,
         delegate: str | None = None,
-        unlabelled: bool = False,
+        unlabeled: bool = False,
     ) -> None:
         """Load a model.
 
@@ -207,7 +207,7 @@ class Classifier:
             threads: CPU threads for one inference, at least 1.
             delegate: path or name of the shared library of a delegate, such as "libedgetpu.so.1" for a Coral Edge TPU;
                 the delegate runs the operators that it supports.
-            unlabelled: accept a model without labels or input range, for callers that need only its speed.
+            unlabeled: accept a model without labels or input range, for callers that need only its speed.
 
         Raises:
             ModelError: the model or the labels are missing or damaged, or do not match each other.
@@ -229,17 +229,17 @@ class Classifier:
         self.score_output = _score_output(self._session.outputs, self.metadata, names, self.path)
         self.output = self._session.outputs[self.score_output]
         self.distance_output = _distance_output(self._session.outputs, self.metadata)
-        self.labels: tuple[str, ...] = _checked_labels(self, names, source, unlabelled)
-        self.input_range: InputRange = _input_range(self, input_range, unlabelled)
+        self.labels: tuple[str, ...] = _checked_labels(self, names, source, unlabeled)
+        self.input_range: InputRange = _input_range(self, input_range, unlabeled)
         self._arguments: dict[str, Any] = {
             "labels": renaming(self.metadata.labels, self.labels),
             "input_range": input_range,
             "threads": threads,
             "delegate": delegate,
-            "unlabelled": unlabelled,
+            "unlabeled": unlabeled,
         }
         if layout.channels == 1 and len(self.input_range.normalization.mean) > 1:
-            raise ModelError(f"{self.path}: its input is gray, but its normalization has a mean for each of 3 colours.")
+            raise ModelError(f"{self.path}: its input is gray, but its normalization has a mean for each of 3 colors.")
         self._fill = input_filler(self.input, layout, self.input_range.normalization)
         self._lock = threading.Lock()
         # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
@@ -426,7 +426,7 @@ class Classifier:
         recursive: bool = False,
         reporter: Reporter | None = None,
     ) -> EvaluateResult:
-        """Measure the accuracy of the model on a folder of labelled photos; see `poets_edge.evaluate`."""
+        """Measure the accuracy of the model on a folder of labeled photos; see `poets_edge.evaluate`."""
         from poets_edge.device.evaluate import evaluate
 
         return evaluate(self, Path(image_dir), split=split, recursive=recursive, reporter=reporter)
@@ -541,10 +541,10 @@ def _distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int |
     return index
 
 
-def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unlabelled: bool) -> tuple[str, ...]:
+def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unlabeled: bool) -> tuple[str, ...]:
     """Return the labels unchanged, or () if none are required; raise ModelError if they do not match the output."""
     outputs = math.prod(model.output.shape)
-    if not names and unlabelled and source == str(model.path):
+    if not names and unlabeled and source == str(model.path):
         return ()
     if not names and (other := other_answer([model.output.shape])):
         raise ModelError(f"{model.path}: {other}")

@@ -1,8 +1,8 @@
-"""Accuracy of models on a folder of labelled photos.
+"""Accuracy of models on a folder of labeled photos.
 
 An accuracy is representative of new photos only if the model has not learned from the photos that it is measured on.
 A model that `train` made contains digests of its photos (see `poets_edge.photos.known_photos`), by which the photos are
-recognised under other names and in other folders.
+recognized under other names and in other folders.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateResult(Tabular):
-    """The accuracy of a model on a folder of labelled photos.
+    """The accuracy of a model on a folder of labeled photos.
 
     Attributes:
         split: the split that was evaluated; "unseen" for photos that the model has not learned from.
@@ -156,7 +156,7 @@ def evaluate(
 ) -> EvaluateResult:
     """Score the photos in a folder and compare the predicted labels with the names of the class folders.
 
-    Photos that the model was trained or validated on are recognised by their contents and, unless `split` requests
+    Photos that the model was trained or validated on are recognized by their contents and, unless `split` requests
     them, are not evaluated. If none remain, the validation photos are evaluated.
 
     Exclusions and label corrections from the training run also apply to photos in the training folder.

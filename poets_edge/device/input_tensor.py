@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import ModelError
-from poets_edge.photos.image import Pixels, normaliser
+from poets_edge.photos.image import Pixels, normalizer
 from poets_edge.photos.normalization import Normalization
 from poets_edge.tflite.session import TensorInfo
 
@@ -68,14 +68,14 @@ def input_filler(tensor: TensorInfo, layout: ImageLayout, normalization: Normali
 
 
 def _channels_last_filler(tensor: TensorInfo, normalization: Normalization) -> Fill:
-    normalise = normaliser(normalization)
+    normalize = normalizer(normalization)
     if tensor.dtype == np.float32:
-        return normalise
+        return normalize
     if tensor.dtype == np.float16:
 
         def narrow(pixels: Pixels, out: npt.NDArray[Any]) -> None:
             values = np.empty(pixels.shape, np.float32)
-            normalise(pixels, values)
+            normalize(pixels, values)
             out[...] = values
 
         return narrow
@@ -85,7 +85,7 @@ def _channels_last_filler(tensor: TensorInfo, normalization: Normalization) -> F
     # every model: scale 1/127.5 with zero point 127, the choice of TensorFlow's converter, shifts them by a step.
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     real = np.empty(levels.shape, np.float32)
-    normalise(levels, real)
+    normalize(levels, real)
     limits = np.iinfo(tensor.dtype)
     quantized = np.rint(real / np.float32(tensor.scale)) + tensor.zero_point
     table = np.clip(quantized, limits.min, limits.max).astype(tensor.dtype)

@@ -137,9 +137,9 @@ def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     if count == 0:
         return math.nan, math.nan
     p = correct / count
-    centre = (p + _Z95**2 / (2 * count)) / (1 + _Z95**2 / count)
+    center = (p + _Z95**2 / (2 * count)) / (1 + _Z95**2 / count)
     half = _Z95 / (1 + _Z95**2 / count) * math.sqrt(p * (1 - p) / count + _Z95**2 / (4 * count**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, center - half), min(1.0, center + half)
 
 
 def evaluate_scores(

@@ -28,7 +28,7 @@ class TrainingOverlap:
         photos: number of photos in the evaluation.
         training: number of photos that the model was trained on.
         validation: number of photos that the model was validated on, to choose among models or set the temperature.
-        evidence: how photos are recognised: "contents", by their digests; "sample", by the digests of some of the
+        evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
             training photos; "names", by the names and sizes of all photos in the folder, for models of version 0.2;
             "unknown" for models that do not record their photos.
     """
@@ -59,7 +59,7 @@ class TrainingOverlap:
 
     @property
     def warning(self) -> str | None:
-        """Warning that training photos may be counted as new photos; None if photos are recognised by contents."""
+        """Warning that training photos may be counted as new photos; None if photos are recognized by contents."""
         if self.evidence == "unknown":
             return (
                 "which photos the model has learned from is not known: if some of these are among them, it is less"
@@ -68,7 +68,7 @@ class TrainingOverlap:
         if self.evidence == "names":
             return (
                 "the model knows its training folder by names and sizes only, so single photos that it has learned from"
-                " may be counted as new ones. Train or export again to recognise them by their contents."
+                " may be counted as new ones. Train or export again to recognize them by their contents."
             )
         return None
 

@@ -2,7 +2,7 @@
 
 Two accuracies with overlapping intervals say little, because hard photos are hard for both models. The informative
 photos are those that one model classifies correctly and the other does not. If the models are equally good, each of
-these photos favours either model with probability 1/2: McNemar's test, here in its exact form, which holds for any
+these photos favors either model with probability 1/2: McNemar's test, here in its exact form, which holds for any
 number of photos.
 """
 

@@ -91,7 +91,7 @@ def with_temperature(scores: Scores, temperature: float) -> Scores:
 
 
 def best_temperature(scores: Scores, truth: Truth) -> float:
-    """Return the temperature that minimises the cross entropy, between 0.2 and 5; 1 if there are no photos.
+    """Return the temperature that minimizes the cross entropy, between 0.2 and 5; 1 if there are no photos.
 
     A prior keeps the temperature near 1 if there are few photos. If there are more than 80,000 photos, an evenly spaced
     subset of them is used.
@@ -153,7 +153,7 @@ def threshold_for(scores: Scores, truth: Truth, target: float) -> float:
 
 
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return the argument that minimises a unimodal function on an interval, found by golden-section search."""
+    """Return the argument that minimizes a unimodal function on an interval, found by golden-section search."""
     inner, outer = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_inner, at_outer = function(inner), function(outer)
     while high - low > 1e-4:

@@ -76,7 +76,7 @@ def install_model(
 
 
 def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
-    """Write the intermediate values of labelling photos, as test vectors for the app.
+    """Write the intermediate values of labeling photos, as test vectors for the app.
 
     The files in `folder` are a copy of the model, its labels, `model.properties` with the types, shapes and
     quantization of its tensors, and one `.bin` file per photo: pixels, input tensor, output tensor, scores, the indices

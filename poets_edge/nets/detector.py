@@ -64,11 +64,11 @@ class Detector:
             bottlenecks: float32 [photos, bottleneck_size].
         """
         lengths = np.sqrt((bottlenecks * bottlenecks).sum(axis=1, keepdims=True) + np.float32(EPSILON))
-        centred = bottlenecks @ self.projection / lengths + self.offsets
-        nearest = (centred @ self.linear + self.biases).max(axis=1)
-        distances = np.maximum(centred * centred @ self.quadratic - nearest, 0)
+        centered = bottlenecks @ self.projection / lengths + self.offsets
+        nearest = (centered @ self.linear + self.biases).max(axis=1)
+        distances = np.maximum(centered * centered @ self.quadratic - nearest, 0)
         if self.has_background:
-            distances = np.maximum(distances, centred @ self.background + self.background_bias)
+            distances = np.maximum(distances, centered @ self.background + self.background_bias)
         return np.asarray(distances, np.float32)
 
 

@@ -78,14 +78,14 @@ def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_ten
 
 def with_labels(graph: Any, labels: Sequence[str]) -> Any:
     """Return a copy of a graph with the class names in an additional constant."""
-    labelled = copy_of(graph)
-    node = labelled.node.add(name=LABELS, op="Const")
+    labeled = copy_of(graph)
+    node = labeled.node.add(name=LABELS, op="Const")
     node.attr["dtype"].type = DT_STRING
     tensor = node.attr["value"].tensor
     tensor.dtype = DT_STRING
     tensor.tensor_shape.dim.add(size=len(labels))
     tensor.string_val.extend(label.encode() for label in labels)
-    return labelled
+    return labeled
 
 
 def labels_of(graph: Any) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class PytorchTensor:
         values: all values in the tensor's storage, [count].
         offset: index of the tensor's first value in `values`.
         shape: lengths of the axes.
-        strides: distance between neighbours along each axis, as a number of values.
+        strides: distance between neighbors along each axis, as a number of values.
     """
 
     values: Array

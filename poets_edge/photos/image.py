@@ -1,6 +1,6 @@
 """Decode and preprocess photos: orientation, RGB, resize, normalization.
 
-Training, calibration, evaluation and labelling call these functions, so a model always receives photos that are
+Training, calibration, evaluation and labeling call these functions, so a model always receives photos that are
 preprocessed like those it was trained on (no train/serve skew).
 """
 
@@ -185,7 +185,7 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
     return np.asarray(narrowed.resize((width, height), Image.Resampling.BILINEAR, box=(0, top, width, bottom)))
 
 
-def normaliser(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
+def normalizer(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
     """Return a function that writes (pixels - mean) / std into a float32 array with the shape of `pixels`.
 
     The function computes pixels * (1 / std) - mean / std, which does not need a temporary array.
@@ -193,11 +193,11 @@ def normaliser(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np
     mean, std = np.asarray(normalization.mean, np.float64), np.asarray(normalization.std, np.float64)
     scale, offset = _scalar_if_one(1.0 / std), _scalar_if_one(mean / std)
 
-    def normalise(pixels: Pixels, out: npt.NDArray[np.float32]) -> None:
+    def normalize(pixels: Pixels, out: npt.NDArray[np.float32]) -> None:
         np.multiply(pixels, scale, out=out)
         np.subtract(out, offset, out=out)
 
-    return normalise
+    return normalize
 
 
 def _scalar_if_one(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Recognize, by file contents, the photos that a training run used for training, validation and testing.
 
 A training record lists the digests of its photos, or stores them as compact sets if there are many. A model stores
-compact sets of at most about 128 KiB. Digests are computed from the file: a copy under another name is recognised, but
+compact sets of at most about 128 KiB. Digests are computed from the file: a copy under another name is recognized, but
 a photo that was saved again, resized or stripped of its EXIF data is not.
 """
 
@@ -25,10 +25,10 @@ _MOST_IN_MODEL = 32_000
 """Maximum number of photos in the sets stored in a model; each needs 4 to 5 bytes as base64."""
 _MODEL_BITS = 19
 """Number of bits per digest in a model, in addition to those needed to count the photos. At most one in 2**19 (half a
-million) photos from outside the training run is recognised by mistake."""
+million) photos from outside the training run is recognized by mistake."""
 _RECORD_BITS = 32
 """Number of bits per digest in a training record, in addition to those needed to count the photos. At most one in 2**32
-(four billion) photos from outside the training run is recognised by mistake."""
+(four billion) photos from outside the training run is recognized by mistake."""
 
 
 @dataclass(frozen=True)

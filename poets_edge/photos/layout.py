@@ -36,7 +36,7 @@ _SPLITS: dict[str, SplitName] = {
 """Usual names of split folders, in lower case and without words such as `set`, with the split that each denotes."""
 _FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
 _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
-_UNLABELLED = frozenset(
+_UNLABELED = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
 )
 """Words in folder names which show that the class of the photos inside is unknown."""
@@ -128,7 +128,7 @@ class _Arrangement:
                 f"class {one.label} is named like photos without a class. If it is not a class, move"
                 f" {self._at(one.folder)} out of the folder."
                 for one in classes
-                if split_of(one.label) or _is_unlabelled(one.label)
+                if split_of(one.label) or _is_unlabeled(one.label)
             ]
         present = {folded(one.label) for one in classes}
         return Layout(
@@ -163,7 +163,7 @@ class _Arrangement:
         splits = [folder for folder in inside if split_of(folder.name) and _holds_classes(_inside_copies(folder))]
         flat = [folder for folder in inside if folder not in splits]
         if not splits:
-            if len(flat) > 1 and all(split_of(folder.name) or _is_unlabelled(folder.name) for folder in flat):
+            if len(flat) > 1 and all(split_of(folder.name) or _is_unlabeled(folder.name) for folder in flat):
                 raise DatasetError(
                     f"{self._place}: {_names(flat)} hold photos, and no class folders. Put the photos of each class"
                     f" into a folder: {self._at(flat[0])}/daisy, {self._at(flat[0])}/roses."
@@ -175,12 +175,12 @@ class _Arrangement:
                 f"{self._place}: {_names(twice)} are one split by their names. Move one out of the folder, or name one:"
                 f" {shlex.quote(self._at(twice[0]))}"
             )
-        unlabelled = [
+        unlabeled = [
             folder
             for folder in flat
-            if _is_unlabelled(folder.name) or (split_of(folder.name) and not _inside_copies(folder).with_photos)
+            if _is_unlabeled(folder.name) or (split_of(folder.name) and not _inside_copies(folder).with_photos)
         ]
-        unclear = [folder for folder in flat if folder not in unlabelled]
+        unclear = [folder for folder in flat if folder not in unlabeled]
         if unclear:
             training = next((folder for folder in splits if split_of(folder.name) == "training"), None)
             way_out = (
@@ -192,7 +192,7 @@ class _Arrangement:
                 f"{self._place}: split folders ({_names(splits)}) and other folders ({_names(unclear)}) are mixed."
                 f" {way_out}"
             )
-        for folder in unlabelled:
+        for folder in unlabeled:
             self._notes.append(f"{self._at(folder)}: left out {counted(folder.total, 'photo')} without class folders.")
         return splits
 
@@ -289,8 +289,8 @@ def _holds_classes(folder: Folder) -> bool:
     return folder.total > 2 * len(folder.photos)
 
 
-def _is_unlabelled(name: str) -> bool:
-    return not _UNLABELLED.isdisjoint(_words(name))
+def _is_unlabeled(name: str) -> bool:
+    return not _UNLABELED.isdisjoint(_words(name))
 
 
 def _words(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""MinHash signatures, by which a model recognises its training folder.
+"""MinHash signatures, by which a model recognizes its training folder.
 
 A model is evaluated on the test split of its training folder, but on all photos of any other folder. The model may run
 on another device, such as a Raspberry Pi, so it contains a signature of the folder in a few hundred bytes: the smallest

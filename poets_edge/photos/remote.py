@@ -211,7 +211,7 @@ class _RangeFile(io.RawIOBase):
 def _web() -> ModuleType:
     """Return the module `poets_edge.photos.http`, imported on first use.
 
-    Importing http.client takes as long as labelling a photo.
+    Importing http.client takes as long as labeling a photo.
     """
     from poets_edge.photos import http
 

@@ -15,7 +15,7 @@ from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Network
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.image import Pixels, normaliser
+from poets_edge.photos.image import Pixels, normalizer
 from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.gptq import GptqLayer, Hessian, Positions
@@ -99,7 +99,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     sources = {layer.name: layer.source for layer in ranged if layer.name in hessians}
     plain = replace(network, detector=None)
     model = ModelFile(Path("the network to be calibrated"), write_float_model(plain, also=names))
-    rng, normalise = np.random.default_rng(0), normaliser(BACKBONE)
+    rng, normalize = np.random.default_rng(0), normalizer(BACKBONE)
     # Drawn before the work is distributed, so that the order of the draws is fixed.
     positions: list[dict[str, Positions]] = [
         {name: hessian.positions(shapes[sources[name]], rng) for name, hessian in hessians.items()}
@@ -112,7 +112,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
         batch = np.empty((1, *pictures[0].shape), np.float32)
         for index in task:
-            normalise(pictures[index], batch[0])
+            normalize(pictures[index], batch[0])
             # Views of millions of values, deleted before the next run.
             outputs = dict(zip([network.output, *names], session.run_all(batch), strict=True))
             outputs[INPUT] = batch

@@ -16,7 +16,7 @@ from poets_edge.core.files import scratch_folder
 from poets_edge.errors import ModelError, OutputError
 from poets_edge.nets.graphdef import serialize
 from poets_edge.nets.tensorflow import load_tensorflow
-from poets_edge.photos.image import Pixels, normaliser
+from poets_edge.photos.image import Pixels, normalizer
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.tflite.interpreter import silent_stderr
@@ -96,14 +96,14 @@ def _set_quantization(tf: Any, converter: Any, quantization: Quantization, calib
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantization in CALIBRATED:
-        converter.representative_dataset = lambda: ([sample] for sample in _normalised(calibration))
+        converter.representative_dataset = lambda: ([sample] for sample in _normalized(calibration))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
 
-def _normalised(pixels: Sequence[Pixels]) -> Iterator[npt.NDArray[np.float32]]:
+def _normalized(pixels: Sequence[Pixels]) -> Iterator[npt.NDArray[np.float32]]:
     """Yield each image, normalized for a backbone, as a batch of one: float32 [1, height, width, 3]."""
-    normalise = normaliser(BACKBONE)
+    normalize = normalizer(BACKBONE)
     for picture in pixels:
         batch = np.empty((1, *picture.shape), np.float32)
-        normalise(picture, batch[0])
+        normalize(picture, batch[0])
         yield batch

@@ -51,7 +51,7 @@ def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], 
 
 
 def for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
-    """Convert weights and bias for inputs normalised by BACKBONE to inputs normalised by PIXELS.
+    """Convert weights and bias for inputs normalized by BACKBONE to inputs normalized by PIXELS.
 
     The padding at the edges stays 0, which then stands for a pixel value of 128 instead of 127.5.
 

@@ -22,7 +22,7 @@ from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.read_graph import known_network
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
-from poets_edge.photos.image import PhotoSource, fit, normaliser, read_photo
+from poets_edge.photos.image import PhotoSource, fit, normalizer, read_photo
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.distance import DISTANCE
 from poets_edge.tflite.input_range import InputRange
@@ -72,7 +72,7 @@ class FrozenGraphScorer:
         self.facts: Mapping[str, Any] = trained.record or {"photo_sets": frozen.photo_sets}
         self.input_range: InputRange = graph_input_range(trained, input_range)
         self._arguments: dict[str, Any] = {"labels": labels, "threads": threads, "input_range": input_range}
-        self._normalise = normaliser(self.input_range.normalization)
+        self._normalize = normalizer(self.input_range.normalization)
         self._has_detector = frozen.has_detector
         self._function = _load(frozen, threads)
         outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)).scores)
@@ -103,7 +103,7 @@ class FrozenGraphScorer:
 
     def _run(self, pixels: npt.NDArray[np.uint8]) -> ModelOutput:
         values = np.empty((1, *pixels.shape), np.float32)
-        self._normalise(pixels, values[0])
+        self._normalize(pixels, values[0])
         answer, *distance = self._function(values)
         if answer.ndim != 2 or len(answer) != 1:
             raise ModelError(f"{self.path}: answers with the shape {list(answer.shape)}, not with [1, labels].")

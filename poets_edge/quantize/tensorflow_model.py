@@ -1,7 +1,7 @@
 """Convert Keras models (`.keras`, `.h5`) and SavedModels to frozen graphs like those that `train` writes.
 
 A frozen graph accepts inputs from -1 to 1. It contains the conversion to the input range that the model requires, and a
-softmax if the model lacks one. It can therefore be converted, calibrated, evaluated and labelled like a trained graph.
+softmax if the model lacks one. It can therefore be converted, calibrated, evaluated and labeled like a trained graph.
 """
 
 from __future__ import annotations

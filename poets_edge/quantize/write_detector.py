@@ -46,12 +46,12 @@ def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool,
     projected = write.dense("projected", bottleneck, weights, np.zeros(directions))
     scaled = write.append("DIV", "scaled", [projected, length], directions, "DivOptions")
     offsets = write.constant("offsets", detector.offsets[None])
-    centred = write.append("ADD", "centred", [scaled, offsets], directions, "AddOptions")
-    centred_squares = write.append("MUL", "centred_squares", [centred, centred], directions, "MulOptions")
+    centered = write.append("ADD", "centred", [scaled, offsets], directions, "AddOptions")
+    centered_squares = write.append("MUL", "centred_squares", [centered, centered], directions, "MulOptions")
     quadratic = write.constant("quadratic", detector.quadratic[None])
-    curvature = write.dense("curvature", centred_squares, quadratic, [0])
+    curvature = write.dense("curvature", centered_squares, quadratic, [0])
     linear = write.constant("linear", np.ascontiguousarray(detector.linear.T))
-    classes = write.dense("classes", centred, linear, detector.biases)
+    classes = write.dense("classes", centered, linear, detector.biases)
     axis = write.constant("axis", np.array([1], np.int32))
     nearest = write.append("REDUCE_MAX", "nearest", [classes, axis], 1, "ReducerOptions", keepDims=True)
     relu = schema().ActivationFunctionType.RELU
@@ -66,7 +66,7 @@ def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool,
     )
     if detector.has_background:
         background = write.constant("background", detector.background[None])
-        other = write.dense("to_background", centred, background, detector.background_bias)
+        other = write.dense("to_background", centered, background, detector.background_bias)
         distance = write.append("MAXIMUM", name, [distance, other], 1, "MaximumMinimumOptions")
     if not quantized:
         return distance

@@ -97,7 +97,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
         ranges: smallest and largest output of each layer except the softmax.
-        float_io: accept float32 pixels (normalised by BACKBONE) and return float32 scores, instead of uint8 for both.
+        float_io: accept float32 pixels (normalized by BACKBONE) and return float32 scores, instead of uint8 for both.
 
     Returns:
         The bytes of a model whose outputs are the output of the network and, if the network has a detector, the

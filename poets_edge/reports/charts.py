@@ -1,4 +1,4 @@
-"""Line charts as SVG elements, in the colours of the page that contains them."""
+"""Line charts as SVG elements, in the colors of the page that contains them."""
 
 from __future__ import annotations
 

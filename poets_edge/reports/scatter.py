@@ -1,4 +1,4 @@
-"""Scatter charts as SVG elements whose points link to rows of a table, in the colours of the page."""
+"""Scatter charts as SVG elements whose points link to rows of a table, in the colors of the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Dot:
         x, y: data coordinates.
         low, high: y coordinates of the ends of the vertical bar through the point.
         radius: radius, pixels.
-        hue: hue of the colour, in degrees on the colour wheel.
+        hue: hue of the color, in degrees on the color wheel.
         hollow: whether to draw the outline only.
         faint: whether to draw the point pale, for example because it is outside a limit.
         tip: text that is shown while the pointer is over the point.

@@ -55,7 +55,7 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
         for photo in group.names:
             if photo not in excluded:
                 outliers.setdefault(photo, group.reason)
-    probable = set(result.mislabelled)
+    probable = set(result.mislabeled)
     return {
         "suspects": [
             {
@@ -82,7 +82,7 @@ def _summary(result: AuditResult, duplicates: int, outliers: int) -> str:
     """Return a summary of the findings, in one or two sentences."""
     found = ", ".join(
         (
-            counted(len(result.mislabelled), "probably wrong label"),
+            counted(len(result.mislabeled), "probably wrong label"),
             counted(duplicates, "group") + " of near-duplicates",
             counted(outliers, "outlier"),
         )

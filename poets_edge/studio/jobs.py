@@ -20,7 +20,7 @@ from poets_edge.studio.job_worker import run_job
 from poets_edge.studio.places import Places
 from poets_edge.studio.refusal import RefusedError
 
-State = Literal["running", "done", "failed", "cancelled"]
+State = Literal["running", "done", "failed", "canceled"]
 
 _KEPT = 20
 """Number of most recent jobs whose results are kept."""
@@ -120,7 +120,7 @@ class Jobs:
         self.find(number)
         with self._lock:
             if self._jobs[number].state == "running":
-                self._jobs[number] = replace(self._jobs[number], state="cancelled")
+                self._jobs[number] = replace(self._jobs[number], state="canceled")
                 if self._helper is not None:
                     self._helper.kill()
 
@@ -166,8 +166,8 @@ class Jobs:
         try:
             with self._lock:
                 self._helper = self._helper or Helper(Messaging(run_job))
-                helper, cancelled = self._helper, self._jobs[request.number].state == "cancelled"
-            if cancelled:
+                helper, canceled = self._helper, self._jobs[request.number].state == "canceled"
+            if canceled:
                 return self._jobs[request.number]
             result = helper.ask(request, request.kind, receive=receive)
             ended = replace(self._jobs[request.number], state="done", result=result)
@@ -182,8 +182,8 @@ class Jobs:
 
     def _finish(self, job: Job) -> None:
         with self._lock:
-            if self._jobs[job.number].state == "cancelled":
-                job = replace(job, state="cancelled", error=None, result=None)
+            if self._jobs[job.number].state == "canceled":
+                job = replace(job, state="canceled", error=None, result=None)
             self._jobs[job.number] = job
             for number in sorted(self._jobs, key=int)[:-_KEPT]:
                 del self._jobs[number]

@@ -23,7 +23,7 @@ def row_id(point: GridPoint) -> str:
 
 
 def series_hues(result: GridResult) -> dict[tuple[str, str], int]:
-    """Return the hue of each (family, series) pair in a grid, in degrees on the colour wheel."""
+    """Return the hue of each (family, series) pair in a grid, in degrees on the color wheel."""
     series = sorted({(point.architecture.family, point.architecture.series) for point in result.points})
     return {one: round(265 + 360 * number / len(series)) % 360 for number, one in enumerate(series)}
 

@@ -47,7 +47,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
         return None
     means = -terms / factors
     what = f"its first layers compute (input - {_numbers(means)}) * {_numbers(factors)}"
-    for normalization, scales, centres in (
+    for normalization, scales, centers in (
         (RAW, _PIXEL_SCALES, (-1.0, _MAX_PIXEL_MEAN)),
         (RAW, (0.99, 1.01), _SUBTRACTED_PIXELS),
         (UNIT, _UNIT_SCALES, _UNIT_MEANS),
@@ -55,7 +55,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
         (BACKBONE, (100.0, 150.0), (-1.1, -0.9)),
         (BACKBONE, (0.45, 0.55), (-1.1, -0.9)),
     ):
-        if _within(factors, scales) and _within(means, centres):
+        if _within(factors, scales) and _within(means, centers):
             return Evidence(normalization, what)
     return None
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.training.fold_heads import fold_heads
-from poets_edge.training.head import Head, HeadOptions, LabelledVectors
+from poets_edge.training.head import Head, HeadOptions, LabeledVectors
 from poets_edge.training.mahalanobis import Array, LinearModel
 
 _LENGTH = 15.0
@@ -45,7 +45,7 @@ def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array,
     of_background = np.random.default_rng([seed, 8]).permutation(len(background)) % count
     vectors = np.asarray(np.concatenate([units, background]) * _LENGTH, np.float32)
     classes = np.repeat(np.array([0, 1], np.int64), [len(units), len(background)])
-    data = LabelledVectors(vectors, classes)
+    data = LabeledVectors(vectors, classes)
     [heads] = fold_heads(data, [np.concatenate([fold, of_background])], 2, _OPTIONS)
     models = [_linear(head) for head in heads]
     known, others = np.empty(len(units)), np.empty(len(background))

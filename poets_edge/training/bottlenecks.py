@@ -19,7 +19,7 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
 from poets_edge.photos.digests import Known, current_stamp, open_digests
 from poets_edge.photos.folder import Photo, read_contents
-from poets_edge.photos.image import PREPROCESSING, Pixels, fit, normaliser, read_photo
+from poets_edge.photos.image import PREPROCESSING, Pixels, fit, normalizer, read_photo
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.photos.remote import CONNECTIONS
 from poets_edge.photos.sources import FileStamp, prefetch_stamps
@@ -376,9 +376,9 @@ class Extractor:
         # Not the interpreter's own memory: it refuses to run while a view of that exists, and a sampling profiler (Dask
         # workers have one) holds frames with all their variables.
         self._pixels = np.empty(pixels.shape, np.float32)
-        self._normalise = normaliser(BACKBONE)
+        self._normalize = normalizer(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
         """Return the bottleneck (float32 [bottleneck_size]) or the activations for pixels, uint8 [height, width, 3]."""
-        self._normalise(pixels, self._pixels[0])
+        self._normalize(pixels, self._pixels[0])
         return np.asarray(self._session.run(self._pixels)[0], np.float32)

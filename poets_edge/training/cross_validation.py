@@ -40,7 +40,7 @@ from poets_edge.photos.table import (
     class_numbers,
 )
 from poets_edge.training.fold_heads import MAX_EVALUATED, fold_heads
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix
 from poets_edge.training.vectors import Vectors, take
 
 REPEATS = 4
@@ -208,7 +208,7 @@ def fit_folds(
     hashed = HashedPhotos.of(photos)
     folds = assign_folds(hashed, requested, repeats=REPEATS, groups=groups)
     classes = class_numbers(hashed.photos, labels)
-    heads = fold_heads(LabelledVectors(vectors, classes), [one.assignment for one in folds], len(labels), options)
+    heads = fold_heads(LabeledVectors(vectors, classes), [one.assignment for one in folds], len(labels), options)
     return folds[0], [FoldAssignment(one.assignment, tuple(of)) for one, of in zip(folds, heads, strict=True)]
 
 
@@ -227,7 +227,7 @@ def fit_to_training(
     fold = np.where(sets == SPLIT_NAMES.index("test"), 0, NO_FOLD).astype(np.int64)
     # Validation photos train no head, since they do not train that of `train`.
     rows = np.flatnonzero(sets != SPLIT_NAMES.index("validation"))
-    [heads] = fold_heads(LabelledVectors(vectors, classes), [fold], len(labels), options, rows)
+    [heads] = fold_heads(LabeledVectors(vectors, classes), [fold], len(labels), options, rows)
     return Folds(fold, 1, 1, ""), [FoldAssignment(fold, tuple(heads))]
 
 

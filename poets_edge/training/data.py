@@ -17,7 +17,7 @@ from poets_edge.training.bottleneck_cache import BottleneckCache
 from poets_edge.training.bottlenecks import BackboneCache, Hashed, bottleneck_batches
 from poets_edge.training.distort import distort
 from poets_edge.training.fold_heads import MAX_EVALUATED
-from poets_edge.training.head import LabelledVectors
+from poets_edge.training.head import LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.vectors import Vectors, VectorTable, take
@@ -67,7 +67,7 @@ class TrainingData:
         """Return the group numbers of some photos, int64 [photos]; None if each photo is a group."""
         return None if self.groups is None else self.groups.numbers[rows]
 
-    def sample(self, rows: Rows) -> tuple[HashedPhotos, LabelledVectors, PhotoGroups | None]:
+    def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
         """Return some photos, their vectors in memory with their classes, and their groups.
 
         If the data set is too large to be searched for groups, only the given photos are searched. The groups are None
@@ -76,8 +76,8 @@ class TrainingData:
         Args:
             rows: at most MAX_EVALUATED row numbers.
         """
-        photos, known = self.photos.take(rows), self.labelled(rows)
-        known = LabelledVectors(known.vectors[:], known.classes)
+        photos, known = self.photos.take(rows), self.labeled(rows)
+        known = LabeledVectors(known.vectors[:], known.classes)
         if self.groups is not None:
             return photos, known, self.groups.take(rows)
         if self.folder is None or len(self.photos) <= MAX_EVALUATED:
@@ -92,13 +92,13 @@ class TrainingData:
         """Return the photos in a split, with their digests."""
         return self.photos.take(self.rows(wanted))
 
-    def labelled(self, rows: Rows) -> LabelledVectors:
+    def labeled(self, rows: Rows) -> LabeledVectors:
         """Return the vectors of some photos without augmentation, and their classes."""
-        return LabelledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
+        return LabeledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
-    def plain(self, wanted: SplitName) -> LabelledVectors:
+    def plain(self, wanted: SplitName) -> LabeledVectors:
         """Return the vectors of the photos in a split without augmentation, and their classes."""
-        return self.labelled(self.rows(wanted))
+        return self.labeled(self.rows(wanted))
 
 
 def read_data(
@@ -163,16 +163,16 @@ def read_data(
             f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
             f" found {found}."
         )
-    labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
+    labeled = HashedPhotos(photos.in_classes(labels), readable.digests)
     bottlenecks = table.finish()
     if groups is None:
-        groups = find_groups(labelled, bottlenecks, options.bottleneck_dir, options.group_by)
+        groups = find_groups(labeled, bottlenecks, options.bottleneck_dir, options.group_by)
     else:
         groups = groups.take(np.flatnonzero(readable_rows))
-    grouped = groups if groups.count < len(labelled) else None
+    grouped = groups if groups.count < len(labeled) else None
     sets = assign_splits(photos, options.percentages, grouped.numbers if grouped else None)
     _check_trained(photos, sets, options)
-    data = TrainingData(labelled, bottlenecks, sets, labels, grouped, options.bottleneck_dir)
+    data = TrainingData(labeled, bottlenecks, sets, labels, grouped, options.bottleneck_dir)
     return data, tuple(str(error) for error in problems)
 
 
@@ -192,7 +192,7 @@ def _check_trained(photos: PhotoTable, sets: SplitNumbers, options: TrainOptions
 
 def training_vectors(
     options: TrainOptions, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
-) -> LabelledVectors:
+) -> LabeledVectors:
     """Return the head's training data: the bottlenecks of the training photos, or of their distorted variants."""
     settings = options.distortions
     if not settings.active:
@@ -211,4 +211,4 @@ def training_vectors(
             counts.append(0 if isinstance(vectors, PhotoError) else len(variants))
             if not isinstance(vectors, PhotoError):
                 table.append(np.stack(vectors))
-    return LabelledVectors(table.finish(), np.repeat(photos.photos.classes, counts).astype(np.int64))
+    return LabeledVectors(table.finish(), np.repeat(photos.photos.classes, counts).astype(np.int64))

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from poets_edge.core.parallel import run_parallel
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix
 from poets_edge.training.vectors import Vectors
 
 MAX_EVALUATED = 20_000
@@ -47,7 +47,7 @@ def training_rows(classes: Indices, rows: Indices) -> Indices:
 
 
 def fold_heads(
-    data: LabelledVectors, folds: Sequence[Indices], class_count: int, options: HeadOptions,
+    data: LabeledVectors, folds: Sequence[Indices], class_count: int, options: HeadOptions,
     rows: Indices | None = None,
 ) -> list[list[Head]]:  # fmt: skip
     """Fit a head for each fold of each assignment, to the photos of all other folds (or to a sample).

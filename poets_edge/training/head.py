@@ -46,14 +46,14 @@ class Head:
         """Return the probabilities of the classes, float32 [photos, classes]."""
         return apply(lambda part: softmax(part @ self.weights + self.biases), bottlenecks)
 
-    def losses(self, photos: LabelledVectors) -> Matrix:
+    def losses(self, photos: LabeledVectors) -> Matrix:
         """Return the cross entropy of each photo, -ln(score of the true class), float32 [photos]."""
         scores = self.scores(photos.vectors)
         return np.asarray(-np.log(np.maximum(scores[np.arange(len(scores)), photos.classes], np.float32(1e-12))))
 
 
 @dataclass(frozen=True)
-class LabelledVectors:
+class LabeledVectors:
     """Bottlenecks with their classes.
 
     Attributes:
@@ -116,8 +116,8 @@ class Step:
 
 
 def train_head(
-    training: LabelledVectors,
-    validation: LabelledVectors,
+    training: LabeledVectors,
+    validation: LabeledVectors,
     class_count: int,
     options: HeadOptions,
     on_step: Callable[[Step, Head], None],
@@ -201,7 +201,7 @@ def _evaluate(
     head: Head,
     batch: Matrix,
     truth: Indices,
-    validation: LabelledVectors,
+    validation: LabeledVectors,
     validation_batch_size: int,
     rng: np.random.Generator,
 ) -> Step:

@@ -1,7 +1,7 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
 Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more. In
-independent photos that is rare: 2 % of 1,000 photos of flowers have such a neighbour and 15 % of 360 pictures of steel
+independent photos that is rare: 2 % of 1,000 photos of flowers have such a neighbor and 15 % of 360 pictures of steel
 surfaces, but 98 % of computer-drawn pictures of the hands of eight people. If a fraction of MIN_DEPENDENT or more of
 the photos have one, the photos are considered dependent, and photos with a similarity of LOOSE or more are joined too.
 `benchmarks/results/truth.md` has the figures.
@@ -35,7 +35,7 @@ MIN_DEPENDENT = 0.25
 """Minimum fraction of photos that look like another photo for the photos to be considered dependent."""
 _MOSTLY = 0.9
 """Fraction of photos that are grouped by their names above which look-alikes are not joined."""
-_MAX_NEIGHBOURS = 8
+_MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Similarities that are tried in turn for dividing groups that are too large."""
@@ -134,7 +134,7 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
 
 
 def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Matrix]:
-    """Return the pairs of similar photos, up to _MAX_NEIGHBOURS per photo.
+    """Return the pairs of similar photos, up to _MAX_NEIGHBORS per photo.
 
     Args:
         projections: unit vectors, float32 [photos, components].
@@ -156,7 +156,7 @@ def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Mat
         np.maximum.at(best, first + block.start, value)
         order = np.lexsort((-value, first))
         ranks = np.arange(len(first)) - np.searchsorted(first, first)
-        kept = order[ranks < _MAX_NEIGHBOURS]
+        kept = order[ranks < _MAX_NEIGHBORS]
         found.append(np.stack([first[kept] + block.start, second[kept]], axis=1))
         values.append(value[kept])
     return np.concatenate(found), np.concatenate(values), best

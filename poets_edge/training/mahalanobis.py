@@ -107,9 +107,9 @@ class DistanceModel:
 
     def distances(self, units: Array) -> Array:
         """Return the distances of unit vectors, float64 [photos]; they can be negative."""
-        centred = units - self.mean
-        inside = centred @ self.basis
-        outside = (centred * centred).sum(axis=1) - (inside * inside).sum(axis=1)
+        centered = units - self.mean
+        inside = centered @ self.basis
+        outside = (centered * centered).sum(axis=1) - (inside * inside).sum(axis=1)
         factor = np.linalg.cholesky(self.within)
         nearest = (((inside[:, None] - self.means) @ factor) ** 2).sum(axis=2).min(axis=1)
         everything = ((inside @ self.total) * inside).sum(axis=1)

@@ -21,7 +21,7 @@ from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from poets_edge.training.cross_validation import CrossValidation
-from poets_edge.training.head import Head, LabelledVectors, Step
+from poets_edge.training.head import Head, LabeledVectors, Step
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
@@ -100,7 +100,7 @@ def report_run(
 
 
 def better_step(
-    best: EvaluatedHead, last: EvaluatedHead, validation: LabelledVectors, *, early_stop: bool
+    best: EvaluatedHead, last: EvaluatedHead, validation: LabeledVectors, *, early_stop: bool
 ) -> str | None:
     """Return a line about the step with the lowest validation loss; None unless the last step is clearly worse.
 

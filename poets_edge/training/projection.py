@@ -35,9 +35,9 @@ def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
     mean = sample.mean(axis=0)
     _, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
     components = axes[:, -_MAX_COMPONENTS:].astype(np.float32)
-    centre = (mean @ components).astype(np.float32)
+    center = (mean @ components).astype(np.float32)
     return table_of(
-        lambda rows: unit(vectors[rows] @ components - centre), np.arange(len(vectors)), components.shape[1], folder
+        lambda rows: unit(vectors[rows] @ components - center), np.arange(len(vectors)), components.shape[1], folder
     )
 
 

@@ -216,11 +216,11 @@ def _stretch(head: Head, solved: Head, data: TrainingData) -> float:
     """Return the ratio of the logits of a head to those of the solver's head, fitted by least squares."""
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
-    mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
+    mine, other = (_centered(one.logits(vectors)) for one in (head, solved))
     return max(float((mine * other).sum() / max(float((other * other).sum()), 1e-9)), 1e-3)
 
 
-def _centred(logits: Matrix) -> Matrix:
+def _centered(logits: Matrix) -> Matrix:
     return np.asarray(logits - logits.mean(axis=1, keepdims=True), np.float32)
 
 

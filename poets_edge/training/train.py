@@ -39,7 +39,7 @@ from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, compute_bottlenecks, fine_tune
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.fold_heads import MAX_EVALUATED
-from poets_edge.training.head import Head, LabelledVectors, Step, train_head
+from poets_edge.training.head import Head, LabeledVectors, Step, train_head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import (
     EvaluatedHead,
@@ -209,8 +209,8 @@ def train_photos(
 
 def _train(
     options: TrainOptions,
-    training: LabelledVectors,
-    validation: LabelledVectors,
+    training: LabeledVectors,
+    validation: LabeledVectors,
     labels: Sequence[str],
     graph_of: Any,
     reporter: Reporter,

@@ -40,8 +40,8 @@ MIN_PHOTOS = 20
 _MAX_PHOTOS = 5000
 """Maximum number of training photos to which a detector is fitted; more photos do not change it noticeably."""
 _FOLDS = 10
-_NEIGHBOURS = np.linspace(-0.04, 0.04, 17)
-"""Differences between the requested quantile and the neighbouring quantiles that are averaged."""
+_NEIGHBORS = np.linspace(-0.04, 0.04, 17)
+"""Differences between the requested quantile and the neighboring quantiles that are averaged."""
 _HIGHEST_QUANTILE = 0.995
 
 Folds = npt.NDArray[np.int64]
@@ -158,16 +158,16 @@ def detect_unknown(
 
 
 def upper_quantile(distances: Array, quantile: float) -> float:
-    """Return an upper quantile of distances, smoothed over neighbouring quantiles.
+    """Return an upper quantile of distances, smoothed over neighboring quantiles.
 
-    Each neighbouring quantile is shifted to the requested one under the assumption that the logarithms of distances are
+    Each neighboring quantile is shifted to the requested one under the assumption that the logarithms of distances are
     normally distributed. The mean of the shifted values varies less from sample to sample than the quantile itself.
     """
     logarithms = np.log(np.maximum(distances, 1e-3 * max(float(np.median(distances)), 1e-12)))
     normal, spread = NormalDist(), float(logarithms.std(ddof=1))
-    neighbours = np.unique(np.clip(quantile + _NEIGHBOURS, 1 - _HIGHEST_QUANTILE, _HIGHEST_QUANTILE))
-    steps = normal.inv_cdf(quantile) - np.array([normal.inv_cdf(one) for one in neighbours.tolist()])
-    return float(np.exp((np.quantile(logarithms, neighbours) + steps * spread).mean()))
+    neighbors = np.unique(np.clip(quantile + _NEIGHBORS, 1 - _HIGHEST_QUANTILE, _HIGHEST_QUANTILE))
+    steps = normal.inv_cdf(quantile) - np.array([normal.inv_cdf(one) for one in neighbors.tolist()])
+    return float(np.exp((np.quantile(logarithms, neighbors) + steps * spread).mean()))
 
 
 def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float) -> tuple[float, float, float]:
@@ -182,13 +182,13 @@ def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float)
         limit: upper quantile of the distances alone.
         quantile: fraction of known photos to be refused by neither distance nor logit, 0 to 1.
     """
-    middle, centre = float(np.median(distances)), float(np.median(logits))
-    reach, spread = max(limit - middle, 1e-9), max(float(np.quantile(logits, quantile)) - centre, 1e-9)
-    worse = np.maximum((distances - middle) / reach, (logits - centre) / spread)
+    middle, center = float(np.median(distances)), float(np.median(logits))
+    reach, spread = max(limit - middle, 1e-9), max(float(np.quantile(logits, quantile)) - center, 1e-9)
+    worse = np.maximum((distances - middle) / reach, (logits - center) / spread)
     bound = max(float(np.quantile(worse, quantile)), 1.0)
     joint = middle + bound * reach
     factor = reach / joint / spread
-    return joint, factor, 1 - reach / joint * bound - factor * centre
+    return joint, factor, 1 - reach / joint * bound - factor * center
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:

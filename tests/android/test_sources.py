@@ -101,11 +101,11 @@ def test_all_texts_are_used_resources() -> None:
         assert not re.search(r'android:(?:text|contentDescription)="(?!@)', layout.read_text()), layout
 
 
-def test_dark_theme_defines_all_colours_except_the_icon() -> None:
-    def colours(folder: str) -> set[str]:
+def test_dark_theme_defines_all_colors_except_the_icon() -> None:
+    def colors(folder: str) -> set[str]:
         return set(re.findall(r'<color name="(\w+)"', read(f"app/src/main/res/{folder}/colors.xml")))
 
-    assert colours("values") - colours("values-night") == {"icon_background"}
+    assert colors("values") - colors("values-night") == {"icon_background"}
 
 
 def test_core_package_does_not_import_android() -> None:

@@ -10,7 +10,7 @@ import pytest
 from poets_edge.auditing import learning_curve as module
 from poets_edge.auditing.learning_curve import Forecast, LearningCurve, Measured, learning_curve
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.training.head import HeadOptions, LabelledVectors
+from poets_edge.training.head import HeadOptions, LabeledVectors
 
 CLASSES = np.repeat([0, 1, 2], [60, 25, 15])
 LABELS = ("tulips", "daisy", "roses")
@@ -18,15 +18,15 @@ SIZES = np.array([25.0, 40.0, 60.0, 80.0, 100.0])
 
 
 @pytest.fixture(scope="module")
-def data() -> LabelledVectors:
-    """Labelled vectors: 100 vectors of three overlapping classes of unequal size."""
+def data() -> LabeledVectors:
+    """Labeled vectors: 100 vectors of three overlapping classes of unequal size."""
     rng = np.random.default_rng(0)
-    centres = rng.random((3, 16))
-    return LabelledVectors((centres[CLASSES] + 0.6 * rng.standard_normal((100, 16))).astype(np.float32), CLASSES)
+    centers = rng.random((3, 16))
+    return LabeledVectors((centers[CLASSES] + 0.6 * rng.standard_normal((100, 16))).astype(np.float32), CLASSES)
 
 
 @pytest.fixture(scope="module")
-def curve(data: LabelledVectors) -> LearningCurve:
+def curve(data: LabeledVectors) -> LearningCurve:
     correct = (np.random.default_rng(1).random(100) < 0.8).astype(np.float64)
     return learning_curve(data, np.arange(100) % 5, LABELS, correct, HeadOptions())
 
@@ -107,19 +107,19 @@ def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) 
 
 
 def test_learning_curve_of_three_photos_begins_with_one() -> None:
-    tiny = LabelledVectors(np.eye(3, 4, dtype=np.float32), np.array([0, 0, 1]))
+    tiny = LabeledVectors(np.eye(3, 4, dtype=np.float32), np.array([0, 0, 1]))
     found = learning_curve(tiny, np.array([0, 1, NO_FOLD]), ("a", "b"), np.array([1.0, 0.0]), HeadOptions())
     assert all(point.photos >= 1 for point in found.points)
 
 
-def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabelledVectors) -> None:
+def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabeledVectors) -> None:
     fold = np.where(CLASSES == 2, NO_FOLD, np.arange(100) % 5)
     correct = np.ones(85)
     found = learning_curve(data, fold, LABELS, correct, HeadOptions())
     assert found.points[-1].photos == 15 + 85 * 4 / 5 and found.points[-1].accuracy == 1.0
 
 
-def test_learning_curve_uses_only_training_photos_with_the_users_test_set(data: LabelledVectors) -> None:
+def test_learning_curve_uses_only_training_photos_with_the_users_test_set(data: LabeledVectors) -> None:
     fold = np.where(np.arange(100) % 4 == 0, 0, NO_FOLD)
     training = np.flatnonzero(np.arange(100) % 4 == 1)
     found = learning_curve(data, fold, LABELS, np.ones(25), HeadOptions(), rows=training)
@@ -127,7 +127,7 @@ def test_learning_curve_uses_only_training_photos_with_the_users_test_set(data: 
     assert found.doubled.photos == 150, "test photos are not what more would be taken of"
 
 
-def test_learning_curve_is_reproducible_for_equal_seeds(data: LabelledVectors, curve: LearningCurve) -> None:
+def test_learning_curve_is_reproducible_for_equal_seeds(data: LabeledVectors, curve: LearningCurve) -> None:
     correct = (np.random.default_rng(1).random(100) < 0.8).astype(np.float64)
     again = learning_curve(data, np.arange(100) % 5, LABELS, correct, HeadOptions())
     assert again == curve

@@ -14,7 +14,7 @@ from PIL import Image
 from poets_edge.auditing.class_metrics import balanced_accuracy, class_metrics, most_confused_classes
 from poets_edge.auditing.image_stats import compute_stats
 from poets_edge.auditing.leaks import find_leak
-from poets_edge.auditing.mislabelled import score_labels
+from poets_edge.auditing.mislabeled import score_labels
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.outliers import OutlierGroup, find_outliers
 from poets_edge.auditing.photos import AuditPhotos
@@ -22,12 +22,12 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos
-from poets_edge.training.head import HeadOptions, LabelledVectors
+from poets_edge.training.head import HeadOptions, LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups
 
 SIDE = 128
 NORMAL = {
-    "width": 500.0, "height": 375.0, "brightness": 120.0, "contrast": 50.0, "colourfulness": 60.0, "sharpness": 0.4,
+    "width": 500.0, "height": 375.0, "brightness": 120.0, "contrast": 50.0, "colorfulness": 60.0, "sharpness": 0.4,
     "truncated_fraction": 0.0,
 }  # fmt: skip
 
@@ -83,8 +83,8 @@ def reasons(*changes: dict[str, float]) -> list[list[str]]:
         ({"sharpness": 0.061}, None),
         ({"sharpness": 0.059, "width": 63}, "tiny"),  # tiny photos are not listed as blurred
         ({"sharpness": 0.059, "contrast": 9}, None),
-        ({"colourfulness": 5.9}, "gray"),
-        ({"colourfulness": 6}, None),
+        ({"colorfulness": 5.9}, "gray"),
+        ({"colorfulness": 6}, None),
     ],
 )
 def test_find_outliers_applies_each_limit(change: dict[str, float], reason: str | None) -> None:
@@ -97,18 +97,18 @@ def test_find_outliers_blur_limit_is_relative_to_median_sharpness() -> None:
     assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
 
 
-def test_find_outliers_does_not_call_dark_coloured_photos_gray() -> None:
+def test_find_outliers_does_not_call_dark_colored_photos_gray() -> None:
     """A black cat: the channels differ by 5 of 255, a sixth of the brightness."""
-    assert reasons({"colourfulness": 5.0, "brightness": 30.0}) == [[]]
-    assert reasons({"colourfulness": 1.0, "brightness": 30.0}) == [["gray"]]
+    assert reasons({"colorfulness": 5.0, "brightness": 30.0}) == [[]]
+    assert reasons({"colorfulness": 1.0, "brightness": 30.0}) == [["gray"]]
 
 
-def test_find_outliers_lists_gray_photos_below_ten_percent_of_coloured_folder() -> None:
-    gray = {"colourfulness": 1.0}
+def test_find_outliers_lists_gray_photos_below_ten_percent_of_colored_folder() -> None:
+    gray = {"colorfulness": 1.0}
     assert reasons(gray, gray) == [["gray"]] * 2  # of 22
     assert reasons(gray, gray, gray) == [[]] * 3  # of 23
-    pale = [{"colourfulness": 15.0}] * 30
-    assert reasons(gray, *pale)[0] == [], "the median colourfulness of the folder is too low"
+    pale = [{"colorfulness": 15.0}] * 30
+    assert reasons(gray, *pale)[0] == [], "the median colorfulness of the folder is too low"
 
 
 def test_find_outliers_lists_most_extreme_first_with_details() -> None:
@@ -138,7 +138,7 @@ def test_find_outliers_lists_isolated_photo_among_thirty_or_more() -> None:
 
 
 def test_compute_stats_agrees_with_hand_computation() -> None:
-    """The upper three quarters of the image have the colour (200, 100, 0), and the rest is mid-gray."""
+    """The upper three quarters of the image have the color (200, 100, 0), and the rest is mid-gray."""
     pixels = np.zeros((192, 192, 3), np.uint8)
     pixels[:144], pixels[144:] = (200, 100, 0), (128, 128, 128)
     found = compute_stats(Image.fromarray(pixels), width=300, height=200)
@@ -147,7 +147,7 @@ def test_compute_stats_agrees_with_hand_computation() -> None:
     assert found.brightness == pytest.approx(0.75 * upper + 0.25 * 128, rel=1e-4)
     contrast = math.sqrt(0.75 * 0.25) * (128 - upper)
     assert found.contrast == pytest.approx(contrast, rel=1e-4)
-    assert found.colourfulness == pytest.approx(0.75 * 200, rel=1e-4)
+    assert found.colorfulness == pytest.approx(0.75 * 200, rel=1e-4)
     assert found.truncated_fraction == pytest.approx(0.25)
     # The Laplacian equals the step in the two rows at the edge, and is 0 in the other 188 of 190 rows.
     assert found.sharpness == pytest.approx(2 * (128 - upper) / 190 / (contrast + 1), rel=1e-3)
@@ -217,9 +217,9 @@ def test_score_labels_ranks_exchanged_labels_first() -> None:
     given[7], given[40] = 2, 0
     fold = np.arange(65) % 5
     fold[3] = NO_FOLD
-    found = score_labels(LabelledVectors(vectors, given), fold, 3)
+    found = score_labels(LabeledVectors(vectors, given), fold, 3)
     assert set(found.order[:2].tolist()) == {7, 40} and 3 not in found.order and len(found.order) == 64
     assert (found.likely[7], found.likely[40]) == (0, 1)
-    assert found.mislabelled[[7, 40]].all() and found.mislabelled.sum() <= 4
+    assert found.mislabeled[[7, 40]].all() and found.mislabeled.sum() <= 4
     scores = found.score[found.order]
     assert (np.diff(scores) <= 0).all() and scores[0] > 0.5 and math.isnan(found.score[3])

@@ -64,8 +64,8 @@ def test_commands_work_in_an_ascii_locale_with_any_photo_name(tmp_path: Path) ->
     )
     assert json.loads((tmp_path / "it.json").read_text(encoding="utf-8")) == evaluated
     one = next((folder / "café").iterdir())
-    labelled = ascii_locale("label", model, one, cwd=tmp_path).ok()
-    assert "caf\\u" in labelled.stdout or "caf\\x" in labelled.stdout
+    labeled = ascii_locale("label", model, one, cwd=tmp_path).ok()
+    assert "caf\\u" in labeled.stdout or "caf\\x" in labeled.stdout
     assert not list(tmp_path.rglob("*.damaged*"))
     poets_edge("train", folder, *TRAIN, cwd=tmp_path).ok()
     assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() == graph, "the graph does not depend on the locale"

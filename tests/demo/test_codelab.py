@@ -45,8 +45,8 @@ def _script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedPro
 def test_codelab_scripts_accept_the_commands_of_the_instructions(folder: Path) -> None:
     assert sorted(path.stem for path in (folder / "scripts").glob("[a-z]*.py")) == sorted(SCRIPTS)
     graph, photo = "tf_files/retrained_graph.pb", "tf_files/flower_photos/daisy/daisy-001.jpg"
-    labelled = _script(folder, "label_image", f"--graph={graph}", f"--image={photo}")
-    assert labelled.returncode == 0 and labelled.stdout.count("(score") == 5, labelled.stderr
+    labeled = _script(folder, "label_image", f"--graph={graph}", f"--image={photo}")
+    assert labeled.returncode == 0 and labeled.stdout.count("(score") == 5, labeled.stderr
     evaluated = _script(folder, "evaluate", graph)
     assert evaluated.stdout.startswith("Accuracy: ") and "Cross Entropy: " in evaluated.stdout, evaluated.stderr
     counted = int(_script(folder, "count_ops", graph).stdout)

@@ -44,7 +44,7 @@ def test_drawn_photos_cannot_be_classified_by_color_histograms(drawn: PhotoFolde
     truth = np.array([drawn.classes.index(photo.label) for photo in drawn.photos])
     for bins in (4, 8):
         histograms = np.array([_histogram(photo.file, bins) for photo in drawn.photos])
-        for name, classify in (("nearest neighbour", _nearest), ("softmax", _softmax)):
+        for name, classify in (("nearest neighbor", _nearest), ("softmax", _softmax)):
             accuracy = _both_ways(histograms, truth, classify)
             assert accuracy < 0.45, f"{name} over {bins} levels of red, green and blue is right on {accuracy:.0%}"
 

@@ -47,7 +47,7 @@ def test_quickstart_model_is_accurate_and_reproducible(quickstarted: Quickstarte
     found = json.loads(poets_edge("quickstart", "--quiet", "--json", cwd=quickstarted.folder).ok().stdout)
     for file in found["files"]:
         assert file["latency_ms"] > 0 and file["agreement_with_float"] > 0.9
-        assert file["test"]["accuracy"] > 0.55, "chance is 0.2, a colour histogram 0.35"
+        assert file["test"]["accuracy"] > 0.55, "chance is 0.2, a color histogram 0.35"
         assert file["size"] < 1_000_000
         assert f"{100 * file['test']['accuracy']:.1f} %" in quickstarted.shown
     assert Path(found["photo"]).parent.name == "daisy" and len(found["labels"]) == 3

@@ -52,7 +52,7 @@ def test_foreign_models_receive_pixels_unchanged_at_quantized_inputs(
     photo.type = {"uint8": schema().TensorType.UINT8, "int8": schema().TensorType.INT8}[dtype]
     photo.quantization.scale, photo.quantization.zeroPoint = [scale], [zero_point]
     (tmp_path / "foreign.tflite").write_bytes(pack_model(tree))
-    model = Classifier(tmp_path / "foreign.tflite", unlabelled=True)
+    model = Classifier(tmp_path / "foreign.tflite", unlabeled=True)
     pixels = random_pixels(model)
     values = model.input_values(pixels)
     assert values.dtype == dtype and len(np.unique(values)) > 100
@@ -69,7 +69,7 @@ def test_classifier_refuses_a_model_with_a_changed_weight(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match=r"changed\.tflite: damaged \(its checksum does not match\)"):
         Classifier(tmp_path / "changed.tflite")
     (tmp_path / "unsigned.tflite").write_bytes(changed[: changed.index(b"PK\3\4", place)])
-    assert Classifier(tmp_path / "unsigned.tflite", unlabelled=True).size == Classifier(SEED).size
+    assert Classifier(tmp_path / "unsigned.tflite", unlabeled=True).size == Classifier(SEED).size
 
 
 def random_pixels(classifier: Classifier, seed: int = 0) -> Pixels:
@@ -396,7 +396,7 @@ def test_highest_score_is_the_largest_value_of_the_output(
     output = tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]]
     output.quantization.scale, output.quantization.zeroPoint = [scale], [zero_point]
     (tmp_path / "it.tflite").write_bytes(pack_model(tree))
-    model = Classifier(tmp_path / "it.tflite", unlabelled=True)
+    model = Classifier(tmp_path / "it.tflite", unlabeled=True)
     assert model.highest_score == pytest.approx(highest)
     model.check_threshold(model.highest_score)
     if highest < 1:

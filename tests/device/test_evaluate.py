@@ -40,7 +40,7 @@ def test_evaluate_scores_all_photos_of_a_folder_not_used_for_training(drawn: Tra
         assert found["set"] == "all" and found["photos"] == 20 and found["left_out"] == 0
 
 
-def test_evaluate_recognises_a_copied_part_of_the_training_folder(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_recognizes_a_copied_part_of_the_training_folder(drawn: Trained, tmp_path: Path) -> None:
     shutil.copytree(drawn.folder / "photos/daisy", tmp_path / "copy/daisy")
     found = json.loads(poets_edge("evaluate", drawn.model("int8"), tmp_path / "copy", "--json").ok().stdout)
     assert found["set"] == "test" and found["left_out"]

@@ -211,7 +211,7 @@ def test_annotate_preserves_the_facts_in_models_from_poets_edge(tmp_path: Path) 
         annotate(SEED, input_range="0:1", output=tmp_path / "y.tflite")
 
 
-def test_score_output_is_recognised_by_metadata_or_size(tmp_path: Path) -> None:
+def test_score_output_is_recognized_by_metadata_or_size(tmp_path: Path) -> None:
     def two(graph: Any) -> None:
         graph.outputs = [int(graph.operators[-3].outputs[0]), *graph.outputs]
 

@@ -1,4 +1,4 @@
-"""Tests that photos which a model has learned from are recognised by their contents, wherever they are."""
+"""Tests that photos which a model has learned from are recognized by their contents, wherever they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of predictions for photos, and of the photos that `evaluate` chooses, with a scorer that recognises colors."""
+"""Tests of predictions for photos, and of the photos that `evaluate` chooses, with a scorer that recognizes colors."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_evaluate_refuses_a_split_without_photos(folder: Path) -> None:
 
 
 def test_compare_results_pairs_photos_by_name(folder: Path) -> None:
-    """The second model confuses red and green: it recognises no tulips, and no photo is correct with it alone."""
+    """The second model confuses red and green: it recognizes no tulips, and no photo is correct with it alone."""
 
     class Swapped(ColorScorer):
         def predict(self, photo: PhotoSource) -> ModelOutput:

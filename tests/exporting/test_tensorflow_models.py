@@ -47,11 +47,11 @@ def network(drawn: Path) -> Callable[..., Any]:
     features = keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers])
     values = np.asarray(features(pixels / 255))
     truth = np.eye(5, dtype=np.float32)[photos.classes]
-    centre = values.mean(axis=0)
-    centred = values - centre
-    ridge = np.linalg.solve(centred.T @ centred + 0.3 * np.eye(values.shape[1]), centred.T)
+    center = values.mean(axis=0)
+    centered = values - center
+    ridge = np.linalg.solve(centered.T @ centered + 0.3 * np.eye(values.shape[1]), centered.T)
     kernel = 12 * ridge @ (truth - 0.2)
-    head = [kernel.astype(np.float32), (-centre @ kernel).astype(np.float32)]
+    head = [kernel.astype(np.float32), (-center @ kernel).astype(np.float32)]
 
     def make(*, rescale: bool, softmax: bool) -> Any:
         dense = keras.layers.Dense(5, activation="softmax" if softmax else None)

@@ -130,13 +130,13 @@ def test_web_never_overwrites_files_that_it_did_not_write(model: Path, site: Pat
 
 
 def test_web_refuses_unsupported_models(tmp_path: Path) -> None:
-    unlabelled = tmp_path / "unlabelled.tflite"
-    shutil.copy(_PROBE, unlabelled)
+    unlabeled = tmp_path / "unlabeled.tflite"
+    shutil.copy(_PROBE, unlabeled)
     wrong = _tiny_classifier(tmp_path / "wrong.tflite", labels=3)
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(wrong.read_bytes()[:300])
     for path, fragment in (
-        (unlabelled, "8 x 8 x 4 numbers"),
+        (unlabeled, "8 x 8 x 4 numbers"),
         (wrong, "256 outputs"),
         (cut, "damaged"),
         (tmp_path / "no", "no"),

@@ -1,4 +1,4 @@
-"""Tests of labelling and exporting a graph that the codelab's `retrain.py` wrote."""
+"""Tests of labeling and exporting a graph that the codelab's `retrain.py` wrote."""
 
 from __future__ import annotations
 

@@ -91,18 +91,18 @@ def test_labels_preserve_their_order_in_a_graph(labels: list[str]) -> None:
     labels = [label.encode(errors="replace").decode() for label in labels]
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))
-    labelled = parse_graph(serialize(with_labels(graph, labels)), "it")
-    assert labels_of(labelled) == tuple(labels)
+    labeled = parse_graph(serialize(with_labels(graph, labels)), "it")
+    assert labels_of(labeled) == tuple(labels)
     assert labels_of(graph) == () and len(graph.node) == 1, "the graph itself is not changed"
 
 
 def test_labels_of_ignores_nodes_that_are_not_constants() -> None:
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))
-    labelled = with_labels(graph, ["roses", "daisy"])
-    assert labels_of(labelled) == ("roses", "daisy")
-    labelled.node[-1].op = "Placeholder"
-    assert labels_of(labelled) == ()
+    labeled = with_labels(graph, ["roses", "daisy"])
+    assert labels_of(labeled) == ("roses", "daisy")
+    labeled.node[-1].op = "Placeholder"
+    assert labels_of(labeled) == ()
 
 
 def test_without_large_constants_preserves_small_constants() -> None:

@@ -36,7 +36,7 @@ def test_export_and_evaluate_read_photos_from_training_archive(photos: Path, tmp
     model = "tf_files/retrained_graph_int8.tflite"
     found = json.loads(poets_edge("evaluate", model, "--image_dir", zipped, "--json", cwd=tmp_path).ok().stdout)
     same = json.loads(poets_edge("evaluate", model, "--image_dir", photos, "--json", cwd=tmp_path).ok().stdout)
-    assert found == same and found["set"] == "test", "the archive must be recognised as the training data"
+    assert found == same and found["set"] == "test", "the archive must be recognized as the training data"
     page = (tmp_path / "tf_files/retrained_graph.html").read_text()
     assert "data:image/jpeg" in page
     poets_edge("audit", zipped, *FEW[2:], cwd=tmp_path).ok()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from poets_edge.errors import PhotoError
-from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.image import fit, normalizer, read_photo
 from poets_edge.photos.normalization import Normalization
 
 
@@ -98,8 +98,8 @@ def test_read_photo_returns_equal_pixels_for_all_source_types(flowers: Path) -> 
 
 
 @pytest.mark.parametrize(("mean", "std"), [((127.5,), (127.5,)), ((123.7, 116.8, 103.9), (58.4, 57.1, 57.4))])
-def test_normaliser_computes_the_documented_formula(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+def test_normalizer_computes_the_documented_formula(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     out = np.empty(pixels.shape, np.float32)
-    normaliser(Normalization(mean, std))(pixels, out)
+    normalizer(Normalization(mean, std))(pixels, out)
     np.testing.assert_allclose(out, (pixels - np.array(mean)) / np.array(std), atol=1e-5)

@@ -181,7 +181,7 @@ def test_split_of_reads_usual_names(name: str, split: str | None) -> None:
 
 
 @both
-def test_scan_recognises_photos_by_content(kind: str, tmp_path: Path) -> None:
+def test_scan_recognizes_photos_by_content(kind: str, tmp_path: Path) -> None:
     jpeg, tiff, text = b"\xff\xd8\xff\xe0" + bytes(20), b"II*\0" + bytes(20), b"BM is not a bitmap here"
     files = {f"daisy/1{suffix}": jpeg for suffix in (".jpg", ".jfif", ".JPE", ".avif", ".data", "")}
     files |= {"daisy/scan": tiff, "daisy/raw.NEF": tiff, "daisy/notes": text, "roses/1.jpg": jpeg, "roses/pipe": b""}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from poets_edge.errors import PhotoError
 from poets_edge.photos.decode_budget import BUDGET, bytes_needed, format_of, most_megapixels
-from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.image import fit, normalizer, read_photo
 from poets_edge.photos.minhash import overlap, sketch
 from poets_edge.photos.normalization import Normalization
 from poets_edge.photos.table import UNKNOWN_SIZE
@@ -56,10 +56,10 @@ def test_fit_preserves_solid_colors_and_commutes_with_flipping(
     assert np.abs(mirrored[::-1].astype(int) - fit(image, (rows, columns))).max() <= 1
 
 
-def test_normaliser_uses_mean_and_deviation_of_each_channel() -> None:
+def test_normalizer_uses_mean_and_deviation_of_each_channel() -> None:
     pixels = np.array([[[0, 10, 20], [255, 128, 64]]], np.uint8)
     out = np.empty(pixels.shape, np.float32)
-    normaliser(Normalization((10.0, 20.0, 40.0), (2.0, 5.0, 10.0)))(pixels, out)
+    normalizer(Normalization((10.0, 20.0, 40.0), (2.0, 5.0, 10.0)))(pixels, out)
     np.testing.assert_allclose(out, np.array([[[-5, -2, -2], [122.5, 21.6, 2.4]]]), rtol=1e-5)
 
 

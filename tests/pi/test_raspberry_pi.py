@@ -34,7 +34,7 @@ LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
 """Processor for the slower commands."""
 QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
-_LABELLED = {"float32": "few", "int8": "photos"}
+_LABELED = {"float32": "few", "int8": "photos"}
 """Photos by quantization; an emulated float inference takes more than a second."""
 
 
@@ -75,7 +75,7 @@ def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
     wheel = project_wheel()
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[Board]] = {
-            "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELLED, wheel, photos, trained),
+            "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELED, wheel, photos, trained),
             "armhf": pool.submit(
                 _run_board, "armhf", ARMHF, dict.fromkeys(QUANTIZATIONS, "exact"), wheel, photos, trained
             ),
@@ -88,7 +88,7 @@ def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
 
 
 def _run_board(
-    name: str, cpus: tuple[str, ...], labelled: dict[str, str], wheel: Path, photos: Path, trained: Trained
+    name: str, cpus: tuple[str, ...], labeled: dict[str, str], wheel: Path, photos: Path, trained: Trained
 ) -> Board:
     root = build(name, CACHE / "pi", wheel)
     work = root / "home/pi/work"
@@ -110,7 +110,7 @@ def _run_board(
                 "--json",
                 "--graph",
                 f"{inside}/{quantization}.tflite",
-                f"{inside}/{labelled[quantization]}",
+                f"{inside}/{labeled[quantization]}",
             )
             run(cpu, f"label {quantization}", *label)
     last, model = LAST_CPU[name], f"{inside}/int8.tflite"
@@ -157,7 +157,7 @@ def test_label_on_64_bit_pi_prints_equal_scores(
     cpu: str, quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     there = boards["arm64"].json(cpu, f"label {quantization}")
-    here = _label_here(trained.model(quantization), photos / _LABELLED[quantization])
+    here = _label_here(trained.model(quantization), photos / _LABELED[quantization])
     mine, expected = _scores(there), _scores(here)
     far = _distances(here)
     assert len(set(far.values())) > 3
@@ -219,7 +219,7 @@ def test_inspect_and_watch_work_on_pi(name: str, boards: dict[str, Board], train
     ended = boards[name].ends[cpu, "watch"]
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout.splitlines()[0])["frame"] == 1
-    assert "2 frames labelled" in ended.stderr
+    assert "2 frames labeled" in ended.stderr
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])

@@ -34,10 +34,10 @@ def test_score_of_the_unknown_label_is_0_or_1(kind: str) -> None:
     session = Session(ModelFile(ROOT / "model", with_unknown_label(content)))
     [info] = session.outputs
     assert info.shape == (1, CLASSES + 1) and info.dtype == (np.uint8 if kind == "uint8" else np.float32)
-    labelled = np.array([info.dequantize(session.run(one[None]))[0] for one in inputs])
+    labeled = np.array([info.dequantize(session.run(one[None]))[0] for one in inputs])
     top = 255 / 256 if kind == "uint8" else 1
-    assert np.array_equal(labelled[:, -1], unknown * np.float32(top))
-    assert np.array_equal(labelled[:, :-1], np.where(unknown[:, None], 0, scores))
+    assert np.array_equal(labeled[:, -1], unknown * np.float32(top))
+    assert np.array_equal(labeled[:, :-1], np.where(unknown[:, None], 0, scores))
 
 
 def test_unknown_label_requires_a_detector() -> None:

@@ -155,7 +155,7 @@ def test_unknown_forms_are_refused(trained: StudioClient, form: str) -> None:
     assert job["state"] == "failed" and "cannot be taken" in job["error"]
 
 
-def test_audit_lists_mislabelled_photos_and_omits_excluded_ones(flowers: Path) -> None:
+def test_audit_lists_mislabeled_photos_and_omits_excluded_ones(flowers: Path) -> None:
     (flowers / ONE).rename(flowers / "roses/wrong.jpg")
     with running(flowers) as client:
         found = client.run_job(kind="audit", choice="quick")
@@ -197,12 +197,12 @@ def test_password_is_passed_to_ssh_and_not_saved_in_the_project(trained: StudioC
     assert not written
 
 
-def test_second_job_is_refused_and_a_job_can_be_cancelled(flowers: Path) -> None:
+def test_second_job_is_refused_and_a_job_can_be_canceled(flowers: Path) -> None:
     with running(flowers) as client:
         number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]
         assert "running" in client.post("/api/jobs", {"kind": "audit"}).refused(409)
         client.post(f"/api/jobs/{number}/cancel").ok()
-        assert client.wait_for_job(number)["state"] == "cancelled"
+        assert client.wait_for_job(number)["state"] == "canceled"
         client.get(f"/api/jobs/{number}/result").refused(409)
         assert client.get("/api/project").ok()["model"] is None
         assert client.run_job(kind="train", choice="quick")["files"]

@@ -26,7 +26,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
         (0.5, 0.5, BACKBONE),
     ],
 )
-def test_evidence_of_arithmetic_recognises_usual_rescalings(
+def test_evidence_of_arithmetic_recognizes_usual_rescalings(
     scale: object, offset: object, expected: Normalization
 ) -> None:
     found = evidence_of_arithmetic(np.asarray(scale, float), np.asarray(offset, float))
@@ -39,7 +39,7 @@ def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, o
     assert evidence_of_arithmetic(scale, offset) is None
 
 
-def test_evidence_of_weights_recognises_a_folded_rescaling() -> None:
+def test_evidence_of_weights_recognizes_a_folded_rescaling() -> None:
     rng = np.random.default_rng(0)
     weights, bias = rng.normal(0, 0.4, (8, 3, 3, 3)), rng.normal(0, 7, 8)
     assert evidence_of_weights(weights, bias) is None

@@ -167,7 +167,7 @@ def test_teachable_machine_zip_is_opened_with_its_labels(trained: Trained, flowe
     content = model.read_bytes()
     labels = b"a\nb\nc\nd\ne\n"
     bare = content[: content.rindex(b"PK\3\4", 0, content.index(b"poets_edge.json"))]
-    assert not Classifier(_write(tmp_path / "bare.tflite", bare), unlabelled=True).labels
+    assert not Classifier(_write(tmp_path / "bare.tflite", bare), unlabeled=True).labels
     path = _zip(
         tmp_path / "converted_tflite.zip",
         **{"model_unquant.tflite": bare, "labels.txt": labels, "__MACOSX/._labels.txt": b"x"},

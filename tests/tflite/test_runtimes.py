@@ -63,7 +63,7 @@ def test_support_assumes_an_interpreter_on_other_systems() -> None:
     assert found.runtimes and not found.problem
 
 
-def test_userland_recognises_32_bit_programs_under_a_64_bit_kernel() -> None:
+def test_userland_recognizes_32_bit_programs_under_a_64_bit_kernel() -> None:
     assert userland("aarch64", 32) == userland("armv8l", 32) == "armv7l"
     assert userland("aarch64", 64) == "aarch64"
     assert userland("x86_64", 32) == "i686"

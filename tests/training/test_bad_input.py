@@ -116,7 +116,7 @@ def test_all_image_formats_are_read(photos: Path, tmp_path: Path) -> None:
     rgb.convert("CMYK").save(left / "cmyk.JPG")
     rgb.convert("P").save(left / "palette.png", transparency=3)
     rgb.convert("RGBA").save(left / "alpha.webp")
-    rgb.convert("L").save(left / "grey.Jpeg")
+    rgb.convert("L").save(left / "gray.Jpeg")
     rgb.convert("1").save(left / "bits.tif")
     Image.fromarray(np.random.default_rng(2).integers(0, 65536, (40, 50), dtype=np.uint16)).save(left / "16bit.png")
     frames = [rgb, rgb.rotate(90)]

@@ -36,10 +36,10 @@ PREPROCESSING = (
 )
 
 
-class MeanColour:
+class MeanColor:
     """A source of vectors that counts its calls."""
 
-    name, size = "mean colour", (4, 6)
+    name, size = "mean color", (4, 6)
 
     def __init__(self, cache: BottleneckCache) -> None:
         self.cache, self.calls = cache, 0
@@ -59,13 +59,13 @@ class MeanColour:
 @pytest.fixture
 def photos(tmp_path: Path) -> list[HashedPhoto]:
     """A red, a green and a blue photo; the first and the last have equal sizes in bytes."""
-    for name, colour in (("0", (200, 0, 0)), ("1", (0, 200, 0)), ("2", (0, 0, 200))):
-        Image.new("RGB", (20, 10), colour).save(tmp_path / f"{name}.png")
+    for name, color in (("0", (200, 0, 0)), ("1", (0, 200, 0)), ("2", (0, 0, 200))):
+        Image.new("RGB", (20, 10), color).save(tmp_path / f"{name}.png")
     found = hash_photos([Photo(tmp_path / f"{n}.png", f"x/{n}.png", "x") for n in range(3)])
     return [one for one in found if isinstance(one, HashedPhoto)]
 
 
-def colours(photos: list[HashedPhoto], source: MeanColour) -> list[list[int]]:
+def colors(photos: list[HashedPhoto], source: MeanColor) -> list[list[int]]:
     found = bottlenecks(photos, [source], Silent())
     return [list(map(round, vectors[0].tolist())) for _, vectors in found if not isinstance(vectors, PhotoError)]
 
@@ -75,11 +75,11 @@ def test_bottlenecks_are_computed_once_per_preprocessing(
 ) -> None:
     expected = [[200, 0, 0], [0, 200, 0], [0, 0, 200]]
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
-        source = MeanColour(cache)
-        assert colours(photos, source) == expected and source.calls == 3
-        assert colours(photos[::-1], source) == expected[::-1] and source.calls == 3
+        source = MeanColor(cache)
+        assert colors(photos, source) == expected and source.calls == 3
+        assert colors(photos[::-1], source) == expected[::-1] and source.calls == 3
         monkeypatch.setattr(PREPROCESSING[0], "another-1")
-        assert colours(photos, source) == expected and source.calls == 6
+        assert colors(photos, source) == expected and source.calls == 6
 
 
 def test_bottleneck_of_a_changed_photo_is_cached_under_its_new_digest(
@@ -87,7 +87,7 @@ def test_bottleneck_of_a_changed_photo_is_cached_under_its_new_digest(
 ) -> None:
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
         Image.new("RGB", (20, 10), (0, 0, 90)).save(tmp_path / "0.png")
-        [(photo, _), *_] = bottlenecks(photos, [MeanColour(cache)], Silent())
+        [(photo, _), *_] = bottlenecks(photos, [MeanColor(cache)], Silent())
         assert photo.digest == hashlib.sha256((tmp_path / "0.png").read_bytes()).digest()
         assert cache.get(vector_key(photos[0].digest)) is None
         vector = cache.get(vector_key(photo.digest))
@@ -96,8 +96,8 @@ def test_bottleneck_of_a_changed_photo_is_cached_under_its_new_digest(
 
 def test_known_vectors_of_a_changed_photo_are_computed_again(photos: list[HashedPhoto], tmp_path: Path) -> None:
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
-        source = MeanColour(cache)
-        colours(photos, source)
+        source = MeanColor(cache)
+        colors(photos, source)
         Image.new("RGB", (20, 10), (0, 0, 90)).save(tmp_path / "0.png")
         [(_, vectors), *_] = bottlenecks(photos, [source], Silent(), (PLAIN, "another variant"))
         assert not isinstance(vectors, PhotoError)

@@ -14,7 +14,7 @@ from poets_edge.auditing.learning_curve import learning_curve
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.training.cross_validation import FoldAssignment
 from poets_edge.training.fold_heads import fold_heads, training_rows
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix, train_head
 from tests.conftest import poets_edge
 
 EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "200", "-q")
@@ -29,21 +29,21 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def clouds(spread: float, count: int = 400, size: int = 64, classes: int = 4) -> LabelledVectors:
+def clouds(spread: float, count: int = 400, size: int = 64, classes: int = 4) -> LabeledVectors:
     """Make positive vectors of classes that overlap more with a larger spread."""
     rng = np.random.default_rng(1)
     truth = np.arange(count) % classes
-    centres = rng.random((classes, size))
-    return LabelledVectors(
-        np.abs(centres[truth] + spread * rng.standard_normal((count, size))).astype(np.float32), truth
+    centers = rng.random((classes, size))
+    return LabeledVectors(
+        np.abs(centers[truth] + spread * rng.standard_normal((count, size))).astype(np.float32), truth
     )
 
 
-def accuracy(scores: Matrix, data: LabelledVectors) -> float:
+def accuracy(scores: Matrix, data: LabeledVectors) -> float:
     return float((scores.argmax(axis=1) == data.classes).mean())
 
 
-def cross_validated(data: LabelledVectors, fold: Indices, options: HeadOptions | None = None) -> Matrix:
+def cross_validated(data: LabeledVectors, fold: Indices, options: HeadOptions | None = None) -> Matrix:
     [heads] = fold_heads(data, [fold], 4, options or HeadOptions())
     return FoldAssignment(fold, tuple(heads)).scores(data.vectors)
 
@@ -51,10 +51,10 @@ def cross_validated(data: LabelledVectors, fold: Indices, options: HeadOptions |
 def test_labels_of_a_fold_do_not_change_its_predictions() -> None:
     rng = np.random.default_rng(0)
     # More features than photos: a head answers every photo it has learned right, and others by chance.
-    noise = LabelledVectors(rng.random((200, 300)).astype(np.float32), rng.integers(0, 4, 200))
+    noise = LabeledVectors(rng.random((200, 300)).astype(np.float32), rng.integers(0, 4, 200))
     fold, options = np.arange(200) % 5, HeadOptions(steps=100_000)
     [heads] = fold_heads(noise, [fold], 4, options)
-    learned = LabelledVectors(noise.vectors[fold != 0], noise.classes[fold != 0])
+    learned = LabeledVectors(noise.vectors[fold != 0], noise.classes[fold != 0])
     assert accuracy(heads[0].scores(learned.vectors), learned) > 0.95
     assert accuracy(cross_validated(noise, fold, options), noise) == pytest.approx(0.25, abs=0.1)
 
@@ -78,10 +78,10 @@ def test_fold_heads_do_not_depend_on_allowed_cores() -> None:
 def test_fold_heads_agree_with_train_head(options: HeadOptions) -> None:
     data = clouds(spread=1.0)
     fold = np.arange(len(data.classes)) // 4 % 5
-    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    empty = LabeledVectors(data.vectors[:0], data.classes[:0])
 
     def stepped(number: int) -> Head:
-        training = LabelledVectors(data.vectors[fold != number], data.classes[fold != number])
+        training = LabeledVectors(data.vectors[fold != number], data.classes[fold != number])
         return train_head(training, empty, 4, options, lambda step, head: None)
 
     trained = FoldAssignment(fold, tuple(stepped(number) for number in range(5))).scores(data.vectors)
@@ -94,7 +94,7 @@ def test_fold_heads_agree_with_train_head(options: HeadOptions) -> None:
 def test_fold_heads_weight_classes_equally() -> None:
     data = clouds(spread=1.0)
     few = np.flatnonzero((data.classes != 0) | (np.arange(len(data.classes)) < 60))
-    uneven = LabelledVectors(data.vectors[few], data.classes[few])
+    uneven = LabeledVectors(data.vectors[few], data.classes[few])
     rare = uneven.classes == 0
     assert rare.sum() == 15
     found = cross_validated(uneven, np.arange(len(few)) % 5, HeadOptions(steps=200))

@@ -14,7 +14,7 @@ from poets_edge.training.head import (
     Head,
     HeadOptions,
     Indices,
-    LabelledVectors,
+    LabeledVectors,
     Matrix,
     Step,
     class_balanced_drawer,
@@ -26,13 +26,13 @@ CLASSES = np.array([2, 0, 0, 0, 0, 0, 0, 0, 4, 4, 0, 0])
 """Nine photos of one class, two and one of two others; classes 1 and 3 have none."""
 
 
-def vectors(classes: Indices, size: int = 5, seed: int = 0) -> LabelledVectors:
+def vectors(classes: Indices, size: int = 5, seed: int = 0) -> LabeledVectors:
     rng = np.random.default_rng(seed)
-    return LabelledVectors(rng.random((len(classes), size)).astype(np.float32), classes)
+    return LabeledVectors(rng.random((len(classes), size)).astype(np.float32), classes)
 
 
 def trained(
-    training: LabelledVectors, validation: LabelledVectors, options: HeadOptions, class_count: int = 3
+    training: LabeledVectors, validation: LabeledVectors, options: HeadOptions, class_count: int = 3
 ) -> tuple[Head, list[tuple[Step, Head]]]:
     seen: list[tuple[Step, Head]] = []
     head = train_head(training, validation, class_count, options, lambda step, head: seen.append((step, head)))
@@ -62,7 +62,7 @@ def test_drawer_returns_rows_of_photos(classes: list[int], count: int, seed: int
 def test_train_head_makes_a_step_of_gradient_descent(rate: float) -> None:
     """One photo a class, so that a batch is known from its number of photos of the first class."""
     data = vectors(np.array([0, 1]))
-    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     options = HeadOptions(steps=1, train_batch_size=4, seed=1)
     start, _ = trained(data, empty, replace(options, learning_rate=1e-30), class_count=2)
     head, _ = trained(data, empty, replace(options, learning_rate=rate), class_count=2)
@@ -77,7 +77,7 @@ def test_train_head_makes_a_step_of_gradient_descent(rate: float) -> None:
 
 def test_train_head_starts_at_small_truncated_weights() -> None:
     data = vectors(np.arange(3), size=40_000)
-    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     start, _ = trained(data, empty, HeadOptions(steps=1, learning_rate=1e-30))
     assert np.abs(start.weights).max() <= 0.002
     assert start.weights.std() == pytest.approx(0.00088, abs=0.000006)  # of a normal distribution cut at 2 deviations
@@ -97,7 +97,7 @@ def test_train_head_evaluates_at_intervals_and_at_the_end() -> None:
 
 def test_train_head_measures_training_on_the_batch_after_the_step() -> None:
     data = vectors(np.array([0, 1, 1, 1]))
-    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     _, seen = trained(data, empty, HeadOptions(steps=1, train_batch_size=1, learning_rate=1.0), class_count=2)
     [(step, head)] = seen
     scores = head.scores(data.vectors)
@@ -108,8 +108,8 @@ def test_train_head_measures_training_on_the_batch_after_the_step() -> None:
 
 def test_early_stop_returns_head_of_lowest_validation_loss() -> None:
     rng = np.random.default_rng(0)
-    training = LabelledVectors(rng.random((6, 30)).astype(np.float32), np.arange(6) % 3)
-    validation = LabelledVectors(rng.random((40, 30)).astype(np.float32), rng.integers(0, 3, 40))
+    training = LabeledVectors(rng.random((6, 30)).astype(np.float32), np.arange(6) % 3)
+    validation = LabeledVectors(rng.random((40, 30)).astype(np.float32), rng.integers(0, 3, 40))
     options = HeadOptions(steps=200, learning_rate=1.0, validation_batch_size=-1, early_stop=True)
     head, seen = trained(training, validation, options)
     losses = [step.validation_cross_entropy or 0.0 for step, _ in seen]
@@ -154,7 +154,7 @@ def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> N
 def test_validation_batches_are_sampled_for_a_thousand_photos_or_more(photos: int, is_drawn: bool) -> None:
     """The accuracy on one photo is 0 or 1; that on all of them is neither."""
     rng = np.random.default_rng(0)
-    validation = LabelledVectors(rng.random((photos, 5)).astype(np.float32), rng.integers(0, 3, photos))
+    validation = LabeledVectors(rng.random((photos, 5)).astype(np.float32), rng.integers(0, 3, photos))
     _, seen = trained(vectors(np.arange(30) % 3), validation, HeadOptions(steps=30, validation_batch_size=1))
     assert all((step.validation_accuracy in (0.0, 1.0)) == is_drawn for step, _ in seen)
     _, seen = trained(vectors(np.arange(30) % 3), validation, HeadOptions(steps=30, validation_batch_size=-1))
@@ -163,14 +163,14 @@ def test_validation_batches_are_sampled_for_a_thousand_photos_or_more(photos: in
 
 def test_head_losses_are_cross_entropies_of_each_photo() -> None:
     head = Head(np.array([[1.0, 0.0], [0.0, 100.0]], np.float32), np.array([0.5, 0.0], np.float32))
-    photos = LabelledVectors(np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32), np.array([0, 1, 0]))
+    photos = LabeledVectors(np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32), np.array([0, 1, 0]))
     expected = [np.log1p(np.exp(-2.5)), 0, -np.log(1e-12)]  # e^-99.5 counts as 1e-12
     assert head.losses(photos) == pytest.approx(expected, abs=1e-5)
 
 
 def test_train_head_limits_the_cross_entropy_of_a_wrong_certainty() -> None:
-    training = LabelledVectors(np.array([[50.0, 0.0], [0.0, 50.0]], np.float32), np.array([0, 1]))
-    swapped = LabelledVectors(training.vectors, np.array([1, 0]))
+    training = LabeledVectors(np.array([[50.0, 0.0], [0.0, 50.0]], np.float32), np.array([0, 1]))
+    swapped = LabeledVectors(training.vectors, np.array([1, 0]))
     options = HeadOptions(steps=20, learning_rate=1.0)
     _, seen = trained(training, swapped, options, class_count=2)
     assert seen[-1][0].validation_cross_entropy == pytest.approx(-np.log(1e-12), rel=1e-5)
@@ -182,7 +182,7 @@ def test_train_head_reports_every_update() -> None:
     updates: list[tuple[int, Matrix]] = []
     head = train_head(
         data,
-        LabelledVectors(data.vectors[:0], data.classes[:0]),
+        LabeledVectors(data.vectors[:0], data.classes[:0]),
         3,
         HeadOptions(steps=3, eval_step_interval=100),
         lambda step, head: None,
@@ -194,14 +194,14 @@ def test_train_head_reports_every_update() -> None:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_train_head_refuses_weights_that_are_not_finite() -> None:
-    data = LabelledVectors(np.full((4, 2), 1e38, np.float32), np.array([0, 1, 0, 1]))
+    data = LabeledVectors(np.full((4, 2), 1e38, np.float32), np.array([0, 1, 0, 1]))
     with pytest.raises(TrainingError, match="training diverged by step 0: `learning_rate` 1000 is too large"):
-        trained(data, LabelledVectors(data.vectors[:0], data.classes[:0]), HeadOptions(learning_rate=1000.0))
+        trained(data, LabeledVectors(data.vectors[:0], data.classes[:0]), HeadOptions(learning_rate=1000.0))
 
 
 def test_train_head_depends_on_the_seed() -> None:
     data = vectors(np.arange(30) % 3)
-    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     one, again, other = (trained(data, empty, HeadOptions(steps=5, seed=seed))[0].weights for seed in (1, 1, 2))
     assert (one == again).all() and (one != other).any()
 

@@ -31,8 +31,8 @@ def photos(count: int, classes: int = 2) -> HashedPhotos:
 def bursts(groups: int, size: int, spread: float) -> npt.NDArray[np.float32]:
     """Return vectors of groups of photos, which differ by `spread` times as much as groups do."""
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((groups, 64))
-    return (np.repeat(centres, size, axis=0) + spread * rng.standard_normal((groups * size, 64))).astype(np.float32)
+    centers = rng.standard_normal((groups, 64))
+    return (np.repeat(centers, size, axis=0) + spread * rng.standard_normal((groups * size, 64))).astype(np.float32)
 
 
 def test_find_groups_joins_bursts(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poets_edge.demo.draw import draw_photos
-from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Step, train_head
+from poets_edge.training.head import Head, HeadOptions, LabeledVectors, Step, train_head
 from poets_edge.training.messages import EvaluatedHead, better_step, curve, parse_step_line, small_classes, step_line
 from tests.conftest import poets_edge
 
@@ -20,10 +20,10 @@ def _head(sharpness: float) -> Head:
     return Head(np.array([[sharpness, 0], [0, sharpness]], np.float32), np.zeros(2, np.float32))
 
 
-def _photos(right: int, wrong: int) -> LabelledVectors:
+def _photos(right: int, wrong: int) -> LabeledVectors:
     classes = np.arange(right + wrong) % 2
     columns = np.where(np.arange(right + wrong) < right, classes, 1 - classes)
-    return LabelledVectors(np.eye(2, dtype=np.float32)[columns], classes)
+    return LabeledVectors(np.eye(2, dtype=np.float32)[columns], classes)
 
 
 def test_better_step_is_reported_if_last_step_is_really_worse() -> None:
@@ -46,7 +46,7 @@ def test_small_validation_set_is_evaluated_completely() -> None:
     """Batches drawn from 49 photos would give an accuracy that is not a multiple of 1/49."""
     rng = np.random.default_rng(0)
     training, validation = (
-        LabelledVectors(rng.normal(size=(49, 8)).astype(np.float32), rng.integers(3, size=49)) for _ in range(2)
+        LabeledVectors(rng.normal(size=(49, 8)).astype(np.float32), rng.integers(3, size=49)) for _ in range(2)
     )
     seen: list[tuple[Step, Head]] = []
     train_head(training, validation, 3, HeadOptions(steps=100), lambda step, head: seen.append((step, head)))
@@ -77,7 +77,7 @@ def test_early_stop_keeps_the_best_head() -> None:
     """On noise, the validation loss is lowest at the first step and rises afterwards."""
     rng = np.random.default_rng(0)
     training, validation = (
-        LabelledVectors(rng.normal(size=(60, 32)).astype(np.float32), rng.integers(3, size=60)) for _ in range(2)
+        LabeledVectors(rng.normal(size=(60, 32)).astype(np.float32), rng.integers(3, size=60)) for _ in range(2)
     )
     heads: dict[bool, Head] = {}
     seen: list[tuple[Step, Head]] = []

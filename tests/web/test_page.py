@@ -27,7 +27,7 @@ from poets_edge.tflite.read_model import read_model
 from tests.android.resize_sums import noise
 from tests.conftest import QUANTIZATIONS, ROOT, Trained, poets_edge
 from tests.needs import need_module
-from tests.tiny_model import colour_model
+from tests.tiny_model import color_model
 from tests.web.conftest import PHONE, READY_MS, Drawn, as_png, copy_page, daisy, serving
 
 OpenPage = Callable[..., Any]
@@ -163,7 +163,7 @@ def test_page_reads_pixels_as_the_model_states(
     folder = copy_page(written, tmp_path / "site")
     (folder / "model.tflite.gz").unlink()
     model = tmp_path / "model.tflite"
-    model.write_bytes(colour_model(dtype, scale, zero_point, normalization=Normalization((mean,), (std,)), facts=facts))
+    model.write_bytes(color_model(dtype, scale, zero_point, normalization=Normalization((mean,), (std,)), facts=facts))
     shutil.copy(model, folder / "replaced.tflite")
     (folder / "replaced.tflite").replace(folder / "model.tflite")
     names = as_png([_noise_photo(tmp_path, number) for number in range(3)], folder / "photos")
@@ -179,7 +179,7 @@ def test_page_refuses_model_without_input_range(written: Path, open_page: OpenPa
     folder = copy_page(written, tmp_path / "site")
     for file in ("model.tflite", "model.tflite.gz"):
         (folder / file).unlink()
-    (folder / "model.tflite").write_bytes(colour_model())
+    (folder / "model.tflite").write_bytes(color_model())
     with serving(folder) as server:
         page = open_page(server.url, ready=False)
         page.wait_for_selector("#problem:not([hidden])")
@@ -236,7 +236,7 @@ def test_page_shows_metadata_of_the_model(server: PageServer, drawn: Drawn, open
     expected = "daisy" if float(page.locator("#answers .score").first.inner_text().split()[0]) >= 95 else "unknown"
     assert page.inner_text("#verdict") == expected
     page.check("#accept-all")  # leaves the threshold alone to decide
-    _choose(page, ("even.png", _png(Image.new("RGB", (64, 64), "grey"))))
+    _choose(page, ("even.png", _png(Image.new("RGB", (64, 64), "gray"))))
     _until(page, "document.getElementById('verdict').textContent === 'unknown'")
 
 
@@ -497,7 +497,7 @@ def test_page_can_be_operated_by_keyboard(server: PageServer, open_page: OpenPag
     for _ in range(8):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-    expected = ["camera", "choose-input", "threshold", "Measure this device", "Licences"]
+    expected = ["camera", "choose-input", "threshold", "Measure this device", "Licenses"]
     assert [name for name in reached if name in expected][: len(expected)] == expected
 
 

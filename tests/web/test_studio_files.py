@@ -1,4 +1,4 @@
-"""Tests of the files that make up the studio's page: size, content security policy, text, and colours."""
+"""Tests of the files that make up the studio's page: size, content security policy, text, and colors."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_text_is_in_one_file() -> None:
         assert not between_tags and not attributes, path
 
 
-def test_colours_are_those_of_the_reports() -> None:
-    """The stylesheets of the studio and of the exported page do not redefine the colours of the reports."""
+def test_colors_are_those_of_the_reports() -> None:
+    """The stylesheets of the studio and of the exported page do not redefine the colors of the reports."""
     tokens = (ROOT / "poets_edge/reports/templates/tokens.css").read_text("utf-8")
     names = set(re.findall(r"(--[a-z-]+):", tokens))
     assert {"--ink", "--paper", "--accent"} <= names

@@ -67,9 +67,9 @@ def _counts(studio: OpenStudio) -> dict[str, int]:
     return {name: int(count) for name, count in rows}
 
 
-def _jpeg(colour: str, side: int = 64) -> bytes:
+def _jpeg(color: str, side: int = 64) -> bytes:
     content = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(content, "JPEG")
+    Image.new("RGB", (side, side), color).save(content, "JPEG")
     return content.getvalue()
 
 
@@ -197,8 +197,8 @@ def test_pictures_zips_and_folders_are_dropped_and_chosen(studio: OpenStudio, tm
     """A folder becomes a class, as do the folders in a zip; photos go to the class on which they are dropped."""
     page = studio.page
     (tmp_path / "lilies").mkdir()
-    for number, colour in enumerate(("white", "pink", "plum")):
-        (tmp_path / f"lilies/{number}.jpg").write_bytes(_jpeg(colour))
+    for number, color in enumerate(("white", "pink", "plum")):
+        (tmp_path / f"lilies/{number}.jpg").write_bytes(_jpeg(color))
     with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
         archive.writestr("orchids/a.jpg", _jpeg("purple"))
         archive.writestr("orchids/b.jpg", _jpeg("violet"))

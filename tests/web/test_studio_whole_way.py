@@ -79,11 +79,11 @@ def test_workflow_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any
         page.keyboard.press("m")
         studio.until(lambda: (studio.folder / "mug" / misplaced).is_file(), "the photo was not moved back")
 
-        # 3: a training run is cancelled, and a second one finishes
+        # 3: a training run is canceled, and a second one finishes
         studio.go("train")
         page.click("#train")
         page.dispatch_event("[data-job=train] button", "click")
-        page.wait_for_selector(".toast >> text=Cancelled.")
+        page.wait_for_selector(".toast >> text=Canceled.")
         _train(studio)
         assert re.search(r"\d+ new photos", page.inner_text(".result"))
         assert_accessible(page)

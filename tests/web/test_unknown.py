@@ -15,7 +15,7 @@ from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
 from poets_edge.photos.normalization import UNIT
 from tests.conftest import SHARED, Trained
-from tests.tiny_model import COLOURS, colour_model
+from tests.tiny_model import COLORS, color_model
 from tests.web.conftest import PHONE, Drawn, as_png, daisy, serving
 
 OpenPage = Callable[..., Any]
@@ -39,7 +39,7 @@ def test_page_verdicts_equal_python_verdicts(
 ) -> None:
     """The page and Python compute the same distances for photos of flowers and for unknown photos."""
     write_page(trained.model(quantization), tmp_path / "site")
-    strangers = sorted((SHARED / "data/unlabelled_photos").glob("*.jpg"))[:60]
+    strangers = sorted((SHARED / "data/unlabeled_photos").glob("*.jpg"))[:60]
     photos = [*sorted(flowers.glob("*/*.jpg"))[::50], *strangers]
     names = as_png(photos, tmp_path / "site/photos")
     with serving(tmp_path / "site") as server:
@@ -90,12 +90,12 @@ def test_page_reports_an_unknown_photo(
 
 
 def test_page_without_detector_has_no_switch(stranger: tuple[Path, str], open_page: OpenPage, tmp_path: Path) -> None:
-    model = tmp_path / "colours.tflite"
-    model.write_bytes(colour_model(normalization=UNIT))
+    model = tmp_path / "colors.tflite"
+    model.write_bytes(color_model(normalization=UNIT))
     write_page(model, tmp_path / "site")
     with serving(tmp_path / "site") as server:
         page = open_page(server.url, service_workers="block")
         page.set_input_files("#choose-input", stranger[0])
         page.wait_for_selector("#timing:not([hidden])")
-        assert page.inner_text("#verdict") in (*COLOURS, "unknown")
+        assert page.inner_text("#verdict") in (*COLORS, "unknown")
         assert page.is_hidden("#accept-all") and page.inner_text("#verdict-note").strip() == ""

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SCENES = {"mug": "#c8402f", "spoon": "#2f6fc8"}
-"""Colour of the object that the fake camera shows for each class."""
+"""Color of the object that the fake camera shows for each class."""
 
 _FRAME = (320, 240)
 
@@ -17,8 +17,8 @@ _FRAME = (320, 240)
 def write_scenes(path: Path) -> None:
     """Write a video that alternates between two scenes, two seconds each. All frames of a scene are different."""
     scenes = enumerate(SCENES.values())
-    frames = ((colour, np.random.default_rng([seed, number])) for seed, colour in scenes for number in range(20))
-    write_video(path, (_scene(colour, random) for colour, random in frames))
+    frames = ((color, np.random.default_rng([seed, number])) for seed, color in scenes for number in range(20))
+    write_video(path, (_scene(color, random) for color, random in frames))
 
 
 def write_video(path: Path, frames: Iterable[Image.Image]) -> None:
@@ -30,11 +30,11 @@ def write_video(path: Path, frames: Iterable[Image.Image]) -> None:
             video.write(b"FRAME\n" + _yuv(frame))
 
 
-def _scene(colour: str, random: np.random.Generator) -> Image.Image:
+def _scene(color: str, random: np.random.Generator) -> Image.Image:
     grain = random.integers(150, 235, (_FRAME[1] // 8, _FRAME[0] // 8, 1)).repeat(3, axis=2).astype(np.uint8)
     picture = Image.fromarray(grain).resize(_FRAME)
     left, top, side = (int(random.integers(low, high)) for low, high in ((60, 120), (20, 80), (90, 140)))
-    ImageDraw.Draw(picture).ellipse((left, top, left + side, top + side), fill=colour)
+    ImageDraw.Draw(picture).ellipse((left, top, left + side, top + side), fill=color)
     return picture
 
 

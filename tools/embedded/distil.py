@@ -3,7 +3,7 @@
 Input: the rounds written by `teacher`. Output: `student.npz`, the weights in the order of the Keras model's
 `get_weights()`, `checkpoint.pt`, from which a run resumes, and `curve.csv`, the loss over time.
 
-A pass shows every photo's crop of one round, flipped or not and with its colours changed; the loss is the squared
+A pass shows every photo's crop of one round, flipped or not and with its colors changed; the loss is the squared
 distance to the teacher's feature map plus the distance to its pooled features, each relative to their variance. A
 linear layer, discarded afterwards, maps the student's 256 features to the teacher's axes. Most of the time is spent on
 smaller pictures, which cost less. The learning rate follows a cosine over the given time, so the training ends in
@@ -34,9 +34,9 @@ WARM_UP = 0.02  # share of the time
 # Until this share of the time, at so many pixels. A random crop shows things larger than the whole picture does, so
 # training at fewer pixels than the 128 of use is no loss; the last part settles the norms' averages at 128.
 SIZES = ((0.08, 64), (0.92, 96), (1.0, 128))
-# Colours change little: the teacher has answered for the picture as it was, so a strong change teaches the student
-# to overlook colour. In trials of six minutes that cost three points on flowers.
-COLOUR_CHANGE = 0.2
+# Colors change little: the teacher has answered for the picture as it was, so a strong change teaches the student
+# to overlook color. In trials of six minutes that cost three points on flowers.
+COLOR_CHANGE = 0.2
 SAVE_EVERY_S = 60.0  # between checkpoints
 
 
@@ -145,7 +145,7 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images [N, 3, size, size] in -1..1 with changed colours, and targets [N, 256, size / 32, size / 32].
+    """Return images [N, 3, size, size] in -1..1 with changed colors, and targets [N, 256, size / 32, size / 32].
 
     A random half of the images is flipped, together with their targets.
     """
@@ -155,22 +155,22 @@ def _distorted(
     pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)
     if size != crops.shape[1]:
         pixels = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-    matrix, offset = _colours(count, COLOUR_CHANGE, rng)
+    matrix, offset = _colors(count, COLOR_CHANGE, rng)
     flat = pixels.permute(0, 2, 3, 1).reshape(count, -1, 3).float() / 127.5 - 1
     images = torch.baddbmm(offset, flat, matrix).clamp_(-1, 1).view(count, size, size, 3).permute(0, 3, 1, 2)
     targets = torch.from_numpy(answers.astype(np.float32)).permute(0, 3, 1, 2)
     return images, functional.adaptive_avg_pool2d(targets, size // 32)
 
 
-def _colours(count: int, strength: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a random colour change for each image, as matrices [count, 3, 3] and offsets [count, 1, 3]."""
-    grey = np.full((3, 3), 1 / 3)
+def _colors(count: int, strength: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a random color change for each image, as matrices [count, 3, 3] and offsets [count, 1, 3]."""
+    gray = np.full((3, 3), 1 / 3)
     turn = rng.normal(0, 0.12 * strength, (count, 1, 1))
     spin = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / math.sqrt(3)
-    hue = grey + np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * spin
+    hue = gray + np.cos(turn) * (np.eye(3) - gray) + np.sin(turn) * spin
     saturation = 1 + strength * rng.uniform(-0.5, 0.5, (count, 1, 1))
     saturation[rng.random(count) < 0.05 * strength] = 0.0
     contrast = 1 + strength * rng.uniform(-0.35, 0.35, (count, 1, 1))
-    matrix = hue @ (grey + saturation * (np.eye(3) - grey)) * contrast
+    matrix = hue @ (gray + saturation * (np.eye(3) - gray)) * contrast
     tint = strength * (rng.normal(0, 0.05, (count, 1, 3)) + rng.uniform(-0.25, 0.25, (count, 1, 1)))
     return torch.from_numpy(matrix.astype(np.float32)), torch.from_numpy(tint.astype(np.float32))

@@ -12,9 +12,9 @@ import numpy as np
 
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import scan
-from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.image import fit, normalizer, read_photo
 from poets_edge.photos.normalization import BACKBONE
-from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.head import HeadOptions, Indices, LabeledVectors, Matrix, train_head
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 
@@ -22,10 +22,10 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 def read_photos(folder: Path) -> tuple[Matrix, Indices]:
     """Return the photos of a folder, float32 [N, 128, 128, 3] in -1..1, and their class numbers."""
     found = scan(folder)
-    normalise = normaliser(BACKBONE)
+    normalize = normalizer(BACKBONE)
     images = np.empty((len(found.photos), *ARCHITECTURE.size, 3), np.float32)
     for photo, image in zip(found.photos, images, strict=True):
-        normalise(fit(read_photo(photo.file), ARCHITECTURE.size), image)
+        normalize(fit(read_photo(photo.file), ARCHITECTURE.size), image)
     return images, np.array([found.classes.index(photo.label) for photo in found.photos])
 
 
@@ -48,10 +48,10 @@ def last_layer_accuracy(vectors: Matrix, classes: Indices, seed: int = 0) -> flo
     """Return the fraction of photos classified correctly by a head that was trained on the other half."""
     order = np.random.default_rng(seed).permutation(len(classes))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
-    nothing = LabelledVectors(vectors[:0], classes[:0])
+    nothing = LabeledVectors(vectors[:0], classes[:0])
     right = 0
     for known, asked in (halves, halves[::-1]):
-        training = LabelledVectors(vectors[known], classes[known])
+        training = LabeledVectors(vectors[known], classes[known])
         head = train_head(training, nothing, int(classes.max()) + 1, HeadOptions(), lambda step, head: None)
         right += int((head.scores(vectors[asked]).argmax(axis=1) == classes[asked]).sum())
     return right / len(classes)

@@ -64,8 +64,8 @@ def _broken(picture: bytes, rng: Random) -> bytes:
 
 def _promising_png(rng: Random) -> bytes:
     width, height = (rng.choice((1, 9, 3000, 9000, 13_000, 60_000, 1 << 30)) for _ in range(2))
-    depth, colour = rng.choice(((1, 0), (8, 2), (8, 3), (8, 6), (16, 2), (16, 6), (16, 0)))
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    depth, color = rng.choice(((1, 0), (8, 2), (8, 3), (8, 6), (16, 2), (16, 6), (16, 0)))
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     pixels = zlib.compress(bytes(rng.choice((0, 1000, 4_000_000))))
     chunks = [(b"IHDR", header), (b"PLTE", bytes(768)), (b"IDAT", pixels), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -1,4 +1,4 @@
-"""Mutants that no test can kill, because they do not change the program's specified behaviour."""
+"""Mutants that no test can kill, because they do not change the program's specified behavior."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Equivalent:
     Attributes:
         module: path under `poets_edge`.
         before, after: the changed source lines, as in the report.
-        reason: why the behaviour is the same, or why the difference does not matter.
+        reason: why the behavior is the same, or why the difference does not matter.
     """
 
     module: str

@@ -75,7 +75,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "auditing/image_stats.py": ("auditing/test_rules.py",),
         "auditing/leaks.py": ("auditing/test_rules.py",),
         "auditing/learning_curve.py": ("auditing/test_learning_curve.py",),
-        "auditing/mislabelled.py": ("auditing/test_rules.py",),
+        "auditing/mislabeled.py": ("auditing/test_rules.py",),
         "auditing/near_duplicates.py": ("auditing/test_rules.py",),
         "auditing/orientation.py": ("auditing/test_orientation.py",),
         "auditing/outliers.py": ("auditing/test_rules.py",),

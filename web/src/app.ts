@@ -40,8 +40,8 @@ class Page {
     this.live = new Live(
       this.video,
       scorer,
-      (labelled) => {
-        this.show(labelled, labelled.whole, labelled.rate);
+      (labeled) => {
+        this.show(labeled, labeled.whole, labeled.rate);
         find("stage").dataset.frames = String(++this.frames);
       },
       (error) => this.fail(error),

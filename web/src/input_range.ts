@@ -5,7 +5,7 @@
 import type { Tensor } from "./metadata";
 import { Sentence } from "./sentence";
 
-/** One number for all colours, or one a colour, in units of pixel values. */
+/** One number for all colors, or one a color, in units of pixel values. */
 export interface Normalization {
   readonly mean: readonly number[];
   readonly std: readonly number[];

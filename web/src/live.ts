@@ -9,10 +9,10 @@ const NEWEST = 0.3;
 const RATE_OVER = 1000;
 
 /** What one frame gave; times in milliseconds. */
-export interface Labelled extends Scored {
+export interface Labeled extends Scored {
   /** From the camera's frame to scores. */
   readonly whole: number;
-  /** Frames labelled in the last second. */
+  /** Frames labeled in the last second. */
   readonly rate: number;
 }
 
@@ -26,7 +26,7 @@ export class Live {
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly scorer: Scorer,
-    private readonly show: (labelled: Labelled) => void,
+    private readonly show: (labeled: Labeled) => void,
     private readonly fail: (error: unknown) => void,
   ) {}
 

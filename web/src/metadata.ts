@@ -80,11 +80,11 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   const inputs = graph.int32s(1).map((index) => readTensor(tensors[index], "input"));
   const outputs = graph.int32s(2).map((tensor, index) => ({ ...readTensor(tensors[tensor], "output"), index }));
   const described = subgraph?.tables(3) ?? [];
-  const labelled = Math.max(0, described.findIndex((output) => labelFileOf(output) !== undefined));
-  const distance = own ? findDistance(outputs, described, labelled) : undefined;
+  const labeled = Math.max(0, described.findIndex((output) => labelFileOf(output) !== undefined));
+  const distance = own ? findDistance(outputs, described, labeled) : undefined;
   checkCount(inputs.length, 1, "input");
-  if (labelled >= outputs.length) throw damaged();
-  const labels = lines(archive.files.get((described[labelled] && labelFileOf(described[labelled])) ?? ""));
+  if (labeled >= outputs.length) throw damaged();
+  const labels = lines(archive.files.get((described[labeled] && labelFileOf(described[labeled])) ?? ""));
   if (labels.length) checkCount(outputs.length, distance ? 2 : 1, "output"); // else that is what is wrong
   const [input] = inputs;
   return {
@@ -94,7 +94,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
     architecture: String(facts.training?.architecture ?? "").replace(/_quantized$/, ""),
     quantization: facts.quantization === "none" ? "float32" : String(facts.quantization ?? ""),
     input,
-    output: outputs[labelled],
+    output: outputs[labeled],
     distance,
     ...inputRange(subgraph && findNormalization(subgraph.tables(2)), own, input),
     labels,
@@ -129,9 +129,9 @@ function labelFileOf(output: FlatTable): string | undefined {
     ?.text(0);
 }
 
-function findDistance(outputs: Output[], described: FlatTable[], labelled: number): Output | undefined {
+function findDistance(outputs: Output[], described: FlatTable[], labeled: number): Output | undefined {
   return outputs.find(
-    ({ index, shape }) => index !== labelled && described[index]?.text(0) === DISTANCE && elements(shape) === 1,
+    ({ index, shape }) => index !== labeled && described[index]?.text(0) === DISTANCE && elements(shape) === 1,
   );
 }
 
@@ -164,7 +164,7 @@ function lines(file: Uint8Array | undefined): string[] {
 function check({ input, output, mean, std, labels }: ModelDescription): void {
   const [batch, height, width, channels] = input.shape;
   if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || height < 1 || width < 1) {
-    throw new Sentence(`The model takes [${input.shape}], not one colour picture [1, height, width, 3].`);
+    throw new Sentence(`The model takes [${input.shape}], not one color picture [1, height, width, 3].`);
   }
   const sound = [...mean, ...std].every(Number.isFinite) && std.every((value) => value > 0);
   if (mean.length !== std.length || ![1, 3].includes(mean.length) || !sound) {

@@ -21,7 +21,7 @@ export async function decodePhoto(file: Blob): Promise<ImageBitmap> {
       );
     }
     try {
-      // Colours as they are in the file, as in Python: an embedded profile is not applied.
+      // Colors as they are in the file, as in Python: an embedded profile is not applied.
       return await createImageBitmap(file, { colorSpaceConversion: "none" });
     } catch {
       throw await unreadable(file);

@@ -87,13 +87,13 @@ function weights(size: number, newSize: number): Weights {
   const scale = size / newSize;
   const reach = Math.max(scale, 1);
   for (let index = 0; index < newSize; index++) {
-    const centre = (index + 0.5) * scale;
-    first[index] = Math.max(0, Math.trunc(centre - reach + 0.5));
-    const end = Math.min(size, Math.trunc(centre + reach + 0.5));
+    const center = (index + 0.5) * scale;
+    first[index] = Math.max(0, Math.trunc(center - reach + 0.5));
+    const end = Math.min(size, Math.trunc(center + reach + 0.5));
     const exact: number[] = [];
     for (let sample = first[index]; sample < end; sample++) {
       // The multiplication by the inverse, not a division, is what gives the same last bit.
-      const distance = Math.abs((sample - centre + 0.5) * (1 / reach));
+      const distance = Math.abs((sample - center + 0.5) * (1 / reach));
       exact.push(distance < 1 ? 1 - distance : 0);
     }
     const sum = exact.reduce((total, weight) => total + weight, 0);

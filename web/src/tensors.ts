@@ -1,7 +1,7 @@
 /**
  * Between pixels and a model's numbers: normalize and quantize on the way in, de-quantize on the way out.
  *
- * Each of the 256 values a colour can have is worked out once, in the same order of float32 operations as in Python, so
+ * Each of the 256 values a color can have is worked out once, in the same order of float32 operations as in Python, so
  * the tensors are equal to the last bit.
  */
 import type { ModelDescription, Tensor } from "./metadata";

@@ -124,7 +124,7 @@ export type CurvePoint = readonly [number, number, number];
 export interface Job {
   readonly id: string | number;
   readonly kind: JobKind;
-  readonly state: "running" | "done" | "failed" | "cancelled";
+  readonly state: "running" | "done" | "failed" | "canceled";
   readonly fraction: number | null;
   readonly text: string;
   readonly seconds_left: number | null;

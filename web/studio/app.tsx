@@ -89,7 +89,7 @@ function Steps() {
       </ol>
       <p class="note foot">
         <a href="/LICENSES.txt" target="_blank" rel="noreferrer">
-          {text.licences}
+          {text.licenses}
         </a>
       </p>
     </nav>

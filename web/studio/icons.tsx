@@ -1,4 +1,4 @@
-/** Line icons, 24 x 24, in the colour of the text. */
+/** Line icons, 24 x 24, in the color of the text. */
 
 const PATHS = {
   photos: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",

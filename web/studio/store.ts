@@ -189,7 +189,7 @@ function noteJob(job: Job): void {
   if (job.curve) curve.value = job.curve;
   if (job.state === "running" || known?.state === job.state) return;
   if (job.state === "failed") complain(new Sentence(text.job.failed(job.error ?? "")));
-  if (job.state === "cancelled") tell(text.job.cancelled);
+  if (job.state === "canceled") tell(text.job.canceled);
   if (job.state === "done") tell(text.job.done[job.kind]);
   void refresh();
 }

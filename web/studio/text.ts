@@ -40,7 +40,7 @@ export const text = {
   product: "poets_edge studio",
   local: "Everything stays on this computer.",
   demo: "Demonstration with drawn photos",
-  licences: "Licences",
+  licenses: "Licenses",
   steps: "Steps",
   skip: "Skip to the content",
   loading: "Opening the project…",
@@ -76,7 +76,7 @@ export const text = {
     deploy: "Deploying",
     take: "Preparing a download",
     left: (seconds: number) => `about ${duration(seconds)} left`,
-    cancelled: "Cancelled.",
+    canceled: "Canceled.",
     failed: (line: string) => line,
     done: {
       audit: "The check is done.",
@@ -103,7 +103,7 @@ export const text = {
     few: "few",
     fewHint: (name: string, most: string) => `${name} has less than a third of the photos of ${most}`,
     imbalance: (small: string, large: string, times: number) =>
-      `${small} has ${times} times fewer photos than ${large}. Add photos to ${small}, or the model will favour ${large}.`,
+      `${small} has ${times} times fewer photos than ${large}. Add photos to ${small}, or the model will favor ${large}.`,
     show: "Show",
     filter: { all: "All", ok: "Used", excluded: "Excluded", unreadable: "Unreadable" },
     grid: (where: string) => `Photos: ${where}`,

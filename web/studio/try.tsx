@@ -73,7 +73,7 @@ function Trial({ forms }: { forms: readonly string[] }) {
     if (!scorer || !description) return;
     const lost = () => setMode("idle");
     const camera = new Camera(video.current!, lost);
-    const live = new Live(video.current!, scorer, (labelled) => view(labelled, labelled.rate), complain);
+    const live = new Live(video.current!, scorer, (labeled) => view(labeled, labeled.rate), complain);
     parts.current = { camera, live };
     return () => {
       live.stop();

@@ -1,4 +1,4 @@
-/** One photo, large, with its neighbours one key away. */
+/** One photo, large, with its neighbors one key away. */
 import { useState } from "preact/hooks";
 import { photoUrl } from "./api";
 import { Dialog } from "./dialog";

@@ -133,8 +133,8 @@ def _benchmark(
     if file:
         _remove(file)
     names = model_names(models)
-    labelled = [names[variant.model] for variant in found.variants]
-    measurements = measurements_of(found.variants, labelled, log, found.stamp, options.timing)
+    labeled = [names[variant.model] for variant in found.variants]
+    measurements = measurements_of(found.variants, labeled, log, found.stamp, options.timing)
     warnings = result_warnings(found.machine, measurements, found.warnings)
     for warning in warnings:
         reporter.warn(f"{device.host}: {warning}")

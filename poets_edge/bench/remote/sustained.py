@@ -30,7 +30,7 @@ def sustain_on(
     reporter = reporter or Silent()
     check_host(host)
     for model in options.models:
-        Classifier(model, unlabelled=True)
+        Classifier(model, unlabeled=True)
     with Connection(host) as connection:
         device = install(connection, folder=folder, reporter=reporter)
         follower = _LoadFollower(device, reporter, options)

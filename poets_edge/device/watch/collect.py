@@ -1,4 +1,4 @@
-"""Collect frames with low scores, to be labelled by a person and used for training.
+"""Collect frames with low scores, to be labeled by a person and used for training.
 
 Frames are saved in one folder per label, and frames unlike the training photos in a separate folder. The number and
 the size of frames are limited. A scene is not saved twice in a row, so a camera in an empty room saves one frame.

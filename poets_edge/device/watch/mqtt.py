@@ -6,7 +6,7 @@
 
 All messages are retained, so that a new subscriber receives the most recent ones. A thread of the paho library
 connects and reconnects. For each topic, at most one message is in flight and at most one, the newest, waits to be sent.
-While the broker is slow or unreachable, memory and delay therefore do not grow, and labelling continues without
+While the broker is slow or unreachable, memory and delay therefore do not grow, and labeling continues without
 waiting.
 """
 
@@ -40,7 +40,7 @@ _STATE_SECONDS = 10.0
 """Time after which a prediction is published even if the label has not changed."""
 _CLOSE_SECONDS = 2.0
 _LARGEST_PACKET = 1 << 16
-"""Maximum size of a packet from the broker, bytes. Only acknowledgements, which have a few bytes, are expected."""
+"""Maximum size of a packet from the broker, bytes. Only acknowledgments, which have a few bytes, are expected."""
 
 
 class MqttPublisher:
@@ -115,9 +115,9 @@ class MqttPublisher:
 
 
         Args:
-            label: label of the frame; empty if the frame could not be labelled.
+            label: label of the frame; empty if the frame could not be labeled.
             distance: distance from the training photos; None if the model does not detect unknown photos.
-            problem: reason why the frame could not be labelled; empty if it was labelled.
+            problem: reason why the frame could not be labeled; empty if it was labeled.
         """
         now = time.monotonic()
         changed = label != self._before
@@ -151,7 +151,7 @@ class MqttPublisher:
                 self._connected = False
                 if not self._outage:
                     self._outage = True
-                    self._reporter.warn(f"{self._broker}: {reason}; labelling goes on, and connecting is tried again")
+                    self._reporter.warn(f"{self._broker}: {reason}; labeling goes on, and connecting is tried again")
         if self._connected:
             for topic in list(self._waiting):
                 if _is_acknowledged(self._in_flight.get(topic)):

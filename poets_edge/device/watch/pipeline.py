@@ -71,16 +71,16 @@ class Prediction:
     Attributes:
         frame: number of the frame, from 1; numbers of dropped frames are skipped.
         name: name of the frame's file; empty for a camera or a video.
-        label: the most probable class or "unknown"; empty if the frame could not be labelled.
+        label: the most probable class or "unknown"; empty if the frame could not be labeled.
         score: score of the most probable class, 0 to 1.
         unknown: whether the label is "unknown": the frame is unlike the training photos, or its score is below the
             threshold.
         distance: distance from the training photos, averaged over frames like the scores; a frame with a distance above
-            1 is unlike them. None if the model has no detector, or the frame could not be labelled.
-        problem: reason why the frame could not be labelled; empty if it was labelled.
+            1 is unlike them. None if the model has no detector, or the frame could not be labeled.
+        problem: reason why the frame could not be labeled; empty if it was labeled.
         changed: whether the label differs from that of the previous frame.
         latency: time from the receipt of the frame to its label, seconds.
-        rate: labelled frames per second, over the last 30 labelled frames; 0 for the first frame.
+        rate: labeled frames per second, over the last 30 labeled frames; 0 for the first frame.
     """
 
     frame: int
@@ -100,14 +100,14 @@ class WatchSummary:
     """Totals of a run of `watch`.
 
     Attributes:
-        labelled: number of frames that were labelled.
-        bad: number of frames that could not be labelled.
+        labeled: number of frames that were labeled.
+        bad: number of frames that could not be labeled.
         dropped: number of frames that were skipped because newer frames had arrived.
         seconds: time from the receipt of the first frame to the last label.
-        latencies: latencies of the last 1,000 labelled frames, seconds.
+        latencies: latencies of the last 1,000 labeled frames, seconds.
     """
 
-    labelled: int
+    labeled: int
     bad: int
     dropped: int
     seconds: float
@@ -115,8 +115,8 @@ class WatchSummary:
 
     @property
     def rate(self) -> float:
-        """Labelled frames per second; 0 if no frame was labelled."""
-        return self.labelled / self.seconds if self.seconds else 0.0
+        """Labeled frames per second; 0 if no frame was labeled."""
+        return self.labeled / self.seconds if self.seconds else 0.0
 
 
 class Display(Protocol):
@@ -179,7 +179,7 @@ def predict_frames(
         Totals of the run.
 
     Raises:
-        SourceError: the source cannot be opened, or none of its frames can be labelled.
+        SourceError: the source cannot be opened, or none of its frames can be labeled.
     """
     watcher = _Watcher(classifier.labels, options, reporter, triggers, collector, publisher)
     frames = _numbered(source.frames())
@@ -214,7 +214,7 @@ def predict_frames(
             if stopped():
                 break
         else:
-            watcher.check_labelled(source.name)
+            watcher.check_labeled(source.name)
     return watcher.summary(sum(stage.dropped for stage in (taken, prepared, scored) if stage))
 
 
@@ -235,7 +235,7 @@ def show_predictions(predictions: PredictionStream, display: Display) -> WatchSu
 
 @dataclass(frozen=True)
 class _PreparedFrame:
-    """A frame and its model input; if it cannot be labelled, `values` is None and `problem` contains the reason."""
+    """A frame and its model input; if it cannot be labeled, `values` is None and `problem` contains the reason."""
 
     number: int
     frame: Frame
@@ -245,7 +245,7 @@ class _PreparedFrame:
 
 @dataclass(frozen=True)
 class _ScoredFrame:
-    """A frame and the model's output; if the frame cannot be labelled, `output` is None and `problem` is the reason."""
+    """A frame and the model's output; if the frame cannot be labeled, `output` is None and `problem` is the reason."""
 
     number: int
     frame: Frame
@@ -317,7 +317,7 @@ class _Watcher:
         self._publisher = publisher
         self._smoother = Smoother(options.smooth)
         self._before: str | None = None
-        self._labelled = self._bad = 0
+        self._labeled = self._bad = 0
         self._first = self._last = 0.0
         self._latencies: deque[float] = deque(maxlen=_RECENT)
         self._ends: deque[float] = deque(maxlen=_RECENT_FOR_RATE)
@@ -329,7 +329,7 @@ class _Watcher:
             return self._predict_nothing(item)
         output = self._smoother.add(item.output)
         self._last = time.perf_counter()
-        self._labelled += 1
+        self._labeled += 1
         self._latencies.append(self._last - item.frame.taken)
         self._ends.append(self._last)
         answer = best(self._labels, output.scores, 1)[0]
@@ -366,16 +366,16 @@ class _Watcher:
         for trigger in self._triggers:
             trigger.observe("", 0.0)
 
-    def check_labelled(self, source: str) -> None:
-        """Raise SourceError, with the name of the source, if no frame was labelled."""
-        if not self._labelled and not self._bad:
+    def check_labeled(self, source: str) -> None:
+        """Raise SourceError, with the name of the source, if no frame was labeled."""
+        if not self._labeled and not self._bad:
             raise SourceError(f"{source}: there are no frames in it.")
-        if not self._labelled:
-            raise SourceError(f"{source}: none of its {self._bad} frames can be labelled.")
+        if not self._labeled:
+            raise SourceError(f"{source}: none of its {self._bad} frames can be labeled.")
 
     def summary(self, dropped: int) -> WatchSummary:
         return WatchSummary(
-            labelled=self._labelled,
+            labeled=self._labeled,
             bad=self._bad,
             dropped=dropped,
             seconds=max(0.0, self._last - self._first),

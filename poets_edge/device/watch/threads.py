@@ -30,10 +30,10 @@ def fastest_threads(model: ModelSource) -> int:
         ModelError, RuntimeMissingError: as raised by `Classifier`.
     """
     file = read_model(model)
-    fastest, best = 1, _shortest_seconds(Classifier(file, threads=1, unlabelled=True))
+    fastest, best = 1, _shortest_seconds(Classifier(file, threads=1, unlabeled=True))
     threads = 2
     while threads <= cores():
-        seconds = _shortest_seconds(Classifier(file, threads=threads, unlabelled=True))
+        seconds = _shortest_seconds(Classifier(file, threads=threads, unlabeled=True))
         if seconds > _WORTH_IT * best:
             break
         fastest, best = threads, seconds

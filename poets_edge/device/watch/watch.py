@@ -121,11 +121,11 @@ def watch(
         reporter: receives warnings.
 
     Returns:
-        Iterator of predictions, one per frame. If a frame cannot be labelled, `label` is empty and `problem` contains
+        Iterator of predictions, one per frame. If a frame cannot be labeled, `label` is empty and `problem` contains
         the reason.
 
     Raises:
-        SourceError: the source cannot be opened, or (in the loop) none of its frames can be labelled.
+        SourceError: the source cannot be opened, or (in the loop) none of its frames can be labeled.
         ModelError, RuntimeMissingError: the model cannot be run.
         UsageError: an argument is out of range, or the label of a trigger is not among the model's labels.
     """

@@ -11,13 +11,13 @@ Box = tuple[float, float, float, float]
 
 
 def place_text(
-    centre: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
+    center: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
     strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
 ) -> Box:  # fmt: skip
     """Return the box next to a bubble in which a text overlaps least; boxes below and above the bubble are preferred.
 
     Args:
-        centre: position of the bubble, pixels.
+        center: position of the bubble, pixels.
         radius: radius of the bubble, pixels.
         size: width and height of the text, pixels.
         taken: boxes of bubbles and previously placed texts.
@@ -28,8 +28,8 @@ def place_text(
     width, height = size
 
     def place(angle: float, gap: float) -> Box:
-        x = centre[0] + math.cos(angle) * (radius + gap + width / 2)
-        y = centre[1] + math.sin(angle) * (radius + gap + height / 2)
+        x = center[0] + math.cos(angle) * (radius + gap + width / 2)
+        y = center[1] + math.sin(angle) * (radius + gap + height / 2)
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
     def cost(box: Box, distance: float) -> float:

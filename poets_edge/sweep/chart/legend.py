@@ -22,7 +22,7 @@ def draw_legend(figure: Any, result: GridResult) -> None:
         Line2D(
             [],
             [],
-            color=style.colour,
+            color=style.color,
             # A series with a single resolution is drawn without a line.
             linestyle=style.line if len(resolutions[series]) > 1 else "",
             marker=style.marker,

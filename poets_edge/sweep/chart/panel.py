@@ -64,14 +64,14 @@ def _draw_lines(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result
         members[series_of(point.architecture)].append(point)
     for series, line in members.items():
         line.sort(key=lambda point: point.architecture.resolution)
-        colour = styles[series].colour
+        color = styles[series].color
         panel.plot(
             [axis.of_point(point) for point in line], [100 * height for height in trend(line)],
-            color=colour, linestyle=styles[series].line, linewidth=1.5, zorder=3,
+            color=color, linestyle=styles[series].line, linewidth=1.5, zorder=3,
         )  # fmt: skip
         for point in line:
             panel.vlines(
-                axis.of_point(point), *(100 * end for end in point.interval), color=colour, linewidth=1,
+                axis.of_point(point), *(100 * end for end in point.interval), color=color, linewidth=1,
                 alpha=0.55 * opacity(point, result), zorder=2,
             )  # fmt: skip
 
@@ -82,7 +82,7 @@ def _draw_bubble(panel: Any, axis: PanelAxis, point: GridPoint, result: GridResu
     area = AREA_OF_MB * point.size / 1e6
     style = series_styles()[series_of(point.architecture)]
     look = {"marker": style.marker, "alpha": opacity(point, result)}
-    panel.scatter([x], [y], s=area, color=style.colour, edgecolors="white", linewidths=0.6, zorder=4, **look)
+    panel.scatter([x], [y], s=area, color=style.color, edgecolors="white", linewidths=0.6, zorder=4, **look)
     if point in result.front:
         ring = (math.sqrt(area) + 5) ** 2
         panel.scatter([x], [y], s=ring, facecolors="none", edgecolors="black", linewidths=1.4, zorder=5, **look)

@@ -1,6 +1,6 @@
-"""Colours, markers, line styles and sizes of the points and lines in a chart.
+"""Colors, markers, line styles and sizes of the points and lines in a chart.
 
-Families are distinguished by colour and marker. The series within a family (networks of different width or depth) are
+Families are distinguished by color and marker. The series within a family (networks of different width or depth) are
 distinguished by shade and line style, so that the chart is readable in grayscale. Marker areas show file sizes.
 """
 
@@ -23,8 +23,8 @@ _PALETTES = (
     ("#000000", "#333333", "#666666", "#999999"),
     ("#7fb069", "#4f8a3c", "#33691e", "#1b3a10"),
 )
-"""Colours for the series of each family, smallest network first. The lightness changes uniformly within a family, so
-that series can be told apart in grayscale. The first family's colours are from matplotlib's inferno colour map."""
+"""Colors for the series of each family, smallest network first. The lightness changes uniformly within a family, so
+that series can be told apart in grayscale. The first family's colors are from matplotlib's inferno color map."""
 _MARKERS = ("o", "s", "D", "^")
 _LINES = (":", "-.", "--", "-")
 _PALE = 0.3
@@ -39,12 +39,12 @@ class Style:
     """Appearance of the points and the line of a series.
 
     Attributes:
-        colour: colour, as for matplotlib.
+        color: color, as for matplotlib.
         line: line style, as for matplotlib.
         marker: marker, as for matplotlib; each family has its own.
     """
 
-    colour: str
+    color: str
     line: Any
     marker: str
 

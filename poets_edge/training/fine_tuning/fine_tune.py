@@ -36,7 +36,7 @@ from poets_edge.training.fine_tuning.tail import backbone_network, read_tail, wi
 from poets_edge.training.fine_tuning.trainer import Epoch
 from poets_edge.training.fine_tuning.tuning import DivergedError, ValidationSet, tune
 from poets_edge.training.fine_tuning.views import Views
-from poets_edge.training.head import Head, HeadOptions, LabelledVectors, train_head
+from poets_edge.training.head import Head, HeadOptions, LabeledVectors, train_head
 from poets_edge.training.vectors import Vectors, take
 
 Written = Literal["fine-tuned", "frozen"]
@@ -122,7 +122,7 @@ def fine_tune(
         try:
             for number, ((learned, held_out), of_fold) in enumerate(zip(folds, schedules, strict=True), 1):
                 reporter.note(f"comparing with the frozen backbone: fold {number} of {len(folds)}")
-                start = (tail, _head(data.labelled(learned), len(data.labels), head_options))
+                start = (tail, _head(data.labeled(learned), len(data.labels), head_options))
                 nobody = ValidationSet([], np.zeros(0, np.int64))
                 one, file = tune(start, of_fold, nobody, activations, options, folder, reporter)
                 vectors = compute_bottlenecks(with_tail(network, one.tail), backbone, data.photos, held_out)
@@ -197,7 +197,7 @@ def _schedule(data: TrainingData, rows: Rows, options: FineTuning, views: Views,
     assert options.epochs is not None, "only architectures with defaults have blocks"
     return Schedule(
         photos=list(data.photos.take(rows)),
-        classes=data.labelled(rows).classes,
+        classes=data.labeled(rows).classes,
         views=views.names,
         whole=views.whole if options.whole_epochs else (),
         whole_from=options.epochs - options.whole_epochs,
@@ -206,14 +206,14 @@ def _schedule(data: TrainingData, rows: Rows, options: FineTuning, views: Views,
     )
 
 
-def _head(training: LabelledVectors, class_count: int, options: HeadOptions) -> Head:
-    nobody = LabelledVectors(training.vectors[:0], training.classes[:0])
+def _head(training: LabeledVectors, class_count: int, options: HeadOptions) -> Head:
+    nobody = LabeledVectors(training.vectors[:0], training.classes[:0])
     return train_head(training, nobody, class_count, options, lambda step, head: None)
 
 
 def _correct(head: Head, vectors: Vectors, data: TrainingData, rows: Rows) -> Any:
     """Return whether each photo in some rows is classified correctly, bool [rows]."""
-    return head.scores(take(vectors, rows)).argmax(axis=1) == data.labelled(rows).classes
+    return head.scores(take(vectors, rows)).argmax(axis=1) == data.labeled(rows).classes
 
 
 def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, poets_edge
 
 @dataclass(frozen=True)
 class FlowerModel:
-    """A model as float32 and as int8, and its labelled photos."""
+    """A model as float32 and as int8, and its labeled photos."""
 
     float32: Path
     int8: Path

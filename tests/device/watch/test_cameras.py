@@ -142,8 +142,8 @@ def test_camera_frames_continue_after_a_webcam_is_replugged(
     assert [bool(frame.photo) for frame in frames] == [True, True, False, False, False, False, False, True]
     assert "torn" in frames[2].problem and "gone" in frames[6].problem
     assert script.opened == 2 and script.closed >= 1
-    colours = np.asarray(frames[0].photo)
-    np.testing.assert_array_equal(colours, np.asarray(daisy), "the order of the channels")
+    colors = np.asarray(frames[0].photo)
+    np.testing.assert_array_equal(colors, np.asarray(daisy), "the order of the channels")
 
 
 def test_camera_frames_close_an_unplugged_camera_once(
@@ -218,8 +218,8 @@ def test_watch_labels_the_frames_of_a_camera(
     assert "black" in ran.stderr and ran.stderr.count("good again") == 2
 
 
-def _stopping_after(labelled: int) -> Any:
-    """Return a `run_watch` that stops after a number of labelled frames."""
+def _stopping_after(labeled: int) -> Any:
+    """Return a `run_watch` that stops after a number of labeled frames."""
 
     def run(options: WatchOptions, *, display: Any, stopped: Any, **more: Any) -> Any:
         counted: list[_Counter] = []
@@ -229,7 +229,7 @@ def _stopping_after(labelled: int) -> Any:
             return counted[0]
 
         return run_watch(
-            options, display=counting, stopped=lambda: bool(counted) and counted[0].labelled >= labelled, **more
+            options, display=counting, stopped=lambda: bool(counted) and counted[0].labeled >= labeled, **more
         )
 
     return run
@@ -238,10 +238,10 @@ def _stopping_after(labelled: int) -> Any:
 class _Counter:
     def __init__(self, display: Any) -> None:
         self._display = display
-        self.labelled = 0
+        self.labeled = 0
 
     def show(self, prediction: Prediction) -> None:
-        self.labelled += bool(prediction.label)
+        self.labeled += bool(prediction.label)
         self._display.show(prediction)
 
     def idle(self) -> None:
@@ -273,7 +273,7 @@ def test_slow_display_skips_frames_only_from_a_live_source(live: bool, trained: 
     source = FrameSource("camera", live, frames)
     predictions = predict_frames(Classifier(trained.model("int8")), source, AnswerOptions(), reporter=Silent())
     summary = show_predictions(predictions, display)
-    assert summary.labelled + summary.dropped == 40
+    assert summary.labeled + summary.dropped == 40
     if live:
         assert summary.dropped > 15
         assert display.all[-1].frame == 40, "the newest frame is never skipped"

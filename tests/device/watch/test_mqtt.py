@@ -45,7 +45,7 @@ def _watch(frames: Path, port: int, *options: str | Path, scheme: str = "mqtt", 
     """Run `watch` on a folder until it ends, and return its warnings about the broker."""
     address = f"{scheme}://{host}:{port}"
     ran = poets_edge("watch", SEED, "--source", frames, "--threads", "1", "--mqtt", address, *options).ok()
-    assert len(ran.stdout.splitlines()) >= 1 and "3 frames labelled" in ran.stderr
+    assert len(ran.stdout.splitlines()) >= 1 and "3 frames labeled" in ran.stderr
     return [line for line in ran.stderr.splitlines() if address in line and "connected" not in line]
 
 
@@ -133,7 +133,7 @@ def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None
             assert json.loads(messages[f"{BASE}/state"])["label"] == "daisy"
             assert messages[f"{BASE}/status"] == b"online"
             assert len(reporter.warnings) == 2, "one line per outage"
-    assert "labelling goes on" in reporter.warnings[0] and "Connection refused" in reporter.warnings[0]
+    assert "labeling goes on" in reporter.warnings[0] and "Connection refused" in reporter.warnings[0]
 
 
 def test_publisher_closes_the_connection_if_a_packet_is_large() -> None:
@@ -175,9 +175,9 @@ def test_broker_publishes_offline_when_watch_is_killed(tmp_path: Path) -> None:
 
 def test_watch_continues_without_its_broker(frames: Path, tmp_path: Path) -> None:
     [line] = _watch(frames, free_port())
-    assert "Connection refused" in line and "labelling goes on" in line
+    assert "Connection refused" in line and "labeling goes on" in line
     [line] = _watch(frames, 1883, host="nobody.invalid")
-    assert "labelling goes on" in line
+    assert "labeling goes on" in line
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         assert _watch(frames, silent.getsockname()[1]) == []

@@ -108,7 +108,7 @@ def test_watch_stops_cleanly_while_it_waits_for_frames(start: Start, daisy: byte
     assert process.wait(10) == 0
     assert time.monotonic() - begun < 3
     assert process.stderr is not None
-    assert process.stderr.read().decode().splitlines()[-1].startswith("1 frames labelled")
+    assert process.stderr.read().decode().splitlines()[-1].startswith("1 frames labeled")
 
 
 def test_watch_keeps_up_with_a_live_source_when_its_output_is_not_read(start: Start, daisy: bytes) -> None:

@@ -25,7 +25,7 @@ def test_soak_finds_no_resource_growth_with_damaged_frames_and_lost_cameras() ->
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith("flat: memory, files, threads, children\n")
-    assert "camera: 200 labelled, 50 bad" in ended.stdout
+    assert "camera: 200 labeled, 50 bad" in ended.stdout
 
 
 @pytest.mark.parametrize("what", ["megabytes", "files", "threads", "children"])

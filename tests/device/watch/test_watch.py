@@ -95,7 +95,7 @@ def test_watch_prints_only_changed_labels(model: Path, folder: Path) -> None:
     assert [(line["frame"], line["label"]) for line in printed] == [(x["frame"], x["label"]) for x in changes]
     text = poets_edge("watch", model, "--source", folder).ok()
     assert [line.split()[2] for line in text.stdout.splitlines()] == [line["label"] for line in changes]
-    assert "photos/s" in text.stdout and "60 frames labelled" in text.stderr and "ms (median)" in text.stderr
+    assert "photos/s" in text.stdout and "60 frames labeled" in text.stderr and "ms (median)" in text.stderr
 
 
 def test_watch_threshold_labels_frames_with_low_scores_as_unknown(model: Path, folder: Path, scores: Any) -> None:
@@ -135,7 +135,7 @@ def test_watch_labels_all_frames_of_a_video(model: Path, flowers: Path, tmp_path
     classifier = Classifier(model)
     expected = [classifier.classify(photo, 1)[0].name for photo in photos_of(flowers, 4)]
     right = sum(line["label"] == label for line, label in zip(lines, expected, strict=True))
-    assert right >= 17, "colours in the wrong order would cost more than compression does"
+    assert right >= 17, "colors in the wrong order would cost more than compression does"
 
 
 @pytest.mark.parametrize("name", ["nothing.avi", "text.mp4"])
@@ -166,7 +166,7 @@ def test_watch_skips_bad_frames_with_one_warning(model: Path, frames: list[bytes
     assert "decoded" in lines[1]["problem"] and "black" in lines[2]["problem"]
     warnings = [line for line in ran.stderr.splitlines() if line.startswith("warning")]
     assert len(warnings) == 2, "once for each row of bad frames"
-    assert "6 frames labelled, 4 bad" in ran.stderr
+    assert "6 frames labeled, 4 bad" in ran.stderr
     changes = _lines(poets_edge("watch", model, "--source", stream, "--json", "--smooth", "1").ok().stdout)
     assert [line["label"] is None for line in changes][:3] == [False, True, False]
 

@@ -151,7 +151,7 @@ final class CameraSession extends CameraDevice.StateCallback
             }
             long started = System.nanoTime();
             int turn = Framing.uprightTurn(camera.sensor, CameraFeed.displayDegrees(view), camera.front);
-            listener.onFrame(toPicture(image).centreSquare().turned(turn), started);
+            listener.onFrame(toPicture(image).centerSquare().turned(turn), started);
         }
     }
 

@@ -92,7 +92,7 @@ final class Recognizer {
                 });
     }
 
-    /** Whether a live frame would be labelled at once. Frames that find the thread busy are best dropped. */
+    /** Whether a live frame would be labeled at once. Frames that find the thread busy are best dropped. */
     boolean isFree() {
         return !busy.get();
     }
@@ -117,7 +117,7 @@ final class Recognizer {
         label(picture, false, startedNanos);
     }
 
-    /** Runs something before whatever is labelled next. */
+    /** Runs something before whatever is labeled next. */
     void post(Runnable work) {
         worker.post(work);
     }
@@ -137,7 +137,7 @@ final class Recognizer {
     /**
      * Measures how fast the model is, with nothing else running here, and opens it again.
      *
-     * @param threads for labelling, afterwards
+     * @param threads for labeling, afterwards
      */
     void measure(final int threads) {
         busy.set(true);

@@ -7,7 +7,7 @@ import android.graphics.Paint;
 import android.util.AttributeSet;
 import android.view.View;
 
-/** Marks the square of the preview that is labelled, by dimming what lies outside it. */
+/** Marks the square of the preview that is labeled, by dimming what lies outside it. */
 public final class Viewfinder extends View {
     private final Paint shade = new Paint();
     private final Paint edge = new Paint(Paint.ANTI_ALIAS_FLAG);

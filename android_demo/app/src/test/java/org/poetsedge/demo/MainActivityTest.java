@@ -122,7 +122,7 @@ public final class MainActivityTest {
     }
 
     @Test
-    public void aPictureIsLabelledWithoutTheCamera() throws Exception {
+    public void aPictureIsLabeledWithoutTheCamera() throws Exception {
         start();
         waitForModel();
         answerPermission(PackageManager.PERMISSION_DENIED);

@@ -20,7 +20,7 @@ public final class Classifier {
         TensorSpec in = model.input();
         TensorSpec[] outs = model.outputs();
         if (in.rank() != 4 || in.dimension(0) != 1 || in.dimension(3) != 3) {
-            throw new ModelException("The model takes " + in + ", not one colour picture [1, height, width, 3].");
+            throw new ModelException("The model takes " + in + ", not one color picture [1, height, width, 3].");
         }
         if (metadata.labels.isEmpty()) {
             throw new ModelException("The model carries no labels.");

@@ -10,7 +10,7 @@ public final class InputRange {
     private static final InputRange BACKBONE = new InputRange(new float[] {127.5f}, new float[] {127.5f}); // -1 to 1
     private static final InputRange RAW = new InputRange(new float[] {0}, new float[] {1});
 
-    /** One number for all colours, or one a colour (red, green, blue), in units of pixel values. */
+    /** One number for all colors, or one a color (red, green, blue), in units of pixel values. */
     public final float[] mean;
 
     public final float[] std;

@@ -21,7 +21,7 @@ public final class Picture {
     }
 
     /** The largest square in the middle; of an odd rest, the smaller half is cut off at the left or top. */
-    public Picture centreSquare() {
+    public Picture centerSquare() {
         if (width == height) {
             return this;
         }

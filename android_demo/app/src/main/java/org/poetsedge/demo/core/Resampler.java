@@ -59,14 +59,14 @@ public final class Resampler {
         static Weights of(int index, int size, int newSize) {
             double scale = (double) size / newSize;
             double reach = Math.max(scale, 1.0);
-            double centre = (index + 0.5) * scale;
-            int first = Math.max(0, (int) (centre - reach + 0.5));
-            int end = Math.min(size, (int) (centre + reach + 0.5));
+            double center = (index + 0.5) * scale;
+            int first = Math.max(0, (int) (center - reach + 0.5));
+            int end = Math.min(size, (int) (center + reach + 0.5));
             double[] exact = new double[end - first];
             double sum = 0;
             for (int i = 0; i < exact.length; i++) {
                 // The multiplication by the inverse, not a division, is what gives the same last bit.
-                double distance = Math.abs((first + i - centre + 0.5) * (1.0 / reach));
+                double distance = Math.abs((first + i - center + 0.5) * (1.0 / reach));
                 exact[i] = distance < 1.0 ? 1.0 - distance : 0.0;
                 sum += exact[i];
             }

@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
  * Turns a camera frame (YUV 4:2:0, three planes, any strides) into RGB.
  *
  * <p>The conversion is that of JPEG files (JFIF, full range) in 16-bit fixed point, so a frame and a JPEG of
- * the same scene get the same colours. Each chroma sample serves its block of 2 x 2 pixels.
+ * the same scene get the same colors. Each chroma sample serves its block of 2 x 2 pixels.
  */
 public final class Yuv {
     private static final int BITS = 16;
@@ -45,7 +45,7 @@ public final class Yuv {
         return new Picture(width, height, argb);
     }
 
-    /** One opaque pixel. @param luma 0 to 255 @param cb 0 to 255, 128 is grey @param cr likewise */
+    /** One opaque pixel. @param luma 0 to 255 @param cb 0 to 255, 128 is gray @param cr likewise */
     public static int toArgb(int luma, int cb, int cr) {
         int blueness = cb - 128;
         int redness = cr - 128;

@@ -22,10 +22,10 @@ public final class PictureTest {
 
     @Test
     public void cutsTheMiddle() {
-        assertArrayEquals(new int[] {1, 2, 4, 5}, SIX.centreSquare().argb);
+        assertArrayEquals(new int[] {1, 2, 4, 5}, SIX.centerSquare().argb);
         assertArrayEquals(new int[] {3, 4}, new Picture(1, 2, new int[] {3, 4}).turned(0).argb);
         Picture tall = new Picture(2, 6, new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
-        assertArrayEquals(new int[] {5, 6, 7, 8}, tall.centreSquare().argb);
+        assertArrayEquals(new int[] {5, 6, 7, 8}, tall.centerSquare().argb);
     }
 
     @Test

@@ -38,7 +38,7 @@ public final class ResamplerTest {
     }
 
     @Test
-    public void evenColourStaysThatColour() {
+    public void evenColorStaysThatColor() {
         int[] pixels = new int[31 * 17];
         Arrays.fill(pixels, 0xff1080fe);
         for (int pixel : Resampler.resize(new Picture(31, 17, pixels), 224, 5).argb) {

@@ -29,7 +29,7 @@ public final class TensorTest {
     }
 
     @Test
-    public void halvesGoToTheEvenNeighbour() {
+    public void halvesGoToTheEvenNeighbor() {
         // With mean 0 and std 1 the real value is the pixel; a scale of 2 makes 255 and 129 end in a half.
         TensorSpec spec = new TensorSpec(TensorSpec.Type.UINT8, new int[] {1, 1, 1, 3}, 2, 0);
         InputEncoder encoder = new InputEncoder(spec, new InputRange(new float[] {0}, new float[] {1}));

@@ -18,37 +18,37 @@ import org.junit.Test;
 
 public final class YuvTest {
     @Test
-    public void greyHasNoColour() {
+    public void grayHasNoColor() {
         assertEquals(0xff000000, Yuv.toArgb(0, 128, 128));
         assertEquals(0xff7f7f7f, Yuv.toArgb(127, 128, 128));
         assertEquals(0xffffffff, Yuv.toArgb(255, 128, 128));
     }
 
-    /** Java's JPEG library gives a picture before and after it turned the colours into RGB. */
+    /** Java's JPEG library gives a picture before and after it turned the colors into RGB. */
     @Test
     public void equalsTheJpegLibrary() throws Exception {
-        byte[] jpeg = colourfulJpeg();
+        byte[] jpeg = colorfulJpeg();
         ImageReader reader = ImageIO.getImageReadersByFormatName("jpeg").next();
         reader.setInput(ImageIO.createImageInputStream(new ByteArrayInputStream(jpeg)));
         Raster ycbcr = reader.readRaster(0, null);
         BufferedImage rgb = ImageIO.read(new ByteArrayInputStream(jpeg));
-        Set<Integer> colours = new HashSet<>();
+        Set<Integer> colors = new HashSet<>();
         for (int y = 0; y < rgb.getHeight(); y++) {
             for (int x = 0; x < rgb.getWidth(); x++) {
                 int[] sample = ycbcr.getPixel(x, y, (int[]) null);
                 assertEquals(rgb.getRGB(x, y), Yuv.toArgb(sample[0], sample[1], sample[2]));
-                colours.add(rgb.getRGB(x, y));
+                colors.add(rgb.getRGB(x, y));
             }
         }
-        assertTrue("only " + colours.size() + " colours", colours.size() > 10000);
+        assertTrue("only " + colors.size() + " colors", colors.size() > 10000);
     }
 
-    private static byte[] colourfulJpeg() throws Exception {
+    private static byte[] colorfulJpeg() throws Exception {
         BufferedImage picture = new BufferedImage(256, 256, BufferedImage.TYPE_INT_RGB);
         Random random = new Random(3);
         for (int y = 0; y < 256; y++) {
             for (int x = 0; x < 256; x++) {
-                // Large patches keep strong colours through the JPEG's coarse chroma.
+                // Large patches keep strong colors through the JPEG's coarse chroma.
                 picture.setRGB(x, y, new Random(x / 16 * 16 + y / 16).nextInt() + random.nextInt(32));
             }
         }

@@ -1,9 +1,9 @@
 """Detect probably wrong labels by confident learning on out-of-fold scores.
 
 Confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021)
-considers a photo mislabelled if its out-of-fold score for a class other than its label reaches the mean score for that
-class over the photos labelled with it. Because wrong labels also impair the heads, the heads are fitted a second time
-without the mislabelled photos, and the second heads rank all photos.
+considers a photo mislabeled if its out-of-fold score for a class other than its label reaches the mean score for that
+class over the photos labeled with it. Because wrong labels also impair the heads, the heads are fitted a second time
+without the mislabeled photos, and the second heads rank all photos.
 
 The heads are regularized more strongly than in `train`, since a close fit reproduces wrong labels. On flowers with 5 %
 exchanged labels, stronger regularization finds more of the wrong labels.
@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.training.fold_heads import fold_heads
-from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.head import HeadOptions, Indices, LabeledVectors, Matrix
 from poets_edge.training.vectors import take
 
 _HEAD = HeadOptions(steps=1000)
 _MAX_REMOVED = 0.3
-"""Maximum fraction of a class that is removed for the second fit. If the fraction of probably mislabelled photos is
+"""Maximum fraction of a class that is removed for the second fit. If the fraction of probably mislabeled photos is
 larger, no photo of the class is removed."""
 
 
@@ -37,16 +37,16 @@ class LabelScores:
         score: p / (p + q), where p is the probability of the likeliest class other than the label and q is the
             probability of the label, float32 [photos]; NaN if the photo was not evaluated.
         likely: index of the likeliest class other than the label, int64 [photos].
-        mislabelled: whether confident learning considers the label wrong, bool [photos].
+        mislabeled: whether confident learning considers the label wrong, bool [photos].
     """
 
     order: Indices
     score: Matrix
     likely: Indices
-    mislabelled: npt.NDArray[np.bool_]
+    mislabeled: npt.NDArray[np.bool_]
 
 
-def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> LabelScores:
+def score_labels(data: LabeledVectors, fold: Indices, class_count: int) -> LabelScores:
     """Rank all photos that belong to a fold by the evidence against their labels.
 
     Args:
@@ -54,11 +54,11 @@ def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> Labe
         fold: fold of each photo, int64 [photos]; NO_FOLD for photos that are not evaluated.
     """
     logits = out_of_fold_logits(data, fold, class_count, np.ones(len(fold), np.bool_))
-    mislabelled = _find_mislabelled(logits, data.classes, fold)
-    trusted = _trusted(mislabelled, data.classes, fold)
+    mislabeled = _find_mislabeled(logits, data.classes, fold)
+    trusted = _trusted(mislabeled, data.classes, fold)
     if not trusted.all():
         logits = out_of_fold_logits(data, fold, class_count, trusted)
-        mislabelled = _find_mislabelled(logits, data.classes, fold)
+        mislabeled = _find_mislabeled(logits, data.classes, fold)
     rows = np.arange(len(fold))
     own = logits[rows, data.classes]
     others = logits.copy()
@@ -70,13 +70,11 @@ def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> Labe
         order=evaluated[np.argsort(margin[evaluated], kind="stable")],
         score=score.astype(np.float32),
         likely=others.argmax(axis=1),
-        mislabelled=mislabelled,
+        mislabeled=mislabeled,
     )
 
 
-def out_of_fold_logits(
-    data: LabelledVectors, fold: Indices, class_count: int, trusted: npt.NDArray[np.bool_]
-) -> Matrix:
+def out_of_fold_logits(data: LabeledVectors, fold: Indices, class_count: int, trusted: npt.NDArray[np.bool_]) -> Matrix:
     """Return the out-of-fold logits of each photo, float32 [photos, classes], with zeros for photos without a fold.
 
     Args:
@@ -91,7 +89,7 @@ def out_of_fold_logits(
     return logits
 
 
-def _find_mislabelled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
+def _find_mislabeled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
     """Return whether each photo is off the diagonal of the confident joint (paper, section 3.1), bool [photos]."""
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
@@ -106,16 +104,16 @@ def _find_mislabelled(logits: Matrix, classes: Indices, fold: Indices) -> npt.ND
     return np.asarray(evaluated & (confident.max(axis=1) >= 0) & (answers != classes))
 
 
-def _trusted(mislabelled: npt.NDArray[np.bool_], classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
+def _trusted(mislabeled: npt.NDArray[np.bool_], classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
     """Return whether each photo is used for the second fit, bool [photos].
 
-    Classes whose fraction of mislabelled photos exceeds _MAX_REMOVED keep all photos. If a fold would be empty, all
+    Classes whose fraction of mislabeled photos exceeds _MAX_REMOVED keep all photos. If a fold would be empty, all
     photos are used.
     """
-    trusted = ~mislabelled
+    trusted = ~mislabeled
     for number in np.unique(classes):
         of_class = classes == number
-        if mislabelled[of_class].mean() > _MAX_REMOVED:
+        if mislabeled[of_class].mean() > _MAX_REMOVED:
             trusted |= of_class
     folds: Sequence[int] = [int(number) for number in np.unique(fold[fold != NO_FOLD])]
     complete = all((trusted & (fold == number)).any() for number in folds)
