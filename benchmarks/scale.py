@@ -1,4 +1,4 @@
-"""Time and memory of `train` on many generated photos, and whether results are bit-identical (`results/scale.md`).
+"""Time and memory of `train` on many generated photos, and comparison of results bit by bit (`results/scale.md`).
 
     python -m benchmarks.scale                          # all parts, in the default sizes: an hour
     python -m benchmarks.scale cold --photos 2000 4000  # some parts, or other sizes

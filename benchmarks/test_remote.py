@@ -25,7 +25,7 @@ _MODELS = ("float32", "int8")
 
 @pytest.mark.benchmark(group="remote")
 @pytest.mark.timeout(1800)
-def test_the_same_figures_as_directly(
+def test_benchmark_on_agrees_with_benchmark(
     benchmark: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

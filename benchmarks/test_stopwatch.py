@@ -65,7 +65,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
 
 @pytest.mark.benchmark(group="stopwatch")
 @pytest.mark.timeout(1800)
-def test_against_itself(benchmark: Any, trained: Trained) -> None:
+def test_benchmark_agrees_with_a_second_run(benchmark: Any, trained: Trained) -> None:
     variants = variants_of([trained.model(quantization) for quantization in QUANTIZATIONS], [1])
     results: dict[Variant, list[BenchmarkResult]] = {variant: [] for variant in variants}
 

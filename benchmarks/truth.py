@@ -54,7 +54,7 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 SCENES, FRAMES = 100, 6
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
 SETS = {"flowers": 60, "defects": 15, "bursts": 12, "persons": 12}
-"""Number of groups that the program gets from each set: per class, or in total for persons."""
+"""Number of groups that the program gets from each set: per class, except for persons, where it is the total."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Numbers of photos per class at which the learning curve is tested, by set."""
 

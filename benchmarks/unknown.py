@@ -70,7 +70,8 @@ class World:
 class Result:
     """Fractions of rejected photos in one draw; None if there are no photos of this kind or no background.
 
-    `answered` is not such a fraction, but the accuracy on accepted known photos minus that on all known photos."""
+    `answered` is the accuracy on accepted known photos minus the accuracy on all known photos.
+    """
 
     lost: float
     far: float

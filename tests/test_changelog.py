@@ -20,19 +20,19 @@ def sections() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_released_sections_are_not_edited() -> None:
+def test_changelog_sections_of_released_versions_are_unchanged() -> None:
     released = {title: text for title, text in sections().items() if not title.endswith("(unreleased)")}
     assert {title: hashlib.sha256(text.encode()).hexdigest() for title, text in released.items()} == _RELEASED
 
 
-def test_versions_and_dates_descend() -> None:
+def test_changelog_versions_and_dates_descend() -> None:
     found = [re.fullmatch(r"(\d+)\.(\d+)\.(\d+) \((\d{4}-\d\d-\d\d|unreleased)\)", title) for title in sections()]
     keys = [(tuple(map(int, match.group(1, 2, 3))), match[4]) for match in found if match]
     assert len(keys) == len(found)
     assert keys == sorted(keys, reverse=True)
 
 
-def test_no_entry_is_listed_twice() -> None:
+def test_changelog_lists_no_entry_twice() -> None:
     entries = [
         re.sub(r"\W+", " ", entry).lower().strip()
         for text in sections().values()

@@ -164,12 +164,12 @@ def names() -> frozenset[str]:
 
 
 @pytest.mark.parametrize(("phrase", "in_words"), FIGURES, ids=[phrase[:60] for phrase, _ in FIGURES])
-def test_figures_of_the_page_are_those_of_the_code(phrase: str, in_words: bool) -> None:
+def test_figures_on_the_security_page_agree_with_the_code(phrase: str, in_words: bool) -> None:
     assert phrase in PAGE
     assert in_words
 
 
 @pytest.mark.parametrize("phrase", PROMISES)
-def test_promises_of_the_page_have_tests(phrase: str, names: frozenset[str]) -> None:
+def test_promises_on_the_security_page_have_tests(phrase: str, names: frozenset[str]) -> None:
     assert phrase in PAGE
     assert not [name for name in PROMISES[phrase] if name not in names]

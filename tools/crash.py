@@ -237,7 +237,8 @@ def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[st
 
 
 def writers(count: int, ground: Ground) -> tuple[int, list[str]]:
-    """Run two or three commands concurrently in one folder: of six rounds, four train, one exports, one downloads.
+    """Run two or three commands concurrently in one folder: of six rounds, four run trainings, one exports and one
+    downloads.
 
     Returns:
         The number of completed rounds, and the faults.

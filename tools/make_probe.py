@@ -1,4 +1,4 @@
-"""Write `poets_edge/tflite/probe.tflite`: one convolution, with which `doctor` checks the use of XNNPACK.
+"""Write `poets_edge/tflite/probe.tflite`, a model with one convolution, with which `doctor` checks the use of XNNPACK.
 
 python -m tools.make_probe
 """

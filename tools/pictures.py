@@ -1,9 +1,10 @@
 """Generate the pictures of the README and of docs/: a chart, a terminal.
 
-    python -m tools.pictures chart                 docs/images/grid.png, of the figures in benchmarks/results
-    python -m tools.pictures terminal PHOTOS       docs/images/terminal.svg, of what `label` and `watch` print
+    python -m tools.pictures chart docs/images/grid.png, from the figures in benchmarks/results python -m tools.pictures
+    terminal PHOTOS docs/images/terminal.svg, with the output of `label` and `watch`
 
-PHOTOS is the folder of flower photos. The second trains: set KERAS_HOME where the weights are not to be fetched.
+PHOTOS is the folder of flower photos. The second command trains a model; set KERAS_HOME to the folder of the weights to
+avoid a download.
 """
 
 from __future__ import annotations

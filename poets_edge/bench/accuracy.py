@@ -82,7 +82,7 @@ class EvaluatedPhotos:
         )
 
     def __str__(self) -> str:
-        """Return a phrase such as `the test set of flower_photos, N = 87`."""
+        """Return a description such as `the test set of flower_photos, N = 87`."""
         which = {
             "all": "all photos",
             "unseen": "photos that no model has learned from",

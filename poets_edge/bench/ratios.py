@@ -102,7 +102,8 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the rank of the pairwise difference, counted from each end, that bounds the interval; 0 if no pair does.
+    """Return the rank of the pairwise differences, counted from each end, that bound the interval; 0 if there are too
+    few pairs for bounds.
 
     The rank is the largest k such that the Mann-Whitney statistic of samples from equal distributions is below k with a
     probability of at most 1 %.

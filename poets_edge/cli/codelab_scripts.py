@@ -1,4 +1,4 @@
-"""The codelab's scripts that have no command of their own: `evaluate`, `count_ops` and `graph_pb2tb`."""
+"""The codelab's scripts that have no equivalent command: `evaluate`, `count_ops` and `graph_pb2tb`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
     """Return the output of `evaluate`, `count_ops` or `graph_pb2tb`, line by line.
 
     Args:
-        arguments: arguments of the original script: a graph; a graph and optionally the name of the nodes to count; a
-            folder and a graph.
+        arguments: arguments of the original script: for `evaluate`, a graph; for `count_ops`, a graph and optionally
+            the name of the nodes to count; for `graph_pb2tb`, a folder and a graph.
 
     Raises:
         UsageError: the script is unknown, or its arguments do not fit.

@@ -1,7 +1,7 @@
 """Commands with an example, arguments, and sections of options in their help.
 
-click lists all options of a command in one column. Here each option belongs to a section, and options that few people
-need are listed by `--help-all` only.
+click lists all options of a command in one column. Here each option belongs to a section, and `--help` omits options
+that few people need, which `--help-all` lists.
 """
 
 from __future__ import annotations

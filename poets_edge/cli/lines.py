@@ -1,4 +1,4 @@
-"""Non-blocking output of lines to stdout, for slow or stopped readers."""
+"""Non-blocking output of lines to stdout, whose reader may be slow or stopped."""
 
 from __future__ import annotations
 

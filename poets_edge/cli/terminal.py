@@ -70,12 +70,12 @@ class Terminal:
         self._status_shown = True
 
     def warn(self, text: str) -> None:
-        """Print a warning, even when quiet."""
+        """Print a warning, even if `quiet` is set."""
         self._print(click.style("warning: ", fg="yellow") + escaped(text, line=True))
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Show the progress of long work: a bar, or a line every few seconds and at the end."""
+        """Show the progress of a long operation: a bar, or a line every few seconds and one at the end."""
         if self._quiet or not total:
             yield lambda amount: None
             return

@@ -21,7 +21,9 @@ VARIABLE = "POETS_EDGE_CREDENTIALS"
 `user:password`."""
 
 _SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,2})"
-"""Pattern for the scheme of an address, followed by two slashes, or by one if a path object has merged them."""
+"""Pattern for the scheme of an address and the two slashes that follow it, or one slash if a path object has merged
+them.
+"""
 _USER_INFO = rf"(?i){_SCHEME}([^/?#]*)@"
 _USER_INFO_IN_TEXT = rf"(?i){_SCHEME}[^/?#\s]*@"
 _UNQUOTED = rf"(?i){_SCHEME}[^/?#\s\[\]:]*:(?!\d*(?:[/?#\s]|$))\S{{0,1000}}@"

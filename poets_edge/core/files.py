@@ -194,7 +194,7 @@ def _taken(folder: Path) -> OutputError:
 def scratch_folder() -> Iterator[Path]:
     """Context manager that yields an empty temporary folder and removes it afterwards.
 
-    It is for libraries that require files.
+    Use it for libraries that read or write files only.
 
     Raises:
         OutputError: the system's temporary folder is not writable.

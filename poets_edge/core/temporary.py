@@ -88,7 +88,7 @@ def owned(path: Path, patience: float) -> Iterator[None]:
 
 
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
-    """Lock a temporary file and return True; return False if another program is removing it."""
+    """Lock a newly created temporary file and return True; return False if another program is removing the file."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Process items of a parallel map one at a time if they need much memory.
+"""Limit a parallel map to one item at a time among the items that need much memory.
 
 A function that is about to allocate much memory calls `take_turn`. The turn ends when the processing of the item ends
 rather than when the function returns, because the results of the function are still in memory then.
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """Right of one thread in a parallel map to process an item that needs much memory.
+    """Lock of one thread in a parallel map, held while the thread processes an item that needs much memory.
 
     Args:
         lock: lock that all threads of the map share.
@@ -22,7 +22,7 @@ class _Turn:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the turn, and take it; return at once if this thread already has it."""
+        """Wait until no other thread has the turn, and take it; return immediately if this thread already has it."""
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
@@ -55,7 +55,7 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 def take_turn() -> None:
     """Wait until no other thread of the current parallel map has the turn, and take it until the item is finished.
 
-    Outside of a parallel map, return at once.
+    Outside of a parallel map, return immediately.
     """
     if _current.turn is not None:
         _current.turn.take()

@@ -175,7 +175,7 @@ def _shadow(picture: Image.Image, head: Image.Image, corner: tuple[int, int], si
 
 
 def _something_in_front(rng: Random, picture: Image.Image) -> None:
-    """Draw blades of grass or a blurred leaf over a part of the image."""
+    """Draw blades of grass or a blurred leaf in the foreground of the image."""
     layer = Image.new("RGBA", picture.size)
     pen = ImageDraw.Draw(layer)
     if rng.random() < 0.6:

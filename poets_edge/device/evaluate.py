@@ -105,7 +105,7 @@ class EvaluateResult(Tabular):
         )
 
     def take(self, rows: Rows) -> EvaluateResult:
-        """Return the result for only the evaluated photos in the given rows."""
+        """Return the result for the evaluated photos in the given rows only."""
         predictions = self.predictions.take(rows)
         return replace(
             self,
@@ -169,7 +169,7 @@ def evaluate(
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
         recursive: include photos in subfolders of the class folders.
-        strangers: folder of photos that belong to no class, of which the unknown ones are counted.
+        strangers: folder of photos that belong to no class, among which the photos called unknown are counted.
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among

@@ -110,7 +110,7 @@ def annotate(
 
 
 def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
-    """Return a classifier's model with its labels and normalization embedded, and the operators that were added.
+    """Return the model of a classifier with labels and normalization embedded, and descriptions of the added operators.
 
     A model that poets_edge wrote is returned unchanged, unless the classifier has different labels.
     """

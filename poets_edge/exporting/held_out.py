@@ -56,7 +56,7 @@ def photos_of_record(
     Args:
         record: record of the training run.
         image_dir: current photo folder, if it differs from the folder in the record.
-        found: photos of the training run with their paths; by default they are searched for in the folder.
+        found: photos of the training run with their paths; by default they are searched in the folder.
 
     Raises:
         DatasetError: none of the training photos exists, or the record names a folder on another machine. Such a folder

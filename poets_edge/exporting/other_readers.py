@@ -17,8 +17,7 @@ def open_for_other_readers(
 ) -> Classifier:
     """Open a model after checking that its input is one RGB image of fixed size, and that its types are supported.
 
-    The app and the page read labels and normalization from the model, so both are stored in the returned classifier's
-    file.
+    The app and the page read labels and normalization from the model, so the returned classifier's file contains both.
 
     Args:
         reader: name of the reader in error messages, for example "the app".

@@ -23,7 +23,8 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
     """Decide the normalization of a frozen graph's input.
 
     Args:
-        given: the range that the user specified, as text for `parse_input_range`, such as "-1:1"; None for none.
+        given: the range that the user specified, as text for `parse_input_range`, such as "-1:1"; None if no range was
+            specified.
 
     Raises:
         ModelError: no range is given, and the graph contains no evidence for one.

@@ -144,7 +144,9 @@ def _h5py() -> Any:
 
 
 def _of_zip(path: Path, archive: zipfile.ZipFile) -> list[_Stored]:
-    """Return descriptions of the arrays arr_0, arr_1, ... (named by `numpy.savez`) in an `.npz` file, by number."""
+    """Return descriptions of the arrays in an `.npz` file, which `numpy.savez` has named arr_0, arr_1, ..., in this
+    order.
+    """
     entries = []
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")

@@ -81,7 +81,8 @@ class Digests:
         return found
 
     def store(self, path: Location, stamp: FileStamp, at: float, digest: bytes) -> None:
-        """Store a digest, unless the file changed less than RACY_SECONDS before it was read, or has a future time.
+        """Store a digest, unless the file was changed less than RACY_SECONDS before it was read, or its times are in
+        the future.
 
         Args:
             stamp: result of `current_stamp` from before the photo was read.
@@ -113,7 +114,9 @@ class Digests:
         return found
 
     def _attempt(self, action: Callable[[Database], Result]) -> Result | None:
-        """Return action(database); None after an error or without a database, in which case photos are read."""
+        """Return the result of `action(database)`; None after an error or without a database, so that photos are read
+        again.
+        """
         if self._database is None:
             return None
         try:

@@ -59,7 +59,8 @@ class FoundPhotos:
 
 
 class FileStamp(NamedTuple):
-    """Stamp that changes with a photo, obtained without reading its contents. (A tuple, since a million are created.)
+    """Stamp that changes with a photo, obtained without reading its contents. A tuple, since there may be a million
+    stamps.
 
     Attributes:
         identity: text that changes when the photo changes.
@@ -80,7 +81,9 @@ class FileStamp(NamedTuple):
 
 
 def is_archive_or_address(path: str) -> bool:
-    """Return whether a path denotes an archive, a pattern for several archives, or an address, not a local folder."""
+    """Return whether a path denotes an archive, a pattern for several archives, or an address, rather than a local
+    folder.
+    """
     archive = _without_encoding(path).lower().endswith((*SUFFIXES, *_PACKED))
     return is_address(path) or (archive and not os.path.isdir(path))  # noqa: PTH112
 

@@ -56,9 +56,9 @@ def split(photos: Iterable[Photo], percentages: SplitConfig) -> dict[str, SplitN
 def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | None = None) -> SplitNumbers:
     """Return the split of each photo as an index into SPLIT_NAMES, int8 [photos].
 
-    A class with three or more groups has at least one group in each split whose percentage is not 0; all photos in a
-    smaller class are for training. Photos in split folders stay in the split of their folder, except that a split
-    without a folder receives its percentage of the training photos.
+    A class with three or more groups has at least one group in each split whose percentage is not 0; all photos of a
+    class with fewer groups are for training. Photos in split folders stay in the split of their folder, except that a
+    split without a folder receives its percentage of the training photos.
 
     Args:
         groups: group number of each photo, int64 [photos]. All photos in a group are assigned to the split of the first

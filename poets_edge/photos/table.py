@@ -128,7 +128,7 @@ class PhotoTable(Sequence[Photo]):
         return tuple(sorted(label for label, count in zip(self.labels, counts, strict=True) if count))
 
     def has_folder(self, split: SplitName) -> bool:
-        """Return whether any photos are in a folder for a split, such as `test/`, which means the user chose them."""
+        """Return whether any photos are in the folder of a split, such as `test/`, so the user chose this split."""
         return bool((self.given == SPLIT_NAMES.index(split)).any())
 
     def paths(self) -> Iterator[str]:

@@ -3,9 +3,10 @@
 An int8 model returns equal scores on every processor. Between its first convolution and its logits it uses integer
 arithmetic. Its first convolution and its softmax are computed in float:
 
-- Interpreters pad the channels of an 8-bit convolution to the width of their instructions, 4 to 64, and the
-  three channels of an image fill little of it. With a float convolution, a whole inference takes less time on x86 and
-  about as long on ARM (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever rounded.
+- Interpreters pad the channels of an 8-bit convolution to the width of their instructions, 4 to 64 channels, of which
+  the three channels of an image use only a small part. With a float convolution, a whole inference takes less time on
+  x86 and about as long on ARM (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever
+  rounded.
 - TensorFlow Lite's int8 softmax reads exponentials from a 16-bit table on 64-bit ARM and from a float table elsewhere,
   so that one score in fifty differs by 1/256. The results of float softmaxes differ by about 1e-7,
   which the rounding to 8 bits hides.

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
 _POSITIONS = 128
-"""Maximum number of positions of a layer's output that are sampled per photo; more add little information."""
+"""Maximum number of positions of a layer's output that are sampled per photo; more positions add little information."""
 _MAX_INPUTS = 1248
 """Maximum number of inputs of a layer that is rounded, which bounds the size of the Hessian to invert.
 EfficientNet-Lite2's last projection has this number of inputs; only Inception V3 has layers with more."""

@@ -133,7 +133,7 @@ def _legend(lines: Sequence[Line]) -> list[str]:
 
 
 def position(a: float, b: float, x: Axis, y: Axis) -> Point:
-    """Return the position (left, top) in the SVG image, in SVG units, of a point with the data coordinates (a, b)."""
+    """Return the position (left, top) in the image, in SVG units, of the point with the data coordinates (a, b)."""
     left = LEFT + x.place(a) * (WIDTH - LEFT - RIGHT)
     return left, TOP + (1 - y.place(b)) * (HEIGHT - TOP - BOTTOM)
 

@@ -39,7 +39,8 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
 
 
 def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
-    """Return the architectures that `grid` compares, the source of their weights, and the architectures it leaves out.
+    """Return the architectures that `grid` compares, the source of their weights, and the architectures that it
+    excludes.
 
     Architectures whose weights are on this computer are compared. If there are none, only the architecture whose
     weights are included in this package is used.

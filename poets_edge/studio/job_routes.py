@@ -78,7 +78,7 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def model_state(project: Project) -> dict[str, Any]:
-    """Return what the page shows of the current model, and whether the photos have changed since it was trained."""
+    """Return a description of the current model, and whether the photos were changed since its training."""
     try:
         model = current_model(project.places)
     except RefusedError:

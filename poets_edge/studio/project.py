@@ -58,7 +58,7 @@ class Project:
         return self._excluded
 
     def refresh(self, *, now: bool = False) -> None:
-        """Scan the folder again if the last scan is too old, to detect changes that other programs have made.
+        """Scan the folder again unless the last scan is recent, to detect changes that other programs have made.
 
         Args:
             now: whether to scan even if the last scan is recent.

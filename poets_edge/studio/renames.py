@@ -34,7 +34,7 @@ def rename(old: Path, new: Path) -> None:
 
 
 def finish_rename(old: Path, new: Path) -> None:
-    """Complete a rename that may have been interrupted. A rename that was completed before is left as it is.
+    """Complete a rename that may have been interrupted. A completed rename has no effect.
 
     If a different file has the new name, both files are left as they are.
     """

@@ -1,7 +1,7 @@
 """Saved result for one architecture (exported models and their evaluations), so that a stopped grid can be continued.
 
-The user can edit the result file, so `read_result` validates all fields and the checksums of the models. An
-architecture whose result is missing, damaged or computed from different inputs is trained again.
+Users can edit the result file, so `read_result` validates all fields and the checksums of the models. An architecture
+whose result is missing, damaged or computed from different inputs is trained again.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
 def _from_files(options: GridOptions, models: Models, results: Sequence[VariantResult]) -> Measured:
     """Return measurements by the path of the model, and warnings about models without a measurement.
 
-    Results are matched with models by checksum or, failing that, by architecture and quantization.
+    Results are matched with models by checksum or, if no checksum is equal, by architecture and quantization.
 
     Raises:
         UsageError: the results were measured with a different number of threads.

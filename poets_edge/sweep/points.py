@@ -160,7 +160,7 @@ def published_texts(point: GridPoint) -> tuple[str, str]:
 
 
 def pareto_front(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points for which no other point is both at least as accurate and at least as fast, fastest first."""
+    """Return the points, fastest first, for which no other point is both at least as accurate and at least as fast."""
     front: list[GridPoint] = []
     for point in sorted(points, key=lambda point: (point.latency.median, -point.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:

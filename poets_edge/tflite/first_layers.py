@@ -30,7 +30,7 @@ The effect is 0.003 for a MobileNet with rescaling folded into its first convolu
 
 @dataclass(frozen=True)
 class Evidence:
-    """A normalization, and the reason for inferring it, a clause for messages."""
+    """A normalization, and the reason for inferring it, as a clause for messages."""
 
     normalization: Normalization
     reason: str

@@ -22,7 +22,7 @@ class FittedBackground:
     """A linear function with high values for background photos, and its out-of-fold values.
 
     Attributes:
-        model: mean of the linear functions that were fitted without one of the folds each.
+        model: mean of the linear functions, each of which was fitted without one of the folds.
         known: value for each training photo, from the function that was fitted without its fold, float64 [photos].
         background: out-of-fold values for the background photos, float64 [background photos].
     """

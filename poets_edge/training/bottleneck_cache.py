@@ -48,7 +48,7 @@ class BottleneckCache:
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
     def take_damage(self) -> list[str]:
-        """Return messages about damage that was detected since the last call."""
+        """Return messages about damaged rows that were detected since the last call."""
         found = [
             f"the bottleneck cache was damaged; it was moved to {path} and is computed anew."
             for path in self._rows.set_aside

@@ -32,16 +32,16 @@ from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_key
 
 _MAX_INTERPRETERS = 256
-"""Maximum number of interpreters in all threads: each holds its model's weights, up to 17 MB for a MobileNet."""
+"""Maximum number of interpreters in all threads; each contains its model's weights, up to 17 MB for a MobileNet."""
 
 _THREADS_PER_CORE_REMOTE = 4
 """Threads per core for photos on a server, since most threads wait for the network."""
 
 _VECTORS_PER_BATCH = 4096
-"""Maximum number of vectors, or of photos to hash, per batch. It limits the use of memory."""
+"""Maximum number of vectors, or of photos to hash, per batch, which limits memory use."""
 
 _HASHED_PER_HANDOVER = 16
-"""Number of photos that a thread hashes per task. Returning a result takes as long as hashing a small photo."""
+"""Number of photos that a thread hashes per task, since returning a result takes as long as hashing a small photo."""
 
 _PHOTOS_PER_GROUP = 8
 """Number of photos that a thread decodes before it runs several networks on them in turn."""
@@ -78,7 +78,7 @@ class VectorSource(Protocol):
         """Return the cache key of a photo's vector, which includes everything that determines the vector."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """Return the function from pixels to a vector, for use by one thread."""
+        """Return a function that computes a vector from pixels, for use by one thread."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _DIGESTS_PER_QUERY = 4096
 def compute_on_cluster(
     address: str, photos: HashedPhotos, sources: Sequence[BackboneCache], reporter: Reporter
 ) -> None:
-    """Compute the bottlenecks that are missing from the caches of some backbones, and store them there.
+    """Compute the bottlenecks that are missing from the caches of some backbones, and store them in the caches.
 
     Args:
         address: `local:N` for N processes on this machine, or a Dask scheduler's address.

@@ -1,14 +1,15 @@
 """Cross-validation of a head on cached bottlenecks: an accuracy estimate from all photos.
 
-A test set of a tenth of the photos is small: with 1,000 photos, it leaves an accuracy uncertain by 7 points either way.
-Here the photos are assigned to folds, and each fold is evaluated by a head that was fitted to all other folds. One
-assignment is not enough to rank models that are a point apart: another assignment changes the result of 1 photo in 20.
-Therefore the results of several assignments are averaged. `train`, `grid` and `audit` use these results.
+A test set of a tenth of the photos is small: with 1,000 photos, its accuracy is uncertain by 7 percentage points in
+either direction. Here the photos are assigned to folds, and each fold is evaluated by a head that was fitted to all
+other folds. One assignment is not enough to rank models whose accuracies differ by a percentage point, because another
+assignment changes the result for 1 photo in 20. Therefore the results of several assignments are averaged. `train`,
+`grid` and `audit` use these results.
 
 The estimated quantity is the accuracy, on similar photos, of the head that `train` trains. The estimate differs
 from it in three small ways:
 
-- Each head learns from the fraction (folds - 1) / folds of the photos: with 5 folds, as many as `train` uses by
+- Each head learns from the fraction (folds - 1) / folds of the photos: with 5 folds, the fraction that `train` uses by
   default.
 - The head is not trained by thousands of random steps but computed directly as their limit (see `fold_heads`).
   `benchmarks/results/cross_validation.md` compares the two on 16 architectures.

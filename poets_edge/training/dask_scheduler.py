@@ -17,7 +17,9 @@ from poets_edge.errors import RemoteError, RuntimeMissingError
 
 _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
-"""Number of worker deaths after which a task fails. It is high, since a worker's death does not indicate bad photos."""
+"""Number of worker deaths after which a task fails. The number is high, because the death of a worker does not indicate
+a bad photo.
+"""
 _TASKS_PER_THREAD = 4
 """Number of tasks that are queued for each thread of the workers."""
 

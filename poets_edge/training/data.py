@@ -68,7 +68,7 @@ class TrainingData:
         return None if self.groups is None else self.groups.numbers[rows]
 
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
-        """Return some photos, their vectors in memory with their classes, and their groups.
+        """Return the photos in some rows, their vectors (as an array in memory) with their classes, and their groups.
 
         If the data set is too large to be searched for groups, only the given photos are searched. The groups are None
         if each photo is a group.

@@ -1,9 +1,9 @@
 """Distorted variants of training photos (data augmentation): cropped, scaled, mirrored, brighter or darker.
 
-`retrain.py` distorted photos anew at every step, which made training hundreds of times slower. Here each photo has a
+`retrain.py` distorted photos again at every step, which made training hundreds of times slower. Here each photo has a
 fixed number of distorted variants, whose bottlenecks are computed once and cached. A variant depends only on the
-photo's contents, the settings and the variant's number, so later runs, also with other seeds, find its bottleneck in
-the cache.
+photo's contents, the settings and the variant's number, so later runs find its bottleneck in the cache, even with
+another seed.
 """
 
 from __future__ import annotations

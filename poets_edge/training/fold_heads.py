@@ -14,14 +14,16 @@ from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors,
 from poets_edge.training.vectors import Vectors
 
 MAX_EVALUATED = 20_000
-"""Maximum number of photos that `train` cross-validates. If there are more, a random sample of this size is used. It
-determines the accuracy to half a percentage point, while a million photos would take hours and several times the memory
-of their vectors."""
+"""Maximum number of photos that `train` cross-validates. If there are more, a random sample of this size is used. The
+sample determines the accuracy to half a percentage point; evaluating a million photos would take hours and several
+times the memory of their vectors.
+"""
 
 _MAX_UPDATES = 300
 _TOLERANCE = 3e-3
-"""Norm of the gradient, relative to the norm of the first gradient, at which fitting stops. With a tenth of this value,
-accuracies change by 0.1 percentage points."""
+"""Norm of the gradient, relative to the norm of the first gradient, at which fitting stops. A value ten times smaller
+changes accuracies by 0.1 percentage points.
+"""
 _MIN_HEADS = 3
 """Minimum number of heads that a thread fits together. Fitting fewer heads takes longer per head."""
 _ROWS_AT_ONCE = 1 << 12
@@ -95,7 +97,9 @@ def fold_heads(
 
 
 def _with_ones(vectors: Vectors, rows: Indices) -> Matrix:
-    """Return some vectors with an additional column of ones for the biases; they are read in parts to save memory."""
+    """Return the vectors in some rows with an additional column of ones for the biases. They are read in parts to save
+    memory.
+    """
     inputs = np.ones((len(rows), vectors.shape[1] + 1), np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)

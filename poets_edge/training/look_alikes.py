@@ -34,7 +34,7 @@ _SUCCESSIVE = 0.75
 MIN_DEPENDENT = 0.25
 """Minimum fraction of photos that look like another photo for the photos to be considered dependent."""
 _MOSTLY = 0.9
-"""Fraction of photos that are grouped by their names above which look-alikes are not joined."""
+"""Fraction of photos grouped by name above which look-alikes are not joined."""
 _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)

@@ -6,8 +6,8 @@ For a photo with the bottleneck u of unit length, the distance is
 
 W is the covariance within the classes and T that of all photos together. The first term is the squared Mahalanobis
 distance to the nearest class (Lee et al., "A simple unified framework for detecting out-of-distribution samples and
-adversarial attacks", 2018), of unit vectors (Mueller and Hein, "Mahalanobis++", 2025). The second term discounts
-directions in which all training photos differ anyway (Ren et al., "A simple fix to Mahalanobis distance for improving
+adversarial attacks", 2018), of unit vectors (Mueller and Hein, "Mahalanobis++", 2025). The second term reduces the
+weight of directions in which all training photos vary (Ren et al., "A simple fix to Mahalanobis distance for improving
 near-OOD detection", 2021).
 
 A few hundred photos cannot determine a covariance of hundreds of features. W is therefore shrunk towards a multiple of

@@ -33,14 +33,14 @@ _MATTERS = 0.03
 """Minimum difference, for a warning, between two accuracies: the first with groups divided among folds, the second with
 whole groups held out."""
 _SMALL = 4
-"""A class is reported as small if the largest class has at least this many times as many photos."""
+"""Minimum ratio of the number of photos in the largest class to the number in a class that is reported as small."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
 
 @dataclass(frozen=True)
 class EvaluatedHead:
-    """A head as it was after a training step, and the number of that step."""
+    """Copy of a head after a training step, and the number of the step."""
 
     step: int
     head: Head
@@ -67,7 +67,7 @@ def report_sets(
 ) -> None:
     """Report the number of photos by class and split, and warn about identical photos.
 
-    If `tested`, it also warns about classes without test photos.
+    If `tested` is true, warn about classes without test photos, too.
     """
     width = max(len("class"), *(len(label) for label in table))
     reporter.note(f"{'class':<{width}}  training  validation  test")

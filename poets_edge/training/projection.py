@@ -42,7 +42,8 @@ def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
 
 
 def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder: Path) -> Vectors:
-    """Call a function with parts of the row numbers, and return its results as one table, float32 [rows, width].
+    """Call a function for successive parts of the row numbers, and return its results as one table, float32 [rows,
+    width].
 
     Args:
         function: function that returns the values, float32 [rows, width], for at most 8192 row numbers.

@@ -115,7 +115,7 @@ def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
 
 
 def checksum(photos: HashedPhotos, sets: SplitNumbers) -> str:
-    """Return one SHA-256 of the names, splits and digests of all photos, hexadecimal."""
+    """Return a single SHA-256 for the names, splits and digests of all photos, hexadecimal."""
     whole = hashlib.sha256()
     for name, number, digest in zip(photos.photos.names, sets.tolist(), photos.digests, strict=True):
         whole.update(f"{name}\0{SPLIT_NAMES[number]}\0".encode("utf-8", "surrogatepass") + digest.tobytes())

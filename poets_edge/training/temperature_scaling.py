@@ -186,7 +186,7 @@ def calibrate_head(
 def _cautious(temperature: float, scores: Matrix, truth: Indices, groups: Indices | None) -> float:
     """Return a fitted temperature moved towards 1 by one standard error, or by two if it makes scores more confident.
 
-    Wrongly confident scores cost more than wrongly cautious ones.
+    Overconfident scores increase the cross entropy more than underconfident ones.
     """
     if not len(truth):
         return 1.0

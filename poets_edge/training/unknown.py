@@ -1,13 +1,13 @@
 """Detect photos unlike the training photos, calibrated so that a stated fraction of known photos is refused.
 
 For each training photo, a model that was fitted to the photos in the other folds computes the distance defined in
-`poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated share
-lies, so that new photos of the classes are refused at about this rate. A fine-tuned backbone has learned from all
-training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled up to
-the median distance of the validation photos.
+`poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
+fraction lies, so that new photos of the classes are refused at about this rate. A fine-tuned backbone has learned from
+all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
+up to the median distance of the validation photos.
 
 If there are background photos, a photo is also refused if a logistic regression predicts that it belongs to the
-background. Both limits are then set so that together they refuse the stated share.
+background. Both limits are then set so that together they refuse the stated fraction.
 """
 
 from __future__ import annotations

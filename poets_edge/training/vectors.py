@@ -23,7 +23,7 @@ from poets_edge.photos.table import Rows
 Matrix = npt.NDArray[np.float32]
 
 LARGE = 1 << 24
-"""Minimum size in bytes of a table that is stored in a file; a few thousand photos reach it."""
+"""Minimum size in bytes of a table that is stored in a file, which the vectors of a few thousand photos reach."""
 _ROWS_PER_PART = 1 << 14
 """Number of rows per part of a table in memory; a small data set is one part."""
 _BYTES_PER_PART = 1 << 22

@@ -28,7 +28,7 @@ class _Worker(Generic[Request, Answer]):
         self._helper = Helper(function, one_core=True)
 
     def ask(self, request: Request) -> Answer:
-        """Return the answer to a request. Raises RemoteError if processes die repeatedly."""
+        """Send a request to the process and return its answer. Raises RemoteError if processes die repeatedly."""
         for _ in range(_MAX_DEATHS):
             try:
                 return self._helper.ask(request, "a task")

@@ -91,7 +91,7 @@ def test_manifest_requires_only_camera_permission() -> None:
         assert (MAIN / "java" / name.replace(".", "/")).with_suffix(".java").is_file()
 
 
-def test_all_texts_are_used_resources() -> None:
+def test_app_texts_are_resources_and_all_are_used() -> None:
     texts = set(re.findall(r'<(?:string|plurals) name="(\w+)"', read("app/src/main/res/values/strings.xml")))
     users = "".join(path.read_text(encoding="utf-8") for path in sorted(MAIN.rglob("*.*ml")))
     users += "".join(path.read_text(encoding="utf-8") for path in java_sources(MAIN))

@@ -62,7 +62,7 @@ def test_missing_model_is_reported_in_one_line(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_names_from_other_programs_get_a_hint(typed: list[str], told: str, tmp_path: Path) -> None:
+def test_commands_and_options_of_other_programs_get_a_hint(typed: list[str], told: str, tmp_path: Path) -> None:
     ran = poets_edge(*typed, cwd=tmp_path)
     assert ran.status not in (0, None) and told in ran.stderr
 

@@ -175,7 +175,7 @@ def without_softmax(graph: Any) -> None:
     graph.outputs = [int(last.inputs[0])]
 
 
-def test_logits_get_a_softmax_and_a_remark(tmp_path: Path) -> None:
+def test_classifier_applies_softmax_to_logits_and_adds_a_remark(tmp_path: Path) -> None:
     names = ["a", "b", "c"]
     whole = Classifier(variant(tmp_path / "whole.tflite"), labels=names, input_range="-1:1")
     logits = Classifier(variant(tmp_path / "logits.tflite", without_softmax), labels=names, input_range="-1:1")

@@ -195,7 +195,7 @@ def test_mediapipe_predictions_are_equal_for_all_quantizations(
     assert worst < 1e-3
 
 
-def test_unknown_label_is_the_answer_for_photos_unlike_the_training_photos(
+def test_export_with_unknown_label_predicts_it_for_photos_unlike_the_training_photos(
     work: Path, flowers: Path, tmp_path: Path
 ) -> None:
     export = ("export", "--quiet", "--quantize", "int8", "--unknown-label")

@@ -169,7 +169,7 @@ def test_firmware_is_measured_and_compared_before_it_is_written(firmware: Firmwa
     assert json.dumps(firmware.to_json())
 
 
-def test_arena_is_the_smallest_in_which_the_model_runs(firmware: Firmware) -> None:
+def test_run_micro_finds_the_smallest_arena_in_which_a_model_runs(firmware: Firmware) -> None:
     """The model runs in an arena of the reported size, and does not run in one that is 16 bytes smaller."""
     need_module("tflite_micro")
     source = (firmware.folder / "photo_classifier/model.cc").read_text()
@@ -247,7 +247,7 @@ def test_error_for_an_unknown_board_lists_the_known_ones() -> None:
         (["--target", "microcontroller", "--board", "nano33", "--memory", "some"], "is not a size"),
     ],
 )
-def test_command_refuses_incomplete_options(arguments: list[str], message: str, trained: Trained) -> None:
+def test_export_target_refuses_incomplete_options(arguments: list[str], message: str, trained: Trained) -> None:
     poets_edge("export", *arguments, cwd=trained.folder).failed(message)
 
 

@@ -147,7 +147,7 @@ def test_arithmetic_between_constants_is_evaluated() -> None:
 
 
 @pytest.mark.parametrize(("op", "activation"), [("Relu", "relu"), ("Relu6", "relu6")])
-def test_activation_after_a_layer_is_read(op: str, activation: str) -> None:
+def test_read_network_reads_the_activation_after_a_layer(op: str, activation: str) -> None:
     [layer] = read_network(graph_of(operation("it", op, ["conv"])), "input", "it", SIZE).layers
     assert (layer.name, layer.activation, layer.kernel, layer.outputs) == ("it", activation, (3, 2), 4)
 
@@ -186,7 +186,7 @@ def pad(*sides: int) -> Any:
     ]
 
 
-def test_zeros_before_a_valid_convolution_are_same_padding() -> None:
+def test_read_network_converts_zeros_before_a_valid_convolution_to_same_padding() -> None:
     """6 x 5 pixels: with stride 2 a height of 6 needs one row below, a width of 5 a column on both sides."""
     network = read_network(graph_of(*pad(0, 1, 1, 1)), "input", "it", SIZE)
     assert network.layers[-1].padding == "SAME" and network.shapes()["it"] == (3, 3, 2)
@@ -209,7 +209,7 @@ def reshaped(kernel: tuple[int, int], shape: list[int], padding: str = "VALID") 
 
 
 @pytest.mark.parametrize("shape", [[1, 4], [-1, 4]])
-def test_average_pool_over_the_picture_and_reshape_are_a_mean(shape: list[int]) -> None:
+def test_read_network_converts_average_pool_and_reshape_to_a_mean(shape: list[int]) -> None:
     network = read_network(reshaped(SIZE, shape), "input", "it", SIZE)
     assert [layer.kind for layer in network.layers] == ["convolution", "mean"]
     assert network.layers[-1].sources == ("conv",) and network.shapes()["it"] == (4,)
@@ -267,7 +267,7 @@ def test_cyclic_graphs_and_depth_multipliers_are_rejected() -> None:
         read_network(graph, "input", "it", SIZE)
 
 
-def test_transposed_matmul_is_refused() -> None:
+def test_read_network_refuses_a_transposed_matmul() -> None:
     axes, mean = numbers("axes", [1, 2], np.int32), operation("mean", "Mean", ["conv", "axes"])
     weights = numbers("weights", np.arange(16).reshape(4, 4))
     dense = operation("it", "MatMul", ["mean", "weights"])

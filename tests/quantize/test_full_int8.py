@@ -85,7 +85,9 @@ def test_full_int8_model_has_integer_tensors_only(
         assert (list(tensor.quantization.scale), list(tensor.quantization.zeroPoint)) == ([scale], [zero_point])
 
 
-def test_first_convolution_takes_pixels_minus_128(network: Network, pictures: list[npt.NDArray[np.uint8]]) -> None:
+def test_first_convolution_of_full_int8_reads_pixels_minus_128(
+    network: Network, pictures: list[npt.NDArray[np.uint8]]
+) -> None:
     """The dequantized weights and bias are those for inputs (pixel - 128) / 128."""
     tree = unpack_model(written(network, pictures, "int8"))
     tensors = {tensor.name.decode(): tensor for tensor in tree.subgraphs[0].tensors}

@@ -155,11 +155,11 @@ def test_unsuitable_class_names_are_refused(studio: StudioClient, name: str) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"photos": "x"}', b'{"photos": []}', b'{"photos": [1]}', b"\xff"])
-def test_malformed_bodies_are_refused(studio: StudioClient, body: bytes) -> None:
+def test_requests_with_malformed_bodies_are_refused(studio: StudioClient, body: bytes) -> None:
     studio.request("POST", "/api/photos/delete", body).refused(400)
 
 
-def test_bodies_that_are_too_large_are_refused(studio: StudioClient) -> None:
+def test_requests_with_too_large_bodies_are_refused(studio: StudioClient) -> None:
     studio.request("POST", "/api/photos/delete", b" " * ((16 << 20) + 1)).refused(413)
 
 

@@ -58,7 +58,7 @@ def test_entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use(studio: Stu
 @pytest.mark.parametrize(
     "host", ["attacker.example", "attacker.example:{port}", "127.0.0.1", "127.0.0.1:1", "", "0.0.0.0:{port}"]
 )
-def test_other_host_names_are_refused(studio: StudioClient, host: str) -> None:
+def test_requests_with_other_host_names_are_refused(studio: StudioClient, host: str) -> None:
     """A host name that an attacker resolves to 127.0.0.1 (DNS rebinding) does not give access to the project."""
     name = host.format(port=studio.port)
     studio.request("GET", "/api/photos", headers={"Host": name}).refused(421)
@@ -90,12 +90,12 @@ def test_posts_of_other_pages_are_refused(studio: StudioClient, headers: dict[st
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
-def test_bodies_of_forms_are_refused(studio: StudioClient, kind: str | None) -> None:
+def test_requests_with_form_bodies_are_refused(studio: StudioClient, kind: str | None) -> None:
     studio.request("POST", "/api/classes", b'{"add": "planted"}', {"Content-Type": kind}).refused(415)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_other_methods_are_refused(studio: StudioClient, method: str) -> None:
+def test_requests_with_other_methods_are_refused(studio: StudioClient, method: str) -> None:
     studio.request(method, "/api/classes").refused(405)
 
 
@@ -108,7 +108,7 @@ def test_photos_cannot_be_embedded_in_other_pages(studio: StudioClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/api/project", "/api/nothing", "/thumb/daisy/daisy-000.jpg", "/runtime/nothing"]
 )
-def test_every_answer_has_a_strict_policy(studio: StudioClient, path: str) -> None:
+def test_every_response_has_a_strict_content_security_policy(studio: StudioClient, path: str) -> None:
     headers = studio.get(path).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
@@ -138,7 +138,7 @@ def test_page_files_are_looked_up_by_name(studio: StudioClient, name: str) -> No
     assert studio.get(f"/runtime/{name}").status == 404
 
 
-def test_links_out_of_the_project_are_not_opened(flowers: Path, tmp_path: Path) -> None:
+def test_links_to_files_outside_the_project_are_not_opened(flowers: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     photo = (flowers / "daisy/daisy-000.jpg").read_bytes()

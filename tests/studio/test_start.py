@@ -76,7 +76,7 @@ def test_signals_stop_the_server_while_a_page_is_open(flowers: Path, number: sig
         pass
 
 
-def test_phone_gets_the_studio_over_https_with_the_token(flowers: Path, tmp_path: Path) -> None:
+def test_phone_opens_the_studio_over_https_with_the_token(flowers: Path, tmp_path: Path) -> None:
     with running(flowers, "--lan", environment={"XDG_CONFIG_HOME": str(tmp_path / "config")}) as client:
         assert client.url.startswith("https://") and client.get("/api/project").ok()["lan"]
         phone = client.get("/api/phone").ok()

@@ -49,7 +49,7 @@ def test_photo_is_added_unchanged(flowers: Path, photo: bytes) -> None:
         assert (flowers / "weeds/first.jpg").read_bytes() == photo
 
 
-def test_batch_of_uploads_is_one_step(flowers: Path) -> None:
+def test_batch_of_uploads_is_undone_in_one_step(flowers: Path) -> None:
     before = tree(flowers)
     with running(flowers) as client:
         for number in range(3):
@@ -78,7 +78,7 @@ def test_batch_of_uploads_is_one_step(flowers: Path) -> None:
         ("х" * 300 + ".jpg", "х" * 92 + ".jpg"),
     ],
 )
-def test_file_names_are_made_safe(studio: StudioClient, photo: bytes, name: str, saved: str) -> None:
+def test_uploaded_file_names_are_made_safe(studio: StudioClient, photo: bytes, name: str, saved: str) -> None:
     before = set(studio.photos())
     assert studio.upload(photo, name, "tulips").ok()["added"] == 1
     assert set(studio.photos()) - before == {f"tulips/{saved}"}
@@ -100,7 +100,7 @@ def test_uploads_without_a_class_are_refused(studio: StudioClient, photo: bytes)
     assert not leftovers(studio.folder)
 
 
-def test_folders_of_an_archive_are_classes(flowers: Path, photo: bytes) -> None:
+def test_unpack_uses_the_folders_in_an_archive_as_classes(flowers: Path, photo: bytes) -> None:
     files = {
         "top/weeds/1.jpg": photo,
         "top/daisy/x.jpg": photo,

@@ -26,7 +26,9 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def test_grid_for_an_npu_and_a_board(few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path) -> None:
+def test_grid_estimates_latencies_for_an_npu_and_costs_for_a_board(
+    few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
+) -> None:
     """Latencies are Vela's estimates for the trained networks; the chosen point is the only one that fits the board."""
     need_module("ethosu")
     need_module("tflite_micro")
@@ -54,7 +56,7 @@ def test_grid_for_an_npu_and_a_board(few_flowers: Callable[[int], Path], keras_h
     nothing.failed("none of the 2 points has a full-int8 model that fits nano33 (20,480 bytes for tensors)")
 
 
-def test_grid_options_take_one_source_of_latencies() -> None:
+def test_grid_options_refuse_conflicting_targets() -> None:
     with pytest.raises(UsageError, match="each select a source of latencies"):
         GridOptions(image_dir="photos", on="pi@host", target=ACCELERATORS[0])  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="There are ethos-u55-32"):
@@ -63,7 +65,7 @@ def test_grid_options_take_one_source_of_latencies() -> None:
         GridOptions(image_dir="photos", ship=True, budget=Budget(board=board("nano33")))  # type: ignore[arg-type]
 
 
-def test_memory_without_a_board_is_refused() -> None:
+def test_board_with_memory_refuses_memory_without_a_board() -> None:
     assert board_with_memory(None, None) is None
     changed = board_with_memory("nano33", "100KB")
     assert changed is not None and changed.memory == 102_400 and changed.flash == board("nano33").flash

@@ -75,7 +75,7 @@ def test_library_that_is_not_a_delegate_is_refused(name: str, trained: Trained, 
     assert "Traceback" not in ran.stderr
 
 
-def test_reason_of_a_delegate_that_refuses_is_shown(
+def test_error_contains_the_reason_why_a_delegate_refuses_a_model(
     library: Path, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_DELEGATE_FAILS", "1")

@@ -98,7 +98,7 @@ def test_with_metadata_preserves_unrelated_entries_and_shortens_names_of_fused_n
     assert twice.subgraphs[0].tensors[1].name == b"first"
 
 
-def test_written_files_are_read_back_and_signed() -> None:
+def test_read_metadata_reads_written_files_with_their_checksum() -> None:
     found = read(SIGNED)
     assert found == Metadata(
         "flowers",

@@ -55,7 +55,7 @@ def test_head_trained_on_vectors_in_a_file_is_equal(
     assert not list((tmp_path / "other/tf_files/bottlenecks").glob("vectors-*")), "nothing is left behind"
 
 
-def test_sample_is_used_for_cross_validation_and_calibration(
+def test_train_uses_a_sample_of_many_photos_for_cross_validation_and_calibration(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)

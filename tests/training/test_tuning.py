@@ -73,7 +73,7 @@ def test_default_views_are_parts_of_the_photo_and_half_are_mirrored() -> None:
     assert (views.render(ramp(), SIZE, views.whole[1], b"") == whole[:, ::-1]).all()
 
 
-def test_views_follow_the_distortion_flags() -> None:
+def test_views_apply_the_distortion_flags() -> None:
     unmirrored = Views(Distortions(random_brightness=20), 3)
     assert unmirrored.whole == (PLAIN,) and len(unmirrored.names) == 3
     assert len(Views(Distortions(flip_left_right=True), 3).whole) == 2

@@ -61,7 +61,7 @@ def test_distances_equal_those_of_full_matrices() -> None:
     np.testing.assert_allclose(model.distances(unit_vectors(draw(5, 1)[0])), expected, rtol=1e-8)
 
 
-def test_covariance_is_that_of_the_classes() -> None:
+def test_fit_distance_computes_the_covariance_within_classes() -> None:
     """With many photos, shrinkage is small, and the variances are those that numpy computes."""
     bottlenecks, classes = draw(2000)
     units = unit_vectors(bottlenecks)
@@ -77,7 +77,7 @@ def test_covariance_is_that_of_the_classes() -> None:
     np.testing.assert_allclose(model.basis.T @ model.basis, np.eye(model.basis.shape[1]), atol=1e-9)
 
 
-def test_moments_without_photos_are_those_of_the_others() -> None:
+def test_moments_without_some_photos_equal_the_moments_of_the_others() -> None:
     bottlenecks, classes = draw(30)
     units, some = unit_vectors(bottlenecks), np.arange(90) % 7 == 0
     found = Moments.of(units, classes, 3).without(Moments.of(units[some], classes[some], 3))
@@ -110,7 +110,7 @@ def test_detector_refuses_the_stated_share_of_new_photos_and_most_strangers() ->
         assert (found.distances > LIMIT).mean() == pytest.approx(rate, abs=0.02)
 
 
-def test_copies_are_kept_in_one_fold() -> None:
+def test_detect_unknown_keeps_copies_in_one_fold() -> None:
     """Each photo occurs three times. If its copies were in other folds, its distance would be too small."""
     bottlenecks, classes = draw(20)
     again, tripled = np.repeat(bottlenecks, 3, axis=0), np.repeat(classes, 3)
@@ -141,7 +141,7 @@ def test_detect_unknown_requires_enough_photos() -> None:
         detect_unknown(training_data(bottlenecks[few], classes[few]), 0.05, 0)
 
 
-def test_upper_quantile_of_lognormal_distances() -> None:
+def test_upper_quantile_agrees_with_the_lognormal_distribution() -> None:
     values = np.exp(np.random.default_rng(0).normal(size=20000) / 4)
     assert upper_quantile(values, 0.95) == pytest.approx(np.exp(1.6449 / 4), rel=0.01)
     small = [upper_quantile(values[i::400], 0.95) for i in range(400)]

@@ -148,7 +148,7 @@ def test_page_scores_are_equal_without_relaxed_simd(
         ("uint8", 1 / 127.5, 127, 127.5, 127.5, {}),  # unless poets_edge wrote the model
     ],
 )
-def test_page_reads_pixels_as_the_model_states(
+def test_page_normalizes_pixels_as_the_model_specifies(
     dtype: str,
     scale: float,
     zero_point: int,
@@ -368,7 +368,7 @@ def test_page_reports_bad_photos_in_one_sentence(server: PageServer, open_page: 
         _problem(page)
 
 
-def test_page_removes_photo_and_answer_after_a_bad_file(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+def test_page_removes_photo_and_labels_after_a_bad_file(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
     page = open_page(server.url)
     _choose(page, daisy(drawn))
     page.wait_for_selector("#timing:not([hidden])")
@@ -383,7 +383,7 @@ def test_page_removes_photo_and_answer_after_a_bad_file(server: PageServer, draw
     assert page.is_hidden("#problem") and page.locator("#answers li").count() == 3
 
 
-def test_page_keeps_live_answers_after_a_bad_file(server: PageServer, open_page: OpenPage) -> None:
+def test_page_keeps_labeling_frames_after_a_bad_file(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     page.click("#camera")
     _until(page, "Number(document.getElementById('stage').dataset.frames) > 2")

@@ -55,7 +55,7 @@ def sized(drawn: Drawn, tmp_path: Path) -> Path:
     return path
 
 
-def test_module_labels_as_python_does(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
+def test_javascript_module_labels_like_python(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     copy_page(written, folder / "flowers")
     (folder / "index.html").write_text(snippet("A page, with LiteRT.js"))
@@ -69,7 +69,7 @@ def test_module_labels_as_python_does(drawn: Drawn, written: Path, browser: Any,
     assert label == best.name and float(score) == pytest.approx(best.score, abs=0.005)
 
 
-def test_module_reports_an_unknown_photo(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
+def test_javascript_module_reports_an_unknown_photo(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     copy_page(written, folder / "flowers")
     (folder / "index.html").write_text(snippet("A page, with LiteRT.js"))
@@ -79,7 +79,7 @@ def test_module_reports_an_unknown_photo(drawn: Drawn, written: Path, browser: A
     assert answer(browser, folder, photo) == "unknown"
 
 
-def test_module_explains_a_missing_model(written: Path, browser: Any, tmp_path: Path) -> None:
+def test_javascript_module_explains_a_missing_model(written: Path, browser: Any, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     copy_page(written, folder / "flowers")
     (folder / "index.html").write_text(

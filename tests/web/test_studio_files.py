@@ -13,7 +13,7 @@ LARGEST_SCRIPT = 120_000
 XML_NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML", "http://www.w3.org/1999/xhtml"}
 
 
-def test_scripts_are_small() -> None:
+def test_studio_page_has_small_scripts() -> None:
     """All scripts except LiteRT together have at most 120 kB when compressed."""
     scripts = [path.read_bytes() for path in PAGE.glob("*.js")]
     assert scripts
@@ -33,7 +33,7 @@ def test_page_names_no_other_host() -> None:
         assert addresses <= XML_NAMESPACES, path
 
 
-def test_text_is_in_one_file() -> None:
+def test_studio_page_has_all_texts_in_one_file() -> None:
     """No component contains text for users, so that a translation only has to replace one file."""
     for path in SOURCES.glob("*.tsx"):
         code = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text("utf-8"), flags=re.DOTALL)
@@ -42,7 +42,7 @@ def test_text_is_in_one_file() -> None:
         assert not between_tags and not attributes, path
 
 
-def test_colors_are_those_of_the_reports() -> None:
+def test_studio_page_uses_the_colors_of_the_reports() -> None:
     """The stylesheets of the studio and of the exported page do not redefine the colors of the reports."""
     tokens = (ROOT / "poets_edge/reports/templates/tokens.css").read_text("utf-8")
     names = set(re.findall(r"(--[a-z-]+):", tokens))

@@ -193,7 +193,7 @@ def test_imbalance_excluded_and_unreadable_photos_are_shown_in_the_list(
         assert not studio.problems or all("422" in problem for problem in studio.problems)
 
 
-def test_pictures_zips_and_folders_are_dropped_and_chosen(studio: OpenStudio, tmp_path: Path) -> None:
+def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStudio, tmp_path: Path) -> None:
     """A folder becomes a class, as do the folders in a zip; photos go to the class on which they are dropped."""
     page = studio.page
     (tmp_path / "lilies").mkdir()

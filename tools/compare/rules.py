@@ -68,7 +68,7 @@ class Intended:
 
     @property
     def accepts(self) -> bool:
-        """Return whether every difference is accepted; otherwise the old output is translated for the comparison."""
+        """Return whether the rule accepts every difference; other rules translate the old output for the comparison."""
         return not (self.renamed or self.replaced[0] or self.figures)
 
 

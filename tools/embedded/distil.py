@@ -132,7 +132,7 @@ def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Return crops, teacher's feature maps, and the variances (of maps, of pooled features) in round `number`.
 
-    After the last round, numbers continue with the first.
+    Numbers beyond the last round start again with the first.
     """
     ready = sorted(run.glob("answers-*.npy"))
     answers = np.load(ready[number % len(ready)], mmap_mode="r")

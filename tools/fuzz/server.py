@@ -134,7 +134,7 @@ def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struc
 def _starved(session: int) -> dict[str, float]:
     """Return the seconds that each process of a session has waited for a core, by process id.
 
-    Of a process with several threads, the one that has waited longest counts.
+    For a process with several threads, this is the time of the thread that has waited longest.
     """
     found = {}
     for process in Path("/proc").glob("[0-9]*"):

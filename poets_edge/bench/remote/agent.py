@@ -168,7 +168,7 @@ class Agent:
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
-        """Return facts about the device, such as its system, Python and free disk space, as a JSON form of `Facts`."""
+        """Return facts about the device, such as its system, Python and free disk space, as JSON of a `Facts`."""
         usual = _usual_folder(request["kind"])
         parent = _in_home(request["folder"]) if request["folder"] else os.path.dirname(usual)
         folder = os.path.join(os.path.realpath(parent), NAME)
@@ -247,7 +247,7 @@ class Agent:
     def do_links(self, request: Message) -> Message:
         """Return the path of the link to a unit in systemd's folder, and whether another file already has this path.
 
-        The folders of other deployments of the program are also returned.
+        The result also contains the folders of other deployments of the program.
         """
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
@@ -352,7 +352,7 @@ def _cut(text: str) -> str:
 
 
 def _few(texts: Sequence[str] | deque[str]) -> list[str]:
-    """Return at most _MOST_TEXTS of the texts, each truncated to _LONGEST_TEXT characters, for a message."""
+    """Return the first _MOST_TEXTS texts, each truncated to _LONGEST_TEXT characters, for a message."""
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 

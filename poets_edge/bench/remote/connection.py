@@ -1,8 +1,8 @@
 """Connection to the agent on a device, through the system's `ssh`.
 
 One ssh process transmits all requests, files and progress messages, so that the user logs in only once. (ControlMaster
-would have the same effect, but ssh for Windows lacks it.) Since ssh reads ~/.ssh/config, the ssh agent, ports and
-ProxyJump work. When the ssh process ends, `agent.py` ends the programs that it started on the device.
+would have the same effect, but ssh for Windows does not support it.) Since ssh reads ~/.ssh/config, the ssh agent,
+ports and ProxyJump work. When the ssh process ends, `agent.py` ends the programs that it started on the device.
 """
 
 from __future__ import annotations
@@ -406,7 +406,7 @@ class Connection:
                 self._give_up(f"has taken nothing of what is sent for {self._limits.taking:.0f} s")
 
     def _cut(self) -> RemoteError:
-        """Return the error for a lost connection, with the reason in one line."""
+        """Return the RemoteError for a lost connection, with the reason in one line."""
         try:
             status: int | None = self._ssh.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,5 @@
-"""Requests to `poets_edge.bench.remote.measure` on a device, and the messages that it sends as lines of JSON.
+"""Requests to the program `poets_edge.bench.remote.measure` on a device, and the messages that it sends as lines of
+JSON.
 
 Messages from another machine are not trusted: each is checked when it is read, and every value has limits.
 """

@@ -130,7 +130,7 @@ class OwnFolder:
             self._lock = -1
 
     def have(self, items: Sequence[str]) -> list[str]:
-        """Return which of the given items (`<kind>/<key>`) are complete, and record that this session has used them."""
+        """Return the given items (`<kind>/<key>`) that are complete, and record that this session has used them."""
         found = [item for item in items if self._is_complete(item)]
         with self._uses() as uses:
             uses["items"].update(dict.fromkeys(found, uses["session"]))

@@ -46,8 +46,8 @@ _LARGEST_PACKET = 1 << 16
 class MqttPublisher:
     """Publisher of predictions to an MQTT broker.
 
-    No method waits for the broker, except `close`, which takes at most 4 s. Connection problems are reported in one
-    line per outage.
+    No method waits for the broker, except `close`, which takes at most 4 s. Each outage of the connection is reported
+    in one line.
     """
 
     def __init__(self, options: MqttOptions, *, labels: Sequence[str], model: str, reporter: Reporter) -> None:

@@ -21,7 +21,7 @@ _DEPTH = 2
 
 
 class Prefetch(Iterator["Item | None"], Generic[Item]):
-    """Iterator over the items of another iterator, which runs in a thread; yields None if no item arrives in 0.2 s.
+    """Iterator over the items of another iterator, which runs in a thread; yields None if no item arrives within 0.2 s.
 
     An exception in the other iterator is raised after all items that precede it. The other iterator may also yield None
     for "no item". It must do so regularly if it can wait for a long time, so that `close` returns soon.

@@ -34,7 +34,7 @@ def write_labels(figure: Any, panel: Any, axis: PanelAxis, points: Sequence[Grid
 def _label_boxes(
     figure: Any, panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result: GridResult
 ) -> list[tuple[GridPoint, str, Box]]:
-    """Return triples (point, label, box of the label). Boxes overlap neither each other nor a bubble.
+    """Return a triple (point, label, box of the label) for each label; no box overlaps a bubble or another box.
 
     A bubble without enough free space next to it has no label, unless it is the bubble of the chosen point.
     """

@@ -308,7 +308,7 @@ def _bias(rule: Rule) -> int:
 
 
 def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
-    """Return whether a tensor's shape signature matches a shape; a length of -1 in the signature matches any length."""
+    """Return whether the shape signature of a tensor matches a shape; -1 in a signature matches any length."""
     signature = tensor["shape_signature"]
     return len(signature) == len(shape) and all(
         declared in (-1, length) for declared, length in zip(signature, shape, strict=True)

@@ -66,7 +66,7 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
 
 
 def _try(trial: _Trial) -> str:
-    """Run a model with and without XNNPACK, and return a description of what fails; "" if nothing does."""
+    """Run a model with and without XNNPACK, and return a description of the first failure; "" if there is none."""
     find_runtime()
     _limit(trial.memory)
     for accelerate in (True, False):

@@ -56,8 +56,8 @@ class Schedule:
     def epoch(self, number: int) -> Iterator[tuple[list[View], Indices]]:
         """Yield the batches of an epoch: for each, the views and their class numbers, int64 [batch].
 
-        All classes are shown equally often, as in the training of a head, so photos of a small class are repeated. From
-        epoch to epoch, the views of a photo are shown in turn.
+        All classes are shown equally often, as in the training of a head, so photos of a small class are repeated.
+        Successive epochs show different views of a photo.
 
         Args:
             number: index of the epoch, counted from 0.

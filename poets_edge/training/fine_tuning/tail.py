@@ -100,7 +100,7 @@ def below(network: Network, cut: Layer) -> Network:
 
 
 def _starts(layers: Sequence[Layer]) -> list[int]:
-    """Return the index of the first trained layer if one block is trained, if two are trained, and so on.
+    """Return the indices of the first trained layer for one trained block, for two trained blocks, and so on.
 
     The list is empty if the backbone does not end in a block.
     """

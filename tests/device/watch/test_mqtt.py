@@ -184,7 +184,7 @@ def test_watch_continues_without_its_broker(frames: Path, tmp_path: Path) -> Non
         assert time.monotonic() - started < 10, "the end is not awaited for long"
 
 
-def test_watch_logs_in_with_a_file(frames: Path, tmp_path: Path) -> None:
+def test_watch_reads_the_broker_login_from_a_file(frames: Path, tmp_path: Path) -> None:
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.write_text(f"{LOGIN[0]}:{LOGIN[1]}\n")
     wrong.write_text(f"{LOGIN[0]}:guess\n")
@@ -253,13 +253,13 @@ def _write_certificate(folder: Path) -> None:
         ({"broker": "mqtt://host", "name": "+/#"}, "mqtt_name"),
     ],
 )
-def test_options_refuse_bad_addresses_and_names(arguments: dict[str, Any], told: str) -> None:
+def test_mqtt_options_refuse_invalid_addresses_and_names(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError) as caught:
         MqttOptions(**arguments)
     assert told in str(caught.value) and "rosebud" not in str(caught.value)
 
 
-def test_options_parse_addresses() -> None:
+def test_mqtt_options_parse_broker_addresses() -> None:
     def parsed(broker: str) -> tuple[str, int, bool]:
         options = MqttOptions(broker=broker)
         return options.host, options.port, options.tls
