@@ -184,7 +184,7 @@ def test_page_refuses_model_without_input_range(written: Path, open_page: OpenPa
         page = open_page(server.url, ready=False)
         page.wait_for_selector("#problem:not([hidden])")
         assert page.inner_text("#problem") == (
-            "The model does not say how it takes pixels. Write it with its input range: poets-edge web MODEL"
+            "The model does not specify its input range. Write the page with it: poets-edge web MODEL"
             " --input-range 0:1, -1:1 or 0:255"
         )
         assert page.is_disabled("#camera")
@@ -331,14 +331,14 @@ def test_page_writes_benchmark_for_compare(server: PageServer, open_page: OpenPa
 def test_page_reports_missing_camera(server: PageServer, launch: Callable[..., Any], open_page: OpenPage) -> None:
     page = open_page(server.url, within=launch())
     page.click("#camera")
-    assert _problem(page) == "There is no camera here. Choose a photo instead."
+    assert _problem(page) == "No camera was found. Choose a photo instead."
     assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
 
 
 def test_page_reports_denied_camera_permission(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url, permissions=[])
     page.click("#camera")
-    assert _problem(page).startswith("The camera was refused.")
+    assert _problem(page).startswith("Access to the camera was denied.")
 
 
 def test_page_over_http_offers_photos_with_explanation(
@@ -437,11 +437,11 @@ def test_page_reports_bad_models_in_one_sentence(
     flipped = bytearray(good)
     flipped[len(good) // 3] ^= 1
     for name, data, fragment in (
-        ("missing", None, "There is no model.tflite"),
+        ("missing", None, "model.tflite was not found"),
         ("damaged", bytes(flipped), "damaged"),
         ("cut", good[: len(good) // 2], "damaged"),
         ("page", b"<html>not found</html>", "not a TensorFlow Lite model"),
-        ("foreign", good[:archive], "carries no labels"),
+        ("foreign", good[:archive], "does not contain labels"),
     ):
         folder = copy_page(written, tmp_path / name)
         for file in ("model.tflite", "model.tflite.gz"):

@@ -11,6 +11,7 @@ import { Scorer } from "./scorer";
 import { Sentence, sentenceFor } from "./sentence";
 import { recall, remember } from "./settings";
 import { AnswerView, drawPhoto, find, showModel, showProblem, write } from "./view";
+import { cameraText } from "../text";
 
 const MODEL = "model.tflite";
 const ANSWERS = 3;
@@ -25,7 +26,7 @@ class Page {
     this.live.stop();
     this.camera.stop();
     this.enter("idle");
-    this.fail(new Sentence("The camera has gone away. Start it again, or choose a photo."));
+    this.fail(new Sentence(cameraText.gone));
   });
   private readonly answers = new AnswerView({ threshold: 0.5, acceptAll: false });
   private readonly live: Live;

@@ -1,5 +1,6 @@
 /** The live camera: the one at the back first, any other after it. */
 import { Sentence } from "./sentence";
+import { cameraText } from "../text";
 
 const SIZE = { width: { ideal: 640 }, height: { ideal: 480 } };
 
@@ -16,9 +17,7 @@ export class Camera {
   /** Why there can be no live camera on this page, if so. */
   static obstacle(): string | undefined {
     if (window.isSecureContext && "mediaDevices" in navigator) return undefined;
-    return window.isSecureContext
-      ? "This browser gives pages no camera."
-      : "Browsers give the live camera only to pages that come over HTTPS.";
+    return window.isSecureContext ? cameraText.unsupported : cameraText.insecure;
   }
 
   get running(): boolean {
@@ -52,7 +51,7 @@ export class Camera {
 
   private async open(which: MediaTrackConstraints): Promise<void> {
     const obstacle = Camera.obstacle();
-    if (obstacle) throw new Sentence(`${obstacle} Take or choose a photo instead.`);
+    if (obstacle) throw new Sentence(cameraText.instead(obstacle));
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...which, ...SIZE } });
       this.stream.getVideoTracks()[0].addEventListener("ended", this.lost);
@@ -96,14 +95,14 @@ function explain(error: unknown): string {
   switch (error instanceof DOMException ? error.name : "") {
     case "NotAllowedError":
     case "SecurityError":
-      return "The camera was refused. Allow it in the browser's settings for this page, or choose a photo.";
+      return cameraText.refused;
     case "NotFoundError":
     case "OverconstrainedError":
-      return "There is no camera here. Choose a photo instead.";
+      return cameraText.missing;
     case "NotReadableError":
     case "AbortError":
-      return "The camera is in use by another program. Close that, or choose a photo.";
+      return cameraText.busy;
     default:
-      return `The camera could not be started (${error}). Choose a photo instead.`;
+      return cameraText.failed(String(error));
   }
 }

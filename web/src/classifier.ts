@@ -5,6 +5,7 @@ import { type Runner, type Runtime, startRuntime } from "./runtime";
 import type { RuntimeName } from "./runtime_choice";
 import { Sentence } from "./sentence";
 import { decode, encoder, type TensorValues } from "./tensors";
+import { modelText } from "../text";
 
 /** Scores of one picture, and milliseconds of its parts. */
 export interface Scored {
@@ -70,10 +71,10 @@ async function fetchModel(url: string): Promise<Uint8Array> {
   try {
     response = await fetch(url);
   } catch {
-    throw new Sentence("The model could not be fetched. Check the connection, and reload the page.");
+    throw new Sentence(modelText.unreachable);
   }
   if (!response.ok) {
-    throw new Sentence(`There is no model.tflite beside this page (status ${response.status}). Write the page again: poets-edge web MODEL`);
+    throw new Sentence(modelText.absent(response.status));
   }
   return new Uint8Array(await response.arrayBuffer());
 }

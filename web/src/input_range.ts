@@ -4,6 +4,7 @@
  */
 import type { Tensor } from "./metadata";
 import { Sentence } from "./sentence";
+import { modelText } from "../text";
 
 /** One number for all colors, or one a color, in units of pixel values. */
 export interface Normalization {
@@ -27,7 +28,5 @@ export function inputRange(stored: Normalization | undefined, own: boolean, inpu
   }
   if (input.type === "uint8") return RAW;
   if (stored && input.type === "float32") return stored;
-  throw new Sentence(
-    "The model does not say how it takes pixels. Write it with its input range: poets-edge web MODEL --input-range 0:1, -1:1 or 0:255",
-  );
+  throw new Sentence(modelText.noRange);
 }

@@ -10,6 +10,7 @@ import { appendedFiles } from "./archive";
 import { FlatTable } from "./flatbuffer";
 import { inputRange, type Normalization } from "./input_range";
 import { Sentence } from "./sentence";
+import { modelText } from "../text";
 
 const METADATA = "TFLITE_METADATA";
 const FACTS = "poets_edge.json";
@@ -53,7 +54,7 @@ export interface ModelDescription extends Normalization {
 /** Reads a whole `.tflite`. Rejects with Sentence where it is no model, damaged, or no image classifier with labels. */
 export async function describeModel(file: Uint8Array): Promise<ModelDescription> {
   if (new TextDecoder().decode(file.subarray(4, 8)) !== "TFL3") {
-    throw new Sentence("model.tflite is not a TensorFlow Lite model. Export it again, or copy it again.");
+    throw new Sentence(modelText.foreign);
   }
   let description: ModelDescription;
   try {
@@ -80,11 +81,11 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   const inputs = graph.int32s(1).map((index) => readTensor(tensors[index], "input"));
   const outputs = graph.int32s(2).map((tensor, index) => ({ ...readTensor(tensors[tensor], "output"), index }));
   const described = subgraph?.tables(3) ?? [];
-  const labeled = Math.max(0, described.findIndex((output) => labelFileOf(output) !== undefined));
-  const distance = own ? findDistance(outputs, described, labeled) : undefined;
+  const labelled = Math.max(0, described.findIndex((output) => labelFileOf(output) !== undefined));
+  const distance = own ? findDistance(outputs, described, labelled) : undefined;
   checkCount(inputs.length, 1, "input");
-  if (labeled >= outputs.length) throw damaged();
-  const labels = lines(archive.files.get((described[labeled] && labelFileOf(described[labeled])) ?? ""));
+  if (labelled >= outputs.length) throw damaged();
+  const labels = lines(archive.files.get((described[labelled] && labelFileOf(described[labelled])) ?? ""));
   if (labels.length) checkCount(outputs.length, distance ? 2 : 1, "output"); // else that is what is wrong
   const [input] = inputs;
   return {
@@ -94,7 +95,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
     architecture: String(facts.training?.architecture ?? "").replace(/_quantized$/, ""),
     quantization: facts.quantization === "none" ? "float32" : String(facts.quantization ?? ""),
     input,
-    output: outputs[labeled],
+    output: outputs[labelled],
     distance,
     ...inputRange(subgraph && findNormalization(subgraph.tables(2)), own, input),
     labels,
@@ -129,14 +130,14 @@ function labelFileOf(output: FlatTable): string | undefined {
     ?.text(0);
 }
 
-function findDistance(outputs: Output[], described: FlatTable[], labeled: number): Output | undefined {
+function findDistance(outputs: Output[], described: FlatTable[], labelled: number): Output | undefined {
   return outputs.find(
-    ({ index, shape }) => index !== labeled && described[index]?.text(0) === DISTANCE && elements(shape) === 1,
+    ({ index, shape }) => index !== labelled && described[index]?.text(0) === DISTANCE && elements(shape) === 1,
   );
 }
 
 function checkCount(found: number, wanted: number, end: string): void {
-  if (found !== wanted) throw new Sentence(`The model has ${found} ${end}s; an image classifier has one.`);
+  if (found !== wanted) throw new Sentence(modelText.count(found, end));
 }
 
 function elements(shape: readonly number[]): number {
@@ -145,7 +146,7 @@ function elements(shape: readonly number[]): number {
 
 function readTensor(tensor: FlatTable, end: string): Tensor {
   const type = TYPES[tensor.int8(1) as keyof typeof TYPES];
-  if (!type) throw new Sentence(`The model's ${end} is of a type the page cannot handle: it takes float32, uint8, int8.`);
+  if (!type) throw new Sentence(modelText.type(end));
   const quantization = tensor.has(4) ? tensor.table(4) : undefined;
   return {
     type,
@@ -164,21 +165,21 @@ function lines(file: Uint8Array | undefined): string[] {
 function check({ input, output, mean, std, labels }: ModelDescription): void {
   const [batch, height, width, channels] = input.shape;
   if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || height < 1 || width < 1) {
-    throw new Sentence(`The model takes [${input.shape}], not one color picture [1, height, width, 3].`);
+    throw new Sentence(modelText.shape(input.shape));
   }
   const sound = [...mean, ...std].every(Number.isFinite) && std.every((value) => value > 0);
   if (mean.length !== std.length || ![1, 3].includes(mean.length) || !sound) {
-    throw new Sentence(`The model's normalization (mean ${mean}, deviation ${std}) makes no sense. Export it again.`);
+    throw new Sentence(modelText.normalization(mean, std));
   }
   const outputs = elements(output.shape);
   if (!labels.length) {
-    throw new Sentence("The model carries no labels, so the page cannot name what it sees. Export it with poets-edge.");
+    throw new Sentence(modelText.noLabels);
   }
   if (labels.length !== outputs) {
-    throw new Sentence(`The model has ${outputs} outputs but ${labels.length} labels.`);
+    throw new Sentence(modelText.labels(outputs, labels.length));
   }
 }
 
 function damaged(): Sentence {
-  return new Sentence("model.tflite is damaged. Export it again, or copy it again.");
+  return new Sentence(modelText.damaged);
 }

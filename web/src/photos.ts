@@ -1,5 +1,6 @@
 /** Pictures from files: chosen, taken with the phone's camera app, dropped, or pasted. */
 import { Sentence } from "./sentence";
+import { photoText } from "../text";
 
 const MOST_MEGAPIXELS = 64; // decoded, that is 256 MB, about what a phone's browser gives a page
 
@@ -16,9 +17,7 @@ export async function decodePhoto(file: Blob): Promise<ImageBitmap> {
     if (!loaded) throw await unreadable(file);
     const megapixels = (image.naturalWidth * image.naturalHeight) / 1e6;
     if (megapixels > MOST_MEGAPIXELS) {
-      throw new Sentence(
-        `This photo has ${Math.round(megapixels)} megapixels; the page takes up to ${MOST_MEGAPIXELS}. Scale it down first.`,
-      );
+      throw new Sentence(photoText.large(Math.round(megapixels), MOST_MEGAPIXELS));
     }
     try {
       // Colors as they are in the file, as in Python: an embedded profile is not applied.
@@ -54,7 +53,7 @@ export function watchDropAndPaste(take: (file: File) => void, mark: (dragging: b
 async function unreadable(file: Blob): Promise<Sentence> {
   const start = new TextDecoder("latin1").decode(await file.slice(0, 32).arrayBuffer());
   if (/^....ftyp(hei|hev|mif1|msf1)/s.test(start)) {
-    return new Sentence("This browser cannot read HEIC photos. Choose a JPEG or PNG, or set the camera to “most compatible”.");
+    return new Sentence(photoText.heic);
   }
-  return new Sentence("This file is not a picture that the browser can read. Choose a JPEG or PNG.");
+  return new Sentence(photoText.unreadable);
 }

@@ -3,6 +3,7 @@ import { Classifier } from "./classifier";
 import { singleThreaded, multiThreaded } from "./runtime_choice";
 import { clockStep, warmUp } from "./samples";
 import { Sentence } from "./sentence";
+import { runtimeText } from "../text";
 
 const LONGEST_WARM_UP = 5000;
 const STAGE_RUNS = 20;
@@ -37,7 +38,7 @@ export interface Round {
 
 export async function measureRound({ model, threads, runs, milliseconds, photo }: RoundRequest): Promise<Round> {
   const runtime = threads === 1 ? singleThreaded() : multiThreaded();
-  if (!runtime) throw new Sentence("Several threads cannot be had on this page.");
+  if (!runtime) throw new Sentence(runtimeText.threads);
   const classifier = await Classifier.open(model, runtime, threads);
   const picture = await createImageBitmap(photo);
   classifier.fill(picture);

@@ -9,6 +9,7 @@ import type { ModelDescription, Output } from "./metadata";
 import type { RuntimeName } from "./runtime_choice";
 import { Sentence } from "./sentence";
 import { type TensorValues, valuesOf } from "./tensors";
+import { runtimeText } from "../text";
 
 interface Deletable {
   delete(): void;
@@ -73,7 +74,7 @@ export async function startRuntime(name: RuntimeName): Promise<Runtime> {
     return { open: (file, model, threads) => open(litert, file, model, threads, log) };
   } catch (error) {
     console.debug(error, log);
-    throw new Sentence("LiteRT, which runs the model, could not be started. Use a current browser, and reload the page.");
+    throw new Sentence(runtimeText.start);
   }
 
   function locateFile(file: string): string {
@@ -106,7 +107,7 @@ async function open(
     return new LiteRtRunner(litert, compiled, input, model, log.join("\n").includes("XNNPACK delegate"));
   } catch (error) {
     console.debug(error, log);
-    throw new Sentence("LiteRT cannot run this model. Export it again with poets-edge.");
+    throw new Sentence(runtimeText.refused);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Crop } from "./picture";
 import type { Round, RoundRequest } from "./round";
 import { Sentence } from "./sentence";
 import type { Task } from "./worker";
+import { runtimeText } from "../text";
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -26,7 +27,7 @@ export class Scorer {
     });
     this.worker.addEventListener("error", () => {
       for (const { reject } of this.waiting.values()) {
-        reject(new Sentence("The part of the page that runs the model has stopped. Reload the page."));
+        reject(new Sentence(runtimeText.stopped));
       }
       this.waiting.clear();
     });

@@ -1,4 +1,5 @@
 /** Whatever went wrong, as one sentence for the person who looks at the page. */
+import { unexpected } from "../text";
 export class Sentence extends Error {
   override readonly name = "Sentence";
 }
@@ -7,5 +8,5 @@ export class Sentence extends Error {
 export function sentenceFor(error: unknown): string {
   if (error instanceof Sentence) return error.message;
   const detail = error instanceof Error ? error.message : String(error);
-  return `Something failed that should not (${detail}). Reload the page.`;
+  return unexpected(detail);
 }

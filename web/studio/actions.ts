@@ -1,6 +1,6 @@
 /** What is done to photos; each can be undone. */
 import { change } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 
 export function moveTo(paths: readonly string[], label: string): Promise<unknown> {
   return change("/api/photos/move", { photos: paths, to: label }, text.photo.moved(paths.length, label));

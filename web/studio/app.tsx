@@ -7,7 +7,7 @@ import { JobBar } from "./job-bar";
 import { PhotosStep } from "./photos";
 import { connected, go, project, redo, step, type Step, STEPS, undo } from "./store";
 import { TakeStep } from "./take";
-import { text } from "./text";
+import { text } from "../text";
 import { Toast } from "./toast";
 import { TrainStep } from "./train";
 import { TryStep } from "./try";

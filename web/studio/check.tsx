@@ -7,7 +7,7 @@ import { audit, isOpen, keep, openGroup, undecided } from "./findings";
 import { Icon } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
 import { go, photoByPath, running, startJob, trainable } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 import { Viewer } from "./viewer";
 import { Warnings } from "./warnings";
 

@@ -9,7 +9,7 @@ import { JobProgress, runningOf } from "./job-bar";
 import { Scatter } from "./scatter";
 import { complain, go, jobResult, latest, running, startJob, trainable } from "./store";
 import { CHOSEN_FORM_KEY } from "./take";
-import { bytes, milliseconds, percent, text } from "./text";
+import { bytes, milliseconds, percent, text } from "../text";
 import { Warnings } from "./warnings";
 
 const grid = signal<GridResult | undefined>(undefined);

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { type ClassInfo, used } from "./api";
 import { Icon } from "./icons";
 import { change, project } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 import { show, shownClass } from "./view";
 
 const FEW = 3; // a class with so many times fewer photos than the largest is marked

@@ -1,5 +1,5 @@
 /** The confusion matrix; a cell with mistakes opens their photos. */
-import { number, text } from "./text";
+import { number, text } from "../text";
 
 export interface ConfusionProps {
   readonly confusion: { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] };

@@ -1,6 +1,6 @@
 /** Accuracy over training steps, drawn while they happen. */
 import type { CurvePoint } from "./api";
-import { percent, text } from "./text";
+import { percent, text } from "../text";
 
 const WIDTH = 680;
 const HEIGHT = 260;

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./icons";
-import { text } from "./text";
+import { text } from "../text";
 import { Toast } from "./toast";
 
 export interface DialogProps {

@@ -6,7 +6,7 @@ import { indexAt, usePointer } from "./grid-pointer";
 import { Icon } from "./icons";
 import { destination, select, selectAll, type Selection, toggle } from "./selection";
 import type { Photo } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 
 const GAP = 8;
 const OVERSCAN = 2;

@@ -1,7 +1,7 @@
 /** The job that is running: what it does, how far it is, and a way to cancel it. */
 import { cancelJob, go, running, type Step } from "./store";
 import type { Job, JobKind } from "./api";
-import { text } from "./text";
+import { text } from "../text";
 
 const STEP_OF: Record<JobKind, Step> = { audit: "check", train: "train", grid: "choose", deploy: "take", take: "take" };
 

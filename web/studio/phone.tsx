@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, ServerError } from "./api";
 import { Dialog } from "./dialog";
 import { complain } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 
 interface Phone {
   readonly url: string;

@@ -10,7 +10,7 @@ import { PhoneDialog } from "./phone";
 import { RecordDialog } from "./record";
 import { NOTHING, selectAll } from "./selection";
 import { photoByPath, photos, project } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 import { add, ofFiles, progress, skipped } from "./upload";
 import { filter, type Filter, selection, shown, shownClass } from "./view";
 import { Viewer } from "./viewer";

@@ -5,7 +5,7 @@ import { centralSquare } from "../src/live";
 import { Dialog } from "./dialog";
 import { Icon } from "./icons";
 import { complain, project } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 import { toJpeg } from "./jpeg";
 import { enqueue, newBatch, progress } from "./upload";
 import { shownClass } from "./view";

@@ -2,7 +2,7 @@
 import { useRef } from "preact/hooks";
 import type { GridPoint } from "./api";
 import { fits, hueOf, type Limits } from "./grid-choice";
-import { milliseconds, percent, text } from "./text";
+import { milliseconds, percent, text } from "../text";
 
 const WIDTH = 1000;
 const HEIGHT = 400;

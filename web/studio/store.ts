@@ -14,7 +14,7 @@ import {
   Unreachable,
   used,
 } from "./api";
-import { text } from "./text";
+import { text } from "../text";
 
 const RETRY_MS = 2000;
 

@@ -7,7 +7,7 @@ import { Icon, type IconName } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
 import { PhoneDialog } from "./phone";
 import { complain, jobResult, latest, project, running, startJob } from "./store";
-import { bytes, percent, text } from "./text";
+import { bytes, percent, text } from "../text";
 import { NeedsModel } from "./try";
 
 export const CHOSEN_FORM_KEY = "poets_edge studio form";

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { Icon } from "./icons";
 import { message, project, undo } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 
 const MESSAGE_MS = 8000;
 

@@ -7,7 +7,7 @@ import { Curve } from "./curve";
 import { Icon } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
 import { complain, curve, go, photoByPath, project, running, startJob, trainable } from "./store";
-import { dateAndTime, percent, text } from "./text";
+import { dateAndTime, percent, text } from "../text";
 import { show } from "./view";
 import { Viewer } from "./viewer";
 import { Warnings } from "./warnings";

@@ -12,7 +12,7 @@ import { modelUrl } from "./api";
 import { Icon } from "./icons";
 import { toJpeg } from "./jpeg";
 import { complain, go, project } from "./store";
-import { percent, text } from "./text";
+import { percent, text } from "../text";
 import { enqueue } from "./upload";
 
 const SHOWN = 4;

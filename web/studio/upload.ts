@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { Sentence } from "../src/sentence";
 import { upload } from "./api";
 import { complain, refresh, tell } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 
 const AT_ONCE = 3;
 const REFRESH_EVERY = 50;

@@ -5,7 +5,7 @@ import { Dialog } from "./dialog";
 import { Icon } from "./icons";
 import { moveTo } from "./actions";
 import { photoByPath, project } from "./store";
-import { text } from "./text";
+import { text } from "../text";
 
 export interface ViewerProps {
   readonly paths: readonly string[];

@@ -1,4 +1,7 @@
-/** All text of the studio's page, in English. A translation replaces this file. */
+/**
+ * All text of the studio's page, in English: `text`, and the sentences of the code that it shares with the page of
+ * `poets-edge web`. A translation replaces this file.
+ */
 
 const LOCALE = "en";
 
@@ -35,6 +38,51 @@ export function dateAndTime(iso: string): string {
 
 const photos = (count: number) => counted(count, "photo");
 const classes = (count: number) => counted(count, "class", "classes");
+
+/** What to show for an error that no other sentence describes. */
+export const unexpected = (detail: string) => `An unexpected error occurred (${detail}). Reload the page.`;
+
+export const cameraText = {
+  unsupported: "This browser does not give web pages access to a camera.",
+  insecure: "Browsers give access to the live camera only to pages that are loaded over HTTPS.",
+  instead: (obstacle: string) => `${obstacle} Take or choose a photo instead.`,
+  refused: "Access to the camera was denied. Allow it in the browser's settings for this page, or choose a photo.",
+  missing: "No camera was found. Choose a photo instead.",
+  busy: "The camera is in use by another program. Close the program, or choose a photo.",
+  failed: (detail: string) => `The camera could not be started (${detail}). Choose a photo instead.`,
+  gone: "The camera was disconnected. Start it again, or choose a photo.",
+};
+
+export const photoText = {
+  large: (megapixels: number, most: number) =>
+    `This photo has ${megapixels} megapixels; the page accepts up to ${most}. Reduce its size first.`,
+  heic: "This browser cannot read HEIC photos. Choose a JPEG or PNG, or set the camera to “most compatible”.",
+  unreadable: "The browser cannot read this file as a picture. Choose a JPEG or PNG.",
+};
+
+export const modelText = {
+  unreachable: "The model could not be loaded. Check the connection, and reload the page.",
+  absent: (status: number) =>
+    `model.tflite was not found beside this page (status ${status}). Write the page again: poets-edge web MODEL`,
+  noRange:
+    "The model does not specify its input range. Write the page with it: poets-edge web MODEL --input-range 0:1, -1:1 or 0:255",
+  foreign: "model.tflite is not a TensorFlow Lite model. Export it again, or copy it again.",
+  damaged: "model.tflite is damaged. Export it again, or copy it again.",
+  count: (found: number, end: string) => `The model has ${found} ${end}s; an image classifier has one.`,
+  type: (end: string) => `The type of the model's ${end} is not supported. Supported types: float32, uint8, int8.`,
+  shape: (shape: readonly number[]) => `The input of the model is [${shape}], not one color picture [1, height, width, 3].`,
+  normalization: (mean: readonly number[], std: readonly number[]) =>
+    `The normalization of the model (mean ${mean}, deviation ${std}) is invalid. Export the model again.`,
+  noLabels: "The model does not contain labels. Export it with poets-edge.",
+  labels: (outputs: number, labels: number) => `The model has ${outputs} outputs but ${labels} labels.`,
+};
+
+export const runtimeText = {
+  start: "LiteRT, which runs the model, could not be started. Use a current browser, and reload the page.",
+  refused: "LiteRT cannot run this model. Export it again with poets-edge.",
+  stopped: "The background process that runs the model has stopped. Reload the page.",
+  threads: "This page cannot use several threads.",
+};
 
 export const text = {
   product: "poets_edge studio",
@@ -186,6 +234,7 @@ export const text = {
     looksLike: (name: string, confidence: number) => `looks like ${name} (${percent(confidence)})`,
     moveTo: (name: string) => `Move to ${name}`,
     keep: "Keep",
+    kept: (count: number) => `Kept ${photos(count)} as ${count === 1 ? "it is" : "they are"}`,
     exclude: "Exclude",
     bin: "Delete",
     keepFirst: "Keep the first",
@@ -220,9 +269,10 @@ export const text = {
     trained: (name: string, when: string) => `${name}, trained ${when}`,
     stale: "Photos have changed since this model was trained.",
     confusion: "What is mistaken for what",
-    confusionHint: "Rows: the class of the photo. Columns: the answer of the model. Open a mistake to see its photos.",
+    confusionHint: "Rows: the class of the photo. Columns: the answer of the model. Click a number to see its photos.",
     cell: (count: number, label: string, predicted: string) => `${photos(count)} of ${label} taken for ${predicted}`,
     right: (count: number, label: string) => `${photos(count)} of ${label} correct`,
+    answered: (predicted: string, score: number) => `${predicted} (${percent(score)})`,
     actual: "Class",
     more: "Would more photos help?",
     photograph: (name: string) => `Add photos of ${name}`,
