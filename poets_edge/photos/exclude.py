@@ -149,8 +149,13 @@ def read_exclusions(path: Path) -> Exclusions:
 
 def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
     """Write a list file with the names of photos to exclude. Raises OutputError if it cannot be written."""
+    write_text(path, exclusions_text(leave_out))
+
+
+def exclusions_text(leave_out: Iterable[str]) -> str:
+    """Return the content of a list file with the names of photos to exclude."""
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
-    write_text(path, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
+    return json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
 
 
 def scan_without_excluded(

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from poets_edge.core.files import write_together
 from poets_edge.core.wording import counted
 from poets_edge.errors import OutputError
-from poets_edge.photos.exclude import write_exclusions
+from poets_edge.photos.exclude import exclusions_text
 from poets_edge.studio.journal import Journal, Step
+from poets_edge.studio.photo_lists import names_after
 from poets_edge.studio.places import OWN, check_new_class
 from poets_edge.studio.project import Project
 from poets_edge.studio.refusal import RefusedError, missing
@@ -76,6 +78,7 @@ class Changes:
                     create=(folder,),
                     renames=((name, f"{folder}/{name}"),),
                     include=tuple(photo for photo in self._project.excluded if photo.startswith(f"{name}/")),
+                    reopen=tuple(photo for photo in self._project.kept if photo.startswith(f"{name}/")),
                 )
             )
 
@@ -95,7 +98,8 @@ class Changes:
             if not moved:
                 raise RefusedError(f"No photo to move: all of them are in {label} already.", 409)
             text = f"move {counted(len(moved), 'photo')} to {label}"
-            return self._run(self._step(text, renames=tuple(moved.items()))), moved
+            reopen = tuple(self._project.kept.intersection(moved))  # they were kept in another class
+            return self._run(self._step(text, renames=tuple(moved.items()), reopen=reopen)), moved
 
     def delete(self, photos: Sequence[str]) -> Step:
         """Move photos to the bin."""
@@ -109,6 +113,7 @@ class Changes:
                     create=tuple(f"{folder}/{label}" for label in labels),
                     renames=tuple((name, f"{folder}/{name}") for name in names),
                     include=tuple(name for name in names if name in self._project.excluded),
+                    reopen=tuple(name for name in names if name in self._project.kept),
                 )
             )
 
@@ -123,6 +128,12 @@ class Changes:
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
             return self._run(self._step(f"include {counted(len(names), 'photo')}", include=tuple(names)))
+
+    def keep(self, photos: Sequence[str]) -> Step:
+        """Record that photos stay as they are, so that the page no longer lists what the audit found about them."""
+        with self._project.lock:
+            names = [name for name in self._existing(photos) if name not in self._project.kept]
+            return self._run(self._step(f"keep {counted(len(names), 'photo')}", keep=tuple(names)))
 
     def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
         """Add uploaded files to classes as photos, and create the classes that do not exist yet.
@@ -172,6 +183,8 @@ class Changes:
         remove: tuple[str, ...] = (),
         exclude: tuple[str, ...] = (),
         include: tuple[str, ...] = (),
+        keep: tuple[str, ...] = (),
+        reopen: tuple[str, ...] = (),
         batch: str = "",
     ) -> Step:
         return Step(
@@ -182,6 +195,8 @@ class Changes:
             remove=remove,
             exclude=exclude,
             include=include,
+            keep=keep,
+            reopen=reopen,
             batch=batch,
         )
 
@@ -191,7 +206,7 @@ class Changes:
         Raises:
             OutputError: a part failed, and the project was restored.
         """
-        if not (step.create or step.renames or step.remove or step.exclude or step.include):
+        if not any((step.create, step.renames, step.remove, step.exclude, step.include, step.keep, step.reopen)):
             raise RefusedError("Nothing to change.", 409)
         made = [path for path in step.create if not (self._root / path).exists()]
         try:
@@ -218,7 +233,7 @@ class Changes:
         for path in step.remove:
             with contextlib.suppress(OSError):  # not empty, or not there
                 (self._root / path).rmdir()
-        self._write_excluded(step)
+        self._write_lists(step)
 
     def _take_back(self, step: Step, made: Sequence[str]) -> None:
         """Undo the parts of a failed step that were carried out, and record in the journal that it failed.
@@ -237,21 +252,19 @@ class Changes:
             self._journal.take_back(step)
         self._project.refresh(now=True)
 
-    def _write_excluded(self, step: Step) -> None:
-        """Update the list of excluded photos after a step: apply its renames, and drop photos moved to the bin."""
-        before = self._project.excluded
-        renamed = dict(step.renames)
-
-        def name_after(name: str) -> str:
-            for path in (name, name.partition("/")[0]):
-                if path in renamed:
-                    return renamed[path] + name[len(path) :]
-            return name
-
-        kept = (name_after(name) for name in before.difference(step.include))
-        after = {name for name in kept if not name.startswith(OWN)}.union(step.exclude)
-        if after != before:
-            write_exclusions(self._project.places.excluded, sorted(after))
+    def _write_lists(self, step: Step) -> None:
+        """Update the lists of excluded and of kept photos after a step, both or neither."""
+        places, project = self._project.places, self._project
+        lists = {
+            places.excluded: (
+                project.excluded,
+                names_after(project.excluded, step, add=step.exclude, drop=step.include),
+            ),
+            places.kept: (project.kept, names_after(project.kept, step, add=step.keep, drop=step.reopen)),
+        }
+        changed = {path: exclusions_text(after).encode() for path, (before, after) in lists.items() if after != before}
+        if changed:
+            write_together(changed)
 
     def _check_inside(self, folders: Iterable[Path]) -> None:
         """Raise RefusedError if a folder is outside the project, for example because of a symbolic link."""

@@ -1,16 +1,16 @@
 """Journal of changes to a project, for undo and for recovery after a crash.
 
-Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes of the list of
-excluded photos. A step is written to the journal and flushed to disk before it is carried out, and an end line is
-added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which is safe
-because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
+Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes of the lists of
+excluded and of kept photos. A step is written to the journal and flushed to disk before it is carried out, and an end
+line is added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which
+is safe because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
@@ -38,6 +38,7 @@ class Step:
         renames: pairs (old path, new path).
         remove: folders to remove if they are empty.
         exclude, include: photos to add to the list of excluded photos, and photos to remove from it.
+        keep, reopen: photos to add to the list of kept photos, and photos to remove from it; see `Project.kept`.
         batch: name of a group of steps that are undone together; may be empty.
     """
 
@@ -49,6 +50,8 @@ class Step:
     remove: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    reopen: tuple[str, ...] = ()
     batch: str = ""
 
 
@@ -59,15 +62,13 @@ def is_inside(path: str) -> bool:
 
 
 _PATH = Check(str, "a path inside the project", is_inside)
+_PATH_LISTS = ("create", "remove", "exclude", "include", "keep", "reopen")
 _STEP = {
     "number": int,
     "text": str,
     "kind": OneOf(get_args(Kind)),
-    "create": Optional([_PATH]),
     "renames": Optional([(_PATH, _PATH)]),
-    "remove": Optional([_PATH]),
-    "exclude": Optional([_PATH]),
-    "include": Optional([_PATH]),
+    **{name: Optional([_PATH]) for name in _PATH_LISTS},
     "batch": Optional(str),
 }
 
@@ -168,19 +169,14 @@ def _entries(path: Path) -> Iterator[Step | int]:
 
 
 def _step(fields: dict[str, Any]) -> Step:
-    lists: dict[str, Sequence[Any]] = {
-        name: fields.get(name) or () for name in ("create", "renames", "remove", "exclude", "include")
-    }
+    paths = {name: tuple(fields.get(name) or ()) for name in _PATH_LISTS}
     return Step(
         number=fields["number"],
         text=fields["text"],
         kind=fields["kind"],
-        create=tuple(lists["create"]),
-        renames=tuple((old, new) for old, new in lists["renames"]),
-        remove=tuple(lists["remove"]),
-        exclude=tuple(lists["exclude"]),
-        include=tuple(lists["include"]),
+        renames=tuple((old, new) for old, new in fields.get("renames") or ()),
         batch=fields.get("batch") or "",
+        **paths,
     )
 
 

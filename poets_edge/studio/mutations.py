@@ -93,6 +93,7 @@ def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint
         "/api/photos/move": move,
         "/api/photos/exclude": on_photos(changes.exclude),
         "/api/photos/include": on_photos(changes.include),
+        "/api/photos/keep": on_photos(changes.keep),
         "/api/photos/delete": on_photos(changes.delete),
         "/api/undo": without_arguments(changes.undo),
         "/api/redo": without_arguments(changes.redo),

@@ -80,6 +80,11 @@ class Places:
         return self.own / "excluded.json"
 
     @property
+    def kept(self) -> Path:
+        """List of photos that the user has decided to keep as they are, in the format of `excluded`."""
+        return self.own / "kept.json"
+
+    @property
     def lock(self) -> Path:
         """Lock file that the running server holds."""
         return self.own / "lock"

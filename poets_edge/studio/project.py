@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from poets_edge.photos.exclude import read_exclusions
+from poets_edge.studio.photo_lists import names_in
 from poets_edge.studio.places import OWN, Places
 from poets_edge.studio.refusal import missing
 from poets_edge.studio.scan import Found, scan_project, stamp_of
@@ -43,6 +43,7 @@ class Project:
         self.version = time.time_ns() // 1_000_000
         self._found = Found((), {}, ())
         self._excluded: frozenset[str] = frozenset()
+        self._kept: frozenset[str] = frozenset()
         self._problems = 0
         self._next_scan = 0.0
         self.refresh(now=True)
@@ -57,6 +58,11 @@ class Project:
         """Names of the photos that are excluded from training."""
         return self._excluded
 
+    @property
+    def kept(self) -> frozenset[str]:
+        """Names of the photos that the user has decided to keep as they are, in spite of a finding of the audit."""
+        return self._kept
+
     def refresh(self, *, now: bool = False) -> None:
         """Scan the folder again unless the last scan is recent, to detect changes that other programs have made.
 
@@ -68,13 +74,13 @@ class Project:
             if started < self._next_scan and not now:
                 return
             found = scan_project(self.places.root)
-            excluded = self._read_excluded()
+            excluded, kept = names_in(self.places.excluded), names_in(self.places.kept)
             problems = len(self.thumbnails.problems)
-            if (found, excluded, problems) != (self._found, self._excluded, self._problems):
+            if (found, excluded, kept, problems) != (self._found, self._excluded, self._kept, self._problems):
                 self.version += 1
             if found.stamps != self._found.stamps or not self._next_scan:
                 self.thumbnails.check(found.stamps)
-            self._found, self._excluded, self._problems = found, excluded, problems
+            self._found, self._excluded, self._kept, self._problems = found, excluded, kept, problems
             ended = time.monotonic()
             self._next_scan = ended + max(_SCAN_EVERY, (ended - started) / _SCAN_SHARE)
 
@@ -100,13 +106,8 @@ class Project:
                 self.refresh(now=True)
                 return
             self._found = replace(self._found, stamps=stamps)
-            self._excluded = self._read_excluded()
+            self._excluded, self._kept = names_in(self.places.excluded), names_in(self.places.kept)
             self.version += 1
-
-    def _read_excluded(self) -> frozenset[str]:
-        if not self.places.excluded.exists():
-            return frozenset()
-        return read_exclusions(self.places.excluded).leave_out
 
     @property
     def state(self) -> str:
@@ -166,5 +167,6 @@ class Project:
             return {
                 "version": self.version,
                 "photos": [[name, stamp, self.status(name)] for name, stamp in sorted(stamps.items())],
+                "kept": sorted(self._kept),
                 "reasons": {name: problems[stamp] for name, stamp in stamps.items() if stamp in problems},
             }

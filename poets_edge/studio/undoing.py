@@ -44,6 +44,8 @@ def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_f
         remove=tuple(path for step in reversed(group) for path in step.create if not path.startswith(OWN)),
         exclude=tuple(name for step in group for name in step.include),
         include=tuple(name for step in group for name in step.exclude),
+        keep=tuple(name for step in group for name in step.reopen),
+        reopen=tuple(name for step in group for name in step.keep),
     )
 
 

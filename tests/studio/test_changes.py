@@ -103,6 +103,30 @@ def test_excluded_photos_are_in_the_list_of_train(flowers: Path) -> None:
         assert daisy["excluded"] == 1
 
 
+def test_kept_photos_are_stored_in_the_project_and_can_be_undone(flowers: Path) -> None:
+    """A photo stays kept if its class is renamed, and no longer if it is moved or deleted."""
+
+    def kept(client: StudioClient) -> set[str]:
+        return set(client.get("/api/photos").ok()["kept"])
+
+    with running(flowers) as client:
+        client.post("/api/photos/keep", {"photos": [ONE, THREE]}).ok()
+        assert kept(client) == {ONE, THREE} == read_exclusions(flowers / ".poets-edge/kept.json").leave_out
+        client.post("/api/photos/keep", {"photos": [ONE]}).refused(409)
+        client.post("/api/classes", {"rename": "roses", "to": "rosa"}).ok()
+    with running(flowers) as client:
+        assert kept(client) == {ONE, "rosa/roses-000.jpg"}
+        client.post("/api/photos/move", {"photos": [ONE], "to": "rosa"}).ok()
+        client.post("/api/photos/delete", {"photos": ["rosa/roses-000.jpg"]}).ok()
+        assert not kept(client)
+        for _ in range(3):
+            client.post("/api/undo").ok()
+        assert kept(client) == {ONE, THREE}
+        assert client.post("/api/undo").ok()["redo"] == "keep 2 photos" and not kept(client)
+        client.post("/api/redo").ok()
+        assert kept(client) == {ONE, THREE}
+
+
 def test_undo_works_after_a_restart(flowers: Path) -> None:
     before = tree(flowers)
     with running(flowers) as client:
@@ -164,7 +188,7 @@ def test_requests_with_too_large_bodies_are_refused(studio: StudioClient) -> Non
 
 
 @pytest.mark.parametrize("name", ["../outside.jpg", "daisy/../../outside.jpg", "/etc/passwd", ".poets-edge/lock"])
-@pytest.mark.parametrize("action", ["move", "exclude", "delete", "include"])
+@pytest.mark.parametrize("action", ["move", "exclude", "delete", "include", "keep"])
 def test_photos_outside_the_project_are_not_changed(studio: StudioClient, name: str, action: str) -> None:
     outside = studio.folder.parent / "outside.jpg"
     outside.write_bytes(b"mine")

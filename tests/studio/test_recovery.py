@@ -51,6 +51,7 @@ def work(root: Path) -> None:
     project, changes = opened(root)
     changes.move(["daisy/0.jpg", "daisy/1.jpg"], "roses")
     changes.exclude(["roses/1.jpg", "roses/2.jpg"])
+    changes.keep(["roses/0.jpg", "roses/2.jpg"])
     incoming = project.places.incoming / "upload"
     incoming.write_bytes(JPEG + b"new")
     changes.add_photos([(incoming, "weeds", "new.jpg")])
@@ -133,8 +134,9 @@ def test_process_killed_at_any_system_call_leaves_complete_steps(photos: Path, t
         assert digests <= kept(root)
         assert set(project.found.stamps) == set(visible(root))
         assert project.excluded <= {*project.found.stamps, "roses/1.jpg", "roses/2.jpg"}
+        assert project.kept <= set(project.found.stamps)
         undo_everything(changes)
-        assert visible(root) == before and not project.excluded
+        assert visible(root) == before and not project.excluded and not project.kept
         shutil.rmtree(root)
         point += 1
     assert point > 40, f"only {point} points"

@@ -1,9 +1,9 @@
 /** Step 2: what the check of the photos has found, each with its decision one key away. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { bin, exclude, moveTo } from "./actions";
+import { bin, exclude, keep, moveTo } from "./actions";
 import { type Suspect, thumbUrl } from "./api";
-import { audit, isOpen, keep, openGroup, undecided } from "./findings";
+import { audit, isOpen, openGroup, undecided } from "./findings";
 import { Icon } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
 import { go, photoByPath, running, startJob, trainable } from "./store";
@@ -130,7 +130,7 @@ function PhotoCard({ path, detail, suggested, children, onOpen }: CardProps) {
     action();
   };
   const actions: Record<string, () => void> = {
-    k: () => keep([path]),
+    k: () => void keep([path]),
     x: () => void exclude([path]),
     Delete: () => void bin([path]),
     ...(suggested === undefined ? {} : { m: () => void moveTo([path], suggested) }),
@@ -216,7 +216,7 @@ function GroupCard({ group, onOpen }: { group: readonly string[]; onOpen(path: s
         <button type="button" class="main small" onClick={() => void exclude(group.slice(1))}>
           {text.check.keepFirst}
         </button>
-        <button type="button" class="second small" onClick={() => keep(group)}>
+        <button type="button" class="second small" onClick={() => void keep(group)}>
           {text.check.keep}
         </button>
       </div>

@@ -23,12 +23,18 @@ export type Step = (typeof STEPS)[number];
 
 export interface Photo {
   readonly path: string;
-  readonly stamp: string | number;
+  readonly stamp: string;
   readonly status: Status;
   readonly label: string;
   readonly name: string;
   /** Why the photo cannot be read. */
   readonly reason?: string;
+}
+
+interface Listed {
+  readonly photos: readonly (readonly [path: string, stamp: string, status: Status])[];
+  readonly kept: readonly string[];
+  readonly reasons: Readonly<Record<string, string>>;
 }
 
 export interface Message {
@@ -41,6 +47,8 @@ export interface Message {
 export const project = signal<Project | null>(null);
 export const photos = signal<readonly Photo[]>([]);
 export const photoByPath = computed(() => new Map(photos.value.map((photo) => [photo.path, photo])));
+/** Photos that the person keeps as they are, in spite of what a check has found. */
+export const kept = signal<ReadonlySet<string>>(new Set());
 export const jobs = signal<readonly Job[]>([]);
 export const curve = signal<readonly CurvePoint[]>([]);
 export const message = signal<Message | null>(null);
@@ -108,15 +116,16 @@ export function refresh(): Promise<void> {
 async function read(): Promise<void> {
   const [newest, listed] = await Promise.all([
     get<Project>("/api/project"),
-    get<{ version: number; photos: [string, string | number, Status][]; reasons?: Record<string, string> }>("/api/photos"),
+    get<Listed>("/api/photos"),
   ]);
   batch(() => {
     project.value = newest;
     photos.value = listed.photos.map(([path, stamp, status]) => {
       const slash = path.lastIndexOf("/");
       const label = path.slice(0, Math.max(0, slash));
-      return { path, stamp, status, label, name: path.slice(slash + 1), reason: listed.reasons?.[path] };
+      return { path, stamp, status, label, name: path.slice(slash + 1), reason: listed.reasons[path] };
     });
+    kept.value = new Set(listed.kept);
     connected.value = true;
   });
 }

@@ -1,0 +1,33 @@
+"""Lists of photos in a project: those that training excludes, and those that the user keeps in spite of a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from poets_edge.photos.exclude import read_exclusions
+from poets_edge.studio.journal import Step
+from poets_edge.studio.places import OWN
+
+
+def names_in(path: Path) -> frozenset[str]:
+    """Return the names in a list; none if the file does not exist. Raises DatasetError if it is not a list."""
+    return read_exclusions(path).leave_out if path.exists() else frozenset()
+
+
+def names_after(names: frozenset[str], step: Step, *, add: Sequence[str], drop: Sequence[str]) -> set[str]:
+    """Return a list of photos after a step: with its renames applied, and without the photos that it moves to the bin.
+
+    Args:
+        add, drop: names that the step adds to the list and removes from it.
+    """
+    renamed = dict(step.renames)
+
+    def name_after(name: str) -> str:
+        for old in (name, name.partition("/")[0]):
+            if old in renamed:
+                return renamed[old] + name[len(old) :]
+        return name
+
+    remaining = (name_after(name) for name in names.difference(drop))
+    return {name for name in remaining if not name.startswith(OWN)}.union(add)
