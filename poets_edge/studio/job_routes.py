@@ -55,8 +55,8 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
     async def model(request: Request) -> Response:
         return as_json(await run_in_threadpool(lambda: model_card(current_model(places))))
 
-    async def mistakes(request: Request) -> Response:
-        return as_json(list((await run_in_threadpool(current_model, places)).mistakes))
+    async def predictions(request: Request) -> Response:
+        return as_json(await run_in_threadpool(_predictions, project))
 
     async def file(request: Request) -> Response:
         form = request.path_params["form"]
@@ -71,10 +71,20 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
         "/api/jobs": list_jobs,
         "/api/jobs/{number}/result": result,
         "/api/model": model,
-        "/api/model/mistakes": mistakes,
+        "/api/model/predictions": predictions,
         "/api/model/{form}.tflite": file,
         "/api/take/{form}": take,
     }
+
+
+def _predictions(project: Project) -> list[list[Any]]:
+    """Return [name, class, predicted class, score] for each evaluated photo.
+
+    Photos that were moved or renamed since the training have their current name.
+    """
+    names = {stamp: name for name, stamp in project.found.stamps.items()}
+    found = current_model(project.places).predictions()
+    return [[names.get(one.stamp, one.photo), one.label, one.predicted, round(one.score, 6)] for one in found]
 
 
 def model_state(project: Project) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The current model of a project: a folder with its graph and exported files, and `model.json`, which describes it.
 
-`model.json` is replaced last, so that it never describes files from different training runs.
+`model.json` is replaced last, so that it never describes files from different training runs. The predictions for single
+photos are in a file of their own, because the page asks for the description much more often.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,30 @@ from poets_edge.studio.places import Places, is_plain
 from poets_edge.studio.refusal import RefusedError
 
 _NAME = "model.json"
-_SHAPE = {"number": str, "state": str, "shown": DictOf(object), "mistakes": [object], "answers": DictOf([str])}
+_PREDICTIONS = "predictions.json"
+_SHAPE = {"number": str, "state": str, "shown": DictOf(object)}
+_PREDICTION = {"photo": str, "label": str, "predicted": str, "score": float, "stamp": str, "digest": str}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoPrediction:
+    """Prediction for a photo that the model was not trained on.
+
+    Attributes:
+        photo: name of the photo when the model was trained.
+        label: class of the photo when the model was trained.
+        predicted: label that the model predicted.
+        score: score of the predicted label, 0 to 1.
+        stamp: stamp of the photo; see `stamp_of`.
+        digest: SHA-256 digest of the photo, hexadecimal.
+    """
+
+    photo: str
+    label: str
+    predicted: str
+    score: float
+    stamp: str
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +56,12 @@ class TrainedModel:
         number: number of the job that trained the model.
         state: digest of the photos that the model was trained on; see `Project.state`.
         shown: the evaluation that the page shows, a JSON-compatible dictionary.
-        mistakes: misclassified photos that the page shows, JSON-compatible dictionaries.
-        answers: a tuple (name, predicted class) for each evaluated photo, by the SHA-256 digest of the photo.
     """
 
     folder: Path
     number: str
     state: str
     shown: Mapping[str, Any]
-    mistakes: tuple[Any, ...]
-    answers: Mapping[str, tuple[str, str]]
 
     @property
     def graph(self) -> Path:
@@ -56,6 +76,22 @@ class TrainedModel:
             raise RefusedError(f"The model does not exist as {form[:20]}. Take it in this form first.", 404)
         return path
 
+    def accuracy(self, form: str) -> float | None:
+        """Return the accuracy of an exported file on the test photos, 0 to 1; None if it was not evaluated."""
+        for listed in self.shown.get("files", ()):
+            if listed["form"] == form:
+                accuracy: float | None = listed["accuracy"]
+                return accuracy
+        return None
+
+    def predictions(self) -> tuple[PhotoPrediction, ...]:
+        """Return the predictions for the evaluated photos; none if their file is missing or damaged."""
+        try:
+            found = check(parse_json(read_bytes(self.folder / _PREDICTIONS)), [_PREDICTION])
+        except (OSError, RecordError, UnicodeError):
+            return ()
+        return tuple(PhotoPrediction(**{name: one[name] for name in _PREDICTION}) for one in found)
+
 
 def read_model(places: Places) -> TrainedModel | None:
     """Return the current model of a project; None if the project has no model, or the description is damaged."""
@@ -66,31 +102,18 @@ def read_model(places: Places) -> TrainedModel | None:
     folder = places.models / found["number"]
     if not is_plain(found["number"]) or not folder.is_dir() or folder.is_symlink():
         return None
-    answers = {digest: (pair[0], pair[1]) for digest, pair in found["answers"].items() if len(pair) == 2}
-    return TrainedModel(
-        folder=folder,
-        number=found["number"],
-        state=found["state"],
-        shown=found["shown"],
-        mistakes=tuple(found["mistakes"]),
-        answers=answers,
-    )
+    return TrainedModel(folder=folder, number=found["number"], state=found["state"], shown=found["shown"])
 
 
-def write_model(places: Places, model: TrainedModel) -> None:
+def write_model(places: Places, model: TrainedModel, predictions: Sequence[PhotoPrediction]) -> None:
     """Make a model the current one; remove the prepared downloads, and all older models except the previous one.
 
     Raises:
         OutputError: the description cannot be written, for example because the disk is full.
     """
     before = read_model(places)
-    described = {
-        "number": model.number,
-        "state": model.state,
-        "shown": dict(model.shown),
-        "mistakes": list(model.mistakes),
-        "answers": {digest: list(pair) for digest, pair in model.answers.items()},
-    }
+    write_bytes(model.folder / _PREDICTIONS, json_bytes([vars(one) for one in predictions]))
+    described = {"number": model.number, "state": model.state, "shown": dict(model.shown)}
     write_bytes(places.models / _NAME, json_bytes(described))
     kept = {model.number, before.number if before else model.number}
     for prepared in places.taken.iterdir():

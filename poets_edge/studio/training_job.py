@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from poets_edge.api.training import Run, export, train
 from poets_edge.core.paths import GRAPH, LABELS
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.predictions import Mistake, Predictions
+from poets_edge.device.predictions import Predictions
 from poets_edge.exporting.results import ExportResult
 from poets_edge.quantize.convert import Quantization
 from poets_edge.studio.choices import chosen_network, weights_folder
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
-from poets_edge.studio.trained_model import TrainedModel, read_model, write_model
+from poets_edge.studio.scan import stamp_of
+from poets_edge.studio.trained_model import PhotoPrediction, TrainedModel, read_model, write_model
 from poets_edge.training.options import TrainOptions
 
 SHIPPED: tuple[Quantization, ...] = ("float32", "int8")
@@ -61,29 +60,21 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
     run = train(options, reporter=reporter)
     files = export(run, *SHIPPED, reporter=reporter)
     before = read_model(places)
-    scored, evaluation = _judged(run)
-    answers = _answers(run, scored)
+    scored, evaluation = _judged(run, files)
+    predictions = _predictions(run, scored, request.root)
     shown = {
         "architecture": options.architecture.name,
         "trained": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         **_accuracy(run, evaluation),
         "confusion": {"labels": list(run.labels), "counts": evaluation.confusion.tolist()},
         "more_photos": _more_photos(evaluation),
-        "changes": _changes(before.answers if before else {}, answers),
+        "changes": _changes(before.predictions() if before else (), predictions),
         "files": files_json(files),
         "warnings": reporter.warnings,
         "unreadable": list(run.unreadable),
     }
-    mistakes = [_mistake(mistake) for mistake in scored.misclassified(run.labels)]
-    model = TrainedModel(
-        folder=options.output_graph.parent,
-        number=request.number,
-        state=request.state,
-        shown=shown,
-        mistakes=tuple(mistakes),
-        answers=answers,
-    )
-    write_model(places, model)
+    model = TrainedModel(folder=options.output_graph.parent, number=request.number, state=request.state, shown=shown)
+    write_model(places, model, predictions)
     return shown
 
 
@@ -92,24 +83,41 @@ def files_json(files: ExportResult) -> list[dict[str, Any]]:
     return [{"form": file.quantization, "bytes": file.size, "accuracy": file.accuracy} for file in files.files]
 
 
-def _judged(run: Run) -> tuple[Predictions, Evaluation]:
+def _judged(run: Run, files: ExportResult) -> tuple[Predictions, Evaluation]:
     """Return predictions for photos that were not used to train the head that scored them, and their evaluation.
 
     With cross-validation and without a separate test set, these are the out-of-fold predictions for all photos.
-    Otherwise, they are the misclassified test photos only, with the evaluation on all test photos.
+    Otherwise, they are the predictions of the float32 file for the test photos.
     """
     if run.cross_validated is not None and not run.has_own_test:
-        scored = run.cross_validated.scored
-        return scored, scored.evaluation(run.labels)
-    wrong = Predictions([mistake.photo for mistake in run.misclassified], _scores_of_mistakes(run), ())
-    return wrong, run.test
+        scored: Predictions | None = run.cross_validated.scored
+    else:
+        scored = files["float32"].scored
+    if scored is None:
+        return Predictions.of((), (), len(run.labels), ()), run.test
+    return scored, scored.evaluation(run.labels)
 
 
-def _scores_of_mistakes(run: Run) -> npt.NDArray[np.float32]:
-    scores = np.zeros((len(run.misclassified), len(run.labels)), np.float32)
-    for row, mistake in enumerate(run.misclassified):
-        scores[row, run.labels.index(mistake.answer)] = mistake.score
-    return scores
+def _predictions(run: Run, scored: Predictions, root: Path) -> list[PhotoPrediction]:
+    answers = scored.scores.argmax(axis=1).tolist()
+    return [
+        PhotoPrediction(
+            photo=photo.name,
+            label=photo.label,
+            predicted=run.labels[answer],
+            score=float(scored.scores[row, answer]),
+            stamp=_stamp(root / photo.name),
+            digest=run.digests.get(photo.name, ""),
+        )
+        for row, (photo, answer) in enumerate(zip(scored.photos, answers, strict=True))
+    ]
+
+
+def _stamp(path: Path) -> str:
+    try:
+        return stamp_of(path.lstat())
+    except OSError:  # moved or deleted meanwhile
+        return ""
 
 
 def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
@@ -139,30 +147,12 @@ def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
     return {"text": text, "class": worst}
 
 
-def _mistake(mistake: Mistake) -> dict[str, Any]:
-    return {
-        "path": mistake.photo.name,
-        "label": mistake.photo.label,
-        "predicted": mistake.answer,
-        "score": mistake.score,
-    }
-
-
-def _answers(run: Run, scored: Predictions) -> dict[str, tuple[str, str]]:
-    """Return a tuple (name, predicted class) for each photo, by the digest of the photo."""
-    predicted = scored.scores.argmax(axis=1)
-    return {
-        run.digests[photo.name]: (photo.name, run.labels[answer])
-        for photo, answer in zip(scored.photos, predicted.tolist(), strict=True)
-        if photo.name in run.digests
-    }
-
-
-def _changes(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+def _changes(before: Sequence[PhotoPrediction], after: Sequence[PhotoPrediction]) -> list[dict[str, str]]:
     """Return at most _MOST_CHANGES photos for which the predicted class differs from that of the previous model."""
+    known = {one.digest: one.predicted for one in before if one.digest}
     changed = [
-        {"path": name, "before": before[digest][1], "after": answer}
-        for digest, (name, answer) in after.items()
-        if digest in before and before[digest][1] != answer
+        {"path": one.photo, "before": known[one.digest], "after": one.predicted}
+        for one in after
+        if known.get(one.digest, one.predicted) != one.predicted
     ]
     return sorted(changed, key=lambda change: change["path"])[:_MOST_CHANGES]

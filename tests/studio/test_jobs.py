@@ -78,15 +78,29 @@ def test_model_is_described_for_the_page(trained: StudioClient) -> None:
     assert 0 <= low <= model["accuracy"] <= high <= 1 and model["judged"] == 60
     counts = model["confusion"]["counts"]
     assert sum(map(sum, counts)) == 60 and model["confusion"]["labels"] == sorted(model["confusion"]["labels"])
-    mistakes = trained.get("/api/model/mistakes").ok()
-    assert len(mistakes) == 60 - sum(row[index] for index, row in enumerate(counts))
-    assert all(one["label"] != one["predicted"] and one["path"] in trained.photos() for one in mistakes)
+    predictions = trained.get("/api/model/predictions").ok()
+    assert len({path for path, *_ in predictions} & set(trained.photos())) == 60
+    found = [[0] * len(counts) for _ in counts]
+    for _, label, predicted, score in predictions:
+        found[model["confusion"]["labels"].index(label)][model["confusion"]["labels"].index(predicted)] += 1
+        assert 0 < score <= 1
+    assert found == counts
     assert [file["form"] for file in model["files"]] == ["float32", "int8"]
     for file in model["files"]:
         assert len(trained.get(f"/api/model/{file['form']}.tflite").body) == file["bytes"]
     card = trained.get("/api/model").ok()
     assert card["labels"] == model["confusion"]["labels"] and card["input"] == {"width": 128, "height": 128}
     assert "judged by 60 photos" in model["words"]
+
+
+def test_prediction_has_the_current_name_of_a_moved_photo(trained: StudioClient) -> None:
+    trained.post("/api/photos/move", {"photos": [ONE], "to": "roses"}).ok()
+    try:
+        moved = {path: label for path, label, *_ in trained.get("/api/model/predictions").ok()}
+        assert ONE not in moved and moved["roses/daisy-000.jpg"] == "daisy"
+    finally:
+        trained.post("/api/undo").ok()
+    assert ONE in {path for path, *_ in trained.get("/api/model/predictions").ok()}
 
 
 @pytest.mark.parametrize("form", ["float32", "int8", "float16", "dynamic", "full-int8"])

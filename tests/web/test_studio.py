@@ -85,6 +85,35 @@ def _tab_to(page: Any, selector: str) -> None:
     raise AssertionError(f"Tab does not reach {selector}")
 
 
+def test_every_number_of_the_confusion_matrix_opens_its_photos(camera_browser: Any, trained: StudioClient) -> None:
+    counts = trained.get("/api/project").ok()["model"]["confusion"]["counts"]
+    with open_page(camera_browser, trained) as studio:
+        studio.go("train")
+        studio.page.wait_for_selector(".confusion button")
+        cells = studio.page.locator(".confusion td button")
+        assert cells.all_inner_texts() == [str(count) for row in counts for count in row if count]
+        right = studio.page.locator(".confusion td.right button").first
+        count = int(right.inner_text())
+        right.click()
+        studio.page.wait_for_selector(f"dialog .viewer-bar >> text=1 of {count}")
+        assert studio.page.wait_for_selector("dialog .viewer img").get_attribute("alt").startswith("daisy/")
+
+
+def test_kept_findings_are_settled_in_every_tab_until_undone(camera_browser: Any, trained: StudioClient) -> None:
+    with open_page(camera_browser, trained) as one, open_page(camera_browser, trained) as two:
+        for studio in (one, two):
+            studio.go("check")
+        path = one.page.wait_for_selector(".finding").get_attribute("data-path")
+        two.page.wait_for_selector(f".finding[data-path='{path}']")
+        one.page.focus(f".finding[data-path='{path}']")
+        one.page.keyboard.press("k")
+        for studio in (one, two):
+            studio.page.wait_for_selector(f".finding[data-path='{path}']", state="detached")
+        one.page.click(".toast >> text=Undo")
+        for studio in (one, two):
+            studio.page.wait_for_selector(f".finding[data-path='{path}']")
+
+
 def test_picture_unlike_the_training_photos_is_unknown(
     camera_browser: Any, trained: StudioClient, tmp_path: Path
 ) -> None:

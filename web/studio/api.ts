@@ -57,7 +57,8 @@ export interface Project {
 
 export type Status = "ok" | "excluded" | "unreadable";
 
-export interface Mistake {
+/** Prediction for a photo that the model was not trained on. */
+export interface Prediction {
   readonly path: string;
   readonly label: string;
   readonly predicted: string;

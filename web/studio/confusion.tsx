@@ -1,4 +1,4 @@
-/** The confusion matrix; a cell with mistakes opens their photos. */
+/** The confusion matrix; each cell opens its photos. */
 import { number, text } from "../text";
 
 export interface ConfusionProps {
@@ -33,7 +33,7 @@ export function Confusion({ confusion: { labels, counts }, openable, onOpen }: C
                   const name = right ? text.train.right(count, label) : text.train.cell(count, label, predicted);
                   return (
                     <td class={right ? "right" : ""} style={{ "--share": count / all }}>
-                      {!right && count > 0 && openable(label, predicted) ? (
+                      {count > 0 && openable(label, predicted) ? (
                         <button type="button" aria-label={name} title={name} onClick={() => onOpen(label, predicted)}>
                           {number(count)}
                         </button>

@@ -1,7 +1,7 @@
 /** Step 3: one button, three choices, a live curve, and the result in words. */
 import { useEffect, useState } from "preact/hooks";
 import { recall, remember } from "../src/settings";
-import { get, type Mistake, type Model, thumbUrl } from "./api";
+import { get, type Model, type Prediction, thumbUrl } from "./api";
 import { Confusion } from "./confusion";
 import { Curve } from "./curve";
 import { Icon } from "./icons";
@@ -85,18 +85,18 @@ function Choices({ trained }: { trained: boolean }) {
 }
 
 function Result({ model, stale }: { model: Model; stale: boolean }) {
-  const mistakes = useMistakes(model);
+  const predictions = usePredictions(model);
   const [viewed, setViewed] = useState<{ paths: string[]; start: number } | undefined>();
-  const byPath = new Map(mistakes.map((mistake) => [mistake.path, mistake]));
+  const byPath = new Map(predictions.map((each) => [each.path, each]));
   const changed = new Map(model.changes.map((each) => [each.path, each]));
   const caption = (path: string) => {
-    const mistake = byPath.get(path);
-    if (mistake) return text.check.looksLike(mistake.predicted, mistake.score);
     const change = changed.get(path);
-    return change && text.train.change(change.before, change.after);
+    if (change) return text.train.change(change.before, change.after);
+    const found = byPath.get(path);
+    return found && text.train.answered(found.predicted, found.score);
   };
   const inCell = (label: string, predicted: string) =>
-    mistakes.filter((each) => each.label === label && each.predicted === predicted).map((each) => each.path);
+    predictions.filter((each) => each.label === label && each.predicted === predicted).map((each) => each.path);
   const [low, high] = model.interval;
   return (
     <>
@@ -183,10 +183,19 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
   );
 }
 
-function useMistakes(model: Model): readonly Mistake[] {
-  const [mistakes, setMistakes] = useState<readonly Mistake[]>([]);
+/** Predictions for the photos that the model was evaluated on, the least certain first. */
+function usePredictions(model: Model): readonly Prediction[] {
+  const [predictions, setPredictions] = useState<readonly Prediction[]>([]);
   useEffect(() => {
-    get<Mistake[]>("/api/model/mistakes").then(setMistakes, complain);
+    get<[string, string, string, number][]>("/api/model/predictions").then(
+      (found) =>
+        setPredictions(
+          found
+            .map(([path, label, predicted, score]) => ({ path, label, predicted, score }))
+            .sort((a, b) => (a.label === a.predicted ? a.score - b.score : b.score - a.score)),
+        ),
+      complain,
+    );
   }, [model.trained]);
-  return mistakes;
+  return predictions;
 }
