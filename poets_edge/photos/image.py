@@ -46,7 +46,7 @@ PREPROCESSING = f"poets_edge-2/pillow-{PIL.__version__}"
 # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time, as long as both sides stay at least
 # twice the largest MobileNet input, so that the resize below averages over several pixels. The limit does not depend
 # on the input size of a model: a photo is decoded to one image.
-_SMALLEST_DECODE = (448, 448)
+_SMALLEST_DECODE = 448
 
 _LONGEST_SIDE = 100_000
 """Maximum width or height in pixels. Resizing a strip of 1 x 17 million pixels would need gigabytes of memory."""
@@ -54,16 +54,18 @@ _LARGE = 1 << 24
 """Number of pixels above which an image is converted in strips."""
 
 
-def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
+def read_photo(source: PhotoSource, *, name: str = "", smallest: int = _SMALLEST_DECODE) -> Image.Image:
     """Decode a photo to an upright 8-bit RGB image.
 
     EXIF orientation is applied, transparency is composited over white, gray with more than 8 bits is scaled by the
     range of its data type (`poets_edge.photos.deep`), CMYK is converted, and the first frame of an animation is used.
-    Large JPEGs are decoded at reduced size.
+    Large JPEGs are decoded at reduced size; all of their bytes are decoded, so that damage is detected.
 
     Args:
         source: a path, the bytes of a file, an open binary file, or a decoded image.
         name: name of the photo in error messages; by default the path or file name of the source.
+        smallest: minimum length, in pixels, of the shorter side of a JPEG that is decoded at reduced size. Photos for a
+            model are decoded with the default; a smaller value is faster, and suffices for thumbnails.
 
     Raises:
         PhotoError: the photo is missing, unreadable, not an image, truncated, or too large to decode safely.
@@ -78,7 +80,7 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
             source = source.read(LARGEST_PHOTO + 1)
         if len(source) > LARGEST_PHOTO:
             raise PhotoError(f"{name}: larger than {LARGEST_PHOTO / 1e6:,.0f} MB.")
-        return _without_text_limit(lambda contents: _decode(contents, name), source)
+        return _without_text_limit(lambda contents: _decode(contents, name, smallest), source)
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file.") from None
     except MissingDecoderError as error:
@@ -118,7 +120,7 @@ def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _R
         return read(without_metadata(contents, 0))
 
 
-def _decode(contents: bytes, name: str) -> Image.Image:
+def _decode(contents: bytes, name: str, smallest: int) -> Image.Image:
     with _open(contents) as image:
         full = image.size
         if max(full) > _LONGEST_SIDE:
@@ -126,7 +128,7 @@ def _decode(contents: bytes, name: str) -> Image.Image:
                 f"{name}: {full[0]} x {full[1]} pixels, and no side may have more than {_LONGEST_SIDE}."
                 " Scale it down first."
             )
-        image.draft("RGB", _SMALLEST_DECODE)
+        image.draft("RGB", (smallest, smallest))
         needed = bytes_needed(image, full)
         if needed > BUDGET:
             raise PhotoError(

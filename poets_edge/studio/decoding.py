@@ -53,7 +53,7 @@ class Decoded:
 def decode(request: DecodeRequest) -> Decoded:
     """Decode a photo as `label` and `train` do, reduce it, and return it as a JPEG or write it to a file."""
     try:
-        image = read_photo(_contents(request.path), name=request.name)
+        image = read_photo(_contents(request.path), name=request.name, smallest=request.side)
     except PhotoError as error:
         return Decoded(problem=str(error))
     except (FileNotFoundError, NotADirectoryError):
