@@ -15,6 +15,7 @@ from poets_edge.cli.options import (
     NUMBER,
     PHOTOS,
     PHOTOS_SECTION,
+    input_options,
     percentage_options,
     quiet_option,
     result_options,
@@ -31,7 +32,6 @@ from poets_edge.exporting.other_formats import FORMATS, Format, export_format
 from poets_edge.exporting.results import AccuracyDropError, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
-from poets_edge.quantize.tensorflow_model import INPUT_RANGES, InputRange
 from poets_edge.quantize.write_full_int8 import INPUT_TYPES, InputType
 
 _DEFAULT = ExportOptions()
@@ -167,13 +167,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     help="Number of training photos that calibrate int8 and full-int8.",
 )
 @percentage_options(SplitConfig())
-@option(
-    "--input-range",
-    type=click.Choice(INPUT_RANGES),
-    section=PHOTOS_SECTION,
-    help="Values of black and white in a Keras model or SavedModel.",
-    show_default="by the model, or its accuracy",
-)
+@input_options
 @option("--graph", type=FILE, metavar="FILE", section=CODELAB, help="GRAPH, as the codelab names it.")
 @option(
     "--labels",
@@ -233,7 +227,7 @@ def command(
         image_dir=image_dir,
         percentages=SplitConfig(testing=testing, validation=validation),
         calibration_count=calibration_count,
-        input_range=cast("InputRange | None", input_range),
+        input_range=input_range,
         max_accuracy_drop=max_accuracy_drop,
     )
     if sum((purpose is not None, format != _TFLITE, bool(target or board_name or memory))) > 1:

@@ -15,7 +15,7 @@ from poets_edge.core.paths import GRAPH
 from poets_edge.device.input_tensor import gray_pixels
 from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import Predictions, score_models
-from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.errors import DatasetError, UsageError
 from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
 from poets_edge.exporting.foreign import frozen_model
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
@@ -36,7 +36,7 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import CALIBRATED, QUANTIZATIONS, Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
-from poets_edge.quantize.tensorflow_model import InputRange, is_tensorflow_model
+from poets_edge.quantize.tensorflow_model import freeze, is_tensorflow_model, model_of_graph
 from poets_edge.quantize.unknown_label import with_unknown_label
 from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.tflite.model_file import ModelFile
@@ -66,8 +66,9 @@ class ExportOptions:
         input_type: type of the input and the output of full-int8 files: "uint8" for pixel values, "int8" for pixel
             values minus 128.
         gray: whether full-int8 files take gray pixels, one channel, which needs less memory.
-        input_range: input values of a Keras model or SavedModel for the pixel values 0 and 255: "-1:1", "0:1" or
-            "0:255"; by default derived from the model, or from the accuracy on the photos in `image_dir`.
+        input_range: input values of a model from another program for the pixel values 0 and 255, such as "0:1", or
+            three ranges for red, green and blue; by default derived from the model, or from the accuracy on the photos
+            in `image_dir`.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
         unknown_label: name of an additional label for photos unlike the training photos, for programs that show nothing
@@ -85,7 +86,7 @@ class ExportOptions:
     float_io: bool = False
     input_type: InputType = "uint8"
     gray: bool = False
-    input_range: InputRange | None = None
+    input_range: str | None = None
     image_dir: Location | None = None
     percentages: SplitConfig = SplitConfig()
     calibration_count: int = 100
@@ -226,17 +227,13 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
         model = frozen_model(options.graph, options.labels, found_photos, options.input_range, reporter)
         reporter.warn(_UNRECORDED if found_photos else _UNSCORED)
         return _Source(model, network_of(model), model.labels, None, found_photos)
-    if options.input_range is not None:
-        raise UsageError(f"`input_range` is for Keras models and SavedModels, and {options.graph} is a frozen graph.")
     trained = read_trained(options.graph, options.labels)
     frozen, labels, record = trained.frozen, trained.labels, trained.record
-    network = network_of(frozen)
-    taken = graph_input_range(trained)
+    taken = graph_input_range(trained, options.input_range)
     if not taken.normalization.is_close(BACKBONE):
-        raise ModelError(
-            f"{options.graph}: takes pixels as {taken}, and graphs that take -1 to 1 are exported here. Convert it with"
-            " TensorFlow's TFLiteConverter, then give the file its labels: poets-edge annotate"
-        )
+        reporter.note(f"input range {taken.normalization.short}: {taken.evidence}")
+        frozen = freeze(model_of_graph(frozen), taken.normalization, labels, [])
+    network = network_of(frozen)
     if record is not None:
         renamed = dict(zip(record["labels"], labels, strict=True))
         photos = photos_of_record(record, options.image_dir, found).in_classes(renamed)

@@ -13,9 +13,10 @@ from poets_edge.errors import ModelError, PhotoError
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.photos.image import Pixels, fit, open_photo
+from poets_edge.photos.normalization import parse_input_range
 from poets_edge.photos.table import Photo, PhotoTable, class_numbers
 from poets_edge.progress import Reporter
-from poets_edge.quantize.tensorflow_model import InputRange, TensorFlowModel, find_input_range, freeze, load_model
+from poets_edge.quantize.tensorflow_model import TensorFlowModel, find_input_range, freeze, load_model
 
 LABELS_FILE = "labels.txt"
 """Name of the labels file next to a model, as written by Teachable Machine."""
@@ -25,7 +26,7 @@ _SHOWN_PHOTOS = 200
 
 
 def frozen_model(
-    path: Path, labels: Path | None, photos: ExportPhotos | None, input_range: InputRange | None, reporter: Reporter
+    path: Path, labels: Path | None, photos: ExportPhotos | None, input_range: str | None, reporter: Reporter
 ) -> FrozenGraph:
     """Convert a Keras model or SavedModel to a frozen graph with labels, whose input values range from -1 to 1.
 
@@ -33,20 +34,22 @@ def frozen_model(
         labels: labels file; by default `labels.txt` next to the model, or if there is none, the classes of the photos
             in alphabetical order, which is the order in Keras.
         photos: photos with known classes.
-        input_range: range of the model's input values; by default derived from the model, or from the accuracy on the
-            photos.
+        input_range: input values for the pixel values 0 and 255, such as "0:1"; by default derived from the model, or
+            from the accuracy on the photos.
 
     Raises:
         ModelError: the model cannot be read, or its labels or input range cannot be determined.
         RuntimeMissingError: TensorFlow is not installed.
+        UsageError: the input range is malformed.
     """
+    normalization = None if input_range is None else parse_input_range(input_range)
     model = load_model(path)
     names = _labels(model, labels, photos, reporter)
     pixels, classes = _shown(model, [*photos.training, *photos.test] if photos else [], names)
-    if input_range is None:
-        input_range, evidence = find_input_range(model, pixels, classes)
-        reporter.note(f"input range {input_range}: {evidence}")
-    return freeze(model, input_range, names, pixels)
+    if normalization is None:
+        normalization, evidence = find_input_range(model, pixels, classes)
+        reporter.note(f"input range {normalization.short}: {evidence}")
+    return freeze(model, normalization, names, pixels)
 
 
 def _labels(

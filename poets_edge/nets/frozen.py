@@ -17,55 +17,18 @@ from poets_edge.tflite.formats import TFLITE, model_format
 CODELAB_INPUTS = ("input", "Mul")
 CODELAB_OUTPUT = "final_result"
 _OPERATIONS = frozenset(
-    {
-        "Add",
-        "AddV2",
-        "AvgPool",
-        "BatchNormWithGlobalNormalization",
-        "BiasAdd",
-        "Cast",
-        "CheckNumerics",
-        "Concat",
-        "ConcatV2",
-        "Const",
-        "Conv2D",
-        "DecodeJpeg",
-        "DepthwiseConv2dNative",
-        "ExpandDims",
-        "FusedBatchNorm",
-        "FusedBatchNormV2",
-        "FusedBatchNormV3",
-        "Identity",
-        "LRN",
-        "MatMul",
-        "Max",
-        "MaxPool",
-        "Maximum",
-        "Mean",
-        "Min",
-        "Minimum",
-        "Mul",
-        "NoOp",
-        "Pack",
-        "Pad",
-        "Placeholder",
-        "PlaceholderWithDefault",
-        "RealDiv",
-        "Relu",
-        "Relu6",
-        "Reshape",
-        "ResizeBilinear",
-        "Rsqrt",
-        "Shape",
-        "Softmax",
-        "Sqrt",
-        "Squeeze",
-        "StridedSlice",
-        "Sub",
-    }
+    """
+    Abs Add AddV2 AvgPool BatchMatMulV2 BatchNormWithGlobalNormalization BiasAdd Cast
+    CheckNumerics Concat ConcatV2 Const Conv2D DecodeJpeg DepthwiseConv2dNative Elu Erf Exp
+    ExpandDims FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Identity LRN LeakyRelu Log LogSoftmax MatMul
+    Max MaxPool Maximum Mean Min Minimum MirrorPad Mul Neg NoOp Pack Pad PadV2 Placeholder
+    PlaceholderWithDefault Pow RealDiv Relu Relu6 Reshape ResizeBilinear ResizeNearestNeighbor ReverseV2 Rsqrt
+    Selu Shape Sigmoid Slice Softmax Softplus Split SplitV Sqrt Square
+    SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Transpose
+    """.split()  # noqa: SIM905 - quoted, the words would fill a screen
 )
-"""Operations that a graph may contain: those of MobileNets and Inceptions. TensorFlow has other operations that read or
-write files when a graph is run."""
+"""Operations that a graph may contain: stateless arithmetic on tensors whose size follows from their inputs. TensorFlow
+has other operations that read or write files when a graph is run."""
 _MAX_GRAPH_BYTES = 512 << 20
 """Maximum size of a graph file, in bytes. The graph of Inception V3, the largest supported network, has 95 MB."""
 
@@ -157,5 +120,5 @@ def _check_operations(graph: Any, path: Path) -> None:
         what = ", ".join(unknown)[:100] or "functions of its own"
         raise ModelError(
             f"{path}: holds {what}, which no network for pictures needs, and which may do anything when it is run. It"
-            " is not run."
+            " is not run. Convert it with TensorFlow's TFLiteConverter if you trust it."
         )

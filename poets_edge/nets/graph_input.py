@@ -15,7 +15,15 @@ from poets_edge.photos.normalization import BACKBONE, parse_input_range
 from poets_edge.tflite.first_layers import Evidence, evidence_of_arithmetic, evidence_of_weights
 from poets_edge.tflite.input_range import InputRange
 
-_PASSING = frozenset(("Identity", "Cast", "Pad", "Reshape", "ResizeBilinear", "ExpandDims", "CheckNumerics"))
+_PASSING = frozenset(
+    (
+        *("Identity", "Cast", "Pad", "PadV2", "MirrorPad", "Reshape", "Transpose", "ExpandDims", "Squeeze"),
+        *("ResizeBilinear", "ResizeNearestNeighbor", "ReverseV2", "Slice", "StridedSlice", "CheckNumerics"),
+    )
+)
+"""Operations whose output has the same range of values as their input."""
+_SAME_VALUES = frozenset(("Identity", "Reshape", "Squeeze"))
+"""Operations whose output has the values of their first input, in a different shape."""
 _ADDITIONS, _PRODUCTS = frozenset(("Add", "AddV2", "BiasAdd", "Sub")), frozenset(("Mul", "RealDiv"))
 
 
@@ -39,7 +47,7 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
         return own
     if wanted is not None:
         return InputRange(wanted, "as given")
-    if evidence := _Evidence(frozen.graph).of_input(frozen.input_name):
+    if evidence := input_evidence(frozen.graph, frozen.input_name):
         return InputRange(evidence.normalization, evidence.reason, inferred=True)
     if frozen.input_name in CODELAB_INPUTS and frozen.output_name == CODELAB_OUTPUT:
         return InputRange(BACKBONE, "its input and output have the names of the codelab")
@@ -49,13 +57,23 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
     )
 
 
+def input_evidence(graph: Any, name: str) -> Evidence | None:
+    """Infer the range of a GraphDef's input from the nodes that follow it; return None if they do not reveal it.
+
+    Args:
+        name: name of the input node.
+    """
+    return _Evidence(graph).of_input(name)
+
+
 class _Evidence:
     def __init__(self, graph: Any) -> None:
         self._nodes = {node.name: node for node in graph.node}
         self._readers: dict[str, list[Any]] = {}
         for node in graph.node:
-            for source in map(_name, node.input):
-                self._readers.setdefault(source, []).append(node)
+            for source in node.input:
+                if not source.startswith("^"):  # a control dependency reads no values
+                    self._readers.setdefault(_name(source), []).append(node)
 
     def of_input(self, name: str) -> Evidence | None:
         """Infer the range of an input from the nodes that follow it; return None if they do not reveal it."""
@@ -99,12 +117,15 @@ class _Evidence:
     def _constant(self, name: str) -> npt.NDArray[np.float64] | None:
         node = self._nodes.get(_name(name))
         for _ in range(len(self._nodes)):
-            if node is None or node.op != "Identity":
+            if node is None or node.op not in _SAME_VALUES:
                 break
             node = self._nodes.get(_name(node.input[0]))
         if node is None or node.op != "Const":
             return None
-        return constant_of(node).astype(np.float64)
+        try:
+            return constant_of(node).astype(np.float64)
+        except ModelError:  # a type that is not needed here
+            return None
 
 
 def _name(source: str) -> str:

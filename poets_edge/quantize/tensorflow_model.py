@@ -1,4 +1,4 @@
-"""Convert Keras models (`.keras`, `.h5`) and SavedModels to frozen graphs like those that `train` writes.
+"""Load Keras models (`.keras`, `.h5`), SavedModels and ONNX models, and convert them to frozen graphs like `train`'s.
 
 A frozen graph accepts inputs from -1 to 1. It contains the conversion to the input range that the model requires, and a
 softmax if the model lacks one. It can therefore be converted, calibrated, evaluated and labeled like a trained graph.
@@ -10,30 +10,31 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.files import scratch_folder
 from poets_edge.core.json_checks import parse_json
 from poets_edge.core.wording import percent
 from poets_edge.device.paired import compare_paired
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.graph_input import input_evidence
 from poets_edge.nets.graphdef import parse_graph
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.photos.image import Pixels
-from poets_edge.tflite.formats import HDF5, KERAS, SAVED_MODEL, model_format
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
+from poets_edge.quantize.onnx_model import convert_onnx
+from poets_edge.tflite.formats import HDF5, KERAS, ONNX, SAVED_MODEL, model_format
 from poets_edge.tflite.interpreter import silent_stderr
 
-InputRange = Literal["-1:1", "0:1", "0:255"]
-"""Input values that represent the pixel values 0 and 255."""
-INPUT_RANGES: tuple[InputRange, ...] = get_args(InputRange)
-
-_PIXELS_OF: dict[InputRange, tuple[float, float]] = {"-1:1": (1.0, 0.0), "0:1": (0.5, 0.5), "0:255": (127.5, 127.5)}
-"""Factor and offset that convert an input from the range -1 to 1 to each input range."""
-_SCALING_LAYERS = frozenset({"Rescaling", "Normalization"})
-_BATCH = 32
+_RANGES = (BACKBONE, UNIT, RAW)
+"""Normalizations that are compared by their accuracy on photos."""
+_INPUT, _OUTPUT = "input", "final_result"
+_SHOWN = 32
+"""Maximum number of images on which the sum of the scores is checked."""
 _TOLERANCE = 1e-3
 
 Scores = npt.NDArray[np.float32]
@@ -45,67 +46,116 @@ class TensorFlowModel:
 
     Attributes:
         path: file or folder of the model.
-        run: function that runs the model: maps float32 [batch, height, width, 3] to float32 [batch, outputs].
+        run: function that runs the model: maps float32 [1, height, width, 3] to float32 [1, outputs].
+        graph: GraphDef of `run`, with weights.
+        input_name: name of the input node in `graph`.
         size: (height, width) of the input, pixels.
         outputs: number of outputs.
-        scales_inside: whether the model begins with a layer that scales or normalizes pixels.
     """
 
     path: Path
     run: Callable[[Any], Any]
+    graph: Any
+    input_name: str
     size: tuple[int, int]
     outputs: int
-    scales_inside: bool
 
-    def scores(self, pixels: Sequence[Pixels], input_range: InputRange) -> Scores:
+    def scores(self, pixels: Sequence[Pixels], normalization: Normalization) -> Scores:
         """Return the model's outputs for images at its input size, float32 [images, outputs]."""
-        factor, offset = _PIXELS_OF[input_range]
-        results = []
-        for start in range(0, len(pixels), _BATCH):
-            batch = np.stack(pixels[start : start + _BATCH]).astype(np.float32) / 127.5 - 1
-            # One by one: a model may have a fixed batch of 1.
-            results += [np.asarray(self.run(one[None] * np.float32(factor) + np.float32(offset)))[0] for one in batch]
-        return np.asarray(results, np.float32)
+        factor, offset = _from_backbone(normalization)
+        values = (image[None].astype(np.float32) / 127.5 - 1 for image in pixels)
+        return np.asarray([np.asarray(self.run(one * factor + offset))[0] for one in values], np.float32)
 
 
 def is_tensorflow_model(path: Path) -> bool:
-    """Return whether a path is a Keras model or a SavedModel, according to its contents."""
-    return model_format(path) in (KERAS, HDF5, SAVED_MODEL)
+    """Return whether a path is a Keras model, a SavedModel or an ONNX model, according to its contents."""
+    return model_format(path) in (KERAS, HDF5, SAVED_MODEL, ONNX)
 
 
 def load_model(path: Path) -> TensorFlowModel:
-    """Load a Keras model or a SavedModel.
+    """Load a Keras model, a SavedModel or an ONNX model.
+
+    A model with a single output becomes one with two scores; the output determines the second.
 
     Raises:
         ModelError: the model cannot be loaded, or is not a classifier of RGB images with a fixed size.
-        RuntimeMissingError: TensorFlow is not installed.
+        RuntimeMissingError: TensorFlow, or onnx2tf for an ONNX model, is not installed.
     """
     tf = load_tensorflow(f"{path}: reading a Keras model or SavedModel")
+    if model_format(path) is ONNX:
+        with scratch_folder() as folder:
+            return _load(tf, path, convert_onnx(path, folder))
+    return _load(tf, path, path)
+
+
+def _load(tf: Any, path: Path, source: Path) -> TensorFlowModel:
+    """Load a model from a Keras file or the folder of a SavedModel.
+
+    Args:
+        path: path of the model in messages.
+        source: the file or folder.
+    """
     try:
         with silent_stderr():
-            run, inputs, scales_inside = _load_saved(tf, path) if path.is_dir() else _load_keras(tf, path)
+            run, inputs = _load_saved(tf, source) if source.is_dir() else _load_keras(tf, source)
             shapes = [tuple(shape) for shape in inputs]
             if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or None in shapes[0][1:3]:
                 raise ModelError(
                     f"{path}: its input {shapes} is not one RGB picture [1, height, width, 3] of known size."
                 )
             size = (int(shapes[0][1]), int(shapes[0][2]))
-            answer = np.asarray(run(np.zeros((1, *size, 3), np.float32)))
+            frozen = _frozen(tf, run, size)
+            [answer] = frozen(tf.zeros([1, *size, 3]))
     except ModelError:
         raise
     except Exception as error:  # Keras and TensorFlow raise a dozen kinds for damaged and unusual files
-        raise ModelError(f"{path}: TensorFlow cannot load it ({' '.join(str(error).split())[:200]}).") from None
-    if answer.ndim != 2 or answer.shape[0] != 1 or answer.shape[1] < 2:
+        raise ModelError(f"{path}: TensorFlow cannot load it ({_in_one_line(error)}).") from None
+    if answer.shape.rank != 2 or answer.shape[0] != 1:
         raise ModelError(f"{path}: answers with the shape {list(answer.shape)}, not with one score for each label.")
-    return TensorFlowModel(path, run, size, answer.shape[1], scales_inside)
+    graph = parse_graph(frozen.graph.as_graph_def().SerializeToString(), str(path))
+    outputs = int(answer.shape[1])
+    single = outputs == 1
+    sigmoid = single and _last_operation(graph, frozen.outputs[0].op.name) == "Sigmoid"
+
+    def scores(values: Any) -> Any:
+        [found] = frozen(tf.convert_to_tensor(values, tf.float32))
+        if not single:
+            return found
+        score = found if sigmoid else tf.sigmoid(found)
+        return tf.concat([1 - score, score], axis=1)
+
+    return TensorFlowModel(path, scores, graph, frozen.inputs[0].op.name, size, 2 if single else outputs)
+
+
+def model_of_graph(frozen: FrozenGraph) -> TensorFlowModel:
+    """Return a model that runs a frozen graph.
+
+    Raises:
+        ModelError: TensorFlow cannot load the graph.
+        RuntimeMissingError: TensorFlow is not installed.
+    """
+    tf = load_tensorflow(f"{frozen.path}: changing the input range of a frozen graph")
+    graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
+    try:
+        with silent_stderr():
+            wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+            run = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
+            outputs = int(run(tf.zeros([1, *frozen.size, 3])).shape[1])
+    except Exception as error:
+        raise ModelError(f"{frozen.path}: TensorFlow cannot load it ({_in_one_line(error)}).") from None
+
+    def scores(values: Any) -> Any:
+        return run(tf.convert_to_tensor(values, tf.float32))
+
+    return TensorFlowModel(frozen.path, scores, frozen.graph, frozen.input_name, frozen.size, outputs)
 
 
 def find_input_range(
     model: TensorFlowModel, pixels: Sequence[Pixels], classes: npt.NDArray[np.int64]
-) -> tuple[InputRange, str]:
-    """Return the input range of a model, and a phrase that states the evidence for it.
+) -> tuple[Normalization, str]:
+    """Return the normalization of a model's input, and a phrase that states the evidence for it.
 
-    The evidence is a layer in the model that scales pixels, or a significantly higher accuracy with one range
+    The evidence is the arithmetic in the first layers of the model, or a significantly higher accuracy with one range
     than with the other ranges.
 
     Args:
@@ -115,12 +165,12 @@ def find_input_range(
     Raises:
         ModelError: there is no evidence for one of the ranges.
     """
-    if model.scales_inside:
-        return "0:255", "the model scales pixels itself"
-    correct = {one: model.scores(pixels, one).argmax(axis=1) == classes for one in INPUT_RANGES} if len(pixels) else {}
+    if evidence := input_evidence(model.graph, model.input_name):
+        return evidence.normalization, evidence.reason
+    correct = {one: model.scores(pixels, one).argmax(axis=1) == classes for one in _RANGES} if len(pixels) else {}
     ranked = sorted(correct, key=lambda one: -float(correct[one].mean()))
     if ranked:
-        figures = ", ".join(f"{percent(float(correct[one].mean()))} with {one}" for one in ranked)
+        figures = ", ".join(f"{percent(float(correct[one].mean()))} with {one.short}" for one in ranked)
         if not compare_paired(correct[ranked[0]], correct[ranked[1]]).could_be_chance:
             return ranked[0], f"accuracy on {len(pixels)} photos: {figures}"
     found = f" (accuracy on {len(pixels)} photos: {figures})" if ranked else ""
@@ -130,7 +180,7 @@ def find_input_range(
 
 
 def freeze(
-    model: TensorFlowModel, input_range: InputRange, labels: tuple[str, ...], pixels: Sequence[Pixels]
+    model: TensorFlowModel, normalization: Normalization, labels: tuple[str, ...], pixels: Sequence[Pixels]
 ) -> FrozenGraph:
     """Convert a model to a frozen graph that accepts values from -1 to 1 and returns probabilities.
 
@@ -142,27 +192,23 @@ def freeze(
         ModelError: the model cannot be frozen, or returns scores from 0 to 1 whose sum is not 1.
     """
     tf = load_tensorflow(f"{model.path}: converting a Keras model or SavedModel")
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    factor, offset = _PIXELS_OF[input_range]
-    shown = pixels[:_BATCH] or [np.full((*model.size, 3), 128, np.uint8)]
-    scores = model.scores(shown, input_range)
+    factor, offset = _from_backbone(normalization)
+    shown = pixels[:_SHOWN] or [np.full((*model.size, 3), 128, np.uint8)]
+    scores = model.scores(shown, normalization)
     normalized = (scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < _TOLERANCE).all()
     if not normalized and (scores >= 0).all() and (scores <= 1).all():
         raise ModelError(f"{model.path}: its scores do not sum to 1, as of a model with several labels for a photo.")
 
     def answer(values: Any) -> Any:
         found = model.run(values * factor + offset)
-        return tf.identity(found if normalized else tf.nn.softmax(found), name="final_result")
+        return tf.identity(found if normalized else tf.nn.softmax(found), name=_OUTPUT)
 
     try:
         with silent_stderr():
-            signature = [tf.TensorSpec([1, *model.size, 3], tf.float32, name="input")]
-            function = tf.function(answer, input_signature=signature).get_concrete_function()
-            frozen = convert_variables_to_constants_v2(function)
+            frozen = _frozen(tf, answer, model.size)
             content = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
     except Exception as error:
-        raise ModelError(f"{model.path}: TensorFlow cannot freeze it ({' '.join(str(error).split())[:200]}).") from None
+        raise ModelError(f"{model.path}: TensorFlow cannot freeze it ({_in_one_line(error)}).") from None
     return FrozenGraph(
         path=model.path,
         graph=parse_graph(content, str(model.path)),
@@ -175,24 +221,37 @@ def freeze(
     )
 
 
-def _load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any], bool]:
+def _from_backbone(normalization: Normalization) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the factor and the offset that convert values from -1 to 1 to a model's input, for all or each channel."""
+    mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
+    return (127.5 / std).astype(np.float32), ((127.5 - mean) / std).astype(np.float32)
+
+
+def _frozen(tf: Any, run: Callable[[Any], Any], size: tuple[int, int]) -> Any:
+    """Return TensorFlow's function for `run` with its variables converted to constants, for one RGB image."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signature = [tf.TensorSpec([1, *size, 3], tf.float32, name=_INPUT)]
+    return convert_variables_to_constants_v2(tf.function(run, input_signature=signature).get_concrete_function())
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _last_operation(graph: Any, name: str) -> str:
+    """Return the operation that computes the output of a node, ignoring Identity nodes."""
+    nodes = {node.name: node for node in graph.node}
+    while (node := nodes[name]).op == "Identity":
+        name = node.input[0].partition(":")[0]
+    return str(node.op)
+
+
+def _load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
     if model_format(path) is HDF5:
         _check_no_code(path)
     model = tf.keras.models.load_model(str(path), compile=False)  # .keras: safe mode, without code in the file
-    scales = any(type(layer).__name__ in _SCALING_LAYERS for layer in _first_layers(model))
-    return lambda values: model(values, training=False), [tensor.shape for tensor in model.inputs], scales
-
-
-def _first_layers(model: Any) -> list[Any]:
-    """Return the first layers of a model, including those of a nested model that follows the input layer."""
-    found = []
-    waiting = list(model.layers[:3])
-    while waiting:
-        layer = waiting.pop(0)
-        found.append(layer)
-        if hasattr(layer, "layers") and len(found) == 2:  # behind the input layer
-            waiting = list(layer.layers[:3])
-    return found
+    return lambda values: model(values, training=False), [tensor.shape for tensor in model.inputs]
 
 
 def _check_no_code(path: Path) -> None:
@@ -215,7 +274,7 @@ def _check_no_code(path: Path) -> None:
         raise ModelError(f"{path}: holds a Lambda layer, Python code that would be run. It is not loaded.")
 
 
-def _load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any], bool]:
+def _load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
     loaded = tf.saved_model.load(str(path))
     signatures = dict(loaded.signatures)
     function = signatures.get("serving_default") or (next(iter(signatures.values())) if len(signatures) == 1 else None)
@@ -233,4 +292,4 @@ def _load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any], b
         run.keeps = loaded  # type: ignore[attr-defined]  # the variables live as long as the model
         return function(**{name: tf.convert_to_tensor(values, tf.float32)})[output]
 
-    return run, [spec.shape.as_list() for spec in inputs.values()], False
+    return run, [spec.shape.as_list() for spec in inputs.values()]

@@ -45,7 +45,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
     factors, terms = np.broadcast_arrays(np.asarray(scale, np.float64).ravel(), np.asarray(offset, np.float64).ravel())
     if (factors <= 0).any() or not np.isfinite([factors, terms]).all():
         return None
-    means = -terms / factors
+    means = 0.0 - terms / factors
     what = f"its first layers compute (input - {_numbers(means)}) * {_numbers(factors)}"
     for normalization, scales, centers in (
         (RAW, _PIXEL_SCALES, (-1.0, _MAX_PIXEL_MEAN)),

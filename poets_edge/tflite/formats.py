@@ -61,9 +61,7 @@ SAVED_MODEL = ModelFormat("a SavedModel of TensorFlow", _EXPORT)
 _SAVED_MODEL_FILE = ModelFormat(
     "the file of a SavedModel of TensorFlow", "Convert its folder: poets-edge export FOLDER --image-dir PHOTOS"
 )
-ONNX = ModelFormat(
-    "an ONNX model", f"Convert it with onnx2tf, and export what it writes: see PyTorch and ONNX in {_DOCS}."
-)
+ONNX = ModelFormat("an ONNX model", _EXPORT)
 _PYTORCH = ModelFormat(
     "a PyTorch model, which may run any program when it is loaded",
     f"Export it where it was trained (Ultralytics: yolo export format=tflite), or see PyTorch in {_DOCS}.",

@@ -16,8 +16,8 @@ from poets_edge.tflite.verify.tables import parse
 
 _PASSING = frozenset(
     (
-        *("CAST", "QUANTIZE", "DEQUANTIZE", "TRANSPOSE", "RESHAPE", "PAD", "PADV2", "RESIZE_BILINEAR"),
-        *("RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "EXPAND_DIMS"),
+        *("CAST", "QUANTIZE", "DEQUANTIZE", "TRANSPOSE", "RESHAPE", "PAD", "PADV2", "MIRROR_PAD", "RESIZE_BILINEAR"),
+        *("RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "EXPAND_DIMS", "REVERSE_V2", "SLICE", "STRIDED_SLICE"),
     )
 )
 """Operators whose output has the same range of values as their input."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit, open_photo
-from poets_edge.quantize.tensorflow_model import load_model
-from tests.conftest import poets_edge
+from poets_edge.photos.normalization import UNIT
+from poets_edge.quantize.graph_scorer import FrozenGraphScorer
+from poets_edge.quantize.tensorflow_model import find_input_range, load_model
+from tests.conftest import SHARED, poets_edge
 
 pytestmark = pytest.mark.tensorflow
 
@@ -72,9 +75,9 @@ def _write(model: Any, path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "rescale", "softmax", "evidence"),
     [
-        ("model.keras", True, True, "input range 0:255: the model scales pixels itself"),
+        ("model.keras", True, True, "input range 0:255: its first layers compute (input - 0) * 0.003922"),
         ("model.h5", False, False, "input range 0:1: accuracy on "),
-        ("saved", True, False, "input range 0:255: accuracy on "),
+        ("saved", True, False, "input range 0:255: its first layers compute (input - 0) * 0.003922"),
     ],
 )
 def test_exported_files_agree_with_the_tensorflow_model(
@@ -94,6 +97,79 @@ def test_exported_files_agree_with_the_tensorflow_model(
     written = Classifier(tmp_path / f"out/{path.stem}.tflite")
     np.testing.assert_allclose(np.stack([written.scores(photo) for photo in photos]), expected, atol=2e-4)
     assert written.labels == scan(drawn).classes and written.metadata.mean == (127.5,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_first_layers_that_take_values_from_0_to_1_are_recognized(network: Callable[..., Any], tmp_path: Path) -> None:
+    """A scaling layer does not imply pixel values as input."""
+    import keras
+
+    inner = network(rescale=False, softmax=True)
+    layers = [keras.layers.Rescaling(2.0, offset=-1.0), keras.layers.Rescaling(0.5, offset=0.5), inner]
+    model = load_model(_write(keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers[:1], inner]), tmp_path / "m"))
+    assert find_input_range(model, [], np.zeros(0, np.int64))[0] == UNIT
+    identity = load_model(_write(keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers]), tmp_path / "n"))
+    with pytest.raises(ModelError, match="nothing tells the range"):
+        find_input_range(identity, [], np.zeros(0, np.int64))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_single_output_becomes_two_scores(activation: str | None, tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(1, activation=activation)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    path = _write(model, tmp_path / "model.keras")
+    poets_edge("export", path, "--input-mean", "120,110,100", "--input-std", "60,50,40").ok()
+    written = Classifier(tmp_path / "model.tflite")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    value = float(np.asarray(model((pixels[None] - np.array([120, 110, 100])) / [60, 50, 40]))[0, 0])
+    expected = value if activation else 1 / (1 + np.exp(-value))
+    assert 0.02 < expected < 0.98 and written.labels == ("cat", "dog")
+    np.testing.assert_allclose(written.score_pixels(pixels), [1 - expected, expected], atol=1e-4)
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+def test_exported_frozen_graph_takes_pixels_as_its_first_layers_say(tmp_path: Path) -> None:
+    graph = SHARED / "cases/models/keras_raw_input.pb"
+    options = ("--labels", graph.with_name("labels.txt"), "--output-dir", tmp_path)
+    assert "input range 0:255: its first layers compute" in poets_edge("export", graph, *options).ok().stderr
+    written, expected = Classifier(tmp_path / "keras_raw_input.tflite"), FrozenGraphScorer(graph, options[1])
+    for photo in sorted((SHARED / "data/flower_photos").glob("*/*.jpg"))[::200]:
+        np.testing.assert_allclose(written.scores(photo), expected.scores(photo), atol=1e-3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for onnx2tf is a shell script")
+@pytest.mark.filterwarnings("ignore")
+def test_export_converts_onnx_models_with_onnx2tf(
+    network: Callable[..., Any], drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnx2tf is replaced by a program that writes a SavedModel, or an error."""
+    _write(network(rescale=True, softmax=True), tmp_path / "saved")
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x05")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    export = ("export", model, "--image-dir", drawn, "--labels", tmp_path / "labels.txt")
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in scan(drawn).classes))
+    poets_edge(*export).failed("model.onnx: an ONNX model is converted by onnx2tf", "pip install 'onnx2tf<2'")
+    script = programs / "onnx2tf"
+    script.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "-i {model} -o" ] && cp -r {tmp_path}/saved "$4"\n')
+    script.chmod(0o755)
+    poets_edge(*export).ok()
+    poets_edge("export", tmp_path / "saved", *export[2:], "--output-dir", tmp_path / "reference").ok()
+    photo = scan(drawn).photos[0].file
+    found, expected = (Classifier(tmp_path / name) for name in ("model.tflite", "reference/saved.tflite"))
+    assert np.array_equal(found.scores(photo), expected.scores(photo))
+    script.write_text(
+        "#!/bin/sh\nprintf '\\033[31mERROR: The Foo OP is not implemented\\033[0m\\nsee the list\\n'; exit 1\n"
+    )
+    poets_edge(*export).failed("onnx2tf cannot convert it (ERROR: The Foo OP is not implemented)")
 
 
 @pytest.mark.filterwarnings("ignore")

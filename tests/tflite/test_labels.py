@@ -18,7 +18,16 @@ from poets_edge.tflite.labels import join_labels, parse_labels, split_labels
         "daisy  \n\n roses\ntulips\n\n\n",
         "0 daisy\n1 roses\n2 tulips\n",
         "2 tulips\n0 daisy\n1 roses\n",
+        "1 daisy\n2 roses\n3 tulips\n",
+        "3 tulips\n1 daisy\n2 roses\n",
         "0: daisy\n1: roses\n2: tulips",
+        '["daisy", "roses", "tulips"]',
+        '{"roses": 1, "tulips": 2, "daisy": 0}',
+        '{"0": "daisy", "2": "tulips", "1": "roses"}',
+        '{"0": ["n1", "daisy"], "1": ["n2", "roses"], "2": ["n3", "tulips"]}',
+        '{"modelName": "tm", "labels": ["daisy", "roses", "tulips"], "imageSize": 224}',
+        "path: data\ntrain: a\nnc: 3\nnames:\n- daisy\n- 'roses'\n- tulips\n",
+        "path: data\nnames:\n  0: daisy\n  1: roses\n  2: tulips\nnc: 3\n",
         "0,daisy\n1,roses\n2,tulips\n",
         'index,label\n0,"daisy"\n1,"roses"\n2,"tulips"\n',
         "names:\n  0: daisy\n  1: roses\n  2: tulips\n",
@@ -33,11 +42,25 @@ def test_parse_labels_reads_labels_files_from_other_programs(text: str) -> None:
 
 def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
     assert parse_labels("1 euro\n2 euro\n", "labels.txt") == ("1 euro", "2 euro")
+    assert parse_labels("5 cent\n2 euro\n", "labels.txt") == ("5 cent", "2 euro")
+    assert parse_labels("[unknown]\nroses\n", "labels.txt") == ("[unknown]", "roses")
     assert parse_labels("0 daisy\nroses\n", "labels.txt") == ("0 daisy", "roses")
     assert parse_labels("", "labels.txt") == ()
 
 
-@pytest.mark.parametrize("text", ["0 daisy\n2 roses\n", "0 daisy\n0 roses\n", "item { id: 1 }"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0 daisy\n2 roses\n", "0 daisy\n0 roses\n", "item { id: 1 }"),
+        *(
+            '{"1": "daisy", "2": "roses"}',
+            '{"daisy": 0, "roses": 0}',
+            '{"modelTopology": {}}',
+            "[1, 2]",
+            '["a\\nb", "c"]',
+        ),
+    ],
+)
 def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
     with pytest.raises(ModelError, match=r"labels\.txt: "):
         parse_labels(text, "labels.txt")

@@ -1,0 +1,56 @@
+"""Convert ONNX models to SavedModels with onnx2tf.
+
+onnx2tf requires fixed versions of its dependencies, so it is not installed with this package. It is run as a program,
+from an environment of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from poets_edge.errors import ModelError, RuntimeMissingError
+
+_PROGRAM = "onnx2tf"
+_SECONDS = 1800
+_INSTALL = "python3 -m venv onnx && onnx/bin/pip install 'onnx2tf<2' && export PATH=$PATH:$PWD/onnx/bin"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def convert_onnx(path: Path, folder: Path) -> Path:
+    """Convert an ONNX model to a SavedModel with inputs of shape [1, height, width, channels], and return its folder.
+
+    Args:
+        folder: existing folder in which the SavedModel is written.
+
+    Raises:
+        ModelError: the model cannot be converted.
+        RuntimeMissingError: onnx2tf is not on the PATH.
+    """
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        raise RuntimeMissingError(
+            f"{path}: an ONNX model is converted by onnx2tf, which has an environment of its own. Run: {_INSTALL}"
+        )
+    converted = folder / "converted"
+    command = [program, "-i", str(path.absolute()), "-o", str(converted), "-osd"]
+    try:
+        ran = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"{path}: onnx2tf did not finish within {_SECONDS} seconds.") from None
+    if ran.returncode or not (converted / "saved_model.pb").is_file():
+        raise ModelError(f"{path}: onnx2tf cannot convert it ({_reason(ran.stderr) or _reason(ran.stdout)}).")
+    return converted
+
+
+def _reason(printed: str) -> str:
+    """Return the last line of a program's output that names an error, or else the last line; "" if there is none."""
+    lines = [" ".join(_COLOUR.sub("", line).split()) for line in printed.splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or [""])[-1][:200]
