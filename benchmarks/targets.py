@@ -28,7 +28,8 @@ from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.mobilenet_v1 import MOBILENET_V1
 from poets_edge.nets.trained_graph import read_trained
-from poets_edge.photos.image import fit, open_photo
+from poets_edge.photos.image import fit
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import convert

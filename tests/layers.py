@@ -37,11 +37,7 @@ IMPORT_WHEN_CALLED = frozenset({"api", "cli"})
 DEFERRED = {
     "device/classifier.py": {"poets_edge.device.evaluate"},  # 30 ms of `label`; it imports the classifier
     "nets/weights.py": {"poets_edge.core.download"},  # an HTTP client: 14 ms of a cached `train`
-    "photos/folder.py": {  # 6 % of `label`, which scans no folder
-        "poets_edge.photos.layout",
-        "poets_edge.photos.sources",
-        "poets_edge.photos.tree",
-    },
+    "photos/contents.py": {"poets_edge.photos.sources"},  # 4 % of `label`, whose photos are usually files
     "photos/remote.py": {"poets_edge.photos.http"},  # an HTTP client: 25 ms of `label`
     "sweep/training.py": {"poets_edge.sweep.training_worker"},  # only where something is left to train
     "tflite/input_range.py": {"poets_edge.tflite.graph_evidence"},  # for foreign models: as long as an inference

@@ -10,7 +10,7 @@ import pytest
 from poets_edge.bench.remote import agent, answers, fetch_frames
 from poets_edge.bench.remote.connection import LIMITS
 from poets_edge.nets import keras_weights, weights_file
-from poets_edge.photos import archives, decode_budget, digests, exclude, folder, http, png_chunks, remote
+from poets_edge.photos import archives, contents, decode_budget, digests, exclude, http, png_chunks, remote
 from poets_edge.studio import server, uploads
 from poets_edge.tflite import formats
 from tests.conftest import ROOT
@@ -19,9 +19,9 @@ PAGE = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
 MB, GB = 1 << 20, 1 << 30
 
 FIGURES = (
-    (f"regular files only, of at most {folder.LARGEST_PHOTO // MB} MB.", True),
+    (f"regular files only, of at most {contents.LARGEST_PHOTO // MB} MB.", True),
     (
-        f"Photos of more than {folder._LARGE_PHOTO // MB} MB, or that need more than {decode_budget.LARGE // MB} MB",
+        f"Photos of more than {contents._LARGE_PHOTO // MB} MB, or that need more than {decode_budget.LARGE // MB} MB",
         True,
     ),
     (f"metadata of a PNG is read up to {png_chunks.LARGEST_METADATA >> 10} KB a chunk", True),
@@ -36,7 +36,7 @@ FIGURES = (
     ("a login that waits for a password has three minutes", LIMITS.login == 180),
     (f"at most {LIMITS.measuring / 60:.0f} minutes from one message", True),
     (f"at most {agent._MOST_FRAMES:,} are taken, of at most {fetch_frames._LARGEST_FRAME // MB} MB each", True),
-    (f"{http._HEADERS // MB} MB of status and headers, {folder.LARGEST_PHOTO // MB} MB of a photo", True),
+    (f"{http._HEADERS // MB} MB of status and headers, {contents.LARGEST_PHOTO // MB} MB of a photo", True),
     (f"({http._UNANNOUNCED // MB} MB where the server has not said its length)", True),
     (
         f"{remote._BLOCK // MB} MB at once of an archive's list of at most {archives.MOST_REMOTE_MEMBERS:,} members",
@@ -105,13 +105,13 @@ PROMISES = {
         "open_refuses_a_folder_of_another_user",
     ],
     "no clock decides what is removed": ["expiry_does_not_depend_on_the_system_clock"],
-    "A name other than its own in `Host` is refused": ["other_host_names_are_refused"],
+    "A name other than its own in `Host` is refused": ["requests_with_other_host_names_are_refused"],
     "Every request needs the token": ["requests_without_the_token_are_refused"],
     "which the browser keeps in a cookie": ["entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use"],
-    "a header that a form cannot send": ["posts_of_other_pages_are_refused", "bodies_of_forms_are_refused"],
-    "Answers allow no script but the studio's own": ["every_answer_has_a_strict_policy"],
+    "a header that a form cannot send": ["posts_of_other_pages_are_refused", "requests_with_form_bodies_are_refused"],
+    "Answers allow no script but the studio's own": ["every_response_has_a_strict_content_security_policy"],
     "links in the project are not followed": [
-        "links_out_of_the_project_are_not_opened",
+        "links_to_files_outside_the_project_are_not_opened",
         "paths_never_leave_the_project",
     ],
     "cannot rename anything outside it": ["interrupted_step_changes_nothing_behind_a_link"],

@@ -19,7 +19,8 @@ from poets_edge.auditing.thresholds import ScoreCalibration, threshold_effects
 from poets_edge.device.temperature import expected_calibration_error
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
 from poets_edge.training.cross_validation import CrossValidation, evaluate_folds, fit_folds, fit_to_training
 from poets_edge.training.data import TrainingData

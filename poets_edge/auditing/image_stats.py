@@ -17,8 +17,8 @@ from PIL import Image
 
 from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import PhotoError
-from poets_edge.photos.folder import read_contents
 from poets_edge.photos.image import PREPROCESSING, photo_size, read_photo
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.progress import Reporter
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_key
 from poets_edge.training.bottlenecks import HashedPhoto

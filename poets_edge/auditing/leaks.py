@@ -11,7 +11,7 @@ import numpy as np
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.photos import AuditPhotos
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.vectors import take

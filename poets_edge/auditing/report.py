@@ -17,7 +17,7 @@ from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
 from poets_edge.photos.sources import photo_at
-from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails

@@ -21,7 +21,7 @@ from poets_edge.bench.samples import warm_up
 from poets_edge.bench.timing import Timing
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.address import photo_path
-from poets_edge.photos.folder import contents_at
+from poets_edge.photos.contents import contents_at
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.interpreter import find_runtime, is_accelerated
 

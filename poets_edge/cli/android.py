@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import FILE, input_options, labels_option, result_options
+from poets_edge.cli.model_options import input_options, labels_option
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.exporting.android import DEFAULT_APP, install_model
 

@@ -17,16 +17,18 @@ from poets_edge.cli.options import (
     NETWORK_SECTION,
     NUMBER,
     bottleneck_dir_option,
+    model_dir_option,
+    open_option,
+    quiet_option,
+    result_options,
+)
+from poets_edge.cli.photo_options import (
     folder_argument,
     group_by_option,
     image_dir_option,
-    model_dir_option,
     one_folder,
-    open_option,
-    quiet_option,
     recursive_option,
     rehash_option,
-    result_options,
     zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table

@@ -18,21 +18,19 @@ from poets_edge.bench.rounds import TimingConfig
 from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult, parse_duration, sustain
 from poets_edge.bench.sustained_chart import check_chart, clock_text, draw_sustained
 from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.model_options import delegate_option, input_options, labels_option
 from poets_edge.cli.options import (
     FILE,
     NUMBER,
     PHOTOS_SECTION,
     TIMING_SECTION,
-    delegate_option,
-    input_options,
-    labels_option,
     on_option,
     quiet_option,
     remote_dir_option,
     result_options,
-    split_option,
     thread_list,
 )
+from poets_edge.cli.photo_options import split_option
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.files import check_writable
 from poets_edge.core.wording import interval_text, percent

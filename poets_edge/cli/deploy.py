@@ -12,16 +12,8 @@ from click.core import ParameterSource
 from poets_edge.bench.remote.deploy import DeployOptions, deploy, remove, watch_arguments
 from poets_edge.bench.remote.fetch_frames import fetch_frames
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import (
-    DEVICE_SECTION,
-    FILE,
-    input_options,
-    labels_option,
-    on_option,
-    quiet_option,
-    remote_dir_option,
-    result_options,
-)
+from poets_edge.cli.model_options import input_options, labels_option
+from poets_edge.cli.options import DEVICE_SECTION, FILE, on_option, quiet_option, remote_dir_option, result_options
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.cli.watch import command as watch_command
 from poets_edge.cli.watch import mqtt_options

@@ -10,20 +10,13 @@ import click
 
 from poets_edge.api.models import open_scorer
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import (
-    FILE,
-    PHOTOS,
-    PHOTOS_SECTION,
-    graph_option,
+from poets_edge.cli.model_options import graph_option, input_options, labels_option, models_and_rest
+from poets_edge.cli.options import FILE, PHOTOS, PHOTOS_SECTION, quiet_option, result_options
+from poets_edge.cli.photo_options import (
     image_dir_option,
-    input_options,
-    labels_option,
-    models_and_rest,
     one_folder,
     percentage_options,
-    quiet_option,
     recursive_option,
-    result_options,
     split_option,
     zip_encoding_option,
 )

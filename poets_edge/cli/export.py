@@ -10,16 +10,9 @@ import click
 from poets_edge.cli.command import CODELAB, argument, option, subcommand
 from poets_edge.cli.export_results import RESULT_HEADING, print_converted, print_frigate, result_cells
 from poets_edge.cli.export_targets import TARGETS, export_target, target_rows
-from poets_edge.cli.options import (
-    FILE,
-    NUMBER,
-    PHOTOS,
-    PHOTOS_SECTION,
-    input_options,
-    percentage_options,
-    quiet_option,
-    result_options,
-)
+from poets_edge.cli.model_options import input_options
+from poets_edge.cli.options import FILE, NUMBER, PHOTOS, PHOTOS_SECTION, quiet_option, result_options
+from poets_edge.cli.photo_options import percentage_options
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.paths import GRAPH
 from poets_edge.errors import UsageError

@@ -19,20 +19,22 @@ from poets_edge.cli.options import (
     TRAINING_SECTION,
     bottleneck_dir_option,
     cluster_options,
+    model_dir_option,
+    on_option,
+    open_option,
+    quiet_option,
+    remote_dir_option,
+    result_options,
+)
+from poets_edge.cli.photo_options import (
     exclude_option,
     folder_argument,
     group_by_option,
     image_dir_option,
-    model_dir_option,
-    on_option,
     one_folder,
-    open_option,
     percentage_options,
-    quiet_option,
     recursive_option,
     rehash_option,
-    remote_dir_option,
-    result_options,
     zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table

@@ -12,9 +12,7 @@ import click
 from poets_edge.api.models import open_scorer
 from poets_edge.cli.codelab_options import check_codelab_options, codelab_options
 from poets_edge.cli.command import CODELAB, argument, option, subcommand
-from poets_edge.cli.options import (
-    FILE,
-    Number,
+from poets_edge.cli.model_options import (
     accept_all_option,
     delegate_option,
     graph_option,
@@ -22,8 +20,8 @@ from poets_edge.cli.options import (
     labels_option,
     merged_range,
     models_and_rest,
-    result_options,
 )
+from poets_edge.cli.options import FILE, Number, result_options
 from poets_edge.cli.streams import escaped
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.device.classifier import Classifier, Label, best

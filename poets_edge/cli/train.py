@@ -17,18 +17,20 @@ from poets_edge.cli.options import (
     Number,
     bottleneck_dir_option,
     cluster_options,
+    model_dir_option,
+    open_option,
+    quiet_option,
+    result_options,
+)
+from poets_edge.cli.photo_options import (
     exclude_option,
     folder_argument,
     group_by_option,
     image_dir_option,
-    model_dir_option,
     one_folder,
-    open_option,
     percentage_options,
-    quiet_option,
     recursive_option,
     rehash_option,
-    result_options,
     zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table

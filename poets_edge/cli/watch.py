@@ -12,7 +12,8 @@ import numpy as np
 
 from poets_edge.cli.command import OUTPUT, argument, option, subcommand
 from poets_edge.cli.lines import Lines
-from poets_edge.cli.options import FILE, Number, accept_all_option, input_options, labels_option, quiet_option
+from poets_edge.cli.model_options import accept_all_option, input_options, labels_option
+from poets_edge.cli.options import FILE, Number, quiet_option
 from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource

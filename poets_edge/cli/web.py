@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import FILE, input_options, labels_option, result_options
+from poets_edge.cli.model_options import input_options, labels_option
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.core.files import scratch_folder
 from poets_edge.exporting.certificate import certificate_for

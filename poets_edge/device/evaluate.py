@@ -28,8 +28,9 @@ from poets_edge.photos.address import Location
 from poets_edge.photos.exclude import Exclusions, exclusions_of_training
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos
-from poets_edge.photos.split import SPLIT_NAMES, SplitConfig, SplitName
+from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.split import split as assign_splits
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import PhotoTable, Rows, SplitNumbers
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.distance import LIMIT

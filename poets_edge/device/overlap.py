@@ -13,7 +13,8 @@ from poets_edge.device.classifier import Scorer
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.known_photos import KnownPhotos, known_photos
 from poets_edge.photos.minhash import overlap, sketch_now
-from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, PhotoTable, SplitNumbers
+from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES
+from poets_edge.photos.table import Digest, PhotoTable, SplitNumbers
 
 Evidence: TypeAlias = Literal["contents", "sample", "names", "unknown"]
 

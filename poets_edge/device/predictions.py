@@ -17,10 +17,10 @@ from poets_edge.core.parallel import run_parallel
 from poets_edge.device.classifier import Classifier, ModelOutput, Scorer
 from poets_edge.device.metrics import Evaluation, evaluate_scores
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.folder import read_contents
 from poets_edge.photos.image import read_photo
 from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.names import composed
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.photos.table import Digest, Photo, PhotoTable, Rows, class_numbers
 from poets_edge.tflite.read_model import ModelSource, read_model
 

@@ -12,8 +12,9 @@ from poets_edge.device.classifier import read_labels
 from poets_edge.errors import ModelError, PhotoError
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos
 from poets_edge.nets.frozen import FrozenGraph
-from poets_edge.photos.image import Pixels, fit, open_photo
+from poets_edge.photos.image import Pixels, fit
 from poets_edge.photos.normalization import parse_input_range
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.table import Photo, PhotoTable, class_numbers
 from poets_edge.progress import Reporter
 from poets_edge.quantize.tensorflow_model import TensorFlowModel, find_input_range, freeze, load_model

@@ -17,7 +17,8 @@ from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.names import class_name, composed
 from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.photos.split import SplitConfig, assign_splits
-from poets_edge.photos.table import SPLIT_NAMES, PhotoTable
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import PhotoTable
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graphdef import serialize
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
-from poets_edge.photos.folder import read_contents
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.normalization import BACKBONE
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.distance import DISTANCE
 from poets_edge.tflite.interpreter import silent_stderr

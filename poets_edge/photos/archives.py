@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from poets_edge.core.archive_reads import BoundedReads
 from poets_edge.errors import DatasetError
-from poets_edge.photos.formats import HEADER_BYTES, is_photo_content
-from poets_edge.photos.names import PHOTO_SUFFIXES, has_controls
+from poets_edge.photos.formats import HEADER_BYTES, PHOTO_SUFFIXES, is_photo_content
+from poets_edge.photos.names import has_controls
 from poets_edge.photos.tree import is_skipped, kind_of
 from poets_edge.photos.zip_names import zip_name
 

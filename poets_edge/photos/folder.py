@@ -9,37 +9,26 @@ If the photos are split into `train/`, `val/` and `test/` with class folders ins
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import itertools
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import numpy as np
 
-from poets_edge.core.files import read_bytes
-from poets_edge.core.turns import take_turn
-from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Address, Location
+from poets_edge.photos.layout import Layout, arrange
 from poets_edge.photos.names import check_distinct
-from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, PhotoTable
+from poets_edge.photos.sources import find_photos, is_archive_or_address
+from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES
 from poets_edge.photos.table import Photo as Photo
-from poets_edge.photos.table import SplitName as SplitName
+from poets_edge.photos.table import PhotoTable
+from poets_edge.photos.tree import DEEPEST, Folder, others_line, read_tree, tree_of
 
-if TYPE_CHECKING:
-    from poets_edge.photos.layout import Layout
-    from poets_edge.photos.tree import Folder
-
-LARGEST_PHOTO = 256 << 20
-"""Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
 _MOST_CLASSES = 4096
 """Maximum number of class folders, each counted once per split; the size of confusion matrices is its square."""
-_LARGE_PHOTO = 32 << 20
-"""Size of a photo file in bytes above which photos are read one at a time."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +72,6 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
         RemoteError: an address cannot be reached.
         RuntimeMissingError: fsspec, which the address requires, is not installed.
     """
-    from poets_edge.photos.sources import is_archive_or_address
-    from poets_edge.photos.tree import DEEPEST, read_tree
-
     if isinstance(folder, Address) or is_archive_or_address(str(folder)):
         return _scan_source(folder, recursive=recursive)
     if not folder.exists():
@@ -99,9 +85,6 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
 
 
 def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
-    from poets_edge.photos.sources import find_photos
-    from poets_edge.photos.tree import others_line, tree_of
-
     found = find_photos(str(folder))
     if found.labels is None:
         tree = tree_of(sorted(found.names), found.others, found.depth)
@@ -134,8 +117,6 @@ def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> 
     Raises:
         DatasetError: the tree has no class with a photo, or is ambiguous.
     """
-    from poets_edge.photos.layout import arrange
-
     layout = arrange(tree, str(folder), recursive=recursive, decode=unquote if isinstance(folder, Address) else str)
     if not layout.classes:
         raise DatasetError(_nothing_found(folder, tree, layout))
@@ -170,8 +151,6 @@ def _check_count(classes: int, folder: Location) -> None:
 
 
 def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
-    from poets_edge.photos.tree import others_line
-
     if tree.photos:
         return f"{folder}: photos lie in it directly. Put them into one folder a class: {folder}/daisy, {folder}/roses."
     others: Counter[str] = Counter()
@@ -185,56 +164,6 @@ def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
     )
 
 
-def read_contents(photo: Photo) -> bytes:
-    """Return the bytes of a photo.
-
-    Raises:
-        PhotoError: the photo cannot be read, is not a regular file, is larger than LARGEST_PHOTO, or does not have the
-            checksum that `photo.sha256` requires.
-    """
-    contents = contents_at(photo.path)
-    if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
-        raise PhotoError(f"{photo.path}: another picture than the model was trained on.")
-    return contents
-
-
-def contents_at(path: Location) -> bytes:
-    """Return the bytes of a photo, given its address or path; `photos.zip/daisy/1.jpg` is a path in an archive.
-
-    Raises:
-        PhotoError: the photo cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.
-    """
-    try:
-        return _read(path)
-    except OSError as error:
-        raise PhotoError(f"{path}: {error.strerror or error}.") from None
-
-
-def _read(path: Location) -> bytes:
-    """Return the bytes of a photo. Within a parallel map, large photos are read one at a time."""
-    try:
-        return _read_up_to(path, _LARGE_PHOTO)
-    except OSError as error:
-        if error.errno != errno.EFBIG:
-            raise
-    take_turn()
-    return _read_up_to(path, LARGEST_PHOTO)
-
-
-def _read_up_to(path: Location, most: int) -> bytes:
-    if isinstance(path, Path):
-        try:
-            return read_bytes(path, most)
-        except NotADirectoryError:  # it may lead through an archive
-            pass
-        except FileNotFoundError:  # error of Windows for a directory; or a zip with an encoding behind its name
-            if os.name != "nt" and ".zip@" not in str(path).lower():
-                raise
-    from poets_edge.photos.sources import read
-
-    return read(str(path), most)
-
-
 def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], Counter[str]]:
     """Return the photo files in a folder, sorted, and the number of files that are not photos by kind.
 
@@ -243,8 +172,6 @@ def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], C
     Raises:
         DatasetError: the folder cannot be read.
     """
-    from poets_edge.photos.tree import read_tree
-
     others: Counter[str] = Counter()
     names: list[str] = []
     for part in read_tree(folder, deepest=None if recursive else 0).below():

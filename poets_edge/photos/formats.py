@@ -1,4 +1,4 @@
-"""Recognize photo formats by file content: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIF."""
+"""Photo formats, by file suffix and by content: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIF."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import os
 import re
 from pathlib import Path
 
+PHOTO_SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".bmp", ".dib",
+        ".gif", ".tif", ".tiff", ".heic", ".heif", ".heics", ".heifs", ".hif", ".avif", ".avifs",
+    }
+)  # fmt: skip
+"""File suffixes of photos. A file without one of them is recognized by its content (`is_photo_content`)."""
 HEADER_BYTES = 16
 """Number of bytes at the beginning of a file that suffice to determine its format."""
 

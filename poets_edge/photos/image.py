@@ -20,6 +20,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from poets_edge.core.files import read_bytes
 from poets_edge.core.turns import take_turn
 from poets_edge.errors import PhotoError
+from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.decode_budget import (
     BUDGET,
     LARGE,
@@ -29,7 +30,6 @@ from poets_edge.photos.decode_budget import (
     most_megapixels,
 )
 from poets_edge.photos.deep import DEEP_MODES, check_range, to_gray, white_of
-from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
 from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
 from poets_edge.photos.png_chunks import without_metadata
@@ -154,15 +154,6 @@ def _open(contents: bytes) -> Image.Image:
     if image.info.get("progressive"):
         check_scans(contents)
     return image
-
-
-def open_photo(photo: Photo) -> Image.Image:
-    """Decode a photo in a photo folder with `read_photo`.
-
-    Raises:
-        PhotoError: the photo cannot be read or decoded, or does not have the checksum that `photo.sha256` requires.
-    """
-    return read_photo(read_contents(photo), name=str(photo.path))
 
 
 def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None) -> Pixels:

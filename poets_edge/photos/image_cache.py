@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from poets_edge.photos.image import Pixels, fit, open_photo
+from poets_edge.photos.image import Pixels, fit
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.table import Photo
 
 Size = tuple[int, int]

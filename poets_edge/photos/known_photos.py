@@ -15,7 +15,8 @@ import numpy as np
 
 from poets_edge.photos.digest_set import DigestSet, Keys, keys_of
 from poets_edge.photos.photo_sets import MAX_BITS
-from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, SplitName, SplitNumbers
+from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES, SplitName
+from poets_edge.photos.table import Digest, SplitNumbers
 
 UNCHECKED = -2
 """Split number of a photo whose digest is outside the stored sample, so it is unknown whether the training run used

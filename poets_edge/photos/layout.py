@@ -18,7 +18,7 @@ from pathlib import Path
 from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError
 from poets_edge.photos.names import class_name, folded
-from poets_edge.photos.table import SplitName
+from poets_edge.photos.split_names import SplitName
 from poets_edge.photos.tree import Folder, others_line
 
 _SPLITS: dict[str, SplitName] = {

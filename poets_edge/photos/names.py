@@ -1,4 +1,4 @@
-"""Names of photo files and classes: suffixes, Unicode normalization and validation."""
+"""Names of classes and files: Unicode normalization and validation."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ import unicodedata
 from collections.abc import Iterable
 
 from poets_edge.errors import DatasetError
-
-PHOTO_SUFFIXES = frozenset(
-    {
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".bmp", ".dib",
-        ".gif", ".tif", ".tiff", ".heic", ".heif", ".heics", ".heifs", ".hif", ".avif", ".avifs",
-    }
-)  # fmt: skip
-"""File suffixes of photos. A file without one of them is recognized by its content (`poets_edge.photos.formats`)."""
 
 
 def class_name(folder: str) -> str:

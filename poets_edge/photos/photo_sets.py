@@ -7,7 +7,7 @@ only when photos are compared.
 from __future__ import annotations
 
 from poets_edge.core.json_checks import COUNT, Check, Optional
-from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.photos.split_names import SPLIT_NAMES
 
 MAX_BITS = 63
 """Maximum number of bits that a set stores for each digest."""

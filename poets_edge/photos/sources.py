@@ -21,7 +21,7 @@ from poets_edge.errors import DatasetError, UsageError
 from poets_edge.photos import remote
 from poets_edge.photos.address import Location, is_address, joined, photo_path
 from poets_edge.photos.archives import MOST_REMOTE_MEMBERS, Archive, read_archive, read_member
-from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.formats import PHOTO_SUFFIXES
 from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.photos.tree import is_skipped, kind_of
 

@@ -18,9 +18,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from poets_edge.errors import UsageError
-from poets_edge.photos.table import NO_SPLIT, Photo, PhotoTable, Rows, SplitNumbers
-from poets_edge.photos.table import SPLIT_NAMES as SPLIT_NAMES
-from poets_edge.photos.table import SplitName as SplitName
+from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES, SplitName
+from poets_edge.photos.table import Photo, PhotoTable, Rows, SplitNumbers
 
 _TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 

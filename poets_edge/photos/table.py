@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.address import Location, joined, photo_path
 from poets_edge.photos.names import composed
+from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES, SplitName
 
-SplitName = Literal["training", "validation", "test"]
-SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
-
-NO_SPLIT = -1
-"""Split number of a photo that is not in a split folder."""
 UNKNOWN_SIZE = -1
 """Value for the size of a photo whose number of bytes is not known."""
 

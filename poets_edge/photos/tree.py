@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from poets_edge.errors import DatasetError
-from poets_edge.photos.formats import is_photo_file
-from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.formats import PHOTO_SUFFIXES, is_photo_file
 
 DEEPEST = 5
 """Number of levels of subfolders that are listed without `recursive`: a split folder, a second one inside it (as in

@@ -11,7 +11,7 @@ from PIL import Image
 from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import Location
-from poets_edge.photos.folder import contents_at
+from poets_edge.photos.contents import contents_at
 from poets_edge.photos.image import read_photo
 
 _SIDE = 220

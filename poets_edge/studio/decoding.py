@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from poets_edge.errors import PhotoError
-from poets_edge.photos.folder import LARGEST_PHOTO
+from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.image import read_photo
 
 _QUALITY = 82

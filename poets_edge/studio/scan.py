@@ -10,8 +10,7 @@ from pathlib import Path
 
 from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError
-from poets_edge.photos.formats import is_photo_file
-from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.formats import PHOTO_SUFFIXES, is_photo_file
 from poets_edge.photos.tree import is_skipped
 from poets_edge.studio.places import is_plain
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from poets_edge.errors import DatasetError, OutputError
 from poets_edge.photos.archives import read_archive, read_member
-from poets_edge.photos.folder import LARGEST_PHOTO
+from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.tree import others_line
 
 _SPARE = 64 << 20

@@ -16,9 +16,9 @@ from typing import BinaryIO
 from starlette.concurrency import run_in_threadpool
 
 from poets_edge.core.processes import Helper
-from poets_edge.photos.folder import LARGEST_PHOTO
-from poets_edge.photos.formats import HEADER_BYTES, photo_format
-from poets_edge.photos.names import PHOTO_SUFFIXES, composed
+from poets_edge.photos.contents import LARGEST_PHOTO
+from poets_edge.photos.formats import HEADER_BYTES, PHOTO_SUFFIXES, photo_format
+from poets_edge.photos.names import composed
 from poets_edge.studio.changes import Changes
 from poets_edge.studio.journal import Step
 from poets_edge.studio.places import is_plain, safe_file_name

@@ -10,7 +10,8 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.exclude import Exclusions, scan_without_excluded
 from poets_edge.photos.folder import PhotoFolder
 from poets_edge.photos.split import split
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos, Rows
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import HashedPhotos, Rows
 from poets_edge.progress import Reporter
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.bottlenecks import Hashed, hash_photos

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from poets_edge.core.archive_reads import opened_zip
-from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.formats import PHOTO_SUFFIXES
 
 MODEL_SUFFIXES = frozenset(
     {".tflite", ".lite", ".pb", ".onnx", ".keras", ".h5", ".hdf5", ".task", ".pt", ".pth", ".mlmodel", ".mlpackage"}

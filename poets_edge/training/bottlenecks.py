@@ -18,9 +18,10 @@ from poets_edge.core.parallel import cores, run_chunks, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
 from poets_edge.photos.digests import Known, current_stamp, open_digests
-from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import PREPROCESSING, Pixels, fit, normalizer, read_photo
 from poets_edge.photos.normalization import BACKBONE
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.photos.remote import CONNECTIONS
 from poets_edge.photos.sources import FileStamp, prefetch_stamps
 from poets_edge.photos.table import UNKNOWN_SIZE, Digest, HashedPhotos, PhotoTable, Rows

@@ -32,14 +32,8 @@ import numpy.typing as npt
 from poets_edge.device.metrics import independent_count, wilson_interval
 from poets_edge.device.predictions import Predictions
 from poets_edge.photos.folds import DEFAULT_FOLDS, NO_FOLD, Folds, assign_folds
-from poets_edge.photos.table import (
-    SPLIT_NAMES,
-    HashedPhoto,
-    HashedPhotos,
-    PhotoTable,
-    SplitNumbers,
-    class_numbers,
-)
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, SplitNumbers, class_numbers
 from poets_edge.training.fold_heads import MAX_EVALUATED, fold_heads
 from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix
 from poets_edge.training.vectors import Vectors, take

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.split import SplitName, assign_splits
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable, Rows, SplitNumbers
+from poets_edge.photos.split import assign_splits
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, Rows, SplitNumbers
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache

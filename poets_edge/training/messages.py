@@ -16,7 +16,7 @@ from poets_edge.core.files import sha256_of
 from poets_edge.core.wording import percent
 from poets_edge.device.paired import SIGNIFICANCE
 from poets_edge.errors import ModelError
-from poets_edge.photos.split import SplitName
+from poets_edge.photos.split_names import SplitName
 from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model

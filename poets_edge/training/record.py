@@ -19,7 +19,8 @@ import poets_edge
 from poets_edge.core.json_checks import json_bytes
 from poets_edge.photos.image import PREPROCESSING
 from poets_edge.photos.known_photos import KnownPhotos
-from poets_edge.photos.table import SPLIT_NAMES, Digest, HashedPhotos, PhotoTable, Rows, SplitName, SplitNumbers
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
+from poets_edge.photos.table import Digest, HashedPhotos, PhotoTable, Rows, SplitNumbers
 from poets_edge.tflite.interpreter import find_runtime
 
 FORMAT = 1

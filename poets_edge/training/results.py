@@ -11,7 +11,7 @@ from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Mistake
-from poets_edge.photos.split import SplitName
+from poets_edge.photos.split_names import SplitName
 from poets_edge.training.cross_validation import CrossValidation
 from poets_edge.training.fine_tuning.fine_tune import FineTuned
 from poets_edge.training.head import Step

@@ -34,7 +34,7 @@ from poets_edge.device.temperature import (
 )
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
-from poets_edge.photos.table import SPLIT_NAMES, SplitName
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.training.cross_validation import FoldAssignment, sample_rows
 from poets_edge.training.data import TrainingData
 from poets_edge.training.fold_heads import fold_heads

@@ -24,7 +24,8 @@ from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import Exclusions, scan_without_excluded
 from poets_edge.photos.folder import PhotoFolder
 from poets_edge.photos.known_photos import KnownPhotos
-from poets_edge.photos.table import NO_SPLIT, PhotoDigests, Rows
+from poets_edge.photos.split_names import NO_SPLIT
+from poets_edge.photos.table import PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.events import event_file
 from poets_edge.tflite.labels import join_labels

@@ -10,7 +10,7 @@ import numpy as np
 
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import photo_path
-from poets_edge.photos.folder import contents_at
+from poets_edge.photos.contents import contents_at
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.read_model import ModelSource
 from poets_edge.training.bottlenecks import Extractor

@@ -21,7 +21,8 @@ from poets_edge.auditing.photos import AuditPhotos
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split import SplitConfig, assign_splits
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import HashedPhoto, HashedPhotos
 from poets_edge.training.head import HeadOptions, LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups
 

@@ -25,7 +25,7 @@ from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
 from poets_edge.nets.weights import EMBEDDED, find_weights
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.split import SplitConfig, assign_splits
-from poets_edge.photos.table import SPLIT_NAMES, SplitName
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from poets_edge.training.backbone import prepare_backbone
 from tests.conftest import ROOT

@@ -16,8 +16,9 @@ from poets_edge import Classifier
 from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
-from poets_edge.photos.image import fit, open_photo
+from poets_edge.photos.image import fit
 from poets_edge.photos.normalization import UNIT
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.quantize.tensorflow_model import find_input_range, load_model
 from tests.conftest import SHARED, poets_edge

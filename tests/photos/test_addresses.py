@@ -16,7 +16,8 @@ import pytest
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.address import Address, photo_path
-from poets_edge.photos.folder import read_contents, scan
+from poets_edge.photos.folder import scan
+from poets_edge.photos.open_photo import read_contents
 from tests.conftest import poets_edge
 from tests.needs import need_module
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.archives import Member, read_archive, read_member
-from poets_edge.photos.folder import read_contents, scan
+from poets_edge.photos.folder import scan
+from poets_edge.photos.open_photo import read_contents
 
 
 def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:

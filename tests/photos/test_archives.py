@@ -15,7 +15,8 @@ import pytest
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos import sources
-from poets_edge.photos.folder import read_contents, scan
+from poets_edge.photos.folder import scan
+from poets_edge.photos.open_photo import read_contents
 from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 

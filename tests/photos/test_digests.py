@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from poets_edge.photos import digests
-from poets_edge.photos.folder import Photo, read_contents, scan
+from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.minhash import sketch, sketch_now
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.photos.sources import FileStamp
 from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.progress import Silent

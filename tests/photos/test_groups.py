@@ -13,7 +13,8 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.groups import check_group_by, grouped_rows, name_pairs, stated_groups, successors
 from poets_edge.photos.split import SplitConfig, assign_splits
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, PhotoTable
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import HashedPhoto, PhotoTable
 
 
 def table(*names: str) -> PhotoTable:

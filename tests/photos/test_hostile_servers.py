@@ -19,7 +19,9 @@ from poets_edge.core.orphans import helper_environment
 from poets_edge.demo.draw import draw_photo
 from poets_edge.errors import DatasetError, PhotoError, PoetsEdgeError, RemoteError
 from poets_edge.photos.address import Address, photo_path
-from poets_edge.photos.folder import contents_at, read_contents, scan
+from poets_edge.photos.contents import contents_at
+from poets_edge.photos.folder import scan
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.training.bottlenecks import hash_photos
 from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW

@@ -9,8 +9,9 @@ import pytest
 
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import scan
-from poets_edge.photos.image import fit, open_photo
+from poets_edge.photos.image import fit
 from poets_edge.photos.image_cache import ImageCache
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.table import Photo
 
 SMALL, LARGE = (128, 128), (160, 160)

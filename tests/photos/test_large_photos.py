@@ -19,9 +19,10 @@ from PIL import Image
 from poets_edge.core.parallel import run_parallel
 from poets_edge.device.predictions import score_photos
 from poets_edge.errors import PhotoError
-from poets_edge.photos import decode_budget, folder, image, png_chunks
-from poets_edge.photos.folder import Photo, read_contents, scan
-from poets_edge.photos.image import open_photo, read_photo
+from poets_edge.photos import contents, decode_budget, image, png_chunks
+from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.image import read_photo
+from poets_edge.photos.open_photo import open_photo, read_contents
 from tests.core.test_turns import Meeting
 from tests.device.test_predictions import ColorScorer
 
@@ -64,7 +65,7 @@ def most_at_once(photos: list[Photo], read: Callable[[Photo], object]) -> int:
 def test_photos_with_many_bytes_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = write(tmp_path / "photos", [png(chunk(b"abCd", os.urandom(2000)))] * 4)
     assert most_at_once(photos, read_contents) > 1
-    monkeypatch.setattr(folder, "_LARGE_PHOTO", 1000)
+    monkeypatch.setattr(contents, "_LARGE_PHOTO", 1000)
     assert most_at_once(photos, read_contents) == 1
 
 
@@ -74,7 +75,7 @@ def test_archive_members_with_many_bytes_are_read_one_at_a_time(
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for index in range(8):
             archive.writestr(f"{'daisy' if index % 2 else 'roses'}/{index}.png", png(chunk(b"abCd", bytes(2000))))
-    monkeypatch.setattr(folder, "_LARGE_PHOTO", 1000)
+    monkeypatch.setattr(contents, "_LARGE_PHOTO", 1000)
     assert most_at_once(list(scan(tmp_path / "photos.zip").photos), read_contents) == 1
 
 

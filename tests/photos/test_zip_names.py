@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from poets_edge.errors import DatasetError, UsageError
-from poets_edge.photos.folder import read_contents, scan
+from poets_edge.photos.folder import scan
+from poets_edge.photos.open_photo import read_contents
 from poets_edge.photos.sources import with_encoding
 from tests.conftest import poets_edge
 

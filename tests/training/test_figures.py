@@ -17,7 +17,8 @@ from poets_edge.device.temperature import (
 )
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD, Folds
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable, SplitName
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable
 from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import Head, HeadOptions, Indices, Matrix

@@ -10,7 +10,8 @@ import pytest
 
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, SplitName
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
+from poets_edge.photos.table import HashedPhoto
 from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.choice import choose
 from poets_edge.training.cross_validation import evaluate_folds, fit_to_training

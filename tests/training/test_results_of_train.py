@@ -16,7 +16,8 @@ from poets_edge.device.metrics import Evaluation
 from poets_edge.errors import OutputError
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, SplitName
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
+from poets_edge.photos.table import HashedPhoto, HashedPhotos
 from poets_edge.training import train as module
 from poets_edge.training.fine_tuning.fine_tune import FineTuned
 from poets_edge.training.fine_tuning.options import FineTuning

@@ -10,7 +10,7 @@ from poets_edge.device.watch.cameras.opencv import OpenCvCamera, video_frames
 from poets_edge.device.watch.cameras.picamera import PiCamera, find_picamera2, picamera2_problem
 from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, mjpeg_source, standard_input
 from poets_edge.errors import RuntimeMissingError, SourceError
-from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.formats import PHOTO_SUFFIXES
 
 _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 

@@ -18,7 +18,8 @@ from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_f
 from poets_edge.exporting.microcontroller.fitting import fitting_architecture
 from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
 from poets_edge.exporting.results import ExportedFile
-from poets_edge.photos.image import fit, open_photo
+from poets_edge.photos.image import fit
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.model_file import ModelFile
 

@@ -19,7 +19,8 @@ from poets_edge.core.parallel import run_parallel
 from poets_edge.core.sqlite import LOG_BYTES
 from poets_edge.errors import OutputError
 from poets_edge.nets.network import Network
-from poets_edge.photos.image import PREPROCESSING, open_photo
+from poets_edge.photos.image import PREPROCESSING
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.progress import Reporter
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile

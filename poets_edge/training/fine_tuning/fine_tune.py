@@ -20,7 +20,8 @@ from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.nets.network import Network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.photos.folds import assign_folds
-from poets_edge.photos.image import fit, open_photo
+from poets_edge.photos.image import fit
+from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.table import HashedPhotos, Rows
 from poets_edge.progress import Reporter
 from poets_edge.quantize.write_model import write_float_model

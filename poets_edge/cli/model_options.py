@@ -1,0 +1,145 @@
+"""Options that describe a model and its answers, and the separation of models from photos in arguments."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from poets_edge.cli.command import CODELAB, option
+from poets_edge.cli.options import FILE, NUMBERS
+from poets_edge.core.paths import GRAPH
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.photos.formats import PHOTO_SUFFIXES, is_photo_file
+from poets_edge.photos.normalization import Normalization, is_sound
+from poets_edge.tflite.formats import MODEL_SUFFIXES, model_format
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+delegate_option = option(
+    "--delegate",
+    metavar="LIBRARY",
+    section="Model",
+    help="Shared library that runs the model, such as libedgetpu.so.1 for a Coral Edge TPU.",
+)
+labels_option = option(
+    "--labels",
+    type=FILE,
+    metavar="FILE",
+    section="Model",
+    help="Labels of a model that has none, one a line; or new names: old=new.",
+)
+accept_all_option = option(
+    "--accept-all",
+    is_flag=True,
+    section="Answer",
+    help="Give a label to photos unlike the training photos, too, instead of 'unknown'.",
+)
+input_range_option = option(
+    "--input-range",
+    metavar="LOW:HIGH",
+    section="Model",
+    help="Input values of the pixels 0 and 255, for a foreign model that does not tell them: -1:1, 0:1 or 0:255.",
+    show_default="as the model tells",
+)
+graph_option = option(
+    "--graph",
+    type=FILE,
+    metavar="FILE",
+    section=CODELAB,
+    help="The model, as the codelab names it.",
+    show_default=False,
+)
+
+
+def input_options(function: _Function) -> _Function:
+    """Declare `--input-range`, and `--input-mean` with `--input-std`, which specify the range in units of pixels.
+
+    The function receives `input_range` as text for `parse_input_range`, or None if none of the options is given.
+    """
+
+    @functools.wraps(function)
+    def merged(
+        *arguments: Any,
+        input_range: str | None,
+        input_mean: tuple[float, ...] | None,
+        input_std: tuple[float, ...] | None,
+        **others: Any,
+    ) -> Any:
+        if (input_mean is None) != (input_std is None):
+            raise UsageError("--input-mean and --input-std belong together.")
+        return function(*arguments, input_range=merged_range(input_range, input_mean, input_std), **others)
+
+    declared: Any = merged
+    for name in ("std", "mean"):
+        declared = option(
+            f"--input-{name}",
+            type=NUMBERS,
+            metavar="X",
+            section="Model",
+            advanced=True,
+            help=f"The model's input {name}, in units of pixels; or three, separated by commas.",
+        )(declared)
+    found: _Function = input_range_option(declared)
+    return found
+
+
+def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> str | None:
+    """Return the input range from the options; None if none is given. Raises UsageError if there are two ranges."""
+    if mean is None or std is None:
+        return input_range
+    if input_range is not None:
+        raise UsageError("--input-range and --input-mean say the same; give one.")
+    if len(mean) != len(std) or not is_sound(mean, std):
+        raise UsageError("--input-mean and --input-std: one number or three are wanted of each, and std positive.")
+    return Normalization(mean, std).text
+
+
+def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Separate models from photos and folders among a command's arguments, by content.
+
+    Args:
+        graph: value of `--graph`; if given, no argument is a model.
+
+    Returns:
+        The models, or `train`'s default graph if no argument is a model; and the other arguments.
+
+    Raises:
+        ModelError: a model has a format that cannot be read.
+        UsageError: no model is given, and the default graph does not exist; or the first of several arguments, where a
+            model is named, is neither a model nor photos.
+    """
+    if graph is not None:
+        return (graph,), tuple(arguments)
+    models = tuple(path for path in arguments if _is_model(path))
+    rest = tuple(path for path in arguments if path not in models)
+    if models:
+        return models, rest
+    if len(rest) > 1 and isinstance(rest[0], Path) and str(rest[0]) != "-" and not rest[0].is_dir():
+        _check_photo(rest[0])
+    if not GRAPH.is_file():
+        raise UsageError(f"no model named, and train has not written {GRAPH} here. Name a .tflite or .pb file.")
+    return (GRAPH,), rest
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether an argument is a model. Raises ModelError if its format is known but cannot be read."""
+    if not isinstance(path, Path):  # an address
+        return path.suffix.lower() in MODEL_SUFFIXES
+    found = model_format(path)
+    if found is not None and found.way_out:
+        raise ModelError(found.refusal(path))
+    return found is not None or (path.suffix.lower() in MODEL_SUFFIXES and not path.is_dir())
+
+
+def _check_photo(path: Path) -> None:
+    """Raise UsageError unless a file is a photo or an archive of photos."""
+    from poets_edge.photos.sources import is_archive_or_address  # 4 % of `label`, where everything is in order
+
+    if path.suffix.lower() in PHOTO_SUFFIXES or is_archive_or_address(str(path)):
+        return
+    if not path.exists():
+        raise UsageError(f"{path}: no such file.")
+    if not is_photo_file(path):
+        raise UsageError(f"{path}: neither a model that is known here (.tflite, .pb) nor a photo.")

@@ -1,0 +1,54 @@
+"""Read the bytes of a photo: from a file, from an archive or from an address."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from poets_edge.core.files import read_bytes
+from poets_edge.core.turns import take_turn
+from poets_edge.errors import PhotoError
+from poets_edge.photos.address import Location
+
+LARGEST_PHOTO = 256 << 20
+"""Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
+_LARGE_PHOTO = 32 << 20
+"""Size of a photo file in bytes above which photos are read one at a time."""
+
+
+def contents_at(path: Location) -> bytes:
+    """Return the bytes of a photo, given its address or path; `photos.zip/daisy/1.jpg` is a path in an archive.
+
+    Raises:
+        PhotoError: the photo cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror or error}.") from None
+
+
+def _read(path: Location) -> bytes:
+    """Return the bytes of a photo. Within a parallel map, large photos are read one at a time."""
+    try:
+        return _read_up_to(path, _LARGE_PHOTO)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+    take_turn()
+    return _read_up_to(path, LARGEST_PHOTO)
+
+
+def _read_up_to(path: Location, most: int) -> bytes:
+    if isinstance(path, Path):
+        try:
+            return read_bytes(path, most)
+        except NotADirectoryError:  # it may lead through an archive
+            pass
+        except FileNotFoundError:  # error of Windows for a directory; or a zip with an encoding behind its name
+            if os.name != "nt" and ".zip@" not in str(path).lower():
+                raise
+    from poets_edge.photos.sources import read
+
+    return read(str(path), most)
