@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from poets_edge.bench.sustained import SustainedOptions as SustainedOptions
     from poets_edge.bench.sustained import sustain as sustain
     from poets_edge.device.classifier import Classifier as Classifier
-    from poets_edge.device.classifier import Label as Label
-    from poets_edge.device.classifier import Labels as Labels
     from poets_edge.device.evaluate import EvaluateResult as EvaluateResult
     from poets_edge.device.inspection import Inspection as Inspection
     from poets_edge.device.metrics import Evaluation as Evaluation
     from poets_edge.device.predictions import Mistake as Mistake
+    from poets_edge.device.scorer import Label as Label
+    from poets_edge.device.scorer import Labels as Labels
     from poets_edge.device.watch.collect import CollectOptions as CollectOptions
     from poets_edge.device.watch.mqtt_options import MqttOptions as MqttOptions
     from poets_edge.device.watch.pipeline import Prediction as Prediction
@@ -114,8 +114,8 @@ _MODULES = {
     "GridResult": "poets_edge.sweep.results",
     "HeadOptions": "poets_edge.training.head",
     "Inspection": "poets_edge.device.inspection",
-    "Label": "poets_edge.device.classifier",
-    "Labels": "poets_edge.device.classifier",
+    "Label": "poets_edge.device.scorer",
+    "Labels": "poets_edge.device.scorer",
     "Mistake": "poets_edge.device.predictions",
     "ModelFile": "poets_edge.tflite.model_file",
     "MqttOptions": "poets_edge.device.watch.mqtt_options",

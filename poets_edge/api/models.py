@@ -13,9 +13,9 @@ from poets_edge.core.arguments import StrPath, convert
 from poets_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from poets_edge.device.classifier import Scorer
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
     from poets_edge.device.inspection import Inspection
+    from poets_edge.device.scorer import Scorer
     from poets_edge.photos.address import Location
     from poets_edge.photos.split import SplitConfig
     from poets_edge.progress import Reporter

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from poets_edge.cli.command import CODELAB, option
 from poets_edge.cli.options import NUMBERS
-from poets_edge.device.classifier import Scorer
+from poets_edge.device.scorer import Scorer
 from poets_edge.errors import UsageError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -24,7 +24,8 @@ from poets_edge.cli.model_options import (
 from poets_edge.cli.options import FILE, Number, result_options
 from poets_edge.cli.streams import escaped
 from poets_edge.cli.terminal import Terminal, give
-from poets_edge.device.classifier import Classifier, Label, best
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.scorer import Label, best
 from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError, PhotoError, UsageError
 

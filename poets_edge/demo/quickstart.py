@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.demo.draw import draw_photos, drawn_names
-from poets_edge.device.classifier import Classifier, Label
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.scorer import Label
 from poets_edge.errors import OutputError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.results import ExportedFile

@@ -10,160 +10,36 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from poets_edge.core.arguments import check_threads
-from poets_edge.core.files import read_bytes
 from poets_edge.device.input_tensor import image_layout, input_filler
-from poets_edge.device.label_names import renamed_labels, renaming
+from poets_edge.device.model_labels import checked_labels, given_labels, renaming
+from poets_edge.device.scorer import Labels, ModelOutput, Scores, best, check_threshold
+from poets_edge.device.tensor_roles import distance_output, only_input, score_output
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, read_photo
 from poets_edge.photos.normalization import UNIT, parse_input_range
 from poets_edge.progress import Reporter
-from poets_edge.tflite.distance import LIMIT
 from poets_edge.tflite.input_range import InputRange, decide_input_range
-from poets_edge.tflite.labels import parse_labels, split_labels
 from poets_edge.tflite.metadata import Metadata, read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import ModelSource, read_model
 from poets_edge.tflite.scores import ScoreKind, kind_of_values, known_kind, remark, to_scores
-from poets_edge.tflite.session import Session, TensorInfo
-from poets_edge.tflite.verify.answers import other_answer
+from poets_edge.tflite.session import Session
 
 if TYPE_CHECKING:
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 
-Scores: TypeAlias = npt.NDArray[np.float32]
-"""Scores of one photo, float32 [labels], each 0 to 1, in the order of the model's labels."""
-
 PhotoInput: TypeAlias = "PhotoSource | os.PathLike[str] | npt.NDArray[np.uint8]"
 """A photo: path, bytes of a file, open binary file, PIL image, or RGB pixels as uint8 [height, width, 3]."""
-
-_LARGEST_LABELS = 16 << 20
-
-
-@dataclass(frozen=True)
-class Label:
-    """A class name with its score, 0 to 1."""
-
-    name: str
-    score: float
-
-
-class Labels(list[Label]):
-    """Labels of one photo, highest score first.
-
-    Attributes:
-        distance: distance from the training photos; if it is above 1, the photo is unlike them. None if the model
-            has no unknown-photo detector.
-    """
-
-    def __init__(self, labels: Iterable[Label] = (), distance: float | None = None) -> None:
-        super().__init__(labels)
-        self.distance = distance
-
-    @property
-    def unknown(self) -> bool:
-        """Whether the photo is unlike the training photos; False if the model has no detector."""
-        return is_unknown(self.distance)
-
-
-@dataclass(frozen=True, eq=False)
-class ModelOutput:
-    """Output of a model for one photo.
-
-    Attributes:
-        scores: scores, float32 [labels].
-        distance: distance from the training photos; None if the model has no unknown-photo detector.
-    """
-
-    scores: Scores
-    distance: float | None = None
-
-    @property
-    def unknown(self) -> bool:
-        """Whether the photo is unlike the training photos; False if the model has no detector."""
-        return is_unknown(self.distance)
-
-
-def is_unknown(distance: float | None) -> bool:
-    """Return whether a distance from the training photos is that of an unknown photo; False if the distance is None."""
-    return distance is not None and distance > LIMIT
-
-
-class Scorer(Protocol):
-    """Protocol of models that score photos: `.tflite` files, and frozen graphs if the `[train]` extra is installed."""
-
-    @property
-    def labels(self) -> tuple[str, ...]: ...
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that are stored with a model; empty if poets_edge did not write the model."""
-
-    @property
-    def nodes(self) -> Mapping[str, str]:
-        """Names of the input and output tensors, under the keys "input" and "output"."""
-
-    @property
-    def input_range(self) -> InputRange:
-        """Normalization of the input, and how it was determined."""
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Sentences that tell users what was inferred from the graph."""
-
-    @property
-    def has_detector(self) -> bool:
-        """Whether the model detects photos unlike its training photos."""
-
-    def predict(self, photo: PhotoSource) -> ModelOutput: ...
-
-    def clone(self) -> Scorer:
-        """Return another scorer for this model, for use in a different thread."""
-
-
-def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
-    """Return labels with their scores, highest score first; equal scores keep the order of the labels.
-
-    Args:
-        top: number of labels to return; by default, all.
-
-    Raises:
-        UsageError: `top` is below 1.
-        WrongTypeError: `top` is not a whole number.
-    """
-    if top is not None:
-        if not hasattr(top, "__index__") or isinstance(top, bool):
-            raise WrongTypeError(f"`top` must be a whole number, not {top!r}.")
-        if top < 1:
-            raise UsageError(f"`top` must be 1 or more, not {top}.")
-    order = np.argsort(-scores, kind="stable")[:top]
-    return [Label(labels[index], float(scores[index])) for index in order]
-
-
-def check_threshold(threshold: float) -> None:
-    """Check the threshold, the score below which a label is "unknown".
-
-    Raises:
-        UsageError: the threshold is not between 0 and 1.
-        WrongTypeError: the threshold is not a number.
-    """
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-        raise WrongTypeError(f"`threshold` must be a number, not {threshold!r}.")
-    if math.isnan(threshold) or not 0 <= threshold <= 1:
-        raise UsageError(f"`threshold` must be between 0 and 1, not {threshold:g}.")
 
 
 class Classifier:
@@ -222,14 +98,16 @@ class Classifier:
         self._session: Session | None = Session(
             self.file, threads, accelerate=not self.metadata.full_int8, delegate=delegate
         )
-        self.input = _only_input(self._session.inputs, self.path)
+        self.input = only_input(self._session.inputs, self.path)
         layout = image_layout(self.input, self.path)
         self.size = layout.size
-        names, source = _given_labels(self, labels)
-        self.score_output = _score_output(self._session.outputs, self.metadata, names, self.path)
+        names, source = given_labels(self.metadata.labels, labels, self.path)
+        self.score_output = score_output(self._session.outputs, self.metadata, names, self.path)
         self.output = self._session.outputs[self.score_output]
-        self.distance_output = _distance_output(self._session.outputs, self.metadata)
-        self.labels: tuple[str, ...] = _checked_labels(self, names, source, unlabeled)
+        self.distance_output = distance_output(self._session.outputs, self.metadata)
+        self.labels: tuple[str, ...] = checked_labels(
+            names, self.output.shape, source=source, model=self.path, unlabeled=unlabeled
+        )
         self.input_range: InputRange = _input_range(self, input_range, unlabeled)
         self._arguments: dict[str, Any] = {
             "labels": renaming(self.metadata.labels, self.labels),
@@ -483,79 +361,6 @@ def _type_of(value: object) -> str:
     return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def _only_input(tensors: Sequence[TensorInfo], path: Path) -> TensorInfo:
-    if len(tensors) != 1:
-        raise ModelError(f"{path}: has {len(tensors)} inputs; an image classifier has one.")
-    return tensors[0]
-
-
-def _given_labels(
-    model: Classifier, labels: str | os.PathLike[str] | Sequence[str] | None
-) -> tuple[tuple[str, ...], str]:
-    """Return the labels and their source, a path or "`labels`" for messages; by default, the labels in the model.
-
-    Raises:
-        ModelError: the labels file cannot be read, or the labels do not belong to the model.
-        WrongTypeError: `labels` is neither a path nor a sequence of strings.
-    """
-    if labels is None:
-        return model.metadata.labels, str(model.path)
-    if isinstance(labels, (str, os.PathLike)):
-        names, source = read_labels(Path(labels)), str(labels)
-    elif isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels):
-        names, source = tuple(labels), "`labels`"
-    else:
-        raise WrongTypeError(f"`labels` must be a path or a list of names, not {_type_of(labels)}.")
-    return renamed_labels(model.metadata.labels, names, source=source, model=model.path), source
-
-
-def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequence[str], path: Path) -> int:
-    """Return the index of the output that holds the scores.
-
-    Raises:
-        ModelError: the model has several outputs, the metadata do not specify one of them, and the number of values
-            does not equal the number of labels for exactly one of them.
-    """
-    if metadata.score_output is not None and metadata.score_output < len(tensors):
-        return metadata.score_output
-    if len(tensors) == 1:
-        return 0
-    fitting = [number for number, tensor in enumerate(tensors) if math.prod(tensor.shape) == len(labels)]
-    if len(fitting) == 1:
-        return fitting[0]
-    shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in tensors[:4])
-    raise ModelError(
-        f"{path}: has {len(tensors)} outputs ({shapes}), and nothing tells which holds the scores: its metadata name no"
-        " labels file, and not just one output has as many values as there are labels."
-    )
-
-
-def _distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
-    """Return the index of the output with the distance from the training photos; None if no output has it.
-
-    Models from other programs are not considered, since an output named "distance" could have another meaning there.
-    """
-    index = metadata.distance_output
-    if not metadata.facts or index is None or index >= len(tensors) or math.prod(tensors[index].shape) != 1:
-        return None
-    return index
-
-
-def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unlabeled: bool) -> tuple[str, ...]:
-    """Return the labels unchanged, or () if none are required; raise ModelError if they do not match the output."""
-    outputs = math.prod(model.output.shape)
-    if not names and unlabeled and source == str(model.path):
-        return ()
-    if not names and (other := other_answer([model.output.shape])):
-        raise ModelError(f"{model.path}: {other}")
-    if not names:
-        raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
-    if len(names) != outputs and (outputs, len(names)) != (1, 2):
-        background = " One label a line, also for the background." if outputs == len(names) + 1 else ""
-        raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {outputs} outputs.{background}")
-    return names
-
-
 def _input_range(model: Classifier, given: str | None, speed_only: bool) -> InputRange:
     """Determine the normalization of the input.
 
@@ -577,22 +382,3 @@ def _input_range(model: Classifier, given: str | None, speed_only: bool) -> Inpu
         if speed_only:  # an inference takes equally long for any values
             return InputRange(UNIT, "not known")
         raise
-
-
-def read_labels(path: Path, *, own: bool = False) -> tuple[str, ...]:
-    """Read the labels from a text file in UTF-8.
-
-    Args:
-        own: whether poets_edge wrote the file, so that each line is read unchanged as one label; otherwise,
-            `parse_labels` reads the file.
-
-    Raises:
-        ModelError: the file cannot be read, is not in UTF-8, or has inconsistent numbers.
-    """
-    try:
-        text = read_bytes(path, _LARGEST_LABELS).decode("utf-8")
-        return split_labels(text) if own else parse_labels(text, str(path))
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise ModelError(f"{path}: not a text file in UTF-8.") from None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.device.classifier import Scorer
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult, evaluate
 from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.device.scorer import Scorer
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
 from poets_edge.photos.split import SplitConfig

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import counted
-from poets_edge.device.classifier import Classifier, Scorer
+from poets_edge.device.classifier import Classifier
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap, is_learned, photos_of_model, splits_of, was_trained_on
 from poets_edge.device.predictions import Predictions, score_chosen
+from poets_edge.device.scorer import Scorer
 from poets_edge.device.staleness import stale_line
 from poets_edge.device.unknown import Refused, UnknownEvaluation, score_strangers
 from poets_edge.errors import DatasetError

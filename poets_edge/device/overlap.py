@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.classifier import Scorer
+from poets_edge.device.scorer import Scorer
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.known_photos import KnownPhotos, known_photos
 from poets_edge.photos.minhash import overlap, sketch_now

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
-from poets_edge.device.classifier import Classifier, ModelOutput, Scorer
+from poets_edge.device.classifier import Classifier
 from poets_edge.device.metrics import Evaluation, evaluate_scores
+from poets_edge.device.scorer import ModelOutput, Scorer
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.image import read_photo
 from poets_edge.photos.image_cache import ImageCache

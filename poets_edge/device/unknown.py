@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.wording import accuracy_text, interval_text, percent
-from poets_edge.device.classifier import Scorer
 from poets_edge.device.metrics import Evaluation, wilson_interval
 from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.device.scorer import Scorer
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, photo_files
 from poets_edge.progress import Reporter

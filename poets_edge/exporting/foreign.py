@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.classifier import read_labels
+from poets_edge.device.model_labels import read_labels
 from poets_edge.errors import ModelError, PhotoError
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos
 from poets_edge.nets.frozen import FrozenGraph

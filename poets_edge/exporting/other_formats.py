@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.files import scratch_folder, write_bytes
-from poets_edge.device.classifier import Classifier, ModelOutput
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import ModelError, RuntimeMissingError
 from poets_edge.exporting.export import ExportOptions, prepare_export
 from poets_edge.nets.frozen import FrozenGraph

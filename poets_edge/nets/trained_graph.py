@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.files import finish_pending, read_bytes
-from poets_edge.device.classifier import read_labels
-from poets_edge.device.label_names import renamed_labels
+from poets_edge.device.model_labels import read_labels, renamed_labels
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.classifier import ModelOutput, Scores
+from poets_edge.device.scorer import ModelOutput, Scores
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graph_input import graph_input_range

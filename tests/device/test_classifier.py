@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.device.classifier import Classifier, best, read_labels
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.model_labels import read_labels
+from poets_edge.device.scorer import best
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Parameters, checked

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.device.classifier import ModelOutput
 from poets_edge.device.compare_models import compare_results
 from poets_edge.device.evaluate import evaluate
 from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.image import PhotoSource

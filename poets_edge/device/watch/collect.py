@@ -19,7 +19,7 @@ from PIL import Image
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import check_writable, write_bytes
 from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
-from poets_edge.device.classifier import Scores
+from poets_edge.device.scorer import Scores
 from poets_edge.device.watch.snapshot import snapshot_jpeg
 from poets_edge.errors import OutputError, PhotoError, UsageError
 from poets_edge.photos.image import PhotoSource, read_photo

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.arguments import check_fields
-from poets_edge.device.classifier import Classifier, ModelOutput, Scores, best, check_threshold
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.scorer import ModelOutput, Scores, best, check_threshold
 from poets_edge.device.watch.collect import Collector
 from poets_edge.device.watch.frames import Frame, FrameSource
 from poets_edge.device.watch.mqtt import MqttPublisher

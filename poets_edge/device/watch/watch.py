@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poets_edge.core.arguments import StrPath, check_fields, given
-from poets_edge.device.classifier import Classifier, check_threshold
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.scorer import check_threshold
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import FrameSource
 from poets_edge.device.watch.mqtt import MqttPublisher

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.device.classifier import ModelOutput
+from poets_edge.device.scorer import ModelOutput
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.pipeline import Smoother
 from poets_edge.errors import UsageError

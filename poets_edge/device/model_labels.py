@@ -1,0 +1,136 @@
+"""Labels of a model: from its metadata, from a labels file or from the user, who may rename them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from poets_edge.core.files import read_bytes
+from poets_edge.errors import ModelError, WrongTypeError
+from poets_edge.tflite.labels import parse_labels, split_labels
+from poets_edge.tflite.verify.answers import other_answer
+
+_LARGEST_LABELS = 16 << 20
+
+
+def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str, model: Path) -> tuple[str, ...]:
+    """Return the labels to use for a model, in the order of its outputs, after applying the user's translations.
+
+    If a model contains labels, only these labels and translations of them are accepted, because replacement labels in
+    the wrong order would go unnoticed.
+
+    Args:
+        own: labels inside the model; () if it has none, in which case any labels are accepted.
+        given: labels from the user, or translations, as `old=new`. Labels without a translation keep their names.
+        source: where `given` comes from, for messages.
+        model: path of the model, for messages.
+
+    Raises:
+        ModelError: `given` has labels that the model lacks, renames a label twice, or gives two labels the same name.
+    """
+    if not own or given in ((), own):
+        return given
+    olds = [_old_name(line, own) for line in given]
+    if not all(olds):
+        what = "the labels in another order" if sorted(given) == sorted(own) else "other labels"
+        raise ModelError(
+            f"{source}: {what} than {model} carries ({_listed(own)}). Leave the file out; to rename labels, give a line"
+            " for each: old=new."
+        )
+    new = {str(old): line[len(str(old)) + 1 :] for old, line in zip(olds, given, strict=True)}
+    names = tuple(new.get(label, label) for label in own)
+    twice = next((label for label in olds if olds.count(label) > 1), None)
+    if twice is not None:
+        raise ModelError(f"{source}: two new names for {twice!r}.")
+    same = next((name for name in names if names.count(name) > 1), None)
+    if same is not None:
+        raise ModelError(f"{source}: {same!r} would be the name of two labels of {model}.")
+    return names
+
+
+def renaming(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the labels with which `renamed_labels` returns `names`; None if `names` is empty or equal to `own`."""
+    if names == own or not names:
+        return None
+    return tuple(f"{old}={new}" for old, new in zip(own, names, strict=True)) if own else names
+
+
+def _old_name(line: str, own: Sequence[str]) -> str | None:
+    return max((label for label in own if line.startswith(f"{label}=")), key=len, default=None)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
+
+
+def given_labels(
+    own: tuple[str, ...], labels: str | os.PathLike[str] | Sequence[str] | None, model: Path
+) -> tuple[tuple[str, ...], str]:
+    """Return the labels and their source, a path or "`labels`" for messages; by default, the labels in the model.
+
+    Args:
+        own: labels inside the model; () if it has none.
+        labels: path of a labels file, or labels, or translations as `old=new`; None for the labels in the model.
+        model: path of the model, for messages.
+
+    Raises:
+        ModelError: the labels file cannot be read, or the labels do not belong to the model.
+        WrongTypeError: `labels` is neither a path nor a sequence of strings.
+    """
+    if labels is None:
+        return own, str(model)
+    if isinstance(labels, (str, os.PathLike)):
+        names, source = read_labels(Path(labels)), str(labels)
+    elif isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels):
+        names, source = tuple(labels), "`labels`"
+    else:
+        raise WrongTypeError(f"`labels` must be a path or a list of names, not {type(labels).__name__}.")
+    return renamed_labels(own, names, source=source, model=model), source
+
+
+def checked_labels(
+    names: tuple[str, ...], shape: tuple[int, ...], *, source: str, model: Path, unlabeled: bool
+) -> tuple[str, ...]:
+    """Return the labels unchanged, or () if none are required.
+
+    Args:
+        shape: shape of the output that holds the scores.
+        source: source of the labels, as returned by `given_labels`.
+        model: path of the model, for messages.
+        unlabeled: whether a model without labels is accepted.
+
+    Raises:
+        ModelError: there are no labels, or their number differs from that of the outputs.
+    """
+    outputs = math.prod(shape)
+    if not names and unlabeled and source == str(model):
+        return ()
+    if not names and (other := other_answer([shape])):
+        raise ModelError(f"{model}: {other}")
+    if not names:
+        raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
+    if len(names) != outputs and (outputs, len(names)) != (1, 2):
+        background = " One label a line, also for the background." if outputs == len(names) + 1 else ""
+        raise ModelError(f"{source}: {len(names)} labels, but {model} has {outputs} outputs.{background}")
+    return names
+
+
+def read_labels(path: Path, *, own: bool = False) -> tuple[str, ...]:
+    """Read the labels from a text file in UTF-8.
+
+    Args:
+        own: whether poets_edge wrote the file, so that each line is read unchanged as one label; otherwise,
+            `parse_labels` reads the file.
+
+    Raises:
+        ModelError: the file cannot be read, is not in UTF-8, or has inconsistent numbers.
+    """
+    try:
+        text = read_bytes(path, _LARGEST_LABELS).decode("utf-8")
+        return split_labels(text) if own else parse_labels(text, str(path))
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: not a text file in UTF-8.") from None
