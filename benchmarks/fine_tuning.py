@@ -2,30 +2,34 @@
 
 - accuracy: 5-fold cross-validation with the final blocks frozen and fine-tuned, compared photo by photo; and the int8
   file of the fine-tuned network in comparison with float32.
-- speed: `poets-edge train --fine-tune N` as a process with empty caches, in comparison with a Keras program: equal
-  layers unfrozen, norms frozen, decoded photos in memory, random crops and mirroring as layers, `fit` with equal
-  epochs. Both run in turn; peak memory of both.
+- speed: `poets-edge train --fine-tune N` as a process with empty caches, in comparison with a Keras program with equal
+  weights, layers and epochs. With `--blocks 0`, `poets-edge train` in comparison with a Keras program for a new head.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.side_by_side import peak_memory
+from benchmarks.keras_backbone import write_keras_backbone
+from benchmarks.recipes import KERAS_HEAD_SCRIPT, KERAS_TUNING_SCRIPT
+from benchmarks.side_by_side import measure
 from poets_edge.core.files import scratch_folder
 from poets_edge.device.paired import compare_paired
+from poets_edge.device.predictions import score_models
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.nets.architectures import architecture
+from poets_edge.nets.read_weights import read_backbone
+from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import Quantization
 from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.fine_tuning.tail import read_tail
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
@@ -34,36 +38,6 @@ FOLDS = 5
 
 Right: TypeAlias = "npt.NDArray[np.bool_]"
 """Whether each test photo in a fold is classified correctly, bool [photos]."""
-
-KERAS_RECIPE = """
-import sys
-import keras
-folder, size, alpha, first, epochs = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], int(sys.argv[5])
-data = keras.utils.image_dataset_from_directory(
-    folder, image_size=(size, size), batch_size=32, label_mode="categorical", seed=0, verbose=False
-)
-classes = len(data.class_names)
-steps = int(data.cardinality())
-data = data.cache().prefetch(2)
-backbone = keras.applications.MobileNet((size, size, 3), alpha=alpha, include_top=False, pooling="avg")
-trainable = False
-for layer in backbone.layers:
-    trainable = trainable or layer.name == first
-    layer.trainable = trainable and not isinstance(layer, keras.layers.BatchNormalization)
-model = keras.Sequential([
-    keras.layers.RandomFlip("horizontal"),
-    keras.layers.RandomZoom((-0.4, 0.0), (-0.4, 0.0)),
-    keras.layers.Rescaling(1 / 127.5, -1),
-    backbone,
-    keras.layers.Dense(classes, activation="softmax"),
-])
-model.compile(
-    keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(5e-4, epochs * steps)),
-    keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
-    metrics=["accuracy"],
-)
-model.fit(data, epochs=epochs, verbose=0)
-"""
 
 
 def main() -> None:
@@ -78,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train all of that with each of these")
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--turns", type=int, default=1, help="run each program of the comparison of speed N times")
     options = parser.parse_args()
     if options.accuracy or not options.speed:
         accuracy(options)
@@ -92,11 +67,11 @@ def accuracy(options: argparse.Namespace) -> None:
     parts: list[tuple[Right, Right, Right]] = []
     for seed in options.seeds:
         for fold in range(options.folds):
-            judged = {photos[row].name for row in order[fold::FOLDS]}
+            held_out = [photos[row] for row in order[fold::FOLDS]]
             with scratch_folder() as work:
-                _divide(photos, judged, work / "photos")
-                (frozen,) = _right(options, work, seed, 0, "float32")
-                tuned, int8 = _right(options, work, seed, options.blocks, "float32", "int8")
+                _link([photo for photo in photos if photo not in held_out], work / "photos")
+                (frozen,) = _right(options, work, held_out, seed, 0, "float32")
+                tuned, int8 = _right(options, work, held_out, seed, options.blocks, "float32", "int8")
             parts.append((frozen, tuned, int8))
             print(f"seed {seed}, part {fold + 1}: {_line(parts[-1:])}", flush=True)
         print(f"seed {seed}, all: {_line(parts[-options.folds :])}", flush=True)
@@ -104,37 +79,48 @@ def accuracy(options: argparse.Namespace) -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Print the time in seconds and the peak memory in MiB of poets-edge and of the Keras program."""
+    """Print time and peak memory of poets-edge and of a Keras program with equal weights, in turns.
+
+    With 0 blocks, only a head is trained. Both start with empty caches.
+    """
     entry = architecture(options.architecture)
-    first = f"conv_pw_{14 - options.blocks}"
-    folder, epochs = options.folder.resolve(), str(FineTuning(epochs=options.epochs).resolved(entry).epochs)
-    contenders = {
-        "Keras recipe": ["-c", KERAS_RECIPE, folder, str(entry.resolution), entry.name.split("_")[1], first, epochs],
-        "poets-edge": [
-            "-m", "poets_edge", "train", folder, "--architecture", entry.name, "--fine-tune", str(options.blocks),
-            "--fine-tune-epochs", epochs, "--folds", "0", "-q",
-        ],
-    }  # fmt: skip
-    for name, arguments in contenders.items():
-        with scratch_folder() as work:
-            start = time.perf_counter()
-            memory = peak_memory(arguments, cwd=work)
-            print(f"{name}: {time.perf_counter() - start:.0f} s, {memory:.0f} MiB", flush=True)
+    folder, blocks = options.folder.resolve(), options.blocks
+    with scratch_folder() as work:
+        weights = find_weights(entry, work, options.weights)
+        backbone = work / "backbone.keras"
+        write_keras_backbone(entry, weights, backbone)
+        recipe: list[str | Path] = ["-c", KERAS_HEAD_SCRIPT, folder, backbone]
+        ours: list[str | Path] = ["-m", "poets_edge", "train", folder, "--architecture", entry.name, "-q"]
+        if blocks:
+            tuning = FineTuning(epochs=options.epochs).resolved(entry)
+            first = read_tail(read_backbone(entry, weights), blocks, entry.name).layers[0].name
+            recipe = ["-c", KERAS_TUNING_SCRIPT, folder, backbone, first, f"{tuning.learning_rate}", f"{tuning.epochs}"]
+            ours += ["--fine-tune", f"{blocks}", "--fine-tune-epochs", f"{tuning.epochs}"]
+        for turn in range(options.turns):
+            for name, arguments in (("Keras recipe", recipe), ("poets-edge", ours)):
+                place = work / f"{name} {turn}"
+                place.mkdir()
+                used = measure(arguments, cwd=place)
+                seconds = f"{used.seconds:.1f} s, {used.cpu_seconds:.1f} s of processor time"
+                print(f"{name}: {seconds}, {used.memory:.0f} MiB", flush=True)
 
 
-def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
-    """Create symbolic links to the photos in the split folders `train` and `test`."""
+def _link(photos: list[Photo], folder: Path) -> None:
+    """Create symbolic links to photos in a folder."""
     for photo in photos:
-        link = folder / ("test" if photo.name in judged else "train") / photo.name
+        link = folder / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(photo.file.resolve())
 
 
 def _right(
-    options: argparse.Namespace, work: Path, seed: int, blocks: int, *quantizations: Quantization
+    options: argparse.Namespace, work: Path, held_out: list[Photo], seed: int, blocks: int, *wanted: Quantization
 ) -> list[Right]:
-    """Train with fine-tuning, export, and return the correct test photos for each exported file."""
-    train(
+    """Train with fine-tuning, export, and return the correct predictions for held-out photos by each exported file.
+
+    `train` has no test photos, so it does not compare the fine-tuned network with the frozen one.
+    """
+    result = train(
         TrainOptions(
             image_dir=work / "photos",
             architecture=architecture(options.architecture),
@@ -142,15 +128,19 @@ def _right(
             output_graph=work / "graph.pb",
             output_labels=work / "labels.txt",
             summaries_dir=work / "summaries",
+            runs_dir=None,
             bottleneck_dir=options.bottleneck_dir,
-            percentages=SplitConfig(testing=20, validation=0),
+            percentages=SplitConfig(testing=0, validation=0),
             head=HeadOptions(eval_step_interval=1000, seed=seed),
             folds=0,
+            unknown_rate=0,
             fine_tuning=FineTuning(blocks=blocks, epochs=options.epochs),
         )
     )
-    exported = export(ExportOptions(graph=work / "graph.pb", quantizations=quantizations))
-    return [file.scored.correct(exported.labels) for file in exported.files if file.scored]
+    assert not blocks or (result.fine_tuned and result.fine_tuned.written == "fine-tuned")
+    exported = export(ExportOptions(graph=work / "graph.pb", quantizations=wanted))
+    scored = score_models(held_out, {file.quantization: file.path for file in exported.files})
+    return [scored[quantization].correct(exported.labels) for quantization in wanted]
 
 
 def _line(parts: list[tuple[Right, Right, Right]]) -> str:

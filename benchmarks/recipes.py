@@ -72,26 +72,68 @@ for index in scores.argsort()[::-1]:
     print(f"{labels[index]} (score = {scores[index]:.5f})")
 """
 
-KERAS_SCRIPT = """
+KERAS_HEAD_SCRIPT = """
 import sys
 import keras
 import numpy as np
-import tensorflow as tf
-photos, output = sys.argv[1:]
-size, batch = (224, 224), 100
+photos, backbone = sys.argv[1:3]
+batch = 100
+base = keras.saving.load_model(backbone)
+size = base.input_shape[1:3]
 data = keras.utils.image_dataset_from_directory(
     photos, image_size=size, batch_size=32, validation_split=0.2, subset="training", shuffle=False, verbose=False)
 classes = len(data.class_names)
 labels = np.concatenate([some for _, some in data.map(lambda pictures, some: (0, some))])
-base = keras.applications.MobileNet((*size, 3), alpha=0.5, include_top=False, pooling="avg", weights="imagenet")
-prepare = keras.applications.mobilenet.preprocess_input
-vectors = base.predict(data.map(lambda pictures, some: prepare(pictures)), verbose=0)
+vectors = base.predict(data.map(lambda pictures, some: pictures / 127.5 - 1), verbose=0)
 head = keras.Sequential([keras.layers.Input((vectors.shape[1],)), keras.layers.Dense(classes, activation="softmax")])
 head.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
 head.fit(vectors, labels, batch_size=batch, epochs=4000 // -(-len(vectors) // batch), verbose=0)
+"""
+"""Fastest Keras program for a new last layer: bottlenecks computed once, then 4,000 steps; no evaluation, no file.
+
+Arguments: folder of photos, `.keras` file of the backbone."""
+
+KERAS_SCRIPT = (
+    KERAS_HEAD_SCRIPT
+    + """
+import tensorflow as tf
 pictures = keras.Input((*size, 3))
 model = keras.Model(pictures, head(base(pictures)))
-with open(output, "wb") as file:
+with open(sys.argv[3], "wb") as file:
     file.write(tf.lite.TFLiteConverter.from_keras_model(model).convert())
 """
-"""Fastest Keras program: bottlenecks computed once, 4,000 steps of a new last layer, one float file, no evaluation."""
+)
+"""KERAS_HEAD_SCRIPT, followed by the conversion to a float `.tflite`, whose path is the third argument."""
+
+KERAS_TUNING_SCRIPT = """
+import sys
+import keras
+folder, backbone, first, rate, epochs = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), int(sys.argv[5])
+backbone = keras.saving.load_model(backbone)
+data = keras.utils.image_dataset_from_directory(
+    folder, image_size=backbone.input_shape[1:3], batch_size=32, label_mode="categorical", seed=0, verbose=False
+)
+classes = len(data.class_names)
+steps = int(data.cardinality())
+data = data.cache().prefetch(2)
+trainable = False
+for layer in backbone.layers:
+    trainable = trainable or layer.name == first
+    layer.trainable = trainable
+model = keras.Sequential([
+    keras.layers.RandomFlip("horizontal"),
+    keras.layers.RandomZoom((-0.4, 0.0), (-0.4, 0.0)),
+    keras.layers.Rescaling(1 / 127.5, -1),
+    backbone,
+    keras.layers.Dense(classes, activation="softmax"),
+])
+model.compile(
+    keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(rate, epochs * steps)),
+    keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+    metrics=["accuracy"],
+)
+model.fit(data, epochs=epochs, verbose=0)
+"""
+"""Program of a Keras user for fine-tuning: decoded photos in memory, random crops and mirroring as layers, `fit`.
+
+Arguments: folder of photos, `.keras` file of the backbone, name of the first trained layer, learning rate, epochs."""

@@ -52,11 +52,29 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 # The peak memory of a child starts at its parent's memory, so the parent must be small.
 _LAUNCHER = """
-import resource, subprocess, sys
+import resource, subprocess, sys, time
+start = time.perf_counter()
 ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+seconds = time.perf_counter() - start
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(ended.returncode)
 """
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Resources that a process has used.
+
+    Attributes:
+        seconds: wall time.
+        cpu_seconds: processor time of all threads, which other load on the machine affects less than wall time.
+        memory: peak resident memory, in units of 2^20 bytes.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory: float
 
 
 def run_python(*arguments: str | Path, cwd: Path | None = None) -> None:
@@ -68,9 +86,15 @@ def run_python(*arguments: str | Path, cwd: Path | None = None) -> None:
 
 def peak_memory(arguments: Sequence[str | Path], cwd: Path | None = None) -> float:
     """Return the peak resident memory of a Python process, in units of 2^20 bytes."""
+    return measure(arguments, cwd).memory
+
+
+def measure(arguments: Sequence[str | Path], cwd: Path | None = None) -> Usage:
+    """Run a Python process, with the program on its path, and return the resources that it has used."""
     command = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *map(str, arguments)]
     ended = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, check=True)
-    return int(ended.stdout) / 1024
+    seconds, cpu_seconds, kilobytes = ended.stdout.split()
+    return Usage(float(seconds), float(cpu_seconds), int(kilobytes) / 1024)
 
 
 def _environment() -> dict[str, str]:
