@@ -6,7 +6,6 @@ not use it.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 import zlib
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.core.files import write_bytes
+from poets_edge.core.files import replacing
 from poets_edge.core.json_checks import COUNT, Optional, check, parse_json
 from poets_edge.errors import RecordError
 from poets_edge.training.fine_tuning.trainer import Epoch
@@ -58,9 +57,9 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     notes = {"chosen": checkpoint.chosen, "epochs": [asdict(epoch) for epoch in checkpoint.epochs]}
     arrays = {f"state_{number:03}": array for number, array in enumerate(checkpoint.state)}
     arrays |= {f"kept_{number:03}": array for number, array in enumerate(checkpoint.best)}
-    buffer = io.BytesIO()
-    np.savez(buffer, notes=np.array(json.dumps(notes)), **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    # Not via a buffer in memory: training would need a tenth more memory.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, notes=np.array(json.dumps(notes)), **arrays)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> Checkpoint | None:
