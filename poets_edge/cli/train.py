@@ -120,11 +120,10 @@ _SPLIT = _DEFAULT.percentages
 @option(
     "--fine-tune-folds",
     type=int,
-    default=FineTuning.folds,
     section=NETWORK_SECTION,
     advanced=True,
-    help="Compare with the frozen network on all photos, with one more fine-tuning for each of N folds.",
-    show_default="compare on validation and test photos",
+    help="Compare with the frozen network in N folds of the photos.",
+    show_default="2, if validation and test photos do not decide",
 )
 @bottleneck_dir_option
 @model_dir_option
@@ -304,7 +303,7 @@ def command(
     variants: int | None,
     fine_tune: int,
     fine_tune_epochs: int | None,
-    fine_tune_folds: int,
+    fine_tune_folds: int | None,
     unknown_rate: float,
     background: Path | None,
     folds: int,

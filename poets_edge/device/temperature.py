@@ -77,10 +77,13 @@ def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -
 
 def cross_entropy(scores: Scores, truth: Truth) -> float:
     """Return the mean of -ln(score of the true class), in nats; nan if there are no photos."""
-    if not len(truth):
-        return math.nan
+    return float(cross_entropies(scores, truth).mean()) if len(truth) else math.nan
+
+
+def cross_entropies(scores: Scores, truth: Truth) -> npt.NDArray[np.float64]:
+    """Return -ln(score of the true class) of each photo, in nats, float64 [photos]."""
     of_truth = np.maximum(scores[np.arange(len(truth)), truth].astype(np.float64), _MIN_PROBABILITY)
-    return float(-np.log(of_truth).mean())
+    return np.asarray(-np.log(of_truth))
 
 
 def with_temperature(scores: Scores, temperature: float) -> Scores:

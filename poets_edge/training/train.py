@@ -196,8 +196,8 @@ def train_photos(
             options.record: record_of(graph_sha256, fields),
         }
     )
-    if fine_tuned is not None and fine_tuned.checkpoint is not None:
-        fine_tuned.checkpoint.unlink(missing_ok=True)
+    for checkpoint in fine_tuned.checkpoints if fine_tuned else ():
+        checkpoint.unlink(missing_ok=True)
     if result.report is not None:
         write_report(options, result, test, sorted(exclusions.leave_out), result.report)
     if options.runs_dir is not None:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from poets_edge.device.paired import Paired, compare_paired, mcnemar
+from poets_edge.device.paired import Paired, compare_paired, mcnemar, sign_flip_p_value
 
 
 def model(worse: int, better: int, photos: int = 1000) -> Paired:
@@ -95,3 +95,21 @@ def test_paired_to_json_has_null_for_an_undefined_gain() -> None:
         "p_value": pytest.approx(0.625),
         "could_be_chance": True,
     }
+
+
+def test_sign_flip_p_value_agrees_with_an_enumeration_of_all_signs() -> None:
+    differences = np.array([0.9, 0.4, -0.2, 0.7, 0.1, 0.3, -0.05, 0.6])
+    sums = [abs(float(np.dot(signs, differences))) for signs in itertools.product((-1, 1), repeat=8)]
+    exact = float(np.mean(np.array(sums) >= differences.sum() - 1e-12))
+    assert 0.01 < exact < 0.05
+    assert sign_flip_p_value(differences) == pytest.approx(exact, abs=0.006)
+    assert sign_flip_p_value(-differences) == sign_flip_p_value(differences)
+
+
+def test_sign_flip_p_value_of_equal_values_is_one() -> None:
+    assert sign_flip_p_value(np.zeros(5)) == sign_flip_p_value(np.zeros(0)) == 1.0
+    assert sign_flip_p_value(np.repeat((-1.0, 1.0), 40)) == 1.0
+
+
+def test_sign_flip_p_value_of_unit_differences_is_that_of_mcnemar() -> None:
+    assert sign_flip_p_value(np.repeat((-1.0, 1.0), (5, 15))) == pytest.approx(mcnemar(5, 15), abs=0.006)

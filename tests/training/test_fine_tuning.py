@@ -29,6 +29,7 @@ from poets_edge.photos.folder import Photo
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottlenecks import HashedPhoto
+from poets_edge.training.fine_tuning.choice import compare_scores
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, _chosen
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
@@ -44,7 +45,7 @@ SMALL = (
     "--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "200",
     "--distorted_variants", "4",
 )  # fmt: skip
-TUNED = (*SMALL, "--fine_tune", "2", "--fine_tune_epochs", "3")
+TUNED = (*SMALL, "--fine_tune", "2", "--fine_tune_epochs", "3", "--fine_tune_folds", "0")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_second_run_uses_cached_activations_and_writes_an_identical_graph(
     work = tmp_path / "work"
     shutil.copytree(tuned[0], work)
     before = activations(work)
-    other = poets_edge("train", photos, *SMALL, "--fine_tune", "2", "--fine_tune_epochs", "1", cwd=work).ok()
+    other = poets_edge("train", photos, *TUNED, "--fine_tune_epochs", "1", cwd=work).ok()
     assert "to compute" not in other.stderr and activations(work) == before
     assert len(record(work)["fine_tuning"]["epochs_run"]) == 1
     poets_edge("train", photos, *TUNED, cwd=work).ok()
@@ -231,11 +232,11 @@ def test_invalid_fine_tuning_is_refused(photos: Path, tmp_path: Path, flags: lis
 @pytest.mark.tensorflow
 def test_diverged_fine_tuning_writes_the_frozen_result(photos: Path, tmp_path: Path) -> None:
     frozen = library(photos, tmp_path / "frozen", FineTuning())
-    apart = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e30))
+    apart = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e30, folds=0))
     assert "no longer a number" in apart.fine_tuned.verdict and apart.fine_tuned.written == "frozen"
     assert apart.graph.read_bytes() == frozen.graph.read_bytes()
     assert apart.test.to_json() == frozen.test.to_json()
-    worse = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e4))
+    worse = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e4, folds=0))
     assert worse.fine_tuned.written == "frozen" and "The frozen one is written" in worse.fine_tuned.verdict
     assert worse.graph.read_bytes() == frozen.graph.read_bytes()
 
@@ -250,26 +251,37 @@ def test_class_of_two_photos_is_fine_tuned(photos: Path, tmp_path: Path) -> None
 
 
 def test_frozen_network_is_kept_unless_fine_tuning_is_significantly_better() -> None:
-    def written(worse: int, better: int) -> str:
-        before = np.array([True] * worse + [False] * better + [True] * 80)
-        after = np.array([False] * worse + [True] * better + [True] * 80)
-        frozen: Any = FineTuned(
-            None, Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32)), np.zeros((1, 2), np.float32), (), 0,
-            "frozen", None, "", None, (), FineTuning(),
-        )  # fmt: skip
-        return _chosen(replace(frozen, written="fine-tuned"), frozen, after, before).written
+    frozen: Any = FineTuned(
+        None, Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32)), np.zeros((1, 2), np.float32), (), 0,
+        "frozen", None, "", (), (), FineTuning(),
+    )  # fmt: skip
+    good = np.tile(np.array([0.9, 0.1], np.float32), (90, 1))
+    bad, truth = good.copy(), np.zeros(90, np.int64)
+    bad[:10] = good[:10, ::-1]
 
-    assert written(worse=1, better=10) == "fine-tuned"
-    assert written(worse=4, better=8) == "frozen", "could be chance"
-    assert written(worse=10, better=1) == "frozen"
-    assert written(worse=0, better=0) == "frozen"
+    def written(after: Any, before: Any) -> FineTuned:
+        compared = compare_scores(after, before, truth), "of validation and test"
+        return _chosen(replace(frozen, written="fine-tuned"), frozen, compared)
+
+    better = written(good, bad)
+    assert better.written == "fine-tuned"
+    assert better.verdict.startswith("fine-tuned 90, frozen 80 of 90 photos right (of validation and test): gains")
+    assert better.verdict.endswith("The fine-tuned one is written (epoch 0).")
+    for after, before in ((bad, good), (good, good)):
+        kept = written(after, before)
+        assert kept.written == "frozen" and "The frozen one is written." in kept.verdict
+        assert kept.comparison is not None
 
 
 @pytest.mark.tensorflow
-def test_fine_tuning_in_folds_is_evaluated_on_every_photo_outside_the_test_set(photos: Path, tmp_path: Path) -> None:
-    found = library(photos, tmp_path, FineTuning(blocks=1, epochs=2, folds=2))
+@pytest.mark.parametrize("folds", [2, None])
+def test_fine_tuning_in_folds_is_evaluated_on_every_photo_outside_the_test_set(
+    folds: int | None, photos: Path, tmp_path: Path
+) -> None:
+    """By default, two folds are used here, because twenty photos do not decide."""
+    found = library(photos, tmp_path, FineTuning(blocks=1, epochs=2, folds=folds))
     expected = sum(sets["training"] + sets["validation"] for sets in found.table.values())
-    assert found.fine_tuned.paired.photos == expected
+    assert found.fine_tuned.comparison.paired.photos == expected
     assert "cross-fitted in 2 folds" in found.fine_tuned.verdict
     assert not list((tmp_path / "bottlenecks").glob("*.checkpoint*"))
 
@@ -338,5 +350,6 @@ def test_backbone_is_unchanged_by_inserting_its_own_tail(photos: Path, tuned: tu
 def test_codelab_weights_are_fine_tuned(photos: Path, keras_home: Path, tmp_path: Path) -> None:
     archive = frozen_tgz(architecture("mobilenet_0.25_128"), tmp_path)
     flags = (*SMALL[:2], "--how_many_training_steps", "100", "--distorted_variants", "1", "--weights", archive)
-    ran = poets_edge("train", photos, *flags, "--fine_tune", "1", "--fine_tune_epochs", "1", cwd=tmp_path).ok()
+    tuning = ("--fine_tune", "1", "--fine_tune_epochs", "1", "--fine_tune_folds", "0")
+    ran = poets_edge("train", photos, *flags, *tuning, cwd=tmp_path).ok()
     assert "photos right (of validation and test)" in ran.stdout

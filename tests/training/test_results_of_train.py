@@ -81,7 +81,9 @@ def test_checkpoint_is_removed_after_results_are_written(
     checkpoint.write_bytes(b"state")
 
     def tuned(data: Any, backbone: Any, head: Any, options: Any, *rest: Any) -> FineTuned:
-        return FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", checkpoint, (), options)
+        return FineTuned(
+            backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", (checkpoint,), (), options
+        )
 
     def full_disk(files: Any) -> None:
         raise OutputError("the disk is full")

@@ -126,7 +126,7 @@ def test_fine_tuning_accepts_options_at_their_limits() -> None:
     FineTuning(blocks=0, epochs=1, batch_size=1, folds=2, learning_rate=1e9, weight_decay=0.0)
     FineTuning(folds=0, label_smoothing=0.0, averaging=0.0)
     assert (FineTuning().batch_size, FineTuning().weight_decay, FineTuning().label_smoothing) == (32, 0.01, 0.1)
-    assert FineTuning().averaging == 0.99 and FineTuning().blocks == FineTuning().folds == 0
+    assert FineTuning().averaging == 0.99 and FineTuning().blocks == 0 and FineTuning().folds is None
 
 
 def test_fine_tuning_refuses_more_blocks_than_an_architecture_has() -> None:

@@ -1,9 +1,9 @@
 """Fine-tune a backbone's final blocks together with a trained head (`train --fine-tune N`).
 
-The result is compared with the frozen backbone on photos that neither has learned from: the validation and test photos,
-or, with `FineTuning.folds`, all training and validation photos, each classified by networks that were trained without
-its fold. The frozen backbone is kept unless the fine-tuned one is significantly better, because heads on a frozen
-backbone can be cross-validated.
+The result is compared with the frozen backbone on photos that neither has learned from: the validation and test photos
+and, if these are too few for a significant difference, all training and validation photos, each classified by networks
+that were trained without its fold. The frozen backbone is kept unless the fine-tuned one is significantly better (see
+`choice`), because heads on a frozen backbone can be cross-validated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from poets_edge.core.parallel import run_parallel
-from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.errors import DatasetError
 from poets_edge.nets.network import Network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.photos.folds import assign_folds
@@ -30,17 +30,22 @@ from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import Vector
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.data import TrainingData
-from poets_edge.training.fine_tuning.activations import open_activations
+from poets_edge.training.fine_tuning.activations import Activations, open_activations
+from poets_edge.training.fine_tuning.choice import Classes, Comparison, Scores, compare_scores
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
-from poets_edge.training.fine_tuning.tail import backbone_network, read_tail, with_tail
+from poets_edge.training.fine_tuning.tail import Tail, backbone_network, read_tail, with_tail
 from poets_edge.training.fine_tuning.trainer import Epoch
-from poets_edge.training.fine_tuning.tuning import DivergedError, ValidationSet, tune
+from poets_edge.training.fine_tuning.tuning import DivergedError, Tuned, ValidationSet, tune
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.head import Head, HeadOptions, LabeledVectors, train_head
 from poets_edge.training.vectors import Vectors, take
 
 Written = Literal["fine-tuned", "frozen"]
+
+_FOLDS = 2
+"""Number of folds if the validation and test photos are too few for a significant difference. Two folds take about as
+much time as the fine-tuning itself. The networks learn from half of the photos, so their gain is rather too small."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,9 @@ class FineTuned:
         epochs: results of the epochs; fewer than requested if training diverged.
         chosen: number of the epoch whose weights are used, from 1; 0 for the frozen backbone.
         written: which network was chosen and is in `graph` and `head`.
-        paired: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
+        comparison: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
         verdict: sentences for users with the chosen network and the reason.
-        checkpoint: file to remove when all outputs are written; None if there is none.
+        checkpoints: files to remove when all outputs are written.
         views: names of the views of each training photo.
         options: options with the architecture's defaults filled in.
         network: the fine-tuned backbone; None if the frozen one is written.
@@ -68,9 +73,9 @@ class FineTuned:
     epochs: tuple[Epoch, ...]
     chosen: int
     written: Written
-    paired: Paired | None
+    comparison: Comparison | None
     verdict: str
-    checkpoint: Path | None
+    checkpoints: tuple[Path, ...]
     views: tuple[str, ...]
     options: FineTuning
     network: Network | None = None
@@ -83,7 +88,7 @@ class FineTuned:
             "epochs_run": [asdict(epoch) for epoch in self.epochs],
             "chosen_epoch": self.chosen,
             "written": self.written,
-            "against_frozen": self.paired.to_json() if self.paired else None,
+            "against_frozen": self.comparison.to_json() if self.comparison else None,
             "verdict": self.verdict,
         }
 
@@ -103,6 +108,7 @@ def fine_tune(
 
     Raises:
         UsageError: the backbone is not a chain of blocks, or has fewer blocks than requested.
+        DatasetError: `options.folds` is given, and the photos cannot be divided into folds.
         OutputError: the disk does not have enough space for the activations; cached activations are kept.
         PhotoError: a photo has changed since its bottleneck was computed.
         RuntimeMissingError: TensorFlow is not installed.
@@ -110,40 +116,26 @@ def fine_tune(
     options = options.resolved(backbone.architecture)
     network = backbone_network(backbone)
     tail = read_tail(network, options.blocks, backbone.architecture.name)
-    validation = list(data.named("validation"))
-    schedule = _schedule(data, data.rows("training"), options, views, head_options.seed)
-    validation_set = ValidationSet(validation, data.plain("validation").classes)
-    folds = _folds(data, options, head_options.seed)
-    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
-    schedules = [_schedule(data, learned, options, views, head_options.seed) for learned, _ in folds]
+    if options.folds:
+        _folds(data, options.folds)  # to raise an error before training
+    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", (), views.names, options)
     with open_activations(backbone, network, tail, views, folder, reporter) as activations:
-        everything = [view for one in (schedule, *schedules) for view in one.everything()]
-        activations.compute([*everything, *validation_set.views], reporter)
-        correct = []
+        job = _Job(
+            data=data, backbone=backbone, network=network, tail=tail, options=options, views=views,
+            head_options=head_options, activations=activations, folder=folder, reporter=reporter,
+        )  # fmt: skip
         try:
-            for number, ((learned, held_out), of_fold) in enumerate(zip(folds, schedules, strict=True), 1):
-                reporter.note(f"comparing with the frozen backbone: fold {number} of {len(folds)}")
-                start = (tail, _head(data.labeled(learned), len(data.labels), head_options))
-                nobody = ValidationSet([], np.zeros(0, np.int64))
-                one, file = tune(start, of_fold, nobody, activations, options, folder, reporter)
-                vectors = compute_bottlenecks(with_tail(network, one.tail), backbone, data.photos, held_out)
-                correct.append(
-                    (_correct(one.head, vectors, data, held_out), _correct(start[1], data.vectors, data, held_out))
-                )
-                file.unlink(missing_ok=True)
-            tuned, checkpoint = tune((tail, head), schedule, validation_set, activations, options, folder, reporter)
+            tuned, checkpoint = job.tune(head, data.rows("training"), data.rows("validation"))
+            changed = with_tail(network, tuned.tail)
+            vectors = compute_bottlenecks(changed, backbone, data.photos, np.arange(len(data.photos)))
+            compared, checkpoints = _compare(job, (tuned.head, vectors), (head, data.vectors))
         except DivergedError as error:
             verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
             reporter.warn(verdict)
             return replace(frozen, epochs=error.epochs, verdict=verdict)
-    result = replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint)
-    changed = with_tail(network, tuned.tail)
-    unseen = data.rows("validation", "test")
-    vectors = compute_bottlenecks(changed, backbone, data.photos, np.arange(len(data.photos)))
-    if not correct and len(unseen):
-        correct = [(_correct(tuned.head, vectors, data, unseen), _correct(head, data.vectors, data, unseen))]
-    tuned_result = replace(
-        result,
+    frozen = replace(frozen, epochs=tuned.epochs, checkpoints=(checkpoint, *checkpoints))
+    result = replace(
+        frozen,
         graph=graph_of(changed),
         head=tuned.head,
         vectors=vectors,
@@ -151,60 +143,113 @@ def fine_tune(
         written="fine-tuned",
         network=changed,
     )
-    if not correct:
+    if compared is None:
         verdict = "fine-tuned: no photo outside of training tells whether it is better than the frozen backbone."
-        return replace(tuned_result, verdict=verdict)
-    return _chosen(tuned_result, result, *(np.concatenate(of) for of in zip(*correct, strict=True)))
+        return replace(result, verdict=verdict)
+    return _chosen(result, frozen, compared)
 
 
-def _chosen(tuned: FineTuned, frozen: FineTuned, after: Any, before: Any) -> FineTuned:
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """Arguments of `fine_tune`, with the opened cache of activations."""
+
+    data: TrainingData
+    backbone: Backbone
+    network: Network
+    tail: Tail
+    options: FineTuning
+    views: Views
+    head_options: HeadOptions
+    activations: Activations
+    folder: Path
+    reporter: Reporter
+
+    def tune(self, head: Head, learned: Rows, validated: Rows) -> tuple[Tuned, Path]:
+        """Fine-tune the backbone and a head on the photos in some rows; return the result and its checkpoint.
+
+        Args:
+            learned: row numbers of the training photos.
+            validated: row numbers of the photos that determine the epoch.
+        """
+        photos, epochs = self.data.photos, self.options.epochs
+        assert epochs is not None, "only architectures with defaults have blocks"
+        schedule = Schedule(
+            photos=list(photos.take(learned)),
+            classes=self.data.labeled(learned).classes,
+            views=self.views.names,
+            whole=self.views.whole if self.options.whole_epochs else (),
+            whole_from=epochs - self.options.whole_epochs,
+            batch_size=self.options.batch_size,
+            seed=self.head_options.seed,
+        )
+        validation = ValidationSet(list(photos.take(validated)), self.data.labeled(validated).classes)
+        self.activations.compute([*schedule.everything(), *validation.views], self.reporter)
+        start = (self.tail, head)
+        return tune(start, schedule, validation, self.activations, self.options, self.folder, self.reporter)
+
+
+def _compare(
+    job: _Job, tuned: tuple[Head, Vectors], frozen: tuple[Head, Vectors]
+) -> tuple[tuple[Comparison, str] | None, list[Path]]:
+    """Compare a fine-tuned network with the frozen backbone, both given as a head with its bottlenecks.
+
+    Returns:
+        The comparison and a description of its photos, or None if there is no photo to compare on; and the checkpoints
+        of the folds.
+    """
+    unseen, count = job.data.rows("validation", "test"), job.options.folds
+    compared = None
+    if not count and len(unseen):
+        compared = compare_scores(*_scores(tuned, frozen, job.data, unseen)), "of validation and test"
+    if count or (count is None and compared and compared[0].is_undecided):
+        try:
+            folds = _folds(job.data, count or _FOLDS)
+        except DatasetError:
+            if count:
+                raise
+            return compared, []
+        scored, checkpoints = [], []
+        for number, (learned, held_out) in enumerate(folds, 1):
+            job.reporter.note(f"comparing with the frozen backbone: fold {number} of {len(folds)}")
+            head = _head(job.data.labeled(learned), len(job.data.labels), job.head_options)
+            one, checkpoint = job.tune(head, learned, held_out[:0])
+            changed = with_tail(job.network, one.tail)
+            vectors = compute_bottlenecks(changed, job.backbone, job.data.photos, held_out)
+            scored.append(_scores((one.head, vectors), (head, job.data.vectors), job.data, held_out))
+            checkpoints.append(checkpoint)
+        comparison = compare_scores(*(np.concatenate(of) for of in zip(*scored, strict=True)))
+        return (comparison, f"cross-fitted in {len(folds)} folds"), checkpoints
+    return compared, []
+
+
+def _chosen(tuned: FineTuned, frozen: FineTuned, compared: tuple[Comparison, str]) -> FineTuned:
     """Return the fine-tuned result if it is significantly better, otherwise the frozen one.
 
     The returned result includes the comparison and the verdict.
 
     Args:
-        after, before: whether each photo is classified correctly by the fine-tuned and the frozen network, bool
-            [photos].
+        compared: the comparison, and a description of the photos on which it was made.
     """
-    paired = compare_paired(after, before)
-    how = f"cross-fitted in {tuned.options.folds} folds" if tuned.options.folds else "of validation and test"
-    comparison = (
-        f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {len(after)} photos right ({how}): {paired}."
+    comparison, photos = compared
+    verdict = (
+        f"fine-tuned {comparison.correct}, frozen {comparison.frozen_correct} of {comparison.paired.photos} photos"
+        f" right ({photos}): {comparison}."
     )
-    if paired.gain > 0 and not paired.could_be_chance:
-        return replace(
-            tuned, paired=paired, verdict=f"{comparison} The fine-tuned one is written (epoch {tuned.chosen})."
-        )
-    verdict = f"{comparison} The frozen one is written."
-    if paired.could_be_chance and not tuned.options.folds:
-        verdict += " `fine_tune_folds` 5 compares them on all photos, in 6 times the time."
-    return replace(frozen, paired=paired, verdict=verdict)
+    if comparison.is_better:
+        verdict += f" The fine-tuned one is written (epoch {tuned.chosen})."
+        return replace(tuned, comparison=comparison, verdict=verdict)
+    return replace(frozen, comparison=comparison, verdict=f"{verdict} The frozen one is written.")
 
 
-def _folds(data: TrainingData, options: FineTuning, seed: int) -> list[tuple[Rows, Rows]]:
+def _folds(data: TrainingData, count: int) -> list[tuple[Rows, Rows]]:
     """Return, for each fold of the training and validation photos, the row numbers to learn from and those held out.
 
-    The list is empty if `options.folds` is 0.
+    Raises:
+        DatasetError: no class has two groups of photos.
     """
-    if not options.folds:
-        return []
     rows = np.sort(data.rows("training", "validation"))
-    [folds] = assign_folds(data.photos.take(rows), options.folds, groups=data.groups_of(rows))
+    [folds] = assign_folds(data.photos.take(rows), count, groups=data.groups_of(rows))
     return [(rows[folds.assignment != number], rows[folds.assignment == number]) for number in range(folds.count)]
-
-
-def _schedule(data: TrainingData, rows: Rows, options: FineTuning, views: Views, seed: int) -> Schedule:
-    """Return the schedule for fine-tuning on the photos in some rows."""
-    assert options.epochs is not None, "only architectures with defaults have blocks"
-    return Schedule(
-        photos=list(data.photos.take(rows)),
-        classes=data.labeled(rows).classes,
-        views=views.names,
-        whole=views.whole if options.whole_epochs else (),
-        whole_from=options.epochs - options.whole_epochs,
-        batch_size=options.batch_size,
-        seed=seed,
-    )
 
 
 def _head(training: LabeledVectors, class_count: int, options: HeadOptions) -> Head:
@@ -212,9 +257,12 @@ def _head(training: LabeledVectors, class_count: int, options: HeadOptions) -> H
     return train_head(training, nobody, class_count, options, lambda step, head: None)
 
 
-def _correct(head: Head, vectors: Vectors, data: TrainingData, rows: Rows) -> Any:
-    """Return whether each photo in some rows is classified correctly, bool [rows]."""
-    return head.scores(take(vectors, rows)).argmax(axis=1) == data.labeled(rows).classes
+def _scores(
+    tuned: tuple[Head, Vectors], frozen: tuple[Head, Vectors], data: TrainingData, rows: Rows
+) -> tuple[Scores, Scores, Classes]:
+    """Return the scores of both networks, each a head with its bottlenecks, and the classes of the photos in rows."""
+    one, other = (head.scores(take(vectors, rows)) for head, vectors in (tuned, frozen))
+    return one, other, data.labeled(rows).classes
 
 
 def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:

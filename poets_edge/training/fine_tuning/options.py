@@ -27,7 +27,8 @@ class FineTuning:
         label_smoothing: fraction of the target probability that is spread over all classes.
         averaging: decay per step for the moving average of the weights. The averaged weights are validated and saved.
         folds: number of folds for comparing with the frozen backbone on all training and validation photos, with a
-            separate fine-tuning for each fold; 0 to compare on the validation and test photos.
+            separate fine-tuning for each fold; 0 to compare on the validation and test photos only. By default, on the
+            validation and test photos, and if the difference is not significant there, in 2 folds.
     """
 
     blocks: int = 0
@@ -37,7 +38,7 @@ class FineTuning:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     averaging: float = 0.99
-    folds: int = 0
+    folds: int | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
