@@ -10,7 +10,7 @@ _OWN_PROTOCOL = {
     "core/json_checks.py": "the one place",
     "core/files.py": "its own journal, whose every path is checked",
     "bench/remote/agent.py": "runs on a device that has no poets_edge yet",
-    "bench/remote/own_folder.py": "runs on a device that has no poets_edge yet",
+    "bench/remote/own_files.py": "runs on a device that has no poets_edge yet",
     "bench/remote/measure.py": "what the other end of the connection asks for",
 }
 

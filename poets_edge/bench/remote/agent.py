@@ -31,7 +31,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from poets_edge.bench.remote.own_folder import NAME, OwnFolder, Staging, older_deployment
+from poets_edge.bench.remote.own_folder import NAME, OwnFolder, older_deployment
+from poets_edge.bench.remote.own_items import Staging
 
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0

@@ -57,6 +57,8 @@ _HEARTBEAT = 10.0
 _LONGEST_HOST = 300
 _CHUNK = 1 << 16
 _END_SECONDS = 5.0
+_DEVICE_MODULES = ("own_files", "own_items", "own_folder")
+"""Modules that the agent imports, each after those that it imports; they are sent to the device with the agent."""
 _MOST_NOISE = 4 << 20
 """Maximum number of bytes that a login shell may print before the agent starts."""
 _LONGEST_LINE_OF_ERRORS = 1 << 16
@@ -432,17 +434,15 @@ class Connection:
 
 
 def _agent_source() -> bytes:
-    """Return the source code of the agent as one program, including the module of this package that it imports."""
+    """Return the source code of the agent as one program, including the modules of this package that it imports."""
     folder = files("poets_edge.bench.remote")
-    name = "poets_edge.bench.remote.own_folder"
-    module = folder.joinpath("own_folder.py").read_text("utf-8")
-    start = (
-        "import sys, types\n"
-        f"sys.modules[{name!r}] = types.ModuleType({name!r})\n"
-        f"exec(compile({module!r}, {name!r}, 'exec'), sys.modules[{name!r}].__dict__)\n"
-    )
+    program = "import sys, types\n"
+    for name in _DEVICE_MODULES:
+        module, source = f"poets_edge.bench.remote.{name}", folder.joinpath(f"{name}.py").read_text("utf-8")
+        program += f"sys.modules[{module!r}] = types.ModuleType({module!r})\n"
+        program += f"exec(compile({source!r}, {module!r}, 'exec'), sys.modules[{module!r}].__dict__)\n"
     agent = folder.joinpath("agent.py").read_text("utf-8")
-    return (start + f"exec(compile({agent!r}, 'agent', 'exec'), globals())\n").encode()
+    return (program + f"exec(compile({agent!r}, 'agent', 'exec'), globals())\n").encode()
 
 
 class _Chunks:
