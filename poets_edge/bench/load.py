@@ -14,7 +14,7 @@ from poets_edge.bench.timing import NOT_NEGATIVE, POSITIVE
 from poets_edge.bench.worker import sample_photo
 from poets_edge.core.json_checks import COUNT, Check, check
 from poets_edge.device.classifier import Classifier
-from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.image import read_photo
 from poets_edge.tflite.interpreter import find_runtime
 
 _MAX_SAMPLES = 1000
@@ -113,7 +113,7 @@ class Load:
     def _open(self) -> Callable[[], object]:
         find_runtime()
         classifier = Classifier(self._model, threads=self._threads, unlabeled=True)
-        classifier.score_pixels(fit(read_photo(sample_photo()), classifier.size))
+        classifier.score_pixels(classifier.resize(read_photo(sample_photo())))
         invoke: Callable[[], object] = classifier.session.interpreter.invoke
         gc.collect()
         gc.disable()

@@ -22,7 +22,7 @@ from poets_edge.bench.timing import Timing
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.contents import contents_at
-from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.image import read_photo
 from poets_edge.tflite.interpreter import find_runtime, is_accelerated
 
 _LONGEST_WARM_UP = 5.0
@@ -63,7 +63,7 @@ def measure(request: Request) -> Timing:
     classifier = Classifier(request.model, threads=request.threads, delegate=request.delegate, unlabeled=True)
     load = _since(before)
     interpreter = classifier.session.interpreter
-    pixels = fit(read_photo(sample_photo()), classifier.size)
+    pixels = classifier.resize(read_photo(sample_photo()))
     before = time.perf_counter()
     classifier.score_pixels(pixels)
     first = _since(before)
@@ -126,7 +126,7 @@ def _time_stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> Iter
         start = time.perf_counter()
         image = read_photo(photos[turn % len(photos)])
         decoded = time.perf_counter()
-        pixels = fit(image, classifier.size)
+        pixels = classifier.resize(image)
         resized = time.perf_counter()
         classifier.score_pixels(pixels)
         done = time.perf_counter()

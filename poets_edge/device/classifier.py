@@ -26,6 +26,7 @@ from poets_edge.device.scorer import Labels, ModelOutput, Scores, best, check_th
 from poets_edge.device.tensor_roles import distance_output, only_input, score_output
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, read_photo
+from poets_edge.photos.interpolation import interpolate
 from poets_edge.photos.normalization import UNIT, parse_input_range
 from poets_edge.progress import Reporter
 from poets_edge.tflite.input_range import InputRange, decide_input_range
@@ -236,7 +237,11 @@ class Classifier:
             UsageError: the photo is an array with the wrong shape.
             WrongTypeError: the photo has an unsupported type.
         """
-        return self.predict_pixels(fit(read_photo(_photo_source(photo)), self.size))
+        return self.predict_pixels(self.resize(read_photo(_photo_source(photo))))
+
+    def resize(self, image: Image.Image) -> Pixels:
+        """Resize an RGB image to the model's input, uint8 [height, width, 3], in the way that the model specifies."""
+        return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
         """Return the scores and the distance of an image that has the size of the model's input.

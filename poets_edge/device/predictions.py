@@ -233,10 +233,14 @@ def score_models(
 
     def score(photo: Photo, classifiers: list[Classifier]) -> list[ModelOutput] | PhotoError:
         try:
-            pixels = source.at(photo, {classifier.size for classifier in classifiers})
+            pixels = {
+                antialias: source.at(photo, sizes, antialias=antialias)
+                for antialias in (True, False)
+                if (sizes := {one.size for one in classifiers if one.metadata.antialias == antialias})
+            }
         except PhotoError as error:
             return error.without_frames()
-        return [classifier.predict_pixels(pixels[classifier.size]) for classifier in classifiers]
+        return [one.predict_pixels(pixels[one.metadata.antialias][one.size]) for one in classifiers]
 
     results = []
     for result in run_parallel(photos, open_all, score):

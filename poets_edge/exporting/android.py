@@ -20,7 +20,7 @@ from poets_edge.core.files import write_bytes, write_text
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 from poets_edge.exporting.other_readers import open_for_other_readers
-from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.image import read_photo
 from poets_edge.tflite.labels import join_labels
 from poets_edge.tflite.session import TensorInfo
 
@@ -100,7 +100,7 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
 
 def _vector(classifier: Classifier, photo: Path) -> bytes:
     picture = read_photo(photo)
-    pixels = fit(picture, classifier.size)
+    pixels = classifier.resize(picture)
     found = classifier.predict_pixels(pixels)
     best = np.argsort(-found.scores, kind="stable")[:_VECTOR_TOP]
     distance = [] if found.distance is None else [found.distance]

@@ -18,7 +18,7 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.input_range import InputRange
-from poets_edge.tflite.metadata import METADATA_NAME, read_metadata
+from poets_edge.tflite.metadata import METADATA_NAME, RESIZE_NAME, read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import read_model
 from poets_edge.tflite.score_ends import add_scores, use_uint8
@@ -27,6 +27,7 @@ from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadat
 _IMAGES = 4
 """Number of random images on which the scores of the written model are compared with those of the original."""
 _TOLERANCE = 0.02
+_NAMES = (METADATA_NAME, RESIZE_NAME)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,8 @@ def annotate(
     """Write a copy of a `.tflite` file with labels and normalization in standard metadata, replacing existing metadata.
 
     Because some readers support neither models without a softmax nor int8 inputs and outputs, the copy converts the
-    outputs to probabilities, and int8 inputs and outputs to uint8.
+    outputs to probabilities, and int8 inputs and outputs to uint8. The copy of a model from another program also
+    specifies that images are resized as MediaPipe does, without antialiasing, so that all readers agree.
 
     Args:
         labels: text file with one label per line, or a sequence of labels; by default the labels in the model. For a
@@ -97,7 +99,7 @@ def annotate(
         source = replace(file, content=pack_model(unpack_model(file.content)), labels_file=b"")  # without its archive
     names = labels if labels is not None else metadata.labels or None
     original = Classifier(source, labels=None if source is file and labels is None else names, input_range=input_range)
-    content, changes = annotated(original)
+    content, changes = annotated(original, antialias=bool(metadata.facts))
     _check_scores(original, content)
     write_bytes(target, content)
     return AnnotatedModel(
@@ -109,10 +111,13 @@ def annotate(
     )
 
 
-def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
+def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[str, ...]]:
     """Return the model of a classifier with labels and normalization embedded, and descriptions of the added operators.
 
     A model that poets_edge wrote is returned unchanged, unless the classifier has different labels.
+
+    Args:
+        antialias: whether images are resized with antialiasing, instead of as MediaPipe does.
     """
     file, metadata = classifier.file, classifier.metadata
     if metadata.facts and metadata.labels == classifier.labels:
@@ -130,6 +135,7 @@ def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
         info,
         classifier.input_range.normalization,
         score_output=classifier.score_output,
+        antialias=antialias,
     )
     return with_files(body, info, metadata.facts or None), changes
 
@@ -151,10 +157,11 @@ def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
 def remove_metadata(model: Any) -> None:
     """Remove the metadata from a `ModelT`, in place."""
     entries = model.metadata or []
+    names = {*_NAMES, *(name.encode() for name in _NAMES)}
     for entry in entries:
-        if entry.name in (METADATA_NAME, METADATA_NAME.encode()):
+        if entry.name in names:
             model.buffers[entry.buffer].data = None
-    model.metadata = [entry for entry in entries if entry.name not in (METADATA_NAME, METADATA_NAME.encode())]
+    model.metadata = [entry for entry in entries if entry.name not in names]
 
 
 def _without_metadata(file: ModelFile) -> ModelFile:

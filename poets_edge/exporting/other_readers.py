@@ -29,7 +29,7 @@ def open_for_other_readers(
         UsageError: the input range contradicts the model.
     """
     given = Classifier(model, labels=labels, input_range=input_range)
-    content, _ = annotated(given)
+    content, _ = annotated(given, antialias=given.metadata.antialias)
     unchanged = content == given.file.content
     classifier = given if unchanged else Classifier(ModelFile(given.path, content))
     # A dynamic dimension is -1 in the signature and 1 in the shape.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from PIL import Image
 
 from poets_edge.photos.image import Pixels, fit
+from poets_edge.photos.interpolation import interpolate
 from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.table import Photo
 
@@ -24,10 +25,13 @@ class ImageCache:
             most_bytes: maximum number of bytes of cached pixels; photos beyond this limit are decoded each time.
         """
         self._free_bytes = most_bytes
-        self._images: dict[tuple[Photo, Size], Pixels] = {}
+        self._images: dict[tuple[Photo, Size, bool], Pixels] = {}
 
-    def at(self, photo: Photo, sizes: Iterable[Size]) -> dict[Size, Pixels]:
+    def at(self, photo: Photo, sizes: Iterable[Size], *, antialias: bool = True) -> dict[Size, Pixels]:
         """Return the pixels of a photo at each size, uint8 [height, width, 3], after decoding it at most once.
+
+        Args:
+            antialias: whether to resize with `fit`, instead of `interpolate`.
 
         Raises:
             PhotoError: the photo cannot be read, or has changed since it was hashed.
@@ -35,16 +39,16 @@ class ImageCache:
         pictures: dict[Size, Pixels] = {}
         image: Image.Image | None = None
         for size in sizes:
-            pixels = self._images.get((photo, size))
+            pixels = self._images.get((photo, size, antialias))
             if pixels is None:
                 if image is None:
                     image = open_photo(photo)
-                pixels = fit(image, size)
-                self._keep(photo, size, pixels)
+                pixels = fit(image, size) if antialias else interpolate(image, size)
+                self._keep((photo, size, antialias), pixels)
             pictures[size] = pixels
         return pictures
 
-    def _keep(self, photo: Photo, size: Size, pixels: Pixels) -> None:
+    def _keep(self, key: tuple[Photo, Size, bool], pixels: Pixels) -> None:
         if pixels.nbytes <= self._free_bytes:
             self._free_bytes -= pixels.nbytes
-            self._images[photo, size] = pixels
+            self._images[key] = pixels

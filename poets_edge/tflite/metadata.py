@@ -31,6 +31,8 @@ from poets_edge.tflite.labels import parse_labels, split_labels
 from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
+RESIZE_NAME, INTERPOLATION = "POETS_EDGE_RESIZE", b"bilinear without antialiasing"
+"""Name and content of a metadata entry in models whose images are resized as MediaPipe does; see `annotate`."""
 FACTS_FILE = "poets_edge.json"
 ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
 """Author in models that Ultralytics exports, and name of the appended JSON file with class names and arguments."""
@@ -95,6 +97,7 @@ class Metadata:
         score_output: index of the output that the labels belong to; None if the metadata name no labels file.
         distance_output: index of the output with the distance from the training photos; None if there is no
             such output.
+        antialias: whether images are resized with antialiasing, instead of as MediaPipe does.
     """
 
     name: str = ""
@@ -106,6 +109,7 @@ class Metadata:
     author: str = ""
     score_output: int | None = None
     distance_output: int | None = None
+    antialias: bool = True
 
     @property
     def full_int8(self) -> bool:
@@ -212,12 +216,17 @@ def _read_flatbuffer(data: bytes) -> tuple[Metadata, str]:
     """Return the standard metadata without labels, and the name of the label file, "" if there is none."""
     model = _root(data)
     buffers = list(_tables(model, 4))
+    contents: dict[str, bytes] = {}
     for entry in _tables(model, 6):
-        if _string(entry, 0) == METADATA_NAME:
+        name = _string(entry, 0)
+        if name in (METADATA_NAME, RESIZE_NAME):
             offset = entry.Offset(_slot(1))
             index = entry.Get(number_types.Uint32Flags, entry.Pos + offset) if offset else 0
-            return _read_model_metadata(_bytes(buffers[index], 0))
-    return Metadata(), ""
+            contents.setdefault(name, _bytes(buffers[index], 0))
+    if METADATA_NAME not in contents:
+        return Metadata(), ""
+    found, label_file = _read_model_metadata(contents[METADATA_NAME])
+    return replace(found, antialias=contents.get(RESIZE_NAME) != INTERPOLATION), label_file
 
 
 def _read_model_metadata(data: bytes) -> tuple[Metadata, str]:

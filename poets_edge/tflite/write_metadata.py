@@ -25,8 +25,10 @@ from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.labels import join_labels
 from poets_edge.tflite.metadata import (
     FACTS_FILE,
+    INTERPOLATION,
     METADATA_NAME,
     NORMALIZATION_OPTIONS,
+    RESIZE_NAME,
     TENSOR_AXIS_LABELS,
 )
 
@@ -52,6 +54,7 @@ def with_metadata(
     normalization: Normalization | None = None,
     *,
     score_output: int = 0,
+    antialias: bool = True,
 ) -> bytes:
     """Return the bytes of a model with metadata added. `with_files` must then append the archive with the labels.
 
@@ -62,16 +65,15 @@ def with_metadata(
         normalization: normalization of the input; by default, PIXELS for an input that accepts pixel values, or pixel
             values minus 128, and BACKBONE for any other input.
         score_output: index of the output that the labels belong to.
+        antialias: whether images are resized with antialiasing, instead of as MediaPipe does.
     """
     model = unpack_model(content)
-    entry, buffer = schema().MetadataT(), schema().BufferT()
     own = normalization or (PIXELS if _takes_pixels(model) else BACKBONE)
     graph = model.subgraphs[0]
     outputs = [bytes(graph.tensors[index].name).decode(errors="replace") for index in graph.outputs]
-    buffer.data = np.frombuffer(_metadata_buffer(info, own, outputs, score_output), np.uint8)
-    entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
+    _add_entry(model, METADATA_NAME, _metadata_buffer(info, own, outputs, score_output))
+    if not antialias:
+        _add_entry(model, RESIZE_NAME, INTERPOLATION)
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             # TensorFlow's converter joins the names of all nodes that it fused: over 1 % of a small int8 file.
@@ -97,6 +99,15 @@ def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any] | None)
             text = json.dumps(signed, ensure_ascii=False, indent=1)
             files.writestr(zipfile.ZipInfo(FACTS_FILE, _FIXED_DATE), text.encode(errors="backslashreplace"))
     return archive.getvalue()
+
+
+def _add_entry(model: Any, name: str, content: bytes) -> None:
+    """Add an entry to the metadata of a `ModelT`, in place."""
+    entry, buffer = schema().MetadataT(), schema().BufferT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    entry.name, entry.buffer = name, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
 
 
 def _takes_pixels(model: Any) -> bool:

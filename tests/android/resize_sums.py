@@ -1,4 +1,4 @@
-"""Checksums of noise of many sizes after `fit`, as expected by the app's ResamplerTest.
+"""Checksums of noise of many sizes after `fit` and `interpolate`, as expected by the app's ResamplerTest.
 
 The module prints them, for android_demo/app/src/test/resources/resize.txt.
 """
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from poets_edge.photos.image import fit
+from poets_edge.photos.interpolation import interpolate
 
 _SIDES = (1, 2, 3, 5, 16, 61, 128, 161)
 """Widths and heights of the noise, in pixels; all pairs are combined with all target sizes."""
@@ -20,12 +21,16 @@ _TARGETS = ((1, 1), (7, 32), (128, 128), (160, 61))
 
 
 def lines() -> Iterator[str]:
-    """Return lines of WIDTH HEIGHT NEW_WIDTH NEW_HEIGHT CHECKSUM, one per case."""
+    """Return lines of WIDTH HEIGHT NEW_WIDTH NEW_HEIGHT CHECKSUM CHECKSUM, one per case.
+
+    The first checksum is that of `fit`, the second that of `interpolate`.
+    """
     for width in _SIDES:
         for height in _SIDES:
             for new_width, new_height in _TARGETS:
-                resized = fit(Image.fromarray(noise(width, height)), (new_height, new_width))
-                yield f"{width} {height} {new_width} {new_height} {zlib.crc32(resized.tobytes()):08x}\n"
+                image, size = Image.fromarray(noise(width, height)), (new_height, new_width)
+                sums = [zlib.crc32(resize(image, size).tobytes()) for resize in (fit, interpolate)]
+                yield f"{width} {height} {new_width} {new_height} {sums[0]:08x} {sums[1]:08x}\n"
 
 
 def noise(width: int, height: int) -> npt.NDArray[np.uint8]:

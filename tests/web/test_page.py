@@ -42,9 +42,9 @@ _SCORES = """async (names) => {
   return found;
 }"""
 
-_RESIZE = """(cases) => cases.map(([width, height, newWidth, newHeight, rgba]) => {
+_RESIZE = """(cases) => cases.map(([width, height, newWidth, newHeight, antialias, rgba]) => {
   const bytes = Uint8ClampedArray.from(atob(rgba), (character) => character.charCodeAt(0));
-  const resampler = new Resampler(width, height, newWidth, newHeight);
+  const resampler = new Resampler(width, height, newWidth, newHeight, antialias);
   const rows = Math.ceil(height / 3); // in strips
   for (let top = 0; top < height; top += rows) {
     resampler.addRows(bytes.subarray(4 * width * top, 4 * width * Math.min(height, top + rows)), top);
@@ -200,9 +200,10 @@ def test_page_resizes_like_python(server: PageServer, open_page: OpenPage) -> No
     cases = []
     for width, height, new_width, new_height in ([int(word) for word in line[:4]] for line in lines):
         rgba = np.dstack([noise(width, height), np.full((height, width), 255, np.uint8)])
-        cases.append([width, height, new_width, new_height, base64.b64encode(rgba.tobytes()).decode()])
+        encoded = base64.b64encode(rgba.tobytes()).decode()
+        cases += [[width, height, new_width, new_height, antialias, encoded] for antialias in (True, False)]
     found = [f"{zlib.crc32(base64.b64decode(resized)):08x}" for resized in page.workers[0].evaluate(_RESIZE, cases)]
-    assert found == [line[4] for line in lines]
+    assert found == [checksum for line in lines for checksum in line[4:]]
 
 
 def test_page_loads_only_local_files_of_limited_size(server: PageServer, open_page: OpenPage) -> None:

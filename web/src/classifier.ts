@@ -28,7 +28,7 @@ export class Classifier {
     readonly load: number,
   ) {
     const [, height, width] = model.input.shape;
-    this.fitter = new Fitter(width, height);
+    this.fitter = new Fitter(width, height, model.antialias);
     this.encode = encoder(model);
   }
 

@@ -13,6 +13,8 @@ import { Sentence } from "./sentence";
 import { modelText } from "../text";
 
 const METADATA = "TFLITE_METADATA";
+const RESIZE = "POETS_EDGE_RESIZE"; // entry of a model whose pictures are resized as MediaPipe does
+const INTERPOLATION = "bilinear without antialiasing";
 const FACTS = "poets_edge.json";
 const NORMALIZATION = 1; // ProcessUnitOptions
 const AXIS_LABELS = 2; // AssociatedFileType
@@ -47,6 +49,8 @@ export interface ModelDescription extends Normalization {
   /** Distance from the training photos, above 1 for a photo unlike them; undefined without a detector. */
   readonly distance?: Output;
   readonly labels: readonly string[];
+  /** Whether pictures are resized with antialiasing. */
+  readonly antialias: boolean;
   /** Score above which enough answers are right, 0 to 1, where the model states it. */
   readonly threshold?: number;
 }
@@ -75,8 +79,9 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   const model = FlatTable.root(file);
   const graph = model.tables(2)[0];
   const tensors = graph.tables(0);
-  const metadata = findMetadata(model);
-  const subgraph = metadata?.tables(3)[0];
+  const metadata = findEntry(model, METADATA);
+  const description = metadata && FlatTable.root(metadata);
+  const subgraph = description?.tables(3)[0];
   const own = text !== undefined;
   const inputs = graph.int32s(1).map((index) => readTensor(tensors[index], "input"));
   const outputs = graph.int32s(2).map((tensor, index) => ({ ...readTensor(tensors[tensor], "output"), index }));
@@ -89,7 +94,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   if (labels.length) checkCount(outputs.length, distance ? 2 : 1, "output"); // else that is what is wrong
   const [input] = inputs;
   return {
-    name: metadata?.text(0) ?? "",
+    name: description?.text(0) ?? "",
     size: file.length,
     sha256: bytesToHex(sha256(file)),
     architecture: String(facts.training?.architecture ?? "").replace(/_quantized$/, ""),
@@ -99,6 +104,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
     distance,
     ...inputRange(subgraph && findNormalization(subgraph.tables(2)), own, input),
     labels,
+    antialias: new TextDecoder().decode(findEntry(model, RESIZE)) !== INTERPOLATION,
     threshold: share(facts.training?.calibration?.threshold),
   };
 }
@@ -108,9 +114,9 @@ function share(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value <= 1 ? value : undefined;
 }
 
-function findMetadata(model: FlatTable): FlatTable | undefined {
-  const entry = model.tables(6).find((candidate) => candidate.text(0) === METADATA);
-  return entry && FlatTable.root(model.tables(4)[entry.uint32(1)].bytes(0));
+function findEntry(model: FlatTable, name: string): Uint8Array | undefined {
+  const entry = model.tables(6).find((candidate) => candidate.text(0) === name);
+  return entry && model.tables(4)[entry.uint32(1)].bytes(0);
 }
 
 function findNormalization(inputs: FlatTable[]): Normalization | undefined {

@@ -19,13 +19,14 @@ export class Fitter {
   constructor(
     readonly width: number,
     readonly height: number,
+    readonly antialias = true,
   ) {}
 
   /** The whole picture, or the part `crop` of it, resized without keeping its proportions, as Python does. */
   fit(picture: ImageBitmap, crop?: Crop): Uint8Array {
     const { left, top, width, height } = crop ?? { left: 0, top: 0, width: picture.width, height: picture.height };
     if (this.resampler?.width !== width || this.resampler.height !== height) {
-      this.resampler = new Resampler(width, height, this.width, this.height);
+      this.resampler = new Resampler(width, height, this.width, this.height, this.antialias);
     }
     const stripHeight = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));
     if (this.canvas?.width !== width || this.canvas.height !== stripHeight) {

@@ -1,5 +1,6 @@
 /**
- * Resizes a picture exactly as Python does (Pillow's antialiased bilinear filter), to the last bit.
+ * Resizes a picture exactly as Python does, to the last bit: with Pillow's antialiased bilinear filter, or without
+ * antialiasing, as MediaPipe does.
  *
  * Each output sample is a weighted mean of the input samples under a triangle. When shrinking, the triangle is as wide as
  * two output pixels, so every input pixel counts. Rows are done first, then columns, each rounded to 8 bits, with weights
@@ -27,7 +28,9 @@ export class Resampler {
     readonly height: number,
     readonly newWidth: number,
     readonly newHeight: number,
+    antialias = true,
   ) {
+    const weights = antialias ? averages : neighbours;
     this.columns = weights(width, newWidth);
     this.rows = weights(height, newHeight);
     this.narrowed = new Uint8Array(height * newWidth * 3);
@@ -80,7 +83,23 @@ export class Resampler {
   }
 }
 
-function weights(size: number, newSize: number): Weights {
+/** Weights of the two samples next to index * size / newSize; the last sample stands alone. */
+function neighbours(size: number, newSize: number): Weights {
+  const first = new Int32Array(newSize);
+  const from = new Int32Array(newSize + 1);
+  const fixed: number[] = [];
+  for (let index = 0; index < newSize; index++) {
+    const place = index * (size / newSize);
+    first[index] = Math.floor(place);
+    const weight = Math.trunc((place - first[index]) * (1 << FRACTION_BITS) + 0.5);
+    if (first[index] === size - 1) fixed.push(1 << FRACTION_BITS);
+    else fixed.push((1 << FRACTION_BITS) - weight, weight);
+    from[index + 1] = fixed.length;
+  }
+  return { first, from, fixed: Int32Array.from(fixed) };
+}
+
+function averages(size: number, newSize: number): Weights {
   const first = new Int32Array(newSize);
   const from = new Int32Array(newSize + 1);
   const fixed: number[] = [];

@@ -28,7 +28,7 @@ from poets_edge.device.watch.mqtt import MqttPublisher
 from poets_edge.device.watch.prefetch import Prefetch
 from poets_edge.device.watch.trigger import Trigger
 from poets_edge.errors import PhotoError, SourceError, UsageError
-from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.image import read_photo
 from poets_edge.progress import Reporter
 
 UNKNOWN = "unknown"
@@ -280,7 +280,7 @@ def _prepare_one(number: int, frame: Frame, classifier: Classifier) -> _Prepared
     if frame.photo is None:
         return _PreparedFrame(number, frame, None, frame.problem)
     try:
-        pixels = fit(read_photo(frame.photo), classifier.size)
+        pixels = classifier.resize(read_photo(frame.photo))
     except PhotoError as error:
         return _PreparedFrame(number, frame, None, f"frame {number}: {error}")
     if pixels.max() <= _BLACK:

@@ -41,7 +41,7 @@ public final class Classifier {
         }
         this.model = model;
         labels = metadata.labels;
-        encoder = new InputEncoder(in, InputRange.of(metadata, in));
+        encoder = new InputEncoder(in, InputRange.of(metadata, in), metadata.antialias);
         scoreOutput = metadata.scoreOutput;
         distanceOutput = metadata.distanceOutput;
         input = encoder.newBuffer();

@@ -13,12 +13,22 @@ public final class InputEncoder {
     private static final int LEVELS = 256;
 
     private final TensorSpec input;
+    private final boolean antialias;
     private final float[][] reals = new float[3][LEVELS];
     private final byte[][] integers = new byte[3][LEVELS];
 
     /** @param input of shape [1, height, width, 3] */
     public InputEncoder(TensorSpec input, InputRange range) {
+        this(input, range, true);
+    }
+
+    /**
+     * @param input of shape [1, height, width, 3]
+     * @param antialias whether pictures are resized with antialiasing, instead of as MediaPipe does
+     */
+    public InputEncoder(TensorSpec input, InputRange range, boolean antialias) {
         this.input = input;
+        this.antialias = antialias;
         for (int channel = 0; channel < 3; channel++) {
             double channelMean = range.mean[range.mean.length == 1 ? 0 : channel];
             double channelStd = range.std[range.std.length == 1 ? 0 : channel];
@@ -47,7 +57,7 @@ public final class InputEncoder {
 
     /** Fills `tensor` with an upright picture of any size; its position is at the start afterwards. */
     public void encode(Picture picture, ByteBuffer tensor) {
-        Picture fitted = Resampler.resize(picture, input.dimension(2), input.dimension(1));
+        Picture fitted = Resampler.resize(picture, input.dimension(2), input.dimension(1), antialias);
         tensor.rewind();
         for (int pixel : fitted.argb) {
             for (int channel = 0, shift = 16; channel < 3; channel++, shift -= 8) {

@@ -19,6 +19,8 @@ import java.util.List;
  */
 public final class ModelMetadata {
     private static final String NAME = "TFLITE_METADATA";
+    private static final String RESIZE = "POETS_EDGE_RESIZE"; // entry of a model that resizes as MediaPipe does
+    private static final String INTERPOLATION = "bilinear without antialiasing";
     private static final String FACTS = "poets_edge.json";
     private static final int NORMALIZATION = 1; // ProcessUnitOptions
     private static final int AXIS_LABELS = 2; // AssociatedFileType
@@ -41,7 +43,21 @@ public final class ModelMetadata {
     /** Place of the output with the distance from the training photos; -1 where the model has no detector. */
     final int distanceOutput;
 
+    /** Whether pictures are resized with antialiasing, instead of as MediaPipe does. */
+    final boolean antialias;
+
     ModelMetadata(InputRange normalization, List<String> labels, String facts, int scoreOutput, int distanceOutput) {
+        this(normalization, labels, facts, scoreOutput, distanceOutput, true);
+    }
+
+    ModelMetadata(
+            InputRange normalization,
+            List<String> labels,
+            String facts,
+            int scoreOutput,
+            int distanceOutput,
+            boolean antialias) {
+        this.antialias = antialias;
         this.scoreOutput = scoreOutput;
         this.distanceOutput = facts == null ? -1 : distanceOutput; // elsewhere the name may mean anything
         this.facts = facts == null ? "{}" : facts;
@@ -78,8 +94,10 @@ public final class ModelMetadata {
         List<String> labels = new ArrayList<>();
         int scoreOutput = 0;
         int distanceOutput = -1;
-        FlatTable metadata = find(model);
-        FlatTable[] subgraphs = metadata == null ? new FlatTable[0] : metadata.tables(3);
+        ByteBuffer metadata = find(model, NAME);
+        FlatTable[] subgraphs = metadata == null ? new FlatTable[0] : FlatTable.root(metadata).tables(3);
+        ByteBuffer resize = find(model, RESIZE);
+        boolean antialias = resize == null || !StandardCharsets.UTF_8.decode(resize).toString().equals(INTERPOLATION);
         for (FlatTable subgraph : subgraphs) {
             FlatTable normalization = normalization(subgraph.tables(2));
             if (normalization != null && normalization.has(0)) {
@@ -98,14 +116,14 @@ public final class ModelMetadata {
         }
         byte[] facts = appended.files.get(FACTS);
         String text = facts == null ? null : new String(facts, StandardCharsets.UTF_8);
-        return new ModelMetadata(range, labels, text, scoreOutput, distanceOutput);
+        return new ModelMetadata(range, labels, text, scoreOutput, distanceOutput, antialias);
     }
 
-    private static FlatTable find(FlatTable model) {
+    private static ByteBuffer find(FlatTable model, String name) {
         FlatTable[] buffers = model.tables(4);
         for (FlatTable entry : model.tables(6)) {
-            if (entry.text(0).equals(NAME)) {
-                return FlatTable.root(buffers[entry.integer(1)].bytes(0));
+            if (entry.text(0).equals(name)) {
+                return buffers[entry.integer(1)].bytes(0);
             }
         }
         return null;

@@ -1,7 +1,8 @@
 package org.poetsedge.demo.core;
 
 /**
- * Resizes a whole picture exactly as Python does (Pillow's antialiased bilinear filter), to the last bit.
+ * Resizes a whole picture exactly as Python does, to the last bit: with Pillow's antialiased bilinear filter,
+ * or without antialiasing, as MediaPipe does.
  *
  * <p>Each output sample is a weighted mean of the input samples under a triangle. When shrinking, the triangle
  * is as wide as two output pixels, so every input pixel counts. Rows are done first, then columns, each
@@ -14,17 +15,21 @@ public final class Resampler {
     private Resampler() {}
 
     public static Picture resize(Picture picture, int width, int height) {
-        int[] narrowed = resizeRows(picture.argb, picture.width, picture.height, width);
-        return new Picture(width, height, resizeColumns(narrowed, width, picture.height, height));
+        return resize(picture, width, height, true);
     }
 
-    private static int[] resizeRows(int[] pixels, int width, int height, int newWidth) {
+    public static Picture resize(Picture picture, int width, int height, boolean antialias) {
+        int[] narrowed = resizeRows(picture.argb, picture.width, picture.height, width, antialias);
+        return new Picture(width, height, resizeColumns(narrowed, width, picture.height, height, antialias));
+    }
+
+    private static int[] resizeRows(int[] pixels, int width, int height, int newWidth, boolean antialias) {
         if (width == newWidth) {
             return pixels;
         }
         int[] resized = new int[newWidth * height];
         for (int x = 0; x < newWidth; x++) {
-            Weights weights = Weights.of(x, width, newWidth);
+            Weights weights = Weights.of(x, width, newWidth, antialias);
             for (int y = 0; y < height; y++) {
                 resized[y * newWidth + x] = weights.mean(pixels, y * width + weights.first, 1);
             }
@@ -32,13 +37,13 @@ public final class Resampler {
         return resized;
     }
 
-    private static int[] resizeColumns(int[] pixels, int width, int height, int newHeight) {
+    private static int[] resizeColumns(int[] pixels, int width, int height, int newHeight, boolean antialias) {
         if (height == newHeight) {
             return pixels;
         }
         int[] resized = new int[width * newHeight];
         for (int y = 0; y < newHeight; y++) {
-            Weights weights = Weights.of(y, height, newHeight);
+            Weights weights = Weights.of(y, height, newHeight, antialias);
             for (int x = 0; x < width; x++) {
                 resized[y * width + x] = weights.mean(pixels, weights.first * width + x, width);
             }
@@ -56,7 +61,22 @@ public final class Resampler {
             this.fixedPoint = fixedPoint;
         }
 
-        static Weights of(int index, int size, int newSize) {
+        static Weights of(int index, int size, int newSize, boolean antialias) {
+            return antialias ? average(index, size, newSize) : neighbours(index, size, newSize);
+        }
+
+        /** Weights of the two samples next to index * size / newSize. */
+        private static Weights neighbours(int index, int size, int newSize) {
+            double place = index * ((double) size / newSize);
+            int first = (int) place;
+            if (first == size - 1) {
+                return new Weights(first, new int[] {1 << FRACTION_BITS});
+            }
+            int weight = (int) ((place - first) * (1 << FRACTION_BITS) + 0.5);
+            return new Weights(first, new int[] {(1 << FRACTION_BITS) - weight, weight});
+        }
+
+        private static Weights average(int index, int size, int newSize) {
             double scale = (double) size / newSize;
             double reach = Math.max(scale, 1.0);
             double center = (index + 0.5) * scale;

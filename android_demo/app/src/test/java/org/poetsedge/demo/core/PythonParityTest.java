@@ -20,7 +20,7 @@ public final class PythonParityTest {
     public void inputTensorsAreEqualToTheLastBit() throws Exception {
         for (Vectors vectors : Vectors.all()) {
             ModelMetadata metadata = ModelMetadata.read(vectors.model());
-            InputEncoder encoder = new InputEncoder(vectors.input, InputRange.of(metadata, vectors.input));
+            InputEncoder encoder = new InputEncoder(vectors.input, InputRange.of(metadata, vectors.input), metadata.antialias);
             ByteBuffer tensor = encoder.newBuffer();
             for (File file : vectors.photoFiles()) {
                 Vectors.Photo photo = Vectors.read(file);

@@ -1,0 +1,49 @@
+"""Resize images by bilinear interpolation without antialiasing, as MediaPipe does.
+
+Output sample i interpolates the two input samples next to i * size / new_size, as in OpenCV's `warpPerspective`, which
+MediaPipe calls, and in TensorFlow 1's `resize_bilinear`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+_Array = npt.NDArray[np.int32]
+
+_FRACTION_BITS = 22
+"""Number of fractional bits of the weights. The page and the Android app use the same integer arithmetic."""
+
+
+def interpolate(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Resize an RGB image without keeping the aspect ratio and without antialiasing.
+
+    Args:
+        size: (height, width) in pixels.
+
+    Returns:
+        uint8 array of shape [height, width, 3].
+    """
+    height, width = size
+    top, bottom, row_weight = _neighbours(image.height, height)
+    left, right, column_weight = _neighbours(image.width, width)
+    rows = np.asarray(image)[np.concatenate([top, bottom])]
+    narrowed = _blended(rows[:, left], rows[:, right], column_weight[:, None])
+    return _blended(narrowed[:height], narrowed[height:], row_weight[:, None, None])
+
+
+def _neighbours(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
+    """Return the indices of the two input samples for each output sample, and the weight of the second."""
+    place = np.arange(new_size) * (size / new_size)
+    first = np.floor(place).astype(np.int32)
+    weight = ((place - first) * (1 << _FRACTION_BITS) + 0.5).astype(np.int32)
+    return first, np.minimum(first + 1, size - 1), weight
+
+
+def _blended(
+    one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], weight: npt.NDArray[np.int32]
+) -> npt.NDArray[np.uint8]:
+    """Return the weighted means of two arrays, rounded to 8 bits; `weight` is that of the second, times 2**22."""
+    sums = one * ((1 << _FRACTION_BITS) - weight) + other * weight + (1 << _FRACTION_BITS - 1)
+    return (sums >> _FRACTION_BITS).astype(np.uint8)
