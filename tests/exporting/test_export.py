@@ -165,17 +165,18 @@ def _edit(record: Path, **changes: str) -> None:
     record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_mediapipe_predictions_are_equal_for_all_quantizations(
-    trained: Trained, flowers: Path, quantization: str
+@pytest.mark.parametrize(
+    ("network", "quantization"), [*(("trained", name) for name in QUANTIZATIONS), ("trained_lite", "int8")]
+)
+def test_mediapipe_predictions_are_equal(
+    network: str, quantization: str, flowers: Path, request: pytest.FixtureRequest
 ) -> None:
     """MediaPipe reads labels and normalization from the standard metadata."""
     mediapipe = need_module("mediapipe")
     vision = mediapipe.tasks.vision
-    options = vision.ImageClassifierOptions(
-        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(trained.model(quantization)))
-    )
-    ours = Classifier(trained.model(quantization))
+    model = request.getfixturevalue(network).model(quantization)
+    options = vision.ImageClassifierOptions(base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)))
+    ours = Classifier(model)
     names = [DAISY, *(path.relative_to(flowers).as_posix() for path in sorted(flowers.glob("*/*1_m.jpg"))[:30])]
     answers, worst = [], 0.0
     with vision.ImageClassifier.create_from_options(options) as classifier:

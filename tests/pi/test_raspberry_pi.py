@@ -34,8 +34,8 @@ LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
 """Processor for the slower commands."""
 QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
-_LABELED = {"float32": "few", "int8": "photos"}
-"""Photos by quantization; an emulated float inference takes more than a second."""
+_LABELED = {"float32": "few", "int8": "photos", "efficientnet": "few"}
+"""Photos by model; an emulated inference of a float or a large model takes more than a second."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,16 @@ def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
+def boards(cache: Path, photos: Path, trained: Trained, trained_lite: Trained) -> dict[str, Board]:
     """Both boards, built and run concurrently."""
     wheel = project_wheel()
+    models = {quantization: trained.model(quantization) for quantization in QUANTIZATIONS}
+    models["efficientnet"] = trained_lite.model("int8")
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[Board]] = {
-            "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELED, wheel, photos, trained),
+            "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELED, wheel, photos, models),
             "armhf": pool.submit(
-                _run_board, "armhf", ARMHF, dict.fromkeys(QUANTIZATIONS, "exact"), wheel, photos, trained
+                _run_board, "armhf", ARMHF, dict.fromkeys(QUANTIZATIONS, "exact"), wheel, photos, models
             ),
         }
         try:
@@ -88,14 +90,14 @@ def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
 
 
 def _run_board(
-    name: str, cpus: tuple[str, ...], labeled: dict[str, str], wheel: Path, photos: Path, trained: Trained
+    name: str, cpus: tuple[str, ...], labeled: dict[str, str], wheel: Path, photos: Path, models: dict[str, Path]
 ) -> Board:
     root = build(name, CACHE / "pi", wheel)
     work = root / "home/pi/work"
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(photos, work)
-    for quantization in QUANTIZATIONS:
-        shutil.copy(trained.model(quantization), work / f"{quantization}.tflite")
+    for what, model_file in models.items():
+        shutil.copy(model_file, work / f"{what}.tflite")
     ends: dict[tuple[str, str], Ended] = {}
 
     def run(cpu: str, what: str, *arguments: str) -> None:
@@ -104,15 +106,8 @@ def _run_board(
 
     inside = "/home/pi/work"
     for cpu in cpus:
-        for quantization in QUANTIZATIONS:
-            label = (
-                "label",
-                "--json",
-                "--graph",
-                f"{inside}/{quantization}.tflite",
-                f"{inside}/{labeled[quantization]}",
-            )
-            run(cpu, f"label {quantization}", *label)
+        for what, folder in labeled.items():
+            run(cpu, f"label {what}", "label", "--json", "--graph", f"{inside}/{what}.tflite", f"{inside}/{folder}")
     last, model = LAST_CPU[name], f"{inside}/int8.tflite"
     evaluate = ("evaluate", "--set", "all", "--json", "--graph")
     run(last, "evaluate", *evaluate, model, "--image_dir", f"{inside}/photos")
@@ -164,6 +159,16 @@ def test_label_on_64_bit_pi_prints_equal_scores(
     assert _distances(there) == (far if quantization == "int8" else pytest.approx(far, abs=1e-4))
     assert len(expected) == (25 if quantization == "float32" else 50)
     assert mine == (expected if quantization == "int8" else pytest.approx(expected, abs=1e-5))
+
+
+@pytest.mark.parametrize("cpu", ARM64)
+def test_label_with_efficientnet_lite_on_64_bit_pi_prints_equal_scores(
+    cpu: str, boards: dict[str, Board], trained_lite: Trained, photos: Path
+) -> None:
+    there = boards["arm64"].json(cpu, "label efficientnet")
+    here = _label_here(trained_lite.model("int8"), photos / _LABELED["efficientnet"])
+    assert _scores(there) == _scores(here)
+    assert _distances(there) == _distances(here)
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)

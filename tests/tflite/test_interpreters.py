@@ -76,6 +76,17 @@ def test_plain_install_predicts_equal_scores_on_every_python(version: str, train
     assert _run(python, "inspect", trained.model("int8"))["accelerated"]
 
 
+def test_tflite_runtime_predicts_equal_scores_with_efficientnet_lite(trained_lite: Trained, photos: Path) -> None:
+    python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
+    for quantization in ("float32", "int8"):
+        answers = _run(python, "label", "--graph", trained_lite.model(quantization), photos)
+        expected = _here(trained_lite, quantization, photos)
+        if quantization == "float32":
+            assert _scores(answers) == pytest.approx(_scores(expected), abs=1e-5)
+        else:  # other kernels round otherwise; close calls may fall either way
+            assert sum(a == b for a, b in zip(_labels(answers), _labels(expected), strict=True)) >= 14
+
+
 def test_tflite_runtime_with_numpy_1_predicts_equal_scores(trained: Trained, photos: Path) -> None:
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
     code = "import numpy, tflite_runtime; print(numpy.__version__, tflite_runtime.__version__)"

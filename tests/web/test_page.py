@@ -117,6 +117,15 @@ def test_page_scores_equal_python_scores_on_real_photos(
         assert differences.max() <= (0 if quantization == "int8" else 1e-5)
 
 
+@pytest.mark.parametrize("quantization", ["int8", "float32"])
+def test_page_scores_of_efficientnet_lite_equal_python_scores(
+    trained_lite: Trained, flowers: Path, quantization: str, open_page: OpenPage, tmp_path: Path
+) -> None:
+    photos = sorted(flowers.glob("*/*.jpg"))[::50]
+    differences = _differences(trained_lite.model(quantization), photos, tmp_path / "site", open_page)
+    assert differences.max() <= (0 if quantization == "int8" else 1e-5)
+
+
 def test_page_scores_are_equal_without_relaxed_simd(
     drawn: Drawn, written: Path, open_page: OpenPage, tmp_path: Path
 ) -> None:
