@@ -95,7 +95,7 @@ def machine_facts() -> dict[str, Any]:
         RuntimeMissingError: no interpreter is installed.
     """
     runtime = find_runtime()
-    governor = _text(_CPU / "cpu0/cpufreq/scaling_governor")
+    governor = (_text(_CPU / "cpu0/cpufreq/scaling_governor") or "").strip() or None
     return {
         "board": (_text(Path("/proc/device-tree/model")) or "").strip("\0") or None,
         "cpu": _cpu_name(),

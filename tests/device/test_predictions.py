@@ -246,3 +246,22 @@ def test_evaluate_of_strangers_requires_a_detector_and_photos(folder: Path, tmp_
         evaluate(WidthDetector(), folder, strangers=tmp_path / "empty")
     with pytest.raises(DatasetError, match="no such folder"):
         evaluate(WidthDetector(), folder, strangers=tmp_path / "nowhere")
+
+
+def outputs(*distances: float | None) -> Predictions:
+    """Predictions with the given distances, each for a photo of its own."""
+    photos = [Photo(Path(f"{number}.jpg"), f"daisy/{number}.jpg", "daisy") for number in range(len(distances))]
+    scores = np.eye(3, dtype=np.float32)
+    return Predictions.of(photos, [ModelOutput(scores[1], distance) for distance in distances], 3, ())
+
+
+def test_predictions_take_selects_names_scores_and_distances_of_the_rows() -> None:
+    found = outputs(0.25, 0.5, 2.0).take(np.array([2, 0]))
+    assert [photo.name for photo in found.photos] == ["daisy/2.jpg", "daisy/0.jpg"]
+    assert found.distances is not None and found.distances.tolist() == [2.0, 0.25]
+    assert len(found.scores) == 2
+
+
+@pytest.mark.parametrize("distances", [(), (None, None), (0.5, None)])
+def test_predictions_have_distances_only_if_every_output_has_one(distances: tuple[float | None, ...]) -> None:
+    assert outputs(*distances).distances is None

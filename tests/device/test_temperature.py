@@ -14,6 +14,8 @@ from poets_edge.device.temperature import (
     best_temperature,
     expected_calibration_error,
     reliability,
+    temperature_spread,
+    threshold_for,
     with_temperature,
 )
 
@@ -72,3 +74,60 @@ def test_with_temperature_keeps_sums_and_predictions(rows: list[list[float]], te
     assert (scaled[rows_, scores.argmax(axis=1)] >= scaled.max(axis=1) - 1e-6).all()
     top, low = scores.max(axis=1), scaled.max(axis=1)
     assert (low <= top + 1e-5).all() if temperature >= 1 else (low >= top - 1e-5).all()
+
+
+def test_reliability_rounds_scores_down_to_the_lower_bound_of_their_bin() -> None:
+    scores = np.array([[0.74, 0.26], [0.76, 0.24], [1.0, 0.0]], np.float32)
+    assert [(one.count, round(one.score, 2)) for one in reliability(scores, np.zeros(3, int), bins=4)] == [
+        (1, 0.74),
+        (2, 0.88),
+    ]
+
+
+def spread_by_hand(scores: Any, truth: Any, temperature: float, groups: list[int]) -> float:
+    """Return the sandwich estimate of the standard error, with numerical derivatives of each photo's cross entropy."""
+    step = 1e-5
+    slopes: dict[int, float] = {}
+    information = 1 / 0.5**2  # of the prior
+    for row, true, group in zip(scores.astype(float), truth, groups, strict=True):
+
+        def entropy(logarithm: float, row: Any = row, true: int = true) -> float:
+            logits = np.log(row) / temperature / math.exp(logarithm)
+            return float(np.log(np.exp(logits).sum()) - logits[true])
+
+        slopes[group] = slopes.get(group, 0) + (entropy(step) - entropy(-step)) / (2 * step)
+        logits = np.log(row) / temperature
+        shares = np.exp(logits) / np.exp(logits).sum()
+        information += float((shares * (logits - (shares * logits).sum()) ** 2).sum())
+    return math.sqrt(sum(slope**2 for slope in slopes.values())) / information
+
+
+@pytest.mark.parametrize("groups", [None, [0, 0, 1, 1, 1], [3, 7, 3, 7, 3]])
+def test_temperature_spread_is_the_sandwich_estimate_over_groups(groups: list[int] | None) -> None:
+    scores = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.8, 0.1, 0.1]], np.float32)
+    truth = np.array([0, 0, 1, 2, 0])
+    found = temperature_spread(scores, truth, 1.7, None if groups is None else np.array(groups))
+    assert found == pytest.approx(spread_by_hand(scores, truth, 1.7, groups or [0, 1, 2, 3, 4]), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("target", "threshold"),
+    [(0.4, 0.0), (0.6, 0.51), (0.75, 0.61), (1.0, 0.91)],
+    ids=["every prediction", "above the lowest score", "a quarter wrong", "none wrong"],
+)
+def test_threshold_for_is_the_lowest_that_reaches_the_target(target: float, threshold: float) -> None:
+    """Accuracies of the predictions with at least the score: 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
+    best = np.array([0.505, 0.605, 0.7, 0.8, 0.905, 0.96], np.float32)
+    truth = np.array([1, 1, 0, 0, 1, 0])
+    assert threshold_for(np.stack([best, 1 - best], axis=1), truth, target) == threshold
+
+
+def test_threshold_for_accepts_predictions_with_the_threshold_as_score() -> None:
+    best = np.array([0.25, 0.5], np.float32)
+    scores = np.stack([best, *[(1 - best) / 4] * 4], axis=1)
+    assert threshold_for(scores, np.array([1, 0]), 1.0) == 0.26
+    assert threshold_for(scores, np.array([0, 1]), 1.0) == 0.0, "no threshold: the lowest with accuracy 1/2"
+
+
+def test_threshold_for_is_0_without_photos() -> None:
+    assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0

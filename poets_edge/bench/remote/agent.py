@@ -314,14 +314,21 @@ class Agent:
         )
         self._children.add(child)
         assert child.stdin and child.stdout and child.stderr
+        output, errors = child.stdout, child.stderr
         said: deque[str] = deque(maxlen=50)
-        listener = threading.Thread(target=lambda: said.extend(_lines(child.stderr)), daemon=True)
+
+        def listen() -> None:
+            with errors:
+                said.extend(_lines(errors))
+
+        listener = threading.Thread(target=listen, daemon=True)
         listener.start()
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(request.get("input", "").encode())
             child.stdin.close()
-        for line in _lines(child.stdout):
-            self._say({"id": request["id"], "line": line})
+        with output:
+            for line in _lines(output):
+                self._say({"id": request["id"], "line": line})
         status = child.wait()
         listener.join(5)
         self._children.discard(child)
@@ -357,8 +364,8 @@ def _few(texts: Sequence[str] | deque[str]) -> list[str]:
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[str]:
-    for line in stream or ():
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    for line in stream:
         yield line.decode(errors="replace").rstrip("\r\n")
 
 

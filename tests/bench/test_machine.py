@@ -1,0 +1,101 @@
+"""Tests of facts about a machine, read from files as Linux and a Raspberry Pi have them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from poets_edge.bench import machine
+from poets_edge.bench.machine import machine_facts, machine_name, machine_state, resident_peak_mb
+
+TICKS = machine._TICKS
+FILES = {
+    "cpu/cpu0/cpufreq/scaling_cur_freq": "1500000\n",
+    "cpu/cpu0/cpufreq/cpuinfo_max_freq": "1800000\n",
+    "cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
+    "cpu/cpu0/thermal_throttle/core_throttle_count": "2\n",
+    "cpu/cpu1/thermal_throttle/core_throttle_count": "3\n",
+    "thermal/thermal_zone0/temp": "45000\n",
+    "thermal/thermal_zone1/temp": "61500\n",
+    "thermal/thermal_zone2/temp": "broken\n",
+    "throttled": "80001\n",
+    "proc/stat": f"cpu {' '.join(str(TICKS * seconds) for seconds in (1, 2, 4, 8, 16, 32, 64, 5))}\n",
+    "proc/self/status": "Name:\tpython\nVmHWM:\t    2000 kB\n",
+    "proc/meminfo": "MemTotal:        1000000 kB\nMemFree: 5 kB\n",
+    "proc/cpuinfo": "processor\t: 0\nmodel name\t: Cortex-A72\n",
+    "proc/device-tree/model": "Raspberry Pi 4\0",
+}
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.fixture
+def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder with the files that are read instead of those of this machine."""
+    write(tmp_path, FILES)
+    monkeypatch.setattr(machine, "_CPU", tmp_path / "cpu")
+    monkeypatch.setattr(machine, "_THERMAL", tmp_path / "thermal")
+    monkeypatch.setattr(machine, "_PI_THROTTLED", tmp_path / "throttled")
+    monkeypatch.setattr(machine, "Path", lambda text: tmp_path / text.lstrip("/"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for name in [name for name in os.environ if name.startswith("QEMU_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def test_machine_state_converts_the_units_of_linux(pi: Path) -> None:
+    found = machine_state()
+    assert (found.temperature, found.frequency, found.throttle_count) == (61.5, 1500.0, 5)
+    assert found.throttled == ("under-voltage",)
+    assert found.throttled_since_start == ("soft temperature limit",)
+    assert found.busy == pytest.approx(1 + 2 + 4 + 32 + 64), "without idle, waiting and stolen time"
+    assert found.stolen == pytest.approx(5)
+    assert found.ours > 0
+
+
+def test_machine_state_is_none_where_the_system_reports_nothing(pi: Path) -> None:
+    for name in FILES:
+        (pi / name).unlink()
+    found = machine_state()
+    assert (found.temperature, found.frequency, found.throttle_count, found.busy, found.stolen) == (None,) * 5
+    assert found.throttled is None and found.throttled_since_start is None
+    assert resident_peak_mb() is None and machine_facts()["memory_mb"] is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="vcgencmd is a program of the Raspberry Pi")
+def test_machine_state_asks_vcgencmd_without_the_file_of_the_firmware(pi: Path) -> None:
+    (pi / "throttled").unlink()
+    write(pi, {"bin/vcgencmd": "#!/bin/sh\necho throttled=0x20004\n"})
+    (pi / "bin/vcgencmd").chmod(0o755)
+    found = machine_state()
+    assert (found.throttled, found.throttled_since_start) == (("throttled",), ("frequency capped",))
+
+
+def test_machine_facts_name_board_memory_and_clock(pi: Path) -> None:
+    facts = machine_facts()
+    assert (facts["board"], facts["cpu"], facts["governor"]) == ("Raspberry Pi 4", "Cortex-A72", "ondemand")
+    assert (facts["memory_mb"], facts["max_frequency_mhz"], facts["emulated"]) == (1024, 1800.0, False)
+    assert machine_name({**facts, "cores": 4, "host": "pi"}) == "Raspberry Pi 4, 4 cores (pi)"
+    assert machine_name({"cpu": "Cortex-A72", "cores": 2, "emulated": True}) == "emulated Cortex-A72, 2 cores"
+
+
+def test_machine_facts_recognise_an_emulator(pi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert not machine_facts()["emulated"]
+    write(pi, {"proc/cpuinfo": "vendor_id\t: GenuineIntel\n"})
+    assert machine_facts()["emulated"]
+    write(pi, {"proc/cpuinfo": ""})
+    monkeypatch.setenv("QEMU_CPU", "cortex-a72")
+    assert machine_facts()["emulated"]
+
+
+def test_resident_peak_mb_converts_kibibytes_to_megabytes(pi: Path) -> None:
+    assert resident_peak_mb() == pytest.approx(2.048)

@@ -1,0 +1,156 @@
+"""Tests of the programs that time models in processes of their own, with a clock that the test controls."""
+
+from __future__ import annotations
+
+import gc
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.bench import load, worker
+from poets_edge.bench.load import Load, LoadWindow
+from poets_edge.bench.worker import Request, sample_photo
+from poets_edge.photos.normalization import UNIT
+from tests.tiny_model import color_model
+
+TICK_MS = 1000 / 512
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Turn on garbage collection again, which measuring turns off in its process."""
+    yield
+    gc.enable()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "colours.tflite"
+    path.write_bytes(color_model(normalization=UNIT))
+    return path
+
+
+class TickingTime:
+    """Stand-in for the module `time`, whose clock advances by 1/512 s with every reading."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1 / 512
+        return self.now
+
+    def perf_counter_ns(self) -> int:
+        return round(self.perf_counter() * 1e9)
+
+
+def test_measure_returns_times_in_milliseconds(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "time", TickingTime())
+    found = worker.measure(Request(model, threads=1, seconds=10 / 512, runs=2))
+    assert (found.load_ms, found.first_ms, found.warm_up_runs, found.steady) == (TICK_MS, TICK_MS, 20, True)
+    assert found.samples_ms == (TICK_MS,) * 5, "each inference takes one tick, and reading the clock another"
+    assert found.decode_ms == found.resize_ms == found.inference_ms == (TICK_MS,) * 8
+    assert found.peak_memory_mb is None or found.peak_memory_mb > 1
+
+
+def test_measure_times_at_least_the_requested_number_of_inferences(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "time", TickingTime())
+    assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
+
+
+def test_measure_reads_photos_from_files_and_archives(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(sample_photo())
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("photos/daisy/1.jpg", sample_photo())
+    photos = (str(tmp_path / "1.jpg"), str(tmp_path / "photos.zip/daisy/1.jpg"))
+    found = worker.measure(Request(model, threads=1, seconds=0.001, runs=1, photos=photos))
+    assert found.decode_ms and len(found.decode_ms) == 8 and min(found.decode_ms) > 0
+
+
+class StillTime:
+    """Stand-in for the module `time`, whose clock advances only in `sleep` and `pass_by`."""
+
+    def __init__(self) -> None:
+        self.now = 64.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+Loaded = Callable[..., Load]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
+    """Return a function that makes a `Load` whose inferences take the given times, in seconds, in turn."""
+    clock = StillTime()
+    monkeypatch.setattr(load, "time", clock)
+
+    def make(durations: Sequence[float], rate: float | None = None) -> Load:
+        calls = 0
+
+        def invoke() -> None:
+            nonlocal calls
+            clock.now += durations[calls % len(durations)]
+            calls += 1
+
+        found = Load(Path("m.tflite"), threads=1, rate=rate)
+        monkeypatch.setattr(found, "_open", lambda: invoke)
+        return found
+
+    return make
+
+
+def facts(window: LoadWindow) -> tuple[float, int, int]:
+    return window.seconds, window.runs, window.late
+
+
+def test_load_runs_without_pause_at_full_load(loaded: Loaded) -> None:
+    full = loaded([1 / 64])
+    window = full(1.0)
+    assert facts(window) == (1.0, 64, 0)
+    assert (window.median_ms, window.p90_ms) == (15.625, 15.625) and window.samples_ms == (15.625,) * 64
+    assert facts(full(0.5)) == (0.5, 32, 0)
+
+
+def test_load_waits_for_the_next_frame_at_a_rate(loaded: Loaded) -> None:
+    """Frames at 0, 1/4, 1/2, 3/4 and 1 s, each of which takes 1/16 s."""
+    assert facts(loaded([1 / 16], rate=4)(1.0)) == (1.0625, 5, 0)
+
+
+def test_load_counts_the_frames_that_a_slow_model_misses(loaded: Loaded) -> None:
+    """Each inference takes as long as 3.5 frames: at 0.875 s the frames of 0.25 and 0.5 s are over."""
+    slow = loaded([0.875], rate=4)
+    assert facts(slow(1.0)) == (1.75, 2, 2)
+    assert facts(slow(1.0)) == (1.75, 2, 4)
+
+
+def test_load_window_has_percentiles_and_every_nth_sample(loaded: Loaded) -> None:
+    times = [number / 1024 for number in (7, 1, 11, 3, 5, 9, 2, 10, 4, 8, 6)]
+    window = loaded(times)(66 / 1024)
+    assert (window.runs, window.median_ms, window.p90_ms) == (11, 6000 / 1024, 10_000 / 1024)
+    window = loaded([1 / 1024, 2 / 1024, 3 / 1024])(2400 * 2 / 1024)
+    assert window.runs == 2400 and window.samples_ms == (0.9766,) * 800, "the first of every three"
+
+
+def test_load_opens_the_model_with_its_first_call(model: Path) -> None:
+    window = Load(model, threads=1, rate=None)(0.002)
+    assert window.runs >= len(window.samples_ms) >= 1 and window.median_ms > 0
+    assert LoadWindow.from_json(window.to_json()).samples_ms == window.samples_ms
+
+
+def test_sample_photo_is_a_jpeg_of_500_by_375_pixels() -> None:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(sample_photo())) as image:
+        found: Any = image.size, image.format
+    assert found == ((500, 375), "JPEG")
