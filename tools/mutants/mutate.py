@@ -56,6 +56,29 @@ def mutants(source: str) -> Iterator[Mutant]:
         start += len(code)
 
 
+def planted(source: str, before: str, after: str) -> Mutant | None:
+    """Return the module with the text `before` replaced by `after`; None if `before` does not occur exactly once."""
+    if source.count(before) != 1:
+        return None
+    start = source.index(before)
+    mutated = source.replace(before, after)
+    changed = next(
+        (place for place in range(len(before) - 1) if before[place] != after[place : place + 1]), len(before) - 1
+    )
+    statement = _innermost(_statements(source), source.count("\n", 0, start + changed) + 1)
+    if statement is None or not _compiles(mutated):
+        return None
+    was, becomes = _changed(source.splitlines(), mutated.splitlines())
+    return Mutant(
+        operator="planted",
+        lines=(statement.first, statement.last),
+        before=was,
+        after=becomes,
+        source=mutated,
+        on_import=statement.on_import,
+    )
+
+
 def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
     """Yield (operator, (line, column), mutated code) for every mutation of a top-level block.
 

@@ -1,0 +1,113 @@
+"""Plant faults that a person wrote, one at a time: `python -m tools.mutants --planted`.
+
+The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; the tests are those of
+`tools.mutants.modules` if the line has none. A fault is a text after `- ` that occurs once in the module, and its
+replacement after `+ `; both may continue on the following lines.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tools.mutants.modules import MODULES, module_name
+from tools.mutants.mutate import Mutant, planted
+from tools.mutants.runner import ROOT, ForkingRunner, run_mutants
+
+FAULTS = Path(__file__).with_name("planted.txt")
+RESULTS = ROOT / "build/planted.json"
+
+
+@dataclass(frozen=True)
+class ModuleFaults:
+    """Faults of one module, as pairs (text, replacement), and the test files that must notice them."""
+
+    module: str
+    tests: tuple[str, ...]
+    faults: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PlantedResult:
+    """Outcome of a planted fault: an outcome of `ForkingRunner`, or "does not apply"; and the test that noticed it."""
+
+    before: str
+    after: str
+    outcome: str
+    killer: str = ""
+
+    @property
+    def noticed(self) -> bool:
+        return self.outcome in ("killed", "timeout")
+
+
+def read_faults(text: str) -> list[ModuleFaults]:
+    """Parse the content of `planted.txt`."""
+    found: list[tuple[str, tuple[str, ...], list[list[str]]]] = []
+    for line in text.splitlines():
+        if line.startswith("@ "):
+            module, _, tests = line[2:].partition(":")
+            found.append((module, tuple(tests.split()) or MODULES.get(module, ()), []))
+        elif line.startswith("- "):
+            found[-1][2].append([line[2:]])
+        elif line.startswith("+ "):
+            found[-1][2][-1].append(line[2:])
+        elif line:
+            found[-1][2][-1][-1] += f"\n{line}"
+    return [
+        ModuleFaults(module, tests, tuple((before, after) for before, after in pairs)) for module, tests, pairs in found
+    ]
+
+
+def plant_all(only: Iterable[str] | None, jobs: int) -> None:
+    """Plant the faults of all modules, or of some, each module in a process of its own; save and print the results."""
+    for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
+        if only is None or entry.module in only:
+            command = [sys.executable, "-m", "tools.mutants.planted", entry.module, str(jobs)]
+            subprocess.run(command, cwd=ROOT, check=False)
+
+
+def load_planted() -> dict[str, list[PlantedResult]]:
+    """Return the saved results by module."""
+    if not RESULTS.exists():
+        return {}
+    saved = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {module: [PlantedResult(**row) for row in rows] for module, rows in saved.items()}
+
+
+def _plant(entry: ModuleFaults, jobs: int) -> None:
+    source = (ROOT / "poets_edge" / entry.module).read_text(encoding="utf-8")
+    results: list[PlantedResult] = []
+    mutants = []
+    for before, after in entry.faults:
+        mutant = planted(source, before, after)
+        if mutant is None:
+            results.append(PlantedResult(before, after, "does not apply"))
+        else:
+            mutants.append(mutant)
+
+    def keep(mutant: Mutant, outcome: str, killer: str) -> None:
+        results.append(PlantedResult(mutant.before, mutant.after, outcome, killer))
+
+    runner = ForkingRunner(module_name(entry.module), mutants, keep, time.monotonic() + 3600, jobs)
+    for problem in run_mutants(runner, ["-m", "not slow", *(f"tests/{test}" for test in entry.tests)]):
+        print(f"{entry.module}: not used: {problem}", file=sys.stderr)
+    noticed = sum(result.noticed for result in results)
+    print(f"{entry.module}: {noticed} of {len(entry.faults)} planted faults noticed", flush=True)
+    for result in results:
+        if not result.noticed:
+            print(f"{entry.module}: {result.outcome}: {result.before}  ->  {result.after}", flush=True)
+    saved = {module: [asdict(row) for row in rows] for module, rows in load_planted().items()}
+    saved[entry.module] = [asdict(row) for row in results]
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(saved, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    chosen = next(entry for entry in read_faults(FAULTS.read_text("utf-8")) if entry.module == sys.argv[1])
+    _plant(chosen, int(sys.argv[2]))
