@@ -11,12 +11,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
+
 from poets_edge.errors import ModelError, RuntimeMissingError
 
 _PROGRAM = "onnx2tf"
 _SECONDS = 1800
 _INSTALL = "python3 -m venv onnx && onnx/bin/pip install 'onnx2tf<2' && export PATH=$PATH:$PWD/onnx/bin"
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
+"""Images with which onnx2tf tries the operators. It downloads them unless they are in the working directory."""
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def convert_onnx(path: Path, folder: Path) -> Path:
@@ -34,8 +38,10 @@ def convert_onnx(path: Path, folder: Path) -> Path:
         raise RuntimeMissingError(
             f"{path}: an ONNX model is converted by onnx2tf, which has an environment of its own. Run: {_INSTALL}"
         )
-    converted = folder / "converted"
-    command = [program, "-i", str(path.absolute()), "-o", str(converted), "-osd"]
+    np.save(folder / _SAMPLES, np.random.default_rng(0).random((20, 128, 128, 3), np.float32))
+    copied, converted = folder / "model.onnx", folder / "converted"
+    shutil.copyfile(path, copied)  # onnx2tf replaces its input by a simplified model
+    command = [program, "-i", str(copied), "-o", str(converted), "-osd"]
     try:
         ran = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
@@ -50,7 +56,7 @@ def convert_onnx(path: Path, folder: Path) -> Path:
 
 def _reason(printed: str) -> str:
     """Return the last line of a program's output that names an error, or else the last line; "" if there is none."""
-    lines = [" ".join(_COLOUR.sub("", line).split()) for line in printed.splitlines()]
+    lines = [" ".join(_COLOR.sub("", line).split()) for line in printed.splitlines()]
     lines = [line for line in lines if line]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or [""])[-1][:200]

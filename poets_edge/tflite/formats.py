@@ -207,7 +207,7 @@ _TESTS: tuple[tuple[Callable[[bytes, Path], bool], ModelFormat], ...] = (
     (lambda head, path: path.suffix.lower() == ".mlmodel", _CORE_ML),
     # Field 1 is a version; then a SavedModel has messages, ONNX the name of the program that wrote it, or a graph.
     (_has(rb"\x08\x01\x12" + _LENGTH + rb"\x0a"), _SAVED_MODEL_FILE),
-    (_has(rb"\x08[\x01-\x20](\x12[\x00-\x7f][\x20-\x7e]*[\x1a\x22\x28\x32\x3a]|[\x3a\x42])"), ONNX),
+    (_has(rb"\x08[\x01-\x20](\x12[\x00-\x7f][\x20-\x7e]*[\x1a\x22\x28\x32\x3a]|[\x1a\x22\x28\x32\x3a\x42])"), ONNX),
     (_has(rb"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\."), _PYTORCH),
     (_has(rb"\x80[\x02-\x05](\x95|\}|c|\])"), _PICKLE),
     (_has(rb'.{3}\x00{5}\{"'), _SAFETENSORS),

@@ -152,7 +152,8 @@ def test_export_converts_onnx_models_with_onnx2tf(
     """onnx2tf is replaced by a program that writes a SavedModel, or an error."""
     _write(network(rescale=True, softmax=True), tmp_path / "saved")
     model = tmp_path / "model.onnx"
-    model.write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x05")
+    content = b"\x08\x08\x12\x07pytorch\x1a\x05"
+    model.write_bytes(content)
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
@@ -160,13 +161,16 @@ def test_export_converts_onnx_models_with_onnx2tf(
     (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in scan(drawn).classes))
     poets_edge(*export).failed("model.onnx: an ONNX model is converted by onnx2tf", "pip install 'onnx2tf<2'")
     script = programs / "onnx2tf"
-    script.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "-i {model} -o" ] && cp -r {tmp_path}/saved "$4"\n')
+    script.write_text(
+        f'#!/bin/sh\n[ "$1 $3" = "-i -o" ] && cmp "$2" {model} && cp -r {tmp_path}/saved "$4" && echo > "$2"\n'
+    )
     script.chmod(0o755)
     poets_edge(*export).ok()
     poets_edge("export", tmp_path / "saved", *export[2:], "--output-dir", tmp_path / "reference").ok()
     photo = scan(drawn).photos[0].file
     found, expected = (Classifier(tmp_path / name) for name in ("model.tflite", "reference/saved.tflite"))
     assert np.array_equal(found.scores(photo), expected.scores(photo))
+    assert model.read_bytes() == content, "onnx2tf replaces its input, which must be a copy"
     script.write_text(
         "#!/bin/sh\nprintf '\\033[31mERROR: The Foo OP is not implemented\\033[0m\\nsee the list\\n'; exit 1\n"
     )

@@ -48,6 +48,10 @@ def _saved_model(path: Path) -> Path:
 
 _FOREIGN = {
     "model.onnx": (_onnx, "an ONNX model"),
+    "simplified.onnx": (
+        lambda path: path.write_bytes(b"\x08\x08\x22\x00\x3a\x05\x0a\x03abc") and path,
+        "an ONNX model",
+    ),
     "model.keras": (
         lambda path: _zip(path, metadata__json=b"{}", config__json=b"{}", **{"model.weights.h5": b""}),
         "a Keras model",
@@ -99,7 +103,7 @@ _WAYS_OUT = {
     "model.keras": _EXPORT,
     "model.h5": _EXPORT,
     "saved_model": _EXPORT,
-    "model.onnx": "Convert it with onnx2tf, and export what it writes: see PyTorch and ONNX in docs/other-formats.md.",
+    "model.onnx": _EXPORT,
     "old.pth": "Export it where it was trained (Ultralytics: yolo export format=tflite), or see PyTorch in"
     " docs/other-formats.md.",
     "model.json": "Teachable Machine: choose TensorFlow Lite at its export; else see TensorFlow.js in"
