@@ -165,10 +165,10 @@ def _what(result: EvaluateResult) -> str:
 def _overlap_lines(result: EvaluateResult) -> list[str]:
     """Return a line that states how many photos the model was trained on, and its accuracy on the other photos.
 
-    The list is empty if the model was trained on none of the photos.
+    If no photo was recognised, the line says so; the list is empty if the model does not record its photos.
     """
     if not result.overlap:
-        return []
+        return [result.overlap.lack] if result.overlap.lack else []
     line = f"the model was {result.overlap}"
     if result.learned.all():
         return [f"{line}: expect it to be less accurate on new ones"]

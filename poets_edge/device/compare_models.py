@@ -75,4 +75,5 @@ def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired
     if not common:
         raise DatasetError("no photo was scored with both models: they divide the folder differently.")
     correct, expected = (np.array([one[name] for name in common]) for one in both)
-    return compare_paired(correct, expected)
+    group_of = result.group_by_name()
+    return compare_paired(correct, expected, groups=np.array([group_of[name] for name in common]))

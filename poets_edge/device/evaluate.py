@@ -18,8 +18,16 @@ import numpy.typing as npt
 from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import counted
 from poets_edge.device.classifier import Classifier
+from poets_edge.device.dependence import photo_groups
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.overlap import TrainingOverlap, is_learned, photos_of_model, splits_of, was_trained_on
+from poets_edge.device.overlap import (
+    TrainingOverlap,
+    is_learned,
+    photos_of_model,
+    splits_of,
+    surprise,
+    was_trained_on,
+)
 from poets_edge.device.predictions import Predictions, score_chosen
 from poets_edge.device.scorer import Scorer
 from poets_edge.device.staleness import stale_line
@@ -130,6 +138,11 @@ class EvaluateResult(Tabular):
             if not (unseen and learned)
         }
 
+    def group_by_name(self) -> dict[str, int]:
+        """Return a dict from photo names to group numbers."""
+        groups = np.arange(len(self.learned)) if self.predictions.groups is None else self.predictions.groups
+        return {photo.name: group for photo, group in zip(self.predictions.photos, groups.tolist(), strict=True)}
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-compatible values, as printed by `evaluate --json`."""
         unseen = self.unseen
@@ -212,7 +225,8 @@ def evaluate(
         found = score_chosen(photos, scorer.clone, choose, advance=advance)
     for problem in found.predictions.unreadable:
         reporter.warn(f"left out: {problem}")
-    predictions = found.predictions
+    groups = photo_groups(PhotoTable.of(found.predictions.photos), found.digests, known)
+    predictions = replace(found.predictions, groups=groups)
     splits, skipped = splits_of(found.digests, known), splits_of(found.skipped, known)
     if known and exclusions and (np.append(splits, skipped) >= 0).any():
         predictions, rows = _apply(exclusions, predictions)
@@ -228,6 +242,9 @@ def evaluate(
     if line := overlap.warning:
         reporter.warn(line)
     evaluated = predictions.take(rows)
+    new = evaluated.take(np.flatnonzero(splits[rows] < 0))
+    if known is not None and (line := surprise(new.evaluation(scorer.labels), scorer.facts)):
+        reporter.warn(line)
     return EvaluateResult(
         split=wanted,
         excluded=len(folder.photos) - len(rows) - len(predictions.unreadable),

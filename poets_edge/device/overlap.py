@@ -9,9 +9,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.wording import interval_text, percent
+from poets_edge.device.metrics import Evaluation
 from poets_edge.device.scorer import Scorer
 from poets_edge.errors import ModelError, RecordError
-from poets_edge.photos.known_photos import KnownPhotos, known_photos
+from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos, known_photos
 from poets_edge.photos.minhash import overlap, sketch_now
 from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES
 from poets_edge.photos.table import Digest, PhotoTable, SplitNumbers
@@ -32,12 +34,14 @@ class TrainingOverlap:
         evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
             training photos; "names", by the names and sizes of all photos in the folder, for models of version 0.2;
             "unknown" for models that do not record their photos.
+        unchecked: number of photos outside the sample, which the model may have learned from.
     """
 
     photos: int
     training: int = 0
     validation: int = 0
     evidence: Evidence = "contents"
+    unchecked: int = 0
 
     @staticmethod
     def of(splits: SplitNumbers, known: KnownPhotos | None, facts: Mapping[str, Any]) -> TrainingOverlap:
@@ -56,6 +60,7 @@ class TrainingOverlap:
             training=int((splits == _TRAINING).sum()),
             validation=int((splits == _VALIDATION).sum()),
             evidence="sample" if known.sample_bits else "contents",
+            unchecked=int((splits == UNCHECKED).sum()),
         )
 
     @property
@@ -73,6 +78,19 @@ class TrainingOverlap:
             )
         return None
 
+    @property
+    def lack(self) -> str | None:
+        """Statement that no photo was recognised, and of the limits of this; None if some were, or none can be."""
+        if self or self.evidence not in ("contents", "sample"):
+            return None
+        line = (
+            f"none of the {self.photos:,} photos is a file that the model has learned from; copies that were saved"
+            " again are not recognised"
+        )
+        if self.unchecked:
+            line += f", and {self.unchecked:,} are outside the sample of files that the model keeps"
+        return line
+
     def __bool__(self) -> bool:
         return bool(self.training or self.validation)
 
@@ -85,6 +103,33 @@ class TrainingOverlap:
     def to_json(self) -> dict[str, Any]:
         """Return the numbers and the evidence as a JSON-compatible dictionary."""
         return asdict(self)
+
+
+def surprise(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
+    """Return a warning if a model is more accurate on new photos than on its own held-out photos; None if it is not.
+
+    Copies of training photos that were saved again, resized, cropped or mirrored are not recognised by their contents,
+    but by an accuracy that is significantly higher than that of cross-validation or of the test set.
+
+    Args:
+        evaluation: evaluation on photos that are not recognised.
+        facts: facts that are stored with the model.
+    """
+    training = facts.get("training") or facts
+    cross_validation = None if training.get("own_test_set") else training.get("cross_validation")
+    held_out = cross_validation or facts.get("test")
+    if not evaluation.count or not held_out or held_out["accuracy"] is None:
+        return None
+    high = held_out["interval95"][1]
+    if evaluation.interval[0] <= high:
+        return None
+    which = "in cross-validation" if cross_validation else "on its own test photos"
+    return (
+        f"{percent(evaluation.accuracy)} of {evaluation.count} photos that the model does not know by their contents"
+        f" are right ({interval_text(evaluation.interval)}), significantly more than {which}"
+        f" ({percent(held_out['accuracy'])}, {interval_text(held_out['interval95'])}): if they are copies of its"
+        " training photos that were saved again, resized or cropped, it is less accurate on new ones."
+    )
 
 
 def is_learned(splits: SplitNumbers) -> npt.NDArray[np.bool_]:

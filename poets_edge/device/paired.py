@@ -74,18 +74,26 @@ def significance(p_value: float) -> str:
     return f"unlikely to be chance (p {f'= {p_value:.2g}' if p_value >= 0.001 else 'below 0.001'})"
 
 
-def compare_paired(correct: npt.NDArray[Any], reference: npt.NDArray[Any], repeats: int = 1) -> Paired:
+def compare_paired(
+    correct: npt.NDArray[Any],
+    reference: npt.NDArray[Any],
+    repeats: int = 1,
+    groups: npt.NDArray[np.int64] | None = None,
+) -> Paired:
     """Compare two models by the photos on which they disagree.
 
     With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
     as in Agresti, Categorical Data Analysis, 10.1). With several predictions per photo, it is Fisher and Pitman's
     permutation test on the differences per photo, so that predictions for one photo do not count as independent.
-    McNemar's test is the special case of the permutation test in which all differences have equal size.
+    McNemar's test is the special case of the permutation test in which all differences have equal size. With groups of
+    photos, the test permutes the sums of the differences in each group, because photos of a group are often all correct
+    or all wrong.
 
     Args:
         correct: number of correct predictions of the model for each photo, bool or int [photos].
         reference: number of correct predictions of the reference for each photo, in the same order.
         repeats: number of predictions per photo.
+        groups: group number of each photo, [photos]; None if all photos are independent.
 
     Raises:
         ValueError: the arrays have different lengths.
@@ -99,8 +107,14 @@ def compare_paired(correct: npt.NDArray[Any], reference: npt.NDArray[Any], repea
         int((differences < 0).sum()),
         int((differences > 0).sum()),
         100 * total / (photos * repeats) if photos else math.nan,
-        _p_value(differences),
+        _p_value(differences if groups is None else _sums(differences, groups)),
     )
+
+
+def _sums(values: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the sum of the values in each group, int64 [groups]."""
+    number = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    return np.bincount(number, weights=values).astype(np.int64)
 
 
 def mcnemar(worse: int, better: int) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
 from poets_edge.device.classifier import Classifier
-from poets_edge.device.metrics import Evaluation, evaluate_scores
+from poets_edge.device.metrics import Evaluation, evaluate_scores, independent_count
 from poets_edge.device.scorer import ModelOutput, Scorer
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.image import read_photo
@@ -56,12 +56,15 @@ class Predictions:
         unreadable: one-line error message for each photo that could not be read.
         distances: distances from the training photos, float32 [photos]; None if the model has no unknown-photo
             detector.
+        groups: group number of each photo, int64 [photos], which widens the interval of the accuracy; None if all
+            photos are independent.
     """
 
     photos: Sequence[Photo]
     scores: npt.NDArray[np.float32]
     unreadable: tuple[str, ...]
     distances: npt.NDArray[np.float32] | None = None
+    groups: Rows | None = None
 
     @staticmethod
     def of(
@@ -84,6 +87,7 @@ class Predictions:
             photos=tuple(self.photos[row] for row in rows.tolist()),
             scores=self.scores[rows],
             distances=None if self.distances is None else self.distances[rows],
+            groups=None if self.groups is None else self.groups[rows],
         )
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
@@ -105,8 +109,10 @@ class Predictions:
                 f"class {', '.join(twice)}: the label of several outputs of the model, so correct answers cannot be"
                 " told from wrong ones. Give every output a label of its own."
             )
-        truth = class_numbers(self.photos, labels)
-        return evaluate_scores(labels, self.scores, truth)
+        found = evaluate_scores(labels, self.scores, class_numbers(self.photos, labels))
+        if self.groups is None or not len(self.photos):
+            return found
+        return replace(found, independent=independent_count(self.correct(labels), self.groups))
 
     def correct(self, labels: tuple[str, ...]) -> npt.NDArray[np.bool_]:
         """Return whether each photo was classified correctly, bool [photos]."""

@@ -13,12 +13,18 @@ from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import write_together
 from poets_edge.core.paths import GRAPH
 from poets_edge.device.input_tensor import gray_pixels
-from poets_edge.device.paired import compare_paired
+from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.device.predictions import Predictions, score_models
 from poets_edge.errors import DatasetError, UsageError
 from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
 from poets_edge.exporting.foreign import frozen_model
-from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
+from poets_edge.exporting.held_out import (
+    ExportPhotos,
+    calibration_photos,
+    photos_of_folder,
+    photos_of_record,
+    test_groups,
+)
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graph_input import graph_input_range
@@ -28,7 +34,7 @@ from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import ImageCache
-from poets_edge.photos.known_photos import known_photos
+from poets_edge.photos.known_photos import KnownPhotos, known_photos
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import PhotoTable
@@ -119,6 +125,11 @@ class _Source:
     labels: tuple[str, ...]
     record: dict[str, Any] | None
     photos: ExportPhotos | None
+
+    @property
+    def known(self) -> KnownPhotos | None:
+        """Photos of the training run, by which they are recognised; None if neither record nor graph has them."""
+        return known_photos(self.record or {"photo_sets": self.frozen.photo_sets})
 
 
 @dataclass(frozen=True)
@@ -243,8 +254,10 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
     if options.image_dir is None:
         reporter.warn(_UNSCORED)
         return _Source(frozen, network, labels, None, None)
-    reporter.warn(_UNRECORDED)
-    photos = photos_of_folder(options.image_dir, options.percentages)
+    known = known_photos({"photo_sets": frozen.photo_sets})
+    if known is None:
+        reporter.warn(_UNRECORDED)
+    photos = photos_of_folder(options.image_dir, options.percentages, known)
     renamed = dict(zip(frozen.labels, labels, strict=True)) if frozen.labels else {}
     return _Source(frozen, network, labels, None, photos.in_classes(renamed))
 
@@ -290,7 +303,10 @@ def _rescore(
     }
     with reporter.progress("re-scoring", len(photos)) as advance:
         scored = score_models(photos, files, images=images, advance=advance)
-    return scored if photos else {}
+    if not photos:
+        return {}
+    groups = test_groups(scored["float32"].photos, source.known)
+    return {name: replace(one, groups=groups) for name, one in scored.items()}
 
 
 def _evaluated(
@@ -305,9 +321,13 @@ def _evaluated(
         file,
         evaluation=one.evaluation(labels),
         agreement=one.agreement(reference),
-        beside_float=compare_paired(one.correct(labels), reference.correct(labels)) if one is not reference else None,
+        beside_float=None if one is reference else _compared(one, reference, labels),
         scored=one,
     )
+
+
+def _compared(one: Predictions, reference: Predictions, labels: tuple[str, ...]) -> Paired:
+    return compare_paired(one.correct(labels), reference.correct(labels), groups=one.groups)
 
 
 def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> None:
@@ -347,8 +367,10 @@ def _facts(
         )
         if key in record
     }
-    if known := known_photos(record or {"photo_sets": source.frozen.photo_sets}):
-        training["photo_sets"] = known.for_model().to_json()
+    if source.known:
+        training["photo_sets"] = source.known.for_model().to_json()
+    if (found := record.get("cross_validation")) and not record.get("own_test_set"):
+        training["cross_validation"] = {key: found[key] for key in ("photos", "accuracy", "interval95")}
     if exclusions := Exclusions.from_json(record.get("exclude") or {}):
         training["exclude_hashes"] = exclusions.to_facts()
     if tuned := record.get("fine_tuning"):  # the learning curve is stored in the record only

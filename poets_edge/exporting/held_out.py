@@ -14,11 +14,13 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location, is_address, photo_path
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.known_photos import NO_GROUP, KnownPhotos, known_photos
 from poets_edge.photos.names import class_name, composed
 from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.photos.split import SplitConfig, assign_splits
-from poets_edge.photos.split_names import SPLIT_NAMES
-from poets_edge.photos.table import PhotoTable
+from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
+from poets_edge.photos.table import PhotoTable, Rows
+from poets_edge.training.bottlenecks import hash_photos
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def photos_of_record(
         )
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
-        return _split_again(record, folder) if found is None else _split(found, SplitConfig(**record["percentages"]))
+        return _split_again(record, _scanned(record, folder) if found is None else found)
     in_source = is_archive_or_address(str(folder))
     if found is not None:
         find: Callable[[str], Photo | None] = {photo.name: photo for photo in found}.get
@@ -127,16 +129,56 @@ def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
     return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
 
 
-def _split_again(record: dict[str, Any], folder: Location) -> ExportPhotos:
-    """Split the current photos in the folder, for records of large data sets, which do not list the photos."""
-    found = _scanned(record, folder)
-    known = sum(sum(sets.values()) for sets in record["classes"].values())
-    return replace(_split(found, SplitConfig(**record["percentages"])), missing=max(0, known - len(found)))
+def _split_again(record: dict[str, Any], photos: PhotoTable) -> ExportPhotos:
+    """Split the current photos in the folder, for records of large data sets, which do not list the photos.
+
+    The test photos are those that were test photos in the training run, by their contents: groups that the user stated
+    have a different split without them.
+    """
+    split, known = _split(photos, SplitConfig(**record["percentages"])), known_photos(record)
+    trained = sum(sum(sets.values()) for sets in record["classes"].values())
+    test = split.test if known is None else _in_split(PhotoTable.of(split.test), known, "test")
+    return replace(split, test=test, missing=max(0, trained - len(photos)))
 
 
-def photos_of_folder(folder: Location, percentages: SplitConfig) -> ExportPhotos:
-    """Return the photos in a folder, split as by `train`. Raises DatasetError if the folder cannot be used."""
-    return _split(scan(folder).photos, percentages)
+def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPhotos | None = None) -> ExportPhotos:
+    """Return the photos in a folder, split as by `train`.
+
+    Args:
+        known: photos of the training run, by whose contents the training and test photos are recognised; without it,
+            or if the folder has none of the training photos, the photos are split by their names.
+
+    Raises:
+        DatasetError: the folder cannot be used.
+    """
+    photos = scan(folder).photos
+    training = () if known is None else _in_split(photos, known, "training")
+    if known is None or not training:
+        return _split(photos, percentages)
+    return ExportPhotos(training, _in_split(photos, known, "test"))
+
+
+def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple[Photo, ...]:
+    """Return the photos that were in a split of a training run, by their contents, with their digests."""
+    digests = hash_photos(photos).digests
+    rows = np.flatnonzero(known.splits(digests) == SPLIT_NAMES.index(split))
+    return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in rows.tolist())
+
+
+def test_groups(photos: Sequence[Photo], known: KnownPhotos | None) -> Rows | None:
+    """Return the group number of each test photo of a training run, int64 [photos]; None if each photo is a group.
+
+    Args:
+        photos: test photos; a photo without a digest in `sha256` is a group.
+        known: photos of the training run; None if they are not recorded.
+    """
+    if known is None or known.test_groups is None:
+        return None
+    digests = b"".join(bytes.fromhex(photo.sha256) if photo.sha256 else bytes(32) for photo in photos)
+    numbers = known.groups(np.frombuffer(digests, np.uint8).reshape(len(photos), -1))
+    alone = np.flatnonzero(numbers == NO_GROUP)
+    numbers[alone] = numbers.max(initial=0) + 1 + alone
+    return numbers
 
 
 def _split(photos: PhotoTable, percentages: SplitConfig) -> ExportPhotos:

@@ -40,8 +40,12 @@ def inspect_graph(model: Path) -> Inspection:
         input_range=_input_range(trained),
         scores="probabilities",
         labels=labels,
-        facts={key: value for key, value in record.items() if key not in ("steps", "sets", "photos", "photo_sets")},
+        facts={key: value for key, value in record.items() if key not in _LONG},
     )
+
+
+_LONG = ("steps", "sets", "test_groups", "photos", "photo_sets")
+"""Fields of a record that are not shown, because they list the photos or the training steps."""
 
 
 def _input_range(trained: Trained) -> InputRange | None:

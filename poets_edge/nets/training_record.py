@@ -6,7 +6,7 @@ from typing import Any
 
 from poets_edge.core.json_checks import COUNT, SHA256, Check, DictOf, Optional, check, parse_json
 from poets_edge.photos.photo_sets import PHOTO_SETS
-from poets_edge.tflite.metadata import EVALUATION, SPLIT_SIZES
+from poets_edge.tflite.metadata import CROSS_VALIDATION, EVALUATION, SPLIT_SIZES
 
 _PHOTO_NAME = Check(
     str,
@@ -22,6 +22,7 @@ _RECORD = {
     "labels": [str],
     "classes": DictOf({"training": COUNT, "validation": COUNT, "test": COUNT}),
     "sets": Optional({"training": [_PHOTO_NAME], "validation": [_PHOTO_NAME], "test": [_PHOTO_NAME]}),
+    "test_groups": Optional([COUNT]),
     "photos": Optional(DictOf(SHA256)),
     "photos_sketch": Optional([int]),
     "photo_sets": PHOTO_SETS,
@@ -32,6 +33,7 @@ _RECORD = {
     "distortions": Optional(dict),
     "versions": DictOf(str),
     "test": EVALUATION,
+    "cross_validation": CROSS_VALIDATION,
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import RecordError
-from poets_edge.photos.table import Digest
+from poets_edge.photos.table import Digest, Rows
 
 Keys = npt.NDArray[np.uint64]
 
@@ -57,11 +57,19 @@ class DigestSet:
         Args:
             keys: result of `keys_of` for the photos.
         """
+        return np.asarray(self.find(keys) >= 0)
+
+    def find(self, keys: Keys) -> Rows:
+        """Return the index into `values` of each photo, or -1 if it is not in the set, int64 [photos].
+
+        Args:
+            keys: result of `keys_of` for the photos.
+        """
         if not len(self.values):
-            return np.zeros(len(keys), np.bool_)
+            return np.full(len(keys), -1, np.int64)
         wanted = keys >> np.uint64(64 - self.bits)
         places = np.minimum(np.searchsorted(self.values, wanted), len(self.values) - 1)
-        return np.asarray(self.values[places] == wanted)
+        return np.where(self.values[places] == wanted, places, -1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the number of digests, and their compact encoding as base64; `bits` is not included."""

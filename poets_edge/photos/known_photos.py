@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from poets_edge.errors import RecordError
 from poets_edge.photos.digest_set import DigestSet, Keys, keys_of
 from poets_edge.photos.photo_sets import MAX_BITS
 from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES, SplitName
-from poets_edge.photos.table import Digest, SplitNumbers
+from poets_edge.photos.table import Digest, Rows, SplitNumbers
 
 UNCHECKED = -2
 """Split number of a photo whose digest is outside the stored sample, so it is unknown whether the training run used
 it."""
+NO_GROUP = -1
+"""Group number of a photo outside the test split of the training run."""
 
 _MOST_IN_MODEL = 32_000
 """Maximum number of photos in the sets stored in a model; each needs 4 to 5 bytes as base64."""
@@ -40,24 +43,31 @@ class KnownPhotos:
         sets: set of digests for each split.
         sample_bits: number of zero bits with which a digest must begin to be in the sets, which therefore contain one
             in 2**sample_bits photos; 0 if the sets are complete.
+        test_groups: group number of each digest in the set of the test split, in its order, int64 [test photos]; None
+            if each test photo is a group.
     """
 
     sets: Mapping[SplitName, DigestSet]
     sample_bits: int = 0
+    test_groups: Rows | None = None
 
     @staticmethod
-    def of(digests: Digest, splits: SplitNumbers) -> KnownPhotos:
+    def of(digests: Digest, splits: SplitNumbers, groups: Rows | None = None) -> KnownPhotos:
         """Construct from all photos of a training run.
 
         Args:
             digests: SHA-256 of each photo, uint8 [photos, 32].
             splits: split of each photo as an index into SPLIT_NAMES, int8 [photos].
+            groups: group number of each photo, int64 [photos]; None if each photo is a group.
         """
         keys = keys_of(digests)
         bits = min(MAX_BITS, len(keys).bit_length() + _RECORD_BITS)
-        return KnownPhotos(
-            {name: DigestSet.of(keys[splits == number], bits) for number, name in enumerate(SPLIT_NAMES)}
-        )
+        sets = {name: DigestSet.of(keys[splits == number], bits) for number, name in enumerate(SPLIT_NAMES)}
+        if groups is None:
+            return KnownPhotos(sets)
+        tested = np.flatnonzero(splits == SPLIT_NAMES.index("test"))
+        _, first = np.unique(keys[tested] >> np.uint64(64 - bits), return_index=True)
+        return KnownPhotos(sets, test_groups=_renumbered(groups[tested[first]]))
 
     def for_model(self) -> KnownPhotos:
         """Return smaller sets to store in a model, with fewer bits per digest and, for many photos, only a sample."""
@@ -71,13 +81,13 @@ class KnownPhotos:
             sampled += 1
         fewer = min(bits, sampled + count().bit_length() + _MODEL_BITS)
         below = np.uint64(1) << np.uint64(bits - sampled)
-        return KnownPhotos(
-            {
-                name: DigestSet(fewer, np.unique(one.values[one.values < below] >> np.uint64(bits - fewer)))
-                for name, one in self.sets.items()
-            },
-            sampled,
-        )
+        sets, groups = {}, self.test_groups
+        for name, one in self.sets.items():
+            values, first = np.unique(one.values[one.values < below] >> np.uint64(bits - fewer), return_index=True)
+            sets[name] = DigestSet(fewer, values)
+            if name == "test" and groups is not None:
+                groups = _renumbered(groups[first])
+        return KnownPhotos(sets, sampled, groups)
 
     @property
     def bits(self) -> int:
@@ -102,6 +112,16 @@ class KnownPhotos:
         """Return the split of the photo with a SHA-256: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED."""
         return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
 
+    def groups(self, digests: Digest) -> Rows:
+        """Return the group number of each photo in the test split, and NO_GROUP for other photos, int64 [photos].
+
+        Args:
+            digests: SHA-256 of each photo, uint8 [photos, 32].
+        """
+        rows = self.sets["test"].find(keys_of(digests))
+        numbers = np.arange(len(self.sets["test"])) if self.test_groups is None else self.test_groups
+        return np.asarray(np.append(numbers, NO_GROUP)[rows], np.int64)
+
     def _is_sampled(self, keys: Keys) -> Any:
         return keys >> np.uint64(64 - self.sample_bits) == 0 if self.sample_bits else np.ones(len(keys), np.bool_)
 
@@ -109,16 +129,26 @@ class KnownPhotos:
         """Return the sets, with their compact encoding, as JSON-compatible values."""
         shorter = {name: replace(one, bits=self.bits - self.sample_bits) for name, one in self.sets.items()}
         coded = {str(name): one.to_json() for name, one in shorter.items()}
-        return {"bits": self.bits, "sample_bits": self.sample_bits, **coded}
+        groups = {} if self.test_groups is None else {"test_groups": self.test_groups.tolist()}
+        return {"bits": self.bits, "sample_bits": self.sample_bits, **coded, **groups}
 
     @staticmethod
     def from_json(fields: Mapping[str, Any]) -> KnownPhotos:
         """Construct from the result of `to_json`. Raises RecordError if a set is damaged."""
         bits, sampled = fields["bits"], min(fields["sample_bits"], fields["bits"] - 1)
-        return KnownPhotos(
-            {name: replace(DigestSet.from_json(fields[name], bits - sampled), bits=bits) for name in SPLIT_NAMES},
-            sampled,
-        )
+        sets = {name: replace(DigestSet.from_json(fields[name], bits - sampled), bits=bits) for name in SPLIT_NAMES}
+        if fields.get("test_groups") is None:
+            return KnownPhotos(sets, sampled)
+        groups = np.array(fields["test_groups"], np.int64)
+        if len(groups) != len(sets["test"]):
+            raise RecordError(f"{len(groups)} groups of {len(sets['test'])} test photos")
+        return KnownPhotos(sets, sampled, groups)
+
+
+def _renumbered(groups: Rows) -> Rows | None:
+    """Return small group numbers in place of any others; None if all are different."""
+    found, numbers = np.unique(groups, return_inverse=True)
+    return np.asarray(numbers.reshape(-1), np.int64) if len(found) < len(groups) else None
 
 
 def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
@@ -135,13 +165,15 @@ def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
         return KnownPhotos.from_json(training["photo_sets"])
     if not training.get("photos") or not training.get("sets"):
         return None
+    group_of = dict(zip(training["sets"]["test"], training.get("test_groups") or (), strict=False))
     listed = [
-        (bytes.fromhex(training["photos"][name]), number)
+        (bytes.fromhex(training["photos"][name]), number, group_of.get(name, NO_GROUP))
         for number, split in enumerate(SPLIT_NAMES)
         for name in training["sets"][split]
         if name in training["photos"]
     ]
     if not listed:
         return None
-    digests = np.frombuffer(b"".join(digest for digest, _ in listed), np.uint8).reshape(len(listed), -1)
-    return KnownPhotos.of(digests, np.array([number for _, number in listed], np.int8))
+    digests = np.frombuffer(b"".join(digest for digest, _, _ in listed), np.uint8).reshape(len(listed), -1)
+    splits, groups = (np.array(column, np.int64) for column in list(zip(*listed, strict=True))[1:])
+    return KnownPhotos.of(digests, splits.astype(np.int8), groups if group_of else None)

@@ -14,5 +14,12 @@ MAX_BITS = 63
 BITS = Check(int, f"a whole number from 1 to {MAX_BITS}", lambda value: 1 <= value <= MAX_BITS)
 DIGEST_SET = {"count": COUNT, "data": str}
 """JSON structure of an encoded `poets_edge.photos.digest_set.DigestSet`."""
-PHOTO_SETS = Optional({"bits": BITS, "sample_bits": COUNT, **{str(name): DIGEST_SET for name in SPLIT_NAMES}})
+PHOTO_SETS = Optional(
+    {
+        "bits": BITS,
+        "sample_bits": COUNT,
+        **{str(name): DIGEST_SET for name in SPLIT_NAMES},
+        "test_groups": Optional([COUNT]),
+    }
+)
 """JSON structure of an encoded `poets_edge.photos.known_photos.KnownPhotos`, which may be missing."""

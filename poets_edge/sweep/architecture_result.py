@@ -37,6 +37,7 @@ _EVALUATION = {
 }
 _EVALUATIONS = {
     "photos": [str],
+    "groups": Optional([COUNT]),
     "folds": COUNT,
     "requested_folds": COUNT,
     "warnings": [str],
@@ -110,6 +111,7 @@ class Evaluations:
 
     Attributes:
         photos: paths of the evaluated photos relative to the photo folder.
+        groups: group number of each photo; None if each photo is a group.
         folds: number of cross-validation folds; 0 if the photos are the test set.
         requested_folds: number of folds specified in the options; `folds` is smaller if a class has too few photos.
         warnings: warnings of the cross-validation, one sentence each.
@@ -117,6 +119,7 @@ class Evaluations:
     """
 
     photos: tuple[str, ...]
+    groups: tuple[int, ...] | None = None
     folds: int = 0
     requested_folds: int = 0
     warnings: tuple[str, ...] = ()
@@ -127,6 +130,7 @@ class Evaluations:
         """Convert JSON values that `dataclasses.asdict` wrote, and that were validated, to evaluations."""
         return Evaluations(
             photos=tuple(value["photos"]),
+            groups=tuple(value["groups"]) if value["groups"] is not None else None,
             folds=value["folds"],
             requested_folds=value["requested_folds"],
             warnings=tuple(value["warnings"]),

@@ -155,12 +155,14 @@ def _point(
         classes=len(result.labels),
         correct=evaluation.correct,
         repeats=evaluation.repeats,
+        groups=evaluations.groups,
         agreement=evaluation.agreement,
         latency=measurement.latency,
         photos_per_second=measurement.photos_per_second,
         process_medians=measurement.process_medians,
         cross_validated=decider.correct if decider else (),
         cross_validated_repeats=decider.repeats if decider else 1,
+        cross_validated_groups=deciding.groups if deciding else None,
         cost=cost,
     )
 

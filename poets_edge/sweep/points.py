@@ -13,7 +13,7 @@ import numpy as np
 from poets_edge.bench.ratios import compare_times
 from poets_edge.bench.samples import Distribution
 from poets_edge.core.wording import percent
-from poets_edge.device.metrics import wilson_interval
+from poets_edge.device.metrics import independent_count, wilson_interval
 from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
@@ -35,6 +35,8 @@ class GridPoint:
         classes: number of classes.
         correct: number of correct predictions for each photo; the order of photos is equal for all points of a grid.
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
+        groups: group number of each photo, which widens the interval and is respected in comparisons; None if all
+            photos are independent.
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
         latency: distribution of the latency of one inference, milliseconds.
         photos_per_second: end-to-end throughput, from photo file to scores; None if it was not measured.
@@ -43,6 +45,7 @@ class GridPoint:
             refers to the user's own test set; used to choose between points that the test set cannot tell apart. Empty
             otherwise.
         cross_validated_repeats: number of out-of-fold predictions per photo.
+        cross_validated_groups: group number of each photo in `cross_validated`; None if they are independent.
         cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 
@@ -53,12 +56,14 @@ class GridPoint:
     classes: int
     correct: tuple[int, ...]
     repeats: int
+    groups: tuple[int, ...] | None = None
     agreement: float | None
     latency: Distribution
     photos_per_second: float | None
     process_medians: tuple[float, ...]
     cross_validated: tuple[int, ...] = ()
     cross_validated_repeats: int = 1
+    cross_validated_groups: tuple[int, ...] | None = None
     cost: MicroCost | None = None
 
     @property
@@ -76,14 +81,18 @@ class GridPoint:
         """Top-1 accuracy on photos that were not used for training, 0 to 1."""
         return sum(self.correct) / (self.photos * self.repeats)
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson score interval of the accuracy, 0 to 1."""
-        return wilson_interval(self.accuracy * self.photos, self.photos)
+        """95 % Wilson score interval of the accuracy, 0 to 1; groups count as fewer independent photos."""
+        count = float(self.photos)
+        if self.groups is not None:
+            count = independent_count(np.array(self.correct) / self.repeats, np.array(self.groups))
+        return wilson_interval(self.accuracy * count, count)
 
     def compare(self, other: GridPoint) -> Paired:
         """Return the paired comparison of this point's predictions with those of a reference point."""
-        return compare_paired(np.array(self.correct), np.array(other.correct), self.repeats)
+        groups = None if self.groups is None else np.array(self.groups)
+        return compare_paired(np.array(self.correct), np.array(other.correct), self.repeats, groups)
 
     def compare_cross_validated(self, other: GridPoint) -> Paired:
         """Return the paired comparison of this point's out-of-fold predictions with those of a reference point."""
@@ -91,6 +100,7 @@ class GridPoint:
             np.array(self.cross_validated, np.int64),
             np.array(other.cross_validated, np.int64),
             self.cross_validated_repeats,
+            None if self.cross_validated_groups is None else np.array(self.cross_validated_groups),
         )
 
     def is_as_fast_as(self, other: GridPoint) -> bool:

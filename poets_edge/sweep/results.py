@@ -62,11 +62,13 @@ class GridResult(Tabular):
 
     @property
     def photos_text(self) -> str:
-        """Number and kind of evaluated photos as text: `1000 photos (5-fold cross-validation)` or `87 test photos`."""
-        photos = self.points[0].photos
+        """Number and kind of evaluated photos as text, for example `1000 photos (5-fold cross-validation)`, `87 test
+        photos` or `900 photos in 75 groups (5-fold cross-validation)`."""
+        photos, groups = self.points[0].photos, set(self.points[0].groups or ())
+        grouped = f" in {len(groups)} groups" if 0 < len(groups) < photos else ""
         if not self.folds:
-            return f"{photos} photos of your test set" if self.has_own_test else f"{photos} test photos"
-        return f"{photos} photos ({self.folds}-fold cross-validation)"
+            return f"{photos} {'photos of your test set' if self.has_own_test else 'test photos'}{grouped}"
+        return f"{photos} photos{grouped} ({self.folds}-fold cross-validation)"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON-compatible dictionary."""

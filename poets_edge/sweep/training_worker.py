@@ -130,6 +130,7 @@ def _test_evaluations(files: tuple[ExportedFile, ...], labels: tuple[str, ...]) 
         return None
     return Evaluations(
         photos=tuple(photo.name for photo in scored["float32"].photos),
+        groups=None if scored["float32"].groups is None else tuple(scored["float32"].groups.tolist()),
         models={file.quantization: _evaluation(file, labels) for file in files},
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.table import HashedPhotos, Rows
 from poets_edge.quantize.int8_features import LogitQuantization, round_weights
 from poets_edge.sweep.architecture_result import EvaluationResult, Evaluations, record_mistakes
@@ -58,13 +59,14 @@ class ValidationWorker:
         photos, groups, vectors, features = self._read_vectors(task)
         labels = photos.photos.present
         folds, assignments = fit_folds(photos, vectors, labels, self.head, self.folds, groups)
-        float32 = evaluate_folds(photos, vectors, labels, folds, assignments)
+        float32 = evaluate_folds(photos, vectors, labels, folds, assignments, groups)
         int8 = evaluate_folds(
             photos, features, labels, folds, [_quantized(assignment, features) for assignment in assignments]
         )
         same = float32.scores.argmax(axis=2) == int8.scores.argmax(axis=2)
         return Evaluations(
             photos=tuple(float32.photos.names),
+            groups=tuple(groups[folds.assignment != NO_FOLD].tolist()),
             folds=folds.count,
             requested_folds=self.folds,
             warnings=tuple(folds.warnings()),

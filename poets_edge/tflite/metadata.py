@@ -63,6 +63,8 @@ EVALUATION = Optional(
     }
 )
 """Expected JSON structure of an evaluation, as returned by `poets_edge.device.metrics.Evaluation.to_json`."""
+CROSS_VALIDATION = Optional({"photos": COUNT, "accuracy": SHARE, "interval95": (SHARE, SHARE)})
+"""Expected JSON structure of the cross-validated accuracy in a record or a model."""
 _FACTS = {
     "sha256": Optional(SHA256),
     "quantization": Optional(str),
@@ -76,6 +78,7 @@ _FACTS = {
             "graph_sha256": Optional(SHA256),
             "photos_sketch": Optional([int]),
             "photo_sets": PHOTO_SETS,
+            "cross_validation": CROSS_VALIDATION,
             "exclude_hashes": Optional({"leave_out": Optional([str]), "belongs_to": Optional(DictOf(str))}),
         }
     ),

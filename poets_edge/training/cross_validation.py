@@ -76,7 +76,7 @@ class CrossValidation:
     @property
     def scored(self) -> Predictions:
         """Predictions for the evaluated photos, with scores averaged over the repeats."""
-        return Predictions(self.photos, np.asarray(self.scores.mean(axis=0), np.float32), ())
+        return Predictions(self.photos, np.asarray(self.scores.mean(axis=0), np.float32), (), groups=self.groups)
 
     @property
     def count(self) -> int:

@@ -89,14 +89,16 @@ MOST_LISTED = 100_000
 splits again from the recorded options."""
 
 
-def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
+def photo_fields(photos: HashedPhotos, sets: SplitNumbers, groups: Rows | None = None) -> dict[str, Any]:
     """Return the fields of a record that list photos: `sets` (names by split) and `photos` (digests by name).
+
+    If test photos are in groups, `test_groups` has the group number of each name in `sets["test"]`.
 
     For more than MOST_LISTED photos, both are None; `photos_sha256` is then a checksum of all photos, and `photo_sets`
     contains their digests by split, shortened to seven bytes each.
     """
     if len(photos) > MOST_LISTED:
-        known = KnownPhotos.of(photos.digests, sets)
+        known = KnownPhotos.of(photos.digests, sets, groups)
         return {
             "sets": None,
             "photos": None,
@@ -106,11 +108,14 @@ def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
     names = list(photos.photos.names)
     hexadecimal = photos.digests.tobytes().hex()
     width = 2 * photos.digests.shape[1]
+    rows = {
+        name: sorted(np.flatnonzero(sets == number).tolist(), key=names.__getitem__)
+        for number, name in enumerate(SPLIT_NAMES)
+    }
+    tested, numbers = np.unique(groups[rows["test"]] if groups is not None else [], return_inverse=True)
     return {
-        "sets": {
-            name: sorted(names[row] for row in np.flatnonzero(sets == number).tolist())
-            for number, name in enumerate(SPLIT_NAMES)
-        },
+        "sets": {name: [names[row] for row in of_split] for name, of_split in rows.items()},
+        **({"test_groups": numbers.reshape(-1).tolist()} if len(tested) < len(numbers) else {}),
         "photos": dict(sorted((name, hexadecimal[width * row : width * (row + 1)]) for row, name in enumerate(names))),
     }
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.files import write_bytes, write_together
-from poets_edge.device.metrics import Evaluation, independent_count
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import DatasetError
 from poets_edge.nets.detector import with_detector
@@ -169,8 +168,8 @@ def train_photos(
         report=options.report if options.with_report else None,
         labels=data.labels,
         table=table,
-        test=_evaluation(test, data, _test_rows(options, data)),
-        validation=_evaluation(_score(head, data, data.rows("validation")), data, data.rows("validation")),
+        test=test.evaluation(data.labels),
+        validation=_score(head, data, data.rows("validation")).evaluation(data.labels),
         steps=tuple(steps),
         misclassified=tuple(test.misclassified(data.labels)),
         unreadable=unreadable,
@@ -185,7 +184,7 @@ def train_photos(
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)
     fields["exclude"] = exclusions.to_json()
-    known = KnownPhotos.of(data.photos.digests, data.sets)
+    known = KnownPhotos.of(data.photos.digests, data.sets, data.groups.numbers if data.groups else None)
     final = graph_of(head) if detection is None else with_detector(graph_of(head), detection.detector)
     graph = serialize(with_photo_sets(with_labels(final, data.labels), known.for_model()))
     graph_sha256 = hashlib.sha256(graph).hexdigest()
@@ -370,15 +369,9 @@ def _test_rows(options: TrainOptions, data: TrainingData) -> Rows:
 
 
 def _score(head: Head, data: TrainingData, rows: Rows) -> Predictions:
-    return Predictions(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
-
-
-def _evaluation(scored: Predictions, data: TrainingData, rows: Rows) -> Evaluation:
-    """Return the evaluation of predictions, with an interval that accounts for groups of dependent photos."""
-    found, groups = scored.evaluation(data.labels), data.groups_of(rows)
-    if groups is None or not len(rows):
-        return found
-    return replace(found, independent=independent_count(scored.correct(data.labels), groups))
+    """Return the predictions of a head for the photos in some rows, with their groups."""
+    scores = head.scores(take(data.vectors, rows))
+    return Predictions(data.photos.photos.take(rows), scores, (), groups=data.groups_of(rows))
 
 
 def _check_labels(labels: Sequence[str]) -> None:
@@ -407,6 +400,6 @@ def _fields(
         "labels": found.pop("labels"),
         "classes": found.pop("classes"),
         "set_folders": bool((data.photos.photos.given != NO_SPLIT).any()),
-        **photo_fields(data.photos, data.sets),
+        **photo_fields(data.photos, data.sets, data.groups.numbers if data.groups else None),
         **found,
     }

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from poets_edge.demo.draw import draw_photos
+from poets_edge.device.metrics import wilson_interval
 from tests.conftest import Trained, poets_edge
 
 _TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "50", "-q")
@@ -162,3 +164,49 @@ def test_evaluate_states_that_training_photos_of_a_foreign_model_are_unknown(dra
     tested = len(record(drawn)["sets"]["test"])
     assert {one["photos"] for models in both for one in models} == {tested}
     assert [one[1]["beside_first"]["photos"] for one in both] == [tested, tested]
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a model trained on drawn photos in stated groups, one for each last digit of the names, in all classes."""
+    folder = tmp_path_factory.mktemp("grouped")
+    draw_photos(folder / "photos", per_class=20)
+    poets_edge("train", "photos", *_TRAIN, "--testing_percentage", "40", "--group-by", r"(\d)\.jpg$", cwd=folder).ok()
+    poets_edge("export", "--quantize", "int8", "-q", cwd=folder).ok()
+    (folder / "bare").mkdir()
+    shutil.copy(folder / "tf_files/retrained_graph.pb", folder / "bare")
+    return Trained(folder)
+
+
+def test_evaluate_and_export_count_the_groups_of_the_training_run(grouped: Trained) -> None:
+    trained = record(grouped)["test"]
+    low, high = wilson_interval(trained["correct"], trained["photos"])
+    assert trained["interval95"][0] < low - 0.02 and trained["interval95"][1] > high
+    for graph in (grouped.graph, grouped.folder / "bare/retrained_graph.pb"):
+        assert evaluated(graph, grouped.folder / "photos")["interval95"] == pytest.approx(trained["interval95"])
+    [exported] = json.loads(poets_edge("export", "--quantize", "int8", "--json", "-q", cwd=grouped.folder).ok().stdout)[
+        "files"
+    ]
+    found = evaluated(grouped.model("int8"), grouped.folder / "photos")
+    assert (found["correct"], found["interval95"]) == (exported["test"]["correct"], exported["test"]["interval95"])
+    assert found["interval95"][1] - found["interval95"][0] > 1.2 * (high - low)
+
+
+def test_export_without_a_record_evaluates_the_test_photos_of_the_training_run(grouped: Trained) -> None:
+    ran = poets_edge("export", "bare/retrained_graph.pb", "--image-dir", "photos", "--json", cwd=grouped.folder).ok()
+    [file] = json.loads(ran.stdout)["files"]
+    assert (file["test"]["photos"], file["test"]["correct"]) == (
+        record(grouped)["test"]["photos"],
+        record(grouped)["test"]["correct"],
+    )
+    assert "no record beside this graph" not in ran.stderr
+    again = evaluated(grouped.folder / "bare/retrained_graph.tflite", grouped.folder / "photos")
+    assert again["photos"] == file["test"]["photos"] and again["learned_from"]["training"] > 0
+
+
+def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained, tmp_path: Path) -> None:
+    for photo in sorted((drawn.folder / "photos").rglob("*.jpg")):
+        (tmp_path / photo.parent.name).mkdir(exist_ok=True)
+        Image.open(photo).save(tmp_path / photo.parent.name / photo.name, quality=60)
+    ran = poets_edge("evaluate", drawn.model("int8"), tmp_path).ok()
+    assert "none of the 60 photos is a file that the model has learned from" in ran.stdout

@@ -57,6 +57,14 @@ def test_compare_paired_treats_predictions_for_one_photo_as_dependent() -> None:
     assert uneven.gain == pytest.approx(100 * 8 / 20)
 
 
+def test_compare_paired_treats_photos_of_a_group_as_dependent() -> None:
+    right, reference = np.ones(20, int), np.array([0] * 12 + [1] * 8)
+    assert compare_paired(right, reference).p_value < 0.001
+    grouped = compare_paired(right, reference, groups=np.array([5] * 10 + [3, 3, *range(10, 18)]))
+    assert grouped.p_value == pytest.approx(0.5), "two groups: half of the signs agree"
+    assert (grouped.worse, grouped.better) == (0, 12) and grouped.gain == pytest.approx(60)
+
+
 @pytest.mark.parametrize("repeats", [1, 4])
 def test_compare_paired_rarely_finds_a_difference_between_equal_models(repeats: int) -> None:
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 
 from poets_edge.core.json_checks import check
 from poets_edge.errors import RecordError
-from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos, known_photos
+from poets_edge.photos.known_photos import NO_GROUP, UNCHECKED, KnownPhotos, known_photos
 from poets_edge.photos.photo_sets import PHOTO_SETS
 
 
@@ -68,6 +68,36 @@ def test_known_photos_counts_a_duplicate_as_training() -> None:
     digests = np.zeros((3, 32), np.uint8)
     assert KnownPhotos.of(digests, np.array([2, 0, 1], np.int8)).split(bytes(32)) == 0
     assert KnownPhotos.of(digests[:2], np.array([2, 1], np.int8)).split(bytes(32)) == 1
+
+
+def test_known_photos_returns_the_groups_of_test_photos() -> None:
+    digests, splits = drawn(3000)
+    groups = np.arange(3000) // 100
+    known = KnownPhotos.of(digests, splits, groups)
+    tested = splits == 2
+    for one in (known, stored(known), known.for_model(), stored(known.for_model())):
+        found = one.groups(digests)
+        assert (found[~tested] == NO_GROUP).all()
+        pairs = set(zip(found[tested].tolist(), groups[tested].tolist(), strict=True))
+        assert len(pairs) == len(set(found[tested].tolist())) == len(set(groups[tested].tolist()))
+    assert KnownPhotos.of(digests, splits, np.arange(3000)).test_groups is None
+    assert len(set(KnownPhotos.of(digests, splits).groups(digests)[tested].tolist())) == tested.sum()
+
+
+def test_known_photos_reads_the_groups_in_records_that_contain_photo_names() -> None:
+    names = {f"{byte}.jpg": bytes([byte] * 32).hex() for byte in range(1, 5)}
+    sets = {"training": ["4.jpg"], "validation": [], "test": ["1.jpg", "2.jpg", "3.jpg"]}
+    known = known_photos({"photos": names, "sets": sets, "test_groups": [0, 1, 0]})
+    assert known is not None
+    one, two, three, four = known.groups(np.array([[byte] * 32 for byte in range(1, 5)], np.uint8)).tolist()
+    assert one == three != two and four == NO_GROUP
+
+
+def test_known_photos_rejects_groups_that_do_not_match_the_test_photos() -> None:
+    digests, splits = drawn(100)
+    fields = KnownPhotos.of(digests, splits, np.zeros(100, np.int64)).to_json()
+    with pytest.raises(RecordError, match="1 groups of"):
+        KnownPhotos.from_json({**fields, "test_groups": [0]})
 
 
 def test_known_photos_reads_records_that_contain_photo_names() -> None:

@@ -34,6 +34,7 @@ EVALUATION = EvaluationResult(
 )
 EVALUATIONS = Evaluations(
     photos=("daisy/1.jpg", "daisy/2.jpg", "roses/\udce9.jpg"),
+    groups=(0, 0, 2),
     folds=2,
     requested_folds=5,
     warnings=("2 folds instead of 5",),

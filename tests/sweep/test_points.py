@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ SMALL, MIDDLE, SLOW, LARGE = (
     point("mobilenet_1.0_224", 9.0, range(5), 4.0),
 )
 ALL = (LARGE, SLOW, SMALL, MIDDLE)
+
+
+def test_interval_and_comparison_of_points_count_groups() -> None:
+    groups = tuple(photo // 10 for photo in range(100))
+    small, large = replace(SMALL, groups=groups), replace(LARGE, groups=groups)
+    assert small.interval[1] - small.interval[0] > 2 * (SMALL.interval[1] - SMALL.interval[0])
+    assert not SMALL.compare(LARGE).could_be_chance
+    assert small.compare(large).could_be_chance, "three groups of photos differ"
 
 
 def test_pareto_front_excludes_dominated_points() -> None:

@@ -200,10 +200,12 @@ def _predictions(
     there = {}
     for number, model in enumerate(models):
         if model in here:
-            photos = [photo for photo in here[model].photos if (number, photo.name) in found.scores]
-            rows = [found.scores[number, photo.name] for photo in photos]
-            scores = np.array(rows, np.float32).reshape(len(rows), here[model].scores.shape[1])
-            there[model] = Predictions(photos, scores, ())
+            local = here[model]
+            scored = [(number, photo.name) in found.scores for photo in local.photos]
+            common = local.take(np.flatnonzero(scored))
+            rows = [found.scores[number, photo.name] for photo in common.photos]
+            scores = np.array(rows, np.float32).reshape(len(rows), local.scores.shape[1])
+            there[model] = Predictions(common.photos, scores, (), groups=common.groups)
     return there
 
 

@@ -1,0 +1,103 @@
+"""Tests of the statements about photos that a model has learned from, and of groups of photos in an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.device.dependence import photo_groups
+from poets_edge.device.metrics import Evaluation
+from poets_edge.device.overlap import TrainingOverlap, surprise
+from poets_edge.device.predictions import Predictions
+from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos
+from poets_edge.photos.table import Photo, PhotoTable
+
+
+def evaluation(correct: int, photos: int) -> Evaluation:
+    return Evaluation(("a", "b"), np.array([[correct, photos - correct], [0, 0]]), 0.5)
+
+
+HELD_OUT: dict[str, Any] = {"photos": 400, "accuracy": 0.744, "interval95": [0.699, 0.785]}
+TEST: dict[str, Any] = {"photos": 72, "accuracy": 0.722, "interval95": [0.610, 0.812]}
+
+
+def test_surprise_warns_of_an_accuracy_above_that_of_cross_validation() -> None:
+    facts = {"training": {"cross_validation": HELD_OUT}, "test": TEST}
+    line = surprise(evaluation(336, 400), facts)
+    assert line is not None and "84.0 % of 400 photos" in line and "in cross-validation (74.4 %, 69.9 to 78.5)" in line
+    assert surprise(evaluation(320, 400), facts) is None, "the intervals overlap"
+    assert surprise(evaluation(100, 400), facts) is None, "less accurate"
+    assert surprise(evaluation(0, 0), facts) is None
+
+
+def test_surprise_uses_the_test_set_of_the_user_instead_of_cross_validation() -> None:
+    record = {"cross_validation": HELD_OUT, "own_test_set": True, "test": TEST}
+    assert surprise(evaluation(336, 400), record) is None
+    line = surprise(evaluation(360, 400), record)
+    assert line is not None and "on its own test photos (72.2 %, 61.0 to 81.2)" in line
+
+
+@pytest.mark.parametrize("facts", [{}, {"training": None, "test": None}, {"test": {**TEST, "accuracy": None}}])
+def test_surprise_needs_a_held_out_accuracy(facts: dict[str, Any]) -> None:
+    assert surprise(evaluation(400, 400), facts) is None
+
+
+def test_overlap_states_that_no_photo_was_recognised() -> None:
+    known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))
+    found = TrainingOverlap.of(np.full(20, -1, np.int8), known, {})
+    assert found.lack == (
+        "none of the 20 photos is a file that the model has learned from; copies that were saved again are not"
+        " recognised"
+    )
+    assert TrainingOverlap.of(np.array([0, -1], np.int8), known, {}).lack is None
+    assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).lack is None, "its warning states that it is unknown"
+
+
+def test_overlap_states_how_many_photos_are_outside_the_sample() -> None:
+    digests = np.random.default_rng(0).integers(0, 256, (70_000, 32), dtype=np.uint8)
+    known = KnownPhotos.of(digests, np.zeros(70_000, np.int8)).for_model()
+    found = TrainingOverlap.of(np.array([UNCHECKED, UNCHECKED, -1], np.int8), known, {})
+    assert found.unchecked == 2 and found.lack is not None
+    assert found.lack.endswith("and 2 are outside the sample of files that the model keeps")
+
+
+def table(*names: str) -> PhotoTable:
+    return PhotoTable.of([Photo(Path(name), name, name.split("/")[0]) for name in names])
+
+
+def test_photo_groups_joins_copies_and_sequences() -> None:
+    photos = table("a/film1_frame_001.jpg", "a/film1_frame_002.jpg", "a/x.jpg", "b/y.jpg", "a/film2_frame_001.jpg")
+    digests = np.arange(5, dtype=np.uint8).repeat(32).reshape(5, 32)
+    digests[3] = digests[2]
+    groups = photo_groups(photos, digests, None)
+    assert groups is not None
+    assert [groups[0] == groups[1], groups[2] == groups[3], len(set(groups.tolist()))] == [True, True, 3]
+    assert photo_groups(table("a/x.jpg", "b/y.jpg"), digests[:2], None) is None
+
+
+def test_photo_groups_takes_the_groups_of_test_photos_from_the_training_run() -> None:
+    digests = np.arange(6, dtype=np.uint8).repeat(32).reshape(6, 32)
+    splits, groups = np.array([2, 2, 2, 0], np.int8), np.array([7, 7, 9, 9])
+    known = KnownPhotos.of(digests[:4], splits, groups)
+    photos = table(
+        "a/f_frame_1.jpg", "a/z.jpg", "a/f_frame_2.jpg", "b/h_frame_1.jpg", "b/g_frame_1.jpg", "b/g_frame_2.jpg"
+    )
+    found = photo_groups(photos, digests, known)
+    assert found is not None
+    assert found[0] == found[1] != found[2], "as in the training run, in spite of the names"
+    assert found[4] == found[5] and len(set(found.tolist())) == 4
+
+
+def test_evaluation_of_predictions_counts_groups_instead_of_photos() -> None:
+    photos = [Photo(Path("1"), "1", "a")] * 40
+    scores = np.repeat(np.eye(2, dtype=np.float32)[[0, 0, 0, 1]], 10, axis=0)
+    alone, grouped = (
+        Predictions(photos, scores, (), groups=groups).evaluation(("a", "b")) for groups in (None, np.arange(40) // 10)
+    )
+    assert alone.accuracy == grouped.accuracy == 0.75
+    assert grouped.interval[0] < alone.interval[0] - 0.2 and grouped.interval[1] > alone.interval[1]
+    taken = Predictions(photos, scores, (), groups=np.arange(40) // 10).take(np.arange(5, 40))
+    assert taken.groups is not None and taken.groups.tolist() == (np.arange(5, 40) // 10).tolist()
