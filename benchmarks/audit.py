@@ -35,7 +35,8 @@ from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.photos import AuditPhotos, read_photos
 from poets_edge.device.predictions import score_model
 from poets_edge.device.temperature import expected_calibration_error
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan

@@ -21,7 +21,8 @@ from benchmarks.side_by_side import measure
 from poets_edge.core.files import scratch_folder
 from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import score_models
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import find_weights

@@ -27,7 +27,8 @@ from poets_edge.tflite.read_model import ModelSource
 from poets_edge.training import cluster, vector_task
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import Vector, open_cache
-from poets_edge.training.bottlenecks import Extractor, hash_photos, vector_key
+from poets_edge.training.bottlenecks import Extractor, vector_key
+from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.vector_task import PHOTOS_PER_TASK, PhotoFile, TaskResult
 from tools.cluster_workers import workers_of
 

@@ -25,9 +25,10 @@ from poets_edge.photos.folds import assign_folds
 from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
-from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks
 from poets_edge.training.cross_validation import REPEATS, FoldAssignment, cross_validate
 from poets_edge.training.fold_heads import fold_heads
+from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.head import Head, HeadOptions, LabeledVectors, Matrix, train_head
 
 UNSEEN = {

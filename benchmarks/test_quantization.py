@@ -11,7 +11,8 @@ import pytest
 from benchmarks.tables import STAND_INS, accuracy, load, publish
 from poets_edge.bench.measurement import measure_variants
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.mobilenet_v1 import MOBILENETS

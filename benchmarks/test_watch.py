@@ -11,7 +11,8 @@ from benchmarks.side_by_side import side_by_side
 from benchmarks.tables import load, publish
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import folder_source
-from poets_edge.device.watch.pipeline import AnswerOptions, predict_frames, show_predictions
+from poets_edge.device.watch.pipeline import predict_frames, show_predictions
+from poets_edge.device.watch.prediction import LabelingOptions
 from poets_edge.progress import Silent
 from poets_edge.tflite.session import Session
 from tests.conftest import Trained
@@ -30,7 +31,7 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
     interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
 
     def ours() -> None:
-        predictions = predict_frames(classifier, folder_source(folder), AnswerOptions(), reporter=Silent())
+        predictions = predict_frames(classifier, folder_source(folder), LabelingOptions(), reporter=Silent())
         assert show_predictions(predictions, Nowhere()).labeled == _FRAMES
 
     def bare() -> None:

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from poets_edge.device.scorer import Labels as Labels
     from poets_edge.device.watch.collect import CollectOptions as CollectOptions
     from poets_edge.device.watch.mqtt_options import MqttOptions as MqttOptions
-    from poets_edge.device.watch.pipeline import Prediction as Prediction
-    from poets_edge.device.watch.pipeline import WatchSummary as WatchSummary
+    from poets_edge.device.watch.prediction import Prediction as Prediction
+    from poets_edge.device.watch.prediction import WatchSummary as WatchSummary
     from poets_edge.device.watch.trigger import Command as Command
     from poets_edge.device.watch.watch import TriggerOptions as TriggerOptions
     from poets_edge.device.watch.watch import WatchOptions as WatchOptions
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from poets_edge.errors import WrongTypeError as WrongTypeError
     from poets_edge.exporting.annotate import AnnotatedModel as AnnotatedModel
     from poets_edge.exporting.annotate import annotate as annotate
-    from poets_edge.exporting.export import ExportOptions as ExportOptions
+    from poets_edge.exporting.options import ExportOptions as ExportOptions
     from poets_edge.exporting.results import AccuracyDropError as AccuracyDropError
     from poets_edge.exporting.results import ExportedFile as ExportedFile
     from poets_edge.exporting.results import ExportResult as ExportResult
@@ -105,7 +105,7 @@ _MODULES = {
     "Distribution": "poets_edge.bench.samples",
     "EvaluateResult": "poets_edge.device.evaluate",
     "Evaluation": "poets_edge.device.metrics",
-    "ExportOptions": "poets_edge.exporting.export",
+    "ExportOptions": "poets_edge.exporting.options",
     "ExportResult": "poets_edge.exporting.results",
     "ExportedFile": "poets_edge.exporting.results",
     "FineTuning": "poets_edge.training.fine_tuning.options",
@@ -120,7 +120,7 @@ _MODULES = {
     "ModelFile": "poets_edge.tflite.model_file",
     "MqttOptions": "poets_edge.device.watch.mqtt_options",
     "PoetsEdgeError": "poets_edge.errors",
-    "Prediction": "poets_edge.device.watch.pipeline",
+    "Prediction": "poets_edge.device.watch.prediction",
     "Progress": "poets_edge.progress",
     "Reporter": "poets_edge.progress",
     "Run": "poets_edge.api.training",
@@ -133,7 +133,7 @@ _MODULES = {
     "TriggerOptions": "poets_edge.device.watch.watch",
     "UsageError": "poets_edge.errors",
     "WatchOptions": "poets_edge.device.watch.watch",
-    "WatchSummary": "poets_edge.device.watch.pipeline",
+    "WatchSummary": "poets_edge.device.watch.prediction",
     "WrongTypeError": "poets_edge.errors",
     "annotate": "poets_edge.exporting.annotate",
     "architecture": "poets_edge.nets.architectures",

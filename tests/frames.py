@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from poets_edge.device.watch.pipeline import Prediction
+from poets_edge.device.watch.prediction import Prediction
 
 SIZE = (320, 240)
 

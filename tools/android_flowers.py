@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from poets_edge.exporting.android import write_vectors
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.quantize.convert import QUANTIZATIONS

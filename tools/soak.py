@@ -29,7 +29,8 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.cameras import device
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import Frame, FrameSource, split_jpegs
-from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, predict_frames, show_predictions
+from poets_edge.device.watch.pipeline import predict_frames, show_predictions
+from poets_edge.device.watch.prediction import LabelingOptions, Prediction
 from poets_edge.device.watch.trigger import Command, Trigger
 from poets_edge.errors import SourceError
 from poets_edge.progress import Silent
@@ -161,7 +162,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
         predictions = predict_frames(
             classifier,
             source,
-            AnswerOptions(),
+            LabelingOptions(),
             reporter=Silent(),
             triggers=[trigger],
             collector=collector,

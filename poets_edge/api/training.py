@@ -9,7 +9,7 @@ from typing import Any
 from poets_edge.core.arguments import StrPath, convert, given
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS
 from poets_edge.exporting import export as exporting
-from poets_edge.exporting.export import ExportOptions
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportResult
 from poets_edge.nets.architecture import Architecture
 from poets_edge.photos.address import Location

@@ -16,7 +16,8 @@ from poets_edge.photos.table import HashedPhotos, SplitNumbers, class_numbers
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import Vector, open_cache
-from poets_edge.training.bottlenecks import BackboneCache, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import BackboneCache, bottlenecks
+from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.head import Indices, LabeledVectors, Matrix
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.projection import pca_projection

@@ -16,11 +16,12 @@ from poets_edge.cli.photo_options import percentage_options
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.paths import GRAPH
 from poets_edge.errors import UsageError
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
 from poets_edge.exporting.frigate import export_for_frigate
 from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.exporting.microcontroller.microcontroller import Firmware
 from poets_edge.exporting.npu.npu import NpuExport
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.other_formats import FORMATS, Format, export_format
 from poets_edge.exporting.results import AccuracyDropError, ExportResult
 from poets_edge.photos.split import SplitConfig

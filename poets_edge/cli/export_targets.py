@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from poets_edge.core.wording import percent
 from poets_edge.errors import UsageError
-from poets_edge.exporting.export import ExportOptions
 from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
 from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
 from poets_edge.exporting.npu.edge_tpu import compiler_command
 from poets_edge.exporting.npu.npu import NPUS, NpuExport, export_for_npu
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.progress import Reporter
 

@@ -18,7 +18,7 @@ from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
 from poets_edge.device.watch.mqtt_options import MqttOptions
-from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, WatchSummary
+from poets_edge.device.watch.prediction import LabelingOptions, Prediction, WatchSummary
 from poets_edge.device.watch.trigger import Command
 from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, run_watch
 from poets_edge.errors import UsageError
@@ -59,7 +59,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
     type=int,
     section=_ANSWER,
     help="Number of frames over which scores are averaged.",
-    show_default=f"{AnswerOptions.smooth}; 1 for a folder",
+    show_default=f"{LabelingOptions.smooth}; 1 for a folder",
 )
 @option(
     "--threshold",

@@ -11,7 +11,8 @@ from poets_edge.demo.draw import draw_photos, drawn_names
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.scorer import Label
 from poets_edge.errors import OutputError
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import EMBEDDED, EMBEDDED_ARCHITECTURE

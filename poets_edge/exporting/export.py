@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import write_together
-from poets_edge.core.paths import GRAPH
 from poets_edge.device.input_tensor import gray_pixels
 from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.device.predictions import Predictions, score_models
@@ -25,18 +23,17 @@ from poets_edge.exporting.held_out import (
     photos_of_record,
     test_groups,
 )
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
-from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.known_photos import KnownPhotos, known_photos
 from poets_edge.photos.normalization import BACKBONE
-from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.activation_statistics import calibration_pixels
@@ -44,7 +41,6 @@ from poets_edge.quantize.convert import CALIBRATED, QUANTIZATIONS, Quantization,
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.quantize.tensorflow_model import freeze, is_tensorflow_model, model_of_graph
 from poets_edge.quantize.unknown_label import with_unknown_label
-from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import remember
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
@@ -54,60 +50,6 @@ _UNSCORED = "no photos are known for this graph, so its files are not re-scored.
 _UNRECORDED = (
     "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """Options of `export`.
-
-    Attributes:
-        graph: frozen graph, written by `train` or by the original codelab; or a Keras model or SavedModel, which
-            TensorFlow converts.
-        labels: labels file for a graph without labels, or file with translations of the labels in the graph, one
-            `old=new` per line; by default the labels in the graph, else the labels file next to it.
-        output_dir: folder for the `.tflite` files; by default the folder of the graph.
-        quantizations: quantizations of the files; by default int8 if the architecture's name ends in `_quantized`, else
-            float32.
-        float_io: whether int8 files have float32 inputs and outputs.
-        input_type: type of the input and the output of full-int8 files: "uint8" for pixel values, "int8" for pixel
-            values minus 128.
-        gray: whether full-int8 files take gray pixels, one channel, which needs less memory.
-        input_range: input values of a model from another program for the pixel values 0 and 255, such as "0:1", or
-            three ranges for red, green and blue; by default derived from the model, or from the accuracy on the photos
-            in `image_dir`.
-        image_dir: folder of the photos; required if they were moved or the graph has no record.
-        percentages: sizes of the splits of `image_dir`, for a graph without a record.
-        unknown_label: name of an additional label for photos unlike the training photos, for programs that show nothing
-            but labels; "" for a second output instead, with the distance from the training photos.
-        calibration_count: number of training photos used to calibrate int8 and full-int8 files.
-        max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points; None
-            for no limit. The export fails if a file loses significantly more (see `poets_edge.exporting.drop`).
-    """
-
-    graph: Path = GRAPH
-    labels: Path | None = None
-    unknown_label: str = ""
-    output_dir: Path | None = None
-    quantizations: tuple[Quantization, ...] = ()
-    float_io: bool = False
-    input_type: InputType = "uint8"
-    gray: bool = False
-    input_range: str | None = None
-    image_dir: Location | None = None
-    percentages: SplitConfig = SplitConfig()
-    calibration_count: int = 100
-    max_accuracy_drop: float | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self, image_dir=as_photo_path)
-        if len(self.unknown_label.splitlines()) > 1 or self.unknown_label != self.unknown_label.strip():
-            raise UsageError(f"`unknown_label` {self.unknown_label!r} must be one line without spaces around it.")
-        if self.gray and self.quantizations != ("full-int8",):
-            raise UsageError("`gray` is for full-int8 files only.")
-        if self.calibration_count < 1:
-            raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
-        if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
-            raise UsageError(f"`max_accuracy_drop` is in points, 0 to 100, not {self.max_accuracy_drop}.")
 
 
 @dataclass(frozen=True)

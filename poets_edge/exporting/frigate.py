@@ -17,7 +17,8 @@ from poets_edge.core.files import write_together
 from poets_edge.device.predictions import score_models
 from poets_edge.errors import ModelError
 from poets_edge.exporting.annotate import remove_metadata
-from poets_edge.exporting.export import ExportOptions, prepare_export
+from poets_edge.exporting.export import prepare_export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.unknown_label import with_unknown_label

@@ -20,7 +20,7 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import PhotoTable, Rows
-from poets_edge.training.bottlenecks import hash_photos
+from poets_edge.training.hashed_photos import hash_photos
 
 
 @dataclass(frozen=True)

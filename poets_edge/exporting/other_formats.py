@@ -25,7 +25,8 @@ from poets_edge.core.files import scratch_folder, write_bytes
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import ModelError, RuntimeMissingError
-from poets_edge.exporting.export import ExportOptions, prepare_export
+from poets_edge.exporting.export import prepare_export
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.graphdef import serialize
 from poets_edge.nets.tensorflow import load_tensorflow

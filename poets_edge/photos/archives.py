@@ -7,15 +7,13 @@ each photo, so the size is checked before a photo is decompressed.
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import stat
 import struct
 import zlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -23,6 +21,7 @@ import numpy.typing as npt
 
 from poets_edge.core.archive_reads import BoundedReads
 from poets_edge.errors import DatasetError
+from poets_edge.photos.archive_members import _ZIP_HEADER, DEFLATED, STORED, Member
 from poets_edge.photos.formats import HEADER_BYTES, PHOTO_SUFFIXES, is_photo_content
 from poets_edge.photos.names import has_controls
 from poets_edge.photos.tree import is_skipped, kind_of
@@ -32,9 +31,7 @@ if TYPE_CHECKING:
     import tarfile
     import zipfile
 
-_STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
-_NO_CRC = -1
 _LARGEST_CLASS = 1024
 """Maximum size of a .cls file in bytes."""
 _LARGEST_HEADER = 1 << 20
@@ -46,34 +43,10 @@ _BYTES_A_MEMBER = 128
 """Assumed average size of an entry in the central directory of a zip, in bytes."""
 _BLOCK = 512
 """Size of a tar block in bytes."""
-_ZIP_HEADER = 30
 _SNIFFED = 1024
 """Number of compressed bytes that are read from a zip member to determine whether it is a photo."""
 _PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
 """Suffixes of files that usually accompany photos in a WebDataset shard, and are not reported as other files."""
-_PART = 4 << 20
-"""Maximum number of bytes of a zip member that are read or decompressed in one step."""
-_NAME_AND_MORE = 1024
-"""Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
-cost a second read."""
-
-
-class Member(NamedTuple):
-    """A photo in an archive.
-
-    Attributes:
-        start: offset of the photo's bytes in a tar, or of the header before them in a zip.
-        stored: number of bytes in the archive, usually compressed.
-        length: number of bytes after decompression.
-        method: compression method, as numbered by the zip format.
-        crc: CRC-32 of the decompressed bytes; -1 in a tar, which does not contain any.
-    """
-
-    start: int
-    stored: int
-    length: int
-    method: int = _STORED
-    crc: int = _NO_CRC
 
 
 class Archive:
@@ -200,72 +173,6 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
     return Archive(members, labels, unused)
 
 
-def read_member(member: Member, read: Callable[[int, int], bytes], most: int) -> bytes:
-    """Return the decompressed bytes of a photo in an archive.
-
-    Args:
-        read: function that returns the bytes of the archive from one offset up to another, or fewer at its end.
-        most: maximum number of bytes.
-
-    Raises:
-        OSError: the photo is damaged or has more than `most` bytes.
-    """
-    if member.length > most or member.stored > most:
-        raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
-    if member.crc == _NO_CRC:
-        data = read(member.start, member.start + member.stored)
-    else:
-        data = _unpacked(member, _packed(member, read))
-    if len(data) != member.length or (member.crc != _NO_CRC and zlib.crc32(data) != member.crc):
-        raise _damaged()
-    return data
-
-
-def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the compressed bytes of a zip member in parts of about _PART bytes. Raises OSError if it is damaged."""
-    part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + min(member.stored, _PART))
-    if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
-        raise _damaged()
-    begin = _ZIP_HEADER + sum(struct.unpack("<HH", part[26:30]))
-    at, end = member.start + begin, member.start + begin + member.stored
-    part = part[begin : begin + member.stored]  # empty behind a long header
-    while at < end and (part := part or read(at, min(at + _PART, end))):
-        yield part
-        at += len(part)
-        part = b""
-
-
-def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
-    """Return the decompressed bytes of a zip member, at most one more than its declared size.
-
-    An additional byte shows that the declared size is wrong.
-    """
-    data, most = io.BytesIO(), member.length + 1
-    for piece in _inflated(parts) if member.method == _DEFLATED else parts:
-        data.write(piece[: most - data.tell()])
-        if data.tell() == most:
-            break
-    return data.getvalue()
-
-
-def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a zip member in parts of up to _PART bytes. Raises OSError if it is damaged."""
-    inflate = zlib.decompressobj(-15)
-    for part in parts:
-        full = True
-        while full:
-            try:
-                piece = inflate.decompress(part, _PART)
-            except zlib.error:
-                raise _damaged() from None
-            yield piece
-            part, full = inflate.unconsumed_tail, len(piece) == _PART
-
-
-def _damaged() -> OSError:
-    return OSError(errno.EIO, "damaged in its archive, or the archive has changed")
-
-
 def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> Iterator[_File]:
     import zipfile
 
@@ -289,7 +196,7 @@ def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> I
                 raise _link(place, name, "zip without --symlinks")
             if info.flag_bits & _ENCRYPTED:
                 raise DatasetError(f"{place}: encrypted. Make it anew without a password.")
-            if info.compress_type not in (_STORED, _DEFLATED):
+            if info.compress_type not in (STORED, DEFLATED):
                 raise DatasetError(f"{place}: {name} is packed in a way that few programs read. Use deflate, or store.")
             if not 0 <= max(info.header_offset, info.compress_size, info.file_size) < 1 << 62:
                 raise zipfile.BadZipFile(f"a size of {info.file_size} bytes")
@@ -299,7 +206,7 @@ def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> I
 
 def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
     """Return whether a zip member is a photo, according to its first bytes."""
-    if info.compress_type not in (_STORED, _DEFLATED) or info.flag_bits & _ENCRYPTED or info.header_offset < 0:
+    if info.compress_type not in (STORED, DEFLATED) or info.flag_bits & _ENCRYPTED or info.header_offset < 0:
         return False
     file.seek(info.header_offset)
     header = file.read(_ZIP_HEADER)
@@ -308,7 +215,7 @@ def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
     file.seek(sum(struct.unpack("<HH", header[26:30])), os.SEEK_CUR)
     packed = file.read(min(info.compress_size, _SNIFFED) if info.compress_size >= 0 else 0)
     try:
-        start = zlib.decompressobj(-15).decompress(packed, HEADER_BYTES) if info.compress_type == _DEFLATED else packed
+        start = zlib.decompressobj(-15).decompress(packed, HEADER_BYTES) if info.compress_type == DEFLATED else packed
     except zlib.error:
         return False
     return is_photo_content(start[:HEADER_BYTES], info.filename)

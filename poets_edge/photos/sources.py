@@ -20,7 +20,8 @@ from typing import NamedTuple
 from poets_edge.errors import DatasetError, UsageError
 from poets_edge.photos import remote
 from poets_edge.photos.address import Location, is_address, joined, photo_path
-from poets_edge.photos.archives import MOST_REMOTE_MEMBERS, Archive, read_archive, read_member
+from poets_edge.photos.archive_members import read_member
+from poets_edge.photos.archives import MOST_REMOTE_MEMBERS, Archive, read_archive
 from poets_edge.photos.formats import PHOTO_SUFFIXES
 from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.photos.tree import is_skipped, kind_of

@@ -12,10 +12,10 @@ from pathlib import Path
 import poets_edge
 from poets_edge.core.files import scratch_folder
 from poets_edge.exporting.android import DEFAULT_APP, install_model
-from poets_edge.exporting.export import ExportOptions
 from poets_edge.exporting.frigate import export_for_frigate
 from poets_edge.exporting.microcontroller.boards import board
 from poets_edge.exporting.microcontroller.microcontroller import export_firmware
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.other_formats import export_format
 from poets_edge.exporting.web import write_page
 from poets_edge.studio.trained_model import TrainedModel

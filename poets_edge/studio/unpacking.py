@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.errors import DatasetError, OutputError
-from poets_edge.photos.archives import read_archive, read_member
+from poets_edge.photos.archive_members import read_member
+from poets_edge.photos.archives import read_archive
 from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.tree import others_line
 

@@ -14,7 +14,7 @@ from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhotos, Rows
 from poets_edge.progress import Reporter
 from poets_edge.sweep.options import GridOptions
-from poets_edge.training.bottlenecks import Hashed, hash_photos
+from poets_edge.training.hashed_photos import Hashed, hash_photos
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from poets_edge.core.files import sha256_of, write_bytes
 from poets_edge.errors import DatasetError
-from poets_edge.exporting.export import ExportOptions, export_graph
+from poets_edge.exporting.export import export_graph
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.image_cache import ImageCache

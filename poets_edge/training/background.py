@@ -18,8 +18,9 @@ from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache
-from poets_edge.training.bottlenecks import BackboneCache, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import BackboneCache, bottlenecks
 from poets_edge.training.data import TrainingData
+from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.projection import pca_projection
 from poets_edge.training.vectors import Matrix
 

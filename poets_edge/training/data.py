@@ -15,9 +15,10 @@ from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, Rows,
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache
-from poets_edge.training.bottlenecks import BackboneCache, Hashed, bottleneck_batches
+from poets_edge.training.bottlenecks import BackboneCache, bottleneck_batches
 from poets_edge.training.distort import distort
 from poets_edge.training.fold_heads import MAX_EVALUATED
+from poets_edge.training.hashed_photos import Hashed
 from poets_edge.training.head import LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.options import TrainOptions

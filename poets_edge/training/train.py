@@ -31,7 +31,7 @@ from poets_edge.tflite.labels import join_labels
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.background import Background, read_background
 from poets_edge.training.bottleneck_cache import open_cache
-from poets_edge.training.bottlenecks import BackboneCache, Hashed, hash_photos
+from poets_edge.training.bottlenecks import BackboneCache
 from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
 from poets_edge.training.data import TrainingData, read_data, training_vectors
@@ -39,6 +39,7 @@ from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, compute_bottlenecks, fine_tune
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.fold_heads import MAX_EVALUATED
+from poets_edge.training.hashed_photos import Hashed, hash_photos
 from poets_edge.training.head import Head, LabeledVectors, Step, train_head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import (

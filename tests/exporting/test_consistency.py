@@ -16,7 +16,8 @@ from tests.graphs import training_files
 
 @pytest.mark.tensorflow
 def test_export_ignores_concurrent_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from poets_edge.exporting.export import ExportOptions, export
+    from poets_edge.exporting.export import export
+    from poets_edge.exporting.options import ExportOptions
     from poets_edge.quantize.convert import convert
 
     graph = tmp_path / "retrained_graph.pb"

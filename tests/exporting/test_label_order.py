@@ -17,8 +17,9 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import DatasetError, ModelError
-from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.export import export
 from poets_edge.exporting.held_out import calibration_photos, photos_of_folder, photos_of_record
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.web import write_page
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer

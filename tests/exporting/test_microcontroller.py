@@ -21,12 +21,12 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError
-from poets_edge.exporting.export import ExportOptions
 from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import blank_network, fitting_architecture, micro_cost
 from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
 from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.image import fit, read_photo
 from tests.conftest import Trained, poets_edge

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.archives import Member, read_archive, read_member
+from poets_edge.photos.archive_members import Member, read_member
+from poets_edge.photos.archives import read_archive
 from poets_edge.photos.folder import scan
 from poets_edge.photos.open_photo import read_contents
 

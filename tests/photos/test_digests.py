@@ -17,8 +17,9 @@ from poets_edge.photos.open_photo import read_contents
 from poets_edge.photos.sources import FileStamp
 from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.progress import Silent
-from poets_edge.training import bottlenecks
-from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
+from poets_edge.training import hashed_photos
+from poets_edge.training.bottlenecks import HashedPhoto
+from poets_edge.training.hashed_photos import hash_photos
 from tests.conftest import poets_edge
 
 
@@ -27,7 +28,7 @@ class Folder:
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         self.path, self.bottlenecks_dir, self.reads = path / "photos", path / "bottlenecks", list[str]()
-        patch.setattr(bottlenecks, "read_contents", self._read)
+        patch.setattr(hashed_photos, "read_contents", self._read)
         for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg"):
             self.write(name, name.encode())
 
@@ -97,7 +98,7 @@ def test_hash_photos_returns_the_sizes_that_the_server_reports(folder: Folder, m
     """The MinHash signature of a folder uses that size, which may be unknown or that of compressed contents."""
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
-    for module in (digests, bottlenecks):
+    for module in (digests, hashed_photos):
         monkeypatch.setattr(module, "current_stamp", lambda path: FileStamp(path, 0.0, sizes[path]))
     for _ in ("read", "known"):
         assert hash_photos(photos, folder.bottlenecks_dir).sizes.tolist() == [UNKNOWN_SIZE, 7, 70]

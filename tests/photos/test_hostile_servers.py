@@ -22,7 +22,7 @@ from poets_edge.photos.address import Address, photo_path
 from poets_edge.photos.contents import contents_at
 from poets_edge.photos.folder import scan
 from poets_edge.photos.open_photo import read_contents
-from poets_edge.training.bottlenecks import hash_photos
+from poets_edge.training.hashed_photos import hash_photos
 from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW
 from tests.photos.hostile_server import Answer, Request, Served, listing, reply, serving

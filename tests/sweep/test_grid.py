@@ -29,7 +29,8 @@ from poets_edge.photos.image import read_photo
 from poets_edge.progress import Silent
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
-from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks
+from poets_edge.training.hashed_photos import hash_photos
 from tests.conftest import ROOT, Ran, poets_edge
 
 NAMES = ("mobilenet_0.25_128", "mobilenet_0.50_128")

@@ -24,10 +24,11 @@ from poets_edge.progress import Silent
 from poets_edge.sweep.int8_backbone import int8_vector_key
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, open_cache
-from poets_edge.training.bottlenecks import PLAIN, bottlenecks, hash_photos, vector_key
+from poets_edge.training.bottlenecks import PLAIN, bottlenecks, vector_key
 from poets_edge.training.cache_folder import caches, remove_caches
 from poets_edge.training.fine_tuning.activations import View
 from poets_edge.training.fine_tuning.encoding import ChannelEncoding, Relu6Encoding
+from poets_edge.training.hashed_photos import hash_photos
 
 PREPROCESSING = (
     "poets_edge.training.bottlenecks.PREPROCESSING",

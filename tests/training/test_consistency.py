@@ -33,7 +33,7 @@ def test_photos_replaced_during_a_run_are_cached_correctly(tmp_path: Path, monke
     shutil.copytree(photos, genuine)
     for one, other in (("daisy", "roses"), ("roses", "daisy")):
         shutil.copytree(genuine / one, swapped / other)
-    from poets_edge.training.bottlenecks import hash_photos
+    from poets_edge.training.hashed_photos import hash_photos
 
     def hash_and_replace(found: Sequence[Any], *_: Any, **__: Any) -> Any:
         hashed = hash_photos(found)

@@ -16,7 +16,7 @@ import pytest
 from poets_edge.core import sqlite
 from poets_edge.errors import OutputError
 from poets_edge.photos.known_photos import known_photos
-from poets_edge.training import bottlenecks, cross_validation, record, vectors
+from poets_edge.training import bottlenecks, cross_validation, hashed_photos, record, vectors
 from poets_edge.training.row_store import open_row_store
 from poets_edge.training.vectors import StoredVectors, VectorTable, apply, take
 from tests.conftest import poets_edge
@@ -46,7 +46,8 @@ def test_head_trained_on_vectors_in_a_file_is_equal(
     before = trained(photos, tmp_path / "one", *distorted)
     monkeypatch.setattr(vectors, "LARGE", 0)
     monkeypatch.setattr(vectors, "_ROWS_PER_PART", 16)
-    monkeypatch.setattr(bottlenecks, "_VECTORS_PER_BATCH", 7)
+    monkeypatch.setattr(bottlenecks, "PHOTOS_PER_BATCH", 7)
+    monkeypatch.setattr(hashed_photos, "PHOTOS_PER_BATCH", 7)
     monkeypatch.setattr(sqlite, "VALUES_PER_QUERY", 3)
     cold = trained(photos, tmp_path / "other", *distorted)
     cached = trained(photos, tmp_path / "other", *distorted)

@@ -21,7 +21,7 @@ from poets_edge.progress import Silent
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import PLAIN, Extractor, HashedPhoto, hash_photos
+from poets_edge.training.bottlenecks import PLAIN, Extractor, HashedPhoto
 from poets_edge.training.distort import Distortions, distort
 from poets_edge.training.fine_tuning import tuning
 from poets_edge.training.fine_tuning.activations import View, open_activations
@@ -32,6 +32,7 @@ from poets_edge.training.fine_tuning.tail import Tail, backbone_network, below, 
 from poets_edge.training.fine_tuning.trainer import Epoch, Trainer, with_weights
 from poets_edge.training.fine_tuning.tuning import ValidationSet
 from poets_edge.training.fine_tuning.views import Views
+from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.head import Head, Matrix
 
 ENTRY = architecture("mobilenet_0.25_128")

@@ -15,15 +15,14 @@ from typing import Any
 from poets_edge.bench.machine import machine_facts, machine_state
 from poets_edge.bench.remote import connection
 from poets_edge.bench.remote.agent import Agent
+from poets_edge.bench.remote.limits import Limits
 from poets_edge.bench.timing import Timing
 from poets_edge.core.files import sha256_of
 from poets_edge.device.classifier import Classifier
 from tools.fuzz import records
 
 _FAKE = Path(__file__).with_name("fake_device.py")
-_LIMITS = connection.Limits(
-    login=6.0, silence=3.0, taking=6.0, answer=4.0, work=6.0, fetch=6.0, program=4.0, measuring=5.0
-)
+_LIMITS = Limits(login=6.0, silence=3.0, taking=6.0, answer=4.0, work=6.0, fetch=6.0, program=4.0, measuring=5.0)
 """Short time limits, so that a thousand silent devices can be tried in less than a day."""
 _GARBAGE: tuple[bytes, ...] = (
     b"",
@@ -76,7 +75,7 @@ _LINES: tuple[bytes, ...] = (
 
 def prepare(seeds: Path, folder: Path) -> None:
     """Write the answers of a correct device to `seeds/device.json`, and shorten the time limits of connections."""
-    connection.LIMITS = _LIMITS
+    connection.LIMITS = _LIMITS  # type: ignore[attr-defined]  # replaces the imported default
     model = seeds / "seed_graph.tflite"
     agent = Agent(io.BytesIO(), io.StringIO())
     request = {"folder": "", "kind": "cache", "packages": ["numpy", "pillow", "picamera2", "pip"]}

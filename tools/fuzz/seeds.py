@@ -24,7 +24,8 @@ def write_seeds(folder: Path) -> None:
     """Write the seeds into a folder, with the photos used by the exports."""
     import tensorflow as tf
 
-    from poets_edge.exporting.export import ExportOptions, export
+    from poets_edge.exporting.export import export
+    from poets_edge.exporting.options import ExportOptions
     from poets_edge.nets.graphdef import parse_graph, serialize, with_labels
     from poets_edge.training.record import record_of
 

@@ -24,6 +24,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {
         "photos/image.py": ("photos/test_image.py", "photos/test_pixels.py"),
+        "photos/archive_members.py": ("photos/test_archive_members.py",),
         "photos/archives.py": ("photos/test_archive_members.py",),
         "photos/decode_budget.py": ("photos/test_decode_budget.py",),
         "photos/digests.py": ("photos/test_digests.py",),

@@ -18,13 +18,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from poets_edge.bench.remote.agent import BEAT, MARKER, SILENCE, Message
+from poets_edge.bench.remote.agent_program import NO_PYTHON, START, agent_program
 from poets_edge.bench.remote.answers import LONGEST_LINE, Done, Ended, Refusal, parse_line
 from poets_edge.bench.remote.inbox import Inbox, LineReader
+from poets_edge.bench.remote.limits import LIMITS, Limits
 from poets_edge.core.json_checks import check
 from poets_edge.core.json_objects import from_json
 from poets_edge.errors import RecordError, RemoteError, UsageError
@@ -41,24 +42,11 @@ _OPTIONS = {
 }
 """Options for ssh that detect dead connections and override interactive settings in ~/.ssh/config."""
 
-_NO_PYTHON = 97
-_START = (
-    "exec /bin/sh -c '"
-    "for p in python3 python3.13 python3.12 python3.11 python3.10; do "
-    'if $p -c "import sys; sys.exit((3, 10) > sys.version_info or sys.version_info >= (3, 14))" '
-    "</dev/null >/dev/null 2>&1; then "
-    'exec $p -u -c "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"; fi; done; '
-    f"python3 -V >&2 2>/dev/null || echo no Python >&2; exit {_NO_PYTHON}'"
-)
-"""Command for the login shell that starts Python, which then reads the agent. The single-quoted text contains no single
-quotes, backslashes or exclamation marks, so that sh, bash, zsh, fish and csh interpret it identically."""
 
 _HEARTBEAT = 10.0
 _LONGEST_HOST = 300
 _CHUNK = 1 << 16
 _END_SECONDS = 5.0
-_DEVICE_MODULES = ("own_files", "own_items", "own_folder")
-"""Modules that the agent imports, each after those that it imports; they are sent to the device with the agent."""
 _MOST_NOISE = 4 << 20
 """Maximum number of bytes that a login shell may print before the agent starts."""
 _LONGEST_LINE_OF_ERRORS = 1 << 16
@@ -74,35 +62,6 @@ class _Line:
     """Message with a line that a program on the device has written to standard output."""
 
     line: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Time limits for a connection to a device, in seconds.
-
-    Attributes:
-        login: limit for typing a password and starting Python on a slow device.
-        silence: limit without a byte from the agent, which sends a heartbeat every 3 s.
-        taking: limit for the device to receive a block of 64 KiB.
-        answer: limit for the answer to a short request.
-        work: limit for the answer to a request that writes or removes many files.
-        fetch: limit for downloading packages on the device.
-        program: limit for the next line of output from a program, or for its end.
-        measuring: limit for the next message from a measurement, in addition to the measuring time; a round may take
-            ten minutes.
-    """
-
-    login: float = 180.0
-    silence: float = 15.0
-    taking: float = 120.0
-    answer: float = 15.0
-    work: float = 1800.0
-    fetch: float = 3600.0
-    program: float = 60.0
-    measuring: float = 1200.0
-
-
-LIMITS = Limits()
 
 
 def check_host(host: str) -> str:
@@ -145,7 +104,7 @@ class Connection:
         command += [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
         try:
             self._ssh = subprocess.Popen(
-                [*command, "--", self.host, _START],
+                [*command, "--", self.host, START],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -161,7 +120,7 @@ class Connection:
         for reader in self._readers:
             reader.start()
         try:
-            source = _agent_source()
+            source = agent_program()
             self._write(f"{len(source)}\n".encode() + source)
             self._await_agent()
             self._post({"do": "ping", "silence": silence})
@@ -416,7 +375,7 @@ class Connection:
         time.sleep(0.05)  # wait for the end of its standard error
         words = [line for line in self._said if line and not line.startswith(("Warning: Permanently added", "debug"))]
         last = _shown(words[-1].rstrip(".")) if words else ""
-        if status == _NO_PYTHON:
+        if status == NO_PYTHON:
             return RemoteError(
                 f"{self.host}: no Python 3.10 to 3.13 there ({last}). Raspberry Pi OS has one since 2023; elsewhere:"
                 " sudo apt install python3"
@@ -431,18 +390,6 @@ class Connection:
             f"{self.host}: its shell cannot start a program ({last or f'status {status}'}). Wanted is a Linux system"
             " with /bin/sh and Python 3.10 to 3.13."
         )
-
-
-def _agent_source() -> bytes:
-    """Return the source code of the agent as one program, including the modules of this package that it imports."""
-    folder = files("poets_edge.bench.remote")
-    program = "import sys, types\n"
-    for name in _DEVICE_MODULES:
-        module, source = f"poets_edge.bench.remote.{name}", folder.joinpath(f"{name}.py").read_text("utf-8")
-        program += f"sys.modules[{module!r}] = types.ModuleType({module!r})\n"
-        program += f"exec(compile({source!r}, {module!r}, 'exec'), sys.modules[{module!r}].__dict__)\n"
-    agent = folder.joinpath("agent.py").read_text("utf-8")
-    return (program + f"exec(compile({agent!r}, 'agent', 'exec'), globals())\n").encode()
 
 
 class _Chunks:

@@ -14,15 +14,14 @@ from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import FrameSource
 from poets_edge.device.watch.mqtt import MqttPublisher
 from poets_edge.device.watch.mqtt_options import MqttOptions
-from poets_edge.device.watch.pipeline import (
+from poets_edge.device.watch.pipeline import predict_frames, show_predictions
+from poets_edge.device.watch.prediction import (
     UNKNOWN,
-    AnswerOptions,
     Display,
+    LabelingOptions,
     Prediction,
     PredictionStream,
     WatchSummary,
-    predict_frames,
-    show_predictions,
 )
 from poets_edge.device.watch.sources import open_camera, open_source
 from poets_edge.device.watch.threads import fastest_threads
@@ -88,7 +87,7 @@ class WatchOptions:
                 "`labels`, `input_range` and `threads` are those of the `Classifier`; do not give them again."
             )
         if self.smooth is not None:
-            AnswerOptions(smooth=self.smooth)  # checks the value
+            LabelingOptions(smooth=self.smooth)  # checks the value
         check_threshold(self.threshold)
 
 
@@ -167,7 +166,7 @@ def _open(
     triggers = [Trigger(wanted.label, wanted.command, wanted.hold, reporter) for wanted in options.triggers]
     camera = "0" if options.camera is None else str(options.camera)
     source = open_source(options.source) if options.source is not None else open_camera(camera)
-    smooth = options.smooth or (1 if source.still else AnswerOptions.smooth)
+    smooth = options.smooth or (1 if source.still else LabelingOptions.smooth)
     if options.keep_all:
         source = replace(source, live=False)
     classifier = _open_classifier(options)
@@ -180,7 +179,7 @@ def _open(
     collector = Collector(options.collect, classifier.labels, reporter) if options.collect else None
     publisher = _make_publisher(options.mqtt, classifier, reporter) if options.mqtt else None
     reporter.note(f"watching {source.name}; press Ctrl-C to stop")
-    answers = AnswerOptions(smooth=smooth, threshold=options.threshold, accept_all=options.accept_all)
+    answers = LabelingOptions(smooth=smooth, threshold=options.threshold, accept_all=options.accept_all)
     return source, _predictions(classifier, source, answers, reporter, triggers, collector, publisher, stopped)
 
 
@@ -199,7 +198,7 @@ def _open_classifier(options: WatchOptions) -> Classifier:
 def _predictions(
     classifier: Classifier,
     source: FrameSource,
-    answers: AnswerOptions,
+    answers: LabelingOptions,
     reporter: Reporter,
     triggers: list[Trigger],
     collector: Collector | None,

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, PhotoError
-from poets_edge.exporting.export import ExportOptions, prepare_export
+from poets_edge.exporting.export import prepare_export
 from poets_edge.exporting.microcontroller.boards import Board
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import fitting_architecture
 from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.photos.image import fit
 from poets_edge.photos.open_photo import open_photo

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from poets_edge.exporting.export import ExportOptions, prepare_export
+from poets_edge.exporting.export import prepare_export
 from poets_edge.exporting.npu.edge_tpu import check_edge_tpu
 from poets_edge.exporting.npu.vela import ACCELERATORS, NpuEstimate, compile_for_npu
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.labels import join_labels

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from poets_edge.bench.remote import connection
-from poets_edge.bench.remote.connection import SSH_VARIABLE, Limits
+from poets_edge.bench.remote.connection import SSH_VARIABLE
+from poets_edge.bench.remote.limits import Limits
 from tests.bench.remote.conftest import QUICK
 from tests.conftest import ROOT, Ran, poets_edge
 from tools.fuzz import devices

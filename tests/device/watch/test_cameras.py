@@ -19,7 +19,8 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import Frame, FrameSource
-from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, predict_frames, show_predictions
+from poets_edge.device.watch.pipeline import predict_frames, show_predictions
+from poets_edge.device.watch.prediction import LabelingOptions, Prediction
 from poets_edge.device.watch.sources import open_camera
 from poets_edge.device.watch.watch import WatchOptions, run_watch
 from poets_edge.errors import SourceError
@@ -271,7 +272,7 @@ def test_slow_display_skips_frames_only_from_a_live_source(live: bool, trained: 
 
     display = _Slow()
     source = FrameSource("camera", live, frames)
-    predictions = predict_frames(Classifier(trained.model("int8")), source, AnswerOptions(), reporter=Silent())
+    predictions = predict_frames(Classifier(trained.model("int8")), source, LabelingOptions(), reporter=Silent())
     summary = show_predictions(predictions, display)
     assert summary.labeled + summary.dropped == 40
     if live:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from poets_edge.device.scorer import ModelOutput
 from poets_edge.device.watch.collect import CollectOptions, Collector
-from poets_edge.device.watch.pipeline import Smoother
+from poets_edge.device.watch.prediction import Smoother
 from poets_edge.errors import UsageError
 from poets_edge.progress import Silent
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, split_jpegs
-from poets_edge.device.watch.pipeline import AnswerOptions, predict_frames, show_predictions
+from poets_edge.device.watch.pipeline import predict_frames, show_predictions
+from poets_edge.device.watch.prediction import LabelingOptions
 from poets_edge.device.watch.threads import fastest_threads
 from poets_edge.device.watch.watch import WatchOptions, watch
 from poets_edge.errors import UsageError
@@ -253,7 +254,9 @@ def test_predict_frames_waits_for_a_running_inference_when_stopped(
 
     monkeypatch.setattr(classifier, "score_values", slow)
     source = FrameSource(whole.name, False, frames)
-    predictions = predict_frames(classifier, source, AnswerOptions(), reporter=Silent(), stopped=lambda: bool(at_work))
+    predictions = predict_frames(
+        classifier, source, LabelingOptions(), reporter=Silent(), stopped=lambda: bool(at_work)
+    )
     show_predictions(predictions, Nowhere())
     assert ended and not at_work
 

@@ -1,0 +1,105 @@
+"""Read and decompress single photos in an archive."""
+
+from __future__ import annotations
+
+import errno
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+STORED, DEFLATED = 0, 8
+"""Supported compression methods, as numbered by the zip format."""
+NO_CRC = -1
+"""Value for the CRC-32 of a photo in a tar, which does not contain any."""
+_PART = 4 << 20
+"""Maximum number of bytes of a zip member that are read or decompressed in one step."""
+_NAME_AND_MORE = 1024
+"""Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
+cost a second read."""
+_ZIP_HEADER = 30
+
+
+class Member(NamedTuple):
+    """A photo in an archive.
+
+    Attributes:
+        start: offset of the photo's bytes in a tar, or of the header before them in a zip.
+        stored: number of bytes in the archive, usually compressed.
+        length: number of bytes after decompression.
+        method: compression method, as numbered by the zip format.
+        crc: CRC-32 of the decompressed bytes; -1 in a tar, which does not contain any.
+    """
+
+    start: int
+    stored: int
+    length: int
+    method: int = STORED
+    crc: int = NO_CRC
+
+
+def read_member(member: Member, read: Callable[[int, int], bytes], most: int) -> bytes:
+    """Return the decompressed bytes of a photo in an archive.
+
+    Args:
+        read: function that returns the bytes of the archive from one offset up to another, or fewer at its end.
+        most: maximum number of bytes.
+
+    Raises:
+        OSError: the photo is damaged or has more than `most` bytes.
+    """
+    if member.length > most or member.stored > most:
+        raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
+    if member.crc == NO_CRC:
+        data = read(member.start, member.start + member.stored)
+    else:
+        data = _unpacked(member, _packed(member, read))
+    if len(data) != member.length or (member.crc != NO_CRC and zlib.crc32(data) != member.crc):
+        raise _damaged()
+    return data
+
+
+def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
+    """Yield the compressed bytes of a zip member in parts of about _PART bytes. Raises OSError if it is damaged."""
+    part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + min(member.stored, _PART))
+    if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
+        raise _damaged()
+    begin = _ZIP_HEADER + sum(struct.unpack("<HH", part[26:30]))
+    at, end = member.start + begin, member.start + begin + member.stored
+    part = part[begin : begin + member.stored]  # empty behind a long header
+    while at < end and (part := part or read(at, min(at + _PART, end))):
+        yield part
+        at += len(part)
+        part = b""
+
+
+def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
+    """Return the decompressed bytes of a zip member, at most one more than its declared size.
+
+    An additional byte shows that the declared size is wrong.
+    """
+    data, most = io.BytesIO(), member.length + 1
+    for piece in _inflated(parts) if member.method == DEFLATED else parts:
+        data.write(piece[: most - data.tell()])
+        if data.tell() == most:
+            break
+    return data.getvalue()
+
+
+def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a zip member in parts of up to _PART bytes. Raises OSError if it is damaged."""
+    inflate = zlib.decompressobj(-15)
+    for part in parts:
+        full = True
+        while full:
+            try:
+                piece = inflate.decompress(part, _PART)
+            except zlib.error:
+                raise _damaged() from None
+            yield piece
+            part, full = inflate.unconsumed_tail, len(piece) == _PART
+
+
+def _damaged() -> OSError:
+    return OSError(errno.EIO, "damaged in its archive, or the archive has changed")
