@@ -27,8 +27,9 @@ class FineTuning:
         label_smoothing: fraction of the target probability that is spread over all classes.
         averaging: decay per step for the moving average of the weights. The averaged weights are validated and saved.
         folds: number of folds for comparing with the frozen backbone on all training and validation photos, with a
-            separate fine-tuning for each fold; 0 to compare on the validation and test photos only. By default, on the
-            validation and test photos, and if the difference is not significant there, in 2 folds.
+            separate fine-tuning for each fold, of a third of the epochs; 0 to compare on the validation and test photos
+            only. By default, on the validation and test photos, and if the difference is not significant there, in 2
+            folds.
     """
 
     blocks: int = 0
