@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poets_edge.bench import machine
-from poets_edge.bench.machine import machine_facts, machine_name, machine_state, resident_peak_mb
+from poets_edge.bench.machine import (
+    MachineState,
+    disturbances_between,
+    machine_facts,
+    machine_name,
+    machine_state,
+    resident_peak_mb,
+)
 
 TICKS = machine._TICKS
 FILES = {
@@ -99,3 +108,36 @@ def test_machine_facts_recognise_an_emulator(pi: Path, monkeypatch: pytest.Monke
 
 def test_resident_peak_mb_converts_kibibytes_to_megabytes(pi: Path) -> None:
     assert resident_peak_mb() == pytest.approx(2.048)
+
+
+@pytest.mark.parametrize(
+    ("changes", "used", "said"),
+    [
+        ({"stolen": 0.05}, 1, "2 % of a core away"),
+        ({"stolen": 0.03}, 1, ""),
+        ({"frequency": 1340.0}, 1, "1500 to 1340 MHz"),
+        ({"frequency": 1360.0}, 1, ""),
+        ({"temperature": 80.0}, 1, "80 °C"),
+        ({"temperature": 79.9}, 1, ""),
+        ({"busy": 14.0, "ours": 9.0}, 4, ""),
+        ({"busy": 14.12, "ours": 9.0}, 4, "6 % of a core"),
+        ({"busy": 14.12, "ours": 9.0}, 3, ""),
+        ({"busy": 14.9, "ours": 9.0}, 3, "45 % of a core"),
+    ],
+)
+def test_disturbances_between_has_limits(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], used: int, said: str
+) -> None:
+    """Two seconds on four cores, in which this process uses two cores for four seconds in all."""
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    before = MachineState(temperature=50.0, frequency=1500.0, busy=10.0, stolen=0.0, ours=5.0)
+    after: dict[str, Any] = {"busy": 14.0, "ours": 9.0, **changes}
+    found = disturbances_between(before, replace(before, **after), 2.0, used)
+    assert len(found) == bool(said) and said in "".join(found)
+
+
+def test_disturbances_between_ignores_limits_from_before_the_measurement() -> None:
+    before = MachineState(throttled_since_start=("under-voltage",))
+    both = MachineState(throttled_since_start=("throttled", "under-voltage"))
+    [found] = disturbances_between(before, both, 2.0, 1)
+    assert "throttled" in found and "under-voltage" not in found

@@ -21,7 +21,7 @@ from poets_edge.bench.rounds import (
     variants_of,
 )
 from poets_edge.bench.timing import Timing
-from poets_edge.errors import OutputError, RecordError
+from poets_edge.errors import OutputError, RecordError, UsageError
 from poets_edge.progress import Silent
 
 ENTRY: dict[str, Any] = {
@@ -144,3 +144,9 @@ def test_round_stamp_depends_on_machine_and_configuration() -> None:
     }
     assert len(stamps) == 3
     assert round_stamp({"cpu": "x"}, TimingConfig()) == "4b731097e0d8596e", "as in logs of older versions"
+
+
+@pytest.mark.parametrize("values", [{"seconds": 0}, {"seconds": -1}, {"runs": 0}, {"rounds": 0}])
+def test_timing_config_refuses_measurements_of_nothing(values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(values))):
+        TimingConfig(**values)

@@ -66,3 +66,21 @@ def test_compare_runs_preserves_the_ratio_and_infinite_bounds() -> None:
     narrow, wide = compare_times(one, other), compare_runs(one, other)
     assert wide.ratio == narrow.ratio and wide.low < narrow.low and wide.high > narrow.high
     assert compare_runs([1.0], other).high == float("inf")
+
+
+def test_run_variation_measures_runs_of_five_parts_of_three_processes() -> None:
+    times = np.repeat(np.exp([0.0, 0.1, 0.2, 0.3, 0.4]), 3)
+    assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
+    assert run_variation(times.tolist()[:-1]) == QUIET_VARIATION, "fewer than three processes a part"
+
+
+@pytest.mark.parametrize(("ratio", "is_drift"), [(2.3, False), (2.45, True)])
+def test_run_variation_requires_a_significant_drift(ratio: float, is_drift: bool) -> None:
+    """The chi-squared quantile of 95 % for four degrees of freedom is 9.488, or 2.372 times their number."""
+    size = 0.05
+    noise = np.tile([-size, size], 15).reshape(5, 6)  # successive processes differ by 2 * size
+    explained = np.pi / 2 * (2 * size / (0.67449 * np.sqrt(2))) ** 2 / 6
+    offsets = np.sqrt(2 * ratio * explained) * np.array([-1, 0, 1, 0, 0])
+    assert np.var(offsets, ddof=1) == pytest.approx(ratio * explained)
+    expected = 1.245 * np.sqrt((ratio - 1) * explained) if is_drift else QUIET_VARIATION
+    assert run_variation(np.exp(noise + offsets[:, None]).ravel().tolist()) == pytest.approx(expected, rel=0.01)

@@ -85,6 +85,8 @@ def test_warm_up_ends_when_times_have_settled() -> None:
         ([1.0, 1.031, 1.031], 30),
         ([1.0, 0.969, 0.969], 30),
         ([1.0, 2.0, 1.0, 1.0], 40),  # successive windows are compared
+        ([4.0, 3.0, 2.0, 2.0], 40),
+        ([1.0, 3.0, 2.0, 2.0], 40),
     ],
 )
 def test_warm_up_compares_medians_of_windows_of_ten_calls(windows: list[float], calls: int) -> None:

@@ -172,3 +172,26 @@ def test_hessian_samples_windows_that_are_not_square(
     ]
     found = gptq.Hessian(layer).samples(pixels, np.arange(counts[0] * counts[1]))
     np.testing.assert_array_equal(found, np.stack(expected))
+
+
+def test_rounding_never_exceeds_the_largest_weight() -> None:
+    """The second input is a tenth of the first, so an error of 0.45 steps in the first is one of 4.5 in the second."""
+    rng = np.random.default_rng(0)
+    first, third = rng.normal(size=(2, 500))
+    inputs = np.stack([first, first / 10 + rng.normal(size=500) / 1000, third], axis=1)
+    weights = np.array([[0.45], [126.4], [127.0]])
+    hessian = hessian_of(inputs)
+    assert rounded(weights, hessian).ravel().tolist() == [0, 127, 127]
+    np.testing.assert_allclose(rounded(weights, hessian), by_definition(weights, hessian))
+
+
+@pytest.mark.parametrize(
+    ("shape", "depthwise", "possible"),
+    [((3, 3, 8, 1), True, True), ((3, 3, 8, 2), True, False), ((1, 1, 1248, 4), False, True),
+     ((1, 1, 1249, 4), False, False), ((3, 3, 139, 4), False, False)],
+)  # fmt: skip
+def test_can_be_rounded_requires_one_output_a_channel_or_a_small_hessian(
+    shape: tuple[int, ...], depthwise: bool, possible: bool
+) -> None:
+    layer = gptq.GptqLayer(np.zeros(shape, np.float32), depthwise, (1, 1), "SAME")
+    assert layer.can_be_rounded() == possible

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poets_edge.errors import UsageError, WrongTypeError
+from poets_edge.exporting.microcontroller.boards import board
+from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget, parse_budget
 from poets_edge.sweep.choice import choose, fastest, indistinguishable, most_accurate
@@ -63,6 +65,23 @@ def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
     assert choose((slow, both), budget).nearest == both
     assert choose((slow, both, quick), budget).nearest == quick
     assert "it takes 13.00 ms and it has 1.30 MB" in choose((slow, both), budget).reason
+    uneven = point(NAME, 14.0, range(0), megabytes=1.01)  # 40 % over one limit, 1 % over the other
+    assert choose((uneven, both), budget).nearest == both
+
+
+@pytest.mark.parametrize(
+    ("arena", "size", "excess"),
+    [(1000, 5000, None), (1001, 5000, 0.001), (1000, 5050, 0.01), (1500, 6000, 0.5), (1100, 7500, 0.5)],
+)
+def test_budget_of_a_board_limits_memory_and_flash(arena: int, size: int, excess: float | None) -> None:
+    budget = Budget(board=replace(board("nano33"), memory=1000, flash=5000))
+    measured = replace(point(NAME, 1.0, range(0)), cost=MicroCost(arena=arena, size=size))
+    assert budget.fits_board(measured) == (excess is None)
+    assert budget.excess(measured) == ({} if excess is None else {"board": pytest.approx(excess)})
+
+
+def test_budget_of_a_board_excludes_models_without_a_cost() -> None:
+    assert Budget(board=board("nano33")).excess(point(NAME, 1.0, range(0))) == {"board": math.inf}
 
 
 @pytest.mark.parametrize(

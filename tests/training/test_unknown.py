@@ -12,6 +12,7 @@ import pytest
 from poets_edge.errors import DatasetError
 from poets_edge.photos.table import HashedPhoto, Photo
 from poets_edge.tflite.distance import LIMIT
+from poets_edge.training import unknown
 from poets_edge.training.data import TrainingData
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.mahalanobis import (
@@ -181,3 +182,77 @@ def test_unknown_chart_has_a_histogram_for_known_photos_and_background() -> None
     assert len(points) == 60 and points[8][1] == points[9][1] == pytest.approx(1 / 3)
     assert [share for _, share in points[18:20]] == [share for _, share in points[58:]]
     assert sum(share for _, share in points) == pytest.approx(2)
+
+
+def test_fit_distance_divides_by_the_photos_that_the_class_means_leave() -> None:
+    """Shrinkage keeps the total variance, which is the sum of the squares over 12 - 3 degrees of freedom."""
+    bottlenecks, classes = draw(4)
+    units = unit_vectors(bottlenecks)
+    moments = Moments.of(units, classes, 3)
+    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    residuals = units - units.reshape(3, 4, -1).mean(axis=1)[classes]
+    directions = model.basis.shape[1]
+    total = np.trace(np.linalg.inv(model.within)) + model.rest * (FEATURES - directions)
+    assert total == pytest.approx((residuals**2).sum() / 9, rel=1e-6)
+    assert directions == 24 + 2, "those of the largest variances, and those between three class means"
+
+
+def test_fit_distance_weights_the_class_means_by_their_photos() -> None:
+    bottlenecks, classes = draw(30)
+    some = np.concatenate([np.arange(30), 30 + np.arange(10), 60 + np.arange(5)])
+    units, classes = unit_vectors(bottlenecks[some]), classes[some]
+    moments = Moments.of(units, classes, 3)
+    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    means = np.stack([units[classes == label].mean(axis=0) for label in range(3)]) - units.mean(axis=0)
+    inside = means @ model.basis
+    between = sum(share * np.outer(row, row) for share, row in zip((30 / 45, 10 / 45, 5 / 45), inside, strict=True))
+    np.testing.assert_allclose(np.linalg.inv(model.total) - np.linalg.inv(model.within), between, atol=1e-9)
+
+
+def test_detect_unknown_accepts_the_smallest_number_of_photos() -> None:
+    bottlenecks, classes = draw(MIN_PHOTOS)
+    rows = np.arange(0, 3 * MIN_PHOTOS, 3)
+    assert len(detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0).distances) == MIN_PHOTOS
+
+
+def test_detect_unknown_does_not_judge_a_photo_without_others_of_its_class() -> None:
+    bottlenecks, classes = draw(20)
+    rows = np.arange(41)  # the last one is the only photo of its class
+    found = detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0)
+    assert found.rows.tolist() == list(range(40)) and found.distances.shape == (40,)
+
+
+def test_detect_unknown_measures_the_test_photos() -> None:
+    bottlenecks, classes = draw(40)
+    sets = np.zeros(120, np.int8)
+    sets[:9], sets[50:54] = 1, 2
+    found = detect_unknown(training_data(bottlenecks, classes, sets), 0.05, 0)
+    np.testing.assert_array_equal(found.test, found.detector.distances(bottlenecks[50:54]))
+    assert found.to_json()["test_photos"] == 4
+
+
+def test_detect_unknown_samples_the_classes_of_many_photos_equally(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unknown, "_MAX_PHOTOS", 60)
+    bottlenecks, classes = draw(100)
+    some = np.concatenate([np.arange(100), 100 + np.arange(15), 200 + np.arange(60)])
+    found = detect_unknown(training_data(bottlenecks[some], classes[some]), 0.05, 0)
+    assert np.bincount(classes[some][found.rows]).tolist() in ([22, 15, 23], [23, 15, 22])
+    assert (np.diff(found.rows) > 0).all()
+
+
+def test_refused_counts_distances_above_the_limit() -> None:
+    assert unknown.refused(np.array([0.2, LIMIT, 1.01, 3], np.float32)) == 0.5
+    assert unknown.refused(np.zeros(0, np.float32)) is None
+
+
+def test_background_of_a_fine_tuned_backbone_is_judged_as_by_validation_photos() -> None:
+    """The backbone has moved the photos that it learned from away from the background, and no others."""
+    bottlenecks, classes = draw(60)
+    sets = np.arange(len(classes)) % 4 == 0
+    away = draw(1, shift=1)[0][0] - draw(1)[0][0]
+    learned = bottlenecks.copy()
+    learned[~sets] -= 0.2 * away
+    data = training_data(bottlenecks, classes, sets.astype(np.int8))
+    found = detect_unknown(data, 0.05, 0, background=draw(30, 9, shift=0.4)[0], tuned=learned)
+    assert found.detector.has_background
+    assert (found.detector.distances(learned[sets]) > LIMIT).mean() < 0.3
