@@ -1,7 +1,7 @@
 """Benchmark of `compare`: rates of false differences, and of detected slowdowns of 5 %, between separate runs.
 
 Each model is measured in several separate runs, with a pause before each, as `benchmark` measures it by default. Every
-pair of runs is compared, as it is and with every sample of the second run 5 % longer. $POETS_EDGE_RUNS and
+ordered pair of runs is compared, as it is and with every sample of the second run 5 % longer. $POETS_EDGE_RUNS and
 $POETS_EDGE_PAUSE set the number of runs and the seconds between them.
 """
 
@@ -55,15 +55,15 @@ def test_separate_runs(benchmark: Any, trained: Trained) -> None:
     (RESULTS / "compare_runs.json").write_text(json.dumps(kept) + "\n")
     report(kept)
     different, slower, faster = (sum(column) for column in zip(*map(rates, kept.values()), strict=True))
-    pairs = len(kept) * _RUNS * (_RUNS - 1) // 2
+    pairs = len(kept) * _RUNS * (_RUNS - 1)
     assert different <= 0.05 * pairs, f"{different} of {pairs} pairs of runs of one file were called different"
     assert slower >= 0.95 * pairs, f"a slowdown of 5 % was found in {slower} of {pairs} pairs"
     assert not faster, f"a slowdown of 5 % was called faster in {faster} of {pairs} pairs"
 
 
 def rates(runs: Sequence[Sequence[float]]) -> tuple[int, int, int]:
-    """Return three counts: pairs of runs called different, slowdowns detected, and slowdowns called faster."""
-    pairs = list(itertools.combinations(runs, 2))
+    """Return three counts, of ordered pairs: runs called different, slowdowns detected, and slowdowns called faster."""
+    pairs = list(itertools.permutations(runs, 2))
     slowed = [compare_runs([_SLOWDOWN * value for value in other], one).verdict for one, other in pairs]
     different = sum(not compare_runs(other, one).could_be_equal for one, other in pairs)
     return different, slowed.count("slower"), slowed.count("faster")
@@ -71,11 +71,21 @@ def rates(runs: Sequence[Sequence[float]]) -> tuple[int, int, int]:
 
 def report(kept: Runs) -> None:
     """Write the table of comparison results to `results/compare.md`."""
-    rows = [["model", "runs", "runs differ by (sd)", "pairs", "called different", "5 % slower found", "called faster"]]
+    rows = [
+        [
+            "model",
+            "runs",
+            "runs differ by (sd)",
+            "ordered pairs",
+            "called different",
+            "5 % slower found",
+            "called faster",
+        ]
+    ]
     for name, runs in kept.items():
         centers = np.log([np.median(run) for run in runs])
         counts = map(str, rates(runs))
-        pairs = len(runs) * (len(runs) - 1) // 2
+        pairs = len(runs) * (len(runs) - 1)
         rows.append([name, str(len(runs)), f"{100 * centers.std(ddof=1):.1f} %", str(pairs), *counts])
     publish(
         "compare",
@@ -84,8 +94,8 @@ def report(kept: Runs) -> None:
         rows,
         [
             f"Each run is one measurement of `benchmark` with its default options, {_PAUSE_SECONDS:g} s after the last"
-            " one; `compare_runs.json` has the fastest inference of each process. Every pair of runs of one file is"
-            " compared, also with every time of the second run 5 % longer.",
+            " one; `compare_runs.json` has the fastest inference of each process. Every ordered pair of runs of one"
+            " file is compared, also with every time of the second run 5 % longer.",
             f"Load average at the end: {load():.1f}.",
         ],
     )

@@ -5,9 +5,7 @@ load of the machine at that time. Differences between processes are larger than 
 comparison uses one value per process.
 
 This value is the time of the fastest inference in the process, which was disturbed least. The comparison uses ranks, so
-the magnitude of a disturbance that lasts for a complete process has no influence. With the recorded processes in
-`benchmarks/results/compare.md` this method detects a slowdown of 5 % several times as often as a comparison of mean
-medians.
+the magnitude of a disturbance that lasts for a complete process has no influence.
 """
 
 from __future__ import annotations

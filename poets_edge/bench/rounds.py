@@ -32,8 +32,8 @@ class TimingConfig:
     Attributes:
         seconds: minimum total duration of the timed inferences of a variant in all rounds, in seconds.
         runs: minimum total number of timed inferences of a variant in all rounds.
-        rounds: number of processes per variant. 30 processes detect a slowdown of 5 % even if other programs run; 10
-            detect it on an idle machine, where processes differ by 2 % (see `benchmarks/results/compare.md`).
+        rounds: number of processes per variant. With 30 processes, of which undisturbed ones differ by 2 %, most
+            slowdowns of 5 % are detected (see `benchmarks/results/compare.md`).
         enough: number of rounds after which a measurement ends if it has taken more than a minute per variant, as on
             slow devices.
     """

@@ -21,6 +21,9 @@ has a standard deviation that is 1.4 times as large."""
 _PARTS = 5
 """Number of parts into which a run is divided, to estimate the drift between them."""
 _SMALLEST_PART = 3
+_DISTURBED = 1.25
+"""Ratio to the median above which a process counts as disturbed. On a virtual machine, another one that uses the core
+makes 10 to 30 % of the processes 1.25 to 1.7 times as slow, several of them in succession, without any drift."""
 _SIGNIFICANT = 2.37
 """Ratio of observed to expected variance that 5 % of runs without drift exceed (chi-squared, 4 degrees of freedom)."""
 _FEW_PARTS = 1.245
@@ -35,12 +38,14 @@ def run_variation(times: Sequence[float]) -> float:
     The estimate includes a margin for its uncertainty, and is at least QUIET_VARIATION. To compute it, the run is
     divided into parts of successive processes. The variance of the medians of the parts, beyond the variance that the
     differences between successive processes explain, is the drift of the machine (an analysis of variance with random
-    effects; Searle, Casella and McCulloch, "Variance Components", 1992, chapter 3).
+    effects; Searle, Casella and McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out:
+    the comparison by ranks is hardly affected by them, and several in one part would look like drift.
 
     Args:
         times: one time per process, in the order of the measurement.
     """
     logs = np.log(np.asarray(times, np.float64))
+    logs = logs[logs <= np.median(logs) + math.log(_DISTURBED)]
     size = len(logs) // _PARTS
     if size < _SMALLEST_PART:
         return QUIET_VARIATION
