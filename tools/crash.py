@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -28,7 +29,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
@@ -50,11 +51,16 @@ _LARGE = 30 << 20
 
 @dataclass(frozen=True)
 class Ground:
-    """Shared inputs of all commands: folders of photos, and the address of an archive."""
+    """Shared inputs of all commands: folders of photos, and the address of an archive.
+
+    Attributes:
+        prepared: folders with the files that some first commands have written, by their command lines.
+    """
 
     work: Path
     photos: tuple[Path, ...]
     archive: str
+    prepared: dict[tuple[Line, ...], Path] = field(default_factory=dict)
 
     def start(self, line: Line, cwd: Path, point: Point | None = None) -> subprocess.Popen[bytes]:
         """Start `poets-edge LINE` in a folder, and return its process."""
@@ -86,8 +92,7 @@ class Trial:
         (self._ready / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
         if command.device:
             _make_device(self._ready)
-        for line in command.first:
-            self._succeed(line, self._ready)
+        self._prepare()
         self._decoys = Decoy()
         if command.device:
             self._decoys.plant(self._ready / "pi")
@@ -141,6 +146,19 @@ class Trial:
         return [
             f"{path} is the user's, and was touched" for path in self._decoys.moved(self._ready, self.torn).changed()
         ]
+
+    def _prepare(self) -> None:
+        """Write the previous files, starting from those of an earlier trial with the same first commands."""
+        first = self.command.first
+        known = next((n for n in range(len(first), 0, -1) if first[:n] in self.ground.prepared), 0)
+        if known:
+            shutil.copytree(self.ground.prepared[first[:known]], self._ready, symlinks=True, dirs_exist_ok=True)
+        for number, line in enumerate(first[known:], known + 1):
+            self._succeed(line, self._ready)
+            if line[0] != "deploy":
+                folder = self.ground.work / f"prepared-{len(self.ground.prepared)}"
+                shutil.copytree(self._ready, folder, symlinks=True, ignore=lambda *_: ["app", "pi"])
+                self.ground.prepared[first[:number]] = folder
 
     def _succeed(self, line: Line, cwd: Path) -> None:
         status, said = self.ground.run(line, cwd)
@@ -202,9 +220,16 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
     return points, done, wrong
 
 
-def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Kill commands at random moments; return the number of kills by command name, and the faults."""
+def random_kills(
+    trials: list[Trial], count: int, seed: int, seconds: float = math.inf
+) -> tuple[Counter[str], list[str]]:
+    """Kill commands at random moments; return the number of kills by command name, and the faults.
+
+    Args:
+        seconds: time after which no further command is started.
+    """
     rng, wrong = Random(seed), []
+    end = time.monotonic() + seconds
     killed: Counter[str] = Counter()
     since = dict.fromkeys([trial.command.name for trial in trials], 0)
 
@@ -227,7 +252,7 @@ def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[st
         return faults
 
     with suppress(KeyboardInterrupt):
-        while killed.total() < count:
+        while killed.total() < count and time.monotonic() < end:
             [trial] = rng.choices(trials, [trial.command.share for trial in trials])
             wrong += [f"{trial.command.name}, kill {killed.total()}: {fault}" for fault in kill(trial)]
     for trial in trials:
@@ -326,6 +351,9 @@ def main() -> int:
     parser.add_argument("--points", default="", help="commands to kill at renames and commits: train,export or all")
     parser.add_argument("--most", type=int, default=0, help="kills of each of these, if not as many as usual")
     parser.add_argument("--commands", default="", help="those to kill at random, if not all")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="time for the random kills, without preparation"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     random = given.commands.split(",") if given.commands else [command.name for command in COMMANDS]
@@ -338,7 +366,12 @@ def main() -> int:
         server.content["/flowers.tgz"] = content
         ground = Ground(work, photos, f"{server.url}/flowers.tgz {len(content)} {hashlib.sha256(content).hexdigest()}")
         wanted = {*(random if given.kills else ()), *points}
-        trials = [Trial(command, ground) for command in COMMANDS if command.name in wanted]
+        trials = []
+        for command in (command for command in COMMANDS if command.name in wanted):
+            started = time.monotonic()
+            trials.append(Trial(command, ground))
+            spent = time.monotonic() - started
+            print(f"{command.name}: prepared in {spent:.0f} s; a run takes {trials[-1].seconds:.1f} s", flush=True)
         for trial in (trial for trial in trials if trial.command.name in points):
             there, count, found = every_point(trial, given.most)
             print(
@@ -348,7 +381,9 @@ def main() -> int:
             )
             wrong += found
         if given.kills:
-            killed, found = random_kills([t for t in trials if t.command.name in random], given.kills, given.seed)
+            killed, found = random_kills(
+                [t for t in trials if t.command.name in random], given.kills, given.seed, given.seconds
+            )
             by_name = ", ".join(f"{count} {name}" for name, count in sorted(killed.items()))
             print(f"killed at random {killed.total()} times ({by_name}); {len(found)} faults", flush=True)
             wrong += found

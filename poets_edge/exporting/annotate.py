@@ -83,11 +83,13 @@ def annotate(
     Raises:
         ModelError: the model or its labels cannot be used, or its input range is neither given nor found.
         UsageError: the input range contradicts the quantization of the input, or is given for a model that poets_edge
-            wrote.
+            wrote; or the output is the model itself.
         OutputError: the file cannot be written.
     """
     path: Path = convert(model, Path, "model")
     target: Path = convert(output, Path | None, "output") or path.with_name(f"{path.stem}_annotated.tflite")
+    if target.exists() and path.exists() and target.samefile(path):
+        raise UsageError(f"`output` {target}: the model itself, which is not replaced. Name another file.")
     file = read_model(path)
     metadata = read_metadata(file)
     if metadata.facts and input_range is not None:

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from poets_edge.core.credentials import split_user_info
+from poets_edge.errors import UsageError
+
+_QUERY = r"(?i)https?://[^?#]*(#|\?[^?]*=)"
+"""Pattern for a web address with a fragment or a query. A lone `?` is a wildcard in the name of an archive."""
 
 
 @dataclass(frozen=True, order=True)
@@ -22,12 +27,20 @@ class Address:
 
     Attributes:
         text: the address without a slash at its end.
+
+    Raises:
+        UsageError: the address has a query, which often contains a secret, or a fragment.
     """
 
     text: str
 
     def __post_init__(self) -> None:
         text = split_user_info(self.text) if "@" in self.text else self.text
+        if ("?" in text or "#" in text) and (match := re.match(_QUERY, text)):
+            raise UsageError(
+                f"{text[: match.start(1)]}: with a query or a fragment after it, from which no photos are read."
+                " Download the file first."
+            )
         object.__setattr__(self, "text", text.rstrip("/") if not text.endswith("://") else text)
 
     def __str__(self) -> str:

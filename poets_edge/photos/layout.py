@@ -92,7 +92,7 @@ def arrange(tree: Folder, place: str, *, recursive: bool = False, decode: Callab
         decode: function that converts a folder name to text, such as `urllib.parse.unquote` for addresses.
 
     Raises:
-        DatasetError: the arrangement is ambiguous, or the names of two class folders differ only in case.
+        DatasetError: the arrangement is ambiguous, or the names of two class folders differ only in case or spaces.
     """
     return _Arrangement(place, recursive, decode).arrange(tree)
 
@@ -253,7 +253,7 @@ class _Arrangement:
         """Return the class folders with one spelling of each label, taken from the training split if that exists.
 
         Raises:
-            DatasetError: the names of two folders in the same split differ only in case.
+            DatasetError: the names of two folders in the same split differ only in case or spaces.
         """
         spellings: dict[str, str] = {}
         for one in sorted(classes, key=lambda one: one.split != "training"):
@@ -263,7 +263,7 @@ class _Arrangement:
             beside = [other for other in classes if other.label == first and other.split == one.split]
             if beside:
                 raise DatasetError(
-                    f"{self._place}: the classes {first!r} and {one.label!r} differ only in upper and lower case. If"
+                    f"{self._place}: the classes {first!r} and {one.label!r} differ only in case or spaces. If"
                     f" they are one, {self._move(one.folder, beside[0].folder)}"
                 )
             self._notes.append(f"{self._at(one.folder)}: taken as the class {first}.")

@@ -30,18 +30,21 @@ def composed(label: str) -> str:
 
 
 def folded(label: str) -> str:
-    """Return a key for comparing class names that ignores case and Unicode normalization, like macOS and Windows."""
-    return composed(label).lower()
+    """Return a key for comparing class names that ignores case, Unicode normalization and spaces around the name.
+
+    macOS and Windows ignore these, too.
+    """
+    return composed(label).lower().strip()
 
 
 def check_distinct(labels: Iterable[str], place: object) -> None:
-    """Raise DatasetError if two class names differ only in case or in Unicode normalization."""
+    """Raise DatasetError if two class names differ only in case, in Unicode normalization or in spaces around them."""
     known: dict[str, str] = {}
     for label in labels:
         other = known.setdefault(folded(label), label)
         if other != label:
             same = unicodedata.normalize("NFC", label) == unicodedata.normalize("NFC", other)
-            how = "the encoding of their accents" if same else "upper and lower case"
+            how = "the encoding of their accents" if same else "case or spaces"
             raise DatasetError(
                 f"{place}: the classes {other!r} and {label!r} differ only in {how}. Rename one, or move its photos."
             )

@@ -15,7 +15,10 @@ DEEPEST = 5
 """Number of levels of subfolders that are listed without `recursive`: a split folder, a second one inside it (as in
 `seg_train/seg_train`), a class folder, and two levels inside the class folder."""
 
-_SYSTEM_NAMES = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"})
+_SYSTEM_NAMES = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"}
+    | {"Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"}
+)
 """Names of files and folders that operating systems create, which are skipped like hidden files."""
 
 

@@ -198,6 +198,8 @@ def test_annotated_model_needs_no_options_and_can_be_annotated_again(tmp_path: P
     pixels = random_pixels(found.size)
     assert found.labels == ("a", "b", "c") and found.input_range.evidence == "its metadata"
     assert np.array_equal(found.score_pixels(pixels), expected.score_pixels(pixels))
+    with pytest.raises(UsageError, match="is not replaced"):
+        annotate(model, labels=["a", "b", "c"], input_range="0:1", output=model)
     with pytest.raises(UsageError, match="takes 0 to 1"):
         Classifier(second.path, input_range="-1:1")
 

@@ -212,6 +212,18 @@ def test_train_reports_unreachable_address_in_one_line(tmp_path: Path) -> None:
         poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
 
 
+@pytest.mark.parametrize(
+    "address", ["https://host/photos.zip?X-Sig=s3cret", "HTTPS://host/a?token=s3cret&b=1", "http://localhost/a#s3cret"]
+)
+def test_train_refuses_queries_and_does_not_repeat_them(address: str, tmp_path: Path) -> None:
+    ran = poets_edge("train", address, cwd=tmp_path).failed("with a query or a fragment", "Download the file first")
+    assert "s3cret" not in ran.stderr
+
+
+def test_address_accepts_wildcards_in_names_of_archives() -> None:
+    assert str(photo_path("https://host/flowers-??.tar")) == "https://host/flowers-??.tar"
+
+
 def test_address_supports_path_joining() -> None:
     address = Address("https://host/photos.tar")
     assert str(address / "daisy/1.jpg") == "https://host/photos.tar/daisy/1.jpg" and address.name == "photos.tar"

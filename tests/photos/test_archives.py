@@ -185,7 +185,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "extended header of 12 GB": ("x.tar", _tar_claiming(tarfile.XHDTYPE), "a header of 12,884,901,888 bytes"),
     "headers in headers": ("x.tar", _nested(), "damaged"),
     "negative size": ("x.tar", _tar_of_size(-1024), "damaged"),
-    "classes that differ in case": ("x.zip", _zip("Daisy/1.jpg", other="daisy/2.jpg"), "upper and lower case"),
+    "classes that differ in case": ("x.zip", _zip("Daisy/1.jpg", other="daisy/2.jpg"), "case or spaces"),
     "no photos": ("x.zip", _zip("a/1.txt"), "no photos in a, but 1 file that is not a photo: 1 .txt"),
     "no folders": ("x.zip", _zip("1.jpg"), "photos lie in it directly"),
     "no such archive": ("y-{0..3}.tar", b"", "no such file"),

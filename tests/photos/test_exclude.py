@@ -54,7 +54,7 @@ def test_write_exclusions_preserves_arbitrary_file_names(tmp_path: Path) -> None
 
 def test_exclusions_reject_class_names_that_differ_only_in_case(photos: Path) -> None:
     folder = scan(photos)
-    with pytest.raises(DatasetError, match="differ only in upper and lower case"):
+    with pytest.raises(DatasetError, match="differ only in case or spaces"):
         Exclusions(belongs_to={folder.photos[0].name: "Roses"}).apply(folder)
 
 
