@@ -9,7 +9,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from poets_edge.core.parallel import run_parallel
 from poets_edge.core.sqlite import LOG_BYTES
 from poets_edge.errors import OutputError
+from poets_edge.nets.layers import Shape
 from poets_edge.nets.network import Network
 from poets_edge.photos.image import PREPROCESSING
 from poets_edge.photos.open_photo import open_photo
@@ -64,16 +65,21 @@ class Activations:
     """
 
     def __init__(
-        self, backbone: Backbone, model: ModelFile, rows: RowStore, file: Path, views: Views, encoding: Encoding
-    ) -> None:
+        self, backbone: Backbone, model: ModelFile, shape: Shape, rows: RowStore, file: Path, views: Views,
+        encoding: Encoding,
+    ) -> None:  # fmt: skip
         self._backbone = backbone
         self._model = model
         self._rows = rows
         self.file = file
         self._views = views
         self._encoding = encoding
-        self._extractor = Extractor(model)
-        self.shape = self._extractor.shape
+        self.shape = shape
+
+    @cached_property
+    def _extractor(self) -> Extractor:
+        """Extractor for activations that are absent when they are read, which is rare."""
+        return Extractor(self._model)
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
         """Compute and store the activations that are not in the cache, on all cores.
@@ -163,7 +169,8 @@ def open_activations(
         if damaged:
             reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed anew.")
         model = ModelFile(file, write_float_model(below(network, tail.cut)))
-        yield Activations(backbone, model, rows, file, views, encoding_of(tail.cut))
+        shape = network.shapes()[tail.cut.name]
+        yield Activations(backbone, model, shape, rows, file, views, encoding_of(tail.cut))
         for moved in rows.set_aside:
             reporter.warn(f"the cache of activations was damaged; it was moved to {moved} and is computed anew.")
 
