@@ -148,3 +148,26 @@ def test_stratified_sample_contains_fraction_of_each_class() -> None:
 def test_forecast_json_contains_interval() -> None:
     one = Forecast(200, 0.8, (0.7, 0.9))
     assert replace(one, photos=300).to_json() == {"photos": 300, "accuracy": 0.8, "interval90": [0.7, 0.9]}
+
+
+def test_interval_of_forecast_contains_90_percent_of_simulated_accuracies() -> None:
+    """Errors of a beta distribution, 10 % between heads, a removable share of 0.4 +- 0.1, exponents of 0.3 to 0.8."""
+    curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
+    rng = np.random.default_rng(123)
+    count = 200_000
+    errors = rng.beta(200 * 0.15 + 0.5, 200 * 0.85 + 0.5, count) * np.exp(rng.normal(0, 0.1, count))
+    removable = np.clip(rng.normal(0.4, 0.1, count), 0, 1)
+    simulated = 1 - errors * (1 + removable * (6.0 ** -rng.uniform(0.3, 0.8, count) - 1))
+    found = module._extrapolate(curve, 0.4, 0.1, 300, 200.0, np.random.default_rng(0))[1]
+    assert found.interval == pytest.approx(np.quantile(simulated, [0.05, 0.95]), abs=0.006)
+
+
+def test_learning_curve_of_groups_is_less_certain(data: LabeledVectors) -> None:
+    """Ten groups, each correct or wrong as a whole: the interval is that of ten photos rather than of a hundred."""
+    correct = np.repeat((np.arange(10) % 5 > 0).astype(np.float64), 10)
+    fold, groups = np.arange(100) // 10 % 5, np.arange(100) // 10
+    apart, together = (
+        learning_curve(data, fold, LABELS, correct, HeadOptions(), groups=given).doubled.interval
+        for given in (None, groups)
+    )
+    assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])

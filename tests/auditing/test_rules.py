@@ -14,9 +14,10 @@ from PIL import Image
 from poets_edge.auditing.class_metrics import balanced_accuracy, class_metrics, most_confused_classes
 from poets_edge.auditing.image_stats import compute_stats
 from poets_edge.auditing.leaks import find_leak
-from poets_edge.auditing.mislabeled import score_labels
+from poets_edge.auditing.mislabeled import out_of_fold_logits, score_labels
 from poets_edge.auditing.near_duplicates import NearDuplicates
-from poets_edge.auditing.outliers import OutlierGroup, find_outliers
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.outliers import OutlierGroup, find_outliers, find_unknown
 from poets_edge.auditing.photos import AuditPhotos
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD
@@ -25,6 +26,7 @@ from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhoto, HashedPhotos
 from poets_edge.training.head import HeadOptions, LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups
+from tests.training.test_unknown import draw, training_data
 
 SIDE = 128
 NORMAL = {
@@ -224,3 +226,68 @@ def test_score_labels_ranks_exchanged_labels_first() -> None:
     assert found.mislabeled[[7, 40]].all() and found.mislabeled.sum() <= 4
     scores = found.score[found.order]
     assert (np.diff(scores) <= 0).all() and scores[0] > 0.5 and math.isnan(found.score[3])
+
+
+def flagged_by_definition(logits: Any, given: Any) -> Any:
+    """Return the photos whose score for another class reaches the mean score of the photos with that label."""
+    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores /= scores.sum(axis=1, keepdims=True)
+    means = [scores[given == label, label].mean() for label in range(3)]
+    found = np.zeros(len(given), bool)
+    for row, values in enumerate(scores):
+        reached = [label for label in range(3) if values[label] >= means[label]]
+        found[row] = bool(reached) and max(reached, key=lambda label: values[label]) != given[row]
+    return found
+
+
+def test_score_labels_fits_again_without_the_flagged_photos() -> None:
+    """Six of 21 photos with the last label belong to the first class, of which at most 30 % are left out."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [30, 20, 15])
+    vectors = (np.eye(3)[truth] + 0.2 * rng.standard_normal((65, 3))).astype(np.float32)
+    given = truth.copy()
+    given[:6] = 2
+    data, fold = LabeledVectors(vectors, given), np.arange(65) % 5
+    flagged = flagged_by_definition(out_of_fold_logits(data, fold, 3, np.ones(65, bool)), given)
+    assert 0.1 < flagged[given == 2].mean() <= 0.3 and not flagged[given != 2].any()
+    trusted = ~flagged
+    logits = out_of_fold_logits(data, fold, 3, trusted)
+    found = score_labels(data, fold, 3)
+    assert found.mislabeled.tolist() == flagged_by_definition(logits, given).tolist()
+    for row in range(65):
+        powers = np.exp(logits[row].astype(float))
+        own, (other, name) = (
+            powers[given[row]],
+            max((powers[label], label) for label in range(3) if label != given[row]),
+        )
+        assert found.score[row] == pytest.approx(other / (other + own), rel=1e-4) and found.likely[row] == name
+
+
+def test_find_outliers_isolation_is_measured_in_robust_standard_deviations() -> None:
+    """The mean cosine distance to the five nearest photos, for photos that drift away from a direction."""
+    rng = np.random.default_rng(4)
+    vectors = np.column_stack([np.ones(80), rng.normal(0, 0.15, (80, 3))])
+    vectors[:12, 1:] *= np.linspace(1.5, 9, 12)[:, None]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    distances = 1 - np.array([np.sort(np.delete(vectors[row] @ vectors.T, row))[-5:].mean() for row in range(80)])
+    spread = np.median(np.abs(distances - np.median(distances)))
+    expected = {row for row in range(80) if distances[row] > np.median(distances) + 4.5 * 1.4826 * spread}
+    assert expected != {row for row in range(80) if distances[row] > np.median(distances) + 4.5 * spread}
+    photos = replace(photos_with(normal=80), projections=vectors)
+    [found] = [group for group in find_outliers(photos, SIDE) if group.reason == "unlike all others"]
+    ordered = sorted(expected, key=lambda row: -distances[row])
+    assert list(found.names) == [photos.name(row) for row in ordered]
+
+
+def test_find_unknown_lists_refused_photos_by_distance() -> None:
+    bottlenecks, classes = draw(40)
+    bottlenecks[7], bottlenecks[90] = draw(1, 5, shift=0.3)[0][0], draw(1, 6, shift=0.8)[0][0]
+    bottlenecks, classes = np.delete(bottlenecks, 50, axis=0), np.delete(classes, 50)
+    photos = replace(
+        photos_with(normal=119, labels=("a", "b", "c")), vectors=bottlenecks, classes=classes,
+        photos=training_data(bottlenecks, classes).photos,
+    )  # fmt: skip
+    [found] = find_unknown(photos, AuditOptions(image_dir=Path("photos")))
+    values = [float(detail.removeprefix("distance ")) for detail in found.details]
+    assert values == sorted(values, reverse=True) and values[-1] >= 1 and len(values) < 12
+    assert list(found.names[:2]) == [photos.name(89), photos.name(7)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from poets_edge.device.metrics import wilson_interval
 from poets_edge.device.temperature import (
     best_temperature,
     expected_calibration_error,
@@ -19,7 +20,7 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD, Folds
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable
-from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
+from poets_edge.training.cross_validation import CrossValidation, cross_validate, fit_to_training, sample_rows
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
 from poets_edge.training.look_alikes import PhotoGroups
@@ -68,6 +69,41 @@ def test_cross_validation_interval_treats_photos_as_independent(evaluated: Cross
     expected = [(middle + sign * reach) / (1 + z**2 / n) for sign in (-1, 1)]
     assert evaluated.interval == pytest.approx(tuple(expected))
     assert evaluated.to_json()["interval95"] == pytest.approx(expected)
+
+
+def test_cross_validation_interval_counts_groups(evaluated: CrossValidation) -> None:
+    """Photos 0, 1 and 3 are frames of one video, 2 and 4 of another."""
+    groups = np.array([0, 0, 2, 0, 2])
+    sums = np.array([1 + 3 / 4 + 2 / 4, 0 + 1]) - 13 / 20 * np.array([3, 2])
+    variance = 2 / 1 * (sums**2).sum() / 25
+    n = min(5.0, max(1.0, 13 / 20 * 7 / 20 / variance * (1.959964 / 12.706) ** 2))
+    assert replace(evaluated, groups=groups).interval == pytest.approx(wilson_interval(13 / 20 * n, n))
+    assert n == 1
+
+
+def test_cross_validate_keeps_the_groups_of_evaluated_photos() -> None:
+    classes = np.append(np.repeat([0, 1], 20), 2)
+    groups = np.arange(41) // 2 * 2
+    vectors = np.random.default_rng(0).random((41, 8)).astype(np.float32)
+    found = cross_validate(hashed(classes), vectors, LABELS, HeadOptions(), 2, groups)
+    assert found.groups is not None and found.groups.tolist() == groups[:40].tolist()
+    assert (found.folds.assignment[0:40:2] == found.folds.assignment[1:40:2]).all()
+
+
+def test_fit_to_training_learns_from_training_photos_only() -> None:
+    classes = np.tile([0, 1, 2], 10)
+    vectors = np.random.default_rng(0).random((30, 8)).astype(np.float32)
+    sets = np.zeros(30, np.int8)
+    sets[20:25], sets[25:] = VALIDATION, TEST
+    changed = vectors.copy()
+    changed[20:] = 1 - changed[20:]
+    heads = [
+        fit_to_training(hashed(classes), given, LABELS, sets, HeadOptions())[1][0].heads[0]
+        for given in (vectors, changed)
+    ]
+    np.testing.assert_array_equal(heads[0].weights, heads[1].weights)
+    folds, _ = fit_to_training(hashed(classes), vectors, LABELS, sets, HeadOptions())
+    assert np.flatnonzero(folds.assignment != NO_FOLD).tolist() == list(range(25, 30))
 
 
 def test_cross_validation_confusion_has_true_classes_in_rows(evaluated: CrossValidation) -> None:

@@ -35,7 +35,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {
         "training/head.py": ("training/test_head.py",),
-        "training/fold_heads.py": ("training/test_cross_validation.py",),
+        "training/fold_heads.py": ("training/test_background_model.py", "training/test_cross_validation.py"),
         "training/cross_validation.py": ("training/test_cross_validation.py", "training/test_figures.py"),
         "training/temperature_scaling.py": ("training/test_figures.py",),
         "training/data.py": ("training/test_figures.py", "training/test_own_test_set.py"),
