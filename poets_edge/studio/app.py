@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.studio.answers import answered, as_json
 from poets_edge.studio.changes import Changes
 from poets_edge.studio.choices import offered_networks
@@ -19,11 +20,11 @@ from poets_edge.studio.events import state_changes
 from poets_edge.studio.job_routes import job_gets, job_posts, model_state
 from poets_edge.studio.jobs import Jobs
 from poets_edge.studio.mutations import mutation_routes
+from poets_edge.studio.packages import offered_forms
 from poets_edge.studio.page_files import TYPES, PageFiles
 from poets_edge.studio.phone import phone_address
 from poets_edge.studio.project import Project
 from poets_edge.studio.security import Access, Guard
-from poets_edge.studio.take_job import TAKES
 
 _LARGEST_PHOTO_SIDE = 1600
 _IMMUTABLE = "private, max-age=31536000, immutable"
@@ -52,13 +53,15 @@ def studio_app(project: Project, changes: Changes, jobs: Jobs, access: Access) -
                 "undo": changes.undo_text,
                 "redo": changes.redo_text,
                 "architectures": list(offered_networks()),
-                "takes": list(TAKES),
+                "takes": offered_forms(),
+                "boards": [[board.name, board.title] for board in BOARDS],
                 "lan": access.is_lan,
             }
         )
 
     async def phone(request: Request) -> Response:
-        return as_json(await run_in_threadpool(phone_address, access))
+        step = request.query_params.get("step", "")
+        return as_json(await run_in_threadpool(phone_address, access, step))
 
     async def get_photos(request: Request) -> Response:
         return as_json(await run_in_threadpool(project.photos_json))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.remote.connection import SSH_VARIABLE
 from poets_edge.bench.remote.deploy import DeployOptions, deploy
+from poets_edge.core.files import scratch_folder
+from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
@@ -28,13 +31,27 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
     _prepare_ssh(places.own / "askpass", request.password)
     reporter = JobReporter(send)
     watch = ("--source", request.source) if request.source else ()
-    deployed = deploy(DeployOptions(model=model, on=request.host, watch=watch), reporter)
+    with _mqtt(request) as mqtt:
+        deployed = deploy(DeployOptions(model=model, on=request.host, watch=watch, mqtt=mqtt), reporter)
     return {
         "text": f"{deployed.host}: {deployed.service} runs. To remove it: {deployed.undo}",
         "labels": [],
         "lines": list(deployed.lines),
         "warnings": reporter.warnings,
     }
+
+
+@contextlib.contextmanager
+def _mqtt(request: JobRequest) -> Iterator[MqttOptions | None]:
+    """Context manager that yields the MQTT options of a request; the login is in a file until it exits."""
+    if not request.mqtt:
+        yield None
+        return
+    with scratch_folder() as folder:  # only this user can read it
+        login = folder / "login.txt" if request.mqtt_login else None
+        if login is not None:
+            login.write_text(request.mqtt_login, encoding="utf-8")
+        yield MqttOptions(broker=request.mqtt, name=request.mqtt_name or None, login=login)
 
 
 def _prepare_ssh(program: Path, password: str) -> None:

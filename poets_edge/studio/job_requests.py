@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from poets_edge.core.json_checks import Check, OneOf, Optional, check
 from poets_edge.errors import RecordError
+from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.studio.refusal import RefusedError
 
 JobKind = Literal["train", "audit", "grid", "deploy", "take"]
@@ -23,7 +24,11 @@ _SHAPE = {
     "host": Optional(str),
     "password": Optional(str),
     "source": Optional(str),
+    "mqtt": Optional(str),
+    "mqtt_login": Optional(str),
+    "mqtt_name": Optional(str),
     "form": Optional(str),
+    "board": Optional(OneOf(tuple(board.name for board in BOARDS))),
 }
 
 
@@ -42,7 +47,11 @@ class JobRequest:
         host: SSH destination to deploy to.
         password: password for `host`; if empty, ssh logs in with a key.
         source: source of frames for the deployed model, as for `watch`; by default the camera of the device.
-        form: form in which the model is prepared for download; one of `TAKES`.
+        mqtt: address of the MQTT broker of Home Assistant; empty if the deployed model publishes nothing.
+        mqtt_login: login for the broker, `user:password`; empty if it requires none.
+        mqtt_name: name of the camera in Home Assistant; empty for the name of the device.
+        form: form in which the model is prepared for download: a quantization or one of `PACKAGES`.
+        board: microcontroller board for which firmware is prepared; empty for the usual one.
     """
 
     root: Path
@@ -57,10 +66,14 @@ class JobRequest:
     host: str = ""
     password: str = ""
     source: str = ""
+    mqtt: str = ""
+    mqtt_login: str = ""
+    mqtt_name: str = ""
     form: str = ""
+    board: str = ""
 
     def __repr__(self) -> str:
-        """Return a representation of the request without its password."""
+        """Return a representation of the request without its passwords."""
         return f"<JobRequest {self.number}: {self.kind}>"
 
 

@@ -20,6 +20,6 @@ def model_card(model: TrainedModel) -> dict[str, Any]:
             "labels": list(classifier.labels),
             "input": {"width": width, "height": height},
             "input_range": str(classifier.input_range),
-            "forms": [listed["form"] for listed in model.shown.get("files", ())],
+            "forms": [listed["form"] for listed in model.shown["files"]],
             "unknown": classifier.has_detector,
         }

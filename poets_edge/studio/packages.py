@@ -1,4 +1,4 @@
-"""Packages with the current model for use elsewhere: a web page, Android app sources, firmware, Frigate, ONNX."""
+"""Packages with the current model for use elsewhere, such as a web page, an Android app or firmware."""
 
 from __future__ import annotations
 
@@ -6,73 +6,154 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import poets_edge
 from poets_edge.core.files import scratch_folder
-from poets_edge.exporting.android import DEFAULT_APP, install_model
+from poets_edge.core.wording import counted, percent
+from poets_edge.exporting.android import install_model
 from poets_edge.exporting.frigate import export_for_frigate
 from poets_edge.exporting.microcontroller.boards import board
 from poets_edge.exporting.microcontroller.microcontroller import export_firmware
 from poets_edge.exporting.options import ExportOptions
-from poets_edge.exporting.other_formats import export_format
+from poets_edge.exporting.other_formats import Format, export_format
 from poets_edge.exporting.web import write_page
+from poets_edge.quantize.convert import QUANTIZATIONS
+from poets_edge.studio.android_app import app_sources, build_app, missing_programs, missing_sources
 from poets_edge.studio.trained_model import TrainedModel
 
-_APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
-"""Sources of the Android app, which exist in a checkout of poets_edge but not in an installed package."""
-_BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
-"""Names of files and folders that building the app creates; they are not packaged."""
-_BOARD = "esp32s3"
+DEFAULT_BOARD = "esp32s3"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """How a package was verified.
+
+    Attributes:
+        text: result of the verification, one line.
+        accuracy: accuracy of the model in the package on the test photos, 0 to 1; None if it was not evaluated.
+    """
+
+    text: str
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Package:
     """A download that contains a model for use in another program, as one file.
 
     Attributes:
         name: name of the file.
-        write: function that writes the file for a model, and returns its accuracy on the test photos, 0 to 1, or None
-            if it was not evaluated again.
-        needed: names of the Python packages that it requires.
+        write: function that writes the file, given the model, the path and the name of a microcontroller board.
+        missing: function that returns the reason why it cannot be written on this computer, one line; "" if it can.
     """
 
     name: str
-    write: Callable[[TrainedModel, Path], float | None]
-    needed: tuple[str, ...] = ()
+    write: Callable[[TrainedModel, Path, str], Verified]
+    missing: Callable[[], str] = lambda: ""
 
 
-def _web(model: TrainedModel, path: Path) -> None:
+def _web(model: TrainedModel, path: Path, _: str) -> Verified:
     with scratch_folder() as folder:
         page = write_page(model.file("int8"), folder / "site")
         _zip(path, {f"site/{name}": page.folder / name for name in page.files})
+    return _with_int8(model)
 
 
-def _frigate(model: TrainedModel, path: Path) -> float | None:
+def _frigate(model: TrainedModel, path: Path, _: str) -> Verified:
     with scratch_folder() as folder:
         exported = export_for_frigate(ExportOptions(graph=model.graph), folder)
         _zip(path, {"model.tflite": exported.model.path, "labelmap.txt": exported.labelmap})
-        return exported.model.accuracy
+    text = "no test photos"
+    if exported.assigned is not None:
+        text = f"Frigate assigns a label to {percent(exported.assigned)} of the test photos"
+    if exported.assigned_correct is not None:
+        text += f"; {percent(exported.assigned_correct)} of these labels are correct"
+    return Verified(text=text, accuracy=exported.model.accuracy)
 
 
-def _firmware(model: TrainedModel, path: Path) -> float | None:
+def _firmware(model: TrainedModel, path: Path, board_name: str) -> Verified:
     with scratch_folder() as folder:
-        firmware = export_firmware(ExportOptions(graph=model.graph, output_dir=folder / "firmware"), board(_BOARD))
+        options = ExportOptions(graph=model.graph, output_dir=folder / "firmware")
+        firmware = export_firmware(options, board(board_name or DEFAULT_BOARD))
         _zip(path, _files_in(firmware.folder))
-        return firmware.file.accuracy
+    equal = "equal scores" if not firmware.largest_difference else f"scores within {firmware.largest_difference:.4f}"
+    text = (
+        f"{firmware.board.name}: {firmware.arena / 1000:,.0f} kB of memory and {firmware.model_size / 1000:,.0f} kB of"
+        f" flash; run in TensorFlow Lite Micro, {equal} on {counted(firmware.compared, 'photo')}"
+    )
+    return Verified(text=text, accuracy=firmware.file.accuracy)
 
 
-def _onnx(model: TrainedModel, path: Path) -> None:
+def _converted(format: Format, model: TrainedModel, path: Path, _: str) -> Verified:
     with scratch_folder() as folder:
-        shutil.copyfile(export_format(ExportOptions(graph=model.graph, output_dir=folder), "onnx").path, path)
+        converted = export_format(ExportOptions(graph=model.graph, output_dir=folder), format)
+        shutil.copyfile(converted.path, path)
+    if not converted.compared:
+        return Verified(text="converted, but not run: Core ML models run on macOS only")
+    text = f"run on {counted(converted.compared, 'photo')}, scores within {converted.largest_difference:.0e} of float32"
+    return Verified(text=text, accuracy=model.accuracy("float32"))
 
 
-def _android(model: TrainedModel, path: Path) -> None:
+def _app_sources(model: TrainedModel, path: Path, _: str) -> Verified:
     with scratch_folder() as folder:
-        app = shutil.copytree(_APP, folder / "android_demo", ignore=shutil.ignore_patterns(*_BUILT))
-        install_model(model.file("int8"), app)
-        _zip(path, _files_in(app))
+        _zip(path, _files_in(_app_with(model, folder)))
+    return _with_int8(model)
+
+
+def _app(model: TrainedModel, path: Path, _: str) -> Verified:
+    with scratch_folder() as folder:
+        shutil.copyfile(build_app(_app_with(model, folder), folder / "build"), path)
+    return Verified(text="built, signed and checked, with the int8 file in it", accuracy=model.accuracy("int8"))
+
+
+def _app_with(model: TrainedModel, folder: Path) -> Path:
+    app = app_sources(folder / "android_demo")
+    install_model(model.file("int8"), app)
+    return app
+
+
+def _with_int8(model: TrainedModel) -> Verified:
+    return Verified(text="contains the int8 file", accuracy=model.accuracy("int8"))
+
+
+def _missing_modules(extra: str, *modules: str) -> str:
+    if all(find_spec(name) for name in modules):
+        return ""
+    return f"Not installed. Run: pip install 'poets-edge[{extra}]'"
+
+
+PACKAGES: Mapping[str, Package] = {
+    "web": Package(name="web_page.zip", write=_web),
+    "apk": Package(name="poets_edge.apk", write=_app, missing=lambda: missing_sources() or missing_programs()),
+    "android": Package(name="android_app.zip", write=_app_sources, missing=missing_sources),
+    "frigate": Package(name="frigate.zip", write=_frigate),
+    "firmware": Package(
+        name="firmware.zip", write=_firmware, missing=partial(_missing_modules, "micro", "tflite_micro")
+    ),
+    "coreml": Package(
+        name="model.mlpackage.zip",
+        write=partial(_converted, "coreml"),
+        missing=partial(_missing_modules, "coreml", "tensorflow", "coremltools"),
+    ),
+    "onnx": Package(
+        name="model.onnx",
+        write=partial(_converted, "onnx"),
+        missing=partial(_missing_modules, "onnx", "tensorflow", "tf2onnx", "onnxruntime"),
+    ),
+}
+"""Packages by form."""
+
+
+@cache
+def offered_forms() -> tuple[Mapping[str, Any], ...]:
+    """Return the forms in which a model can be taken, with the reason why a form is not available, or ""."""
+    return (
+        *({"form": form, "missing": ""} for form in QUANTIZATIONS),
+        *({"form": form, "missing": package.missing()} for form, package in PACKAGES.items()),
+    )
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
@@ -85,22 +166,3 @@ def _zip(path: Path, files: Mapping[str, Path]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, file in files.items():
             archive.write(file, name)
-
-
-def _available() -> dict[str, Package]:
-    every = {
-        "web": Package("web_page.zip", _web),
-        "frigate": Package("frigate.zip", _frigate),
-        "firmware": Package(f"firmware_{_BOARD}.zip", _firmware, ("tflite_micro",)),
-        "onnx": Package("model.onnx", _onnx, ("tensorflow", "tf2onnx", "onnxruntime")),
-        "android": Package("android_app.zip", _android),
-    }
-    return {
-        form: package
-        for form, package in every.items()
-        if all(find_spec(name) for name in package.needed) and (form != "android" or _APP.is_dir())
-    }
-
-
-PACKAGES: Mapping[str, Package] = _available()
-"""Packages that can be written on this computer, by form."""

@@ -9,9 +9,15 @@ from poets_edge.errors import RuntimeMissingError
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.security import Access
 
+STEPS = ("photos", "try")
+"""Steps of the page that are useful on a phone: adding photos, and trying the model."""
 
-def phone_address(access: Access) -> dict[str, str]:
+
+def phone_address(access: Access, step: str) -> dict[str, str]:
     """Return the address, which contains the token, and its QR code as SVG.
+
+    Args:
+        step: step that the page opens on the phone; see `STEPS`.
 
     Raises:
         RefusedError: the server is not reachable from other devices.
@@ -23,6 +29,7 @@ def phone_address(access: Access) -> dict[str, str]:
         raise RuntimeMissingError("the QR code needs segno. Run: pip install 'poets-edge[studio]'")
     import segno
 
+    url = f"{access.entry}#{step if step in STEPS else STEPS[0]}"
     drawn = io.BytesIO()
-    segno.make(access.entry, error="m").save(drawn, kind="svg", border=4, scale=6, xmldecl=False)
-    return {"url": access.entry, "qr_svg": drawn.getvalue().decode("utf-8")}
+    segno.make(url, error="m").save(drawn, kind="svg", border=4, scale=6, xmldecl=False)
+    return {"url": url, "qr_svg": drawn.getvalue().decode("utf-8")}

@@ -1,4 +1,4 @@
-"""Job that prepares the current model for download, in one of the forms in `TAKES`."""
+"""Job that prepares the current model for download, as a `.tflite` file or as a package."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from poets_edge.api.training import export
 from poets_edge.core.files import replacing
-from poets_edge.core.wording import percent
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
-from poets_edge.studio.packages import PACKAGES
+from poets_edge.studio.packages import PACKAGES, Verified
 from poets_edge.studio.places import Places
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.trained_model import TrainedModel, read_model
@@ -31,26 +30,31 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     """Prepare the current model for download.
 
     Returns:
-        A dictionary with the form, file name, size in bytes, a text, and the accuracy of the file on the test photos,
-        0 to 1, which is None if the file was not evaluated.
+        A dictionary with the form, file name, size in bytes, a line on how the file was verified, and its accuracy on
+        the test photos, 0 to 1, which is None if the file was not evaluated.
     """
     places = Places(request.root)
     model = current_model(places)
     reporter = JobReporter(send)
     reporter.status(f"preparing {request.form}")
     if request.form in QUANTIZATIONS:
-        path, accuracy = _file(request.form, model, places, reporter)
+        path, verified = _file(request.form, model, places, reporter)
     elif request.form in PACKAGES:
         package = PACKAGES[request.form]
+        if missing := package.missing():
+            raise RefusedError(missing, 409)
         path = places.taken / package.name
         with replacing(path) as temporary:
-            accuracy = package.write(model, temporary)
+            verified = package.write(model, temporary, request.board)
     else:
         raise RefusedError(f"The model cannot be taken as {request.form[:20]!r}.", 404)
-    text = f"{path.name}, {path.stat().st_size / 1e6:.1f} MB"
-    if accuracy is not None:
-        text += f", verified on the test photos: {percent(accuracy)}"
-    return {"form": request.form, "name": path.name, "bytes": path.stat().st_size, "accuracy": accuracy, "text": text}
+    return {
+        "form": request.form,
+        "name": path.name,
+        "bytes": path.stat().st_size,
+        "accuracy": verified.accuracy,
+        "text": verified.text,
+    }
 
 
 def taken_file(places: Places, form: str) -> Path:
@@ -62,26 +66,16 @@ def taken_file(places: Places, form: str) -> Path:
     return path
 
 
-def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, float | None]:
-    """Copy the model file in a quantization to the downloads, and return its path and its accuracy.
-
-    The file is exported first if it does not exist. The accuracy is None if it was not measured.
-    """
-    accuracy: float | None = None
-    for listed in model.shown.get("files", ()):
-        if listed["form"] == form:
-            accuracy = listed["accuracy"]
-    try:
-        exported = model.file(form)
-    except RefusedError:
+def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, Verified]:
+    """Copy the model file in a quantization to the downloads; it is exported first if training did not export it."""
+    if any(listed["form"] == form for listed in model.shown["files"]):
+        exported, accuracy = model.file(form), model.accuracy(form)
+    else:
         quantization: Quantization = next(name for name in QUANTIZATIONS if name == form)
         file = export(model.graph, quantization, reporter=reporter)[form]
         exported, accuracy = file.path, file.accuracy
     path = places.taken / f"{form}.tflite"
     with replacing(path) as temporary:
         shutil.copyfile(exported, temporary)
-    return path, accuracy
-
-
-TAKES = (*QUANTIZATIONS, *PACKAGES)
-"""Forms in which a model can be downloaded on this computer: quantizations and packages."""
+    text = "no test photos" if accuracy is None else "run on the test photos"
+    return path, Verified(text=text, accuracy=accuracy)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.files import read_bytes, write_bytes
-from poets_edge.core.json_checks import DictOf, check, json_bytes, parse_json
+from poets_edge.core.json_checks import Optional, check, json_bytes, parse_json
 from poets_edge.core.paths import GRAPH
 from poets_edge.errors import RecordError
 from poets_edge.quantize.convert import QUANTIZATIONS
@@ -22,7 +22,7 @@ from poets_edge.studio.refusal import RefusedError
 
 _NAME = "model.json"
 _PREDICTIONS = "predictions.json"
-_SHAPE = {"number": str, "state": str, "shown": DictOf(object)}
+_SHAPE = {"number": str, "state": str, "shown": {"files": [{"form": str, "bytes": int, "accuracy": Optional(float)}]}}
 _PREDICTION = {"photo": str, "label": str, "predicted": str, "score": float, "stamp": str, "digest": str}
 
 
@@ -78,11 +78,8 @@ class TrainedModel:
 
     def accuracy(self, form: str) -> float | None:
         """Return the accuracy of an exported file on the test photos, 0 to 1; None if it was not evaluated."""
-        for listed in self.shown.get("files", ()):
-            if listed["form"] == form:
-                accuracy: float | None = listed["accuracy"]
-                return accuracy
-        return None
+        accuracies: dict[str, float | None] = {file["form"]: file["accuracy"] for file in self.shown["files"]}
+        return accuracies.get(form)
 
     def predictions(self) -> tuple[PhotoPrediction, ...]:
         """Return the predictions for the evaluated photos; none if their file is missing or damaged."""

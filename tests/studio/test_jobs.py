@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+import recipe.tools
 from poets_edge.demo.draw import draw_photos
+from poets_edge.studio.android_app import PROGRAMS, missing_programs
 from poets_edge.studio.choices import compared_networks
+from poets_edge.studio.packages import offered_forms
 from tests.conftest import poets_edge
-from tests.needs import need_module
+from tests.needs import missing, need_module
 from tests.studio.client import StudioClient, running, start
 from tests.studio.test_changes import ONE, contents
 
@@ -120,19 +123,67 @@ def test_web_page_is_downloaded_as_a_zip(trained: StudioClient) -> None:
 
 
 def test_app_sources_are_downloaded_with_the_model(trained: StudioClient) -> None:
-    assert set(trained.get("/api/project").ok()["takes"]) >= {"int8", "full-int8", "web", "frigate", "android"}
-    trained.run_job(kind="take", form="android")
+    assert trained.run_job(kind="take", form="android")["text"] == "contains the int8 file"
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/android").body)) as archive:
         model = archive.read("android_demo/app/src/main/assets/model.tflite")
     assert model[4:8] == b"TFL3"
 
 
+def test_app_is_built_and_downloaded_as_an_apk(trained: StudioClient) -> None:
+    if reason := missing_programs():
+        missing(reason)
+    taken = trained.run_job(kind="take", form="apk")
+    assert taken["accuracy"] == trained.get("/api/project").ok()["model"]["files"][1]["accuracy"]
+    with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/apk").body)) as archive:
+        assert archive.read("assets/model.tflite") == trained.get("/api/model/int8.tflite").body
+        assert "AndroidManifest.xml" in archive.namelist()
+
+
+def test_programs_of_the_app_are_those_of_its_build() -> None:
+    assert PROGRAMS == recipe.tools._PACKAGES
+
+
+@pytest.mark.parametrize(("form", "modules"), [("onnx", ("tf2onnx", "onnxruntime")), ("coreml", ("coremltools",))])
+def test_model_is_downloaded_in_other_formats(trained: StudioClient, form: str, modules: tuple[str, ...]) -> None:
+    for module in ("tensorflow", *modules):
+        need_module(module)
+    taken = trained.run_job(kind="take", form=form)
+    body = trained.get(f"/api/take/{form}").body
+    assert len(body) == taken["bytes"]
+    if form == "onnx":
+        assert taken["text"].startswith("run on ") and 0 <= taken["accuracy"] <= 1
+    else:
+        assert "macOS" in taken["text"] and taken["accuracy"] is None
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            assert any(name.endswith("Manifest.json") for name in archive.namelist())
+
+
+def test_forms_that_are_not_installed_are_offered_with_the_way_to_install_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("poets_edge.studio.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "mvn" else f"/usr/bin/{name}")
+    forms = {one["form"]: one["missing"] for one in offered_forms.__wrapped__()}
+    assert forms["int8"] == forms["full-int8"] == forms["web"] == forms["frigate"] == ""
+    assert forms["coreml"].endswith("pip install 'poets-edge[coreml]'")
+    assert forms["firmware"].endswith("pip install 'poets-edge[micro]'")
+    assert forms["apk"] == "Not installed. Run: sudo apt-get install maven"
+
+
 def test_firmware_is_downloaded_with_the_accuracy_of_its_model(trained: StudioClient) -> None:
     need_module("tflite_micro")
-    taken = trained.run_job(kind="take", form="firmware")
-    assert 0 <= taken["accuracy"] <= 1 and taken["name"] == "firmware_esp32s3.zip"
+    taken = trained.run_job(kind="take", form="firmware", board="xiao-esp32s3")
+    assert 0 <= taken["accuracy"] <= 1 and taken["text"].startswith("xiao-esp32s3: ")
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/firmware").body)) as archive:
         assert any(name.endswith(".ino") for name in archive.namelist())
+
+
+def test_login_for_home_assistant_is_checked_before_the_device_is_changed(trained: StudioClient) -> None:
+    request = {"kind": "deploy", "host": "pi@nowhere.invalid", "mqtt": "mqtt://broker", "mqtt_login": "only-a-user"}
+    job = trained.wait_for_job(trained.post("/api/jobs", request).ok()["id"])
+    assert job["state"] == "failed" and "user:password" in job["error"]
+    job = trained.wait_for_job(trained.post("/api/jobs", {**request, "mqtt": "broker"}).ok()["id"])
+    assert job["state"] == "failed" and "mqtt://homeassistant.local" in job["error"]
 
 
 def test_frigate_download_refuses_a_model_of_another_size(trained: StudioClient) -> None:

@@ -80,7 +80,8 @@ def test_phone_opens_the_studio_over_https_with_the_token(flowers: Path, tmp_pat
     with running(flowers, "--lan", environment={"XDG_CONFIG_HOME": str(tmp_path / "config")}) as client:
         assert client.url.startswith("https://") and client.get("/api/project").ok()["lan"]
         phone = client.get("/api/phone").ok()
-        assert phone["url"] == client.url and phone["qr_svg"].startswith("<svg")
+        assert phone["url"] == f"{client.url}#photos" and phone["qr_svg"].startswith("<svg")
+        assert client.get("/api/phone?step=try").ok()["url"] == f"{client.url}#try"
         client.request("GET", "/api/photos", headers={"Cookie": None}).refused(401)
         entry = client.request("GET", f"/?token={client.token}", headers={"Cookie": None})
         assert "Secure" in entry.headers["set-cookie"]

@@ -66,8 +66,13 @@ def open_studio(browser: Any, folder: Path, *options: str, **settings: Any) -> I
 
 
 @contextlib.contextmanager
-def open_page(browser: Any, client: StudioClient, **settings: Any) -> Iterator[OpenStudio]:
-    """Context manager that opens the page of a running studio in a new browser context."""
+def open_page(browser: Any, client: StudioClient, *, url: str = "", **settings: Any) -> Iterator[OpenStudio]:
+    """Context manager that opens the page of a running studio in a new browser context.
+
+    Args:
+        url: address to open; by default the address that the studio has printed.
+        settings: settings of the browser context.
+    """
     width, height = DESKTOP
     viewport = {"width": width, "height": height}
     context = browser.new_context(**{"viewport": viewport, "permissions": ["camera"], **settings})
@@ -78,7 +83,7 @@ def open_page(browser: Any, client: StudioClient, **settings: Any) -> Iterator[O
         page.on("request", lambda request: opened.requests.append(request.url))
         page.on("pageerror", lambda error: opened.problems.append(str(error)))
         page.on("console", lambda line: opened.problems.append(line.text) if line.type == "error" else None)
-        page.goto(client.url)
+        page.goto(url or client.url)
         page.wait_for_selector("main[data-ready]")
         yield opened
     finally:

@@ -14,6 +14,7 @@ from PIL import Image
 from poets_edge.demo.draw import draw_photos
 from poets_edge.device.classifier import Classifier
 from tests.studio.client import StudioClient, running
+from tests.web.conftest import PHONE
 from tests.web.studio import DESKTOP, assert_accessible, open_page
 
 STEPS = ("photos", "check", "train", "try", "choose", "take")
@@ -31,12 +32,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
         yield client
 
 
+@pytest.fixture
+def drawn_project(tmp_path: Path) -> Path:
+    """Project with four drawn photos per class."""
+    draw_photos(tmp_path / "flowers", per_class=4)
+    return tmp_path / "flowers"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 820, DESKTOP[0]])
 def test_every_step_is_accessible_and_fits_at_every_width(
     camera_browser: Any, trained: StudioClient, width: int, scheme: str
 ) -> None:
-    touch = {"is_mobile": True, "has_touch": True} if width < 600 else {}
+    touch: dict[str, Any] = {"is_mobile": True, "has_touch": True} if width < 600 else {}
     viewport = {"width": width, "height": 844}
     with open_page(camera_browser, trained, viewport=viewport, color_scheme=scheme, **touch) as studio:
         for step in STEPS:
@@ -136,6 +144,52 @@ def test_phone_dialog_shows_the_command_for_the_local_network(camera_browser: An
         studio.page.click("text=Phone")
         studio.page.wait_for_selector("dialog .phone >> text=--lan")
         assert_accessible(studio.page)
+
+
+def test_phone_takes_photos_into_a_class_and_tries_the_model_over_https(
+    camera_browser: Any, drawn_project: Path, tmp_path: Path
+) -> None:
+    """A phone opens the address of the QR code; a photo that it takes appears on the computer."""
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    with running(drawn_project, "--lan", environment=environment) as client:
+        client.run_job(kind="train", choice="quick")
+        insecure: dict[str, Any] = {"ignore_https_errors": True}
+        with open_page(camera_browser, client, **insecure) as computer:
+            computer.page.click("#phone")
+            url = computer.page.inner_text("dialog .address")
+            computer.page.wait_for_selector("dialog img.qr")
+            computer.page.keyboard.press("Escape")
+            with open_page(camera_browser, client, url=url, **insecure, **PHONE) as phone:
+                phone.page.tap("[data-class=tulips] .class-row")
+                before = set((drawn_project / "tulips").iterdir())
+                phone.page.tap("#record")
+                phone.page.wait_for_selector("#hold:not(:disabled)")
+                assert_accessible(phone.page)
+                assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+                _hold(phone.page, "#hold", 700)
+                taken = phone.until(
+                    lambda: set((drawn_project / "tulips").iterdir()) - before, "the photo is not in the class"
+                )
+                computer.page.click("[data-class=tulips] .class-row")
+                for path in taken:
+                    computer.page.wait_for_selector(f".tile[aria-label*='{path.name}']")
+                phone.page.tap("dialog .dialog-head button")
+                phone.go("try")
+                phone.page.wait_for_selector(".trial[data-ready]")
+                phone.page.tap("#camera")
+                phone.page.wait_for_selector(".answers .score")
+                assert not phone.problems and not phone.foreign_requests()
+
+
+def _hold(page: Any, selector: str, milliseconds: int) -> None:
+    """Touch an element for some time."""
+    box = page.locator(selector).bounding_box()
+    point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    session = page.context.new_cdp_session(page)
+    session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+    page.wait_for_timeout(milliseconds)
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
 
 
 def test_first_paint_takes_at_most_half_a_second(camera_browser: Any, trained: StudioClient) -> None:

@@ -51,8 +51,10 @@ export interface Project {
   readonly demo: boolean;
   readonly lan: boolean;
   readonly architectures?: readonly string[];
-  /** Forms that the model can be taken in, besides its files. */
-  readonly takes?: readonly string[];
+  /** Forms that the model can be taken in, and why one of them is not available on this computer, or "". */
+  readonly takes: readonly { readonly form: string; readonly missing: string }[];
+  /** Names and titles of the microcontroller boards. */
+  readonly boards: readonly (readonly [string, string])[];
 }
 
 export type Status = "ok" | "excluded" | "unreadable";
@@ -103,18 +105,18 @@ export interface GridResult {
 }
 
 export interface Taken {
-  readonly form?: string;
-  readonly name?: string;
-  readonly bytes?: number;
-  readonly accuracy?: number | null;
-  readonly text?: string;
+  readonly form: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly accuracy: number | null;
+  /** How the download was verified. */
+  readonly text: string;
 }
 
 export interface Deployed {
-  readonly text?: string;
-  readonly labels?: readonly (readonly [string, number])[];
+  readonly text: string;
   /** First lines that the device has written. */
-  readonly lines?: readonly string[];
+  readonly lines: readonly string[];
 }
 
 export type JobKind = "audit" | "train" | "grid" | "deploy" | "take";

@@ -10,12 +10,13 @@ interface Phone {
   readonly qr_svg: string;
 }
 
-export function PhoneDialog({ onClose }: { onClose(): void }) {
+/** @param step step that opens on the phone */
+export function PhoneDialog({ step, onClose }: { step: "photos" | "try"; onClose(): void }) {
   const [phone, setPhone] = useState<{ url: string; image: string } | undefined>();
   const [refused, setRefused] = useState<string | undefined>();
   useEffect(() => {
     let image: string | undefined;
-    get<Phone>("/api/phone").then(
+    get<Phone>(`/api/phone?step=${step}`).then(
       ({ url, qr_svg }) => {
         image = URL.createObjectURL(new Blob([qr_svg], { type: "image/svg+xml" }));
         setPhone({ url, image });
@@ -32,7 +33,7 @@ export function PhoneDialog({ onClose }: { onClose(): void }) {
       {phone && (
         <div class="phone">
           <img class="qr" src={phone.image} alt={text.phone.code} />
-          <p>{text.phone.scan}</p>
+          <p>{text.phone.scan[step]}</p>
           <p class="note">{text.phone.certificate}</p>
           <code class="address">{phone.url}</code>
         </div>

@@ -70,7 +70,7 @@ export function PhotosStep() {
         </div>
       )}
       {dialog === "record" && <RecordDialog onClose={close} />}
-      {dialog === "phone" && <PhoneDialog onClose={close} />}
+      {dialog === "phone" && <PhoneDialog step="photos" onClose={close} />}
       {dialog === "skipped" && (
         <Dialog title={text.photo.skippedTitle} onClose={close}>
           <ul class="lines">
@@ -111,7 +111,7 @@ function AddBar({ onOpen }: { onOpen(dialog: Open): void }) {
         <button type="button" class="second wide-only" onClick={() => folder.current!.click()}>
           <Icon name="folder" /> {text.photo.folder}
         </button>
-        <button type="button" class="second wide-only" onClick={() => onOpen("phone")}>
+        <button type="button" class="second wide-only" id="phone" onClick={() => onOpen("phone")}>
           <Icon name="phone" /> {text.photo.phone}
         </button>
       </div>

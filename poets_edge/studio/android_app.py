@@ -1,0 +1,66 @@
+"""The Android app in a checkout of poets_edge: a copy of its sources, and its build as an APK."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import poets_edge
+from poets_edge.errors import OutputError
+from poets_edge.exporting.android import DEFAULT_APP
+
+APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
+"""Sources of the Android app, which exist in a checkout of poets_edge but not in an installed package."""
+PROGRAMS = {
+    "javac": "default-jdk-headless",
+    "mvn": "maven",
+    "aapt": "aapt",
+    "zipalign": "zipalign",
+    "apksigner": "apksigner",
+    "dexdump": "dexdump",
+}
+"""Debian package of each program that the build needs."""
+_BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
+"""Names of files and folders that building the app creates; they are not copied."""
+_BUILD_SECONDS = 900
+
+
+def app_sources(folder: Path) -> Path:
+    """Copy the sources of the app to a new folder, and return the folder."""
+    return Path(shutil.copytree(APP, folder, ignore=shutil.ignore_patterns(*_BUILT)))
+
+
+def missing_sources() -> str:
+    """Return why the app cannot be copied, one line; "" if its sources are on this computer."""
+    return "" if APP.is_dir() else "The sources of the app are only in a checkout of poets_edge."
+
+
+def missing_programs() -> str:
+    """Return which programs the build lacks on this computer, one line; "" if all are installed."""
+    packages = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    return f"Not installed. Run: sudo apt-get install {' '.join(packages)}" if packages else ""
+
+
+def build_app(app: Path, out: Path) -> Path:
+    """Build the app, and return the path of the APK, which was verified by the build.
+
+    Args:
+        app: folder of the app, with a model in it.
+        out: folder for the build.
+
+    Raises:
+        OutputError: the build failed, for example because a library cannot be downloaded.
+    """
+    command = [sys.executable, str(app / "build.py"), "apk", "--out", str(out)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_BUILD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OutputError(f"Android app: not built after {_BUILD_SECONDS} seconds.") from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "rror" in line] or done.stderr.splitlines()
+        raise OutputError(f"Android app: the build failed ({' '.join(lines[:2])[:300] or 'no message'}).")
+    return Path(done.stdout.strip().splitlines()[-1])
