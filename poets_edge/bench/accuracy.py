@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.credentials import without_user_info
+from poets_edge.device.compare_models import common_split
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap
@@ -61,7 +62,7 @@ class EvaluatedPhotos:
 
     Attributes:
         image_dir: folder, archive or address that contains the photos.
-        split: split that the photos belong to; "unseen" for photos that none of the models has learned from.
+        split: split that the photos belong to; "unseen" for photos that no model is known to have learned from.
         names: names of the photos, relative to `image_dir`.
     """
 
@@ -74,10 +75,9 @@ class EvaluatedPhotos:
         """Return the photos on which `results` were evaluated together; None if no folder or no results are given."""
         if image_dir is None or not results:
             return None
-        splits = {result.split for result in results}
         return EvaluatedPhotos(
             image_dir=image_dir,
-            split=splits.pop() if len(splits) == 1 else "unseen",
+            split=common_split(results),
             names=tuple(photo.name for photo in results[0].predictions.photos),
         )
 
@@ -85,7 +85,7 @@ class EvaluatedPhotos:
         """Return a description such as `the test set of flower_photos, N = 87`."""
         which = {
             "all": "all photos",
-            "unseen": "photos that no model has learned from",
+            "unseen": "photos that no model is known to have learned from",
         }.get(self.split, f"the {self.split} set")
         return f"{which} of {without_user_info(str(self.image_dir))}, N = {len(self.names)}"
 

@@ -23,7 +23,7 @@ from poets_edge.cli.photo_options import (
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.core.files import distinct_names
 from poets_edge.core.wording import percent
-from poets_edge.device.compare_models import compare_results, evaluate_together
+from poets_edge.device.compare_models import common_split, compare_results, evaluate_together
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
@@ -128,8 +128,10 @@ def _print(result: EvaluateResult) -> None:
 
 
 def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], paired: Sequence[Paired]) -> None:
+    split = common_split(results)
+    which = "photos that no model is known to have learned from" if split == "unseen" else f"the {split} set"
     same = len({_what(result) for result in results}) == 1
-    click.echo(f"{_what(results[0]) if same else 'accuracy on photos that none of the models has learned from'}:\n")
+    click.echo(f"{_what(results[0]) if same else f'accuracy on {which}'}:\n")
     rows = []
     for name, result in zip(names, results, strict=True):
         low, high = result.evaluation.interval

@@ -60,6 +60,17 @@ def evaluate_together(
     ]
 
 
+def common_split(results: Sequence[EvaluateResult]) -> EvaluatedSplit:
+    """Return the split that the photos of several results belong to.
+
+    If the results differ, it is "validation" if a model was validated on the photos, and otherwise "unseen".
+    """
+    splits = {result.split for result in results}
+    if len(splits) == 1:
+        return splits.pop()
+    return "validation" if any(result.learned.any() for result in results) else "unseen"
+
+
 def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
     """Compare the results of two models on the photos that both have scored and neither has learned from.
 

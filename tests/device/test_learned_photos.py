@@ -13,6 +13,9 @@ from PIL import Image
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.device.metrics import wilson_interval
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
+from poets_edge.tflite.write_metadata import ModelInfo, with_files
 from tests.conftest import Trained, poets_edge
 
 _TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "50", "-q")
@@ -39,6 +42,13 @@ def record(drawn: Trained) -> dict[str, Any]:
 def models(drawn: Trained) -> tuple[Path, ...]:
     """Return a graph with its record, a `.tflite` file, and a graph without a record."""
     return drawn.graph, drawn.model("int8"), drawn.folder / "bare/retrained_graph.pb"
+
+
+def without_facts(model: Path) -> bytes:
+    """Return the contents of a `.tflite` file without the facts that are stored with the labels."""
+    content, labels = model.read_bytes(), read_metadata(read_model(model)).labels
+    bare = content[: content.rindex(b"PK\x03\x04", 0, content.rindex(b"PK\x03\x04"))]
+    return with_files(bare, ModelInfo("", "", labels), {})
 
 
 def evaluated(*arguments: str | Path) -> dict[str, Any]:
@@ -145,15 +155,8 @@ def test_evaluate_uses_the_split_from_training_instead_of_the_default(drawn: Tra
 
 
 def test_evaluate_states_that_training_photos_of_a_foreign_model_are_unknown(drawn: Trained, tmp_path: Path) -> None:
-    from poets_edge.tflite.metadata import read_metadata
-    from poets_edge.tflite.read_model import read_model
-    from poets_edge.tflite.write_metadata import ModelInfo, with_files
-
-    content = drawn.model("int8").read_bytes()
-    labels = read_metadata(read_model(drawn.model("int8"))).labels
-    bare = content[: content.rindex(b"PK\x03\x04", 0, content.rindex(b"PK\x03\x04"))]
     foreign = tmp_path / "foreign.tflite"
-    foreign.write_bytes(with_files(bare, ModelInfo("", "", labels), {}))
+    foreign.write_bytes(without_facts(drawn.model("int8")))
     ran = poets_edge("evaluate", foreign, drawn.folder / "photos", "--json").ok()
     assert json.loads(ran.stdout)["learned_from"]["evidence"] == "unknown"
     assert "which photos the model has learned from is not known" in ran.stderr
@@ -210,3 +213,19 @@ def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained,
         Image.open(photo).save(tmp_path / photo.parent.name / photo.name, quality=60)
     ran = poets_edge("evaluate", drawn.model("int8"), tmp_path).ok()
     assert "none of the 60 photos is a file that the model has learned from" in ran.stdout
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_evaluate_of_a_foreign_model_names_the_validation_photos_of_the_other(
+    drawn: Trained, tmp_path: Path, own_first: bool
+) -> None:
+    foreign = tmp_path / "foreign.tflite"
+    foreign.write_bytes(without_facts(drawn.model("int8")))
+    for name in record(drawn)["sets"]["validation"]:
+        (tmp_path / "val" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn.folder / "photos" / name, tmp_path / "val" / name)
+    order = (drawn.model("int8"), foreign)[:: 1 if own_first else -1]
+    shown = poets_edge("evaluate", *order, tmp_path / "val", "-q").ok().stdout
+    assert shown.startswith("accuracy on the validation set:")
+    shown = poets_edge("evaluate", *order, drawn.folder / "photos", "-q").ok().stdout
+    assert shown.startswith("accuracy on photos that no model is known to have learned from:")
