@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from poets_edge.errors import DatasetError, UsageError
@@ -101,3 +103,49 @@ def test_assign_folds_rejects_impossible_numbers_of_folds() -> None:
         with pytest.raises(UsageError, match="`folds` must be 2 or more"):
             check_folds(wanted)
     check_folds(0)
+
+
+def hashed(names: list[str]) -> list[HashedPhoto]:
+    """Return photos with different contents, whose classes are the first parts of their names."""
+    return [
+        HashedPhoto(Photo(Path(name), name, name.partition("/")[0]), row.to_bytes(32, "big"))
+        for row, name in enumerate(names)
+    ]
+
+
+def test_assign_folds_keeps_groups_and_photos_connected_to_them_in_one_fold() -> None:
+    names = [f"{label}/{number}.jpg" for label in "ab" for number in range(30)]
+    names += ["a/x_nohash_1.jpg", "a/x_nohash_2.jpg"]
+    groups = np.append(np.arange(60) // 3 * 3, [0, 61])  # the first variant of x belongs to the first group
+    [found] = assign_folds(hashed(names), groups=groups)
+    assert all(len(set(found.assignment[groups == number].tolist())) == 1 for number in groups)
+    assert found.assignment[61] == found.assignment[0]
+    assert Counter(found.assignment[:60].tolist()) == dict.fromkeys(range(5), 12)
+
+
+def test_assign_folds_places_large_groups_first() -> None:
+    names, groups = [f"a/{number}.jpg" for number in range(12)], np.repeat([0, 3, 6], [3, 3, 6])
+    [found] = assign_folds(hashed(names), 2, groups=groups)
+    assert Counter(found.assignment.tolist()) == {0: 6, 1: 6}
+
+
+def test_assign_folds_places_a_group_of_two_classes_by_the_smaller_class() -> None:
+    """A group of 20 of 100 a is in one fold, and 3 of 4 b are in the other, where the group of a and b does not go."""
+    names = [f"a/{number}.jpg" for number in range(100)] + [f"b/{number}.jpg" for number in range(4)]
+    groups = np.arange(104)
+    groups[:20], groups[100:103], groups[103] = 0, 100, 99
+    [found] = assign_folds(hashed(names), 2, groups=groups)
+    assert found.assignment[99] == found.assignment[103] == found.assignment[0] != found.assignment[100]
+
+
+def test_assign_folds_does_not_depend_on_how_accents_are_stored() -> None:
+    names = [f"a/{letter}{number}.jpg" for letter in "äéñ" for number in range(20)]
+    decomposed = [unicodedata.normalize("NFD", name) for name in names]
+    [first], [second] = assign_folds(hashed(names)), assign_folds(hashed(decomposed))
+    assert names != decomposed and first.assignment.tolist() == second.assignment.tolist()
+
+
+def test_assign_folds_divides_a_class_of_two_photos() -> None:
+    [found] = assign_folds(hashed([*(f"a/{number}.jpg" for number in range(10)), "b/1.jpg", "b/2.jpg"]))
+    assert (found.count, found.smallest, found.always_trained) == (2, "b", ())
+    assert set(found.assignment[10:].tolist()) == {0, 1}

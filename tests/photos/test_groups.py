@@ -106,3 +106,20 @@ def test_splits_of_photos_without_groups_are_unchanged() -> None:
     groups[[5, 7]] = 5
     assert np.flatnonzero(assign_splits(photos, SplitConfig(), groups) != alone).tolist() in ([], [7])
     assert (assign_splits(photos, SplitConfig(), np.arange(300)) == alone).all()
+
+
+def table_of(*names: str) -> PhotoTable:
+    return PhotoTable.of([Photo(Path(name), name, name.partition("/")[0]) for name in names])
+
+
+def test_successors_differ_by_at_most_three_in_any_order_of_files() -> None:
+    names = ("a/IMG_0012.jpg", "a/IMG_0004.jpg", "a/IMG_0001.jpg", "a/IMG_0008.jpg", "a/DSC_0009.jpg", "b/IMG_0002.jpg")
+    assert successors(table_of(*names)) == [(2, 1)], "0001 and 0004, but not 0004 and 0008 or 0008 and 0012"
+    assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]
+
+
+def test_stated_groups_are_the_first_capture_of_a_pattern_or_its_match() -> None:
+    table = table_of("a/p1-x.jpg", "a/p1-y.jpg", "b/p2-x.jpg", "b/other.jpg")
+    assert stated_groups(table, r"p(\d)-.").tolist() == [0, 0, 2, 3]
+    assert stated_groups(table, r"p\d-.").tolist() == [0, 1, 2, 3]
+    assert stated_groups(table, r"-[xy]").tolist() == [0, 1, 0, 3]

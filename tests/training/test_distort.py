@@ -74,3 +74,22 @@ def test_distort_crops_windows_at_all_positions() -> None:
         starts = [int(corner[channel]) for corner in corners]
         assert min(starts) < 8 and 42 < max(starts) <= 51
     assert any(abs(int(corner[0]) - int(corner[1])) > 10 for corner in corners)
+
+
+def test_distort_rounds_pixels_to_the_nearest_value() -> None:
+    """A ramp of all pixel values, made darker: the line through the results meets 0, not -0.5."""
+    ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2).repeat(2, axis=0)
+    copies = (
+        distort(Image.fromarray(ramp), (2, 256), Distortions(random_brightness=60), f"{n}", b"") for n in range(9)
+    )
+    darker = [copy[0, :, 0] for copy in copies if copy.max() < 250]
+    assert len(darker) > 1
+    for found in darker:
+        factor, offset = np.polyfit(np.arange(256), found, 1)
+        assert abs(offset) < 0.2 and 0.4 <= factor < 1
+
+
+def test_distort_draws_other_variants_for_other_photos() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+    one, other = (distort(image, (8, 8), Distortions(random_crop=50), "n", digest) for digest in (b"one", b"other"))
+    assert not np.array_equal(one, other)

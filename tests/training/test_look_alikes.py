@@ -138,3 +138,23 @@ def test_train_keeps_stated_groups_together(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
     persons = {name: {photo[-10:-8] for photo in of} for name, of in record["sets"].items()}
     assert not persons["training"] & persons["test"] and not persons["training"] & persons["validation"]
+
+
+@pytest.mark.parametrize(("alike", "dependent"), [(0.25, True), (0.249, False)])
+def test_photo_groups_are_dependent_if_a_quarter_of_the_photos_look_alike(alike: float, dependent: bool) -> None:
+    assert PhotoGroups(np.arange(4), alike).are_dependent == dependent
+
+
+def test_find_groups_searches_again_for_other_classes_and_backbones(tmp_path: Path) -> None:
+    def labeled(classes: npt.NDArray[np.int64]) -> HashedPhotos:
+        return HashedPhotos.of(
+            [
+                HashedPhoto(Photo(Path(f"{row}.jpg"), f"{row * 7919 % 10007}.jpg", str(label)), row.to_bytes(32, "big"))
+                for row, label in enumerate(classes.tolist())
+            ]
+        )
+
+    alike, rows = bursts(10, 6, 0.2), np.arange(60)
+    assert find_groups(labeled(rows % 2), alike, tmp_path).count == 10
+    assert find_groups(labeled(rows % 2), bursts(60, 1, 0), tmp_path).count == 60, "another backbone"
+    assert find_groups(labeled(rows // 6), alike, tmp_path).count == 60, "a burst that is a whole class is divided"
