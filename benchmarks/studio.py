@@ -1,9 +1,11 @@
 """Benchmark of the studio server: importing photos, listing photos, retraining, and memory.
 
     python -m benchmarks.studio [--photos 5000] [--turns 10]
+    python -m benchmarks.studio --soak 60
 
 The photos are JPEGs of about 1 MB. The import is compared with copying and decoding the same files in as many processes
-as the server uses. The two measurements alternate, so that other load affects both equally. Output: a table on stdout.
+as the server uses. The two measurements alternate, so that other load affects both equally. With `--soak`, only the
+memory during that many minutes of scripted use is measured. Output: a table on stdout.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _TRAINED = 1000
 _MANY = 5000
 _THUMBNAIL_SECONDS = 600
 _ROUNDS_OF_USE = 20
+_SOAK_PAUSE = 2.0
 
 
 def main() -> None:
@@ -41,7 +44,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=5000)
     parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="measure the memory during scripted use instead")
     arguments = parser.parse_args()
+    if arguments.soak is not None:
+        with tempfile.TemporaryDirectory() as name:
+            _soak(Path(name), arguments.soak)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "photos"
         folder.mkdir()
@@ -125,6 +133,42 @@ def _memory(client: StudioClient) -> None:
     shown = ", ".join(f"{value:.0f}" for value in found[:: _ROUNDS_OF_USE // 5])
     _print("memory of the server after the import and during use, MB", shown)
     _print("memory of its two decoders, MB", ", ".join(f"{value:.0f}" for value in _helpers(client)))
+
+
+def _soak(folder: Path, minutes: float) -> None:
+    """Print the memory of the server during scripted use: lists, thumbnails, photos, changes, uploads and training."""
+    project = folder / "soak"
+    _write_small(project, _TRAINED)
+    with running(project) as client:
+        client.run_job(kind="train", choice="quick")
+        found: list[float] = []
+        ended = time.monotonic() + 60 * minutes
+        while time.monotonic() < ended:
+            _use(client, len(found))
+            found.append(_resident(client))
+            time.sleep(_SOAK_PAUSE)
+    warm = len(found) // 6  # caches are filled
+    _print(f"memory after {minutes * warm / len(found):.0f} of {minutes:.0f} minutes of use, MB", f"{found[warm]:.1f}")
+    _print(f"memory at the end, after {len(found)} rounds, MB", f"{found[-1]:.1f}")
+    _print("largest memory, MB", f"{max(found):.1f}")
+
+
+def _use(client: StudioClient, round_number: int) -> None:
+    """Use the studio as a page does for some seconds; every change is undone, and every 20th round trains a model."""
+    names = sorted(client.photos())
+    for name in names[round_number % 50 :: 50]:
+        client.get(f"/thumb/{name.replace(' ', '%20')}")
+    client.get(f"/photo/{names[round_number % len(names)].replace(' ', '%20')}")
+    for event in client.events("project", until=""):
+        assert event["version"]
+        break
+    for action in ("move", "exclude", "keep", "delete"):
+        client.post(f"/api/photos/{action}", {"photos": names[:_MOVED], "to": "class 3"}).ok()
+        client.post("/api/undo").ok()
+    client.upload(_photo(round_number, side=320) + b"new", f"new {round_number}.jpg", "class 1").ok()
+    client.post("/api/undo").ok()
+    if round_number % 20 == 0:
+        client.run_job(kind="train", choice="quick")
 
 
 def _many(folder: Path) -> None:

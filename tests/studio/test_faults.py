@@ -7,9 +7,12 @@ import hashlib
 import http.client
 import os
 import random
+import shutil
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -106,6 +109,48 @@ def test_full_disk_is_reported_in_one_line_and_loses_nothing(flowers: Path, larg
         while client.get("/api/project").ok()["undo"] is not None:
             client.post("/api/undo").ok()
         assert tree(flowers) == state
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """File system of 4 MB that a test may fill."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a file system of limited size requires root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_full_file_system_is_reported_in_one_line_and_loses_nothing(drawn_photos: Path, small_disk: Path) -> None:
+    """Uploads, moves, exclusions and training fail on a full file system; everything works when it has space again."""
+    project = Path(shutil.copytree(drawn_photos, small_disk / "flowers"))
+    before, state = contents(project), tree(project)
+    with running(project) as client:
+        names = sorted(client.photos())
+        filling = small_disk / "filling"
+        with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 12))
+        messages = [
+            client.upload(draw_photo("daisy", 777), "new.jpg", "daisy"),
+            client.post("/api/photos/move", {"photos": names[:2], "to": "roses"}),
+            client.post("/api/photos/exclude", {"photos": names[:2]}),
+            client.post("/api/photos/keep", {"photos": names[:2]}),
+            client.post("/api/photos/delete", {"photos": names[:2]}),
+            client.post("/api/jobs", {"kind": "train"}),
+        ]
+        for answer in messages:
+            assert "space" in answer.refused(answer.status), answer.body
+        assert contents(project) == before and tree(project) == state
+        assert client.get("/thumb/daisy/daisy-000.jpg").body[:3] == b"\xff\xd8\xff"
+        filling.unlink()
+        client.post("/api/photos/move", {"photos": names[:2], "to": "roses"}).ok()
+        client.post("/api/undo").ok()
+        assert client.get("/api/project").ok()["undo"] is None and tree(project) == state
 
 
 def test_hundred_simultaneous_requests_are_answered(flowers: Path) -> None:
