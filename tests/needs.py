@@ -15,7 +15,13 @@ from typing import NoReturn
 import pytest
 
 SKIPS_ON_CI = frozenset(
-    {"root can read everything", "this machine has a camera", "one core", "one folder on this file system"}
+    {
+        "root can read everything",
+        "this machine has a camera",
+        "one core",
+        "one folder on this file system",
+        "mounting a file system requires root",
+    }
 )
 """Reasons for which a test may be skipped on CI: the machine differs, but lacks nothing."""
 
