@@ -105,7 +105,10 @@ def _load(tf: Any, path: Path, source: Path) -> TensorFlowModel:
                 )
             size = (int(shapes[0][1]), int(shapes[0][2]))
             frozen = _frozen(tf, run, size)
-            [answer] = frozen(tf.zeros([1, *size, 3]))
+            answers = frozen(tf.zeros([1, *size, 3]))
+            if len(answers) != 1:
+                raise ModelError(f"{path}: has {len(answers)} outputs; an image classifier has one.")
+            [answer] = answers
     except ModelError:
         raise
     except Exception as error:  # Keras and TensorFlow raise a dozen kinds for damaged and unusual files

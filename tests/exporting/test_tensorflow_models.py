@@ -190,7 +190,7 @@ def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_load_model_rejects_models_with_code_and_files_with_only_weights(
+def test_load_model_rejects_models_with_code_only_weights_or_several_outputs(
     network: Callable[..., Any], tmp_path: Path
 ) -> None:
     import keras
@@ -203,3 +203,9 @@ def test_load_model_rejects_models_with_code_and_files_with_only_weights(
     for name in ("code.keras", "code.h5"):
         with pytest.raises(ModelError, match="Lambda"):
             load_model(_write(lambdas, tmp_path / name))
+    inputs = keras.Input((8, 8, 3))
+    flat = keras.layers.Flatten()(inputs)
+    two = keras.Model(inputs, [keras.layers.Dense(5)(flat), keras.layers.Dense(2)(flat)])
+    for name in ("two.keras", "two"):
+        with pytest.raises(ModelError, match="has 2 outputs; an image classifier has one"):
+            load_model(_write(two, tmp_path / name))
