@@ -114,3 +114,10 @@ def test_check_threads_refuses_numbers_out_of_range(threads: int) -> None:
 def test_check_threads_rejects_values_that_are_not_integers(threads: Any) -> None:
     with pytest.raises(WrongTypeError, match="`threads` must be a whole number"):
         check_threads(threads)
+
+
+def test_convert_accepts_whole_numbers_of_64_bits() -> None:
+    assert convert(-(2**63), int, "seed") == -(2**63) and convert(2**63 - 1, int, "seed") == 2**63 - 1
+    for value in (-(2**63) - 1, 2**63):
+        with pytest.raises(UsageError, match="64 bits"):
+            convert(value, int, "seed")

@@ -7,6 +7,7 @@ import tarfile
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +189,52 @@ def test_read_member_holds_large_members_in_memory_once(method: int) -> None:
         tracemalloc.stop()
     assert read == b"\xff\xd8\xff" + content
     assert peak < 1.6 * len(content), f"{peak / len(content):.1f} times its bytes"
+
+
+def zip_entry(name: str, content: bytes = b"photo", *, mode: int = 0o100644, flags: int = 0) -> bytes:
+    """Return a zip with one member that has a Unix mode, and flags in both headers."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        archive.writestr(info, content)
+    data = bytearray(file.getvalue())
+    data[6:8] = flags.to_bytes(2, "little")
+    at = data.rindex(b"PK\x01\x02") + 8
+    data[at : at + 2] = flags.to_bytes(2, "little")
+    return bytes(data)
+
+
+def duplicated() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a/1.jpg", b"one")
+        archive.writestr("a/1.jpg", b"two")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: zip_entry("a/1.jpg", b"/etc/passwd", mode=0o120777), "is a link"),
+        (lambda: zip_entry("a/1.jpg", flags=1), "encrypted"),
+        (lambda: zip_entry("a/\x1b[2J.jpg"), "control characters"),
+        (duplicated, "is in it twice"),
+    ],
+    ids=["link", "encrypted", "control characters", "twice"],
+)
+def test_read_archive_rejects_unusual_members(make: Callable[[], bytes], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read_archive(io.BytesIO(make()), "photos.zip")
+
+
+def test_read_member_limits_the_declared_length() -> None:
+    """A small member that declares a large size is refused before it is decompressed."""
+    content = zlib.compress(bytes(5000))[2:-4]
+    member = Member(0, len(content), 5000, zipfile.ZIP_DEFLATED, zlib.crc32(bytes(5000)))
+
+    def read(start: int, end: int) -> bytes:
+        raise AssertionError("nothing is read")
+
+    with pytest.raises(OSError, match="larger than"):
+        read_member(member, read, 4999)

@@ -61,3 +61,13 @@ def test_burst_pairs_ignore_a_time_shared_by_many_photos(tmp_path: Path) -> None
     for number in range(31):
         photo(tmp_path / f"a/{number:02}.jpg", "2000:01:01 00:00:00")
     assert burst_pairs(table(tmp_path)) == []
+
+
+def test_burst_pairs_are_at_most_three_seconds_apart(tmp_path: Path) -> None:
+    for number, second in enumerate((0, 3, 7, 8)):
+        photo(tmp_path / f"a/{number}.jpg", f"2024:05:20 12:00:{second:02}")
+    assert burst_pairs(table(tmp_path)) == [(0, 1), (2, 3)]
+
+
+def test_time_taken_is_the_time_of_the_camera_as_utc(tmp_path: Path) -> None:
+    assert time_taken(photo(tmp_path / "a/1.jpg", "2024:05:20 12:00:01")) == 1716206401.0

@@ -6,14 +6,16 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New, masked_crc32c
 
-from poets_edge.reports.events import event_file, write_record
+from poets_edge.reports.events import event_file, remove_event_files, write_record
 from tests.conftest import ROOT
 
 
@@ -62,3 +64,36 @@ def _events(path: Path) -> int:
                 return count
             raise
         count += 1
+
+
+def test_histogram_counts_values_up_to_the_upper_end_of_each_bin(tmp_path: Path) -> None:
+    values = np.array([0, 1, 1, 2, 3, 3, 3, 4], np.float32)
+    with event_file(tmp_path) as file:
+        file.add(7, {}, {"weights": values})
+    [path] = tmp_path.iterdir()
+    [*_, event] = events_of(path)
+    found = event.summary.value[0].histo
+    assert (event.step, found.min, found.max, found.num) == (7, 0, 4, 8)
+    assert (found.sum, found.sum_squares) == (17, 0 + 1 + 1 + 4 + 9 * 3 + 16)
+    assert list(found.bucket_limit) == pytest.approx(np.linspace(0, 4, 9)[1:])
+    assert list(found.bucket) == [1, 0, 2, 0, 1, 0, 3, 1]
+
+
+def test_event_file_replaces_earlier_files_of_this_program_only(tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1.host").write_bytes(b"of another program")
+    for step in range(2):
+        with event_file(tmp_path) as file:
+            file.add(step, {"accuracy": 0.5})
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_event_files(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["events.out.tfevents.1.host"]
+
+
+def events_of(path: Path) -> list[Any]:
+    """Return the events in a file, read by hand: length, checksum, data, checksum."""
+    data, found = path.read_bytes(), []
+    while data:
+        length = int.from_bytes(data[:8], "little")
+        found.append(Event.FromString(data[12 : 12 + length]))
+        data = data[16 + length :]
+    return found
