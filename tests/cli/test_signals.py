@@ -113,7 +113,16 @@ def test_interrupted_benchmark_ends_its_worker_processes(tmp_path: Path, number:
 
 
 @pytest.mark.parametrize(
-    "how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, "the terminal closes", "two signals"]
+    "how",
+    [
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGUSR1,
+        "the terminal closes",
+        "two signals",
+    ],
 )
 def test_interrupted_watch_ends_its_running_commands(tmp_path: Path, how: signal.Signals | str) -> None:
     """The children of a shell, too."""
