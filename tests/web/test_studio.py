@@ -17,6 +17,11 @@ from tests.studio.client import StudioClient, running
 from tests.web.conftest import PHONE
 from tests.web.studio import DESKTOP, assert_accessible, open_page
 
+_OVERFLOWING = """() => [...document.querySelectorAll('.card')]
+  .filter((card) => card.scrollWidth > card.clientWidth + 1)
+  .map((card) => card.outerHTML.slice(0, 200))"""
+"""Script that returns the cards whose content is wider than the card."""
+
 STEPS = ("photos", "check", "train", "try", "choose", "take")
 
 
@@ -53,6 +58,7 @@ def test_every_step_is_accessible_and_fits_at_every_width(
             studio.page.wait_for_timeout(200)
             assert_accessible(studio.page)
             assert studio.page.evaluate("document.documentElement.scrollWidth") <= width, step
+            assert not studio.page.evaluate(_OVERFLOWING), step
         assert not [problem for problem in studio.problems if "422" not in problem]
 
 

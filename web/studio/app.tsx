@@ -17,6 +17,7 @@ const PARTS = { photos: PhotosStep, check: CheckStep, train: TrainStep, try: Try
 
 export function App() {
   useKeys();
+  useEffect(() => document.getElementById("main")!.scrollTo(0, 0), [step.value]);
   const Part = PARTS[step.value];
   const open = project.value !== null;
   return (

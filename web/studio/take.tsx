@@ -119,7 +119,8 @@ interface PreparedProps {
 
 /** A form that is prepared when it is asked for. */
 function Prepared({ form, title, hint, icon, missing = "" }: PreparedProps) {
-  const [board, setBoard] = useState("");
+  const { boards } = project.value!;
+  const [board, setBoard] = useState(boards[0][0]);
   const ready = taken.value.get(form);
   return (
     <li class="card file" data-target={form}>
@@ -138,7 +139,7 @@ function Prepared({ form, title, hint, icon, missing = "" }: PreparedProps) {
               taken.value = new Map([...taken.value].filter(([each]) => each !== form));
             }}
           >
-            {project.value!.boards.map(([name, title]) => (
+            {boards.map(([name, title]) => (
               <option value={name}>{title}</option>
             ))}
           </select>
@@ -156,7 +157,7 @@ function Prepared({ form, title, hint, icon, missing = "" }: PreparedProps) {
           <Icon name="take" /> {text.take.download} <span class="unseen">{title}</span>
         </a>
       ) : (
-        <button type="button" class="second" disabled={Boolean(missing || running.value)} onClick={() => void startJob("take", board ? { form, board } : { form })}>
+        <button type="button" class="second" disabled={Boolean(missing || running.value)} onClick={() => void startJob("take", form === "firmware" ? { form, board } : { form })}>
           {text.take.prepare} <span class="unseen">{title}</span>
         </button>
       )}
