@@ -51,7 +51,7 @@ fuzz: $(INSTALLED) ## run commands on hostile files for SECONDS=300
 crash-test: $(INSTALLED) ## kill commands KILLS=200 times and at every rename, and check the results
 	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 100 --points all
 
-# PART is 1 to 9, each of up to 20 minutes; MODULE is a path in poets_edge. Without either, changed modules are run.
+# PART is 1 to 10, each of up to 20 minutes; MODULE is a path in poets_edge. Without either, changed modules are run.
 mutants: $(INSTALLED) ## run mutation tests: PART=3 or MODULE=device/metrics.py
 	$(BIN)/python -m tools.mutants $(if $(PART),--part $(PART)) $(if $(MODULE),--module $(MODULE)) --jobs $(or $(JOBS),2) $(MUTANTS_ARGS)
 	$(BIN)/python -m tools.mutants --report

@@ -13,7 +13,8 @@ import pytest
 from tests.conftest import ROOT
 from tools.mutants.equivalents import EQUIVALENTS
 from tools.mutants.modules import MODULES
-from tools.mutants.mutate import Mutant, mutants
+from tools.mutants.mutate import Mutant, mutants, planted
+from tools.mutants.planted import FAULTS, ModuleFaults, read_faults
 from tools.mutants.swap import Swap
 
 SOURCE = """
@@ -136,3 +137,26 @@ def test_equivalents_are_mutants_of_their_modules() -> None:
         if entry.module == module and (entry.before, entry.after) not in found
     ]
     assert not stale
+
+
+def test_planted_replaces_a_text_that_occurs_once() -> None:
+    found = planted(SOURCE, "value > most", "value >= most")
+    assert found is not None and found.source == SOURCE.replace("value > most", "value >= most")
+    assert (found.before, found.after, found.on_import) == ("if value > most:", "if value >= most:", False)
+    assert planted(SOURCE, "value", "other") is None, "occurs several times"
+    assert planted(SOURCE, "nothing", "something") is None
+    assert planted(SOURCE, "value > most:", "value >") is None, "is no Python"
+
+
+def test_read_faults_parses_modules_tests_and_texts_of_several_lines() -> None:
+    text = "@ device/metrics.py\n- a = 1\n    b\n+ a = 2\n    b\n@ x.py: t/test_x.py t/test_y.py\n- c\n+ \n"
+    assert read_faults(text) == [
+        ModuleFaults("device/metrics.py", MODULES["device/metrics.py"], (("a = 1\n    b", "a = 2\n    b"),)),
+        ModuleFaults("x.py", ("t/test_x.py", "t/test_y.py"), (("c", ""),)),
+    ]
+
+
+def test_planted_faults_name_existing_tests() -> None:
+    entries = read_faults(FAULTS.read_text(encoding="utf-8"))
+    assert sum(len(entry.faults) for entry in entries) > 500
+    assert all((ROOT / "tests" / test).is_file() for entry in entries for test in entry.tests)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES, PARTS, module_name
 from tools.mutants.mutate import Mutant, mutants
+from tools.mutants.planted import plant_all
 from tools.mutants.results import REPORT, Result, load, report, save
 from tools.mutants.runner import ROOT, ForkingRunner, run_mutants
 
@@ -20,20 +21,25 @@ from tools.mutants.runner import ROOT, ForkingRunner, run_mutants
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description="Plant faults that tests must notice.")
     parser.add_argument("--part", type=int, choices=range(1, len(PARTS) + 1), help="run the modules of one part")
-    parser.add_argument("--module", action="append", choices=list(MODULES), metavar="PATH", help="run one module")
+    parser.add_argument("--module", action="append", metavar="PATH", help="run one module")
     parser.add_argument("--survivors", action="store_true", help="run only mutants that survived the last time")
     parser.add_argument("--line", metavar="TEXT", help="run only mutants of source lines that contain TEXT")
     parser.add_argument("--changed", metavar="BASE", help="run a sample of the mutants in lines changed since BASE")
     parser.add_argument("--most", type=int, default=60, metavar="N", help="mutants of that sample [default: 60]")
     parser.add_argument("--seconds", type=float, default=1200, metavar="S", help="start none later [default: 1200]")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time [default: 1]")
+    parser.add_argument("--planted", action="store_true", help="plant the faults of planted.txt instead")
     parser.add_argument("--report", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and end")
     parser.add_argument("--again", action="store_true", help="run modules whose results are up to date, too")
     given = parser.parse_args()
+    if not given.planted and (unknown := sorted(set(given.module or ()) - set(MODULES))):
+        parser.error(f"not in tools/mutants/modules.py: {', '.join(unknown)}")
     stop_at = time.monotonic() + given.seconds
     if given.report:
         REPORT.write_text(report(), encoding="utf-8")
         print(f"Wrote {REPORT.relative_to(ROOT)}.")
+    elif given.planted:
+        plant_all(given.module, given.jobs)
     elif given.changed:
         _run_changed(given.changed, given.most, stop_at, given.jobs)
     else:

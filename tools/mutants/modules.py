@@ -91,6 +91,17 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "bench/remote/agent.py": ("bench/remote/test_agent.py",),
         "bench/remote/own_folder.py": ("bench/remote/test_agent.py",),
     },
+    {
+        "training/unknown.py": ("training/test_unknown.py",),
+        "training/mahalanobis.py": ("training/test_unknown.py",),
+        "training/background_model.py": ("training/test_background_model.py",),
+        "quantize/write_full_int8.py": ("quantize/test_full_int8.py",),
+        "quantize/write_detector.py": ("quantize/test_detector.py",),
+        "bench/machine.py": ("bench/test_machine.py", "bench/test_samples.py"),
+        "bench/load.py": ("bench/test_worker.py",),
+        "bench/run_variation.py": ("bench/test_run_variation.py",),
+        "photos/groups.py": ("photos/test_groups.py",),
+    },
 )
 """Modules under `poets_edge` with their test files under `tests`, in parts of up to 20 minutes on two free cores."""
 

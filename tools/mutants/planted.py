@@ -2,7 +2,7 @@
 
 The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; the tests are those of
 `tools.mutants.modules` if the line has none. A fault is a text after `- ` that occurs once in the module, and its
-replacement after `+ `; both may continue on the following lines.
+replacement after `+ `; both may continue on the following lines. Only tests without the marker `slow` are run.
 """
 
 from __future__ import annotations

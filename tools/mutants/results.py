@@ -13,6 +13,7 @@ from datetime import date
 
 from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES
+from tools.mutants.planted import load_planted
 from tools.mutants.runner import ROOT
 
 FOLDER = ROOT / "build/mutants"
@@ -102,9 +103,39 @@ def report() -> str:
             *rows,
             *_table("Equivalent mutants", ("module", "source", "mutant", "reason"), reviewed),
             *_table("Survivors", ("where", "source", "mutant", "outcome"), open_ones),
+            *_planted(),
             "",
         ]
     )
+
+
+def _planted() -> list[str]:
+    """Return the section on faults that were planted by hand, as lines."""
+    found = load_planted()
+    if not found:
+        return []
+    planted, noticed = (
+        sum(len(rows) for rows in found.values()),
+        sum(row.noticed for rows in found.values() for row in rows),
+    )
+    rows = [f"| `{name}` | {len(rows)} | {sum(row.noticed for row in rows)} |" for name, rows in found.items()]
+    missed = [
+        f"| `{name}` | `{row.before}` | `{row.after}` | {row.outcome} |".replace("\n", " ")
+        for name, rows in found.items()
+        for row in rows
+        if not row.noticed
+    ]
+    return [
+        "",
+        "## Faults planted by hand",
+        "",
+        "`python -m tools.mutants --planted` plants the faults of `tools/mutants/planted.txt` one at a time and runs",
+        "the fast tests that belong to the module. One that is not reached is in code that only slow tests run.",
+        "",
+        f"**{noticed} of {planted} faults in {len(found)} modules noticed.**",
+        *_table("Planted", ("module", "planted", "noticed"), rows),
+        *_table("Not noticed", ("module", "source", "fault", "outcome"), missed),
+    ]
 
 
 def _origin() -> str:
