@@ -135,9 +135,9 @@ def test_load_counts_the_frames_that_a_slow_model_misses(loaded: Loaded) -> None
 
 
 def test_load_window_has_percentiles_and_every_nth_sample(loaded: Loaded) -> None:
-    times = [number / 1024 for number in (7, 1, 11, 3, 5, 9, 2, 10, 4, 8, 6)]
-    window = loaded(times)(66 / 1024)
-    assert (window.runs, window.median_ms, window.p90_ms) == (11, 6000 / 1024, 10_000 / 1024)
+    times = [(number * 8 % 21 + 1) / 1024 for number in range(21)]  # 1 to 21, out of order
+    window = loaded(times)(231 / 1024)
+    assert (window.runs, window.median_ms, window.p90_ms) == (21, 11_000 / 1024, 19_000 / 1024)
     window = loaded([1 / 1024, 2 / 1024, 3 / 1024])(2400 * 2 / 1024)
     assert window.runs == 2400 and window.samples_ms == (0.9766,) * 800, "the first of every three"
 
