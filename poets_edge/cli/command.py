@@ -149,9 +149,9 @@ def format_example(example: str, formatter: click.HelpFormatter) -> None:
                 formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
 
 
-def subcommand(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
+def subcommand(name: str, example: str, cls: type[Command] = Command) -> Callable[[Callable[..., Any]], Command]:
     """Declare a command of `poets-edge`, with the example in its help."""
-    return click.command(name, cls=Command, example=example)
+    return click.command(name, cls=cls, example=example)
 
 
 def argument(

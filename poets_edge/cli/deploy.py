@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from poets_edge.bench.remote.deploy import DeployOptions, deploy, remove, watch_arguments
 from poets_edge.bench.remote.fetch_frames import fetch_frames
-from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.command import Command, argument, option, subcommand
 from poets_edge.cli.model_options import input_options, labels_option
 from poets_edge.cli.options import DEVICE_SECTION, FILE, on_option, quiet_option, remote_dir_option, result_options
 from poets_edge.cli.terminal import Terminal, give
@@ -26,6 +26,23 @@ _WATCH = [parameter for parameter in watch_command.params if parameter.name not 
 _MQTT = ("mqtt", "mqtt_name", "mqtt_login", "mqtt_ca")
 
 
+class _Deploy(Command):
+    """Command that accepts the options of `watch` after `--`, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line without a `--` that precedes options."""
+        if "--" in args:
+            before, after = args[: args.index("--")], args[args.index("--") + 1 :]
+            if after and after[0].startswith("--"):
+                watch = {name for parameter in _WATCH for name in (*parameter.opts, *parameter.secondary_opts)}
+                own = {name for parameter in self.params for name in parameter.opts} - watch
+                for argument in after:
+                    if argument.partition("=")[0] in own:
+                        ctx.fail(f"{argument}: an option of deploy, not of watch. Give it before --.")
+                args = [*before, *after]
+        return super().parse_args(ctx, args)
+
+
 @subcommand(
     "deploy",
     """
@@ -34,6 +51,7 @@ _MQTT = ("mqtt", "mqtt_name", "mqtt_login", "mqtt_ca")
     poets-edge deploy --on pi@raspberrypi.local --fetch unsure
     poets-edge deploy --on pi@raspberrypi.local --remove
     """,
+    _Deploy,
 )
 @argument("model", "[MODEL]", {"MODEL": "A .tflite file."}, type=FILE, required=False)
 @on_option(required=True, help="The device, over ssh, as pi@raspberrypi.local.")
@@ -70,7 +88,7 @@ def command(
 
     Installs poets_edge in a folder of its own (poets-edge in --remote-dir), copies the model, starts the service and
     shows its first labels. No root is needed. The same command with another model or other options replaces it. The
-    options of watch apply to the service.
+    options of watch, which may follow --, apply to the service.
     """
     terminal = Terminal(quiet)
     if (model is not None) + undo + (fetch is not None) > 1:

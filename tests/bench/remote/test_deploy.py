@@ -159,6 +159,8 @@ def test_deploy_rejects_invalid_arguments(pi: SshServer, flower_model: FlowerMod
     poets_edge("deploy", PROBE, "--on", "pi").failed("probe.tflite", "label")
     poets_edge("deploy", model, "--on", "pi", "--on-label", "daisy").failed("--run")
     poets_edge("deploy", model, "--on", "pi", "--on-label", "orchid", "--run", "true").failed("orchid", "daisy")
+    poets_edge("deploy", model, "--on", "pi", "--", "--on-label", "orchid", "--run", "x").failed("orchid", "daisy")
+    poets_edge("deploy", model, "--on", "pi", "--", "--every-frame", "--remove").failed("--remove", "before --")
     poets_edge("deploy", model, "--on", "nobody.invalid").failed("nobody.invalid: ssh cannot log in")
     assert poets_edge("deploy", model).status == 2
 
