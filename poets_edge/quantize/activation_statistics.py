@@ -45,10 +45,13 @@ class Int8Calibration:
     Attributes:
         ranges: smallest and largest output of each layer except the softmax, by layer name.
         kernels: convolution kernels rounded to the 8-bit grid, float32, by layer name.
+        corrections: values to be added to the bias, which compensate for the mean error of the rounded kernel, float32
+            [outputs], by layer name.
     """
 
     ranges: Mapping[str, Range]
     kernels: Mapping[str, npt.NDArray[np.float32]]
+    corrections: Mapping[str, npt.NDArray[np.float32]]
 
 
 def calibration_pixels(
@@ -133,9 +136,13 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
                 for (name, (low, high)), (smallest, largest) in zip(seen.items(), of_picture, strict=True)
             }
         for name, product in products.items():
-            hessians[name].sums += product
-    kernels = run_parallel(hessians, lambda: None, lambda name, _: hessians[name].round_weights(), workers=workers)
-    return Int8Calibration(seen, dict(kernels))
+            hessians[name].moments += product
+    kernels = dict(
+        run_parallel(hessians, lambda: None, lambda name, _: hessians[name].round_weights(), workers=workers)
+    )
+    return Int8Calibration(
+        seen, kernels, {name: hessians[name].bias_correction(kernel) for name, kernel in kernels.items()}
+    )
 
 
 def _range(layer: Layer, outputs: Activations) -> Range:

@@ -72,18 +72,24 @@ class Hessian:
     A depthwise layer has one group per channel, whose inputs are the kernel's positions. Other layers have one group.
 
     Attributes:
-        sums: sums of the products of every two inputs over the samples, float32 [groups, inputs, inputs].
+        moments: sums of the products of every two inputs over the samples, where the last input is the constant 1:
+            float32 [groups, inputs + 1, inputs + 1].
     """
 
     def __init__(self, layer: GptqLayer) -> None:
         height, width, channels, _ = layer.weights.shape
         groups, inputs = (channels, height * width) if layer.depthwise else (1, height * width * channels)
-        self.sums = np.zeros((groups, inputs, inputs), np.float32)
+        self.moments = np.zeros((groups, inputs + 1, inputs + 1), np.float32)
         self._layer = layer
+
+    @property
+    def sums(self) -> Array:
+        """Sums of the products of every two inputs over the samples, float32 [groups, inputs, inputs]."""
+        return self.moments[:, :-1, :-1]
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
         """Add random samples of the layer's input for one photo, float32 [height, width, channels]."""
-        self.sums += self.products([self.samples(pixels, self.positions(pixels.shape, rng))])
+        self.moments += self.products([self.samples(pixels, self.positions(pixels.shape, rng))])
 
     def positions(self, shape: Sequence[int], rng: np.random.Generator) -> Positions:
         """Draw random positions in the layer's output, as indices into the flattened output, int64 [samples].
@@ -102,14 +108,14 @@ class Hessian:
             positions: result of `positions`.
 
         Returns:
-            The inputs of the output positions, float32 [samples, inputs]. For a depthwise layer, the sums of their
-            products, which take less memory: float32 [groups, inputs, inputs].
+            The inputs of the output positions, float32 [samples, inputs]. For a depthwise layer, their contribution to
+            `moments`, which takes less memory: float32 [groups, inputs + 1, inputs + 1].
         """
         patches = _patches(pixels, self._layer, positions)
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)
 
     def products(self, samples: Sequence[Array]) -> Array:
-        """Return the contribution of several photos to `sums`, float32 [groups, inputs, inputs].
+        """Return the contribution of several photos to `moments`, float32 [groups, inputs + 1, inputs + 1].
 
         One matrix product over the samples of several photos takes half the time of one product per photo.
 
@@ -119,16 +125,37 @@ class Hessian:
         if self._layer.depthwise:
             return np.asarray(sum(samples[1:], start=samples[0]))
         stacked = np.concatenate(samples)
-        return np.asarray(stacked.T @ stacked)[None]
+        moments = np.empty_like(self.moments)
+        moments[0, :-1, :-1] = stacked.T @ stacked
+        moments[0, :-1, -1] = moments[0, -1, :-1] = stacked.sum(axis=0)
+        moments[0, -1, -1] = len(stacked)
+        return moments
+
+    def bias_correction(self, rounded: Array) -> Array:
+        """Return the mean error of each output that rounding of the weights causes, float32 [outputs].
+
+        Added to the bias, it makes the mean of each output over the samples equal to the mean before rounding (Nagel
+        et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019).
+
+        Args:
+            rounded: result of `round_weights`.
+        """
+        means = self.moments[:, -1, :-1] / np.maximum(self.moments[:, -1, -1:], 1)
+        errors = self._grouped(self._layer.weights - rounded)
+        return np.asarray(np.einsum("gi,gio->go", means, errors).reshape(-1), np.float32)
+
+    def _grouped(self, weights: Array) -> Array:
+        """Return weights of the layer as [groups, inputs, outputs]."""
+        if self._layer.depthwise:
+            height, width, channels, _ = weights.shape
+            return np.asarray(weights.reshape(height * width, channels).T[:, :, None])
+        return weights.reshape(1, -1, weights.shape[3])
 
     def round_weights(self) -> Array:
         """Return the layer's weights rounded to the 8-bit grid, float32 in their original shape."""
         weights = self._layer.weights
-        if self._layer.depthwise:
-            inputs, channels = weights.shape[0] * weights.shape[1], weights.shape[2]
-            by_channel = weights.reshape(inputs, channels).T[:, :, None]  # [channels, positions, 1]
-            return np.reshape(_round(by_channel, self.sums)[:, :, 0].T, weights.shape)
-        return _round(weights.reshape(1, -1, weights.shape[3]), self.sums).reshape(weights.shape)
+        rounded = _round(self._grouped(weights), self.sums)
+        return np.reshape(rounded[:, :, 0].T if self._layer.depthwise else rounded, weights.shape)
 
 
 def _round(weights: Array, hessian: Array) -> Array:
@@ -181,7 +208,7 @@ def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
 
 
 def _channel_products(patches: Array) -> Array:
-    """Sum the products of every two kernel positions over all samples, separately for each channel.
+    """Sum the products of every two kernel positions, and of the constant 1, over all samples of each channel.
 
     All channels are multiplied at once, in their order in memory. A matrix product for each channel would need the
     channel's values next to each other, and moving them takes several times as long.
@@ -190,10 +217,12 @@ def _channel_products(patches: Array) -> Array:
         patches: [samples, kernel positions, channels].
 
     Returns:
-        float32 [channels, kernel positions, kernel positions].
+        float32 [channels, kernel positions + 1, kernel positions + 1].
     """
-    _, positions, channels = patches.shape
-    products = np.empty((positions, positions, channels), np.float32)
+    samples, positions, channels = patches.shape
+    products = np.empty((positions + 1, positions + 1, channels), np.float32)
+    products[-1, :-1] = products[:-1, -1] = patches.sum(axis=0)
+    products[-1, -1] = samples
     for position in range(positions):
         upto = slice(position + 1)
         products[position, upto] = np.einsum("sc,sjc->jc", patches[:, position], patches[:, upto])

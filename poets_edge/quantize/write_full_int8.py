@@ -1,14 +1,15 @@
 """Write networks as full-int8 `.tflite` files, in which every operator computes with integers.
 
 Microcontrollers and NPUs require such files. On CPUs, int8 files, whose first convolution and softmax are computed in
-float (see `float_io`), are faster. TensorFlow Lite, TensorFlow Lite Micro and NPUs round the sums in a layer in the
-same way, except for negative ties. XNNPACK rounds them differently; the following layers amplify these differences to a
-few percent of a score. `Classifier` therefore runs full-int8 files without XNNPACK.
+float (see `float_io`), are faster. TensorFlow Lite and TensorFlow Lite Micro round the sums in a layer in the same way,
+except for negative ties, which `_with_positive_outputs` avoids. XNNPACK rounds the sums differently; the following
+layers amplify these differences to a few percent of a score. `Classifier` therefore runs full-int8 files without
+XNNPACK.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -46,7 +47,7 @@ def write_full_int8_model(
             an additional operator at each end; "int8" for these values minus 128.
         gray: accept gray pixels with one channel; the scores are those for RGB pixels with three equal channels.
     """
-    network, ranges = _with_positive_logits(network, ranges)
+    network, ranges = _with_positive_outputs(network, ranges)
     model = new_model(DESCRIPTION)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
     shapes = network.shapes()
@@ -88,17 +89,51 @@ def write_full_int8_model(
     return pack_model(model)
 
 
-def _with_positive_logits(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
-    """Return the network with a constant added to its logits, so that their range starts at 0, and the new ranges.
+def _with_positive_outputs(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
+    """Return a network with equal scores in which the outputs of layers without activation are not negative.
 
-    The scores do not change. Interpreters round negative ties differently; with positive logits, none occur.
+    A constant is added to the bias of each of these layers, and subtracted again in the layers that read its output.
+    Interpreters round negative ties differently; in such a network, none occur. Layers without activation precede the
+    additions in EfficientNet-Lite and the softmax.
+
+    Returns:
+        The network, and the ranges of its layers.
     """
-    name = network.layers[-1].source
-    if name not in network.parameters:  # not a layer with a bias
-        return network, ranges
-    weights, (low, high) = network.parameters[name], ranges[name]
-    shifted = Parameters(weights.kernel, weights.bias - np.float32(low))
-    return replace(network, parameters={**network.parameters, name: shifted}), {**ranges, name: (0.0, high - low)}
+    parameters, shifted, offsets = dict(network.parameters), dict(ranges), dict[str, float]()
+    movable = _layers_with_free_offset(network)
+    for layer in network.layers[:-1]:
+        if layer.has_weights():
+            weights = parameters[layer.name]
+            bias = weights.bias
+            if offset := offsets.get(layer.source):
+                bias = bias - offset * weights.kernel.reshape(-1, layer.outputs).sum(axis=0)
+            if layer.activation == "none" and layer.name in movable:
+                offsets[layer.name] = -min(ranges[layer.name][0], 0.0)
+            parameters[layer.name] = Parameters(weights.kernel, bias + np.float32(offsets.get(layer.name, 0)))
+        elif layer.name in movable:  # an addition or a mean: of the sources, each with its offset
+            offsets[layer.name] = sum(offsets.get(source, 0) for source in layer.sources)
+        low, high = ranges[layer.name]
+        shifted[layer.name] = low + offsets.get(layer.name, 0), high + offsets.get(layer.name, 0)
+    return replace(network, parameters=parameters), shifted
+
+
+def _layers_with_free_offset(network: Network) -> set[str]:
+    """Return the names of the layers whose readers can compensate for a constant that is added to the output.
+
+    Dense layers and 1x1 convolutions compensate with their bias. Padding makes other convolutions depend on the value
+    0. A softmax ignores a constant; additions and means pass it on.
+    """
+    free: set[str] = set()
+    for layer in reversed(network.layers):
+        if all(_compensates(reader, free) for reader in network.layers if layer.name in reader.sources):
+            free.add(layer.name)
+    return free
+
+
+def _compensates(reader: Layer, free: Collection[str]) -> bool:
+    if reader.kind in ("add", "mean"):
+        return reader.activation == "none" and reader.name in free
+    return reader.kind in ("dense", "softmax") or (reader.kind == "convolution" and reader.kernel == (1, 1))
 
 
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:

@@ -149,6 +149,24 @@ def test_hessian_predicts_the_squared_output_of_tensorflow(depthwise: bool, padd
     assert squares == pytest.approx((outputs**2).sum(axis=(0, 1, 2)), rel=1e-4)
 
 
+@pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
+def test_bias_correction_restores_the_mean_outputs(depthwise: bool) -> None:
+    tf = yardstick.tensorflow()
+    rng = np.random.default_rng(6)
+    pictures = rng.uniform(0, 2, (3, 11, 8, 4)).astype(np.float32)  # fewer outputs each than are sampled
+    weights = rng.normal(size=(3, 3, 4, 1 if depthwise else 5)).astype(np.float32)
+    hessian = gptq.Hessian(gptq.GptqLayer(weights, depthwise, (2, 2), "SAME"))
+    for picture in pictures:
+        hessian.add(picture, rng)
+    rounded = (np.rint(weights * 2) / 2).astype(np.float32)
+    convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
+    before, after = (
+        convolve(pictures, kernel, [1, 2, 2, 1], "SAME").numpy().mean(axis=(0, 1, 2)) for kernel in (weights, rounded)
+    )
+    assert np.abs(before - after).max() > 0.3
+    np.testing.assert_allclose(after + hessian.bias_correction(rounded), before, atol=1e-5)
+
+
 @pytest.mark.parametrize(("kernel", "strides"), [((3, 2), (2, 1)), ((1, 3), (1, 2)), ((2, 3), (1, 1))])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_hessian_samples_windows_that_are_not_square(

@@ -26,9 +26,8 @@ from poets_edge.tflite.model_file import ModelFile
 
 _COMPARED = 25
 """Maximum number of test photos on which TensorFlow Lite Micro is run, since its kernels for this machine are slow."""
-_TOLERANCE = 16
-"""Maximum accepted difference of a score, in steps of 1/256. MobileNets have no differences on x86. EfficientNet-Lite
-has layers without activation, whose negative ties are rounded differently on x86; differences up to 6 were observed."""
+_TOLERANCE = 1
+"""Maximum accepted difference of a score, in steps of 1/256. No differences were observed on x86."""
 
 
 @dataclass(frozen=True, kw_only=True)
