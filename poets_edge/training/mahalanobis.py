@@ -12,9 +12,9 @@ near-OOD detection", 2021).
 
 A few hundred photos cannot determine a covariance of hundreds of features. W is therefore shrunk towards a multiple of
 the identity (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004), and is
-used only in the directions of its largest variances and in those between the class means; the remaining directions
-share one variance. The distance is therefore a quadratic function of a few projections, which
-`poets_edge.nets.detector` adds to a graph.
+used only in the directions of its largest variances and in those between the class means. The remaining directions
+share one variance, and both terms together have a smaller weight there, which depends on the number of photos. The
+distance is therefore a quadratic function of a few projections, which `poets_edge.nets.detector` adds to a graph.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ DIRECTIONS = 24
 _MEAN_DIRECTIONS = 32
 """Maximum number of additional directions between the class means."""
 _DISCOUNT = 0.8
-"""Weight of the second term. Up to 0.85, a greater weight refuses more unknown photos that resemble the classes, and no
-fewer of the other unknown photos."""
+"""Weight of the second term in the directions of the basis. Values from 0.8 to 1 give about equal results."""
+_REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
+"""Weight of the squared distance outside of the basis, relative to that inside: _REST divided by the number of photos,
+and between the two other values. A smaller weight refuses more unknown photos that resemble the classes, but with few
+photos, fewer of the other unknown photos, as the directions of the basis are then less certain."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance."""
@@ -94,6 +97,7 @@ class DistanceModel:
         means: class means minus `mean`, in the basis, [classes, directions].
         within, total: inverses of the covariances W and T in the basis, [directions, directions].
         rest: variance in each direction outside of the basis.
+        rest_weight: weight of the squared distance outside of the basis.
         shrinkage: weight of the identity in W before its inversion, 0 to 1.
     """
 
@@ -103,6 +107,7 @@ class DistanceModel:
     within: Array
     total: Array
     rest: float
+    rest_weight: float
     shrinkage: float
 
     def distances(self, units: Array) -> Array:
@@ -113,7 +118,7 @@ class DistanceModel:
         factor = np.linalg.cholesky(self.within)
         nearest = (((inside[:, None] - self.means) @ factor) ** 2).sum(axis=2).min(axis=1)
         everything = ((inside @ self.total) * inside).sum(axis=1)
-        return np.asarray(nearest - _DISCOUNT * everything + (1 - _DISCOUNT) * outside / self.rest)
+        return np.asarray(nearest - _DISCOUNT * everything + self.rest_weight * outside / self.rest)
 
     def detector(self, limit: float, background: LinearModel | None = None) -> Detector:
         """Return the detector that computes max(0, distance / limit, background).
@@ -125,7 +130,7 @@ class DistanceModel:
         """
         # In the basis the distance is z'Az + linear terms, and |u - mean|^2 = 1 + |mean|^2 - 2 u'mean; the eigenvectors
         # of A turn z'Az into a sum of squares.
-        common = (1 - _DISCOUNT) / self.rest
+        common = self.rest_weight / self.rest
         curvature = self.within - _DISCOUNT * self.total - common * np.eye(len(self.within))
         quadratic, axes = np.linalg.eigh(curvature)
         directions = len(quadratic)
@@ -171,8 +176,9 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
     Args:
         moments: moments of one or more photos of one or more classes.
         fourth: `fourth_moment` of the photos.
-        start: model of these photos and a few more. Its shrinkage is used, so that the distances of both models are
-            comparable; starting from its directions makes fitting faster. None to fit without such a model.
+        start: model of these photos and a few more. Its shrinkage and its weight outside of the basis are used, so that
+            the distances of both models are comparable; starting from its directions makes fitting faster. None to fit
+            without such a model.
     """
     present = moments.counts > 0
     counts, features = moments.counts[present], moments.products.shape[0]
@@ -197,6 +203,7 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
         within=np.linalg.inv(within),
         total=np.linalg.inv(total),
         rest=max(rest, _SMALLEST / features),
+        rest_weight=min(max(_REST / photos, _LEAST_REST), _MOST_REST) if start is None else start.rest_weight,
         shrinkage=shrinkage,
     )
 

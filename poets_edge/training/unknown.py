@@ -7,7 +7,8 @@ all training photos, so even their out-of-fold distances are smaller than the di
 up to the median distance of the validation photos.
 
 If there are background photos, a photo is also refused if a logistic regression predicts that it belongs to the
-background. Both limits are then set so that together they refuse the stated fraction.
+background. Both limits are then set so that together they refuse the stated fraction of known photos, and as many
+background photos as possible.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ _FOLDS = 10
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
 """Differences between the requested quantile and the neighboring quantiles that are averaged."""
 _HIGHEST_QUANTILE = 0.995
+
+_WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
+"""Pairs of weights of the distances and of the logits for the background, from which one is chosen. The first is best
+for a background of arbitrary things, the last for one of things that resemble the classes."""
 
 Folds = npt.NDArray[np.int64]
 
@@ -87,6 +92,19 @@ class UnknownDetection:
             "background_photos": len(self.background),
             "background_refused": refused(self.background),
         }
+
+
+@dataclass(frozen=True)
+class _JointLimit:
+    """Limits for distances and logits. A photo is unknown if max(distance / limit, factor * logit + offset) > 1."""
+
+    limit: float
+    factor: float
+    offset: float
+
+    def relative(self, distances: Array, logits: Array) -> Array:
+        """Return the maximum of the scaled distances and the scaled logits, float64 [photos]."""
+        return np.asarray(np.maximum(distances / self.limit, logits * self.factor + self.offset))
 
 
 def refused(distances: npt.NDArray[np.float32]) -> float | None:
@@ -135,17 +153,17 @@ def detect_unknown(
     unseen = unit_vectors(np.asarray(take(vectors, validation)[:])) if tuned is not None and len(validation) else None
     if unseen is not None:
         distances *= max(1.0, float(np.median(model.distances(unseen)) / np.median(distances[judged])))
-    limit = upper_quantile(distances[judged], 1 - rate)
-    relative, of_background, linear = distances / limit, np.zeros(0), None
-    if background is not None:
+    if background is None:
+        limit, linear, of_background = upper_quantile(distances[judged], 1 - rate), None, np.zeros(0)
+        relative = distances / limit
+    else:
         strangers = unit_vectors(np.asarray(background[:]))
         fitted = fit_background(units, fold, strangers, seed)
         shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen)) - np.median(fitted.known))
-        logits = fitted.known + max(shift, 0.0)
-        limit, factor, offset = _joint_limit(distances[judged], logits[judged], limit, 1 - rate)
-        linear = fitted.model.scaled(factor, offset)
-        relative = np.maximum(distances / limit, logits * factor + offset)
-        of_background = np.maximum(model.distances(strangers) / limit, fitted.background * factor + offset)
+        logits, others = fitted.known + max(shift, 0.0), (model.distances(strangers), fitted.background)
+        joint = _joint_limit(distances[judged], logits[judged], rate, others)
+        limit, linear = joint.limit, fitted.model.scaled(joint.factor, joint.offset)
+        relative, of_background = joint.relative(distances, logits), joint.relative(*others)
     detector = model.detector(limit, linear)
     return UnknownDetection(
         detector=detector,
@@ -170,25 +188,36 @@ def upper_quantile(distances: Array, quantile: float) -> float:
     return float(np.exp((np.quantile(logarithms, neighbors) + steps * spread).mean()))
 
 
-def _joint_limit(distances: Array, logits: Array, limit: float, quantile: float) -> tuple[float, float, float]:
-    """Return the limit for distances, and the factor and offset for logits, that together refuse a given fraction.
+def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple[Array, Array]) -> _JointLimit:
+    """Return the limits for distances and logits that together refuse a fraction of known photos.
 
-    Distances and logits have equal weight: each is measured from its median, in units of the difference between its
-    upper quantile and its median.
+    For each pair in _WEIGHTS, one such pair of limits exists. The one that refuses the most background photos is
+    returned.
 
     Args:
         distances: out-of-fold distances of known photos, float64 [photos].
         logits: out-of-fold logits of known photos for the class "background", float64 [photos].
-        limit: upper quantile of the distances alone.
-        quantile: fraction of known photos to be refused by neither distance nor logit, 0 to 1.
+        rate: fraction of known photos to be refused, 0 to 1.
+        background: distances and out-of-fold logits of background photos, both float64 [background photos].
+    """
+    limits = [_weighted_limit(distances, logits, rate, weights) for weights in _WEIGHTS]
+    return max(limits, key=lambda limit: float((limit.relative(*background) > LIMIT).mean()))
+
+
+def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple[float, float]) -> _JointLimit:
+    """Return the limits, with given weights, that together refuse a fraction of known photos.
+
+    Distances and logits are each measured from their median, in units of the difference between an upper quantile and
+    the median. The quantile is the value that a fraction of known photos exceeds: the rate times the weight.
     """
     middle, center = float(np.median(distances)), float(np.median(logits))
-    reach, spread = max(limit - middle, 1e-9), max(float(np.quantile(logits, quantile)) - center, 1e-9)
+    reach = max(upper_quantile(distances, 1 - rate * weights[0]) - middle, 1e-9)
+    spread = max(float(np.quantile(logits, 1 - rate * weights[1])) - center, 1e-9)
     worse = np.maximum((distances - middle) / reach, (logits - center) / spread)
-    bound = max(float(np.quantile(worse, quantile)), 1.0)
-    joint = middle + bound * reach
-    factor = reach / joint / spread
-    return joint, factor, 1 - reach / joint * bound - factor * center
+    bound = max(float(np.quantile(worse, 1 - rate)), 1.0)
+    limit = middle + bound * reach
+    factor = reach / limit / spread
+    return _JointLimit(limit, factor, 1 - reach / limit * bound - factor * center)
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:

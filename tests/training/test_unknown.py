@@ -53,12 +53,14 @@ def test_distances_equal_those_of_full_matrices() -> None:
     moments = Moments.of(units, classes, 3)
     model = fit_distance(moments, fourth_moment(units, classes, moments))
     outside = np.eye(FEATURES) - model.basis @ model.basis.T
-    within = model.basis @ model.within @ model.basis.T + outside / model.rest
-    total = model.basis @ model.total @ model.basis.T + outside / model.rest
+    within = model.basis @ model.within @ model.basis.T
+    total = model.basis @ model.total @ model.basis.T
     expected = []
     for one in unit_vectors(draw(5, 1)[0]):
         nearest = min((one - mean) @ within @ (one - mean) for mean in units.reshape(3, 40, -1).mean(axis=1))
-        expected.append(nearest - 0.8 * (one - units.mean(axis=0)) @ total @ (one - units.mean(axis=0)))
+        centered = one - units.mean(axis=0)
+        rest = 16 / 120 * centered @ outside @ centered / model.rest
+        expected.append(nearest - 0.8 * centered @ total @ centered + rest)
     np.testing.assert_allclose(model.distances(unit_vectors(draw(5, 1)[0])), expected, rtol=1e-8)
 
 
