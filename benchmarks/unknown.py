@@ -189,7 +189,7 @@ def photo_files(shared: Path) -> Iterator[tuple[str, list[Path]]]:
     """Yield the name and the photo paths of each data set."""
     yield "flowers", sorted((shared / "data/flower_photos").glob("*/*.jpg"))
     yield "defects", sorted((shared / "data/surface_defects").glob("*/*"))
-    yield "everyday", sorted((shared / "data/unlabeled_photos").glob("*.jpg"))[::EVERYDAY]
+    yield "everyday", sorted((shared / "data/unlabelled_photos").glob("*.jpg"))[::EVERYDAY]
 
 
 if __name__ == "__main__":

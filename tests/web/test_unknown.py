@@ -39,7 +39,7 @@ def test_page_verdicts_equal_python_verdicts(
 ) -> None:
     """The page and Python compute the same distances for photos of flowers and for unknown photos."""
     write_page(trained.model(quantization), tmp_path / "site")
-    strangers = sorted((SHARED / "data/unlabeled_photos").glob("*.jpg"))[:60]
+    strangers = sorted((SHARED / "data/unlabelled_photos").glob("*.jpg"))[:60]
     photos = [*sorted(flowers.glob("*/*.jpg"))[::50], *strangers]
     names = as_png(photos, tmp_path / "site/photos")
     with serving(tmp_path / "site") as server:
