@@ -160,10 +160,10 @@ def detect_unknown(
         strangers = unit_vectors(np.asarray(background[:]))
         fitted = fit_background(units, fold, strangers, seed)
         shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen)) - np.median(fitted.known))
-        logits, others = fitted.known + max(shift, 0.0), (model.distances(strangers), fitted.background)
-        joint = _joint_limit(distances[judged], logits[judged], rate, others)
+        logits, of_strangers = fitted.known + max(shift, 0.0), (model.distances(strangers), fitted.background)
+        joint = _joint_limit(distances[judged], logits[judged], rate, of_strangers)
         limit, linear = joint.limit, fitted.model.scaled(joint.factor, joint.offset)
-        relative, of_background = joint.relative(distances, logits), joint.relative(*others)
+        relative, of_background = joint.relative(distances, logits), joint.relative(*of_strangers)
     detector = model.detector(limit, linear)
     return UnknownDetection(
         detector=detector,
