@@ -167,7 +167,7 @@ def _what(result: EvaluateResult) -> str:
 def _overlap_lines(result: EvaluateResult) -> list[str]:
     """Return a line that states how many photos the model was trained on, and its accuracy on the other photos.
 
-    If no photo was recognised, the line says so; the list is empty if the model does not record its photos.
+    If no photo was recognized, the line says so; the list is empty if the model does not record its photos.
     """
     if not result.overlap:
         return [result.overlap.lack] if result.overlap.lack else []

@@ -80,12 +80,12 @@ class TrainingOverlap:
 
     @property
     def lack(self) -> str | None:
-        """Statement that no photo was recognised, and of the limits of this; None if some were, or none can be."""
+        """Statement that no photo was recognized, and of the limits of this; None if some were, or none can be."""
         if self or self.evidence not in ("contents", "sample"):
             return None
         line = (
             f"none of the {self.photos:,} photos is a file that the model has learned from; copies that were saved"
-            " again are not recognised"
+            " again are not recognized"
         )
         if self.unchecked:
             line += f", and {self.unchecked:,} are outside the sample of files that the model keeps"
@@ -108,11 +108,11 @@ class TrainingOverlap:
 def surprise(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
     """Return a warning if a model is more accurate on new photos than on its own held-out photos; None if it is not.
 
-    Copies of training photos that were saved again, resized, cropped or mirrored are not recognised by their contents,
+    Copies of training photos that were saved again, resized, cropped or mirrored are not recognized by their contents,
     but by an accuracy that is significantly higher than that of cross-validation or of the test set.
 
     Args:
-        evaluation: evaluation on photos that are not recognised.
+        evaluation: evaluation on photos that are not recognized.
         facts: facts that are stored with the model.
     """
     training = facts.get("training") or facts

@@ -70,7 +70,7 @@ class _Source:
 
     @property
     def known(self) -> KnownPhotos | None:
-        """Photos of the training run, by which they are recognised; None if neither record nor graph has them."""
+        """Photos of the training run, by which they are recognized; None if neither record nor graph has them."""
         return known_photos(self.record or {"photo_sets": self.frozen.photo_sets})
 
 

@@ -145,7 +145,7 @@ def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPho
     """Return the photos in a folder, split as by `train`.
 
     Args:
-        known: photos of the training run, by whose contents the training and test photos are recognised; without it,
+        known: photos of the training run, by whose contents the training and test photos are recognized; without it,
             or if the folder has none of the training photos, the photos are split by their names.
 
     Raises:

@@ -26,14 +26,14 @@ def interpolate(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uin
         uint8 array of shape [height, width, 3].
     """
     height, width = size
-    top, bottom, row_weight = _neighbours(image.height, height)
-    left, right, column_weight = _neighbours(image.width, width)
+    top, bottom, row_weight = _neighbors(image.height, height)
+    left, right, column_weight = _neighbors(image.width, width)
     rows = np.asarray(image)[np.concatenate([top, bottom])]
     narrowed = _blended(rows[:, left], rows[:, right], column_weight[:, None])
     return _blended(narrowed[:height], narrowed[height:], row_weight[:, None, None])
 
 
-def _neighbours(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
+def _neighbors(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
     """Return the indices of the two input samples for each output sample, and the weight of the second."""
     place = np.arange(new_size) * (size / new_size)
     first = np.floor(place).astype(np.int32)

@@ -67,8 +67,8 @@ def vectors(trained: Trained, trained_lite: Trained, flowers: Path, tmp_path_fac
     for quantization in QUANTIZATIONS:
         write_vectors(trained.model(quantization), photos[:: len(photos) // _PHOTOS], folder / quantization)
     for quantization in ("float32", "int8"):
-        few = photos[:: 4 * len(photos) // _PHOTOS]
-        write_vectors(trained_lite.model(quantization), few, folder / f"{quantization}-efficientnet-lite")
+        chosen = photos[:: len(photos) // _PHOTOS]
+        write_vectors(trained_lite.model(quantization), chosen, folder / f"{quantization}-efficientnet-lite")
     return folder
 
 

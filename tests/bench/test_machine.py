@@ -96,7 +96,7 @@ def test_machine_facts_name_board_memory_and_clock(pi: Path) -> None:
     assert machine_name({"cpu": "Cortex-A72", "cores": 2, "emulated": True}) == "emulated Cortex-A72, 2 cores"
 
 
-def test_machine_facts_recognise_an_emulator(pi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_facts_recognize_an_emulator(pi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert not machine_facts()["emulated"]
     write(pi, {"proc/cpuinfo": "vendor_id\t: GenuineIntel\n"})

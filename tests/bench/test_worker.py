@@ -29,7 +29,7 @@ def _collected() -> Iterator[None]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    path = tmp_path / "colours.tflite"
+    path = tmp_path / "colors.tflite"
     path.write_bytes(color_model(normalization=UNIT))
     return path
 

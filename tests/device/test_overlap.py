@@ -45,12 +45,12 @@ def test_surprise_needs_a_held_out_accuracy(facts: dict[str, Any]) -> None:
     assert surprise(evaluation(400, 400), facts) is None
 
 
-def test_overlap_states_that_no_photo_was_recognised() -> None:
+def test_overlap_states_that_no_photo_was_recognized() -> None:
     known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))
     found = TrainingOverlap.of(np.full(20, -1, np.int8), known, {})
     assert found.lack == (
         "none of the 20 photos is a file that the model has learned from; copies that were saved again are not"
-        " recognised"
+        " recognized"
     )
     assert TrainingOverlap.of(np.array([0, -1], np.int8), known, {}).lack is None
     assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).lack is None, "its warning states that it is unknown"

@@ -42,7 +42,7 @@ from tests.tiny_model import color_model
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices run Unix")
 
 CONFIG = TimingConfig(seconds=0.1, runs=1, rounds=2)
-COLOURS = {"red": (255, 0, 0), "blue": (0, 51, 204)}
+COLORS = {"red": (255, 0, 0), "blue": (0, 51, 204)}
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def lock_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    path = tmp_path / "colours.tflite"
+    path = tmp_path / "colors.tflite"
     path.write_bytes(color_model(normalization=UNIT, facts={"quantization": "float32"}))
     return path
 
@@ -76,9 +76,9 @@ def test_measure_answers_facts_without_a_measurement(lock_folder: Path) -> None:
 
 
 def test_measure_sends_scores_of_all_photos_and_does_not_repeat_known_rounds(tmp_path: Path, model: Path) -> None:
-    for name, colour in COLOURS.items():
+    for name, color in COLORS.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
-        Image.new("RGB", (8, 8), colour).save(tmp_path / "photos" / name / "1.png")
+        Image.new("RGB", (8, 8), color).save(tmp_path / "photos" / name / "1.png")
     timing = Timing(
         load_ms=1, first_ms=1, warm_up_runs=20, steady=True, samples_ms=(1.0,), accelerated=True, state=MachineState()
     )

@@ -62,11 +62,11 @@ public final class Resampler {
         }
 
         static Weights of(int index, int size, int newSize, boolean antialias) {
-            return antialias ? average(index, size, newSize) : neighbours(index, size, newSize);
+            return antialias ? average(index, size, newSize) : neighbors(index, size, newSize);
         }
 
         /** Weights of the two samples next to index * size / newSize. */
-        private static Weights neighbours(int index, int size, int newSize) {
+        private static Weights neighbors(int index, int size, int newSize) {
             double place = index * ((double) size / newSize);
             int first = (int) place;
             if (first == size - 1) {
