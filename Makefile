@@ -16,7 +16,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help
 SECONDS ?= 300
-BASE ?= e15cfa4
+BASE ?= 5dffe54
 REFERENCE ?= build/compare
 .PHONY: help check compare golden fuzz crash-test mutants mutants-changed quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
 
@@ -61,7 +61,7 @@ mutants-changed: $(INSTALLED) ## run a sample of mutants in lines that the last 
 	-$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 180 --jobs 2
 
 # The outputs of BASE are cached in REFERENCE, so a second comparison runs only the working tree.
-compare: $(INSTALLED) ## run every command with BASE=e15cfa4 and the working tree, and compare the outputs
+compare: $(INSTALLED) ## run every command with BASE=5dffe54 and the working tree, and compare the outputs
 	$(BIN)/python -m tools.compare_revisions $(BASE) --reference $(REFERENCE) $(COMPARE_ARGS)
 
 # A test compares these outputs in tests/golden; review the changes with git diff.

@@ -1,4 +1,4 @@
-"""Compare the outputs of two revisions of the program: `python -m tools.compare_revisions e15cfa4`.
+"""Compare the outputs of two revisions of the program: `python -m tools.compare_revisions 5dffe54`.
 
 Runs the cases of `tools/compare/cases.py` with a base revision and with the working tree (or a second revision) and
 compares everything that they print and write: graphs, models, records, JSON, pages, texts and exit statuses. Volatile
@@ -117,7 +117,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("base", help="base revision, such as e15cfa4")
+    parser.add_argument("base", help="base revision, such as 5dffe54")
     parser.add_argument("new", nargs="?", help="revision that is compared with it (default: the working tree)")
     parser.add_argument("--only", action="append", metavar="PATTERN", help="names of cases to run, such as 'train*'")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at once (default: %(default)s)")
