@@ -357,7 +357,7 @@ def test_page_over_http_offers_photos_with_explanation(
     with serving(written) as server:
         browser = launch("--host-resolver-rules=MAP pc.test 127.0.0.1")
         page = open_page(f"http://pc.test:{server.server_port}/", within=browser, permissions=[])
-        assert "only to pages that come over HTTPS" in page.inner_text("#hint")
+        assert "only to pages that are loaded over HTTPS" in page.inner_text("#hint")
         assert page.is_hidden("#camera")
         _choose(page, daisy(drawn))
         _until(page, "document.getElementById('verdict').textContent === 'daisy'")
@@ -370,8 +370,8 @@ def test_page_reports_bad_photos_in_one_sentence(server: PageServer, open_page: 
     for name, data, fragment in (
         ("huge.jpg", huge.getvalue(), "has 100 megapixels"),
         ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200), "cannot read HEIC"),
-        ("notes.txt", b"not a picture", "not a picture that the browser can read"),
-        ("cut.png", _png(Image.effect_noise((64, 64), 50))[:60], "not a picture that the browser can read"),
+        ("notes.txt", b"not a picture", "cannot read this file as a picture"),
+        ("cut.png", _png(Image.effect_noise((64, 64), 50))[:60], "cannot read this file as a picture"),
     ):
         _choose(page, (name, data))
         _until(page, f"document.getElementById('problem').textContent.includes({fragment!r})")
