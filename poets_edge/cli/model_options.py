@@ -54,7 +54,7 @@ graph_option = option(
 
 
 def input_options(function: _Function) -> _Function:
-    """Declare `--input-range`, and `--input-mean` with `--input-std`, which specify the range in units of pixels.
+    """Add the options `--input-range`, `--input-mean` and `--input-std`, which specify the range of the model's input.
 
     The function receives `input_range` as text for `parse_input_range`, or None if none of the options is given.
     """

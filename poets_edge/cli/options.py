@@ -109,7 +109,7 @@ remote_dir_option = option(
 
 
 def cluster_options(function: _Function) -> _Function:
-    """Declare `--cluster` and `--insecure-cluster`."""
+    """Add the options `--cluster` and `--insecure-cluster`."""
     function = option(
         "--insecure-cluster",
         is_flag=True,
@@ -130,13 +130,13 @@ def cluster_options(function: _Function) -> _Function:
 
 
 def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Function]:
-    """Declare `--on HOST`."""
+    """Add the option `--on HOST`."""
     text = "Measure on this device, over ssh, as pi@raspberrypi.local."
     return option("--on", name, metavar="HOST", section=DEVICE_SECTION, **{"help": text, **settings})
 
 
 def result_options(function: _Function) -> _Function:
-    """Declare `--json` and `--output`, for `poets_edge.cli.terminal.give`."""
+    """Add the options `--json` and `--output`, for `poets_edge.cli.terminal.give`."""
     function = option(
         "--output", type=FILE, metavar="FILE", section=OUTPUT, help="Also write the result to FILE, as JSON."
     )(function)
@@ -144,7 +144,7 @@ def result_options(function: _Function) -> _Function:
 
 
 def open_option(what: str) -> Callable[[_Function], _Function]:
-    """Declare `--open`, which opens a page in the browser."""
+    """Add the option `--open`, which opens a page in the browser."""
     return option("--open", "opened", is_flag=True, section=OUTPUT, help=f"Show the {what} in a browser.")
 
 

@@ -65,7 +65,7 @@ group_by_option = option(
 
 
 def split_option(help: str, show_default: str) -> Callable[[_Function], _Function]:
-    """Declare `--split`, the split of the photos to score."""
+    """Add the option `--split`, which selects the split whose photos are evaluated."""
     return option(
         "--split",
         "split",
@@ -80,7 +80,7 @@ def split_option(help: str, show_default: str) -> Callable[[_Function], _Functio
 def percentage_options(
     default: SplitConfig | None, show_default: str | bool = True
 ) -> Callable[[_Function], _Function]:
-    """Declare `--testing-percentage` and `--validation-percentage`."""
+    """Add the options `--testing-percentage` and `--validation-percentage`."""
 
     def declare(function: _Function) -> _Function:
         for name, what in (("validation", "validation"), ("testing", "test")):

@@ -29,10 +29,10 @@ DEFAULT_BOARD = "esp32s3"
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """How a package was verified.
+    """Result of the verification of a package.
 
     Attributes:
-        text: result of the verification, one line.
+        text: one line that describes the result.
         accuracy: accuracy of the model in the package on the test photos, 0 to 1; None if it was not evaluated.
     """
 

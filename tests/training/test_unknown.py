@@ -16,6 +16,7 @@ from poets_edge.training import unknown
 from poets_edge.training.data import TrainingData
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.mahalanobis import (
+    DistanceModel,
     LinearModel,
     Moments,
     fit_distance,
@@ -47,11 +48,16 @@ def training_data(bottlenecks: Any, classes: Any, sets: Any = 0) -> TrainingData
     return TrainingData.of(photos, bottlenecks, np.broadcast_to(np.int8(sets), len(photos)), LABELS)
 
 
+def fitted(units: Any, classes: Any) -> DistanceModel:
+    """Fit a model to the unit vectors of photos of three classes."""
+    moments = Moments.of(units, classes, 3)
+    return fit_distance(moments, fourth_moment(units, classes, moments))
+
+
 def test_distances_equal_those_of_full_matrices() -> None:
     bottlenecks, classes = draw(40)
     units = unit_vectors(bottlenecks)
-    moments = Moments.of(units, classes, 3)
-    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    model = fitted(units, classes)
     outside = np.eye(FEATURES) - model.basis @ model.basis.T
     within = model.basis @ model.within @ model.basis.T
     total = model.basis @ model.total @ model.basis.T
@@ -68,8 +74,7 @@ def test_fit_distance_computes_the_covariance_within_classes() -> None:
     """With many photos, shrinkage is small, and the variances are those that numpy computes."""
     bottlenecks, classes = draw(2000)
     units = unit_vectors(bottlenecks)
-    moments = Moments.of(units, classes, 3)
-    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    model = fitted(units, classes)
     residuals = units - units.reshape(3, 2000, -1).mean(axis=1)[classes]
     covariance = residuals.T @ residuals / (len(units) - 3)
     inside = model.basis.T @ covariance @ model.basis
@@ -93,8 +98,7 @@ def test_moments_without_some_photos_equal_the_moments_of_the_others() -> None:
 def test_detector_computes_distance_and_background(background: bool) -> None:
     bottlenecks, classes = draw(40)
     units = unit_vectors(bottlenecks)
-    moments = Moments.of(units, classes, 3)
-    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    model = fitted(units, classes)
     linear = LinearModel(np.random.default_rng(3).normal(size=FEATURES) * 2, 0.8)
     expected = np.maximum(model.distances(units) / 20, linear(units) if background else 0)
     assert (linear(units) > model.distances(units) / 20).any() and (linear(units) < 1).any()
@@ -190,8 +194,7 @@ def test_fit_distance_divides_by_the_photos_that_the_class_means_leave() -> None
     """Shrinkage keeps the total variance, which is the sum of the squares over 12 - 3 degrees of freedom."""
     bottlenecks, classes = draw(4)
     units = unit_vectors(bottlenecks)
-    moments = Moments.of(units, classes, 3)
-    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    model = fitted(units, classes)
     residuals = units - units.reshape(3, 4, -1).mean(axis=1)[classes]
     directions = model.basis.shape[1]
     total = np.trace(np.linalg.inv(model.within)) + model.rest * (FEATURES - directions)
@@ -203,8 +206,7 @@ def test_fit_distance_weights_the_class_means_by_their_photos() -> None:
     bottlenecks, classes = draw(30)
     some = np.concatenate([np.arange(30), 30 + np.arange(10), 60 + np.arange(5)])
     units, classes = unit_vectors(bottlenecks[some]), classes[some]
-    moments = Moments.of(units, classes, 3)
-    model = fit_distance(moments, fourth_moment(units, classes, moments))
+    model = fitted(units, classes)
     means = np.stack([units[classes == label].mean(axis=0) for label in range(3)]) - units.mean(axis=0)
     inside = means @ model.basis
     between = sum(share * np.outer(row, row) for share, row in zip((30 / 45, 10 / 45, 5 / 45), inside, strict=True))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tools.mutants.modules import MODULES, module_name
 from tools.mutants.mutate import Mutant, planted
-from tools.mutants.runner import ROOT, ForkingRunner, run_mutants
+from tools.mutants.runner import NOTICED, ROOT, ForkingRunner, run_mutants
 
 FAULTS = Path(__file__).with_name("planted.txt")
 RESULTS = ROOT / "build/planted.json"
@@ -43,7 +43,7 @@ class PlantedResult:
 
     @property
     def noticed(self) -> bool:
-        return self.outcome in ("killed", "timeout")
+        return self.outcome in NOTICED
 
 
 def read_faults(text: str) -> list[ModuleFaults]:

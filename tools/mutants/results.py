@@ -14,7 +14,7 @@ from datetime import date
 from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES
 from tools.mutants.planted import load_planted
-from tools.mutants.runner import ROOT
+from tools.mutants.runner import NOTICED, ROOT
 
 FOLDER = ROOT / "build/mutants"
 REPORT = ROOT / "benchmarks/results/mutants.md"
@@ -33,7 +33,7 @@ class Result:
 
     @property
     def killed(self) -> bool:
-        return self.outcome in ("killed", "timeout")
+        return self.outcome in NOTICED
 
 
 def key(module: str) -> str:

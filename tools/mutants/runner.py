@@ -28,6 +28,8 @@ from tools.mutants.swap import Swap
 ROOT = Path(__file__).resolve().parents[2]
 _MEMORY = 4 << 30
 """Memory in bytes that a mutant may allocate in addition to the memory in use after test collection."""
+NOTICED = ("killed", "timeout")
+"""Outcomes of a mutant that a test noticed."""
 
 
 @dataclass(frozen=True)

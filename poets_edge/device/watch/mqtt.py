@@ -113,7 +113,6 @@ class MqttPublisher:
 
         The frame itself is published only if the label has changed.
 
-
         Args:
             label: label of the frame; empty if the frame could not be labeled.
             distance: distance from the training photos; None if the model does not detect unknown photos.
