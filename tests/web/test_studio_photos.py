@@ -207,6 +207,7 @@ def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStu
     studio.until(lambda: len(list(studio.folder.glob("lilies/*.jpg"))) == 3, "the folder was not added as a class")
     page.set_input_files("input[type=file][accept*=zip]", tmp_path / "more.zip")
     studio.until(lambda: len(list(studio.folder.glob("orchids/*.jpg"))) == 2, "the zip was not unpacked")
+    page.wait_for_selector("[data-class=orchids]")  # the new class moves the rows below it
     _drop(studio, [tmp_path / "loose.jpg"], page.locator("[data-class=sunflowers]"))
     studio.until(lambda: (studio.folder / "sunflowers/loose.jpg").is_file(), "the picture is not in its class")
     (tmp_path / "notes.jpg").write_text("not a picture")
