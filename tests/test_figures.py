@@ -147,7 +147,7 @@ def test_commands_of_results_exist() -> None:
         assert any((ROOT / f"{name}{end}").is_file() for end in (".py", "/__main__.py")), command
 
 
-def test_recorded_points_agree_with_the_results() -> None:
+def test_figures_recorded_in_the_code_agree_with_the_results() -> None:
     points = {(point.architecture.name, point.quantization): point for point in recorded_points()}
     assert len(points) == 2 * 13, "without the three stand-ins"
     rows = dict(re.findall(r"^\| (mobilenet_\S+) \| (.*) \|$", RESULTS["quantization_accuracy.md"], re.MULTILINE))

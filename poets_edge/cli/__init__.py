@@ -167,7 +167,7 @@ def main() -> None:
     try:
         with guarded():
             _run()
-    except OSError:  # stdout or stderr cannot be written; the message has been tried
+    except OSError:  # stdout or stderr cannot be written; printing a message was attempted
         sys.exit(1)
 
 
@@ -181,8 +181,8 @@ def _run() -> None:
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # since click 8.2 the message of that one is the help
-            # An argument in it may hold a line end.
+        if type(error).__name__ != "NoArgsIsHelpError":  # since click 8.2, the message of this error is the help
+            # The message may repeat an argument that contains a line break.
             error.message = escaped(error.message, line=True)  # type: ignore[misc]  # Final since click 8.2
         error.show()
         sys.exit(error.exit_code)
@@ -203,7 +203,7 @@ def _run() -> None:
         )
         sys.exit(1)
     except OSError as error:
-        # Most likely stdout is redirected to a full disk; Python would report that again when it flushes at exit.
+        # Most likely, stdout is redirected to a full disk; Python would report this again when it flushes at exit.
         # (A reader that has closed the pipe, such as head, is handled by click.)
         with contextlib.suppress(OSError, ValueError):  # not a real file, as in a test
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

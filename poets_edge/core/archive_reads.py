@@ -37,5 +37,5 @@ def opened_zip(file: BinaryIO, most: int) -> Iterator[zipfile.ZipFile]:
     """
     bounded: Any = BoundedReads(file, most)
     with zipfile.ZipFile(bounded) as archive:
-        bounded.most = sys.maxsize  # the sizes of members are known from here on
+        bounded.most = sys.maxsize  # from here on, the sizes of the members are known
         yield archive

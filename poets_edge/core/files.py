@@ -151,7 +151,7 @@ def finish_pending(folder: Path) -> None:
             _complete(journal)
 
 
-def is_begun(path: Path) -> bool:
+def is_auxiliary(path: Path) -> bool:
     """Return whether a file is a journal, a lock or a temporary file that this module creates."""
     return path.name in (_JOURNAL, LOCK) or re.fullmatch(temporary_pattern(".+"), path.name) is not None
 

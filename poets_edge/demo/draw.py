@@ -84,7 +84,7 @@ def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
     picture = _ground(rng, (width * _FINE, height * _FINE))
     _plants(rng, picture, label)
     if rng.random() < 0.4:
-        _something_in_front(rng, picture)
+        _foreground(rng, picture)
     picture = _camera(rng, picture.resize((width, height), Image.Resampling.BOX))
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=rng.randint(80, 95))
@@ -174,7 +174,7 @@ def _shadow(picture: Image.Image, head: Image.Image, corner: tuple[int, int], si
     picture.paste((15, 20, 10), (corner[0] + offset, corner[1] + offset), mask)
 
 
-def _something_in_front(rng: Random, picture: Image.Image) -> None:
+def _foreground(rng: Random, picture: Image.Image) -> None:
     """Draw blades of grass or a blurred leaf in the foreground of the image."""
     layer = Image.new("RGBA", picture.size)
     pen = ImageDraw.Draw(layer)

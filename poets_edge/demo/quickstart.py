@@ -64,7 +64,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
     """
     reporter = reporter or Silent()
     drawn = folder / "photos"
-    photos = _drawn_before(drawn) if drawn.is_dir() else draw_photos(drawn, reporter=reporter)
+    photos = _existing_photos(drawn) if drawn.is_dir() else draw_photos(drawn, reporter=reporter)
     graph = folder / "retrained_graph.pb"
     train(
         TrainOptions(
@@ -89,7 +89,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
     return QuickstartResult(photos, files, photo, tuple(models[-1].classify(photo.file, top=3)))
 
 
-def _drawn_before(folder: Path) -> PhotoFolder:
+def _existing_photos(folder: Path) -> PhotoFolder:
     """Return the photos that an earlier run has drawn. Raises OutputError if the folder contains different photos."""
     photos = scan(folder)
     if {photo.name for photo in photos.photos} != drawn_names():

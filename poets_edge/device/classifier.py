@@ -124,7 +124,9 @@ class Classifier:
         # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
         # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
-        self.score_kind: ScoreKind = known_kind(self.file, self.metadata, self.score_output) or self._kind_of_black()
+        self.score_kind: ScoreKind = (
+            known_kind(self.file, self.metadata, self.score_output) or self._score_kind_for_black()
+        )
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -334,7 +336,7 @@ class Classifier:
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
         return to_scores(self.score_kind, values, len(self.labels))
 
-    def _kind_of_black(self) -> ScoreKind:
+    def _score_kind_for_black(self) -> ScoreKind:
         """Infer the meaning of the output's values from the output for a black image."""
         return kind_of_values(self.output.dequantize(self.raw_output(np.zeros((*self.size, 3), np.uint8))))
 

@@ -22,10 +22,10 @@ from poets_edge.device.dependence import photo_groups
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import (
     TrainingOverlap,
+    copies_warning,
     is_learned,
     photos_of_model,
     splits_of,
-    surprise,
     was_trained_on,
 )
 from poets_edge.device.predictions import Predictions, score_chosen
@@ -243,7 +243,7 @@ def evaluate(
         reporter.warn(line)
     evaluated = predictions.take(rows)
     new = evaluated.take(np.flatnonzero(splits[rows] < 0))
-    if known is not None and (line := surprise(new.evaluation(scorer.labels), scorer.facts)):
+    if known is not None and (line := copies_warning(new.evaluation(scorer.labels), scorer.facts)):
         reporter.warn(line)
     return EvaluateResult(
         split=wanted,

@@ -105,11 +105,13 @@ class TrainingOverlap:
         return asdict(self)
 
 
-def surprise(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
-    """Return a warning if a model is more accurate on new photos than on its own held-out photos; None if it is not.
+def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
+    """Return a warning if a model is significantly more accurate on unrecognized photos than on its own held-out
+    photos.
 
-    Copies of training photos that were saved again, resized, cropped or mirrored are not recognized by their contents,
-    but by an accuracy that is significantly higher than that of cross-validation or of the test set.
+    The photos may then be copies of training photos that were saved again, resized, cropped or mirrored, which cannot
+    be recognized by their contents. None is returned if the accuracy is not significantly higher than in
+    cross-validation or on the test set, or if neither is known.
 
     Args:
         evaluation: evaluation on photos that are not recognized.

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.core.files import finish_pending, is_begun, read_head, write_together
+from poets_edge.core.files import finish_pending, is_auxiliary, read_head, write_together
 from poets_edge.core.json_checks import parse_json
 from poets_edge.errors import OutputError, UsageError
 from poets_edge.exporting.other_readers import open_for_other_readers
@@ -138,7 +138,7 @@ def _check_folder(folder: Path) -> None:
         return
     try:
         finish_pending(folder)
-        ours = all(map(_is_begun, folder.iterdir())) or read_head(folder / _WORKER, len(_SITE)) == _SITE
+        ours = all(map(_is_leftover, folder.iterdir())) or read_head(folder / _WORKER, len(_SITE)) == _SITE
     except OSError:
         ours = False
     if not ours:
@@ -147,8 +147,8 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _is_begun(path: Path) -> bool:
+def _is_leftover(path: Path) -> bool:
     """Return whether a path contains only leftovers from a run that was killed before it had written its page."""
     if path.is_dir():
-        return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
-    return is_begun(path)
+        return path.name == _RUNTIME and all(map(_is_leftover, path.iterdir()))
+    return is_auxiliary(path)

@@ -15,9 +15,10 @@ NO_CRC = -1
 """Value for the CRC-32 of a photo in a tar, which does not contain any."""
 _PART = 4 << 20
 """Maximum number of bytes of a zip member that are read or decompressed in one step."""
-_NAME_AND_MORE = 1024
+_NAME_AND_EXTRA = 1024
 """Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
-cost a second read."""
+require a second read.
+"""
 _ZIP_HEADER = 30
 
 
@@ -62,12 +63,12 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
     """Yield the compressed bytes of a zip member in parts of about _PART bytes. Raises OSError if it is damaged."""
-    part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + min(member.stored, _PART))
+    part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_EXTRA + min(member.stored, _PART))
     if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
         raise _damaged()
     begin = _ZIP_HEADER + sum(struct.unpack("<HH", part[26:30]))
     at, end = member.start + begin, member.start + begin + member.stored
-    part = part[begin : begin + member.stored]  # empty behind a long header
+    part = part[begin : begin + member.stored]  # empty if the header is long
     while at < end and (part := part or read(at, min(at + _PART, end))):
         yield part
         at += len(part)

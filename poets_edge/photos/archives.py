@@ -39,7 +39,7 @@ _LARGEST_HEADER = 1 << 20
 _LARGEST_DIRECTORY = 256 << 20
 """Maximum size of the central directory of a local zip, in bytes."""
 MOST_REMOTE_MEMBERS = 1 << 18
-_BYTES_A_MEMBER = 128
+_BYTES_PER_MEMBER = 128
 """Assumed average size of an entry in the central directory of a zip, in bytes."""
 _BLOCK = 512
 """Size of a tar block in bytes."""
@@ -122,7 +122,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
     others: Counter[tuple[str, str]] = Counter()
     guessed = ""
     is_zip = place.lower().endswith(".zip")
-    largest = _LARGEST_DIRECTORY if most is None else most * _BYTES_A_MEMBER
+    largest = _LARGEST_DIRECTORY if most is None else most * _BYTES_PER_MEMBER
     bounded: Any = BoundedReads(file, largest if is_zip else _LARGEST_HEADER)
     try:
         for name, member, label, unsure in (

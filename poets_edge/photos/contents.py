@@ -44,9 +44,9 @@ def _read_up_to(path: Location, most: int) -> bytes:
     if isinstance(path, Path):
         try:
             return read_bytes(path, most)
-        except NotADirectoryError:  # it may lead through an archive
+        except NotADirectoryError:  # it may be the path of a photo in an archive
             pass
-        except FileNotFoundError:  # error of Windows for a directory; or a zip with an encoding behind its name
+        except FileNotFoundError:  # also raised by Windows for a directory, and for `photos.zip@gbk`
             if os.name != "nt" and ".zip@" not in str(path).lower():
                 raise
     from poets_edge.photos.sources import read

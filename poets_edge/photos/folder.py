@@ -28,7 +28,9 @@ from poets_edge.photos.table import PhotoTable
 from poets_edge.photos.tree import DEEPEST, Folder, others_line, read_tree, tree_of
 
 _MOST_CLASSES = 4096
-"""Maximum number of class folders, each counted once per split; the size of confusion matrices is its square."""
+"""Maximum number of class folders, each counted once per split; a confusion matrix has the square of this number as its
+size.
+"""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], Counter[str]]:
-    """Return the photo files in a folder, sorted, and the number of files that are not photos by kind.
+    """Return the photo files in a folder, sorted, and the number of other files, by kind.
 
     Photos are recognized by suffix or content; hidden files are skipped.
 

@@ -78,9 +78,10 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
 def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
     """Return pairs of row numbers of photos that belong together according to their names.
 
-    These are photos whose names agree up to `_nohash_`; frames in one folder, such as `frame_000123`; and photos whose
-    names have the same number of a person or object before a counter, such as 01 in `rock01-042`, in any class. A class
-    in which all these names have the same prefix is not grouped by it.
+    These are photos whose names agree up to `_nohash_`; frames in one folder, such as `frame_000123`; and photos of one
+    or several classes whose names contain the same number of a person or object before a counter, such as 01 in
+    `rock01-042`. If all frames or numbered photos in a class have one prefix, they are not grouped, because the prefix
+    does not distinguish them.
     """
     keys = [group_name(name) if "_nohash_" in name else None for name in photos.names]
     pairs = _pairs_of_keys(keys)

@@ -207,7 +207,7 @@ def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) 
     headers = {"Accept-Encoding": "identity", "User-Agent": "poets_edge", **headers}
     if (password := authorization(url)) is not None:
         headers["Authorization"] = password
-    if _idle.process != os.getpid():  # a fork must not use its parent's connections
+    if _idle.process != os.getpid():  # a forked process must not use its parent's connections
         _idle.process, _idle.pool = os.getpid(), _Pool()
     connection = _idle.pool.pop(server, None)
     if connection is not None:

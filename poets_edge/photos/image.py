@@ -91,7 +91,7 @@ def read_photo(source: PhotoSource, *, name: str = "", smallest: int = _SMALLEST
         raise PhotoError(f"{name}: more than 178 megapixels; make it smaller first.") from None
     except PhotoError as error:
         raise (error if str(error).startswith(f"{name}:") else PhotoError(f"{name}: {error}")) from None
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
+    except Exception as error:  # Pillow's decoders raise a dozen kinds of exceptions for damaged files
         detail = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
         raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
 
@@ -145,8 +145,9 @@ def _open(contents: bytes) -> Image.Image:
     file = io.BytesIO(checked(kind, contents))
     if kind != "JPEG":
         return Image.open(file, formats=[kind])
-    # Directly: Image.open loads the plug-ins of five formats first. It also refuses 178 megapixels and more, which is
-    # about what it decodes in full; a JPEG is decoded at an eighth, in a 64th of the memory.
+    # Image.open is not used, because it first loads the plug-ins of five formats, and refuses images of 178 megapixels
+    # or more. That limit is meant for images that are decoded in full; a large JPEG is decoded at an eighth of its
+    # size, in a 64th of the memory.
     try:
         image = JpegImageFile(file)
     except SyntaxError:
@@ -202,9 +203,10 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # first: in some formats, the orientation is stored after the pixels
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged metadata: other programs show the photo as it is stored, too
+    except Exception:  # damaged metadata; other programs also ignore the orientation then
         return image
-    # Checked here, because exif_transpose copies even upright images, a quarter of a small JPEG's time.
+    # Checked here, because exif_transpose also copies upright images, which takes a quarter of the time for a small
+    # JPEG.
     return image if orientation == 1 else ImageOps.exif_transpose(image)
 
 

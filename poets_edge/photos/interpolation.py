@@ -44,6 +44,8 @@ def _neighbors(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
 def _blended(
     one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], weight: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.uint8]:
-    """Return the weighted means of two arrays, rounded to 8 bits; `weight` is that of the second, times 2**22."""
+    """Return the weighted means of two arrays, rounded to 8 bits; `weight` is the weight of the second array, times
+    2**22.
+    """
     sums = one * ((1 << _FRACTION_BITS) - weight) + other * weight + (1 << _FRACTION_BITS - 1)
     return (sums >> _FRACTION_BITS).astype(np.uint8)

@@ -146,7 +146,7 @@ class KnownPhotos:
 
 
 def _renumbered(groups: Rows) -> Rows | None:
-    """Return small group numbers in place of any others; None if all are different."""
+    """Return the group numbers replaced by consecutive small ones; None if each photo has its own group."""
     found, numbers = np.unique(groups, return_inverse=True)
     return np.asarray(numbers.reshape(-1), np.int64) if len(found) < len(groups) else None
 

@@ -55,11 +55,11 @@ def listed(address: str) -> list[str]:
     """Return the names of all files below an address. Raises DatasetError if there are no files."""
     with readable_errors(address):
         if _is_web(address):
-            names = _if_there(_web().listing, address)
+            names = _list_or_empty(_web().listing, address)
         else:
             system, path = _system(address)
             base = system._strip_protocol(path).rstrip("/") + "/"
-            whole = map(system._strip_protocol, _if_there(system.find, path))
+            whole = map(system._strip_protocol, _list_or_empty(system.find, path))
             names = [name[len(base) :] for name in whole if name.startswith(base)]
     if not names:
         raise DatasetError(f"{address}: nothing is there, or it cannot be listed.")
@@ -74,14 +74,14 @@ def matching(address: str) -> list[str]:
         if _is_web(address):
             root = re.split(r"[*?]", address)[0].rpartition("/")[0]
             parts = address[len(root) + 1 :].split("/")
-            names = [name.split("/") for name in _if_there(_web().listing, root)]
+            names = [name.split("/") for name in _list_or_empty(_web().listing, root)]
             return sorted(
                 "/".join([root, *name])
                 for name in names
                 if len(name) == len(parts) and all(map(fnmatch.fnmatchcase, name, parts))
             )
         system, path = _system(address)
-        return sorted(str(system.unstrip_protocol(found)) for found in _if_there(system.glob, path))
+        return sorted(str(system.unstrip_protocol(found)) for found in _list_or_empty(system.glob, path))
 
 
 def opened(address: str) -> BinaryIO:
@@ -243,7 +243,7 @@ def _system(address: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
+def _list_or_empty(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
     """Return the result of `find(path)` as a list; an empty list if it raises FileNotFoundError."""
     try:
         return list(find(path) or ())

@@ -194,7 +194,7 @@ def read(path: str, most: int) -> bytes:
     """
     container, name = _through(path)
     if container is None:
-        if size(path) > most:  # UNKNOWN_SIZE is smaller
+        if size(path) > most:  # False for UNKNOWN_SIZE, which is negative
             raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
         return remote.read(path, most=most)
     member = _archive_at(container)[0].find(name)

@@ -1,7 +1,8 @@
 """Limits on the structure of photo files.
 
-For metadata in many parts, for many scans and for long runs of fill bytes, the time or memory that Pillow and libjpeg
-need grows faster than the file. The decoders have no limits for these, so such files are refused before decoding.
+If a file has metadata in many parts, many scans or long runs of fill bytes, the time or memory that Pillow and libjpeg
+need grows faster than the size of the file. The decoders do not limit these, so files with too many of them are refused
+before decoding.
 """
 
 from __future__ import annotations

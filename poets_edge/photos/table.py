@@ -145,7 +145,8 @@ class PhotoTable(Sequence[Photo]):
         )
 
     def in_classes(self, labels: tuple[str, ...], of: dict[int, str] | None = None) -> PhotoTable:
-        """Return a table of the same photos with other `labels`, which must include every class that has a photo.
+        """Return a table of these photos with new class names, `labels`, which must include every class that has a
+        photo.
 
         Args:
             of: new class for each photo that is assigned to another class, by row number.

@@ -16,8 +16,9 @@ _DATE = re.compile(rb"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)\0")
 _SECONDS = 3.0
 """Maximum time between successive photos in a burst, in seconds."""
 _MAX_PER_SECOND = 30
-"""Maximum number of photos in a folder with an identical time. If more have it, it is the time of a scan or a copy, and
-is ignored."""
+"""Maximum number of photos in a folder with an identical time. A time that more photos share is that of a scan or a
+copy, and is ignored.
+"""
 
 
 def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
@@ -38,8 +39,9 @@ def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 def time_taken(path: Path) -> float | None:
     """Return the time at which a photo was taken, from its EXIF data; None if it has none or cannot be read.
 
-    The unit is seconds since the epoch, if the camera's local time is regarded as UTC. The most frequent date in the
-    EXIF data is used: those of taking and digitizing a photo are equal, and that of the last edit may differ.
+    The unit is seconds since the epoch, if the camera's local time is regarded as UTC. The most frequent of the dates
+    in the EXIF data is used: the dates at which a photo was taken and digitized are equal, while the date of the last
+    edit may differ.
     """
     try:
         with path.open("rb") as file:

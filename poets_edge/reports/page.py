@@ -36,7 +36,7 @@ def write_page(path: Path, template: str, **context: Any) -> None:
         OutputError: the file cannot be written.
     """
     page = _render(template, {"version": poets_edge.__version__, **context})
-    # File names may hold bytes that are not UTF-8; a page must be UTF-8 all the same.
+    # File names may contain bytes that are not UTF-8, but a page must be valid UTF-8.
     write_text(path, page.encode("utf-8", errors="replace").decode("utf-8"))
 
 

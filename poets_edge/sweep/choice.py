@@ -49,7 +49,7 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
         return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}, {reason}")
     best = most_accurate(within)
     equals = indistinguishable(within)
-    contenders = not_worse_in_cross_validation(equals)
+    contenders = cross_validation_contenders(equals)
     chosen = fastest(contenders)
     tie = _tie_reason(equals, contenders)
     if chosen == best:
@@ -83,7 +83,7 @@ def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
     return [point for point in points if point.compare(best).could_be_chance]
 
 
-def not_worse_in_cross_validation(points: Sequence[GridPoint]) -> list[GridPoint]:
+def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
     """Return the points that are not significantly worse in cross-validation than the point that is best in it.
 
     If there are no cross-validation results, all points are returned.

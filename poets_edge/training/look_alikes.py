@@ -103,7 +103,7 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
     key = hashlib.sha256(f"{_VARIANT} {vectors.shape}".encode())
     key.update("\n".join(photos.photos.names).encode("utf-8", "surrogatepass"))
     key.update(photos.digests.tobytes() + photos.photos.classes.tobytes())
-    key.update(np.ascontiguousarray(vectors[:1]).tobytes())  # tells backbones apart
+    key.update(np.ascontiguousarray(vectors[:1]).tobytes())  # distinguishes backbones
     with open_cache(folder / _CACHE_FILE) as (cache, _):
         stored = cache.get(key.digest())
         if stored is not None and len(stored) == len(photos) + 2:
@@ -120,7 +120,7 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     named = name_pairs(photos.photos)
     certain = [*copies(photos.marks), *named, *burst_pairs(photos.photos)]
     if len(photos) and len(set(np.array(named).reshape(-1).tolist())) > _MOSTLY * len(photos):
-        # Names say who is who; people who look alike stay apart.
+        # The names identify the subjects, so subjects that look alike are not joined.
         return PhotoGroups(grouped_rows(len(photos), certain), alike)
     certain += _alike_successors(photos, projections)
     limits = _groups_per_class(photos, grouped_rows(len(photos), certain))

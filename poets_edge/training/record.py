@@ -46,7 +46,9 @@ class Duplicate:
 
 
 def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]:
-    """Return groups of photos with identical bytes in different splits (they inflate the test score) or classes."""
+    """Return groups of photos with identical bytes in different splits, which inflate the test score, or in different
+    classes.
+    """
     groups = [rows for rows in _same(photos.digests) if _differ(sets[rows]) or _differ(photos.photos.classes[rows])]
     found = []
     for rows in groups:

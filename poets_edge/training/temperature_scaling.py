@@ -127,7 +127,7 @@ def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredict
     except DatasetError:
         return None
     fold = folds.assignment
-    # Another assignment: the heads learn from the training photos; the validation photos are the only fold.
+    # A different assignment: the heads learn from the training photos; the validation photos are the only fold.
     trained = np.where(data.sets[rows] == SPLIT_NAMES.index("training"), NO_FOLD, 0).astype(np.int64)
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
     evaluated = fold != NO_FOLD
@@ -233,7 +233,7 @@ def _divided(head: Head, temperature: float, vectors: Vectors) -> tuple[Head, fl
     before = head.logits(vectors).argmax(axis=1)
     for _ in range(_MAX_NUDGES):
         divided = Head(head.weights / np.float32(temperature), head.biases / np.float32(temperature))
-        # Rounding can change a prediction if two scores differ in the last digit only.
+        # Rounding can change a prediction if two scores differ only in the last digit.
         if (divided.logits(vectors).argmax(axis=1) == before).all():
             return divided, temperature
         temperature *= _NUDGE

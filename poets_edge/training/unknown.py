@@ -191,8 +191,8 @@ def upper_quantile(distances: Array, quantile: float) -> float:
 def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple[Array, Array]) -> _JointLimit:
     """Return the limits for distances and logits that together refuse a fraction of known photos.
 
-    For each pair in _WEIGHTS, one such pair of limits exists. The one that refuses the most background photos is
-    returned.
+    For each pair of weights in _WEIGHTS, one pair of limits refuses this fraction. Of these, the limits that refuse the
+    most background photos are returned.
 
     Args:
         distances: out-of-fold distances of known photos, float64 [photos].

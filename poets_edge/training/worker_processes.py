@@ -51,7 +51,7 @@ def run_in_processes(
 ) -> Iterator[Answer]:
     """Yield work(request(item)) for each item in order, with `work` called in worker processes.
 
-    The task of a worker that dies is given to the worker that replaces it.
+    If a worker dies, the worker that replaces it repeats the task.
 
     Args:
         request: function that returns the argument of `work`; argument and result are pickled.

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.timeout(BUILD_SECONDS)
 
 
-def test_kotlin_of_the_documentation_compiles(tools: None, tmp_path: Path) -> None:
+def test_kotlin_examples_in_the_documentation_compile(tools: None, tmp_path: Path) -> None:
     text = (ROOT / "docs/your-app.md").read_text(encoding="utf-8")
     [source] = re.findall(r"^```kotlin\n(import .*?)^```$", text, re.MULTILINE | re.DOTALL)
     (tmp_path / "Snippet.kt").write_text(source)

@@ -34,7 +34,7 @@ def hashed(path: Path) -> HashedPhoto:
     return HashedPhoto(photo, hashlib.sha256(path.read_bytes()).digest())
 
 
-def test_read_stats_from_the_cache_equal_those_computed(tmp_path: Path) -> None:
+def test_read_stats_returns_equal_stats_from_the_cache(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (30, 50, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "1.png")
     photo = hashed(tmp_path / "1.png")

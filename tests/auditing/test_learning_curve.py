@@ -106,7 +106,7 @@ def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) 
     assert [point.accuracy for point in curve.points] == sorted(point.accuracy for point in curve.points)
 
 
-def test_learning_curve_of_three_photos_begins_with_one() -> None:
+def test_learning_curve_of_three_photos_begins_with_one_photo() -> None:
     tiny = LabeledVectors(np.eye(3, 4, dtype=np.float32), np.array([0, 0, 1]))
     found = learning_curve(tiny, np.array([0, 1, NO_FOLD]), ("a", "b"), np.array([1.0, 0.0]), HeadOptions())
     assert all(point.photos >= 1 for point in found.points)

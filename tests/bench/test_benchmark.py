@@ -178,7 +178,7 @@ def test_compare_shows_devices_with_ratios(measured: Path, tmp_path: Path) -> No
     assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
 
 
-def test_compare_gives_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
+def test_compare_shows_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
     single = json.loads(measured.read_text())
     for result in single["results"]:
         result["rounds"] = result["rounds"][:1]

@@ -80,7 +80,7 @@ def test_machine_state_is_none_where_the_system_reports_nothing(pi: Path) -> Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="vcgencmd is a program of the Raspberry Pi")
-def test_machine_state_asks_vcgencmd_without_the_file_of_the_firmware(pi: Path) -> None:
+def test_machine_state_runs_vcgencmd_if_the_firmware_file_is_missing(pi: Path) -> None:
     (pi / "throttled").unlink()
     write(pi, {"bin/vcgencmd": "#!/bin/sh\necho throttled=0x20004\n"})
     (pi / "bin/vcgencmd").chmod(0o755)
@@ -125,7 +125,7 @@ def test_resident_peak_mb_converts_kibibytes_to_megabytes(pi: Path) -> None:
         ({"busy": 14.9, "ours": 9.0}, 3, "45 % of a core"),
     ],
 )
-def test_disturbances_between_has_limits(
+def test_disturbances_between_reports_only_values_beyond_its_limits(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], used: int, said: str
 ) -> None:
     """Two seconds on four cores, in which this process uses two cores for four seconds in all."""

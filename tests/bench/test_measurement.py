@@ -127,7 +127,7 @@ def test_measure_variants_shuffles_each_round(timed: list[tuple[Variant, TimingC
     assert len({order[0] for order in rounds}) >= 3
 
 
-def test_measure_variants_skips_rounds_of_the_log(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_skips_rounds_in_the_log(timed: list[tuple[Variant, TimingConfig]]) -> None:
     done = [
         Round(stamp=stamp, sha256=VARIANTS[1].sha256, threads=1, number=number, timing=timing(7.0))
         for stamp, number in (("s", 0), ("s", 2), ("other", 1))
@@ -182,7 +182,7 @@ def test_measure_variants_reports_disturbances_of_an_earlier_run(timed: list[tup
     assert timed == []
 
 
-def test_measure_variants_uses_an_equal_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_repeats_its_random_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
     """A continued run times the missing rounds in the order of the first run."""
     measure_variants(VARIANTS, TimingConfig(rounds=4))
     measure_variants(VARIANTS, TimingConfig(rounds=4))

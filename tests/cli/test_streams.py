@@ -55,7 +55,7 @@ def test_names_with_control_characters_or_invalid_encoding_are_escaped(tmp_path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="requires a POSIX shell")
-def test_closed_and_full_streams_cause_at_most_one_line(tmp_path: Path) -> None:
+def test_closed_and_full_streams_cause_at_most_one_error_line(tmp_path: Path) -> None:
     photo(tmp_path / "photo.png")
     full = shell(f"poets-edge label {MODEL} photo.png > /dev/full", tmp_path)
     assert full.returncode == 1 and full.stderr == b"Error: standard output: No space left on device.\n"
@@ -72,6 +72,6 @@ def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
     assert poets_edge_process("label", MODEL, file).ok().stdout
 
 
-def test_refused_arguments_with_line_ends_are_reported_in_one_line(tmp_path: Path) -> None:
+def test_refused_arguments_with_line_breaks_are_reported_in_one_line(tmp_path: Path) -> None:
     ended = shell(f"poets-edge watch {MODEL} $'a\\nb' $'\\x1b[2J'", tmp_path)
     assert ended.returncode == 2 and ended.stderr.splitlines()[-1].endswith(rb"(a\u000ab \u001b[2J)")

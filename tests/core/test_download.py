@@ -85,7 +85,7 @@ def test_download_fails_after_several_connections_without_new_bytes(files: Files
 
 
 @pytest.mark.parametrize("announced", [len(BODY) - 1000, len(BODY) + 1000])
-def test_download_refuses_an_unexpected_announced_size(files: Files, tmp_path: Path, announced: int) -> None:
+def test_download_refuses_an_unexpected_declared_size(files: Files, tmp_path: Path, announced: int) -> None:
     files.announce = announced
     with pytest.raises(DownloadError, match=f"offers {announced:,} bytes, and 700,000 are expected"):
         fetch(files, tmp_path)

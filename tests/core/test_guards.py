@@ -20,7 +20,7 @@ from poets_edge.core.download import download
 from poets_edge.core.files import (
     check_writable,
     distinct_names,
-    is_begun,
+    is_auxiliary,
     read_bytes,
     replacing,
     sha256_of,
@@ -210,8 +210,8 @@ def test_check_writable_removes_its_temporary_file(tmp_path: Path) -> None:
         (".out.abcdefgh.tmp2", False),
     ],
 )
-def test_is_begun_recognizes_leftovers_by_name(name: str, begun: bool) -> None:
-    assert is_begun(Path("folder") / name) is begun
+def test_is_auxiliary_recognizes_temporary_files_by_name(name: str, begun: bool) -> None:
+    assert is_auxiliary(Path("folder") / name) is begun
 
 
 def test_distinct_names_adds_folders_until_names_differ() -> None:

@@ -44,7 +44,7 @@ def test_score_values_equals_score_pixels(quantization: str, trained: Trained, f
     ("dtype", "scale", "zero_point"),
     [("uint8", 1 / 127.5, 127), ("uint8", 1 / 64, 128), ("int8", 1 / 127.5, -1), ("uint8", 1 / 128, 128)],
 )
-def test_foreign_models_receive_pixels_unchanged_at_quantized_inputs(
+def test_quantized_inputs_of_foreign_models_receive_unchanged_pixels(
     tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
     """Other readers use the whole range of a byte, whatever scale, zero point and metadata are."""

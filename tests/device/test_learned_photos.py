@@ -216,7 +216,7 @@ def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained,
 
 
 @pytest.mark.parametrize("own_first", [True, False])
-def test_evaluate_of_a_foreign_model_names_the_validation_photos_of_the_other(
+def test_evaluate_of_a_foreign_model_names_the_validation_photos_of_the_other_model(
     drawn: Trained, tmp_path: Path, own_first: bool
 ) -> None:
     foreign = tmp_path / "foreign.tflite"

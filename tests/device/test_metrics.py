@@ -100,7 +100,7 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.20
 
 
 @pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
-def test_independent_count_of_equally_mixed_groups_agrees_with_the_table_of_student(group_count: int) -> None:
+def test_independent_count_of_equally_mixed_groups_agrees_with_students_table(group_count: int) -> None:
     """Half of the groups are correct in 3 of 4 photos, the others in 1 of 4 (and one in 2 of 4, if they are odd)."""
     right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
     correct = np.concatenate([np.arange(4) < count for count in right])
@@ -128,7 +128,7 @@ def test_independent_count_is_limited_by_the_groups_with_most_of_the_variance() 
     )
 
 
-def test_independent_count_of_groups_without_differences_is_their_number() -> None:
+def test_independent_count_of_uniform_groups_is_the_number_of_groups() -> None:
     assert independent_count(np.array([1, 0] * 6), np.arange(6).repeat(2)) == 6
     assert independent_count(np.ones(8), np.arange(2).repeat(4)) == 2
 
@@ -161,7 +161,7 @@ def test_independent_count_of_a_single_group_is_one(correct: list[bool]) -> None
 
 
 @pytest.mark.parametrize("right", range(1, 10))
-def test_independent_count_of_groups_with_equal_fractions_is_their_number(right: int) -> None:
+def test_independent_count_of_groups_with_equal_fractions_is_the_number_of_groups(right: int) -> None:
     """The mean has no exact binary representation, so the deviations of the groups are not exactly 0."""
     assert independent_count(np.tile(np.arange(10) < right, 4), np.arange(4).repeat(10)) == 4
 
@@ -175,7 +175,9 @@ def test_independent_count_of_groups_with_equal_fractions_is_their_number(right:
         ([60] * 6, [48, 36] * 3, 2.571),
     ],
 )
-def test_independent_count_equals_the_ratio_estimator(sizes: list[int], correct: list[int], student: float) -> None:
+def test_independent_count_agrees_with_the_ratio_estimator(
+    sizes: list[int], correct: list[int], student: float
+) -> None:
     photos, groups = sum(sizes), len(sizes)
     values = np.concatenate([np.arange(size) < right for size, right in zip(sizes, correct, strict=True)])
     accuracy = sum(correct) / photos

@@ -10,7 +10,7 @@ import pytest
 
 from poets_edge.device.dependence import photo_groups
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.overlap import TrainingOverlap, surprise
+from poets_edge.device.overlap import TrainingOverlap, copies_warning
 from poets_edge.device.predictions import Predictions
 from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos
 from poets_edge.photos.table import Photo, PhotoTable
@@ -24,25 +24,25 @@ HELD_OUT: dict[str, Any] = {"photos": 400, "accuracy": 0.744, "interval95": [0.6
 TEST: dict[str, Any] = {"photos": 72, "accuracy": 0.722, "interval95": [0.610, 0.812]}
 
 
-def test_surprise_warns_of_an_accuracy_above_that_of_cross_validation() -> None:
+def test_copies_warning_compares_the_accuracy_with_cross_validation() -> None:
     facts = {"training": {"cross_validation": HELD_OUT}, "test": TEST}
-    line = surprise(evaluation(336, 400), facts)
+    line = copies_warning(evaluation(336, 400), facts)
     assert line is not None and "84.0 % of 400 photos" in line and "in cross-validation (74.4 %, 69.9 to 78.5)" in line
-    assert surprise(evaluation(320, 400), facts) is None, "the intervals overlap"
-    assert surprise(evaluation(100, 400), facts) is None, "less accurate"
-    assert surprise(evaluation(0, 0), facts) is None
+    assert copies_warning(evaluation(320, 400), facts) is None, "the intervals overlap"
+    assert copies_warning(evaluation(100, 400), facts) is None, "less accurate"
+    assert copies_warning(evaluation(0, 0), facts) is None
 
 
-def test_surprise_uses_the_test_set_of_the_user_instead_of_cross_validation() -> None:
+def test_copies_warning_uses_the_users_test_set_instead_of_cross_validation() -> None:
     record = {"cross_validation": HELD_OUT, "own_test_set": True, "test": TEST}
-    assert surprise(evaluation(336, 400), record) is None
-    line = surprise(evaluation(360, 400), record)
+    assert copies_warning(evaluation(336, 400), record) is None
+    line = copies_warning(evaluation(360, 400), record)
     assert line is not None and "on its own test photos (72.2 %, 61.0 to 81.2)" in line
 
 
 @pytest.mark.parametrize("facts", [{}, {"training": None, "test": None}, {"test": {**TEST, "accuracy": None}}])
-def test_surprise_needs_a_held_out_accuracy(facts: dict[str, Any]) -> None:
-    assert surprise(evaluation(400, 400), facts) is None
+def test_copies_warning_requires_a_held_out_accuracy(facts: dict[str, Any]) -> None:
+    assert copies_warning(evaluation(400, 400), facts) is None
 
 
 def test_overlap_states_that_no_photo_was_recognized() -> None:
@@ -78,7 +78,7 @@ def test_photo_groups_joins_copies_and_sequences() -> None:
     assert photo_groups(table("a/x.jpg", "b/y.jpg"), digests[:2], None) is None
 
 
-def test_photo_groups_takes_the_groups_of_test_photos_from_the_training_run() -> None:
+def test_photo_groups_uses_the_groups_of_test_photos_recorded_in_training() -> None:
     digests = np.arange(6, dtype=np.uint8).repeat(32).reshape(6, 32)
     splits, groups = np.array([2, 2, 2, 0], np.int8), np.array([7, 7, 9, 9])
     known = KnownPhotos.of(digests[:4], splits, groups)

@@ -119,5 +119,5 @@ def test_sign_flip_p_value_of_equal_values_is_one() -> None:
     assert sign_flip_p_value(np.repeat((-1.0, 1.0), 40)) == 1.0
 
 
-def test_sign_flip_p_value_of_unit_differences_is_that_of_mcnemar() -> None:
+def test_sign_flip_p_value_of_unit_differences_agrees_with_mcnemar() -> None:
     assert sign_flip_p_value(np.repeat((-1.0, 1.0), (5, 15))) == pytest.approx(mcnemar(5, 15), abs=0.006)

@@ -115,14 +115,14 @@ def test_temperature_spread_is_the_sandwich_estimate_over_groups(groups: list[in
     [(0.4, 0.0), (0.6, 0.51), (0.75, 0.61), (1.0, 0.91)],
     ids=["every prediction", "above the lowest score", "a quarter wrong", "none wrong"],
 )
-def test_threshold_for_is_the_lowest_that_reaches_the_target(target: float, threshold: float) -> None:
+def test_threshold_for_is_the_lowest_threshold_that_reaches_the_target(target: float, threshold: float) -> None:
     """Accuracies of the predictions with at least the score: 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
     best = np.array([0.505, 0.605, 0.7, 0.8, 0.905, 0.96], np.float32)
     truth = np.array([1, 1, 0, 0, 1, 0])
     assert threshold_for(np.stack([best, 1 - best], axis=1), truth, target) == threshold
 
 
-def test_threshold_for_accepts_predictions_with_the_threshold_as_score() -> None:
+def test_threshold_for_accepts_scores_equal_to_the_threshold() -> None:
     best = np.array([0.25, 0.5], np.float32)
     scores = np.stack([best, *[(1 - best) / 4] * 4], axis=1)
     assert threshold_for(scores, np.array([1, 0]), 1.0) == 0.26

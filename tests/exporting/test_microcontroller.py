@@ -188,7 +188,7 @@ def test_run_micro_finds_the_smallest_arena_in_which_a_model_runs(firmware: Firm
     assert status(firmware.arena) == 0 and status(firmware.arena - 16) != 0
 
 
-def test_error_for_a_model_that_does_not_fit_names_one_that_fits(trained: Trained, tmp_path: Path) -> None:
+def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, tmp_path: Path) -> None:
     need_module("tflite_micro")
     options = ExportOptions(graph=trained.folder / "tf_files/retrained_graph.pb", output_dir=tmp_path / "firmware")
     with pytest.raises(
@@ -233,7 +233,7 @@ def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
         parse_memory(text)
 
 
-def test_error_for_an_unknown_board_lists_the_known_ones() -> None:
+def test_error_for_an_unknown_board_lists_the_known_boards() -> None:
     with pytest.raises(UsageError, match="There are esp32s3, "):
         board("z80")
 

@@ -101,7 +101,9 @@ def test_exported_files_agree_with_the_tensorflow_model(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_first_layers_that_take_values_from_0_to_1_are_recognized(network: Callable[..., Any], tmp_path: Path) -> None:
+def test_first_layers_that_expect_values_from_0_to_1_are_recognized(
+    network: Callable[..., Any], tmp_path: Path
+) -> None:
     """A scaling layer does not imply pixel values as input."""
     import keras
 
@@ -135,7 +137,7 @@ def test_single_output_becomes_two_scores(activation: str | None, tmp_path: Path
 
 @pytest.mark.shared
 @pytest.mark.filterwarnings("ignore")
-def test_exported_frozen_graph_takes_pixels_as_its_first_layers_say(tmp_path: Path) -> None:
+def test_exported_frozen_graph_normalizes_pixels_as_its_first_layers_require(tmp_path: Path) -> None:
     graph = SHARED / "cases/models/keras_raw_input.pb"
     options = ("--labels", graph.with_name("labels.txt"), "--output-dir", tmp_path)
     assert "input range 0:255: its first layers compute" in poets_edge("export", graph, *options).ok().stderr

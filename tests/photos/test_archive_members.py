@@ -81,7 +81,7 @@ def test_read_member_returns_the_archived_contents(members: dict[str, bytes], ki
     assert archive.find("daisy/none.jpg") is None and archive.find("zzz") is None and archive.find("") is None
 
 
-def test_read_member_finds_data_behind_a_long_header() -> None:
+def test_read_member_finds_data_after_a_long_header() -> None:
     """Name and extra field of a local header may be longer than those of the directory: 40,000 bytes here."""
     info = zipfile.ZipInfo("daisy/1.jpg")
     info.extra = b"\x01\xfa" + (40_000).to_bytes(2, "little") + bytes(40_000)

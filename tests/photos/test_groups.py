@@ -55,7 +55,7 @@ def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
     assert successors(photos) == [(0, 1)]
 
 
-def test_stated_groups_by_pattern_uses_its_first_group() -> None:
+def test_stated_groups_uses_the_first_capturing_group_of_a_pattern() -> None:
     photos = table("a/anna-1.jpg", "b/anna-7.jpg", "a/ben-1.jpg", "a/nobody.jpg")
     assert stated_groups(photos, r"/(\w+)-").tolist() == [0, 0, 2, 3]
     assert stated_groups(photos, "anna|ben").tolist() == [0, 0, 2, 3]
@@ -118,7 +118,7 @@ def test_successors_differ_by_at_most_three_in_any_order_of_files() -> None:
     assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]
 
 
-def test_stated_groups_are_the_first_capture_of_a_pattern_or_its_match() -> None:
+def test_stated_groups_uses_the_whole_match_of_a_pattern_without_capturing_groups() -> None:
     table = table_of("a/p1-x.jpg", "a/p1-y.jpg", "b/p2-x.jpg", "b/other.jpg")
     assert stated_groups(table, r"p(\d)-.").tolist() == [0, 0, 2, 3]
     assert stated_groups(table, r"p\d-.").tolist() == [0, 1, 2, 3]

@@ -147,7 +147,7 @@ def test_scan_refuses_chains_of_protocols(address: str) -> None:
         scan(photo_path(address))
 
 
-def test_listing_with_long_folders_is_bounded() -> None:
+def test_listing_with_long_folder_names_is_bounded() -> None:
     """The names of a listing contain their folder, so short links in long folders take more memory than the pages."""
     page = b"".join(b'<a href="%x">' % number for number in range(20_000))
 
@@ -184,7 +184,7 @@ def test_helper_process_receives_password_and_hides_it_from_children() -> None:
     assert ended.stdout.split() == ["Basic", base64.b64encode(f"anna:{SECRET}".encode()).decode(), "False"]
 
 
-def test_listing_follows_only_links_below_its_address() -> None:
+def test_listing_follows_only_links_below_its_own_address() -> None:
     page = listing("daisy/", "/other/x/1.jpg", "http://127.0.0.1:9/a/1.jpg", "../up/1.jpg", "daisy/../../x/1.jpg")
     pages = {"/photos/": page, "/photos/daisy/": listing("1.jpg", "1.jpg?size=2", "../roses/1.jpg", "//host/1.jpg")}
 

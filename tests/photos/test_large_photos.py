@@ -91,7 +91,7 @@ def test_photos_with_many_pixels_are_decoded_one_at_a_time(tmp_path: Path, monke
     [(1020, 765, {}), (4032, 3024, {"progressive": 1})],
     ids=["50 megapixels at an eighth", "12 megapixels, progressive"],
 )
-def test_jpegs_of_usual_phones_are_not_large(width: int, height: int, info: dict[str, int]) -> None:
+def test_jpegs_from_common_phones_are_not_large(width: int, height: int, info: dict[str, int]) -> None:
     opened = SimpleNamespace(width=width, height=height, mode="RGB", format="JPEG", info=info)
     assert decode_budget.bytes_needed(cast(Image.Image, opened), (4032, 3024)) < decode_budget.LARGE
 

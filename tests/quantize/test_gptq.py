@@ -208,7 +208,7 @@ def test_rounding_never_exceeds_the_largest_weight() -> None:
     [((3, 3, 8, 1), True, True), ((3, 3, 8, 2), True, False), ((1, 1, 1248, 4), False, True),
      ((1, 1, 1249, 4), False, False), ((3, 3, 139, 4), False, False)],
 )  # fmt: skip
-def test_can_be_rounded_requires_one_output_a_channel_or_a_small_hessian(
+def test_can_be_rounded_requires_one_output_per_channel_or_a_small_hessian(
     shape: tuple[int, ...], depthwise: bool, possible: bool
 ) -> None:
     layer = gptq.GptqLayer(np.zeros(shape, np.float32), depthwise, (1, 1), "SAME")

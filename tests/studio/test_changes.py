@@ -50,7 +50,7 @@ def test_move_renames_photos_and_keeps_their_stamps(flowers: Path) -> None:
         assert (flowers / "roses/daisy-000.jpg").is_file()
 
 
-def test_move_never_overwrites(flowers: Path) -> None:
+def test_move_never_overwrites_files(flowers: Path) -> None:
     shutil.copy(flowers / ONE, flowers / "roses/daisy-000.jpg")
     (flowers / "roses/daisy-000 (2).jpg").write_bytes(b"not a photo")
     with running(flowers) as client:
@@ -68,7 +68,7 @@ def test_move_never_overwrites(flowers: Path) -> None:
         ("/api/classes", {"add": "weeds"}),
     ],
 )
-def test_undo_restores_every_path_and_redo_repeats(flowers: Path, path: str, body: dict[str, object]) -> None:
+def test_undo_restores_every_path_and_redo_repeats_the_step(flowers: Path, path: str, body: dict[str, object]) -> None:
     before, files = tree(flowers), contents(flowers)
     with running(flowers) as client:
         client.post(path, body).ok()

@@ -62,7 +62,7 @@ def test_model_is_bit_identical_to_that_of_the_command_line(trained: StudioClien
         assert trained.get(f"/api/model/{form}.tflite").body == (tmp_path / "tf_files" / name).read_bytes()
 
 
-def test_excluded_photos_are_treated_as_by_train_exclude(flowers: Path, tmp_path: Path) -> None:
+def test_excluded_photos_are_treated_like_those_of_train_exclude(flowers: Path, tmp_path: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/exclude", {"photos": [ONE]}).ok()
         client.run_job(kind="train", choice="quick")
@@ -139,7 +139,7 @@ def test_app_is_built_and_downloaded_as_an_apk(trained: StudioClient) -> None:
         assert "AndroidManifest.xml" in archive.namelist()
 
 
-def test_programs_of_the_app_are_those_of_its_build() -> None:
+def test_app_programs_equal_the_packages_of_the_build() -> None:
     assert PROGRAMS == recipe.tools._PACKAGES
 
 
@@ -158,7 +158,7 @@ def test_model_is_downloaded_in_other_formats(trained: StudioClient, form: str, 
             assert any(name.endswith("Manifest.json") for name in archive.namelist())
 
 
-def test_forms_that_are_not_installed_are_offered_with_the_way_to_install_them(
+def test_unavailable_download_formats_are_offered_with_an_install_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("poets_edge.studio.packages.find_spec", lambda name: None)
@@ -212,7 +212,7 @@ def test_grid_needs_no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize("form", ["elf", "../int8", "..%2f..%2fmodel", "model.json"])
-def test_unknown_forms_are_refused(trained: StudioClient, form: str) -> None:
+def test_unknown_download_formats_are_refused(trained: StudioClient, form: str) -> None:
     assert trained.get(f"/api/take/{form}").status == 404
     assert trained.get(f"/api/model/{form}.tflite").status == 404
     number = trained.post("/api/jobs", {"kind": "take", "form": form}).ok()["id"]

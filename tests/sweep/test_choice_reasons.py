@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from poets_edge.sweep.budget import Budget
-from poets_edge.sweep.choice import choose, fastest, figures, not_worse_in_cross_validation
+from poets_edge.sweep.choice import choose, cross_validation_contenders, fastest, figures
 from poets_edge.sweep.points import GridPoint
 from tests.sweep.test_points import point
 
@@ -136,16 +136,16 @@ def test_choose_states_that_cross_validation_decided() -> None:
     assert "cross-validation" not in choose((accurate, between), Budget()).reason
 
 
-def test_not_worse_in_cross_validation_compares_with_the_most_accurate_point() -> None:
+def test_cross_validation_contenders_are_compared_with_the_most_accurate_point() -> None:
     slow, fast = validated(SLIM, 3.0, 5, 4), validated(WIDE, 2.0, 5, 4)
-    assert not_worse_in_cross_validation((slow, fast)) == [slow, fast]
+    assert cross_validation_contenders((slow, fast)) == [slow, fast]
     worse = validated(SLIM, 1.0, 5, 10)
-    assert not_worse_in_cross_validation((worse, slow)) == [slow], "six photos worse and none better"
+    assert cross_validation_contenders((worse, slow)) == [slow], "six photos worse and none better"
     nearly = validated(SLIM, 1.0, 5, 9)
-    assert not_worse_in_cross_validation((nearly, slow)) == [nearly, slow]
+    assert cross_validation_contenders((nearly, slow)) == [nearly, slow]
 
 
-def test_not_worse_in_cross_validation_compares_with_the_faster_of_equally_accurate_points() -> None:
+def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_accurate_points() -> None:
     """The third point differs significantly from the slower point (6 to 0), and not from the faster one (10 to 4)."""
 
     def missing(milliseconds: float, *wrong: int) -> GridPoint:
@@ -154,5 +154,5 @@ def test_not_worse_in_cross_validation_compares_with_the_faster_of_equally_accur
 
     slow, fast = missing(2.0, 10, 11, 12, 13), missing(1.0, 0, 1, 2, 3)
     third = missing(3.0, 10, 11, 12, 13, *range(20, 26))
-    assert not_worse_in_cross_validation((slow, fast, third)) == [slow, fast, third]
-    assert not_worse_in_cross_validation((slow, third)) == [slow]
+    assert cross_validation_contenders((slow, fast, third)) == [slow, fast, third]
+    assert cross_validation_contenders((slow, third)) == [slow]

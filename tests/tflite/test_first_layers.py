@@ -26,7 +26,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
         (0.5, 0.5, BACKBONE),
     ],
 )
-def test_evidence_of_arithmetic_recognizes_usual_rescalings(
+def test_evidence_of_arithmetic_recognizes_common_rescalings(
     scale: object, offset: object, expected: Normalization
 ) -> None:
     found = evidence_of_arithmetic(np.asarray(scale, float), np.asarray(offset, float))

@@ -130,7 +130,7 @@ def test_parse_refuses_unknown_fields_unless_lenient() -> None:
     assert parse(data, schema, "Root", b"TEST", lenient=True)["number"] == 3
 
 
-def test_parse_reads_a_union_by_the_preceding_kind() -> None:
+def test_parse_reads_a_union_according_to_its_type_field() -> None:
     # The leaf follows its vtable of 8 bytes, to which its first field leads back.
     leaf = struct.pack("<4H3i", 8, 12, 4, 8, 8, 1, 99)
     assert read(buffer({5: 1, 6: END - 4 + 8}, leaf))["choice"] == {"flag": 1, "large": 99}

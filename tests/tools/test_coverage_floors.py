@@ -20,7 +20,7 @@ def test_branch_coverage_sums_over_the_files_in_a_package() -> None:
     assert found == {"tflite": (4, 10), "device": (2, 2), "progress": (0, 1)}
 
 
-def test_below_floor_returns_packages_below_their_floor_or_missing() -> None:
+def test_below_floor_lists_missing_and_insufficiently_covered_packages() -> None:
     found = {"a": (90, 100), "b": (899, 1000), "c": (0, 0)}
     assert below_floor(found, {"a": 90, "b": 90, "c": 90, "d": 1}) == ["b", "d"]
 

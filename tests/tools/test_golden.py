@@ -70,5 +70,7 @@ def test_every_command_has_golden_outputs() -> None:
         ("a\nb", "a", (False, False, False)),
     ],
 )
-def test_golden_differences_depend_on_the_promise(stored: str, made: str, agree: tuple[bool, bool, bool]) -> None:
+def test_golden_differences_depend_on_the_comparison_mode(
+    stored: str, made: str, agree: tuple[bool, bool, bool]
+) -> None:
     assert tuple(not golden_differences(stored, made, promise) for promise in Promise) == agree

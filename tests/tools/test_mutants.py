@@ -68,7 +68,7 @@ def test_mutants_exclude_dotted_names_of_exceptions() -> None:
     )
 
 
-def test_mutants_differ_from_the_source_in_the_lines_they_name() -> None:
+def test_mutants_differ_from_the_source_in_their_reported_lines() -> None:
     for mutant in mutants(SOURCE):
         pairs = zip(SOURCE.splitlines(), mutant.source.splitlines(), strict=True)
         differing = [number for number, (before, after) in enumerate(pairs, 1) if before != after]
@@ -115,7 +115,7 @@ def test_swap_changes_constants_defaults_and_properties(module: ModuleType) -> N
     assert box(7).double == 21
 
 
-def test_swap_leaves_equal_numbers_of_other_names_alone(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swap_keeps_other_constants_with_equal_values(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     other = ModuleType("tests.other")
     vars(other).update(LIMIT=module.LIMIT, SIZE=3)
     monkeypatch.setitem(sys.modules, "tests.other", other)
@@ -128,7 +128,7 @@ def test_listed_modules_and_tests_exist() -> None:
     assert not [test for tests in MODULES.values() for test in tests if not (ROOT / "tests" / test).is_file()]
 
 
-def test_equivalents_are_mutants_of_their_modules() -> None:
+def test_equivalent_mutants_belong_to_their_modules() -> None:
     stale = [
         entry
         for module in {entry.module for entry in EQUIVALENTS}

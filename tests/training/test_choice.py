@@ -38,7 +38,7 @@ def test_compare_scores_does_not_depend_on_the_temperature_of_the_scores() -> No
     assert not found.is_better
 
 
-def test_comparison_is_better_with_surer_correct_predictions_at_equal_accuracy() -> None:
+def test_comparison_is_better_with_more_confident_correct_predictions_at_equal_accuracy() -> None:
     rng = np.random.default_rng(0)
 
     def noisy(separation: float) -> Scores:

@@ -99,7 +99,7 @@ def cached_vectors(folder: Path) -> int:
     return 0
 
 
-def test_local_processes_train_same_graph(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
+def test_local_processes_train_an_identical_graph(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
     process = start(tmp_path, photos, "local:2")
     stderr = process.communicate(timeout=240)[1]
     assert process.returncode == 0, stderr
@@ -272,7 +272,7 @@ def certificates(folder: Path) -> dict[str, str]:
     return variables
 
 
-def test_scheduler_with_tls_trains_same_graph_and_refuses_strangers(
+def test_scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_clients(
     photos: Path, alone: tuple[bytes, str], tmp_path: Path
 ) -> None:
     owner, stranger = tmp_path / "owner", tmp_path / "stranger"
@@ -320,7 +320,7 @@ def test_invalid_cluster_address_is_rejected(photos: Path, tmp_path: Path, addre
     ["tcp://192.0.2.7:8786", "192.0.2.7:8786", "tcp://example.invalid:8786", "ws://192.0.2.7:8786", "tcp://[::"],
 )
 @pytest.mark.parametrize("command", ["train", "grid"])
-def test_unencrypted_scheduler_elsewhere_is_refused(photos: Path, tmp_path: Path, command: str, address: str) -> None:
+def test_unencrypted_remote_scheduler_is_refused(photos: Path, tmp_path: Path, command: str, address: str) -> None:
     ran = poets_edge(command, "--image_dir", photos, "--cluster", address, cwd=tmp_path)
     ran.failed("--cluster", "--insecure-cluster", "tls://")
     assert not list(tmp_path.iterdir()), "nothing was begun"

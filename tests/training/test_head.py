@@ -59,7 +59,7 @@ def test_drawer_returns_rows_of_photos(classes: list[int], count: int, seed: int
 
 
 @pytest.mark.parametrize("rate", [0.5, 2.0])
-def test_train_head_makes_a_step_of_gradient_descent(rate: float) -> None:
+def test_train_head_performs_a_step_of_gradient_descent(rate: float) -> None:
     """One photo a class, so that a batch is known from its number of photos of the first class."""
     data = vectors(np.array([0, 1]))
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
@@ -168,7 +168,7 @@ def test_head_losses_are_cross_entropies_of_each_photo() -> None:
     assert head.losses(photos) == pytest.approx(expected, abs=1e-5)
 
 
-def test_train_head_limits_the_cross_entropy_of_a_wrong_certainty() -> None:
+def test_train_head_limits_the_cross_entropy_of_confident_mistakes() -> None:
     training = LabeledVectors(np.array([[50.0, 0.0], [0.0, 50.0]], np.float32), np.array([0, 1]))
     swapped = LabeledVectors(training.vectors, np.array([1, 0]))
     options = HeadOptions(steps=20, learning_rate=1.0)

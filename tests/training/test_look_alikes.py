@@ -93,7 +93,7 @@ def test_independent_count_of_equal_photos_in_groups_is_about_number_of_groups()
     assert independent_count(np.ones(2000), np.arange(2000) // 10) == 200
 
 
-def test_interval_of_grouped_photos_covers_the_truth() -> None:
+def test_interval_of_grouped_photos_contains_the_true_accuracy() -> None:
     """Accuracies of 12 groups vary by 0.15; an interval for independent photos would cover less than half of them."""
     rng = np.random.default_rng(1)
     covered, naive = 0, 0

@@ -54,7 +54,7 @@ def fitted(units: Any, classes: Any) -> DistanceModel:
     return fit_distance(moments, fourth_moment(units, classes, moments))
 
 
-def test_distances_equal_those_of_full_matrices() -> None:
+def test_distances_equal_distances_computed_with_full_matrices() -> None:
     bottlenecks, classes = draw(40)
     units = unit_vectors(bottlenecks)
     model = fitted(units, classes)
@@ -85,7 +85,7 @@ def test_fit_distance_computes_the_covariance_within_classes() -> None:
     np.testing.assert_allclose(model.basis.T @ model.basis, np.eye(model.basis.shape[1]), atol=1e-9)
 
 
-def test_moments_without_some_photos_equal_the_moments_of_the_others() -> None:
+def test_moments_without_photos_equal_the_moments_of_the_remaining_photos() -> None:
     bottlenecks, classes = draw(30)
     units, some = unit_vectors(bottlenecks), np.arange(90) % 7 == 0
     found = Moments.of(units, classes, 3).without(Moments.of(units[some], classes[some], 3))
@@ -107,7 +107,7 @@ def test_detector_computes_distance_and_background(background: bool) -> None:
     np.testing.assert_allclose(found.distances(bottlenecks), expected, rtol=5e-3)
 
 
-def test_detector_refuses_the_stated_share_of_new_photos_and_most_strangers() -> None:
+def test_detector_refuses_the_stated_fraction_of_new_photos_and_most_strangers() -> None:
     for rate in (0.05, 0.2):
         found = detect_unknown(training_data(*draw(150)), rate, 0)
         assert found.distances.shape == (450,)
@@ -190,7 +190,7 @@ def test_unknown_chart_has_a_histogram_for_known_photos_and_background() -> None
     assert sum(share for _, share in points) == pytest.approx(2)
 
 
-def test_fit_distance_divides_by_the_photos_that_the_class_means_leave() -> None:
+def test_fit_distance_divides_by_the_number_of_photos_minus_classes() -> None:
     """Shrinkage keeps the total variance, which is the sum of the squares over 12 - 3 degrees of freedom."""
     bottlenecks, classes = draw(4)
     units = unit_vectors(bottlenecks)
@@ -219,7 +219,7 @@ def test_detect_unknown_accepts_the_smallest_number_of_photos() -> None:
     assert len(detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0).distances) == MIN_PHOTOS
 
 
-def test_detect_unknown_does_not_judge_a_photo_without_others_of_its_class() -> None:
+def test_detect_unknown_omits_the_only_photo_of_a_class() -> None:
     bottlenecks, classes = draw(20)
     rows = np.arange(41)  # the last one is the only photo of its class
     found = detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0)
@@ -249,7 +249,7 @@ def test_refused_counts_distances_above_the_limit() -> None:
     assert unknown.refused(np.zeros(0, np.float32)) is None
 
 
-def test_background_of_a_fine_tuned_backbone_is_judged_as_by_validation_photos() -> None:
+def test_background_detector_of_a_fine_tuned_backbone_is_fitted_on_validation_photos() -> None:
     """The backbone has moved the photos that it learned from away from the background, and no others."""
     bottlenecks, classes = draw(60)
     sets = np.arange(len(classes)) % 4 == 0

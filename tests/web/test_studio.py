@@ -222,7 +222,7 @@ def test_page_reconnects_to_a_restarted_server(camera_browser: Any, tmp_path: Pa
         page.wait_for_selector(".problem", state="detached")
 
 
-def test_changes_made_elsewhere_appear_on_the_page(camera_browser: Any, tmp_path: Path) -> None:
+def test_changes_by_other_programs_appear_on_the_page(camera_browser: Any, tmp_path: Path) -> None:
     """Changes made by another program or in another tab appear without reloading the page."""
     folder = tmp_path / "flowers"
     draw_photos(folder, per_class=2)

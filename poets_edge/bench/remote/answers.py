@@ -23,12 +23,12 @@ _LONGEST_BASE64 = 11_500_000
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations
-    """Return a check for a number from `low` to `high`, for use in annotations."""
+    """Return the JSON check for a number from `low` to `high`, with which the field of an answer is annotated."""
     return Check(float, f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
 
 
 def Integer(low: int, high: int) -> Check:  # noqa: N802
-    """Return a check for an integer from `low` to `high`, for use in annotations."""
+    """Return the JSON check for an integer from `low` to `high`, with which the field of an answer is annotated."""
     return Check(int, f"a whole number from {low} to {high}", lambda value: low <= value <= high)
 
 

@@ -78,7 +78,7 @@ def benchmark_on(
         for host in hosts:
             connection = stack.enter_context(Connection(host))
             devices.append(install(connection, folder=folder, reporter=reporter))
-        _warn_of_same(devices, reporter)
+        _warn_same_device(devices, reporter)
         for device in devices:
             try:
                 results.append(_benchmark(device, options, here, reporter))
@@ -96,7 +96,7 @@ def _evaluate_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, 
     return evaluate_models(options, reporter)
 
 
-def _warn_of_same(devices: Sequence[Installation], reporter: Reporter) -> None:
+def _warn_same_device(devices: Sequence[Installation], reporter: Reporter) -> None:
     boots: dict[str, str] = {}
     for device in devices:
         boot = device.facts.boot

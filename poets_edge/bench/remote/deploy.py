@@ -19,11 +19,11 @@ from poets_edge.bench.remote.installation import (
     Installation,
     install,
     item,
-    name_left,
-    name_older,
+    note_older_files,
     open_folder,
     send,
-    with_way_out,
+    warn_remaining_files,
+    with_remedy,
 )
 from poets_edge.bench.remote.session import send_models
 from poets_edge.bench.remote.systemd_unit import NAME, unit_name, unit_text
@@ -178,14 +178,14 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
     with Connection(check_host(host)) as connection:
         facts = connection.ask("facts", Facts, folder=remote_dir, kind="data", packages=[])
         if facts.state != "ours":
-            name_older(host, facts, reporter)
+            note_older_files(host, facts, reporter)
             return False
         open_folder(connection, facts, default=False, reporter=reporter, alone=True)
         systemd = _Systemd(Installation.bare(connection, facts), undo_command(host, remote_dir))
         note = connection.ask("service", Service).note
         if note:
             systemd.take_down(lingered=note.lingered is True)
-        name_left(host, connection.ask("remove", Left, seconds=connection.limits.work).left, reporter)
+        warn_remaining_files(host, connection.ask("remove", Left, seconds=connection.limits.work).left, reporter)
     reporter.note(f"{host}: {systemd.name} is stopped and removed" if note else f"{host}: the program is removed")
     return True
 
@@ -264,7 +264,7 @@ class _Systemd:
             if self.linger(reporter):
                 connection.ask("set_service", UnitPath, note={**note, "lingered": True}, text="")
         except RemoteError as error:
-            raise with_way_out(error) from None
+            raise with_remedy(error) from None
         self.run("daemon-reload")
         self.run("enable", unit)
         self.run("restart", f"{self.name}.service")

@@ -158,24 +158,24 @@ def open_folder(
         raise RemoteError(
             f"{connection.host}: {folder} cannot be written. Name another folder with `remote_dir`, such as /tmp."
         )
-    name_older(connection.host, facts, reporter)
+    note_older_files(connection.host, facts, reporter)
     try:
         left = connection.ask(
             "open", Left, seconds=connection.limits.work, folder=folder, adopt=default, alone=alone
         ).left
     except RemoteError as error:
-        raise with_way_out(error) from None
-    name_left(connection.host, left, reporter)
+        raise with_remedy(error) from None
+    warn_remaining_files(connection.host, left, reporter)
 
 
-def name_left(host: str, left: Sequence[str], reporter: Reporter) -> None:
+def warn_remaining_files(host: str, left: Sequence[str], reporter: Reporter) -> None:
     """Warn about files that stay in the program's folder, because the program did not create them."""
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         reporter.warn(f"{host}: left, because the program did not put it there: {', '.join(left[:_NAMED])}{more}")
 
 
-def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
+def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
     """Print the paths of files from older versions of the program, which did not use a folder of their own."""
     if facts.older:
         reporter.note(
@@ -209,10 +209,10 @@ def send(
         with reporter.progress(f"{connection.host}: {what}", total, "B") as advance:
             connection.send_item(item, members, wheels=wheels, advance=advance)
     except RemoteError as error:
-        raise with_way_out(error) from None
+        raise with_remedy(error) from None
 
 
-def with_way_out(error: RemoteError) -> RemoteError:
+def with_remedy(error: RemoteError) -> RemoteError:
     """Return a copy of the error; if the device could not write a file, a remedy is added to the message."""
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
@@ -260,13 +260,13 @@ def _install_packages(
                 raise RemoteError(f"wheels for {system.name} are not fetched from here.")
             wheels = stack.enter_context(fetched(system, wanted))
         except RemoteError as error:
-            _let_it_fetch(connection, wanted, facts, packages, error)
+            _fetch_on_device(connection, wanted, facts, packages, error)
             return
         members = {wheel.name: wheel for wheel in wheels}
         send(connection, packages, members, reporter, "installing packages", wheels=True)
 
 
-def _let_it_fetch(connection: Connection, wanted: Needs, facts: Facts, packages: str, here: RemoteError) -> None:
+def _fetch_on_device(connection: Connection, wanted: Needs, facts: Facts, packages: str, here: RemoteError) -> None:
     """Download the packages with the device's pip. Raises RemoteError if pip is missing or fails."""
     if not facts.versions.get("pip"):
         raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")

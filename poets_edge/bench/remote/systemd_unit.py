@@ -23,7 +23,7 @@ def unit_name(folder: str, *, usual: bool) -> str:
 
 
 def unit_text(command: Sequence[str], environment: Mapping[str, str], *, name: str, undo: str) -> str:
-    """Return the text of a systemd user unit that runs a command from the start of the device on.
+    """Return the text of a systemd user unit that starts a command when the device boots.
 
     Args:
         command: program and arguments, which may contain any characters.

@@ -33,7 +33,7 @@ _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
 noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
 _MAX_NAME = 80
-_UNKNOWN, _UNKNOWN_TOO = "unknown", "unknown (unlike the training photos)"
+_UNKNOWN, _UNKNOWN_ALTERNATIVE = "unknown", "unknown (unlike the training photos)"
 """Name of the folder for frames unlike the training photos, and the name used instead if a class is named "unknown"."""
 
 
@@ -73,7 +73,7 @@ class Collector:
         self._options = options
         names = [class_folder(label) for label in labels]
         self._folders = [options.folder / name for name in names]
-        self._unknown = options.folder / (_UNKNOWN if _UNKNOWN not in names else _UNKNOWN_TOO)
+        self._unknown = options.folder / (_UNKNOWN if _UNKNOWN not in names else _UNKNOWN_ALTERNATIVE)
         self._reporter = reporter
         for folder in (*self._folders, self._unknown):  # incomplete frames of an earlier watch that was killed
             remove_dead_matching(folder, temporary_pattern(FRAME_NAME.pattern))

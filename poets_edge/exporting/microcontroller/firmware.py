@@ -13,7 +13,7 @@ SKETCH = "photo_classifier"
 """Name of the sketch and, as Arduino requires, of its folder."""
 
 _SOURCES = Path(__file__).parent / "firmware"
-_BYTES_A_LINE = 20
+_BYTES_PER_LINE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +101,8 @@ constexpr std::size_t kArenaSize = {-(-model.arena // 16) * 16};
 def _model_source(model: MicroModel) -> str:
     data = model.content
     lines = [
-        "  " + "".join(f"{byte}," for byte in data[start : start + _BYTES_A_LINE])
-        for start in range(0, len(data), _BYTES_A_LINE)
+        "  " + "".join(f"{byte}," for byte in data[start : start + _BYTES_PER_LINE])
+        for start in range(0, len(data), _BYTES_PER_LINE)
     ]
     joined = "\n".join(lines)
     return f"""#include "model.h"

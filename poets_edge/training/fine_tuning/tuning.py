@@ -126,7 +126,9 @@ def tune(
 def _one_epoch(
     trainer: Trainer, schedule: Schedule, number: int, activations: Activations, advance: Callable[[int], object]
 ) -> tuple[float, float]:
-    """Train one epoch; return the accuracy and the mean cross entropy over its batches, up to one that diverges."""
+    """Train one epoch; return the accuracy and the mean cross entropy over its batches, which end early if training
+    diverges.
+    """
     correct, losses = 0, []
 
     def read(batch: tuple[list[View], Indices], _: None) -> tuple[Activation, Indices]:

@@ -51,7 +51,7 @@ def agent() -> Agent:
     return Agent(io.BytesIO(), io.StringIO())
 
 
-def test_facts_describe_the_device_and_the_usual_folder(agent: Agent, home: Path) -> None:
+def test_facts_describe_the_device_and_its_default_folder(agent: Agent, home: Path) -> None:
     facts = ask(agent, do="facts", kind="cache", folder="", packages=["numpy", "no-such-package"])
     assert facts["python"] == list(sys.version_info[:3]) and facts["bits"] == 8 * struct.calcsize("P")
     assert (facts["home"], facts["uid"], facts["writable"]) == (str(home), os.getuid(), True)
@@ -68,7 +68,7 @@ def test_facts_resolve_a_given_folder_against_the_home_folder(agent: Agent, home
     assert ask(agent, do="facts", kind="data", folder="apps", packages=[])["state"] != "ours"
 
 
-def test_frames_lists_what_watch_has_saved_and_nothing_else(agent: Agent, home: Path) -> None:
+def test_frames_lists_only_files_saved_by_watch(agent: Agent, home: Path) -> None:
     for name in (f"unsure/daisy/{FRAME}", "unsure/daisy/mine.jpg", f"unsure/{FRAME}", f"other/{FRAME}"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(b"12345")
@@ -111,7 +111,7 @@ def test_fetch_reports_the_last_line_of_a_command_that_fails(agent: Agent, home:
     assert ask(agent, do="have", items=["packages/00aa"])["items"] == []
 
 
-def test_links_tell_own_units_from_those_of_others(agent: Agent, home: Path) -> None:
+def test_links_distinguishes_own_and_foreign_units(agent: Agent, home: Path) -> None:
     units, unit = home / "units", "poets-edge-watch"
     units.mkdir()
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
@@ -147,19 +147,19 @@ def test_lingering_is_recorded_only_in_a_folder_with_a_service(agent: Agent, hom
 
 
 @pytest.mark.parametrize("content", [b"", b"3\nab", b"3\nabc"], ids=["no size", "a partial chunk", "no end"])
-def test_payload_that_is_cut_short_is_not_taken_for_complete(content: bytes) -> None:
+def test_payload_reports_a_connection_lost_before_its_end(content: bytes) -> None:
     with pytest.raises(EOFError):
         Payload(io.BytesIO(content), lambda: None).drain()
 
 
-def test_payload_joins_chunks_and_ends_at_the_empty_one() -> None:
+def test_payload_joins_chunks_up_to_an_empty_chunk() -> None:
     source, heard = io.BytesIO(b"3\nabc2\nde0\nnext request\n"), []
     payload = Payload(source, lambda: heard.append(1))
     assert b"".join(iter(payload.read, b"")) == b"abcde" and payload.read() == b""
     assert source.read() == b"next request\n" and len(heard) == 2
 
 
-def test_ping_sets_the_time_of_silence(agent: Agent) -> None:
+def test_ping_sets_the_silence_limit(agent: Agent) -> None:
     ask(agent, do="ping", silence=5.0)
     assert agent._silence == 5.0
     ask(agent, do="ping")

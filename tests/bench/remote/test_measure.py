@@ -68,7 +68,7 @@ def answers(request: Any) -> tuple[list[Message], tuple[str, ...]]:
     return [read_message(line) for line in stream.getvalue().splitlines()], warnings
 
 
-def test_measure_answers_facts_without_a_measurement(lock_folder: Path) -> None:
+def test_measure_returns_facts_without_measuring(lock_folder: Path) -> None:
     with locked(lock_folder):
         messages, warnings = answers(FactsRequest())
     [machine] = messages
@@ -150,7 +150,7 @@ class locked:  # noqa: N801 - a context manager
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1, 0), (59, 0), (61, 1), (150, 2)])
-def test_measure_waits_for_another_measurement_and_says_so_every_minute(
+def test_measure_reports_every_minute_that_it_waits_for_another_measurement(
     model: Path, lock_folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, waits: int
 ) -> None:
     monkeypatch.setattr(measure, "sustain", lambda options, _: SustainedResult({}, options, (), ()))

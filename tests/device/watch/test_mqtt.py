@@ -270,7 +270,7 @@ def test_mqtt_options_parse_broker_addresses() -> None:
     assert MqttOptions(broker="mqtt://h", name="Küche / 2+").slug == "K-che-2"
 
 
-def test_watch_refuses_bad_mqtt_files_in_one_line(frames: Path, tmp_path: Path) -> None:
+def test_watch_reports_invalid_mqtt_files_in_one_line(frames: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.write_text("only a password\n")
     watch: tuple[str | Path, ...] = ("watch", SEED, "--source", frames)

@@ -63,7 +63,7 @@ def test_collector_saves_only_frames_below_the_threshold(score: float, kept: int
     assert [path.parent.name for path in tmp_path.rglob("*.jpg")] == ["daisy"] * kept, "in the folder of its best label"
 
 
-def test_collector_saves_up_to_most_frames(tmp_path: Path) -> None:
+def test_collector_saves_at_most_the_configured_number_of_frames(tmp_path: Path) -> None:
     for _ in range(2):
         collector = Collector(CollectOptions(folder=tmp_path, most=3), ("daisy",), Silent())
         for number in range(5):
