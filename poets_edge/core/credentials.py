@@ -20,9 +20,9 @@ VARIABLE = "POETS_EDGE_CREDENTIALS"
 """Environment variable that passes credentials to helper processes: a JSON object that maps origins to
 `user:password`."""
 
-_SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,2})"
+_SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,3})"
 """Pattern for the scheme of an address and the two slashes that follow it, or one slash if a path object has merged
-them.
+them, or three if it was mistyped.
 """
 _USER_INFO = rf"(?i){_SCHEME}([^/?#]*)@"
 _USER_INFO_IN_TEXT = rf"(?i){_SCHEME}[^/?#\s]*@"
@@ -38,6 +38,14 @@ def without_user_info(text: str) -> str:
     if "@" not in text:
         return text
     return re.sub(_UNQUOTED, r"\1", re.sub(_USER_INFO_IN_TEXT, r"\1", text))
+
+
+def without_login(host: str) -> str:
+    """Return a host, or an address that consists of a scheme and a host, without the text before its last `@`.
+
+    Unlike `without_user_info`, this recognizes passwords that contain spaces, and addresses without a scheme.
+    """
+    return re.sub(r"(?s)^(\w[\w+.-]*://)?.*@", r"\1", host)
 
 
 def split_user_info(address: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from poets_edge.core.credentials import without_user_info
+from poets_edge.core.credentials import without_login
 from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
@@ -31,8 +31,8 @@ def check_cluster(address: str, *, insecure: bool) -> None:
     """
     if not address or local_workers(address):
         return
-    if without_user_info(address) != address:
-        raise UsageError(f"`cluster` {without_user_info(address)}: Dask takes no names and passwords in addresses.")
+    if "@" in address:
+        raise UsageError(f"`cluster` {without_login(address)}: Dask takes no names and passwords in addresses.")
     if address.startswith(_LOCAL):
         raise UsageError(f"`cluster` {address}: wanted a number of processes, as local:2.")
     if ":" not in address:

@@ -9,19 +9,25 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from poets_edge.bench.benchmark import BenchmarkOptions
+from poets_edge.bench.remote.benchmark import benchmark_on
+from poets_edge.bench.remote.deploy import remove
 from poets_edge.core.credentials import VARIABLE, authorization, split_user_info, without_user_info
 from poets_edge.core.orphans import helper_environment
 from poets_edge.demo.draw import draw_photo
+from poets_edge.device.watch.mqtt_options import MqttOptions
+from poets_edge.device.watch.sources import open_camera
 from poets_edge.errors import DatasetError, PhotoError, PoetsEdgeError, RemoteError
 from poets_edge.photos.address import Address, photo_path
 from poets_edge.photos.contents import contents_at
 from poets_edge.photos.folder import scan
 from poets_edge.photos.open_photo import read_contents
+from poets_edge.training.cluster_address import check_cluster
 from poets_edge.training.hashed_photos import hash_photos
 from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW
@@ -108,11 +114,28 @@ def test_train_does_not_write_password_to_files_or_output(tmp_path: Path) -> Non
         ("watch", "model.tflite", "--source", "rtsp://anna:secret@127.0.0.1:9/video"),
         ("benchmark", "model.tflite", "--on", "ssh://anna:secret@host"),
         ("deploy", "model.tflite", "--on", "anna:secret@host"),
+        ("train", "https:///anna:secret@host/photos"),
     ],
 )
 def test_error_messages_do_not_contain_the_password(arguments: tuple[str, ...], tmp_path: Path) -> None:
     ran = poets_edge(*arguments, cwd=tmp_path)
     assert ran.status and "secret" not in ran.stdout + ran.stderr and "anna" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("host", ["anna:my secret@host", "anna:sec@ret secret@host", "anna:secret@host"])
+@pytest.mark.parametrize("scheme", ["", "x://"])
+def test_errors_about_hosts_do_not_contain_the_password(host: str, scheme: str, tmp_path: Path) -> None:
+    refused: list[Callable[[str], object]] = [
+        lambda host: remove(host),
+        lambda host: benchmark_on(BenchmarkOptions(models=(tmp_path,)), [host, host]),
+        lambda host: check_cluster(f"{host}:9", insecure=False),
+        lambda host: MqttOptions(broker=host),
+        lambda host: open_camera(f"rtsp://{host}/video"),
+    ]
+    for call in refused:
+        with pytest.raises(PoetsEdgeError) as error:
+            call(scheme + host)
+        assert "secret" not in str(error.value) and "anna" not in str(error.value)
 
 
 @pytest.mark.parametrize(

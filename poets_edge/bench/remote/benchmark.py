@@ -65,11 +65,11 @@ def benchmark_on(
         ModelError, DatasetError: see `benchmark`; raised before the first request to a device.
     """
     reporter = reporter or Silent()
+    for host in hosts:
+        check_host(host)
     twice = next((host for host in hosts if list(hosts).count(host) > 1), None)
     if twice:
         raise UsageError(f"host {twice} is given twice.")
-    for host in hosts:
-        check_host(host)
     check_models(options)
     here = _evaluate_here(options, reporter)
     results, failures = [], []

@@ -66,13 +66,13 @@ class _Line:
 
 def check_host(host: str) -> str:
     """Return the host unchanged. Raises UsageError if it is not a valid SSH destination or contains a password."""
+    user, _, name = host.removeprefix("ssh://").rpartition("@")
+    shown = (name if ":" in user else host)[:_LONGEST_HOST]
+    if ":" in user:
+        raise UsageError(f"host {shown!r}: without the password, for which ssh asks, or which a key replaces.")
     odd = any(character.isspace() or not character.isprintable() for character in host)
     if not host or host.startswith("-") or odd or len(host) > _LONGEST_HOST:
-        shown = host[:_LONGEST_HOST]
         raise UsageError(f"host {shown!r}: wanted a name as ssh takes it, such as pi@raspberrypi.local.")
-    user, at, name = host.removeprefix("ssh://").rpartition("@")
-    if at and ":" in user:
-        raise UsageError(f"host {name!r}: without the password, for which ssh asks, or which a key replaces.")
     return host
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from poets_edge.core.arguments import check_fields
-from poets_edge.core.credentials import without_user_info
+from poets_edge.core.credentials import without_login
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import UsageError
 
@@ -38,11 +38,10 @@ class MqttOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        shown = without_user_info(self.broker)
         if "@" in self.broker:
             raise UsageError(
-                f"`mqtt` {shown}: other users can read a password in the list of processes. Write user:password into a"
-                " file, and name it with `mqtt_login`."
+                f"`mqtt` {without_login(self.broker)}: other users can read a password in the list of processes. Write"
+                " user:password into a file, and name it with `mqtt_login`."
             )
         try:
             parts = urlsplit(self.broker)
@@ -52,7 +51,9 @@ class MqttOptions:
         except ValueError:
             valid = False
         if not valid:
-            raise UsageError(f"`mqtt` {shown}: not an address of a broker, such as mqtt://homeassistant.local:1883.")
+            raise UsageError(
+                f"`mqtt` {self.broker}: not an address of a broker, such as mqtt://homeassistant.local:1883."
+            )
         if self.ca is not None and not self.tls:
             raise UsageError("`mqtt_ca` needs an address that begins with mqtts://.")
         if not self.slug:

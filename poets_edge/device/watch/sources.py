@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from poets_edge.core.credentials import without_login
 from poets_edge.device.watch.cameras.device import CameraDevice, camera_frames
 from poets_edge.device.watch.cameras.opencv import OpenCvCamera, video_frames
 from poets_edge.device.watch.cameras.picamera import PiCamera, find_picamera2, picamera2_problem
 from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, mjpeg_source, standard_input
 from poets_edge.errors import RuntimeMissingError, SourceError
+from poets_edge.photos.address import is_address
 from poets_edge.photos.formats import PHOTO_SUFFIXES
 
 _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
@@ -40,7 +42,15 @@ def open_camera(camera: str) -> FrameSource:
 
     Args:
         camera: number of a camera, or path of a video device.
+
+    Raises:
+        SourceError: `camera` is an address.
     """
+    if is_address(camera):
+        raise SourceError(
+            f"camera {without_login(camera)}: an address, and cameras are numbers or devices of this machine. Read the"
+            " stream with another program, and its frames with `source` -."
+        )
     name = f"camera {camera}"
 
     def frames() -> Iterator[Frame | None]:
