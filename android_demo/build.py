@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Build and test the app without Gradle and without Google's Maven: the one build that is tested.
+"""Build and test the app without Gradle and without Google's Maven repository.
 
-    python3 build.py            JVM tests, then a signed and verified APK
-    python3 build.py tests      the JVM tests alone
-    python3 build.py apk        the APK alone
+    python3 build.py            run the JVM tests, then build, sign and verify an APK
+    python3 build.py tests      run the JVM tests only
+    python3 build.py apk        build the APK only
 
-Needs Python 3.10 and nothing else of Python's; javac, mvn, aapt, zipalign, apksigner and dexdump are installed
-where they are missing and this may be done. The model must be in app/src/main/assets/model.tflite, where
-`poets-edge android MODEL` puts it.
+Requires only Python 3.10 or later. The programs in recipe/programs.json are installed with apt-get if they are missing
+and the script runs as root. The model must be in app/src/main/assets/model.tflite, where `poets-edge android MODEL`
+writes it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run the build; the APK's path goes to stdout, progress and troubles to stderr."""
+    """Run the build; print the path of the APK to stdout, and progress and errors to stderr."""
     parser = argparse.ArgumentParser(description="Build and test the app without Gradle.")
     parser.add_argument("what", nargs="?", choices=("all", "tests", "apk"), default="all")
-    parser.add_argument("--out", type=Path, default=_HERE.parent / "build/android", help="folder for what is built")
-    parser.add_argument("--vectors", type=Path, help="folder with what Python answers, to compare with")
+    parser.add_argument("--out", type=Path, default=_HERE.parent / "build/android", help="output folder")
+    parser.add_argument("--vectors", type=Path, help="folder of test vectors from Python")
     arguments = parser.parse_args()
     started = time.monotonic()
     try:

@@ -1,1 +1,1 @@
-"""Building the app without Gradle, from Maven Central and Debian packages alone; see ../build.py."""
+"""Build the app without Gradle, with libraries from Maven Central and Debian packages; see ../build.py."""

@@ -1,7 +1,7 @@
-"""The APK: resources, classes, native libraries and the model, packed, aligned and signed.
+"""Build the APK: pack resources, classes, native libraries and the model, then align and sign the file.
 
-Two builds of one commit give the same bytes: entries are sorted and carry one fixed date, and the debug key
-lies beside the app (RSA signatures of PKCS#1 v1.5 hold nothing random).
+Builds are reproducible: entries are sorted and have a fixed date, the debug key is part of the sources, and RSA
+signatures (PKCS#1 v1.5) are deterministic.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from recipe.tools import run
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 _RUNTIME = (Wanted("tensorflow-lite", "aar", alone=True), Wanted("tensorflow-lite-api", "aar", alone=True))
-"""Both are named, because the first asks for the second as a .jar, which does not exist."""
+"""Libraries of TensorFlow Lite. The first declares the second as a .jar, which does not exist, so both are listed."""
 _STORED = (".tflite", ".arsc", ".png")
-"""Not compressed: the model is memory-mapped, Android 11 demands it of resources.arsc, PNGs are already."""
+"""Suffixes of files that are stored uncompressed: the model is memory-mapped, Android 11 requires resources.arsc to be
+uncompressed, and PNGs are compressed already.
+"""
 _EPOCH = (1981, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the tests need of the app.
+    """Results of compilation that packing and the JVM tests need.
 
     Attributes:
-        android: the framework's classes and resources.
-        classes: folder with the app's own .class files.
-        libraries: jars the app needs at run time.
-        resources: package with the compiled resources and manifest.
-        manifest: the manifest with everything filled in.
+        android: jar with the classes and resources of the Android framework.
+        classes: folder with the .class files of the app.
+        libraries: jars that the app needs at run time.
+        resources: package with the compiled resources and the manifest.
+        manifest: manifest with package name, versions and SDK levels.
     """
 
     android: Path
@@ -44,7 +46,7 @@ class Compiled:
 
 
 def compile_app(project: Project) -> Compiled:
-    """Compile resources and sources. Raises BuildError."""
+    """Compile the resources and sources of the app. Raises BuildError if this fails."""
     (android,) = resolve(project, "android", [Wanted("android-all")])
     libraries = _unpack_runtime(project)
     manifest = _fill_manifest(project)
@@ -56,7 +58,7 @@ def compile_app(project: Project) -> Compiled:
 
 
 def require_model(project: Project) -> None:
-    """Raises BuildError where the app has no model yet."""
+    """Raise BuildError if the app has no model."""
     if not project.model.is_file():
         raise BuildError(
             f"{project.model}: no model. Put one there with: poets-edge android MODEL --app {project.root}"
@@ -64,7 +66,7 @@ def require_model(project: Project) -> None:
 
 
 def build_apk(project: Project, compiled: Compiled) -> None:
-    """Write `project.apk`. Raises BuildError."""
+    """Pack, align and sign the APK as `project.apk`. Raises BuildError if this fails."""
     dex = _dex(project, compiled)
     unaligned, aligned = project.out / "unaligned.apk", project.out / "aligned.apk"
     _pack(unaligned, dict(_entries(project, compiled, dex)))
@@ -75,22 +77,22 @@ def build_apk(project: Project, compiled: Compiled) -> None:
 
 
 def compile_java(project: Project, sources: Iterable[Path], classpath: Iterable[Path], classes: Path) -> None:
-    """Compile .java files into `classes`; any warning fails the build."""
-    # Left out: the end of Java 8 that newer compilers announce, and what is amiss inside libraries.
+    """Compile .java files into the folder `classes`. Raises BuildError after any error or warning."""
+    # Excluded: warnings about the deprecation of Java 8, and about faults in libraries.
     run(["javac", "--release", project.versions["java"], "-encoding", "UTF-8", "-g", "-Werror",
          "-Xlint:all,-options,-classfile,-processing,-path", "-proc:none", "-implicit:none",
          "-cp", ":".join(map(str, classpath)), "-d", classes, *sources])  # fmt: skip
 
 
 def fresh_folder(path: Path) -> Path:
-    """Make `path` an empty folder."""
+    """Create an empty folder, removing an existing one, and return its path."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     return path
 
 
 def unpack_classes(archives: Iterable[Path], folder: Path) -> list[Path]:
-    """The jar inside each .aar (a .jar is its own), as files in `folder`."""
+    """Extract the jar from each .aar into a folder; return the paths of all jars, including the given ones."""
     jars = []
     for archive in archives:
         if archive.suffix != ".aar":
@@ -118,12 +120,12 @@ def _unpack_runtime(project: Project) -> list[Path]:
 
 
 def _fill_manifest(project: Project) -> Path:
-    """Put in what Gradle would: package, versions, SDK levels."""
+    """Write a manifest with the package name, versions and SDK levels, as Gradle does, and return its path."""
     versions = project.versions
     source = (project.main / "AndroidManifest.xml").read_text(encoding="utf-8")
     opening = '<manifest xmlns:android="http://schemas.android.com/apk/res/android">'
     if source.count(opening) != 1:
-        raise BuildError(f"{project.main / 'AndroidManifest.xml'}: does not hold the line {opening}")
+        raise BuildError(f"{project.main / 'AndroidManifest.xml'}: does not contain the line {opening}")
     filled = (
         f'{opening[:-1]} package="{project.package}" android:versionCode="{versions["version-code"]}"'
         f' android:versionName="{versions["version-name"]}"><uses-sdk'

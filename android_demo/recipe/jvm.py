@@ -1,4 +1,4 @@
-"""The JVM tests: plain ones of the app's logic, and Robolectric ones of its activity."""
+"""Run the JVM tests: plain tests of the app's logic, and Robolectric tests of its activity."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _RUNNER = "org.junit.runner.JUnitCore"
 
 
 def run_tests(project: Project, compiled: Compiled, vectors: Path | None) -> None:
-    """Compile and run every *Test class, printing JUnit's report.
+    """Compile and run all classes whose names end in `Test`, and print JUnit's report.
 
     Args:
-        vectors: what Python wrote for comparison; without it those tests skip.
+        vectors: folder of test vectors from Python; None to skip the tests that compare with them.
 
     Raises:
-        BuildError: a test failed, or none ran.
+        BuildError: a test failed, or no test ran.
     """
     if vectors is not None and not vectors.is_dir():
-        raise BuildError(f"{vectors}: no folder of test vectors.")
+        raise BuildError(f"{vectors}: not a folder.")
     libraries = unpack_classes(resolve(project, "tests", _LIBRARIES), fresh_folder(project.out / "test-runtime"))
     (framework,) = resolve(project, "framework", [Wanted("android-all-instrumented")])
     sources = sorted((project.test / "java").rglob("*.java"))
@@ -45,7 +45,7 @@ def run_tests(project: Project, compiled: Compiled, vectors: Path | None) -> Non
         for path in sources
         if path.stem.endswith("Test")
     ]
-    # The framework comes last, as under Gradle: it is there to load test classes; Robolectric brings its own.
+    # The framework is last, as under Gradle: it is needed to load the test classes, and Robolectric has its own copy.
     classpath = [
         classes, project.test / "resources", compiled.classes, *compiled.libraries, *libraries, compiled.android
     ]  # fmt: skip
@@ -71,8 +71,8 @@ def run_tests(project: Project, compiled: Compiled, vectors: Path | None) -> Non
 
 
 def _describe_app(project: Project, compiled: Compiled, classes: Path) -> None:
-    """Tell Robolectric where the app's resources are, the way Gradle does."""
-    # A folder of assets would hide that the real app has none but the model; tests bring their own.
+    """Write the configuration file with which Robolectric finds the app's resources, as Gradle does."""
+    # The app has no assets except the model, and the tests have their own, so the folder of assets is empty.
     facts = {
         "android_custom_package": project.package,
         "android_merged_manifest": compiled.manifest,

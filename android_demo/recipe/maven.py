@@ -1,4 +1,4 @@
-"""Libraries from Maven Central, through the mvn client and whatever mirror it is set up for."""
+"""Download libraries from Maven Central, or from a mirror that is configured for `mvn`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,14 @@ _EXCLUSIONS = """      <exclusions>
 
 @dataclass(frozen=True)
 class Wanted:
-    """A library by its name in the catalog, which of its files, and whether without what it says it needs."""
+    """A file of a library.
+
+    Attributes:
+        name: name of the library in the version catalog.
+        type: type of the file, such as "jar" or "aar".
+        classifier: Maven classifier of the file; "" for none.
+        alone: whether to exclude the dependencies of the library.
+    """
 
     name: str
     type: str = "jar"
@@ -44,15 +51,15 @@ class Wanted:
 
 
 def resolve(project: Project, name: str, wanted: Sequence[Wanted]) -> list[Path]:
-    """Files of some libraries and of everything they need, in Maven's local repository.
+    """Return the paths of the files of some libraries and their dependencies in Maven's local repository.
 
-    The list is kept beside the build, so a second build does not start Maven.
+    The list is saved in `project.out`, so that later builds do not start Maven.
 
     Args:
-        name: of this set of libraries, for files in `project.out`.
+        name: name of this set of libraries, for the files in `project.out`.
 
     Raises:
-        BuildError: Maven cannot get one.
+        BuildError: Maven cannot download a file.
     """
     pom = project.out / f"{name}.pom.xml"
     listing = project.out / f"{name}.classpath"
@@ -70,7 +77,7 @@ def resolve(project: Project, name: str, wanted: Sequence[Wanted]) -> list[Path]
 
 
 def _paths(listing: Path) -> list[Path | None]:
-    """The listed files; None for one that has gone."""
+    """Return the paths in a saved list; None for each file that no longer exists."""
     paths = [Path(line) for line in listing.read_text().strip().split(":")]
     return [path if path.is_file() else None for path in paths]
 

@@ -1,4 +1,4 @@
-"""What the app's own files state about it: versions, libraries, package name, where its sources lie."""
+"""Facts about the app from its Gradle files: versions, libraries and package name; and the paths of its sources."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 class BuildError(Exception):
-    """The build cannot go on; the message is one line and says what to do."""
+    """The build failed; the message is one line and states the remedy."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """One artifact of a Maven repository."""
+    """An artifact in a Maven repository."""
 
     group: str
     artifact: str
@@ -22,14 +22,14 @@ class Library:
 
 @dataclass(frozen=True)
 class Project:
-    """The app in a folder.
+    """The app: its folder, and facts from its Gradle files.
 
     Attributes:
-        root: the folder that holds settings.gradle.kts.
-        out: where everything that is built goes.
-        versions: the version catalog's [versions].
-        libraries: the version catalog's [libraries].
-        package: the app's Java package and application id.
+        root: folder that contains settings.gradle.kts.
+        out: output folder.
+        versions: table [versions] of the version catalog.
+        libraries: table [libraries] of the version catalog.
+        package: Java package and application id of the app.
     """
 
     root: Path
@@ -48,7 +48,7 @@ class Project:
 
     @property
     def model(self) -> Path:
-        """The model that goes into the app."""
+        """Path of the model in the assets of the app."""
         return self.main / "assets/model.tflite"
 
     @property
@@ -57,7 +57,7 @@ class Project:
 
 
 def read_project(root: Path, out: Path) -> Project:
-    """Read the Gradle files of the app in `root`. Raises BuildError where they are not as expected."""
+    """Read the Gradle files of the app in `root`. Raises BuildError if they lack a required value."""
     catalog = _read(root / "gradle/libs.versions.toml")
     versions = dict(re.findall(r'^([\w-]+) = "([^"]+)"$', catalog, re.MULTILINE))
     libraries = {
@@ -69,7 +69,7 @@ def read_project(root: Path, out: Path) -> Project:
     script = root / "app/build.gradle.kts"
     namespace = re.search(r'^\s*namespace = "([\w.]+)"$', _read(script), re.MULTILINE)
     if namespace is None:
-        raise BuildError(f"{script}: states no namespace.")
+        raise BuildError(f"{script}: the namespace is missing.")
     return Project(root, out, versions, libraries, namespace.group(1))
 
 

@@ -1,7 +1,8 @@
-"""Running other programs, and installing the ones that are missing."""
+"""Run other programs, and install missing ones."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,19 +12,12 @@ from pathlib import Path
 
 from recipe.project import BuildError
 
-_PACKAGES = {
-    "javac": "default-jdk-headless",
-    "mvn": "maven",
-    "aapt": "aapt",
-    "zipalign": "zipalign",
-    "apksigner": "apksigner",
-    "dexdump": "dexdump",
-}
-"""Debian package of each program."""
+_PROGRAMS = Path(__file__).with_name("programs.json")
+"""File with the Debian package of each program, as a JSON object; the studio of poets_edge also reads it."""
 
 
 def run(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
-    """Run a program to its end and return what it printed. Raises BuildError with its last lines if it fails."""
+    """Run a program and return its output. Raises BuildError with the end of the output if the program fails."""
     words = [str(word) for word in command]
     done = subprocess.run(
         words, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
@@ -34,8 +28,9 @@ def run(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
 
 
 def ensure_tools() -> None:
-    """Install the programs this build calls, where apt-get may do it. Raises BuildError where it may not."""
-    packages = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
+    """Install missing programs with apt-get, as root. Raises BuildError if this is not possible."""
+    programs = json.loads(_PROGRAMS.read_bytes())
+    packages = [package for program, package in programs.items() if shutil.which(program) is None]
     if not packages:
         return
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
@@ -43,18 +38,18 @@ def ensure_tools() -> None:
         raise BuildError(f"programs are missing. Run: sudo {' '.join(install)}")
     say(f"installing {' '.join(packages)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    import fcntl  # here: only where apt-get is
+    import fcntl  # does not exist on systems without apt-get
 
-    # The Raspberry Pi tests of this project install packages too, perhaps at this moment, and apt has one lock.
+    # The Raspberry Pi tests of this project also install packages, possibly at the same time.
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             run(install)
-        except BuildError:  # a bare machine has no package lists yet, or old ones
+        except BuildError:  # the package lists are missing or outdated
             run(["apt-get", "update"])
             run(install)
 
 
 def say(message: str) -> None:
-    """Report progress."""
+    """Print a progress message to stderr."""
     print(message, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Proof that an APK is whole: installable, signed, aligned, with the runtime and the model inside."""
+"""Verify that an APK is signed and aligned, and contains the runtime, the model and all required classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANDROID = "{http://schemas.android.com/apk/res/android}"
 
 
 def verify_apk(project: Project) -> None:
-    """Check `project.apk` with the tools a phone's installer agrees with. Raises BuildError."""
+    """Check `project.apk` with the tools of the Android SDK. Raises BuildError if a check fails."""
     signature = run(["apksigner", "verify", "--verbose", project.apk])
     _demand("Verified using v3 scheme (APK Signature Scheme v3): true" in signature, "is not signed (v3)")
     run(["zipalign", "-c", "4", project.apk])
@@ -35,7 +35,7 @@ def _check_badging(project: Project) -> None:
         "uses-permission: name='android.permission.CAMERA'",
         f"launchable-activity: name='{project.package}.MainActivity'",
     ):
-        _demand(line in badging, f"does not state {line}")
+        _demand(line in badging, f"lacks the line {line}")
     native = re.search(r"^native-code: (.*)$", badging, re.MULTILINE)
     found = sorted(re.findall(r"'([^']+)'", native.group(1))) if native else []
     _demand(found == sorted(ABIS), f"runs on {found}, not on {sorted(ABIS)}")
@@ -45,16 +45,16 @@ def _check_contents(project: Project) -> None:
     with zipfile.ZipFile(project.apk) as apk:
         for abi in ABIS:
             library = apk.read(f"lib/{abi}/libtensorflowlite_jni.so")
-            _demand(library[:4] == b"\x7fELF", f"holds no ELF library for {abi}")
+            _demand(library[:4] == b"\x7fELF", f"contains no ELF library for {abi}")
         entry = apk.getinfo("assets/model.tflite")
-        _demand(entry.compress_type == zipfile.ZIP_STORED, "holds a compressed model, which cannot be mapped")
+        _demand(entry.compress_type == zipfile.ZIP_STORED, "contains a compressed model, which cannot be memory-mapped")
         model = apk.read(entry)
-    _demand(model == project.model.read_bytes(), "holds another model than the one given")
-    _demand(zipfile.is_zipfile(io.BytesIO(model)), "holds a model without a label file")
+    _demand(model == project.model.read_bytes(), "contains a different model than the app's assets")
+    _demand(zipfile.is_zipfile(io.BytesIO(model)), "contains a model without a labels file")
 
 
 def _check_classes(project: Project) -> None:
-    """Everything the manifest names must be in classes.dex: the compiler does not see that."""
+    """Check that classes.dex contains all classes that the manifest names, which the compiler does not check."""
     dump = run(["dexdump", project.apk])
     defined = set(re.findall(r"Class descriptor\s*: 'L([^;]+);'", dump))
     root = ElementTree.parse(project.main / "AndroidManifest.xml").getroot()
@@ -63,6 +63,6 @@ def _check_classes(project: Project) -> None:
         _demand(name.replace(".", "/") in defined, f"lacks the class {name}")
 
 
-def _demand(holds: bool, trouble: str) -> None:
+def _demand(holds: bool, problem: str) -> None:
     if not holds:
-        raise BuildError(f"the APK {trouble}.")
+        raise BuildError(f"the APK {problem}.")

@@ -8,20 +8,14 @@ import sys
 from pathlib import Path
 
 import poets_edge
+from poets_edge.core.json_checks import DictOf, check, parse_json
 from poets_edge.errors import OutputError
 from poets_edge.exporting.android import DEFAULT_APP
 
 APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
 """Sources of the Android app, which exist in a checkout of poets_edge but not in an installed package."""
-PROGRAMS = {
-    "javac": "default-jdk-headless",
-    "mvn": "maven",
-    "aapt": "aapt",
-    "zipalign": "zipalign",
-    "apksigner": "apksigner",
-    "dexdump": "dexdump",
-}
-"""Debian package of each program that the build needs."""
+_PROGRAMS = APP / "recipe/programs.json"
+"""File with the Debian package of each program that the build needs, as a JSON object."""
 _BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
 """Names of files and folders that building the app creates; they are not copied."""
 _BUILD_SECONDS = 900
@@ -33,13 +27,14 @@ def app_sources(folder: Path) -> Path:
 
 
 def missing_sources() -> str:
-    """Return why the app cannot be copied, one line; "" if its sources are on this computer."""
+    """Return the reason why the app cannot be copied, in one line; "" if its sources are on this computer."""
     return "" if APP.is_dir() else "The sources of the app are only in a checkout of poets_edge."
 
 
 def missing_programs() -> str:
-    """Return which programs the build lacks on this computer, one line; "" if all are installed."""
-    packages = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    """Return the command that installs the programs that the build lacks, in one line; "" if all are installed."""
+    programs = check(parse_json(_PROGRAMS.read_bytes()), DictOf(str))
+    packages = [package for program, package in programs.items() if shutil.which(program) is None]
     return f"Not installed. Run: sudo apt-get install {' '.join(packages)}" if packages else ""
 
 
@@ -59,7 +54,7 @@ def build_app(app: Path, out: Path) -> Path:
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_BUILD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise OutputError(f"Android app: not built after {_BUILD_SECONDS} seconds.") from None
+        raise OutputError(f"Android app: the build did not end within {_BUILD_SECONDS} seconds.") from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "rror" in line] or done.stderr.splitlines()
         raise OutputError(f"Android app: the build failed ({' '.join(lines[:2])[:300] or 'no message'}).")

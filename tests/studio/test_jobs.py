@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-import recipe.tools
 from poets_edge.demo.draw import draw_photos
-from poets_edge.studio.android_app import PROGRAMS, missing_programs
+from poets_edge.studio.android_app import missing_programs
 from poets_edge.studio.choices import compared_networks
 from poets_edge.studio.packages import offered_forms
 from tests.conftest import poets_edge
@@ -137,10 +136,6 @@ def test_app_is_built_and_downloaded_as_an_apk(trained: StudioClient) -> None:
     with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/apk").body)) as archive:
         assert archive.read("assets/model.tflite") == trained.get("/api/model/int8.tflite").body
         assert "AndroidManifest.xml" in archive.namelist()
-
-
-def test_app_programs_equal_the_packages_of_the_build() -> None:
-    assert PROGRAMS == recipe.tools._PACKAGES
 
 
 @pytest.mark.parametrize(("form", "modules"), [("onnx", ("tf2onnx", "onnxruntime")), ("coreml", ("coremltools",))])
