@@ -26,7 +26,7 @@ from poets_edge.training.head import Head
 
 Indices = npt.NDArray[np.int64]
 
-_FORMAT = 2
+_FORMAT = 3
 """Version of the training procedure; raise it when a change to the code changes the weights for equal inputs."""
 
 
