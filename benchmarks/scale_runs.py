@@ -112,7 +112,7 @@ def train(
     Args:
         more: further arguments of `train`.
         checkout: checkout of the program to run.
-        kills: number of workers to kill at random, with the photos of at least one task computed between two kills.
+        kills: number of workers to kill at random; at least one task is finished between two kills.
         counted: file to which workers append their pid for each photo that they compute.
     """
     folder.mkdir(parents=True, exist_ok=True)

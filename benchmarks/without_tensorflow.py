@@ -36,7 +36,7 @@ _PERCENTAGES = SplitConfig(testing=40, validation=10)
 _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 
 
-def some_photos(photos: Path, folder: Path, count: int) -> Path:
+def link_photos(photos: Path, folder: Path, count: int) -> Path:
     """Create a folder of symbolic links to the first `count` photos of each class."""
     for class_folder in sorted(path for path in photos.iterdir() if path.is_dir()):
         (folder / class_folder.name).mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
 def main(photos: Path, work: Path, count: int = 80) -> None:
     """Compare all architectures and write the table of results."""
     load_tensorflow("the yardstick")
-    few = some_photos(photos, work / "photos", count)
+    few = link_photos(photos, work / "photos", count)
     rows = []
     for architecture in MOBILENETS:
         rows.append(compared(architecture, few, work))

@@ -43,7 +43,7 @@ from tests.photos.server import Files, serving
 from tools.crash_commands import COMMANDS, Command, Line, files, names, train, words
 from tools.crash_points import Point, When, environment
 
-_A_CHECK = 5
+_KILLS_PER_CHECK = 5
 """Number of times a command is killed before it is run to completion and its results are checked."""
 _LARGE = 30 << 20
 """Minimum size of the archive in bytes, so that its download can be interrupted."""
@@ -54,7 +54,7 @@ class Ground:
     """Shared inputs of all commands: folders of photos, and the address of an archive.
 
     Attributes:
-        prepared: folders with the files that some first commands have written, by their command lines.
+        prepared: folders with the files that the first commands of a trial have written, by these command lines.
     """
 
     work: Path
@@ -246,7 +246,7 @@ def random_kills(
             killed[name] += 1
         faults = trial.after_kill()
         since[name] += 1
-        if since[name] == _A_CHECK or trial.command.once:
+        if since[name] == _KILLS_PER_CHECK or trial.command.once:
             faults += trial.after_next()
             since[name] = 0
         return faults

@@ -1,7 +1,7 @@
 """Generate the pictures of the README and of docs/: a chart, a terminal.
 
-    python -m tools.pictures chart docs/images/grid.png, from the figures in benchmarks/results python -m tools.pictures
-    terminal PHOTOS docs/images/terminal.svg, with the output of `label` and `watch`
+    python -m tools.pictures chart              docs/images/grid.png, from the figures in benchmarks/results
+    python -m tools.pictures terminal PHOTOS    docs/images/terminal.svg, with the output of `label` and `watch`
 
 PHOTOS is the folder of flower photos. The second command trains a model; set KERAS_HOME to the folder of the weights to
 avoid a download.

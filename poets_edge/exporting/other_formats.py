@@ -181,7 +181,7 @@ def _difference(
 def _to_core_ml(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifier) -> bytes:
     """Return a zip with a Core ML package (an ML program for iOS 15 and later) that classifies images."""
     tf, graph = _tensorflow_graph(frozen)
-    with _quiet():  # it tells which libraries of macOS are missing here
+    with _quiet():  # coremltools logs which macOS libraries are missing on this machine
         coreml = _load("coremltools", "coreml")
     height, width = frozen.size
     image = coreml.ImageType(

@@ -39,7 +39,7 @@ has written."""
 _PLAIN = {".png"}
 """Suffixes of files that are already compressed."""
 
-_FIRST_VISIT_LEAVES = ("compat", "threaded", "icon-", "LICENSES")
+_NOT_ON_FIRST_VISIT = ("compat", "threaded", "icon-", "LICENSES")
 """Substrings in the names of files that a browser does not download on the first visit."""
 
 
@@ -100,7 +100,7 @@ def write_page(
     write_together({folder / name: data for name, data in files.items()})
     transfer = {name: len(shorter.get(name, data)) for name, data in contents.items()}
     model_transfer = transfer.pop(MODEL_NAME)
-    page_transfer = sum(transfer[name] for name in transfer if not any(part in name for part in _FIRST_VISIT_LEAVES))
+    page_transfer = sum(transfer[name] for name in transfer if not any(part in name for part in _NOT_ON_FIRST_VISIT))
     size = sum(map(len, files.values()))
     return WrittenPage(folder, tuple(files), size, page_transfer, model_transfer, classifier.labels, classifier.input)
 

@@ -63,7 +63,7 @@ def convert(
     """
     tf = load_tensorflow("converting a graph")
     # The frozen-graph converter takes 0.1 s where from_keras_model takes 3 s, and unlike
-    # from_concrete_functions([f], model) it has not been seen to write a model that answers NaN.
+    # from_concrete_functions([f], model) it has not been observed to write a model that returns NaN.
     make = tf.compat.v1.lite.TFLiteConverter.from_frozen_graph
     # The converter accepts only files; its messages must not name the temporary one.
     with scratch_folder() as folder, silent_stderr():

@@ -111,7 +111,7 @@ def _load(tf: Any, path: Path, source: Path) -> TensorFlowModel:
             [answer] = answers
     except ModelError:
         raise
-    except Exception as error:  # Keras and TensorFlow raise a dozen kinds for damaged and unusual files
+    except Exception as error:  # Keras and TensorFlow raise a dozen kinds of exceptions for damaged and unusual files
         raise ModelError(f"{path}: TensorFlow cannot load it ({_in_one_line(error)}).") from None
     if answer.shape.rank != 2 or answer.shape[0] != 1:
         raise ModelError(f"{path}: answers with the shape {list(answer.shape)}, not with one score for each label.")

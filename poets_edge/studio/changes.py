@@ -24,7 +24,9 @@ from poets_edge.studio.undoing import inverse, text_of_last
 
 
 class Changes:
-    """Changes to one project. Each public method carries out a step and returns it; all of them are thread-safe."""
+    """Changes to one project. Each public method makes a change and returns it as a `Step`. All methods are
+    thread-safe.
+    """
 
     def __init__(self, project: Project) -> None:
         """Open the journal, and complete any step that was interrupted by a crash.

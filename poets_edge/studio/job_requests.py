@@ -50,8 +50,8 @@ class JobRequest:
         mqtt: address of the MQTT broker of Home Assistant; empty if the deployed model publishes nothing.
         mqtt_login: login for the broker, `user:password`; empty if it requires none.
         mqtt_name: name of the camera in Home Assistant; empty for the name of the device.
-        form: form in which the model is prepared for download: a quantization or one of `PACKAGES`.
-        board: microcontroller board for which firmware is prepared; empty for the usual one.
+        form: download format of the model: a quantization or one of `PACKAGES`.
+        board: microcontroller board for which firmware is prepared; empty for the default board.
     """
 
     root: Path

@@ -149,7 +149,7 @@ PACKAGES: Mapping[str, Package] = {
 
 @cache
 def offered_forms() -> tuple[Mapping[str, Any], ...]:
-    """Return the forms in which a model can be taken, with the reason why a form is not available, or ""."""
+    """Return the download formats, each with the reason why it is not available, or "" if it is."""
     return (
         *({"form": form, "missing": ""} for form in QUANTIZATIONS),
         *({"form": form, "missing": package.missing()} for form, package in PACKAGES.items()),

@@ -58,7 +58,7 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def taken_file(places: Places, form: str) -> Path:
-    """Return the path of the download that a job has prepared in a form. Raises RefusedError if it is missing."""
+    """Return the path of the download that a job has prepared in a format. Raises RefusedError if it is missing."""
     name = PACKAGES[form].name if form in PACKAGES else f"{form}.tflite"
     path = places.taken / name
     if (form not in PACKAGES and form not in QUANTIZATIONS) or not path.is_file():

@@ -60,7 +60,7 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
     run = train(options, reporter=reporter)
     files = export(run, *SHIPPED, reporter=reporter)
     before = read_model(places)
-    scored, evaluation = _judged(run, files)
+    scored, evaluation = _out_of_sample_predictions(run, files)
     predictions = _predictions(run, scored, request.root)
     shown = {
         "architecture": options.architecture.name,
@@ -83,7 +83,7 @@ def files_json(files: ExportResult) -> list[dict[str, Any]]:
     return [{"form": file.quantization, "bytes": file.size, "accuracy": file.accuracy} for file in files.files]
 
 
-def _judged(run: Run, files: ExportResult) -> tuple[Predictions, Evaluation]:
+def _out_of_sample_predictions(run: Run, files: ExportResult) -> tuple[Predictions, Evaluation]:
     """Return predictions for photos that were not used to train the head that scored them, and their evaluation.
 
     With cross-validation and without a separate test set, these are the out-of-fold predictions for all photos.

@@ -64,7 +64,7 @@ def live_chart(result: GridResult) -> Markup:
 
 
 def tip(point: GridPoint) -> str:
-    """Return a text with the name, accuracy with interval, latency and file size of a point."""
+    """Return the tooltip of a point: its name, accuracy with interval, latency and file size."""
     low, high = point.interval
     return (
         f"{point.name}: {percent(point.accuracy)} ({100 * low:.0f} to {100 * high:.0f}),"

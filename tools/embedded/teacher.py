@@ -50,7 +50,7 @@ def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers
             crops = np.empty((len(paths), STUDENT_SIZE, STUDENT_SIZE, 3), np.uint8)
             answers = np.empty((len(paths), MAP_SIZE, MAP_SIZE, AXES), np.float16)
             jobs = ((path, (number, index)) for index, path in enumerate(paths))
-            seen = pool.imap(_look, jobs, chunksize=32)
+            seen = pool.imap(_crop_and_features, jobs, chunksize=32)
             for index, (crop, features) in enumerate(
                 tqdm(seen, total=len(paths), desc=f"round {number}", mininterval=2)
             ):
@@ -107,7 +107,10 @@ def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
     path = out / "axes.npz"
     if not path.exists():
         jobs = [(photo, None) for photo in paths[:_SAMPLE]]
-        maps = [features for _, features in tqdm(pool.imap(_look, jobs, chunksize=32), total=len(jobs), desc="axes")]
+        maps = [
+            features
+            for _, features in tqdm(pool.imap(_crop_and_features, jobs, chunksize=32), total=len(jobs), desc="axes")
+        ]
         pooled = np.stack(maps).mean((1, 2))
         mean, spread = pooled.mean(0), pooled.std(0) + 1e-3
         _, strength, axes = np.linalg.svd((pooled - mean) / spread, full_matrices=False)
@@ -130,7 +133,7 @@ def _start(model: Path, size: int) -> None:
     _interpreter.allocate_tensors()
 
 
-def _look(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
+def _crop_and_features(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
     """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map of it, float32 [4, 4, C]."""
     path, seed = job
     with Image.open(path) as opened:

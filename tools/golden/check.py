@@ -24,7 +24,7 @@ class Promise(Enum):
 
 
 def golden_differences(stored: str, made: str, promise: Promise) -> list[str]:
-    """Return the lines of a unified diff, or an empty list if the texts agree to the promised extent."""
+    """Return the lines of a unified diff, or an empty list if the texts agree as closely as `promise` requires."""
     old, new = stored.splitlines(), made.splitlines()
     if len(old) == len(new):
         new = [one if _agree(one, other, promise) else other for one, other in zip(old, new, strict=True)]

@@ -97,7 +97,7 @@ def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) ->
 
 
 def _visible(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the visible texts of an HTML page that is split into lines with one tag or text each."""
+    """Yield the visible texts of an HTML page, given as lines that contain one tag or one text each."""
     hidden = False
     for line in lines:
         if line.startswith("<"):

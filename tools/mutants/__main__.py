@@ -47,7 +47,7 @@ def main() -> None:
         modules = given.module or [module for part in parts for module in part]
         partly = given.survivors or given.line
         todo = [module for module in modules if given.again or partly or load(module, fresh=True) is None]
-        # Each in a process of its own: what one module's tests have imported does not change the next one's.
+        # Each module is run in its own process, so that imports of its tests do not affect the next module.
         for module in todo:
             if len(modules) == 1 and given.survivors:
                 _run_survivors(module, stop_at, given.jobs)

@@ -125,7 +125,7 @@ def _install(name: str, root: Path, wheel: Path, extra: str) -> None:
 
 def _download_wheels(architecture: Architecture, folder: Path, wheel: Path, extra: str) -> None:
     platforms = [option for name in architecture.platforms for option in ("--platform", name)]
-    # The host's pip judges "only on this machine" by the host, so where it matters the packages are named.
+    # The host's pip evaluates environment markers for the host, so the packages are listed where markers differ.
     wanted = (
         ["--no-deps", *architecture.wheels] if architecture.wheels else [f"{wheel}[{extra}]" if extra else str(wheel)]
     )
@@ -143,7 +143,7 @@ def _download_wheels(architecture: Architecture, folder: Path, wheel: Path, extr
 
 
 def _pip_install(name: str, root: Path, *arguments: str) -> None:
-    # pip looks into Python's own file to see what it is made for, so it must not find the script of that name.
+    # pip reads the Python executable to determine its platform, so it must not find the script that replaces it.
     python = root / VENV / "bin/real-python"
     if not python.is_symlink():
         python.symlink_to(f"/{REAL_PYTHON}")
@@ -154,7 +154,7 @@ def _pip_install(name: str, root: Path, *arguments: str) -> None:
             usual_cpu(name),
             *(f"/usr/bin/{ARCHITECTURES[name].qemu}", "-0", f"/{VENV}/bin/real-python", f"/{REAL_PYTHON}"),
             *(f"{_PIP}/{pip.name}/pip", "--quiet", "--disable-pip-version-check", "install", "--no-index"),
-            # Without compiling, which under emulation takes longer than all the rest.
+            # Without compilation to bytecode, which takes longer under emulation than all other steps.
             *("--find-links", "/home/pi/wheels", "--root-user-action", "ignore", "--no-compile"),
             *arguments,
             timeout=_PIP_SECONDS,

@@ -52,7 +52,7 @@ BOARDS = (
     Board(
         name="esp32s3",
         title="ESP32-S3-EYE (and other ESP32-S3 with 8 MB of PSRAM and its camera pins)",
-        memory=8 * _MB - 512 * _KB,  # two frames of 320 x 240 in PSRAM, and what its driver takes
+        memory=8 * _MB - 512 * _KB,  # minus two frames of 320 x 240 and the memory of the camera driver
         flash=4 * _MB,
         camera="esp32",
         fqbn="esp32:esp32:esp32s3:PSRAM=opi,FlashSize=8M,PartitionScheme=max_app_8MB",
@@ -77,7 +77,7 @@ BOARDS = (
         name="esp32cam",
         title="AI-Thinker ESP32-CAM",
         memory=4 * _MB - 512 * _KB,
-        flash=2 * _MB,  # of 3 MB for the application
+        flash=2 * _MB,  # of the 3 MB for the application
         camera="esp32",
         fqbn="esp32:esp32:esp32cam:PartitionScheme=huge_app",
         core="esp32:esp32",
@@ -88,8 +88,8 @@ BOARDS = (
     Board(
         name="nano33",
         title="Arduino Nano 33 BLE Sense with the OV7675 of the Tiny Machine Learning Kit",
-        memory=256 * _KB - 160 * 120 * 2 - 56 * _KB,  # a frame, and Mbed OS with its stacks
-        flash=640 * _KB,  # of 960 KB for the application
+        memory=256 * _KB - 160 * 120 * 2 - 56 * _KB,  # minus a frame, and Mbed OS with its stacks
+        flash=640 * _KB,  # of the 960 KB for the application
         camera="ov767x",
         fqbn="arduino:mbed_nano:nano33ble",
         core="arduino:mbed_nano",
@@ -97,7 +97,7 @@ BOARDS = (
     Board(
         name="pico2",
         title="Raspberry Pi Pico 2",
-        memory=520 * _KB - 3 * 128 * 128 - 64 * _KB,  # a picture from the serial port, and the system
+        memory=520 * _KB - 3 * 128 * 128 - 64 * _KB,  # minus an image from the serial port, and the system
         flash=3 * _MB,
         camera="serial",
         fqbn="rp2040:rp2040:rpipico2",
