@@ -24,130 +24,145 @@ FIGURES = (
         f"Photos of more than {contents._LARGE_PHOTO // MB} MB, or that need more than {decode_budget.LARGE // MB} MB",
         True,
     ),
-    (f"metadata of a PNG is read up to {png_chunks.LARGEST_METADATA >> 10} KB a chunk", True),
+    (f"metadata of a PNG are read up to {png_chunks.LARGEST_METADATA >> 10} KB per chunk", True),
     (f"a header of more than {archives._LARGEST_HEADER // MB} MB", True),
-    (f"The list of a zip has at most {archives._LARGEST_DIRECTORY // MB} MB", True),
+    (f"The directory of a zip has at most {archives._LARGEST_DIRECTORY // MB} MB", True),
     (f"at most {formats.LARGEST_DIRECTORY // MB} MB or {keras_weights._LARGEST_DIRECTORY // MB} MB", True),
     (f"at most {exclude._LARGEST_LIST // MB} MB; names that no file or class", True),
     (f"no pickles, at most {weights_file._MAX_BYTES // MB} MB", True),
     (f"A line has at most {answers.LONGEST_LINE // MB} MB.", True),
-    (f"A device that sends nothing for {LIMITS.silence:.0f} s", True),
-    ("does not take what is sent for two minutes", LIMITS.taking == 120),
-    ("a login that waits for a password has three minutes", LIMITS.login == 180),
-    (f"at most {LIMITS.measuring / 60:.0f} minutes from one message", True),
-    (f"at most {agent._MOST_FRAMES:,} are taken, of at most {fetch_frames._LARGEST_FRAME // MB} MB each", True),
-    (f"{http._HEADERS // MB} MB of status and headers, {contents.LARGEST_PHOTO // MB} MB of a photo", True),
-    (f"({http._UNANNOUNCED // MB} MB where the server has not said its length)", True),
+    (f"if the device sends nothing for {LIMITS.silence:.0f} s", True),
+    ("does not accept data for two minutes", LIMITS.taking == 120),
+    ("a login with a password may take three minutes", LIMITS.login == 180),
+    (f"at most {LIMITS.measuring / 60:.0f} minutes between two messages", True),
+    (f"at most {agent._MOST_FRAMES:,} frames of at most {fetch_frames._LARGEST_FRAME // MB} MB each", True),
+    (f"{http._HEADERS // MB} MB of status line and headers, {contents.LARGEST_PHOTO // MB} MB of a photo", True),
+    (f"({http._UNANNOUNCED // MB} MB if the server does not declare its length)", True),
     (
-        f"{remote._BLOCK // MB} MB at once of an archive's list of at most {archives.MOST_REMOTE_MEMBERS:,} members",
+        f"{remote._BLOCK // MB} MB per request for the directory of an archive with at most"
+        f" {archives.MOST_REMOTE_MEMBERS:,} members",
         True,
     ),
-    (f"{http._MOST_LISTED // MB} MB of all pages of a listing", True),
-    (f"it may be {http._DEEPEST} levels deep and have {http._MOST_PAGES:,} folders", True),
-    (f"within {http.SECONDS:.0f} seconds, and one second more for each {http._SLOWEST >> 10} kB", True),
+    (f"{http._MOST_LISTED // MB} MB for all pages of a listing", True),
+    (f"is at most {http._DEEPEST} levels deep and has at most {http._MOST_PAGES:,} folders", True),
+    (f"within {http.SECONDS:.0f} seconds, plus one second for each {http._SLOWEST >> 10} kB", True),
     ("At most five redirects", http._REDIRECTS == 5),
-    ("within two seconds of being read", digests.RACY_SECONDS == 2),
+    ("less than two seconds before it was read", digests.RACY_SECONDS == 2),
     (f"of {8 * server._TOKEN_BYTES} random bits", True),
     (f"archives {uploads.LARGEST_ARCHIVE // GB} GB", True),
 )
 """Phrases of SECURITY.md with figures from the code, and whether a figure in words is equal to that in the code."""
 
 PROMISES = {
-    "without a shell unless you say `--shell`": ["watch_expands_no_variables_in_a_command_without_shell"],
-    "verified before an interpreter sees them": [
+    "without a shell unless you add `--shell`": ["watch_expands_no_variables_in_a_command_without_shell"],
+    "verified before an interpreter loads them": [
         "verify_refuses_damaged_models_before_the_trial",
         "check_raises_only_flaw_errors_for_changed_bytes",
     ],
     "numbers must be finite": ["read_frozen_graph_refuses_nan"],
-    "memory foreseen from the header": ["read_photo_rejects_images_above_memory_limit"],
+    "memory is estimated from the header": ["read_photo_rejects_images_above_memory_limit"],
     "regular files only": ["read_bytes_refuses_special_and_large_files", "read_bytes_checks_the_opened_file_again"],
     "are in memory one at a time": [
         "photos_with_many_bytes_are_read_one_at_a_time",
         "photos_with_many_pixels_are_decoded_one_at_a_time",
     ],
     "numbers of segments, scans and blocks are limited": ["read_photo_rejects_files_that_take_disproportionate_time"],
-    "paths out of the archive": ["read_archive_rejects_names_that_lead_out_of_the_archive"],
-    "nothing is unpacked further than its size says": ["read_contents_checks_declared_size_of_archive_member"],
-    "compressed answers are refused": ["compressed_responses_are_rejected"],
-    "off every message on standard error": [
+    "paths that lead out of the archive": ["read_archive_rejects_names_that_lead_out_of_the_archive"],
+    "no member is decompressed beyond its declared size": ["read_contents_checks_declared_size_of_archive_member"],
+    "compressed responses are refused": ["compressed_responses_are_rejected"],
+    "from every message on standard error": [
         "error_messages_do_not_contain_the_password",
         "train_does_not_write_password_to_files_or_output",
     ],
     "in the environment of helper processes": ["helper_process_receives_password_and_hides_it_from_children"],
-    "also across redirects": ["redirect_to_another_server_omits_password"],
+    "even after redirects": ["redirect_to_another_server_omits_password"],
     "names that no file or class can have are refused": ["read_exclusions_rejects_invalid_file_and_class_names"],
-    "so are folders that Windows would fetch from another machine": [
+    "this includes folders that Windows would fetch from another machine": [
         "photos_of_record_does_not_read_photos_from_other_machines"
     ],
     "no links, no pickles": ["read_backbone_runs_no_pickle", "read_backbone_follows_no_link_in_an_archive"],
-    "the error names the wrong field": ["round_from_json_reports_the_path_of_an_invalid_field"],
+    "the error names the invalid field": ["round_from_json_reports_the_path_of_an_invalid_field"],
     "have checksums": ["grid_recomputes_damaged_cache_rows_before_cross_validation"],
-    "damaged files are set aside": ["damaged_cache_is_moved_aside", "hash_photos_moves_damaged_cache_aside"],
-    "control characters never reach a terminal": [
+    "damaged files are moved aside": ["damaged_cache_is_moved_aside", "hash_photos_moves_damaged_cache_aside"],
+    "control characters are never printed to a terminal": [
         "escaped_replaces_control_characters",
         "names_with_control_characters_or_invalid_encoding_are_escaped",
     ],
     "pages and drawings escape them": ["page_escapes_names", "report_has_no_external_resources_and_escapes_names"],
-    "nothing listens on a port": ["local_processes_listen_on_no_socket"],
-    "addresses of other machines must be `tls://`": ["unencrypted_remote_scheduler_is_refused"],
-    "certificates are checked with `mqtts://`": ["watch_checks_the_certificate_of_the_broker"],
-    "packets of more than 64 KB end the connection": ["publisher_closes_the_connection_if_a_packet_is_large"],
+    "no process listens on a port": ["local_processes_listen_on_no_socket"],
+    "addresses on other machines must use `tls://`": ["unencrypted_remote_scheduler_is_refused"],
+    "certificates are verified with `mqtts://`": ["watch_checks_the_certificate_of_the_broker"],
+    "a packet of more than 64 KB closes the connection": ["publisher_closes_the_connection_if_a_packet_is_large"],
     "a folder that only its user can read": ["deploy_publishes_to_a_broker_with_a_private_login"],
     "until another interpreter is installed": ["read_model_verifies_again_with_a_different_interpreter"],
-    "those that it could not judge, for want of photos, are not": ["export_without_photos_leaves_the_model_unverified"],
-    "a file is removed only if it is listed and still has these bytes": [
+    "files that it could not evaluate for lack of photos are not": [
+        "export_without_photos_leaves_the_model_unverified"
+    ],
+    "a file is removed only if it is listed and its contents are unchanged": [
         "remove_keeps_and_reports_foreign_files",
         "remove_keeps_files_with_similar_names",
         "edited_unit_is_neither_overwritten_nor_removed",
     ],
-    "Links are not followed, another user's folder is not used": [
+    "Symbolic links are not followed, the folder of another user is not used": [
         "symbolic_links_are_not_followed",
         "open_refuses_a_folder_of_another_user",
     ],
-    "no clock decides what is removed": ["expiry_does_not_depend_on_the_system_clock"],
-    "A name other than its own in `Host` is refused": ["requests_with_other_host_names_are_refused"],
+    "no decision about removal depends on a clock": ["expiry_does_not_depend_on_the_system_clock"],
+    "A request with another name in `Host` is refused": ["requests_with_other_host_names_are_refused"],
     "Every request needs the token": ["requests_without_the_token_are_refused"],
-    "which the browser keeps in a cookie": ["entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use"],
-    "a header that a form cannot send": ["posts_of_other_pages_are_refused", "requests_with_form_bodies_are_refused"],
-    "Answers allow no script but the studio's own": ["every_response_has_a_strict_content_security_policy"],
+    "the browser stores it in a cookie": ["entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use"],
+    "a header that forms cannot send": ["posts_of_other_pages_are_refused", "requests_with_form_bodies_are_refused"],
+    "Responses allow no scripts except the studio's own": ["every_response_has_a_strict_content_security_policy"],
     "links in the project are not followed": [
         "links_to_files_outside_the_project_are_not_opened",
         "paths_never_leave_the_project",
     ],
-    "cannot rename anything outside it": ["interrupted_step_changes_nothing_behind_a_link"],
-    "a result replaces regular files only": [
+    "cannot rename files outside the folder": ["interrupted_step_changes_nothing_behind_a_link"],
+    "Results replace regular files only": [
         "writers_do_not_replace_special_files_or_folders",
         "writers_do_not_replace_the_file_that_standard_output_writes_to",
     ],
-    "by the lock that nobody holds": ["remove_dead_removes_only_leftovers_of_killed_programs"],
-    "no database that has a table of another program": ["databases_from_other_programs_stay_unchanged"],
-    "removes an earlier model only if its name is that in its own metadata": ["remove_shipped_keeps_files_of_the_user"],
-    "rounds, photos and windows of load that nobody asked for are refused": [
+    "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
+    "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
+    "removes an earlier model only if the name of the file agrees with its metadata": [
+        "remove_shipped_keeps_files_of_the_user"
+    ],
+    "rounds, photos and windows of load that were not requested are refused": [
         "benchmark_on_rejects_rounds_that_it_did_not_request"
     ],
-    "the number of messages is bounded": ["benchmark_on_limits_the_number_of_device_messages"],
-    "the latter are compared with those of this machine": ["benchmark_on_compares_scores_with_this_machine"],
+    "the number of messages is limited": ["benchmark_on_limits_the_number_of_device_messages"],
+    "its scores are compared with those of this machine": ["benchmark_on_compares_scores_with_this_machine"],
     "no file is overwritten": [
         "fetch_never_overwrites_a_file_of_the_same_name",
         "fetch_refuses_answers_that_are_not_frames",
     ],
-    "every other protocol": ["scan_rejects_protocols_other_than_https_s3_and_gs", "scan_refuses_chains_of_protocols"],
-    "An answer must come within": ["read_contents_times_out_on_slow_server", "read_contents_limits_endless_responses"],
+    "all other protocols of fsspec": [
+        "scan_rejects_protocols_other_than_https_s3_and_gs",
+        "scan_refuses_chains_of_protocols",
+    ],
+    "A response must arrive within": [
+        "read_contents_times_out_on_slow_server",
+        "read_contents_limits_endless_responses",
+    ],
     "from `https` only to `https`": ["redirects_are_limited_to_https_and_localhost"],
-    "links lead nowhere but below the address": ["listing_follows_only_links_below_its_own_address"],
+    "links outside the address are ignored": ["listing_follows_only_links_below_its_own_address"],
     "without control characters. Time stamps": ["error_messages_escape_control_characters_of_server"],
     "Time stamps in whole seconds are not trusted": ["rewrite_of_photo_within_one_second_is_detected"],
     "a plain `http` address is refused": [
         "download_without_checksum_requires_tls",
         "download_without_checksum_refuses_a_redirection_to_http",
     ],
-    "is held to the MD5": ["find_weights_compares_the_published_checksum"],
-    "before the file has its name": ["download_renames_the_file_after_the_check"],
-    "each side must show a certificate": ["scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_clients"],
-    "never joined to a path": ["server_serves_only_the_files_of_the_page", "server_refuses_paths_outside_the_folder"],
+    "is compared with the MD5": ["find_weights_compares_the_published_checksum"],
+    "before it is renamed to its destination": ["download_renames_the_file_after_the_check"],
+    "both sides must present a certificate": [
+        "scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_clients"
+    ],
+    "never joined to a folder": ["server_serves_only_the_files_of_the_page", "server_refuses_paths_outside_the_folder"],
     "A connection that sends nothing for 30 s is closed": ["server_closes_a_connection_that_sends_nothing"],
-    "The key of `--https` is readable by the user only": ["serve_replaces_certificate_with_damaged_or_exposed_key"],
-    "it is ended with SIGTERM, SIGINT": ["interrupted_watch_ends_its_running_commands"],
+    "The private key of `--https` is readable by the user only": [
+        "serve_replaces_certificate_with_damaged_or_exposed_key"
+    ],
+    "after SIGTERM, SIGINT": ["interrupted_watch_ends_its_running_commands"],
 }
 """Phrases of SECURITY.md that promise something, and the names of the tests for them, without `test_`."""
 
