@@ -36,7 +36,11 @@ def test_release_memory_returns_freed_memory_to_the_system() -> None:
 
 
 def test_release_memory_does_nothing_without_malloc_trim(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    opened: list[object] = []
+    monkeypatch.setattr(ctypes, "CDLL", opened.append)
+    monkeypatch.setattr(sys, "platform", "linux")
     release_memory()
+    assert opened == [None]
     monkeypatch.setattr(sys, "platform", "win32")
     release_memory()
+    assert opened == [None], "only Linux has glibc"

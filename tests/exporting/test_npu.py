@@ -82,12 +82,9 @@ def test_damaged_model_is_refused() -> None:
         compile_for_npu(b"TFL3 but not really", "ethos-u55-128", name="it")
 
 
-def test_edge_tpu_accepts_a_full_int8_model(full_int8: bytes) -> None:
-    check_edge_tpu(full_int8, name="it")
-
-
 @pytest.mark.parametrize("content", [write_float_model(network()), write_int8_model(network(), RANGES)])
-def test_edge_tpu_refuses_float_models(content: bytes) -> None:
+def test_edge_tpu_accepts_full_int8_models_only(full_int8: bytes, content: bytes) -> None:
+    check_edge_tpu(full_int8, name="it")
     with pytest.raises(ModelError, match="full-int8"):
         check_edge_tpu(content, name="it")
 
