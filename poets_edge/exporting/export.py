@@ -92,7 +92,11 @@ class PreparedExport:
     def write(self, files: Mapping[Path, bytes]) -> None:
         """Write files that contain these models, all or none of them."""
         write_together(files)
-        for content in self.contents if self.result.files[0].scored else ():  # have run, so they need no verification
+        self.remember()
+
+    def remember(self) -> None:
+        """Note that the written models were run, so that they are not verified again."""
+        for content in self.contents if self.result.files[0].scored else ():
             remember(content)
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError
+from poets_edge.exporting.generated_files import LIST
 from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import blank_network, fitting_architecture, micro_cost
@@ -87,6 +88,12 @@ def random_frame(height: int, width: int, channels: int = 3) -> Pixels:
     coarse = np.random.default_rng(height * width).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
     frame = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     return np.ascontiguousarray(frame[..., :channels])
+
+
+def test_firmware_is_written_with_a_list_of_its_files(firmware: Firmware) -> None:
+    """The list protects edited files from the next export."""
+    listed = json.loads((firmware.folder / LIST).read_text())["files"]
+    assert {"README.md", "photo_classifier/photo_classifier.ino", firmware.file.path.name} <= set(listed)
 
 
 def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: Any, flowers: Path) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, PhotoError
 from poets_edge.exporting.export import prepare_export
+from poets_edge.exporting.generated_files import write_generated
 from poets_edge.exporting.microcontroller.boards import Board
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import fitting_architecture
@@ -87,6 +88,7 @@ def export_firmware(
     Raises:
         ModelError: the model does not fit the board (the message names an architecture that fits), or TensorFlow Lite
             Micro cannot run the model or computes different scores.
+        OutputError: a file in the folder was edited, or written by another program; nothing is written.
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
 
     It also raises the exceptions of `export`.
@@ -121,7 +123,8 @@ def export_firmware(
         ),
         board,
     )
-    prepared.write({file.path: content, **{folder / path: text.encode() for path, text in firmware.items()}})
+    write_generated(folder, {file.path.name: content, **{path: text.encode() for path, text in firmware.items()}})
+    prepared.remember()
     return Firmware(
         folder=folder,
         file=file,

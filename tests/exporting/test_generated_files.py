@@ -1,0 +1,45 @@
+"""Tests that generated files replace neither edited files nor those of other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from poets_edge.errors import OutputError
+from poets_edge.exporting.generated_files import LIST, write_generated
+
+
+def test_write_generated_replaces_its_own_files(tmp_path: Path) -> None:
+    write_generated(tmp_path, {"README.md": b"1", "main/main.cc": b"1"})
+    write_generated(tmp_path, {"README.md": b"2"})
+    write_generated(tmp_path, {"README.md": b"3", "main/main.cc": b"3"})
+    assert (tmp_path / "README.md").read_bytes() == (tmp_path / "main/main.cc").read_bytes() == b"3"
+
+
+@pytest.mark.parametrize("listed", [None, b"", b"[]", b'{"files": {"main/main.cc": 1}}'])
+def test_write_generated_keeps_files_that_it_has_not_written(tmp_path: Path, listed: bytes | None) -> None:
+    (tmp_path / "README.md").write_bytes(b"mine")
+    if listed is not None:
+        (tmp_path / LIST).write_bytes(listed)
+    with pytest.raises(OutputError, match=r"README\.md: edited, or written by another program"):
+        write_generated(tmp_path, {"main/main.cc": b"1", "README.md": b"1"})
+    assert (tmp_path / "README.md").read_bytes() == b"mine" and not (tmp_path / "main").exists()
+
+
+def test_write_generated_keeps_edited_files(tmp_path: Path) -> None:
+    write_generated(tmp_path, {"README.md": b"1", "main/main.cc": b"1"})
+    (tmp_path / "main/main.cc").write_bytes(b"edited")
+    with pytest.raises(OutputError, match=r"main\.cc"):
+        write_generated(tmp_path, {"README.md": b"2", "main/main.cc": b"2"})
+    assert (tmp_path / "README.md").read_bytes() == b"1" and (tmp_path / "main/main.cc").read_bytes() == b"edited"
+    write_generated(tmp_path, {"README.md": b"2", "main/main.cc": b"edited"})
+
+
+def test_write_generated_keeps_the_target_of_a_link(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/README.md").symlink_to(tmp_path / "mine")
+    with pytest.raises(OutputError, match=r"README\.md"):
+        write_generated(tmp_path / "out", {"README.md": b"1"})
+    assert (tmp_path / "mine").read_bytes() == b"mine" and (tmp_path / "out/README.md").is_symlink()
