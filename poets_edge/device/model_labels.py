@@ -9,7 +9,7 @@ from pathlib import Path
 
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, WrongTypeError
-from poets_edge.tflite.labels import parse_labels, split_labels
+from poets_edge.tflite.labels import decode_labels, parse_labels, split_labels
 from poets_edge.tflite.verify.answers import other_answer
 
 _LARGEST_LABELS = 16 << 20
@@ -118,19 +118,19 @@ def checked_labels(
 
 
 def read_labels(path: Path, *, own: bool = False) -> tuple[str, ...]:
-    """Read the labels from a text file in UTF-8.
+    """Read the labels from a text file in UTF-8, or in UTF-16 with a byte-order mark.
 
     Args:
         own: whether poets_edge wrote the file, so that each line is read unchanged as one label; otherwise,
             `parse_labels` reads the file.
 
     Raises:
-        ModelError: the file cannot be read, is not in UTF-8, or has inconsistent numbers.
+        ModelError: the file cannot be read, has another encoding, or has inconsistent numbers.
     """
     try:
-        text = read_bytes(path, _LARGEST_LABELS).decode("utf-8")
+        text = decode_labels(read_bytes(path, _LARGEST_LABELS))
         return split_labels(text) if own else parse_labels(text, str(path))
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     except UnicodeDecodeError:
-        raise ModelError(f"{path}: not a text file in UTF-8.") from None
+        raise ModelError(f"{path}: not a text file in UTF-8. Save it in this encoding.") from None

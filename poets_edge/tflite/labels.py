@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -10,16 +12,22 @@ from poets_edge.core.json_checks import parse_json
 from poets_edge.errors import ModelError, RecordError
 
 # Compiled when they are used: files of poets_edge need none of them.
-_NUMBERED = r"(\d+)\s*[\s:,;=]\s*(.*\S)"
-"""Pattern for a line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`."""
+_NUMBERED = r"(\d+)\s*(?:[:,;=|]\s*|[.)-]\s+|\s)(.*\S)|\[(\d+)\]\s*(.*\S)"
+"""Pattern for a line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`, `[0] daisy`."""
 _HEADING = r"(?i)names:|#.*|[^,;\t]*(id|index|number|class|label|name)[^,;\t]*([,;\t].*)?"
 _ITEM = r"item\s*\{([^{}]*)\}"
 _ITEM_ID = r"\bid\s*:\s*(\d+)"
-_YAML_NAMES = r"(?m)^names:[ \t]*\n((?:[ \t]*(?:-[ \t]|\d+:).*(?:\n|\Z))+)"
-"""Pattern for the names in a `data.yaml` of Ultralytics: lines with `- daisy` or `0: daisy`."""
-_LIST_ITEM = r"[ \t]*-[ \t]+(.*\S)[ \t]*"
-_JSON_KEYS = ("labels", "names", "classes", "class_names")
 _ITEM_NAME = r"\b(display_name|name)\s*:\s*(\"[^\"]*\"|'[^']*')"
+_YAML_NAMES = r"(?m)^names:[ \t]*(?:#.*)?\n((?:[ \t]*(?:-[ \t]+|\d+:[ \t]).*(?:\n|\Z)|[ \t]*(?:#.*)?\n)+)"
+"""Pattern for the names in a `data.yaml` of Ultralytics: lines with `- daisy` or `0: daisy`."""
+_YAML_LIST = r"(?m)^names:\s*(\[[^\]]*\]|\{[^}]*\})"
+"""Pattern for the names in a `data.yaml` of Roboflow: `names: ['daisy', 'roses']`."""
+_YAML_ITEM = r"[ \t]*(?:-|(\d+):)[ \t]+(\"[^\"]*\"|'[^']*'|.*?)[ \t]*(?:[ \t]#.*)?"
+_LIST_ITEM = r"\s*(?:(\d+)\s*:\s*)?(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,\"'\[\]{}][^,\[\]{}\n]*)\s*(?:,|\Z)"
+"""Pattern for an item of a list or dictionary of Python or YAML, with or without quotation marks."""
+_JSON_KEYS = ("labels", "names", "classes", "class_names", "id2label")
+_DELIMITERS = ",;\t|:"
+_QUOTED = r"\"([^\"]*)\",?|'([^']*)',?"
 
 
 def split_labels(text: str) -> tuple[str, ...]:
@@ -34,14 +42,27 @@ def join_labels(labels: Iterable[str]) -> str:
     return "".join(f"{label}\n" for label in labels)
 
 
+def decode_labels(content: bytes) -> str:
+    """Decode a labels file: UTF-8, or UTF-16 with a byte-order mark, as Windows writes it.
+
+    Raises:
+        UnicodeDecodeError: the content is not text in one of these encodings.
+    """
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if wide else "utf-8")
+    if "\0" in text:
+        raise UnicodeDecodeError("utf-8", content, 0, 1, "not text")
+    return text
+
+
 def parse_labels(text: str, source: str) -> tuple[str, ...]:
     """Parse a labels file from any program, and return the labels in the order of the outputs.
 
     Spaces around labels, empty lines and a byte-order mark are ignored. If every line starts with a number, and the
     numbers are 0, 1, ... or 1, 2, ... in any order, they are the numbers of the outputs and not part of the labels; the
     first output is number 0 or 1. In a label map (`item { id: 1 name: "daisy" }`), the numbers may start from 1, too.
-    JSON is also read, as a list of labels or an object that maps numbers to labels or labels to numbers; and so are the
-    names in a `data.yaml`.
+    Other formats are a list of labels, or an object or dictionary that maps numbers to labels or labels to numbers, in
+    JSON, Python or YAML; the names in a `data.yaml`; a table with a column of numbers; and one line with commas.
 
     Args:
         source: name of the file, for messages.
@@ -50,20 +71,28 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
         ModelError: the labels are numbered, but a number is missing or occurs twice; an item has no id or name; or JSON
             contains no labels.
     """
-    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if plain.lstrip()[:1] in ("{", "[") and (labels := _json_labels(plain, source)) is not None:
-        return labels
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").strip()
+    if plain[:1] in ("{", "["):
+        if (labels := _json_labels(plain, source)) is not None:
+            return labels
+        if found := _list_items(plain[1:-1]):
+            return _labels_of(found, source)
     if items := re.findall(_ITEM, plain):
         return _label_map(items, source)
-    if names := re.search(_YAML_NAMES, plain):
-        plain = names[1]
+    if names := re.search(_YAML_NAMES, f"{plain}\n"):
+        entries = [re.fullmatch(_YAML_ITEM, line) for line in names[1].split("\n")]
+        return _labels_of([(match[1], _unquoted(match[2])) for match in entries if match], source)
+    if (names := re.search(_YAML_LIST, plain)) and (found := _list_items(names[1][1:-1])):
+        return _labels_of(found, source)
     lines = [line.strip() for line in plain.split("\n") if line.strip()]
-    if names and all(found := [re.fullmatch(_LIST_ITEM, line) for line in lines]):
-        return tuple(match[1].strip("\"'") for match in found if match)
-    numbered = _numbered(lines)
-    if numbered is None and len(lines) > 2 and re.fullmatch(_HEADING, lines[0]):
-        numbered = _numbered(lines[1:])
-    return tuple(lines) if numbered is None else _in_order(numbered, source)
+    if len(lines) == 1 and "," in plain and (found := _list_items(plain)):
+        return _labels_of(found, source)
+    if (numbered := _table(lines) or _numbered(lines)) is not None:
+        return _in_order(numbered, source)
+    if len(lines) > 2 and re.fullmatch(_HEADING, lines[0]) and (numbered := _numbered(lines[1:])) is not None:
+        return _in_order(numbered, source)
+    quoted = [re.fullmatch(_QUOTED, line) for line in lines]
+    return tuple(match[1] or match[2] or "" for match in quoted if match) if all(quoted) else tuple(lines)
 
 
 def _json_labels(text: str, source: str) -> tuple[str, ...] | None:
@@ -93,19 +122,91 @@ def _numbered_pair(key: str, item: Any) -> tuple[int, str] | None:
     return (int(key), name) if isinstance(name, str) and re.fullmatch(r"\d{1,9}", key) else None
 
 
+def _list_items(text: str) -> list[tuple[str | None, str]] | None:
+    """Return the number, if it has one, and the label of each item between brackets; None if they cannot be read."""
+    pattern, text = re.compile(_LIST_ITEM), text.strip().removesuffix(",")
+    found, end = [], 0
+    while end < len(text):
+        if (match := pattern.match(text, end)) is None:
+            return None
+        found.append((match[1], _unquoted(match[2])))
+        end = match.end()
+    return found if len(found) > 1 else None
+
+
+def _labels_of(items: list[tuple[str | None, str]], source: str) -> tuple[str, ...]:
+    """Return the labels of items that all have a number, counted from 0, or none of which has."""
+    numbered = [(int(number), label) for number, label in items if number is not None]
+    return _in_order(numbered, source) if numbered else tuple(label for _, label in items)
+
+
+def _unquoted(text: str) -> str:
+    plain = text.strip()
+    if plain[:1] in ("'", '"') and plain[-1:] == plain[:1] and len(plain) > 1:
+        return re.sub(r"\\(.)", r"\1", plain[1:-1])
+    return plain
+
+
+def _table(lines: list[str]) -> list[tuple[int, str]] | None:
+    """Return pairs of output, counted from 0, and label if the lines are a table; otherwise None.
+
+    A table has a column with the numbers of the outputs, and either a line of headings or the labels in front of the
+    numbers.
+    """
+    for delimiter in _DELIMITERS:
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+        except csv.Error:
+            continue
+        width = len(rows[0]) if rows else 0
+        if width < 2 or any(len(row) != width for row in rows):
+            continue
+        columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
+        if width == 2 and (numbers := _outputs(columns[1])) and _distinct(columns[0]):
+            return list(zip(numbers, columns[0], strict=True))
+        found = next(
+            ((number, start) for number, column in enumerate(columns) if (start := _outputs(column[1:]))), None
+        )
+        if found is None or any(cell.isdecimal() for cell in rows[0]):
+            continue
+        others = [column[1:] for number, column in enumerate(columns) if number != found[0]]
+        labels = next((column for column in others if not all(map(str.isdecimal, column))), others[-1])
+        return list(zip(found[1], labels, strict=True))
+    return None
+
+
+def _outputs(column: list[str]) -> list[int] | None:
+    """Return the numbers of outputs, counted from 0, in a column with the numbers 0, 1, ... or 1, 2, ...; else None."""
+    if len(column) < 2 or not all(re.fullmatch(r"\d{1,9}", cell) for cell in column):
+        return None
+    numbers = list(map(int, column))
+    first = min(numbers)
+    return (
+        [number - first for number in numbers]
+        if sorted(numbers) == list(range(first, first + len(numbers))) and first < 2
+        else None
+    )
+
+
+def _distinct(labels: list[str]) -> bool:
+    return len(set(labels)) == len(labels)
+
+
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs of output, counted from 0, and label if all lines are numbered from 0 or 1; otherwise None.
 
     Numbers from 1 belong to outputs only if none is missing and the rest of the lines differs: "1 euro" and "2 euro"
     are labels.
     """
-    found = [(int(match[1]), str(match[2]).strip("\"'")) for line in lines if (match := re.fullmatch(_NUMBERED, line))]
+    matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
+    found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]
     if len(found) < len(lines) or not found:
         return None
     if min(number for number, _ in found) == 0:
         return found
-    distinct = len({name for _, name in found}) == len(found)
-    if distinct and sorted(number for number, _ in found) == list(range(1, len(found) + 1)):
+    if _distinct([name for _, name in found]) and sorted(number for number, _ in found) == list(
+        range(1, len(found) + 1)
+    ):
         return [(number - 1, name) for number, name in found]
     return None
 
@@ -124,6 +225,11 @@ def _label_map(items: list[str], source: str) -> tuple[str, ...]:
 def _in_order(numbered: Iterable[tuple[int, str]], source: str) -> tuple[str, ...]:
     found = list(numbered)
     labels = dict(found)
-    if len(labels) != len(found) or sorted(labels) != list(range(len(found))):
-        raise ModelError(f"{source}: its numbers are those of outputs, but one is missing or there twice.")
+    if len(labels) != len(found):
+        twice = next(number for number, _ in found if [one for one, _ in found].count(number) > 1)
+        raise ModelError(f"{source}: its numbers are those of outputs, but {twice} occurs twice.")
+    if missing := set(range(len(found))) - labels.keys():
+        raise ModelError(
+            f"{source}: its numbers are those of outputs, but {min(missing)} is missing. Give a line for each output."
+        )
     return tuple(labels[number] for number in range(len(found)))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from poets_edge.errors import ModelError
-from poets_edge.tflite.labels import join_labels, parse_labels, split_labels
+from poets_edge.tflite.labels import decode_labels, join_labels, parse_labels, split_labels
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,21 @@ from poets_edge.tflite.labels import join_labels, parse_labels, split_labels
         'index,label\n0,"daisy"\n1,"roses"\n2,"tulips"\n',
         "names:\n  0: daisy\n  1: roses\n  2: tulips\n",
         "item {\n id: 1\n name: 'daisy'\n}\nitem {\n id: 3\n name: 'tulips'\n}\nitem {\n id: 2\n name: 'roses'\n}\n",
+        "nc: 3\nnames: ['daisy', 'roses', 'tulips']\nroboflow:\n  license: CC\n",
+        "names: [daisy, roses,\n  tulips]\n",
+        "names: {2: tulips, 0: daisy, 1: roses}\n",
+        "names:  # classes\n\n  0: 'daisy'\n  1: \"roses\"  # red\n  2: tulips # all\nnc: 3\n",
+        "['daisy', \"roses\",\n 'tulips',]",
+        "{1: 'roses', 0: 'daisy',\n 2: 'tulips'}\n",
+        '{"id2label": {"0": "daisy", "1": "roses", "2": "tulips"}, "label2id": {"daisy": 0}}',
+        "daisy,0\ntulips,2\nroses,1\n",
+        "label,index\ndaisy,0\nroses,1\ntulips,2\n",
+        ",id,name,note\n0,0,daisy,a\n1,1,roses,b\n2,2,tulips,c\n",
+        "tulips: 2\ndaisy: 0\nroses: 1\n",
+        "1. daisy\n2. roses\n3. tulips\n",
+        "[0] daisy\n[2] tulips\n[1] roses\n",
+        "daisy, roses, tulips",
+        '"daisy",\n"roses",\n"tulips"\n',
         'item { id: 0 name: "/m/1" display_name: "daisy" }\nitem { id: 1 display_name: "roses" }\n'
         'item { id: 2 display_name: "tulips" }',
     ],
@@ -46,6 +61,9 @@ def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
     assert parse_labels("[unknown]\nroses\n", "labels.txt") == ("[unknown]", "roses")
     assert parse_labels("0 daisy\nroses\n", "labels.txt") == ("0 daisy", "roses")
     assert parse_labels("", "labels.txt") == ()
+    assert parse_labels("0.5 V\n1.5 V\n", "labels.txt") == ("0.5 V", "1.5 V")
+    assert parse_labels("level: 1\nlevel: 2\n", "labels.txt") == ("level: 1", "level: 2")
+    assert parse_labels("tench, Tinca tinca\nray, skate\n", "labels.txt") == ("tench, Tinca tinca", "ray, skate")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +82,18 @@ def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
 def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
     with pytest.raises(ModelError, match=r"labels\.txt: "):
         parse_labels(text, "labels.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_decode_labels_reads_text_that_windows_writes(encoding: str) -> None:
+    text = "Gänseblümchen\r\nRosen\r\n"
+    assert parse_labels(decode_labels(text.encode(encoding)), "labels.txt") == ("Gänseblümchen", "Rosen")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "utf-32"])
+def test_decode_labels_refuses_other_encodings(encoding: str) -> None:
+    with pytest.raises(UnicodeDecodeError):
+        decode_labels("Gänseblümchen\n".encode(encoding))
 
 
 def test_split_labels_keeps_lines_from_poets_edge_files_unchanged() -> None:
