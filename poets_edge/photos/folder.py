@@ -83,6 +83,8 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
             f"{folder}: a file, not a folder. Give the one that holds a folder of photos for each class."
         )
     tree = read_tree(folder, deepest=None if recursive else DEEPEST)
+    if not tree.total and not recursive:  # perhaps the photos are inside many folders of one folder
+        tree = read_tree(folder, deepest=None)
     return _arranged(folder, str(folder), tree, recursive=recursive)
 
 

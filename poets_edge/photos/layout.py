@@ -8,7 +8,6 @@ to resolve it.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,28 +17,9 @@ from pathlib import Path
 from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError
 from poets_edge.photos.names import class_name, folded
-from poets_edge.photos.split_names import SplitName
+from poets_edge.photos.split_names import FILLERS, SplitName, is_unlabeled, split_of, words
 from poets_edge.photos.tree import Folder, others_line
 
-_SPLITS: dict[str, SplitName] = {
-    "train": "training",
-    "training": "training",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
-"""Usual names of split folders, in lower case and without words such as `set`, with the split that each denotes."""
-_FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
-_ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
-_UNLABELED = frozenset(
-    {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
-)
-"""Words in folder names which show that the class of the photos inside is unknown."""
 _SHOWN = 5
 
 
@@ -77,12 +57,6 @@ class Layout:
     notes: tuple[str, ...]
 
 
-def split_of(name: str) -> SplitName | None:
-    """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name."""
-    meant = [word for word in _words(name) if word not in _FILLERS]
-    return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None
-
-
 def arrange(tree: Folder, place: str, *, recursive: bool = False, decode: Callable[[str], str] = str) -> Layout:
     """Find the classes and splits in a tree of folders.
 
@@ -105,7 +79,8 @@ class _Arrangement:
     def arrange(self, tree: Folder) -> Layout:
         root = self._inner(tree)
         splits = self._splits(root)
-        parents = [(_inside_copies(folder), split_of(folder.name)) for folder in splits] or [(root, None)]
+        parents: list[tuple[Folder, SplitName | None]] = [(_inside_copies(folder), split) for folder, split in splits]
+        parents = parents or [(root, None)]
         classes: list[ClassFolder] = []
         empty: list[str] = []
         others: Counter[str] = Counter()
@@ -128,13 +103,13 @@ class _Arrangement:
                 f"class {one.label} is named like photos without a class. If it is not a class, move"
                 f" {self._at(one.folder)} out of the folder."
                 for one in classes
-                if split_of(one.label) or _is_unlabeled(one.label)
+                if split_of(one.label) or is_unlabeled(one.label)
             ]
         present = {folded(one.label) for one in classes}
         return Layout(
             classes=self._one_spelling(classes),
             empty=tuple(dict.fromkeys(label for label in empty if folded(label) not in present)),
-            set_folders=tuple(folder.name for folder in splits),
+            set_folders=tuple(folder.name for folder, _ in splits),
             notes=tuple(self._notes),
         )
 
@@ -153,24 +128,27 @@ class _Arrangement:
             self._notes.append(f"the photos are taken from {self._at(root)}.")
         return root
 
-    def _splits(self, root: Folder) -> list[Folder]:
+    def _splits(self, root: Folder) -> list[tuple[Folder, SplitName]]:
         """Return the split folders in a folder; folders next to them whose photos have no class are excluded.
+
+        Words that all names share do not count: `flowers_train` and `flowers_test` are splits.
 
         Raises:
             DatasetError: the arrangement is ambiguous.
         """
         inside = root.with_photos
-        splits = [folder for folder in inside if split_of(folder.name) and _holds_classes(_inside_copies(folder))]
+        shared = frozenset.intersection(*(frozenset(words(folder.name)) for folder in inside)) if inside[1:] else ()
+        meant = {folder: split for folder in inside if (split := split_of(folder.name, shared))}
+        splits = [folder for folder in meant if _holds_classes(_inside_copies(folder))]
         flat = [folder for folder in inside if folder not in splits]
         if not splits:
-            if len(flat) > 1 and all(split_of(folder.name) or _is_unlabeled(folder.name) for folder in flat):
+            if len(flat) > 1 and all(split_of(folder.name) or is_unlabeled(folder.name) for folder in flat):
                 raise DatasetError(
-                    f"{self._place}: {_names(flat)} hold photos, and no class folders. Put the photos of each class"
-                    f" into a folder: {self._at(flat[0])}/daisy, {self._at(flat[0])}/roses."
+                    f"{self._place}: {_names(flat)} hold photos, and no class folders. {self._sort(flat[0])}"
                 )
             return []
-        named = Counter(split_of(folder.name) for folder in splits)
-        if twice := [folder for folder in splits if named[split_of(folder.name)] > 1]:
+        named = Counter(meant[folder] for folder in splits)
+        if twice := [folder for folder in splits if named[meant[folder]] > 1]:
             raise DatasetError(
                 f"{self._place}: {_names(twice)} are one split by their names. Move one out of the folder, or name one:"
                 f" {shlex.quote(self._at(twice[0]))}"
@@ -178,11 +156,11 @@ class _Arrangement:
         unlabeled = [
             folder
             for folder in flat
-            if _is_unlabeled(folder.name) or (split_of(folder.name) and not _inside_copies(folder).with_photos)
+            if is_unlabeled(folder.name) or (folder in meant and not _inside_copies(folder).with_photos)
         ]
         unclear = [folder for folder in flat if folder not in unlabeled]
         if unclear:
-            training = next((folder for folder in splits if split_of(folder.name) == "training"), None)
+            training = next((folder for folder in splits if meant[folder] == "training"), None)
             way_out = (
                 f"To train on the classes in {training.name}, name it: {shlex.quote(self._at(training))}"
                 if training
@@ -194,7 +172,7 @@ class _Arrangement:
             )
         for folder in unlabeled:
             self._notes.append(f"{self._at(folder)}: left out {counted(folder.total, 'photo')} without class folders.")
-        return splits
+        return [(folder, meant[folder]) for folder in splits]
 
     def _note_photos_outside(self, parent: Folder) -> None:
         if parent.photos and parent.with_photos:
@@ -233,14 +211,30 @@ class _Arrangement:
             )
             return
         if all(split_of(one.name) for one in inside):
+            if any(one.with_photos for one in inside):
+                raise DatasetError(
+                    f"{self._place}: class folders are expected, but {_names(inside)} are in {folder.name}. Name that"
+                    f" folder: {shlex.quote(self._at(folder))}"
+                )
+            if split_of(folder.name):
+                raise DatasetError(
+                    f"{self._at(inside[0])}: holds photos, and no class folders. {self._sort(inside[0])}"
+                )
             raise DatasetError(
                 f"{self._at(folder)}: holds {_names(inside)}. Put the splits above the classes, as in"
                 f" {self._at(parent)}/{inside[0].name}/{folder.name}; or take all photos of a class as one: `recursive`"
             )
+        names = {folded(one.name) for one in inside}
+        alike = [one for one in parent.with_photos if names & {folded(below.name) for below in one.with_photos}]
+        splits = f" If {_names(alike)} are splits, name them train, val and test." if len(alike) > 1 else ""
         raise DatasetError(
-            f"{self._at(folder)}: holds photos only in its folders {_names(inside)}. To take them as one class, add"
-            f" `recursive`; to take each as a class, name {shlex.quote(self._at(folder))}"
+            f"{self._at(folder)}: holds photos only in its folders {_names(inside)}.{splits} To take them as one class,"
+            f" add `recursive`; to take each as a class, name {shlex.quote(self._at(folder))}"
         )
+
+    def _sort(self, folder: Folder) -> str:
+        """Return instructions, for an error message, for giving the photos in a folder classes."""
+        return f"Put the photos of each class into a folder: {self._at(folder)}/daisy, {self._at(folder)}/roses."
 
     def _move(self, source: Folder, target: Folder) -> str:
         """Return instructions, for an error message, for moving the photos in `source` to `target`."""
@@ -277,7 +271,7 @@ def _inside_copies(folder: Folder) -> Folder:
     """Return the folder with the contents of a split folder: `train/images` if `train` contains nothing else."""
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside
-        generic = _FILLERS.issuperset(_words(only.name))
+        generic = FILLERS.issuperset(words(only.name))
         if not generic and split_of(only.name) != split_of(folder.name):
             break
         folder = only
@@ -287,16 +281,6 @@ def _inside_copies(folder: Folder) -> Folder:
 def _holds_classes(folder: Folder) -> bool:
     """Return whether more photos are in the subfolders of a folder than directly in it."""
     return folder.total > 2 * len(folder.photos)
-
-
-def _is_unlabeled(name: str) -> bool:
-    return not _UNLABELED.isdisjoint(_words(name))
-
-
-def _words(name: str) -> list[str]:
-    """Return the words in a name in lower case, without digits: ["train", "set"] for `trainSet_2017`."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return [word for word in re.split(r"[\W_\d]+", parted.lower()) if word]
 
 
 def _names(folders: Sequence[Folder]) -> str:

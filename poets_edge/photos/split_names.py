@@ -1,7 +1,9 @@
-"""Names and numbers of the splits: training, validation and test."""
+"""Names and numbers of the splits (training, validation and test), and the usual names of their folders."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Literal, get_args
 
 SplitName = Literal["training", "validation", "test"]
@@ -10,3 +12,44 @@ SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 NO_SPLIT = -1
 """Split number of a photo that is not in a split folder."""
+
+_SPLITS: dict[str, SplitName] = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""Usual names of split folders, in lower case and without words such as `set`, with the split that each denotes."""
+FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
+_ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
+_UNLABELED = frozenset(
+    {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
+)
+"""Words in folder names which show that the class of the photos inside is unknown."""
+
+
+def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:
+    """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name.
+
+    Args:
+        ignored: words in lower case without a meaning, such as those in the names of all neighboring folders.
+    """
+    meant = [word for word in words(name) if word not in FILLERS and word not in ignored]
+    return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None
+
+
+def is_unlabeled(name: str) -> bool:
+    """Return whether a folder name, such as `predictions`, shows that the class of the photos inside is unknown."""
+    return not _UNLABELED.isdisjoint(words(name))
+
+
+def words(name: str) -> list[str]:
+    """Return the words in a name in lower case, without digits: ["train", "set"] for `trainSet_2017`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return [word for word in re.split(r"[\W_\d]+", parted.lower()) if word]

@@ -17,7 +17,7 @@ DEEPEST = 5
 
 _SYSTEM_NAMES = frozenset(
     {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"}
-    | {"Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"}
+    | {"Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", "Icon\r"}
 )
 """Names of files and folders that operating systems create, which are skipped like hidden files."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import PhotoFolder, scan
-from poets_edge.photos.layout import split_of
+from poets_edge.photos.split_names import split_of
 
 _CLASSES = ("daisy", "roses")
 
@@ -69,6 +69,9 @@ both = pytest.mark.parametrize("kind", ["folder", "zip"])
         (_in("seg_train/seg_train") + _in("seg_test/seg_test"), ("training", "test"), ""),
         (_in("train/images") + _in("val/images"), ("training", "validation"), ""),
         (_in("train"), ("training",), ""),
+        (_in("signs_train/signs_train") + _in("signs_test"), ("training", "test"), ""),
+        (_in("train.v1") + _in("valid.v1"), ("training", "validation"), ""),
+        (_in("1/2/3/4/5/6"), (None,), "the photos are taken from x/1/2/3/4/5/6"),
         (_in("train") + _photos("test"), ("training",), "x/test: left out 3 photos without class folders"),
         (
             _in("train") + _photos("test", "images_to_predict"),
@@ -128,6 +131,12 @@ def test_scan_interprets_folder_layouts_and_reports_the_interpretation(
             _photos("Daisy", "daisy", "roses"),
             "'Daisy' and 'daisy' differ only in case or spaces. If they",
         ),
+        (_in("fold1") + _in("fold2"), "If fold1, fold2 are splits, name them train, val and test. To take them as"),
+        (_in("data/train") + _photos("docs"), "Name that folder: x/data"),
+        (
+            [*_photos("train/train"), "logo.png"],
+            "holds photos, and no class folders. Put the photos of each class into a folder",
+        ),
         pytest.param(
             _photos("daisy", "daisy ", "roses"),
             "'daisy' and 'daisy ' differ only in case or spaces. If they",
@@ -165,6 +174,12 @@ def test_scan_recursive_includes_nested_photos(kind: str, tmp_path: Path) -> Non
 
 
 @both
+def test_scan_takes_classes_that_are_named_like_splits_with_a_common_word(kind: str, tmp_path: Path) -> None:
+    found = scan(_place(kind, tmp_path, _photos("train station", "test station")))
+    assert found.classes == ("test station", "train station")
+
+
+@both
 def test_scan_names_a_class_that_is_named_like_a_split(kind: str, tmp_path: Path) -> None:
     found = scan(_place(kind, tmp_path, _photos("daisy", "roses", "test")))
     assert found.classes == ("daisy", "roses", "test")
@@ -173,8 +188,15 @@ def test_scan_names_a_class_that_is_named_like_a_split(kind: str, tmp_path: Path
 
 @both
 def test_scan_lists_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path) -> None:
-    names = [*_photos("daisy", "roses"), "daisy/a.txt", "roses/b.TXT", "roses/c.mp4", "daisy/Thumbs.db", "LICENSE"]
-    place = _place(kind, tmp_path, [*names, "daisy/README"])
+    names = [
+        *_photos("daisy", "roses"),
+        "daisy/a.txt",
+        "roses/b.TXT",
+        "roses/c.mp4",
+        "daisy/Thumbs.db",
+        "LICENSE",
+    ]
+    place = _place(kind, tmp_path, [*names, "daisy/README", *(["Icon\r"] if kind == "zip" else [])])
     assert scan(place).warnings() == [f"{place}: left out 4 files that are not photos: 2 .txt, 1 .mp4, 1 no suffix."]
 
 
