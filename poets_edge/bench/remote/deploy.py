@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -192,7 +193,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
     """Return the folder that `--collect` names in arguments of `watch`, as an absolute path; None if it is absent."""
-    for word, following in zip(watch, (*watch[1:], ""), strict=True):
+    for word, following in zip_longest(watch, watch[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         if flag == "--collect":
             return str(PurePosixPath(home, value if equals else following))  # systemd starts the service in `home`

@@ -1,0 +1,106 @@
+"""Tests of the conditions under which the program is installed on a device, whose answers the tests prescribe."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.bench.remote import installation
+from poets_edge.bench.remote.answers import Done, Items, Left
+from poets_edge.bench.remote.installation import install, warn_remaining_files
+from poets_edge.bench.remote.wheels import extra_needs
+from poets_edge.errors import RemoteError
+from tests.bench.remote.scripted import Recorder, ScriptedConnection, facts
+
+
+def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any = None, **changes: Any) -> Any:
+    """Install the program on a device with these facts; return the connection and the installation."""
+    connection: Any = ScriptedConnection(
+        {
+            "facts": facts(**{"time": time.time(), **changes}),
+            "open": Left(()),
+            "have": lambda request: Items(tuple(name for name in request["items"] if name.startswith("program/"))),
+            "fetch": fetch or Done(),
+        }
+    )
+    connection.send_item = lambda item, members, **_: connection.asked.append(("send", {"item": item}))
+    return connection, install(connection, extra=extra, reporter=reporter)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No package can be downloaded on this machine."""
+
+    @contextlib.contextmanager
+    def fetched(*_: object) -> Iterator[list[Path]]:
+        raise RemoteError("no network here.")
+        yield []
+
+    monkeypatch.setattr(installation, "fetched", fetched)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"machine": "armv6l", "bits": 32}, "pi: "),
+        ({"folder": "/home/pi/a:b/poets-edge"}, "a ':' separates folders for Python"),
+        ({"writable": False}, "cannot be written. Name another folder with `remote_dir`"),
+        ({"free": 1_000_000}, "1 MB are free, 170 MB are needed"),
+        ({"machine": "armv7l", "bits": 32, "versions": {"numpy": "1.24"}}, "pillow must be the system's there"),
+    ],
+)
+def test_install_refuses_unsuitable_devices(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RemoteError, match=message):
+        install_on(**changes)
+
+
+def test_install_fetches_on_the_device_without_network_here(offline: None) -> None:
+    connection, found = install_on(versions={"pip": "23.0"})
+    [command] = [request["command"] for do, request in connection.asked if do == "fetch"]
+    assert command[:4] == ["/usr/bin/python3", "-m", "pip", "download"] and "--no-deps" not in command
+    assert [path.partition("/")[0] for path in found.items] == ["program", "packages"]
+
+
+def test_install_reports_that_neither_machine_can_download(offline: None) -> None:
+    with pytest.raises(RemoteError, match=r"pi: no network here\. The device has no pip"):
+        install_on()
+    failed = RemoteError("pi: x", reason="ERROR: no route")
+    with pytest.raises(RemoteError, match=r"Nor can the device fetch them itself \(no route\)"):
+        install_on(versions={"pip": "23.0"}, fetch=failed)
+
+
+def test_install_leaves_other_systems_to_their_own_pip() -> None:
+    connection, _ = install_on(system="Darwin", machine="arm64", libc="", versions={"pip": "23.0"})
+    assert "fetch" in dict(connection.asked)
+
+
+def test_install_with_an_extra_adds_its_packages(offline: None) -> None:
+    _, found = install_on(extra="mqtt", versions={"pip": "23.0"})
+    assert [path.partition("/")[0] for path in found.items] == ["program", "packages", "packages"]
+    with pytest.raises(RemoteError, match=r"does not know the extra \[none\]"):
+        extra_needs("none")
+
+
+def test_install_warns_of_a_wrong_clock_and_older_files(offline: None) -> None:
+    reporter = Recorder()
+    older = ("/home/pi/.cache/deployed.json",)
+    install_on(reporter, time=time.time() - 10 * 86400, older=older, versions={"pip": "23.0"})
+    assert any("clock" in text and "slow" in text for text in reporter.warnings)
+    assert any("an older version put it there: /home/pi/.cache/deployed.json" in text for text in reporter.notes)
+    assert any("systemctl --user disable --now" in text for text in reporter.notes)
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, None), (5, ""), (7, " and 2 more")])
+def test_warn_remaining_files_names_five(count: int, more: str | None) -> None:
+    reporter = Recorder()
+    warn_remaining_files("pi", [f"/{number}" for number in range(count)], reporter)
+    if more is None:
+        assert reporter.warnings == []
+    else:
+        [text] = reporter.warnings
+        assert text.endswith(f": /0, /1, /2, /3, /4{more}")

@@ -1,0 +1,126 @@
+"""Tests of the messages from a device during a measurement, in this process and without a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from poets_edge.bench.remote.answers import Ended
+from poets_edge.bench.remote.messages import FactsRequest
+from poets_edge.bench.remote.session import Follower, device_facts, measure_rounds
+from poets_edge.bench.remote.sustained import _LoadFollower
+from poets_edge.bench.rounds import RoundLog, TimingConfig
+from poets_edge.bench.sustained import SustainedOptions
+from poets_edge.errors import ModelError, PoetsEdgeError, RemoteError
+from tests.bench.remote.conftest import PROBE
+from tests.bench.remote.scripted import MACHINE, Recorder, ScriptedConnection, installed
+
+RESULT = {"kind": "Result", "warnings": ["it is hot"]}
+BEGIN = {"kind": "Begin", "what": "measuring", "total": 3, "unit": "round"}
+
+
+def follow(*messages: dict[str, Any], results: int = 0, ended: Ended | None = None) -> tuple[Recorder, Follower, Any]:
+    """Return what a follower has made of some messages: its reporter, itself, and its result."""
+    reporter = Recorder()
+    follower = Follower(installed(ScriptedConnection(), messages, ended), reporter, results=results)
+    return reporter, follower, follower.run(FactsRequest())
+
+
+def test_follower_shows_notes_and_warnings_with_the_host() -> None:
+    said = ({"kind": "Note", "text": "cooling"}, {"kind": "Warn", "text": "slow clock"}, {"kind": "Wait"})
+    reporter, follower, warnings = follow(
+        MACHINE, *said, BEGIN, {"kind": "Advance", "amount": 3}, {"kind": "End"}, RESULT
+    )
+    assert (reporter.notes, reporter.warnings) == (["pi: cooling"], ["pi: slow clock"])
+    assert warnings == ("it is hot",) and follower.machine["cores"] == 4
+
+
+def test_device_facts_returns_the_machine() -> None:
+    assert device_facts(installed(ScriptedConnection(), [MACHINE, RESULT]), Recorder())["cpu"] == "a CPU"
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([RESULT, RESULT], "a message after the last"),
+        ([{"kind": "Advance", "amount": 1}], "progress of nothing"),
+        ([BEGIN, {"kind": "Advance", "amount": 4}], "progress beyond the end"),
+        ([MACHINE, MACHINE], "the machine, a second time"),
+        ([BEGIN] * 11, "too many messages"),
+        ([{"kind": "Note", "text": "x"}] * 10_001, "too many messages"),
+        ([{"kind": "FinishedRound", "round": {}}], "FinishedRound was not asked for"),
+        ([{"kind": "Other"}], ""),
+    ],
+)
+def test_follower_refuses_messages_out_of_order(messages: list[dict[str, Any]], reason: str) -> None:
+    with pytest.raises(RemoteError, match=f"pi: refused .*{reason}"):
+        follow(*messages)
+
+
+def test_follower_ignores_the_end_of_a_bar_that_never_began() -> None:
+    assert follow({"kind": "End"}, MACHINE, RESULT)[2] == ("it is hot",)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("ModelError", ModelError), ("OSError", PoetsEdgeError), ("TYPE_CHECKING", PoetsEdgeError)]
+)
+def test_follower_raises_the_error_of_the_device(name: str, kind: type[PoetsEdgeError]) -> None:
+    """Names of other objects in the module of errors become the base class."""
+    with pytest.raises(PoetsEdgeError, match="pi: cannot be opened") as raised:
+        follow({"kind": "Failure", "error": "cannot be opened", "name": name})
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize("messages", [[MACHINE], [RESULT], []])
+def test_follower_reports_a_measurement_that_ends_early(messages: list[dict[str, Any]]) -> None:
+    with pytest.raises(RemoteError, match=r"ended early there \(out of memory\)"):
+        follow(*messages, ended=Ended(1, ("first", "out of memory", "")))
+
+
+def measured(*messages: dict[str, Any], photos: tuple[str, ...] = (), log: RoundLog | None = None) -> Any:
+    """Return the result of measuring the probe for one round with one thread."""
+    connection = ScriptedConnection({"have": lambda request: type("Items", (), {"items": request["items"]})})
+    return measure_rounds(
+        installed(connection, messages), [PROBE], threads=[1], config=TimingConfig(rounds=1),
+        log=log or RoundLog(), reporter=Recorder(), photos=photos, widths=[2],
+    )  # fmt: skip
+
+
+def test_measure_rounds_names_models_that_were_not_measured() -> None:
+    with pytest.raises(RemoteError, match="pi: it has not measured all models"):
+        measured(MACHINE, RESULT)
+
+
+def scores(**changes: Any) -> dict[str, Any]:
+    return {"kind": "PhotoScores", "model": 0, "photo": "a.jpg", "scores": [0.25, 0.75], **changes}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [scores(model=1)],
+        [scores(photo="b.jpg")],
+        [scores(scores=[1.0])],
+        [scores(), scores()],
+        [{"kind": "Window", "model": 0, "window": {}}],
+    ],
+)
+def test_measure_rounds_refuses_scores_that_were_not_requested(messages: list[dict[str, Any]]) -> None:
+    with pytest.raises(RemoteError, match="not asked for"):
+        measured(MACHINE, *messages, photos=("a.jpg",))
+
+
+def load_follower(*messages: dict[str, Any]) -> _LoadFollower:
+    options = SustainedOptions(models=(PROBE,), seconds=2)
+    follower = _LoadFollower(installed(ScriptedConnection(), [MACHINE, *messages, RESULT]), Recorder(), options)
+    follower.run(FactsRequest())
+    return follower
+
+
+def test_load_follower_refuses_windows_of_other_models_and_other_results() -> None:
+    with pytest.raises(RemoteError, match="a window of load that was not asked for"):
+        load_follower({"kind": "Window", "model": 1, "window": {}})
+    with pytest.raises(RemoteError, match="PhotoScores was not asked for"):
+        load_follower(scores())
+    assert load_follower().windows == [[]]

@@ -1,0 +1,201 @@
+"""Tests of `deploy`'s requests to the systemd of a device, whose answers the tests prescribe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.bench.remote import deploy
+from poets_edge.bench.remote.answers import Done, Items, Links, Service, ServiceNote, UnitPath
+from poets_edge.bench.remote.deploy import _collect_folder, _send_mqtt, _Systemd, watch_arguments
+from poets_edge.device.watch.mqtt_options import MqttOptions
+from poets_edge.errors import RemoteError
+from tests.bench.remote.scripted import Recorder, ScriptedConnection, installed
+
+Programs = Callable[[Sequence[str]], tuple[int, list[str]]]
+UNDO = "poets-edge deploy --on pi --remove"
+
+
+def systemd(programs: Programs | None = None, **answers: Any) -> tuple[_Systemd, ScriptedConnection]:
+    linked = Links(path="/home/pi/.config/systemd/user/it.service", foreign=False, others=())
+    usual: dict[str, Any] = {
+        "links": linked,
+        "service": Service(None),
+        "set_service": UnitPath("/unit"),
+        "unlink": Done(),
+    }
+    connection = ScriptedConnection({**usual, **answers}, programs)
+    return _Systemd(installed(connection), UNDO), connection
+
+
+def refusing(*words: str) -> Programs:
+    """Return programs of which those with one of some words fail."""
+    return lambda command: (1, ["Access denied."]) if set(words) & set(command) else (0, [])
+
+
+def test_check_reports_a_device_without_systemd() -> None:
+    def missing(command: Sequence[str]) -> tuple[int, list[str]]:
+        raise RemoteError("pi: systemctl: No such file", reason="No such file or directory")
+
+    with pytest.raises(RemoteError, match=r"pi: no systemd there \(No such file or directory\)"):
+        systemd(missing)[0].check()
+    with pytest.raises(RemoteError, match=r"pi: its systemd cannot be asked \(Access denied\.\)"):
+        systemd(refusing("daemon-reload"))[0].check()
+
+
+def test_set_up_enables_lingering_and_starts_the_unit() -> None:
+    system, connection = systemd()
+    assert system.set_up(["python", "x"], ["program/1"], Recorder(), collect=None) == "/unit"
+    run = [command[-2:] for command in connection.commands]
+    assert run == [["--value", "pi"], ["enable-linger", "pi"], ["--user", "daemon-reload"], ["enable", "/unit"],
+                   ["restart", f"{system.name}.service"]]  # fmt: skip
+    notes = [request["note"] for do, request in connection.asked if do == "set_service"]
+    assert [note["lingered"] for note in notes] == [False, True] and notes[0]["items"] == ["program/1"]
+
+
+def test_set_up_remembers_that_an_earlier_deployment_enabled_lingering() -> None:
+    lingering = lambda command: (0, ["yes"] if "--value" in command else [])  # noqa: E731
+    system, connection = systemd(lingering, service=Service(ServiceNote(lingered=True, collect=None)))
+    system.set_up(["python"], [], Recorder(), collect="/home/pi/unsure")
+    [note] = [request["note"] for do, request in connection.asked if do == "set_service"]
+    assert note["lingered"] is True and note["collect"] == "/home/pi/unsure"
+
+
+def test_set_up_warns_if_lingering_cannot_be_enabled() -> None:
+    system, _ = systemd(refusing("enable-linger"))
+    reporter = Recorder()
+    system.set_up(["python"], [], reporter, collect=None)
+    assert reporter.warnings == [
+        "pi: the service runs only while pi is logged in. Run on it: sudo loginctl enable-linger pi"
+    ]
+
+
+def test_set_up_refuses_unusable_words_and_foreign_units() -> None:
+    system, connection = systemd()
+    with pytest.raises(RemoteError, match="systemd takes only text that is UTF-8"):
+        system.set_up(["caf\udce9"], [], Recorder(), collect=None)
+    foreign, connection = systemd(links=Links(path="/units/it.service", foreign=True, others=()))
+    with pytest.raises(RemoteError, match=r"pi: /units/it\.service is there already"):
+        foreign.set_up(["python"], [], Recorder(), collect=None)
+    assert not connection.commands and "set_service" not in dict(connection.asked)
+
+
+def test_set_up_names_a_remedy_if_the_unit_cannot_be_written() -> None:
+    full = RemoteError("pi: No space left on device.", reason="No space left on device")
+    with pytest.raises(RemoteError, match="Free some space there"):
+        systemd(set_service=full)[0].set_up(["python"], [], Recorder(), collect=None)
+
+
+@pytest.mark.parametrize(("others", "kept"), [((), False), (("/home/pi/other",), True)])
+def test_take_down_disables_lingering_unless_another_deployment_needs_it(others: tuple[str, ...], kept: bool) -> None:
+    system, connection = systemd(
+        refusing("disable"), links=Links(path="/l", foreign=False, others=others), give_linger=Done()
+    )
+    system.take_down(lingered=True)
+    assert (["loginctl", "disable-linger", "pi"] in connection.commands) is not kept
+    assert (("give_linger", {"folder": "/home/pi/other"}) in connection.asked) is kept
+    assert ("unlink", {"folder": "/home/pi/.config/systemd/user", "unit": system.name}) in connection.asked
+    system, connection = systemd()
+    system.take_down(lingered=False)
+    assert not [command for command in connection.commands if command[0] == "loginctl"]
+
+
+def test_run_reports_the_command_that_failed() -> None:
+    system, _ = systemd(refusing("enable"))
+    with pytest.raises(RemoteError, match=r"pi: systemctl --user enable /unit failed there \(Access denied\)\."):
+        system.run("enable", "/unit")
+    assert system.run("enable", "/unit", check=False) == ""
+
+
+def test_loginctl_returns_none_without_the_program() -> None:
+    def missing(command: Sequence[str]) -> tuple[int, list[str]]:
+        raise RemoteError("pi: loginctl: No such file")
+
+    assert systemd(missing)[0].loginctl("enable-linger") is None
+
+
+def showing(*states: str) -> Programs:
+    """Return a systemd whose service is in one state after the other, and a journal with three lines."""
+    left = list(states)
+
+    def run(command: Sequence[str]) -> tuple[int, list[str]]:
+        if command[0] == "journalctl":
+            return 0, ["a", "b", "Error: no camera."] if "SYSLOG" in command[-1] or len(left) < 2 else ["a"]
+        return 0, (left.pop(0) if len(left) > 1 else left[0]).split()
+
+    return run
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+def test_first_lines_waits_for_three_lines_of_the_service(no_waiting: None) -> None:
+    running = "ExecMainPID=7 ActiveState=active SubState=running"
+    system, connection = systemd(showing("ExecMainPID=0 ActiveState=activating", running, running, running))
+    assert system.first_lines(Recorder()) == ["a", "b", "Error: no camera."]
+    assert {command[-1] for command in connection.commands if command[0] == "journalctl"} == {"_PID=7"}
+
+
+def test_first_lines_reports_a_service_that_ends(no_waiting: None) -> None:
+    for state in ("ExecMainPID=0 ActiveState=failed SubState=failed", "ExecMainPID=7 SubState=auto-restart"):
+        with pytest.raises(
+            RemoteError, match=r"as soon as it is started \(no camera\)\. .* stop it with: poets-edge deploy"
+        ):
+            systemd(showing(state))[0].first_lines(Recorder())
+    assert systemd(showing("ExecMainPID=0 ActiveState=inactive SubState=dead"))[0].first_lines(Recorder()) == []
+
+
+def test_first_lines_ends_without_lines_after_its_time(no_waiting: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "_FIRST_LABELS_SECONDS", 0.0)
+    assert systemd()[0].first_lines(Recorder()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        ([], None),
+        (["--collect", "unsure"], "/home/pi/unsure"),
+        (["--top", "1", "--collect=a b"], "/home/pi/a b"),
+        (["--collect", "/data"], "/data"),
+        (["--collected", "x"], None),
+    ],
+)
+def test_collect_folder_is_relative_to_the_home_folder(arguments: list[str], folder: str | None) -> None:
+    assert _collect_folder(arguments, "/home/pi") == folder
+
+
+def test_watch_arguments_leaves_out_options_that_are_not_set() -> None:
+    given = [
+        ("--every", True),
+        ("--never", False),
+        ("--none", None),
+        ("--many", ("a", "b")),
+        ("--no", ()),
+        ("--n", 0.5),
+    ]
+    assert watch_arguments(given) == ("--every", "--many", "a", "--many", "b", "--n", "0.5")
+
+
+def test_send_mqtt_sends_login_and_certificate_under_an_unguessable_name(tmp_path: Path) -> None:
+    sent: list[tuple[str, list[str]]] = []
+    connection: Any = ScriptedConnection({"have": Items(())})
+    connection.send_item = lambda item, members, **_: sent.append((item, sorted(members)))
+    device = installed(connection)
+    plain = _send_mqtt(device, MqttOptions(broker="mqtt://here"), Recorder())
+    assert plain == (["--mqtt", "mqtt://here"], []) and not sent
+    for name in ("login", "ca"):
+        (tmp_path / name).write_text(name)
+    options = MqttOptions(broker="mqtts://here", name="porch", login=tmp_path / "login", ca=tmp_path / "ca")
+    arguments, items = _send_mqtt(device, options, Recorder())
+    [(item, members)] = sent
+    assert items == [item] and item.startswith("secrets/") and len(members) == 2
+    flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert flags["--mqtt-name"] == "porch" and flags["--mqtt-login"] != flags["--mqtt-ca"]
+    assert all(flags[flag].startswith(f"{device.folder}/{item}/") for flag in ("--mqtt-login", "--mqtt-ca"))
+    assert _send_mqtt(device, options, Recorder())[1] != items, "the name is random"
