@@ -2,7 +2,8 @@
 
 The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; the tests are those of
 `tools.mutants.modules` if the line has none. A fault is a text after `- ` that occurs once in the module, and its
-replacement after `+ `; both may continue on the following lines. Only tests without the marker `slow` are run.
+replacement after `+ `; both may continue on the following lines. Tests with the marker `slow` are run with `--slow`
+only.
 """
 
 from __future__ import annotations
@@ -64,11 +65,23 @@ def read_faults(text: str) -> list[ModuleFaults]:
     ]
 
 
-def plant_all(only: Iterable[str] | None, jobs: int) -> None:
-    """Plant the faults of all modules, or of some, each module in a process of its own; save and print the results."""
+def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False) -> None:
+    """Plant the faults of all modules, or of some, each module in a process of its own; save and print the results.
+
+    Args:
+        only: beginnings of the names of modules.
+        slow: run tests with the marker `slow`, too.
+    """
     for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
-        if only is None or entry.module in only:
-            command = [sys.executable, "-m", "tools.mutants.planted", entry.module, str(jobs)]
+        if only is None or entry.module.startswith(tuple(only)):
+            command = [
+                sys.executable,
+                "-m",
+                "tools.mutants.planted",
+                entry.module,
+                str(jobs),
+                *(["slow"] if slow else []),
+            ]
             subprocess.run(command, cwd=ROOT, check=False)
 
 
@@ -80,7 +93,7 @@ def load_planted() -> dict[str, list[PlantedResult]]:
     return {module: [PlantedResult(**row) for row in rows] for module, rows in saved.items()}
 
 
-def _plant(entry: ModuleFaults, jobs: int) -> None:
+def _plant(entry: ModuleFaults, jobs: int, *, slow: bool) -> None:
     source = (ROOT / "poets_edge" / entry.module).read_text(encoding="utf-8")
     results: list[PlantedResult] = []
     mutants = []
@@ -95,7 +108,8 @@ def _plant(entry: ModuleFaults, jobs: int) -> None:
         results.append(PlantedResult(mutant.before, mutant.after, outcome, killer))
 
     runner = ForkingRunner(module_name(entry.module), mutants, keep, time.monotonic() + 3600, jobs)
-    for problem in run_mutants(runner, ["-m", "not slow", *(f"tests/{test}" for test in entry.tests)]):
+    marked = [] if slow else ["-m", "not slow"]
+    for problem in run_mutants(runner, [*marked, *(f"tests/{test}" for test in entry.tests)]):
         print(f"{entry.module}: not used: {problem}", file=sys.stderr)
     noticed = sum(result.noticed for result in results)
     print(f"{entry.module}: {noticed} of {len(entry.faults)} planted faults noticed", flush=True)
@@ -110,4 +124,4 @@ def _plant(entry: ModuleFaults, jobs: int) -> None:
 
 if __name__ == "__main__":
     chosen = next(entry for entry in read_faults(FAULTS.read_text("utf-8")) if entry.module == sys.argv[1])
-    _plant(chosen, int(sys.argv[2]))
+    _plant(chosen, int(sys.argv[2]), slow="slow" in sys.argv[3:])
