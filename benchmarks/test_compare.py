@@ -1,8 +1,13 @@
 """Benchmark of `compare`: rates of false differences, and of detected slowdowns of 5 %, between separate runs.
 
+    python -m pytest benchmarks/test_compare.py --benchmark-only -s
+
 Each model is measured in several separate runs, with a pause before each, as `benchmark` measures it by default. Every
-ordered pair of runs is compared, as it is and with every sample of the second run 5 % longer. $POETS_EDGE_RUNS and
-$POETS_EDGE_PAUSE set the number of runs and the seconds between them.
+ordered pair of runs is compared, as it is and with every inference of the second run 5 % longer, with and without the
+reference kernel. $POETS_EDGE_RUNS and $POETS_EDGE_PAUSE set the number of runs and the seconds between them.
+
+`results/compare_runs.json` has the times, and `results/compare.md` the table, which `python -m benchmarks.test_compare`
+makes from the recorded times.
 """
 
 from __future__ import annotations
@@ -10,26 +15,32 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 
 from benchmarks.tables import RESULTS, load, publish
 from poets_edge.bench.measurement import measure_variants
+from poets_edge.bench.ratios import TimeRatio
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
-from poets_edge.bench.run_variation import compare_runs
+from poets_edge.bench.run_variation import RELATIVE_VARIATION, compare_runs, kernel_ratio, relative_times
+from poets_edge.bench.timing import Timing
 from tests.conftest import Trained
 
 _SLOWDOWN = 1.05
 _RUNS = int(os.environ.get("POETS_EDGE_RUNS", "6"))
 _PAUSE_SECONDS = float(os.environ.get("POETS_EDGE_PAUSE", "60"))
 
-Runs = Mapping[str, Sequence[Sequence[float]]]
-"""Runs of each model. A run lists the fastest inference time of each process, in order of measurement."""
+Run: TypeAlias = Mapping[str, Sequence[float]]
+"""Times of each process of a run, in ms: `fastest` and `median` inference, `kernel` (its fastest call) and
+`kernel_median`. `kernel` is empty in runs before version 0.3."""
+Runs: TypeAlias = Mapping[str, Sequence[Run]]
+"""Runs of each model."""
 
 
 @pytest.mark.benchmark(group="compare")
@@ -46,10 +57,7 @@ def test_separate_runs(benchmark: Any, trained: Trained) -> None:
 
     benchmark.pedantic(measure, rounds=1, iterations=1)
     kept = {
-        variant.model.name: [
-            [round(min(timing.samples_ms), 5) for timing in log.timings("", variant, config.rounds).values()]
-            for log in logs
-        ]
+        variant.model.name: [recorded(list(log.timings("", variant, config.rounds).values())) for log in logs]
         for variant in variants
     }
     (RESULTS / "compare_runs.json").write_text(json.dumps(kept) + "\n")
@@ -61,32 +69,50 @@ def test_separate_runs(benchmark: Any, trained: Trained) -> None:
     assert not faster, f"a slowdown of 5 % was called faster in {faster} of {pairs} pairs"
 
 
-def rates(runs: Sequence[Sequence[float]]) -> tuple[int, int, int]:
+def recorded(timings: Sequence[Timing]) -> Run:
+    """Return the times of a run that the results keep."""
+    kernels = [timing.kernel_ms or (float("nan"),) for timing in timings]
+    columns = {
+        "fastest": [min(timing.samples_ms) for timing in timings],
+        "median": [statistics.median(timing.samples_ms) for timing in timings],
+        "kernel": list(map(min, kernels)),
+        "kernel_median": list(map(statistics.median, kernels)),
+    }
+    return {name: [round(value, 5) for value in values] for name, values in columns.items()}
+
+
+def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bool = True) -> TimeRatio:
+    """Compare two runs as `compare` does, with every inference of the first one slower by a factor."""
+    slowed = [slowdown * value for value in run["fastest"]]
+    if not with_kernel or kernel_ratio(run["kernel"], reference["kernel"]) is None:
+        return compare_runs(slowed, reference["fastest"])
+    return compare_runs(
+        relative_times(slowed, run["kernel"]),
+        relative_times(reference["fastest"], reference["kernel"]),
+        RELATIVE_VARIATION,
+    )
+
+
+def rates(runs: Sequence[Run], *, with_kernel: bool = True) -> tuple[int, int, int]:
     """Return three counts, of ordered pairs: runs called different, slowdowns detected, and slowdowns called faster."""
     pairs = list(itertools.permutations(runs, 2))
-    slowed = [compare_runs([_SLOWDOWN * value for value in other], one).verdict for one, other in pairs]
-    different = sum(not compare_runs(other, one).could_be_equal for one, other in pairs)
+    slowed = [compared(other, one, _SLOWDOWN, with_kernel=with_kernel).verdict for one, other in pairs]
+    different = sum(not compared(other, one, with_kernel=with_kernel).could_be_equal for one, other in pairs)
     return different, slowed.count("slower"), slowed.count("faster")
 
 
 def report(kept: Runs) -> None:
     """Write the table of comparison results to `results/compare.md`."""
-    rows = [
-        [
-            "model",
-            "runs",
-            "runs differ by (sd)",
-            "ordered pairs",
-            "called different",
-            "5 % slower found",
-            "called faster",
-        ]
-    ]
+    heading = "model,relative to,runs,runs differ by (sd),ordered pairs,called different,5 % slower found,called faster"
+    rows = [heading.split(",")]
     for name, runs in kept.items():
-        centers = np.log([np.median(run) for run in runs])
-        counts = map(str, rates(runs))
-        pairs = len(runs) * (len(runs) - 1)
-        rows.append([name, str(len(runs)), f"{100 * centers.std(ddof=1):.1f} %", str(pairs), *counts])
+        for with_kernel in (False, True) if all(run["kernel"] for run in runs) else (False,):
+            times = [relative_times(run["fastest"], run["kernel"]) if with_kernel else run["fastest"] for run in runs]
+            centers = np.log([np.median(run) for run in times])
+            counts = map(str, rates(runs, with_kernel=with_kernel))
+            pairs = len(runs) * (len(runs) - 1)
+            to = "the kernel" if with_kernel else "nothing"
+            rows.append([name, to, str(len(runs)), f"{100 * centers.std(ddof=1):.2f} %", str(pairs), *counts])
     publish(
         "compare",
         "What `compare` tells about separate runs",
@@ -94,8 +120,9 @@ def report(kept: Runs) -> None:
         rows,
         [
             f"Each run is one measurement of `benchmark` with its default options, {_PAUSE_SECONDS:g} s after the last"
-            " one; `compare_runs.json` has the fastest inference of each process. Every ordered pair of runs of one"
-            " file is compared, also with every time of the second run 5 % longer.",
+            " one; `compare_runs.json` has the times of each process. Every ordered pair of runs of one file is"
+            " compared, also with every inference of the second run 5 % longer: relative to the reference kernel, as"
+            " `compare` does, and without it, as it does with files that lack it.",
             f"Load average at the end: {load():.1f}.",
         ],
     )

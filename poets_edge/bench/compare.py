@@ -11,9 +11,12 @@ from typing import Any
 from poets_edge.bench.machine import machine_name
 from poets_edge.bench.ratios import TimeRatio
 from poets_edge.bench.result_files import DeviceResults, VariantResult, read_benchmark
-from poets_edge.bench.run_variation import compare_runs
+from poets_edge.bench.run_variation import RELATIVE_VARIATION, compare_runs, kernel_ratio, relative_times
 from poets_edge.core.files import distinct_names
 from poets_edge.errors import UsageError
+
+_HARDWARE = ("board", "cpu", "architecture", "cores", "governor", "max_frequency_mhz", "memory_mb", "python")
+"""Facts that are equal for two runs on one machine."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,15 @@ class Cell:
         median: median latency in milliseconds.
         ratio: latency relative to the first device, with a confidence interval; None if the first device has no
             results for the variant.
+        kernel: time of the reference kernel relative to the first device, by which `ratio` has been divided; None if
+            it was not, because the kernel was not timed, or the machine is another one or in another state.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
     """
 
     median: float
     ratio: TimeRatio | None
+    kernel: float | None
     size: int
     accuracy: float | None
 
@@ -37,6 +43,7 @@ class Cell:
         return {
             "median": self.median,
             "ratio": self.ratio.to_json() if self.ratio else None,
+            "kernel": self.kernel,
             "size": self.size,
             "accuracy": self.accuracy,
         }
@@ -116,7 +123,13 @@ def compare(files: Sequence[Path]) -> Comparison:
         ),
         tuple(device.warnings for device in read),
         tuple(
-            Row(*variant, tuple(_cell(results.get(variant), keyed[0].get(variant)) for results in keyed))
+            Row(
+                *variant,
+                tuple(
+                    _cell(results.get(variant), keyed[0].get(variant), is_same_machine=_are_equal(device, read[0]))
+                    for device, results in zip(read, keyed, strict=True)
+                ),
+            )
             for variant in variants
         ),
     )
@@ -141,8 +154,21 @@ def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
     return found
 
 
-def _cell(result: VariantResult | None, first: VariantResult | None) -> Cell | None:
+def _are_equal(device: DeviceResults, other: DeviceResults) -> bool:
+    """Return whether two results are from one machine, or from machines that do not differ."""
+    facts = [[one.host, *map(one.machine.get, _HARDWARE)] for one in (device, other)]
+    return facts[0] == facts[1]
+
+
+def _cell(result: VariantResult | None, first: VariantResult | None, *, is_same_machine: bool) -> Cell | None:
     if result is None:
         return None
-    ratio = compare_runs(result.fastest, first.fastest) if first else None
-    return Cell(result.median, ratio, result.size, result.accuracy)
+    ratio = kernel = None
+    if first is not None:
+        kernel = kernel_ratio(result.kernel, first.kernel) if is_same_machine else None
+        if kernel is None:
+            ratio = compare_runs(result.fastest, first.fastest)
+        else:
+            times, reference = (relative_times(one.fastest, one.kernel) for one in (result, first))
+            ratio = compare_runs(times, reference, RELATIVE_VARIATION)
+    return Cell(result.median, ratio, kernel, result.size, result.accuracy)

@@ -31,7 +31,7 @@ _RESULT = {
     "architecture": Optional(str),
     "quantization": Optional(str),
     "accuracy": Optional({"accuracy": Optional(SHARE)}),
-    "rounds": Optional([{"samples_ms": Optional([POSITIVE])}]),
+    "rounds": Optional([{"samples_ms": Optional([POSITIVE]), "kernel_ms": Optional([POSITIVE])}]),
 }
 _DEVICE = {"format": str, "warnings": [str], "machine": _MACHINE, "results": [_RESULT], "host": Optional(str)}
 
@@ -48,6 +48,8 @@ class VariantResult:
         median: median inference time in milliseconds.
         fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
             no samples.
+        kernel: time of the fastest call of the reference kernel in each process, in milliseconds; empty if it was not
+            timed in all of them.
         accuracy: accuracy, 0 to 1; None if it was not measured.
         timings: timings of the rounds; empty if the result file lacks any of their fields.
     """
@@ -60,6 +62,7 @@ class VariantResult:
     quantization: str
     median: float
     fastest: tuple[float, ...]
+    kernel: tuple[float, ...]
     accuracy: float | None
     timings: tuple[Timing, ...]
 
@@ -68,7 +71,6 @@ class VariantResult:
         """Return the results from an entry of the list `results` in the file. Raises RecordError if it is invalid."""
         found = check(value, _RESULT)
         median = found["latency_ms"]["median"]
-        samples = [entry.get("samples_ms") for entry in found.get("rounds") or ()]
         quantization = found.get("quantization") or ""
         return cls(
             name=found["name"],
@@ -78,7 +80,8 @@ class VariantResult:
             architecture=found.get("architecture") or "",
             quantization="float32" if quantization == "none" else quantization,  # version 0.1
             median=median,
-            fastest=tuple(min(times) for times in samples if times) if samples and all(samples) else (median,),
+            fastest=_fastest(found, "samples_ms") or (median,),
+            kernel=_fastest(found, "kernel_ms"),
             accuracy=(found.get("accuracy") or {}).get("accuracy"),
             timings=_timings(found.get("rounds") or ()),
         )
@@ -130,6 +133,12 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
     except RecordError as error:
         raise RecordError(f"{file}: not written by poets-edge benchmark --output ({error}).") from None
     return read
+
+
+def _fastest(result: Any, name: str) -> tuple[float, ...]:
+    """Return the minimum of a list of times in each round; an empty tuple if any of the rounds lacks it."""
+    samples = [entry.get(name) for entry in result.get("rounds") or ()]
+    return tuple(map(min, samples)) if all(samples) else ()
 
 
 def _timings(rounds: Any) -> tuple[Timing, ...]:

@@ -1,9 +1,12 @@
 """Comparison of separate runs of `benchmark`, which vary more than the processes within one run.
 
 Two runs that measure the same file on the same quiet machine differ by about 1 % (six runs had ratios of 0.98 to 1.02),
-because the clock frequency, the memory layout and the load from other virtual machines differ between runs. The
-interval from `compare_times` covers only the differences within a run. This module widens the interval by the variation
-between runs, which is estimated from the drift within each run and is at least the variation on a quiet machine.
+because the clock frequency, the memory layout and the load from other virtual machines differ between runs. Most of
+this variation cancels out in times relative to the reference kernel (`poets_edge.bench.reference_kernel`).
+
+The interval from `compare_times` covers only the differences within a run. This module widens the interval by the
+variation between runs, which is estimated from the drift within each run and is at least the variation on a quiet
+machine.
 """
 
 from __future__ import annotations
@@ -18,6 +21,12 @@ from poets_edge.bench.ratios import NORMAL, TimeRatio, compare_times
 QUIET_VARIATION = 0.007
 """Standard deviation of the logarithms of times from separate runs on a quiet machine. The difference between two runs
 has a standard deviation that is 1.4 times as large."""
+RELATIVE_VARIATION = 0.0035
+"""Standard deviation of the logarithms of times relative to the reference kernel, from separate runs on a quiet
+machine."""
+_SAME_STATE = 1.1
+"""Maximum ratio between two times of the reference kernel on a machine in one state. With a larger ratio, the machine
+was throttled or busy in one of the runs."""
 _PARTS = 5
 """Number of parts into which a run is divided, to estimate the drift between them."""
 _SMALLEST_PART = 3
@@ -32,48 +41,69 @@ _MEDIAN_VARIANCE = math.pi / 2
 """Variance of a median relative to the variance of a mean, for normally distributed values."""
 
 
-def run_variation(times: Sequence[float]) -> float:
+def run_variation(times: Sequence[float], least: float = QUIET_VARIATION) -> float:
     """Return an estimate of the standard deviation between runs of the logarithm of a time.
 
-    The estimate includes a margin for its uncertainty, and is at least QUIET_VARIATION. To compute it, the run is
-    divided into parts of successive processes. The variance of the medians of the parts, beyond the variance that the
-    differences between successive processes explain, is the drift of the machine (an analysis of variance with random
-    effects; Searle, Casella and McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out:
-    the comparison by ranks is hardly affected by them, and several in one part would look like drift.
+    The estimate includes a margin for its uncertainty. To compute it, the run is divided into parts of successive
+    processes. The variance of the medians of the parts, beyond the variance that the differences between successive
+    processes explain, is the drift of the machine (an analysis of variance with random effects; Searle, Casella and
+    McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out: the comparison by ranks is
+    hardly affected by them, and several in one part would look like drift.
 
     Args:
         times: one time per process, in the order of the measurement.
+        least: smallest possible result.
     """
     logs = np.log(np.asarray(times, np.float64))
     logs = logs[logs <= np.median(logs) + math.log(_DISTURBED)]
     size = len(logs) // _PARTS
     if size < _SMALLEST_PART:
-        return QUIET_VARIATION
+        return least
     medians = [float(np.median(part)) for part in np.array_split(logs, _PARTS)]
     # Differences of successive processes contain no drift. The median ignores disturbances of single processes.
     step = float(np.median(np.abs(np.diff(logs)))) / (_NORMAL_QUARTILE * math.sqrt(2))
     found, explained = float(np.var(medians, ddof=1)), _MEDIAN_VARIANCE * step**2 / size
     if found <= _SIGNIFICANT * explained:
-        return QUIET_VARIATION
-    return max(QUIET_VARIATION, _FEW_PARTS * math.sqrt(found - explained))
+        return least
+    return max(least, _FEW_PARTS * math.sqrt(found - explained))
 
 
 _NORMAL_QUARTILE = 0.674490
 """Median absolute deviation of the standard normal distribution."""
 
 
-def compare_runs(times: Sequence[float], reference: Sequence[float]) -> TimeRatio:
+def compare_runs(times: Sequence[float], reference: Sequence[float], least: float = QUIET_VARIATION) -> TimeRatio:
     """Compare two runs as `compare_times` does, with an interval that includes the variation between runs.
 
     Args:
         times: one time per process, in the order of the measurement.
         reference: one time per process of the reference run, in the order of the measurement.
+        least: smallest standard deviation between runs, of the logarithm of a time.
     """
     found = compare_times(times, reference)
     if not math.isfinite(found.high):
         return found
     middle = math.log(found.ratio)
-    between = NORMAL * math.hypot(run_variation(times), run_variation(reference))
+    between = NORMAL * math.hypot(run_variation(times, least), run_variation(reference, least))
     low = middle - math.hypot(middle - math.log(found.low), between)
     high = middle + math.hypot(math.log(found.high) - middle, between)
     return TimeRatio(found.ratio, math.exp(low), math.exp(high))
+
+
+def kernel_ratio(kernel: Sequence[float], reference: Sequence[float]) -> float | None:
+    """Return the time of the reference kernel in a run, relative to another run of one machine.
+
+    None is returned if the kernel was not timed in both runs, or if the times differ by more than 10 %.
+
+    Args:
+        kernel, reference: time of the fastest call of the kernel in each process; empty if it was not timed.
+    """
+    if not kernel or not reference:
+        return None
+    ratio = float(np.median(kernel) / np.median(reference))
+    return ratio if 1 / _SAME_STATE <= ratio <= _SAME_STATE else None
+
+
+def relative_times(times: Sequence[float], kernel: Sequence[float]) -> list[float]:
+    """Return the time of each process divided by the time of the reference kernel in that process."""
+    return [time / other for time, other in zip(times, kernel, strict=True)]

@@ -19,6 +19,7 @@ _TIMING = {
     "warm_up_runs": Optional(COUNT),
     "steady": bool,
     "samples_ms": Check([POSITIVE], "at least one time", bool),
+    "kernel_ms": Optional(Check([POSITIVE], "at least one time", bool)),
     "decode_ms": _MILLISECONDS,
     "resize_ms": _MILLISECONDS,
     "inference_ms": _MILLISECONDS,
@@ -38,6 +39,8 @@ class Timing:
         warm_up_runs: number of inferences in the warm-up.
         steady: whether the times had settled after the warm-up.
         samples_ms: times of the inferences after the warm-up.
+        kernel_ms: times of the reference kernel (see `poets_edge.bench.reference_kernel`), measured alternately with
+            the inferences; None if not measured.
         decode_ms, resize_ms, inference_ms: times to decode, resize and score photos; None if not measured.
         peak_memory_mb: peak memory of the process in MB; None if the system does not report it.
         accelerated: whether XNNPACK ran the model; None if unknown.
@@ -49,6 +52,7 @@ class Timing:
     warm_up_runs: int
     steady: bool
     samples_ms: tuple[float, ...]
+    kernel_ms: tuple[float, ...] | None = None
     decode_ms: tuple[float, ...] | None = None
     resize_ms: tuple[float, ...] | None = None
     inference_ms: tuple[float, ...] | None = None

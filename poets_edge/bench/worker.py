@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from poets_edge.bench.machine import machine_state, resident_peak_mb
+from poets_edge.bench.reference_kernel import reference_kernel, time_kernel
 from poets_edge.bench.samples import warm_up
 from poets_edge.bench.timing import Timing
 from poets_edge.device.classifier import Classifier
@@ -28,6 +29,10 @@ from poets_edge.tflite.interpreter import find_runtime, is_accelerated
 _LONGEST_WARM_UP = 5.0
 _STAGE_RUNS = 8
 _SAMPLE_SIZE = (500, 375)
+_PARTS = 4
+"""Number of parts of a measurement, after each of which the reference kernel is timed."""
+_KERNEL_SECONDS = 0.005
+"""Minimum time per part for the reference kernel, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ def measure(request: Request) -> Timing:
     gc.collect()
     gc.disable()
     calls, steady = warm_up(invoke, time.perf_counter, _LONGEST_WARM_UP)
-    samples = _timed(invoke, request.seconds, request.runs)
+    # The speed of the processor has no influence on an accelerator behind a delegate.
+    kernel = None if request.delegate else reference_kernel()
+    samples, kernel_samples = _timed(invoke, request.seconds, request.runs, kernel)
     photos = [_photo(photo) for photo in request.photos] or [sample_photo()]
     decode, resize, inference = _time_stages(classifier, photos)
     return Timing(
@@ -81,6 +88,7 @@ def measure(request: Request) -> Timing:
         warm_up_runs=calls,
         steady=steady,
         samples_ms=tuple(samples),
+        kernel_ms=tuple(kernel_samples) or None,
         decode_ms=decode,
         resize_ms=resize,
         inference_ms=inference,
@@ -101,17 +109,30 @@ def sample_photo() -> bytes:
     return file.getvalue()
 
 
-def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]:
+def _timed(
+    call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
+) -> tuple[list[float], list[float]]:
+    """Time the calls of a function, and alternately the reference kernel, whose time does not count as `seconds`.
+
+    Returns:
+        The times of the calls, and those of the kernel, in milliseconds.
+    """
     clock = time.perf_counter_ns
     samples: list[float] = []
-    end = clock() + int(seconds * 1e9)
-    after = 0
+    kernel_samples: list[float] = []
+    part = int(seconds * 1e9) // _PARTS
+    begin = clock()
+    end, after, next_kernel = begin + int(seconds * 1e9), 0, begin + part
     while after < end or len(samples) < runs:
         before = clock()
         call()
         after = clock()
         samples.append((after - before) / 1e6)
-    return samples
+        if kernel and after >= next_kernel:
+            kernel_samples += time_kernel(kernel, _KERNEL_SECONDS)
+            resumed = clock()
+            end, after, next_kernel = end + resumed - after, resumed, resumed + part
+    return samples, kernel_samples
 
 
 def _photo(path: str) -> Path | bytes:

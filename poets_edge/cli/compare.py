@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from pathlib import Path
 
 import click
@@ -27,7 +28,8 @@ def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None
     """Compare benchmarks of several devices or versions with the first one.
 
     A ratio of 2.00x means twice the time. Each ratio has a confidence interval, from the differences between measuring
-    processes and between runs, and a verdict. Models that poets-edge exported are matched by architecture and
+    processes and between runs, and a verdict. Between runs on one machine, it is relative to the time of a reference
+    kernel that each process times as well. Models that poets-edge exported are matched by architecture and
     quantization, others by file name.
     """
     comparison = compare(files)
@@ -53,6 +55,8 @@ def _print(comparison: Comparison) -> None:
         for row in comparison.rows
     ]
     click.echo("\n" + table([heading, *rows]))
+    if corrected := _corrections(comparison):
+        click.echo(f"\nratios are relative to a reference kernel, which took {corrected}")
     if any(cell is not None and cell.accuracy is not None for row in comparison.rows for cell in row.cells):
         heading = ["accuracy", "threads", *comparison.names]
         click.echo(
@@ -63,6 +67,16 @@ def _print(comparison: Comparison) -> None:
     for verdict, meaning in _MEANINGS.items():
         if verdict in verdicts:
             click.echo(f"\n{verdict}: {meaning}")
+
+
+def _corrections(comparison: Comparison) -> str:
+    """Return a phrase such as `0.976x the time in b` for the results with corrected ratios; "" if there are none."""
+    phrases = []
+    for number, name in list(enumerate(comparison.names))[1:]:
+        cells = [row.cells[number] for row in comparison.rows]
+        if kernels := [cell.kernel for cell in cells if cell and cell.kernel]:
+            phrases.append(f"{statistics.median(kernels):.3f}x the time in {name}")
+    return ", ".join(phrases)
 
 
 def _median(cell: Cell | None) -> str:

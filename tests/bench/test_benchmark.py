@@ -178,6 +178,30 @@ def test_compare_shows_devices_with_ratios(measured: Path, tmp_path: Path) -> No
     assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
 
 
+def test_compare_divides_by_the_kernel_on_one_machine(measured: Path, tmp_path: Path) -> None:
+    """Everything is 4 % slower in one run; in the other, only the models, or the machine is another one."""
+
+    def times_4_percent_longer(name: str, *keys: str, board: str | None = None) -> list[dict[str, Any]]:
+        run = json.loads(measured.read_text())
+        run["machine"]["board"] = board
+        for process in (process for result in run["results"] for process in result["rounds"]):
+            for key in keys:
+                process[key] = [1.04 * sample for sample in process[key]]
+        (tmp_path / name).write_text(json.dumps(run))
+        rows = json.loads(poets_edge("compare", measured, tmp_path / name, "--json").ok().stdout)["rows"]
+        return [row["cells"][1] for row in rows]
+
+    slow_machine = times_4_percent_longer("machine.json", "samples_ms", "kernel_ms")
+    assert [cell["ratio"]["ratio"] for cell in slow_machine] == pytest.approx([1.0, 1.0])
+    assert [cell["kernel"] for cell in slow_machine] == pytest.approx([1.04, 1.04])
+    slow_model = times_4_percent_longer("model.json", "samples_ms")
+    assert [cell["ratio"]["ratio"] for cell in slow_model] == pytest.approx([1.04, 1.04])
+    elsewhere = times_4_percent_longer("elsewhere.json", "samples_ms", "kernel_ms", board="Raspberry Pi 9")
+    assert [(cell["ratio"]["ratio"], cell["kernel"]) for cell in elsewhere] == [(pytest.approx(1.04), None)] * 2
+    printed = poets_edge("compare", measured, tmp_path / "machine.json", tmp_path / "elsewhere.json").ok().stdout
+    assert "ratios are relative to a reference kernel, which took 1.040x the time in machine\n" in printed
+
+
 def test_compare_shows_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
     single = json.loads(measured.read_text())
     for result in single["results"]:

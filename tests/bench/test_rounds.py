@@ -30,6 +30,7 @@ ENTRY: dict[str, Any] = {
     "warm_up_runs": 20,
     "steady": True,
     "samples_ms": [1.5, 2],
+    "kernel_ms": [0.5],
     "decode_ms": [3.0],
     "resize_ms": [1.0],
     "inference_ms": [2.0],
@@ -68,7 +69,12 @@ def test_timing_round_trips_through_json() -> None:
 def test_timing_from_json_accepts_missing_fields_of_the_app() -> None:
     phone = {name: ENTRY[name] for name in ("load_ms", "first_ms", "warm_up_runs", "steady", "samples_ms")}
     timing = Timing.from_json({**phone, "state": {"thermal_level": 1}, "runs_per_sample": 3})
-    assert timing.accelerated is None and timing.decode_ms is None and timing.state == MachineState()
+    assert (
+        timing.accelerated is None
+        and timing.decode_ms is None
+        and timing.kernel_ms is None
+        and timing.state == MachineState()
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,7 @@ def test_timing_from_json_accepts_missing_fields_of_the_app() -> None:
     [
         ("entry.samples_ms", [], "entry.samples_ms is [], not at least one time"),
         ("entry.samples_ms", [0], "entry.samples_ms[0] is 0, not a positive number"),
+        ("entry.kernel_ms", [], "entry.kernel_ms is [], not at least one time"),
         ("entry.state", None, "entry.state is None"),
         ("entry.state", {"temperature_c": "hot"}, "entry.state.temperature_c is 'hot'"),
         ("round", "0", "round is '0'"),

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from poets_edge.bench.ratios import compare_times
-from poets_edge.bench.run_variation import QUIET_VARIATION, compare_runs, run_variation
+from poets_edge.bench.run_variation import (
+    QUIET_VARIATION,
+    RELATIVE_VARIATION,
+    compare_runs,
+    kernel_ratio,
+    relative_times,
+    run_variation,
+)
 
 PAIRS = 400
 ROUNDS = 30
@@ -49,6 +56,36 @@ def test_compare_runs_rarely_reports_a_difference_on_a_drifting_machine() -> Non
     rng = np.random.default_rng(2)
     different = [not compare_runs(drifting_run(rng), drifting_run(rng)).could_be_equal for _ in range(PAIRS)]
     assert np.mean(different) <= 0.05
+
+
+def test_compare_runs_finds_a_slowdown_of_5_percent_relative_to_the_kernel() -> None:
+    """The machine is up to 2.5 % faster or slower in a run. One slowdown in six is not found without the kernel."""
+    rng = np.random.default_rng(4)
+
+    def run(scale: float) -> tuple[list[float], list[float]]:
+        speed = rng.uniform(0.975, 1.025)
+        return [speed * time for time in steady_run(rng, scale)], [speed * time for time in steady_run(rng)]
+
+    pairs = [(run(1.05), run(1)) for _ in range(PAIRS)]
+    relative = [(relative_times(*one), relative_times(*other)) for one, other in pairs]
+    found = [compare_runs(one, other, RELATIVE_VARIATION).verdict for one, other in relative]
+    assert found.count("slower") >= 0.95 * PAIRS
+    assert sum(compare_runs(one[0], other[0]).verdict == "slower" for one, other in pairs) < 0.9 * PAIRS
+    equal = [(relative_times(*run(1)), relative_times(*run(1))) for _ in range(PAIRS)]
+    different = sum(not compare_runs(one, other, RELATIVE_VARIATION).could_be_equal for one, other in equal)
+    assert different <= 0.05 * PAIRS
+
+
+def steady_run(rng: Any, scale: float = 1.0) -> list[float]:
+    """Return times whose processes differ by 1.5 %, and whose runs differ by 0.25 %."""
+    return [float(one) for one in scale * np.exp(0.0025 * rng.standard_normal() + 0.015 * rng.standard_normal(ROUNDS))]
+
+
+def test_kernel_ratio_is_none_without_kernel_or_for_another_state_of_the_machine() -> None:
+    assert kernel_ratio([1.0, 1.05, 9.0], [1.0, 1.0, 1.0]) == 1.05
+    assert kernel_ratio([0.95] * 3, [1.0] * 3) == 0.95
+    assert kernel_ratio([1.0], []) is None and kernel_ratio([], [1.0]) is None
+    assert kernel_ratio([1.11], [1.0]) is None and kernel_ratio([1.0], [1.11]) is None
 
 
 @pytest.mark.parametrize("count", [2, 14, 30])

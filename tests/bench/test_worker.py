@@ -13,6 +13,7 @@ import pytest
 
 from poets_edge.bench import load, worker
 from poets_edge.bench.load import Load, LoadWindow
+from poets_edge.bench.reference_kernel import reference_kernel, time_kernel
 from poets_edge.bench.worker import Request, sample_photo
 from poets_edge.photos.normalization import UNIT
 from tests.tiny_model import color_model
@@ -62,6 +63,31 @@ def test_measure_times_at_least_the_requested_number_of_inferences(
 ) -> None:
     monkeypatch.setattr(worker, "time", TickingTime())
     assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
+
+
+def test_measure_times_the_kernel_after_each_quarter_without_counting_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = TickingTime()
+
+    def time_kernel(call: Callable[[], None], seconds: float) -> list[float]:
+        clock.now += 1000
+        return [7.0, 8.0]
+
+    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr(worker, "time_kernel", time_kernel)
+    found = worker.measure(Request(model, threads=1, seconds=16 / 512, runs=1))
+    assert found.samples_ms == (TICK_MS,) * 8 and found.kernel_ms == (7.0, 8.0) * 4
+
+
+def test_measure_does_not_time_the_kernel_for_accelerators() -> None:
+    assert worker._timed(lambda: None, 0.001, 1, None)[1] == []
+
+
+def test_time_kernel_calls_it_at_least_once() -> None:
+    calls: list[int] = []
+    assert len(time_kernel(lambda: calls.append(1), 1e-9)) == len(calls) == 1
+    assert min(time_kernel(reference_kernel(), 1e-9)) > 0
 
 
 def test_measure_reads_photos_from_files_and_archives(model: Path, tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ class _RoundsFollower(Follower):
 
     def _take_round(self, round: Round) -> None:
         stages = (round.timing.decode_ms, round.timing.resize_ms, round.timing.inference_ms)
-        self._samples += len(round.timing.samples_ms)
+        self._samples += len(round.timing.samples_ms) + len(round.timing.kernel_ms or ())
         if (
             round.stamp != self.stamp
             or round.copy >= self._digests.count(round.sha256)
