@@ -50,7 +50,7 @@ def image_layout(tensor: TensorInfo, path: Path) -> ImageLayout:
                 return ImageLayout((height, width), channels, channels_first)
     raise ModelError(
         f"{path}: input shape {list(shape)} is not one RGB or gray picture: [1, height, width, 3] or [1, 3, height,"
-        " width]."
+        " width]. Convert it again with an input of this shape."
     )
 
 

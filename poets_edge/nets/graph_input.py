@@ -12,7 +12,13 @@ from poets_edge.nets.frozen import CODELAB_INPUTS, CODELAB_OUTPUT
 from poets_edge.nets.graphdef import constant_of
 from poets_edge.nets.trained_graph import Trained
 from poets_edge.photos.normalization import BACKBONE, parse_input_range
-from poets_edge.tflite.first_layers import Evidence, evidence_of_arithmetic, evidence_of_weights
+from poets_edge.tflite.first_layers import (
+    BlueFirstError,
+    Evidence,
+    check_channel_order,
+    evidence_of_arithmetic,
+    evidence_of_weights,
+)
 from poets_edge.tflite.input_range import InputRange
 
 _PASSING = frozenset(
@@ -22,6 +28,8 @@ _PASSING = frozenset(
     )
 )
 """Operations whose output has the same range of values as their input."""
+_REVERSING, _JOINING = frozenset(("ReverseV2", "Slice", "StridedSlice")), frozenset(("Pack", "ConcatV2"))
+"""Operations that may reverse the order of the channels, and operations that join channels."""
 _SAME_VALUES = frozenset(("Identity", "Reshape", "Squeeze"))
 """Operations whose output has the values of their first input, in a different shape."""
 _ADDITIONS, _PRODUCTS = frozenset(("Add", "AddV2", "BiasAdd", "Sub")), frozenset(("Mul", "RealDiv"))
@@ -47,7 +55,11 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
         return own
     if wanted is not None:
         return InputRange(wanted, "as given")
-    if evidence := input_evidence(frozen.graph, frozen.input_name):
+    try:
+        evidence = input_evidence(frozen.graph, frozen.input_name)
+    except BlueFirstError as error:
+        raise ModelError(f"{frozen.path}: {error}") from None
+    if evidence:
         return InputRange(evidence.normalization, evidence.reason, inferred=True)
     if frozen.input_name in CODELAB_INPUTS and frozen.output_name == CODELAB_OUTPUT:
         return InputRange(BACKBONE, "its input and output have the names of the codelab")
@@ -62,6 +74,9 @@ def input_evidence(graph: Any, name: str) -> Evidence | None:
 
     Args:
         name: name of the input node.
+
+    Raises:
+        BlueFirstError: the nodes subtract the channel means of photos whose first channel is blue.
     """
     return _Evidence(graph).of_input(name)
 
@@ -79,7 +94,8 @@ class _Evidence:
         """Infer the range of an input from the nodes that follow it; return None if they do not reveal it."""
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
-        while (node := self._only_reader(name)) is not None:
+        reordered = False
+        while (node := self._only_reader(name) or self._joined(name)) is not None:
             if node.op in _ADDITIONS | _PRODUCTS:
                 values = self._other(node, name)
                 if values is None or values.size not in (1, 3):
@@ -89,9 +105,12 @@ class _Evidence:
                     scale, offset = scale * values, offset * values
                 else:
                     offset = offset - values if node.op == "Sub" else offset + values
-            elif node.op not in _PASSING:
+            elif node.op not in _PASSING | _JOINING:
                 break
+            reordered = reordered or node.op in _REVERSING | _JOINING
             name = node.name
+        if not reordered:
+            check_channel_order(scale, offset)
         if (found := evidence_of_arithmetic(scale, offset)) is not None:
             return found
         if node is None or node.op != "Conv2D" or not (scale == 1).all() or offset.any():
@@ -106,6 +125,15 @@ class _Evidence:
     def _only_reader(self, name: str) -> Any:
         readers = self._readers.get(name, [])
         return readers[0] if len(readers) == 1 else None
+
+    def _joined(self, name: str) -> Any:
+        """Return the node that joins the channels of a node again, if all its readers select one; otherwise None."""
+        readers = self._readers.get(name, [])
+        if not readers or any(node.op not in _REVERSING for node in readers):
+            return None
+        following = [self._only_reader(node.name) for node in readers]
+        first = following[0]
+        return first if first and first.op in _JOINING and all(node is first for node in following) else None
 
     def _other(self, node: Any, name: str) -> npt.NDArray[np.float64] | None:
         """Return the constant that a node combines with the output of node `name`, or None if there is no constant."""

@@ -27,6 +27,7 @@ from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 from poets_edge.quantize.onnx_model import convert_onnx
+from poets_edge.tflite.first_layers import BlueFirstError
 from poets_edge.tflite.formats import HDF5, KERAS, ONNX, SAVED_MODEL, model_format
 from poets_edge.tflite.interpreter import silent_stderr
 
@@ -168,7 +169,11 @@ def find_input_range(
     Raises:
         ModelError: there is no evidence for one of the ranges.
     """
-    if evidence := input_evidence(model.graph, model.input_name):
+    try:
+        evidence = input_evidence(model.graph, model.input_name)
+    except BlueFirstError as error:
+        raise ModelError(f"{model.path}: {error}") from None
+    if evidence:
         return evidence.normalization, evidence.reason
     correct = {one: model.scores(pixels, one).argmax(axis=1) == classes for one in _RANGES} if len(pixels) else {}
     ranked = sorted(correct, key=lambda one: -float(correct[one].mean()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.errors import ModelError
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 
 _Array = npt.NDArray[np.float64]
@@ -23,6 +24,13 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 1/0.226 and 0.45 (ImageNet)."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
+_BLUE_FIRST = (3.0, 30.0)
+"""Range of the difference between the first and the last channel mean, in pixels, if blue comes first. The means of
+ImageNet are 103.5 to 103.9 for blue and 123.7 for red."""
+_IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+"""Normalization of the networks of PyTorch."""
+_ROUNDING = 0.03
+"""Maximum distance of the ends of a quantized range from those of the range of the input, relative to its width."""
 _NEGLIGIBLE = 0.02
 """Effect of inputs from -1 to 1 on the first convolution, relative to its bias, below which that range is ruled out.
 The effect is 0.003 for a MobileNet with rescaling folded into its first convolution, and at least 0.6 for others."""
@@ -34,6 +42,28 @@ class Evidence:
 
     normalization: Normalization
     reason: str
+
+
+class BlueFirstError(ModelError):
+    """A network whose first channel is blue, as in OpenCV and Caffe."""
+
+
+def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
+    """Raise BlueFirstError if input * scale + offset subtracts the channel means of photos whose first channel is blue.
+
+    Args:
+        scale, offset: one number, or one per channel.
+    """
+    factors, terms = np.broadcast_arrays(np.asarray(scale, np.float64).ravel(), np.asarray(offset, np.float64).ravel())
+    if len(factors) != 3 or (factors <= 0).any():
+        return
+    means = 0.0 - terms / factors
+    pixels = means * 255 if _within(means, _UNIT_MEANS) else means
+    if _within(pixels, _SUBTRACTED_PIXELS) and _BLUE_FIRST[0] <= pixels[2] - pixels[0] <= _BLUE_FIRST[1]:
+        raise BlueFirstError(
+            f"its first layers subtract {_numbers(means)}, the means of blue, green and red, but photos are passed as"
+            " red, green and blue. Reverse the channels in the model, as with x[..., ::-1]."
+        )
 
 
 def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evidence | None:
@@ -57,6 +87,20 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
     ):
         if _within(factors, scales) and _within(means, centers):
             return Evidence(normalization, what)
+    return None
+
+
+def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
+    """Infer the input range of a network that first quantizes its input; return None if it is not a common range.
+
+    Args:
+        lowest, highest: smallest and largest real number that the quantized values represent.
+    """
+    for normalization in (BACKBONE, UNIT, RAW, _IMAGENET):
+        lows, highs = zip(*normalization.ranges, strict=True)
+        low, high = min(lows), max(highs)
+        if max(abs(lowest - low), abs(highest - high)) <= _ROUNDING * (high - low):
+            return Evidence(normalization, f"it quantizes its input as values from {lowest:.4g} to {highest:.4g}")
     return None
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.tflite.first_layers import Evidence, evidence_of_arithmetic, evidence_of_weights
+from poets_edge.tflite.first_layers import (
+    Evidence,
+    check_channel_order,
+    evidence_of_arithmetic,
+    evidence_of_quantization,
+    evidence_of_weights,
+)
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.operators import operator_name
 from poets_edge.tflite.verify.schema import MODEL
@@ -21,6 +27,9 @@ _PASSING = frozenset(
     )
 )
 """Operators whose output has the same range of values as their input."""
+_REVERSING = frozenset(("REVERSE_V2", "SLICE", "STRIDED_SLICE"))
+"""Operators that may reverse the order of the channels."""
+_JOINING = frozenset(("PACK", "CONCATENATION"))
 _ARITHMETIC = frozenset(("MUL", "ADD", "SUB", "DIV"))
 _WEIGHTED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D"))
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "<u1", 9: "<i1"}
@@ -40,11 +49,15 @@ class Graph:
         self.names = tuple(str(self._tensors[index]["name"]) for index in (self.inputs[0], self.outputs[0]))
 
     def input_evidence(self) -> Evidence | None:
-        """Infer the range of the first input from the layers that read it; return None if they do not determine it."""
-        tensor = self.inputs[0]
+        """Infer the range of the first input from the layers that read it; return None if they do not determine it.
+
+        Raises:
+            BlueFirstError: the first layers subtract the channel means of photos whose first channel is blue.
+        """
+        tensor, reordered = self.inputs[0], False
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
-        while (operator := self._only_reader(tensor)) is not None:
+        while (operator := self._only_reader(tensor) or self._joined(tensor)) is not None:
             name, inputs = self._name(operator), [int(i) for i in operator["inputs"]]
             if name in _ARITHMETIC:
                 other = self._constant(inputs[1] if inputs[0] == tensor else inputs[0])
@@ -56,10 +69,14 @@ class Graph:
                     scale, offset = scale * values, offset * values
                 else:
                     offset = offset - values if name == "SUB" else offset + values
-            elif name not in _PASSING:
+            elif name not in _PASSING | _JOINING:
                 break
+            reordered = reordered or name in _REVERSING | _JOINING
             tensor = int(operator["outputs"][0])
-        if (found := evidence_of_arithmetic(scale, offset)) is not None:
+        if not reordered:
+            check_channel_order(scale, offset)
+        found = evidence_of_arithmetic(scale, offset) or self._evidence_of_quantization()
+        if found is not None:
             return found
         if operator is None or self._name(operator) not in _WEIGHTED or len(operator["inputs"]) < 3:
             return None
@@ -68,6 +85,18 @@ class Graph:
             return None
         outputs_last = self._name(operator) == "DEPTHWISE_CONV_2D"
         return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
+
+    def _evidence_of_quantization(self) -> Evidence | None:
+        """Infer the range of the first input if the operator that reads it quantizes its values to 8 bits."""
+        operator = self._only_reader(self.inputs[0])
+        if operator is None or self._name(operator) != "QUANTIZE":
+            return None
+        tensor = self._tensors[int(operator["outputs"][0])]
+        limits = {3: (0, 255), 9: (-128, 127)}.get(tensor["type"])
+        if limits is None:
+            return None
+        scale, zero = float(tensor["quantization"]["scale"][0]), int(tensor["quantization"]["zero_point"][0])
+        return evidence_of_quantization((limits[0] - zero) * scale, (limits[1] - zero) * scale)
 
     def last_operator(self, output: int) -> str:
         """Return the name of the operator that computes an output, ignoring conversions and reshapes that follow it."""
@@ -87,6 +116,16 @@ class Graph:
     def _only_reader(self, tensor: int) -> Mapping[str, Any] | None:
         readers = [operator for operator in self._operators if tensor in operator["inputs"]]
         return readers[0] if len(readers) == 1 else None
+
+    def _joined(self, tensor: int) -> Mapping[str, Any] | None:
+        """Return the operator that joins the channels of a tensor again, if all readers of the tensor select one."""
+        readers = [operator for operator in self._operators if tensor in operator["inputs"]]
+        if not readers or any(self._name(operator) not in _REVERSING for operator in readers):
+            return None
+        following = [self._only_reader(int(operator["outputs"][0])) for operator in readers]
+        first = following[0]
+        alike = first is not None and self._name(first) in _JOINING and all(one is first for one in following)
+        return first if alike else None
 
     def _constant(self, index: int) -> npt.NDArray[np.float64] | None:
         """Return the values of a constant tensor as real numbers; None if it is computed or has an unsupported type."""

@@ -19,7 +19,12 @@ ScoreKind: TypeAlias = Literal["probabilities", "logits", "log probabilities", "
 
 _Values = npt.NDArray[np.float32]
 
-_LOGITS = frozenset(("FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL", "ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D"))
+_LOGITS = frozenset(
+    (
+        *("FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL", "ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D"),
+        *("RELU", "RELU6", "LEAKY_RELU", "PRELU", "ELU", "GELU", "HARD_SWISH", "TANH"),
+    )
+)
 """Operators whose results are not limited to the range from 0 to 1."""
 _KINDS: dict[str, ScoreKind] = {
     "SOFTMAX": "probabilities",

@@ -15,7 +15,14 @@ from poets_edge.errors import ModelError, UsageError
 from poets_edge.exporting.annotate import annotate
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
-from poets_edge.tflite.flatbuffer import pack_model, quant_params, schema, unpack_model
+from poets_edge.tflite.flatbuffer import (
+    add_tensor,
+    new_operator,
+    pack_model,
+    quant_params,
+    schema,
+    unpack_model,
+)
 from tests.conftest import ROOT, SHARED, poets_edge
 from tests.needs import need_module, need_tensorflow
 
@@ -263,6 +270,25 @@ def test_quantized_inputs_use_all_values_of_a_byte(dtype: str, scale: float, zer
     model = Classifier(variant(tmp_path / "x.tflite", quantized, "_int8"), labels=["a", "b", "c"])
     ramp = np.resize(np.arange(256, dtype=np.uint8), (*model.size, 3))
     assert np.array_equal(model.input_values(ramp), ramp.astype(int) - shift)
+
+
+@pytest.mark.parametrize(("scale", "zero_point", "expected"), [(1 / 127.5, -1, "-1:1"), (1 / 255, -128, "0:1")])
+def test_quantization_of_a_float_input_determines_its_range(
+    scale: float, zero_point: int, expected: str, tmp_path: Path
+) -> None:
+    """TensorFlow's converter writes such models unless the types of input and output are set."""
+    model = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())
+    graph, parts = model.subgraphs[0], schema()
+    model.metadata, model.signatureDefs, graph.operators = [], None, list(graph.operators)
+    image = graph.tensors[graph.inputs[0]]
+    image.type, image.quantization = parts.TensorType.INT8, quant_params([scale], zero_point)
+    pixels = add_tensor(graph, b"pixels", list(image.shape), parts.TensorType.FLOAT32)
+    quantize = new_operator(model, parts.BuiltinOperator.QUANTIZE, 1, [pixels], [int(graph.inputs[0])])
+    graph.operators.insert(0, quantize)
+    graph.inputs = [pixels]
+    (tmp_path / "x.tflite").write_bytes(pack_model(model))
+    found = Classifier(tmp_path / "x.tflite", labels=["a", "b", "c"])
+    assert found.input_range.normalization.short == expected and "quantizes its input" in found.remarks[0]
 
 
 def test_page_and_app_receive_a_model_with_labels_and_normalization(tmp_path: Path) -> None:

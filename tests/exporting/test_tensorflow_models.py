@@ -17,7 +17,7 @@ from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit
-from poets_edge.photos.normalization import UNIT
+from poets_edge.photos.normalization import RAW, UNIT
 from poets_edge.photos.open_photo import open_photo
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.quantize.tensorflow_model import find_input_range, load_model
@@ -114,6 +114,28 @@ def test_first_layers_that_expect_values_from_0_to_1_are_recognized(
     identity = load_model(_write(keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers]), tmp_path / "n"))
     with pytest.raises(ModelError, match="nothing tells the range"):
         find_input_range(identity, [], np.zeros(0, np.int64))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_networks_of_caffe_take_pixels_if_they_reorder_the_channels(tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    def network(preprocess: Callable[[Any], Any]) -> Any:
+        image = keras.Input((16, 16, 3))
+        hidden = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.ZeroPadding2D()(preprocess(image)))
+        outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(hidden))
+        return keras.Model(image, outputs)
+
+    model = network(keras.applications.resnet50.preprocess_input)
+    assert find_input_range(load_model(_write(model, tmp_path / "a.keras")), [], np.zeros(0, np.int64))[0] == RAW
+    run = tf.function(lambda values: model(values, training=False))
+    traced = run.get_concrete_function(tf.TensorSpec([1, 16, 16, 3], tf.float32))
+    (tmp_path / "a.tflite").write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([traced]).convert())
+    assert Classifier(tmp_path / "a.tflite", labels=["a", "b"]).input_range.normalization == RAW
+    blue_first = network(lambda image: image - np.float32([103.939, 116.779, 123.68]))
+    with pytest.raises(ModelError, match=r"b\.keras: its first layers subtract .* the means of blue"):
+        find_input_range(load_model(_write(blue_first, tmp_path / "b.keras")), [], np.zeros(0, np.int64))
 
 
 @pytest.mark.filterwarnings("ignore")

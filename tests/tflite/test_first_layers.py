@@ -7,7 +7,13 @@ import pytest
 
 from poets_edge.errors import UsageError
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization, parse_input_range
-from poets_edge.tflite.first_layers import evidence_of_arithmetic, evidence_of_weights
+from poets_edge.tflite.first_layers import (
+    BlueFirstError,
+    check_channel_order,
+    evidence_of_arithmetic,
+    evidence_of_quantization,
+    evidence_of_weights,
+)
 
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -37,6 +43,32 @@ def test_evidence_of_arithmetic_recognizes_common_rescalings(
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0, 0), (-1, 0), (1e-5, 0), (2, 0), (1, 0.5)])
 def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, offset: float) -> None:
     assert evidence_of_arithmetic(scale, offset) is None
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "expected"),
+    [
+        (-0.9961, 1.0039, BACKBONE),
+        (0, 0.98, UNIT),
+        (0, 255, RAW),
+        (-2.127, 2.631, Normalization(tuple(255 * IMAGENET_MEAN), tuple(255 * IMAGENET_STD))),
+    ],
+)
+def test_evidence_of_quantization_recognizes_common_ranges(
+    lowest: float, highest: float, expected: Normalization
+) -> None:
+    found = evidence_of_quantization(lowest, highest)
+    assert found is not None and found.normalization.is_close(expected, 1e-3)
+    assert evidence_of_quantization(lowest - 0.2 * (highest - lowest), highest) is None
+
+
+@pytest.mark.parametrize("scale", [1, 1 / 57, 4.4])
+def test_check_channel_order_refuses_the_means_of_blue_green_and_red(scale: float) -> None:
+    means = np.array([123.68, 116.78, 103.94]) / (255 if scale == 4.4 else 1)
+    check_channel_order(scale, -means * scale)
+    check_channel_order(scale, -means.mean() * scale)
+    with pytest.raises(BlueFirstError, match="Reverse the channels"):
+        check_channel_order(scale, -means[::-1] * scale)
 
 
 def test_evidence_of_weights_recognizes_a_folded_rescaling() -> None:

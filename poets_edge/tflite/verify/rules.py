@@ -62,7 +62,7 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
-        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one. {WAYS_OUT['IF']}")
+        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one. {_way_out_of_graphs(model)}")
     for buffer in model["buffers"]:
         if buffer["offset"] or buffer["size"]:
             raise FlawError("a buffer beyond the end")
@@ -74,6 +74,15 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     _check_signatures(model)
     _check_operators(model)
     return _Graph(model).check()
+
+
+def _way_out_of_graphs(model: Mapping[str, Any]) -> str:
+    """Return what to do about a model with several graphs: select a signature, or convert it without control flow."""
+    graphs = {signature["subgraph_index"]: signature["signature_key"] for signature in model["signature_defs"]}
+    if len(graphs) < 2:
+        return WAYS_OUT["IF"]
+    keys = ", ".join(str(key)[:40] for key in list(graphs.values())[:5])
+    return f"It has several signatures ({keys}). Convert it with the one that classifies: signature_keys=[...]"
 
 
 def _check_signatures(model: Mapping[str, Any]) -> None:
