@@ -162,6 +162,14 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
 )
 @percentage_options(SplitConfig())
 @input_options
+@option(
+    "--input-size",
+    type=int,
+    metavar="PIXELS",
+    section="Model",
+    advanced=True,
+    help="Height and width of the input, for a Keras model or SavedModel that accepts pictures of any size.",
+)
 @option("--graph", type=FILE, metavar="FILE", section=CODELAB, help="GRAPH, as the codelab names it.")
 @option(
     "--labels",
@@ -194,6 +202,7 @@ def command(
     validation: int,
     calibration_count: int,
     input_range: str | None,
+    input_size: int | None,
     max_accuracy_drop: float | None,
     as_json: bool,
     output: Path | None,
@@ -222,6 +231,7 @@ def command(
         percentages=SplitConfig(testing=testing, validation=validation),
         calibration_count=calibration_count,
         input_range=input_range,
+        input_size=input_size,
         max_accuracy_drop=max_accuracy_drop,
     )
     if sum((purpose is not None, format != _TFLITE, bool(target or board_name or memory))) > 1:

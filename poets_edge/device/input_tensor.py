@@ -19,7 +19,7 @@ Fill: TypeAlias = "Callable[[Pixels, npt.NDArray[Any]], object]"
 """Function that writes pixels, uint8 [height, width, 3], into an input tensor without its batch dimension."""
 
 _GRAY, _RGB = 1, 3
-_LUMA = np.array([19595, 38470, 7471], np.uint32)
+LUMA = np.array([19595, 38470, 7471], np.uint32)
 """Weights of red, green and blue in a gray value, times 65536 (ITU-R BT.601), as Pillow's mode "L" uses them."""
 _TYPES = (np.float32, np.float16, np.uint8, np.int8, np.int16, np.int32)
 
@@ -104,4 +104,4 @@ def _channels_last_filler(tensor: TensorInfo, normalization: Normalization) -> F
 
 def gray_pixels(pixels: Pixels) -> Pixels:
     """Return the gray values, uint8 [height, width, 1], of RGB pixels."""
-    return ((pixels @ _LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]
+    return ((pixels @ LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]

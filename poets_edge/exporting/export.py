@@ -181,7 +181,7 @@ def prepare_export(
 def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Reporter) -> _Source:
     if is_tensorflow_model(options.graph):
         found_photos = photos_of_folder(options.image_dir, options.percentages) if options.image_dir else None
-        model = frozen_model(options.graph, options.labels, found_photos, options.input_range, reporter)
+        model = frozen_model(options, found_photos, reporter)
         reporter.warn(_UNRECORDED if found_photos else _UNSCORED)
         return _Source(model, network_of(model), model.labels, None, found_photos)
     trained = read_trained(options.graph, options.labels)

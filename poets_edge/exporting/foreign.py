@@ -11,6 +11,7 @@ import numpy.typing as npt
 from poets_edge.device.model_labels import read_labels
 from poets_edge.errors import ModelError, PhotoError
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.photos.image import Pixels, fit
 from poets_edge.photos.normalization import parse_input_range
@@ -26,26 +27,25 @@ _SHOWN_PHOTOS = 200
 """Maximum number of photos for finding the input range by the accuracy on them."""
 
 
-def frozen_model(
-    path: Path, labels: Path | None, photos: ExportPhotos | None, input_range: str | None, reporter: Reporter
-) -> FrozenGraph:
+def frozen_model(options: ExportOptions, photos: ExportPhotos | None, reporter: Reporter) -> FrozenGraph:
     """Convert a Keras model or SavedModel to a frozen graph with labels, whose input values range from -1 to 1.
 
+    The labels are those in the file `options.labels`; by default in `labels.txt` next to the model, or if there is
+    none, the classes of the photos in alphabetical order, which is the order in Keras. By default, the input range is
+    derived from the model, or from the accuracy on the photos.
+
     Args:
-        labels: labels file; by default `labels.txt` next to the model, or if there is none, the classes of the photos
-            in alphabetical order, which is the order in Keras.
+        options: options that name the model in `graph`.
         photos: photos with known classes.
-        input_range: input values for the pixel values 0 and 255, such as "0:1"; by default derived from the model, or
-            from the accuracy on the photos.
 
     Raises:
         ModelError: the model cannot be read, or its labels or input range cannot be determined.
         RuntimeMissingError: TensorFlow is not installed.
         UsageError: the input range is malformed.
     """
-    normalization = None if input_range is None else parse_input_range(input_range)
-    model = load_model(path)
-    names = _labels(model, labels, photos, reporter)
+    normalization = None if options.input_range is None else parse_input_range(options.input_range)
+    model = load_model(options.graph, options.input_size)
+    names = _labels(model, options.labels, photos, reporter)
     pixels, classes = _shown(model, [*photos.training, *photos.test] if photos else [], names)
     if normalization is None:
         normalization, evidence = find_input_range(model, pixels, classes)

@@ -33,6 +33,8 @@ class ExportOptions:
         input_range: input values of a model from another program for the pixel values 0 and 255, such as "0:1", or
             three ranges for red, green and blue; by default derived from the model, or from the accuracy on the photos
             in `image_dir`.
+        input_size: height and width of the input, pixels, for a Keras model or SavedModel that accepts images of any
+            size.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
         unknown_label: name of an additional label for photos unlike the training photos, for programs that show nothing
@@ -51,6 +53,7 @@ class ExportOptions:
     input_type: InputType = "uint8"
     gray: bool = False
     input_range: str | None = None
+    input_size: int | None = None
     image_dir: Location | None = None
     percentages: SplitConfig = SplitConfig()
     calibration_count: int = 100
@@ -62,6 +65,8 @@ class ExportOptions:
             raise UsageError(f"`unknown_label` {self.unknown_label!r} must be one line without spaces around it.")
         if self.gray and self.quantizations != ("full-int8",):
             raise UsageError("`gray` is for full-int8 files only.")
+        if self.input_size is not None and not 8 <= self.input_size <= 2048:
+            raise UsageError(f"`input_size` must be between 8 and 2048 pixels, not {self.input_size}.")
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:

@@ -1,7 +1,8 @@
 """Load Keras models (`.keras`, `.h5`), SavedModels and ONNX models, and convert them to frozen graphs like `train`'s.
 
-A frozen graph accepts inputs from -1 to 1. It contains the conversion to the input range that the model requires, and a
-softmax if the model lacks one. It can therefore be converted, calibrated, evaluated and labeled like a trained graph.
+A frozen graph accepts RGB images with values from -1 to 1. It contains the conversion to the input range and, for a
+model of gray images, to gray values, and a softmax if the model lacks one. It can therefore be converted, calibrated,
+evaluated and labeled like a trained graph.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.files import scratch_folder
-from poets_edge.core.json_checks import parse_json
 from poets_edge.core.wording import percent
+from poets_edge.device.input_tensor import LUMA
 from poets_edge.device.paired import compare_paired
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import FrozenGraph
@@ -27,6 +28,7 @@ from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 from poets_edge.quantize.onnx_model import convert_onnx
+from poets_edge.quantize.tensorflow_files import load_keras, load_saved
 from poets_edge.tflite.first_layers import BlueFirstError
 from poets_edge.tflite.formats import HDF5, KERAS, ONNX, SAVED_MODEL, model_format
 from poets_edge.tflite.interpreter import silent_stderr
@@ -37,6 +39,8 @@ _INPUT, _OUTPUT = "input", "final_result"
 _SHOWN = 32
 """Maximum number of images on which the sum of the scores is checked."""
 _TOLERANCE = 1e-3
+_LUMA = (LUMA / LUMA.sum()).astype(np.float32).reshape(1, 1, 3, 1)
+"""Weights of a convolution that converts RGB images to gray images."""
 
 Scores = npt.NDArray[np.float32]
 
@@ -73,23 +77,27 @@ def is_tensorflow_model(path: Path) -> bool:
     return model_format(path) in (KERAS, HDF5, SAVED_MODEL, ONNX)
 
 
-def load_model(path: Path) -> TensorFlowModel:
+def load_model(path: Path, side: int | None = None) -> TensorFlowModel:
     """Load a Keras model, a SavedModel or an ONNX model.
 
-    A model with a single output becomes one with two scores; the output determines the second.
+    A model with a single output becomes one with two scores; the output determines the second. A model of gray images
+    becomes one of RGB images.
+
+    Args:
+        side: height and width of the input, pixels, for a model that accepts images of any size.
 
     Raises:
-        ModelError: the model cannot be loaded, or is not a classifier of RGB images with a fixed size.
+        ModelError: the model cannot be loaded, is not a classifier of RGB or gray images, or needs another `side`.
         RuntimeMissingError: TensorFlow, or onnx2tf for an ONNX model, is not installed.
     """
     tf = load_tensorflow(f"{path}: reading a Keras model or SavedModel")
     if model_format(path) is ONNX:
         with scratch_folder() as folder:
-            return _load(tf, path, convert_onnx(path, folder))
-    return _load(tf, path, path)
+            return _load(tf, path, convert_onnx(path, folder), side)
+    return _load(tf, path, path, side)
 
 
-def _load(tf: Any, path: Path, source: Path) -> TensorFlowModel:
+def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowModel:
     """Load a model from a Keras file or the folder of a SavedModel.
 
     Args:
@@ -98,15 +106,10 @@ def _load(tf: Any, path: Path, source: Path) -> TensorFlowModel:
     """
     try:
         with silent_stderr():
-            run, inputs = _load_saved(tf, source) if source.is_dir() else _load_keras(tf, source)
-            shapes = [tuple(shape) for shape in inputs]
-            if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or None in shapes[0][1:3]:
-                raise ModelError(
-                    f"{path}: its input {shapes} is not one RGB picture [1, height, width, 3] of known size."
-                )
-            size = (int(shapes[0][1]), int(shapes[0][2]))
-            frozen = _frozen(tf, run, size)
-            answers = frozen(tf.zeros([1, *size, 3]))
+            run, inputs = load_saved(tf, source) if source.is_dir() else load_keras(tf, source)
+            height, width, channels = _input_shape(path, [tuple(shape) for shape in inputs], side)
+            frozen = _frozen(tf, run, (height, width, channels))
+            answers = frozen(tf.zeros([1, height, width, channels]))
             if len(answers) != 1:
                 raise ModelError(f"{path}: has {len(answers)} outputs; an image classifier has one.")
             [answer] = answers
@@ -122,13 +125,35 @@ def _load(tf: Any, path: Path, source: Path) -> TensorFlowModel:
     sigmoid = single and _last_operation(graph, frozen.outputs[0].op.name) == "Sigmoid"
 
     def scores(values: Any) -> Any:
-        [found] = frozen(tf.convert_to_tensor(values, tf.float32))
+        image = tf.convert_to_tensor(values, tf.float32)
+        [found] = frozen(image if channels == 3 else tf.nn.conv2d(image, _LUMA, 1, "VALID"))
         if not single:
             return found
         score = found if sigmoid else tf.sigmoid(found)
         return tf.concat([1 - score, score], axis=1)
 
-    return TensorFlowModel(path, scores, graph, frozen.inputs[0].op.name, size, 2 if single else outputs)
+    return TensorFlowModel(path, scores, graph, frozen.inputs[0].op.name, (height, width), 2 if single else outputs)
+
+
+def _input_shape(path: Path, shapes: list[tuple[int | None, ...]], side: int | None) -> tuple[int, int, int]:
+    """Return (height, width, channels) of a model's only input. Raises ModelError, as `load_model` does.
+
+    Args:
+        shapes: shapes of the model's inputs; None for a length that the model does not specify.
+    """
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3):
+        raise ModelError(
+            f"{path}: its input {shapes} is not one RGB or gray picture: [1, height, width, 3] or [1, height, width,"
+            " 1]. Convert it again with an input of this shape."
+        )
+    _, height, width, channels = shapes[0]
+    if side is None and (height is None or width is None):
+        raise ModelError(
+            f"{path}: accepts pictures of any size. Give the size that it was trained with: `input_size`=224"
+        )
+    if side is not None and (height or side, width or side) != (side, side):
+        raise ModelError(f"{path}: its input has {height} x {width} pixels, not `input_size` {side}. Leave it out.")
+    return int(height or side or 0), int(width or side or 0), int(channels or 0)
 
 
 def model_of_graph(frozen: FrozenGraph) -> TensorFlowModel:
@@ -213,7 +238,7 @@ def freeze(
 
     try:
         with silent_stderr():
-            frozen = _frozen(tf, answer, model.size)
+            frozen = _frozen(tf, answer, (*model.size, 3))
             content = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
     except Exception as error:
         raise ModelError(f"{model.path}: TensorFlow cannot freeze it ({_in_one_line(error)}).") from None
@@ -235,11 +260,15 @@ def _from_backbone(normalization: Normalization) -> tuple[npt.NDArray[np.float32
     return (127.5 / std).astype(np.float32), ((127.5 - mean) / std).astype(np.float32)
 
 
-def _frozen(tf: Any, run: Callable[[Any], Any], size: tuple[int, int]) -> Any:
-    """Return TensorFlow's function for `run` with its variables converted to constants, for one RGB image."""
+def _frozen(tf: Any, run: Callable[[Any], Any], shape: tuple[int, int, int]) -> Any:
+    """Return TensorFlow's function for `run` with its variables converted to constants, for one image.
+
+    Args:
+        shape: (height, width, channels) of the image.
+    """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    signature = [tf.TensorSpec([1, *size, 3], tf.float32, name=_INPUT)]
+    signature = [tf.TensorSpec([1, *shape], tf.float32, name=_INPUT)]
     return convert_variables_to_constants_v2(tf.function(run, input_signature=signature).get_concrete_function())
 
 
@@ -253,51 +282,3 @@ def _last_operation(graph: Any, name: str) -> str:
     while (node := nodes[name]).op == "Identity":
         name = node.input[0].partition(":")[0]
     return str(node.op)
-
-
-def _load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
-    if model_format(path) is HDF5:
-        _check_no_code(path)
-    model = tf.keras.models.load_model(str(path), compile=False)  # .keras: safe mode, without code in the file
-    return lambda values: model(values, training=False), [tensor.shape for tensor in model.inputs]
-
-
-def _check_no_code(path: Path) -> None:
-    """Raise ModelError if an HDF5 file contains no model, or a layer with Python code, which Keras would run."""
-    import h5py
-
-    with h5py.File(path) as file:
-        config = file.attrs.get("model_config")
-    if config is None:
-        raise ModelError(f"{path}: an HDF5 file with weights only, or not of Keras. Save the whole model.")
-    text = config.decode() if isinstance(config, bytes) else str(config)
-
-    def names(value: Any) -> list[str]:
-        if isinstance(value, dict):
-            own = [str(value["class_name"])] if "class_name" in value else []
-            return own + [name for part in value.values() for name in names(part)]
-        return [name for part in value for name in names(part)] if isinstance(value, list) else []
-
-    if {"Lambda", "TFOpLambda", "__lambda__"} & set(names(parse_json(text))):
-        raise ModelError(f"{path}: holds a Lambda layer, Python code that would be run. It is not loaded.")
-
-
-def _load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
-    loaded = tf.saved_model.load(str(path))
-    signatures = dict(loaded.signatures)
-    function = signatures.get("serving_default") or (next(iter(signatures.values())) if len(signatures) == 1 else None)
-    if function is None:
-        raise ModelError(f"{path}: has no signature serving_default. Export it for serving.")
-    inputs = function.structured_input_signature[1]
-    outputs = list(function.structured_outputs)
-    if len(outputs) != 1:
-        raise ModelError(f"{path}: has {len(outputs)} outputs; an image classifier has one.")
-    if any(spec.dtype != tf.float32 for spec in inputs.values()):
-        raise ModelError(f"{path}: its input is not float32. Export it with a float32 input.")
-    [output], name = outputs, next(iter(inputs))
-
-    def run(values: Any) -> Any:
-        run.keeps = loaded  # type: ignore[attr-defined]  # the variables live as long as the model
-        return function(**{name: tf.convert_to_tensor(values, tf.float32)})[output]
-
-    return run, [spec.shape.as_list() for spec in inputs.values()]

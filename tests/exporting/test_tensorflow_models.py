@@ -133,7 +133,7 @@ def test_networks_of_caffe_take_pixels_if_they_reorder_the_channels(tmp_path: Pa
     traced = run.get_concrete_function(tf.TensorSpec([1, 16, 16, 3], tf.float32))
     (tmp_path / "a.tflite").write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([traced]).convert())
     assert Classifier(tmp_path / "a.tflite", labels=["a", "b"]).input_range.normalization == RAW
-    blue_first = network(lambda image: image - np.float32([103.939, 116.779, 123.68]))
+    blue_first = network(lambda image: image - np.array([103.939, 116.779, 123.68], np.float32))
     with pytest.raises(ModelError, match=r"b\.keras: its first layers subtract .* the means of blue"):
         find_input_range(load_model(_write(blue_first, tmp_path / "b.keras")), [], np.zeros(0, np.int64))
 
@@ -155,6 +155,40 @@ def test_single_output_becomes_two_scores(activation: str | None, tmp_path: Path
     expected = value if activation else 1 / (1 + np.exp(-value))
     assert 0.02 < expected < 0.98 and written.labels == ("cat", "dog")
     np.testing.assert_allclose(written.score_pixels(pixels), [1 - expected, expected], atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_exported_gray_model_takes_rgb_photos(tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([keras.Input((8, 12, 1)), *layers])
+    (tmp_path / "labels.txt").write_text("a\nb\nc\n")
+    assert "input range 0:255" in poets_edge("export", _write(model, tmp_path / "gray.keras")).ok().stderr
+    written = Classifier(tmp_path / "gray.tflite")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
+    gray = np.asarray(Image.fromarray(pixels).convert("L"), np.float32)
+    np.testing.assert_allclose(written.score_pixels(pixels), np.asarray(model(gray[None, ..., None]))[0], atol=2e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_model_for_pictures_of_any_size_is_exported_with_a_given_size(tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+    model = keras.Sequential([keras.Input((None, None, 3)), *layers, keras.layers.Dense(2, activation="softmax")])
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    path = _write(model, tmp_path / "any.keras")
+    poets_edge("export", path).failed("any.keras: accepts pictures of any size", "--input-size 224")
+    poets_edge("export", path, "--input-size", "24").ok()
+    written = Classifier(tmp_path / "any.tflite")
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    np.testing.assert_allclose(written.score_pixels(pixels), np.asarray(model(pixels[None] * 1.0))[0], atol=1e-4)
+    with pytest.raises(ModelError, match="24 x 24 pixels, not `input_size` 32"):
+        fixed = keras.Sequential([keras.Input((24, 24, 3)), *layers, keras.layers.Dense(2)])
+        load_model(_write(fixed, tmp_path / "fixed.keras"), 32)
 
 
 @pytest.mark.shared
