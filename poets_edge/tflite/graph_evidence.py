@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.errors import ModelError
 from poets_edge.tflite.first_layers import (
+    BlueFirstError,
     Evidence,
     check_channel_order,
     evidence_of_arithmetic,
@@ -39,6 +41,7 @@ class Graph:
     """Operators, tensors and constants of a verified model."""
 
     def __init__(self, file: ModelFile) -> None:
+        self._path = file.path
         model = parse(file.content, MODEL, "Model", b"TFL3")
         graph = model["subgraphs"][0]
         self._buffers: Sequence[Mapping[str, Any]] = model["buffers"]
@@ -52,7 +55,7 @@ class Graph:
         """Infer the range of the first input from the layers that read it; return None if they do not determine it.
 
         Raises:
-            BlueFirstError: the first layers subtract the channel means of photos whose first channel is blue.
+            ModelError: the first layers subtract the channel means of photos whose first channel is blue.
         """
         tensor, reordered = self.inputs[0], False
         scale: npt.NDArray[np.float64] = np.ones(1)
@@ -74,7 +77,10 @@ class Graph:
             reordered = reordered or name in _REVERSING | _JOINING
             tensor = int(operator["outputs"][0])
         if not reordered:
-            check_channel_order(scale, offset)
+            try:
+                check_channel_order(scale, offset)
+            except BlueFirstError as error:
+                raise ModelError(f"{self._path}: {error}") from None
         found = evidence_of_arithmetic(scale, offset) or self._evidence_of_quantization()
         if found is not None:
             return found

@@ -100,15 +100,10 @@ def _inferred(file: ModelFile, metadata: Metadata) -> InputRange | None:
     if metadata.author == "Ultralytics":
         return InputRange(UNIT, "written by Ultralytics, whose networks take 0 to 1", inferred=True)
     # Loaded only for foreign models without metadata: the import takes as long as an inference.
-    from poets_edge.tflite.first_layers import BlueFirstError
     from poets_edge.tflite.graph_evidence import Graph
 
     graph = Graph(file)
-    try:
-        evidence = graph.input_evidence()
-    except BlueFirstError as error:
-        raise ModelError(f"{file.path}: {error}") from None
-    if evidence:
+    if evidence := graph.input_evidence():
         return InputRange(evidence.normalization, evidence.reason, inferred=True)
     if graph.names == _CODELAB_NAMES:
         return InputRange(BACKBONE, "its input and output have the names of the codelab", inferred=True)
