@@ -1,32 +1,39 @@
 """Benchmark of the full-int8 files of all MobileNets: accuracy, microcontroller memory, and estimates for NPUs.
 
-    python -m benchmarks.targets PHOTOS WORK_DIR [ARCHITECTURE ...]
+    python -m benchmarks.targets PHOTOS STRANGERS WORK_DIR [ARCHITECTURE ...]
 
 Each file is compared with the float32 and int8 files of the same graph, and with the file that TensorFlow's converter
-writes with the same calibration photos. Accuracies are measured on half of the photos. Output: `results/targets.md`.
-Requires TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
+writes with the same calibration photos. Accuracies are measured on half of the photos. STRANGERS is a folder of photos
+that belong to no class, for comparing the unknown photos of full-int8 and float32 files. WORK_DIR keeps the result of
+each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`. Requires
+TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.tables import STAND_INS, load, publish
 from poets_edge.device.classifier import Classifier
-from poets_edge.device.predictions import score_models
+from poets_edge.device.input_tensor import gray_pixels
+from poets_edge.device.predictions import Predictions, score_models
 from poets_edge.exporting.held_out import calibration_photos, photos_of_record
 from poets_edge.exporting.microcontroller.tflm import run_micro
 from poets_edge.exporting.npu.vela import compile_for_npu
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import architecture
+from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.mobilenet_v1 import MOBILENET_V1
+from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.image import fit
 from poets_edge.photos.open_photo import open_photo
@@ -34,6 +41,7 @@ from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import convert
 from poets_edge.quantize.quantize import network_of, quantize
+from poets_edge.tflite.distance import LIMIT
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from poets_edge.training.options import TrainOptions
@@ -43,6 +51,10 @@ _PERCENTAGES = SplitConfig(testing=50, validation=10)
 _NPUS = ("ethos-u55-128", "ethos-u65-256")
 _KINDS = {"float32": "float32", "int8": "int8", "ours": "full-int8", "theirs": "full-int8"}
 _COMPARED = 10
+_STRANGERS = 200
+"""Number of photos from STRANGERS that are scored."""
+_GRAY = "mobilenet_0.25_96"
+"""Architecture that is also measured with gray input."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +63,8 @@ class Row:
 
     Attributes:
         accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
+        agreement: fraction of photos that full-int8 and float32 both refuse as unknown, or both accept: of the test
+            photos, and of strangers; empty if they were not compared.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
         size: size of the model with int8 input and without appended files, in bytes.
         difference: largest difference of a score between `Classifier` and TensorFlow Lite Micro, in steps of 1/256.
@@ -61,6 +75,7 @@ class Row:
 
     name: str
     accuracies: dict[str, float]
+    agreement: tuple[float, ...]
     arena: int
     size: int
     difference: int
@@ -69,9 +84,53 @@ class Row:
     sram: tuple[int, ...]
 
 
-def measured(one: Architecture, photos: Path, work: Path) -> Row:
+def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Row:
     """Train, convert and measure one architecture."""
-    graph = work / one.name / "graph.pb"
+    frozen, network, labels, record = trained_network(one, photos, work / one.name, work)
+    sets = photos_of_record(record, None)
+    pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
+    models = {"ours": quantize(network, "full-int8", pixels)}
+    if one.name not in STAND_INS:
+        signature = (str(frozen.path), frozen.input_name, frozen.output_name, frozen.size)
+        models |= {
+            "float32": quantize(network, "float32"),
+            "int8": quantize(network, "int8", pixels),
+            "theirs": convert(frozen.graph, *signature, "full-int8", calibration=pixels),
+        }
+    files = {kind: labeled(kind, model, labels) for kind, model in models.items()}
+    scored = score_models(sets.test, files) if len(files) > 1 else {}
+    micro = quantize(network, "full-int8", pixels, input_type="int8")
+    classifier = Classifier(labeled("ours", micro, labels))
+    pictures = [fit(open_photo(photo), one.size) for photo in sets.test[:: len(sets.test) // _COMPARED][:_COMPARED]]
+    run = run_micro(micro, [classifier.input_values(picture)[None] for picture in pictures], name=one.name)
+    differences = [
+        int(np.abs(own.astype(int) - other).max())
+        for picture, outputs in zip(pictures, run.outputs, strict=True)
+        for own, other in zip(
+            classifier.session.run_some(classifier.input_values(picture)[None], range(len(outputs))),
+            outputs,
+            strict=True,
+        )
+    ]
+    estimates = [compile_for_npu(micro, npu, name=one.name).estimate for npu in _NPUS]
+    return Row(
+        name=one.name,
+        accuracies={kind: found.evaluation(labels).accuracy for kind, found in scored.items()},
+        agreement=_agreement(scored, files, sorted(strangers.glob("*.jpg"))) if scored else (),
+        arena=run.arena,
+        size=len(micro),
+        difference=max(differences),
+        milliseconds=tuple(estimate.milliseconds for estimate in estimates),
+        npu_share=tuple(estimate.share for estimate in estimates),
+        sram=tuple(estimate.sram for estimate in estimates),
+    )
+
+
+def trained_network(
+    one: Architecture, photos: Path, folder: Path, work: Path
+) -> tuple[FrozenGraph, Network, tuple[str, ...], dict[str, Any]]:
+    """Train an architecture, and return its graph, network, labels and training record."""
+    graph = folder / "graph.pb"
     train(
         TrainOptions(
             image_dir=photos,
@@ -84,60 +143,96 @@ def measured(one: Architecture, photos: Path, work: Path) -> Row:
         )
     )
     trained = read_trained(graph)
-    frozen, network = trained.frozen, network_of(trained.frozen)
+    network = network_of(trained.frozen)
     assert network is not None and trained.record is not None
-    sets = photos_of_record(trained.record, None)
-    pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
-    models = {"ours": quantize(network, "full-int8", pixels)}
-    if one.name not in STAND_INS:
-        signature = (str(frozen.path), frozen.input_name, frozen.output_name, frozen.size)
-        models |= {
-            "float32": quantize(network, "float32"),
-            "int8": quantize(network, "int8", pixels),
-            "theirs": convert(frozen.graph, *signature, "full-int8", calibration=pixels),
-        }
-    card = ModelInfo("", "", trained.labels)
-    files = {
-        kind: ModelFile(Path(kind), with_files(with_metadata(model, card), card, {"quantization": _KINDS[kind]}))
-        for kind, model in models.items()
-    }
-    scored = score_models(sets.test, files) if len(files) > 1 else {}
-    micro = quantize(network, "full-int8", pixels, input_type="int8")
-    facts = {"quantization": "full-int8"}
-    classifier = Classifier(ModelFile(Path("it"), with_files(with_metadata(micro, card), card, facts)))
-    pictures = [fit(open_photo(photo), one.size) for photo in sets.test[:: len(sets.test) // _COMPARED][:_COMPARED]]
-    run = run_micro(micro, [classifier.input_values(picture)[None] for picture in pictures], name=one.name)
-    differences = [
-        np.abs(classifier.raw_output(picture).astype(int) - outputs[0].astype(int)).max()
-        for picture, outputs in zip(pictures, run.outputs, strict=True)
+    return trained.frozen, network, trained.labels, trained.record
+
+
+def labeled(kind: str, model: bytes, labels: Sequence[str]) -> ModelFile:
+    """Return a model with its labels and, in its metadata, its quantization."""
+    card = ModelInfo("", "", tuple(labels))
+    return ModelFile(Path(kind), with_files(with_metadata(model, card), card, {"quantization": _KINDS[kind]}))
+
+
+def _agreement(
+    scored: Mapping[str, Predictions], files: Mapping[str, ModelFile], strangers: Sequence[Path]
+) -> tuple[float, float]:
+    """Return the fractions of test photos and of strangers for which full-int8 and float32 agree; see `Row`."""
+    distances = [scored[kind].distances for kind in ("ours", "float32")]
+    assert distances[0] is not None and distances[1] is not None
+    known = (distances[0] > LIMIT) == (distances[1] > LIMIT)
+    integer, real = (Classifier(files[kind]) for kind in ("ours", "float32"))
+    chosen = strangers[:: max(1, len(strangers) // _STRANGERS)][:_STRANGERS]
+    return float(known.mean()), float(np.mean([integer(path).unknown == real(path).unknown for path in chosen]))
+
+
+def measured_gray(one: Architecture, photos: Path, source: Path, name: str, work: Path) -> Row:
+    """Measure a full-int8 file with gray input on the test photos.
+
+    Args:
+        photos: photos for training, in color or gray.
+        source: name of the folder in `work` for the trained model.
+        name: name of the row.
+    """
+    frozen, network, labels, record = trained_network(one, photos, source, work)
+    sets = photos_of_record(record, None)
+    pixels = [
+        np.repeat(gray_pixels(picture), 3, axis=2)
+        for picture in calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
     ]
-    estimates = [compile_for_npu(micro, npu, name=one.name).estimate for npu in _NPUS]
+    model = quantize(network, "full-int8", pixels, input_type="int8", gray=True)
+    [scored] = score_models(sets.test, {"ours": labeled("ours", model, labels)}).values()
     return Row(
-        name=one.name,
-        accuracies={kind: found.evaluation(trained.labels).accuracy for kind, found in scored.items()},
-        arena=run.arena,
-        size=len(micro),
-        difference=int(max(differences)),
-        milliseconds=tuple(estimate.milliseconds for estimate in estimates),
-        npu_share=tuple(estimate.share for estimate in estimates),
-        sram=tuple(estimate.sram for estimate in estimates),
+        name=name,
+        accuracies={"ours": scored.evaluation(labels).accuracy},
+        agreement=(),
+        arena=run_micro(model, [], name=name).arena,
+        size=len(model),
+        difference=0,
+        milliseconds=(),
+        npu_share=(),
+        sram=(),
     )
 
 
-def main(photos: Path, work: Path, *names: str) -> None:
+def gray_photos(photos: Path, folder: Path) -> Path:
+    """Write all photos in gray to a folder, unless it exists; return the folder."""
+    for photo in [] if folder.exists() else sorted(photos.glob("*/*.jpg")):
+        target = folder / photo.parent.name / photo.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(photo) as image:
+            image.convert("L").save(target, quality=95)
+    return folder
+
+
+def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
     """Measure the architectures, and write the table of results."""
-    rows = []
-    for one in map(architecture, names) if names else MOBILENET_V1.architectures:
-        done = work / f"{one.name}.json"
+    work.mkdir(parents=True, exist_ok=True)
+
+    def row(name: str, measure: Callable[[], Row]) -> Row:
+        done = work / f"{name}.json"
         if not done.is_file():
-            work.mkdir(parents=True, exist_ok=True)
-            done.write_text(json.dumps(asdict(measured(one, photos, work))))
-        rows.append(Row(**json.loads(done.read_text())))
-        print(rows[-1], flush=True)
+            done.write_text(json.dumps(asdict(measure())))
+        found = Row(**json.loads(done.read_text()))
+        print(found, flush=True)
+        return found
+
+    rows = [
+        row(one.name, partial(measured, one, photos, strangers, work))
+        for one in (map(architecture, names) if names else MOBILENET_V1.architectures)
+    ]
+    small, color, learned = architecture(_GRAY), f"{_GRAY}, gray input", f"{_GRAY}, gray input, trained on gray photos"
+    gray = [
+        row(color, lambda: measured_gray(small, photos, work / _GRAY, color, work)),
+        row(
+            learned,
+            lambda: measured_gray(small, gray_photos(photos, work / "gray"), work / "trained_gray", learned, work),
+        ),
+    ]
     heading = (
         ["", "arena, KB", "model, KB"]
         + [f"{kind}, %" for kind in ("float32", "int8", "full-int8", "TensorFlow's full-int8")]
-        + ["difference from TFLM, 1/256"]
+        + ["known, %", "strangers, %", "difference from TFLM, 1/256"]
         + [text for npu in _NPUS for text in (f"{npu}, ms", "SRAM, KB", "on the NPU, %")]
     )
     kinds = ("float32", "int8", "ours", "theirs")
@@ -148,17 +243,19 @@ def main(photos: Path, work: Path, *names: str) -> None:
     publish(
         "targets",
         "Full-int8 files on microcontrollers and NPUs",
-        "python -m benchmarks.targets ../shared/data/flower_photos WORK_DIR",
+        "python -m benchmarks.targets ../shared/data/flower_photos ../shared/data/unlabelled_photos WORK_DIR",
         [
             heading,
-            *map(_cells, rows),
+            *map(_cells, [*rows, *gray]),
             _mean_row(f"**mean of {len(known)}**", means),
             _mean_row(f"**mean of {len(larger)} without 96 pixels**", published),
         ],
         [
             "Accuracies on 500 test photos of five kinds of flowers; trained on 40 % of 1,000 photos, calibrated with"
             " 100. Arena: memory for tensors in TensorFlow Lite Micro, on a computer with 64 bits. Model: the file"
-            " without labels. Difference from TFLM: largest difference of a score between `label` and TensorFlow Lite"
+            " without labels. Known, strangers: share of the test photos, and of"
+            f" {_STRANGERS} everyday photos, for which full-int8 and float32 agree whether they are unknown. Difference"
+            " from TFLM: largest difference of a score or distance between `label` and TensorFlow Lite"
             f" Micro, on {_COMPARED} photos. Milliseconds, SRAM, share of operators on the NPU: estimates of Vela for"
             " its default system configuration. KB are 1,024 bytes. A dash: the weights of these sizes are stand-ins"
             f" (those of 1.0_224), whose accuracies say nothing. Load average at the end: {load():.1f}.",
@@ -173,15 +270,18 @@ def _cells(row: Row) -> list[str]:
         row.name,
         f"{row.arena / 1024:.0f}",
         f"{row.size / 1024:.0f}",
-        *(f"{100 * row.accuracies[kind]:.1f}" if row.accuracies else "-" for kind in kinds),
-        str(row.difference),
+        *(f"{100 * row.accuracies[kind]:.1f}" if kind in row.accuracies else "-" for kind in kinds),
+        *(f"{100 * share:.1f}" for share in row.agreement or ()),
+        *([] if row.agreement else ["-"] * 2),
+        str(row.difference) if row.milliseconds else "-",
         *(text for ms, sram, share in npus for text in (f"{ms:.2f}", f"{sram / 1024:.0f}", f"{100 * share:.0f}")),
+        *([] if row.milliseconds else ["-"] * 3 * len(_NPUS)),
     ]
 
 
 def _mean_row(name: str, means: Sequence[Any]) -> list[str]:
-    return [name, "", "", *(f"**{mean:.2f}**" for mean in means), *[""] * (1 + 3 * len(_NPUS))]
+    return [name, "", "", *(f"**{mean:.2f}**" for mean in means), *[""] * (3 + 3 * len(_NPUS))]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

@@ -153,8 +153,6 @@ def prepare_export(
         raise DatasetError(
             f"{calibrated} needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
         )
-    if "full-int8" in wanted and source.network and source.network.detector:
-        reporter.warn("the full-int8 file does not detect unknown photos: that takes more than 8 bits.")
     # The float32 model is always converted: the others are compared with it.
     quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
     models: dict[Quantization, bytes] = {}

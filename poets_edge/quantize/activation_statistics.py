@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
 from poets_edge.nets.network import Network
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import Pixels, normalizer
@@ -47,11 +47,13 @@ class Int8Calibration:
         kernels: convolution kernels rounded to the 8-bit grid, float32, by layer name.
         corrections: values to be added to the bias, which compensate for the mean error of the rounded kernel, float32
             [outputs], by layer name.
+        bottlenecks: bottleneck of each image, float32 [images, bottleneck_size]; None for a network without a detector.
     """
 
     ranges: Mapping[str, Range]
     kernels: Mapping[str, npt.NDArray[np.float32]]
     corrections: Mapping[str, npt.NDArray[np.float32]]
+    bottlenecks: npt.NDArray[np.float32] | None = None
 
 
 def calibration_pixels(
@@ -109,9 +111,10 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         for _ in pictures[:_ROUNDING_PHOTOS]
     ]
 
-    def observe(task: range, session: Session) -> tuple[list[list[Range]], dict[str, Activations]]:
-        """Return the output ranges of all layers for each image, and the terms of the Hessians by layer name."""
+    def observe(task: range, session: Session) -> tuple[list[list[Range]], list[Activations], dict[str, Activations]]:
+        """Return the output ranges of all layers and the bottleneck of each image, and the terms of the Hessians."""
         ranges: list[list[Range]] = []
+        bottlenecks: list[Activations] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
         batch = np.empty((1, *pictures[0].shape), np.float32)
         for index in task:
@@ -120,16 +123,24 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
             outputs = dict(zip([network.output, *names], session.run_all(batch), strict=True))
             outputs[INPUT] = batch
             ranges.append([_range(layer, outputs[layer.name]) for layer in ranged])
+            if network.detector is not None:
+                bottlenecks.append(outputs[BOTTLENECK][0].copy())
             for name, drawn in positions[index].items() if index < len(positions) else ():
                 samples[name].append(hessians[name].samples(outputs[sources[name]][0], drawn))
             del outputs
-        return ranges, {name: hessians[name].products(arrays) for name, arrays in samples.items() if arrays}
+        return (
+            ranges,
+            bottlenecks,
+            {name: hessians[name].products(arrays) for name, arrays in samples.items() if arrays},
+        )
 
     seen: dict[str, Range] = dict.fromkeys(names, (0.0, 0.0))
     indices = range(len(pictures))
     tasks = [indices[start : start + _PHOTOS_PER_TASK] for start in indices[::_PHOTOS_PER_TASK]]
     observed = run_parallel(tasks, partial(Session, model), observe, workers=workers, ahead=_TASKS_AHEAD)
-    for _, (ranges, products) in observed:
+    bottlenecks: list[Activations] = []
+    for _, (ranges, vectors, products) in observed:
+        bottlenecks += vectors
         for of_picture in ranges:
             seen = {
                 name: (min(low, smallest), max(high, largest))
@@ -140,9 +151,8 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     kernels = dict(
         run_parallel(hessians, lambda: None, lambda name, _: hessians[name].round_weights(), workers=workers)
     )
-    return Int8Calibration(
-        seen, kernels, {name: hessians[name].bias_correction(kernel) for name, kernel in kernels.items()}
-    )
+    corrections = {name: hessians[name].bias_correction(kernel) for name, kernel in kernels.items()}
+    return Int8Calibration(seen, kernels, corrections, np.stack(bottlenecks) if bottlenecks else None)
 
 
 def _range(layer: Layer, outputs: Activations) -> Range:

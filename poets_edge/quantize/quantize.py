@@ -50,5 +50,7 @@ def quantize(
     }
     rounded = replace(network, parameters=parameters)
     if quantization == "full-int8":
-        return write_full_int8_model(rounded, calibrated.ranges, input_type=input_type, gray=gray)
+        return write_full_int8_model(
+            rounded, calibrated.ranges, bottlenecks=calibrated.bottlenecks, input_type=input_type, gray=gray
+        )
     return write_int8_model(rounded, calibrated.ranges, float_io=float_io)

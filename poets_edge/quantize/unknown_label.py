@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.errors import ModelError
+from poets_edge.quantize.int8_operators import Int8Writer
 from poets_edge.tflite.distance import DISTANCE, LIMIT
 from poets_edge.tflite.flatbuffer import (
     add_constant,
@@ -43,34 +44,60 @@ def with_unknown_label(content: bytes) -> bytes:
     names = [bytes(graph.tensors[index].name).decode() for index in graph.outputs]
     if names[1:] != [DISTANCE]:
         raise ModelError(
-            "this model has no detector of unknown photos, so it has no label for them. Train again, and export it as"
-            " float32, float16, dynamic or int8."
+            "this model has no detector of unknown photos, so it has no label for them. Train again, and export again."
         )
-    output = graph.outputs[0]
     scores, distance = (_before_rounding(model, index) for index in graph.outputs)
-    write = _Writer(model)
-    labels = int(graph.tensors[output].shape[1])
-    over = write.append("SUB", "over", [distance, write.scalar("limit", LIMIT)], 1, relu=True)
-    steep = write.append("MUL", "steep", [over, write.scalar("factor", _STEEP)], 1)
-    one = write.scalar("one", 1)
-    unknown = write.append("MINIMUM", "verdict", [steep, one], 1)
-    known = write.append("MUL", "known", [scores, write.append("SUB", "rest", [one, unknown], 1)], labels)
-    joined = write.append("CONCATENATION", "scores", [known, unknown], labels + 1)
-    types = schema().TensorType
-    if graph.tensors[output].type == types.UINT8:
-        params = quant_params(graph.tensors[output].quantization.scale)
-        whole = add_tensor(graph, bytes(graph.tensors[output].name), (1, labels + 1), types.UINT8, params)
-        write.operator("QUANTIZE", [joined], whole)
-        joined = whole
+    output, types = graph.tensors[graph.outputs[0]], schema().TensorType
+    labels = int(output.shape[1]) + 1
+    is_float = graph.tensors[scores].type == types.FLOAT32
+    joined = _join_float(model, scores, distance) if is_float else _join_int8(model, scores, distance)
+    if output.type == types.UINT8:
+        unsigned = add_tensor(graph, output.name, (1, labels), types.UINT8, quant_params(output.quantization.scale))
+        version = 1 if is_float else 2
+        graph.operators.append(new_operator(model, schema().BuiltinOperator.QUANTIZE, version, [joined], [unsigned]))
+        joined = unsigned
     graph.outputs = [joined]
     model.signatureDefs = []
     return pack_model(model)
 
 
+def _join_float(model: Any, scores: int, distance: int) -> int:
+    """Append float32 operators that append the score of "unknown" to the scores; return the index of the result."""
+    write = _Writer(model)
+    labels = int(model.subgraphs[0].tensors[scores].shape[1])
+    over = write.append("SUB", "over", [distance, write.scalar("limit", LIMIT)], 1, relu=True)
+    steep = write.append("MUL", "steep", [over, write.scalar("factor", _STEEP)], 1)
+    one = write.scalar("one", 1)
+    unknown = write.append("MINIMUM", "verdict", [steep, one], 1)
+    known = write.append("MUL", "known", [scores, write.append("SUB", "rest", [one, unknown], 1)], labels)
+    return write.append("CONCATENATION", "scores", [known, unknown], labels + 1)
+
+
+def _join_int8(model: Any, scores: int, distance: int) -> int:
+    """Append int8 operators that append the score of "unknown" to the scores; return the index of the result.
+
+    Two layers with a steep slope compute whether the photo is unknown, and whether it is known, as the largest score
+    (255/256) or 0. The scores of the classes are the minimum of their scores and the latter.
+    """
+    write = Int8Writer(model, "unknown/")
+    write.read(scores)
+    write.read(distance)
+    step, params = float(write.params[distance].scale), write.params[scores]
+    labels = int(model.subgraphs[0].tensors[scores].shape[1])
+    lowest = np.floor(LIMIT / step) * step  # the largest distance of a known photo; the next one is a step away
+    known = write.dense("rest", distance, np.full((1, labels), -1 / step), np.full(labels, lowest / step + 1), params)
+    unknown = write.dense("verdict", distance, np.array([[1 / step]]), [-lowest / step], params)
+    limited = write.append("MINIMUM", "known", [scores, known], labels, params)
+    return write.append("CONCATENATION", "scores", [limited, unknown], labels + 1, params, axis=1)
+
+
 def _before_rounding(model: Any, output: int) -> int:
-    """Return the index of an output's float32 tensor; remove the operator that rounds this tensor to uint8, if any."""
+    """Return the index of an output's tensor before rounding to uint8; remove the operator that rounds it, if any.
+
+    The tensor is float32, or int8 in full-int8 models.
+    """
     graph = model.subgraphs[0]
-    if graph.tensors[output].type == schema().TensorType.FLOAT32:
+    if graph.tensors[output].type != schema().TensorType.UINT8:
         return output
     [rounding] = [one for one in graph.operators if output in one.outputs]
     if operator_code(model, rounding) != schema().BuiltinOperator.QUANTIZE:

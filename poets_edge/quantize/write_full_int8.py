@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
 from poets_edge.nets.network import Network, Parameters
 from poets_edge.photos.normalization import PIXELS
 from poets_edge.quantize.float_io import for_pixels
 from poets_edge.quantize.write_int8 import INT8_VERSIONS, QuantParams, Range, add_int8_parameters, layer_params
+from poets_edge.quantize.write_int8_detector import add_int8_detector
 from poets_edge.quantize.write_model import DESCRIPTION, axes_input, file_order, layer_operator
 from poets_edge.tflite.flatbuffer import add_tensor, new_model, new_operator, pack_model, quant_params, schema
 
@@ -36,16 +38,27 @@ _QUANTIZE_VERSION = 2
 
 
 def write_full_int8_model(
-    network: Network, ranges: Mapping[str, Range], *, input_type: InputType = "uint8", gray: bool = False
+    network: Network,
+    ranges: Mapping[str, Range],
+    *,
+    bottlenecks: npt.NDArray[np.float32] | None = None,
+    input_type: InputType = "uint8",
+    gray: bool = False,
 ) -> bytes:
     """Convert a network to the bytes of a full-int8 `.tflite`.
 
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
         ranges: smallest and largest output of each layer except the softmax.
-        input_type: type of the input and of the output: "uint8" for pixel values and for scores times 256, which needs
+        bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size]; None to write no
+            detector.
+        input_type: type of the input and of the outputs: "uint8" for pixel values and for scores times 256, which needs
             an additional operator at each end; "int8" for these values minus 128.
         gray: accept gray pixels with one channel; the scores are those for RGB pixels with three equal channels.
+
+    Returns:
+        The bytes of a model whose outputs are the output of the network and, if a detector was written, the
+        distance.
     """
     network, ranges = _with_positive_outputs(network, ranges)
     model = new_model(DESCRIPTION)
@@ -80,13 +93,26 @@ def write_full_int8_model(
         inputs += axes_input(model, layer)
         tensors[layer.name] = add(layer.name, layer.name)
         graph.operators.append(layer_operator(model, layer, INT8_VERSIONS[layer.kind], inputs, tensors[layer.name]))
-    scores = add("scores" if input_type == "uint8" else softmax.name, softmax.name)
+    scores = add(softmax.name, softmax.name)
     graph.operators.append(layer_operator(model, softmax, _SOFTMAX_VERSION, [tensors[softmax.source]], scores))
     graph.outputs = [scores]
+    if network.detector is not None and bottlenecks is not None:
+        graph.outputs.append(add_int8_detector(model, tensors[BOTTLENECK], network.detector, bottlenecks))
     if input_type == "uint8":
-        graph.outputs = [add(softmax.name, softmax.name, types.UINT8)]
-        convert(scores, graph.outputs[0])
+        graph.outputs = [_add_uint8_output(model, output) for output in graph.outputs]
     return pack_model(model)
+
+
+def _add_uint8_output(model: Any, output: int) -> int:
+    """Append an operator that adds 128 to an int8 output; return the index of the uint8 tensor, which gets the name."""
+    signed = model.subgraphs[0].tensors[output]
+    name, quantization = signed.name, signed.quantization
+    signed.name = name + b"_int8"
+    params = quant_params(quantization.scale, int(quantization.zeroPoint[0]) + _UINT8_OFFSET)
+    unsigned = add_tensor(model.subgraphs[0], name, signed.shape, schema().TensorType.UINT8, params)
+    code = schema().BuiltinOperator.QUANTIZE
+    model.subgraphs[0].operators.append(new_operator(model, code, _QUANTIZE_VERSION, [output], [unsigned]))
+    return unsigned
 
 
 def _with_positive_outputs(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
@@ -121,10 +147,12 @@ def _layers_with_free_offset(network: Network) -> set[str]:
     """Return the names of the layers whose readers can compensate for a constant that is added to the output.
 
     Dense layers and 1x1 convolutions compensate with their bias. Padding makes other convolutions depend on the value
-    0. A softmax ignores a constant; additions and means pass it on.
+    0. A softmax ignores a constant; additions and means pass it on. A detector depends on the length of the bottleneck.
     """
     free: set[str] = set()
     for layer in reversed(network.layers):
+        if network.detector is not None and layer.name == BOTTLENECK:
+            continue
         if all(_compensates(reader, free) for reader in network.layers if layer.name in reader.sources):
             free.add(layer.name)
     return free

@@ -53,8 +53,7 @@ class Budget:
 
     def fits_board(self, point: GridPoint) -> bool:
         """Return whether the model of a point fits the board; False for a float32 model."""
-        cost, board = point.cost, self.board
-        return bool(cost and board and cost.arena <= board.memory and cost.size <= board.flash)
+        return bool(point.cost and self.board and point.cost.fits(self.board))
 
     def __str__(self) -> str:
         parts = []

@@ -15,6 +15,7 @@ from poets_edge.bench.samples import Distribution
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import independent_count, wilson_interval
 from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
 from poets_edge.quantize.convert import Quantization
@@ -159,8 +160,24 @@ class GridPoint:
             "agreement_with_float": self.agreement,
             "published_imagenet_top1": self.published_top1,
             "published_pixel3_ms": self.published_ms,
-            **({"arena": self.cost.arena, "full_int8_size": self.cost.size} if self.cost else {}),
+            **(_cost_json(self.cost) if self.cost else {}),
         }
+
+
+def _cost_json(cost: MicroCost) -> dict[str, Any]:
+    """Return the cost on a microcontroller, and the names of the boards that the model fits, for JSON."""
+    return {
+        "arena": cost.arena,
+        "full_int8_size": cost.size,
+        "boards": fitting_boards(cost),
+        "gray_arena": cost.gray_arena,
+        "gray_boards": fitting_boards(cost, gray=True),
+    }
+
+
+def fitting_boards(cost: MicroCost, *, gray: bool = False) -> list[str]:
+    """Return the names of all boards, each with its usual memory, that a model fits, with gray input if `gray`."""
+    return [board.name for board in BOARDS if cost.fits(board, gray=gray)]
 
 
 def published_texts(point: GridPoint) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.sweep.architecture_result import EvaluationResult
 from poets_edge.sweep.live_chart import live_chart, row_id, series_hues
-from poets_edge.sweep.points import GridPoint, published_texts
+from poets_edge.sweep.points import GridPoint, fitting_boards, published_texts
 from poets_edge.sweep.results import GridResult
 
 _MAX_MISTAKES = 24
@@ -75,13 +75,18 @@ def write_report(
 
 def _board_heading(result: GridResult) -> tuple[str, ...]:
     board = result.budget.board
-    return (f"fits {board.name}", "tensors, bytes") if board else ()
+    return (f"fits {board.name}", "tensors, bytes", "fits boards", "only with gray input") if board else ()
 
 
 def _board_cells(point: GridPoint, result: GridResult) -> tuple[str, ...]:
     if result.budget.board is None:
         return ()
-    return "yes" if result.budget.fits_board(point) else "no", f"{point.cost.arena:,}" if point.cost else "-"
+    fits, cost = "yes" if result.budget.fits_board(point) else "no", point.cost
+    if cost is None:
+        return fits, "-", "-", "-"
+    boards = fitting_boards(cost)
+    gray = [name for name in fitting_boards(cost, gray=True) if name not in boards]
+    return fits, f"{cost.arena:,}", ", ".join(boards) or "-", ", ".join(gray) or "-"
 
 
 def _label(name: str, labels: Sequence[str]) -> str:

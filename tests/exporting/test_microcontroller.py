@@ -30,7 +30,7 @@ from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.image import fit, read_photo
-from tests.conftest import Trained, poets_edge
+from tests.conftest import ROOT, Trained, poets_edge
 from tests.needs import missing, need_module
 
 HEADERS = Path(__file__).parent / "tflm"
@@ -97,17 +97,23 @@ def test_firmware_is_written_with_a_list_of_its_files(firmware: Firmware) -> Non
 
 
 def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: Any, flowers: Path) -> None:
-    """The firmware computes equal scores from a photo, with the kernels of TensorFlow Lite Micro."""
+    """The firmware computes equal scores from a photo, with the kernels of TensorFlow Lite Micro.
+
+    It also detects the same unknown photos, among which is one of noise.
+    """
     classifier = Classifier(firmware.file.path)
-    labels = set()
-    for photo in sorted(flowers.glob("*/*"))[:: 1 + len(list(flowers.glob("*/*"))) // 12]:
-        frame = np.ascontiguousarray(read_photo(photo))
-        scores = np.zeros(len(classifier.labels), np.float32)
+    frames = [np.ascontiguousarray(read_photo(photo)) for photo in sorted(flowers.glob("*/*"))[::90]]
+    labels, verdicts = set(), set()
+    for frame in (*frames, np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)):
+        scores, unknown = np.zeros(len(classifier.labels), np.float32), np.zeros(1, np.int32)
         height, width = frame.shape[:2]
-        assert library.Score(address(frame), width, height, RGB888, address(scores)) is None
-        np.testing.assert_array_equal(scores, classifier.scores(photo))
+        assert library.Score(address(frame), width, height, RGB888, address(scores), address(unknown)) is None
+        expected = classifier(Image.fromarray(frame))
+        np.testing.assert_array_equal(scores, classifier.scores(Image.fromarray(frame)))
+        assert unknown[0] == expected.unknown
         labels.add(library.BestLabel(address(scores)).decode())
-    assert len(labels) >= 3 and labels <= set(classifier.labels)
+        verdicts.add(expected.unknown)
+    assert len(labels) >= 3 and labels <= set(classifier.labels) and verdicts == {False, True}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +155,7 @@ def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) ->
     """They are compiled with declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
     model = MicroModel(
         name="a test", content=bytes(range(256)), labels=['a "b" \\ ü??', "c"], size=(96, 128), channels=3, arena=1000,
-        operators=("Conv2D", "Softmax"),
+        operators=("Conv2D", "Softmax"), has_detector=True,
     )  # fmt: skip
     for path, text in firmware_files(model, board(name)).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +171,9 @@ def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) ->
 
 
 def test_firmware_is_measured_and_compared_before_it_is_written(firmware: Firmware) -> None:
-    assert firmware.operators == ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean", "Softmax")
+    of_network = ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean", "Softmax")
+    of_detector = ("Concatenation", "FullyConnected", "Mul", "ReduceMax", "Rsqrt", "SquaredDifference")
+    assert firmware.operators == tuple(sorted({*of_network, *of_detector}))
     assert firmware.largest_difference == 0 and firmware.compared >= 20
     assert firmware.arena < firmware.memory == board("esp32s3").memory
     header = (firmware.folder / "photo_classifier/model.h").read_text()
@@ -238,6 +246,14 @@ def test_parse_memory_accepts_units(text: str, size: int) -> None:
 def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_memory(text)
+
+
+def test_documentation_lists_every_board_with_its_source() -> None:
+    page = (ROOT / "docs/targets.md").read_text("utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert set(rows) == {one.name for one in BOARDS}
+    for one in BOARDS:
+        assert f"]({one.source})" in rows[one.name] and one.source.startswith("https://")
 
 
 def test_error_for_an_unknown_board_lists_the_known_boards() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from poets_edge.errors import ModelError
 from poets_edge.exporting.microcontroller.tflm import micro_operators
 from poets_edge.exporting.npu.edge_tpu import check_edge_tpu
 from poets_edge.exporting.npu.vela import ACCELERATORS, compile_for_npu
+from poets_edge.nets.detector import Detector
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Parameters, checked
+from poets_edge.quantize.unknown_label import with_unknown_label
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
 from poets_edge.quantize.write_model import write_float_model
@@ -44,7 +47,14 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def full_int8() -> bytes:
-    return write_full_int8_model(network(), RANGES)
+    """A model with a detector of unknown photos."""
+    rng = np.random.default_rng(1)
+    arrays = {
+        field.name: rng.normal(size=shape).astype(np.float32)
+        for field, shape in zip(fields(Detector), ((8, 5), (5,), (5,), (5, 4), (4,), (5,), (1,)), strict=True)
+    }
+    bottlenecks = rng.uniform(0, 6, (20, 8)).astype(np.float32)
+    return write_full_int8_model(replace(network(), detector=Detector(**arrays)), RANGES, bottlenecks=bottlenecks)
 
 
 @pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-256", "ethos-u85-256"])
@@ -56,7 +66,7 @@ def test_compiled_model_consists_of_one_operator_for_the_npu(accelerator: str, f
     )
     estimate = found.estimate
     assert estimate.accelerator == accelerator and estimate.cpu_operators == 0 and estimate.share == 1
-    assert estimate.npu_operators >= len(LAYERS)
+    assert estimate.npu_operators >= len(unpack_model(full_int8).subgraphs[0].operators) - 2 > len(LAYERS)
     assert estimate.sram >= 32 * 32 * 3 and estimate.flash > 3 * 3 * 3 * 8
     assert estimate.inferences_per_second == pytest.approx(1000 / estimate.milliseconds) and estimate.milliseconds > 0
     assert json.dumps(estimate.to_json())
@@ -85,6 +95,7 @@ def test_damaged_model_is_refused() -> None:
 @pytest.mark.parametrize("content", [write_float_model(network()), write_int8_model(network(), RANGES)])
 def test_edge_tpu_accepts_full_int8_models_only(full_int8: bytes, content: bytes) -> None:
     check_edge_tpu(full_int8, name="it")
+    check_edge_tpu(with_unknown_label(full_int8), name="it")
     with pytest.raises(ModelError, match="full-int8"):
         check_edge_tpu(content, name="it")
 

@@ -17,12 +17,15 @@ from poets_edge.nets.read_graph import known_network, read_network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.write_detector import UINT8_SCALE
+from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
 from poets_edge.quantize.write_model import FloatQuantization, write_float_model
 from poets_edge.tflite.distance import DISTANCE
+from poets_edge.tflite.flatbuffer import schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from tests.conftest import ROOT
+from tests.needs import need_module
 from tests.yardstick import tensorflow
 
 FEATURES, DIRECTIONS, CLASSES, SIZE = 12, 5, 3, (8, 8)
@@ -130,6 +133,45 @@ def test_int8_models_compute_the_distance(float_io: bool) -> None:
     info = Session(ModelFile(ROOT / "model", content)).outputs[1]
     assert (info.name, info.shape) == (DISTANCE, (1, 1))
     assert info.dtype == (np.float32 if float_io else np.uint8)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_full_int8_models_compute_the_distance_with_integers(background: bool) -> None:
+    found, images = detector(background=background), pictures(40)
+    statistics = calibrate(network(found), images, workers=1)
+    content, plain = (
+        write_full_int8_model(network(one), statistics.ranges, bottlenecks=statistics.bottlenecks, input_type="int8")
+        for one in (found, None)
+    )
+    types = schema().TensorType
+    assert {tensor.type for tensor in unpack_model(content).subgraphs[0].tensors} <= {types.INT8, types.INT32}
+    inputs = [(image.astype(np.int16) - 128).astype(np.int8) for image in images]
+    scores, distances = outputs(content, inputs)
+    expected = np.minimum(by_hand(found, bottlenecks(images)), 255 * UINT8_SCALE)
+    assert np.abs(distances - expected).max() < 0.3 and np.abs(distances - expected).mean() < 0.1
+    assert np.array_equal(scores, outputs(plain, inputs)[0])
+    info = Session(ModelFile(ROOT / "model", content)).outputs[1]
+    assert (info.name, info.shape, info.scale) == (DISTANCE, (1, 1), UINT8_SCALE) and info.dtype == np.int8
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_full_int8_distances_equal_those_of_tensorflow_lite_micro(background: bool) -> None:
+    runtime = need_module("tflite_micro.python.tflite_micro.runtime")
+    found, images = detector(background=background), pictures(300)
+    statistics = calibrate(network(found), images[:40], workers=1)
+    content = write_full_int8_model(network(found), statistics.ranges, bottlenecks=statistics.bottlenecks)
+    session, micro = (
+        Session(ModelFile(ROOT / "model", content), accelerate=False),
+        runtime.Interpreter.from_bytes(content),
+    )
+    seen = set()
+    for image in images:
+        micro.set_input(image[None], 0)
+        micro.invoke()
+        [distance] = session.run_some(image[None], [1])
+        assert np.array_equal(micro.get_output(1), distance)
+        seen.add(int(distance[0, 0]))
+    assert len(seen) > 20
 
 
 def test_rounding_to_uint8_does_not_change_whether_a_photo_is_unknown() -> None:

@@ -8,6 +8,7 @@ import pytest
 from poets_edge.errors import ModelError
 from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.unknown_label import with_unknown_label
+from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
@@ -16,7 +17,7 @@ from tests.conftest import ROOT
 from tests.quantize.test_detector import CLASSES, detector, network, normalized, outputs, pictures
 
 
-@pytest.mark.parametrize("kind", ["float32", "float16", "uint8", "float_io"])
+@pytest.mark.parametrize("kind", ["float32", "float16", "uint8", "float_io", "full-int8", "full-uint8"])
 def test_score_of_the_unknown_label_is_0_or_1(kind: str) -> None:
     # Offset such that half of the images are unknown.
     found, images = detector(), pictures(40)
@@ -24,6 +25,17 @@ def test_score_of_the_unknown_label_is_0_or_1(kind: str) -> None:
     net = network(found)
     if kind in ("float32", "float16"):
         content, inputs = write_float_model(net, kind), normalized(images)  # type: ignore[arg-type]
+    elif kind.startswith("full"):
+        calibration = calibrate(net, images, workers=1)
+        content = write_full_int8_model(
+            net,
+            calibration.ranges,
+            bottlenecks=calibration.bottlenecks,
+            input_type="int8" if kind == "full-int8" else "uint8",
+        )
+        inputs = (
+            images if kind == "full-uint8" else [(image.astype(np.int16) - 128).astype(np.int8) for image in images]
+        )
     else:
         ranges = calibrate(net, images, workers=1).ranges
         content = write_int8_model(net, ranges, float_io=kind == "float_io")
@@ -33,9 +45,13 @@ def test_score_of_the_unknown_label_is_0_or_1(kind: str) -> None:
     assert 5 < unknown.sum() < 35
     session = Session(ModelFile(ROOT / "model", with_unknown_label(content)))
     [info] = session.outputs
-    assert info.shape == (1, CLASSES + 1) and info.dtype == (np.uint8 if kind == "uint8" else np.float32)
+    assert info.shape == (1, CLASSES + 1) and info.dtype == {
+        "uint8": np.uint8,
+        "full-uint8": np.uint8,
+        "full-int8": np.int8,
+    }.get(kind, np.float32)
     labeled = np.array([info.dequantize(session.run(one[None]))[0] for one in inputs])
-    top = 255 / 256 if kind == "uint8" else 1
+    top = 1 if info.dtype == np.float32 else 255 / 256
     assert np.array_equal(labeled[:, -1], unknown * np.float32(top))
     assert np.array_equal(labeled[:, :-1], np.where(unknown[:, None], 0, scores))
 

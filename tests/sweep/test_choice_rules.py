@@ -75,7 +75,7 @@ def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
 )
 def test_budget_of_a_board_limits_memory_and_flash(arena: int, size: int, excess: float | None) -> None:
     budget = Budget(board=replace(board("nano33"), memory=1000, flash=5000))
-    measured = replace(point(NAME, 1.0, range(0)), cost=MicroCost(arena=arena, size=size))
+    measured = replace(point(NAME, 1.0, range(0)), cost=MicroCost(arena=arena, size=size, gray_arena=arena))
     assert budget.fits_board(measured) == (excess is None)
     assert budget.excess(measured) == ({} if excess is None else {"board": pytest.approx(excess)})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.errors import UsageError
-from poets_edge.exporting.microcontroller.boards import board, board_with_memory
+from poets_edge.exporting.microcontroller.boards import BOARDS, board, board_with_memory
 from poets_edge.exporting.microcontroller.fitting import uncalibrated
 from poets_edge.exporting.npu.vela import ACCELERATORS, compile_for_npu
 from poets_edge.nets.trained_graph import read_trained
@@ -46,12 +46,18 @@ def test_grid_estimates_latencies_for_an_npu_and_costs_for_a_board(
         assert point["latency_ms"]["median"] == pytest.approx(estimate.milliseconds)
     small, large = (points[name]["arena"] for name in NAMES)
     assert small <= board("nano33").memory < large
+    for name, point in points.items():
+        for arena, boards in ((point["arena"], point["boards"]), (point["gray_arena"], point["gray_boards"])):
+            assert boards == [one.name for one in BOARDS if arena <= one.memory], name
+        assert 0 < point["gray_arena"] <= point["arena"]
+    assert "nano33" in points[NAMES[0]]["boards"] and "nano33" not in points[NAMES[1]]["boards"]
     assert found["machine"]["estimated"] and found["choice"]["point"] == "mobilenet_0.25_96 int8"
     assert f"yes, {small / 1024:.0f} KB" in shown and f"no, {large / 1024:.0f} KB" in shown
     assert "Times of ethos-u55-128, estimated by Vela" in shown
     assert "--target ethos-u55-128" in shown
     report = (tmp_path / "tf_files/grid/report.html").read_text()
-    assert "fits nano33" in report and "estimated by Vela" in report
+    assert "fits nano33" in report and "only with gray input" in report
+    assert ", ".join(points[NAMES[0]]["boards"]) in report and "estimated by Vela" in report
     nothing = poets_edge("grid", photos, *OPTIONS, *target, "--memory", "20KB", cwd=tmp_path)
     nothing.failed("none of the 2 points has a full-int8 model that fits nano33 (20,480 bytes for tensors)")
 

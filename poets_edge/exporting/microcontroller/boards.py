@@ -27,7 +27,9 @@ class Board:
         core: Arduino core that contains the board.
         chip: name of the chip in ESP-IDF; empty for boards that ESP-IDF does not support.
         psram: mode of the external memory (PSRAM), "quad" or "oct"; empty if there is none.
-        pins: pin numbers of the camera, by field name in `camera_config_t` without the prefix `pin_`.
+        source: address of the page or data sheet with the board's memory sizes.
+        pins: pin numbers of the camera, by field name in `camera_config_t` without the prefix `pin_`. They are those in
+            `camera_pins.h` of the camera examples of Espressif's Arduino core.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Board:
     camera: Camera
     fqbn: str
     core: str
+    source: str
     chip: str = ""
     psram: str = ""
     pins: dict[str, int] = field(default_factory=dict)
@@ -57,6 +60,7 @@ BOARDS = (
         camera="esp32",
         fqbn="esp32:esp32:esp32s3:PSRAM=opi,FlashSize=8M,PartitionScheme=max_app_8MB",
         core="esp32:esp32",
+        source="https://components.espressif.com/components/espressif/esp32_s3_eye",
         chip="esp32s3",
         psram="oct",
         pins=_pins("-1 -1 15 4 5 16 17 18 12 10 8 9 11 6 7 13"),
@@ -69,6 +73,7 @@ BOARDS = (
         camera="esp32",
         fqbn="esp32:esp32:XIAO_ESP32S3:PSRAM=opi,PartitionScheme=max_app_8MB",
         core="esp32:esp32",
+        source="https://www.seeedstudio.com/XIAO-ESP32S3-Sense-p-5639.html",
         chip="esp32s3",
         psram="oct",
         pins=_pins("-1 -1 10 40 39 48 11 12 14 16 18 17 15 38 47 13"),
@@ -76,11 +81,12 @@ BOARDS = (
     Board(
         name="esp32cam",
         title="AI-Thinker ESP32-CAM",
-        memory=4 * _MB - 512 * _KB,
+        memory=4 * _MB - 512 * _KB,  # of 8 MB, an ESP32 addresses 4 MB
         flash=2 * _MB,  # of the 3 MB for the application
         camera="esp32",
         fqbn="esp32:esp32:esp32cam:PartitionScheme=huge_app",
         core="esp32:esp32",
+        source="https://docs.ai-thinker.com/esp32-cam",
         chip="esp32",
         psram="quad",
         pins=_pins("32 -1 0 26 27 35 34 39 36 21 19 18 5 25 23 22"),
@@ -93,6 +99,7 @@ BOARDS = (
         camera="ov767x",
         fqbn="arduino:mbed_nano:nano33ble",
         core="arduino:mbed_nano",
+        source="https://docs.arduino.cc/resources/datasheets/ABX00031-datasheet.pdf",
     ),
     Board(
         name="pico2",
@@ -102,6 +109,7 @@ BOARDS = (
         camera="serial",
         fqbn="rp2040:rp2040:rpipico2",
         core="rp2040:rp2040",
+        source="https://docs.zephyrproject.org/4.1.0/boards/raspberrypi/rpi_pico2/doc/index.html",
     ),
 )
 """Supported boards. Memory sizes are those in data sheets minus an estimate of what the system uses; `--memory`

@@ -28,6 +28,7 @@ class MicroModel:
         channels: 3 for RGB, 1 for gray.
         arena: size in bytes of the tensor arena.
         operators: names of the operators that the model uses, as in the methods of `MicroMutableOpResolver`.
+        has_detector: whether the second output is the distance from the training photos.
     """
 
     name: str
@@ -37,6 +38,7 @@ class MicroModel:
     channels: int
     arena: int
     operators: Sequence[str]
+    has_detector: bool
 
 
 def firmware_files(model: MicroModel, board: Board) -> dict[str, str]:
@@ -89,6 +91,9 @@ constexpr std::size_t kModelSize = {len(model.content)};
 constexpr int kInputWidth = {width};
 constexpr int kInputHeight = {height};
 constexpr int kInputChannels = {model.channels};
+
+// Whether the second output is the distance from the training photos.
+constexpr bool kHasDetector = {"true" if model.has_detector else "false"};
 
 // Bytes, as measured on a computer with 64 bits. A microcontroller needs less.
 constexpr std::size_t kArenaSize = {-(-model.arena // 16) * 16};
@@ -216,11 +221,12 @@ The project takes its sources from `../{SKETCH}`.
 The board has no camera: the sketch reads pictures from the serial port, RGB bytes of the model's input size, row by
 row. Replace `camera.h` for a camera of yours.
 """
+    unknown = ' It prints "unknown" for frames\nthat are unlike the training photos.' if model.has_detector else ""
     return f"""# {model.name} on the {board.title}
 
 Written by poets-edge {poets_edge.__version__}. The model takes {len(model.content):,} bytes of flash memory, and its
 tensors {model.arena:,} bytes of memory, measured in TensorFlow Lite Micro on a computer with 64 bits; a microcontroller
-needs less. The firmware prints the label of what the camera sees, once a second.
+needs less. The firmware prints the label of what the camera sees, once a second.{unknown}
 {serial if board.camera == "serial" else ""}
 {idf if board.chip else ""}{arduino}
 ## Files

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from poets_edge.exporting.microcontroller.boards import Board
 from poets_edge.exporting.microcontroller.tflm import run_micro
 from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.detector import Detector
+from poets_edge.nets.layers import BOTTLENECK
 from poets_edge.nets.mobilenet_v1 import MOBILENET_V1
 from poets_edge.nets.network import Network, Parameters
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
@@ -16,6 +19,8 @@ from poets_edge.quantize.write_full_int8 import write_full_int8_model
 _RANGE = (0.0, 6.0)
 """Quantization range of every layer in a model that is written only to measure its size and memory, which do not depend
 on ranges."""
+_DIRECTIONS = 32
+"""Number of directions of the detector in a model that is written only for measuring; `train` uses 25 or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +30,27 @@ class MicroCost:
     Attributes:
         arena: size of the tensor arena in bytes; see `MicroRun`.
         size: size of the full-int8 file in bytes, without appended files.
+        gray_arena: size of the tensor arena in bytes if the input is gray.
     """
 
     arena: int
     size: int
+    gray_arena: int
+
+    def fits(self, board: Board, *, gray: bool = False) -> bool:
+        """Return whether the model, with gray input if `gray`, fits a board."""
+        return (self.gray_arena if gray else self.arena) <= board.memory and self.size <= board.flash
 
 
-def uncalibrated(network: Network) -> bytes:
-    """Return a full-int8 model for measuring size and memory only: it is not calibrated, so its scores are wrong."""
+def uncalibrated(network: Network, *, gray: bool = False) -> bytes:
+    """Return a full-int8 model for measuring size and memory only: it is not calibrated, so its scores are wrong.
+
+    Args:
+        gray: gray input instead of RGB.
+    """
     ranges = {layer.name: _RANGE for layer in network.layers}
-    return write_full_int8_model(replace(network, detector=None), ranges, input_type="int8")
+    bottlenecks = np.ones((1, *network.shapes()[BOTTLENECK]), np.float32)
+    return write_full_int8_model(network, ranges, bottlenecks=bottlenecks, input_type="int8", gray=gray)
 
 
 def micro_cost(network: Network, *, name: str) -> MicroCost:
@@ -47,7 +63,8 @@ def micro_cost(network: Network, *, name: str) -> MicroCost:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
     """
     content = uncalibrated(network)
-    return MicroCost(arena=run_micro(content, [], name=name).arena, size=len(content))
+    arena, gray_arena = (run_micro(model, [], name=name).arena for model in (content, uncalibrated(network, gray=True)))
+    return MicroCost(arena=arena, size=len(content), gray_arena=gray_arena)
 
 
 def fitting_architecture(memory: int, flash: int, *, classes: int) -> tuple[Architecture, MicroCost] | None:
@@ -70,7 +87,10 @@ def fitting_architecture(memory: int, flash: int, *, classes: int) -> tuple[Arch
 
 
 def blank_network(architecture: Architecture, classes: int) -> Network:
-    """Return a network with the given architecture, a head for `classes` classes, and weights that are all zero."""
+    """Return a network with the given architecture, and with weights that are all zero.
+
+    It has a head for `classes` classes and, as most trained networks have, a detector of unknown photos.
+    """
     bottleneck = architecture.bottleneck_size
     layers = architecture.layers()
     known = Network(architecture.size, layers, {}).shapes()
@@ -82,7 +102,16 @@ def blank_network(architecture: Architecture, classes: int) -> Network:
                 np.zeros(kernel, np.float32), np.zeros(known[layer.name][-1], np.float32)
             )
     network = Network(architecture.size, layers, parameters)
-    return network.with_head(np.zeros((bottleneck, classes), np.float32), np.zeros(classes, np.float32), "final_result")
+    headed = network.with_head(
+        np.zeros((bottleneck, classes), np.float32), np.zeros(classes, np.float32), "final_result"
+    )
+    return replace(headed, detector=_blank_detector(bottleneck, classes))
+
+
+def _blank_detector(bottleneck: int, classes: int) -> Detector:
+    """Return a detector with the usual number of directions, and with weights that are all zero."""
+    shapes = ((bottleneck, _DIRECTIONS), _DIRECTIONS, _DIRECTIONS, (_DIRECTIONS, classes), classes, _DIRECTIONS, 1)
+    return Detector(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
 def _least_arena(network: Network) -> int:

@@ -4,8 +4,8 @@
 
 extern "C" {
 
-// Scores a frame; returns nullptr, or what failed.
-const char* Score(const std::uint8_t* pixels, int width, int height, int format, float* scores) {
+// Scores a frame, and sets unknown to 0 or 1; returns nullptr, or what failed.
+const char* Score(const std::uint8_t* pixels, int width, int height, int format, float* scores, int* unknown) {
   alignas(16) static std::uint8_t arena[poets_edge::kArenaSize];
   static poets_edge::Classifier classifier;
   if (const char* problem = classifier.Begin(arena, sizeof arena)) {
@@ -18,6 +18,7 @@ const char* Score(const std::uint8_t* pixels, int width, int height, int format,
   for (int label = 0; label < poets_edge::kLabelCount; ++label) {
     scores[label] = classifier.Score(label);
   }
+  *unknown = classifier.Unknown();
   return nullptr;
 }
 

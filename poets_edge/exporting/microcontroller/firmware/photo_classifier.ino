@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr float kThreshold = 0.5f;  // below it, the answer is "unknown"
+constexpr float kThreshold = 0.5f;  // scores below it are "unknown"
 poets_edge::Classifier classifier;
 
 // Prints a problem once a second, so that it is seen whenever the serial monitor is opened.
@@ -49,7 +49,8 @@ void loop() {
   } else {
     const int best = classifier.Best();
     const float score = classifier.Score(best);
-    Serial.print(score < kThreshold ? "unknown" : poets_edge::kLabels[best]);
+    const bool unknown = classifier.Unknown() || score < kThreshold;
+    Serial.print(unknown ? "unknown" : poets_edge::kLabels[best]);
     Serial.print(" ");
     Serial.print(100 * score, 1);
     Serial.print(" %, ");

@@ -8,6 +8,15 @@
 #include "tensorflow/lite/schema/schema_generated.h"
 
 namespace poets_edge {
+namespace {
+
+constexpr float kLimit = 1.0f;  // distance from the training photos above which a photo is unknown
+
+float Real(const TfLiteTensor* tensor, int index) {
+  return tensor->params.scale * (tensor->data.int8[index] - tensor->params.zero_point);
+}
+
+}  // namespace
 
 struct Classifier::Model {
   Model(std::uint8_t* arena, std::size_t size) : interpreter(tflite::GetModel(kModel), operators, arena, size) {}
@@ -43,9 +52,11 @@ const char* Classifier::Run(const Frame& frame) {
   if (model_->interpreter.Invoke() != kTfLiteOk) {
     return "the inference failed";
   }
-  const TfLiteTensor* output = model_->interpreter.output(0);
   for (int label = 0; label < kLabelCount; ++label) {
-    scores_[label] = output->params.scale * (output->data.int8[label] - output->params.zero_point);
+    scores_[label] = Real(model_->interpreter.output(0), label);
+  }
+  if (kHasDetector) {
+    distance_ = Real(model_->interpreter.output(1), 0);
   }
   return nullptr;
 }
@@ -61,5 +72,7 @@ int Classifier::Best() const {
 }
 
 float Classifier::Score(int label) const { return scores_[label]; }
+
+bool Classifier::Unknown() const { return distance_ > kLimit; }
 
 }  // namespace poets_edge

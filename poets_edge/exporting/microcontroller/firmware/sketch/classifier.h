@@ -27,12 +27,17 @@ class Classifier {
   // Score of a label, 0 to 1.
   float Score(int label) const;
 
+  // Whether the frame is unlike the training photos. Always false for models without a detector; see kHasDetector in
+  // model.h.
+  bool Unknown() const;
+
  private:
   struct Model;  // an interpreter, whose namespace depends on the version of TensorFlow Lite Micro
 
   Preprocessor preprocessor_;
   Model* model_ = nullptr;
   float scores_[kLabelCount] = {};
+  float distance_ = 0.0f;
 };
 
 }  // namespace poets_edge

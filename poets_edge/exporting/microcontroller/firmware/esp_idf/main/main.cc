@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr float kThreshold = 0.5f;  // below it, the answer is "unknown"
+constexpr float kThreshold = 0.5f;  // scores below it are "unknown"
 
 void Pause() { vTaskDelay(pdMS_TO_TICKS(1000)); }
 
@@ -51,7 +51,8 @@ extern "C" void app_main() {
     const int best = classifier.Best();
     const float score = classifier.Score(best);
     const long milliseconds = static_cast<long>((esp_timer_get_time() - start) / 1000);
-    std::printf("%s %.1f %%, %ld ms\n", score < kThreshold ? "unknown" : poets_edge::kLabels[best],
+    const bool unknown = classifier.Unknown() || score < kThreshold;
+    std::printf("%s %.1f %%, %ld ms\n", unknown ? "unknown" : poets_edge::kLabels[best],
                 static_cast<double>(100 * score), milliseconds);
   }
 }

@@ -1,0 +1,107 @@
+"""Append int8 operators to the graph of a `.tflite`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.nets.layers import Layer
+from poets_edge.nets.network import Parameters
+from poets_edge.quantize.write_int8 import INT8_VERSIONS, QuantParams, add_int8_parameters
+from poets_edge.quantize.write_model import layer_operator
+from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
+
+_VERSION = 2
+"""First version that accepts int8, of every operator for which `Int8Writer.append` is used."""
+
+
+class Int8Writer:
+    """Writer of operators with one int8 output, [1, size], and of their constants.
+
+    Attributes:
+        params: quantization of the tensors that were added, by index.
+    """
+
+    def __init__(self, model: Any, prefix: str) -> None:
+        """Prepare for changing `model`, a `ModelT`, in place; the names of the new tensors begin with `prefix`."""
+        self._model, self._graph, self._prefix = model, model.subgraphs[0], prefix
+        self.params: dict[int, QuantParams] = {}
+
+    def read(self, tensor: int) -> int:
+        """Look up the quantization of an int8 tensor of the model, so that operators can read it; return `tensor`."""
+        quantization = self._graph.tensors[tensor].quantization
+        self.params[tensor] = QuantParams(np.float32(quantization.scale[0]), int(quantization.zeroPoint[0]))
+        return tensor
+
+    def tensor(self, name: str, size: int, params: QuantParams) -> int:
+        """Add a computed tensor and return its index."""
+        found = add_tensor(
+            self._graph,
+            name.encode(),
+            (1, size),
+            schema().TensorType.INT8,
+            quant_params(params.scale, params.zero_point),
+        )
+        self.params[found] = params
+        return found
+
+    def constant(self, name: str, value: float, params: QuantParams) -> int:
+        """Add a constant, [1, 1], and return its index."""
+        integer = np.array([[np.clip(np.rint(value / params.scale) + params.zero_point, -128, 127)]], np.int8)
+        quantization = quant_params(params.scale, params.zero_point)
+        return add_constant(self._model, f"{self._prefix}{name}".encode(), integer, quantization)
+
+    def append(self, code: str, name: str, inputs: Sequence[int], size: int, params: QuantParams, **fields: Any) -> int:
+        """Append an operator and return the index of its output.
+
+        Args:
+            code: name of the operator in the schema.
+            params: quantization of the output.
+            fields: values of the operator's options.
+        """
+        parts = schema()
+        found = self.tensor(f"{self._prefix}{name}", size, params)
+        added = new_operator(self._model, getattr(parts.BuiltinOperator, code), _VERSION, inputs, [found])
+        options = _OPTIONS.get(code)
+        if options:
+            added.builtinOptionsType = getattr(parts.BuiltinOptions, options)
+            added.builtinOptions = getattr(parts, f"{options}T")()
+            for field, value in fields.items():
+                setattr(added.builtinOptions, field, value)
+        self._graph.operators.append(added)
+        return found
+
+    def maximum(self, name: str, source: int) -> int:
+        """Append the maximum over all elements of a tensor; return the index of the result, [1, 1]."""
+        axis = add_constant(self._model, f"{self._prefix}{name}/axis".encode(), np.array([1], np.int32))
+        return self.append("REDUCE_MAX", name, [source, axis], 1, self.params[source], keepDims=True)
+
+    def dense(self, name: str, source: int, kernel: npt.NDArray[Any], bias: npt.ArrayLike, params: QuantParams) -> int:
+        """Append a fully connected layer and return the index of its output.
+
+        Args:
+            kernel: weights, [inputs, outputs].
+            bias: [outputs].
+            params: quantization of the output.
+        """
+        return self.dense_into(self.tensor(f"{self._prefix}{name}", kernel.shape[1], params), source, kernel, bias)
+
+    def dense_into(self, output: int, source: int, kernel: npt.NDArray[Any], bias: npt.ArrayLike) -> int:
+        """Append a fully connected layer whose output is a tensor that `tensor` added, and return this tensor."""
+        layer = Layer(self._graph.tensors[output].name.decode(), "dense", ("",), kernel.shape[1])
+        weights = Parameters(np.asarray(kernel, np.float32), np.asarray(bias, np.float32))
+        inputs = [source, *add_int8_parameters(self._model, layer, weights, self.params[source])]
+        self._graph.operators.append(layer_operator(self._model, layer, INT8_VERSIONS["dense"], inputs, output))
+        return output
+
+
+_OPTIONS = {
+    "CONCATENATION": "ConcatenationOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+    "MUL": "MulOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "SQUARED_DIFFERENCE": "SquaredDifferenceOptions",
+}

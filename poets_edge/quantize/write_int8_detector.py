@@ -1,0 +1,145 @@
+"""Write the unknown-photo detector as int8 operators of a full-int8 `.tflite`.
+
+The formula is that of `poets_edge.nets.detector.Detector`, arranged for 8 bits:
+
+- The bottleneck is divided by its length as a product with the output of RSQRT, an operator that microcontrollers and
+  NPUs support, unlike a division.
+- The projections are centered by the bias of the layer that computes them, before they are rounded, and scaled such
+  that an error of one step changes the distance about equally in all directions.
+- Squares and projections share one quantization, so that one layer adds all terms of the distance in 32 bits. Only the
+  sum, which is between 0 and 4, is rounded to 8 bits.
+
+No output is negative: `write_full_int8` explains why interpreters then compute equal values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.nets.detector import Detector
+from poets_edge.quantize.int8_operators import Int8Writer
+from poets_edge.quantize.write_detector import UINT8_SCALE
+from poets_edge.quantize.write_int8 import QuantParams
+from poets_edge.tflite.distance import DISTANCE
+
+_PREFIX = "detector/"
+
+_PROJECTION = QuantParams(np.float32(1 / 64), -128)
+"""Quantization of projections, which are between 0 and 4, and of the squares of their differences from _CENTER."""
+_CENTER = 2.0
+_DISTANCE = QuantParams(UINT8_SCALE, -128)
+_FARTHEST = 255 * float(UINT8_SCALE)
+"""Largest distance that int8 can represent with _DISTANCE."""
+_HEADROOM = 1.3
+"""Largest projection that can be represented, relative to the largest one of the calibration photos: the projections of
+unknown photos are larger."""
+_SMALLEST = 1e-6
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaling:
+    """Scale and offset of each direction: projections are y * factors + shifts, with y as in `Detector`.
+
+    Attributes:
+        factors: float64 [directions].
+        shifts: float64 [directions]; _CENTER for directions whose squares are used.
+    """
+
+    factors: Array
+    shifts: Array
+
+    @classmethod
+    def over(cls, detector: Detector, projected: Array) -> _Scaling:
+        """Return the scaling that makes full use of 8 bits for the projections of calibration photos.
+
+        Args:
+            projected: the values y of calibration photos, float64 [photos, directions].
+        """
+        square = detector.quadratic != 0
+        slopes = np.maximum(np.abs(detector.linear).max(axis=1), np.abs(detector.background))
+        weights = np.maximum(np.sqrt(np.abs(detector.quadratic)), slopes)
+        centers = np.where(square, 0, projected.mean(axis=0))
+        largest = float(np.abs((projected - centers) * weights).max())
+        factors = np.maximum(weights, _SMALLEST) * _CENTER / max(_HEADROOM * largest, _SMALLEST)
+        return cls(factors, _CENTER - centers * factors)
+
+
+def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenecks: npt.NDArray[np.float32]) -> int:
+    """Append the operators that compute the distance from the training photos; return the index of the output tensor.
+
+    Args:
+        model: a `ModelT`, changed in place.
+        bottleneck: index of the int8 tensor with the bottleneck, [1, bottleneck_size].
+        bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size].
+
+    Returns:
+        The index of the tensor DISTANCE, int8 [1, 1].
+    """
+    write = Int8Writer(model, _PREFIX)
+    write.read(bottleneck)
+    directions = len(detector.offsets)
+    unit = _add_unit_vector(write, bottleneck, bottlenecks.astype(np.float64))
+    lengths = np.linalg.norm(bottlenecks, axis=1, keepdims=True)
+    projected = bottlenecks / np.maximum(lengths, _SMALLEST) @ detector.projection + detector.offsets
+    scaling = _Scaling.over(detector, projected.astype(np.float64))
+    factors, shifts = scaling.factors, scaling.shifts
+    kernel, bias = detector.projection * factors, detector.offsets * factors + shifts
+    projections = write.dense("projections", unit, kernel, bias, _PROJECTION)
+    center = write.constant("center", _CENTER, _PROJECTION)
+    squares = write.append("SQUARED_DIFFERENCE", "squares", [projections, center], directions, _PROJECTION)
+    terms = write.append("CONCATENATION", "terms", [projections, squares], 2 * directions, _PROJECTION, axis=1)
+    # Subtracted from the largest distance, because only the maximum over classes is supported everywhere.
+    quadratic = np.repeat((detector.quadratic / factors**2)[:, None], len(detector.biases), axis=1)
+    linear = detector.linear / factors[:, None]
+    constants = _FARTHEST + detector.biases - shifts @ linear
+    classes = write.dense("classes", terms, np.vstack([linear, -quadratic]), constants, _DISTANCE)
+    nearness = write.maximum("nearest", classes)
+    if detector.has_background:
+        away = -detector.background[:, None] / factors[:, None]
+        constant = _FARTHEST - detector.background_bias - shifts @ away
+        to_background = write.dense("to_background", projections, away, constant, _DISTANCE)
+        nearness = write.append("MINIMUM", "nearness", [nearness, to_background], 1, _DISTANCE)
+    distance = write.tensor(DISTANCE, 1, _DISTANCE)
+    return write.dense_into(distance, nearness, np.array([[-1]]), [_FARTHEST])
+
+
+def _add_unit_vector(write: Int8Writer, bottleneck: int, bottlenecks: Array) -> int:
+    """Append the operators that divide a bottleneck by its length; return the index of the result.
+
+    Args:
+        bottlenecks: bottlenecks of calibration photos, float64 [photos, bottleneck_size].
+    """
+    step = float(write.params[bottleneck].scale)
+    rounded = np.rint(bottlenecks / step) * step
+    size, squares = bottlenecks.shape[1], rounded * rounded
+    square_params = QuantParams.over(0, float(squares.max()))
+    sums = squares.sum(axis=1)
+    length_params = QuantParams.over(0, _HEADROOM * float(sums.max()))
+    inverse_params = QuantParams.over(0, _HEADROOM / max(float(np.sqrt(sums.min())), step))
+    units = rounded / np.sqrt(np.maximum(sums, step * step))[:, None]
+    squared = write.append("MUL", "squared_bottleneck", [bottleneck, bottleneck], size, square_params)
+    slope, offset = _sum_of_rounded(squares, square_params)
+    length = write.dense("squared_length", squared, np.full((size, 1), slope), [offset], length_params)
+    inverse = write.append("RSQRT", "inverse_length", [length], 1, inverse_params)
+    unit_params = QuantParams.over(float(units.min()), float(units.max()))
+    return write.append("MUL", "unit_vector", [bottleneck, inverse], size, unit_params)
+
+
+def _sum_of_rounded(squares: Array, params: QuantParams) -> tuple[float, float]:
+    """Return a slope and an offset with which the sum of rounded squares approximates the sum of the squares.
+
+    Most squares are smaller than a few steps, so rounding changes their sum noticeably.
+    """
+    rounded = (np.rint(squares / params.scale) * params.scale).sum(axis=1)
+    spread = float(rounded.var())
+    if spread < _SMALLEST:
+        return 1.0, 0.0
+    sums = squares.sum(axis=1)
+    slope = float(((rounded - rounded.mean()) * (sums - sums.mean())).mean()) / spread
+    return slope, float(sums.mean() - slope * rounded.mean())
