@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import stat
@@ -117,9 +118,11 @@ def test_deploy_publishes_to_a_broker_with_a_private_login(box: Box, flower_mode
         feeding(box.home / "endless.mjpeg", flower_model.photos) as endless,
     ):
         mqtt = ("--mqtt", f"mqtt://127.0.0.1:{port}", "--mqtt-name", "50 % of $HOME", "--mqtt-login", login)
-        ran = _deploy(flower_model, "--source", endless, *mqtt)
-        messages = received(port, lambda found: "poets-edge/50-of-HOME/state" in found, login=LOGIN)
+        ran = _deploy(flower_model, "--source", endless, "--", *mqtt)
+        discovery = "homeassistant/sensor/poets_edge_50-of-HOME/label/config"
+        messages = received(port, lambda found: found.keys() >= {"poets-edge/50-of-HOME/state", discovery}, login=LOGIN)
         assert messages["poets-edge/50-of-HOME/status"] == b"online"
+        assert json.loads(messages[discovery])["state_topic"] == "poets-edge/50-of-HOME/state"
         [secret] = (box.home / ".local/share/poets-edge/secrets").iterdir()
         assert stat.S_IMODE(secret.stat().st_mode) == 0o700
         assert stat.S_IMODE((secret / "mqtt-login.txt").stat().st_mode) == 0o600
