@@ -87,6 +87,7 @@ def evaluate(
     input_range: str | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
+    group_by: str = "",
     strangers: StrPath | None = None,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
@@ -112,6 +113,7 @@ def evaluate(
         split=convert(split, Literal["training", "validation", "test", "unseen", "all"] | None, "split"),
         percentages=percentages,
         recursive=recursive,
+        group_by=convert(group_by, str, "group_by"),
         strangers=convert(strangers, Path | None, "strangers"),
         reporter=reporter,
     )

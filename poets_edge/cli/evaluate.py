@@ -13,6 +13,7 @@ from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.model_options import graph_option, input_options, labels_option, models_and_rest
 from poets_edge.cli.options import FILE, PHOTOS, PHOTOS_SECTION, quiet_option, result_options
 from poets_edge.cli.photo_options import (
+    group_by_option,
     image_dir_option,
     one_folder,
     percentage_options,
@@ -59,6 +60,7 @@ from poets_edge.photos.split import SplitConfig
     help="Photos that belong to no class: tell how many are unknown.",
 )
 @recursive_option
+@group_by_option
 @zip_encoding_option
 @labels_option
 @input_options
@@ -77,6 +79,7 @@ def command(
     validation: int | None,
     strangers: Path | None,
     recursive: bool,
+    group_by: str,
     zip_encoding: str | None,
     as_json: bool,
     output: Path | None,
@@ -102,6 +105,7 @@ def command(
         split=cast("EvaluatedSplit | None", split),
         percentages=percentages,
         recursive=recursive,
+        group_by=group_by,
         strangers=strangers,
         reporter=Terminal(quiet),
     )

@@ -56,11 +56,11 @@ group_by_option = option(
     "--group-by",
     default="",
     metavar="PATTERN|parent|CSV",
-    show_default="found by contents, names and similarity",
+    show_default="found by contents, names, times and similarity",
     section=PHOTOS_SECTION,
     advanced=True,
-    help="Photos that stay together in sets and folds: a regular expression that finds the group in a photo's path, the"
-    " folders inside class folders, or a .csv file with the columns photo and group.",
+    help="Photos that belong together, in sets, folds and intervals: a regular expression that finds the group in a"
+    " photo's path, the folders inside class folders, or a .csv file with the columns photo and group.",
 )
 
 

@@ -23,6 +23,7 @@ def evaluate_together(
     split: EvaluatedSplit | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
+    group_by: str = "",
     strangers: Path | None = None,
     reporter: Reporter | None = None,
 ) -> list[EvaluateResult]:
@@ -41,6 +42,7 @@ def evaluate_together(
             split=split,
             percentages=percentages,
             recursive=recursive,
+            group_by=group_by,
             strangers=strangers,
             reporter=reporter,
         )

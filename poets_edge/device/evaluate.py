@@ -36,6 +36,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
 from poets_edge.photos.exclude import Exclusions, exclusions_of_training
 from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.groups import check_group_by
 from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos
 from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.split import split as assign_splits
@@ -166,6 +167,7 @@ def evaluate(
     split: EvaluatedSplit | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
+    group_by: str = "",
     strangers: Path | None = None,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
@@ -184,14 +186,18 @@ def evaluate(
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
         recursive: include photos in subfolders of the class folders.
+        group_by: which photos belong together, for the interval of the accuracy: "parent", a regular expression, or a
+            .csv file, as for `train`; empty to find them by contents, names and EXIF times.
         strangers: folder of photos that belong to no class, among which the photos called unknown are counted.
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among
             the model's labels; or `strangers` is given, but the model has no detector, or no photo in it can be read.
+        UsageError: `group_by` is not applicable.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     reporter = reporter or Silent()
+    check_group_by(group_by)
     of_strangers = None if strangers is None else score_strangers(scorer, strangers, reporter)
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
@@ -225,7 +231,7 @@ def evaluate(
         found = score_chosen(photos, scorer.clone, choose, advance=advance)
     for problem in found.predictions.unreadable:
         reporter.warn(f"left out: {problem}")
-    groups = photo_groups(PhotoTable.of(found.predictions.photos), found.digests, known)
+    groups = photo_groups(PhotoTable.of(found.predictions.photos), found.digests, known, group_by)
     predictions = replace(found.predictions, groups=groups)
     splits, skipped = splits_of(found.digests, known), splits_of(found.skipped, known)
     if known and exclusions and (np.append(splits, skipped) >= 0).any():

@@ -65,6 +65,13 @@ class TrainingData:
             return np.sort(self.rows("training", "validation"))
         return np.arange(len(self.photos))
 
+    def unrelated(self, rows: Rows) -> Rows:
+        """Return those of the test photos in some rows that are in no group with training or validation photos."""
+        if self.groups is None:
+            return rows
+        learned = self.groups.numbers[self.rows("training", "validation")]
+        return rows[~np.isin(self.groups.numbers[rows], learned)]
+
     def groups_of(self, rows: Rows) -> Rows | None:
         """Return the group numbers of some photos, int64 [photos]; None if each photo is a group."""
         return None if self.groups is None else self.groups.numbers[rows]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.files import sha256_of
-from poets_edge.core.wording import percent
+from poets_edge.core.wording import interval_text, percent
 from poets_edge.device.paired import SIGNIFICANCE
 from poets_edge.errors import ModelError
 from poets_edge.photos.split_names import SplitName
@@ -175,11 +175,16 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
 
 
 def disagreement(result: TrainResult) -> str | None:
-    """Return a warning if the 95 % intervals of test accuracy and cross-validation do not overlap; else None."""
-    if result.cross_validated is None or not result.test.count:
-        return None
-    (low, high), (cv_low, cv_high) = result.test.interval, result.cross_validated.interval
-    if low <= cv_high and cv_low <= high:
+    """Return a warning if the test accuracy does not apply to new photos; else None.
+
+    This is the case if the 95 % intervals of test accuracy and cross-validation do not overlap, or if test photos that
+    are related to training photos increase the test accuracy.
+    """
+    found = result.cross_validated
+    (low, high), (cv_low, cv_high) = result.test.interval, found.interval if found else (math.nan, math.nan)
+    if line := _related_test_photos(result, is_too_high=low > cv_high):
+        return line
+    if found is None or not result.test.count or (low <= cv_high and cv_low <= high):
         return None
     figures = (
         f"test accuracy ({100 * low:.1f} to {100 * high:.1f} %) and cross-validation ({100 * cv_low:.1f} to"
@@ -194,6 +199,27 @@ def disagreement(result: TrainResult) -> str | None:
         f"{figures}: the test photos differ from the others, as when photos belong together in large groups. Divide the"
         " photos by hand into train/ and test/, with nobody and nothing in both, to know the accuracy on new ones."
     )
+
+
+def _related_test_photos(result: TrainResult, *, is_too_high: bool) -> str | None:
+    """Return a warning that test photos are related to training photos; None if this does not increase the accuracy.
+
+    Args:
+        is_too_high: whether the test accuracy is significantly higher than that of cross-validation.
+    """
+    others = result.unrelated_test
+    if others is None or not (is_too_high or (others.count and others.interval[1] < result.test.accuracy)):
+        return None
+    line = (
+        f"{result.test.count - others.count} of your {result.test.count} test photos look like training photos or"
+        " follow them, as copies that were saved again and photos of one burst do: the test accuracy"
+        f" ({percent(result.test.accuracy)}) is too high for new photos"
+    )
+    if others.count:
+        line += f"; on the other {others.count} it is {percent(others.accuracy)} ({interval_text(others.interval)})"
+    if found := result.cross_validated:
+        line += f"; cross-validated with groups held out, {percent(found.accuracy)} ({interval_text(found.interval)})"
+    return f"{line}."
 
 
 def report_stale_exports(graph: Path, reporter: Reporter) -> None:

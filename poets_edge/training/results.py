@@ -42,6 +42,8 @@ class TrainResult(Tabular):
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
+        unrelated_test: evaluation on the photos in the user's own test set that are in no group with training or
+            validation photos; None if this applies to all of them.
         unknown: the fitted unknown-photo detector; None if it was not requested or is not possible.
     """
 
@@ -63,6 +65,7 @@ class TrainResult(Tabular):
     fine_tuned: FineTuned | None = None
     has_own_test: bool = False
     groups: PhotoGroups | None = None
+    unrelated_test: Evaluation | None = None
     unknown: UnknownDetection | None = None
 
     def outcome(self) -> dict[str, Any]:

@@ -161,7 +161,9 @@ def train_photos(
     if isinstance(detection, DatasetError):
         reporter.warn(f"no detector of unknown photos: {detection}")
         detection = None
-    test = _score(head, data, _test_rows(options, data))
+    test_rows = _test_rows(options, data)
+    unrelated = data.unrelated(test_rows)
+    test = _score(head, data, test_rows)
     result = TrainResult(
         graph=options.output_graph,
         labels_file=options.output_labels,
@@ -181,6 +183,9 @@ def train_photos(
         fine_tuned=fine_tuned,
         has_own_test=data.has_own_test,
         groups=data.groups,
+        unrelated_test=_score(head, data, unrelated).evaluation(data.labels)
+        if len(unrelated) < len(test_rows)
+        else None,
         unknown=detection,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)

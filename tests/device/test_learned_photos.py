@@ -114,6 +114,17 @@ def test_evaluate_excludes_photos_that_the_model_was_trained_on(
         assert overlap["evidence"] == "contents" and overlap["training"] > overlap["validation"] > 0
 
 
+def test_evaluate_counts_the_groups_that_the_user_states(drawn: Trained) -> None:
+    """With one group per class, five groups are less certain than 60 photos; with one per photo, nothing changes."""
+    whole = (drawn.model("int8"), drawn.folder / "photos", "--split", "all")
+    alone, classes, photos = (evaluated(*whole, *more) for more in ((), ("--group-by", "^[^/]+"), ("--group-by", ".+")))
+    assert classes["accuracy"] == alone["accuracy"] == photos["accuracy"]
+    assert photos["interval95"] == pytest.approx(wilson_interval(photos["correct"], 60))
+    assert classes["interval95"][0] < alone["interval95"][0]
+    poets_edge("evaluate", *whole, "--group-by", "nothing").failed("gives none of the 60 photos a group")
+    poets_edge("evaluate", *whole, "--group-by", "(").failed("not a regular expression")
+
+
 def test_evaluate_rejects_folders_with_only_training_photos(drawn: Trained, tmp_path: Path) -> None:
     for name in record(drawn)["sets"]["training"]:
         (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from poets_edge.demo.draw import draw_photos
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
@@ -17,6 +19,7 @@ from poets_edge.sweep.choice import choose
 from poets_edge.training.cross_validation import evaluate_folds, fit_to_training
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import HeadOptions
+from tests.conftest import poets_edge
 from tests.sweep.test_points import point
 
 SMALL, LARGE = "mobilenet_0.25_128", "mobilenet_1.0_224"
@@ -73,3 +76,22 @@ def test_choose_prefers_the_users_test_set_to_cross_validation() -> None:
 def test_choose_prefers_the_faster_point_if_cross_validation_shows_no_difference(order: int) -> None:
     points = [replace(point(name, ms, range(2)), cross_validated=(1,) * 50) for name, ms in ((SMALL, 1.0), (LARGE, 9))]
     assert choose(points[::order], Budget()).point == points[0]
+
+
+def test_train_warns_about_copies_of_training_photos_in_the_users_test_set(tmp_path: Path) -> None:
+    """Classes are drawn by lot, so half of new photos are wrong, but copies that were saved again are right."""
+    draw_photos(tmp_path / "drawn", per_class=16)
+    rng = np.random.default_rng(0)
+    for number, photo in enumerate(sorted((tmp_path / "drawn").rglob("*.jpg"))):
+        label = "ab"[rng.integers(2)]
+        is_new = number % 4 == 0
+        for part in ("test",) if is_new else ("train", "test"):
+            folder = tmp_path / "photos" / part / label
+            folder.mkdir(parents=True, exist_ok=True)
+            with Image.open(photo) as image:
+                image.save(folder / f"{(number + 1) * 7919 % 1009}-x.jpg", quality=60 if part == "test" else 95)
+    found = poets_edge("train", "photos", "--architecture", "mobilenet_0.25_128", "--weights", "embedded", cwd=tmp_path)
+    [warning] = [line for line in found.ok().stderr.splitlines() if "of your 80 test photos" in line]
+    assert "60 of your 80 test photos look like training photos" in warning and "too high for new photos" in warning
+    assert "; on the other 20 it is " in warning and "; cross-validated with groups held out, " in warning
+    assert "differ by more than chance" not in found.stderr
