@@ -294,6 +294,33 @@ def test_calibrate_head_preserves_predictions_and_returns_none_without_photos(da
     assert calibrate_head(found.solved, data, None) == (found.solved, None)
 
 
+def test_calibrate_head_of_fine_tuned_backbone_keeps_groups_in_one_half() -> None:
+    """Photos of a group are scaled by a temperature that was fitted without them."""
+    rng, classes = np.random.default_rng(3), np.arange(600) % 3
+    vectors = (np.eye(3, 12)[classes] + 0.6 * rng.standard_normal((600, 12))).astype(np.float32)
+    sets = np.array(([TRAINING] * 3 + [VALIDATION, TEST]) * 120, np.int8)
+    plain = TrainingData.of(hashed(classes), vectors, sets, LABELS)
+    numbers = np.arange(600) // 10 * 10
+    head = Head(np.eye(12, 3, dtype=np.float32) * 9, np.zeros(3, np.float32))
+    _, result = calibrate_head(head, replace(plain, groups=PhotoGroups(numbers)), None, backbone_has_learned=True)
+    validation, groups = plain.plain("validation"), numbers[plain.rows("validation")]
+    scores, truth, fold = head.scores(validation.vectors), validation.classes, groups // 10 % 2
+    expected = scores.copy()
+    for number in (0, 1):
+        others, mine = fold != number, fold == number
+        fitted = best_temperature(scores[others], truth[others])
+        step = temperature_spread(scores[others], truth[others], fitted, groups[others])
+        expected[mine] = with_temperature(scores[mine], max(1.0, fitted * math.exp(-step)))
+    assert result is not None and result.temperature > 1
+    assert result.after == pytest.approx(expected_calibration_error(expected, truth), abs=1e-6)
+
+
+def test_calibrate_head_of_fine_tuned_backbone_requires_validation_photos(data: TrainingData) -> None:
+    head = Head(np.zeros((12, 3), np.float32), np.zeros(3, np.float32))
+    alone = TrainingData.of(list(data.photos), data.vectors, np.full(90, TRAINING, np.int8), LABELS)
+    assert calibrate_head(head, alone, None, backbone_has_learned=True) == (head, None)
+
+
 def test_training_data_splits_are_disjoint_and_complete(data: TrainingData) -> None:
     rows = [set(data.rows(name).tolist()) for name in SPLIT_NAMES]
     assert sum(map(len, rows)) == len(set.union(*rows)) == 90

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.tail import below, read_tail, with_tail
 from poets_edge.training.fine_tuning.trainer import Trainer
 from poets_edge.training.head import Head
+from tests.yardstick import tensorflow
 
 SMALL = architecture("efficientnet_lite0_128")
 
@@ -71,9 +73,20 @@ def test_read_tail_rejects_more_blocks_than_the_network_has(network: Network) ->
         FineTuning(blocks=1).check(architecture("inception_v3"))
 
 
+@pytest.fixture(params=["compiled", "eager"])
+def execution(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How TensorFlow runs functions. Coverage does not see the lines of compiled ones."""
+    tf = tensorflow()
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("blocks", [1, 3, 6])
-def test_trainer_scores_equal_the_network_scores(network: Network, blocks: int) -> None:
+@pytest.mark.parametrize(
+    ("blocks", "execution"), [(1, "compiled"), (3, "eager"), (6, "compiled")], indirect=["execution"]
+)
+def test_trainer_scores_equal_the_network_scores(network: Network, blocks: int, execution: None) -> None:
     rng = np.random.default_rng(1)
     picture = rng.uniform(-1, 1, (1, *SMALL.size, 3)).astype(np.float32)
     head = Head(rng.normal(0, 0.1, (1280, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))

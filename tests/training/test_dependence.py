@@ -1,0 +1,84 @@
+"""Tests of warnings about photos that are not independent, and about figures that differ."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.training.look_alikes import PhotoGroups
+from poets_edge.training.messages import dependence, disagreement, report_groups
+from tests.bench.remote.scripted import Recorder
+
+ALIKE = PhotoGroups(np.array([0, 0, 2, 2, 4]), alike=0.8)
+
+
+def cross_validated(accuracy: float) -> Any:
+    return SimpleNamespace(accuracy=accuracy)
+
+
+@pytest.mark.parametrize("groups", [None, PhotoGroups(np.arange(5), alike=0.2)])
+def test_dependence_is_none_if_few_photos_look_alike(groups: PhotoGroups | None) -> None:
+    assert dependence(groups, cross_validated(0.5), 0.9) is None
+
+
+def test_dependence_is_none_if_holding_out_groups_hardly_changes_the_accuracy() -> None:
+    assert dependence(ALIKE, cross_validated(0.90), 0.92) is None
+    assert dependence(ALIKE, cross_validated(0.90), 0.94) is not None
+
+
+def test_dependence_states_both_accuracies() -> None:
+    line = dependence(ALIKE, cross_validated(0.75), 0.95)
+    assert line is not None and line.startswith("80 % of the photos look like another one") and "3 groups" in line
+    assert "With groups held out the accuracy is 75.0 %, with their photos on both sides it would be 95.0 %." in line
+    assert "`group_by`" in line
+
+
+def test_dependence_without_cross_validation_states_no_accuracy() -> None:
+    divided = PhotoGroups(ALIKE.numbers, alike=0.8, are_divided=True)
+    for line in (dependence(ALIKE, None, None), dependence(divided, cross_validated(0.9), 0.9)):
+        assert line is not None and "The accuracy on new people or objects is not known" in line
+    assert "held out" not in str(dependence(ALIKE, None, None))
+    assert "held out" in str(dependence(divided, cross_validated(0.9), 0.9))
+
+
+def result(test: tuple[float, float], crossed: tuple[float, float] | None, *, count: int = 9, own: bool = False) -> Any:
+    return SimpleNamespace(
+        test=SimpleNamespace(count=count, interval=test),
+        cross_validated=None if crossed is None else SimpleNamespace(interval=crossed),
+        has_own_test=own,
+    )
+
+
+@pytest.mark.parametrize(
+    ("test", "crossed", "count"),
+    [
+        ((0.5, 0.6), None, 9),
+        ((0.1, 0.2), (0.8, 0.9), 0),
+        ((0.5, 0.8), (0.8, 0.9), 9),
+        ((0.9, 0.95), (0.8, 0.9), 9),
+    ],
+)
+def test_disagreement_is_none_if_intervals_touch_or_are_missing(
+    test: tuple[float, float], crossed: tuple[float, float] | None, count: int
+) -> None:
+    assert disagreement(result(test, crossed, count=count)) is None
+
+
+@pytest.mark.parametrize(("test", "own"), [((0.5, 0.79), False), ((0.91, 0.99), True)])
+def test_disagreement_explains_intervals_that_do_not_overlap(test: tuple[float, float], own: bool) -> None:
+    line = disagreement(result(test, (0.8, 0.9), own=own))
+    figures = f"test accuracy ({100 * test[0]:.1f} to {100 * test[1]:.1f} %) and cross-validation (80.0 to 90.0 %)"
+    assert line is not None and line.startswith(figures)
+    assert ("The test accuracy counts." in line) is own
+
+
+def test_report_groups_counts_photos_and_groups() -> None:
+    reporter = Recorder()
+    report_groups(reporter, None, 5)
+    report_groups(reporter, ALIKE, 5)
+    assert reporter.notes == [
+        "5 photos in 3 groups: copies, bursts, sequences and look-alikes stay together in sets and folds"
+    ]
