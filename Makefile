@@ -26,15 +26,19 @@ help: ## list these targets
 quickstart: $(TRAINABLE) ## try every step in a minute: no network, no photos needed
 	$(BIN)/poets-edge quickstart
 
-# Two test files run at once. Tests in one file share fixtures and stay in one process.
+# Three test files run at once: tests often wait for other processes. Tests in one file share fixtures and stay in one
+# process. `pytest_collection_modifyitems` orders the files.
+WORKERS ?= 3
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: $(INSTALLED) ## run the whole suite
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 check: $(INSTALLED) ## check style and types, and run the fast tests: before every commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(PYTEST_ARGS)
 
 # Only the tests that need a Raspberry Pi's file system, which is created first (see tools/pi/).
 test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
@@ -42,7 +46,7 @@ test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
 
 # As `make test`, with coverage. Code that commands run in helper processes is not counted.
 coverage: $(INSTALLED) ## run the whole suite, and print the branches that are not covered
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-report=json:build/coverage.json --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=json:build/coverage.json --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
 	$(BIN)/python -m tools.coverage_floors build/coverage.json
 
 fuzz: $(INSTALLED) ## run commands on hostile files for SECONDS=300
@@ -58,7 +62,7 @@ mutants: $(INSTALLED) ## run mutation tests: PART=3 or MODULE=device/metrics.py
 
 # A surviving mutant may be equivalent to the source, so this target reports survivors and does not fail.
 mutants-changed: $(INSTALLED) ## run a sample of mutants in lines that the last 25 commits changed
-	-$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 180 --jobs 2
+	-$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 60 --jobs 2
 
 # The outputs of BASE are cached in REFERENCE, so a second comparison runs only the working tree.
 compare: $(INSTALLED) ## run every command with BASE=5dffe54 and the working tree, and compare the outputs

@@ -59,9 +59,16 @@ class OpenStudio:
 
 
 @contextlib.contextmanager
-def open_studio(browser: Any, folder: Path, *options: str, **settings: Any) -> Iterator[OpenStudio]:
-    """Context manager that starts a studio on a folder, and opens its page in a new browser context."""
-    with running(folder, *options) as client, open_page(browser, client, **settings) as opened:
+def open_studio(
+    browser: Any, folder: Path, *options: str, environment: dict[str, str] | None = None, **settings: Any
+) -> Iterator[OpenStudio]:
+    """Context manager that starts a studio on a folder, and opens its page in a new browser context.
+
+    Args:
+        environment: additional environment variables of the studio.
+        settings: settings of the browser context.
+    """
+    with running(folder, *options, environment=environment) as client, open_page(browser, client, **settings) as opened:
         yield opened
 
 

