@@ -5,7 +5,8 @@
 Each file is compared with the float32 and int8 files of the same graph, and with the file that TensorFlow's converter
 writes with the same calibration photos. Accuracies are measured on half of the photos. STRANGERS is a folder of photos
 that belong to no class, for comparing the unknown photos of full-int8 and float32 files. WORK_DIR keeps the result of
-each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`. Requires
+each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`, unless
+architectures are given. Requires
 TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
 """
 
@@ -206,7 +207,7 @@ def gray_photos(photos: Path, folder: Path) -> Path:
 
 
 def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
-    """Measure the architectures, and write the table of results."""
+    """Measure the architectures, and write the table of results unless they are a selection."""
     work.mkdir(parents=True, exist_ok=True)
 
     def row(name: str, measure: Callable[[], Row]) -> Row:
@@ -229,6 +230,8 @@ def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
             lambda: measured_gray(small, gray_photos(photos, work / "gray"), work / "trained_gray", learned, work),
         ),
     ]
+    if names:
+        return
     heading = (
         ["", "arena, KB", "model, KB"]
         + [f"{kind}, %" for kind in ("float32", "int8", "full-int8", "TensorFlow's full-int8")]
