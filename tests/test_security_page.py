@@ -60,6 +60,8 @@ PROMISES = {
         "check_raises_only_flaw_errors_for_changed_bytes",
     ],
     "numbers must be finite": ["read_frozen_graph_refuses_nan"],
+    "none of which runs Python code or reads files": ["load_model_refuses_keras_configurations_with_code_or_files"],
+    "neither access files nor run code": ["load_model_refuses_saved_models_that_access_files"],
     "memory is estimated from the header": ["read_photo_rejects_images_above_memory_limit"],
     "regular files only": ["read_bytes_refuses_special_and_large_files", "read_bytes_checks_the_opened_file_again"],
     "are in memory one at a time": [

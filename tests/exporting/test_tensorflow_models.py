@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from poets_edge.photos.open_photo import open_photo
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.quantize.tensorflow_model import find_input_range, load_model
 from tests.conftest import SHARED, poets_edge
+from tests.needs import need_module
 
 pytestmark = pytest.mark.tensorflow
 
@@ -267,3 +269,52 @@ def test_load_model_rejects_models_with_code_only_weights_or_several_outputs(
     for name in ("two.keras", "two"):
         with pytest.raises(ModelError, match="has 2 outputs; an image classifier has one"):
             load_model(_write(two, tmp_path / name))
+
+
+def test_load_model_refuses_keras_configurations_with_code_or_files(tmp_path: Path) -> None:
+    layers: dict[str, dict[str, Any]] = {
+        "os.system": {"module": "os", "class_name": "system"},
+        "builtins.eval": {"module": "builtins", "class_name": "eval"},
+        "keras.src.utils.file_utils.get_file": {"module": "keras.src.utils.file_utils", "class_name": "get_file"},
+        "function": {"class_name": "function", "config": "get_file", "module": "keras"},
+        "TFSMLayer": {"class_name": "TFSMLayer", "config": {"filepath": "other"}},
+        "StringLookup": {"class_name": "StringLookup", "config": {"vocabulary": "words.txt"}},
+    }
+    for named, layer in layers.items():
+        path = tmp_path / f"{named}.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            nested = {"layers": [{"class_name": "Dense", "config": {"activation": layer}}]}
+            archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": nested}))
+            archive.writestr("model.weights.h5", b"")
+        with pytest.raises(ModelError, match=f"contains (the layer )?{named}.* It is not loaded"):
+            load_model(path)
+
+
+@pytest.mark.parametrize("attack", ["file", "checkpoint", "table"])
+def test_load_model_refuses_saved_models_that_access_files(attack: str, tmp_path: Path) -> None:
+    tf = need_module("tensorflow")
+    secret, target = tmp_path / "secret.txt", tmp_path / "written"
+    secret.write_text("a\nb\n")
+
+    class Hostile(tf.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            if attack == "table":
+                self.table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(
+                    str(secret), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64,
+                    tf.lookup.TextFileIndex.LINE_NUMBER), -1)  # fmt: skip
+
+        @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3])])  # type: ignore[untyped-decorator]
+        def __call__(self, values: Any) -> Any:
+            if attack == "file":
+                tf.io.write_file(str(target), "owned")
+            elif attack == "checkpoint":
+                tf.raw_ops.SaveV2(prefix=str(target), tensor_names=["a"], shape_and_slices=[""], tensors=[values])
+            else:
+                values += tf.cast(self.table.size(), tf.float32)
+            return tf.nn.softmax(tf.reduce_mean(values, [1, 2]))
+
+    tf.saved_model.save(Hostile(), str(tmp_path / "model"))
+    with pytest.raises(ModelError, match="It is not loaded"):
+        load_model(tmp_path / "model")
+    assert not list(tmp_path.glob("written*"))
