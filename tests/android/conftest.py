@@ -17,7 +17,7 @@ from tests.needs import missing
 
 DEMO = ROOT / "android_demo"
 BUILD_SECONDS = 1500  # the first build on a machine downloads 600 MB
-_PHOTOS = 60
+_PHOTOS = 50
 
 
 @dataclass(frozen=True)

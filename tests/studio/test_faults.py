@@ -24,7 +24,7 @@ from tests.studio.client import StudioClient, running, start
 from tests.studio.test_changes import contents, tree
 from tests.studio.test_jobs import helpers
 
-KILLS = 30
+KILLS = 12
 CONCURRENT = 100
 
 

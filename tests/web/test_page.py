@@ -99,8 +99,8 @@ def _differences(model: Path, photos: list[Path], folder: Path, open_page: OpenP
 
 @pytest.mark.parametrize("quantization", ["int8", "float32"])
 def test_page_scores_equal_python_scores(drawn: Drawn, quantization: str, open_page: OpenPage, tmp_path: Path) -> None:
-    photos = sorted(drawn.photos.glob("*/*"))
-    assert len(photos) == 100
+    photos = sorted(drawn.photos.glob("*/*"))[::3]
+    assert len({photo.parent.name for photo in photos}) == 5
     differences = _differences(drawn.model(quantization), photos, tmp_path / "site", open_page)
     assert differences.max() <= (0 if quantization == "int8" else 1e-5)
 
@@ -109,7 +109,7 @@ def test_page_scores_equal_python_scores(drawn: Drawn, quantization: str, open_p
 def test_page_scores_equal_python_scores_on_real_photos(
     trained: Trained, flowers: Path, quantization: str, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    photos = sorted(flowers.glob("*/*.jpg"))[:: 10 if quantization in ("int8", "float32") else 100]
+    photos = sorted(flowers.glob("*/*.jpg"))[:: 25 if quantization in ("int8", "float32") else 100]
     differences = _differences(trained.model(quantization), photos, tmp_path / "site", open_page)
     if quantization == "dynamic":  # activations are quantized at run time, and rounding differs between runtimes
         assert differences.max() < 0.1
