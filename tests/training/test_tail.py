@@ -122,3 +122,8 @@ def test_relu6_encoding_rounds_to_its_steps() -> None:
     encoding = Relu6Encoding()
     found = encoding.decode(encoding.encode(values), values.shape)
     assert np.abs(found - values).max() <= 3 / 255 + 1e-6 and encoding.size(values.shape) == values.size
+
+
+def test_relu6_encoding_preserves_the_ends_of_the_range() -> None:
+    ends = np.array([[[0.0, 6.0]]], np.float32)
+    np.testing.assert_allclose(Relu6Encoding().decode(Relu6Encoding().encode(ends), ends.shape), ends, rtol=1e-6)

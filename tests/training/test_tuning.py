@@ -268,6 +268,20 @@ def test_activations_are_rounded_to_the_nearest_step(backbone: Backbone, photo: 
         assert np.abs(found[row] - exact).max() <= RELU6_STEP / 2 + 1e-5
 
 
+def test_activations_of_another_length_are_computed_again(
+    backbone: Backbone, photo: HashedPhoto, tmp_path: Path
+) -> None:
+    """A version with another encoding may have written them."""
+    network = backbone_network(backbone)
+    tail, views = read_tail(network, 1, ENTRY.name), Views(Distortions(), 2)
+    with open_activations(backbone, network, tail, views, tmp_path, Silent()) as activations:
+        view = View(photo, PLAIN)
+        activations.compute([view], Silent())
+        exact = activations.read([view])
+        activations._rows.write(view.key(activations._encoding), b"short")
+        np.testing.assert_array_equal(activations.read([view]), exact)
+
+
 def test_activations_of_a_changed_photo_are_refused(backbone: Backbone, photo: HashedPhoto, tmp_path: Path) -> None:
     network = backbone_network(backbone)
     tail, views = read_tail(network, 1, ENTRY.name), Views(Distortions(), 2)

@@ -44,11 +44,15 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "training/fine_tuning/schedule.py": ("training/test_schedule.py",),
         "training/fine_tuning/options.py": ("training/test_schedule.py", "training/test_tuning.py"),
-        "training/fine_tuning/activations.py": ("training/test_tuning.py", "training/test_cache_keys.py"),
-        "training/fine_tuning/checkpoint.py": ("training/test_tuning.py", "core/test_json_files.py"),
-        "training/fine_tuning/tail.py": ("training/test_tuning.py",),
-        "training/fine_tuning/trainer.py": ("training/test_tuning.py",),
-        "training/fine_tuning/tuning.py": ("training/test_tuning.py",),
+        "training/fine_tuning/activations.py": (
+            "training/test_tuning.py",
+            "training/test_tuning_loop.py",
+            "training/test_cache_keys.py",
+        ),
+        "training/fine_tuning/checkpoint.py": ("training/test_tuning_loop.py", "core/test_json_files.py"),
+        "training/fine_tuning/tail.py": ("training/test_tuning.py", "training/test_tail.py"),
+        "training/fine_tuning/trainer.py": ("training/test_tuning.py", "training/test_tail.py"),
+        "training/fine_tuning/tuning.py": ("training/test_tuning.py", "training/test_tuning_loop.py"),
         "training/fine_tuning/views.py": ("training/test_tuning.py",),
     },
     {

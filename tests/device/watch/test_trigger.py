@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.device.watch import trigger as trigger_module
 from poets_edge.device.watch.trigger import Command, Trigger
 from poets_edge.errors import UsageError
 from poets_edge.progress import Silent
@@ -90,6 +91,29 @@ def test_command_is_not_killed_before_its_time_limit() -> None:
     trigger.observe("daisy", 0.9)
     trigger.close(lambda: False)
     assert warnings.lines == []
+
+
+def test_command_without_time_limit_is_not_killed() -> None:
+    warnings = Warnings()
+    trigger = Trigger("daisy", Command("sleep 0.05"), 1, warnings)
+    trigger.observe("daisy", 0.9)
+    trigger.close(lambda: False)
+    assert warnings.lines == []
+
+
+def test_command_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It ignores SIGTERM, so SIGKILL follows after the grace period."""
+    monkeypatch.setattr(trigger_module, "_GRACE_SECONDS", 0.05)
+    warnings = Warnings()
+    ignoring = f"trap '' TERM; touch '{tmp_path}/ready'; while :; do sleep 0.01; done"
+    trigger = Trigger("daisy", Command(ignoring, shell=True, limit=0.01), 1, warnings)
+    trigger.observe("daisy", 0.9)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.001)
+    began = time.monotonic()
+    trigger.close(lambda: time.monotonic() > began + 20)
+    assert time.monotonic() - began < 10
+    assert warnings.lines == [f"the command {ignoring!r} is still running after 0.01 s; stopping it"]
 
 
 @pytest.mark.parametrize(
