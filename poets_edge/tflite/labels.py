@@ -20,8 +20,8 @@ _ITEM_ID = r"\bid\s*:\s*(\d+)"
 _ITEM_NAME = r"\b(display_name|name)\s*:\s*(\"[^\"]*\"|'[^']*')"
 _YAML_NAMES = r"(?m)^names:[ \t]*(?:#.*)?\n((?:[ \t]*(?:-[ \t]+|\d+:[ \t]).*(?:\n|\Z)|[ \t]*(?:#.*)?\n)+)"
 """Pattern for the names in a `data.yaml` of Ultralytics: lines with `- daisy` or `0: daisy`."""
-_YAML_LIST = r"(?m)^names:\s*(\[[^\]]*\]|\{[^}]*\})"
-"""Pattern for the names in a `data.yaml` of Roboflow: `names: ['daisy', 'roses']`."""
+_NAMES = r"(?m)(?:^names|['\"]names['\"]):\s*(\[[^\]]*\]|\{[^}]*\})"
+"""Pattern for the names in a `data.yaml` of Roboflow, `names: ['daisy', 'roses']`, or in metadata of Ultralytics."""
 _YAML_ITEM = r"[ \t]*(?:-|(\d+):)[ \t]+(\"[^\"]*\"|'[^']*'|.*?)[ \t]*(?:[ \t]#.*)?"
 _LIST_ITEM = r"\s*(?:(\d+)\s*:\s*)?(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,\"'\[\]{}][^,\[\]{}\n]*)\s*(?:,|\Z)"
 """Pattern for an item of a list or dictionary of Python or YAML, with or without quotation marks."""
@@ -82,7 +82,7 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
     if names := re.search(_YAML_NAMES, f"{plain}\n"):
         entries = [re.fullmatch(_YAML_ITEM, line) for line in names[1].split("\n")]
         return _labels_of([(match[1], _unquoted(match[2])) for match in entries if match], source)
-    if (names := re.search(_YAML_LIST, plain)) and (found := _list_items(names[1][1:-1])):
+    if (names := re.search(_NAMES, plain)) and (found := _list_items(names[1][1:-1])):
         return _labels_of(found, source)
     lines = [line.strip() for line in plain.split("\n") if line.strip()]
     if len(lines) == 1 and "," in plain and (found := _list_items(plain)):

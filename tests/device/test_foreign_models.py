@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.exporting.annotate import annotate
 from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.normalization import BACKBONE, UNIT
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.tflite.flatbuffer import (
     add_tensor,
@@ -23,6 +26,7 @@ from poets_edge.tflite.flatbuffer import (
     schema,
     unpack_model,
 )
+from poets_edge.tflite.labels import parse_labels
 from tests.conftest import ROOT, SHARED, poets_edge
 from tests.needs import need_module, need_tensorflow
 
@@ -289,6 +293,38 @@ def test_quantization_of_a_float_input_determines_its_range(
     (tmp_path / "x.tflite").write_bytes(pack_model(model))
     found = Classifier(tmp_path / "x.tflite", labels=["a", "b", "c"])
     assert found.input_range.normalization.short == expected and "quantizes its input" in found.remarks[0]
+
+
+ULTRALYTICS = {
+    "description": "Ultralytics YOLO11n-cls model trained on flowers",
+    "author": "Ultralytics",
+    "task": "classify",
+    "imgsz": [64, 64],
+    "args": {"half": False},
+    "names": {0: "daisy", 1: "ox-eye's daisy", 2: "rose"},
+}
+
+
+def test_ultralytics_models_have_labels_and_an_input_range(tmp_path: Path) -> None:
+    model = variant(tmp_path / "x.tflite")
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr("metadata.json", json.dumps(ULTRALYTICS, indent=2))
+    found = Classifier(model)
+    assert found.labels == tuple(ULTRALYTICS["names"].values())
+    assert found.input_range.normalization == UNIT and "Ultralytics" in found.remarks[0]
+
+
+def test_labels_in_the_metadata_of_earlier_versions_of_ultralytics_are_read() -> None:
+    """They wrote a dictionary of Python into the labels file, `temp_meta.txt`."""
+    assert parse_labels(str(ULTRALYTICS), "temp_meta.txt") == tuple(ULTRALYTICS["names"].values())
+
+
+def test_names_of_the_codelab_determine_the_input_range(tmp_path: Path) -> None:
+    def named(graph: Any) -> None:
+        graph.tensors[graph.inputs[0]].name, graph.tensors[graph.outputs[0]].name = b"input", b"final_result"
+
+    found = Classifier(variant(tmp_path / "x.tflite", named), labels=["a", "b", "c"])
+    assert found.input_range.normalization == BACKBONE and "names of the codelab" in found.remarks[0]
 
 
 def test_page_and_app_receive_a_model_with_labels_and_normalization(tmp_path: Path) -> None:
