@@ -79,6 +79,8 @@ class _Arrangement:
     def arrange(self, tree: Folder) -> Layout:
         root = self._inner(tree)
         splits = self._splits(root)
+        if splits:
+            self._note_photos_outside(root)
         parents: list[tuple[Folder, SplitName | None]] = [(_inside_copies(folder), split) for folder, split in splits]
         parents = parents or [(root, None)]
         classes: list[ClassFolder] = []
@@ -117,11 +119,11 @@ class _Arrangement:
         return f"{self._place}/{folder.path}" if folder.path else self._place
 
     def _inner(self, root: Folder) -> Folder:
-        """Return the folder that contains the classes or splits, skipping outer folders that contain nothing else."""
+        """Return the folder that contains the classes or splits, skipping outer folders that contain little else."""
         outer = root
         while len(inside := root.with_photos) == 1 and not root.photos:
             [only] = inside
-            if only.photos or not only.with_photos or split_of(only.name):
+            if not _holds_classes(only) or split_of(only.name):
                 break
             root = only
         if root is not outer:

@@ -71,6 +71,11 @@ both = pytest.mark.parametrize("kind", ["folder", "zip"])
         (_in("train"), ("training",), ""),
         (_in("signs_train/signs_train") + _in("signs_test"), ("training", "test"), ""),
         (_in("train.v1") + _in("valid.v1"), ("training", "validation"), ""),
+        (
+            [*_in("data/train"), *_in("data/val"), "data/logo.png"],
+            ("training", "validation"),
+            "x/data: left out 1 photo that is not in a class folder",
+        ),
         (_in("1/2/3/4/5/6"), (None,), "the photos are taken from x/1/2/3/4/5/6"),
         (_in("train") + _photos("test"), ("training",), "x/test: left out 3 photos without class folders"),
         (
