@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -154,15 +153,12 @@ def _table(lines: list[str]) -> list[tuple[int, str]] | None:
     numbers.
     """
     for delimiter in _DELIMITERS:
-        try:
-            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-        except csv.Error:
-            continue
+        rows = [[_unquoted(cell) for cell in line.split(delimiter)] for line in lines]
         width = len(rows[0]) if rows else 0
         if width < 2 or any(len(row) != width for row in rows):
             continue
-        columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
-        if width == 2 and (numbers := _outputs(columns[1])) and _distinct(columns[0]):
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        if width == 2 and (numbers := _outputs(columns[1])) and _distinct(columns[0]) and not _outputs(columns[0]):
             return list(zip(numbers, columns[0], strict=True))
         found = next(
             ((number, start) for number, column in enumerate(columns) if (start := _outputs(column[1:]))), None
@@ -180,11 +176,9 @@ def _outputs(column: list[str]) -> list[int] | None:
     if len(column) < 2 or not all(re.fullmatch(r"\d{1,9}", cell) for cell in column):
         return None
     numbers = list(map(int, column))
-    first = min(numbers)
+    first = min(min(numbers), 1)
     return (
-        [number - first for number in numbers]
-        if sorted(numbers) == list(range(first, first + len(numbers))) and first < 2
-        else None
+        [number - first for number in numbers] if sorted(numbers) == list(range(first, first + len(numbers))) else None
     )
 
 

@@ -295,13 +295,14 @@ def test_quantization_of_a_float_input_determines_its_range(
     assert found.input_range.normalization.short == expected and "quantizes its input" in found.remarks[0]
 
 
+ULTRALYTICS_NAMES = ("daisy", "ox-eye's daisy", "rose")
 ULTRALYTICS = {
     "description": "Ultralytics YOLO11n-cls model trained on flowers",
     "author": "Ultralytics",
     "task": "classify",
     "imgsz": [64, 64],
     "args": {"half": False},
-    "names": {0: "daisy", 1: "ox-eye's daisy", 2: "rose"},
+    "names": dict(enumerate(ULTRALYTICS_NAMES)),
 }
 
 
@@ -310,13 +311,13 @@ def test_ultralytics_models_have_labels_and_an_input_range(tmp_path: Path) -> No
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("metadata.json", json.dumps(ULTRALYTICS, indent=2))
     found = Classifier(model)
-    assert found.labels == tuple(ULTRALYTICS["names"].values())
+    assert found.labels == ULTRALYTICS_NAMES
     assert found.input_range.normalization == UNIT and "Ultralytics" in found.remarks[0]
 
 
 def test_labels_in_the_metadata_of_earlier_versions_of_ultralytics_are_read() -> None:
     """They wrote a dictionary of Python into the labels file, `temp_meta.txt`."""
-    assert parse_labels(str(ULTRALYTICS), "temp_meta.txt") == tuple(ULTRALYTICS["names"].values())
+    assert parse_labels(str(ULTRALYTICS), "temp_meta.txt") == ULTRALYTICS_NAMES
 
 
 def test_names_of_the_codelab_determine_the_input_range(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
     assert parse_labels("[unknown]\nroses\n", "labels.txt") == ("[unknown]", "roses")
     assert parse_labels("0 daisy\nroses\n", "labels.txt") == ("0 daisy", "roses")
     assert parse_labels("", "labels.txt") == ()
+    assert parse_labels("0,1\n1,0\n", "labels.txt") == ("1", "0")
     assert parse_labels("0.5 V\n1.5 V\n", "labels.txt") == ("0.5 V", "1.5 V")
     assert parse_labels("level: 1\nlevel: 2\n", "labels.txt") == ("level: 1", "level: 2")
     assert parse_labels("tench, Tinca tinca\nray, skate\n", "labels.txt") == ("tench, Tinca tinca", "ray, skate")
