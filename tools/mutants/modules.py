@@ -17,7 +17,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "tflite/verify/array_shapes.py": ("tflite/test_array_shapes.py",),
         "tflite/verify/tables.py": ("tflite/test_tables.py",),
         "tflite/verify/answers.py": ("tflite/test_trial.py",),
-        "tflite/verify/memory.py": ("tflite/test_trial.py",),
+        "tflite/verify/memory.py": ("tflite/test_trial.py", "tflite/test_verified_models.py"),
         "tflite/verify/trial.py": ("tflite/test_trial.py",),
         "tflite/metadata.py": ("tflite/test_metadata.py",),
         "tflite/write_metadata.py": ("tflite/test_metadata.py",),

@@ -1,0 +1,91 @@
+"""Tests of the evaluation of exported files, and of checks before they are written, on prescribed scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.predictions import Predictions
+from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.exporting.annotate import _check_scores, annotate
+from poets_edge.exporting.export import _check_drop, _default_quantizations, _evaluated
+from poets_edge.exporting.results import ExportedFile, ExportResult
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.normalization import UNIT
+from poets_edge.progress import Silent
+from poets_edge.quantize.convert import Quantization
+from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.tflite.read_model import read_model
+from tests.tiny_model import color_model
+
+LABELS = ("daisy", "roses")
+PHOTOS = [Photo(Path(f"{number}.jpg"), f"{number}.jpg", "daisy") for number in range(5)]
+
+
+def predictions(answers: str) -> Predictions:
+    """Return predictions of daisies: d for daisy, r for roses."""
+    rows = [[0.9, 0.1] if answer == "d" else [0.2, 0.8] for answer in answers]
+    return Predictions(PHOTOS, np.array(rows, np.float32), ())
+
+
+def evaluated(scored: dict[Quantization, Predictions]) -> list[ExportedFile]:
+    """Return the evaluations of a float32 and an int8 file."""
+    names: list[Quantization] = ["float32", "int8"]
+    return [_evaluated(Path("x"), name, scored, LABELS) for name in names]
+
+
+def test_file_is_compared_with_the_float_file() -> None:
+    float32, int8 = evaluated({"float32": predictions("ddddr"), "int8": predictions("drrdd")})
+    assert (float32.agreement, int8.agreement) == (1.0, pytest.approx(2 / 5))
+    assert float32.beside_float is None
+    assert int8.beside_float is not None
+    assert (int8.beside_float.worse, int8.beside_float.better, int8.beside_float.photos) == (2, 1, 5)
+    assert int8.evaluation is not None and int8.evaluation.correct == 3
+
+
+def test_accuracy_drop_requires_test_photos() -> None:
+    empty = Predictions([], np.zeros((0, 2), np.float32), ())
+    unscored: dict[Quantization, Predictions] = {}
+    for scored in (unscored, {"float32": empty, "int8": replace(empty)}):
+        with pytest.raises(DatasetError, match="needs test photos"):
+            _check_drop(ExportResult(tuple(evaluated(scored)), LABELS, ()), 1.0, Silent())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "quantization"), [("mobilenet_0.50_224_quantized", "int8"), ("mobilenet_0.50_224", "float32")]
+)
+def test_quantized_architectures_are_exported_as_int8(architecture: str, quantization: str) -> None:
+    assert _default_quantizations({"architecture": architecture}) == (quantization,)
+    assert _default_quantizations(None) == ("float32",)
+
+
+def test_annotate_refuses_another_input_range_for_own_models(tmp_path: Path) -> None:
+    (tmp_path / "own.tflite").write_bytes(color_model(normalization=UNIT, facts={"format": 1}))
+    with pytest.raises(UsageError, match="states its own input range"):
+        annotate(tmp_path / "own.tflite", input_range="0:1")
+    assert [path.name for path in tmp_path.iterdir()] == ["own.tflite"]
+
+
+def test_annotate_fixes_the_batch_size(tmp_path: Path) -> None:
+    model = unpack_model(color_model())
+    for tensor in model.subgraphs[0].tensors:
+        tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
+    (tmp_path / "any.tflite").write_bytes(pack_model(model))
+    written = annotate(tmp_path / "any.tflite", labels=["red", "green", "blue"], input_range="0:1")
+    tensors = unpack_model(read_model(written.path).content).subgraphs[0].tensors
+    assert [tensor.shapeSignature for tensor in tensors] == [None] * len(tensors)
+
+
+def test_check_scores_refuses_a_model_with_other_scores(tmp_path: Path) -> None:
+    """The other model multiplies pixels by 255."""
+    for name, std in (("one", 255.0), ("other", 1.0)):
+        normalization = replace(UNIT, mean=(0.0,), std=(std,))
+        (tmp_path / name).write_bytes(color_model(normalization=normalization))
+    one = Classifier(tmp_path / "one")
+    _check_scores(one, (tmp_path / "one").read_bytes())
+    with pytest.raises(ModelError, match="with metadata its scores differ by"):
+        _check_scores(one, (tmp_path / "other").read_bytes())

@@ -1,0 +1,66 @@
+"""Tests of the record of verified models: what makes a model unknown again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from poets_edge.tflite.verify import memory
+
+MODEL = b"TFL3 and weights"
+
+
+@pytest.fixture(autouse=True)
+def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of an installed interpreter, and an empty record."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    package = tmp_path / "site/a_runtime"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    file = package / "interpreter.py"
+    file.write_text("version = 1\n")
+    os.utime(file, ns=(10**18, 10**18))
+    monkeypatch.setattr(memory, "RUNTIMES", ("a_runtime",))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    return file
+
+
+def test_model_is_known_after_it_was_remembered() -> None:
+    assert not memory.is_known(MODEL)
+    memory.remember(MODEL)
+    assert memory.is_known(MODEL)
+
+
+def test_model_with_an_equal_beginning_is_unknown() -> None:
+    memory.remember(MODEL)
+    assert not memory.is_known(MODEL[:8] + b"other weights")
+
+
+def test_model_is_unknown_to_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.remember(MODEL)
+    monkeypatch.setattr(memory, "_RULES", memory._RULES + 1)
+    assert not memory.is_known(MODEL)
+
+
+def test_model_is_unknown_to_another_interpreter(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.remember(MODEL)
+    os.utime(interpreter, ns=(10**18, 10**18 + 1))
+    assert not memory.is_known(MODEL), "an upgrade to a file of equal size"
+    interpreter.write_text("version = 10\n")
+    os.utime(interpreter, ns=(10**18, 10**18))
+    assert not memory.is_known(MODEL), "an upgrade with equal times, as in reproducible packages"
+    interpreter.write_text("version = 1\n")
+    os.utime(interpreter, ns=(10**18, 10**18))
+    assert memory.is_known(MODEL)
+    monkeypatch.setattr(memory, "_machine", lambda: "another machine with the home folder")
+    assert not memory.is_known(MODEL)
+
+
+def test_record_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    memory.remember(MODEL)
+    assert not memory.is_known(MODEL)
