@@ -40,7 +40,7 @@ def evaluated(scored: dict[Quantization, Predictions]) -> list[ExportedFile]:
 
 def test_file_is_compared_with_the_float_file() -> None:
     float32, int8 = evaluated({"float32": predictions("ddddr"), "int8": predictions("drrdd")})
-    assert (float32.agreement, int8.agreement) == (1.0, pytest.approx(2 / 5))
+    assert float32.agreement == 1.0 and int8.agreement == pytest.approx(2 / 5)
     assert float32.beside_float is None
     assert int8.beside_float is not None
     assert (int8.beside_float.worse, int8.beside_float.better, int8.beside_float.photos) == (2, 1, 5)
@@ -49,8 +49,8 @@ def test_file_is_compared_with_the_float_file() -> None:
 
 def test_accuracy_drop_requires_test_photos() -> None:
     empty = Predictions([], np.zeros((0, 2), np.float32), ())
-    unscored: dict[Quantization, Predictions] = {}
-    for scored in (unscored, {"float32": empty, "int8": replace(empty)}):
+    without_photos: dict[Quantization, Predictions] = {"float32": empty, "int8": replace(empty)}
+    for scored in ({}, without_photos):
         with pytest.raises(DatasetError, match="needs test photos"):
             _check_drop(ExportResult(tuple(evaluated(scored)), LABELS, ()), 1.0, Silent())
 
