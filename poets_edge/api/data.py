@@ -63,6 +63,7 @@ def grid(
     max_latency: str | float | None = None,
     max_size: str | int | None = None,
     min_accuracy: str | float | None = None,
+    strangers: StrPath | None = None,
     output_dir: StrPath | None = None,
     on: str | None = None,
     reporter: Reporter | None = None,
@@ -77,6 +78,7 @@ def grid(
         max_latency: maximum median latency, as "20ms" or a number of milliseconds.
         max_size: maximum file size, as "2MB" or a number of bytes.
         min_accuracy: minimum accuracy, as "90%" or a number from 0 to 1.
+        strangers: folder of photos that belong to no class, to count how many of them each model calls unknown.
         output_dir: folder for the models and the report; "tf_files/grid" by default.
         on: SSH destination of a device on which latencies are measured; by default this machine.
         reporter: receives progress and warnings.
@@ -89,7 +91,7 @@ def grid(
         DatasetError, UsageError, WeightsError, RuntimeMissingError, RemoteError, OutputError: as raised by `train`,
             `export` and `benchmark`.
     """
-    changes: dict[str, Any] = given(architectures=architectures, output_dir=output_dir, on=on)
+    changes: dict[str, Any] = given(architectures=architectures, strangers=strangers, output_dir=output_dir, on=on)
     if limits := given(max_latency=max_latency, max_size=max_size, min_accuracy=min_accuracy):
         units = {"max_latency": "ms", "max_size": "", "min_accuracy": ""}
         texts = {name: value if isinstance(value, str) else f"{value}{units[name]}" for name, value in limits.items()}

@@ -57,6 +57,7 @@ def train(
     fine_tune: int | None = None,
     exclude: StrPath | None = None,
     background: StrPath | None = None,
+    strangers: StrPath | None = None,
     unknown_rate: float | None = None,
     seed: int | None = None,
     reporter: Reporter | None = None,
@@ -74,6 +75,7 @@ def train(
         fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
         background: folder of photos that belong to no class, so that the model learns to call such photos unknown.
+        strangers: folder of other photos that belong to no class, to count how many of them the model calls unknown.
         unknown_rate: percentage of known photos that the model may call unknown, 5 by default; 0 to fit no detector of
             unknown photos.
         seed: seed of the random numbers; 0 by default.
@@ -90,7 +92,11 @@ def train(
         OutputError: an output cannot be written.
     """
     changes: dict[str, Any] = given(
-        architecture=architecture, exclude=exclude, background=background, unknown_rate=unknown_rate
+        architecture=architecture,
+        exclude=exclude,
+        background=background,
+        strangers=strangers,
+        unknown_rate=unknown_rate,
     )
     if weights is not None:
         changes["weights"] = str(convert(weights, Path, "weights")) if not isinstance(weights, str) else weights

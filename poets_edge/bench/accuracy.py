@@ -13,6 +13,7 @@ from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap
 from poets_edge.device.predictions import Predictions
+from poets_edge.device.unknown import UnknownEvaluation, evaluate_unknown
 from poets_edge.photos.address import Location
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
@@ -42,18 +43,21 @@ class ModelAccuracy:
         agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 file that
             was exported from the same graph; None if there is no such file in the benchmark.
         overlap: number of photos in the folder that the model has learned from.
+        unknown: evaluation of the unknown-photo detector; None if the model has no detector.
         check: comparison with the scores on this machine; None unless another device was measured.
     """
 
     evaluation: Evaluation
     agreement: float | None
     overlap: TrainingOverlap
+    unknown: UnknownEvaluation | None = None
     check: ScoreCheck | None = None
 
     def to_json(self) -> dict[str, Any]:
         checked = {"checked": asdict(self.check)} if self.check else {}
         learned = {"learned_from": self.overlap.to_json()}
-        return {**self.evaluation.to_json(), "agreement_with_float": self.agreement, **learned, **checked}
+        unknown = {"unknown": self.unknown.to_json()} if self.unknown else {}
+        return {**self.evaluation.to_json(), "agreement_with_float": self.agreement, **learned, **unknown, **checked}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +119,7 @@ def accuracy_of(
             evaluation=scores.evaluation(evaluations[model].labels),
             agreement=agreement,
             overlap=evaluations[model].overlap,
+            unknown=evaluate_unknown(scores, evaluations[model].labels),
         )
     return found
 

@@ -35,6 +35,7 @@ from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.files import check_writable
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.device.evaluate import EvaluatedSplit
+from poets_edge.device.unknown import UnknownEvaluation
 from poets_edge.errors import PoetsEdgeError, UsageError
 
 _DEFAULT = TimingConfig()
@@ -256,9 +257,12 @@ def _print(results: Sequence[BenchmarkResult]) -> None:
     )
     if any(result.accuracy for result in results):
         heading = ["accuracy", "95 % interval", "N", "cross entropy", "agrees with float32"]
+        unknown = any(one.unknown for result in results for one in result.accuracy.values())
+        heading += ["unknown", "accuracy of others"] if unknown else []
         heading += ["as here"] if any(result.host for result in results) else []
         several = len(results) > 1
-        rows = [row for rows in zip(*(_accuracy(result, several) for result in results), strict=True) for row in rows]
+        of_devices = [_accuracy(result, several, unknown) for result in results]
+        rows = [row for rows in zip(*of_devices, strict=True) for row in rows]
         photos = next(result.photos for result in results if result.photos)
         click.echo(f"\naccuracy on {photos}:")
         click.echo(table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
@@ -304,7 +308,7 @@ def _end_to_end(measured: Measurement) -> list[str]:
     ]
 
 
-def _accuracy(result: BenchmarkResult, several: bool) -> list[list[str]]:
+def _accuracy(result: BenchmarkResult, several: bool, unknown: bool) -> list[list[str]]:
     rows = []
     for model, accuracy in result.accuracy.items():
         rows.append(
@@ -316,7 +320,15 @@ def _accuracy(result: BenchmarkResult, several: bool) -> list[list[str]]:
                 str(accuracy.evaluation.count),
                 f"{accuracy.evaluation.cross_entropy:.4f}",
                 percent(accuracy.agreement),
+                *(_unknown(accuracy.unknown) if unknown else []),
                 *([percent(accuracy.check.agreement)] if accuracy.check else []),
             ]
         )
     return rows
+
+
+def _unknown(found: UnknownEvaluation | None) -> list[str]:
+    """Return the fraction of photos that a model calls unknown, and its accuracy on the others, as texts."""
+    if found is None:
+        return ["-", "-"]
+    return [percent(found.known.share), percent(found.answered.accuracy if found.answered.count else None)]

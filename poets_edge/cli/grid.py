@@ -15,6 +15,7 @@ from poets_edge.cli.options import (
     FILE,
     NETWORK_SECTION,
     NUMBER,
+    PHOTOS_SECTION,
     TIMING_SECTION,
     TRAINING_SECTION,
     bottleneck_dir_option,
@@ -49,7 +50,7 @@ from poets_edge.photos.split import SplitConfig
 from poets_edge.sweep.budget import parse_budget
 from poets_edge.sweep.grid import grid
 from poets_edge.sweep.options import GridOptions
-from poets_edge.sweep.points import GridPoint, published_texts
+from poets_edge.sweep.points import GridPoint, published_texts, unknown_texts
 from poets_edge.sweep.results import GridResult
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
@@ -62,6 +63,13 @@ _CHOICE = "Choice"
 @folder_argument
 @image_dir_option
 @exclude_option
+@option(
+    "--strangers",
+    type=FILE,
+    metavar="DIR",
+    section=PHOTOS_SECTION,
+    help="Photos that belong to no class: tell how many are unknown to each model.",
+)
 @recursive_option
 @zip_encoding_option
 @rehash_option
@@ -208,6 +216,7 @@ def command(
     zip_encoding: str | None,
     rehash: bool,
     exclude: Path | None,
+    strangers: Path | None,
     group_by: str,
     cluster: str,
     insecure_cluster: bool,
@@ -242,6 +251,7 @@ def command(
         recursive=recursive,
         rehash=rehash,
         exclude=exclude,
+        strangers=strangers,
         group_by=group_by,
         cluster=cluster,
         insecure_cluster=insecure_cluster,
@@ -277,15 +287,17 @@ def _note_absent(options: GridOptions, terminal: Terminal) -> None:
 
 def _print(result: GridResult, options: GridOptions) -> None:
     heading = ["architecture", "quantization", "front", "MMACs", "Mparams", "MB", "median ms", "p90 ms", "photos/s",
-               "accuracy", "95 % interval", "vs. best", "ImageNet", "Pixel 3 ms"]  # fmt: skip
+               "accuracy", "95 % interval", "vs. best", "unknown", *(["strangers"] if options.strangers else []),
+               "ImageNet", "Pixel 3 ms"]  # fmt: skip
     if result.budget.board:
         heading.append(f"fits {result.budget.board.name}")
-    click.echo(table([heading, *(_row(point, result) for point in result.points)], left=3))
+    click.echo(table([heading, *(_row(point, result, options) for point in result.points)], left=3))
     threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
     click.echo(
         f"\n* on the front: no other point is both faster and more accurate. Times with {threads}.\n"
         f"Accuracy on {result.photos_text}.\n"
         'vs. best: on the same photos; "could be equal" means that the difference is not statistically significant.\n'
+        f"unknown: test photos that the model calls unknown{', and strangers' if options.strangers else ''}.\n"
         "ImageNet: published top-1. Pixel 3: published, 4 threads.\n"
     )
     if result.machine.get("host") or options.latency:
@@ -309,7 +321,7 @@ def _print(result: GridResult, options: GridOptions) -> None:
     click.echo(f"Report: {options.output_dir / 'report.html'}")
 
 
-def _row(point: GridPoint, result: GridResult) -> list[str]:
+def _row(point: GridPoint, result: GridResult, options: GridOptions) -> list[str]:
     return [
         point.architecture.name,
         point.quantization,
@@ -323,6 +335,7 @@ def _row(point: GridPoint, result: GridResult) -> list[str]:
         percent(point.accuracy),
         interval_text(point.interval),
         result.comparison_text(point),
+        *unknown_texts(point)[: 2 if options.strangers else 1],
         *published_texts(point),
         *([_fits(point, result)] if result.budget.board else []),
     ]

@@ -72,6 +72,14 @@ _SPLIT = _DEFAULT.percentages
     section=PHOTOS_SECTION,
     help="Photos that belong to no class: unknown.",
 )
+@option(
+    "--strangers",
+    type=FILE,
+    metavar="DIR",
+    section=PHOTOS_SECTION,
+    advanced=True,
+    help="Other photos that belong to no class: tell how many are unknown. The model does not learn from them.",
+)
 @recursive_option
 @zip_encoding_option
 @rehash_option
@@ -306,6 +314,7 @@ def command(
     fine_tune_folds: int | None,
     unknown_rate: float,
     background: Path | None,
+    strangers: Path | None,
     folds: int,
     early_stop: bool,
     recursive: bool,
@@ -364,6 +373,7 @@ def command(
         folds=folds,
         unknown_rate=unknown_rate,
         background=background,
+        strangers=strangers,
         recursive=recursive,
         rehash=rehash,
         group_by=group_by,

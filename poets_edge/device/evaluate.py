@@ -31,7 +31,7 @@ from poets_edge.device.overlap import (
 from poets_edge.device.predictions import Predictions, score_chosen
 from poets_edge.device.scorer import Scorer
 from poets_edge.device.staleness import stale_line
-from poets_edge.device.unknown import Refused, UnknownEvaluation, score_strangers
+from poets_edge.device.unknown import UnknownEvaluation, evaluate_unknown, score_strangers
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
 from poets_edge.photos.exclude import Exclusions, exclusions_of_training
@@ -43,7 +43,6 @@ from poets_edge.photos.split import split as assign_splits
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import PhotoTable, Rows, SplitNumbers
 from poets_edge.progress import Reporter, Silent
-from poets_edge.tflite.distance import LIMIT
 
 EvaluatedSplit: TypeAlias = SplitName | Literal["unseen", "all"]
 
@@ -105,15 +104,7 @@ class EvaluateResult(Tabular):
     @property
     def unknown(self) -> UnknownEvaluation | None:
         """Evaluation of the unknown-photo detector; None if the model has no detector."""
-        if self.predictions.distances is None:
-            return None
-        answered = self.predictions.take(np.flatnonzero(self.predictions.distances <= LIMIT))
-        strangers = None if self.strangers is None else self.strangers.distances
-        return UnknownEvaluation(
-            Refused.of(self.predictions.distances),
-            answered.evaluation(self.labels),
-            None if strangers is None else Refused.of(strangers),
-        )
+        return evaluate_unknown(self.predictions, self.labels, self.strangers)
 
     def take(self, rows: Rows) -> EvaluateResult:
         """Return the result for the evaluated photos in the given rows only."""

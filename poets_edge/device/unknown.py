@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from poets_edge.core.wording import accuracy_text, interval_text, percent
 from poets_edge.device.metrics import Evaluation, wilson_interval
-from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.device.predictions import Predictions, score_models, score_photos
 from poets_edge.device.scorer import Scorer
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, photo_files
@@ -80,6 +81,27 @@ class UnknownEvaluation:
         }
 
 
+def evaluate_unknown(
+    predictions: Predictions, labels: tuple[str, ...], strangers: Predictions | None = None
+) -> UnknownEvaluation | None:
+    """Evaluate a model's detector on photos of the classes; return None if the model has no detector.
+
+    Args:
+        predictions: predictions for photos of the classes.
+        labels: the model's labels.
+        strangers: predictions for photos that belong to no class; None if there are none.
+    """
+    if predictions.distances is None:
+        return None
+    answered = predictions.take(np.flatnonzero(predictions.distances <= LIMIT))
+    found = None if strangers is None else strangers.distances
+    return UnknownEvaluation(
+        Refused.of(predictions.distances),
+        answered.evaluation(labels),
+        None if found is None else Refused.of(found),
+    )
+
+
 def _accuracy(found: Evaluation) -> str:
     return accuracy_text(found.accuracy if found.count else None, found.count, found.interval)
 
@@ -95,14 +117,40 @@ def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predict
         raise DatasetError(
             "the model has no detector of unknown photos, so `strangers` cannot be counted. Train and export it again."
         )
+    photos = stranger_photos(folder)
+    with reporter.progress("scoring strangers", len(photos)) as advance:
+        found = score_photos(photos, scorer.clone, advance=advance)
+    _check_readable(folder, found, reporter)
+    return found
+
+
+def count_strangers(models: Sequence[Path], folder: Path, reporter: Reporter) -> dict[Path, Refused | None]:
+    """Return how many photos that belong to no class each `.tflite` file refuses; None for files without a detector.
+
+    Each photo is read once.
+
+    Raises:
+        DatasetError: the folder does not exist, or no photo in it can be read.
+    """
+    photos = stranger_photos(folder)
+    with reporter.progress("scoring strangers", len(photos)) as advance:
+        found = score_models(photos, {str(model): model for model in models}, advance=advance)
+    _check_readable(folder, found[str(models[0])], reporter)
+    distances = {model: found[str(model)].distances for model in models}
+    return {model: None if values is None else Refused.of(values) for model, values in distances.items()}
+
+
+def stranger_photos(folder: Path) -> list[Photo]:
+    """Return all photos in a folder and its subfolders. Raises DatasetError if the folder does not exist."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `strangers`")
     files, _ = photo_files(folder, recursive=True)
-    photos = [Photo(path, path.relative_to(folder).as_posix(), "") for path in files]
-    with reporter.progress("scoring strangers", len(photos)) as advance:
-        found = score_photos(photos, scorer.clone, advance=advance)
+    return [Photo(path, path.relative_to(folder).as_posix(), "") for path in files]
+
+
+def _check_readable(folder: Path, found: Predictions, reporter: Reporter) -> None:
+    """Warn of each unreadable photo. Raises DatasetError if no photo could be read."""
     for problem in found.unreadable:
         reporter.warn(f"left out: {problem}")
     if not len(found.photos):
         raise DatasetError(f"{folder}: no photo of strangers that can be read.")
-    return found

@@ -34,6 +34,7 @@ _EVALUATION = {
     "confusion": [[float]],
     "mistakes": [{"photo": str, "answer": str, "score": float}],
     "agreement": Optional(SHARE),
+    "unknown": Optional(COUNT),
 }
 _EVALUATIONS = {
     "photos": [str],
@@ -85,6 +86,8 @@ class EvaluationResult:
             scores averaged over the repeats, as for `mistakes`.
         mistakes: misclassified photos, most confident first.
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
+        unknown: number of photos that the unknown-photo detector refuses; None after cross-validation, or if the model
+            has no detector.
     """
 
     correct: tuple[int, ...]
@@ -92,6 +95,7 @@ class EvaluationResult:
     confusion: tuple[tuple[float, ...], ...]
     mistakes: tuple[MistakeRecord, ...]
     agreement: float | None
+    unknown: int | None = None
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
@@ -102,6 +106,7 @@ class EvaluationResult:
             confusion=tuple(map(tuple, value["confusion"])),
             mistakes=tuple(MistakeRecord(**mistake) for mistake in value["mistakes"]),
             agreement=value["agreement"],
+            unknown=value["unknown"],
         )
 
 

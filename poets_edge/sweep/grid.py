@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from poets_edge.bench.measurement import Measurement
 from poets_edge.core.files import write_text
+from poets_edge.device.unknown import Refused, count_strangers, stranger_photos
 from poets_edge.errors import DatasetError
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
@@ -48,6 +50,8 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
 
 def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> GridResult:
     begin = time.monotonic()
+    if options.strangers is not None:
+        stranger_photos(options.strangers)  # raises an error before the work begins
     photos = take_snapshot(options, reporter)
     results = train_architectures(options, photos, reporter)
     _warn_once((text for result in results.values() for text in result.warnings), reporter)
@@ -66,8 +70,12 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
         results = validate_architectures(options, photos, results, reporter)
         evaluations = _evaluations(options, results, use_folds=True)
     _warn_once((text for one in evaluations.values() for text in one.warnings), reporter)
+    models = [model for result in results.values() for model in result.models]
+    strangers: Mapping[Path, Refused | None] = {}
+    if options.strangers is not None:
+        strangers = count_strangers([model.path for model in models], options.strangers, reporter)
     validated = time.monotonic()
-    measured, warnings = source.measure([model for result in results.values() for model in result.models])
+    measured, warnings = source.measure(models)
     costs = board_costs(options, results, reporter)
     points = tuple(
         _point(
@@ -76,6 +84,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
             deciders.get(architecture),
             result,
             measured[model.path],
+            strangers.get(model.path),
             costs.get(architecture) if model.quantization == "int8" else None,
         )
         for architecture, result in results.items()
@@ -143,9 +152,11 @@ def _point(
     deciding: Evaluations | None,
     result: ArchitectureResult,
     measurement: Measurement,
+    strangers: Refused | None,
     cost: MicroCost | None,
 ) -> GridPoint:
     evaluation = evaluations.models[model.quantization]
+    tested = result.test.models[model.quantization] if result.test else None
     decider = deciding.models[model.quantization] if deciding else None
     return GridPoint(
         architecture=model.architecture,
@@ -163,6 +174,8 @@ def _point(
         cross_validated=decider.correct if decider else (),
         cross_validated_repeats=decider.repeats if decider else 1,
         cross_validated_groups=deciding.groups if deciding else None,
+        unknown=Refused(tested.unknown, len(tested.correct)) if tested and tested.unknown is not None else None,
+        strangers=strangers,
         cost=cost,
     )
 

@@ -40,6 +40,8 @@ class GridOptions:
         timing: duration and repetition of the latency measurement for each model.
         budget: limits that the point to ship must satisfy.
         fine_tuning: options for training the final blocks of the backbone; by default only the head is trained.
+        strangers: folder of photos that belong to no class, of which each model's detector should refuse many; None if
+            there are none.
         ship: whether to copy the model and labels of the chosen point to the subfolder `ship` of the output folder.
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.
@@ -65,6 +67,7 @@ class GridOptions:
     threads: int = 1
     timing: TimingConfig = TimingConfig(seconds=1.0, runs=30, rounds=3)
     budget: Budget = Budget()
+    strangers: Path | None = None
     ship: bool = False
     on: str = ""
     remote_dir: str = ""
@@ -93,7 +96,7 @@ class GridOptions:
             self.fine_tuning.check(architecture)
         # TrainOptions validates its fields, for example that no output is inside the photo folder.
         options = self.train_options(self.architectures[0])
-        replace(options, cluster=self.cluster, insecure_cluster=self.insecure_cluster)
+        replace(options, strangers=self.strangers, cluster=self.cluster, insecure_cluster=self.insecure_cluster)
 
     @property
     def uses_folds(self) -> bool:

@@ -15,6 +15,7 @@ from poets_edge.bench.samples import Distribution
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import independent_count, wilson_interval
 from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.device.unknown import Refused
 from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
@@ -47,6 +48,9 @@ class GridPoint:
             otherwise.
         cross_validated_repeats: number of out-of-fold predictions per photo.
         cross_validated_groups: group number of each photo in `cross_validated`; None if they are independent.
+        unknown: test photos that the unknown-photo detector refuses; None if there are none, or there is no detector.
+        strangers: photos that belong to no class that the detector refuses; None if there are none, or there is no
+            detector.
         cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 
@@ -65,6 +69,8 @@ class GridPoint:
     cross_validated: tuple[int, ...] = ()
     cross_validated_repeats: int = 1
     cross_validated_groups: tuple[int, ...] | None = None
+    unknown: Refused | None = None
+    strangers: Refused | None = None
     cost: MicroCost | None = None
 
     @property
@@ -158,6 +164,8 @@ class GridPoint:
             "right": list(self.correct),
             "cross_validated_right": list(self.cross_validated),
             "agreement_with_float": self.agreement,
+            "unknown": self.unknown.to_json() if self.unknown else None,
+            "strangers": self.strangers.to_json() if self.strangers else None,
             "published_imagenet_top1": self.published_top1,
             "published_pixel3_ms": self.published_ms,
             **(_cost_json(self.cost) if self.cost else {}),
@@ -184,6 +192,12 @@ def published_texts(point: GridPoint) -> tuple[str, str]:
     """Format the published top-1 accuracy and latency of a point for a table, with a dash for an unpublished figure."""
     top1, latency = point.published_top1, point.published_ms
     return percent(None if top1 is None else top1 / 100), "-" if latency is None else f"{latency:g}"
+
+
+def unknown_texts(point: GridPoint) -> tuple[str, str]:
+    """Format the fractions of test photos and of strangers that a point refuses, with a dash for no photos."""
+    unknown, strangers = (percent(one.share if one else None) for one in (point.unknown, point.strangers))
+    return unknown, strangers
 
 
 def pareto_front(points: Sequence[GridPoint]) -> list[GridPoint]:

@@ -13,14 +13,15 @@ from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.sweep.architecture_result import EvaluationResult
 from poets_edge.sweep.live_chart import live_chart, row_id, series_hues
-from poets_edge.sweep.points import GridPoint, fitting_boards, published_texts
+from poets_edge.sweep.points import GridPoint, fitting_boards, published_texts, unknown_texts
 from poets_edge.sweep.results import GridResult
 
 _MAX_MISTAKES = 24
 
 _HEADING = (
     "architecture", "quantization", "accuracy", "interval", "vs. best", "median ms", "p90 ms", "photos/s", "MB",
-    "agrees with float32", "M params", "MMACs", "ImageNet top-1", "Pixel 3 ms",
+    "agrees with float32", "unknown test photos", "unknown strangers",
+    "M params", "MMACs", "ImageNet top-1", "Pixel 3 ms",
 )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ def _cells(point: GridPoint, result: GridResult) -> list[str]:
         "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         f"{point.size / 1e6:.2f}",
         percent(point.agreement),
+        *unknown_texts(point),
         f"{point.mparams:.2f}",
         f"{point.mmacs:g}",
         *published_texts(point),

@@ -6,6 +6,7 @@ Many steps use only one CPU core, so `grid` trains several architectures in para
 from __future__ import annotations
 
 from poets_edge.core.files import sha256_of, write_bytes
+from poets_edge.device.unknown import Refused
 from poets_edge.errors import DatasetError
 from poets_edge.exporting.export import export_graph
 from poets_edge.exporting.options import ExportOptions
@@ -144,4 +145,5 @@ def _evaluation(file: ExportedFile, labels: tuple[str, ...]) -> EvaluationResult
         confusion=tuple(map(tuple, file.scored.evaluation(labels).confusion.tolist())),
         mistakes=record_mistakes(file.scored.misclassified(labels)),
         agreement=file.agreement,
+        unknown=None if file.scored.distances is None else Refused.of(file.scored.distances).refused,
     )

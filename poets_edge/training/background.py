@@ -1,7 +1,7 @@
-"""Background photos, which belong to no class, such as frames of the empty scene.
+"""Photos that belong to no class: background photos, such as frames of the empty scene, and strangers.
 
-Background photos are not used to train the head, and are in no split. The unknown-photo detector learns to
-distinguish them from the training photos.
+They are not used to train the head, and are in no split. The unknown-photo detector learns to distinguish background
+photos from the training photos. Strangers are only counted, to show how many unknown photos the detector refuses.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _MOST_COMPARED = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Background:
-    """Background photos with their bottlenecks, float32 [photos, bottleneck_size]."""
+class OutsidePhotos:
+    """Photos that belong to no class, with their bottlenecks, float32 [photos, bottleneck_size]."""
 
     photos: HashedPhotos
     vectors: Matrix
@@ -46,7 +46,7 @@ class Background:
 
 def read_background(
     folder: Path, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
-) -> Background:
+) -> OutsidePhotos:
     """Read or compute the bottlenecks of the background photos in a folder and its subfolders.
 
     Unreadable photos, and copies of photos of the classes, are skipped with a warning.
@@ -55,33 +55,52 @@ def read_background(
         DatasetError: the folder does not exist; it has fewer than MIN_BACKGROUND readable photos that are not copies;
             or more than half of its readable photos are copies.
     """
+    background = _read(folder, "background", backbone, cache, reporter)
+    count = len(background.photos)
+    if count < MIN_BACKGROUND:
+        raise DatasetError(
+            f"{folder}: {counted(count, 'photo')} of a background that can be read; {MIN_BACKGROUND} or more are"
+            " needed. Add photos, or leave `background` out."
+        )
+    return _without_copies(folder, background, data, backbone.model.parent, reporter)
+
+
+def read_strangers(folder: Path, backbone: Backbone, cache: BottleneckCache, reporter: Reporter) -> OutsidePhotos:
+    """Read or compute the bottlenecks of the strangers in a folder and its subfolders.
+
+    Unreadable photos are skipped with a warning.
+
+    Raises:
+        DatasetError: the folder does not exist, or no photo in it can be read.
+    """
+    strangers = _read(folder, "strangers", backbone, cache, reporter)
+    if not len(strangers.photos):
+        raise DatasetError(f"{folder}: no photo of strangers that can be read.")
+    return strangers
+
+
+def _read(folder: Path, option: str, backbone: Backbone, cache: BottleneckCache, reporter: Reporter) -> OutsidePhotos:
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `background`")
+        raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `{option}`")
     files, _ = photo_files(folder, recursive=True)
     photos = [Photo(path, path.relative_to(folder).as_posix(), "") for path in files]
     hashed = hash_photos(photos, backbone.model.parent, reporter)
     problems = list(hashed.errors.values())
-    found, vectors = [], []
-    for photo, result in bottlenecks(hashed.readable, [BackboneCache(backbone, cache)], reporter, what="background"):
+    found, vectors = [], [np.zeros((0, backbone.architecture.bottleneck_size), np.float32)]
+    for photo, result in bottlenecks(hashed.readable, [BackboneCache(backbone, cache)], reporter, what=option):
         if isinstance(result, PhotoError):
             problems.append(result)
         else:
             found.append(photo)
-            vectors.append(result[0])
+            vectors.append(result[0].reshape(1, -1))
     for error in problems:
         reporter.warn(f"left out: {error}")
-    if len(found) < MIN_BACKGROUND:
-        raise DatasetError(
-            f"{folder}: {counted(len(found), 'photo')} of a background that can be read; {MIN_BACKGROUND} or more are"
-            " needed. Add photos, or leave `background` out."
-        )
-    background = Background(HashedPhotos.of(found), np.stack(vectors))
-    return _without_copies(folder, background, data, backbone.model.parent, reporter)
+    return OutsidePhotos(HashedPhotos.of(found), np.concatenate(vectors))
 
 
 def _without_copies(
-    folder: Path, background: Background, data: TrainingData, cache_folder: Path, reporter: Reporter
-) -> Background:
+    folder: Path, background: OutsidePhotos, data: TrainingData, cache_folder: Path, reporter: Reporter
+) -> OutsidePhotos:
     rows = np.arange(0, len(data.photos), max(1, len(data.photos) // _MOST_COMPARED))
     both = np.concatenate([np.asarray(data.vectors[rows]), background.vectors])
     projections = np.asarray(pca_projection(both, cache_folder)[:])
@@ -102,4 +121,4 @@ def _without_copies(
     if len(rest) < max(MIN_BACKGROUND, len(background.photos) / 2):
         raise DatasetError(f"{what}. A background holds photos that belong to no class.")
     reporter.warn(f"{what}; left out.")
-    return Background(background.photos.take(rest), background.vectors[rest])
+    return OutsidePhotos(background.photos.take(rest), background.vectors[rest])

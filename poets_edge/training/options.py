@@ -46,6 +46,8 @@ class TrainOptions:
             detector.
         background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
             learns to distinguish from the training photos; None for no background photos.
+        strangers: folder of other photos that belong to no class, of which the result counts how many the detector
+            refuses; nothing is learned from them. None for no such photos.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
@@ -79,6 +81,7 @@ class TrainOptions:
     calibrated: bool = True
     unknown_rate: float = 5.0
     background: Path | None = None
+    strangers: Path | None = None
     with_report: bool = True
     runs_dir: Path | None = RUNS
     fine_tuning: FineTuning = FineTuning()
@@ -102,8 +105,14 @@ class TrainOptions:
             raise UsageError(
                 f"`final_tensor_name` {self.final_tensor_name!r} is not a node name: no spaces, ':' or '^' are allowed."
             )
-        if self.background is not None and not self.unknown_rate:
-            raise UsageError("`background` is for the detector of unknown photos, and `unknown_rate` 0 leaves it out.")
+        for name, folder in self._outside.items():
+            if not self.unknown_rate:
+                raise UsageError(f"`{name}` is for the detector of unknown photos, and `unknown_rate` 0 leaves it out.")
+            if is_scanned(folder, Path(str(self.image_dir.resolve()))):
+                raise UsageError(
+                    f"`{name}` {folder} lies inside the photo folder {self.image_dir}, where it is a class. Move it"
+                    " outside."
+                )
         self.fine_tuning.check(self.architecture)
         self._check_outputs_outside_photos()
 
@@ -122,13 +131,14 @@ class TrainOptions:
         """Path of the report page, next to the graph."""
         return self.output_graph.with_suffix(".html")
 
+    @property
+    def _outside(self) -> dict[str, Path]:
+        """Folders of photos that belong to no class, by option."""
+        folders = {"background": self.background, "strangers": self.strangers}
+        return {name: folder for name, folder in folders.items() if folder is not None}
+
     def _check_outputs_outside_photos(self) -> None:
         photos = Path(str(self.image_dir.resolve()))
-        if self.background is not None and is_scanned(self.background, photos):
-            raise UsageError(
-                f"`background` {self.background} lies inside the photo folder {self.image_dir}, where it is a class."
-                " Move it outside."
-            )
         for name, path in {
             "output_graph": self.output_graph,
             "output_labels": self.output_labels,

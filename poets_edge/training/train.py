@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -29,7 +29,7 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.events import event_file
 from poets_edge.tflite.labels import join_labels
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.background import Background, read_background
+from poets_edge.training.background import OutsidePhotos, read_background, read_strangers
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache
 from poets_edge.training.cluster import compute_on_cluster
@@ -128,9 +128,11 @@ def train_photos(
         report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
         report_groups(reporter, data.groups, len(data.photos))
         training = training_vectors(options, data, backbone, cache, reporter)
-        background = None
+        outside = {}
         if options.background is not None:
-            background = read_background(options.background, data, backbone, cache, reporter)
+            outside["background"] = read_background(options.background, data, backbone, cache, reporter)
+        if options.strangers is not None:
+            outside["strangers"] = read_strangers(options.strangers, backbone, cache, reporter)
 
     validation = data.plain("validation")
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
@@ -138,7 +140,7 @@ def train_photos(
         # Training steps are sequential and use one core; another core evaluates meanwhile.
         cross_validation = thread.submit(_cross_validate, options, data)
         held_out = thread.submit(predict_held_out, data, options.head) if options.calibrated else None
-        unknown = thread.submit(_detect_unknown, options, data, background)
+        unknown = thread.submit(_detect_unknown, options, data, outside)
         head, steps, advice = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
@@ -157,7 +159,7 @@ def train_photos(
 
     detection = unknown.result()
     if learned and detection is not None:
-        detection = _detect_unknown(options, data, background, fine_tuned, backbone)
+        detection = _detect_unknown(options, data, outside, fine_tuned, backbone)
     if isinstance(detection, DatasetError):
         reporter.warn(f"no detector of unknown photos: {detection}")
         detection = None
@@ -342,22 +344,26 @@ def _fine_tune(
 def _detect_unknown(
     options: TrainOptions,
     data: TrainingData,
-    background: Background | None,
+    outside: Mapping[str, OutsidePhotos],
     fine_tuned: FineTuned | None = None,
     backbone: Backbone | None = None,
 ) -> UnknownDetection | DatasetError | None:
-    """Fit the unknown-photo detector; return the error if fitting fails, and None if no detector was requested."""
+    """Fit the unknown-photo detector; return the error if fitting fails, and None if no detector was requested.
+
+    Args:
+        outside: photos that belong to no class, as "background" and "strangers".
+    """
     if not options.unknown_rate:
         return None
-    vectors: Vectors | None = None if background is None else background.vectors
+    vectors: dict[str, Vectors] = {name: photos.vectors for name, photos in outside.items()}
     tuned: Vectors | None = None
     if fine_tuned is not None and fine_tuned.network is not None and backbone is not None:
         tuned = fine_tuned.vectors
-        if background is not None:
-            rows = np.arange(len(background.photos))
-            vectors = compute_bottlenecks(fine_tuned.network, backbone, background.photos, rows)
+        for name, photos in outside.items():
+            rows = np.arange(len(photos.photos))
+            vectors[name] = compute_bottlenecks(fine_tuned.network, backbone, photos.photos, rows)
     try:
-        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, background=vectors, tuned=tuned)
+        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, tuned=tuned, **vectors)
     except DatasetError as error:
         return error
 

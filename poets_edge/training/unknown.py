@@ -64,6 +64,7 @@ class UnknownDetection:
         test: distances of the test photos, float32 [test photos].
         background: distances of the background photos, float32 [photos], with out-of-fold values of the logistic
             regression; empty if there are none.
+        strangers: distances of other photos that belong to no class, float32 [photos]; empty if there are none.
     """
 
     detector: Detector = field(repr=False)
@@ -72,6 +73,7 @@ class UnknownDetection:
     rows: npt.NDArray[np.int64] = field(repr=False)
     test: npt.NDArray[np.float32] = field(repr=False)
     background: npt.NDArray[np.float32] = field(repr=False)
+    strangers: npt.NDArray[np.float32] = field(repr=False)
 
     def __str__(self) -> str:
         shares = [f"{percent(refused(self.distances))} of {len(self.distances)} held-out training photos"]
@@ -79,10 +81,13 @@ class UnknownDetection:
             shares.append(f"{percent(refused(self.test))} of {len(self.test)} test photos")
         if len(self.background):
             shares.append(f"{percent(refused(self.background))} of {len(self.background)} photos of the background")
+        if len(self.strangers):
+            shares.append(f"{percent(refused(self.strangers))} of {len(self.strangers)} strangers")
         return f"{', '.join(shares)} (asked for: {100 * self.rate:g} % of known photos)"
 
     def to_json(self) -> dict[str, Any]:
         """Return the requested rate, and the number of photos and the fraction refused in each set, for JSON."""
+        strangers = {"strangers": len(self.strangers), "strangers_refused": refused(self.strangers)}
         return {
             "rate": self.rate,
             "photos": len(self.distances),
@@ -91,6 +96,7 @@ class UnknownDetection:
             "test_refused": refused(self.test),
             "background_photos": len(self.background),
             "background_refused": refused(self.background),
+            **(strangers if len(self.strangers) else {}),
         }
 
 
@@ -113,7 +119,13 @@ def refused(distances: npt.NDArray[np.float32]) -> float | None:
 
 
 def detect_unknown(
-    data: TrainingData, rate: float, seed: int, *, background: Vectors | None = None, tuned: Vectors | None = None
+    data: TrainingData,
+    rate: float,
+    seed: int,
+    *,
+    background: Vectors | None = None,
+    strangers: Vectors | None = None,
+    tuned: Vectors | None = None,
 ) -> UnknownDetection:
     """Fit a detector to the training photos, and calibrate it to refuse a fraction of known photos.
 
@@ -123,6 +135,7 @@ def detect_unknown(
         seed: random seed for the assignment of photos to folds.
         background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
             backbone as the bottlenecks of the training photos; None if there are none.
+        strangers: bottlenecks of photos whose distances are computed only for the result; None if there are none.
         tuned: bottlenecks of all photos from a backbone that has learned from the training photos, float32 [photos,
             bottleneck_size]; None if the backbone is frozen.
 
@@ -157,13 +170,13 @@ def detect_unknown(
         limit, linear, of_background = upper_quantile(distances[judged], 1 - rate), None, np.zeros(0)
         relative = distances / limit
     else:
-        strangers = unit_vectors(np.asarray(background[:]))
-        fitted = fit_background(units, fold, strangers, seed)
+        outside = unit_vectors(np.asarray(background[:]))
+        fitted = fit_background(units, fold, outside, seed)
         shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen)) - np.median(fitted.known))
-        logits, of_strangers = fitted.known + max(shift, 0.0), (model.distances(strangers), fitted.background)
-        joint = _joint_limit(distances[judged], logits[judged], rate, of_strangers)
+        logits, of_others = fitted.known + max(shift, 0.0), (model.distances(outside), fitted.background)
+        joint = _joint_limit(distances[judged], logits[judged], rate, of_others)
         limit, linear = joint.limit, fitted.model.scaled(joint.factor, joint.offset)
-        relative, of_background = joint.relative(distances, logits), joint.relative(*of_strangers)
+        relative, of_background = joint.relative(distances, logits), joint.relative(*of_others)
     detector = model.detector(limit, linear)
     return UnknownDetection(
         detector=detector,
@@ -172,6 +185,7 @@ def detect_unknown(
         rows=rows[judged],
         test=detector.distances(np.asarray(take(vectors, data.rows("test"))[:])),
         background=np.asarray(of_background, np.float32),
+        strangers=np.zeros(0, np.float32) if strangers is None else detector.distances(np.asarray(strangers[:])),
     )
 
 

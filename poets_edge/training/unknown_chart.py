@@ -1,4 +1,4 @@
-"""Histograms of the distances of known photos and background photos, for the report of a training run."""
+"""Histograms of the distances of known photos and of photos that belong to no class, for the report of `train`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _WIDTH, _BINS = 0.1, 30
 
 def unknown_chart(found: UnknownDetection) -> Markup:
     """Return an SVG chart with the percentage of photos in each range of distances, and the limit."""
-    known, background = _outline(found.distances), _outline(found.background)
-    highest = max(share for _, share in [*known, *background])
-    lines = [Line("training photos, held out", known, "main")]
-    if background:
-        lines.append(Line("background", background, "second"))
+    outlines = [
+        Line("training photos, held out", _outline(found.distances), "main"),
+        Line("strangers", _outline(found.strangers), "second"),
+        Line("background", _outline(found.background), "faint" if len(found.strangers) else "second"),
+    ]
+    lines = [line for line in outlines if line.points]
+    highest = max(share for line in lines for _, share in line.points)
     lines.append(Line("limit", [(LIMIT, 0.0), (LIMIT, highest)], "dashed"))
     x = Axis("distance from the training photos", 0.0, _BINS * _WIDTH, lambda value: f"{value:g}")
     y = Axis("share of photos", 0.0, highest, lambda value: percent(value, 0))

@@ -80,6 +80,7 @@ def test_benchmark_accuracy_equals_evaluate(results: list[dict[str, Any]], train
     assert 0.9 <= accuracy["agreement_with_float"] <= 1.0
     assert accuracy["learned_from"] == expected["learned_from"] and accuracy["learned_from"]["training"] > 100
     assert results[0]["accuracy"]["agreement_with_float"] == 1.0
+    assert accuracy["unknown"] == expected["unknown"] and accuracy["unknown"]["photos"] == accuracy["photos"]
 
 
 def test_benchmark_names_the_photos_that_were_evaluated(measured: Path, trained: Trained, flowers: Path) -> None:
@@ -91,6 +92,7 @@ def test_benchmark_names_the_photos_that_were_evaluated(measured: Path, trained:
     assert evaluated == {"image_dir": str(flowers), "set": "test", "photos": expected}
     shown = poets_edge("benchmark", trained.model("int8"), "--threads", "1", *SHORT, "--image_dir", flowers, "-q").ok()
     assert f"accuracy on the test set of {flowers}, N = {len(expected)}:" in shown.stdout
+    assert "agrees with float32  unknown  accuracy of others" in shown.stdout
 
 
 def test_benchmark_warns_about_other_programs(trained: Trained) -> None:

@@ -31,6 +31,7 @@ EVALUATION = EvaluationResult(
     confusion=((1.0, 0.5), (0.25, 1.25)),
     mistakes=(MistakeRecord("roses/\udce9.jpg", "daisy", 0.6),),
     agreement=0.75,
+    unknown=1,
 )
 EVALUATIONS = Evaluations(
     photos=("daisy/1.jpg", "daisy/2.jpg", "roses/\udce9.jpg"),

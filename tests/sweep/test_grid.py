@@ -150,11 +150,18 @@ def test_grid_compares_points_photo_by_photo(done: Grid, result: dict[str, Any])
 
 
 def test_grid_without_folds_agrees_with_evaluate(done: Grid) -> None:
-    ran = done.run("--folds", "0", "--json").ok()
+    strangers = done.folder / "strangers"
+    strangers.mkdir()
+    for photo in sorted((done.photos / "roses").iterdir())[:4]:
+        (strangers / photo.name).symlink_to(photo.resolve())
+    ran = done.run("--folds", "0", "--strangers", strangers, "--json").ok()
     point = json.loads(ran.stdout)["points"][1]
-    arguments = ("--graph", point["model"], "--image_dir", done.photos, "--json")
+    arguments = ("--graph", point["model"], "--image_dir", done.photos, "--strangers", strangers, "--json")
     found = json.loads(poets_edge("evaluate", *arguments, cwd=done.folder).ok().stdout)
     assert (found["correct"], found["photos"]) == (sum(point["right"]), point["photos"])
+    unknown = found["unknown"]
+    assert point["strangers"] == unknown["strangers"] and point["strangers"]["photos"] == 4
+    assert point["unknown"] == {field: unknown[field] for field in point["unknown"]}
     assert "test photos" in (done.output / "report.html").read_text()
     done.run().ok()  # other tests need the cross-validated report
 

@@ -252,6 +252,9 @@ def test_train_refuses_an_unusable_background(tmp_path: Path, photos: Path) -> N
     }.items():
         poets_edge(*train, "--background", folder).failed(str(folder), said)
     poets_edge(*train, "--background", copies, "--unknown-rate", "0").failed("--unknown-rate 0")
+    (tmp_path / "empty").mkdir()
+    poets_edge(*train, "--strangers", tmp_path / "empty").failed("no photo of strangers that can be read")
+    poets_edge(*train, "--strangers", photos / "left").failed("--strangers", "lies inside the photo folder")
 
 
 def test_train_requires_twenty_photos_for_a_detector(

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from poets_edge.demo.draw import draw_photos
-from tests.conftest import poets_edge
+from tests.conftest import Ran, poets_edge
 
 TRAIN = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "60", "-q")
 NASTY = '<img src=x onerror="alert(1)">'
+
+
+def train(work: Path, *more: str) -> Ran:
+    arguments: tuple[str | Path, ...] = ("--exclude", work / "exclude.txt", "--strangers", work / "strangers", *more)
+    return poets_edge("train", work / "drawn", *TRAIN, *arguments, cwd=work)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first[0].rename(first[0].with_name("a&b<i>.jpg"))
     (folder / "drawn/daisy/broken.jpg").write_bytes(b"no picture")
     (folder / "exclude.txt").write_text(f"daisy/{first[1].name}\n")
-    poets_edge("train", folder / "drawn", *TRAIN, "--exclude", folder / "exclude.txt", cwd=folder).ok()
+    draw_photos(folder / "strangers", per_class=2, seed=5)
+    train(folder).ok()
     return folder
 
 
@@ -35,7 +41,8 @@ def test_report_shows_results_of_the_run(work: Path) -> None:
     mistakes = record["test"]["photos"] - record["test"]["correct"]
     assert page.count("predicted as <span") == min(mistakes, 24)
     assert "daisy/daisy-001.jpg" in page and "broken.jpg" in page
-    assert page.count("<polyline") == 6, "accuracy and cross entropy, of training and validation; distances and limit"
+    assert page.count("<polyline") == 7, "accuracy and cross entropy, of training and validation; distances and limit"
+    assert "% of 10 strangers" in page and record["unknown"]["strangers"] == 10
     assert "poets-edge export --quantize int8" in page and "poets-edge audit " in page
     for label in ("dandelion", "sunflowers", "tulips"):
         assert f"<td>{label}</td>" in page
@@ -63,7 +70,7 @@ def test_equal_runs_write_equal_reports_and_open_shows_them(work: Path, monkeypa
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)
     before = (work / "tf_files/retrained_graph.html").read_bytes()
-    poets_edge("train", work / "drawn", *TRAIN, "--exclude", work / "exclude.txt", "--open", cwd=work).ok()
+    train(work, "--open").ok()
     assert (work / "tf_files/retrained_graph.html").read_bytes() == before
     assert [Path(address.removeprefix("file://")).name for address in shown] == ["retrained_graph.html"]
 

@@ -182,12 +182,25 @@ def test_unknown_chart_has_a_histogram_for_known_photos_and_background() -> None
     shown = replace(found, distances=np.array([0.45, 0.95, 99], np.float32))
     chart = str(unknown_chart(shown))
     assert chart.count("<polyline") == 2 and "background" not in chart and "33 %" not in chart.split("</svg>")[1]
-    both = str(unknown_chart(replace(shown, background=np.array([2.0], np.float32))))
-    assert both.count("<polyline") == 3 and "background" in both
+    both = replace(shown, background=np.array([2.0], np.float32), strangers=np.array([0.5, 3], np.float32))
+    chart = str(unknown_chart(both))
+    assert chart.count("<polyline") == 4 and "background" in chart and "strangers" in chart
     points = _outline(shown.distances)
     assert len(points) == 60 and points[8][1] == points[9][1] == pytest.approx(1 / 3)
     assert [share for _, share in points[18:20]] == [share for _, share in points[58:]]
     assert sum(share for _, share in points) == pytest.approx(2)
+
+
+def test_strangers_are_counted_and_do_not_change_the_detector() -> None:
+    bottlenecks, classes = draw(30)
+    strangers = draw(20, 3, shift=0.1)[0]
+    without = detect_unknown(training_data(bottlenecks, classes), 0.05, 0)
+    found = detect_unknown(training_data(bottlenecks, classes), 0.05, 0, strangers=strangers)
+    np.testing.assert_array_equal(found.detector.linear, without.detector.linear)
+    expected = float((found.detector.distances(strangers) > LIMIT).mean())
+    assert 0 < expected < 1
+    assert found.to_json() == {**without.to_json(), "strangers": 60, "strangers_refused": expected}
+    assert " of 60 strangers (asked for: 5" in str(found) and "strangers" not in str(without)
 
 
 def test_fit_distance_divides_by_the_number_of_photos_minus_classes() -> None:

@@ -49,6 +49,7 @@ Sizes: TypeAlias = Annotated[
     Check([Integer(0, 1 << 62)], f"a list of at most {_LONGEST_LIST}", lambda value: len(value) <= _LONGEST_LIST),
 ]
 Score = Annotated[float, Number(-1e6, 1e6)]
+Distance = Annotated[float, Number(0, 3.5e38)]
 Seconds = Annotated[float, Number(-1e12, 1e12)]
 Base64 = Annotated[
     str, Check(str, f"at most {_LONGEST_BASE64} characters", lambda value: len(value) <= _LONGEST_BASE64)

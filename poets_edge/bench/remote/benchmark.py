@@ -196,16 +196,16 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return the scores from the device for each model, in the order of the local photos."""
+    """Return the scores and distances from the device for each model, in the order of the local photos."""
     there = {}
     for number, model in enumerate(models):
         if model in here:
             local = here[model]
-            scored = [(number, photo.name) in found.scores for photo in local.photos]
+            scored = [(number, photo.name) in found.outputs for photo in local.photos]
             common = local.take(np.flatnonzero(scored))
-            rows = [found.scores[number, photo.name] for photo in common.photos]
-            scores = np.array(rows, np.float32).reshape(len(rows), local.scores.shape[1])
-            there[model] = Predictions(common.photos, scores, (), groups=common.groups)
+            outputs = [found.outputs[number, photo.name] for photo in common.photos]
+            remote = Predictions.of(common.photos, outputs, local.scores.shape[1], ())
+            there[model] = replace(remote, groups=common.groups)
     return there
 
 

@@ -120,8 +120,9 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
         stamp=round_stamp(machine, request.config),
     )
     for number, found in enumerate(predictions.values()):
-        for photo, scores in zip(found.photos, found.scores.tolist(), strict=True):
-            reporter.send(PhotoScores(model=number, photo=photo.name, scores=tuple(scores)))
+        distances = [None] * len(found.photos) if found.distances is None else found.distances.tolist()
+        for photo, scores, distance in zip(found.photos, found.scores.tolist(), distances, strict=True):
+            reporter.send(PhotoScores(model=number, photo=photo.name, scores=tuple(scores), distance=distance))
     return tuple(warnings)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, TypeAlias
 
-from poets_edge.bench.remote.answers import Count, Index, Integer, Number, Score, Text, Texts, parse_line
+from poets_edge.bench.remote.answers import Count, Distance, Index, Integer, Number, Score, Text, Texts, parse_line
 from poets_edge.bench.rounds import Round, TimingConfig
 from poets_edge.core.json_objects import from_json
 from poets_edge.errors import RecordError
@@ -171,11 +171,18 @@ class FinishedRound:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoScores:
-    """Message: scores of one model for one photo, one score per label; `model` is the index of the model."""
+    """Message: output of one model for one photo.
+
+    Attributes:
+        model: index of the model.
+        scores: one score per label.
+        distance: distance from the training photos; None if the model has no unknown-photo detector.
+    """
 
     model: Index
     photo: str
     scores: tuple[Score, ...]
+    distance: Distance | None
 
 
 @dataclass(frozen=True, kw_only=True)

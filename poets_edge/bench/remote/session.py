@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from poets_edge import errors
 from poets_edge.bench.benchmark import thread_counts
@@ -36,6 +35,7 @@ from poets_edge.bench.remote.messages import (
 )
 from poets_edge.bench.rounds import Round, RoundLog, TimingConfig, Variant, round_stamp, variants_of
 from poets_edge.core.files import sha256_of
+from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import PoetsEdgeError, RecordError, RemoteError
 from poets_edge.progress import Reporter
 
@@ -59,14 +59,14 @@ class DeviceTimings:
         machine: facts about the device; see `machine_facts`.
         variants: measured variants.
         stamp: digest of the measurement conditions, which identifies the rounds in the log.
-        scores: scores, float32 [labels], by index of the model and name of the photo.
+        outputs: scores and distance, by index of the model and name of the photo.
         warnings: descriptions of disturbances of the device.
     """
 
     machine: dict[str, Any]
     variants: tuple[Variant, ...]
     stamp: str
-    scores: dict[tuple[int, str], npt.NDArray[np.float32]]
+    outputs: dict[tuple[int, str], ModelOutput]
     warnings: tuple[str, ...]
 
 
@@ -152,7 +152,7 @@ def measure_rounds(
         machine=follower.machine,
         variants=tuple(variants),
         stamp=follower.stamp,
-        scores=follower.scores,
+        outputs=follower.outputs,
         warnings=warnings,
     )
 
@@ -271,7 +271,7 @@ class _RoundsFollower(Follower):
 
     Attributes:
         stamp: digest of the measurement conditions; "" until the facts about the device are known.
-        scores: scores, float32 [labels], by index of the model and name of the photo.
+        outputs: scores and distance, by index of the model and name of the photo.
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class _RoundsFollower(Follower):
             installation, reporter, results=variants * request.config.rounds + len(request.models) * len(photos)
         )
         self.stamp = ""
-        self.scores: dict[tuple[int, str], npt.NDArray[np.float32]] = {}
+        self.outputs: dict[tuple[int, str], ModelOutput] = {}
         self._request = request
         self._digests = list(digests)
         self._log = log
@@ -329,9 +329,9 @@ class _RoundsFollower(Follower):
     def _take_scores(self, found: PhotoScores) -> None:
         key = (found.model, found.photo)
         fits = found.model < len(self._widths) and len(found.scores) == self._widths[found.model]
-        if not fits or found.photo not in self._photos or key in self.scores:
+        if not fits or found.photo not in self._photos or key in self.outputs:
             raise RecordError("scores that were not asked for")
-        self.scores[key] = np.array(found.scores, np.float32)
+        self.outputs[key] = ModelOutput(np.array(found.scores, np.float32), found.distance)
 
     @property
     def saved(self) -> str:

@@ -23,6 +23,7 @@ from poets_edge.bench.remote.benchmark import (
 from poets_edge.bench.remote.session import DeviceTimings
 from poets_edge.bench.rounds import Round
 from poets_edge.device.predictions import Predictions
+from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
 from poets_edge.progress import Silent
@@ -65,11 +66,15 @@ def test_check_warns_of_photos_that_the_device_could_not_read() -> None:
 
 def test_predictions_have_the_order_of_the_local_photos() -> None:
     """They lack models and photos without scores."""
-    scores = {(1, "c.jpg"): np.array([0.2, 0.8], np.float32), (1, "a.jpg"): np.array([0.6, 0.4], np.float32)}
-    found = DeviceTimings(machine={}, variants=(), stamp="", scores=scores, warnings=())
+    outputs = {
+        (1, "c.jpg"): ModelOutput(np.array([0.2, 0.8], np.float32), 1.5),
+        (1, "a.jpg"): ModelOutput(np.array([0.6, 0.4], np.float32), 0.5),
+    }
+    found = DeviceTimings(machine={}, variants=(), stamp="", outputs=outputs, warnings=())
     [(model, there)] = _predictions(found, [Path("other.tflite"), MODEL], {MODEL: HERE}).items()
     assert model == MODEL and [photo.name for photo in there.photos] == ["a.jpg", "c.jpg"]
     np.testing.assert_array_equal(there.scores, np.array([[0.6, 0.4], [0.2, 0.8]], np.float32))
+    assert there.distances is not None and there.distances.tolist() == [0.5, 1.5]
 
 
 def test_photos_in_an_archive_are_refused() -> None:
