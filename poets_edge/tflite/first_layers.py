@@ -55,7 +55,7 @@ def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
         scale, offset: one number, or one per channel.
     """
     factors, terms = np.broadcast_arrays(np.asarray(scale, np.float64).ravel(), np.asarray(offset, np.float64).ravel())
-    if len(factors) != 3 or (factors <= 0).any():
+    if len(factors) != 3 or (factors <= 0).any() or not np.isfinite([factors, terms]).all():
         return
     means = 0.0 - terms / factors
     pixels = means * 255 if _within(means, _UNIT_MEANS) else means

@@ -99,9 +99,10 @@ class Graph:
             return None
         tensor = self._tensors[int(operator["outputs"][0])]
         limits = {3: (0, 255), 9: (-128, 127)}.get(tensor["type"])
-        if limits is None:
+        quantization = tensor["quantization"]
+        if limits is None or not quantization or len(quantization["scale"]) != 1:
             return None
-        scale, zero = float(tensor["quantization"]["scale"][0]), int(tensor["quantization"]["zero_point"][0])
+        scale, zero = float(quantization["scale"][0]), int(sum(quantization["zero_point"]))
         return evidence_of_quantization((limits[0] - zero) * scale, (limits[1] - zero) * scale)
 
     def last_operator(self, output: int) -> str:
