@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,4 +40,11 @@ def reply_with_messages(question: Question, send: Callable[[object], None]) -> R
     """Send the numbers below `question.number` as messages, then answer like `reply`."""
     for number in range(question.number):
         send(number)
+    return reply(question)
+
+
+def reply_after_a_program(question: Question, send: Callable[[object], None]) -> Reply:
+    """Start a program that runs for a minute, send its process id, and wait for its end."""
+    with subprocess.Popen(["sleep", "60"]) as program:
+        send(program.pid)
     return reply(question)

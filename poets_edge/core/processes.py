@@ -9,8 +9,10 @@ separate from the answers.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -99,7 +101,7 @@ class Helper(Generic[Request, Answer]):
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 env=_environment(one_core),
-                start_new_session=True,  # Ctrl-C is handled by the parent only
+                start_new_session=True,  # Ctrl-C is handled by the parent only; `kill` ends the whole session
             )
         except OSError:
             self._stderr.close()
@@ -140,7 +142,7 @@ class Helper(Generic[Request, Answer]):
 
         def expire() -> None:
             expired.set()
-            self._process.kill()
+            self.kill()
 
         timer = threading.Timer(seconds or 0, expire)
         if seconds is not None:
@@ -160,12 +162,18 @@ class Helper(Generic[Request, Answer]):
         return result
 
     def kill(self) -> None:
-        """Kill the process; a running `ask` raises HelperEndedError. This may be called from any thread."""
+        """Kill the process and the programs that it has started; a running `ask` raises HelperEndedError.
+
+        This may be called from any thread.
+        """
+        if os.name == "posix" and self._process.returncode is None:  # its id cannot belong to another process yet
+            with contextlib.suppress(OSError):  # the process has ended
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
     def close(self) -> None:
         """End the process, even if it is answering a request."""
-        self._process.kill()
+        self.kill()
         self._process.communicate()
         self._stderr.close()
 
@@ -178,7 +186,7 @@ class Helper(Generic[Request, Answer]):
             pass  # `ask` reports the missing answer
 
     def _ended(self, subject: str, limit: float | None) -> HelperEndedError:
-        self._process.kill()
+        self.kill()
         status = self._process.wait()
         if limit is not None:
             return HelperEndedError(f"{subject}: no answer after {limit:.0f} seconds.", status=status, timed_out=True)

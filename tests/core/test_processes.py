@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.parallel import cores
 from poets_edge.core.processes import Helper, HelperEndedError, Messaging
 from poets_edge.errors import ModelError, RemoteError
-from tests.helper import Question, Reply, reply, reply_with_messages
+from tests.helper import Question, Reply, reply, reply_after_a_program, reply_with_messages
 
 
 def ask(number: int, helper: Helper[Question, Reply]) -> Reply:
@@ -86,3 +89,28 @@ def test_killed_helper_fails_its_request() -> None:
         with pytest.raises(HelperEndedError, match="signal 9"):
             helper.ask(Question(-3), "endless")
         timer.join()
+
+
+def test_killed_helper_ends_the_programs_that_it_has_started() -> None:
+    """The build of an Android app, for example, runs Java for minutes."""
+    programs: list[int] = []
+
+    def kill(program: int) -> None:
+        programs.append(program)
+        helper.kill()
+
+    with Helper(Messaging(reply_after_a_program)) as helper, pytest.raises(HelperEndedError, match="signal 9"):
+        helper.ask(Question(1), "program", receive=kill)
+    end = time.monotonic() + 10
+    while _is_running(programs[0]) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not _is_running(programs[0])
+
+
+def _is_running(process: int) -> bool:
+    """Return whether a process exists and is not a zombie."""
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
