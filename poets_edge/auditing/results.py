@@ -122,12 +122,12 @@ class AuditResult(Tabular):
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """Photos whose labels may be wrong, most suspect first: all probably wrong labels, or 10 % of the photos if
-        that is more."""
+        """Photos whose labels may be wrong, most suspect first: all probably wrong labels, and the most suspect 10 % of
+        the photos."""
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores
-        count = max(math.ceil(len(self.photos) * _MIN_LISTED / 100), self.evaluation.mislabeled_count)
+        least = math.ceil(len(self.photos) * _MIN_LISTED / 100)
         return tuple(
             Suspect(
                 photo=self.photos.name(row),
@@ -135,7 +135,8 @@ class AuditResult(Tabular):
                 likely=self.photos.labels[scores.likely[row]],
                 score=round(float(scores.score[row]), 6),
             )
-            for row in scores.order[:count].tolist()
+            for place, row in enumerate(scores.order.tolist())
+            if place < least or scores.mislabeled[row]
         )
 
     @property
