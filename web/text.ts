@@ -14,9 +14,9 @@ export function number(value: number): string {
   return value.toLocaleString(LOCALE);
 }
 
-/** "93.5 %"; `share` is between 0 and 1. */
+/** "93.5 %", with a space at which lines do not break; `share` is between 0 and 1. */
 export function percent(share: number, digits = 0): string {
-  return `${(100 * share).toFixed(digits)} %`;
+  return `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 
 export function milliseconds(value: number): string {
@@ -109,7 +109,7 @@ export const text = {
     noPhotos: "Start here",
     findings: (count: number) => (count ? `${count} to decide` : "Nothing left to decide"),
     notChecked: "Not checked yet",
-    trained: (accuracy: number) => `${percent(accuracy)} correct`,
+    trained: (accuracy: number | null) => (accuracy === null ? "Trained" : `${percent(accuracy)} correct`),
     retrain: "Photos changed: retrain",
     notTrained: "Not trained yet",
     try: "Camera or picture",
@@ -166,7 +166,7 @@ export const text = {
     excludedDone: (count: number) => `Excluded ${photos(count)} from training`,
     includedDone: (count: number) => `Included ${photos(count)} again`,
     deletedDone: (count: number) => `Moved ${photos(count)} to the bin`,
-    keys: "Click, Shift, Ctrl or drag to select · Enter opens · X excludes · Delete · M moves",
+    keys: "Shift, Ctrl or drag selects · Enter opens · 1–9 or M moves · X excludes",
     touch: "Tap to select, hold to open",
     add: "Add photos",
     files: "Pictures or zips",
@@ -189,7 +189,7 @@ export const text = {
     next: "Next photo",
     of: (at: number, all: number) => `${number(at)} of ${number(all)}`,
     dragging: (count: number) => photos(count),
-    gone: "This photo is not in the project any more.",
+    gone: "This photo was moved, renamed or deleted.",
   },
   record: {
     title: "Record with the camera",
@@ -271,9 +271,9 @@ export const text = {
     correct: "correct",
     trained: (name: string, when: string) => `${name}, trained ${when}`,
     stale: "Photos have changed since this model was trained.",
-    confusion: "What is mistaken for what",
+    confusion: "Confusion matrix",
     confusionHint: "Rows: the class of the photo. Columns: the answer of the model. Click a number to see its photos.",
-    cell: (count: number, label: string, predicted: string) => `${photos(count)} of ${label} taken for ${predicted}`,
+    cell: (count: number, label: string, predicted: string) => `${photos(count)} of ${label} classified as ${predicted}`,
     right: (count: number, label: string) => `${photos(count)} of ${label} correct`,
     answered: (predicted: string, score: number) => `${predicted} (${percent(score)})`,
     actual: "Class",
@@ -339,7 +339,7 @@ export const text = {
   },
   take: {
     title: "Take it",
-    lead: "The model carries its labels and settings. Each file was evaluated before it was written.",
+    lead: "Each file contains the labels and settings, and was evaluated on test photos before it was written.",
     files: "Files",
     use: {
       float32: "Most accurate; for computers and phones.",
@@ -349,7 +349,7 @@ export const text = {
       int8: "Small and fast; for Raspberry Pi and phones.",
       "full-int8": "Whole numbers only; for microcontrollers and NPUs.",
     } as Record<string, string>,
-    verified: (accuracy: number) => `verified: ${percent(accuracy, 1)} correct`,
+    verified: (accuracy: number, tested: number) => `verified: ${percent(accuracy, 1)} of ${counted(tested, "test photo")} correct`,
     chosen: "your choice",
     prepare: "Prepare",
     download: "Download",

@@ -74,7 +74,7 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
         "reasons": outliers,
         "unreadable": [[photo, reason] for photo, reason in result.photos.unreadable],
         "summary": _summary(result, len(duplicates), len(outliers)),
-        "warnings": [*result.warnings, *warnings],
+        "warnings": list(dict.fromkeys([*result.warnings, *warnings])),
     }
 
 

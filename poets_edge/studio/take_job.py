@@ -30,8 +30,8 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     """Prepare the current model for download.
 
     Returns:
-        A dictionary with the form, file name, size in bytes, a line on how the file was verified, and its accuracy on
-        the test photos, 0 to 1, which is None if the file was not evaluated.
+        A dictionary with the form, microcontroller board, file name, size in bytes, a line on how the file was
+        verified, and its accuracy on the test photos, 0 to 1, which is None if the file was not evaluated.
     """
     places = Places(request.root)
     model = current_model(places)
@@ -50,6 +50,7 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
         raise RefusedError(f"The model cannot be taken as {request.form[:20]!r}.", 404)
     return {
         "form": request.form,
+        "board": request.board,
         "name": path.name,
         "bytes": path.stat().st_size,
         "accuracy": verified.accuracy,

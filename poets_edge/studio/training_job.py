@@ -68,8 +68,9 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
         **_accuracy(run, evaluation),
         "confusion": {"labels": list(run.labels), "counts": evaluation.confusion.tolist()},
         "more_photos": _more_photos(evaluation),
-        "changes": _changes(before.predictions() if before else (), predictions),
+        "changes": _changes(before.predictions(), predictions) if before else None,
         "files": files_json(files),
+        "tested": run.test.count,
         "warnings": reporter.warnings,
         "unreadable": list(run.unreadable),
     }
@@ -132,7 +133,7 @@ def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
         "judged": judged.count,
         "words": (
             f"Of 100 new photos like these, about {100 * judged.accuracy:.0f} get the right label"
-            f" ({100 * low:.0f} to {100 * high:.0f}, judged by {judged.count} photos that it did not learn from)."
+            f" ({100 * low:.0f} to {100 * high:.0f}, estimated from {judged.count} photos that it was not trained on)."
         ),
     }
 

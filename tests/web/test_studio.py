@@ -14,6 +14,7 @@ from PIL import Image
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.device.classifier import Classifier
+from tests.needs import need_module
 from tests.studio.client import StudioClient, running
 from tests.web.conftest import PHONE
 from tests.web.studio import DESKTOP, assert_accessible, open_page
@@ -157,15 +158,16 @@ def test_phone_dialog_shows_the_command_for_the_local_network(camera_browser: An
 def test_phone_takes_photos_into_a_class_and_tries_the_model_over_https(
     camera_browser: Any, drawn_project: Path, tmp_path: Path
 ) -> None:
-    """A phone opens the address of the QR code; a photo that it takes appears on the computer."""
+    """A phone opens the address that is in the QR code; a photo that it takes appears on the computer."""
     environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     with running(drawn_project, "--lan", environment=environment) as client:
         client.run_job(kind="train", choice="quick")
         insecure: dict[str, Any] = {"ignore_https_errors": True}
         with open_page(camera_browser, client, **insecure) as computer:
             computer.page.click("#phone")
-            url = computer.page.inner_text("dialog .address")
             computer.page.wait_for_selector("dialog img.qr")
+            url = _decoded_qr_code(computer.page.locator("dialog img.qr").screenshot())
+            assert url == computer.page.inner_text("dialog .address")
             computer.page.keyboard.press("Escape")
             with open_page(camera_browser, client, url=url, **insecure, **PHONE) as phone:
                 phone.page.tap("[data-class=tulips] .class-row")
@@ -189,6 +191,13 @@ def test_phone_takes_photos_into_a_class_and_tries_the_model_over_https(
                 assert not phone.problems and not phone.foreign_requests()
 
 
+def _decoded_qr_code(png: bytes) -> str:
+    """Return the text of the QR code in a picture, as the camera of a phone reads it."""
+    cv2 = need_module("cv2")
+    text: str = cv2.QRCodeDetector().detectAndDecode(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))[0]
+    return text
+
+
 def _hold(page: Any, selector: str, milliseconds: int) -> None:
     """Touch an element for some time."""
     box = page.locator(selector).bounding_box()
@@ -207,6 +216,29 @@ def test_first_paint_takes_at_most_half_a_second(camera_browser: Any, trained: S
         with open_page(camera_browser, trained) as studio:
             paints.append(studio.page.evaluate("performance.getEntriesByType('paint')[0].startTime"))
     assert min(paints) < 500, paints
+
+
+def test_model_of_too_few_photos_is_shown_without_an_accuracy_and_its_downloads_until_the_next_training(
+    camera_browser: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "flowers"
+    draw_photos(folder, per_class=1)
+    with running(folder) as client, open_page(camera_browser, client) as studio:
+        page = studio.page
+        client.run_job(kind="train", choice="quick")
+        studio.go("train")
+        page.wait_for_selector(".result >> text=Too few photos")
+        assert not page.is_visible("text=What changed"), "there is no previous model"
+        client.run_job(kind="take", form="float16")
+        for _ in range(2):
+            studio.go("take")
+            page.wait_for_selector("[data-target=float16] a[download]")
+            page.reload()
+        client.run_job(kind="train", choice="quick")
+        page.wait_for_selector("[data-target=float16] button")
+        studio.go("train")
+        page.wait_for_selector("text=Every photo is answered as before.")
+        assert not studio.problems
 
 
 def test_page_reconnects_to_a_restarted_server(camera_browser: Any, tmp_path: Path) -> None:

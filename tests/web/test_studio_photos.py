@@ -142,7 +142,10 @@ def test_photo_is_moved_in_the_viewer_and_moved_back(studio: OpenStudio) -> None
 
 
 def test_selected_photos_are_dragged_to_a_class(studio: OpenStudio) -> None:
-    """A drag that starts on a selected photo moves the selection to the class under the pointer."""
+    """A drag that starts on a selected photo moves the selection to the class that is marked as the target.
+
+    If another program adds a class during the drag, the rows below it move, but the marked class is still the target.
+    """
     first, second = sorted(studio.files())[:2]
     _tile(studio, 0).click()
     _tile(studio, 1).click(modifiers=["Shift"])
@@ -150,9 +153,25 @@ def test_selected_photos_are_dragged_to_a_class(studio: OpenStudio) -> None:
     studio.page.mouse.down()
     studio.page.mouse.move(*_middle(studio.page.locator("[data-class=tulips]")), steps=8)
     studio.page.wait_for_selector(".drag-ghost")
+    _add_class(studio, "asters")
+    assert studio.page.get_attribute(".target", "data-class") == "tulips"
     studio.page.mouse.up()
     moved = {path.replace("daisy/", "tulips/") for path in (first, second)}
     studio.until(lambda: moved <= studio.files(), "the photos are not in the folder of the class")
+
+
+def test_escape_cancels_a_drag(studio: OpenStudio) -> None:
+    before = studio.files()
+    _tile(studio, 0).click()
+    studio.page.mouse.move(*_middle(_tile(studio, 0)))
+    studio.page.mouse.down()
+    studio.page.mouse.move(*_middle(studio.page.locator("[data-class=tulips]")), steps=8)
+    studio.page.wait_for_selector(".target")
+    studio.page.keyboard.press("Escape")
+    studio.page.wait_for_selector(".drag-ghost", state="detached")
+    studio.page.mouse.up()
+    assert _selected(studio) == sorted(before)[:1]
+    assert studio.files() == before and studio.client.get("/api/project").ok()["undo"] is None
 
 
 def test_classes_are_added_renamed_and_removed_in_place(studio: OpenStudio) -> None:
@@ -208,7 +227,8 @@ def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStu
     page.set_input_files("input[type=file][accept*=zip]", tmp_path / "more.zip")
     studio.until(lambda: len(list(studio.folder.glob("orchids/*.jpg"))) == 2, "the zip was not unpacked")
     page.wait_for_selector("[data-class=orchids]")  # the new class moves the rows below it
-    _drop(studio, [tmp_path / "loose.jpg"], page.locator("[data-class=sunflowers]"))
+    row = page.locator("[data-class=sunflowers]")
+    _drop(studio, [tmp_path / "loose.jpg"], row, meanwhile=lambda: _add_class(studio, "asters"))
     studio.until(lambda: (studio.folder / "sunflowers/loose.jpg").is_file(), "the picture is not in its class")
     (tmp_path / "notes.jpg").write_text("not a picture")
     page.click("[data-class=roses] .class-row")
@@ -217,12 +237,20 @@ def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStu
     assert "notes.jpg" in page.inner_text("dialog")
 
 
-def _drop(studio: OpenStudio, paths: list[Path], where: Any) -> None:
-    """Drop files on an element, as a file manager does."""
+def _add_class(studio: OpenStudio, name: str) -> None:
+    """Add a class as another program does, and wait until the page shows it."""
+    (studio.folder / name).mkdir()
+    studio.page.wait_for_selector(f"[data-class={name}]")
+
+
+def _drop(studio: OpenStudio, paths: list[Path], where: Any, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Drop files on an element, as a file manager does; `meanwhile` is called while the files are over the element."""
     x, y = _middle(where)
     session = studio.page.context.new_cdp_session(studio.page)
     data = {"items": [], "files": [os.fspath(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
+        if kind == "drop":
+            meanwhile()
         session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
     session.detach()
 

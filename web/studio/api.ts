@@ -27,13 +27,17 @@ export interface ModelFile {
 export interface Model {
   readonly architecture: string;
   readonly trained: string;
-  readonly accuracy: number;
-  readonly interval: readonly [number, number];
+  /** Accuracy on photos that it was not trained on; null if there were too few. */
+  readonly accuracy: number | null;
+  readonly interval: readonly [number, number] | null;
   readonly judged: number;
+  /** Number of test photos, on which each file was evaluated. */
+  readonly tested: number;
   readonly confusion: { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] };
   readonly words: string;
   readonly more_photos: { readonly text: string; readonly class: string | null } | null;
-  readonly changes: readonly { readonly path: string; readonly before: string; readonly after: string }[];
+  /** Photos that the previous model answered differently; null for the first model. */
+  readonly changes: readonly { readonly path: string; readonly before: string; readonly after: string }[] | null;
   readonly files: readonly ModelFile[];
   readonly warnings?: readonly string[];
 }
@@ -109,6 +113,8 @@ export interface Taken {
   readonly name: string;
   readonly bytes: number;
   readonly accuracy: number | null;
+  /** Microcontroller board that firmware is for; otherwise "". */
+  readonly board: string;
   /** How the download was verified. */
   readonly text: string;
 }

@@ -1,39 +1,32 @@
 /** Step 5: networks and forms as a live chart of accuracy over latency, with limits that are dragged. */
-import { effect, signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { remember } from "../src/settings";
-import type { GridPoint, GridResult, Job } from "./api";
+import type { GridPoint, GridResult } from "./api";
 import { bestWithin, fits, hueOf, type Limits, nameOf } from "./grid-choice";
 import { Icon } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
+import { latestDone, resultOf } from "./results";
 import { Scatter } from "./scatter";
-import { complain, go, jobResult, latest, running, startJob, trainable } from "./store";
+import { go, running, startJob, trainable } from "./store";
 import { CHOSEN_FORM_KEY } from "./take";
 import { bytes, milliseconds, percent, text } from "../text";
 import { Warnings } from "./warnings";
 
-const grid = signal<GridResult | undefined>(undefined);
-let read: Job["id"] | undefined;
-effect(() => {
-  const job = latest("grid");
-  if (job?.state !== "done" || job.id === read) return;
-  read = job.id;
-  jobResult<GridResult>(job).then((result) => (grid.value = result), complain);
-});
-
 export function ChooseStep() {
   const job = runningOf("grid");
+  const compared = latestDone("grid");
+  const result = resultOf<GridResult>(compared);
   return (
     <div class="step">
       <h1>{text.choose.title}</h1>
       <p class="note lead-line">{text.choose.lead}</p>
-      {job ? <JobProgress job={job} /> : <Start />}
-      {grid.value && <Choice result={grid.value} key={read} />}
+      {job ? <JobProgress job={job} /> : <Start again={compared !== undefined} />}
+      {result && <Choice result={result} key={compared!.id} />}
     </div>
   );
 }
 
-function Start() {
+function Start({ again }: { again: boolean }) {
   const [remote, setRemote] = useState(false);
   const [host, setHost] = useState("");
   return (
@@ -63,8 +56,8 @@ function Start() {
         </label>
       )}
       <div class="button-row">
-        <button type="submit" class={grid.value ? "second" : "main"} disabled={!trainable.value || Boolean(running.value)}>
-          <Icon name="choose" /> {grid.value ? text.choose.again : text.choose.start}
+        <button type="submit" class={again ? "second" : "main"} disabled={!trainable.value || Boolean(running.value)}>
+          <Icon name="choose" /> {again ? text.choose.again : text.choose.start}
         </button>
         {!trainable.value && <span class="note">{text.choose.need}</span>}
       </div>

@@ -1,30 +1,22 @@
 /** Deployment of the model to a device, over SSH; with Home Assistant, if wanted. */
-import { effect, signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { text } from "../text";
-import { type Deployed, type Job } from "./api";
+import type { Deployed } from "./api";
 import { Icon } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
-import { complain, jobResult, latest, project, running, startJob } from "./store";
+import { resultOf } from "./results";
+import { latest, project, running, startJob } from "./store";
 
 const FORM = "int8"; // the file that is deployed
 const EMPTY = { host: "", password: "", source: "", mqtt: "", mqtt_login: "", mqtt_name: "" };
 type Field = keyof typeof EMPTY;
 
-const deployed = signal<Deployed | undefined>(undefined);
-let read: Job["id"] | undefined;
-effect(() => {
-  const job = latest("deploy");
-  if (job?.state !== "done" || job.id === read) return;
-  read = job.id;
-  jobResult<Deployed>(job).then((result) => (deployed.value = result), complain);
-});
-
 export function Deploy() {
   const [values, setValues] = useState(EMPTY);
   const job = runningOf("deploy");
-  const result = deployed.value;
-  const file = project.value!.model!.files.find(({ form }) => form === FORM);
+  const result = resultOf<Deployed>(latest("deploy"));
+  const model = project.value!.model!;
+  const file = model.files.find(({ form }) => form === FORM);
   const field = (name: Field, options: { hint?: string; placeholder?: string; secret?: boolean; required?: boolean } = {}) => (
     <label class="field">
       <span>{text.deploy[name]}</span>
@@ -46,7 +38,6 @@ export function Deploy() {
     </label>
   );
   const start = () => {
-    deployed.value = undefined;
     const given = Object.entries(values).map(([name, value]) => [name, name === "password" ? value : value.trim()]);
     void startJob("deploy", Object.fromEntries(given.filter(([, value]) => value))).then(() =>
       setValues((before) => ({ ...before, password: "", mqtt_login: "" })),
@@ -60,7 +51,7 @@ export function Deploy() {
       <p class="note">{text.deploy.lead}</p>
       {file && file.accuracy !== null && (
         <p class="figures">
-          {FORM} <span class="good">{text.take.verified(file.accuracy)}</span>
+          {FORM} <span class="good">{text.take.verified(file.accuracy, model.tested)}</span>
         </p>
       )}
       <form

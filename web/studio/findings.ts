@@ -1,17 +1,10 @@
 /** What the latest check has found, and which of it the person has not decided yet. */
-import { computed, effect, signal } from "@preact/signals";
-import type { Audit, Job } from "./api";
-import { complain, jobResult, kept, latest, photoByPath } from "./store";
+import { computed } from "@preact/signals";
+import type { Audit } from "./api";
+import { latestDone, resultOf } from "./results";
+import { kept, photoByPath } from "./store";
 
-export const audit = signal<Audit | undefined>(undefined);
-
-let read: Job["id"] | undefined;
-effect(() => {
-  const job = latest("audit");
-  if (job?.state !== "done" || job.id === read) return;
-  read = job.id;
-  jobResult<Audit>(job).then((result) => (audit.value = result), complain);
-});
+export const audit = computed(() => resultOf<Audit>(latestDone("audit")));
 
 /** Whether a finding about a photo still waits for a decision: the photo is used, where it was, and not kept. */
 export function isOpen(path: string): boolean {

@@ -7,13 +7,16 @@ const MOVED = 5; // pixels from which on a press is a drag
 const EDGE = 24; // pixels from the upper and lower edge in which a rubber band scrolls
 const SCROLL = 14; // pixels a frame
 
+/** "over" while the pointer moves; then "drop", or "cancel" if Escape was pressed or the browser took the pointer. */
+export type DragPhase = "over" | "drop" | "cancel";
+
 interface PointerOptions {
   readonly scroller: { current: HTMLDivElement | null };
   readonly layout: Layout;
   readonly order: readonly string[];
   readonly selection: Selection;
   onSelect(selection: Selection): void;
-  onDrag(event: PointerEvent, end: boolean): void;
+  onDrag(event: PointerEvent, phase: DragPhase): void;
   setBand(band: Rectangle | null): void;
 }
 
@@ -61,21 +64,26 @@ export function usePointer(options: PointerOptions): (event: PointerEvent) => vo
         dragging = true;
         if (!moves) frame = requestAnimationFrame(draw);
       }
-      if (dragging && moves) newest.current.onDrag(event, false);
+      if (dragging && moves) newest.current.onDrag(event, "over");
     };
-    const up = (event: PointerEvent) => {
+    const end = (phase: DragPhase) => {
       cancelAnimationFrame(frame);
-      for (const [name, listener] of listeners) window.removeEventListener(name, listener);
+      listeners.abort();
       newest.current.setBand(null);
-      if (dragging && moves) newest.current.onDrag(event, true);
-      else if (!dragging) newest.current.onSelect(clicked(selection, order, pressed, down));
+      if (dragging && moves) newest.current.onDrag(latest, phase);
+      else if (!dragging && phase === "drop") newest.current.onSelect(clicked(selection, order, pressed, down));
     };
-    const listeners = [
-      ["pointermove", move],
-      ["pointerup", up],
-      ["pointercancel", up],
-    ] as const;
-    for (const [name, listener] of listeners) window.addEventListener(name, listener);
+    const escape = (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || !dragging) return;
+      event.stopPropagation(); // the selection stays
+      end("cancel");
+    };
+    const listeners = new AbortController();
+    const { signal } = listeners;
+    window.addEventListener("pointermove", move, { signal });
+    window.addEventListener("pointerup", () => end("drop"), { signal });
+    window.addEventListener("pointercancel", () => end("cancel"), { signal });
+    window.addEventListener("keydown", escape, { signal, capture: true });
   };
 }
 

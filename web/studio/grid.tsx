@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { thumbUrl } from "./api";
 import { inView, layoutOf, placeOf, type Rectangle } from "./grid-layout";
-import { indexAt, usePointer } from "./grid-pointer";
+import { type DragPhase, indexAt, usePointer } from "./grid-pointer";
 import { Icon } from "./icons";
 import { destination, select, selectAll, type Selection, toggle } from "./selection";
 import type { Photo } from "./store";
@@ -22,8 +22,8 @@ export interface GridProps {
   readonly selection: Selection;
   onSelect(selection: Selection): void;
   onOpen(index: number): void;
-  /** Selected photos are dragged; `end` tells where they were dropped. */
-  onDrag(event: PointerEvent, end: boolean): void;
+  /** Selected photos are dragged. */
+  onDrag(event: PointerEvent, phase: DragPhase): void;
   /** A key that is not about selecting. */
   onKey(event: KeyboardEvent): void;
 }

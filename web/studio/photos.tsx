@@ -5,6 +5,7 @@ import { ClassList } from "./classes";
 import { Dialog } from "./dialog";
 import { useDrop } from "./drop";
 import { PhotoGrid } from "./grid";
+import type { DragPhase } from "./grid-pointer";
 import { Icon } from "./icons";
 import { PhoneDialog } from "./phone";
 import { RecordDialog } from "./record";
@@ -31,11 +32,12 @@ export function PhotosStep() {
   const classes = project.value!.classes;
   const close = () => setDialog(undefined);
 
-  const follow = (event: PointerEvent, end: boolean) => {
-    const over = document.elementFromPoint(event.clientX, event.clientY)?.closest<HTMLElement>("[data-class]")?.dataset.class;
-    setTarget(end ? undefined : over);
-    setDrag(end ? null : { x: event.clientX, y: event.clientY });
-    if (end && over !== undefined) move(over);
+  const over = useRef<string>(); // the target that was shown last, even if the list has moved since
+  const follow = (event: PointerEvent, phase: DragPhase) => {
+    if (phase === "drop" && over.current !== undefined) move(over.current);
+    over.current = phase === "over" ? classAt(event) : undefined;
+    setTarget(over.current);
+    setDrag(phase === "over" ? { x: event.clientX, y: event.clientY } : null);
   };
   return (
     <div class="photos-step">
@@ -210,6 +212,10 @@ function Empty({ onOpen }: { onOpen(dialog: Open): void }) {
       )}
     </div>
   );
+}
+
+function classAt(event: PointerEvent): string | undefined {
+  return document.elementFromPoint(event.clientX, event.clientY)?.closest<HTMLElement>("[data-class]")?.dataset.class;
 }
 
 function move(label: string): void {

@@ -188,10 +188,6 @@ export async function cancelJob(job: Job): Promise<void> {
   }
 }
 
-export function jobResult<T>(job: Job): Promise<T> {
-  return get<T>(`/api/jobs/${job.id}/result`);
-}
-
 function noteJob(job: Job): void {
   const known = jobs.value.find((each) => each.id === job.id);
   jobs.value = known ? jobs.value.map((each) => (each === known ? job : each)) : [job, ...jobs.value];

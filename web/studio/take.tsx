@@ -1,13 +1,14 @@
 /** Step 6: files to download, and ways to a Pi, a phone, a web server, a camera system, a microcontroller. */
-import { effect, signal } from "@preact/signals";
+import { computed } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { recall } from "../src/settings";
-import { type Job, modelUrl, takeUrl, type Taken } from "./api";
+import { modelUrl, takeUrl, type Taken } from "./api";
 import { Deploy } from "./deploy";
 import { Icon, type IconName } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
 import { PhoneDialog } from "./phone";
-import { complain, jobResult, latest, project, running, startJob } from "./store";
+import { latestDone, resultOf } from "./results";
+import { jobs, project, running, startJob } from "./store";
 import { bytes, text } from "../text";
 import { NeedsModel } from "./try";
 
@@ -23,17 +24,12 @@ const ICONS: Record<string, IconName> = {
   onnx: "file",
 };
 
-/** Files made for other places, by form; they hold for the model they were made from. */
-const taken = signal<ReadonlyMap<string, Taken>>(new Map());
-
-const read = new Set<Job["id"]>();
-effect(() => {
-  const job = latest("take");
-  if (job?.state !== "done" || read.has(job.id)) return;
-  read.add(job.id);
-  jobResult<Taken>(job).then((result) => {
-    taken.value = new Map([...taken.value, [result.form, result]]);
-  }, complain);
+/** Downloads that were prepared since the last training, by form; older ones are of another model. */
+const prepared = computed(() => {
+  const training = jobs.value.indexOf(latestDone("train")!);
+  const newer = jobs.value.filter((job, index) => job.kind === "take" && (training < 0 || index < training));
+  const results = newer.map((job) => resultOf<Taken>(job)).filter((result) => result !== undefined);
+  return new Map(results.reverse().map((result) => [result.form, result]));
 });
 
 export function TakeStep() {
@@ -68,7 +64,7 @@ function Ways() {
                 <p class="note">{text.take.use[file.form] ?? ""}</p>
                 <p class="figures">
                   {bytes(file.bytes)}
-                  {file.accuracy !== null && <span class="good">{text.take.verified(file.accuracy)}</span>}
+                  {file.accuracy !== null && <span class="good">{text.take.verified(file.accuracy, model!.tested)}</span>}
                 </p>
               </div>
               <a class="button main" href={modelUrl(file.form)} download={`${project.value!.name}-${file.form}.tflite`}>
@@ -119,9 +115,10 @@ interface PreparedProps {
 
 /** A form that is prepared when it is asked for. */
 function Prepared({ form, title, hint, icon, missing = "" }: PreparedProps) {
-  const { boards } = project.value!;
-  const [board, setBoard] = useState(boards[0][0]);
-  const ready = taken.value.get(form);
+  const { boards, model } = project.value!;
+  const [board, setBoard] = useState(prepared.value.get(form)?.board || boards[0][0]);
+  const found = prepared.value.get(form);
+  const ready = found && (form !== "firmware" || found.board === board) ? found : undefined;
   return (
     <li class="card file" data-target={form}>
       <div>
@@ -131,14 +128,7 @@ function Prepared({ form, title, hint, icon, missing = "" }: PreparedProps) {
         <p class="note">{hint}</p>
         {missing && <p class="note warning">{missing}</p>}
         {form === "firmware" && !missing && (
-          <select
-            aria-label={text.take.board}
-            value={board}
-            onChange={(event) => {
-              setBoard(event.currentTarget.value);
-              taken.value = new Map([...taken.value].filter(([each]) => each !== form));
-            }}
-          >
+          <select aria-label={text.take.board} value={board} onChange={(event) => setBoard(event.currentTarget.value)}>
             {boards.map(([name, title]) => (
               <option value={name}>{title}</option>
             ))}
@@ -147,7 +137,7 @@ function Prepared({ form, title, hint, icon, missing = "" }: PreparedProps) {
         {ready && (
           <p class="figures">
             {bytes(ready.bytes)}
-            {ready.accuracy !== null && <span class="good">{text.take.verified(ready.accuracy)}</span>}
+            {ready.accuracy !== null && <span class="good">{text.take.verified(ready.accuracy, model!.tested)}</span>}
             <span>{ready.text}</span>
           </p>
         )}

@@ -88,7 +88,8 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
   const predictions = usePredictions(model);
   const [viewed, setViewed] = useState<{ paths: string[]; start: number } | undefined>();
   const byPath = new Map(predictions.map((each) => [each.path, each]));
-  const changed = new Map(model.changes.map((each) => [each.path, each]));
+  const changes = model.changes ?? [];
+  const changed = new Map(changes.map((each) => [each.path, each]));
   const caption = (path: string) => {
     const change = changed.get(path);
     if (change) return text.train.change(change.before, change.after);
@@ -97,7 +98,6 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
   };
   const inCell = (label: string, predicted: string) =>
     predictions.filter((each) => each.label === label && each.predicted === predicted).map((each) => each.path);
-  const [low, high] = model.interval;
   return (
     <>
       {stale && (
@@ -106,14 +106,13 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
         </p>
       )}
       <section class="card result" aria-label={text.train.result}>
-        <p class="big">
-          <strong>{percent(model.accuracy, 1)}</strong> {text.train.correct}
-        </p>
+        {model.accuracy !== null && (
+          <p class="big">
+            <strong>{percent(model.accuracy, 1)}</strong> {text.train.correct}
+          </p>
+        )}
         <p>{model.words}</p>
-        <div class="interval" aria-hidden="true">
-          <span class="interval-band" style={{ left: `${100 * low}%`, width: `${100 * (high - low)}%` }} />
-          <span class="interval-mark" style={{ left: `${100 * model.accuracy}%` }} />
-        </div>
+        {model.accuracy !== null && model.interval && <Interval accuracy={model.accuracy} interval={model.interval} />}
         <p class="note">
           {text.train.trained(model.architecture, dateAndTime(model.trained))}
         </p>
@@ -153,18 +152,18 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
               )}
             </section>
           )}
-          <section class="card" aria-label={text.train.changes}>
+          <section class="card" aria-label={text.train.changes} hidden={model.changes === null}>
             <h2>
-              {text.train.changes} {model.changes.length > 0 && <span class="number">{model.changes.length}</span>}
+              {text.train.changes} {changes.length > 0 && <span class="number">{changes.length}</span>}
             </h2>
-            <p class="note">{model.changes.length ? text.train.changesHint : text.train.noChanges}</p>
+            <p class="note">{changes.length ? text.train.changesHint : text.train.noChanges}</p>
             <ul class="changes">
-              {model.changes.slice(0, 60).map((each, index) => (
+              {changes.slice(0, 60).map((each, index) => (
                 <li>
                   <button
                     type="button"
                     class="change"
-                    onClick={() => setViewed({ paths: model.changes.map((one) => one.path), start: index })}
+                    onClick={() => setViewed({ paths: changes.map((one) => one.path), start: index })}
                   >
                     <img src={thumbUrl(each.path, photoByPath.value.get(each.path)?.stamp ?? 0)} alt="" loading="lazy" decoding="async" />
                     <span>
@@ -180,6 +179,15 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
       </div>
       {viewed && <Viewer paths={viewed.paths} start={viewed.start} caption={caption} onClose={() => setViewed(undefined)} />}
     </>
+  );
+}
+
+function Interval({ accuracy, interval: [low, high] }: { accuracy: number; interval: readonly [number, number] }) {
+  return (
+    <div class="interval" aria-hidden="true">
+      <span class="interval-band" style={{ left: `${100 * low}%`, width: `${100 * (high - low)}%` }} />
+      <span class="interval-mark" style={{ left: `${100 * accuracy}%` }} />
+    </div>
   );
 }
 
