@@ -11,6 +11,7 @@ import poets_edge
 from poets_edge.core.json_checks import DictOf, check, parse_json
 from poets_edge.errors import OutputError
 from poets_edge.exporting.android import DEFAULT_APP
+from poets_edge.studio import messages
 
 APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
 """Sources of the Android app, which exist in a checkout of poets_edge but not in an installed package."""
@@ -28,14 +29,15 @@ def app_sources(folder: Path) -> Path:
 
 def missing_sources() -> str:
     """Return the reason why the app cannot be copied, in one line; "" if its sources are on this computer."""
-    return "" if APP.is_dir() else "The sources of the app are only in a checkout of poets_edge."
+    return "" if APP.is_dir() else messages.APP_NEEDS_CHECKOUT
 
 
 def missing_programs() -> str:
     """Return the command that installs the programs that the build lacks, in one line; "" if all are installed."""
     programs = check(parse_json(_PROGRAMS.read_bytes()), DictOf(str))
     packages = [package for program, package in programs.items() if shutil.which(program) is None]
-    return f"Not installed. Run: sudo apt-get install {' '.join(packages)}" if packages else ""
+    command = f"sudo apt-get install {' '.join(packages)}"
+    return messages.NOT_INSTALLED.format(command=command) if packages else ""
 
 
 def build_app(app: Path, out: Path) -> Path:
@@ -54,8 +56,8 @@ def build_app(app: Path, out: Path) -> Path:
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_BUILD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise OutputError(f"Android app: the build did not end within {_BUILD_SECONDS} seconds.") from None
+        raise OutputError(messages.APP_TOO_SLOW.format(seconds=_BUILD_SECONDS)) from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "rror" in line] or done.stderr.splitlines()
-        raise OutputError(f"Android app: the build failed ({' '.join(lines[:2])[:300] or 'no message'}).")
+        raise OutputError(messages.APP_NOT_BUILT.format(reason=" ".join(lines[:2])[:300] or messages.NO_MESSAGE))
     return Path(done.stdout.strip().splitlines()[-1])

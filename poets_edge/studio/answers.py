@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from poets_edge.errors import PoetsEdgeError
+from poets_edge.studio import messages
 from poets_edge.studio.refusal import RefusedError
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -32,11 +33,18 @@ def answered(endpoint: Endpoint) -> Endpoint:
         except PoetsEdgeError as error:
             return as_json({"error": str(error)}, 400)
         except OSError as error:
-            return as_json({"error": f"{error.filename or 'the disk'}: {error.strerror or error}."}, 507)
+            return as_json(
+                {
+                    "error": messages.FILE_FAILED.format(
+                        name=error.filename or messages.DISK, reason=error.strerror or error
+                    )
+                },
+                507,
+            )
         except ClientDisconnect:
-            return as_json({"error": "The request ended early."}, 400)
+            return as_json({"error": messages.REQUEST_ENDED}, 400)
         except Exception as error:
             print(f"studio: {request.url.path[:200]!r}: {error!r}", file=sys.stderr)
-            return as_json({"error": f"A bug in the studio, please report it: {type(error).__name__}: {error}"}, 500)
+            return as_json({"error": messages.BUG.format(error=f"{type(error).__name__}: {error}")}, 500)
 
     return answer

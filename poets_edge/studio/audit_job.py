@@ -9,8 +9,8 @@ from poets_edge.api.data import audit
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.report import most_helped
 from poets_edge.auditing.results import AuditResult
-from poets_edge.core.wording import counted
 from poets_edge.photos.exclude import read_exclusions
+from poets_edge.studio import messages
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
@@ -56,6 +56,7 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
             if photo not in excluded:
                 outliers.setdefault(photo, group.reason)
     probable = set(result.mislabeled)
+    listed = [suspect.photo for suspect in suspects]
     return {
         "suspects": [
             {
@@ -73,26 +74,18 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
         "strangers": [photo for photo, reason in outliers.items() if reason in _STRANGERS],
         "reasons": outliers,
         "unreadable": [[photo, reason] for photo, reason in result.photos.unreadable],
-        "summary": _summary(result, len(duplicates), len(outliers)),
+        "summary": _summary(result, len(probable.intersection(listed)), len(duplicates), len(outliers)),
         "warnings": list(dict.fromkeys([*result.warnings, *warnings])),
     }
 
 
-def _summary(result: AuditResult, duplicates: int, outliers: int) -> str:
+def _summary(result: AuditResult, wrong: int, duplicates: int, outliers: int) -> str:
     """Return a summary of the findings, in one or two sentences."""
-    found = ", ".join(
-        (
-            counted(len(result.mislabeled), "probably wrong label"),
-            counted(duplicates, "group") + " of near-duplicates",
-            counted(outliers, "outlier"),
-        )
-    )
-    text = f"{counted(len(result.photos), 'photo')}: {found}."
+    text = messages.audited(audited_photos=len(result.photos), wrong_labels=wrong, groups=duplicates, outliers=outliers)
     if result.evaluation is None:
         return text
     curve = result.evaluation.curve
     low, high = curve.doubled.interval
-    return (
-        f"{text} With twice as many photos, the accuracy would be {100 * low:.0f} to {100 * high:.0f} % (it is"
-        f" {100 * curve.points[-1].accuracy:.0f} % now); photos of {most_helped(curve)} help most."
-    )
+    now = curve.points[-1].accuracy
+    more = messages.MORE_PHOTOS_HELP.format(low=100 * low, high=100 * high, now=100 * now, classes=most_helped(curve))
+    return f"{text} {more}"

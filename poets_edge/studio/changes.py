@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from poets_edge.core.files import write_together
-from poets_edge.core.wording import counted
 from poets_edge.errors import OutputError
 from poets_edge.photos.exclude import exclusions_text
+from poets_edge.studio import messages
 from poets_edge.studio.journal import Journal, Step
 from poets_edge.studio.photo_lists import names_after
 from poets_edge.studio.places import OWN, check_new_class
@@ -57,7 +57,7 @@ class Changes:
         with self._project.lock:
             name = check_new_class(name, self._classes())
             self._check_absent(name)
-            return self._run(self._step(f"add the class {name}", create=(name,)))
+            return self._run(self._step(messages.ADD_CLASS.format(name=name), create=(name,)))
 
     def rename_class(self, old: str, new: str) -> Step:
         """Rename a class folder. Raises RefusedError if the new name is unsuitable or taken."""
@@ -65,9 +65,9 @@ class Changes:
             self._project.places.class_folder(old)
             new = check_new_class(new, tuple(name for name in self._classes() if name != old))
             if new == old:
-                raise RefusedError(f"The class is named {old!r} already.", 409)
+                raise RefusedError(messages.NAMED_ALREADY.format(name=old), 409)
             self._check_absent(new)
-            return self._run(self._step(f"rename {old} to {new}", renames=((old, new),)))
+            return self._run(self._step(messages.RENAME_CLASS.format(old=old, new=new), renames=((old, new),)))
 
     def remove_class(self, name: str) -> Step:
         """Move a class folder with all its files to the bin."""
@@ -76,7 +76,7 @@ class Changes:
             folder = self._bin()
             return self._run(
                 self._step(
-                    f"remove the class {name}",
+                    messages.REMOVE_CLASS.format(name=name),
                     create=(folder,),
                     renames=((name, f"{folder}/{name}"),),
                     include=tuple(photo for photo in self._project.excluded if photo.startswith(f"{name}/")),
@@ -98,8 +98,8 @@ class Changes:
                 taken.add(new)
                 moved[name] = f"{label}/{new.name}"
             if not moved:
-                raise RefusedError(f"No photo to move: all of them are in {label} already.", 409)
-            text = f"move {counted(len(moved), 'photo')} to {label}"
+                raise RefusedError(messages.IN_CLASS_ALREADY.format(label=label), 409)
+            text = messages.MOVE.format(photos=messages.photos(len(moved)), label=label)
             reopen = tuple(self._project.kept.intersection(moved))  # they were kept in another class
             return self._run(self._step(text, renames=tuple(moved.items()), reopen=reopen)), moved
 
@@ -111,7 +111,7 @@ class Changes:
             labels = dict.fromkeys(name.partition("/")[0] for name in names)
             return self._run(
                 self._step(
-                    f"delete {counted(len(names), 'photo')}",
+                    messages.DELETE.format(photos=messages.photos(len(names))),
                     create=tuple(f"{folder}/{label}" for label in labels),
                     renames=tuple((name, f"{folder}/{name}") for name in names),
                     include=tuple(name for name in names if name in self._project.excluded),
@@ -123,19 +123,23 @@ class Changes:
         """Exclude photos from training."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.excluded]
-            return self._run(self._step(f"exclude {counted(len(names), 'photo')}", exclude=tuple(names)))
+            return self._run(
+                self._step(messages.EXCLUDE.format(photos=messages.photos(len(names))), exclude=tuple(names))
+            )
 
     def include(self, photos: Sequence[str]) -> Step:
         """Include excluded photos again."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
-            return self._run(self._step(f"include {counted(len(names), 'photo')}", include=tuple(names)))
+            return self._run(
+                self._step(messages.INCLUDE.format(photos=messages.photos(len(names))), include=tuple(names))
+            )
 
     def keep(self, photos: Sequence[str]) -> Step:
         """Record that photos stay as they are, so that the page no longer lists what the audit found about them."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.kept]
-            return self._run(self._step(f"keep {counted(len(names), 'photo')}", keep=tuple(names)))
+            return self._run(self._step(messages.KEEP.format(photos=messages.photos(len(names))), keep=tuple(names)))
 
     def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
         """Add uploaded files to classes as photos, and create the classes that do not exist yet.
@@ -157,7 +161,7 @@ class Changes:
                 new = free_name(self._root / label / name, taken)
                 taken.add(new)
                 renames.append((path.relative_to(self._root).as_posix(), f"{label}/{new.name}"))
-            text = f"add {counted(len(files), 'photo')}"
+            text = messages.ADD.format(photos=messages.photos(len(files)))
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
@@ -172,7 +176,7 @@ class Changes:
 
     def _repeat(self, steps: list[list[Step]], kind: Literal["undo", "redo"]) -> Step:
         if not steps:
-            raise RefusedError(f"There is nothing to {kind}.", 409)
+            raise RefusedError(messages.NOTHING_TO_REPEAT.format(kind=kind), 409)
         number = self._journal.next_number
         return self._run(inverse(steps[-1], self._root, kind=kind, number=number, bin_folder=self._bin()))
 
@@ -209,7 +213,7 @@ class Changes:
             OutputError: a part failed, and the project was restored.
         """
         if not any((step.create, step.renames, step.remove, step.exclude, step.include, step.keep, step.reopen)):
-            raise RefusedError("Nothing to change.", 409)
+            raise RefusedError(messages.NOTHING_TO_CHANGE, 409)
         made = [path for path in step.create if not (self._root / path).exists()]
         try:
             self._journal.begin(step)
@@ -220,7 +224,7 @@ class Changes:
             if isinstance(error, OutputError):
                 raise
             raise OutputError(
-                f"{error.filename or self._root}: {error.strerror or error}. Nothing was changed."
+                messages.NOT_CHANGED.format(path=error.filename or self._root, reason=error.strerror or error)
             ) from None
         self._project.apply(step.renames, step.create)
         return step
@@ -280,7 +284,7 @@ class Changes:
 
     def _check_absent(self, name: str) -> None:
         if (self._root / name).exists() or (self._root / name).is_symlink():
-            raise RefusedError(f"There is a file or a link {name!r} in the project. Choose another name.", 409)
+            raise RefusedError(messages.NAME_TAKEN.format(name=name), 409)
 
     def _existing(self, photos: Sequence[str]) -> list[str]:
         for name in photos:

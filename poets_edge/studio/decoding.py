@@ -14,6 +14,7 @@ from PIL import Image
 from poets_edge.errors import PhotoError
 from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.image import read_photo
+from poets_edge.studio import messages
 
 _QUALITY = 82
 
@@ -57,9 +58,9 @@ def decode(request: DecodeRequest) -> Decoded:
     except PhotoError as error:
         return Decoded(problem=str(error))
     except (FileNotFoundError, NotADirectoryError):
-        return Decoded(problem=f"{request.name}: not there any more.", gone=True)
+        return Decoded(problem=messages.PHOTO_GONE.format(name=request.name), gone=True)
     except OSError as error:
-        return Decoded(problem=f"{request.name}: {error.strerror or error}.")
+        return Decoded(problem=messages.FILE_FAILED.format(name=request.name, reason=error.strerror or error))
     image = _reduced(image, request.side)
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=_QUALITY)
@@ -90,7 +91,7 @@ def _contents(path: Path) -> bytes:
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+            raise OSError(errno.EINVAL, messages.NOT_A_FILE, str(path))
         if status.st_size > LARGEST_PHOTO:
-            raise OSError(errno.EFBIG, f"larger than {LARGEST_PHOTO / 1e6:,.0f} MB", str(path))
+            raise OSError(errno.EFBIG, messages.PHOTO_TOO_LARGE.format(megabytes=LARGEST_PHOTO / 1e6), str(path))
         return file.read(LARGEST_PHOTO)

@@ -13,6 +13,7 @@ from poets_edge.bench.remote.connection import SSH_VARIABLE
 from poets_edge.bench.remote.deploy import DeployOptions, deploy
 from poets_edge.core.files import scratch_folder
 from poets_edge.device.watch.mqtt_options import MqttOptions
+from poets_edge.studio import messages
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
@@ -34,7 +35,7 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
     with _mqtt(request) as mqtt:
         deployed = deploy(DeployOptions(model=model, on=request.host, watch=watch, mqtt=mqtt), reporter)
     return {
-        "text": f"{deployed.host}: {deployed.service} runs. To remove it: {deployed.undo}",
+        "text": messages.DEPLOYED.format(host=deployed.host, service=deployed.service, undo=deployed.undo),
         "labels": [],
         "lines": list(deployed.lines),
         "warnings": reporter.warnings,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from poets_edge.api.data import grid
+from poets_edge.studio import messages
 from poets_edge.studio.choices import compared_networks, weights_folder
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
@@ -21,7 +22,7 @@ def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     networks, weights, left_out = compared_networks(request.architecture)
     if left_out:
         names = ", ".join(network.name for network in left_out)
-        reporter.warn(f"not compared, for their weights are not on this computer: {names}.")
+        reporter.warn(messages.NOT_COMPARED.format(names=names))
     options = GridOptions(
         image_dir=request.root,
         architectures=networks,

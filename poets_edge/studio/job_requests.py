@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from poets_edge.core.json_checks import Check, OneOf, Optional, check
 from poets_edge.errors import RecordError
 from poets_edge.exporting.microcontroller.boards import BOARDS
+from poets_edge.studio import messages
 from poets_edge.studio.refusal import RefusedError
 
 JobKind = Literal["train", "audit", "grid", "deploy", "take"]
@@ -82,9 +83,9 @@ def job_request(value: Any, root: Path, number: str, state: str) -> JobRequest:
     try:
         fields = {key: value[key] for key in check(value, _SHAPE) if key in _SHAPE and value[key] is not None}
     except RecordError as error:
-        raise RefusedError(f"Not a job: {error}.") from None
+        raise RefusedError(messages.NOT_A_JOB.format(reason=error)) from None
     if fields["kind"] == "deploy" and not fields.get("host"):
-        raise RefusedError("Give the name of the device, such as pi@raspberrypi.local.")
+        raise RefusedError(messages.NO_HOST)
     if fields["kind"] == "take" and not fields.get("form"):
-        raise RefusedError("Choose the form in which to take the model.")
+        raise RefusedError(messages.NO_FORM)
     return JobRequest(root=root, number=number, state=state, **fields)

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from poets_edge.studio import messages
 from poets_edge.studio.answers import Endpoint, as_json
 from poets_edge.studio.job_requests import job_request
 from poets_edge.studio.jobs import Jobs
@@ -49,7 +50,7 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
     async def result(request: Request) -> Response:
         job = jobs.find(request.path_params["number"])
         if job.state != "done":
-            raise RefusedError(f"The job is {job.state}; it has no result.", 409)
+            raise RefusedError(messages.NO_RESULT.format(state=job.state), 409)
         return as_json(job.result)
 
     async def model(request: Request) -> Response:

@@ -14,6 +14,7 @@ from poets_edge.core.files import read_bytes, write_bytes
 from poets_edge.core.json_checks import OneOf, Optional, check, json_bytes, parse_json
 from poets_edge.core.processes import Helper, HelperEndedError, Messaging
 from poets_edge.errors import OutputError, PoetsEdgeError, RecordError
+from poets_edge.studio import messages
 from poets_edge.studio.job_reporter import JobProgress
 from poets_edge.studio.job_requests import JobKind, JobRequest
 from poets_edge.studio.job_worker import run_job
@@ -26,7 +27,6 @@ _KEPT = 20
 """Number of most recent jobs whose results are kept."""
 _IDLE_SECONDS = 600.0
 """Time in seconds for which the helper process waits for another job, to avoid loading its libraries again."""
-_INTERRUPTED = "the studio ended while it ran. Start it again."
 _SHAPE = {
     "number": str,
     "kind": OneOf(get_args(JobKind)),
@@ -51,7 +51,7 @@ class Job:
     number: str
     kind: JobKind
     state: State = "running"
-    progress: JobProgress = JobProgress(text="starting")
+    progress: JobProgress = JobProgress(text=messages.STARTING)
     error: str | None = None
     result: Any = None
 
@@ -100,7 +100,7 @@ class Jobs:
         with self._lock:
             running = self._running()
             if running is not None:
-                raise RefusedError(f"The job {running.kind!r} is running. Wait for it, or cancel it.", 409)
+                raise RefusedError(messages.JOB_RUNS.format(kind=running.kind), 409)
             # Numbers grow over restarts, and do not repeat if results were deleted by hand.
             number = str(max(time.time_ns() // 1_000_000, *(int(known) + 1 for known in (*self._jobs, "0"))))
             request = make(number)
@@ -128,7 +128,7 @@ class Jobs:
         """Return the job with a number. Raises RefusedError if there is no such job."""
         job = self._jobs.get(number)
         if job is None:
-            raise RefusedError(f"There is no job {number[:20]!r}.", 404)
+            raise RefusedError(messages.NO_JOB.format(number=number[:20]), 404)
         return job
 
     def all(self) -> list[Job]:
@@ -225,7 +225,7 @@ class Jobs:
                     kind=kept["kind"],
                     state="failed" if interrupted else kept["state"],
                     progress=JobProgress(text=kept["text"]),
-                    error=_INTERRUPTED if interrupted else kept["error"],
+                    error=messages.INTERRUPTED if interrupted else kept["error"],
                     result=kept["result"],
                 )
             )

@@ -8,6 +8,7 @@ is safe because each of its parts may be repeated. A line that was cut short bel
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -140,7 +141,7 @@ class Journal:
             try:
                 written = file.write(line)
                 if written != len(line):
-                    raise OSError(28, "No space left on device", str(self._path))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
                 if flush:
                     os.fsync(file.fileno())
             except OSError:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from poets_edge.core.json_checks import Check, Optional, Shape, check, parse_json
 from poets_edge.errors import RecordError
+from poets_edge.studio import messages
 from poets_edge.studio.answers import Endpoint, as_json
 from poets_edge.studio.changes import Changes
 from poets_edge.studio.project import Project
@@ -31,11 +32,11 @@ async def json_body(request: Request, shape: Shape) -> Any:
         parts.append(part)
         size += len(part)
         if size > _LARGEST_BODY:
-            raise RefusedError("The request is too large.", 413)
+            raise RefusedError(messages.REQUEST_TOO_LARGE, 413)
     try:
         return check(parse_json(b"".join(parts)), shape)
     except (RecordError, UnicodeError) as error:
-        raise RefusedError(f"Not a request of this page: {error}.") from None
+        raise RefusedError(messages.NOT_A_REQUEST.format(reason=error)) from None
 
 
 def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint]:
@@ -54,7 +55,7 @@ def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint
         elif set(body) == {"remove"}:
             await run_in_threadpool(changes.remove_class, body["remove"])
         else:
-            raise RefusedError("Not a request of this page: wanted add, rename and to, or remove.")
+            raise RefusedError(messages.NOT_A_CLASS_CHANGE)
         return changed()
 
     async def move(request: Request) -> Response:

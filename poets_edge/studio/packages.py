@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.files import scratch_folder
-from poets_edge.core.wording import counted, percent
+from poets_edge.core.wording import percent
 from poets_edge.exporting.android import install_model
 from poets_edge.exporting.frigate import export_for_frigate
 from poets_edge.exporting.microcontroller.boards import board
@@ -21,6 +21,7 @@ from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.other_formats import Format, export_format
 from poets_edge.exporting.web import write_page
 from poets_edge.quantize.convert import QUANTIZATIONS
+from poets_edge.studio import messages
 from poets_edge.studio.android_app import app_sources, build_app, missing_programs, missing_sources
 from poets_edge.studio.trained_model import TrainedModel
 
@@ -66,11 +67,11 @@ def _frigate(model: TrainedModel, path: Path, _: str) -> Verified:
     with scratch_folder() as folder:
         exported = export_for_frigate(ExportOptions(graph=model.graph), folder)
         _zip(path, {"model.tflite": exported.model.path, "labelmap.txt": exported.labelmap})
-    text = "no test photos"
+    text = messages.NOT_EVALUATED
     if exported.assigned is not None:
-        text = f"Frigate assigns a label to {percent(exported.assigned)} of the test photos"
+        text = messages.FRIGATE_LABELS.format(share=percent(exported.assigned))
     if exported.assigned_correct is not None:
-        text += f"; {percent(exported.assigned_correct)} of these labels are correct"
+        text += messages.FRIGATE_CORRECT.format(share=percent(exported.assigned_correct))
     return Verified(text=text, accuracy=exported.model.accuracy)
 
 
@@ -79,10 +80,13 @@ def _firmware(model: TrainedModel, path: Path, board_name: str) -> Verified:
         options = ExportOptions(graph=model.graph, output_dir=folder / "firmware")
         firmware = export_firmware(options, board(board_name or DEFAULT_BOARD))
         _zip(path, _files_in(firmware.folder))
-    equal = "equal scores" if not firmware.largest_difference else f"scores within {firmware.largest_difference:.4f}"
-    text = (
-        f"{firmware.board.name}: {firmware.arena / 1000:,.0f} kB of memory and {firmware.model_size / 1000:,.0f} kB of"
-        f" flash; run in TensorFlow Lite Micro, {equal} on {counted(firmware.compared, 'photo')}"
+    difference = firmware.largest_difference
+    text = messages.FIRMWARE.format(
+        board=firmware.board.name,
+        arena=firmware.arena / 1000,
+        flash=firmware.model_size / 1000,
+        scores=messages.CLOSE_SCORES.format(difference=difference) if difference else messages.EQUAL_SCORES,
+        photos=messages.photos(firmware.compared),
     )
     return Verified(text=text, accuracy=firmware.file.accuracy)
 
@@ -92,8 +96,10 @@ def _converted(format: Format, model: TrainedModel, path: Path, _: str) -> Verif
         converted = export_format(ExportOptions(graph=model.graph, output_dir=folder), format)
         shutil.copyfile(converted.path, path)
     if not converted.compared:
-        return Verified(text="converted, but not run: Core ML models run on macOS only")
-    text = f"run on {counted(converted.compared, 'photo')}, scores within {converted.largest_difference:.0e} of float32"
+        return Verified(text=messages.NOT_RUN)
+    text = messages.CONVERTED.format(
+        photos=messages.photos(converted.compared), difference=converted.largest_difference
+    )
     return Verified(text=text, accuracy=model.accuracy("float32"))
 
 
@@ -106,7 +112,7 @@ def _app_sources(model: TrainedModel, path: Path, _: str) -> Verified:
 def _app(model: TrainedModel, path: Path, _: str) -> Verified:
     with scratch_folder() as folder:
         shutil.copyfile(build_app(_app_with(model, folder), folder / "build"), path)
-    return Verified(text="built, signed and checked, with the int8 file in it", accuracy=model.accuracy("int8"))
+    return Verified(text=messages.APP_BUILT, accuracy=model.accuracy("int8"))
 
 
 def _app_with(model: TrainedModel, folder: Path) -> Path:
@@ -116,13 +122,13 @@ def _app_with(model: TrainedModel, folder: Path) -> Path:
 
 
 def _with_int8(model: TrainedModel) -> Verified:
-    return Verified(text="contains the int8 file", accuracy=model.accuracy("int8"))
+    return Verified(text=messages.CONTAINS_INT8, accuracy=model.accuracy("int8"))
 
 
 def _missing_modules(extra: str, *modules: str) -> str:
     if all(find_spec(name) for name in modules):
         return ""
-    return f"Not installed. Run: pip install 'poets-edge[{extra}]'"
+    return messages.NOT_INSTALLED.format(command=f"pip install 'poets-edge[{extra}]'")
 
 
 PACKAGES: Mapping[str, Package] = {

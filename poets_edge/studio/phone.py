@@ -6,6 +6,7 @@ import io
 from importlib.util import find_spec
 
 from poets_edge.errors import RuntimeMissingError
+from poets_edge.studio import messages
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.security import Access
 
@@ -24,9 +25,9 @@ def phone_address(access: Access, step: str) -> dict[str, str]:
         RuntimeMissingError: segno is not installed.
     """
     if not access.is_lan:
-        raise RefusedError("A phone cannot reach this studio. End it with Ctrl-C, then: poets-edge studio --lan", 409)
+        raise RefusedError(messages.NO_PHONE, 409)
     if find_spec("segno") is None:
-        raise RuntimeMissingError("the QR code needs segno. Run: pip install 'poets-edge[studio]'")
+        raise RuntimeMissingError(messages.NO_SEGNO)
     import segno
 
     url = f"{access.entry}#{step if step in STEPS else STEPS[0]}"

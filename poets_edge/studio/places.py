@@ -9,6 +9,7 @@ from pathlib import Path
 
 from poets_edge.photos.names import folded, has_controls
 from poets_edge.photos.tree import is_skipped
+from poets_edge.studio import messages
 from poets_edge.studio.refusal import RefusedError, missing
 
 OWN = ".poets-edge"
@@ -94,7 +95,7 @@ class Places:
         for folder in (self.own, self.bin, self.incoming, self.thumbnails, self.models, self.jobs, self.taken):
             folder.mkdir(parents=True, exist_ok=True)
             if folder.is_symlink():
-                raise NotADirectoryError(20, "a link, and the studio writes to folders only", str(folder))
+                raise NotADirectoryError(20, messages.FOLDER_IS_LINK, str(folder))
 
     def photo(self, name: str) -> Path:
         """Return the path of an existing photo, given its name `class/file`.
@@ -150,12 +151,12 @@ def check_new_class(name: str, existing: tuple[str, ...]) -> str:
     name = name.strip()
     stem = name.partition(".")[0].lower()
     if not is_plain(name) or set(name) & _NOT_IN_NAMES or name.endswith(".") or stem in _RESERVED:
-        raise RefusedError(f"{name[:60]!r} cannot be the name of a folder. Use letters, digits, spaces, - and _.")
+        raise RefusedError(messages.NO_FOLDER_NAME.format(name=name[:60]))
     if len(os.fsencode(name)) > _LONGEST_NAME:
-        raise RefusedError(f"{name[:60]!r}…: more than {_LONGEST_NAME} bytes. Shorten it.")
+        raise RefusedError(messages.NAME_TOO_LONG.format(name=name[:60], most=_LONGEST_NAME))
     for other in existing:
         if folded(other) == folded(name):
-            raise RefusedError(f"There is a class {other!r} already. Choose another name.", 409)
+            raise RefusedError(messages.CLASS_EXISTS.format(name=other), 409)
     return name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poets_edge.errors import PoetsEdgeError
+from poets_edge.studio import messages
 
 
 class RefusedError(PoetsEdgeError):
@@ -19,4 +20,4 @@ class RefusedError(PoetsEdgeError):
 
 def missing(what: str) -> RefusedError:
     """Return the RefusedError (404) for a request for something that does not exist."""
-    return RefusedError(f"{what}: not in this project. It may have been moved; load the page again.", 404)
+    return RefusedError(messages.NOT_IN_PROJECT.format(name=what), 404)

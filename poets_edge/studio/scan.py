@@ -12,6 +12,7 @@ from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError
 from poets_edge.photos.formats import PHOTO_SUFFIXES, is_photo_file
 from poets_edge.photos.tree import is_skipped
+from poets_edge.studio import messages
 from poets_edge.studio.places import is_plain
 
 
@@ -42,7 +43,7 @@ def scan_project(root: Path) -> Found:
     try:
         folders = list(_entries(root, others))
     except OSError as error:
-        raise DatasetError(f"{root}: cannot be read ({error.strerror or error}).") from None
+        raise DatasetError(messages.FOLDER_UNREADABLE.format(name=root, reason=error.strerror or error)) from None
     classes = sorted(entry.name for entry in folders if entry.is_dir(follow_symlinks=False))
     others.loose += sum(1 for entry in folders if entry.is_file(follow_symlinks=False) and _is_photo(entry))
     stamps: dict[str, str] = {}
@@ -62,12 +63,16 @@ class _Others:
 
     def notes(self, root: Path) -> tuple[str, ...]:
         found = {
-            "lie directly in the folder; move them into a class": (self.loose, "photo"),
-            "have names that are not plain UTF-8 text; rename them": (self.names, "file"),
-            "are links, which the studio does not open": (self.links, "file"),
-            "inside class folders are not used; move their photos one level up": (self.deeper, "folder"),
+            messages.LOOSE_PHOTOS: (self.loose, "photo"),
+            messages.UNSUITABLE_NAMES: (self.names, "file"),
+            messages.LINKS: (self.links, "file"),
+            messages.DEEPER_FOLDERS: (self.deeper, "folder"),
         }
-        return tuple(f"{root.name}: {counted(count, what)} {text}." for text, (count, what) in found.items() if count)
+        return tuple(
+            text.format(**{"folder": root.name, f"{what}s": counted(count, what)})
+            for text, (count, what) in found.items()
+            if count
+        )
 
 
 def _entries(folder: Path, others: _Others) -> Iterator[os.DirEntry[str]]:

@@ -19,6 +19,8 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from poets_edge.studio import messages
+
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -137,19 +139,19 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, method = Headers(scope=scope), scope["method"]
         if not self._is_own_host(headers):
-            return _refuse(421, "this server answers to its own address only. Open the address that it printed.")
+            return _refuse(421, messages.OTHER_HOST)
         if headers.get("sec-fetch-site", "none") not in _FETCHED_HERE and not _is_navigation(scope, headers):
-            return _refuse(403, "requests of other pages are not answered.")
+            return _refuse(403, messages.OTHER_PAGE)
         if not self._has_cookie(headers):
-            return _refuse(401, "open the address with the token that `poets-edge studio` printed.")
+            return _refuse(401, messages.NO_TOKEN)
         if method in ("GET", "HEAD"):
             return None
         if method != "POST":
-            return _refuse(405, f"{method[:10]} is not a method of this server.")
+            return _refuse(405, messages.OTHER_METHOD.format(method=method[:10]))
         if headers.get("origin") not in self._access.origins or headers.get(OWN_HEADER) != "1":
-            return _refuse(403, "only the page of this server may change the project.")
+            return _refuse(403, messages.OTHER_ORIGIN)
         if headers.get("content-type", "").partition(";")[0].strip().lower() not in _BODIES:
-            return _refuse(415, f"the body of a request is {' or '.join(_BODIES)}.")
+            return _refuse(415, messages.OTHER_BODY.format(types=" or ".join(_BODIES)))
         return None
 
     def _is_own_host(self, headers: Headers) -> bool:
@@ -173,4 +175,4 @@ def _is_navigation(scope: Scope, headers: Headers) -> bool:
 
 
 def _refuse(status: int, reason: str) -> Response:
-    return Response(json.dumps({"error": f"Refused: {reason}"}), status, media_type="application/json")
+    return Response(json.dumps({"error": reason}), status, media_type="application/json")

@@ -10,6 +10,7 @@ from typing import Any
 from poets_edge.api.training import export
 from poets_edge.core.files import replacing
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
+from poets_edge.studio import messages
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.packages import PACKAGES, Verified
@@ -22,7 +23,7 @@ def current_model(places: Places) -> TrainedModel:
     """Return the current model of a project. Raises RefusedError if the project has no model."""
     model = read_model(places)
     if model is None:
-        raise RefusedError("There is no model yet. Train one first.", 409)
+        raise RefusedError(messages.NO_MODEL, 409)
     return model
 
 
@@ -36,7 +37,7 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     places = Places(request.root)
     model = current_model(places)
     reporter = JobReporter(send)
-    reporter.status(f"preparing {request.form}")
+    reporter.status(messages.PREPARING.format(form=request.form))
     if request.form in QUANTIZATIONS:
         path, verified = _file(request.form, model, places, reporter)
     elif request.form in PACKAGES:
@@ -47,7 +48,7 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
         with replacing(path) as temporary:
             verified = package.write(model, temporary, request.board)
     else:
-        raise RefusedError(f"The model cannot be taken as {request.form[:20]!r}.", 404)
+        raise RefusedError(messages.NO_SUCH_FORM.format(form=request.form[:20]), 404)
     return {
         "form": request.form,
         "board": request.board,
@@ -63,7 +64,7 @@ def taken_file(places: Places, form: str) -> Path:
     name = PACKAGES[form].name if form in PACKAGES else f"{form}.tflite"
     path = places.taken / name
     if (form not in PACKAGES and form not in QUANTIZATIONS) or not path.is_file():
-        raise RefusedError(f"The model was not prepared as {form[:20]!r}. Take it in this form first.", 404)
+        raise RefusedError(messages.NOT_PREPARED.format(form=form[:20]), 404)
     return path
 
 
@@ -78,5 +79,5 @@ def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter)
     path = places.taken / f"{form}.tflite"
     with replacing(path) as temporary:
         shutil.copyfile(exported, temporary)
-    text = "no test photos" if accuracy is None else "run on the test photos"
+    text = messages.NOT_EVALUATED if accuracy is None else messages.EVALUATED
     return path, Verified(text=text, accuracy=accuracy)

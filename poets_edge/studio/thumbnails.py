@@ -17,6 +17,7 @@ from pathlib import Path
 from poets_edge.core.parallel import cores
 from poets_edge.core.processes import Helper, HelperEndedError
 from poets_edge.errors import PoetsEdgeError
+from poets_edge.studio import messages
 from poets_edge.studio.decoding import Decoded, DecodeRequest, decode
 from poets_edge.studio.places import Places
 from poets_edge.studio.scan import stamp_of
@@ -165,4 +166,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "cannot be decoded"
+        return messages.NOT_DECODED

@@ -17,6 +17,7 @@ from poets_edge.core.json_checks import Optional, check, json_bytes, parse_json
 from poets_edge.core.paths import GRAPH
 from poets_edge.errors import RecordError
 from poets_edge.quantize.convert import QUANTIZATIONS
+from poets_edge.studio import messages
 from poets_edge.studio.places import Places, is_plain
 from poets_edge.studio.refusal import RefusedError
 
@@ -73,7 +74,7 @@ class TrainedModel:
         stem = GRAPH.stem
         path = self.folder / (f"{stem}.tflite" if form == "float32" else f"{stem}_{form}.tflite")
         if form not in QUANTIZATIONS or not path.is_file():
-            raise RefusedError(f"The model does not exist as {form[:20]}. Take it in this form first.", 404)
+            raise RefusedError(messages.NOT_EXPORTED.format(form=form[:20]), 404)
         return path
 
     def accuracy(self, form: str) -> float | None:

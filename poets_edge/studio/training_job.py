@@ -14,6 +14,7 @@ from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Predictions
 from poets_edge.exporting.results import ExportResult
 from poets_edge.quantize.convert import Quantization
+from poets_edge.studio import messages
 from poets_edge.studio.choices import chosen_network, weights_folder
 from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
@@ -125,15 +126,14 @@ def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     """Return the accuracy, its confidence interval, the number of evaluated photos, and a sentence for the page."""
     judged = run.cross_validated if run.cross_validated is not None and not run.has_own_test else evaluation
     if not judged.count:
-        return {"accuracy": None, "interval": None, "judged": 0, "words": "Too few photos to judge the model."}
+        return {"accuracy": None, "interval": None, "judged": 0, "words": messages.TOO_FEW_TO_EVALUATE}
     low, high = judged.interval
     return {
         "accuracy": judged.accuracy,
         "interval": [low, high],
         "judged": judged.count,
-        "words": (
-            f"Of 100 new photos like these, about {100 * judged.accuracy:.0f} get the right label"
-            f" ({100 * low:.0f} to {100 * high:.0f}, estimated from {judged.count} photos that it was not trained on)."
+        "words": messages.ACCURACY.format(
+            correct=100 * judged.accuracy, low=100 * low, high=100 * high, photos=messages.photos(judged.count)
         ),
     }
 
@@ -144,7 +144,7 @@ def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
     if not counted:
         return None
     worst = min(counted, key=evaluation.recall)
-    text = f"{worst} is recognized worst: {percent(evaluation.recall(worst), 0)} of its photos. Photograph more of it."
+    text = messages.WORST_CLASS.format(label=worst, recall=percent(evaluation.recall(worst), 0))
     return {"text": text, "class": worst}
 
 

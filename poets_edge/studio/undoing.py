@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from poets_edge.core.wording import counted
+from poets_edge.studio import messages
 from poets_edge.studio.journal import Kind, Step
 from poets_edge.studio.places import OWN
 from poets_edge.studio.renames import free_name
@@ -53,7 +53,7 @@ def text_of(group: Sequence[Step]) -> str:
     """Return the description of a group of steps that are undone together. A group of several steps is an upload."""
     if len(group) == 1:
         return group[0].text
-    return f"add {counted(sum(len(step.renames) for step in group), 'photo')}"
+    return messages.ADD.format(photos=messages.photos(sum(len(step.renames) for step in group)))
 
 
 def text_of_last(steps: Sequence[Sequence[Step]]) -> str | None:

@@ -11,6 +11,7 @@ from poets_edge.photos.archive_members import read_member
 from poets_edge.photos.archives import read_archive
 from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.tree import others_line
+from poets_edge.studio import messages
 
 _SPARE = 64 << 20
 """Minimum free disk space, in bytes, that must remain after unpacking."""
@@ -57,12 +58,10 @@ def unpack(request: UnpackRequest) -> Unpacked:
         archive = read_archive(file, request.name)
         members = [archive.find(name) for name in archive.names]
         if len(members) > _MOST_PHOTOS:
-            raise DatasetError(f"{request.name}: more than {_MOST_PHOTOS:,} photos. Divide it into several archives.")
+            raise DatasetError(messages.TOO_MANY_PHOTOS.format(name=request.name, most=_MOST_PHOTOS))
         needed = sum(member.length for member in members if member and member.length <= LARGEST_PHOTO)
         if needed + _SPARE > shutil.disk_usage(request.folder).free:
-            raise OutputError(
-                f"{request.name}: unpacked it needs {needed / 1e6:,.0f} MB, which the disk does not have."
-            )
+            raise OutputError(messages.NO_SPACE_TO_UNPACK.format(name=request.name, megabytes=needed / 1e6))
 
         def read(start: int, end: int) -> bytes:
             file.seek(start)
@@ -80,7 +79,9 @@ def unpack(request: UnpackRequest) -> Unpacked:
             try:
                 path.write_bytes(content)
             except OSError as error:
-                raise OutputError(f"{request.name}: {error.strerror or error}. Nothing was added.") from None
+                raise OutputError(
+                    messages.NOT_ADDED.format(name=request.name, reason=error.strerror or error)
+                ) from None
             photos.append((path, label, name.rpartition("/")[2]))
     if archive.others:
         kinds: dict[str, int] = {}

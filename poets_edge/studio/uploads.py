@@ -19,6 +19,7 @@ from poets_edge.core.processes import Helper
 from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.formats import HEADER_BYTES, PHOTO_SUFFIXES, photo_format
 from poets_edge.photos.names import composed
+from poets_edge.studio import messages
 from poets_edge.studio.changes import Changes
 from poets_edge.studio.journal import Step
 from poets_edge.studio.places import is_plain, safe_file_name
@@ -32,7 +33,6 @@ _ARCHIVES = (".zip", ".tar")
 _BLOCK = 1 << 20
 _SUFFIXES = {"JPEG": ".jpg", "HEIF": ".heic", "TIFF": ".tif"}
 _UNPACK_SECONDS = 3600.0
-_NOT_IN_A_CLASS = "not in a folder that names its class"
 _TEMPORARY = re.compile(r"[0-9a-f]{16}(?:\.photos)?")
 """Names of temporary files, and of folders for the photos of an archive."""
 _PART = re.compile(r"[0-9]+\.part")
@@ -91,7 +91,7 @@ async def receive(project: Project, changes: Changes, upload: Upload, body: Asyn
         OutputError: the disk is full.
     """
     if not upload.is_archive and not upload.label:
-        raise RefusedError(f"{upload.name[:60]}: choose a class for the picture.")
+        raise RefusedError(messages.NO_CLASS.format(name=upload.name[:60]))
     if upload.label:
         _check_class(upload.label)
     if upload.size is not None and upload.size > upload.largest:
@@ -134,7 +134,7 @@ async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> 
             await run_in_threadpool(file.writelines, waiting)
             waiting, held = [], 0
     if upload.size is not None and size != upload.size:
-        raise RefusedError(f"{upload.name[:60]}: the upload ended early. Send it again.")
+        raise RefusedError(messages.UPLOAD_ENDED.format(name=upload.name[:60]))
     return waiting
 
 
@@ -175,7 +175,7 @@ def _add_unpacked(project: Project, changes: Changes, upload: Upload, path: Path
         if is_plain(chosen):
             photos.append((file, chosen, photo))
         else:
-            skipped.append((photo, _NOT_IN_A_CLASS))
+            skipped.append((photo, messages.SKIPPED_NOT_IN_A_CLASS))
     os.sync()  # all files at once: flushing each takes longer than writing it
     return _add_photos(project, changes, photos, upload.batch, skipped)
 
@@ -197,7 +197,7 @@ def _add_photos(
         if problem:
             left_out.append((given, problem))
         elif _is_equal(path, present):
-            left_out.append((given, f"in {label} already"))
+            left_out.append((given, messages.SKIPPED_IN_CLASS_ALREADY.format(label=label)))
         else:
             chosen.append((path, label, name))
     step = changes.add_photos(chosen, batch) if chosen else None
@@ -223,8 +223,8 @@ def _is_equal(path: Path, present: Path) -> bool:
 
 def _check_class(label: str) -> None:
     if not is_plain(label):
-        raise RefusedError(f"{label[:60]!r} is not the name of a class.")
+        raise RefusedError(messages.NOT_A_CLASS.format(name=label[:60]))
 
 
 def _too_large(upload: Upload) -> RefusedError:
-    return RefusedError(f"{upload.name[:60]}: larger than {upload.largest / 1e6:,.0f} MB.", 413)
+    return RefusedError(messages.TOO_LARGE.format(name=upload.name[:60], megabytes=upload.largest / 1e6), 413)

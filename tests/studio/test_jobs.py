@@ -92,7 +92,8 @@ def test_model_is_described_for_the_page(trained: StudioClient) -> None:
         assert len(trained.get(f"/api/model/{file['form']}.tflite").body) == file["bytes"]
     card = trained.get("/api/model").ok()
     assert card["labels"] == model["confusion"]["labels"] and card["input"] == {"width": 128, "height": 128}
-    assert "judged by 60 photos" in model["words"]
+    assert "estimated from 60 photos" in model["words"]
+    assert model["changes"] is None, "there is no previous model"
 
 
 def test_prediction_has_the_current_name_of_a_moved_photo(trained: StudioClient) -> None:
@@ -225,6 +226,10 @@ def test_audit_lists_mislabeled_photos_and_omits_excluded_ones(flowers: Path) ->
         client.post("/api/photos/exclude", {"photos": [first]}).ok()
         again = client.run_job(kind="audit", choice="quick")
         assert first not in [one["path"] for one in again["suspects"]]
+    for audit in (found, again):
+        wrong = sum(one["probable"] for one in audit["suspects"])
+        assert f": {wrong} probably wrong label" in audit["summary"]
+        assert len(audit["warnings"]) == len(set(audit["warnings"]))
 
 
 @pytest.mark.parametrize(
