@@ -308,7 +308,7 @@ def test_restart_finds_the_model_and_reports_an_interrupted_job(flowers: Path) -
 
 def test_retraining_reports_each_changed_prediction(flowers: Path) -> None:
     with running(flowers) as client:
-        assert client.run_job(kind="train", choice="quick")["changes"] == []
+        assert client.run_job(kind="train", choice="quick")["changes"] is None
         names = [f"daisy/daisy-00{number}.jpg" for number in range(4)]
         client.post("/api/photos/move", {"photos": names, "to": "roses"}).ok()
         assert client.get("/api/project").ok()["needs_training"]

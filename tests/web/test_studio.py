@@ -241,6 +241,18 @@ def test_model_of_too_few_photos_is_shown_without_an_accuracy_and_its_downloads_
         assert not studio.problems
 
 
+def test_jobs_that_follow_each_other_at_once_end_on_the_page(camera_browser: Any, drawn_project: Path) -> None:
+    """Another tab may start a job in the moment in which the one before ends."""
+    with running(drawn_project) as client, open_page(camera_browser, client) as studio:
+        client.post("/api/jobs", {"kind": "audit"}).ok()
+        while client.post("/api/jobs", {"kind": "train", "choice": "quick"}).status == 409:
+            pass
+        studio.page.wait_for_selector("a[href='#train'] >> text=correct")
+        studio.page.wait_for_selector(".job-pill", state="detached")
+        studio.go("check")
+        studio.page.wait_for_selector("text=Check again")
+
+
 def test_page_reconnects_to_a_restarted_server(camera_browser: Any, tmp_path: Path) -> None:
     """A message says that the server does not answer, and disappears when the server is running again."""
     folder = tmp_path / "flowers"

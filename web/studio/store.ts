@@ -189,6 +189,9 @@ export async function cancelJob(job: Job): Promise<void> {
 }
 
 function noteJob(job: Job): void {
+  // One job runs at a time. If it ends and another tab starts the next one at once, the events report only the latter.
+  const missed = jobs.value.some((each) => each.state === "running" && each.id !== job.id);
+  if (missed) void readAll();
   const known = jobs.value.find((each) => each.id === job.id);
   jobs.value = known ? jobs.value.map((each) => (each === known ? job : each)) : [job, ...jobs.value];
   if (job.curve) curve.value = job.curve;
