@@ -17,8 +17,19 @@ def load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
         ModelError: the file contains weights without a model, Python code, or layers that read files.
     """
     check_keras(path)
-    model = tf.keras.models.load_model(str(path), compile=False)
+    model = tf.keras.models.load_model(str(path), compile=False, custom_objects=_earlier_layers(tf))
     return lambda values: model(values, training=False), [tensor.shape for tensor in model.inputs]
+
+
+def _earlier_layers(tf: Any) -> dict[str, Any]:
+    """Return layers, by name, that accept the options in HDF5 files of Keras 2, such as those of Teachable Machine."""
+
+    class DepthwiseConv2D(tf.keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
+            options.pop("groups", None)  # always 1; Keras 3 refuses it
+            super().__init__(**options)
+
+    return {"DepthwiseConv2D": DepthwiseConv2D}
 
 
 def load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
@@ -33,11 +44,14 @@ def load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
     signatures = dict(loaded.signatures)
     function = signatures.get("serving_default") or (next(iter(signatures.values())) if len(signatures) == 1 else None)
     if function is None:
-        raise ModelError(f"{path}: has no signature serving_default. Export it for serving.")
+        found = f"; it has {', '.join(signatures)}" if signatures else ""
+        raise ModelError(f"{path}: has no signature serving_default{found}. Export it for serving.")
     inputs = function.structured_input_signature[1]
     outputs = list(function.structured_outputs)
     if len(outputs) != 1:
-        raise ModelError(f"{path}: has {len(outputs)} outputs; an image classifier has one.")
+        raise ModelError(
+            f"{path}: has {len(outputs)} outputs; an image classifier has one. Export it with the scores alone."
+        )
     if any(spec.dtype != tf.float32 for spec in inputs.values()):
         raise ModelError(f"{path}: its input is not float32. Export it with a float32 input.")
     [output], name = outputs, next(iter(inputs))

@@ -111,7 +111,9 @@ def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowMode
             frozen = _frozen(tf, run, (height, width, channels))
             answers = frozen(tf.zeros([1, height, width, channels]))
             if len(answers) != 1:
-                raise ModelError(f"{path}: has {len(answers)} outputs; an image classifier has one.")
+                raise ModelError(
+                    f"{path}: has {len(answers)} outputs; an image classifier has one. Export it with the scores alone."
+                )
             [answer] = answers
     except ModelError:
         raise

@@ -271,6 +271,24 @@ def test_load_model_rejects_models_with_code_only_weights_or_several_outputs(
             load_model(_write(two, tmp_path / name))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_load_model_reads_depthwise_layers_of_keras_2(tmp_path: Path) -> None:
+    """Keras 2 wrote the option `groups`, as in the `keras_model.h5` of Teachable Machine."""
+    import h5py
+    import keras
+
+    layers = [keras.layers.DepthwiseConv2D(3, name="depthwise"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    path = _write(model, tmp_path / "keras_model.h5")
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        depthwise = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "DepthwiseConv2D")
+        depthwise["config"]["groups"] = 1
+        file.attrs["model_config"] = json.dumps(config)
+    values = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    np.testing.assert_allclose(load_model(path).run(values), model(values), atol=1e-6)
+
+
 def test_load_model_refuses_keras_configurations_with_code_or_files(tmp_path: Path) -> None:
     layers: dict[str, dict[str, Any]] = {
         "os.system": {"module": "os", "class_name": "system"},
