@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos, photos_of
 from tests.needs import missing
+from tests.pi import several_commands
 from tests.venvs import CACHE, cache_to_ourselves, environment, project_wheel
 from tools.pi.boards import POETS_EDGE, VENV, ImpossibleError
 from tools.pi.emulation import emulate, pretend_cpu
@@ -34,6 +35,8 @@ LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
 """Processor for the slower commands."""
 QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
+_PROCESSES = ("label int8", "benchmark", "doctor")
+"""Commands that are started as the installed program; the others run in one process for each processor."""
 _LABELED = {"float32": "few", "int8": "photos", "efficientnet": "few"}
 """Photos by model; an emulated inference of a float or a large model takes more than a second."""
 
@@ -98,26 +101,37 @@ def _run_board(
     shutil.copytree(photos, work)
     for what, model_file in models.items():
         shutil.copy(model_file, work / f"{what}.tflite")
-    ends: dict[tuple[str, str], Ended] = {}
-
-    def run(cpu: str, what: str, *arguments: str) -> None:
-        pretend_cpu(root, name, cpu)
-        ends[cpu, what] = emulate(root, cpu, *POETS_EDGE, *arguments)
-
+    shutil.copy(several_commands.__file__, work)
     inside = "/home/pi/work"
-    for cpu in cpus:
-        for what, folder in labeled.items():
-            run(cpu, f"label {what}", "label", "--json", "--graph", f"{inside}/{what}.tflite", f"{inside}/{folder}")
     last, model = LAST_CPU[name], f"{inside}/int8.tflite"
+    commands: dict[tuple[str, str], tuple[str, ...]] = {
+        (cpu, f"label {what}"): ("label", "--json", "--graph", f"{inside}/{what}.tflite", f"{inside}/{folder}")
+        for cpu in cpus
+        for what, folder in labeled.items()
+    }
     evaluate = ("evaluate", "--set", "all", "--json", "--graph")
-    run(last, "evaluate", *evaluate, model, "--image_dir", f"{inside}/photos")
-    run(last, "evaluate float32", *evaluate, f"{inside}/float32.tflite", "--image_dir", f"{inside}/few")
-    run(last, "inspect", "inspect", model, "--json")
-    run(last, "inspect float32", "inspect", f"{inside}/float32.tflite", "--json")
-    run(last, "watch", "watch", model, "--source", f"{inside}/exact/daisy", "--json", "--threads", "1")
     quick = ("--threads", "1", "--min-seconds", "0.1", "--min-runs", "2", "--rounds", "1")
-    run(last, "benchmark", "benchmark", model, f"{inside}/float32.tflite", *quick, "--json", "-")
-    run(last, "doctor", "doctor")
+    commands |= {
+        (last, "evaluate"): (*evaluate, model, "--image_dir", f"{inside}/photos"),
+        (last, "evaluate float32"): (*evaluate, f"{inside}/float32.tflite", "--image_dir", f"{inside}/few"),
+        (last, "inspect"): ("inspect", model, "--json"),
+        (last, "inspect float32"): ("inspect", f"{inside}/float32.tflite", "--json"),
+        (last, "watch"): ("watch", model, "--source", f"{inside}/exact/daisy", "--json", "--threads", "1"),
+        (last, "benchmark"): ("benchmark", model, f"{inside}/float32.tflite", *quick, "--json", "-"),
+        (last, "doctor"): ("doctor",),
+    }
+    ends: dict[tuple[str, str], Ended] = {}
+    for cpu in cpus:
+        pretend_cpu(root, name, cpu)
+        alone = [place for place in commands if place[0] == cpu and place[1] in _PROCESSES]
+        for place in alone:
+            ends[place] = emulate(root, cpu, *POETS_EDGE, *commands[place])
+        together = [place for place in commands if place[0] == cpu and place not in alone]
+        (work / "commands.json").write_text(json.dumps([commands[place] for place in together]))
+        program = (POETS_EDGE[0], f"{inside}/several_commands.py", f"{inside}/commands.json", f"{inside}/ends.json")
+        emulate(root, cpu, *program, timeout=900).check_returncode()
+        for place, end in zip(together, json.loads((work / "ends.json").read_text()), strict=True):
+            ends[place] = subprocess.CompletedProcess(commands[place], *end)
     return Board(root, ends)
 
 
