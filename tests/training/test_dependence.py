@@ -49,6 +49,7 @@ def result(test: tuple[float, float], crossed: tuple[float, float] | None, *, co
         test=SimpleNamespace(count=count, interval=test),
         cross_validated=None if crossed is None else SimpleNamespace(interval=crossed),
         has_own_test=own,
+        unrelated_test=None,
     )
 
 
@@ -73,6 +74,37 @@ def test_disagreement_explains_intervals_that_do_not_overlap(test: tuple[float, 
     figures = f"test accuracy ({100 * test[0]:.1f} to {100 * test[1]:.1f} %) and cross-validation (80.0 to 90.0 %)"
     assert line is not None and line.startswith(figures)
     assert ("The test accuracy counts." in line) is own
+
+
+def figures(accuracy: float, interval: tuple[float, float], count: int) -> Any:
+    return SimpleNamespace(accuracy=accuracy, interval=interval, count=count)
+
+
+@pytest.mark.parametrize(
+    ("others", "crossed", "warns"),
+    [
+        (figures(0.5, (0.4, 0.6), 20), None, True),
+        (figures(0.9, (0.85, 0.95), 20), None, False),
+        (figures(0.9, (0.85, 0.95), 20), figures(0.6, (0.5, 0.7), 80), True),
+        (figures(0.0, (0.0, 0.0), 0), None, False),
+        (figures(0.0, (0.0, 0.0), 0), figures(0.6, (0.5, 0.7), 80), True),
+        (figures(0.9, (0.85, 0.95), 20), figures(0.8, (0.7, 0.91), 80), False),
+    ],
+)
+def test_disagreement_names_related_test_photos_that_increase_the_accuracy(
+    others: Any, crossed: Any, warns: bool
+) -> None:
+    """The test accuracy is 92 %, 90 to 94 %, on 50 photos."""
+    found = SimpleNamespace(
+        test=figures(0.92, (0.90, 0.94), 50), cross_validated=crossed, has_own_test=True, unrelated_test=others
+    )
+    line = disagreement(found)  # type: ignore[arg-type]
+    assert (line is not None) is warns
+    if line is not None:
+        assert line.startswith(f"{50 - others.count} of your 50 test photos look like training photos")
+        assert "(92.0 %) is too high for new photos" in line
+        assert (f"on the other {others.count} it is" in line) is bool(others.count)
+        assert ("cross-validated with groups held out, 60.0 %" in line) is (crossed is not None)
 
 
 def test_report_groups_counts_photos_and_groups() -> None:
