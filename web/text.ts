@@ -166,7 +166,7 @@ export const text = {
     excludedDone: (count: number) => `Excluded ${photos(count)} from training`,
     includedDone: (count: number) => `Included ${photos(count)} again`,
     deletedDone: (count: number) => `Moved ${photos(count)} to the bin`,
-    keys: "Shift, Ctrl or drag selects · Enter opens · 1–9 or M moves · X excludes",
+    keys: "Shift or drag selects · 1–9 moves · X excludes",
     touch: "Tap to select, hold to open",
     add: "Add photos",
     files: "Pictures or zips",

@@ -60,7 +60,7 @@ class Upload:
 
     Attributes:
         name: file name that the browser sent.
-        label: class for the photos; None for an archive whose folders are the classes.
+        label: class of a photo, or of the photos of an archive that are not in a folder; None to skip these.
         batch: name of the group of uploads that are undone together.
         size: size in bytes that the request declares; None if the request declares no size.
     """
@@ -171,8 +171,8 @@ def _add_unpacked(project: Project, changes: Changes, upload: Upload, path: Path
     path.unlink()
     photos, skipped = [], list(unpacked.skipped)
     for file, label, photo in unpacked.photos:
-        chosen = upload.label or composed(label)
-        if is_plain(chosen):
+        chosen = composed(label) or upload.label
+        if chosen and is_plain(chosen):
             photos.append((file, chosen, photo))
         else:
             skipped.append((photo, messages.SKIPPED_NOT_IN_A_CLASS))

@@ -114,8 +114,9 @@ def test_unpack_uses_the_folders_in_an_archive_as_classes(flowers: Path, photo: 
         assert (flowers / "weeds/1.jpg").read_bytes() == photo and (flowers / "daisy/x.jpg").is_file()
         client.post("/api/undo").ok()
         assert not (flowers / "weeds").exists() and not leftovers(flowers)
-        assert client.upload(archive({"a/1.jpg": photo}), "one.zip", "roses").ok()["added"] == 1
-        assert (flowers / "roses/1.jpg").is_file()
+        mixed = archive({"a/1.jpg": photo, "2.jpg": photo})
+        assert client.upload(mixed, "mixed.zip", "roses").ok()["added"] == 2
+        assert (flowers / "a/1.jpg").is_file() and (flowers / "roses/2.jpg").is_file()
 
 
 def test_malicious_archives_are_refused(studio: StudioClient, photo: bytes) -> None:

@@ -182,11 +182,13 @@ def test_classes_are_added_renamed_and_removed_in_place(studio: OpenStudio) -> N
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-class='wild röses']")
     assert (studio.folder / "wild röses").is_dir()
+    page.wait_for_selector(".class-add:focus")  # for the next class
     page.dblclick("[data-class=daisy] .class-row")
     page.wait_for_selector(".class-field")
     page.keyboard.type("marguerite")
     page.keyboard.press("Enter")
     studio.until(lambda: len(list(studio.folder.glob("marguerite/*"))) == PER_CLASS, "the folder has its old name")
+    page.wait_for_selector("[data-class=marguerite] .class-row:focus")
     page.click("[data-class=roses] .class-row")
     page.click("[data-class=roses] .class-tools button >> nth=1")
     studio.until(lambda: not (studio.folder / "roses").exists(), "the folder is still there")
@@ -224,6 +226,7 @@ def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStu
     (tmp_path / "loose.jpg").write_bytes(_jpeg("orange"))
     _drop(studio, [tmp_path / "lilies"], page.locator(".grid"))
     studio.until(lambda: len(list(studio.folder.glob("lilies/*.jpg"))) == 3, "the folder was not added as a class")
+    page.click("[data-class=roses] .class-row")
     page.set_input_files("input[type=file][accept*=zip]", tmp_path / "more.zip")
     studio.until(lambda: len(list(studio.folder.glob("orchids/*.jpg"))) == 2, "the zip was not unpacked")
     page.wait_for_selector("[data-class=orchids]")  # the new class moves the rows below it

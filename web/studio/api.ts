@@ -181,8 +181,8 @@ export function post<T>(path: string, body: unknown): Promise<T> {
 }
 
 /**
- * Sends one picture or archive. `label` is the class; an archive without one has a folder for each class. Uploads of one
- * batch are one step of undo.
+ * Sends one picture or archive. `label` is the class of pictures that are not in a folder of the archive. Uploads of
+ * one batch are one step of undo.
  */
 export function upload(content: Blob, name: string, label: string | undefined, batch: string): Promise<Uploaded> {
   const query = new URLSearchParams({ name, batch, ...(label === undefined ? {} : { class: label }) });

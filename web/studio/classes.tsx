@@ -172,17 +172,31 @@ function isFew(info: ClassInfo, most: ClassInfo): boolean {
   return used(info) * FEW < used(most);
 }
 
+/** Focuses an element if the field that had the focus is gone, so that the keyboard does not start at the top again. */
+function focusInstead(selector: string): void {
+  requestAnimationFrame(() => {
+    if (document.activeElement === document.body) document.querySelector<HTMLElement>(selector)?.focus({ preventScroll: true });
+  });
+}
+
+function rowOf(name: string): string {
+  return `[data-class="${CSS.escape(name)}"] .class-row`;
+}
+
 function rename(before: string, after: string | undefined, setEditing: (name: undefined) => void): void {
   setEditing(undefined);
+  focusInstead(rowOf(before));
   if (!after) return;
   const followed = shownClass.value === before;
   void change("/api/classes", { rename: before, to: after }, text.photo.renamed(before, after)).then((answer) => {
     if (answer && followed) show(after);
+    focusInstead(rowOf(answer ? after : before));
   });
 }
 
 function add(name: string | undefined, setEditing: (name: undefined) => void): void {
   setEditing(undefined);
+  focusInstead(".class-add");
   if (!name) return;
   void change("/api/classes", { add: name }, text.photo.added(name)).then((answer) => {
     if (answer) show(name);

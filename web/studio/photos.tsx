@@ -45,7 +45,7 @@ export function PhotosStep() {
       <ClassList target={target} />
       <section class="photos-main" aria-label={current ?? text.photo.all}>
         <AddBar onOpen={setDialog} />
-        <SelectionBar />
+        {photos.value.length > 0 && <SelectionBar />}
         {listed.length ? (
           <PhotoGrid
             photos={listed}

@@ -8,14 +8,14 @@ import { text } from "../text";
 const AT_ONCE = 3;
 const REFRESH_EVERY = 50;
 const PICTURE = /\.(jpe?g|png|gif|bmp|webp|tiff?|heic|heif|avif|ppm|pgm)$/i;
-const ARCHIVE = /\.(zip|tar|tgz|tar\.gz)$/i;
+const ARCHIVE = /\.(zip|tar)$/i;
 
 export interface Progress {
   readonly done: number;
   readonly all: number;
 }
 
-/** A file to add; without a class it is an archive whose folders are the classes. */
+/** A file to add; the folders in an archive are classes, and `label` is the class of its other pictures. */
 export interface Incoming {
   readonly content: Blob;
   readonly name: string;
@@ -65,7 +65,7 @@ async function work(): Promise<void> {
   if (added) tell(text.photo.uploaded(added), { undo: true });
 }
 
-/** Files that were chosen or dropped without folders: pictures go to `label`, archives too, or by their own folders. */
+/** Files that were chosen or dropped without folders: pictures go to `label` unless a folder is their class. */
 export function ofFiles(files: Iterable<File>, label: string | undefined): { incoming: Incoming[]; classless: number } {
   const incoming: Incoming[] = [];
   let classless = 0;
