@@ -1,4 +1,4 @@
-/** The page: connects camera, photos, worker and what is shown. */
+/** The page: connects the camera, photos, the worker and the view. */
 import { best, defaultThreshold } from "./answers";
 import { Camera, isFrontCamera } from "./camera";
 import type { Scored } from "./classifier";
@@ -62,7 +62,7 @@ class Page {
   private connectThreshold(): void {
     const slider = find<HTMLInputElement>("threshold");
     const beginning = defaultThreshold(this.model.labels.length, this.model.threshold);
-    const key = `poets_edge threshold ${this.model.sha256}`; // another model has another threshold
+    const key = `poets_edge threshold ${this.model.sha256}`; // each model has its own threshold
     slider.value = recall(key) ?? String(Math.round(100 * beginning));
     slider.disabled = false;
     const apply = () => {
@@ -97,7 +97,7 @@ class Page {
       input.addEventListener("change", () => {
         const file = input.files?.[0];
         if (file) void this.labelPhoto(file);
-        input.value = ""; // the same photo again is a change, too
+        input.value = ""; // so that choosing the same photo again is a change
       });
     }
     watchDropAndPaste(
@@ -145,7 +145,7 @@ class Page {
     }
   }
 
-  /** Stops the picture, and labels exactly the frame that is seen. */
+  /** Freezes the picture, and labels exactly the visible frame. */
   private async freeze(): Promise<void> {
     this.live.stop();
     this.video.pause();
@@ -164,7 +164,7 @@ class Page {
   }
 
   private async labelPhoto(file: Blob): Promise<void> {
-    const number = ++this.photos; // of two photos the later one counts, whichever is decoded first
+    const number = ++this.photos; // the photo that was added last is shown, regardless of which one is decoded first
     showProblem(undefined);
     const start = performance.now();
     let picture: ImageBitmap;
@@ -188,7 +188,7 @@ class Page {
     }
   }
 
-  /** Shows why a file is not a photo. An earlier photo and its answer, which the file was to replace, are removed. */
+  /** Shows why a file is not a photo, and removes the previous photo and its labels. */
   private refuse(error: unknown): void {
     if (this.mode === "frozen") this.camera.stop();
     if (this.mode !== "live") this.enter("idle");
@@ -221,13 +221,13 @@ class Page {
     find("timing").hidden = true;
   }
 
-  /** Shows a problem. An answer remains only while the camera, whose next frame has another one, runs. */
+  /** Shows a problem. The labels are kept only while the camera is running, because the next frame replaces them. */
   private fail(error: unknown): void {
     if (this.mode !== "live") this.clear();
     showProblem(sentenceFor(error));
   }
 
-  /** A page that nobody has used yet changes to a newer version by itself. */
+  /** Reloads a newer version automatically if the page has not been used yet. */
   private offerNewer(use: () => void): void {
     if (this.mode === "idle") return use();
     find("news").hidden = false;
@@ -239,7 +239,7 @@ async function main(): Promise<void> {
   const scorer = new Scorer();
   try {
     const model = await scorer.open(MODEL);
-    Object.assign(window, { poetsEdge: { scorer, decodePhoto } }); // for a console, and for the tests
+    Object.assign(window, { poetsEdge: { scorer, decodePhoto } }); // for the console and for tests
     new Page(scorer, model);
     document.body.dataset.mode = "idle";
     performance.mark("ready");

@@ -1,5 +1,5 @@
 /**
- * The zip archive that stands behind a model in the same file: its labels and facts.
+ * The zip archive that is appended to a model and contains its labels and facts.
  */
 
 const END = 0x06054b50;
@@ -10,12 +10,12 @@ const STORED = 0;
 const DEFLATED = 8;
 
 export interface Archive {
-  /** Where it begins; the end of the file where there is none. */
+  /** Offset of the archive; the length of the file if there is no archive. */
   readonly start: number;
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Rejects with RangeError or TypeError where the archive is damaged. */
+/** Reads the archive. Rejects with RangeError or TypeError if it is damaged. */
 export async function appendedFiles(file: Uint8Array): Promise<Archive> {
   const data = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const files = new Map<string, Uint8Array>();

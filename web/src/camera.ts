@@ -1,4 +1,4 @@
-/** The live camera: the one at the back first, any other after it. */
+/** The live camera: the rear camera first, then the others. */
 import { Sentence } from "./sentence";
 import { cameraText } from "../text";
 
@@ -8,13 +8,13 @@ export class Camera {
   private stream?: MediaStream;
   private devices: MediaDeviceInfo[] = [];
 
-  /** @param lost called when the camera goes away by itself: unplugged, or taken by the system */
+  /** @param lost called when the camera is unplugged, or when the system takes it away */
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly lost: () => void,
   ) {}
 
-  /** Why there can be no live camera on this page, if so. */
+  /** Reason why this page cannot use a live camera; undefined if it can. */
   static obstacle(): string | undefined {
     if (window.isSecureContext && "mediaDevices" in navigator) return undefined;
     return window.isSecureContext ? cameraText.unsupported : cameraText.insecure;
@@ -24,17 +24,17 @@ export class Camera {
     return this.stream !== undefined;
   }
 
-  /** Whether there is another camera to switch to; known once one is running. */
+  /** Whether there are several cameras; known only after one was started. */
   get switchable(): boolean {
     return this.devices.length > 1;
   }
 
-  /** Starts the camera at the back. Rejects with Sentence. */
+  /** Starts the rear camera. Rejects with Sentence. */
   start(): Promise<void> {
     return this.open({ facingMode: { ideal: "environment" } });
   }
 
-  /** Goes on to the next camera. Rejects with Sentence. */
+  /** Switches to the next camera. Rejects with Sentence. */
   async next(): Promise<void> {
     const current = this.stream?.getVideoTracks()[0].getSettings().deviceId;
     const index = this.devices.findIndex((device) => device.deviceId === current);
@@ -66,13 +66,13 @@ export class Camera {
   }
 }
 
-/** Whether a camera's picture shows the person in front of the screen, who expects a mirror. */
+/** Whether a camera faces the user, so that its picture is mirrored. */
 export function isFrontCamera(video: HTMLVideoElement): boolean {
   const track = (video.srcObject as MediaStream | null)?.getVideoTracks()[0];
   return track?.getSettings().facingMode === "user";
 }
 
-/** Calls `see` for each new frame, until the function that is given back is called. */
+/** Calls `see` for each new frame until the returned function is called. */
 export function eachFrame(video: HTMLVideoElement, see: () => void): () => void {
   let handle = 0;
   if ("requestVideoFrameCallback" in video) {

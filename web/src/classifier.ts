@@ -1,4 +1,4 @@
-/** A picture in, a score a label out. Lives in the worker. */
+/** Computes the scores of pictures; runs in the worker. */
 import { describeModel, type ModelDescription, type Output } from "./metadata";
 import { type Crop, Fitter } from "./picture";
 import { type Runner, type Runtime, startRuntime } from "./runtime";
@@ -7,12 +7,12 @@ import { Sentence } from "./sentence";
 import { decode, encoder, type TensorValues } from "./tensors";
 import { modelText } from "../text";
 
-/** Scores of one picture, and milliseconds of its parts. */
+/** Scores of one picture, and the duration of each step in milliseconds. */
 export interface Scored {
   readonly scores: Float32Array;
-  /** From the training photos, above 1 for a picture unlike them; undefined where the model has no detector. */
+  /** Distance from the training photos, above 1 for a picture unlike them; undefined if the model has no detector. */
   readonly distance?: number;
-  /** Reading its pixels, resizing them, and filling the input tensor. */
+  /** Time for reading and resizing the pixels and for filling the input tensor. */
   readonly prepare: number;
   readonly inference: number;
 }
@@ -24,7 +24,7 @@ export class Classifier {
   private constructor(
     readonly model: ModelDescription,
     readonly runner: Runner,
-    /** Milliseconds from the model's bytes to a model that can run. */
+    /** Time for loading the model from its bytes, in milliseconds. */
     readonly load: number,
   ) {
     const [, height, width] = model.input.shape;
@@ -32,11 +32,11 @@ export class Classifier {
     this.encode = encoder(model);
   }
 
-  /** Fetches a model and the runtime, both at once. Rejects with Sentence. */
+  /** Downloads a model and the runtime concurrently. Rejects with Sentence. */
   static async open(modelUrl: string, runtimeName: RuntimeName, threads: number): Promise<Classifier> {
     const fetching = fetchModel(modelUrl);
     const starting = startRuntime(runtimeName);
-    starting.catch(() => undefined); // what is wrong with the model is told first
+    starting.catch(() => undefined); // a problem with the model is reported first
     const file = await fetching;
     const model = await describeModel(file);
     const runtime: Runtime = await starting;
@@ -59,7 +59,7 @@ export class Classifier {
     return decode(this.runner.output(output), output);
   }
 
-  /** Puts a picture into the input tensor. */
+  /** Writes a picture to the input tensor. */
   fill(picture: ImageBitmap, crop?: Crop): void {
     const pixels = this.fitter.fit(picture, crop);
     this.runner.setInput((values) => this.encode(pixels, values));

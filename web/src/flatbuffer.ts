@@ -2,7 +2,7 @@
  * A table of a FlatBuffer, read in place by field number.
  *
  * A table starts with the distance back to its vtable; the vtable's slot 4 + 2n holds where in the table field n lies,
- * or 0 where it is absent. Damaged data throws RangeError, never more.
+ * or 0 if it is absent. Damaged data throws RangeError and no other error.
  */
 export class FlatTable {
   private constructor(
@@ -32,7 +32,7 @@ export class FlatTable {
     return new TextDecoder().decode(this.bytes(field));
   }
 
-  /** A table stored in a field of its own, as unions are. */
+  /** A table in a separate field, as for unions. */
   table(field: number): FlatTable {
     return this.follow(this.start + this.offset(field));
   }

@@ -1,9 +1,9 @@
-/** Small histograms of samples in milliseconds, as SVG with a caption each. */
+/** Small histograms of samples in milliseconds, as SVG elements with captions. */
 
 const BINS = 40;
 const WIDTH = 320;
 const HEIGHT = 72;
-const SHOWN = 0.99; // the slowest hundredth would squeeze the rest together
+const SHOWN = 0.99; // fraction of samples that is shown; the slowest 1 % would compress the others
 
 /** The interval, in milliseconds, that a histogram covers. */
 export interface Range {
@@ -11,7 +11,7 @@ export interface Range {
   readonly high: number;
 }
 
-/** A range for all of several lists of samples, so that their histograms can be compared. */
+/** Returns a common range for several lists of samples, so that their histograms can be compared. */
 export function commonRange(lists: readonly (readonly number[])[]): Range {
   const ordered = lists.map((samples) => [...samples].sort((a, b) => a - b));
   const low = Math.min(...ordered.map((samples) => samples[0]));
@@ -19,7 +19,7 @@ export function commonRange(lists: readonly (readonly number[])[]): Range {
   return { low, high };
 }
 
-/** A figure with the histogram of the samples within a range, and `name` as its caption. */
+/** Returns a figure with the histogram of the samples within a range, and with `name` as its caption. */
 export function histogram(samples: readonly number[], name: string, { low, high }: Range): HTMLElement {
   const width = high - low || 1;
   const counts = new Array<number>(BINS).fill(0);

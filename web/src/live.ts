@@ -4,15 +4,15 @@ import type { Scored } from "./classifier";
 import type { Scorer } from "./scorer";
 import { Smoother } from "./smoother";
 
-const AT_ONCE = 2; // the next frame is read while the worker scores the one before
+const AT_ONCE = 2; // the next frame is read while the worker scores the previous one
 const NEWEST = 0.3;
 const RATE_OVER = 1000;
 
-/** What one frame gave; times in milliseconds. */
+/** Result for one frame; times in milliseconds. */
 export interface Labeled extends Scored {
-  /** From the camera's frame to scores. */
+  /** Time from the camera frame to the scores. */
   readonly whole: number;
-  /** Frames labeled in the last second. */
+  /** Number of frames that were labeled in the last second. */
   readonly rate: number;
 }
 
@@ -65,7 +65,7 @@ export class Live {
   }
 }
 
-/** The part of the camera's picture that the page shows. */
+/** Returns the part of the camera's picture that the page shows. */
 export function centralSquare(video: HTMLVideoElement): Promise<ImageBitmap> {
   const { videoWidth: width, videoHeight: height } = video;
   const side = Math.min(width, height);

@@ -1,4 +1,4 @@
-/** The section that measures this device: a button, a table with histograms, a file. */
+/** The section that measures this device, with a button, a table with histograms, and a file. */
 import { commonRange, histogram } from "./histogram";
 import type { ModelDescription } from "./metadata";
 import { asJson, measure, type MeasureOptions, nameOf, samplesOf, troubles, USUAL, type Variant } from "./measure";
@@ -31,7 +31,7 @@ export function offerMeasuring(modelUrl: string, model: ModelDescription, pause:
   });
 }
 
-/** `#runs=50` in the address measures less, for a quick look. */
+/** `#runs=50` in the address reduces the number of inferences. */
 function options(): MeasureOptions {
   const runs = Number(new URLSearchParams(location.hash.slice(1)).get("runs"));
   return runs > 0 ? { runs, milliseconds: (USUAL.milliseconds * runs) / USUAL.runs } : USUAL;
@@ -66,7 +66,7 @@ async function offerFile(result: object): Promise<void> {
   URL.revokeObjectURL(link.href);
   link.href = URL.createObjectURL(file);
   share.hidden = !navigator.canShare?.({ files: [file] });
-  share.onclick = () => navigator.share({ files: [file] }).catch(() => undefined); // thought better of it
+  share.onclick = () => navigator.share({ files: [file] }).catch(() => undefined); // the user has canceled
   find("measured-files").hidden = false;
 }
 

@@ -1,4 +1,4 @@
-/** The benchmark on this device, and its result in the form of `poets-edge benchmark --json`. */
+/** The benchmark on this device, with its result in the format of `poets-edge benchmark --json`. */
 import type { ModelDescription } from "./metadata";
 import type { Round } from "./round";
 import { multiThreaded } from "./runtime_choice";
@@ -14,9 +14,9 @@ const ROUNDS_DIFFER = 0.05;
 const PHOTO_SIZE = [500, 375] as const;
 
 export interface MeasureOptions {
-  /** Timed inferences a number of threads, over all rounds... */
+  /** Number of timed inferences per number of threads in all rounds, unless the time limit is reached first. */
   readonly runs: number;
-  /** ... unless they take longer than this. */
+  /** Time limit in milliseconds. */
   readonly milliseconds: number;
 }
 
@@ -27,7 +27,7 @@ export interface Variant {
   readonly rounds: readonly Round[];
 }
 
-/** Measures one thread, and more where the browser allows; rounds of all variants in random order. */
+/** Measures with one thread and, if the browser supports it, with several; variants are in random order in each round. */
 export async function measure(
   model: string,
   options: MeasureOptions,
@@ -52,7 +52,7 @@ export async function measure(
   return threads.map((n) => ({ threads: n, rounds: rounds.get(n)! }));
 }
 
-/** What `poets-edge compare` reads. */
+/** Returns the result in the format that `poets-edge compare` reads. */
 export async function asJson(model: ModelDescription, variants: readonly Variant[]): Promise<object> {
   return {
     format: FORMAT,
@@ -68,12 +68,12 @@ export function samplesOf(variant: Variant): number[] {
   return variant.rounds.flatMap((round) => round.samples_ms);
 }
 
-/** What people read: `1 thread`, `2 threads`. */
+/** Returns a text such as `1 thread` or `2 threads`. */
 export function nameOf({ threads }: Variant): string {
   return `${threads} thread${threads > 1 ? "s" : ""}`;
 }
 
-/** Why these times may be wrong, in plain words. */
+/** Returns reasons why the times may be unreliable, for users. */
 export function troubles(variant: Variant): string[] {
   const name = nameOf(variant);
   const found = [];
@@ -143,7 +143,7 @@ async function machine(): Promise<object> {
   };
 }
 
-/** `Chrome 156 on Android`: the device's own name is kept from pages by most browsers. */
+/** Returns a name such as `Chrome 156 on Android`; most browsers do not reveal the name of the device. */
 export function browserName(userAgent: string): string {
   const browsers: [RegExp, string][] = [
     [/Edg\/(\d+)/, "Edge"],
@@ -157,7 +157,7 @@ export function browserName(userAgent: string): string {
   return found ? `${found[1]} ${found[0].exec(userAgent)![1]} on ${system}` : `a browser on ${system}`;
 }
 
-/** A JPEG as large as the one that the benchmark in Python makes up. */
+/** Returns a JPEG of the size that the benchmark in Python uses. */
 async function samplePhoto(): Promise<Blob> {
   const [width, height] = PHOTO_SIZE;
   const canvas = new OffscreenCanvas(width, height);

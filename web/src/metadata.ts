@@ -1,8 +1,8 @@
 /**
- * What a `.tflite` says about itself: its two tensors, labels, normalization, and the facts poets_edge adds.
+ * Reads the metadata of a `.tflite`: its tensors, labels, normalization, and the facts that poets_edge adds.
  *
  * A `.tflite` is a FlatBuffer; standard TFLite metadata is a second FlatBuffer inside one of its buffers, and the label
- * file lies in a zip archive behind it. Field numbers are those of TensorFlow's schema.fbs and metadata_schema.fbs.
+ * file is in an appended zip archive. Field numbers are those in TensorFlow's schema.fbs and metadata_schema.fbs.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -13,7 +13,7 @@ import { Sentence } from "./sentence";
 import { modelText } from "../text";
 
 const METADATA = "TFLITE_METADATA";
-const RESIZE = "POETS_EDGE_RESIZE"; // entry of a model whose pictures are resized as MediaPipe does
+const RESIZE = "POETS_EDGE_RESIZE"; // metadata entry of models whose pictures are resized as in MediaPipe
 const INTERPOLATION = "bilinear without antialiasing";
 const FACTS = "poets_edge.json";
 const NORMALIZATION = 1; // ProcessUnitOptions
@@ -23,7 +23,7 @@ const DISTANCE = "distance"; // name of the output with the distance from the tr
 const TYPES = { 0: "float32", 3: "uint8", 9: "int8" } as const; // TensorType
 export type TensorType = (typeof TYPES)[keyof typeof TYPES];
 
-/** One end of a model. Real value = (stored value - zeroPoint) * scale; scale is 0 where it is not quantized. */
+/** An input or output of a model: real value = (stored value - zeroPoint) * scale; scale is 0 if it is not quantized. */
 export interface Tensor {
   readonly type: TensorType;
   readonly shape: readonly number[];
@@ -33,7 +33,7 @@ export interface Tensor {
 
 /** One of a model's outputs. */
 export interface Output extends Tensor {
-  /** Its place among the model's outputs. */
+  /** Index among the model's outputs. */
   readonly index: number;
 }
 
@@ -44,18 +44,18 @@ export interface ModelDescription extends Normalization {
   readonly architecture: string;
   readonly quantization: string;
   readonly input: Tensor;
-  /** Scores, one a label. */
+  /** Scores, one per label. */
   readonly output: Output;
   /** Distance from the training photos, above 1 for a photo unlike them; undefined without a detector. */
   readonly distance?: Output;
   readonly labels: readonly string[];
   /** Whether pictures are resized with antialiasing. */
   readonly antialias: boolean;
-  /** Score above which enough answers are right, 0 to 1, where the model states it. */
+  /** Threshold that the model suggests, 0 to 1; undefined if it suggests none. */
   readonly threshold?: number;
 }
 
-/** Reads a whole `.tflite`. Rejects with Sentence where it is no model, damaged, or no image classifier with labels. */
+/** Reads a `.tflite`. Rejects with Sentence if it is not a model, is damaged, or is not a classifier with labels. */
 export async function describeModel(file: Uint8Array): Promise<ModelDescription> {
   if (new TextDecoder().decode(file.subarray(4, 8)) !== "TFL3") {
     throw new Sentence(modelText.foreign);
@@ -65,7 +65,7 @@ export async function describeModel(file: Uint8Array): Promise<ModelDescription>
     description = await read(file);
   } catch (error) {
     if (error instanceof Sentence) throw error;
-    throw damaged(); // a damaged FlatBuffer or archive sends the reader anywhere
+    throw damaged(); // reading a damaged FlatBuffer or archive can throw any error
   }
   check(description);
   return description;
@@ -91,7 +91,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   checkCount(inputs.length, 1, "input");
   if (labelled >= outputs.length) throw damaged();
   const labels = lines(archive.files.get((described[labelled] && labelFileOf(described[labelled])) ?? ""));
-  if (labels.length) checkCount(outputs.length, distance ? 2 : 1, "output"); // else that is what is wrong
+  if (labels.length) checkCount(outputs.length, distance ? 2 : 1, "output"); // otherwise, the missing labels are reported
   const [input] = inputs;
   return {
     name: description?.text(0) ?? "",
@@ -109,7 +109,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   };
 }
 
-/** The value, if it is a number from 0 to 1. */
+/** Returns the value if it is a number from 0 to 1, otherwise undefined. */
 function share(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value <= 1 ? value : undefined;
 }

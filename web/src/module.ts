@@ -1,7 +1,7 @@
 /**
  * The classifier as a module for other pages: `import { Classifier } from "./poets-edge.js"`.
  *
- * The files that `poets-edge web` writes lie beside it: worker.js, runtime/ and model.tflite.
+ * It needs worker.js, runtime/ and model.tflite, which `poets-edge web` writes, in its folder.
  */
 import { Scorer } from "./scorer";
 
@@ -16,13 +16,13 @@ export interface Label {
 export interface Prediction {
   /** All labels, highest score first. */
   readonly labels: readonly Label[];
-  /** Whether the picture is unlike the photos that the model was trained on; false if the model cannot tell. */
+  /** Whether the picture is unlike the training photos; false if the model has no detector. */
   readonly unknown: boolean;
   /** Milliseconds that the inference took. */
   readonly inference: number;
 }
 
-/** A model that runs in a worker, so that the page stays smooth. */
+/** A model that runs in a worker, so that the page stays responsive. */
 export class Classifier {
   private constructor(
     private readonly scorer: Scorer,
@@ -50,7 +50,7 @@ export class Classifier {
     return { labels, unknown: distance !== undefined && distance > FARTHEST, inference };
   }
 
-  /** Ends the worker, and frees the memory of the model. */
+  /** Ends the worker and releases the memory of the model. */
   close(): void {
     this.scorer.close();
   }

@@ -1,10 +1,10 @@
-/** Keeps the page for use without a network, and notices when there is a newer one. */
+/** Stores the page for offline use, and detects newer versions. */
 
 /**
- * Registers the service worker, where the browser allows one.
+ * Registers the service worker, if the browser supports it.
  *
- * @param ready the page works offline from now on
- * @param newer a newer page or model has been fetched; `use` puts it in place
+ * @param ready called when the page can be used offline
+ * @param newer called when a newer page or model was downloaded; `use` activates it
  */
 export async function keepOffline(ready: () => void, newer: (use: () => void) => void): Promise<void> {
   if (!("serviceWorker" in navigator)) return; // pages over plain HTTP have none
@@ -28,6 +28,6 @@ export async function keepOffline(ready: () => void, newer: (use: () => void) =>
     await serviceWorker.ready;
     ready();
   } catch (error) {
-    console.debug(error); // a certificate that the device does not know, or a private window: the page works online
+    console.debug(error); // an untrusted certificate or a private window; the page still works online
   }
 }

@@ -2,9 +2,9 @@
 import { Sentence } from "./sentence";
 import { photoText } from "../text";
 
-const MOST_MEGAPIXELS = 64; // decoded, that is 256 MB, about what a phone's browser gives a page
+const MOST_MEGAPIXELS = 64; // 256 MB when decoded, about the limit of browsers on phones
 
-/** Decodes a picture, upright. Rejects with Sentence. */
+/** Decodes a picture and rotates it upright. Rejects with Sentence. */
 export async function decodePhoto(file: Blob): Promise<ImageBitmap> {
   const url = URL.createObjectURL(file);
   try {
@@ -20,7 +20,7 @@ export async function decodePhoto(file: Blob): Promise<ImageBitmap> {
       throw new Sentence(photoText.large(Math.round(megapixels), MOST_MEGAPIXELS));
     }
     try {
-      // Colors as they are in the file, as in Python: an embedded profile is not applied.
+      // An embedded color profile is not applied, as in Python.
       return await createImageBitmap(file, { colorSpaceConversion: "none" });
     } catch {
       throw await unreadable(file);

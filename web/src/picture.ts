@@ -1,7 +1,7 @@
-/** From a picture of any size to the RGB pixels a model takes, strip by strip. */
+/** Converts a picture of any size to the RGB pixels of a model's input, in strips. */
 import { Resampler } from "./resample";
 
-/** Where to cut a picture, in its own pixels. */
+/** Part of a picture, in pixels of the picture. */
 export interface Crop {
   readonly left: number;
   readonly top: number;
@@ -11,7 +11,7 @@ export interface Crop {
 
 const STRIP_PIXELS = 1 << 20; // 4 MB: far below any browser's limit for a canvas
 
-/** Keeps what can be used again for the next picture of the same size, as a camera's are. */
+/** Resizer that reuses its buffers for pictures of equal size, such as camera frames. */
 export class Fitter {
   private canvas?: OffscreenCanvas;
   private resampler?: Resampler;
@@ -22,7 +22,7 @@ export class Fitter {
     readonly antialias = true,
   ) {}
 
-  /** The whole picture, or the part `crop` of it, resized without keeping its proportions, as Python does. */
+  /** Resizes a picture, or its part `crop`, without keeping the aspect ratio, as in Python. */
   fit(picture: ImageBitmap, crop?: Crop): Uint8Array {
     const { left, top, width, height } = crop ?? { left: 0, top: 0, width: picture.width, height: picture.height };
     if (this.resampler?.width !== width || this.resampler.height !== height) {
@@ -33,7 +33,7 @@ export class Fitter {
       this.canvas = new OffscreenCanvas(width, stripHeight);
     }
     const context = this.canvas.getContext("2d", { willReadFrequently: true, alpha: false })!;
-    context.fillStyle = "white"; // shows through what is transparent
+    context.fillStyle = "white"; // visible behind transparent pixels
     for (let row = 0; row < height; row += stripHeight) {
       const rows = Math.min(stripHeight, height - row);
       context.fillRect(0, 0, width, rows);

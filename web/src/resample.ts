@@ -4,14 +4,14 @@
  *
  * Each output sample is a weighted mean of the input samples under a triangle. When shrinking, the triangle is as wide as
  * two output pixels, so every input pixel counts. Rows are done first, then columns, each rounded to 8 bits, with weights
- * of 22 fractional bits: integer arithmetic, hence the same everywhere. Rows can be done a strip of the picture at a
- * time, so a photo of any size needs little memory.
+ * of 22 fractional bits, in integer arithmetic, so results are equal everywhere. Rows can be processed in strips, so
+ * that a photo of any size needs little memory.
  */
 
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
-/** What each input sample first[i], first[i] + 1, ... adds to output sample i: fixed[from[i]], ... fixed[from[i + 1]]. */
+/** Weights of the input samples first[i], first[i] + 1, ... for output sample i: fixed[from[i]] to fixed[from[i + 1] - 1]. */
 interface Weights {
   readonly first: Int32Array;
   readonly from: Int32Array;
@@ -36,7 +36,7 @@ export class Resampler {
     this.narrowed = new Uint8Array(height * newWidth * 3);
   }
 
-  /** Takes in rows `top`, `top` + 1, ... of the picture, as RGBA; the last byte of a pixel is not looked at. */
+  /** Adds rows `top`, `top` + 1, ... of the picture, as RGBA; alpha is ignored. */
   addRows(rgba: Uint8ClampedArray, top: number): void {
     const { width, newWidth, narrowed } = this;
     const { first, from, fixed } = this.columns;
@@ -63,7 +63,7 @@ export class Resampler {
     }
   }
 
-  /** The resized picture, RGB, once all rows were added. */
+  /** Returns the resized picture, RGB, after all rows were added. */
   finish(): Uint8Array {
     const { narrowed, newHeight } = this;
     const { first, from, fixed } = this.rows;
@@ -83,7 +83,7 @@ export class Resampler {
   }
 }
 
-/** Weights of the two samples next to index * size / newSize; the last sample stands alone. */
+/** Returns the weights of the two samples next to index * size / newSize; at the end, there is only one sample. */
 function neighbours(size: number, newSize: number): Weights {
   const first = new Int32Array(newSize);
   const from = new Int32Array(newSize + 1);
@@ -111,7 +111,7 @@ function averages(size: number, newSize: number): Weights {
     const end = Math.min(size, Math.trunc(center + reach + 0.5));
     const exact: number[] = [];
     for (let sample = first[index]; sample < end; sample++) {
-      // The multiplication by the inverse, not a division, is what gives the same last bit.
+      // Multiplication by the inverse instead of division, so that the last bit is equal.
       const distance = Math.abs((sample - center + 0.5) * (1 / reach));
       exact.push(distance < 1 ? 1 - distance : 0);
     }

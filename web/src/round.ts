@@ -1,4 +1,4 @@
-/** One round of a measurement: a fresh worker, so that none inherits another one's memory, caches or threads. */
+/** One round of a measurement in a new worker, which does not inherit memory, caches or threads. */
 import { Classifier } from "./classifier";
 import { singleThreaded, multiThreaded } from "./runtime_choice";
 import { clockStep, warmUp } from "./samples";
@@ -7,15 +7,15 @@ import { runtimeText } from "../text";
 
 const LONGEST_WARM_UP = 5000;
 const STAGE_RUNS = 20;
-const FINE = 0.01; // a tick of the clock may be this part of a sample
+const FINE = 0.01; // maximum ratio of a clock tick to a sample
 
 export interface RoundRequest {
   readonly model: string;
   readonly threads: number;
-  /** Timed inferences, unless they take longer than `milliseconds`. */
+  /** Number of timed inferences, unless the limit `milliseconds` is reached first. */
   readonly runs: number;
   readonly milliseconds: number;
-  /** A JPEG, for the times of decoding and resizing. */
+  /** JPEG for timing decoding and resizing. */
   readonly photo: Blob;
 }
 
@@ -26,7 +26,7 @@ export interface Round {
   readonly warm_up_runs: number;
   readonly steady: boolean;
   readonly samples_ms: number[];
-  /** More than 1 where the clock is too coarse for one; a sample is then their mean. */
+  /** Number of inferences per sample, above 1 if the clock is coarse; a sample is their mean. */
   readonly runs_per_sample: number;
   readonly decode_ms: number[];
   readonly resize_ms: number[];
@@ -66,7 +66,7 @@ export async function measureRound({ model, threads, runs, milliseconds, photo }
   };
 }
 
-/** The way from a file to scores, each part apart. */
+/** Measures each step from a file to scores separately. */
 async function stages(classifier: Classifier, photo: Blob) {
   const found = { decode_ms: [] as number[], resize_ms: [] as number[], inference_ms: [] as number[] };
   for (let turn = 0; turn < STAGE_RUNS; turn++) {

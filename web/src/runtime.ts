@@ -1,9 +1,9 @@
 /**
- * LiteRT in WebAssembly: a model's bytes in, a function from input numbers to output numbers out.
+ * LiteRT in WebAssembly: loads a model from its bytes and runs it.
  *
- * This drives the module under @litertjs/core, not its wrapper: the wrapper asks for a GPU first, refuses int8 tensors and
- * makes new tensors for each run. Here one input tensor is filled in place again and again, so memory stays flat. The
- * names are those of the wrapper's wasm_binding_types.ts; the version is pinned in package.json.
+ * The module in @litertjs/core is used without its wrapper, which first requests a GPU, refuses int8 tensors and
+ * creates new tensors for each run. Here one input tensor is reused, so that memory use is constant. The
+ * names are those in the wrapper's wasm_binding_types.ts; the version is pinned in package.json.
  */
 import type { ModelDescription, Output } from "./metadata";
 import type { RuntimeName } from "./runtime_choice";
@@ -46,24 +46,24 @@ declare const self: WorkerGlobalScope & {
   importScripts(url: string): void;
 };
 
-/** One model, ready to run. Lives as long as its worker. */
+/** A loaded model, which exists as long as its worker. */
 export interface Runner {
-  /** Fills the input tensor; what `fill` gets is valid during the call only. */
+  /** Fills the input tensor; the argument of `fill` is valid only during the call. */
   setInput(fill: (values: TensorValues) => void): void;
-  /** One inference; synchronous, so that its time can be taken. */
+  /** Runs one inference synchronously, so that it can be timed. */
   invoke(): void;
-  /** A copy of what the last inference gave in one of the model's outputs. */
+  /** Returns a copy of one output of the last inference. */
   output(which: Output): TensorValues;
-  /** Whether XNNPACK took the model. */
+  /** Whether XNNPACK runs the model. */
   readonly accelerated: boolean;
 }
 
-/** A started LiteRT, before it has a model. */
+/** LiteRT without a model. */
 export interface Runtime {
   open(file: Uint8Array, model: ModelDescription, threads: number): Promise<Runner>;
 }
 
-/** Loads a build of LiteRT from beside the page. Rejects with Sentence. */
+/** Loads a build of LiteRT from the folder of the page. Rejects with Sentence. */
 export async function startRuntime(name: RuntimeName): Promise<Runtime> {
   const script = new URL(`runtime/${name}.js`, globalThis.location.href).href;
   const log: string[] = [];

@@ -1,4 +1,4 @@
-/** Which build of LiteRT this browser can run; the page and the service worker must agree. */
+/** Choice of the build of LiteRT that this browser can run; the page and the service worker must agree. */
 
 export type RuntimeName = "litert_wasm_internal" | "litert_wasm_compat_internal" | "litert_wasm_threaded_internal";
 
@@ -13,7 +13,7 @@ export function singleThreaded(): RuntimeName {
   return WebAssembly.validate(RELAXED_SIMD) ? "litert_wasm_internal" : "litert_wasm_compat_internal";
 }
 
-/** The build for several threads, or undefined where they cannot be had. */
+/** The build for several threads; undefined if the browser does not support them. */
 export function multiThreaded(): RuntimeName | undefined {
   const possible = globalThis.crossOriginIsolated && WebAssembly.validate(RELAXED_SIMD);
   return possible ? "litert_wasm_threaded_internal" : undefined;

@@ -1,4 +1,4 @@
-/** From raw samples to the numbers a person compares, as `poets_edge/bench/samples.py` does it. */
+/** Summary statistics of samples, as in `poets_edge/bench/samples.py`. */
 
 export interface Distribution {
   readonly count: number;
@@ -11,8 +11,8 @@ export interface Distribution {
   readonly spread: number;
 }
 
-const WINDOW = 10; // calls that are compared with the calls before them
-const STEADY = 0.03; // two windows whose medians differ by less are steady
+const WINDOW = 10; // number of calls in a window, which is compared with the previous window
+const STEADY = 0.03; // maximum relative difference between the medians of settled windows
 
 export function describe(samples: readonly number[]): Distribution {
   const ordered = [...samples].sort((a, b) => a - b);
@@ -32,7 +32,7 @@ export function median(samples: readonly number[]): number {
   return percentile([...samples].sort((a, b) => a - b), 50);
 }
 
-/** Percentile of sorted samples, linear between the two nearest (Hyndman and Fan's type 7). */
+/** Percentile of sorted samples by linear interpolation (Hyndman and Fan's type 7). */
 export function percentile(ordered: readonly number[], percent: number): number {
   const position = ((ordered.length - 1) * percent) / 100;
   const low = Math.floor(position);
@@ -40,7 +40,7 @@ export function percentile(ordered: readonly number[], percent: number): number 
   return ordered[low] + (ordered[high] - ordered[low]) * (position - low);
 }
 
-/** Calls until the times have settled, or `longest` milliseconds have passed. */
+/** Calls a function until its times have settled, or until `longest` milliseconds have passed. */
 export function warmUp(call: () => void, longest: number): { runs: number; steady: boolean } {
   const times: number[] = [];
   const begin = performance.now();
@@ -57,7 +57,7 @@ export function warmUp(call: () => void, longest: number): { runs: number; stead
   }
 }
 
-/** Milliseconds between two ticks of the clock: browsers make it coarse, some to a whole millisecond. */
+/** Returns the resolution of the clock in milliseconds, which browsers reduce, some to a whole millisecond. */
 export function clockStep(): number {
   const steps: number[] = [];
   while (steps.length < 5) {

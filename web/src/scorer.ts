@@ -1,4 +1,4 @@
-/** The page's side of the worker: requests as promises. */
+/** Client of the worker, with requests as promises. */
 import type { Scored } from "./classifier";
 import type { ModelDescription } from "./metadata";
 import type { Crop } from "./picture";
@@ -37,7 +37,7 @@ export class Scorer {
     return this.ask({ kind: "open", model }) as Promise<ModelDescription>;
   }
 
-  /** Scores a picture, which is given away. */
+  /** Scores a picture, whose ownership is transferred to the worker. */
   score(picture: ImageBitmap, crop?: Crop): Promise<Scored> {
     return this.ask({ kind: "score", picture, crop }, [picture]) as Promise<Scored>;
   }

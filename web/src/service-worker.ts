@@ -1,14 +1,14 @@
 /**
- * Answers from this device, so that the page needs no network after the first visit.
+ * Answers requests from a cache, so that the page needs no network after the first visit.
  *
- * `poets-edge web` puts the list of files, with a checksum each, in front of this script: a changed file changes the
- * script, and the browser installs it anew. All files of a version are kept together, or none.
+ * `poets-edge web` prepends the list of files with their checksums to this script: a changed file changes the
+ * script, and the browser installs it again. Either all files of a version are stored, or none.
  */
 import { singleThreaded } from "./runtime_choice";
 
 interface Site {
   readonly version: string;
-  /** Path -> its `integrity`, as the Fetch standard has it. */
+  /** Value of `integrity` in the Fetch standard, by path. */
   readonly files: Readonly<Record<string, string>>;
 }
 
@@ -16,7 +16,7 @@ declare const SITE: Site;
 declare const self: ServiceWorkerGlobalScope;
 
 const PREFIX = "poets_edge-";
-// One origin can hold several such pages; each looks after its own.
+// One origin can have several pages; each service worker handles only its own page.
 const SCOPE = new URL("./", self.location.href).href;
 const CACHE = `${PREFIX}${SCOPE} ${SITE.version}`;
 
@@ -42,7 +42,7 @@ async function removeOlder(): Promise<void> {
   }
 }
 
-/** A file of this page, by its path below it; undefined for anything else. */
+/** Returns the relative path of a file of this page; undefined for other requests. */
 function pathOf(request: Request): string | undefined {
   const url = new URL(request.url);
   if (request.method !== "GET" || !url.href.startsWith(SCOPE)) return undefined;
@@ -53,9 +53,9 @@ function pathOf(request: Request): string | undefined {
 async function answer(path: string): Promise<Response> {
   const cache = await caches.open(CACHE);
   const kept = (await cache.match(path)) ?? (await fetchInto(cache, path));
-  // These let the page use several threads, also where the server does not send them.
+  // These headers, which the server may not send, allow the page to use several threads.
   const headers = new Headers(kept.headers);
-  headers.delete("Content-Encoding"); // of the way here; what is kept is unpacked
+  headers.delete("Content-Encoding"); // applies to the transfer; the cached content is decompressed
   headers.delete("Content-Length");
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");

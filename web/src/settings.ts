@@ -1,4 +1,4 @@
-/** What the page remembers between visits, where the browser lets it. */
+/** Settings that are stored between visits, if the browser allows it. */
 
 export function recall(key: string): string | null {
   try {
@@ -12,6 +12,6 @@ export function remember(key: string, value: string): void {
   try {
     localStorage.setItem(key, value);
   } catch {
-    // switched off, or full: the page works all the same
+    // disabled or full; the page works without it
   }
 }

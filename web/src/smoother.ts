@@ -1,8 +1,8 @@
-/** Steadies the values of a live picture: each frame moves them a part of the way to its own, as in the Android app. */
+/** Exponential moving average of the values of live frames, as in the Android app. */
 export class Smoother {
   private steady?: Float32Array;
 
-  /** @param weight of the newest frame, above 0 and at most 1 (no smoothing) */
+  /** @param weight weight of the newest frame, above 0 and at most 1 (no smoothing) */
   constructor(private readonly weight: number) {}
 
   add(scores: Float32Array): Float32Array {
@@ -11,7 +11,7 @@ export class Smoother {
     return this.steady;
   }
 
-  /** Forgets the past: the next frame shows something else. */
+  /** Discards previous frames, because the next frame shows a different scene. */
   reset(): void {
     this.steady = undefined;
   }

@@ -1,7 +1,7 @@
 /**
- * Between pixels and a model's numbers: normalize and quantize on the way in, de-quantize on the way out.
+ * Conversion between pixels and the values of tensors: normalization, quantization and dequantization.
  *
- * Each of the 256 values a color can have is worked out once, in the same order of float32 operations as in Python, so
+ * Each of the 256 values of a color is computed once, with the order of float32 operations in Python, so
  * the tensors are equal to the last bit.
  */
 import type { ModelDescription, Tensor } from "./metadata";
@@ -10,14 +10,14 @@ const LIMITS = { float32: [0, 0], uint8: [0, 255], int8: [-128, 127] } as const;
 
 export type TensorValues = Float32Array | Uint8Array | Int8Array;
 
-/** A view of `bytes` as a tensor's numbers. */
+/** Returns a view of `bytes` as the values of a tensor. */
 export function valuesOf(tensor: Tensor, buffer: ArrayBufferLike, offset: number): TensorValues {
   const count = tensor.shape.reduce((product, size) => product * size, 1);
   if (tensor.type === "float32") return new Float32Array(buffer, offset, count);
   return tensor.type === "uint8" ? new Uint8Array(buffer, offset, count) : new Int8Array(buffer, offset, count);
 }
 
-/** Makes the function that writes RGB pixels at the model's size into its input tensor. */
+/** Returns a function that writes RGB pixels of the model's size to its input tensor. */
 export function encoder(model: ModelDescription): (pixels: Uint8Array, out: TensorValues) => void {
   const tables = [0, 1, 2].map((channel) =>
     levels(model.input, model.mean[channel] ?? model.mean[0], model.std[channel] ?? model.std[0]),
@@ -32,7 +32,7 @@ export function encoder(model: ModelDescription): (pixels: Uint8Array, out: Tens
   };
 }
 
-/** Real values of an output tensor: scores, one a label. */
+/** Returns the real values of an output tensor: one score per label. */
 export function decode(values: TensorValues, tensor: Tensor): Float32Array {
   const { scale, zeroPoint } = tensor;
   return Float32Array.from(values, (stored) => (scale ? Math.fround(stored - zeroPoint) * scale : stored));
@@ -50,7 +50,7 @@ function levels(input: Tensor, mean: number, std: number): Float32Array {
 }
 
 function quantize({ type, scale, zeroPoint }: Tensor, real: number, level: number): number {
-  if (!scale) return level; // an integer tensor without a scale takes the pixels as they are
+  if (!scale) return level; // an integer tensor without a scale accepts pixels unchanged
   const [lowest, highest] = LIMITS[type];
   return Math.max(lowest, Math.min(highest, roundHalfEven(Math.fround(real / scale)) + zeroPoint));
 }

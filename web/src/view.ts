@@ -1,11 +1,11 @@
-/** What the page shows: elements by their ids, answers, times, problems. */
+/** View of the page: elements by their ids, labels, times and problems. */
 import { type Answer, type Limits, verdict } from "./answers";
 import type { ModelDescription } from "./metadata";
 
 const SHOWN = 3;
-const SPEAK_AFTER = 1200; // a screen reader is told of an answer that has lasted so many milliseconds
+const SPEAK_AFTER = 1200; // milliseconds after which an unchanged label is announced to screen readers
 
-/** The element of this id; the page has it. */
+/** Returns the element with an id, which must exist. */
 export function find<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
 }
@@ -17,7 +17,7 @@ export function showModel(model: ModelDescription): void {
   find("model").textContent = `${name} · ${width} × ${height} · ${labels}`;
 }
 
-/** One sentence, or nothing. */
+/** Shows one sentence, or none. */
 export function showProblem(sentence: string | undefined): void {
   const problem = find("problem");
   problem.hidden = sentence === undefined;
@@ -43,12 +43,12 @@ export class AnswerView {
     if (this.shown) this.show(this.shown.answers, this.shown.distance);
   }
 
-  /** Marks the answer as outdated until the next one is shown. */
+  /** Marks the labels as outdated until the next ones are shown. */
   expect(): void {
     find("answer").setAttribute("aria-busy", "true");
   }
 
-  /** Removes the answer. */
+  /** Removes the labels. */
   clear(): void {
     this.shown = undefined;
     this.rows.length = 0;
@@ -59,8 +59,8 @@ export class AnswerView {
   }
 
   /**
-   * @param answers the best ones, best first
-   * @param distance from the training photos; undefined where the model has no detector
+   * @param answers the best labels, best first
+   * @param distance distance from the training photos; undefined if the model has no detector
    */
   show(answers: readonly Answer[], distance?: number): void {
     this.shown = { answers, distance };
@@ -86,7 +86,7 @@ export class AnswerView {
   }
 }
 
-/** Draws a picture, scaled down where it is larger than any screen here. */
+/** Draws a picture, reduced if it is larger than any screen. */
 export function drawPhoto(picture: ImageBitmap): void {
   const canvas = find<HTMLCanvasElement>("photo");
   const scale = Math.min(1, 1280 / Math.max(picture.width, picture.height));

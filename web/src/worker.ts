@@ -1,4 +1,4 @@
-/** Everything that takes time happens in here, so that the page stays smooth. One model a worker. */
+/** Web worker that runs one model, so that the page stays responsive. */
 import { Classifier } from "./classifier";
 import type { Crop } from "./picture";
 import { Resampler } from "./resample";
@@ -6,7 +6,7 @@ import { measureRound, type RoundRequest } from "./round";
 import { singleThreaded } from "./runtime_choice";
 import { sentenceFor } from "./sentence";
 
-/** What the page asks; the answer has the same id, and `result` or `error`, a sentence. */
+/** Request from the page. The answer has the id of the request and either `result` or `error`, a sentence. */
 export type Task =
   | { readonly kind: "open"; readonly model: string }
   | { readonly kind: "score"; readonly picture: ImageBitmap; readonly crop?: Crop }
@@ -14,7 +14,7 @@ export type Task =
 
 let classifier: Classifier;
 
-Object.assign(self, { Resampler }); // so that tests can hold it to Python's
+Object.assign(self, { Resampler }); // for tests that compare it with Python
 
 self.addEventListener("message", async ({ data }: MessageEvent<{ id: number; task: Task }>) => {
   try {

@@ -26,19 +26,19 @@ final class BenchmarkFile {
     private final List<Benchmark.Round> rounds = new ArrayList<>();
     private final List<JSONObject> states = new ArrayList<>();
 
-    /** @param machine what {@link Device#facts} says */
+    /** @param machine result of {@link Device#facts} */
     BenchmarkFile(ByteBuffer model, JSONObject machine) {
         this.model = model;
         this.machine = machine;
     }
 
-    /** @param state the phone's after the round, as {@link Device#state} says it */
+    /** @param state state of the phone after the round, from {@link Device#state} */
     void add(Benchmark.Round round, JSONObject state) {
         rounds.add(round);
         states.add(state);
     }
 
-    /** @throws ModelException the model is not what it was when it was measured */
+    /** @throws ModelException the model has changed since it was measured */
     String json() throws ModelException {
         try {
             JSONArray results = new JSONArray();
@@ -57,7 +57,7 @@ final class BenchmarkFile {
                     .put("results", results)
                     .toString();
         } catch (JSONException impossible) {
-            throw new IllegalStateException(impossible); // no number here is infinite
+            throw new IllegalStateException(impossible); // all numbers are finite
         }
     }
 

@@ -46,7 +46,7 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
     private Camera wanted;
     private CameraSession session;
 
-    /** A camera that was chosen, and the sizes it is to deliver. */
+    /** A chosen camera with its picture sizes. */
     static final class Camera {
         final String id;
         final boolean front;
@@ -81,7 +81,7 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
         view.setSurfaceTextureListener(this);
     }
 
-    /** The facings there are: none, one, or both. */
+    /** Returns the facings of the available cameras: none, one, or both. */
     List<Boolean> facings() {
         List<Boolean> facings = new ArrayList<>();
         for (boolean front : new boolean[] {false, true}) {
@@ -93,9 +93,9 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
     }
 
     /**
-     * Opens a camera as soon as the view can show it.
+     * Opens a camera when the view is ready.
      *
-     * @param inputSide the longer side of the model's input, which a frame should not be smaller than
+     * @param inputSide longer side of the model's input; frames should be at least as large
      */
     void start(boolean front, int inputSide) {
         stop();
@@ -110,7 +110,7 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
         openWhenReady();
     }
 
-    /** Lets go of the camera; returns when it is closed. */
+    /** Closes the camera; returns when it is closed. */
     void stop() {
         displays.unregisterDisplayListener(this);
         wanted = null;
@@ -153,7 +153,7 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
         listener.onPlaced(placement.square);
     }
 
-    /** How far the screen is turned from the device's natural orientation. */
+    /** Returns the rotation of the screen from the natural orientation of the device, in degrees. */
     static int displayDegrees(TextureView view) {
         Display display = view.getDisplay();
         return display == null ? 0 : display.getRotation() * 90; // ROTATION_0 to ROTATION_270 are 0 to 3
@@ -191,7 +191,7 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
     @Override
     public boolean onSurfaceTextureDestroyed(SurfaceTexture destroyed) {
         texture = null;
-        closeSession(); // What is wanted stays wanted: the view may get another surface.
+        closeSession(); // The request is kept, because the view may get another surface.
         return true;
     }
 
@@ -200,7 +200,7 @@ final class CameraFeed implements TextureView.SurfaceTextureListener, DisplayMan
 
     @Override
     public void onDisplayChanged(int display) {
-        place(); // Turning a phone upside down in one go recreates nothing, it only calls this.
+        place(); // A rotation by 180 degrees does not recreate the activity; it only calls this method.
     }
 
     @Override

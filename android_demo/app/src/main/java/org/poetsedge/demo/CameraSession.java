@@ -37,7 +37,7 @@ final class CameraSession extends CameraDevice.StateCallback
     private final ImageReader frames;
     private Handler handler;
     private volatile boolean closed;
-    // Used on the thread alone, once it runs:
+    // Used only by the thread after its start:
     private boolean opening;
     private CameraDevice device;
 
@@ -71,14 +71,14 @@ final class CameraSession extends CameraDevice.StateCallback
         }
     }
 
-    /** Returns when the camera is free for others, or soon will be. */
+    /** Releases the camera; returns when it is closed or about to be closed. */
     void close() {
         closed = true;
         handler.post(
                 new Runnable() {
                     @Override
                     public void run() {
-                        if (!opening) { // else the thread must live on to learn what it has to close
+                        if (!opening) { // otherwise, the thread must continue until it knows what to close
                             release();
                         }
                     }
@@ -120,7 +120,7 @@ final class CameraSession extends CameraDevice.StateCallback
         }
     }
 
-    /** Asks for pictures for as long as the session lasts. */
+    /** Requests pictures until the session ends. */
     private final class Repeating extends CameraCaptureSession.StateCallback {
         @Override
         public void onConfigured(CameraCaptureSession session) {

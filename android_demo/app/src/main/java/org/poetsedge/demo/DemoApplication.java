@@ -11,10 +11,10 @@ import org.poetsedge.demo.core.ModelOpener;
 
 /** Says where the model comes from and what runs it; tests replace either. */
 public class DemoApplication extends Application {
-    /** Put here by `poets-edge android MODEL`; stored uncompressed, so that it can be mapped. */
+    /** Model that `poets-edge android MODEL` has written; stored uncompressed, so that it can be memory-mapped. */
     static final String MODEL_ASSET = "model.tflite";
 
-    /** The whole model file, memory-mapped. @throws java.io.FileNotFoundException there is none */
+    /** Returns the memory-mapped model file. @throws java.io.FileNotFoundException the app has no model */
     protected ByteBuffer modelFile() throws IOException {
         try (AssetFileDescriptor asset = getAssets().openFd(MODEL_ASSET);
                 FileInputStream file = new FileInputStream(asset.getFileDescriptor())) {
@@ -27,12 +27,12 @@ public class DemoApplication extends Application {
         return TfliteModel.OPENER;
     }
 
-    /** Of TensorFlow Lite. */
+    /** Version of TensorFlow Lite. */
     protected String interpreterVersion() {
         return TfliteModel.version();
     }
 
-    /** How many inferences of one number of threads are timed. */
+    /** Number of timed inferences per number of threads. */
     protected int benchmarkRuns() {
         return Benchmark.RUNS;
     }

@@ -18,7 +18,7 @@ final class Device {
 
     private Device() {}
 
-    /** What does not change during a measurement. */
+    /** Facts that do not change during a measurement. */
     static JSONObject facts(DemoApplication app) {
         ActivityManager.MemoryInfo memory = new ActivityManager.MemoryInfo();
         ((ActivityManager) app.getSystemService(Context.ACTIVITY_SERVICE)).getMemoryInfo(memory);
@@ -39,11 +39,11 @@ final class Device {
                     .put("power_save", power(app).isPowerSaveMode())
                     .put("emulated", Build.HARDWARE.equals("ranchu") || Build.HARDWARE.equals("goldfish"));
         } catch (JSONException impossible) {
-            throw new IllegalStateException(impossible); // no number here is infinite
+            throw new IllegalStateException(impossible); // all numbers are finite
         }
     }
 
-    /** What may change during a measurement. */
+    /** State that may change during a measurement. */
     static JSONObject state(DemoApplication app) {
         int level = Build.VERSION.SDK_INT < Build.VERSION_CODES.Q ? -1 : power(app).getCurrentThermalStatus();
         try {
@@ -67,7 +67,7 @@ final class Device {
         return "/sys/devices/system/cpu/cpu" + core + "/cpufreq/" + file;
     }
 
-    /** A file's first line; null where this phone keeps it to itself, as many do. */
+    /** Returns the first line of a file; null if apps may not read it, as on many phones. */
     private static String line(String path) {
         try (BufferedReader file = new BufferedReader(new FileReader(path))) {
             return file.readLine();

@@ -15,7 +15,7 @@ import org.poetsedge.demo.core.Picture;
 final class GalleryPicture {
     private GalleryPicture() {}
 
-    /** @throws IOException it is gone, not a picture, or damaged */
+    /** @throws IOException the file is missing, is not a picture, or is damaged */
     static Bitmap read(ContentResolver resolver, Uri uri) throws IOException {
         try {
             Bitmap decoded = ImageDecoder.decodeBitmap(ImageDecoder.createSource(resolver, uri), AS_IN_PYTHON);
@@ -37,7 +37,7 @@ final class GalleryPicture {
                 public void onHeaderDecoded(ImageDecoder decoder, ImageDecoder.ImageInfo info, ImageDecoder.Source s) {
                     Size size = info.getSize();
                     decoder.setTargetSampleSize(Framing.sampleSize(size.getWidth(), size.getHeight()));
-                    decoder.setAllocator(ImageDecoder.ALLOCATOR_SOFTWARE); // the pixels are wanted here
+                    decoder.setAllocator(ImageDecoder.ALLOCATOR_SOFTWARE); // gives access to the pixels
                 }
             };
 

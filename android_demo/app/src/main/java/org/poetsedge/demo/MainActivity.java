@@ -47,9 +47,9 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     private boolean resumed;
     private boolean front;
     private boolean askedForCamera;
-    private Uri chosenPicture; // null while the camera is looked through
+    private Uri chosenPicture; // null while the camera is in use
     private boolean measuring;
-    private Recognizer.Answers shownAnswers; // null while there are none
+    private Recognizer.Answers shownAnswers; // null if there are none
 
     @Override
     protected void onCreate(Bundle state) {
@@ -81,7 +81,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     @Override
     protected void onPause() {
         resumed = false;
-        recognizer.stopMeasuring(); // what runs out of sight runs on the slow processors
+        recognizer.stopMeasuring(); // apps in the background run on slow processors
         camera.stop();
         super.onPause();
     }
@@ -215,7 +215,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         if (classifier == null || !resumed) {
             return;
         }
-        classifier = null; // until it is open again
+        classifier = null; // until the model is open again
         measuring = true;
         camera.stop();
         clearAnswers();
@@ -242,7 +242,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         recognizer.open(count);
     }
 
-    /** As chosen, or else half the processors: the slower half of a phone's would only hold up the faster. */
+    /** Number of threads that the user has chosen; by default, half of the processors (slow ones delay the rest). */
     private int threads() {
         int half = Math.max(1, Math.min(4, Runtime.getRuntime().availableProcessors() / 2));
         return settings().getInt(SETTING_THREADS, Integer.highestOneBit(half));
@@ -257,7 +257,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         button.setText(getResources().getQuantityString(R.plurals.threads, threads(), threads()));
     }
 
-    // What is looked at
+    // Camera or picture
 
     private final Runnable sourceAgain =
             new Runnable() {
@@ -267,7 +267,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
                 }
             };
 
-    /** Brings up the chosen picture or the camera, once there is a model to label it. */
+    /** Shows the chosen picture or the camera if the model is open. */
     private void showSource() {
         if (measuring) {
             return;
@@ -320,7 +320,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
                         if (shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)) {
                             askForCamera();
                         } else {
-                            // Refused for good: Android no longer asks, only its settings can change it.
+                            // Denied permanently: Android no longer asks, and only its settings can change this.
                             Uri us = Uri.fromParts("package", getPackageName(), null);
                             startActivity(new Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, us));
                         }
@@ -405,7 +405,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         measuring = false;
         getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         if (json == null) {
-            return; // stopped; the model is opened again, and the picture comes back with it
+            return; // stopped; the picture is labeled when the model is open again
         }
         try {
             String name = Build.MODEL.replaceAll("[^A-Za-z0-9]+", "-") + ".json";
@@ -440,7 +440,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
 
     // Views
 
-    /** From Android 15 on an app draws under the bars and the camera's hole; older ones heed fitsSystemWindows. */
+    /** Since Android 15, apps draw under the system bars and the camera cutout; older versions use fitsSystemWindows. */
     private void keepClearOfSystemBars() {
         if (Build.VERSION.SDK_INT < Build.VERSION_CODES.R) {
             return;
@@ -495,7 +495,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         ((TextView) findViewById(R.id.timing)).setText("");
     }
 
-    /** @param text what to say over the stage; null takes the message away */
+    /** @param text message over the stage; null removes the message */
     private void showMessage(String text, int actionName, final Runnable action) {
         show(R.id.message, text != null);
         findViewById(R.id.hint).setVisibility(text == null ? View.VISIBLE : View.INVISIBLE);

@@ -20,12 +20,12 @@ import org.poetsedge.demo.core.Smoother;
 
 /** Owns the classifier and the one thread it runs on; answers come back on the main thread. */
 final class Recognizer {
-    /** How many answers are shown. */
+    /** Number of labels that are shown. */
     static final int TOP = 3;
 
     private static final float NEWEST_FRAME = 0.3f;
 
-    /** All called on the main thread, and never after {@link #close}. */
+    /** Callbacks on the main thread, which are not called after {@link #close}. */
     interface Listener {
         void onModelReady(Classifier classifier);
 
@@ -41,7 +41,7 @@ final class Recognizer {
         void onMeasured(String json);
     }
 
-    /** What one picture gave. */
+    /** Result for one picture. */
     static final class Answers {
         final List<Answer> best;
         /** Whether the picture is unlike the training photos. */
@@ -67,7 +67,7 @@ final class Recognizer {
     private final AtomicBoolean busy = new AtomicBoolean(true); // until a model is open
     private volatile boolean closed;
     private volatile boolean stopped;
-    // Used on the worker thread alone:
+    // Used only by the worker thread:
     private final Smoother smoother = new Smoother(NEWEST_FRAME);
     private final Smoother distances = new Smoother(NEWEST_FRAME);
     private Classifier classifier;
@@ -79,7 +79,7 @@ final class Recognizer {
         worker = new Handler(thread.getLooper());
     }
 
-    /** Loads the model, in place of one that is open. */
+    /** Loads the model, and closes a model that is open. */
     void open(final int threads) {
         busy.set(true);
         worker.post(
@@ -92,7 +92,7 @@ final class Recognizer {
                 });
     }
 
-    /** Whether a live frame would be labeled at once. Frames that find the thread busy are best dropped. */
+    /** Whether a live frame would be labeled immediately; if not, it should be dropped. */
     boolean isFree() {
         return !busy.get();
     }
@@ -117,12 +117,12 @@ final class Recognizer {
         label(picture, false, startedNanos);
     }
 
-    /** Runs something before whatever is labeled next. */
+    /** Runs a task before the next picture is labeled. */
     void post(Runnable work) {
         worker.post(work);
     }
 
-    /** Forgets earlier frames: the camera now looks at something else. */
+    /** Discards earlier frames, because the scene has changed. */
     void resetSmoothing() {
         worker.post(
                 new Runnable() {
@@ -135,7 +135,7 @@ final class Recognizer {
     }
 
     /**
-     * Measures how fast the model is, with nothing else running here, and opens it again.
+     * Measures the latency of the model while no other work is done, and opens the model again.
      *
      * @param threads for labeling, afterwards
      */
@@ -160,7 +160,7 @@ final class Recognizer {
                 });
     }
 
-    /** Ends a measurement, which then has no result. */
+    /** Ends a measurement without a result. */
     void stopMeasuring() {
         stopped = true;
     }
@@ -230,7 +230,7 @@ final class Recognizer {
         try {
             scored = classifier.score(picture);
         } catch (IllegalArgumentException | IllegalStateException error) {
-            // The interpreter found at run time what loading did not show.
+            // a problem that loading the model did not reveal
             closeClassifier();
             tellRefused("The model fails: " + error.getMessage());
             return;

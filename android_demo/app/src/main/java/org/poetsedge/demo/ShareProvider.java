@@ -20,7 +20,7 @@ public final class ShareProvider extends ContentProvider {
     private static final String TYPE = "application/json";
     private static final String FOLDER = "shared";
 
-    /** Writes a file to share. @return an intent that offers it to other apps */
+    /** Writes a file for sharing. @return an intent that offers the file to other apps */
     static Intent share(Context context, String name, String json) throws IOException {
         File folder = new File(context.getCacheDir(), FOLDER);
         if (!folder.isDirectory() && !folder.mkdirs()) {
@@ -32,12 +32,12 @@ public final class ShareProvider extends ContentProvider {
         Uri uri = new Uri.Builder().scheme("content").authority(context.getPackageName() + ".share").path(name).build();
         Intent send = new Intent(Intent.ACTION_SEND).setType(TYPE).putExtra(Intent.EXTRA_STREAM, uri);
         send.putExtra(Intent.EXTRA_SUBJECT, name).addFlags(Intent.FLAG_GRANT_READ_URI_PERMISSION);
-        send.setClipData(android.content.ClipData.newRawUri(name, uri)); // the grant is for what is clipped, too
+        send.setClipData(android.content.ClipData.newRawUri(name, uri)); // the permission also applies to the clip data
         return Intent.createChooser(send, null);
     }
 
     private File file(Uri uri) throws FileNotFoundException {
-        // The last segment alone, so that no "../" leads out of the folder.
+        // Only the last segment, so that "../" cannot lead out of the folder.
         String name = uri.getLastPathSegment();
         File file = new File(new File(getContext().getCacheDir(), FOLDER), name == null ? "" : new File(name).getName());
         if (!file.isFile()) {
@@ -58,7 +58,7 @@ public final class ShareProvider extends ContentProvider {
             File file = file(uri);
             cursor.addRow(new Object[] {file.getName(), file.length()});
         } catch (FileNotFoundException gone) {
-            return cursor; // no row: nothing of that name
+            return cursor; // no row: the file does not exist
         }
         return cursor;
     }

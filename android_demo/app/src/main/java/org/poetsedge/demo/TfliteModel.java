@@ -22,7 +22,7 @@ final class TfliteModel implements Model {
                 }
             };
 
-    /** Of the TensorFlow Lite library in the app. */
+    /** Version of the TensorFlow Lite library in the app. */
     static String version() {
         return TensorFlowLite.runtimeVersion();
     }

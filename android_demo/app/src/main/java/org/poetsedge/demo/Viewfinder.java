@@ -21,7 +21,7 @@ public final class Viewfinder extends View {
         edge.setStrokeWidth(2 * getResources().getDisplayMetrics().density);
     }
 
-    /** @param side in pixels; 0 shows nothing */
+    /** @param side length of the side in pixels; 0 shows nothing */
     void setSquare(int side) {
         square = side;
         invalidate();

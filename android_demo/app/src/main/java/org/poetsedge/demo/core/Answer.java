@@ -13,7 +13,7 @@ public final class Answer {
         this.score = score;
     }
 
-    /** The `count` best of all labels, best first; of equal scores, the one listed first. */
+    /** Returns the `count` best labels, best first; equal scores keep the order of the labels. */
     public static List<Answer> best(List<String> labels, float[] scores, int count) {
         List<Answer> best = new ArrayList<>();
         for (int i = 0; i < scores.length; i++) {

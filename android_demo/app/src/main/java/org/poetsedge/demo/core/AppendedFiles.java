@@ -17,7 +17,7 @@ final class AppendedFiles {
     private static final int END_SIZE = 22;
     private static final int LONGEST_COMMENT = 0xffff;
 
-    /** Where the archive begins; the end of the file where there is none. */
+    /** Offset of the archive; the length of the file if there is no archive. */
     final int start;
 
     final Map<String, byte[]> files;

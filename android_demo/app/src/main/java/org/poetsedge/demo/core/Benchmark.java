@@ -8,13 +8,13 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * How fast the model is here, measured as `poets-edge benchmark` measures.
+ * Measurement of the latency of a model, as in `poets-edge benchmark`.
  *
  * <p>Each number of threads runs in several rounds, each with a fresh interpreter, in random order within a round, after
- * a warm-up; every sample is kept. An app cannot start processes as a desktop does: that is the one difference.
+ * a warm-up; all samples are kept. The only difference is that an app cannot start new processes.
  */
 public final class Benchmark {
-    /** Of all rounds of one number of threads together: whichever is reached first. */
+    /** Limits for all rounds of one number of threads; the measurement ends at the first one that is reached. */
     public static final int RUNS = 1000;
 
     public static final double SECONDS = 30;
@@ -22,7 +22,7 @@ public final class Benchmark {
     public static final int ROUNDS = 5;
     private static final double LONGEST_WARM_UP_SECONDS = 5;
 
-    /** One fresh interpreter's times, in milliseconds. */
+    /** Times of one new interpreter, in milliseconds. */
     public static final class Round {
         public final int threads;
         public final double load;
@@ -41,7 +41,7 @@ public final class Benchmark {
         }
     }
 
-    /** Hears of each round as it is done. */
+    /** Listener that is called after each round. */
     public interface Progress {
         void done(Round round, int done, int total);
 
@@ -56,8 +56,8 @@ public final class Benchmark {
     private final double seconds;
 
     /**
-     * @param runs of one number of threads, at least, unless they take longer than...
-     * @param seconds ...so many
+     * @param runs number of inferences per number of threads, unless the time limit is reached first
+     * @param seconds time limit
      */
     public Benchmark(ModelOpener opener, ByteBuffer file, int runs, double seconds) throws ModelException {
         this.opener = opener;
@@ -67,7 +67,7 @@ public final class Benchmark {
         this.seconds = seconds;
     }
 
-    /** 1, 2 and 4, as far as there are processors. */
+    /** Returns 1, 2 and 4, up to the number of processors. */
     public static List<Integer> threads(int processors) {
         List<Integer> counts = new ArrayList<>();
         for (int count = 1; count <= Math.min(4, processors); count *= 2) {
@@ -77,7 +77,7 @@ public final class Benchmark {
     }
 
     /**
-     * Measures until all rounds are done, or it is told to stop.
+     * Measures until all rounds are done or the measurement is stopped.
      *
      * @throws ModelException the model cannot be run
      */
@@ -130,7 +130,7 @@ public final class Benchmark {
         }
     }
 
-    /** Noise, the same each time: an inference takes as long for any picture. */
+    /** Returns noise from a fixed seed; the duration of an inference does not depend on the picture. */
     private static Picture picture(int width, int height) {
         int[] argb = new int[width * height];
         Random random = new Random(0);

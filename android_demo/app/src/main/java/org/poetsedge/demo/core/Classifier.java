@@ -15,7 +15,7 @@ public final class Classifier {
     private final ByteBuffer[] outputs;
     private long inferenceNanos;
 
-    /** @throws ModelException the model is no image classifier, or its labels do not fit it */
+    /** @throws ModelException the model is not an image classifier, or the number of labels is wrong */
     public Classifier(Model model, ModelMetadata metadata) throws ModelException {
         TensorSpec in = model.input();
         TensorSpec[] outs = model.outputs();
@@ -58,7 +58,7 @@ public final class Classifier {
         return distanceOutput >= 0;
     }
 
-    /** Scores and distance of an upright picture of any size. */
+    /** Returns the scores and the distance of an upright picture of any size. */
     public Scored score(Picture picture) {
         encoder.encode(picture, input);
         inferenceNanos = run();
@@ -70,7 +70,7 @@ public final class Classifier {
         return decoders[output].decode(outputs[output]);
     }
 
-    /** @return how long the inference took, in nanoseconds */
+    /** @return duration of the inference in nanoseconds */
     private long run() {
         for (ByteBuffer output : outputs) {
             output.rewind();
@@ -80,13 +80,13 @@ public final class Classifier {
         return System.nanoTime() - start;
     }
 
-    /** Runs the last picture once more. @return how long the inference took, in milliseconds */
+    /** Repeats the inference for the last picture. @return duration of the inference in milliseconds */
     double scoreAgain() {
         input.rewind();
         return run() / 1e6;
     }
 
-    /** How long the last inference took, without resizing and conversion. */
+    /** Duration of the last inference, without resizing and conversion. */
     public double inferenceMillis() {
         return inferenceNanos / 1e6;
     }

@@ -8,8 +8,8 @@ import java.nio.charset.StandardCharsets;
  * A table of a FlatBuffer, read in place by field number.
  *
  * <p>A table starts with the distance back to its vtable; the vtable's slot 4 + 2n holds where in the table
- * field n lies, or 0 where it is absent. Damaged data throws IndexOutOfBoundsException or
- * IllegalArgumentException, never more.
+ * field n is, or 0 if it is absent. Damaged data throws IndexOutOfBoundsException or
+ * IllegalArgumentException and no other exception.
  */
 final class FlatTable {
     private final ByteBuffer data;
@@ -42,7 +42,7 @@ final class FlatTable {
         return has(field) ? StandardCharsets.UTF_8.decode(bytes(field)).toString() : "";
     }
 
-    /** A table stored in a field of its own, as unions are. */
+    /** Returns a table in a separate field, as for unions. */
     FlatTable table(int field) {
         return at(start + offset(field));
     }
@@ -63,7 +63,7 @@ final class FlatTable {
         return floats;
     }
 
-    /** The bytes of a vector or string, as a view. */
+    /** Returns a view of the bytes of a vector or string. */
     ByteBuffer bytes(int field) {
         int length = length(field, 1);
         ByteBuffer view = data.duplicate();

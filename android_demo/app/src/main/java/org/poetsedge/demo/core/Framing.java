@@ -4,7 +4,7 @@ import java.util.List;
 
 /** The arithmetic of sizes and angles: which way is up, what fits where. */
 public final class Framing {
-    /** Python decodes large JPEGs at 1/2, 1/4 or 1/8, as long as both sides stay this long; so do we. */
+    /** Minimum length of both sides of a JPEG that is decoded at 1/2, 1/4 or 1/8 of its size, as in Python. */
     private static final int SMALLEST_DECODE = 448;
 
     private Framing() {}
@@ -20,7 +20,7 @@ public final class Framing {
         }
     }
 
-    /** How to draw a camera's picture into a view: scale about its middle, then turn about it. */
+    /** Transformation of a camera picture in a view: scaling about the center, then rotation about it. */
     public static final class Placement {
         public final float scaleX;
         public final float scaleY;
@@ -37,23 +37,23 @@ public final class Framing {
     }
 
     /**
-     * By how many degrees a sensor's picture must be turned clockwise to be upright on the screen.
+     * Returns the clockwise rotation, in degrees, that makes a sensor's picture upright on the screen.
      *
      * @param sensor clockwise angle of the sensor in the phone's natural orientation, 0 to 270
-     * @param display how far the screen is turned from that orientation, 0 to 270
-     * @param front whether the camera looks at the person holding the phone
+     * @param display rotation of the screen from this orientation, 0 to 270
+     * @param front whether the camera faces the user
      */
     public static int uprightTurn(int sensor, int display, boolean front) {
         return front ? (sensor + display) % 360 : (sensor - display + 360) % 360;
     }
 
     /**
-     * Where a camera preview goes in a view: whole, in its own proportions, upright.
+     * Returns the transformation that shows a complete camera preview in a view, upright and undistorted.
      *
-     * <p>Android stretches the picture over the view and turns it upright for the natural orientation only;
-     * this undoes the stretching and adds the turn of the screen.
+     * <p>Android stretches the picture to the view, and rotates it upright for the natural orientation only;
+     * the transformation undoes the stretching and adds the rotation of the screen.
      *
-     * @param buffer size of the camera's picture as the sensor gives it
+     * @param buffer size of the camera's picture in the sensor's orientation
      */
     public static Placement placement(Size buffer, Size view, int sensor, int display) {
         boolean sideways = sensor % 180 != 0;
@@ -70,10 +70,10 @@ public final class Framing {
     }
 
     /**
-     * The smallest size of proportions 4:3 whose short side is at least `shortSide`; failing that, the one with
-     * the longest short side of any proportions.
+     * Returns the smallest size with aspect ratio 4:3 whose short side is at least `shortSide`; otherwise the size with
+     * the longest short side and any aspect ratio.
      *
-     * @param sizes what the camera offers, not empty
+     * @param sizes supported sizes of the camera, not empty
      */
     public static Size choose(List<Size> sizes, int shortSide) {
         Size best = null;
@@ -91,7 +91,7 @@ public final class Framing {
         return best == null ? largest : best;
     }
 
-    /** At which fraction (1, 1/2, 1/4, 1/8) Python decodes a JPEG of this size; the divisor. */
+    /** Returns the divisor (1, 2, 4 or 8) of the size at which Python decodes a JPEG. */
     public static int sampleSize(int width, int height) {
         int divisor = 8;
         while (divisor > 1 && Math.min(width, height) / SMALLEST_DECODE < divisor) {

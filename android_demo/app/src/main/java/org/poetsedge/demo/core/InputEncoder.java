@@ -6,7 +6,7 @@ import java.nio.ByteOrder;
 /**
  * Writes a picture into a model's input tensor: resize, normalize, quantize.
  *
- * <p>Each of the 256 values a channel can have is worked out once, in the same order of float32 operations as
+ * <p>Each of the 256 values of a channel is computed once, with the order of float32 operations
  * in Python, so the tensors are equal to the last bit.
  */
 public final class InputEncoder {
@@ -44,13 +44,13 @@ public final class InputEncoder {
 
     private byte quantize(float real, int level) {
         if (input.scale == 0) {
-            return (byte) level; // An integer tensor without a scale takes the pixels as they are.
+            return (byte) level; // An integer tensor without a scale accepts pixels unchanged.
         }
         float quantized = (float) Math.rint(real / input.scale) + input.zeroPoint;
         return (byte) Math.max(input.type.lowest, Math.min(input.type.highest, (int) quantized));
     }
 
-    /** A direct buffer of the right size and byte order for {@link #encode}. */
+    /** Returns a direct buffer with the size and byte order that {@link #encode} requires. */
     public ByteBuffer newBuffer() {
         return ByteBuffer.allocateDirect(input.byteSize()).order(ByteOrder.nativeOrder());
     }

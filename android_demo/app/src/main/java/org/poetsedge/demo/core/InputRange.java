@@ -1,16 +1,16 @@
 package org.poetsedge.demo.core;
 
 /**
- * How a model takes its pixels: (pixel - mean) / std.
+ * Normalization of a model's input: (pixel - mean) / std.
  *
- * <p>Only what the model states counts, as in Python's tflite/input_range.py; a model that states nothing is refused,
- * since its answers would be guesses.
+ * <p>It must be specified by the model, as in Python's tflite/input_range.py; a model that does not specify it is refused,
+ * because it cannot be guessed.
  */
 public final class InputRange {
     private static final InputRange BACKBONE = new InputRange(new float[] {127.5f}, new float[] {127.5f}); // -1 to 1
     private static final InputRange RAW = new InputRange(new float[] {0}, new float[] {1});
 
-    /** One number for all colors, or one a color (red, green, blue), in units of pixel values. */
+    /** One number for all colors, or one per color (red, green, blue), in units of pixel values. */
     public final float[] mean;
 
     public final float[] std;
@@ -20,7 +20,7 @@ public final class InputRange {
         this.std = std;
     }
 
-    /** @throws ModelException the model does not state it */
+    /** @throws ModelException the model does not specify its normalization */
     public static InputRange of(ModelMetadata metadata, TensorSpec input) throws ModelException {
         InputRange stored = metadata.normalization;
         if (metadata.isOwn) {
@@ -28,7 +28,7 @@ public final class InputRange {
         }
         boolean isFloat = input.type == TensorSpec.Type.FLOAT32;
         if (!isFloat && input.scale != 0) {
-            // Every other reader ignores the metadata here, and uses the whole range of the bytes.
+            // All other readers ignore the metadata in this case, and use the whole range of the bytes.
             return new InputRange(
                     new float[] {input.zeroPoint - input.type.lowest}, new float[] {1 / input.scale});
         }

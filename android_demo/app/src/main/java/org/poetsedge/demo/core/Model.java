@@ -7,13 +7,13 @@ import java.nio.ByteBuffer;
 public interface Model extends Closeable {
     TensorSpec input();
 
-    /** One for each output, in the order of the file. */
+    /** Descriptions of the outputs, in the order of the file. */
     TensorSpec[] outputs();
 
     /**
-     * Runs one inference. All buffers are direct, in native byte order, and hold whole tensors.
+     * Runs one inference. All buffers must be direct, in native byte order, and as large as the tensors.
      *
-     * @param outputs one for each output
+     * @param outputs one buffer per output
      */
     void run(ByteBuffer input, ByteBuffer[] outputs);
 

@@ -12,35 +12,35 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * What a `.tflite` says about itself: labels and normalization, from its standard TFLite metadata.
+ * Metadata of a `.tflite`: labels and normalization, from its standard TFLite metadata.
  *
- * <p>The metadata is a FlatBuffer inside one of the model's buffers; it names the label file, which lies in a
- * zip archive behind the model. Field numbers are those of TensorFlow's schema.fbs and metadata_schema.fbs.
+ * <p>The metadata are a FlatBuffer in one of the model's buffers, which names the labels file in the
+ * zip archive appended to the model. Field numbers are those in TensorFlow's schema.fbs and metadata_schema.fbs.
  */
 public final class ModelMetadata {
     private static final String NAME = "TFLITE_METADATA";
-    private static final String RESIZE = "POETS_EDGE_RESIZE"; // entry of a model that resizes as MediaPipe does
+    private static final String RESIZE = "POETS_EDGE_RESIZE"; // its models resize as in MediaPipe
     private static final String INTERPOLATION = "bilinear without antialiasing";
     private static final String FACTS = "poets_edge.json";
     private static final int NORMALIZATION = 1; // ProcessUnitOptions
     private static final int AXIS_LABELS = 2; // AssociatedFileType
     private static final String DISTANCE = "distance"; // name of the output with the distance from the training photos
 
-    /** Normalization of the input; null where the model has none. */
+    /** Normalization of the input; null if the model does not specify it. */
     final InputRange normalization;
 
     public final List<String> labels;
 
-    /** What poets-edge noted when it exported the model, as JSON; "{}" in models of others. */
+    /** Facts that poets-edge stored when it exported the model, as JSON; "{}" for models from other programs. */
     public final String facts;
 
     /** Whether poets-edge exported the model. */
     final boolean isOwn;
 
-    /** Place of the output that the labels belong to. */
+    /** Index of the output that the labels belong to. */
     final int scoreOutput;
 
-    /** Place of the output with the distance from the training photos; -1 where the model has no detector. */
+    /** Index of the output with the distance from the training photos; -1 if the model has no detector. */
     final int distanceOutput;
 
     /** Whether pictures are resized with antialiasing, instead of as MediaPipe does. */
@@ -59,7 +59,7 @@ public final class ModelMetadata {
             boolean antialias) {
         this.antialias = antialias;
         this.scoreOutput = scoreOutput;
-        this.distanceOutput = facts == null ? -1 : distanceOutput; // elsewhere the name may mean anything
+        this.distanceOutput = facts == null ? -1 : distanceOutput; // else the name may mean anything
         this.facts = facts == null ? "{}" : facts;
         isOwn = facts != null;
         this.normalization = normalization;
@@ -72,9 +72,9 @@ public final class ModelMetadata {
     }
 
     /**
-     * Reads a whole `.tflite` file.
+     * Reads a `.tflite` file.
      *
-     * @throws ModelException it is not a model, or damaged
+     * @throws ModelException the file is not a model, or is damaged
      */
     public static ModelMetadata read(ByteBuffer file) throws ModelException {
         if (file.limit() < 8 || !isText(file, 4, "TFL3")) {
@@ -175,7 +175,7 @@ public final class ModelMetadata {
         }
     }
 
-    /** The value of "sha256" in the outermost object of some JSON; null where it has none. */
+    /** Returns the value of "sha256" in the outermost object of a JSON text; null if it is missing. */
     private static String checksum(String json) {
         int depth = 0;
         boolean wanted = false;
@@ -208,7 +208,7 @@ public final class ModelMetadata {
         return Math.min(end, json.length());
     }
 
-    /** Checksum of a whole file, hexadecimal. */
+    /** Returns the checksum of a file, hexadecimal. */
     public static String sha256(ByteBuffer file) {
         return sha256(file, file.limit());
     }
@@ -226,7 +226,7 @@ public final class ModelMetadata {
             }
             return hex.toString();
         } catch (NoSuchAlgorithmException impossible) {
-            throw new IllegalStateException(impossible); // Java and Android both promise SHA-256.
+            throw new IllegalStateException(impossible); // Java and Android both guarantee SHA-256.
         }
     }
 

@@ -5,7 +5,7 @@ import java.nio.ByteBuffer;
 /** Loads a model into an interpreter. The app uses TensorFlow Lite; tests use a fake. */
 public interface ModelOpener {
     /**
-     * @param file a whole `.tflite`, in a direct buffer that lives as long as the model
+     * @param file content of a `.tflite`, in a direct buffer that must exist as long as the model
      * @param threads CPU threads for one inference
      * @throws ModelException the interpreter cannot run it
      */

@@ -11,12 +11,12 @@ public final class OutputDecoder {
         this.output = output;
     }
 
-    /** A direct buffer of the right size and byte order for {@link #decode}. */
+    /** Returns a direct buffer with the size and byte order that {@link #decode} requires. */
     public ByteBuffer newBuffer() {
         return ByteBuffer.allocateDirect(output.byteSize()).order(ByteOrder.nativeOrder());
     }
 
-    /** One score an element of the tensor. */
+    /** Returns one score per element of the tensor. */
     public float[] decode(ByteBuffer tensor) {
         tensor.rewind();
         float[] scores = new float[output.elements()];

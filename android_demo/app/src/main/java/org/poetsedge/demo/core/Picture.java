@@ -1,9 +1,9 @@
 package org.poetsedge.demo.core;
 
 /**
- * An upright or not yet upright picture: one int a pixel, 0xAARRGGBB, row after row. Alpha is ignored.
+ * A picture in any orientation: one int per pixel, 0xAARRGGBB, row by row. Alpha is ignored.
  *
- * <p>This is the layout that Android's Bitmap gives, but nothing here needs Android.
+ * <p>This is the layout of Android's Bitmap, but the class does not use Android.
  */
 public final class Picture {
     public final int width;
@@ -20,7 +20,7 @@ public final class Picture {
         this.argb = argb;
     }
 
-    /** The largest square in the middle; of an odd rest, the smaller half is cut off at the left or top. */
+    /** Returns the largest centered square; if the margin is odd, the smaller part is cut off at the left or top. */
     public Picture centerSquare() {
         if (width == height) {
             return this;
@@ -35,7 +35,7 @@ public final class Picture {
         return new Picture(side, side, square);
     }
 
-    /** This picture turned clockwise. @param degrees 0, 90, 180 or 270 */
+    /** Returns the picture rotated clockwise. @param degrees 0, 90, 180 or 270 */
     public Picture turned(int degrees) {
         switch (degrees) {
             case 0:

@@ -6,7 +6,7 @@ package org.poetsedge.demo.core;
  *
  * <p>Each output sample is a weighted mean of the input samples under a triangle. When shrinking, the triangle
  * is as wide as two output pixels, so every input pixel counts. Rows are done first, then columns, each
- * rounded to 8 bits, with weights of 22 fractional bits: integer arithmetic, hence the same everywhere.
+ * rounded to 8 bits, with weights of 22 fractional bits, in integer arithmetic, so results are equal everywhere.
  */
 public final class Resampler {
     private static final int FRACTION_BITS = 22;
@@ -51,7 +51,7 @@ public final class Resampler {
         return resized;
     }
 
-    /** What each of the input samples first, first + 1, ... adds to one output sample. */
+    /** Weights of the input samples first, first + 1, ... for one output sample. */
     private static final class Weights {
         final int first;
         final int[] fixedPoint;
@@ -85,7 +85,7 @@ public final class Resampler {
             double[] exact = new double[end - first];
             double sum = 0;
             for (int i = 0; i < exact.length; i++) {
-                // The multiplication by the inverse, not a division, is what gives the same last bit.
+                // Multiplication by the inverse instead of division, so that the last bit is equal.
                 double distance = Math.abs((first + i - center + 0.5) * (1.0 / reach));
                 exact[i] = distance < 1.0 ? 1.0 - distance : 0.0;
                 sum += exact[i];

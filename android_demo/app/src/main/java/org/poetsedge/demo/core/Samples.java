@@ -23,7 +23,7 @@ public final class Samples {
         return percentile(50);
     }
 
-    /** Linear between the two nearest samples (Hyndman and Fan's type 7, numpy's default). */
+    /** Percentile by linear interpolation (Hyndman and Fan's type 7, numpy's default). */
     public double percentile(double percent) {
         double position = (ordered.length - 1) * percent / 100;
         int low = (int) Math.floor(position);
@@ -31,12 +31,12 @@ public final class Samples {
         return ordered[low] + (ordered[high] - ordered[low]) * (position - low);
     }
 
-    /** The interquartile range over the median. */
+    /** Interquartile range divided by the median. */
     public double spread() {
         return median() == 0 ? 0 : (percentile(75) - percentile(25)) / median();
     }
 
-    /** Whether the last two windows of a warm-up agree: its times have settled. */
+    /** Whether the medians of the last two windows of a warm-up agree, so that the times have settled. */
     static boolean settled(double[] times, int count) {
         if (count < 2 * WINDOW || count % WINDOW != 0) {
             return false;

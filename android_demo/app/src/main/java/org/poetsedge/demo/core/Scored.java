@@ -4,10 +4,10 @@ package org.poetsedge.demo.core;
 public final class Scored {
     private static final float FARTHEST = 1;
 
-    /** One a label. */
+    /** One score per label. */
     public final float[] scores;
 
-    /** From the training photos; NaN where the model has no detector of pictures unlike them. */
+    /** Distance from the training photos; NaN if the model has no unknown-photo detector. */
     public final float distance;
 
     public Scored(float[] scores, float distance) {
@@ -15,7 +15,7 @@ public final class Scored {
         this.distance = distance;
     }
 
-    /** Whether the picture is unlike the training photos; never where the model has no detector. */
+    /** Whether the picture is unlike the training photos; false if the model has no detector. */
     public boolean isUnknown() {
         return distance > FARTHEST;
     }

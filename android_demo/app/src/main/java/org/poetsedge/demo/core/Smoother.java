@@ -5,7 +5,7 @@ public final class Smoother {
     private final float weight;
     private float[] steady;
 
-    /** @param weight of the newest frame, above 0 and at most 1 (no smoothing) */
+    /** @param weight weight of the newest frame, above 0 and at most 1 (no smoothing) */
     public Smoother(float weight) {
         if (!(weight > 0 && weight <= 1)) {
             throw new IllegalArgumentException("weight must be above 0 and at most 1, not " + weight);
@@ -13,7 +13,7 @@ public final class Smoother {
         this.weight = weight;
     }
 
-    /** Takes in a frame's scores. Scores that add up to one give scores that add up to one. */
+    /** Adds the scores of a frame, and returns smoothed scores, whose sum is 1 if the sum of all scores is 1. */
     public float[] add(float[] scores) {
         if (steady == null || steady.length != scores.length) {
             steady = scores.clone();
@@ -25,7 +25,7 @@ public final class Smoother {
         return steady.clone();
     }
 
-    /** Forgets the past: the next frame shows something else. */
+    /** Discards previous frames, because the next frame shows a different scene. */
     public void reset() {
         steady = null;
     }

@@ -4,7 +4,7 @@ import java.util.Arrays;
 
 /** One end of a model: its shape, its type, and what its integers mean. */
 public final class TensorSpec {
-    /** The types an image classifier's input or output can have here. */
+    /** Supported types of inputs and outputs. */
     public enum Type {
         FLOAT32(4, 0, 0),
         UINT8(1, 0, 255),
@@ -22,7 +22,7 @@ public final class TensorSpec {
     }
 
     public final Type type;
-    /** Real value = (stored value - zeroPoint) * scale; 0 where the tensor is not quantized. */
+    /** Real value = (stored value - zeroPoint) * scale; the scale is 0 if the tensor is not quantized. */
     public final float scale;
     public final int zeroPoint;
     private final int[] shape;
@@ -42,7 +42,7 @@ public final class TensorSpec {
         return shape[axis];
     }
 
-    /** How many numbers the tensor holds. */
+    /** Number of values in the tensor. */
     public int elements() {
         int count = 1;
         for (int size : shape) {
