@@ -64,6 +64,7 @@ _INCOMING = "incoming"
 _UNITS = "service"
 _NOTES = os.path.join("cache", "verified")
 _NOTE_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}-\d+")
+_JOURNAL_NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(JOURNAL)}")
 _SECRETS = "secrets"
 _KINDS = ("packages", "program", "models", "photos", "labels", _SECRETS)
 
@@ -226,11 +227,12 @@ class OwnFolder:
             if entry.is_file(follow_symlinks=False) and sha256(entry.path) in known:
                 os.unlink(entry.path)
         notes = os.path.join(self.path, _NOTES)
-        for entry in list(os.scandir(notes)) if is_directory(notes) else ():
+        linked = os.path.islink(os.path.dirname(notes))
+        for entry in list(os.scandir(notes)) if is_directory(notes) and not linked else ():
             empty = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
             if empty and _NOTE_NAME.fullmatch(entry.name):
                 os.unlink(entry.path)
-        for folder in (*_KINDS, _INCOMING, _UNITS, _NOTES, os.path.dirname(_NOTES)):
+        for folder in (*_KINDS, _INCOMING, _UNITS, *(() if linked else (_NOTES, os.path.dirname(_NOTES)))):
             remove_empty(os.path.join(self.path, folder))
         for name in (_SERVICE, _USES):
             if read_state(os.path.join(self.path, name)) is not None:
@@ -361,7 +363,7 @@ class OwnFolder:
         """Remove the partial items that killed agents have left."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if is_directory(incoming) else ():
-            if entry.name.endswith(JOURNAL) and entry.is_file(follow_symlinks=False):
+            if _JOURNAL_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(BlockingIOError, FileNotFoundError):
                     discard(entry.path)
 

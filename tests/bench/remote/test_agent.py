@@ -187,6 +187,24 @@ def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: s
     assert decoy.changed() == []
 
 
+def test_remove_keeps_notes_behind_a_link(folder: Path, tmp_path: Path) -> None:
+    note = tmp_path / "other/verified" / f"{'a' * 64}-{'b' * 16}-1"
+    note.parent.mkdir(parents=True)
+    note.touch()
+    Session(folder)
+    (folder / "cache").symlink_to(tmp_path / "other")
+    Session(folder, alone=True).remove()
+    assert note.exists() and (folder / "cache").is_symlink()
+
+
+def test_open_keeps_empty_journals_of_other_programs(folder: Path) -> None:
+    Session(folder)
+    (folder / "incoming").mkdir(exist_ok=True)
+    (folder / "incoming/notes.journal").touch()
+    Session(folder)
+    assert (folder / "incoming/notes.journal").exists()
+
+
 @pytest.mark.parametrize("leaves", ["nothing", "an empty folder", "an empty marker"])
 def test_open_accepts_a_partially_created_folder(folder: Path, leaves: str) -> None:
     if leaves != "nothing":
