@@ -16,6 +16,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
@@ -32,6 +33,8 @@ _HEADERS = 1 << 20
 _UNANNOUNCED = 64 << 20
 """Maximum number of bytes in a body without a Content-Length header."""
 _BLOCK = 1 << 18
+_BLOCK_WITH_FRAMING = _BLOCK + _BLOCK // 8
+"""Number of bytes that may be received for a block of a body, with the sizes of chunks. Tiny chunks exceed it soon."""
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -120,7 +123,7 @@ def listing(address: str) -> list[str]:
     while waiting:
         folder = waiting.pop()
         pages += 1
-        if pages > _MOST_PAGES or folder.count("/") > _DEEPEST:
+        if folder.count("/") > _DEEPEST:
             raise endless
         try:
             answer = _fetch("GET", f"{address}/{folder}", room)
@@ -140,6 +143,8 @@ def listing(address: str) -> list[str]:
                 if inner not in found:
                     found[inner] = None
                     waiting.append(inner)
+                    if pages + len(waiting) > _MOST_PAGES:
+                        raise endless
             else:
                 found[inner] = None
     return [name for name in found if not name.endswith("/")]
@@ -235,8 +240,7 @@ def _answer(
     try:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
-        received[0].allow(most + most // 8)  # the framing of chunks takes more
-        body = _body(response, most) if response.status < 300 else b""
+        body = _body(response, most, received[0].allow) if response.status < 300 else b""
         whole = response.isclosed() and connection.sock is not None
         response.close()
         return Response(url, response.status, response.headers, body)
@@ -249,7 +253,13 @@ def _answer(
             file.close()
 
 
-def _body(response: http.client.HTTPResponse, most: int) -> bytes:
+def _body(response: http.client.HTTPResponse, most: int, allow: Callable[[int], object]) -> bytes:
+    """Return the body of a response.
+
+    Args:
+        most: maximum number of bytes.
+        allow: called with the number of bytes that may be received for the next block.
+    """
     packed = response.getheader("Content-Encoding", "identity").lower()
     length = response.length
     if length == 0:
@@ -260,7 +270,9 @@ def _body(response: http.client.HTTPResponse, most: int) -> bytes:
     if length is not None and length > limit:
         raise _too_large(limit)
     whole = io.BytesIO()
+    allow(_BLOCK_WITH_FRAMING)
     while block := response.read(_BLOCK):
+        allow(_BLOCK_WITH_FRAMING)
         whole.write(block)
         if whole.tell() > limit:
             raise _too_large(limit)

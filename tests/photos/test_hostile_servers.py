@@ -239,6 +239,18 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
         "header line",
     ),
     "provisional answers": (lambda _: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000), "more than it was"),
+    "in tiny chunks": (
+        lambda _: itertools.chain(
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"], itertools.repeat(b"1\r\na\r\n" * 1000)
+        ),
+        "more than it was",
+    ),
+    "trailers": (
+        lambda _: itertools.chain(
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"], itertools.repeat(b"A: b\r\n" * 1000)
+        ),
+        "more than it was",
+    ),
 }
 
 
@@ -256,7 +268,7 @@ def test_read_contents_limits_endless_responses(case: str) -> None:
                 contents_at(path)
         else:
             assert contents_at(path) == bytes(5)
-        assert served.sent < 2 * LONGER
+        assert served.sent < (8 << 20 if case in ("in tiny chunks", "trailers") else 2 * LONGER)
 
 
 def test_compressed_responses_are_rejected() -> None:
@@ -290,6 +302,13 @@ def test_read_contents_times_out_on_slow_server(monkeypatch: pytest.MonkeyPatch)
     with serving(drip) as served, pytest.raises(RemoteError, match="too slow"):
         contents_at(photo_path(f"{served.url}/1.jpg"))
     assert time.monotonic() - start < 5
+
+
+def test_listing_of_too_many_folders_is_refused_before_they_are_read() -> None:
+    page = listing(*(f"{number}/" for number in range(20_000)))
+    with serving(lambda _: reply(page)) as served, pytest.raises(DatasetError, match="10,000 folders"):
+        scan(photo_path(f"{served.url}/photos"))
+    assert len(served.requests) == 1
 
 
 @pytest.mark.parametrize("case", ["one page", "folder that links to itself", "ever new folders"])
