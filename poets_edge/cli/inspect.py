@@ -15,7 +15,10 @@ from poets_edge.core.wording import accuracy_text
 from poets_edge.device.inspection import Inspection
 from poets_edge.tflite.session import TensorInfo
 
-_UNKNOWN_RANGE = "not known. Store it in the model: poets-edge annotate; or give it: --input-range -1:1, 0:1 or 0:255"
+_UNKNOWN_RANGE = (
+    "not known. Store it in the model: poets-edge annotate; or give it to other commands: --input-range -1:1, 0:1 or"
+    " 0:255"
+)
 
 
 @subcommand("inspect", "poets-edge inspect tf_files/retrained_graph_int8.tflite")
