@@ -110,7 +110,7 @@ export const text = {
     findings: (count: number) => (count ? `${count} to decide` : "Nothing left to decide"),
     notChecked: "Not checked yet",
     trained: (accuracy: number | null) => (accuracy === null ? "Trained" : `${percent(accuracy)} correct`),
-    retrain: "Photos changed: retrain",
+    retrain: "Changed: retrain",
     notTrained: "Not trained yet",
     try: "Camera or picture",
     choose: "Speed or accuracy",

@@ -65,7 +65,7 @@ function Choices({ trained }: { trained: boolean }) {
             <strong>{text.train.choice[each]}</strong>
             <span class="note">{text.train.choiceHint[each]}</span>
             {each === "network" && chosen === "network" && (
-              <select aria-label={text.train.network} value={network} onChange={(event) => setNetwork(event.currentTarget.value)}>
+              <select aria-label={text.train.network} value={network || names[0]} onChange={(event) => setNetwork(event.currentTarget.value)}>
                 {names.map((name) => (
                   <option value={name}>{name}</option>
                 ))}
