@@ -6,8 +6,7 @@ Each file is compared with the float32 and int8 files of the same graph, and wit
 writes with the same calibration photos. Accuracies are measured on half of the photos. STRANGERS is a folder of photos
 that belong to no class, for comparing the unknown photos of full-int8 and float32 files. WORK_DIR keeps the result of
 each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`, unless
-architectures are given. Requires
-TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
+architectures are given. Requires TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ from poets_edge.training.train import train
 _PERCENTAGES = SplitConfig(testing=50, validation=10)
 _NPUS = ("ethos-u55-128", "ethos-u65-256")
 _KINDS = {"float32": "float32", "int8": "int8", "ours": "full-int8", "theirs": "full-int8"}
+_8_BIT = ("int8", "ours", "theirs")
 _COMPARED = 10
 _STRANGERS = 200
 """Number of photos from STRANGERS that are scored."""
@@ -64,6 +64,7 @@ class Row:
 
     Attributes:
         accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
+        errors: mean absolute difference of a score from that of float32, for each 8-bit kind of file.
         agreement: fraction of photos that full-int8 and float32 both refuse as unknown, or both accept: of the test
             photos, and of strangers; empty if they were not compared.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
@@ -76,6 +77,7 @@ class Row:
 
     name: str
     accuracies: dict[str, float]
+    errors: dict[str, float]
     agreement: tuple[float, ...]
     arena: int
     size: int
@@ -117,6 +119,9 @@ def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Ro
     return Row(
         name=one.name,
         accuracies={kind: found.evaluation(labels).accuracy for kind, found in scored.items()},
+        errors={
+            kind: float(np.abs(scored[kind].scores - scored["float32"].scores).mean()) for kind in _8_BIT if scored
+        },
         agreement=_agreement(scored, files, sorted(strangers.glob("*.jpg"))) if scored else (),
         arena=run.arena,
         size=len(micro),
@@ -186,6 +191,7 @@ def measured_gray(one: Architecture, photos: Path, source: Path, name: str, work
     return Row(
         name=name,
         accuracies={"ours": scored.evaluation(labels).accuracy},
+        errors={},
         agreement=(),
         arena=run_micro(model, [], name=name).arena,
         size=len(model),
@@ -235,6 +241,7 @@ def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
     heading = (
         ["", "arena, KB", "model, KB"]
         + [f"{kind}, %" for kind in ("float32", "int8", "full-int8", "TensorFlow's full-int8")]
+        + [f"error of {kind}, %" for kind in ("int8", "full-int8", "TensorFlow's")]
         + ["known, %", "strangers, %", "difference from TFLM, 1/256"]
         + [text for npu in _NPUS for text in (f"{npu}, ms", "SRAM, KB", "on the NPU, %")]
     )
@@ -243,6 +250,7 @@ def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
     means = [np.mean([100 * row.accuracies[kind] for row in known]) for kind in kinds]
     larger = [row for row in known if row.name not in {"mobilenet_0.25_96", "mobilenet_0.50_96"}]
     published = [np.mean([100 * row.accuracies[kind] for row in larger]) for kind in kinds]
+    errors = [np.mean([100 * row.errors[kind] for row in larger]) for kind in _8_BIT]
     publish(
         "targets",
         "Full-int8 files on microcontrollers and NPUs",
@@ -250,13 +258,14 @@ def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
         [
             heading,
             *map(_cells, [*rows, *gray]),
-            _mean_row(f"**mean of {len(known)}**", means),
-            _mean_row(f"**mean of {len(larger)} without 96 pixels**", published),
+            _mean_row(f"**mean of {len(known)}**", [*means, *[None] * len(_8_BIT)]),
+            _mean_row(f"**mean of {len(larger)} without 96 pixels**", [*published, *errors]),
         ],
         [
             "Accuracies on 500 test photos of five kinds of flowers; trained on 40 % of 1,000 photos, calibrated with"
             " 100. Arena: memory for tensors in TensorFlow Lite Micro, on a computer with 64 bits. Model: the file"
-            " without labels. Known, strangers: share of the test photos, and of"
+            " without labels. Error: mean absolute difference of a score from"
+            " that of float32. Known, strangers: share of the test photos, and of"
             f" {_STRANGERS} everyday photos, for which full-int8 and float32 agree whether they are unknown. Difference"
             " from TFLM: largest difference of a score or distance between `label` and TensorFlow Lite"
             f" Micro, on {_COMPARED} photos. Milliseconds, SRAM, share of operators on the NPU: estimates of Vela for"
@@ -274,6 +283,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.arena / 1024:.0f}",
         f"{row.size / 1024:.0f}",
         *(f"{100 * row.accuracies[kind]:.1f}" if kind in row.accuracies else "-" for kind in kinds),
+        *(f"{100 * row.errors[kind]:.2f}" if row.errors else "-" for kind in _8_BIT),
         *(f"{100 * share:.1f}" for share in row.agreement or ()),
         *([] if row.agreement else ["-"] * 2),
         str(row.difference) if row.milliseconds else "-",
@@ -283,7 +293,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _mean_row(name: str, means: Sequence[Any]) -> list[str]:
-    return [name, "", "", *(f"**{mean:.2f}**" for mean in means), *[""] * (3 + 3 * len(_NPUS))]
+    return [name, "", "", *("" if mean is None else f"**{mean:.2f}**" for mean in means), *[""] * (3 + 3 * len(_NPUS))]
 
 
 if __name__ == "__main__":
