@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,18 @@ def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: 
     assert len(labels) >= 3 and labels <= set(classifier.labels) and verdicts == {False, True}
 
 
+def test_full_int8_refuses_nearly_the_same_photos_as_float32(
+    firmware: Firmware, trained: Trained, flowers: Path
+) -> None:
+    """The verdicts differ for at most 3 % of photos of flowers and their negatives."""
+    integer, real = Classifier(firmware.file.path), Classifier(trained.model("float32"))
+    photos = [np.asarray(read_photo(photo)) for photo in sorted(flowers.glob("*/*"))[::16]]
+    images = [Image.fromarray(pixels) for photo in photos for pixels in (photo, 255 - photo)]
+    verdicts = np.array([(integer(image).unknown, real(image).unknown) for image in images])
+    assert 0.2 < verdicts[:, 1].mean() < 0.8
+    assert (verdicts[:, 0] == verdicts[:, 1]).mean() >= 0.97
+
+
 @pytest.mark.parametrize(
     ("frame", "size"),
     [
@@ -210,6 +223,8 @@ def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, t
         ModelError, match=r"need [\d,]+ bytes of memory, and nano33 has 166,400 .*mobilenet_0.25_128 would fit"
     ):
         export_firmware(options, board("nano33"))
+    with pytest.raises(ModelError, match=r"mobilenet_0.25_96 would fit with `gray` \([\d,]+ bytes\)"):
+        export_firmware(options, board("nano33"), memory=95_000)
     with pytest.raises(ModelError, match="No architecture here would fit"):
         export_firmware(options, board("nano33"), memory=50_000)
     assert not (tmp_path / "firmware").exists()
@@ -217,13 +232,18 @@ def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, t
 
 def test_fitting_architecture_has_the_most_multiply_accumulates_that_fit() -> None:
     need_module("tflite_micro")
-    found = fitting_architecture(170_000, 500_000, classes=5)
+    limited = replace(board("nano33"), memory=170_000, flash=500_000)
+    found = fitting_architecture(limited, classes=5)
     assert found is not None and found[0].name == "mobilenet_0.25_128"
     larger = micro_cost(blank_network(architecture("mobilenet_0.25_160"), 5), name="larger")
     assert found[1].arena <= 170_000 < larger.arena
-    smaller = fitting_architecture(found[1].arena - 1, 500_000, classes=5)
+    smaller = fitting_architecture(replace(limited, memory=found[1].arena - 1), classes=5)
     assert smaller is not None and smaller[0].name == "mobilenet_0.25_96"
-    assert fitting_architecture(1 << 30, 1000, classes=5) is None
+    assert fitting_architecture(replace(limited, memory=1 << 30, flash=1000), classes=5) is None
+    narrow = replace(limited, memory=smaller[1].arena - 1)
+    assert fitting_architecture(narrow, classes=5) is None
+    gray = fitting_architecture(narrow, classes=5, gray=True)
+    assert gray is not None and gray[0] == smaller[0]
 
 
 def test_model_with_float_operators_is_refused(trained: Trained) -> None:

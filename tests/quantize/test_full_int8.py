@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from poets_edge.exporting.microcontroller.fitting import blank_network
+from poets_edge.nets.architectures import architecture
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Network, Parameters, checked
 from poets_edge.quantize.activation_statistics import calibrate
@@ -144,6 +146,35 @@ def test_full_int8_scores_equal_those_of_tensorflow_lite_micro(
         micro.set_input(values, 0)
         micro.invoke()
         np.testing.assert_array_equal(micro.get_output(0), session.run(values))
+
+
+def test_efficientnet_lite_scores_equal_those_of_tensorflow_lite_micro() -> None:
+    """The weights are random, because the scores of trained networks were equal for all sizes."""
+    runtime = need_module("tflite_micro.python.tflite_micro.runtime")
+    rng, found = np.random.default_rng(0), architecture("efficientnet_lite0_128")
+    blank = blank_network(found, classes=3)
+    parameters = {
+        name: Parameters(
+            rng.normal(0, np.sqrt(2 / (weights.kernel.size / weights.bias.size)), weights.kernel.shape).astype(
+                np.float32
+            ),
+            rng.normal(0, 0.1, weights.bias.shape).astype(np.float32),
+        )
+        for name, weights in blank.parameters.items()
+    }
+    net = replace(blank, parameters=parameters, detector=None)
+    ranges = {layer.name: (0.0 if layer.activation != "none" else -4.0, 6.0) for layer in net.layers}
+    content = write_full_int8_model(net, ranges, input_type="int8")
+    session, micro = (
+        Session(ModelFile(ROOT / "lite", content), accelerate=False),
+        runtime.Interpreter.from_bytes(content),
+    )
+    values = rng.integers(-128, 128, (1, *found.size, 3), np.int8)
+    micro.set_input(values, 0)
+    micro.invoke()
+    scores = session.run(values)
+    np.testing.assert_array_equal(micro.get_output(0), scores)
+    assert len(set(scores[0].tolist())) == 3
 
 
 def test_pool_and_concatenation_are_computed_with_integers(network: Network) -> None:

@@ -11,7 +11,7 @@ from poets_edge.exporting.microcontroller.boards import Board
 from poets_edge.exporting.microcontroller.tflm import run_micro
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.detector import Detector
-from poets_edge.nets.layers import BOTTLENECK
+from poets_edge.nets.layers import BOTTLENECK, INPUT
 from poets_edge.nets.mobilenet_v1 import MOBILENET_V1
 from poets_edge.nets.network import Network, Parameters
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
@@ -67,21 +67,21 @@ def micro_cost(network: Network, *, name: str) -> MicroCost:
     return MicroCost(arena=arena, size=len(content), gray_arena=gray_arena)
 
 
-def fitting_architecture(memory: int, flash: int, *, classes: int) -> tuple[Architecture, MicroCost] | None:
-    """Return the MobileNet with the most multiply-accumulates that fits, and its cost; None if none fits.
+def fitting_architecture(board: Board, *, classes: int, gray: bool = False) -> tuple[Architecture, MicroCost] | None:
+    """Return the MobileNet with the most multiply-accumulates that fits a board, and its cost; None if none fits.
 
     Args:
-        memory: bytes of memory available for the tensor arena.
-        flash: bytes of flash memory available for the model.
+        classes: number of classes.
+        gray: whether the input is gray.
 
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
     """
     for architecture in sorted(MOBILENET_V1.architectures, key=lambda one: -one.mmacs):
         network = blank_network(architecture, classes)
-        if _least_arena(network) <= memory and _weights(network) <= flash:
+        if _least_arena(network, gray) <= board.memory and _weights(network) <= board.flash:
             cost = micro_cost(network, name=architecture.name)
-            if cost.arena <= memory and cost.size <= flash:
+            if cost.fits(board, gray=gray):
                 return architecture, cost
     return None
 
@@ -114,9 +114,11 @@ def _blank_detector(bottleneck: int, classes: int) -> Detector:
     return Detector(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
-def _least_arena(network: Network) -> int:
+def _least_arena(network: Network, gray: bool) -> int:
     """Return a lower bound of the arena size in bytes: the largest sum of the input and output sizes of a layer."""
     known = network.shapes()
+    if gray:
+        known[INPUT] = (*known[INPUT][:2], 1)
     return max(math.prod(known[layer.name]) + math.prod(known[layer.sources[0]]) for layer in network.layers)
 
 

@@ -95,6 +95,7 @@ def export_firmware(
     It also raises the exceptions of `export`.
     """
     reporter = reporter or Silent()
+    board = replace(board, memory=memory or board.memory)
     folder = options.output_dir or options.graph.parent / f"microcontroller_{board.name.replace('-', '_')}"
     prepared = prepare_export(
         replace(options, quantizations=("full-int8",), input_type="int8", float_io=False, output_dir=folder), reporter
@@ -104,7 +105,7 @@ def export_firmware(
     classifier = Classifier(ModelFile(file.path, content))
     pictures = _test_pictures(file, classifier)
     run = run_micro(model, [classifier.input_values(picture)[None] for picture in pictures], name=str(options.graph))
-    _check_fit(options.graph, board, memory or board.memory, arena=run.arena, size=len(model), labels=classifier.labels)
+    _check_fit(options.graph, board, arena=run.arena, size=len(model), labels=classifier.labels)
     difference = _largest_difference(classifier, pictures, run.outputs)
     if difference > _TOLERANCE:
         raise ModelError(
@@ -132,7 +133,7 @@ def export_firmware(
         file=file,
         board=board,
         arena=run.arena,
-        memory=memory or board.memory,
+        memory=board.memory,
         model_size=len(model),
         operators=micro_operators(model),
         compared=len(pictures),
@@ -165,19 +166,26 @@ def _largest_difference(
     )
 
 
-def _check_fit(graph: Path, board: Board, memory: int, *, arena: int, size: int, labels: Sequence[str]) -> None:
+def _check_fit(graph: Path, board: Board, *, arena: int, size: int, labels: Sequence[str]) -> None:
     """Raise ModelError if a model does not fit a board, and name an architecture that fits."""
-    if arena <= memory and size <= board.flash:
+    if arena <= board.memory and size <= board.flash:
         return
     needs = (
-        f"its tensors need {arena:,} bytes of memory, and {board.name} has {memory:,} for them"
-        if arena > memory
+        f"its tensors need {arena:,} bytes of memory, and {board.name} has {board.memory:,} for them"
+        if arena > board.memory
         else f"it has {size:,} bytes, and {board.name} has {board.flash:,} bytes of flash memory for it"
     )
-    found = fitting_architecture(memory, board.flash, classes=len(labels))
-    way_out = (
-        f"{found[0].name} would fit ({found[1].arena:,} bytes): poets-edge train --architecture {found[0].name}"
-        if found
-        else "No architecture here would fit; give more with `memory`, if the board has it."
-    )
-    raise ModelError(f"{graph}: {needs}. {way_out}")
+    raise ModelError(f"{graph}: {needs}. {_way_out(board, classes=len(labels))}")
+
+
+def _way_out(board: Board, *, classes: int) -> str:
+    """Return a sentence that names an architecture that fits a board, with RGB or else with gray input."""
+    for gray, condition in ((False, ""), (True, " with `gray`")):
+        if found := fitting_architecture(board, classes=classes, gray=gray):
+            architecture, cost = found
+            bytes_needed = cost.gray_arena if gray else cost.arena
+            return (
+                f"{architecture.name} would fit{condition} ({bytes_needed:,} bytes): poets-edge train --architecture"
+                f" {architecture.name}"
+            )
+    return "No architecture here would fit; give more with `memory`, if the board has it."
