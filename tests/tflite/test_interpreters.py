@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from poets_edge.quantize.activation_statistics import calibrate
+from poets_edge.quantize.write_full_int8 import write_full_int8_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
 from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos
+from tests.quantize.test_detector import detector, network, pictures
 from tests.venvs import cache_to_ourselves, environment
 
 pytestmark = pytest.mark.timeout(1500)  # the Raspberry Pi tests may have the environments to themselves for minutes
@@ -102,3 +108,33 @@ def test_tflite_runtime_with_numpy_1_predicts_equal_scores(trained: Trained, pho
     judged = _run(python, "evaluate", "--graph", trained.model("int8"), "--image_dir", photos, "--set", "all")
     assert judged["photos"] == 15 and judged["correct"] >= 11
     assert not _run(python, "inspect", trained.model("int8"))["accelerated"]
+
+
+_RUN = """
+import sys
+from pathlib import Path
+import numpy as np
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
+session = Session(ModelFile(Path("model"), Path("model.tflite").read_bytes()), accelerate=False)
+outputs = [session.run_some(values[None], [0, 1]) for values in np.load("inputs.npy")]
+np.save("outputs.npy", np.array([np.concatenate(one, axis=1)[0] for one in outputs]))
+"""
+
+
+def test_tflite_runtime_computes_equal_outputs_of_full_int8_models(tmp_path: Path) -> None:
+    """Scores and distances are equal to the last bit."""
+    python, net, images = (
+        environment("3.11", "tflite-runtime", without="ai-edge-litert"),
+        network(detector()),
+        pictures(60),
+    )
+    statistics = calibrate(net, images[:20], workers=1)
+    content = write_full_int8_model(net, statistics.ranges, bottlenecks=statistics.bottlenecks)
+    (tmp_path / "model.tflite").write_bytes(content)
+    np.save(tmp_path / "inputs.npy", np.stack(images))
+    subprocess.run([python, "-c", _RUN], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=True)
+    session = Session(ModelFile(tmp_path, content), accelerate=False)
+    expected = [np.concatenate(session.run_some(image[None], [0, 1]), axis=1)[0] for image in images]
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), expected)
+    assert len(np.unique(np.array(expected)[:, -1])) > 10
