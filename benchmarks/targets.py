@@ -38,9 +38,9 @@ from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.image import fit
 from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.split import SplitConfig
-from poets_edge.quantize.activation_statistics import calibration_pixels
+from poets_edge.quantize.activation_statistics import calibrate, calibration_pixels
 from poets_edge.quantize.convert import convert
-from poets_edge.quantize.quantize import network_of, quantize
+from poets_edge.quantize.quantize import network_of, quantize, quantize_fully, quantize_int8
 from poets_edge.tflite.distance import LIMIT
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
@@ -92,17 +92,18 @@ def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Ro
     frozen, network, labels, record = trained_network(one, photos, work / one.name, work)
     sets = photos_of_record(record, None)
     pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
-    models = {"ours": quantize(network, "full-int8", pixels)}
+    statistics = calibrate(network, pixels)
+    models = {"ours": quantize_fully(network, statistics)}
     if one.name not in STAND_INS:
         signature = (str(frozen.path), frozen.input_name, frozen.output_name, frozen.size)
         models |= {
             "float32": quantize(network, "float32"),
-            "int8": quantize(network, "int8", pixels),
+            "int8": quantize_int8(network, statistics),
             "theirs": convert(frozen.graph, *signature, "full-int8", calibration=pixels),
         }
     files = {kind: labeled(kind, model, labels) for kind, model in models.items()}
     scored = score_models(sets.test, files) if len(files) > 1 else {}
-    micro = quantize(network, "full-int8", pixels, input_type="int8")
+    micro = quantize_fully(network, statistics, input_type="int8")
     classifier = Classifier(labeled("ours", micro, labels))
     pictures = [fit(open_photo(photo), one.size) for photo in sets.test[:: len(sets.test) // _COMPARED][:_COMPARED]]
     run = run_micro(micro, [classifier.input_values(picture)[None] for picture in pictures], name=one.name)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from poets_edge.nets.frozen import FrozenGraph
-from poets_edge.nets.network import Network, Parameters
+from poets_edge.nets.network import Network
 from poets_edge.nets.read_graph import known_network
 from poets_edge.photos.image import Pixels
-from poets_edge.quantize.activation_statistics import calibrate
+from poets_edge.quantize.activation_statistics import Int8Calibration, calibrate
 from poets_edge.quantize.convert import Quantization
 from poets_edge.quantize.write_full_int8 import InputType, write_full_int8_model
 from poets_edge.quantize.write_int8 import can_be_int8, write_int8_model
@@ -41,16 +41,41 @@ def quantize(
     """
     if quantization != "int8" and quantization != "full-int8":
         return write_float_model(network, quantization)
-    calibrated = calibrate(network, calibration)
-    # Not for int8, whose scores are the same in all versions of poets_edge.
-    corrections = calibrated.corrections if quantization == "full-int8" else {}
+    statistics = calibrate(network, calibration)
+    if quantization == "full-int8":
+        return quantize_fully(network, statistics, input_type=input_type, gray=gray)
+    return quantize_int8(network, statistics, float_io=float_io)
+
+
+def quantize_int8(network: Network, statistics: Int8Calibration, *, float_io: bool = False) -> bytes:
+    """Convert a network to the bytes of an int8 `.tflite`, given the statistics of its activations; see `quantize`."""
+    return write_int8_model(_with_rounded_kernels(network, statistics), statistics.ranges, float_io=float_io)
+
+
+def quantize_fully(
+    network: Network, statistics: Int8Calibration, *, input_type: InputType = "uint8", gray: bool = False
+) -> bytes:
+    """Convert a network to the bytes of a full-int8 `.tflite`, given the statistics of its activations; see `quantize`.
+
+    Unlike in int8 files, whose scores are equal in all versions of poets_edge, biases are corrected.
+    """
+    rounded = _with_rounded_kernels(network, statistics)
     parameters = {
-        name: Parameters(calibrated.kernels.get(name, weights.kernel), weights.bias + corrections.get(name, 0))
+        name: replace(weights, bias=weights.bias + statistics.corrections.get(name, 0))
+        for name, weights in rounded.parameters.items()
+    }
+    return write_full_int8_model(
+        replace(rounded, parameters=parameters),
+        statistics.ranges,
+        bottlenecks=statistics.bottlenecks,
+        input_type=input_type,
+        gray=gray,
+    )
+
+
+def _with_rounded_kernels(network: Network, statistics: Int8Calibration) -> Network:
+    parameters = {
+        name: replace(weights, kernel=statistics.kernels.get(name, weights.kernel))
         for name, weights in network.parameters.items()
     }
-    rounded = replace(network, parameters=parameters)
-    if quantization == "full-int8":
-        return write_full_int8_model(
-            rounded, calibrated.ranges, bottlenecks=calibrated.bottlenecks, input_type=input_type, gray=gray
-        )
-    return write_int8_model(rounded, calibrated.ranges, float_io=float_io)
+    return replace(network, parameters=parameters)
