@@ -23,7 +23,10 @@ from poets_edge.device.watch.trigger import Command
 from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, run_watch
 from poets_edge.errors import UsageError
 
-_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU")
+_ENDING = (
+    "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL",
+    "SIGPWR", "SIGXCPU",
+)  # fmt: skip
 """Signals that would end the process without ending the command that it has started."""
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
 _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Collecting", "MQTT, Home Assistant"

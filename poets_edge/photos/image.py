@@ -73,6 +73,8 @@ def read_photo(source: PhotoSource, *, name: str = "", smallest: int = _SMALLEST
     name = name or _name_of(source)
     try:
         if isinstance(source, Image.Image):
+            if 0 in source.size:
+                raise PhotoError(f"{name}: an image without pixels.")
             return _to_rgb(source, white_of(source))
         if isinstance(source, (str, Path)):
             source = read_bytes(Path(source), LARGEST_PHOTO)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.remote.connection import SSH_VARIABLE
+from poets_edge.bench.remote.connection import SSH_VARIABLE, ssh_command
 from poets_edge.bench.remote.deploy import DeployOptions, deploy
 from poets_edge.core.files import scratch_folder
 from poets_edge.device.watch.mqtt_options import MqttOptions
@@ -60,7 +60,7 @@ def _prepare_ssh(program: Path, password: str) -> None:
 
     The host key of an unknown device is accepted and saved; a changed host key is refused.
     """
-    command = [*shlex.split(os.environ.get(SSH_VARIABLE, "ssh")), "-o", "StrictHostKeyChecking=accept-new"]
+    command = [*ssh_command(), "-o", "StrictHostKeyChecking=accept-new"]
     if password:
         program.unlink(missing_ok=True)
         program.write_text(_ASK, encoding="ascii")

@@ -119,7 +119,7 @@ def test_interrupted_benchmark_ends_its_worker_processes(tmp_path: Path, number:
         signal.SIGINT,
         signal.SIGHUP,
         signal.SIGQUIT,
-        signal.SIGUSR1,
+        signal.SIGPROF,
         "the terminal closes",
         "two signals",
     ],

@@ -72,6 +72,11 @@ def test_read_photo_raises_only_photo_errors_for_damaged_files(data: st.DataObje
         assert "\n" not in str(error)
 
 
+def test_read_photo_rejects_images_without_pixels() -> None:
+    with pytest.raises(PhotoError, match="without pixels"):
+        read_photo(Image.new("RGB", (0, 3)))
+
+
 def test_read_photo_composites_transparency_over_white() -> None:
     clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     assert np.asarray(read_photo(encoded(clear))).min() == 255

@@ -76,6 +76,15 @@ def check_host(host: str) -> str:
     return host
 
 
+def ssh_command() -> list[str]:
+    """Return the words of the ssh command. Raises UsageError if SSH_VARIABLE has an unclosed quotation."""
+    text = os.environ.get(SSH_VARIABLE) or "ssh"
+    try:
+        return shlex.split(text, posix=os.name != "nt")
+    except ValueError as error:
+        raise UsageError(f"the environment variable {SSH_VARIABLE}={text}: {error}.") from None
+
+
 class Connection:
     """Connection to a device with a single login, for use by one thread. Close it, or use it as a context manager."""
 
@@ -100,7 +109,7 @@ class Connection:
         self._number = 0
         self._ready = threading.Event()
         self._closing = threading.Event()
-        command = [*shlex.split(os.environ.get(SSH_VARIABLE) or "ssh", posix=os.name != "nt"), "-T"]
+        command = [*ssh_command(), "-T"]
         command += [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
         try:
             self._ssh = subprocess.Popen(

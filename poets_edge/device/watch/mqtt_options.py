@@ -47,6 +47,7 @@ class MqttOptions:
             parts = urlsplit(self.broker)
             bare = parts.path.strip("/") == parts.query == parts.fragment == ""
             valid = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0 and bare
+            valid = valid and self.broker.isprintable()  # urlsplit ignores line breaks
             self.host.encode("idna")
         except ValueError:
             valid = False

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from poets_edge.bench.remote import connection
-from poets_edge.bench.remote.connection import SSH_VARIABLE
+from poets_edge.bench.remote.connection import SSH_VARIABLE, Connection
 from poets_edge.bench.remote.limits import Limits
+from poets_edge.errors import UsageError
 from tests.bench.remote.conftest import QUICK
 from tests.conftest import ROOT, Ran, poets_edge
 from tools.fuzz import devices
@@ -50,6 +51,12 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
         return ran
 
     return run
+
+
+def test_connection_rejects_an_ssh_command_with_an_unclosed_quotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SSH_VARIABLE, "ssh -F 'file")
+    with pytest.raises(UsageError, match=f"{SSH_VARIABLE}.*No closing quotation"):
+        Connection("pi")
 
 
 def test_benchmark_on_measures_a_correct_simulated_device(measure: Measure) -> None:

@@ -246,6 +246,7 @@ def _write_certificate(folder: Path) -> None:
         ({"broker": "mqtt://"}, "not an address of a broker"),
         ({"broker": "mqtt://host:99999"}, "not an address of a broker"),
         ({"broker": "mqtt://[::1"}, "not an address of a broker"),
+        ({"broker": "mqtt://host\n"}, "not an address of a broker"),
         ({"broker": "mqtt://host/topic"}, "not an address of a broker"),
         ({"broker": f"mqtt://{'a' * 64}.local"}, "not an address of a broker"),
         ({"broker": "mqtt://me:rosebud@host"}, "mqtt_login"),
