@@ -106,6 +106,7 @@ class Classifier:
         self.score_output = score_output(self._session.outputs, self.metadata, names, self.path)
         self.output = self._session.outputs[self.score_output]
         self.distance_output = distance_output(self._session.outputs, self.metadata)
+        known = _known_kind(self, unlabeled)
         self.labels: tuple[str, ...] = checked_labels(
             names, self.output.shape, source=source, model=self.path, unlabeled=unlabeled
         )
@@ -124,9 +125,7 @@ class Classifier:
         # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
         # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
-        self.score_kind: ScoreKind = (
-            known_kind(self.file, self.metadata, self.score_output) or self._score_kind_for_black()
-        )
+        self.score_kind: ScoreKind = known or self._score_kind_for_black()
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -366,6 +365,23 @@ def _photo_source(photo: PhotoInput) -> PhotoSource:
 def _type_of(value: object) -> str:
     """Return the name of a value's type, or of an array's dtype, for messages."""
     return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _known_kind(model: Classifier, speed_only: bool) -> ScoreKind | None:
+    """Return the meaning of the output's values, or None if it is unknown.
+
+    Args:
+        speed_only: accept a model that returns no scores.
+
+    Raises:
+        ModelError: the model returns the number of a label.
+    """
+    try:
+        return known_kind(model.file, model.metadata, model.score_output)
+    except ModelError:
+        if speed_only:
+            return None
+        raise
 
 
 def _input_range(model: Classifier, given: str | None, speed_only: bool) -> InputRange:

@@ -101,7 +101,7 @@ class Predictions:
         if unknown:
             raise DatasetError(
                 f"class {', '.join(unknown)}: not among the model's labels ({', '.join(labels)})."
-                " Rename the folder, or evaluate the model that was trained on it."
+                " Rename the folder or, with `labels`, the label; or evaluate the model that was trained on it."
             )
         twice = sorted(label for label in PhotoTable.of(self.photos).present if labels.count(label) > 1)
         if twice:

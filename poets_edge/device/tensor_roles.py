@@ -35,7 +35,8 @@ def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequ
     shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in tensors[:4])
     raise ModelError(
         f"{path}: has {len(tensors)} outputs ({shapes}), and nothing tells which holds the scores: its metadata name no"
-        " labels file, and not just one output has as many values as there are labels."
+        " labels file, and not just one output has as many values as there are labels. Convert it with the scores"
+        " as its only output."
     )
 
 

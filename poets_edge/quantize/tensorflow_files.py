@@ -45,7 +45,7 @@ def load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
     function = signatures.get("serving_default") or (next(iter(signatures.values())) if len(signatures) == 1 else None)
     if function is None:
         found = f"; it has {', '.join(signatures)}" if signatures else ""
-        raise ModelError(f"{path}: has no signature serving_default{found}. Export it for serving.")
+        raise ModelError(f"{path}: has no signature serving_default{found}. Export it as model.export() of Keras does.")
     inputs = function.structured_input_signature[1]
     outputs = list(function.structured_outputs)
     if len(outputs) != 1:

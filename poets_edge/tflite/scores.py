@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.errors import ModelError
 from poets_edge.tflite.metadata import Metadata
 from poets_edge.tflite.model_file import ModelFile
 
@@ -32,6 +33,8 @@ _KINDS: dict[str, ScoreKind] = {
     "LOGISTIC": "sigmoids",
     **dict.fromkeys(_LOGITS, "logits"),
 }
+_CHOICES = ("ARG_MAX", "ARG_MIN")
+"""Operators that return the index of a value."""
 _TOLERANCE = 0.02
 """Maximum distance of quantized probabilities from the range 0 to 1, and of their sum from 1."""
 
@@ -40,13 +43,22 @@ def known_kind(file: ModelFile, metadata: Metadata, output: int) -> ScoreKind | 
     """Return the meaning of an output's values, based on the operator that computes it; None if it is unknown.
 
     Models that poets_edge wrote always return probabilities.
+
+    Raises:
+        ModelError: the output is the number of the best label.
     """
     if metadata.facts:
         return "probabilities"
     # Loaded only for models of other programs: the import takes as long as an inference.
     from poets_edge.tflite.graph_evidence import Graph
 
-    return _KINDS.get(Graph(file).last_operator(output))
+    operator = Graph(file).last_operator(output)
+    if operator in _CHOICES:
+        raise ModelError(
+            f"{file.path}: returns the number of the best label ({operator}), not the scores. Convert it without this"
+            " operator."
+        )
+    return _KINDS.get(operator)
 
 
 def kind_of_values(values: _Values) -> ScoreKind:

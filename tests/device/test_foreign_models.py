@@ -19,6 +19,7 @@ from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.normalization import BACKBONE, UNIT
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.tflite.flatbuffer import (
+    add_constant,
     add_tensor,
     new_operator,
     pack_model,
@@ -198,6 +199,23 @@ def test_classifier_applies_softmax_to_logits_and_adds_a_remark(tmp_path: Path) 
     written = annotate(tmp_path / "logits.tflite", labels=names, input_range="-1:1")
     assert written.path == tmp_path / "logits_annotated.tflite" and written.changes == ("a softmax",)
     np.testing.assert_allclose(Classifier(written.path).score_pixels(pixels), whole.score_pixels(pixels), atol=1e-6)
+
+
+def test_model_that_returns_the_number_of_the_best_label_is_refused(tmp_path: Path) -> None:
+    model = unpack_model(SEED.read_bytes())
+    graph, parts = model.subgraphs[0], schema()
+    model.metadata, model.signatureDefs, graph.operators = [], None, list(graph.operators)
+    axis = add_constant(model, b"axis", np.array([1], np.int32))
+    best = add_tensor(graph, b"best", [1], parts.TensorType.INT32)
+    choose = new_operator(model, parts.BuiltinOperator.ARG_MAX, 1, [int(graph.outputs[0]), axis], [best])
+    choose.builtinOptionsType, choose.builtinOptions = parts.BuiltinOptions.ArgMaxOptions, parts.ArgMaxOptionsT()
+    choose.builtinOptions.outputType = parts.TensorType.INT32
+    graph.operators.append(choose)
+    graph.outputs = [best]
+    (tmp_path / "x.tflite").write_bytes(pack_model(model))
+    with pytest.raises(ModelError, match=r"the number of the best label \(ARG_MAX\), not the scores"):
+        Classifier(tmp_path / "x.tflite", labels=["a", "b", "c"], input_range="-1:1")
+    assert Classifier(tmp_path / "x.tflite", unlabeled=True).output.shape == (1,)
 
 
 def test_annotated_model_needs_no_options_and_can_be_annotated_again(tmp_path: Path) -> None:
