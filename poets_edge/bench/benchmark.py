@@ -222,5 +222,5 @@ def result_warnings(
         if threads > cores
     ]
     if machine["emulated"]:
-        found.append("this is an emulator: its times say nothing about any device.")
+        found.append("this is an emulator: its times do not apply to any device.")
     return [*found, *disturbances, *(warning for measurement in measurements for warning in measurement.warnings())]

@@ -156,18 +156,20 @@ def disturbances_between(
         others = (after.busy - before.busy - (after.ours - before.ours)) / max(seconds, 1e-9)
         # Other programs disturb less if a core was not used by the measurement.
         if others > 0.1 * cores() or (others > 0.05 and used >= cores()):
-            found.append(f"other programs used {100 * others:.0f} % of a core meanwhile. Stop them and measure again.")
+            found.append(
+                f"other programs used {100 * others:.0f} % of a core during the measurement. Stop them and repeat it."
+            )
     if before.stolen is not None and after.stolen is not None:
         stolen = (after.stolen - before.stolen) / max(seconds, 1e-9)
         if stolen > 0.02:
-            found.append(f"the hypervisor took {100 * stolen:.0f} % of a core away meanwhile.")
+            found.append(f"the hypervisor took {100 * stolen:.0f} % of a core away during the measurement.")
     limits = {*(before.throttled or ()), *(after.throttled or ())}
     limits |= {*(after.throttled_since_start or ())} - {*(before.throttled_since_start or ())}
     limits.update(*(state.throttled or () for state in during))
     if limits:
-        found.append(f"the CPU was held back: {', '.join(sorted(limits))}. Cool it, or use a stronger power supply.")
+        found.append(f"the CPU was throttled: {', '.join(sorted(limits))}. Cool it, or use a stronger power supply.")
     if (after.throttle_count or 0) > (before.throttle_count or 0):
-        found.append("the CPU slowed itself down for heat meanwhile.")
+        found.append("the CPU was throttled because of heat.")
     if before.frequency and after.frequency and after.frequency < 0.9 * before.frequency:
         found.append(f"the CPU's clock fell from {before.frequency:.0f} to {after.frequency:.0f} MHz.")
     hottest = max([after.temperature or 0, *(state.temperature or 0 for state in during)])

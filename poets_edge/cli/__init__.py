@@ -22,7 +22,7 @@ from poets_edge.errors import PoetsEdgeError
 
 _SECTIONS = {
     "Browser": {
-        "studio": "The whole way in a browser: photos, training, models.",
+        "studio": "Every step in a browser: photos, training, models.",
     },
     "Train": {
         "train": "Retrain a network on a folder of photos.",

@@ -79,7 +79,7 @@ _CHECKS = "Checks"
     default=100 * _DEFAULT.target,
     metavar="PERCENT",
     section=_CHECKS,
-    help="Accuracy of the given answers for which a threshold is suggested.",
+    help="Required accuracy of predictions above the suggested threshold.",
 )
 @option(
     "--orientation",

@@ -57,7 +57,7 @@ from poets_edge.photos.split import SplitConfig
     type=FILE,
     metavar="DIR",
     section=PHOTOS_SECTION,
-    help="Photos that belong to no class: tell how many are unknown.",
+    help="Photos that belong to no class: report how many are unknown.",
 )
 @recursive_option
 @group_by_option

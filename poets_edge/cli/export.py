@@ -111,7 +111,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     help="Name of one more label, for photos unlike the training photos, for programs that show only labels.",
 )
 @option(
-    "--gray", is_flag=True, section=_FILES, help="Take gray pixels in the full-int8 file: less memory, lower accuracy."
+    "--gray", is_flag=True, section=_FILES, help="Use gray input in the full-int8 file: less memory, lower accuracy."
 )
 @option(
     "--max-accuracy-drop",
@@ -143,14 +143,14 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     metavar="SIZE",
     section=_TARGET,
     help="Memory that the model's tensors may take, such as 320KB.",
-    show_default="what the board leaves",
+    show_default="depends on the board",
 )
 @option(
     "--image-dir",
     type=PHOTOS,
     metavar="FOLDER",
     section=PHOTOS_SECTION,
-    help="Present place of the photos, if it has changed; or the photos for a graph of the codelab.",
+    help="Current folder of the photos, if they were moved; or the photos for a graph of the codelab.",
 )
 @option(
     "--calibration-photos",

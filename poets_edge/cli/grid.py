@@ -123,9 +123,9 @@ _CHOICE = "Choice"
     help="Number of training photos that calibrate int8.",
 )
 @option("--seed", type=int, default=_DEFAULT.head.seed, section=TRAINING_SECTION, help="Random seed.")
-@option("--max-latency", metavar="TIME", section=_CHOICE, help="Longest median latency, such as 20ms.")
-@option("--max-size", metavar="SIZE", section=_CHOICE, help="Largest file, such as 1MB.")
-@option("--min-accuracy", metavar="X", section=_CHOICE, help="Lowest accuracy, such as 0.9 or 90%.")
+@option("--max-latency", metavar="TIME", section=_CHOICE, help="Maximum median latency, such as 20ms.")
+@option("--max-size", metavar="SIZE", section=_CHOICE, help="Maximum file size, such as 1MB.")
+@option("--min-accuracy", metavar="X", section=_CHOICE, help="Minimum accuracy, such as 0.9 or 90%.")
 @option("--ship", is_flag=True, section=_CHOICE, help="Copy the chosen model and its labels to OUTPUT_DIR/ship.")
 @on_option(default="", show_default=False)
 @remote_dir_option
@@ -142,7 +142,7 @@ _CHOICE = "Choice"
     type=click.Choice(ACCELERATORS),
     metavar="NPU",
     section=DEVICE_SECTION,
-    help="Take the times that Arm's compiler estimates for an NPU, such as ethos-u55-128.",
+    help="Use the times that Arm's compiler estimates for an NPU, such as ethos-u55-128.",
 )
 @option(
     "--board",

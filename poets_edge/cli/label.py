@@ -57,7 +57,7 @@ _UNLIKE = f"{_UNKNOWN} (unlike the training photos)"
     type=Number(0, 1),
     default=0.0,
     section="Answer",
-    help="Score below which the answer is 'unknown'.",
+    help="Score below which the label is 'unknown'.",
 )
 @accept_all_option
 @labels_option

@@ -40,8 +40,8 @@ input_range_option = option(
     "--input-range",
     metavar="LOW:HIGH",
     section="Model",
-    help="Input values of the pixels 0 and 255, for a foreign model that does not tell them: -1:1, 0:1 or 0:255.",
-    show_default="as the model tells",
+    help="Input values of the pixels 0 and 255, for a foreign model that does not specify them: -1:1, 0:1 or 0:255.",
+    show_default="as the model specifies",
 )
 graph_option = option(
     "--graph",

@@ -103,7 +103,7 @@ remote_dir_option = option(
     default="",
     metavar="DIR",
     section=DEVICE_SECTION,
-    help="Folder on the device in which the program makes its own folder, poets-edge.",
+    help="Folder on the device in which the program creates its own folder, poets-edge.",
     show_default="cache folder; for deploy, data folder",
 )
 

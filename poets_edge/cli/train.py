@@ -131,7 +131,7 @@ _SPLIT = _DEFAULT.percentages
     section=NETWORK_SECTION,
     advanced=True,
     help="Compare with the frozen network in N folds of the photos.",
-    show_default="2, if validation and test photos do not decide",
+    show_default="2 if validation and test photos are too few",
 )
 @bottleneck_dir_option
 @model_dir_option
@@ -179,7 +179,7 @@ _SPLIT = _DEFAULT.percentages
     type=int,
     section=TRAINING_SECTION,
     show_default=f"{DEFAULT_VARIANTS}; 30 or 12 with --fine-tune",
-    help="Number of copies of a photo.",
+    help="Number of variants of a photo.",
 )
 @option("--early-stop", is_flag=True, section=TRAINING_SECTION, help="Keep the step of lowest validation loss.")
 @option(
@@ -189,14 +189,14 @@ _SPLIT = _DEFAULT.percentages
     metavar="PERCENT",
     section=TRAINING_SECTION,
     advanced=True,
-    help="Percentage of known photos that may be called unknown; 0 for a model that knows no unknown.",
+    help="Percentage of known photos that may be called unknown; 0 for a model without a detector.",
 )
 @option("--folds", type=int, default=_DEFAULT.folds, section=TRAINING_SECTION, help="Cross-validation folds, or 0.")
 @option(
     "--calibrated/--not-calibrated",
     default=_DEFAULT.calibrated,
     section=TRAINING_SECTION,
-    help="Make 90 % of the answers of score 0.9 correct.",
+    help="Make 90 % of predictions with score 0.9 correct.",
 )
 @option("--seed", type=int, default=_HEAD.seed, section=TRAINING_SECTION, help="Random seed.")
 @open_option("report")

@@ -70,7 +70,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
     type=Number(0, 1),
     default=_DEFAULT.threshold,
     section=_ANSWER,
-    help="Score below which the answer is 'unknown'.",
+    help="Score below which the label is 'unknown'.",
 )
 @accept_all_option
 @labels_option
@@ -149,7 +149,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
     show_default="the system's",
 )
 @option("--every-frame", is_flag=True, section=OUTPUT, help="Print a line for every frame, not only for changes.")
-@option("--json", "as_json", is_flag=True, section=OUTPUT, help="Print JSON, one line for each answer.")
+@option("--json", "as_json", is_flag=True, section=OUTPUT, help="Print JSON, one line for each prediction.")
 @quiet_option
 def command(
     model: Path,
@@ -180,8 +180,8 @@ def command(
 ) -> None:
     """Label what a camera sees, or the frames of a video or folder, until it ends or Ctrl-C is pressed.
 
-    Frames of a camera or pipe that arrive during an inference are dropped, so that answers are never late; frames of
-    files are all labeled. A camera that is unplugged is waited for.
+    Frames of a camera or pipe that arrive during an inference are dropped, so that labels are not delayed; all frames
+    of files are labeled. If a camera is unplugged, the command waits until it is plugged in again.
     """
     if len(on_labels) != len(commands):
         raise UsageError("each --on-label needs its --run, and each --run its --on-label.")

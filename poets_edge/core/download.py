@@ -130,7 +130,7 @@ def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
                 validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
                 if _receive(response, wanted, part, before, label, reporter):
                     return
-            reason = "the connection breaks off before the end"
+            reason = "the connection was lost before the end"
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:  # the server's file is shorter, so the partial file belongs to another file
@@ -147,7 +147,7 @@ def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
         furthest = max(arrived, furthest)
         if fruitless == _ATTEMPTS:
             resumable = arrived and wanted.sha256 is not None
-            kept = f" {arrived / 1e6:.1f} MB are kept; the same command goes on from there." if resumable else ""
+            kept = f" {arrived / 1e6:.1f} MB are kept; the same command continues from there." if resumable else ""
             raise DownloadError(f"{wanted.url}: cannot be downloaded ({reason}).{kept}")
         time.sleep(_PAUSE_S * fruitless)
 
@@ -182,7 +182,7 @@ def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str
     partial = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
     if response.status != 206 or partial is None or int(partial[1]) != offset:
         if response.status == 206:
-            raise http.client.HTTPException("the server sends another range than it was asked for")
+            raise http.client.HTTPException("the server sends a different range than requested")
         offset = 0  # the complete file: the server does not support ranges, or the file has changed
     length = response.headers.get("Content-Length")
     total = offset + int(length) if length and length.isdigit() else None
@@ -225,7 +225,7 @@ def _fault(path: Path, wanted: _Wanted) -> str | None:
             while block := file.read(_BLOCK):
                 digest.update(block)
         if digest.hexdigest() != wanted.sha256.lower():
-            return "the received file has another checksum (SHA-256) than expected"
+            return "the checksum (SHA-256) of the received file differs from the expected one"
     return wanted.check(path) if wanted.check else None
 
 

@@ -187,7 +187,7 @@ def unused_folder(folder: Path) -> Iterator[Path]:
 
 
 def _taken(folder: Path) -> OutputError:
-    return OutputError(f"{folder}: there is something already. Give a folder that is new or empty.")
+    return OutputError(f"{folder}: it already contains something. Give a new or empty folder.")
 
 
 @contextlib.contextmanager
@@ -230,7 +230,7 @@ def _check_replaceable(path: Path) -> None:
         with contextlib.suppress(OSError):  # closed
             printed.append(os.fstat(descriptor))
     if any(os.path.samestat(status, other) for other in printed):
-        raise OSError(errno.EINVAL, "what this command prints goes there already", str(path))
+        raise OSError(errno.EINVAL, "standard output is redirected to it", str(path))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

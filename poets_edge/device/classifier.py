@@ -194,7 +194,7 @@ class Classifier:
         if threshold > self.highest_score:
             raise UsageError(
                 f"`threshold` {threshold:g}: no score of {self.path} can be above {self.highest_score:.6g}, so every"
-                " answer would be 'unknown'."
+                " label would be 'unknown'."
             )
 
     @overload
@@ -332,7 +332,9 @@ class Classifier:
     def _scores(self, raw: npt.NDArray[Any]) -> Scores:
         values = self.output.dequantize(raw)
         if not np.isfinite(values).all():
-            raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
+            raise ModelError(
+                f"{self.path}: its scores contain NaN or infinity: its weights are damaged. Export it again."
+            )
         return to_scores(self.score_kind, values, len(self.labels))
 
     def _score_kind_for_black(self) -> ScoreKind:

@@ -127,8 +127,8 @@ def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | No
         return None
     which = "in cross-validation" if cross_validation else "on its own test photos"
     return (
-        f"{percent(evaluation.accuracy)} of {evaluation.count} photos that the model does not know by their contents"
-        f" are right ({interval_text(evaluation.interval)}), significantly more than {which}"
+        f"{percent(evaluation.accuracy)} of {evaluation.count} photos that the model does not recognize by their"
+        f" contents are labeled correctly ({interval_text(evaluation.interval)}), significantly more than {which}"
         f" ({percent(held_out['accuracy'])}, {interval_text(held_out['interval95'])}): if they are copies of its"
         " training photos that were saved again, resized or cropped, it is less accurate on new ones."
     )

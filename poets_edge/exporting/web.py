@@ -143,7 +143,7 @@ def _check_folder(folder: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"{folder}: there is something already. Name a new or empty folder, or one with an older page."
+            f"{folder}: it already contains something. Name a new or empty folder, or one with an older page."
         )
 
 

@@ -80,7 +80,9 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
         (node.name for node in graph.node if node.op == "Softmax"), key=lambda name: name == CODELAB_OUTPUT
     )
     if not input_name or not outputs:
-        raise ModelError(f"{path}: no image classifier: it has not one placeholder for RGB images, or no Softmax.")
+        raise ModelError(
+            f"{path}: not an image classifier: it needs exactly one placeholder for RGB images, and a Softmax."
+        )
     shape = placeholder_shape(graph, input_name)
     if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
         raise ModelError(f"{path}: input shape {shape} is not a picture of known size.")
@@ -119,6 +121,6 @@ def _check_operations(graph: Any, path: Path) -> None:
     if unknown or len(graph.library.function):
         what = ", ".join(unknown)[:100] or "functions of its own"
         raise ModelError(
-            f"{path}: holds {what}, which no network for pictures needs, and which may do anything when it is run. It"
-            " is not run. Convert it with TensorFlow's TFLiteConverter if you trust it."
+            f"{path}: contains {what}, which image classifiers do not need, and which could run any code. Convert it"
+            " with TensorFlow's TFLiteConverter if you trust it."
         )

@@ -64,8 +64,7 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
     if frozen.input_name in CODELAB_INPUTS and frozen.output_name == CODELAB_OUTPUT:
         return InputRange(BACKBONE, "its input and output have the names of the codelab")
     raise ModelError(
-        f"{frozen.path}: nothing in it tells how it wants its pixels. Give the range of its input: `input_range`=-1:1,"
-        " 0:1 or 0:255."
+        f"{frozen.path}: it does not specify its input range. Specify it: `input_range`=-1:1, 0:1 or 0:255."
     )
 
 

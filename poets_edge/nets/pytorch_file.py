@@ -115,7 +115,7 @@ def _storages(content: bytes, start: int, keys: list[Any], wanted: Mapping[str, 
         count = int.from_bytes(content[start : start + 8], "little", signed=True)
         end = start + 8 + storage.count * storage.dtype.itemsize
         if count != storage.count or end > len(content):
-            raise PytorchFileError("cut short, or a storage of another size than its tensors say")
+            raise PytorchFileError("truncated, or a storage whose size differs from that of its tensors")
         found[key] = np.frombuffer(content, storage.dtype, storage.count, start + 8)
         start = end
     if missing := sorted(wanted.keys() - found.keys()):

@@ -110,9 +110,9 @@ def _fault(path: Path, md5: str) -> str | None:
     """Return a phrase that describes why a downloaded file is not the expected weights file, or None if it is."""
     content = path.read_bytes()
     if not content.startswith(_HDF5):  # for example a login page
-        return "what arrived is no weights file, maybe from a proxy that answers in its place"
+        return "the received file is not a weights file; a proxy may have sent it"
     if md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-        return "what arrived has another checksum (MD5) than Keras publishes for it"
+        return "the checksum (MD5) of the received file differs from the published one"
     return None
 
 

@@ -130,7 +130,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
         ):
             if member is not None:
                 if name in members:
-                    raise DatasetError(f"{place}: {name} is in it twice. Make it anew.")
+                    raise DatasetError(f"{place}: {name} is in it twice. Create it again.")
                 members[name] = member
                 guessed = guessed or (name if unsure else "")
             elif label is not None:
@@ -142,7 +142,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
                 others[folder, kind_of(base)] += 1
     except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, ValueError, OverflowError, struct.error,
             EOFError, zlib.error, LookupError, RecursionError, MemoryError) as error:  # fmt: skip
-        raise DatasetError(f"{place}: damaged, cut short, or not an archive of its kind ({_line(error)}).") from None
+        raise DatasetError(f"{place}: damaged, truncated, or not an archive of this kind ({_line(error)}).") from None
     if not classes:
         inner = _common_folder(members)
         notes = (
@@ -195,7 +195,7 @@ def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> I
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise _link(place, name, "zip without --symlinks")
             if info.flag_bits & _ENCRYPTED:
-                raise DatasetError(f"{place}: encrypted. Make it anew without a password.")
+                raise DatasetError(f"{place}: encrypted. Create it again without a password.")
             if info.compress_type not in (STORED, DEFLATED):
                 raise DatasetError(f"{place}: {name} is packed in a way that few programs read. Use deflate, or store.")
             if not 0 <= max(info.header_offset, info.compress_size, info.file_size) < 1 << 62:
@@ -283,14 +283,16 @@ def _is_skipped(name: str) -> bool:
 def _checked(name: str, place: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts:
-        raise DatasetError(f"{place}: {name!r} in it leads out of the archive. Make it anew, from inside the folder.")
+        raise DatasetError(
+            f"{place}: {name!r} in it leads out of the archive. Create it again, from inside the folder."
+        )
     if has_controls(name):
         raise DatasetError(f"{place}: the name {name!r} in it has control characters. Rename that file.")
     return "/".join(parts)
 
 
 def _link(place: str, name: str, way: str) -> DatasetError:
-    return DatasetError(f"{place}: {name} is a link, or not a whole file. Make it anew with {way}.")
+    return DatasetError(f"{place}: {name} is a link, or not a whole file. Create it again with {way}.")
 
 
 def _key(name: str) -> str:

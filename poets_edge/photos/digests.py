@@ -155,7 +155,9 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
         finally:
             digests.commit()
             for path in database.set_aside:
-                reporter.warn(f"the cache of photos' checksums was damaged; it was moved to {path} and is made again.")
+                reporter.warn(
+                    f"the cache of photos' checksums was damaged; it was moved to {path} and is created again."
+                )
 
 
 def current_stamp(path: str) -> FileStamp | None:

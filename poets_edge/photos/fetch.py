@@ -94,7 +94,7 @@ def _target(member: tarfile.TarInfo, folder: Path) -> Path | None:
     safe = not path.is_absolute() and not any(part == ".." or "\\" in part or ":" in part for part in path.parts)
     if not safe or not (member.isdir() or (member.isfile() and len(path.parts) > 1)):
         raise DownloadError(
-            f"the archive holds {member.name!r}, which must not be unpacked: it is a link, or lies outside the"
+            f"the archive holds {member.name!r}, which must not be unpacked: it is a link, or is outside the"
             " archive's folder."
         )
     return folder.joinpath(*path.parts[1:]) if member.isfile() else None

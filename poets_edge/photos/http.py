@@ -265,7 +265,7 @@ def _body(response: http.client.HTTPResponse, most: int, allow: Callable[[int], 
     if length == 0:
         return response.read()
     if packed != "identity":
-        raise http.client.HTTPException("the server sends it compressed, which it was asked not to do")
+        raise http.client.HTTPException("the server sends a compressed response, contrary to the request")
     limit = min(most, _UNANNOUNCED) if length is None else most
     if length is not None and length > limit:
         raise _too_large(limit)
@@ -277,7 +277,7 @@ def _body(response: http.client.HTTPResponse, most: int, allow: Callable[[int], 
         if whole.tell() > limit:
             raise _too_large(limit)
     if length is not None and whole.tell() != length:
-        raise ConnectionError("the connection breaks off before the end")
+        raise ConnectionError("the connection was lost before the end")
     return whole.getvalue()
 
 
@@ -320,7 +320,7 @@ class _BoundedFile(io.RawIOBase):
         self._left -= count or 0
         self._end += (count or 0) / _SLOWEST
         if self._left < 0:
-            raise OSError(errno.EFBIG, "the server sends more than it was asked for")
+            raise OSError(errno.EFBIG, "the server sends more than was requested")
         return count
 
     def close(self) -> None:

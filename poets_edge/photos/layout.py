@@ -241,7 +241,7 @@ class _Arrangement:
     def _move(self, source: Folder, target: Folder) -> str:
         """Return instructions, for an error message, for moving the photos in `source` to `target`."""
         if not Path(self._place).is_dir():
-            return f"make the archive anew, with their photos in {target.name}."
+            return f"create the archive again, with their photos in {target.name}."
         here, there = (shlex.quote(self._at(folder)) for folder in (source, target))
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 

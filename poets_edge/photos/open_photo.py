@@ -21,7 +21,7 @@ def read_contents(photo: Photo) -> bytes:
     """
     contents = contents_at(photo.path)
     if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
-        raise PhotoError(f"{photo.path}: another picture than the model was trained on.")
+        raise PhotoError(f"{photo.path}: a different photo than the model was trained on.")
     return contents
 
 

@@ -39,7 +39,7 @@ def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:
             start = end
         at = end
     else:
-        raise PhotoError(f"a PNG of more than {_MOST_CHUNKS:,} parts. Save it anew.")
+        raise PhotoError(f"a PNG of more than {_MOST_CHUNKS:,} parts. Save it again.")
     if start == _SIGNATURE_BYTES:
         return data
     return b"".join((data[:_SIGNATURE_BYTES], kept, memoryview(data)[start:]))

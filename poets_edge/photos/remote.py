@@ -271,7 +271,7 @@ def readable_errors(address: str) -> Iterator[None]:
             raise
         text = without_user_info(" ".join(str(error).split())) or type(error).__name__
         reason = "".join(letter for letter in text[:200] if letter.isprintable())
-        raise RemoteError(f"{address}: {reason}. What is computed stays; run again to go on.") from None
+        raise RemoteError(f"{address}: {reason}. The computed results are kept; run again to continue.") from None
 
 
 def _missing(address: str) -> RuntimeMissingError:

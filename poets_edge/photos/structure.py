@@ -69,7 +69,7 @@ def check_scans(data: bytes) -> None:
         if marker == _SOS:
             scans += 1
             if scans > _MOST_SCANS:
-                raise PhotoError(f"a JPEG of more than {_MOST_SCANS} scans. Save it anew.")
+                raise PhotoError(f"a JPEG of more than {_MOST_SCANS} scans. Save it again.")
             following = _MARKER_IN_SCAN.search(data, at)
             at = following.start() if following else len(data)
 
@@ -81,7 +81,7 @@ def _check_segments(data: bytes) -> None:
         if found is None or found.end() == len(data):
             return  # damaged; the decoder notices this immediately
         if found.end() - at > _MOST_FILLING:
-            raise PhotoError(f"a JPEG with more than {_MOST_FILLING:,} filling bytes. Save it anew.")
+            raise PhotoError(f"a JPEG with more than {_MOST_FILLING:,} filling bytes. Save it again.")
         marker, at = data[found.end()], found.end() + 1
         if marker == _SOS:
             return
@@ -89,9 +89,9 @@ def _check_segments(data: bytes) -> None:
             continue
         exif += marker == _APP1 and data[at + 2 : at + 6] == b"Exif"
         if exif > _MOST_EXIF_SEGMENTS:
-            raise PhotoError(f"a JPEG with more than {_MOST_EXIF_SEGMENTS} parts of EXIF data. Save it anew.")
+            raise PhotoError(f"a JPEG with more than {_MOST_EXIF_SEGMENTS} parts of EXIF data. Save it again.")
         at += int.from_bytes(data[at : at + 2], "big")
-    raise PhotoError(f"a JPEG with more than {_MOST_SEGMENTS:,} segments before its pixels. Save it anew.")
+    raise PhotoError(f"a JPEG with more than {_MOST_SEGMENTS:,} segments before its pixels. Save it again.")
 
 
 def _check_gif(data: bytes) -> None:
@@ -107,4 +107,4 @@ def _check_gif(data: bytes) -> None:
         else:
             inside = start == b"!"
             at += 2 if inside else 1
-    raise PhotoError(f"a GIF with more than {_MOST_GIF_BLOCKS:,} blocks before its first frame. Save it anew.")
+    raise PhotoError(f"a GIF with more than {_MOST_GIF_BLOCKS:,} blocks before its first frame. Save it again.")

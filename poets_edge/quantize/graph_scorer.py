@@ -106,10 +106,10 @@ class FrozenGraphScorer:
         self._normalize(pixels, values[0])
         answer, *distance = self._function(values)
         if answer.ndim != 2 or len(answer) != 1:
-            raise ModelError(f"{self.path}: answers with the shape {list(answer.shape)}, not with [1, labels].")
+            raise ModelError(f"{self.path}: its output has the shape {list(answer.shape)} instead of [1, labels].")
         scores = np.asarray(answer[0], np.float32)
         if not np.isfinite(scores).all():
-            raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Train again.")
+            raise ModelError(f"{self.path}: its scores contain NaN or infinity: its weights are damaged. Train again.")
         return ModelOutput(scores, float(distance[0].reshape(-1)[0]) if distance else None)
 
 

@@ -120,7 +120,7 @@ def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowMode
     except Exception as error:  # Keras and TensorFlow raise a dozen kinds of exceptions for damaged and unusual files
         raise ModelError(f"{path}: TensorFlow cannot load it ({_in_one_line(error)}).") from None
     if answer.shape.rank != 2 or answer.shape[0] != 1:
-        raise ModelError(f"{path}: answers with the shape {list(answer.shape)}, not with one score for each label.")
+        raise ModelError(f"{path}: its output has the shape {list(answer.shape)}, not one score for each label.")
     graph = parse_graph(frozen.graph.as_graph_def().SerializeToString(), str(path))
     outputs = int(answer.shape[1])
     single = outputs == 1
@@ -209,9 +209,7 @@ def find_input_range(
         if not compare_paired(correct[ranked[0]], correct[ranked[1]]).could_be_chance:
             return ranked[0], f"accuracy on {len(pixels)} photos: {figures}"
     found = f" (accuracy on {len(pixels)} photos: {figures})" if ranked else ""
-    raise ModelError(
-        f"{model.path}: nothing tells the range of its input{found}. Give it: `input_range`=0:255, 0:1 or -1:1"
-    )
+    raise ModelError(f"{model.path}: its input range is not known{found}. Specify it: `input_range`=0:255, 0:1 or -1:1")
 
 
 def freeze(

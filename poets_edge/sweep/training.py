@@ -160,7 +160,7 @@ def _fill_caches(
             backbone = prepare_backbone(architecture, weights[architecture], options.bottleneck_dir)
             cache, damaged = stack.enter_context(open_cache(backbone.cache_file))
             if damaged:
-                reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
+                reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is created again.")
             caches.append(BackboneCache(backbone, cache))
         if options.cluster:
             compute_on_cluster(options.cluster, photos, caches, reporter)

@@ -95,7 +95,7 @@ def _fill_int8_caches(
             folder = options.folder(architecture)
             cache, damaged = stack.enter_context(open_cache(folder / _CACHE))
             if damaged:
-                reporter.warn(f"{folder / _CACHE} was damaged; it was moved to {damaged} and is made again.")
+                reporter.warn(f"{folder / _CACHE} was damaged; it was moved to {damaged} and is created again.")
             backbones.append(
                 Int8Backbone(
                     model=folder / INT8_BACKBONE,
@@ -121,7 +121,7 @@ def _fill_float_cache(
     backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
-            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is created again.")
         for _ in bottleneck_batches(photos, [BackboneCache(backbone, cache)], reporter):
             pass
     return backbone.cache_file

@@ -70,7 +70,7 @@ def decide_input_range(
     found = _inferred(file, metadata)
     if found is None:
         raise ModelError(
-            f"{file.path}: nothing in it tells how it wants its pixels. Give the range of its input:"
+            f"{file.path}: it does not specify its input range. Specify it:"
             " `input_range`=-1:1, 0:1 or 0:255. To store it in the model: poets-edge annotate"
         )
     return found

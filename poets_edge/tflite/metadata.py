@@ -161,8 +161,8 @@ def _names(path: Path, text: bytes) -> tuple[str, ...]:
 def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     if (mean or std) and not is_sound(mean, std):
         raise ModelError(
-            f"{path}: its metadata's normalization (mean {list(mean)}, standard deviation {list(std)}) makes no sense:"
-            " one finite number or three are wanted of each, and a positive deviation. Export it again."
+            f"{path}: its metadata's normalization (mean {list(mean)}, standard deviation {list(std)}) is invalid:"
+            " each must be one or three finite numbers, and the deviation must be positive. Export it again."
         )
 
 

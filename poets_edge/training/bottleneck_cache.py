@@ -50,11 +50,11 @@ class BottleneckCache:
     def take_damage(self) -> list[str]:
         """Return messages about damaged rows that were detected since the last call."""
         found = [
-            f"the bottleneck cache was damaged; it was moved to {path} and is computed anew."
+            f"the bottleneck cache was damaged; it was moved to {path} and is computed again."
             for path in self._rows.set_aside
         ]
         if self._rows.damaged:
-            found.append(f"{self._rows.damaged} results in the bottleneck cache were damaged; they are computed anew.")
+            found.append(f"{self._rows.damaged} results in the bottleneck cache were damaged; they are computed again.")
         self._rows.set_aside.clear()
         self._rows.damaged = 0
         return found

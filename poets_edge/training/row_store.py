@@ -109,7 +109,7 @@ class RowStore:
 
     def _cannot_write(self, error: Exception) -> OutputError:
         return OutputError(
-            f"cannot write {self._database.path}: {error}. What is in it stays; free some space, or give another"
+            f"cannot write {self._database.path}: {error}. Its contents are kept; free some space, or give another"
             " `bottleneck_dir`, and run again."
         )
 

@@ -118,7 +118,7 @@ def train_photos(
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
-            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is created again.")
         hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
         if options.cluster:
             compute_on_cluster(options.cluster, hashed.readable, [BackboneCache(backbone, cache)], reporter)

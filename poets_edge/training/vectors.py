@@ -127,7 +127,7 @@ class VectorTable:
     def _cannot_write(self, error: OSError) -> OutputError:
         return OutputError(
             f"cannot write a temporary file in {self._folder}: {error.strerror or error}. Free some space, or give"
-            " another `bottleneck_dir`, and run again; what is computed stays."
+            " another `bottleneck_dir`, and run again; the computed results are kept."
         )
 
 

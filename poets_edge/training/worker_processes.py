@@ -38,7 +38,7 @@ class _Worker(Generic[Request, Answer]):
                 self._helper = Helper(self._function, one_core=True)
         raise RemoteError(
             f"{_MAX_DEATHS} worker processes died one after the other without finishing a task. The last one: {died}"
-            " What is computed stays; run again to go on, or without `cluster`."
+            " The computed results are kept; run again to continue, or without `cluster`."
         )
 
     def close(self) -> None:

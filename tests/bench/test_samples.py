@@ -140,6 +140,6 @@ def test_disturbances_between_is_empty_for_an_idle_machine() -> None:
 def test_disturbances_between_considers_states_during_the_measurement() -> None:
     hot = replace(CALM, throttled=("throttled",), temperature=84.0)
     described = " ".join(disturbances_between(CALM, after(), 2.0, 1, [CALM, hot]))
-    assert "held back: throttled" in described and "84 °C" in described
+    assert "the CPU was throttled: throttled" in described and "84 °C" in described
     old = replace(CALM, throttled_since_start=("under-voltage",))
     assert disturbances_between(old, after(throttled_since_start=("under-voltage",)), 2.0, 1) == []

@@ -161,7 +161,7 @@ write_bytes(Path(sys.argv[1]), b"")
     with (tmp_path / "out.txt").open("w") as out:
         command = [sys.executable, "-c", script, str(tmp_path / "stdout")]
         ran = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True)
-    assert "what this command prints goes there" in ran.stderr
+    assert "standard output is redirected to it" in ran.stderr
     assert (tmp_path / "out.txt").read_text() == "printed\n" and (tmp_path / "stdout").is_symlink()
 
 

@@ -176,7 +176,7 @@ def test_unused_folder_refuses_files_and_nonempty_folders(tmp_path: Path) -> Non
     (tmp_path / "taken/file").write_bytes(b"mine")
     (tmp_path / "plain").write_bytes(b"mine")
     for name in ("taken", "plain"):
-        with pytest.raises(OutputError, match="there is something already"), unused_folder(tmp_path / name):
+        with pytest.raises(OutputError, match="it already contains something"), unused_folder(tmp_path / name):
             raise AssertionError("it must not get here")
     (tmp_path / "empty").mkdir()
     with unused_folder(tmp_path / "empty") as folder:
@@ -184,7 +184,7 @@ def test_unused_folder_refuses_files_and_nonempty_folders(tmp_path: Path) -> Non
     assert (tmp_path / "empty/file").read_bytes() == b"new" and (tmp_path / "taken/file").read_bytes() == b"mine"
     with pytest.raises(ZeroDivisionError), unused_folder(tmp_path / "failed"):
         raise ZeroDivisionError
-    with pytest.raises(OutputError, match="something already"), unused_folder(tmp_path / "raced") as folder:
+    with pytest.raises(OutputError, match="already contains something"), unused_folder(tmp_path / "raced") as folder:
         (tmp_path / "raced").mkdir()
         (tmp_path / "raced/file").write_bytes(b"theirs")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "plain", "raced", "taken"]

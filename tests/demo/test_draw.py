@@ -51,7 +51,7 @@ def test_drawn_photos_cannot_be_classified_by_color_histograms(drawn: PhotoFolde
 
 def test_draw_photos_refuses_a_folder_with_files(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
-    with pytest.raises(OutputError, match="there is something already"):
+    with pytest.raises(OutputError, match="it already contains something"):
         draw_photos(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     with pytest.raises(UsageError):

@@ -67,7 +67,7 @@ def test_commands_refuse_models_with_nan_scores(tmp_path: Path, photo: Path, wei
 def test_commands_refuse_invalid_normalization(tmp_path: Path, photo: Path, normalization: Normalization) -> None:
     bad = model(tmp_path / "bad.tflite", normalization=normalization)
     for arguments in (("label", "--graph", bad, photo), ("inspect", bad), ("android", bad, "--app", "android_demo")):
-        poets_edge(*arguments).failed("bad.tflite", "makes no sense")
+        poets_edge(*arguments).failed("bad.tflite", "is invalid")
 
 
 def test_read_frozen_graph_refuses_nan(tmp_path: Path) -> None:

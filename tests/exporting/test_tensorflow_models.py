@@ -114,7 +114,7 @@ def test_first_layers_that_expect_values_from_0_to_1_are_recognized(
     model = load_model(_write(keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers[:1], inner]), tmp_path / "m"))
     assert find_input_range(model, [], np.zeros(0, np.int64))[0] == UNIT
     identity = load_model(_write(keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers]), tmp_path / "n"))
-    with pytest.raises(ModelError, match="nothing tells the range"):
+    with pytest.raises(ModelError, match="input range is not known"):
         find_input_range(identity, [], np.zeros(0, np.int64))
 
 
@@ -244,7 +244,7 @@ def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_
         Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / "photos" / label / "1.png")
     path = _write(network(rescale=False, softmax=True), tmp_path / "model.keras")
     export = ("export", path, "--image-dir", tmp_path / "photos")
-    poets_edge(*export).failed("nothing tells the range of its input", "--input-range 0:255, 0:1 or -1:1")
+    poets_edge(*export).failed("its input range is not known", "--input-range 0:255, 0:1 or -1:1")
     (tmp_path / "labels.txt").write_text("one\ntwo\n")
     poets_edge(*export, "--input-range", "0:1").failed("2 labels, but", "has 5 outputs")
 

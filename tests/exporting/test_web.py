@@ -122,7 +122,7 @@ def test_web_completes_page_of_killed_run(number: int, model: Path, site: Path, 
 
 def test_web_never_overwrites_files_that_it_did_not_write(model: Path, site: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
-    poets_edge("web", model, "--output", tmp_path).failed(str(tmp_path), "there is something already")
+    poets_edge("web", model, "--output", tmp_path).failed(str(tmp_path), "it already contains something")
     assert (tmp_path / "index.html").read_text() == "mine"
     (site / "CNAME").write_text("example.org")
     poets_edge("web", model, "--output", site).ok()
@@ -136,7 +136,7 @@ def test_web_refuses_unsupported_models(tmp_path: Path) -> None:
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(wrong.read_bytes()[:300])
     for path, fragment in (
-        (unlabeled, "8 x 8 x 4 numbers"),
+        (unlabeled, "8 x 8 x 4 values"),
         (wrong, "256 outputs"),
         (cut, "damaged"),
         (tmp_path / "no", "no"),

@@ -48,7 +48,7 @@ def test_commands_refuse_graphs_with_unsafe_operators(tmp_path: Path, photo: Pat
     find_node(graph, "final_result").input.append("^harmless")
     file = write(tmp_path, graph)
     for arguments in (("label", file, photo), ("export", file), ("inspect", file)):
-        poets_edge(*arguments, cwd=tmp_path).failed(f"holds {operator}, which no network for pictures needs")
+        poets_edge(*arguments, cwd=tmp_path).failed(f"contains {operator}, which image classifiers do not need")
     assert not list(tmp_path.glob("*.tflite"))
 
 
@@ -84,7 +84,7 @@ def test_label_rejects_graphs_with_unsupported_output_shapes(tmp_path: Path, pho
     reshape.attr["Tshape"].type = DT_INT32
     graph.node.extend([constant("length", np.array([3], np.int32)), reshape])
     find_node(graph, "final_result").input[0] = "flat"
-    poets_edge("label", write(tmp_path, graph), photo).failed("answers with the shape [3]")
+    poets_edge("label", write(tmp_path, graph), photo).failed("its output has the shape [3]")
 
 
 @pytest.mark.tensorflow

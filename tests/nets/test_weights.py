@@ -84,7 +84,9 @@ def test_train_downloads_missing_weights_or_fails(
         )
         assert not (tmp_path / "tf_files/retrained_graph.pb").exists()
         server.content[f"/mobilenet/{name}"] = b"<html>Please log in</html>"
-        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed("no weights file", "proxy", "--weights embedded")
+        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed(
+            "not a weights file", "proxy", "--weights embedded"
+        )
         server.content[f"/mobilenet/{name}"] = (keras_home / "models" / name).read_bytes()
         poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
     assert record(tmp_path)["weights"]["file"] == name  # type: ignore[index]
@@ -109,7 +111,7 @@ def test_download_checks_the_checksum_of_inception_v3(tmp_path: Path, monkeypatc
     with serving(Files()) as server:
         monkeypatch.setattr(weights, "_KERAS_URL", server.url)
         server.content[f"/inception_v3/{name}"] = content
-        with pytest.raises(WeightsError, match=r"another checksum \(MD5\) than Keras publishes"):
+        with pytest.raises(WeightsError, match=r"the checksum \(MD5\) of the received file differs"):
             weights.find_weights(entry, tmp_path)
         assert not list((tmp_path / "keras/models").iterdir())
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()

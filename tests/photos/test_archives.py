@@ -156,12 +156,12 @@ def _encrypted() -> bytes:
 
 
 BAD: dict[str, tuple[str, bytes, str]] = {
-    "empty zip": ("x.zip", b"", "damaged, cut short"),
-    "cut zip": ("x.zip", _zip("a/1.jpg")[:-30], "damaged, cut short"),
-    "no zip": ("x.zip", b"x" * 5000, "damaged, cut short"),
-    "empty tar": ("x.tar", b"", "damaged, cut short"),
-    "cut tar": ("x.tar", _tar(**{"a/1.jpg": b"x" * 5000})[:3000], "damaged, cut short"),
-    "tar without its end": ("x.tar", _tar(**{"a/1.jpg": b"x" * 512})[:1024], "damaged, cut short"),
+    "empty zip": ("x.zip", b"", "damaged, truncated"),
+    "cut zip": ("x.zip", _zip("a/1.jpg")[:-30], "damaged, truncated"),
+    "no zip": ("x.zip", b"x" * 5000, "damaged, truncated"),
+    "empty tar": ("x.tar", b"", "damaged, truncated"),
+    "cut tar": ("x.tar", _tar(**{"a/1.jpg": b"x" * 5000})[:3000], "damaged, truncated"),
+    "tar without its end": ("x.tar", _tar(**{"a/1.jpg": b"x" * 512})[:1024], "damaged, truncated"),
     "tar garbled behind its first member": ("x.tar", _tar(**{"a/1.jpg": b"x"})[:1024] + b"y" * 4096, "damaged"),
     "compressed tar": ("x.tar.gz", b"\x1f\x8b", "Make a .zip or .tar"),
     "outside, zip": ("x.zip", _zip("../1.jpg"), "leads out of the archive"),

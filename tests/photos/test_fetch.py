@@ -85,7 +85,7 @@ def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
         fetch_flowers(tmp_path / "flowers", archive=wanted)
 
     monkeypatch.setattr(fetch, "_unpack", meanwhile)
-    with pytest.raises(OutputError, match="there is something already"):
+    with pytest.raises(OutputError, match="it already contains something"):
         fetch_flowers(tmp_path / "flowers", archive=wanted)
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
     assert len(list((tmp_path / "flowers").rglob("*.jpg"))) == len(PHOTOS)
@@ -133,7 +133,7 @@ def test_fetch_flowers_rejects_links(server: Files, tmp_path: Path) -> None:
 
 def test_fetch_flowers_rejects_nonempty_folder(server: Files, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(OutputError, match="there is something already"):
+    with pytest.raises(OutputError, match="it already contains something"):
         fetch_flowers(tmp_path, archive=archive(server, GOOD))
     assert server.requests == []
     assert (tmp_path / "mine.txt").read_text() == "keep"

@@ -129,7 +129,7 @@ def test_read_photo_does_not_rotate_a_photo_with_damaged_metadata(form: str) -> 
 def test_read_photo_rejects_a_png_with_too_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(png_chunks, "_MOST_CHUNKS", 100)
     assert read_photo(png(*[chunk(b"abCd", b"")] * 90)).getpixel((0, 0)) == RED
-    with pytest.raises(PhotoError, match=r"flower\.png: a PNG of more than 100 parts\. Save it anew"):
+    with pytest.raises(PhotoError, match=r"flower\.png: a PNG of more than 100 parts\. Save it again"):
         read_photo(png(*[chunk(b"abCd", b"")] * 100), name="flower.png")
 
 

@@ -61,7 +61,7 @@ def gif(inserted: bytes) -> bytes:
     ids=["EXIF", "filling", "segments", "scans", "comments", "long comment", "junk"],
 )
 def test_read_photo_rejects_files_that_take_disproportionate_time(data: bytes, message: str) -> None:
-    with pytest.raises(PhotoError, match=rf"^flower: {message}\. Save it anew\.$"):
+    with pytest.raises(PhotoError, match=rf"^flower: {message}\. Save it again\.$"):
         read_photo(data, name="flower")
     with pytest.raises(PhotoError, match=message):
         photo_size(data)

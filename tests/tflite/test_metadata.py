@@ -250,7 +250,7 @@ def test_read_metadata_accepts_one_or_three_values_of_normalization(mean: list[f
     ],
 )
 def test_read_metadata_refuses_invalid_normalization(mean: list[float], std: list[float]) -> None:
-    with pytest.raises(ModelError, match="makes no sense"):
+    with pytest.raises(ModelError, match="is invalid"):
         read(_rewritten(mean, std))
 
 

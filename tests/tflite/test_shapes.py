@@ -151,9 +151,9 @@ def test_infer_returns_the_output_shape_of_each_operator(infer: Infer, arguments
         (shapes.mean, call((1, 7, 5, 3), (1,), keep_dims=False), "depends on the photo"),
         (shapes.squeeze, call((1, 7, 1, 3), squeeze_dims=[1]), "cannot be squeezed"),
         (shapes.squeeze, call((1, 7, 1, 3), squeeze_dims=[4]), "axis 4 of 4"),
-        (shapes.transpose, call((1, 7, 5, 3), (4,), constants={1: [0, 3, 1, 1]}), "axes in an order"),
-        (shapes.transpose, call((1, 7, 5, 3), (4,), constants={1: [0, 3, 1, 4]}), "axes in an order"),
-        (shapes.transpose, call((1, 7, 5, 3), (3,), constants={1: [0, 2, 1]}), "axes in an order"),
+        (shapes.transpose, call((1, 7, 5, 3), (4,), constants={1: [0, 3, 1, 1]}), "axes in an invalid order"),
+        (shapes.transpose, call((1, 7, 5, 3), (4,), constants={1: [0, 3, 1, 4]}), "axes in an invalid order"),
+        (shapes.transpose, call((1, 7, 5, 3), (3,), constants={1: [0, 2, 1]}), "axes in an invalid order"),
     ],
 )
 def test_shapes_refuse_invalid_inputs_and_options(infer: Infer, arguments: Call, message: str) -> None:

@@ -79,8 +79,8 @@ def test_parse_refuses_vectors_beyond_the_end(missing: int) -> None:
 
 def test_parse_requires_utf8_text_with_a_final_zero() -> None:
     for data, message in (
-        (struct.pack("<I5s", 5, b"daisy"), "without an end"),
-        (struct.pack("<I6s", 5, b"daisyx"), "without an end"),
+        (struct.pack("<I5s", 5, b"daisy"), "without a final zero byte"),
+        (struct.pack("<I6s", 5, b"daisyx"), "without a final zero byte"),
         (struct.pack("<I5s", 4, b"caf\xe9\0"), "not UTF-8"),
         (struct.pack("<I3s", 500, b"abc"), "goes beyond"),
     ):
@@ -91,7 +91,7 @@ def test_parse_requires_utf8_text_with_a_final_zero() -> None:
 @pytest.mark.parametrize("offset", [0, -4, -32])
 def test_parse_refuses_backward_offsets(offset: int) -> None:
     """A backward offset could form a cycle of tables."""
-    with pytest.raises(FlawError, match="an offset leads nowhere"):
+    with pytest.raises(FlawError, match="an invalid offset"):
         read(buffer({1: offset}, bytes(8)))
 
 
@@ -104,7 +104,7 @@ def test_parse_requires_aligned_offsets_inside_the_buffer() -> None:
 def test_parse_checks_identifier_and_minimum_length() -> None:
     data = bytes(buffer({}))
     for bad in (data[:4] + b"TESU" + data[8:], data[:7], b""):
-        with pytest.raises(FlawError, match="does not begin"):
+        with pytest.raises(FlawError, match="invalid header"):
             read(bad)
 
 
@@ -118,14 +118,14 @@ def test_parse_refuses_tables_beyond_the_end() -> None:
         read(longer)
     field = bytearray(data)
     struct.pack_into("<H", field, 12, 36)
-    with pytest.raises(FlawError, match="a field of a Root table lies outside"):
+    with pytest.raises(FlawError, match="a field of a Root table is outside the buffer"):
         read(field)
 
 
 def test_parse_refuses_unknown_fields_unless_lenient() -> None:
     schema = {"Root": SCHEMA["Root"][:2]}
     data = bytes(buffer({0: 3, 5: 1}))
-    with pytest.raises(FlawError, match="not known"):
+    with pytest.raises(FlawError, match="unknown field"):
         parse(data, schema, "Root", b"TEST")
     assert parse(data, schema, "Root", b"TEST", lenient=True)["number"] == 3
 
@@ -135,9 +135,9 @@ def test_parse_reads_a_union_according_to_its_type_field() -> None:
     leaf = struct.pack("<4H3i", 8, 12, 4, 8, 8, 1, 99)
     assert read(buffer({5: 1, 6: END - 4 + 8}, leaf))["choice"] == {"flag": 1, "large": 99}
     for kind in (0, 2):
-        with pytest.raises(FlawError, match="of a kind that is not known"):
+        with pytest.raises(FlawError, match="of an unknown kind"):
             read(buffer({5: kind, 6: END - 4 + 8}, leaf))
-    with pytest.raises(FlawError, match="of a kind that is not known"):
+    with pytest.raises(FlawError, match="of an unknown kind"):
         read(buffer({5: 1}))
 
 

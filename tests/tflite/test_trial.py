@@ -32,7 +32,7 @@ def test_trial_finds_no_flaw_in_a_valid_model() -> None:
 def test_trial_finds_outputs_that_are_not_finite() -> None:
     """The input of zeros is divided by itself."""
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
-    assert trial._try(trial._Trial(content, NO_LIMIT)) == "it answers with NaN or infinity"
+    assert trial._try(trial._Trial(content, NO_LIMIT)) == "its output contains NaN or infinity"
 
 
 @pytest.mark.usefixtures("unlimited")
@@ -70,8 +70,8 @@ def test_run_trial_raises_the_flaw_found_by_the_helper_process() -> None:
     [
         ([(1, 5)], ""),
         ([(5,), (1, 1, 1, 7)], ""),
-        ([(1, 5), (1, 10, 4)], "10 x 4 numbers"),
-        ([(1, 8, 7, 6, 5, 4)], "8 x 7 x 6 x 5 numbers"),
+        ([(1, 5), (1, 10, 4)], "10 x 4 values"),
+        ([(1, 8, 7, 6, 5, 4)], "8 x 7 x 6 x 5 values"),
         ([], ""),
     ],
 )

@@ -82,7 +82,7 @@ def _not_finite(tree: Any) -> None:
         (_missing_input, "input -1"),
         (_unknown_operator, "operator"),
         (_huge, "will be"),
-        (_backwards, "nothing computes"),
+        (_backwards, "not computed"),
         (_not_finite, "NaN or infinity"),
     ],
 )
@@ -201,7 +201,7 @@ def test_verify_names_the_kind_of_an_unsupported_network_by_output_shape(
 
 
 def test_label_refuses_a_network_with_a_map_as_output(photo: Path) -> None:
-    poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 numbers", "segmentation")
+    poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 values", "segmentation")
 
 
 def test_read_model_verifies_again_with_a_different_interpreter(

@@ -187,7 +187,7 @@ def test_killed_fine_tuning_resumes_to_identical_graph(photos: Path, tuned: tupl
         process.communicate()
     assert list(checkpoints.glob("*.checkpoint.npz")), "it was killed between two epochs"
     ended = poets_edge("train", photos, *TUNED, cwd=tmp_path).ok()
-    assert "goes on after epoch" in ended.stderr and "to compute" not in ended.stderr
+    assert "continues after epoch" in ended.stderr and "to compute" not in ended.stderr
     assert graph(tmp_path) == graph(tuned[0]) and record(tmp_path) == record(tuned[0])
 
 

@@ -72,7 +72,7 @@ def check_host(host: str) -> str:
         raise UsageError(f"host {shown!r}: without the password, for which ssh asks, or which a key replaces.")
     odd = any(character.isspace() or not character.isprintable() for character in host)
     if not host or host.startswith("-") or odd or len(host) > _LONGEST_HOST:
-        raise UsageError(f"host {shown!r}: wanted a name as ssh takes it, such as pi@raspberrypi.local.")
+        raise UsageError(f"host {shown!r}: expected an SSH destination, such as pi@raspberrypi.local.")
     return host
 
 
@@ -313,7 +313,7 @@ class Connection:
     def refusal(self, detail: str) -> RemoteError:
         """End the connection because the device has sent an invalid message; return an error that contains `detail`."""
         self._give_up("")
-        return RemoteError(f"{self.host}: it answers what is not understood here ({_shown(detail)}).")
+        return RemoteError(f"{self.host}: its answer is not valid ({_shown(detail)}).")
 
     def _give_up(self, problem: str) -> None:
         self._problem = self._problem or problem
@@ -373,7 +373,7 @@ class Connection:
             if now - self._reader.heard > self._limits.silence:
                 self._give_up(f"has been silent for {self._limits.silence:.0f} s")
             elif writing is not None and now - writing > self._limits.taking:
-                self._give_up(f"has taken nothing of what is sent for {self._limits.taking:.0f} s")
+                self._give_up(f"has not accepted data for {self._limits.taking:.0f} s")
 
     def _cut(self) -> RemoteError:
         """Return the RemoteError for a lost connection, with the reason in one line."""
@@ -392,11 +392,11 @@ class Connection:
         if self._problem:
             return RemoteError(f"{self.host}: the device {self._problem}; the connection was ended.")
         if self._ready.is_set():
-            return RemoteError(f"{self.host}: the connection was cut{f' ({last})' if last else ''}.")
+            return RemoteError(f"{self.host}: the connection was lost{f' ({last})' if last else ''}.")
         if status == 255:
             return RemoteError(f"{self.host}: ssh cannot log in ({last or 'no reason given'}). Try: ssh {self.host}")
         return RemoteError(
-            f"{self.host}: its shell cannot start a program ({last or f'status {status}'}). Wanted is a Linux system"
+            f"{self.host}: its shell cannot start a program ({last or f'status {status}'}). Required is a Linux system"
             " with /bin/sh and Python 3.10 to 3.13."
         )
 

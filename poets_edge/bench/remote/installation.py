@@ -172,14 +172,14 @@ def warn_remaining_files(host: str, left: Sequence[str], reporter: Reporter) -> 
     """Warn about files that stay in the program's folder, because the program did not create them."""
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-        reporter.warn(f"{host}: left, because the program did not put it there: {', '.join(left[:_NAMED])}{more}")
+        reporter.warn(f"{host}: not removed, because the program did not create it: {', '.join(left[:_NAMED])}{more}")
 
 
 def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
     """Print the paths of files from older versions of the program, which did not use a folder of their own."""
     if facts.older:
         reporter.note(
-            f"{host}: not used and not removed, because an older version put it there: {', '.join(facts.older)}"
+            f"{host}: not used and not removed, because an older version created it: {', '.join(facts.older)}"
         )
         if any(path.endswith("/deployed.json") for path in facts.older):
             reporter.note(f"{host}: its service is stopped there with: systemctl --user disable --now {NAME}")
@@ -253,7 +253,7 @@ def _install_packages(
             f"{connection.host}: {facts.folder}: {facts.free / 1e6:.0f} MB are free, {room / 1e6:.0f} MB are"
             " needed. Free some space there, or name a folder on another disk with `remote_dir`."
         )
-    reporter.note(f"{connection.host}: first time: fetching what {system.machine} and its Python need")
+    reporter.note(f"{connection.host}: first time: downloading packages for {system.machine} and its Python")
     with ExitStack() as stack:
         try:
             if system.name != "Linux":
@@ -276,8 +276,8 @@ def _fetch_on_device(connection: Connection, wanted: Needs, facts: Facts, packag
         connection.ask("fetch", Done, seconds=connection.limits.fetch, item=packages, command=command)
     except RemoteError as error:
         raise RemoteError(
-            f"{connection.host}: {here} Nor can the device fetch them itself ({error.reason.removeprefix('ERROR: ')})."
-            " One of the two needs the internet, this once."
+            f"{connection.host}: {here} The device cannot download them either"
+            f" ({error.reason.removeprefix('ERROR: ')}). One of the two needs internet access for this step."
         ) from None
 
 
@@ -290,8 +290,8 @@ def _check_system_packages(host: str, wanted: Needs, facts: Facts) -> None:
     if missing:
         debian = {"numpy": "python3-numpy", "pillow": "python3-pil"}
         raise RemoteError(
-            f"{host}: {' and '.join(missing)} must be the system's there, because nobody makes wheels of them for"
-            f" 32 bits. Run on it: sudo apt install {' '.join(debian[name] for name in missing)}"
+            f"{host}: {' and '.join(missing)} must be packages of its system, because there are no wheels of them for"
+            f" 32 bits. Run there: sudo apt install {' '.join(debian[name] for name in missing)}"
         )
 
 
@@ -300,4 +300,6 @@ def _check_clock(host: str, facts: Facts, reporter: Reporter) -> None:
     if abs(off) > _CLOCK_SECONDS:
         days = abs(off) / 86400
         amount = f"{days / 365.25:.1f} years" if days > 500 else f"{days:.0f} days"
-        reporter.warn(f"{host}: its clock is {amount} {'fast' if off > 0 else 'slow'}; dates are taken from here.")
+        reporter.warn(
+            f"{host}: its clock is {amount} {'fast' if off > 0 else 'slow'}; the clock of this machine is used."
+        )

@@ -121,7 +121,7 @@ class OwnFolder:
             if state == "link":
                 raise OSError(0, "is a symbolic link; name the folder that it leads to", self.path)
             if state == "other" and not (adopt and os.lstat(self.path).st_uid == os.getuid()):
-                raise OSError(0, "is there already and was not made by this program; name another folder", self.path)
+                raise OSError(0, "already exists and was not created by this program; name another folder", self.path)
             if state != "ours":
                 self._mark()
             self._lock = locked(os.path.join(self.path, MARKER), os.O_RDONLY, fcntl.LOCK_SH)
@@ -162,7 +162,7 @@ class OwnFolder:
             os.sync()  # after a power failure, the item is complete or absent
             if not self._is_complete(item):  # otherwise another session has just created it
                 if os.path.lexists(place):
-                    raise OSError(0, "is there already and was not made by this program; move it away", place)
+                    raise OSError(0, "already exists and was not created by this program; move it away", place)
                 os.rename(staging.path, place)
         finally:
             staging.discard()

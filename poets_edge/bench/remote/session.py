@@ -205,7 +205,7 @@ class Follower:
 
     def on_result(self, message: Message) -> None:
         """Process a message with a round, scores or a window. Raises RecordError if it was not requested."""
-        raise RecordError(f"{type(message).__name__} was not asked for")
+        raise RecordError(f"{type(message).__name__} was not requested")
 
     def _read(self, line: str) -> None:
         try:
@@ -323,21 +323,21 @@ class _RoundsFollower(Follower):
             or not stages[0]
             or self._samples > _MOST_SAMPLES
         ):
-            raise RecordError("a round that was not asked for")
+            raise RecordError("a round that was not requested")
         self._log.add(round)
 
     def _take_scores(self, found: PhotoScores) -> None:
         key = (found.model, found.photo)
         fits = found.model < len(self._widths) and len(found.scores) == self._widths[found.model]
         if not fits or found.photo not in self._photos or key in self.outputs:
-            raise RecordError("scores that were not asked for")
+            raise RecordError("scores that were not requested")
         self.outputs[key] = ModelOutput(np.array(found.scores, np.float32), found.distance)
 
     @property
     def saved(self) -> str:
         """Sentence for error messages with the number of saved rounds; "" if no rounds are saved."""
         count = self._count()
-        return f"{count} measured rounds are kept; the same command goes on from there." if count else ""
+        return f"{count} measured rounds are kept; the same command continues from there." if count else ""
 
     def _count(self) -> int:
         return sum(round.stamp == self.stamp for round in self._log.of_models(self._digests))

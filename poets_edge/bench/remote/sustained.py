@@ -69,5 +69,5 @@ class _LoadFollower(Follower):
             super().on_result(message)
             return
         if message.model >= len(self.windows) or len(self.windows[message.model]) >= self._most:
-            raise RecordError("a window of load that was not asked for")
+            raise RecordError("a window of load that was not requested")
         self.windows[message.model].append(LoadWindow.from_json(message.window))

@@ -93,7 +93,7 @@ class Collector:
         if self._full or (scores[best] >= self._options.below and not unknown):
             return
         if self._existing + self.kept >= self._options.most:
-            self._stop(f"{self._options.folder} holds {self._existing + self.kept} collected frames: no more are kept")
+            self._stop(f"{self._options.folder} holds {self._existing + self.kept} collected frames: no more are saved")
             return
         try:
             image = read_photo(photo)
@@ -106,7 +106,7 @@ class Collector:
         except PhotoError:  # the file was deleted after its inference
             return
         except OutputError as error:
-            self._stop(f"no more frames are kept: {error}")
+            self._stop(f"no more frames are saved: {error}")
 
     def _name(self, folder: Path) -> Path:
         stamp = f"{_PREFIX}-{time.strftime('%Y%m%d-%H%M%S')}"

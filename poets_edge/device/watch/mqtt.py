@@ -150,7 +150,7 @@ class MqttPublisher:
                 self._connected = False
                 if not self._outage:
                     self._outage = True
-                    self._reporter.warn(f"{self._broker}: {reason}; labeling goes on, and connecting is tried again")
+                    self._reporter.warn(f"{self._broker}: {reason}; labeling continues, and the connection is retried")
         if self._connected:
             for topic in list(self._waiting):
                 if _is_acknowledged(self._in_flight.get(topic)):

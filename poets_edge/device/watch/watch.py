@@ -225,7 +225,7 @@ def _predictions(
         )
         ended = True
     if collector:
-        reporter.note(f"kept {collector.kept} frames in {collector.folder}")
+        reporter.note(f"saved {collector.kept} frames in {collector.folder}")
     return summary
 
 

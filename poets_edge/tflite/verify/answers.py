@@ -15,7 +15,7 @@ def other_answer(shapes: Iterable[Sequence[int]]) -> str:
         lengths = [str(length) for length in shape if length > 1]
         if len(lengths) > 1:
             return (
-                f"no image classifier: it answers with {' x '.join(lengths[:4])} numbers, as networks for segmentation,"
-                " poses or detection do, and not with one score for each label."
+                f"not an image classifier: its output has {' x '.join(lengths[:4])} values, as in networks for"
+                " segmentation, poses or detection, instead of one score for each label."
             )
     return ""

@@ -224,7 +224,7 @@ def space_to_batch(call: Call) -> Shape:
     (rows, columns), (top, bottom, left, right) = _blocks(call)
     height, width = height + top + bottom, width + left + right
     if height % rows or width % columns:
-        raise FlawError("padding that makes no sense")
+        raise FlawError("invalid padding")
     return batch * rows * columns, height // rows, width // columns, channels
 
 
@@ -234,7 +234,7 @@ def batch_to_space(call: Call) -> Shape:
     (rows, columns), (top, bottom, left, right) = _blocks(call)
     height, width = height * rows - top - bottom, width * columns - left - right
     if batch % (rows * columns) or height < 1 or width < 1:
-        raise FlawError("crops that make no sense")
+        raise FlawError("invalid crops")
     return batch // (rows * columns), height, width, channels
 
 
@@ -285,9 +285,9 @@ def mirror_pad(call: Call) -> Shape:
     shape, amounts = call.shape(0), call.constant(1)
     offset = 0 if call.options["mode"] else 1
     if call.shape(1) != (len(shape), 2) or call.options["mode"] not in (0, 1):
-        raise FlawError("padding that makes no sense")
+        raise FlawError("invalid padding")
     if any(not 0 <= amount <= shape[index // 2] - offset for index, amount in enumerate(amounts)):
-        raise FlawError("padding that makes no sense")
+        raise FlawError("invalid padding")
     return tuple(length + amounts[2 * i] + amounts[2 * i + 1] for i, length in enumerate(shape))
 
 
@@ -314,5 +314,5 @@ def _block(call: Call) -> int:
 def _blocks(call: Call) -> tuple[list[int], list[int]]:
     sides, edges = _integers(call, 1, 2), _integers(call, 2, 4)
     if not all(1 <= side <= _MAX_PARTS for side in sides) or not all(0 <= edge <= _MAX_SIDE for edge in edges):
-        raise FlawError("blocks that make no sense")
+        raise FlawError("invalid blocks")
     return sides, edges

@@ -68,9 +68,9 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
             raise FlawError("a buffer beyond the end")
     for entry in model["metadata"]:
         if not entry["name"] or entry["buffer"] >= len(model["buffers"]):
-            raise FlawError("metadata that lead nowhere")
+            raise FlawError("metadata with an invalid reference")
     if any(not 0 <= index < len(model["buffers"]) for index in model["metadata_buffer"]):
-        raise FlawError("metadata that lead nowhere")
+        raise FlawError("metadata with an invalid reference")
     _check_signatures(model)
     _check_operators(model)
     return _Graph(model).check()
@@ -90,9 +90,9 @@ def _check_signatures(model: Mapping[str, Any]) -> None:
     for signature in model["signature_defs"]:
         tensor_maps = [*signature["inputs"], *signature["outputs"]]
         if signature["subgraph_index"] or not signature["signature_key"]:
-            raise FlawError("a signature of no graph")
+            raise FlawError("a signature of a missing graph")
         if any(entry["tensor_index"] >= tensors or not entry["name"] for entry in tensor_maps):
-            raise FlawError("a signature that leads nowhere")
+            raise FlawError("a signature with an invalid reference")
 
 
 def _check_operators(model: Mapping[str, Any]) -> None:
@@ -147,7 +147,7 @@ class _Graph:
         for operator in self._operators:
             self._check_operator(operator)
         if not self._ready.issuperset(self._outputs):
-            raise FlawError("an output that nothing computes")
+            raise FlawError("an output that is not computed")
         if self._memory > MAX_BYTES:
             raise FlawError(f"it would take {self._memory / 1e6:,.0f} MB of memory")
         if self._multiplications > MAX_MULTIPLICATIONS:
@@ -218,7 +218,7 @@ class _Graph:
             if not omitted and not (
                 0 <= index < len(self._tensors) and (self._constant[index] or index in self._ready)
             ):
-                raise FlawError(f"input {index} that nothing computes")
+                raise FlawError(f"input {index} that is not computed")
         for output in outputs:
             if not 0 <= output < len(self._tensors) or output in self._ready or self._constant[output]:
                 raise FlawError(f"output {output} that is not its own")
@@ -294,7 +294,7 @@ class _Graph:
         else:
             fits = len(results) == 1 and types_fit(rule, types, data, next(iter(results)))
         if not fits:
-            raise FlawError(f"types {types} that do not go together")
+            raise FlawError(f"types {types}, which cannot be combined")
         if rule.name not in _UNSCALED:
             for index in (*inputs, *outputs):
                 if index >= 0 and self._tensors[index]["type"] in ZERO_POINTS and not _is_scaled(self._tensors[index]):
@@ -365,10 +365,10 @@ def _check_quantization(index: int, tensor: Mapping[str, Any], shape: tuple[int,
     if not len(scales):
         return
     if not all(_SCALES[0] <= scale <= _SCALES[1] for scale in scales):
-        raise FlawError(f"tensor {index} has a scale that makes no sense")
+        raise FlawError(f"tensor {index} has an invalid scale")
     low, high = ZERO_POINTS.get(tensor["type"], (0, 0))
     if len(zeros) not in (0, len(scales)) or not all(low <= zero <= high for zero in zeros):
-        raise FlawError(f"tensor {index} has a zero point that makes no sense")
+        raise FlawError(f"tensor {index} has an invalid zero point")
     axis = quantization["quantized_dimension"]
     if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
         raise FlawError(f"tensor {index} has {len(scales)} scales for a shape of {list(shape)}")

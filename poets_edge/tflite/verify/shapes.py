@@ -138,7 +138,7 @@ def pad(call: Call) -> Shape:
     """Return the output shape of a padding."""
     shape, amounts = call.shape(0), call.constant(1)
     if call.shape(1) != (len(shape), 2) or not all(0 <= amount <= _MAX_PIXELS for amount in amounts):
-        raise FlawError("padding that makes no sense")
+        raise FlawError("invalid padding")
     return tuple(length + amounts[2 * i] + amounts[2 * i + 1] for i, length in enumerate(shape))
 
 
@@ -165,7 +165,7 @@ def transpose(call: Call) -> Shape:
     """Return the output shape of a transposition."""
     shape, order = call.shape(0), list(call.constant(1))
     if sorted(order) != list(range(len(shape))):
-        raise FlawError("axes in an order that makes no sense")
+        raise FlawError("axes in an invalid order")
     return tuple(shape[axis] for axis in order)
 
 
@@ -179,7 +179,7 @@ def windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int
     for length, window, side in zip(size, kernel, "hw", strict=True):
         stride, dilation = options[f"stride_{side}"], options.get(f"dilation_{side}", 1)
         if not (1 <= stride <= _MAX_PIXELS and 1 <= dilation <= _MAX_PIXELS) or options["padding"] not in (0, 1):
-            raise FlawError("a stride, dilation or padding that makes no sense")
+            raise FlawError("an invalid stride, dilation or padding")
         covered = (window - 1) * dilation + 1 if options["padding"] else 1
         if covered > length:
             raise FlawError("a window larger than the picture")

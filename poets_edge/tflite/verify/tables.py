@@ -73,7 +73,7 @@ def parse(
     """
     view = memoryview(data)
     if len(view) < 8 or view[4:8] != identifier:
-        raise FlawError("it does not begin as it should")
+        raise FlawError("it has an invalid header")
     return _Parser(view, schema, lenient).table(root, _read(view, "I", 0), 0)
 
 
@@ -95,13 +95,13 @@ class _Parser:
         _aligned(vtable, 2)
         length, size = _read(self._view, "H", vtable), _read(self._view, "H", vtable + 2)
         if length < 4 or length % 2 or vtable + length > len(self._view) or start + size > len(self._view):
-            raise FlawError(f"a {name} table lies partly outside")
+            raise FlawError(f"a {name} table is partly outside the buffer")
         fields = self._schema[name]
         offsets = struct.unpack_from(f"<{length // 2 - 2}H", self._view, vtable + 4)
         if any(offsets[len(fields) :]) and not self._lenient:
-            raise FlawError(f"a {name} table has a field that is not known")
+            raise FlawError(f"a {name} table has an unknown field")
         if any(offset >= size for offset in offsets):
-            raise FlawError(f"a field of a {name} table lies outside")
+            raise FlawError(f"a field of a {name} table is outside the buffer")
         values: dict[str, Any] = {}
         for index, (field, kind) in enumerate(fields):
             offset = offsets[index] if index < len(offsets) else 0
@@ -135,7 +135,7 @@ class _Parser:
         if union.lenient and number not in union.kinds:
             return None
         if number not in union.kinds or not position:
-            raise FlawError(f"options of a kind that is not known ({number})")
+            raise FlawError(f"options of an unknown kind ({number})")
         return self.table(union.kinds[number], self._follow(position), depth + 1)
 
     def _scalar(self, kind: str, position: int) -> Any:
@@ -148,7 +148,7 @@ class _Parser:
     def _text(self, position: int) -> str:
         first, count = self._vector(position, 1)
         if first + count >= len(self._view) or self._view[first + count] != 0:
-            raise FlawError("a text without an end")
+            raise FlawError("a text without a final zero byte")
         try:
             return str(self._view[first : first + count], "utf-8", "backslashreplace" if self._lenient else "strict")
         except UnicodeDecodeError:  # interpreters raise it when the name is requested
@@ -175,13 +175,13 @@ class _Parser:
         _aligned(position, 4)
         offset = _read(self._view, "I", position)
         if not 0 < offset < 1 << 31:
-            raise FlawError("an offset leads nowhere")
+            raise FlawError("an invalid offset")
         return position + int(offset)
 
 
 def _read(view: memoryview, code: str, position: int) -> Any:
     if not 0 <= position <= len(view) - struct.calcsize(f"<{code}"):
-        raise FlawError("an offset leads outside")
+        raise FlawError("an offset outside the buffer")
     return struct.unpack_from(f"<{code}", view, position)[0]
 
 

@@ -57,8 +57,8 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
         if error.timed_out:
             raise FlawError(f"an inference takes more than {seconds:.0f} seconds") from None
         if error.status < 0:
-            raise FlawError(f"it takes the interpreter down, by signal {-error.status}") from None
-        raise FlawError("it takes the interpreter down, or more memory than it should") from None
+            raise FlawError(f"it crashes the interpreter with signal {-error.status}") from None
+        raise FlawError("it crashes the interpreter, or needs too much memory") from None
     if problem.startswith(_NOT_LOADED):
         raise OtherNetworkError(problem)
     if problem:
@@ -81,7 +81,7 @@ def _try(trial: _Trial) -> str:
         except (RuntimeError, ValueError) as error:
             return " ".join(str(error).split()) or "it cannot be run"
         if not all(np.isfinite(answer).all() for answer in answers):
-            return "it answers with NaN or infinity"
+            return "its output contains NaN or infinity"
     return ""
 
 

@@ -41,7 +41,7 @@ def _sentence(content: bytes, flaw: FlawError) -> str:
             return other
     if isinstance(flaw, UnsupportedError):
         return f"not supported here: {flaw}"
-    return f"damaged, or no classifier of pictures ({flaw}). Export it again, or copy it again."
+    return f"damaged, or not an image classifier ({flaw}). Export it again, or copy it again."
 
 
 def check(content: bytes) -> InferenceCost:

@@ -167,12 +167,12 @@ def open_activations(
     file = activations_file(backbone, tail, folder)
     with open_row_store(file, "activations") as (rows, damaged):
         if damaged:
-            reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed anew.")
+            reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed again.")
         model = ModelFile(file, write_float_model(below(network, tail.cut)))
         shape = network.shapes()[tail.cut.name]
         yield Activations(backbone, model, shape, rows, file, views, encoding_of(tail.cut))
         for moved in rows.set_aside:
-            reporter.warn(f"the cache of activations was damaged; it was moved to {moved} and is computed anew.")
+            reporter.warn(f"the cache of activations was damaged; it was moved to {moved} and is computed again.")
 
 
 def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:

@@ -134,7 +134,7 @@ def fine_tune(
             vectors = compute_bottlenecks(changed, backbone, data.photos, np.arange(len(data.photos)))
             compared, checkpoints = _compare(job, (tuned.head, vectors), (head, data.vectors))
         except DivergedError as error:
-            verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
+            verdict = f"fine-tuning diverged ({error}); the frozen backbone's result is written."
             reporter.warn(verdict)
             return replace(frozen, epochs=error.epochs, verdict=verdict)
     frozen = replace(frozen, epochs=tuned.epochs, checkpoints=(checkpoint, *checkpoints))

@@ -105,7 +105,7 @@ def tune(
     if (earlier := checkpoint.load(path)) is not None:
         trainer.restore(earlier.state)
         done, chosen, best = earlier.epochs, earlier.chosen, with_weights(start[0], earlier.best)
-        reporter.note(f"fine-tuning goes on after epoch {len(done)}, where an earlier run was stopped.")
+        reporter.note(f"fine-tuning continues after epoch {len(done)}, where an earlier run was stopped.")
     shown = schedule.steps * schedule.batch
     with reporter.progress("fine-tuning", options.epochs * shown) as advance:
         advance(len(done) * shown)

@@ -155,7 +155,7 @@ def test_agent_answers_unexpected_errors_in_one_line(folder: Path) -> None:
 def test_open_refuses_a_folder_of_the_user(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder)
-    with pytest.raises(OSError, match="was not made by this program"):
+    with pytest.raises(OSError, match="was not created by this program"):
         Session(folder)
     assert not (folder / ".poets-edge.json").exists()
     adopted = Session(folder, adopt=True)
@@ -342,7 +342,7 @@ def test_open_refuses_a_folder_of_another_user(folder: Path, monkeypatch: pytest
     Session(folder).receive()
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     for adopt in (False, True):
-        with pytest.raises(OSError, match="was not made by this program"):
+        with pytest.raises(OSError, match="was not created by this program"):
             Session(folder, adopt=adopt)
 
 

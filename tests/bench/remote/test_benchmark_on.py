@@ -92,7 +92,7 @@ def test_benchmark_on_keeps_user_files_in_remote_dir(installed: SshServer) -> No
     decoy.plant_everywhere(installed.home / "poets-edge")
     poets_edge("benchmark", PROBE, *QUICK, *where).ok()
     ran = poets_edge("deploy", *where, "--remove").ok()
-    assert "left, because the program did not put it there" in ran.stderr and "decoy.py" in ran.stderr
+    assert "not removed, because the program did not create it" in ran.stderr and "decoy.py" in ran.stderr
     assert decoy.changed() == []
     assert not list((installed.home / "poets-edge").rglob("*.tflite"))
 
@@ -212,7 +212,7 @@ def test_benchmark_on_resumes_after_lost_connection(installed: SshServer, tmp_pa
         os.kill(_ssh_of(running), signal.SIGKILL)
     _, said = running.communicate(timeout=30)
     assert running.returncode == (130 if how == "Ctrl-C" else 1), said
-    assert "rounds are kept; the same command goes on" in said and "Traceback" not in said
+    assert "rounds are kept; the same command continues" in said and "Traceback" not in said
     _await(lambda: not _of_device(installed.home))
     kept = _rounds(tmp_path / "cache")
 
@@ -260,7 +260,7 @@ def test_install_downloads_packages_on_the_device_as_fallback(pi: SshServer, mon
 
     monkeypatch.setattr(Connection, "ask", refuse)
     failed = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--remote-dir", "elsewhere")
-    failed.failed("cannot be fetched here", "no network", "One of the two needs the internet")
+    failed.failed("cannot be fetched here", "no network", "One of the two needs internet access")
     command = asked[0]
     assert isinstance(command, list) and "download" in command and "ai-edge-litert>=1.2" in command
 
@@ -268,9 +268,9 @@ def test_install_downloads_packages_on_the_device_as_fallback(pi: SshServer, mon
 def test_benchmark_on_reports_unusable_hosts_in_one_line(pi: SshServer, tmp_path: Path) -> None:
     measure = ("benchmark", PROBE, *QUICK, "--on")
     poets_edge(*measure, "pi", "--on", "pi").failed("host pi is given twice")
-    poets_edge(*measure, "-oProxyCommand=touch x").failed("wanted a name as ssh takes it")
+    poets_edge(*measure, "-oProxyCommand=touch x").failed("expected an SSH destination")
     for host in ("", "a b", "pi\r", "h" * 70_000):
-        poets_edge(*measure, host).failed("wanted a name as ssh takes it")
+        poets_edge(*measure, host).failed("expected an SSH destination")
     poets_edge(*measure, "exämple.invalid").failed("exämple.invalid: ssh cannot log in")
     poets_edge(*measure, "nobody.invalid").failed("nobody.invalid: ssh cannot log in", "nobody.invalid", "Try: ssh")
     poets_edge("benchmark", "none.tflite", "--on", "nobody.invalid").failed("none.tflite")

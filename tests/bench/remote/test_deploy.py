@@ -193,7 +193,7 @@ def test_deploy_keeps_services_of_two_folders_separate_and_preserves_user_files(
         assert len({*services, "poets-edge-watch"}) == 3
         decoys.plant_everywhere(box.home / "poets-edge")
         ran = run_undo_line(first)
-        assert "left, because the program did not put it there" in ran.stderr
+        assert "not removed, because the program did not create it" in ran.stderr
         assert [box.run("systemctl", "--user", "is-active", name) for name in services] == ["inactive", "active"]
         run_undo_line(second)
         assert box.run("systemctl", "--user", "is-active", services[1]) == "inactive"
@@ -212,7 +212,7 @@ def test_foreign_unit_is_neither_replaced_nor_removed(box: Box, flower_model: Fl
     older.touch()
     (box.home / "old/deployed.json").write_text("{}")
     ran = poets_edge("deploy", "--on", "box", "--remote-dir", "old", "--remove").ok()
-    assert "an older version put it there" in ran.stderr and "disable --now poets-edge-watch" in ran.stderr
+    assert "an older version created it" in ran.stderr and "disable --now poets-edge-watch" in ran.stderr
     assert older.exists()
     not_utf8 = ("--source", box.home / os.fsdecode(b"caf\xe9"))
     poets_edge("deploy", flower_model.int8, "--on", "box", *not_utf8).failed("systemd takes only text that is UTF-8")

@@ -145,5 +145,5 @@ def test_fetch_writes_frames_to_label_folders_only(liar: Device, tmp_path: Path,
     ],
 )
 def test_fetch_refuses_answers_that_are_not_frames(liar: Device, tmp_path: Path, changes: dict[str, Any]) -> None:
-    liar(**changes).failed("pi: it answers what is not understood here")
+    liar(**changes).failed("pi: its answer is not valid")
     assert not list((tmp_path / "here").rglob("*.jpg"))

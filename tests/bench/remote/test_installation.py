@@ -51,7 +51,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"folder": "/home/pi/a:b/poets-edge"}, "a ':' separates folders for Python"),
         ({"writable": False}, "cannot be written. Name another folder with `remote_dir`"),
         ({"free": 1_000_000}, "1 MB are free, 170 MB are needed"),
-        ({"machine": "armv7l", "bits": 32, "versions": {"numpy": "1.24"}}, "pillow must be the system's there"),
+        ({"machine": "armv7l", "bits": 32, "versions": {"numpy": "1.24"}}, "pillow must be packages of its system"),
     ],
 )
 def test_install_refuses_unsuitable_devices(changes: dict[str, Any], message: str) -> None:
@@ -70,7 +70,7 @@ def test_install_reports_that_neither_machine_can_download(offline: None) -> Non
     with pytest.raises(RemoteError, match=r"pi: no network here\. The device has no pip"):
         install_on()
     failed = RemoteError("pi: x", reason="ERROR: no route")
-    with pytest.raises(RemoteError, match=r"Nor can the device fetch them itself \(no route\)"):
+    with pytest.raises(RemoteError, match=r"The device cannot download them either \(no route\)"):
         install_on(versions={"pip": "23.0"}, fetch=failed)
 
 
@@ -91,7 +91,7 @@ def test_install_warns_of_a_wrong_clock_and_older_files(offline: None) -> None:
     older = ("/home/pi/.cache/deployed.json",)
     install_on(reporter, time=time.time() - 10 * 86400, older=older, versions={"pip": "23.0"})
     assert any("clock" in text and "slow" in text for text in reporter.warnings)
-    assert any("an older version put it there: /home/pi/.cache/deployed.json" in text for text in reporter.notes)
+    assert any("an older version created it: /home/pi/.cache/deployed.json" in text for text in reporter.notes)
     assert any("systemctl --user disable --now" in text for text in reporter.notes)
 
 

@@ -67,17 +67,17 @@ def test_benchmark_on_measures_a_correct_simulated_device(measure: Measure) -> N
 @pytest.mark.parametrize(
     ("action", "data", "words"),
     [
-        ("replace", b"\xff\n", "not understood here"),
-        ("replace", b"[" * 100_000 + b"\n", "not understood here"),
-        ("replace", b'{"id": ' + b"9" * 400 + b', "done": true}\n', "not understood here"),
-        ("replace", b'{"id": 5, "error": {}}\n', "not understood here"),
+        ("replace", b"\xff\n", "its answer is not valid"),
+        ("replace", b"[" * 100_000 + b"\n", "its answer is not valid"),
+        ("replace", b'{"id": ' + b"9" * 400 + b', "done": true}\n', "its answer is not valid"),
+        ("replace", b'{"id": 5, "error": {}}\n', "its answer is not valid"),
         ("flood", b"x" * 1000, "more than 16 MB"),
         ("flood", b'{"id": 0, "line": "x"}\n', "has not answered for 3 s"),
         ("flood", b'{"beat": true}\n', "has not answered for 3 s"),
         ("trickle", b"", "has not answered for 3 s"),
         ("mute", b"", "has been silent for 2 s"),
         ("beats only", b"", "has not answered for 3 s"),
-        ("end", b"", "the connection was cut"),
+        ("end", b"", "the connection was lost"),
     ],
 )
 def test_benchmark_on_reports_missing_or_malformed_device_answers_in_one_line(
@@ -92,8 +92,8 @@ def test_benchmark_on_gives_up_if_login_output_never_ends(measure: Measure, data
 
 
 def test_benchmark_on_rejects_rounds_that_it_did_not_request(measure: Measure) -> None:
-    measure(sha256="0" * 64).failed("a round that was not asked for")
-    measure("twice", at=10).failed("pi: it answers what is not understood here")
+    measure(sha256="0" * 64).failed("a round that was not requested")
+    measure("twice", at=10).failed("pi: its answer is not valid")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_benchmark_on_rejects_device_values_out_of_range(
     measure: Measure, tmp_path: Path, part: str, field: str, value: Any
 ) -> None:
     honest = json.loads((tmp_path / "seeds/device.json").read_bytes())[part]
-    measure(**{part: {**honest, field: value}}).failed("pi: it answers what is not understood here")
+    measure(**{part: {**honest, field: value}}).failed("pi: its answer is not valid")
 
 
 def test_benchmark_on_limits_the_number_of_device_messages(measure: Measure) -> None:

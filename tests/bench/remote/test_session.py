@@ -49,7 +49,7 @@ def test_device_facts_returns_the_machine() -> None:
         ([MACHINE, MACHINE], "the machine, a second time"),
         ([BEGIN] * 11, "too many messages"),
         ([{"kind": "Note", "text": "x"}] * 10_001, "too many messages"),
-        ([{"kind": "FinishedRound", "round": {}}], "FinishedRound was not asked for"),
+        ([{"kind": "FinishedRound", "round": {}}], "FinishedRound was not requested"),
         ([{"kind": "Other"}], ""),
     ],
 )
@@ -107,7 +107,7 @@ def scores(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_measure_rounds_refuses_scores_that_were_not_requested(messages: list[dict[str, Any]]) -> None:
-    with pytest.raises(RemoteError, match="not asked for"):
+    with pytest.raises(RemoteError, match="not requested"):
         measured(MACHINE, *messages, photos=("a.jpg",))
 
 
@@ -119,8 +119,8 @@ def load_follower(*messages: dict[str, Any]) -> _LoadFollower:
 
 
 def test_load_follower_refuses_windows_of_other_models_and_other_results() -> None:
-    with pytest.raises(RemoteError, match="a window of load that was not asked for"):
+    with pytest.raises(RemoteError, match="a window of load that was not requested"):
         load_follower({"kind": "Window", "model": 1, "window": {}})
-    with pytest.raises(RemoteError, match="PhotoScores was not asked for"):
+    with pytest.raises(RemoteError, match="PhotoScores was not requested"):
         load_follower(scores())
     assert load_follower().windows == [[]]

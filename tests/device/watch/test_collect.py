@@ -95,7 +95,7 @@ def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: 
         scene(number // 2, noise=number % 2).save(tmp_path / f"frames/{number}.png")
     watch = ("watch", trained.model("int8"), "--source", tmp_path / "frames", "--threads", "1")
     ran = poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "1", "--accept-all").ok()
-    assert "kept 2 frames" in ran.stderr
+    assert "saved 2 frames" in ran.stderr
     labels = {path.name for path in (tmp_path / "unsure").iterdir()}
     assert labels <= {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
     poets_edge(*watch[:-2], "--collect", tmp_path / "unlike", "--below", "0.01", "--threads", "1").ok()

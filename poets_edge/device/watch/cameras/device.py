@@ -42,7 +42,7 @@ def camera_frames(name: str, open_device: Callable[[], CameraDevice]) -> Iterato
     while True:
         with contextlib.closing(device):
             yield from _frames_until_gone(name, device)
-        yield Frame(problem=f"{name} has gone; waiting for it to come back")
+        yield Frame(problem=f"{name} is not available; waiting until it returns")
         for opened in _reopened(open_device):
             if opened is None:
                 yield None
@@ -64,7 +64,7 @@ def _frames_until_gone(name: str, device: CameraDevice) -> Iterator[Frame]:
         bad += 1
         if bad == _BAD_READS:
             return
-        yield Frame(problem=f"{name} gave a torn frame")
+        yield Frame(problem=f"{name} returned a damaged frame")
         time.sleep(TICK_SECONDS / 4)
 
 
