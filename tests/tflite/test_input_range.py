@@ -1,0 +1,79 @@
+"""Tests of how the normalization of a model's input is determined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
+from poets_edge.tflite.input_range import decide_input_range
+from poets_edge.tflite.metadata import Metadata
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import TensorInfo
+from tests.tiny_model import color_model
+
+FILE = ModelFile(Path("colors.tflite"), color_model())
+STATED = Metadata(mean=(127.5,), std=(127.5,))
+
+
+def tensor(dtype: str = "float32", scale: float = 0.0, zero_point: int = 0) -> TensorInfo:
+    return TensorInfo(0, "input", (1, 8, 8, 3), np.dtype(dtype), scale, zero_point)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "given", "source", "expected", "evidence"),
+    [
+        (STATED, None, tensor(), BACKBONE, "its metadata"),
+        (Metadata(facts={"format": 1}), None, tensor(), BACKBONE, "written by poets_edge"),
+        (Metadata(facts={"format": 1}, mean=(0.0,), std=(1.0,)), None, tensor(), RAW, "its metadata"),
+        (Metadata(), UNIT, tensor(), UNIT, "as given"),
+        (STATED, BACKBONE, tensor(), BACKBONE, "its metadata"),
+        (Metadata(), None, tensor("uint8"), RAW, "its input is uint8 without a scale: pixels unchanged"),
+        (STATED, None, tensor("uint8"), RAW, "its input is uint8 without a scale: pixels unchanged"),
+        (Metadata(author="Ultralytics"), None, tensor(), UNIT, "written by Ultralytics, whose networks take 0 to 1"),
+    ],
+)
+def test_decide_input_range_names_its_evidence(
+    metadata: Metadata, given: Normalization | None, source: TensorInfo, expected: Normalization, evidence: str
+) -> None:
+    found = decide_input_range(FILE, metadata, source, given)
+    assert found.normalization.is_close(expected) and found.evidence == evidence
+    assert found.inferred is (metadata.author != "")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zero_point", "pixels"), [("uint8", 3, "pixels unchanged"), ("int8", -125, "pixels minus 128")]
+)
+def test_scale_of_a_quantized_input_determines_its_range(dtype: str, zero_point: int, pixels: str) -> None:
+    """Pixel 0 is stored as 0 (uint8) or -128 (int8), 3 steps of 0.25 below zero."""
+    found = decide_input_range(FILE, STATED, tensor(dtype, 0.25, zero_point))
+    assert found.normalization == Normalization((3.0,), (4.0,))
+    assert pixels in found.evidence and f"scale 0.25 and zero point {zero_point}" in found.evidence
+
+
+@pytest.mark.parametrize(("steps", "accepted"), [(1.9, True), (2.1, False)])
+def test_given_range_may_differ_by_two_steps_from_a_quantized_input(steps: float, accepted: bool) -> None:
+    given = Normalization((steps,), (1.0,))
+    if accepted:
+        assert decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given).normalization == RAW
+    else:
+        with pytest.raises(UsageError, match="Leave it out, or replace it in the model"):
+            decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "dtype"),
+    [(STATED, tensor()), (Metadata(facts={"format": 1}), tensor()), (Metadata(), tensor("uint8"))],
+)
+def test_given_range_must_agree_with_the_model(metadata: Metadata, source: TensorInfo) -> None:
+    with pytest.raises(UsageError, match=r"colors\.tflite takes"):
+        decide_input_range(FILE, metadata, source, UNIT)
+
+
+@pytest.mark.parametrize("source", [tensor(), tensor("int8")])
+def test_model_without_evidence_is_refused(source: TensorInfo) -> None:
+    with pytest.raises(ModelError, match=r"nothing in it tells .* `input_range`=-1:1, 0:1 or 0:255"):
+        decide_input_range(FILE, Metadata(), source)

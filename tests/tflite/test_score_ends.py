@@ -1,0 +1,95 @@
+"""Tests of operators that are added to the outputs and inputs of models, by running the changed models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.tflite.flatbuffer import (
+    add_constant,
+    add_tensor,
+    new_model,
+    new_operator,
+    pack_model,
+    schema,
+    unpack_model,
+)
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.score_ends import add_scores, use_uint8
+from poets_edge.tflite.session import Session
+from tests.tiny_model import SIDE, color_model
+
+PIXELS = np.zeros((1, SIDE, SIDE, 3), np.float32) + np.array([0.5, -1.0, 2.0], np.float32)
+MEANS = np.array([0.5, -1.0, 2.0])
+
+
+def brightness_model() -> Any:
+    """Return a model whose only output [1, 1] is the mean of all values of the input."""
+    model = new_model("brightness")
+    graph, parts = model.subgraphs[0], schema()
+    picture = add_tensor(graph, b"picture", (1, SIDE, SIDE, 3), parts.TensorType.FLOAT32)
+    mean = add_tensor(graph, b"mean", (1, 1), parts.TensorType.FLOAT32)
+    axes = add_constant(model, b"axes", np.array([1, 2, 3], np.int32))
+    operator = new_operator(model, parts.BuiltinOperator.MEAN, 2, [picture, axes], [mean])
+    operator.builtinOptionsType, operator.builtinOptions = parts.BuiltinOptions.ReducerOptions, parts.ReducerOptionsT()
+    operator.builtinOptions.keepDims = False
+    graph.tensors[mean].shape = [1]
+    graph.operators.append(operator)
+    graph.inputs, graph.outputs = [picture], [mean]
+    return model
+
+
+def run(model: Any, pixels: Any = PIXELS) -> Any:
+    return np.ravel(Session(ModelFile(Path("model"), pack_model(model))).run(pixels))
+
+
+@pytest.mark.parametrize(
+    ("kind", "phrase", "expected"),
+    [
+        ("logits", "a softmax", np.exp(MEANS) / np.exp(MEANS).sum()),
+        ("log probabilities", "an exponential", np.exp(MEANS)),
+        ("probabilities", "", MEANS),
+        ("sigmoids", "", MEANS),
+    ],
+)
+def test_add_scores_computes_probabilities_of_three_labels(kind: Any, phrase: str, expected: Any) -> None:
+    model = unpack_model(color_model())
+    model.subgraphs[0].operators, model.subgraphs[0].outputs = (
+        list(model.subgraphs[0].operators),
+        list(model.subgraphs[0].outputs),
+    )
+    assert add_scores(model, 0, kind, 3) == phrase
+    np.testing.assert_allclose(run(model), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "phrase", "expected"),
+    [
+        ("logits", 2, "scores of both labels", [1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-0.5))]),
+        ("sigmoids", 2, "scores of both labels", [0.5, 0.5]),
+        ("logits", 1, "a sigmoid", [1 / (1 + np.exp(-0.5))]),
+    ],
+)
+def test_add_scores_returns_scores_of_both_labels_for_one_output(
+    kind: Any, labels: int, phrase: str, expected: list[float]
+) -> None:
+    """The mean of the input is 0.5. The score of the second label is that of the output."""
+    model = brightness_model()
+    assert add_scores(model, 0, kind, labels) == phrase
+    np.testing.assert_allclose(run(model), expected, rtol=1e-5)
+
+
+def test_use_uint8_shifts_input_and_output_by_128() -> None:
+    model = unpack_model(color_model("int8", 0.5, -3))
+    graph = model.subgraphs[0]
+    graph.operators, graph.inputs, graph.outputs = list(graph.operators), list(graph.inputs), list(graph.outputs)
+    pixels = np.zeros((1, SIDE, SIDE, 3), np.int8) + np.array([-128, 5, 127], np.int8)
+    before = run(unpack_model(color_model("int8", 0.5, -3)), pixels)
+    assert use_uint8(model, 0) == "uint8 instead of int8 input and output"
+    after = run(model, (pixels.astype(np.int16) + 128).astype(np.uint8))
+    assert after.dtype == np.uint8 and before.dtype == np.int8
+    np.testing.assert_array_equal(after.astype(int), before.astype(int) + 128)
+    assert use_uint8(model, 0) == ""
