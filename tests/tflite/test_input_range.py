@@ -65,7 +65,7 @@ def test_given_range_may_differ_by_two_steps_from_a_quantized_input(steps: float
 
 
 @pytest.mark.parametrize(
-    ("metadata", "dtype"),
+    ("metadata", "source"),
     [(STATED, tensor()), (Metadata(facts={"format": 1}), tensor()), (Metadata(), tensor("uint8"))],
 )
 def test_given_range_must_agree_with_the_model(metadata: Metadata, source: TensorInfo) -> None:
