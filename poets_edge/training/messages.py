@@ -160,8 +160,8 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
     if found is not None and divided is not None and not groups.are_divided and divided - found.accuracy < _MATTERS:
         return None
     line = (
-        f"{percent(groups.alike, 0)} of the photos look like another one, as in bursts, frames of a video, or photos of"
-        f" few people or objects; they are {groups.count} groups."
+        f"{percent(groups.alike, 0)} of the photos look like another one, as in bursts, frames of a video, variants of"
+        f" one photo, or photos of few people or objects; they are {groups.count} groups."
     )
     if found is not None and divided is not None:
         line += (

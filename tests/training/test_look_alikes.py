@@ -46,6 +46,21 @@ def test_find_groups_does_not_join_independent_photos(tmp_path: Path) -> None:
     assert found.count == 300 and found.alike == 0 and not found.are_dependent
 
 
+@pytest.mark.parametrize(("size", "uniform", "dependent"), [(8, False, True), (1, False, False), (8, True, False)])
+def test_find_groups_recognizes_variants_of_photos_by_the_distance_to_their_class(
+    tmp_path: Path, size: int, uniform: bool, dependent: bool
+) -> None:
+    """Neighbors have a similarity of 0.8 to 0.9. In uniform classes, all photos of a class are similar."""
+    vectors = bursts(240 // size, size, 0.45)
+    if uniform:
+        rng = np.random.default_rng(0)
+        centers = np.linalg.qr(rng.standard_normal((64, 2)))[0].T[np.arange(240) % 2]
+        vectors = (centers + 0.065 * rng.standard_normal((240, 64))).astype(np.float32)
+    best = similar_pairs(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 0.8)[2]
+    assert (np.median(best) > 0.8) == (size > 1) and (best >= 0.9).mean() < 0.25
+    assert find_groups(photos(240), vectors, tmp_path).are_dependent == dependent
+
+
 def test_find_groups_splits_groups_that_are_too_large_to_hold_out(tmp_path: Path) -> None:
     """All photos of a class show one thing, moving slowly: no photo of another thing can be held out."""
     angles = np.linspace(0, 1.5, 100)
