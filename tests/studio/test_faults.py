@@ -24,7 +24,7 @@ from tests.studio.client import StudioClient, running, start
 from tests.studio.test_changes import contents, tree
 from tests.studio.test_jobs import helpers
 
-KILLS = 12
+KILLS = int(os.environ.get("POETS_EDGE_KILLS", "12"))  # random ones; tests of recovery kill at every system call
 CONCURRENT = 100
 
 
