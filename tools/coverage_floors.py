@@ -17,8 +17,8 @@ from typing import Any
 
 TARGET = 90
 """Branch coverage, in percent, that each package in FLOORS should reach."""
-FLOORS: Mapping[str, int] = {"tflite": 88, "device": 92, "quantize": 91, "training": 86, "bench": 75}
-"""Minimum branch coverage of each package by the whole suite, in percent: about two points below the last measured."""
+FLOORS: Mapping[str, int] = {"tflite": 90, "device": 93, "quantize": 94, "training": 89, "bench": 91}
+"""Minimum branch coverage of each package by the whole suite, in percent."""
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

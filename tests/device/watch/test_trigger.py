@@ -95,7 +95,7 @@ def test_command_is_not_killed_before_its_time_limit() -> None:
 
 def test_command_without_time_limit_is_not_killed() -> None:
     warnings = Warnings()
-    trigger = Trigger("daisy", Command("sleep 0.05"), 1, warnings)
+    trigger = Trigger("daisy", Command("sleep 0.05", limit=0), 1, warnings)
     trigger.observe("daisy", 0.9)
     trigger.close(lambda: False)
     assert warnings.lines == []
