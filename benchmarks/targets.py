@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.tables import STAND_INS, load, publish
 from poets_edge.device.classifier import Classifier
@@ -173,15 +172,9 @@ def _agreement(
     return float(known.mean()), float(np.mean([integer(path).unknown == real(path).unknown for path in chosen]))
 
 
-def measured_gray(one: Architecture, photos: Path, source: Path, name: str, work: Path) -> Row:
-    """Measure a full-int8 file with gray input on the test photos.
-
-    Args:
-        photos: photos for training, in color or gray.
-        source: name of the folder in `work` for the trained model.
-        name: name of the row.
-    """
-    frozen, network, labels, record = trained_network(one, photos, source, work)
+def measured_gray(one: Architecture, photos: Path, work: Path) -> Row:
+    """Train an architecture, and measure its full-int8 file with gray input on the test photos."""
+    frozen, network, labels, record = trained_network(one, photos, work / one.name, work)
     sets = photos_of_record(record, None)
     pixels = [
         np.repeat(gray_pixels(picture), 3, axis=2)
@@ -190,27 +183,17 @@ def measured_gray(one: Architecture, photos: Path, source: Path, name: str, work
     model = quantize(network, "full-int8", pixels, input_type="int8", gray=True)
     [scored] = score_models(sets.test, {"ours": labeled("ours", model, labels)}).values()
     return Row(
-        name=name,
+        name=f"{one.name}, gray input",
         accuracies={"ours": scored.evaluation(labels).accuracy},
         errors={},
         agreement=(),
-        arena=run_micro(model, [], name=name).arena,
+        arena=run_micro(model, [], name=one.name).arena,
         size=len(model),
         difference=0,
         milliseconds=(),
         npu_share=(),
         sram=(),
     )
-
-
-def gray_photos(photos: Path, folder: Path) -> Path:
-    """Write all photos in gray to a folder, unless it exists; return the folder."""
-    for photo in [] if folder.exists() else sorted(photos.glob("*/*.jpg")):
-        target = folder / photo.parent.name / photo.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(photo) as image:
-            image.convert("L").save(target, quality=95)
-    return folder
 
 
 def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
@@ -229,13 +212,9 @@ def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
         row(one.name, partial(measured, one, photos, strangers, work))
         for one in (map(architecture, names) if names else MOBILENET_V1.architectures)
     ]
-    small, color, learned = architecture(_GRAY), f"{_GRAY}, gray input", f"{_GRAY}, gray input, trained on gray photos"
+    small = architecture(_GRAY)
     gray = [
-        row(color, lambda: measured_gray(small, photos, work / _GRAY, color, work)),
-        row(
-            learned,
-            lambda: measured_gray(small, gray_photos(photos, work / "gray"), work / "trained_gray", learned, work),
-        ),
+        row(f"{one.name}, gray input", partial(measured_gray, one, photos, work)) for one in (small, small.in_gray())
     ]
     if names:
         return

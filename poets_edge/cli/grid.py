@@ -43,6 +43,7 @@ from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import BudgetError
 from poets_edge.exporting.microcontroller.boards import BOARDS, board_with_memory
 from poets_edge.exporting.npu.vela import ACCELERATORS
+from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import architecture, families
 from poets_edge.nets.mobilenet_v1 import SMALL_MOBILENETS
 from poets_edge.nets.weights import default_grid
@@ -240,7 +241,7 @@ def command(
     options = GridOptions(
         image_dir=one_folder(folders, image_dir, zip_encoding),
         architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in architectures))
-        or (*default_grid(model_dir), *(SMALL_MOBILENETS if chosen_board else ())),
+        or (*default_grid(model_dir), *(_small_architectures() if chosen_board else ())),
         output_dir=output_dir,
         bottleneck_dir=bottleneck_dir,
         model_dir=model_dir,
@@ -275,6 +276,11 @@ def command(
         _print(result, options)
     if result.choice.point is None:
         raise BudgetError(result.choice.reason)
+
+
+def _small_architectures() -> tuple[Architecture, ...]:
+    """Return the architectures for microcontrollers, with RGB and with gray input."""
+    return tuple(variant for small in SMALL_MOBILENETS for variant in (small, small.in_gray()))
 
 
 def _note_absent(options: GridOptions, terminal: Terminal) -> None:
@@ -317,7 +323,8 @@ def _print(result: GridResult, options: GridOptions) -> None:
             target = (
                 options.target or f"microcontroller --board {result.budget.board.name if result.budget.board else ''}"
             )
-            click.echo(f"Next: poets-edge export {graph} --target {target}")
+            gray = " --gray" if result.budget.board and result.choice.point.architecture.gray else ""
+            click.echo(f"Next: poets-edge export {graph} --target {target}{gray}")
     click.echo(f"Report: {options.output_dir / 'report.html'}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from poets_edge.nets.layers import BOTTLENECK, Layer, NetworkCost, cost
@@ -93,6 +93,8 @@ class Architecture:
         weights: origin and format of the ImageNet weights.
         published: published figures of the ImageNet model; None if there are none for this input size.
         tuning: default fine-tuning options; None if the network cannot be fine-tuned.
+        gray: whether the network converts its input to gray, as is required for a full-int8 model with gray input; the
+            name ends in `_gray`.
         quantized: whether the name ends in `_quantized`, so that the default export is int8.
     """
 
@@ -107,6 +109,7 @@ class Architecture:
     weights: WeightsSource = field(compare=False, repr=False)
     published: Published | None = None
     tuning: TuningDefaults | None = None
+    gray: bool = False
     quantized: bool = False
 
     @property
@@ -118,6 +121,10 @@ class Architecture:
     def backbone(self) -> str:
         """Name of the architecture without `_quantized`, a suffix that does not affect weights and bottlenecks."""
         return self.name.removesuffix("_quantized")
+
+    def in_gray(self) -> Architecture:
+        """Return the variant that converts its input to gray."""
+        return replace(self, name=f"{self.name}_gray", gray=True, published=None)
 
     def imagenet_cost(self) -> NetworkCost:
         """Return the cost of the backbone with a classifier of 1,001 classes, counted from the layers."""

@@ -34,7 +34,7 @@ def families() -> tuple[Family, ...]:
 
 
 def known_architectures() -> Iterator[Architecture]:
-    """Yield all architectures, without their `_quantized` variants."""
+    """Yield all architectures, without their `_gray` and `_quantized` variants."""
     for family in FAMILIES:
         yield from family.architectures
 
@@ -47,6 +47,8 @@ def architecture(name: str) -> Architecture:
     """
     wanted = name.strip().lower()
     base = wanted.removesuffix("_quantized")
+    gray = base.endswith("_gray")
+    base = base.removesuffix("_gray")
     for family in FAMILIES:
         base = family.standard_name(base)
     known = {entry.name: entry for entry in known_architectures()}
@@ -55,9 +57,10 @@ def architecture(name: str) -> Architecture:
         near = difflib.get_close_matches(base, known, n=3, cutoff=0.4) or [DEFAULT_ARCHITECTURE]
         raise UsageError(
             f"unknown architecture {name!r}. Nearest: {', '.join(near)}. There are {name_patterns()}; each also with"
-            " _quantized."
+            " _gray and _quantized."
         )
-    return replace(found, name=f"{base}_quantized", quantized=True) if wanted.endswith("_quantized") else found
+    found = found.in_gray() if gray else found
+    return replace(found, name=f"{found.name}_quantized", quantized=True) if wanted.endswith("_quantized") else found
 
 
 def name_patterns() -> str:

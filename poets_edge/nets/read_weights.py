@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import numpy as np
+
+from poets_edge.device.input_tensor import LUMA
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.codelab_weights import read_codelab_weights
 from poets_edge.nets.keras_weights import read_keras_weights
@@ -23,10 +27,24 @@ supported for an architecture."""
 
 
 def read_backbone(architecture: Architecture, weights: Weights) -> Network:
-    """Read a backbone from a weights file.
+    """Read a backbone from a weights file; see `Architecture.gray` for backbones that convert their input to gray.
 
     Raises:
         WeightsError: the file is damaged, belongs to another architecture, or contains values that are not finite.
         RuntimeMissingError: the file is HDF5 and h5py is not installed.
     """
-    return _READERS[weights.path.suffix](architecture, weights)
+    network = _READERS[weights.path.suffix](architecture, weights)
+    return _with_gray_input(network) if architecture.gray else network
+
+
+def _with_gray_input(network: Network) -> Network:
+    """Return a network whose output for an RGB image is that of `network` for the image in gray.
+
+    The conversion to gray is part of the first kernel: each channel of the new kernel is the sum of the channels,
+    multiplied by the weight of this color in the luma.
+    """
+    first = network.layers[0].name
+    weights = network.parameters[first]
+    luma = (LUMA / LUMA.sum()).astype(np.float32).reshape(1, 1, -1, 1)
+    kernel = weights.kernel.sum(axis=2, keepdims=True) * luma
+    return replace(network, parameters={**network.parameters, first: replace(weights, kernel=kernel)})

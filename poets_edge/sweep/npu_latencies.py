@@ -7,6 +7,7 @@ calibration determines influence neither latency nor cost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def board_costs(
 ) -> dict[Architecture, MicroCost]:
     """Return the cost of every architecture on a microcontroller; an empty dictionary if the options name no board.
 
+    Architectures that convert their input to gray have the cost of a model with gray input.
+
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
     """
@@ -89,7 +92,8 @@ def board_costs(
     costs, every = {}, list(architectures)
     with reporter.progress("fitting", len(every), "model") as advance:
         for architecture in every:
-            costs[architecture] = micro_cost(_network(options, architecture), name=architecture.name)
+            cost = micro_cost(_network(options, architecture), name=architecture.name)
+            costs[architecture] = replace(cost, arena=cost.gray_arena) if architecture.gray else cost
             advance(1)
     return costs
 

@@ -225,7 +225,7 @@ def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, t
         ModelError, match=r"need [\d,]+ bytes of memory, and nano33 has 166,400 .*mobilenet_0.25_128 would fit"
     ):
         export_firmware(options, board("nano33"))
-    with pytest.raises(ModelError, match=r"mobilenet_0.25_96 would fit with `gray` \([\d,]+ bytes\)"):
+    with pytest.raises(ModelError, match=r"mobilenet_0.25_96_gray would fit with `gray` \([\d,]+ bytes\)"):
         export_firmware(options, board("nano33"), memory=95_000)
     with pytest.raises(ModelError, match="No architecture here would fit"):
         export_firmware(options, board("nano33"), memory=50_000)
@@ -245,7 +245,7 @@ def test_fitting_architecture_has_the_most_multiply_accumulates_that_fit() -> No
     narrow = replace(limited, memory=smaller[1].arena - 1)
     assert fitting_architecture(narrow, classes=5) is None
     gray = fitting_architecture(narrow, classes=5, gray=True)
-    assert gray is not None and gray[0] == smaller[0]
+    assert gray is not None and gray[0] == smaller[0].in_gray()
 
 
 def test_model_with_float_operators_is_refused(trained: Trained) -> None:

@@ -78,7 +78,7 @@ def test_features_of_an_added_architecture_equal_the_features_from_keras(added: 
 
 
 def test_added_architectures_are_listed_and_have_distinct_chart_styles(added: Architecture) -> None:
-    with pytest.raises(UsageError, match=r"mobilenet_v2_1\.0_224; each also with _quantized"):
+    with pytest.raises(UsageError, match=r"mobilenet_v2_1\.0_224; each also with _gray and _quantized"):
         architecture("resnet")
     styles = series_styles()
     assert len(set(styles.values())) == len(styles) == len({series_of(entry) for entry in known_architectures()})
@@ -93,6 +93,7 @@ def test_added_architectures_are_listed_and_have_distinct_chart_styles(added: Ar
         ("MobileNet_v1_1_192", "mobilenet_1.0_192"),
         ("efficientnet_lite0_224_quantized", "efficientnet_lite0_224_quantized"),
         ("inception_v3", "inception_v3"),
+        ("mobilenet_v1_0.5_96_gray_quantized", "mobilenet_0.50_96_gray_quantized"),
     ],
 )
 def test_architecture_returns_the_standard_name(name: str, standard: str) -> None:

@@ -15,6 +15,10 @@ from poets_edge.core import download
 from poets_edge.errors import WeightsError
 from poets_edge.nets import weights
 from poets_edge.nets.architectures import architecture
+from poets_edge.nets.read_weights import read_backbone
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
 from tests.conftest import poets_edge
 from tests.photos.server import Files, serving
 from tests.yardstick import keras_model
@@ -50,6 +54,24 @@ def test_embedded_weights_reach_their_published_accuracy(flowers: Path, tmp_path
         poets_edge("train", "--quiet", "--architecture", "mobilenet_0.25_128", *arguments, cwd=tmp_path).ok().stdout
     )
     assert found["test"]["accuracy"] > LEAST, "measured in MODEL_CARD.md, less its interval here"
+
+
+def test_gray_architecture_converts_its_input_to_gray() -> None:
+    """Its bottleneck of an image in color is that of the plain architecture for the image in gray."""
+    plain = architecture("mobilenet_0.25_128")
+    file = weights.find_weights(plain, Path("none"), "embedded")
+    color = np.random.default_rng(0).uniform(-1, 1, (1, *plain.size, 3)).astype(np.float32)
+    luma = color @ np.array([0.299, 0.587, 0.114], np.float32)
+    found, expected, other = (
+        Session(ModelFile(Path("model"), write_float_model(read_backbone(entry, file)))).run(image)
+        for entry, image in (
+            (architecture("mobilenet_0.25_128_gray"), color),
+            (plain, np.repeat(luma[..., None], 3, axis=3)),
+            (plain, color),
+        )
+    )
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    assert np.abs(other - expected).max() > 0.1
 
 
 def test_train_refuses_embedded_weights_for_other_architectures(

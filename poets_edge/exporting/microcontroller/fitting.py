@@ -82,7 +82,7 @@ def fitting_architecture(board: Board, *, classes: int, gray: bool = False) -> t
         if _least_arena(network, gray) <= board.memory and _weights(network) <= board.flash:
             cost = micro_cost(network, name=architecture.name)
             if cost.fits(board, gray=gray):
-                return architecture, cost
+                return (architecture.in_gray() if gray else architecture), cost
     return None
 
 

@@ -46,7 +46,8 @@ def _label_boxes(
     strokes = _strokes(points, centers)
     frame, labels = panel.get_window_extent(), []
     for point in sorted(points, key=lambda p: (p != result.choice.point, bool(result.budget.excess(p)), -p.size)):
-        text, width, height = str(point.architecture.resolution), 5.0 * pixels, 8.5 * pixels
+        text = f"{point.architecture.resolution}{' gray' if point.architecture.gray else ''}"
+        width, height = 5.0 * pixels, 8.5 * pixels
         if point == result.choice.point:
             text = f"{point.architecture.name.removeprefix('mobilenet_')}: ship"
             width, height = 5.6 * pixels, 9.5 * pixels
