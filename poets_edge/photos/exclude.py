@@ -140,6 +140,8 @@ def read_exclusions(path: Path) -> Exclusions:
         return Exclusions(frozenset(line for line in lines if line and not line.startswith("#")))
     try:
         found = check(parse_json(text), _SHAPE)
+        if not _SHAPE.keys() & found.keys():
+            raise RecordError(f"contains none of {', '.join(_SHAPE)}")
     except RecordError as error:
         raise DatasetError(
             f"{path}: not a list of photos ({error}). Save it from the audit's page, or write one photo a line."
