@@ -167,7 +167,7 @@ export const text = {
     includedDone: (count: number) => `Included ${photos(count)} again`,
     deletedDone: (count: number) => `Moved ${photos(count)} to the bin`,
     keys: "Shift or drag selects · 1–9 moves · X excludes",
-    touch: "Tap to select, hold to open",
+    touch: "Tap selects, hold opens",
     add: "Add photos",
     files: "Pictures or zips",
     folder: "Folder",

@@ -62,6 +62,13 @@ def test_every_step_is_accessible_and_fits_at_every_width(
             assert_accessible(studio.page)
             assert studio.page.evaluate("document.documentElement.scrollWidth") <= width, step
             assert not studio.page.evaluate(_OVERFLOWING), step
+        studio.go("photos")
+        grid = studio.page.locator(".grid")
+        before = grid.bounding_box()
+        studio.page.locator("#tile-0").click()
+        studio.page.wait_for_selector(".selection-bar.active")
+        assert grid.bounding_box() == before, "the second click of a double click would hit another photo"
+        assert_accessible(studio.page)
         assert not [problem for problem in studio.problems if "422" not in problem]
 
 

@@ -136,6 +136,7 @@ function SelectionBar() {
   const { paths } = selection.value;
   const chosen = [...paths];
   const allExcluded = chosen.length > 0 && chosen.every((path) => photoByPath.value.get(path)?.status === "excluded");
+  const excluding = allExcluded ? text.photo.include : text.photo.exclude;
   const classes = project.value!.classes;
   if (!chosen.length) {
     return (
@@ -171,11 +172,11 @@ function SelectionBar() {
           <option value={each.name}>{each.name}</option>
         ))}
       </select>
-      <button type="button" class="second" onClick={() => void (allExcluded ? include(chosen) : exclude(chosen))}>
-        <Icon name={allExcluded ? "include" : "exclude"} /> {allExcluded ? text.photo.include : text.photo.exclude}
+      <button type="button" class="second" title={excluding} onClick={() => void (allExcluded ? include(chosen) : exclude(chosen))}>
+        <Icon name={allExcluded ? "include" : "exclude"} /> <span class="label">{excluding}</span>
       </button>
-      <button type="button" class="second" onClick={() => void bin(chosen)}>
-        <Icon name="bin" /> {text.photo.delete}
+      <button type="button" class="second" title={text.photo.delete} onClick={() => void bin(chosen)}>
+        <Icon name="bin" /> <span class="label">{text.photo.delete}</span>
       </button>
       <button
         type="button"
