@@ -223,7 +223,10 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,000 real photos of five kinds of flowers, or 300 drawn ones. DAISY and ROSE are among them."""
     if HAS_SHARED:
         return SHARED / "data/flower_photos"
-    return made_once(tmp_path_factory, "flower_photos", lambda folder: draw_flowers(folder, {DAISY: 51, ROSE: 31}))
+    named = {DAISY: 51, ROSE: 31}
+    return (
+        made_once(tmp_path_factory, "flowers", lambda to: draw_flowers(to / "flower_photos", named)) / "flower_photos"
+    )
 
 
 @pytest.fixture(scope="session")
