@@ -19,6 +19,7 @@ distance is therefore a quadratic function of a few projections, which `poets_ed
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
 """Weight of the squared distance outside of the basis, relative to that inside: _REST divided by the number of photos,
 and between the two other values. A smaller weight refuses more unknown photos that resemble the classes, but with few
 photos, fewer of the other unknown photos, as the directions of the basis are then less certain."""
-_EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
+_EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 1
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance."""
 _SMALLEST = 1e-9
@@ -53,12 +54,15 @@ class Moments:
     Attributes:
         counts: number of photos of each class, float64 [classes].
         sums: sum of the unit vectors of each class, float64 [classes, features].
-        products: sum of the outer products of all unit vectors, float64 [features, features].
+        products: sum of the outer products of all unit vectors, float64 [features, features], including `removed`.
+        removed: unit vectors whose outer products are to be subtracted from `products`, float64 [photos, features];
+            None if there are none. For a few photos, this is faster than subtracting a matrix.
     """
 
     counts: Array
     sums: Array
     products: Array
+    removed: Array | None = None
 
     @classmethod
     def of(cls, units: Array, classes: Classes, class_count: int) -> Moments:
@@ -66,9 +70,23 @@ class Moments:
         truth = np.eye(class_count)[classes]
         return cls(truth.sum(axis=0), truth.T @ units, units.T @ units)
 
-    def without(self, other: Moments) -> Moments:
-        """Return the moments of the photos that are not part of `other`."""
-        return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products)
+    def without(self, units: Array, classes: Classes) -> Moments:
+        """Return the moments without some of the photos, given by their unit vectors and classes."""
+        truth = np.eye(len(self.counts))[classes]
+        return Moments(self.counts - truth.sum(axis=0), self.sums - truth.T @ units, self.products, units)
+
+    def multiply(self, directions: Array) -> Array:
+        """Return the sum of the outer products, multiplied by directions, float64 [features, directions]."""
+        found = self.products @ directions
+        return found if self.removed is None else found - self.removed.T @ (self.removed @ directions)
+
+    def matrix(self) -> Array:
+        """Return the sum of the outer products, float64 [features, features]."""
+        return self.products if self.removed is None else self.products - self.removed.T @ self.removed
+
+    def trace(self) -> float:
+        """Return the sum of the squared lengths of the unit vectors."""
+        return float(np.trace(self.products)) - (0.0 if self.removed is None else float((self.removed**2).sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,14 +202,24 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
     counts, features = moments.counts[present], moments.products.shape[0]
     photos, means = float(counts.sum()), moments.sums[present] / counts[:, None]
     mean = moments.sums.sum(axis=0) / photos
-    covariance = (moments.products - (means.T * counts) @ means) / max(photos - len(counts), 1.0)
-    variance = max(float(np.trace(covariance)) / features, _SMALLEST / features)
-    shrinkage = _ledoit_wolf(covariance, variance, photos, fourth) if start is None else start.shrinkage
-    largest = _largest_directions(covariance, min(DIRECTIONS, features - 1), start)
+    freedom = max(photos - len(counts), 1.0)
+
+    def multiply(directions: Array) -> Array:
+        """Return the product of the covariance within the classes with some directions, without the covariance."""
+        return np.asarray((moments.multiply(directions) - (means.T * counts) @ (means @ directions)) / freedom)
+
+    squares = moments.trace() - float((counts * (means * means).sum(axis=1)).sum())
+    variance = max(squares / freedom / features, _SMALLEST / features)
+    if start is None:
+        covariance = (moments.matrix() - (means.T * counts) @ means) / freedom
+        shrinkage = _ledoit_wolf(covariance, variance, photos, fourth)
+    else:
+        shrinkage = start.shrinkage
+    largest = _largest_directions(multiply, features, min(DIRECTIONS, features - 1), start)
     between = means - mean
     basis = np.hstack([largest, _between(between, largest)])
     directions = basis.shape[1]
-    within = (1 - shrinkage) * (basis.T @ covariance @ basis) + shrinkage * variance * np.eye(directions)
+    within = (1 - shrinkage) * (basis.T @ multiply(basis)) + shrinkage * variance * np.eye(directions)
     within += np.eye(directions) * _SMALLEST / features
     rest = (variance * features - float(np.trace(within))) / max(features - directions, 1)
     inside = between @ basis
@@ -216,17 +244,22 @@ def _ledoit_wolf(covariance: Array, variance: float, photos: float, fourth: floa
     return min(1.0, error / spread) if spread > 0 else 1.0
 
 
-def _largest_directions(covariance: Array, count: int, start: DistanceModel | None) -> Array:
-    """Return the orthonormal directions of the largest variances, [features, count], by subspace iteration."""
-    features = len(covariance)
+def _largest_directions(
+    multiply: Callable[[Array], Array], features: int, count: int, start: DistanceModel | None
+) -> Array:
+    """Return the orthonormal directions of the largest variances, [features, count], by subspace iteration.
+
+    Args:
+        multiply: function that returns the product of the covariance with directions, [features, directions].
+    """
     width = min(count + _EXTRA, features)
     directions = np.random.default_rng(0).standard_normal((features, width))
     if start is not None:
         known = start.basis[:, :width]
         directions[:, : known.shape[1]] = known
     for _ in range(_ITERATIONS if start is None else _ITERATIONS_AGAIN):
-        directions = np.linalg.qr(covariance @ directions)[0]
-    axes = np.linalg.eigh(directions.T @ covariance @ directions)[1]
+        directions = np.linalg.qr(multiply(directions))[0]
+    axes = np.linalg.eigh(directions.T @ multiply(directions))[1]
     return np.asarray(directions @ axes[:, : -count - 1 : -1])
 
 

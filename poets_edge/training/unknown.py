@@ -40,7 +40,11 @@ MIN_PHOTOS = 20
 
 _MAX_PHOTOS = 5000
 """Maximum number of training photos to which a detector is fitted; more photos do not change it noticeably."""
-_FOLDS = 10
+_FOLDS, _FEWER_FOLDS, _MANY_FEATURES = 40, 20, 1000
+"""Number of folds, and the smaller number from the stated number of features on, where each fit takes longer. With ten
+folds, whose models lack a tenth of the photos, distances are so large that too few known photos are refused."""
+_BACKGROUND_FOLDS = 10
+"""Number of folds for the logistic regression."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
 """Differences between the requested quantile and the neighboring quantiles that are averaged."""
 _HIGHEST_QUANTILE = 0.995
@@ -146,7 +150,8 @@ def detect_unknown(
     _, known, groups = data.sample(rows)
     vectors = data.vectors if tuned is None else tuned
     units = unit_vectors(np.asarray(take(vectors, rows)[:]))
-    fold = _folds(np.arange(len(rows)) if groups is None else groups.numbers, seed)
+    count = _FOLDS if units.shape[1] < _MANY_FEATURES else _FEWER_FOLDS
+    fold = _folds(np.arange(len(rows)) if groups is None else groups.numbers, count, seed)
     if len(rows) < MIN_PHOTOS or not fold.any():
         raise DatasetError(
             f"{len(rows)} training photos are too few to tell photos that belong to no class; {MIN_PHOTOS} or more that"
@@ -158,8 +163,7 @@ def detect_unknown(
     distances, judged = np.empty(len(rows)), np.zeros(len(rows), np.bool_)
     for number in range(int(fold.max()) + 1):
         held_out = fold == number
-        own = Moments.of(units[held_out], known.classes[held_out], len(data.labels))
-        others = moments.without(own)
+        others = moments.without(units[held_out], known.classes[held_out])
         distances[held_out] = fit_distance(others, fourth, model).distances(units[held_out])
         judged[held_out] = others.counts[known.classes[held_out]] > 0.5
     validation = data.rows("validation")
@@ -171,7 +175,7 @@ def detect_unknown(
         relative = distances / limit
     else:
         outside = unit_vectors(np.asarray(background[:]))
-        fitted = fit_background(units, fold, outside, seed)
+        fitted = fit_background(units, fold % _BACKGROUND_FOLDS, outside, seed)
         shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen)) - np.median(fitted.known))
         logits, of_others = fitted.known + max(shift, 0.0), (model.distances(outside), fitted.background)
         joint = _joint_limit(distances[judged], logits[judged], rate, of_others)
@@ -246,9 +250,9 @@ def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
     return np.asarray(np.sort(rows[order[np.argsort(place, kind="stable")[:_MAX_PHOTOS]]]), np.int64)
 
 
-def _folds(groups: Folds, seed: int) -> Folds:
+def _folds(groups: Folds, folds: int, seed: int) -> Folds:
     """Return the fold of each photo, int64 [photos]; photos of one group are in one fold."""
     numbers = np.unique(groups, return_inverse=True)[1].reshape(-1)
     count = int(numbers.max()) + 1 if len(numbers) else 0
-    of_group = np.random.default_rng([seed, 6]).permutation(count) % _FOLDS
+    of_group = np.random.default_rng([seed, 6]).permutation(count) % folds
     return np.asarray(of_group[numbers], np.int64)
