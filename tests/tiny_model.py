@@ -46,7 +46,7 @@ def color_model(
     quantization = quant_params(scale, zero_point) if scale else None
     picture = add_tensor(graph, b"picture", (1, SIDE, SIDE, 3), kind, quantization)
     means = add_tensor(graph, b"means", (1, 3), kind, quantization)
-    graph.operators.append(_mean(model, picture, [1, 2], means))
+    graph.operators.append(mean_operator(model, picture, [1, 2], means))
     graph.inputs, graph.outputs = [picture], [means]
     if normalization is None:
         return pack_model(model)
@@ -54,7 +54,8 @@ def color_model(
     return with_files(with_metadata(pack_model(model), info, normalization), info, facts)
 
 
-def _mean(model: Any, source: int, axes: Sequence[int], target: int) -> Any:
+def mean_operator(model: Any, source: int, axes: Sequence[int], target: int) -> Any:
+    """Return an operator that computes the means of a tensor over some axes."""
     parts = schema()
     axis = add_constant(model, b"axes", np.array(axes, np.int32))
     operator = new_operator(model, parts.BuiltinOperator.MEAN, 2, [source, axis], [target])

@@ -18,9 +18,11 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.normalization import UNIT
 from poets_edge.progress import Silent
 from poets_edge.quantize.convert import Quantization
-from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.tflite.flatbuffer import add_tensor, pack_model, schema, unpack_model
+from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
-from tests.tiny_model import color_model
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
+from tests.tiny_model import COLORS, color_model, mean_operator
 
 LABELS = ("daisy", "roses")
 PHOTOS = [Photo(Path(f"{number}.jpg"), f"{number}.jpg", "daisy") for number in range(5)]
@@ -78,6 +80,21 @@ def test_annotate_fixes_the_batch_size(tmp_path: Path) -> None:
     written = annotate(tmp_path / "any.tflite", labels=["red", "green", "blue"], input_range="0:1")
     tensors = unpack_model(read_model(written.path).content).subgraphs[0].tensors
     assert [tensor.shapeSignature for tensor in tensors] == [None] * len(tensors)
+
+
+def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> None:
+    """The first output is the brightness, and the second one has the scores."""
+    model = unpack_model(color_model())
+    graph = model.subgraphs[0]
+    brightness = add_tensor(graph, b"brightness", (1,), schema().TensorType.FLOAT32)
+    graph.operators = [*graph.operators, mean_operator(model, graph.inputs[0], [1, 2, 3], brightness)]
+    graph.outputs = [brightness, *graph.outputs]
+    info = ModelInfo("colors", "for tests", COLORS)
+    content = with_metadata(pack_model(model), info, UNIT, score_output=1)
+    (tmp_path / "two.tflite").write_bytes(with_files(content, info, None))
+    written = annotate(tmp_path / "two.tflite")
+    assert read_metadata(read_model(written.path)).score_output == 1
+    assert Classifier(written.path)(np.full((8, 8, 3), (10, 200, 30), np.uint8), top=1)[0].name == "green"
 
 
 def test_check_scores_refuses_a_model_with_other_scores(tmp_path: Path) -> None:
