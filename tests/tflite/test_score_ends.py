@@ -89,6 +89,8 @@ def test_use_uint8_shifts_input_and_output_by_128() -> None:
     pixels = np.zeros((1, SIDE, SIDE, 3), np.int8) + np.array([-128, 5, 127], np.int8)
     before = run(unpack_model(color_model("int8", 0.5, -3)), pixels)
     assert use_uint8(model, 0) == "uint8 instead of int8 input and output"
+    assert list(graph.operators[0].inputs) == list(graph.inputs), "operators are in the order of execution"
+    assert list(graph.operators[-1].outputs) == list(graph.outputs)
     after = run(model, (pixels.astype(np.int16) + 128).astype(np.uint8))
     assert after.dtype == np.uint8 and before.dtype == np.int8
     np.testing.assert_array_equal(after.astype(int), before.astype(int) + 128)
