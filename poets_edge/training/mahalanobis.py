@@ -40,9 +40,10 @@ _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
 """Weight of the squared distance outside of the basis, relative to that inside: _REST divided by the number of photos,
 and between the two other values. A smaller weight refuses more unknown photos that resemble the classes, but with few
 photos, fewer of the other unknown photos, as the directions of the basis are then less certain."""
-_EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 1
+_EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
-directions, and number of steps when it starts from the directions of a similar covariance."""
+directions, and number of steps when it starts from the directions of a similar covariance. With a single step, these
+would still depend on the photos that a fold holds out, whose distances would be too small."""
 _SMALLEST = 1e-9
 """Smallest variance in a direction; differences between class means below its square root are ignored."""
 
