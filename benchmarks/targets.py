@@ -4,8 +4,8 @@
 
 Each file is compared with the float32 and int8 files of the same graph, and with the file that TensorFlow's converter
 writes with the same calibration photos. Accuracies are measured on half of the photos. STRANGERS is a folder of photos
-that belong to no class, for comparing the unknown photos of full-int8 and float32 files. WORK_DIR keeps the result of
-each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`, unless
+that belong to no class, with which the detectors of the full-int8 and float32 files are compared. WORK_DIR keeps the
+result of each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`, unless
 architectures are given. Requires TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
 """
 

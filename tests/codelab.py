@@ -1,7 +1,7 @@
-"""Files as the original codelab made them: its frozen MobileNets, and a graph its `retrain.py` wrote.
+"""Files like those of the original codelab: its frozen MobileNets, and a graph that its `retrain.py` wrote.
 
-The originals cannot be fetched here, so they are rebuilt with their node names, shapes and operators: real weights
-up to the pooled features; random ones in the 1,001 ImageNet logits, which nothing but `retrained_graph` looks at.
+The originals cannot be downloaded, so they are rebuilt with the same node names, shapes and operators. The weights up
+to the pooled features are real; those of the 1,001 ImageNet logits, which only `retrained_graph` reads, are random.
 """
 
 from __future__ import annotations

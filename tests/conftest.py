@@ -1,7 +1,7 @@
-"""What the tests share: the program called as a user calls it, photos, weights, a trained model.
+"""Shared fixtures: the command line program, photos, weights and a trained model.
 
-Photos and weights are the shared ones beside the checkout where there are any, and stand-ins (tests/standins.py)
-where there are none. Tests that are about real photos or real weights have the marker `shared`, and skip there.
+Photos and weights come from the `shared` folder next to the checkout, or, if it is missing, from tests/standins.py.
+Tests that require real photos or real weights have the marker `shared`, and are skipped without the folder.
 """
 
 from __future__ import annotations

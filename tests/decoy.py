@@ -1,4 +1,4 @@
-"""Files of a user, planted beside and inside every folder that the program is given: none may change or go."""
+"""Decoy files in and next to every folder that is passed to the program. It must not change or remove them."""
 
 from __future__ import annotations
 

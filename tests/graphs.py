@@ -1,4 +1,4 @@
-"""Small frozen graphs, made without TensorFlow, with labels and a record as `train` writes them."""
+"""Small frozen graphs, created without TensorFlow, with labels and a record like those that `train` writes."""
 
 from __future__ import annotations
 

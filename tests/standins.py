@@ -1,8 +1,8 @@
-"""What stands in for the shared photos and weights where a checkout has none beside it.
+"""Substitutes for the shared photos and weights, for checkouts without them.
 
-The photos are drawn. The weights are the embedded backbone's, made as wide as each MobileNet by repeating channels:
-every copy computes what the original did, so the features mean something, in every architecture, and cost no network.
-Tests of how good a model is still want real photos and real weights; see the `shared` marker.
+The photos are drawn. The weights are those of the embedded backbone, whose channels are repeated up to the width of
+each MobileNet. Each copy of a channel has the values of the original, so the features of all architectures are useful,
+and nothing is downloaded. Tests of accuracy require real photos and weights; see the `shared` marker.
 """
 
 from __future__ import annotations

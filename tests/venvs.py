@@ -1,7 +1,7 @@
-"""Small environments with the project installed as a user installs it, kept between runs.
+"""Small virtual environments in which the project is installed as users install it, cached between runs.
 
-They lie in a cache folder outside the checkout ($XDG_CACHE_HOME, else ~/.cache), each stamped with what it was made
-from, and are brought up to date when that changes.
+They are in a cache folder outside the checkout ($XDG_CACHE_HOME or ~/.cache). Each contains a stamp of what it was
+created from, and is updated when that changes.
 """
 
 from __future__ import annotations

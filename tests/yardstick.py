@@ -1,4 +1,4 @@
-"""What TensorFlow makes of the same weights and graphs: the yardstick for what is written without it."""
+"""Reference results that TensorFlow computes from the same weights and graphs."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ _BLACK, _WHITE = 12.0, 243.0
 _BLANK, _LOW_CONTRAST = 4.0, 10.0
 """Maximum contrast of a blank photo, and maximum contrast of a black or white photo, in gray levels."""
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
-"""Maximum sharpness of a blurred photo: as a value, and as a fraction of the median sharpness in the folder. Below both
-limits are 1 % of the flowers, and half of the flowers that were blurred over 1 % of their width."""
+"""Maximum sharpness of a blurred photo: as a value, and as a fraction of the median sharpness in the folder. 1 % of the
+flower photos are below both limits, and so are half of the same photos after blurring over 1 % of their width."""
 _GRAY, _COLORED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
 """Maximum colorfulness of a gray photo; minimum median colorfulness of the photos in a colored folder; and maximum
 fraction of gray photos in a colored folder. Gray photos are outliers only in a colored folder."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A `.tflite` in memory.
+    """A `.tflite` file in memory.
 
     Labels, weights and checksum of a model are consistent only if its file, which may be replaced at any time, is read
     once. Functions that need more than one of them therefore accept a `ModelFile` instead of a path.

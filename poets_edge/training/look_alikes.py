@@ -77,7 +77,7 @@ class PhotoGroups:
         return self.alike >= MIN_DEPENDENT
 
     def take(self, rows: Rows) -> PhotoGroups:
-        """Return the groups of some photos, with group numbers that are row numbers among these photos."""
+        """Return the groups of the given photos. The number of a group is the position of its first photo in `rows`."""
         return PhotoGroups(renumbered(self.numbers[rows]), self.alike, self.are_divided)
 
     def to_json(self) -> dict[str, Any]:

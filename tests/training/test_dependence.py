@@ -36,7 +36,7 @@ def test_dependence_states_both_accuracies() -> None:
     assert "`group_by`" in line
 
 
-def test_dependence_without_cross_validation_states_no_accuracy() -> None:
+def test_dependence_without_cross_validation_says_that_accuracy_is_unknown() -> None:
     divided = PhotoGroups(ALIKE.numbers, alike=0.8, are_divided=True)
     for line in (dependence(ALIKE, None, None), dependence(divided, cross_validated(0.9), 0.9)):
         assert line is not None and "The accuracy on new people or objects is not known" in line

@@ -26,14 +26,14 @@ def _photos(right: int, wrong: int) -> LabeledVectors:
     return LabeledVectors(np.eye(2, dtype=np.float32)[columns], classes)
 
 
-def test_better_step_is_reported_if_last_step_is_significantly_worse() -> None:
+def test_lower_loss_at_earlier_step_is_reported_if_significant() -> None:
     """The last head is confident: 20 mistakes in 100 cost it more than the 80 correct answers gain."""
     line = better_step(EvaluatedHead(10, _head(1)), EvaluatedHead(50, _head(12)), _photos(80, 20), early_stop=False)
     assert line and "lowest at step 10 (0.5133; at the end 2.4000, on 100 photos)" in line
     assert "`early_stop` keeps" in line
 
 
-def test_better_step_is_not_reported_if_difference_could_be_noise() -> None:
+def test_lower_loss_at_earlier_step_is_not_reported_if_not_significant() -> None:
     """One mistake in 49 photos makes the last head three times as bad, and could be chance."""
     best, last = EvaluatedHead(10, _head(3.5)), EvaluatedHead(50, _head(12))
     photos = _photos(48, 1)

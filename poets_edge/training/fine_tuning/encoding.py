@@ -63,7 +63,7 @@ class ChannelEncoding:
     """Encoding for signed outputs of any range: each channel of a view has its own range, divided into 255 steps.
 
     The ranges of a linear layer's channels differ by a factor of ten and more. With one range for all channels, most
-    channels would have only few steps.
+    channels would have only a few steps.
     """
 
     name = "channels-1"

@@ -71,7 +71,7 @@ def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
 
 
 def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> None:
-    """Raise UsageError if a backbone ends in no blocks, or in fewer blocks than requested.
+    """Raise UsageError if a backbone does not end with at least the requested number of blocks.
 
     Args:
         layers: layers of the backbone, the last of which is the pooling layer.

@@ -156,7 +156,7 @@ final class BenchmarkFile {
             }
         }
         if (hottest > 0) {
-            warnings.put("the phone slowed itself down for heat (thermal status: " + name + "). Let it cool.");
+            warnings.put("the phone was throttled because of heat (thermal status: " + name + "). Let it cool.");
         }
         if (machine.optBoolean("power_save")) {
             warnings.put("battery saver was on, which slows the processor down.");

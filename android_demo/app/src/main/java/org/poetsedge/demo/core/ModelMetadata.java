@@ -156,7 +156,7 @@ public final class ModelMetadata {
         }
         if (!sound) {
             String values = "mean " + Arrays.toString(mean) + ", deviation " + Arrays.toString(std);
-            throw new ModelException("The model's normalization (" + values + ") makes no sense: export it again.");
+            throw new ModelException("The model's normalization (" + values + ") is invalid: export it again.");
         }
         return new InputRange(mean, std);
     }
