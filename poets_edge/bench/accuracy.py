@@ -21,11 +21,11 @@ from poets_edge.tflite.read_model import read_model
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreCheck:
-    """Comparison of a model's scores on another device with its scores on this machine.
+    """Comparison of the scores that a model has on another device with its scores on this machine.
 
     Attributes:
-        photos: number of photos that both machines could read.
-        agreement: fraction of these photos, 0 to 1, for which both machines predict the same label.
+        photos: number of compared photos, which are those that both machines could read.
+        agreement: fraction of the compared photos, 0 to 1, for which both machines predict the same label.
         difference: maximum absolute difference between the scores.
     """
 
@@ -42,9 +42,9 @@ class ModelAccuracy:
         evaluation: accuracy and related measures on the evaluated photos.
         agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 file that
             was exported from the same graph; None if there is no such file in the benchmark.
-        overlap: number of photos in the folder that the model has learned from.
+        overlap: numbers of evaluated photos that the model was trained or validated on.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
-        check: comparison with the scores on this machine; None unless another device was measured.
+        check: comparison of the scores with those on this machine; None unless another device was measured.
     """
 
     evaluation: Evaluation
@@ -62,11 +62,11 @@ class ModelAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedPhotos:
-    """Photos on which the accuracies in a benchmark were measured, the same for all models.
+    """Photos on which a benchmark measured the accuracy of all models.
 
     Attributes:
         image_dir: folder, archive or address that contains the photos.
-        split: split that the photos belong to; "unseen" for photos that no model is known to have learned from.
+        split: split that contains the photos; "unseen" for photos that no model is known to have been trained on.
         names: names of the photos, relative to `image_dir`.
     """
 
@@ -76,7 +76,7 @@ class EvaluatedPhotos:
 
     @staticmethod
     def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
-        """Return the photos on which `results` were evaluated together; None if no folder or no results are given."""
+        """Return the photos that `results` have in common; None if `image_dir` is None or `results` is empty."""
         if image_dir is None or not results:
             return None
         return EvaluatedPhotos(
@@ -109,7 +109,7 @@ def accuracy_of(
 
     Args:
         predictions: predictions of each model on the measured device.
-        evaluations: result of each model on this machine.
+        evaluations: result of evaluating each model on this machine.
     """
     found = {}
     for model, scores in predictions.items():
@@ -125,7 +125,7 @@ def accuracy_of(
 
 
 def _float_twin(model: Path, evaluations: Mapping[Path, EvaluateResult]) -> Path | None:
-    """Return the float32 file that was exported from the same graph as `model`; None if there is no such file."""
+    """Return the float32 model that was exported from the same graph as `model`; None if there is none."""
     facts = {path: read_metadata(read_model(path)).facts for path in evaluations}
     graphs = {path: (found.get("training") or {}).get("graph_sha256") for path, found in facts.items()}
     twins = (path for path, found in facts.items() if found.get("quantization") == "float32")

@@ -1,4 +1,4 @@
-"""The command `benchmark`: latency and accuracy of models on this machine."""
+"""The command `benchmark`, which measures the latency and accuracy of models on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from poets_edge.progress import Reporter, Silent
 FORMAT = "poets_edge-benchmark-1"
 """Value of the key `format` in a result file for one device."""
 DEVICES_FORMAT = "poets_edge-benchmarks-1"
-"""Value of the key `format` in a result file for several devices, which has the results in the list `devices`."""
+"""Value of the key `format` in a result file for several devices; their results are in the list `devices`."""
 
 _DEFAULT_THREADS = (1, 2, 4)
 _STAGE_PHOTOS = 20
@@ -40,12 +40,12 @@ class BenchmarkOptions:
     """Options of `benchmark`.
 
     Attributes:
-        models: `.tflite` files.
-        threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
-        timing: duration and number of the measurements.
-        image_dir: folder of labeled photos, for the accuracy and for the times of decoding and resizing.
-        split: split of the photos on which the accuracy is measured; None for the default of `evaluate`.
-        labels: labels file for models without labels, or with translations of their labels; see `Classifier`.
+        models: paths of the `.tflite` files to measure.
+        threads: numbers of CPU threads to measure with; by default 1, 2 and 4, up to the number of cores.
+        timing: duration of the measurements and number of rounds.
+        image_dir: folder of labeled photos, on which accuracy, decoding and resizing are measured.
+        split: split on which the accuracy is measured; None for the default of `evaluate`.
+        labels: file with labels for models that contain none, or with translated labels; see `Classifier`.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
         delegate: shared library of a delegate, such as "libedgetpu.so.1", that runs the models; None for the CPU.
     """
@@ -88,7 +88,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Latency of the first model in milliseconds, with the number of threads for which the median is lowest."""
+        """Latency of the first model in milliseconds, for the number of threads with the lowest median."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)
@@ -117,7 +117,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def names(self) -> dict[Path, str]:
-        """Name of each model for tables; the names are distinct."""
+        """Names of the models in tables, by model file; the names are distinct."""
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
     def to_json(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class BenchmarkResult(Tabular):
 
 
 def results_json(results: Sequence[BenchmarkResult]) -> dict[str, Any]:
-    """Return JSON-compatible values for the results of one or several devices, in the format that `compare` reads."""
+    """Return the results from one or several devices as JSON-compatible values that `compare` can read."""
     if len(results) == 1:
         return results[0].to_json()
     return {"format": DEVICES_FORMAT, "devices": [result.to_json() for result in results]}
@@ -202,12 +202,12 @@ def model_names(models: Sequence[Path]) -> dict[Path, str]:
 
 
 def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the numbers of threads to measure: `wanted` or, if it is empty, 1, 2 and 4 up to the number of cores."""
+    """Return the thread counts to measure: `wanted` or, if it is empty, 1, 2 and 4 up to the number of cores."""
     return tuple(wanted) or tuple(n for n in _DEFAULT_THREADS if n <= machine["cores"]) or (1,)
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return up to 20 photos for timing decoding and resizing; empty if there are no predictions."""
+    """Return up to 20 photos for timing decoding and resizing; empty if `predictions` is empty."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 

@@ -1,4 +1,4 @@
-"""The command `compare`: table of results from several files of `benchmark --output`, with latency ratios."""
+"""The command `compare`, which shows the results in files of `benchmark --output` as a table with latency ratios."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poets_edge.core.files import distinct_names
 from poets_edge.errors import UsageError
 
 _HARDWARE = ("board", "cpu", "architecture", "cores", "governor", "max_frequency_mhz", "memory_mb", "python")
-"""Facts that are equal for two runs on one machine."""
+"""Keys of the facts about a machine that do not differ between runs on it."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Cell:
         median: median latency in milliseconds.
         ratio: latency relative to the first device, with a confidence interval; None if the first device has no
             results for the variant.
-        kernel: time of the reference kernel relative to the first device, by which `ratio` has been divided; None if
-            it was not, because the kernel was not timed, or the machine is another one or in another state.
+        kernel: time of the reference kernel relative to the first device; `ratio` has been divided by it. None if the
+            kernel was not timed, or if the two machines differ in hardware or, by more than 10 %, in kernel time.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
     """
@@ -54,7 +54,9 @@ class Row:
     """Results of one variant (model and number of threads) on all devices.
 
     Attributes:
-        cells: one cell per device; None for a device without results for the variant.
+        model: name of the model.
+        threads: number of CPU threads.
+        cells: results on each device; None for a device without results for the variant.
     """
 
     model: str
@@ -69,7 +71,7 @@ class Comparison:
     Attributes:
         names: name of each result: the file name, or the host if the file contains several devices.
         machines: descriptions of the measured machines, in the order of `names`.
-        warnings: warnings of the measurements, in the order of `names`.
+        warnings: warnings about the measurements, in the order of `names`.
         rows: one row per variant.
     """
 
@@ -96,7 +98,7 @@ class Comparison:
 
 
 def compare(files: Sequence[Path]) -> Comparison:
-    """Compare the results in files of `benchmark --output` with the first result.
+    """Compare the results in files that `benchmark --output` wrote. The first result is the reference.
 
     Raises:
         UsageError: the files contain the results of fewer than two devices.
@@ -136,7 +138,7 @@ def compare(files: Sequence[Path]) -> Comparison:
 
 
 def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
-    """Return the results from a device by model name and number of threads.
+    """Return the results from a device as a dictionary with the keys (model name, number of threads).
 
     The name of a model consists of its architecture and quantization if the results contain them; otherwise it is the
     file name. Equal names are made distinct.
@@ -155,7 +157,7 @@ def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
 
 
 def _are_equal(device: DeviceResults, other: DeviceResults) -> bool:
-    """Return whether two results are from one machine, or from machines that do not differ."""
+    """Return whether two results are from the same machine or from machines with identical hardware."""
     facts = [[one.host, *map(one.machine.get, _HARDWARE)] for one in (device, other)]
     return facts[0] == facts[1]
 

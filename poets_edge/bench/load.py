@@ -1,4 +1,4 @@
-"""Repeated inference with a model under sustained load in a helper process, measured in time windows."""
+"""Run a model under sustained load in a helper process, and measure its inference times in time windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poets_edge.photos.image import read_photo
 from poets_edge.tflite.interpreter import find_runtime
 
 _MAX_SAMPLES = 1000
-"""Maximum number of samples that a window stores. If there are more, every n-th sample is stored."""
+"""Maximum number of inference times that a window stores. If there are more, every n-th time is stored."""
 
 _SHAPE = {
     "seconds": POSITIVE,
@@ -38,7 +38,7 @@ class LoadWindow:
     Attributes:
         seconds: length of the window in seconds.
         runs: number of inferences.
-        late: number of inferences that were skipped because the model was too slow for the rate.
+        late: number of inferences that were skipped because the model was too slow for the requested rate.
         median_ms, p90_ms: median and 90th percentile of the inference times, in milliseconds.
         samples_ms: up to 1000 inference times, in milliseconds.
         state: state of the machine at the end of the window.
@@ -54,7 +54,7 @@ class LoadWindow:
 
     @classmethod
     def from_json(cls, value: Any) -> LoadWindow:
-        """Return the window from the JSON values of `to_json`. Raises RecordError if they are invalid."""
+        """Return the window from JSON values written by `to_json`. Raises RecordError if they are invalid."""
         found = check(value, _SHAPE)
         named = {name: found[name] for name in _SHAPE}
         state = MachineState.from_json(found["state"])
@@ -83,7 +83,7 @@ class Load:
         self._due = 0.0
 
     def __call__(self, seconds: float) -> LoadWindow:
-        """Run the model for `seconds` seconds and return the measurements.
+        """Run the model for `seconds` seconds and return the measurements as a window.
 
         Raises:
             ModelError, RuntimeMissingError: the model cannot be run.

@@ -1,4 +1,4 @@
-"""Facts about the machine that measures, and its state during a measurement.
+"""Facts about the machine on which a benchmark runs, and its state during a measurement.
 
 The values are read from /proc and /sys; values that are not available are None.
 """
@@ -26,7 +26,7 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
 """Meanings of the low bits of `get_throttled` in the Raspberry Pi's firmware, which describe the current state."""
 _PI_SINCE_START = 16
-"""Offset of the bits of `get_throttled` that have the same meanings for any time since the Raspberry Pi started."""
+"""Offset of the bits in `get_throttled` that describe events since the Raspberry Pi started; see `_PI_NOW`."""
 _HOT = 80
 """Temperature in °C at or above which the result of a measurement contains a warning."""
 
@@ -48,9 +48,9 @@ class MachineState:
         frequency: clock frequency of the first core, in MHz.
         throttled: current CPU limits that the Raspberry Pi's firmware reports, such as "under-voltage".
         throttled_since_start: CPU limits that the firmware has reported since the Raspberry Pi started.
-        throttle_count: number of thermal throttling events since the machine started, summed over the cores (x86 only).
+        throttle_count: number of thermal throttling events on all cores since the machine started (x86 only).
         busy: CPU time of all programs on all cores since the machine started, in seconds.
-        stolen: CPU time that the hypervisor gave to other virtual machines since the start, in seconds.
+        stolen: CPU time that the hypervisor gave to other virtual machines since the machine started, in seconds.
         ours: CPU time of this process and its finished child processes, in seconds.
     """
 
@@ -65,7 +65,7 @@ class MachineState:
 
     @classmethod
     def from_json(cls, value: Any) -> MachineState:
-        """Return the state from the JSON values of `to_json`; attributes that they lack get their defaults.
+        """Return the state from JSON values written by `to_json`; missing values are set to their defaults.
 
         Raises:
             RecordError: the values are invalid.
@@ -89,7 +89,7 @@ class MachineState:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return facts about this machine that do not change, such as its CPU, number of cores and interpreter.
+    """Return constant facts about this machine, such as its CPU, number of cores and TFLite interpreter.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.
@@ -132,7 +132,7 @@ def machine_state() -> MachineState:
 def resident_peak_mb() -> float | None:
     """Return the peak resident memory of this process in MB, or None if the system does not report it.
 
-    `getrusage` is not used, because its maximum is inherited from the parent process.
+    `getrusage` is not used, because a child process inherits the peak of its parent.
     """
     for line in (_text(Path("/proc/self/status")) or "").splitlines():
         if line.startswith("VmHWM:"):
@@ -143,13 +143,13 @@ def resident_peak_mb() -> float | None:
 def disturbances_between(
     before: MachineState, after: MachineState, seconds: float, used: int, during: Sequence[MachineState] = ()
 ) -> list[str]:
-    """Return descriptions of events on the machine that make measured times unreliable.
+    """Return descriptions of disturbances of the machine that make measured times unreliable.
 
     Args:
         before, after: states at the start and at the end of the measurement.
         seconds: time from `before` to `after`, in seconds.
-        used: maximum number of cores that the measurement used concurrently.
-        during: further states, recorded during the measurement.
+        used: maximum number of cores that the measurement used at the same time.
+        during: states that were recorded during the measurement.
     """
     found = []
     if before.busy is not None and after.busy is not None:
@@ -179,7 +179,7 @@ def disturbances_between(
 
 
 def machine_name(facts: dict[str, Any]) -> str:
-    """Return a short machine name for tables: the board or CPU, the number of cores, and the host if it is known."""
+    """Return a short name of a machine for tables: its board or CPU, number of cores and, if known, host name."""
     if facts.get("estimated"):
         return str(facts["host"])
     emulated = "emulated " if facts.get("emulated") else ""
@@ -189,7 +189,7 @@ def machine_name(facts: dict[str, Any]) -> str:
 
 
 def _is_emulated() -> bool:
-    """Return whether QEMU emulates the processor in user mode, so that times do not apply to a real device."""
+    """Return whether the processor is emulated by QEMU in user mode; times then do not apply to a real device."""
     if any(name.startswith("QEMU_") for name in os.environ):
         return True
     # QEMU passes the host's /proc/cpuinfo to programs; only x86 processors have a line with the vendor.

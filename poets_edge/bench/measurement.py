@@ -1,4 +1,4 @@
-"""Comparative timing of variants, each of which is a model with a number of threads.
+"""Comparative timing of variants; a variant is a model that runs with a given number of threads.
 
 Every variant is timed in several rounds, each time in a new process. The variants are in random order within a round.
 A disturbance of the machine therefore affects all variants, and appears as a difference between rounds. All samples are
@@ -29,13 +29,13 @@ from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 
 _ROUNDS_DIFFER = 0.05
-"""Relative difference between the medians of the rounds above which a warning is issued."""
+"""Relative difference between the medians of two rounds above which a warning is issued."""
 _WIDE_SPREAD = 0.15
-"""Interquartile range, relative to the median, above which a warning is issued."""
+"""Interquartile range of the inference times, relative to their median, above which a warning is issued."""
 _PATIENCE_SECONDS = 60.0
-"""Time per variant, in seconds, after which a measurement may end before all rounds are complete."""
+"""Time per variant, in seconds, after which a measurement on a slow device may end before its last round."""
 _PROCESS_SECONDS = 600.0
-"""Time limit for a measuring process, in seconds, to which ten times the measuring time is added."""
+"""Time limit for a measuring process, in seconds, in addition to ten times the measuring time."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ModelFacts:
         name: name of the model for tables, distinct within a benchmark.
         size: file size in bytes.
         sha256: hexadecimal SHA-256 of the file.
-        architecture, quantization: values from the metadata in the file; "" if poets_edge did not export the file.
+        architecture, quantization: values from the metadata; "" if the file was not exported by poets_edge.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Timings of one variant in all rounds, and statistics of these timings."""
+    """Times that were measured for one variant in all rounds, and statistics of these times."""
 
     variant: Variant
     model: ModelFacts
@@ -71,12 +71,12 @@ class Measurement:
 
     @property
     def load(self) -> float:
-        """Median over the rounds of the time to load the model, in milliseconds."""
+        """Median time to load the model, in milliseconds; it is measured once per round."""
         return float(statistics.median(timing.load_ms for timing in self.timings))
 
     @property
     def first(self) -> float:
-        """Median over the rounds of the time of the first inference, in milliseconds."""
+        """Median time of the first inference after loading, in milliseconds; it is measured once per round."""
         return float(statistics.median(timing.first_ms for timing in self.timings))
 
     @property
@@ -86,7 +86,7 @@ class Measurement:
 
     @property
     def photos_per_second(self) -> float | None:
-        """Number of photos per second that can be decoded, resized and scored sequentially; None if not measured."""
+        """Number of photos that can be decoded, resized and scored per second, one by one; None if not measured."""
         if not all(timing.decode_ms for timing in self.timings):
             return None
         photos = zip(*self._stage_samples.values(), strict=True)
@@ -94,7 +94,7 @@ class Measurement:
 
     @property
     def peak_memory(self) -> float | None:
-        """Maximum over the rounds of the peak memory of the process, in MB; None if it is unknown."""
+        """Highest peak memory of a measuring process in any round, in MB; None if it is unknown."""
         return max((t.peak_memory_mb for t in self.timings if t.peak_memory_mb is not None), default=None)
 
     @property
@@ -104,7 +104,7 @@ class Measurement:
 
     @property
     def rounds_differ(self) -> float:
-        """Ratio of the largest to the smallest median inference time among the rounds, minus 1."""
+        """Relative difference between the slowest and the fastest round, by median inference time; 0.1 means 10 %."""
         return max(self.process_medians) / min(self.process_medians) - 1
 
     @property
@@ -121,7 +121,7 @@ class Measurement:
         }
 
     def warnings(self) -> list[str]:
-        """Return warnings about unreliable times, which vary widely or had not settled after the warm-up."""
+        """Return warnings about times that vary widely or had not settled after the warm-up."""
         name = f"{self.model.name}, {self.variant.threads} thread{'s' if self.variant.threads > 1 else ''}"
         found = []
         if self.rounds_differ > _ROUNDS_DIFFER:
@@ -165,8 +165,8 @@ def measure_variants(
     """Time variants in rounds, each in a new process, in random order within each round.
 
     Args:
-        photos: photos for timing decoding and resizing; by default a generated photo.
-        log: receives each finished round; rounds with the given stamp that it already contains are not measured again.
+        photos: photos for timing decoding and resizing; a generated photo is used if there are none.
+        log: log to which finished rounds are added; rounds with this `stamp` that it already contains are skipped.
         stamp: digest of the measurement conditions; see `round_stamp`.
 
     Returns:
@@ -211,7 +211,7 @@ def measure_variants(
 def measurements_of(
     variants: Sequence[Variant], names: Sequence[str], log: RoundLog, stamp: str, config: TimingConfig
 ) -> tuple[Measurement, ...]:
-    """Return the measurements of variants from the rounds in a log.
+    """Return the measurements of variants, which are computed from the rounds in a log.
 
     Args:
         names: names of the models for tables, in the order of `variants`.
@@ -224,7 +224,7 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Return facts about a variant's model; `name` defaults to the file name. Raises ModelError if it is damaged."""
+    """Return facts about a variant's model, named `name` or by its file. Raises ModelError if it is damaged."""
     facts = read_metadata(read_model(variant.model, compiled=variant.delegate is not None)).facts
     training = facts.get("training") or {}
     return ModelFacts(

@@ -23,13 +23,14 @@ NO_DIFFERENCE = 0.05
 """Maximum relative difference between two times that are reported as equal."""
 
 CONFIDENCE = 98
-"""Confidence level in percent. With 95 %, comparing a model with itself would report a difference in 5 % of the
-comparisons on average, and in more than that in about half of all series of comparisons."""
+"""Confidence level of the intervals, in percent. It is higher than the usual 95 %, at which 5 % of all comparisons of a
+model with itself would report a difference."""
 _TAIL = (100 - CONFIDENCE) / 2
 NORMAL = 2.326348
-"""Quantile of the standard normal distribution for an upper tail of _TAIL percent."""
+"""Value that a standard normal variable exceeds with a probability of 1 %."""
 _LARGEST_EXACT = 40
-"""Maximum length of a series for which the exact rank distribution is used instead of a normal approximation."""
+"""Maximum sample size for which the exact distribution of the rank statistic is used; otherwise it is approximated
+by a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TimeRatio:
 
     Attributes:
         ratio: time divided by the reference time; 2 means half the speed.
-        low, high: bounds of the 98 % confidence interval; 0 and infinity if a series contains a single process.
+        low, high: bounds of the 98 % confidence interval; 0 and infinity if only one process was timed for either time.
     """
 
     ratio: float
@@ -52,7 +53,7 @@ class TimeRatio:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the confidence interval contains 1, and differs from 1 by less than NO_DIFFERENCE at both bounds."""
+        """Whether the confidence interval contains 1, and both bounds differ from 1 by less than NO_DIFFERENCE."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property
@@ -65,7 +66,7 @@ class TimeRatio:
         return "slower" if self.ratio > 1 else "faster"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the ratio, the interval (None for both bounds if it is infinite) and the verdict."""
+        """Return the ratio, the bounds of the interval (None if the upper bound is infinite) and the verdict."""
         known = math.isfinite(self.high)
         return {**asdict(self), "low": self.low if known else None, "high": self.high if known else None,
                 "verdict": self.verdict}  # fmt: skip
@@ -100,11 +101,10 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the rank of the pairwise differences, counted from each end, that bound the interval; 0 if there are too
-    few pairs for bounds.
+    """Return the rank k for which the k-th smallest and k-th largest pairwise difference bound the interval.
 
-    The rank is the largest k such that the Mann-Whitney statistic of samples from equal distributions is below k with a
-    probability of at most 1 %.
+    The rank is the largest k for which the Mann-Whitney statistic of two samples from one distribution is below k with
+    a probability of at most 1 %. It is 0 if the samples are too small for an interval.
 
     Args:
         one, other: sizes of the two samples.
@@ -125,14 +125,14 @@ def _outside(one: int, other: int) -> int:
 
 
 def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
-    """Return the degrees of freedom for Welch's test of the difference between two means."""
+    """Return the degrees of freedom for Welch's t-test (Welch-Satterthwaite equation) from two samples."""
     parts = [float(values.var(ddof=1)) / len(values) for values in (logs, others)]
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (logs, others), strict=True))
     return sum(parts) ** 2 / below if below else float(len(logs) + len(others) - 2)
 
 
 def _student(freedom: float) -> float:
-    """Return the quantile of Student's t distribution for an upper tail of 1 %.
+    """Return the value that Student's t distribution exceeds with a probability of 1 %.
 
     The relative error is at most 1 % for 4 or more degrees of freedom. Source: Abramowitz and Stegun, Handbook of
     Mathematical Functions, 26.7.5.

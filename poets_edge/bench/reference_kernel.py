@@ -1,4 +1,4 @@
-"""Reference kernel: a fixed computation, whose time indicates the present speed of a processor.
+"""Reference kernel: a fixed computation, whose running time indicates the current speed of the processor.
 
 Separate runs of `benchmark` differ by 1 % and more, because the clock frequency and the load from other virtual
 machines differ between them. The time of the kernel, measured alternately with a model in one process, differs in the
@@ -6,7 +6,8 @@ same way, so that the ratio of the two times is more stable than either time.
 
 The kernel does not use the interpreter, so that a comparison of two versions of the interpreter shows their difference.
 Its matrices are small: NumPy multiplies them on a single thread, and they take less space in the caches (48 KiB) than
-the activations of a model. The next inference is up to 1.5 % slower with mobilenet_0.25_128, and not with 0.50_224.
+the activations of a model. After a call of the kernel, the next
+inference of mobilenet_0.25_128 is up to 1.5 % slower; for mobilenet_0.50_224, no slowdown was measured.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 
 _SIDE = 64
 _PRODUCTS = 100
-"""Number of matrix products per call. A call should take about as long as an inference, so that a short disturbance has
-the same effect on both."""
+"""Number of matrix products per call of the kernel. A call should take about as long as an inference, so that a short
+disturbance has the same effect on both."""
 
 
 def reference_kernel() -> Callable[[], None]:
-    """Return the kernel: a function that multiplies two float32 [64, 64] matrices 100 times."""
+    """Return the reference kernel, a function that multiplies two float32 matrices of shape [64, 64] 100 times."""
     left, right = np.random.default_rng(0).standard_normal((2, _SIDE, _SIDE)).astype(np.float32)
     product = np.empty((_SIDE, _SIDE), np.float32)
 
@@ -35,7 +36,7 @@ def reference_kernel() -> Callable[[], None]:
 
 
 def time_kernel(call: Callable[[], None], seconds: float) -> list[float]:
-    """Return the times of the kernel in milliseconds: one or more calls, for at least `seconds` seconds."""
+    """Call the kernel, at least once, until `seconds` seconds have passed. Return the times in milliseconds."""
     clock = time.perf_counter_ns
     samples: list[float] = []
     after, end = 0, clock() + int(seconds * 1e9)

@@ -1,4 +1,4 @@
-"""Reader of the result files that `benchmark --output`, the Android app and the web page write."""
+"""Read the result files that `benchmark --output`, the Android app and the web page write."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _DEVICE = {"format": str, "warnings": [str], "machine": _MACHINE, "results": [_R
 
 @dataclass(frozen=True, kw_only=True)
 class VariantResult:
-    """Results of one variant in a result file.
+    """Results of one variant (model and number of threads) in a result file.
 
     Attributes:
         name: name of the model.
         threads: number of CPU threads.
         size: file size of the model in bytes.
-        sha256, architecture, quantization: facts about the model; "" if the result file lacks them.
+        sha256, architecture, quantization: facts about the model; "" for those that the result file lacks.
         median: median inference time in milliseconds.
         fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
             no samples.
@@ -68,7 +68,7 @@ class VariantResult:
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
-        """Return the results from an entry of the list `results` in the file. Raises RecordError if it is invalid."""
+        """Return the results from an entry of the list `results` in a file. Raises RecordError if it is invalid."""
         found = check(value, _RESULT)
         median = found["latency_ms"]["median"]
         quantization = found.get("quantization") or ""
@@ -136,13 +136,13 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
 
 
 def _fastest(result: Any, name: str) -> tuple[float, ...]:
-    """Return the minimum of a list of times in each round; an empty tuple if any of the rounds lacks it."""
+    """Return the shortest time in each round; an empty tuple if a round does not contain the list of times."""
     samples = [entry.get(name) for entry in result.get("rounds") or ()]
     return tuple(map(min, samples)) if all(samples) else ()
 
 
 def _timings(rounds: Any) -> tuple[Timing, ...]:
-    """Return the timings from the JSON values of rounds; an empty tuple if any of them is incomplete."""
+    """Return the timings from the JSON values of all rounds; an empty tuple if any round is incomplete."""
     try:
         return tuple(map(Timing.from_json, rounds))
     except RecordError:

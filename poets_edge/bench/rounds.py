@@ -1,8 +1,7 @@
-"""Rounds of a benchmark: their configuration, and the log that allows an interrupted run to be continued.
+"""Rounds of a benchmark, and the log of finished rounds, with which an interrupted run can be continued.
 
-`benchmark`, `benchmark --on`, `grid` and `grid --latency` use these classes. A round is identified by the conditions
-of the measurement, the content of the model, the number of threads and the number of the round. Rounds that the log
-contains are not measured again.
+A round is identified by the measurement conditions, the content of the model, the number of threads and the number of
+the round. Rounds that the log contains are not measured again.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ _ROUND = {"stamp": str, "sha256": str, "threads": int, "copy": Optional(COUNT), 
 
 @dataclass(frozen=True, kw_only=True)
 class TimingConfig:
-    """Duration and number of the measurements in a benchmark.
+    """Duration of the measurements in a benchmark, and number of rounds.
 
     Attributes:
         seconds: minimum total duration of the timed inferences of a variant in all rounds, in seconds.
         runs: minimum total number of timed inferences of a variant in all rounds.
-        rounds: number of processes per variant. With 30 processes, of which undisturbed ones differ by 2 %, most
-            slowdowns of 5 % are detected (see `benchmarks/results/compare.md`).
-        enough: number of rounds after which a measurement ends if it has taken more than a minute per variant, as on
-            slow devices.
+        rounds: number of rounds. Each round times every variant in a new process. With 30 rounds, most slowdowns of 5 %
+            are detected if undisturbed processes differ by 2 % (see `benchmarks/results/compare.md`).
+        enough: number of rounds after which the measurement ends on a slow device, where it has taken more than a
+            minute per variant.
     """
 
     seconds: float = 12.0
@@ -61,7 +60,7 @@ class Variant:
         model: path of the model file.
         sha256: hexadecimal SHA-256 of the model file.
         delegate: shared library of the delegate that runs the model; None for the CPU.
-        copy: number of earlier models in the benchmark with identical content, which distinguishes copies of a file.
+        copy: number of earlier models in the benchmark with the same content; distinguishes copies of one file.
     """
 
     model: Path
@@ -84,7 +83,7 @@ def variants_of(models: Iterable[Path], threads: Iterable[int], delegate: str | 
 
 
 class RoundKey(NamedTuple):
-    """Key that identifies a round; the fields have the same meanings as in `Round`."""
+    """Key that identifies a round; for the fields, see `Round`."""
 
     stamp: str
     sha256: str
@@ -95,13 +94,13 @@ class RoundKey(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Finished round of measurements for one variant.
+    """Measurement of one variant (model and number of threads) in one finished round.
 
     Attributes:
         stamp: digest of the measurement conditions; see `round_stamp`.
-        sha256, threads, copy: attributes of the `Variant`.
+        sha256, threads, copy: attributes of the measured `Variant`.
         number: number of the round, starting at 0.
-        timing: times that the process of the round measured.
+        timing: times that were measured in the round.
     """
 
     stamp: str
@@ -117,7 +116,7 @@ class Round:
 
     @classmethod
     def from_json(cls, value: Any) -> Round:
-        """Return the round from the JSON values of `to_json`. Raises RecordError if they are invalid."""
+        """Return the round from JSON values written by `to_json`. Raises RecordError if they are invalid."""
         found = check(value, _ROUND)
         try:
             timing = Timing.from_json(found["entry"])
@@ -153,7 +152,7 @@ class RoundLog:
     """Log of finished rounds.
 
     Attributes:
-        rounds: finished rounds by key; their measurement conditions may differ.
+        rounds: finished rounds by key; they may have been measured under different conditions.
         keep: function that saves a round; it is called with each new round.
     """
 
@@ -171,7 +170,7 @@ class RoundLog:
         self.keep(round)
 
     def timings(self, stamp: str, variant: Variant, count: int) -> dict[int, Timing]:
-        """Return the timings of a variant by round number, for those of the first `count` rounds that are finished."""
+        """Return the timings of a variant in the finished rounds among the first `count`, by round number."""
         keys = (RoundKey(stamp, variant.sha256, variant.threads, variant.copy, number) for number in range(count))
         return {key.number: self.rounds[key].timing for key in keys if key in self.rounds}
 
@@ -181,11 +180,11 @@ class RoundLog:
 
 
 def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
-    """Read a file of rounds, one JSON object per line; return an empty list if the file is missing.
+    """Read rounds from a file with one JSON object per line; return an empty list if the file is missing.
 
     Args:
-        reporter: receives a warning for each damaged line; such lines are skipped. Truncated lines are skipped without
-            a warning.
+        reporter: receives a warning for each damaged line, which is skipped. Truncated lines are skipped without a
+            warning.
     """
     try:
         lines = read_bytes(file).decode("utf-8", errors="replace").splitlines()
@@ -202,7 +201,7 @@ def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
 
 
 def append_round(file: Path, round: Round) -> None:
-    """Append a round to a file, after a line break if a crash has truncated the last line.
+    """Append a round to a file. If a crash has truncated the last line of the file, it is ended first.
 
     Raises:
         OutputError: the file cannot be written.

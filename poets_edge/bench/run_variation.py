@@ -1,4 +1,4 @@
-"""Comparison of separate runs of `benchmark`, which vary more than the processes within one run.
+"""Comparison of separate runs of `benchmark`, between which times vary more than between processes in one run.
 
 Two runs that measure the same file on the same quiet machine differ by about 1 % (six runs had ratios of 0.98 to 1.02),
 because the clock frequency, the memory layout and the load from other virtual machines differ between runs. Most of
@@ -25,34 +25,36 @@ RELATIVE_VARIATION = 0.0035
 """Standard deviation of the logarithms of times relative to the reference kernel, from separate runs on a quiet
 machine."""
 _SAME_STATE = 1.1
-"""Maximum ratio between two times of the reference kernel on a machine in one state. With a larger ratio, the machine
-was throttled or busy in one of the runs."""
+"""Maximum ratio between the times of the reference kernel in two runs. With a larger ratio, the machine was throttled
+or busy in one of the runs."""
 _PARTS = 5
-"""Number of parts into which a run is divided, to estimate the drift between them."""
+"""Number of parts into which a run is divided to estimate the drift of its times."""
 _SMALLEST_PART = 3
 _DISTURBED = 1.25
-"""Ratio to the median above which a process counts as disturbed. On a virtual machine, another one that uses the core
-makes 10 to 30 % of the processes 1.25 to 1.7 times as slow, several of them in succession, without any drift."""
+"""Ratio to the median time above which a process counts as disturbed. If other virtual machines use the same core, 10 %
+to 30 % of the processes take 1.25 to 1.7 times as long, often several in succession, although there is no drift."""
 _SIGNIFICANT = 2.37
-"""Ratio of observed to expected variance that 5 % of runs without drift exceed (chi-squared, 4 degrees of freedom)."""
+"""Ratio of the observed to the expected variance of the parts, which 5 % of runs without drift exceed (chi-squared
+distribution with 4 degrees of freedom)."""
 _FEW_PARTS = 1.245
-"""Quantile of Student's t distribution with 8 degrees of freedom (two runs), divided by the normal quantile."""
+"""Factor for estimates from few parts: the 99 % quantile of Student's t distribution with 8 degrees of freedom (two
+runs), divided by that of the normal distribution."""
 _MEDIAN_VARIANCE = math.pi / 2
 """Variance of a median relative to the variance of a mean, for normally distributed values."""
 
 
 def run_variation(times: Sequence[float], least: float = QUIET_VARIATION) -> float:
-    """Return an estimate of the standard deviation between runs of the logarithm of a time.
+    """Estimate how much the logarithm of a time varies between runs, as a standard deviation.
 
     The estimate includes a margin for its uncertainty. To compute it, the run is divided into parts of successive
     processes. The variance of the medians of the parts, beyond the variance that the differences between successive
     processes explain, is the drift of the machine (an analysis of variance with random effects; Searle, Casella and
-    McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out: the comparison by ranks is
-    hardly affected by them, and several in one part would look like drift.
+    McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out,
+    because several of them in one part would look like drift.
 
     Args:
         times: one time per process, in the order of the measurement.
-        least: smallest possible result.
+        least: lower limit for the estimate.
     """
     logs = np.log(np.asarray(times, np.float64))
     logs = logs[logs <= np.median(logs) + math.log(_DISTURBED)]
@@ -78,7 +80,7 @@ def compare_runs(times: Sequence[float], reference: Sequence[float], least: floa
     Args:
         times: one time per process, in the order of the measurement.
         reference: one time per process of the reference run, in the order of the measurement.
-        least: smallest standard deviation between runs, of the logarithm of a time.
+        least: lower limit for the standard deviation between runs of the logarithm of a time.
     """
     found = compare_times(times, reference)
     if not math.isfinite(found.high):
@@ -91,9 +93,9 @@ def compare_runs(times: Sequence[float], reference: Sequence[float], least: floa
 
 
 def kernel_ratio(kernel: Sequence[float], reference: Sequence[float]) -> float | None:
-    """Return the time of the reference kernel in a run, relative to another run of one machine.
+    """Return the time of the reference kernel in a run, relative to its time in another run on the same machine.
 
-    None is returned if the kernel was not timed in both runs, or if the times differ by more than 10 %.
+    Returns None if the kernel was not timed in both runs, or if the times differ by more than 10 %.
 
     Args:
         kernel, reference: time of the fastest call of the kernel in each process; empty if it was not timed.
@@ -105,5 +107,5 @@ def kernel_ratio(kernel: Sequence[float], reference: Sequence[float]) -> float |
 
 
 def relative_times(times: Sequence[float], kernel: Sequence[float]) -> list[float]:
-    """Return the time of each process divided by the time of the reference kernel in that process."""
+    """Return the times divided by the time of the reference kernel in the same process."""
     return [time / other for time, other in zip(times, kernel, strict=True)]

@@ -1,4 +1,4 @@
-"""Summary statistics of raw samples, and detection of the end of a warm-up."""
+"""Summary statistics of measured samples, and detection of the end of a warm-up."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 _WINDOW = 10
-"""Number of calls in a warm-up window; the medians of successive windows are compared."""
+"""Number of calls in a window of the warm-up, whose median time is compared with that of the previous window."""
 
 _STEADY = 0.03
-"""Maximum relative difference between the medians of two successive windows at which times count as settled."""
+"""Maximum relative difference between the medians of two successive windows for the times to count as settled."""
 
 
 @dataclass(frozen=True)

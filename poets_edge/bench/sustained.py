@@ -1,4 +1,4 @@
-"""The command `benchmark --sustained`: latency of models under load for several minutes.
+"""The command `benchmark --sustained`, which measures the latency of models under load for several minutes.
 
 A small board without a fan heats up and slows down, so the fastest model at the start may not be the fastest model
 under sustained load. Each model runs in its own process, and the running time is divided into windows.
@@ -31,7 +31,7 @@ _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""Minimum ratio of the median times after and before a step for the step to count as a slowdown."""
+"""Minimum ratio of the median times after and before a step; smaller steps do not count as slowdowns."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -41,7 +41,7 @@ class SustainedOptions:
     """Options of `sustain`.
 
     Attributes:
-        models: `.tflite` files, which are measured sequentially.
+        models: `.tflite` files, which are measured one after the other.
         seconds: duration of the load for each model, in seconds.
         threads: CPU threads per inference.
         rate: inferences per second, such as the frame rate of a camera; None for full load.
@@ -69,7 +69,7 @@ class Slowdown:
 
     Attributes:
         after: time of the increase, in seconds from the start of the load.
-        before, since: median latency before and after the increase, in milliseconds.
+        before, since: median latency before and since the increase, in milliseconds.
     """
 
     after: float
@@ -96,7 +96,7 @@ class Sustained:
 
     @property
     def ends(self) -> list[float]:
-        """Time at which each window ends, in seconds from the start of the load."""
+        """End times of the windows, in seconds from the start of the load."""
         total, found = 0.0, []
         for window in self.windows:
             total += window.seconds
@@ -105,12 +105,12 @@ class Sustained:
 
     @property
     def medians(self) -> list[float]:
-        """Median latency in each window, in milliseconds."""
+        """Median latencies in the windows, in milliseconds."""
         return [window.median_ms for window in self.windows]
 
     @property
     def slowdown(self) -> Slowdown | None:
-        """Slowdown at the step that fits the latencies best; None if there is no step up of at least 5 %."""
+        """Lasting slowdown of the model; None if its latency did not rise by at least 5 %."""
         place = step_up(self.medians)
         if place is None:
             return None
@@ -119,7 +119,7 @@ class Sustained:
 
     @property
     def late(self) -> int:
-        """Number of inferences that were skipped because the model was too slow for the rate; 0 at full load."""
+        """Number of inferences that were skipped because the model was too slow for the requested rate."""
         return sum(window.late for window in self.windows)
 
     @property
@@ -129,7 +129,7 @@ class Sustained:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """CPU limits in any window, as reported by the Raspberry Pi's firmware, such as "under-voltage"."""
+        """CPU limits, such as "under-voltage", that the firmware of a Raspberry Pi reported during the load."""
         return tuple(sorted({limit for window in self.windows for limit in window.state.throttled or ()}))
 
     def to_json(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class SustainedResult:
 
     Attributes:
         machine: facts about the device; see `machine_facts`.
-        models: measurements of the models, in the order of the options.
+        models: measurements of the models, in the order of `SustainedOptions.models`.
         host: SSH destination of the measured device; "" for this machine.
     """
 
@@ -199,10 +199,10 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 
 
 def step_up(values: Sequence[float]) -> int | None:
-    """Return the index of the upward step that fits the values best; None if there is no upward step.
+    """Return the index of the first value after the upward step that fits `values` best; None if there is none.
 
-    The index is that of the first value after the step. It minimizes the sum of absolute deviations from the medians
-    before and after the step, so that a single outlier in a long series does not count as a step.
+    The step minimizes the sum of absolute deviations from the medians before and after it, so that a single outlier in
+    a long series does not count as a step.
     """
     best, place = float("inf"), None
     for candidate in range(1, len(values)):
@@ -255,6 +255,6 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Return descriptions of disturbances by other programs, without heat and throttling, which are results."""
+    """Return descriptions of disturbances by other programs. Heat and throttling are results, not disturbances."""
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

@@ -1,4 +1,4 @@
-"""SVG chart of latency, temperature and throttling over time, drawn without a plotting library."""
+"""Draw an SVG chart of latency, temperature and throttling over time, without a plotting library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATENCY, _HEAT, _THROTTLED = "#932667", "#d47c00", "#f3dede"
 
 
 def check_chart(path: Path) -> None:
-    """Raise UsageError if the file name does not end in `.svg`."""
+    """Raise UsageError if the name of the chart file does not end in `.svg`."""
     if path.suffix.lower() != ".svg":
         raise UsageError(f"`chart` {path}: the chart is an SVG; give a name that ends in .svg.")
 
@@ -93,6 +93,6 @@ def _line(places: Sequence[float], shares: Sequence[float], color: str, more: st
 
 
 def _nice(value: float) -> float:
-    """Return the smallest round number that is at least `value`, as the upper end of an axis."""
+    """Return a round number that is at least `value`, for the upper end of an axis."""
     power = 10 ** math.floor(math.log10(value))
     return float(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value))

@@ -1,4 +1,4 @@
-"""Times that one process measured. The module is small, because every measuring process imports it."""
+"""Times that a measuring process returns. The module is small, because every such process imports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poets_edge.core.json_checks import COUNT, Check, Optional, check
 from poets_edge.errors import RecordError
 
 POSITIVE = Check(float, "a positive number", lambda value: 1e-12 <= value <= 1e12)
-"""Check for a positive number in JSON; the limits keep sums and ratios finite."""
+"""Check for a positive number in JSON, with limits that keep sums and ratios of such numbers finite."""
 NOT_NEGATIVE = Check(float, "a number, 0 or more", lambda value: 0 <= value <= 1e12)
 _MILLISECONDS = Optional(Check([NOT_NEGATIVE], "at least one time", bool))
 _TIMING = {
@@ -31,7 +31,7 @@ _TIMING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Times, in milliseconds, that one process measured for one model with one number of threads.
+    """Times, in milliseconds, that one process measured for a model with a given number of threads.
 
     Attributes:
         load_ms: time to load the model.

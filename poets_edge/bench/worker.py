@@ -1,4 +1,4 @@
-"""Measure the inference times of one model with one number of threads.
+"""Measure the inference times of a model with a given number of threads.
 
 Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads from an
 earlier measurement.
@@ -30,9 +30,9 @@ _LONGEST_WARM_UP = 5.0
 _STAGE_RUNS = 8
 _SAMPLE_SIZE = (500, 375)
 _PARTS = 4
-"""Number of parts of a measurement, after each of which the reference kernel is timed."""
+"""Number of parts into which a measurement is divided; the reference kernel is timed after each part."""
 _KERNEL_SECONDS = 0.005
-"""Minimum time per part for the reference kernel, in seconds."""
+"""Minimum time for which the reference kernel runs after each part of a measurement, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Request:
 
 
 def measure(request: Request) -> Timing:
-    """Measure the times of one model; must be called in a new process.
+    """Measure the times of one model. Call this function in a new process.
 
     Raises:
         ModelError, RuntimeMissingError: the model cannot be run.
@@ -99,7 +99,7 @@ def measure(request: Request) -> Timing:
 
 
 def sample_photo() -> bytes:
-    """Return the content of a generated JPEG file with 500 x 375 pixels and about the detail of a typical photo."""
+    """Return the content of a generated JPEG file of 500 x 375 pixels, about as detailed as a typical photo."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize(_SAMPLE_SIZE, Image.Resampling.BICUBIC), np.int16)
@@ -112,10 +112,10 @@ def sample_photo() -> bytes:
 def _timed(
     call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
 ) -> tuple[list[float], list[float]]:
-    """Time the calls of a function, and alternately the reference kernel, whose time does not count as `seconds`.
+    """Time calls of a function for `seconds` seconds and, between them, calls of the reference kernel.
 
     Returns:
-        The times of the calls, and those of the kernel, in milliseconds.
+        The times of the function and the times of the kernel, in milliseconds.
     """
     clock = time.perf_counter_ns
     samples: list[float] = []
@@ -136,7 +136,7 @@ def _timed(
 
 
 def _photo(path: str) -> Path | bytes:
-    """Return the path of a photo that is a file, or the content of a photo in an archive or at an address."""
+    """Return the path of a photo or, if it is in an archive or at an address, its content."""
     return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
 
 

@@ -1,1 +1,1 @@
-"""Demonstrations: generated photos of flowers, scripts for the codelab, and the command `quickstart`."""
+"""Demonstrations: generated photos of flowers, the scripts of the codelab, and the command `quickstart`."""

@@ -1,8 +1,8 @@
-"""Draw photos of the codelab's five flowers, as a replacement for real photos.
+"""Generate images of the five flowers in the codelab "TensorFlow for Poets", which replace real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flower heads of one kind with
-stems and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. Equal seeds
-result in identical files if the versions of Pillow are equal.
+stems and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. The same
+seed and version of Pillow result in identical files.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.progress import Reporter, Silent
 
 PER_CLASS = 60
-"""Default number of photos per class."""
+"""Default number of generated photos per class."""
 _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))
 _FINE = 2
-"""Oversampling factor: images are drawn larger by this factor and then reduced, for smooth edges."""
+"""Factor by which images are drawn larger and then reduced, so that their edges are smooth."""
 
 _GRASS: tuple[Color, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
 _GROUNDS: tuple[Color, ...] = (
@@ -52,7 +52,7 @@ _GROUNDS: tuple[Color, ...] = (
 def draw_photos(
     folder: Path, *, per_class: int = PER_CLASS, seed: int = 0, reporter: Reporter | None = None
 ) -> PhotoFolder:
-    """Draw `per_class` photos of each of the five flowers into a new or empty folder.
+    """Generate `per_class` photos for each of the five flowers in the codelab, in a new or empty folder.
 
     Raises:
         UsageError: `per_class` is below 1 or `seed` below 0.
@@ -73,12 +73,12 @@ def draw_photos(
 
 
 def drawn_names(per_class: int = PER_CLASS) -> set[str]:
-    """Return the names of the photos that `draw_photos` writes, relative to their folder."""
+    """Return the paths of the photos that `draw_photos` writes, relative to its folder."""
     return {_name(label, number) for label in HEADS for number in range(per_class)}
 
 
 def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
-    """Return the content of a JPEG file with a drawn photo of the class `label`; its sides have 180 to 320 pixels."""
+    """Return the content of a JPEG file with a generated photo of the class `label`, 180 to 320 pixels per side."""
     rng = Random(f"{seed}/{label}/{number}")
     width, height = rng.choice(_SIZES)
     picture = _ground(rng, (width * _FINE, height * _FINE))
@@ -96,7 +96,7 @@ def _name(label: str, number: int) -> str:
 
 
 def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
-    """Return a blurred background: a gradient of two tones, colored patches, and sometimes blades of grass."""
+    """Return a blurred background: a gradient between two tones, colored patches and, sometimes, blades of grass."""
     width, height = size
     top, bottom = rng.choice(_GROUNDS), rng.choice(_GROUNDS)
     if rng.random() < 0.4:
@@ -117,7 +117,7 @@ def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
 
 
 def _plants(rng: Random, picture: Image.Image, label: str) -> None:
-    """Draw one to four flower heads of the class `label`, the smallest first."""
+    """Draw one to four flowers of the class `label`, the smallest first."""
     width, height = picture.size
     count = rng.choice((1, 1, 1, 2, 2, 3, 4))
     for size in sorted(round(min(width, height) * rng.uniform(0.42, 0.95) / count**0.4) for _ in range(count)):
@@ -203,7 +203,7 @@ def _blade(rng: Random, pen: ImageDraw.ImageDraw, size: tuple[int, int], color: 
 
 
 def _camera(rng: Random, picture: Image.Image) -> Image.Image:
-    """Return the image with random lighting from one side, color temperature, exposure, mirroring, blur and noise."""
+    """Return the image with random side lighting, color temperature, exposure, mirroring, blur and noise."""
     if rng.random() < 0.6:
         side = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize(picture.size)
         light = side.point(lambda value: 255 - value * 0.45)

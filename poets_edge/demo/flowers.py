@@ -30,7 +30,7 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def blend(one: Color, other: Color, share: float) -> Color:
-    """Mix two colors; `share` is the fraction of `other`."""
+    """Return a mixture of two colors; `share` is the fraction of `other`, 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -155,11 +155,11 @@ HEADS: dict[str, Callable[[Random, int], Image.Image]] = {
     "sunflowers": sunflower,
     "tulips": tulip,
 }
-"""Drawing function for each of the codelab's five classes."""
+"""Functions that draw a flower head, by the name of the class in the codelab."""
 
 
 def _blank(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Point, float]:
-    """Return a transparent square image, its drawing context, its center, and the radius of a flower head in it."""
+    """Return a transparent square image, its drawing context, its center, and the radius for a flower head."""
     image = Image.new("RGBA", (size, size))
     return image, ImageDraw.Draw(image), (size / 2, size / 2), size * 0.48
 
@@ -184,7 +184,7 @@ def _petal(
     power: float = 0.8,
     edge: float = 0.8,
 ) -> None:
-    """Draw a petal from distance `start` to `end` from `origin`, in the direction `angle`.
+    """Draw a petal that extends from distance `start` to distance `end` from `origin` in the direction `angle`.
 
     Args:
         belly: position of the widest part; above 1 it is near the tip.
@@ -205,7 +205,7 @@ def _petal(
 
 
 def _lobe(pen: ImageDraw.ImageDraw, rng: Random, center: Point, radius: float, angle: float, fill: Color) -> None:
-    """Draw a round petal with a wavy outline, broader across the direction `angle` than along it."""
+    """Draw a round petal with a wavy outline. It is longest at a right angle to the direction `angle`."""
     phase = rng.uniform(0, math.tau)
     points = []
     for step in range(20):

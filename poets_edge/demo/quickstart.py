@@ -1,4 +1,4 @@
-"""The command `quickstart`: training, export, labeling and timing with generated photos, without internet access."""
+"""The command `quickstart`, which trains, exports, labels and times on generated photos, without internet access."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _SETS = SplitConfig(testing=30, validation=10)
-"""Split percentages with more test photos than by default, for a narrower confidence interval for the accuracy."""
+"""Split percentages. There are more test photos than by default, for a narrower confidence interval of the accuracy."""
 _TIMED_RUNS = 100
 
 
 @dataclass(frozen=True)
 class TimedFile:
-    """Exported file with its median latency on one thread, in milliseconds."""
+    """Exported model file, and its median latency on one thread in milliseconds."""
 
     file: ExportedFile
     latency_ms: float
@@ -45,7 +45,7 @@ class QuickstartResult:
     Attributes:
         photos: generated photos.
         files: exported files, one per quantization: float32, dynamic, float16 and int8.
-        photo: a photo from the test set.
+        photo: the photo from the test set that was labeled.
         labels: the three labels with the highest scores that the int8 file predicts for `photo`, best first.
     """
 
@@ -56,7 +56,7 @@ class QuickstartResult:
 
 
 def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
-    """Draw photos into `folder/photos` unless they exist, retrain the embedded backbone, and export four files.
+    """Generate photos in `folder/photos` unless they exist, retrain the embedded backbone, and export four model files.
 
     Raises:
         RuntimeMissingError: TensorFlow or the interpreter is not installed.
@@ -90,7 +90,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
 
 
 def _existing_photos(folder: Path) -> PhotoFolder:
-    """Return the photos that an earlier run has drawn. Raises OutputError if the folder contains different photos."""
+    """Return the photos that an earlier run generated. Raises OutputError if the folder contains other photos."""
     photos = scan(folder)
     if {photo.name for photo in photos.photos} != drawn_names():
         raise OutputError(
