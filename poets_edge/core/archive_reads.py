@@ -17,7 +17,7 @@ class BoundedReads:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes, by default all. Raises ValueError if this exceeds the limit."""
+        """Read up to `size` bytes, by default to the end of the file. Raises ValueError beyond the limit."""
         if size > self.most:
             raise ValueError(f"a header of {size:,} bytes")
         data = self._file.read(size if size >= 0 else min(self.most + 1, sys.maxsize))
@@ -30,10 +30,11 @@ class BoundedReads:
 def opened_zip(file: BinaryIO, most: int) -> Iterator[zipfile.ZipFile]:
     """Context manager that opens a zip file whose central directory has at most `most` bytes.
 
-    `zipfile` needs about ten times the size of the central directory in memory.
+    The limit bounds memory use: `zipfile` needs about ten times the size of the central directory.
 
     Raises:
-        ValueError, zipfile.BadZipFile, NotImplementedError: the central directory is larger or damaged.
+        ValueError, zipfile.BadZipFile, NotImplementedError: the central directory has more than `most` bytes, or is
+            damaged.
     """
     bounded: Any = BoundedReads(file, most)
     with zipfile.ZipFile(bounded) as archive:

@@ -22,7 +22,7 @@ StrPath: TypeAlias = "str | os.PathLike[str]"
 """A path as a string or a path object."""
 
 _LARGEST = (1 << 63) - 1
-"""Largest signed 64-bit integer; other libraries and Python's containers do not accept larger ones."""
+"""Largest integer that an argument may have: the largest signed 64-bit integer, the limit of many libraries."""
 _LONGEST = 60
 """Maximum number of characters of an invalid value that an error message shows."""
 
@@ -50,8 +50,8 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
     Args:
         options: a dataclass instance, usually `self` in `__post_init__`.
-        converters: functions, by field name, that are applied to the values of fields before the check; for example,
-            one for the field `architecture` that converts a name to an `Architecture`.
+        converters: maps the name of a field to a function that converts its value before the check, such as a function
+            that converts the name in the field `architecture` to an `Architecture`.
 
     Raises:
         WrongTypeError: the value of a field has the wrong type.

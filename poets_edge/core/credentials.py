@@ -21,14 +21,14 @@ VARIABLE = "POETS_EDGE_CREDENTIALS"
 `user:password`."""
 
 _SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,3})"
-"""Pattern for the scheme of an address and the two slashes that follow it, or one slash if a path object has merged
-them, or three if it was mistyped.
+"""Pattern for the scheme at the beginning of an address, with one to three slashes: a path object merges two slashes
+into one, and three are a common typing error.
 """
 _USER_INFO = rf"(?i){_SCHEME}([^/?#]*)@"
 _USER_INFO_IN_TEXT = rf"(?i){_SCHEME}[^/?#\s]*@"
 _UNQUOTED = rf"(?i){_SCHEME}[^/?#\s\[\]:]*:(?!\d*(?:[/?#\s]|$))\S{{0,1000}}@"
-"""Pattern for an address with an unescaped `/`, `?` or `#` in its password. These characters end the host, so that the
-beginning of the password stands where the port should be."""
+"""Pattern for an address with an unescaped `/`, `?` or `#` in its password. A URL parser would regard such a character
+as the end of the host, and the part of the password before it as the port."""
 _PORTS = {"http": 80, "https": 443}
 _user_info: dict[str, str] = {}
 
@@ -41,7 +41,7 @@ def without_user_info(text: str) -> str:
 
 
 def without_login(host: str) -> str:
-    """Return a host, or an address that consists of a scheme and a host, without the text before its last `@`.
+    """Return a host without the text before its last `@`; a scheme before that text is kept.
 
     Unlike `without_user_info`, this recognizes passwords that contain spaces, and addresses without a scheme.
     """
@@ -82,7 +82,7 @@ def origin(address: str) -> str:
 
 
 def authorization(address: str) -> str | None:
-    """Return the value of the `Authorization` header for a request to an address; None without stored credentials."""
+    """Return the value of the `Authorization` header for a request to an address; None if its server has none."""
     _load()
     user_info = _user_info.get(origin(address))
     if user_info is None:
@@ -94,7 +94,7 @@ def authorization(address: str) -> str | None:
 
 
 def helper_variables() -> dict[str, str]:
-    """Return the environment variable that passes passwords to helper processes; an empty dictionary without any."""
+    """Return the environment variable that passes passwords to helper processes; {} if no passwords are stored."""
     _load()
     return {VARIABLE: json.dumps(_user_info)} if _user_info else {}
 

@@ -26,7 +26,7 @@ from poets_edge.progress import Reporter, Silent
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
-"""Number of consecutive connections without new bytes after which a download fails."""
+"""A download fails after this number of consecutive connections that deliver no new bytes."""
 _PAUSE_S = 0.5
 _PATIENCE_S = 900.0
 """Maximum time in seconds to wait for another program that is downloading the same file."""
@@ -98,7 +98,7 @@ def _is_checked(wanted: _Wanted) -> bool:
 
 
 def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Download the missing bytes of the partial file, and check the complete file.
+    """Download the bytes that are missing from the partial file, and check the complete file.
 
     If a resumed file fails the check, it is downloaded once more from the beginning.
     """
@@ -119,7 +119,7 @@ def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) ->
 
 
 def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Append to the partial file, reconnecting as needed, until it has the size that the server declares."""
+    """Append downloaded bytes to the partial file, reconnecting as needed, until the file is complete."""
     fruitless, furthest, validator = 0, 0, None
     while True:
         before = part.stat().st_size
@@ -169,7 +169,7 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError unless the address uses TLS or is on this machine. Files without a checksum require this."""
+    """Raise DownloadError unless an address whose file has no known checksum uses https or is on this machine."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(

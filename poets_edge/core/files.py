@@ -144,7 +144,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 
 def finish_pending(folder: Path) -> None:
-    """Complete the renames of an interrupted `write_together` in a folder; do nothing if permission is missing."""
+    """Complete the renames of an interrupted `write_together` in a folder; do nothing without write permission."""
     journal = folder / _JOURNAL
     if journal.exists():
         with contextlib.suppress(OSError), locked({folder}):
@@ -194,7 +194,7 @@ def _taken(folder: Path) -> OutputError:
 def scratch_folder() -> Iterator[Path]:
     """Context manager that yields an empty temporary folder and removes it afterwards.
 
-    Use it for libraries that read or write files only.
+    It is meant for libraries that accept file names, but no data in memory.
 
     Raises:
         OutputError: the system's temporary folder is not writable.
@@ -216,9 +216,9 @@ def check_writable(path: Path) -> None:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise OSError if `path` is a folder, pipe, device or socket, or the file that standard output or error goes to.
+    """Raise OSError if `path` is a folder, pipe, device or socket, or the target of standard output or standard error.
 
-    Otherwise, an atomic write would replace it with a file; as root, this includes `/dev/null` and `/dev/stdout`.
+    Without this check, an atomic write would replace it with a file: as root, even `/dev/null` and `/dev/stdout`.
     """
     try:
         status = path.stat()
@@ -264,7 +264,7 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
     """Context manager that yields a new file next to `path`, and removes it afterwards if it still exists.
 
     Args:
-        tidy: whether to first complete the renames of killed programs and remove their temporary files.
+        tidy: whether to first complete the renames that killed programs began, and remove their temporary files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}."

@@ -17,7 +17,10 @@ Result = TypeVar("Result")
 
 
 class HelperPool(Generic[Request, Answer]):
-    """Pool of helper processes, at most four and one per core, started on demand and ended with the `with` block."""
+    """Pool of up to four helper processes (at most one per core), which are started on demand.
+
+    A pool is a context manager that ends its processes on exit.
+    """
 
     def __init__(self, function: Callable[[Request], Answer]) -> None:
         """Create a pool without processes.
@@ -36,16 +39,16 @@ class HelperPool(Generic[Request, Answer]):
             helper.close()
 
     def start(self, requests: int) -> None:
-        """Start the processes that `requests` requests will use, so that they load their libraries in advance."""
+        """Start as many processes as `requests` requests can use, so that they load their libraries in advance."""
         while len(self._helpers) < min(requests, cores(), _MOST_HELPERS):
             self._helpers.append(Helper(self._function, one_core=True))
 
     def share(
         self, items: Sequence[Item], work: Callable[[Item, Helper[Request, Answer]], Result]
     ) -> Iterator[tuple[Item, Result]]:
-        """Yield (item, work(item, helper)) in the order of `items`; several helpers work concurrently.
+        """Yield (item, work(item, helper)) for each item, in order, while several helper processes work concurrently.
 
-        Exceptions of `work` propagate after the running calls have finished.
+        An exception from `work` propagates after the running calls have finished.
         """
         self.start(len(items))
         yield from run_parallel(items, partial(next, iter(self._helpers)), work, workers=len(self._helpers))

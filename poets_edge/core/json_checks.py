@@ -44,7 +44,7 @@ class OneOf(NamedTuple):
 
 
 class Check(NamedTuple):
-    """Shape of a value that also satisfies a predicate.
+    """Shape of a value that matches another shape and satisfies a predicate.
 
     Attributes:
         shape: shape of the value, which is checked first.
@@ -58,9 +58,10 @@ class Check(NamedTuple):
 
 
 Shape: TypeAlias = "type | list[Any] | tuple[Any, ...] | Mapping[str, Any] | Optional | DictOf | OneOf | Check | None"
-"""Description of a JSON value: `str`, `bool`, `int`, `float` (finite) or `object` (anything); `[shape]` for a list
-whose values all match one shape; `(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at
-least these keys."""
+"""Description of a JSON value.
+
+`str`, `bool`, `int`, `float` (finite) or `object` (any value); `[shape]` for a list whose values all match one shape;
+`(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at least the given keys."""
 
 SHARE = Check(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
 COUNT = Check(int, "a whole number, 0 or more", lambda value: value >= 0)
@@ -94,7 +95,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def check(value: Any, shape: Shape, path: str = "") -> Any:
-    """Return `value` unchanged if it matches `shape`; otherwise, raise RecordError with the path of the field."""
+    """Return `value` if it matches `shape`; otherwise, raise RecordError with the path of the first invalid field."""
     if isinstance(shape, Optional):
         return value if value is None else check(value, shape.shape, path)
     if isinstance(shape, Check):

@@ -1,4 +1,4 @@
-"""Memory of this process."""
+"""Release unused memory of this process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 
 
 def release_memory() -> None:
-    """Return memory that is no longer used to the operating system, where the C library allows it.
+    """Return unused memory to the operating system; do nothing if the C library does not support this.
 
-    glibc keeps freed memory of each thread for later requests of that thread. After TensorFlow has trained a network,
-    this is some 100 MB.
+    glibc keeps the memory that a thread has freed for later use by the thread: about 100 MB after TensorFlow has
+    trained a network.
     """
     gc.collect()  # TensorFlow's functions refer to themselves
     if sys.platform == "linux":

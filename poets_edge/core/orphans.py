@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def helper_environment() -> dict[str, str]:
-    """Return the environment for a helper process: that of this process, plus its process id and server passwords."""
+    """Return the environment for a helper process: that of this process, with its process id and server passwords."""
     return {**os.environ, **helper_variables(), _PARENT: str(os.getpid())}
 
 

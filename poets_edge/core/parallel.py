@@ -1,4 +1,4 @@
-"""Parallel map on threads, which preserves the order of items and limits memory use.
+"""Parallel map on threads, which preserves the order of its items and limits memory use.
 
 Threads are sufficient because decoding, resizing and inference release Python's global interpreter lock.
 """
@@ -21,8 +21,7 @@ Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Default maximum number of chunks per worker that are queued, running, or finished and not yet consumed; limits
-memory use."""
+"""Default maximum number of chunks of items per thread whose results are not yet consumed; limits memory use."""
 
 
 def cores() -> int:
@@ -40,18 +39,17 @@ def run_parallel(
     ahead: int = AHEAD,
     at_once: int = 1,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, work(item, tool)) in the order of `items`, computed on several threads.
-
-    Args:
-        make_tool: function that creates a tool: an object that one worker uses at a time, such as an interpreter.
-        work: function of an item and a tool.
-        workers: number of threads; by default one per core.
-        tools: tools from earlier calls, which are reused; new tools are appended to the list.
-        ahead: maximum number of chunks per worker that are queued, running, or finished and not yet consumed; a
-            smaller number saves memory.
-        at_once: number of items per chunk; a larger number reduces the overhead for items that take little time.
+    """Yield (item, work(item, tool)) for each item, in order, computed on several threads.
 
     Exceptions from `make_tool` and `work` propagate after the running chunks have finished; queued chunks are canceled.
+
+    Args:
+        make_tool: function that creates a tool: an object that one thread uses at a time, such as an interpreter.
+        work: function that maps an item and a tool to a result.
+        workers: number of threads; by default one per core.
+        tools: tools from earlier calls, which are reused; new tools are appended to the list.
+        ahead: maximum number of chunks per thread whose results are not yet consumed; a smaller number saves memory.
+        at_once: number of items per chunk; a larger number reduces the overhead for items that take little time.
     """
 
     def work_on(chunk: list[Item], tool: Tool) -> list[Result]:
@@ -74,11 +72,11 @@ def run_chunks(
     ahead: int = AHEAD,
     at_once: int,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, result) in the order of `items`, like `run_parallel`, with a function that processes whole chunks.
+    """Yield (item, result) for each item, in order, like `run_parallel`, but call `work` once per chunk of items.
 
     Args:
-        work: function of a chunk and a tool that returns the results for the items in order. A chunk has `at_once`
-            items; the last one may have fewer.
+        work: function that maps a chunk (a list of items) and a tool to the results for the items, in order. A chunk
+            has `at_once` items; the last one may have fewer.
     """
     todo = list(items)
     if not todo:

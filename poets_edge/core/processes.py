@@ -77,7 +77,7 @@ class Messaging(Generic[Request, Answer]):
 
 
 class Helper(Generic[Request, Answer]):
-    """Helper process that answers requests from one thread; it ends when its parent ends."""
+    """Helper process that answers the requests of one thread; it ends when the program that started it ends."""
 
     def __init__(
         self, function: Callable[[Request], Answer] | Messaging[Request, Answer], *, one_core: bool = False
@@ -86,7 +86,7 @@ class Helper(Generic[Request, Answer]):
 
         Args:
             function: picklable function that maps a request to an answer. It may keep state between requests.
-            one_core: whether to limit linear algebra libraries to one thread, for several concurrent helpers.
+            one_core: whether to limit linear algebra libraries to one thread, because several helpers run concurrently.
 
         Raises:
             OSError: the process cannot be started.
@@ -129,7 +129,7 @@ class Helper(Generic[Request, Answer]):
         """Send a request and return the answer.
 
         Args:
-            subject: subject of the request, such as a path, with which error messages begin.
+            subject: what the request is about, such as a path; error messages begin with it.
             seconds: time limit in seconds, after which the process is killed; by default there is none.
             receive: function that is called with each message of a `Messaging` function.
 
@@ -231,7 +231,7 @@ def serve() -> None:
 
 
 def _portable(error: PoetsEdgeError) -> PoetsEdgeError:
-    """Return the error, or a PoetsEdgeError with its message if the error cannot be pickled."""
+    """Return `error` if it can be pickled, else a PoetsEdgeError with its message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -246,7 +246,7 @@ def _module_name(function: Callable[..., Any]) -> str:
 
 
 def _environment(one_core: bool) -> dict[str, str]:
-    """Return the environment for a helper, with this package on PYTHONPATH in case it is not installed."""
+    """Return the environment for a helper process, with PYTHONPATH so that it can import this package."""
     root = str(Path(poets_edge.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     # With several helpers, linear algebra on all cores in each of them is three times slower, because threads wait.

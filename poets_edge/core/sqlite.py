@@ -17,8 +17,8 @@ VALUES_PER_QUERY = 500
 """Maximum number of values in a query; older versions of SQLite allow at most 999."""
 
 LOG_BYTES = 16 << 20
-"""Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive rows change pages at random
-positions in a large file; with a long log, several changes to a page are written back together."""
+"""Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive inserts change random pages
+of the file; with a long log, several changes to a page are written back together."""
 _PAGE_BYTES = 4096
 
 Row = tuple[Any, ...]
@@ -59,7 +59,7 @@ class Database:
         return self._connection.execute(query, values).fetchall()
 
     def change(self, statement: str, values: Sequence[object]) -> None:
-        """Execute a statement that changes rows; the change is saved by `commit`. Raises sqlite3.Error if it fails."""
+        """Execute a statement that changes rows; `commit` saves the change. Raises sqlite3.Error on failure."""
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(statement, values)
@@ -111,7 +111,7 @@ def has_other_tables(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def is_foreign(path: Path, table: str) -> bool:
-    """Return whether a file is another program's database (has other tables); False if it cannot be read."""
+    """Return whether a database has tables other than `table`, so it is another program's; False if unreadable."""
     try:
         with _reading(path) as connection:
             return has_other_tables(connection, table)
@@ -125,7 +125,7 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
 
 
 def count_rows(path: Path, table: str) -> int | None:
-    """Return the number of rows in a table, without changing the file; None if the file cannot be read."""
+    """Return the number of rows in a table of a database, opened read-only; None if it cannot be read."""
     try:
         with _reading(path) as connection:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
@@ -134,7 +134,7 @@ def count_rows(path: Path, table: str) -> int | None:
 
 
 def in_queries(values: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """Yield (placeholders, chunk), such as ("?,?,?", values), for chunks of at most VALUES_PER_QUERY values."""
+    """Yield (placeholders, chunk), such as ("?,?", [b"a", b"b"]), for chunks of at most VALUES_PER_QUERY values."""
     for start in range(0, len(values), VALUES_PER_QUERY):
         some = values[start : start + VALUES_PER_QUERY]
         yield ",".join("?" * len(some)), some

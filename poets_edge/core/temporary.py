@@ -58,7 +58,11 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folders: Collection[Path]) -> Iterator[None]:
-    """Context manager that locks folders against other writers. Raises OSError if a lock cannot be acquired."""
+    """Context manager that locks folders, so that only one program at a time writes to them.
+
+    Raises:
+        OSError: a lock cannot be acquired.
+    """
     with contextlib.ExitStack() as stack:
         for folder in sorted({folder.resolve() for folder in folders}):
             stack.enter_context(_lock(folder / LOCK))
@@ -88,7 +92,7 @@ def owned(path: Path, patience: float) -> Iterator[None]:
 
 
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
-    """Lock a newly created temporary file and return True; return False if another program is removing the file."""
+    """Lock a new temporary file, and return whether this succeeded; False if another program is removing the file."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -99,23 +103,23 @@ def _is_ours_now(temporary: Path, descriptor: int) -> bool:
 
 
 def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], None] | None = None) -> None:
-    """Remove the temporary files and folders of killed programs from a folder.
+    """Remove the temporary files and folders that killed programs left in a folder.
 
     Args:
         folder: folder that contains the files.
-        prefix, suffix: parts of the names before and after the eight random characters that `tempfile` adds.
-        before: function to call before the removal, while the folder is locked, if any name matches.
+        prefix, suffix: what precedes and follows the eight random characters of `tempfile` in the names.
+        before: function that is called before the removal, while the folder is locked, if any name matches.
     """
     remove_dead_matching(folder, _made_with(re.escape(prefix), suffix), before)
 
 
 def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] | None = None) -> None:
-    """Remove the temporary files of killed programs, as `remove_dead` does, if their names match a regular expression.
+    """Remove the temporary files that killed programs left in a folder, if their names match a regular expression.
 
     Args:
         folder: folder that contains the files.
         pattern: regular expression for the complete file name.
-        before: function to call before the removal, while the folder is locked, if any name matches.
+        before: function that is called before the removal, while the folder is locked, if any name matches.
     """
     if fcntl is None:
         return
@@ -133,12 +137,12 @@ def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] 
 
 
 def is_temporary(name: str, prefix: str, suffix: str) -> bool:
-    """Return whether a name consists of `prefix`, eight random characters as added by `tempfile`, and `suffix`."""
+    """Return whether a name consists of `prefix`, eight characters that `tempfile` may choose, and `suffix`."""
     return re.fullmatch(_made_with(re.escape(prefix), suffix), name) is not None
 
 
 def temporary_pattern(name: str) -> str:
-    """Return a regular expression that matches temporary names of files whose names match the expression `name`."""
+    """Return a regular expression for the temporary names of files whose final names match the expression `name`."""
     return _made_with(rf"\.{name}\.", ".tmp")
 
 

@@ -1,7 +1,7 @@
-"""Limit a parallel map to one item at a time among the items that need much memory.
+"""In a parallel map, process items that need much memory one at a time.
 
-A function that is about to allocate much memory calls `take_turn`. The turn ends when the processing of the item ends
-rather than when the function returns, because the results of the function are still in memory then.
+A function that is about to allocate much memory calls `take_turn`. The turn ends when the item is finished, rather than
+when the function returns, because its results are still in memory then.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """Lock of one thread in a parallel map, held while the thread processes an item that needs much memory.
+    """The turn of one thread in a parallel map: held while the thread processes an item that needs much memory.
 
     Args:
-        lock: lock that all threads of the map share.
+        lock: lock that all threads of the map share; the thread that has the turn holds it.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the turn, and take it; return immediately if this thread already has it."""
+        """Wait until no other thread has the turn, and take the turn; do nothing if this thread already has it."""
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
@@ -43,7 +43,7 @@ _current = _Current()
 
 @contextmanager
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
-    """Context manager for processing one item: `take_turn` acquires the lock, and leaving the context releases it."""
+    """Context manager for processing one item, in which `take_turn` may acquire `lock`; it is released on exit."""
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
         yield
@@ -53,7 +53,7 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 
 
 def take_turn() -> None:
-    """Wait until no other thread of the current parallel map has the turn, and take it until the item is finished.
+    """Wait until no other thread of the parallel map has the turn, and keep the turn until the item is finished.
 
     Outside of a parallel map, return immediately.
     """
@@ -62,6 +62,6 @@ def take_turn() -> None:
 
 
 def end_turn() -> None:
-    """Release the turn of this thread in the current parallel map, if it has it."""
+    """End the turn of this thread in the current parallel map; do nothing if it does not have the turn."""
     if _current.turn is not None:
         _current.turn.end()

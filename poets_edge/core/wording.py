@@ -18,7 +18,10 @@ def interval_text(interval: Sequence[float], digits: int = 1) -> str:
 
 
 def accuracy_text(accuracy: float | None, photos: int, interval: Sequence[float] | None) -> str:
-    """Format an accuracy with its number of photos and interval: "87.5 % (N = 104, 95 % interval 79.8 to 92.5)"."""
+    """Format an accuracy and its confidence interval: "87.5 % (N = 104, 95 % interval 79.8 to 92.5)".
+
+    Without photos, the text is "not known (no photos)".
+    """
     if not photos or accuracy is None or interval is None:
         return "not known (no photos)"
     return f"{percent(accuracy)} (N = {photos}, 95 % interval {interval_text(interval)})"

@@ -15,7 +15,7 @@ from poets_edge.core.credentials import split_user_info
 from poets_edge.errors import UsageError
 
 _QUERY = r"(?i)https?://[^?#]*(#|\?[^?]*=)"
-"""Pattern for a web address with a fragment or a query. A lone `?` is a wildcard in the name of an archive."""
+"""Pattern for a web address with a fragment or a query. A `?` without a later `=` is a wildcard in a file name."""
 
 
 @dataclass(frozen=True, order=True)
@@ -56,7 +56,7 @@ class Address:
 
     @property
     def suffix(self) -> str:
-        """The suffix of `name`, including its dot; "" if there is none."""
+        """The file name suffix, including its dot; "" if there is none."""
         return os.path.splitext(self.name)[1]  # noqa: PTH122
 
     def absolute(self) -> Address:
@@ -78,15 +78,15 @@ def is_address(text: str) -> bool:
 
 
 def photo_path(text: str) -> Location:
-    """Return an Address if `text` is an address, else a Path."""
+    """Convert a text to an `Address` if it is one, else to a `Path`."""
     return Address(text) if is_address(text) else Path(text)
 
 
 def as_photo_path(value: Any) -> Any:
-    """Return a string as a path or an address, and any other value unchanged."""
+    """Convert a string to a `Path` or an `Address`; return any other value unchanged."""
     return photo_path(value) if isinstance(value, str) else value
 
 
 def joined(folder: str, name: str) -> str:
-    """Join the path or address of a folder or archive with the name of a photo in it, whose separator is `/`."""
+    """Join the path or address of a folder or archive and the name of a photo in it, which has `/` as the separator."""
     return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.join(folder, name)  # noqa: PTH118

@@ -12,12 +12,12 @@ from typing import NamedTuple
 STORED, DEFLATED = 0, 8
 """Supported compression methods, as numbered by the zip format."""
 NO_CRC = -1
-"""Value for the CRC-32 of a photo in a tar, which does not contain any."""
+"""Value of `Member.crc` for a photo in a tar file, because the tar format has no checksums of file contents."""
 _PART = 4 << 20
 """Maximum number of bytes of a zip member that are read or decompressed in one step."""
 _NAME_AND_EXTRA = 1024
-"""Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
-require a second read.
+"""Number of bytes to read for the name and the extra field that precede the data of a zip member. If they are longer,
+the data are read separately.
 """
 _ZIP_HEADER = 30
 
@@ -26,11 +26,11 @@ class Member(NamedTuple):
     """A photo in an archive.
 
     Attributes:
-        start: offset of the photo's bytes in a tar, or of the header before them in a zip.
+        start: offset in the archive: of the photo's bytes in a tar file, of the header before them in a zip file.
         stored: number of bytes in the archive, usually compressed.
         length: number of bytes after decompression.
         method: compression method, as numbered by the zip format.
-        crc: CRC-32 of the decompressed bytes; -1 in a tar, which does not contain any.
+        crc: CRC-32 of the decompressed bytes; NO_CRC for a photo in a tar file.
     """
 
     start: int
@@ -44,8 +44,9 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
     """Return the decompressed bytes of a photo in an archive.
 
     Args:
-        read: function that returns the bytes of the archive from one offset up to another, or fewer at its end.
-        most: maximum number of bytes.
+        read: function with two offsets as arguments that returns the bytes of the archive between them, or fewer at
+            the end of the archive.
+        most: maximum number of bytes of the photo.
 
     Raises:
         OSError: the photo is damaged or has more than `most` bytes.
@@ -62,7 +63,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the compressed bytes of a zip member in parts of about _PART bytes. Raises OSError if it is damaged."""
+    """Yield the stored bytes of a zip member in parts of about _PART bytes. Raises OSError if its header is damaged."""
     part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_EXTRA + min(member.stored, _PART))
     if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
         raise _damaged()
@@ -76,9 +77,9 @@ def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes
 
 
 def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
-    """Return the decompressed bytes of a zip member, at most one more than its declared size.
+    """Return the decompressed bytes of a zip member.
 
-    An additional byte shows that the declared size is wrong.
+    If there are more bytes than its header declares, one of these is included, so that the caller notices it.
     """
     data, most = io.BytesIO(), member.length + 1
     for piece in _inflated(parts) if member.method == DEFLATED else parts:
@@ -89,7 +90,7 @@ def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
 
 
 def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a zip member in parts of up to _PART bytes. Raises OSError if it is damaged."""
+    """Decompress a zip member, and yield parts of up to _PART bytes. Raises OSError if it is damaged."""
     inflate = zlib.decompressobj(-15)
     for part in parts:
         full = True

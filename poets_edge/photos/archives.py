@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 _ENCRYPTED = 1
 _LARGEST_CLASS = 1024
-"""Maximum size of a .cls file in bytes."""
+"""Maximum size, in bytes, of a `.cls` file, which contains the class of a photo in a WebDataset shard."""
 _LARGEST_HEADER = 1 << 20
 """Maximum size of an extended header in a tar, in bytes."""
 _LARGEST_DIRECTORY = 256 << 20
-"""Maximum size of the central directory of a local zip, in bytes."""
+"""Maximum size, in bytes, of the central directory of a zip file on this machine."""
 MOST_REMOTE_MEMBERS = 1 << 18
 _BYTES_PER_MEMBER = 128
 """Assumed average size of an entry in the central directory of a zip, in bytes."""
@@ -46,14 +46,14 @@ _BLOCK = 512
 _SNIFFED = 1024
 """Number of compressed bytes that are read from a zip member to determine whether it is a photo."""
 _PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
-"""Suffixes of files that usually accompany photos in a WebDataset shard, and are not reported as other files."""
+"""Suffixes of files that usually accompany photos in a WebDataset shard; they are not reported as unused files."""
 
 
 class Archive:
     """The photos in an archive.
 
     Attributes:
-        names: names of the photos, sorted, without a common top folder.
+        names: sorted paths of the photos inside the archive, without a common top folder.
         labels: class of each photo if the archive is a WebDataset shard; None if the archive has class folders.
         others: number of files that are not photos, by folder and kind.
         notes: messages about the archive, one line each.
@@ -74,7 +74,7 @@ class Archive:
         self._rows: npt.NDArray[np.int64] = rows.reshape(len(self.names), len(Member._fields))
 
     def find(self, name: str) -> Member | None:
-        """Return the photo with a name; None if the archive does not contain it."""
+        """Return the photo with the given name; None if the archive does not contain it."""
         row = bisect_left(self.names, name)
         found = row < len(self.names) and self.names[row] == name
         return Member(*self._rows[row].tolist()) if found else None
@@ -84,10 +84,10 @@ class _File(NamedTuple):
     """A file in an archive.
 
     Attributes:
-        name: normalized path; for a .cls file, the key of its sample.
+        name: normalized path; for a .cls file, the path up to the first dot in the file name.
         member: position and size of a photo; None for a file that is not a photo.
-        label: class that a .cls file contains; None for a file of another kind.
-        guessed: whether the name was decoded without evidence of its encoding.
+        label: class that a .cls file contains; None for any other file.
+        guessed: whether the encoding of the name had to be guessed.
     """
 
     name: str
@@ -99,8 +99,7 @@ class _File(NamedTuple):
 def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: str = "") -> Archive:
     """List the photos of an archive.
 
-    A file without the suffix of a photo is recognized by its first bytes, except in a zip at an address, where such a
-    file is not a photo.
+    A file without the suffix of a photo is recognized as one by its first bytes, except in a zip file at an address.
 
     Args:
         file: the archive, seekable.
@@ -205,7 +204,7 @@ def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> I
 
 
 def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
-    """Return whether a zip member is a photo, according to its first bytes."""
+    """Return whether the first bytes of a zip member show that it is a photo."""
     if info.compress_type not in (STORED, DEFLATED) or info.flag_bits & _ENCRYPTED or info.header_offset < 0:
         return False
     file.seek(info.header_offset)
@@ -222,7 +221,10 @@ def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
 
 
 def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
-    """Yield the files in a tar; a .cls file has the key of its sample as its name."""
+    """Yield the files in a tar file, except folders and hidden files.
+
+    A `.cls` file contains the class of a WebDataset sample; its `name` is the key of the sample.
+    """
     import tarfile
 
     count, offset = 0, -1
@@ -252,7 +254,7 @@ def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
 
 
 def _is_tarred_photo(file: BinaryIO, info: tarfile.TarInfo) -> bool:
-    """Return whether a tar member is a photo, according to its first bytes."""
+    """Return whether the first bytes of a tar member show that it is a photo."""
     if not info.isfile() or info.issparse():
         return False
     file.seek(info.offset_data)
@@ -296,13 +298,13 @@ def _link(place: str, name: str, way: str) -> DatasetError:
 
 
 def _key(name: str) -> str:
-    """Return the key of a file's sample in a WebDataset shard: its path up to the first dot in the file name."""
+    """Return the key of the WebDataset sample that a file belongs to: its path up to the first dot in the file name."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 
 
 def _common_folder(names: Collection[str]) -> str:
-    """Return the folder that contains all class folders, with a trailing slash; "" if there is no common folder."""
+    """Return the folder that contains all class folders, with a trailing slash; "" if they are at the top level."""
     common = ""
     while len(tops := {name[len(common) :].partition("/")[0] for name in names}) == 1:
         if any(name.count("/", len(common)) < 2 for name in names):

@@ -12,9 +12,9 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos.address import Location
 
 LARGEST_PHOTO = 256 << 20
-"""Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
+"""Maximum size of a photo file in bytes, about three times the size of a JPEG with 200 megapixels."""
 _LARGE_PHOTO = 32 << 20
-"""Size of a photo file in bytes above which photos are read one at a time."""
+"""Photo files of more than this number of bytes are read one at a time, to limit memory use."""
 
 
 def contents_at(path: Location) -> bytes:
@@ -30,7 +30,7 @@ def contents_at(path: Location) -> bytes:
 
 
 def _read(path: Location) -> bytes:
-    """Return the bytes of a photo. Within a parallel map, large photos are read one at a time."""
+    """Return the bytes of a photo. In a parallel map, photos of more than _LARGE_PHOTO bytes are read one at a time."""
     try:
         return _read_up_to(path, _LARGE_PHOTO)
     except OSError as error:

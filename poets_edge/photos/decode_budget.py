@@ -1,7 +1,7 @@
 """Estimate the memory that decoding a photo needs, from the header of the photo.
 
-A file of 281 bytes may declare 169 million pixels. The memory follows from the size, format and pixel mode; a photo
-that needs more than `BUDGET` is refused before it is decoded.
+A file of 281 bytes may declare 169 million pixels. The memory is computed from the size, format and pixel mode of the
+image; a photo that needs more than `BUDGET` is rejected before it is decoded.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ BUDGET = 400 << 20
 """Maximum memory for decoding one photo, in bytes. It suffices for an RGB PNG of 100 megapixels, or a JPEG of 800
 megapixels, which is decoded at 1/8 of its size."""
 LARGE = 160 << 20
-"""Memory in bytes for decoding a photo, above which photos are decoded one at a time. An RGB PNG of 40 megapixels or a
-progressive JPEG of 27 megapixels needs this much."""
+"""Photos that need more than this memory for decoding, in bytes, are decoded one at a time. An RGB PNG of 40
+megapixels or a progressive JPEG of 27 megapixels needs this much."""
 
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
 """Plugins for HEIF, which Pillow itself cannot decode. The first is preferred, because it contains no GPL code."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-"""Number of bytes per pixel that Pillow uses in memory, by image mode; 4 for other modes."""
+"""Number of bytes per pixel in memory, for each of Pillow's image modes that needs other than 4."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}
-"""Number of copies of the image that a decoder holds in memory, by format; 1 for other formats."""
+"""Number of copies of the image that a decoder holds in memory, for each format whose decoder holds more than one."""
 _COEFFICIENTS = 6
-"""Number of bytes per pixel of the full image that the decoder of a progressive JPEG holds in memory, regardless of the
-size it decodes to."""
+"""Number of bytes per pixel that the decoder of a progressive JPEG holds in memory for its coefficients. It holds them
+for all pixels in the file, even if it decodes to a smaller size."""
 _RGB = 4
 
 
@@ -87,7 +87,7 @@ def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
 
 
 def most_megapixels(image: Image.Image, full: tuple[int, int]) -> float:
-    """Return the maximum number of megapixels, within BUDGET, for an image with the format and mode of `image`.
+    """Return how many megapixels an image with the format and mode of `image` may have without exceeding BUDGET.
 
     Args:
         image: image that is opened but not yet decoded.

@@ -3,7 +3,7 @@
 The data type determines the range of the values: 0 is black, and white is 1 for floats and the largest value of the
 type for integers (65535 for 16 bits, as in browsers and on phones). The values in a particular photo do not influence
 the range, so photos are converted consistently, whether alone or in a folder. A photo that evidently has another range
-is refused: one with float values outside the range, or one that would be almost black.
+is rejected: if it has float values far outside the range, or if it would be almost black.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
 """Numbers of the TIFF tags BitsPerSample and SampleFormat."""
 _SIGNED = 2
 _DARK = 1 / 16
-"""Fraction of the value range that the brightest pixel must reach, unless all pixels are 0."""
+"""Smallest accepted value of the brightest pixel, as a fraction of white; an image with only zeros is accepted too."""
 _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
-"""Smallest and largest accepted value in a float image with the nominal range 0 to 1, which sharpening may exceed."""
+"""Smallest and largest accepted value in a float image. The nominal range is 0 to 1, which sharpening may exceed."""
 
 
 def white_of(image: Image.Image) -> float:
@@ -57,7 +57,7 @@ def check_range(image: Image.Image, white: float) -> None:
 
 
 def to_gray(image: Image.Image, white: float) -> Image.Image:
-    """Convert gray values from 0 to `white` to 8 bits: integers lose their lower bits, and floats are rounded.
+    """Convert an image with gray values from 0 to `white` to 8 bits; integers are truncated, and floats are rounded.
 
     Raises:
         PhotoError: a float value is NaN or infinite.
@@ -73,5 +73,5 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Return a pixel value, converted to unsigned if `white` exceeds 2**31: Pillow reads 32-bit values as signed."""
+    """Return a pixel value as unsigned if `white` exceeds 2**31, because Pillow reads 32-bit values as signed."""
     return value + 2**32 if white > 2**31 and value < 0 else value

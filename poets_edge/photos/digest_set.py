@@ -1,8 +1,8 @@
-"""Compact sets of SHA-256 digests, which determine whether a photo was used in a training run.
+"""Compact sets of the SHA-256 digests of photos, which show whether a photo was used in a training run.
 
 A set stores the first bits of each digest in the Elias-Fano encoding (Elias, "Efficient storage and retrieval by
 content and address of static files", 1974): values are sorted, their upper bits are written in unary, and their lower
-bytes unchanged. A photo outside a set is mistaken for a member with a probability of `count / 2**bits`.
+bytes are stored unchanged. A photo outside a set is mistaken for a member with a probability of `count / 2**bits`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class DigestSet:
 
     @staticmethod
     def of(keys: Keys, bits: int) -> DigestSet:
-        """Construct a set that stores `bits` bits of each digest, from the result of `keys_of`."""
+        """Construct a set from the first 64 bits of each digest (`keys_of`), of which the set stores `bits`."""
         return DigestSet(bits, np.unique(keys >> np.uint64(64 - bits)))
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class DigestSet:
         return np.asarray(self.find(keys) >= 0)
 
     def find(self, keys: Keys) -> Rows:
-        """Return the index into `values` of each photo, or -1 if it is not in the set, int64 [photos].
+        """Return the position of each photo's digest in `values`, or -1 if it is not in the set, int64 [photos].
 
         Args:
             keys: result of `keys_of` for the photos.
@@ -72,7 +72,7 @@ class DigestSet:
         return np.where(self.values[places] == wanted, places, -1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number of digests, and their compact encoding as base64; `bits` is not included."""
+        """Return the number of digests and their Elias-Fano encoding, as base64. `bits` is not included."""
         count, low = len(self.values), _low_bytes(len(self.values), self.bits)
         unary = np.zeros(_unary_length(count, self.bits), np.uint8)
         unary[(self.values >> np.uint64(8 * low)).astype(np.int64) + np.arange(count)] = 1
@@ -82,7 +82,7 @@ class DigestSet:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any], bits: int) -> DigestSet:
-        """Construct from the result of `to_json`. Raises RecordError if the encoding is damaged."""
+        """Construct a set from the result of `to_json`. Raises RecordError if the encoding is damaged."""
         count, low = fields["count"], _low_bytes(fields["count"], bits)
         try:
             code = np.frombuffer(base64.b64decode(fields["data"], validate=True), np.uint8)
@@ -101,13 +101,16 @@ class DigestSet:
 
 
 def _low_bytes(count: int, bits: int) -> int:
-    """Return the number of lower bytes of each value that are not written in unary.
+    """Return the number of lower bytes of each value that the Elias-Fano encoding stores unchanged.
 
-    The unary part has about log2(count) bits of each value.
+    The remaining upper bits, about log2(count) per value, are written in unary.
     """
     return -(-max(0, bits - max(0, count.bit_length() - 1)) // 8)
 
 
 def _unary_length(count: int, bits: int) -> int:
-    """Return the length of the unary part in bits: one bit per stored digest, and one per possible upper part."""
+    """Return the length, in bits, of the unary part of the Elias-Fano encoding of `count` digests.
+
+    It has one bit per digest, and one per possible value of the upper bits.
+    """
     return count + (1 << max(0, bits - 8 * _low_bytes(count, bits))) if count else 0

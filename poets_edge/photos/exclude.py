@@ -85,7 +85,7 @@ class Exclusions:
         return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
-        """Return the listed names for which the folder contains no photo, sorted."""
+        """Return the names, excluded or reassigned, of photos that are not in the folder, sorted."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def to_json(self) -> dict[str, object]:
@@ -94,11 +94,11 @@ class Exclusions:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Exclusions:
-        """Construct from validated fields of a list file or a training record."""
+        """Construct an instance from the validated fields of a list file or a training record."""
         return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
 
     def to_facts(self) -> dict[str, object]:
-        """Return the fields to store in a model for publication, with hashes instead of file names."""
+        """Return the fields to store in a model, which may be published: hashes replace the file names."""
         return {
             "leave_out": sorted(map(_hash, self.leave_out)),
             "belongs_to": {_hash(name): label for name, label in sorted(self.belongs_to.items())},
@@ -110,7 +110,7 @@ def exclusions_of_training(training: Mapping[str, Any], names: Iterable[str]) ->
 
     Args:
         training: a training record, which contains names, or the `training` facts in a model, which contain hashes.
-        names: names of the photos.
+        names: names of the photos to which the result is limited.
     """
     listed = training.get("exclude") or training.get("exclude_hashes") or {}
     leave_out, belongs_to = set(listed.get("leave_out") or ()), listed.get("belongs_to") or {}

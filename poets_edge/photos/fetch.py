@@ -1,4 +1,4 @@
-"""Download the codelab's flower photos, which are verified and extracted completely or not at all."""
+"""Download the flower photos of the TensorFlow codelab. They are verified, and extracted completely or not at all."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
     """Extract the files in an archive to `folder`, without the archive's top folder.
 
     Args:
-        advance: function to call with numbers of compressed bytes as they are read.
+        advance: function that is called with the number of compressed bytes after each read.
 
     Raises:
         DownloadError: the archive is damaged, or has a member that must not be extracted.
@@ -85,7 +85,7 @@ def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
 
 
 def _target(member: tarfile.TarInfo, folder: Path) -> Path | None:
-    """Return the path to extract a member to; None for a folder.
+    """Return the path to which a member of an archive is extracted; None if the member is a folder.
 
     Raises:
         DownloadError: the member is a link, or is outside the archive's top folder.

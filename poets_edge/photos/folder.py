@@ -4,7 +4,7 @@ flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
     roses/      2414954629_3708a1a04d.jpg ...
 
-If the photos are split into `train/`, `val/` and `test/` with class folders inside, each photo has its split.
+If the class folders are inside split folders (`train/`, `val/`, `test/`), the photos stay in these splits.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from poets_edge.photos.table import PhotoTable
 from poets_edge.photos.tree import DEEPEST, Folder, others_line, read_tree, tree_of
 
 _MOST_CLASSES = 4096
-"""Maximum number of class folders, each counted once per split; a confusion matrix has the square of this number as its
-size.
+"""Maximum number of class folders; a class that occurs in two splits counts twice. A limit is needed because the size
+of a confusion matrix is the square of the number of classes.
 """
 
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """The result of a scan: photos sorted by name.
+    """The photos that a scan of a folder, archive or address found, sorted by name.
 
     Attributes:
         empty_classes: names of class folders without photos.
@@ -69,8 +69,9 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
         recursive: whether to include folders inside class folders; links to a parent folder are not followed.
 
     Raises:
-        DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; its arrangement is
-            ambiguous; or a class name is not a single line of text, or differs from another one only in case.
+        DatasetError: the folder is missing, is a file, cannot be read, or contains no photo in a class folder; the
+            arrangement of its subfolders is ambiguous; or a class name is not a single line of text, or two class names
+            differ only in case.
         RemoteError: an address cannot be reached.
         RuntimeMissingError: fsspec, which the address requires, is not installed.
     """
@@ -112,7 +113,7 @@ def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
 
 
 def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> PhotoFolder:
-    """Find the classes and splits in a tree of folders, and return its photos.
+    """Find the classes and splits in a tree of folders, and return the photos in its class folders.
 
     Args:
         folder: path or address that was scanned.

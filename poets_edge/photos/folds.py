@@ -27,7 +27,7 @@ DEFAULT_FOLDS = 5
 _MIN_FOLDS = 2
 
 NO_FOLD = -1
-"""Fold number of a photo that is in the training set of every head."""
+"""Fold number of a photo that is in no fold: every head is trained on it, and none is evaluated on it."""
 
 Group = tuple[int, ...]
 """Row numbers of photos that must stay in one fold, ascending."""
@@ -42,7 +42,7 @@ class Folds:
             [photos].
         count: number of folds.
         requested: requested number of folds; larger than `count` if a class has too few groups of photos.
-        smallest: class that limits `count`: the one with the fewest groups, at least two.
+        smallest: class that limits `count`: among the classes with two or more groups, the one with the fewest.
         always_trained: classes with a single group; every head is trained on them, and they are not evaluated.
     """
 
@@ -77,7 +77,7 @@ def check_folds(requested: int) -> None:
 def assign_folds(
     photos: Sequence[HashedPhoto], requested: int = DEFAULT_FOLDS, *, repeats: int = 1, groups: Rows | None = None
 ) -> tuple[Folds, ...]:
-    """Assign photos to folds, once or repeatedly in different ways.
+    """Assign photos to folds for cross-validation; with `repeats`, several times in different ways.
 
     Args:
         requested: number of folds, 2 or more (see `check_folds`).
@@ -85,8 +85,8 @@ def assign_folds(
         groups: group number of each photo, int64 [photos]; photos in a group stay in one fold.
 
     Returns:
-        One assignment per repeat. The number of folds is the requested one, or the number of groups in the smallest
-        class with two or more groups if that is less.
+        One assignment per repeat. It has the requested number of folds, or fewer if a class with two or more groups has
+        fewer groups than that.
 
     Raises:
         DatasetError: no class has two groups, so nothing can be evaluated.
@@ -118,7 +118,7 @@ def assign_folds(
 
 
 def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
-    """Return the groups of two or more rows that are connected by pairs (union-find), sorted by first member."""
+    """Return the groups of rows that are connected by pairs of row numbers (union-find), sorted by first member."""
     parents: dict[int, int] = {}
 
     def root(row: int) -> int:
@@ -138,10 +138,7 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Return a pair of row numbers for each row whose value also occurs in an earlier row.
-
-    The first number of a pair is the first row with the value; the second is the row itself.
-    """
+    """Find repeated values, and return pairs of row numbers: the first row with the value, and each later one."""
     _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(marks)))
@@ -149,9 +146,10 @@ def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
 
 
 def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Rows]:
-    """Return the groups of photos that must stay together, and the rows of all photos that are in none of them.
+    """Return the groups of photos that must stay in one fold, and the row numbers of the photos in no group.
 
-    Photos are connected, possibly through other photos, by name, contents or group number.
+    Two photos belong to one group if their names up to `_nohash_`, contents or group numbers are equal, or if other
+    photos connect them.
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
@@ -162,23 +160,23 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
 
 
 def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: int) -> Iterator[Group]:
-    """Yield all groups, sorted by descending size and then by a hash of the name that depends on `repeat`."""
+    """Yield all groups of photos, largest first; those of equal size in a pseudorandom order, set by `repeat`."""
     yield from sorted(joined, key=lambda group: (-len(group), _order_key(table, group, repeat)))
     keys = np.fromiter((_order_key(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
     yield from ((row,) for row in single[np.argsort(keys)].tolist())
 
 
 def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, int], count: int) -> Rows:
-    """Greedily assign each group to the fold with the fewest photos of the group's classes so far.
+    """Assign each group in turn to the fold that so far has the fewest photos in the classes of the group.
 
     Args:
-        groups: groups of rows, in order of assignment.
+        groups: row numbers of the photos in each group, in the order of assignment.
         labels: class of each photo.
         sizes: number of photos of each class in all groups.
         count: number of folds.
 
     Returns:
-        Fold of each photo, NO_FOLD for photos in no group, int64 [photos].
+        Fold of each photo, or NO_FOLD for a photo in no group, int64 [photos].
     """
     assignment = np.full(len(labels), NO_FOLD, np.int64)
     counts = [dict.fromkeys(sizes, 0) for _ in range(count)]
