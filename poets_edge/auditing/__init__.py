@@ -1,1 +1,1 @@
-"""Checks of a dataset for label errors, near-duplicates, leaks and outliers, and a learning curve (`audit`)."""
+"""Audit of a dataset (`audit`): label errors, near-duplicates, leaks, outliers, and a learning curve."""

@@ -75,7 +75,7 @@ def _evaluate_labels(
         warnings: list to which warnings are appended.
 
     Returns:
-        The evaluation, or None if no class has two photos that are not copies of each other.
+        The evaluation, or None if no class has two photos that are not near-duplicates of each other.
     """
     # Near-duplicates get equal digests and therefore the same fold, so that no head is evaluated on copies of its
     # training photos.
@@ -113,7 +113,7 @@ def _evaluate_labels(
 
 
 def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
-    """Train and calibrate a head as `train` does, and return the effects of thresholds on its scores.
+    """Train and calibrate a head as `train` does, and return the effects of score thresholds on its predictions.
 
     Args:
         validation: evaluation whose uncalibrated scores are used if there are no photos to calibrate the head with.

@@ -96,7 +96,7 @@ def most_confused_classes(
     rows: npt.NDArray[np.int64],
     count: int = 5,
 ) -> list[ConfusedClasses]:
-    """Return the most frequently confused pairs of classes, in descending order of misclassified photos.
+    """Return the most frequently confused pairs of classes, those with the most misclassified photos first.
 
     Args:
         scores: out-of-fold scores, [evaluated, classes].

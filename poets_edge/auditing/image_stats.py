@@ -31,7 +31,7 @@ CACHE_FILE = "looks.sqlite"
 """Name of the cache file for image statistics, in the bottleneck folder."""
 
 _VARIANT = f"look-1 {PREPROCESSING}"
-"""Version of the statistics, which is part of the cache keys. Must be changed when their computation changes."""
+"""Version of the statistics, which is part of the cache keys. It must be changed whenever the computation changes."""
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)

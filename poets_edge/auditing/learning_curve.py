@@ -38,7 +38,8 @@ _FRACTIONS = (0.25, 0.4, 0.6, 0.8)
 fractions would hardly improve the extrapolation."""
 _REPEATS = 2
 _MANY = 700
-"""Minimum number of photos at which one random sample per fraction suffices; for fewer photos, _REPEATS are drawn."""
+"""Minimum number of photos at which one random sample per fraction suffices; with fewer photos, _REPEATS samples are
+used."""
 _FACTORS = (1.5, 2.0, 3.0, 4.0)
 _DRAWS = 2000
 _QUANTILES = (0.05, 0.95)
@@ -108,7 +109,7 @@ class LearningCurve:
 
     @property
     def doubled(self) -> Forecast:
-        """Forecast for twice as many photos."""
+        """Forecast for twice the current number of photos."""
         return self.forecasts[_FACTORS.index(2.0)]
 
     def to_json(self) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def _mean_learned(fold: Indices, count: int) -> float:
 
 
 def _photos(fold: Indices) -> int:
-    """Return the current number of photos, which the forecasts multiply. The user's own test set is not counted."""
+    """Return the current number of photos, to which forecasts are relative, without the user's own test set."""
     return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
 
 

@@ -90,7 +90,10 @@ def out_of_fold_logits(data: LabeledVectors, fold: Indices, class_count: int, tr
 
 
 def _find_mislabeled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
-    """Return whether each photo is off the diagonal of the confident joint (paper, section 3.1), bool [photos]."""
+    """Return whether each photo is off the diagonal of the confident joint, bool [photos].
+
+    The confident joint is defined in section 3.1 of Northcutt et al., 2021.
+    """
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
     evaluated = fold != NO_FOLD

@@ -165,7 +165,7 @@ def _correlate_coarsely(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> n
 
 
 def _best_correlation(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8], windows: Sequence[_Window]) -> Matrix:
-    """Return the largest correlation between `inner` and any of the windows of `outer`, float32 [pairs]."""
+    """Return the largest correlation between `inner` and any crop of `outer` defined by `windows`, float32 [pairs]."""
     pixels, target = outer.astype(np.float32), _local_contrast(inner.astype(np.float32))
     best = np.full(len(inner), -1, np.float32)
     for down, across in windows:

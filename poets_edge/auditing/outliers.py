@@ -1,6 +1,6 @@
 """Detect outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
 
-Outliers also include photos that a model would call unknown. Each of the other rules is one line in `_RULES`. Some
+Photos that an unknown-photo detector rejects are outliers, too. `_RULES` lists the rules for the readable photos. Some
 limits depend on the folder because, for example, all X-rays are gray and all microscope images are soft.
 """
 
@@ -41,7 +41,8 @@ _MAX_DEVIATION = 4.5
 """Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
 deviations; photos above it are isolated."""
 _UNKNOWN_RATE = 0.05
-"""Fraction of the photos that the unknown-photo detector refuses, 0 to 1; equal to the default in `train`."""
+"""Fraction of the photos that the unknown-photo detector is expected to reject, 0 to 1; equal to the default in
+`train`."""
 _MIN_PHOTOS = 30
 """Minimum number of photos for the search for isolated photos."""
 
@@ -81,7 +82,7 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
 
 
 def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGroup]:
-    """Return a group of the photos that an unknown-photo detector refuses if it has not learned from them.
+    """Return a list with the group of photos that are rejected by an unknown-photo detector fitted to other photos.
 
     The list is empty if there are no such photos, or too few photos to fit a detector.
     """

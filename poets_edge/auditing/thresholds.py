@@ -50,7 +50,8 @@ class ScoreCalibration:
     """Calibration of scores, and a suggested threshold.
 
     Attributes:
-        temperature, before, after: as in the `HeadCalibration` of `train`.
+        temperature: divisor of the logits; 1 if temperature scaling was not applied.
+        before, after: expected calibration error before and after temperature scaling, 0 to 1.
         bins: calibrated predictions grouped by score.
         thresholds: effects of ten thresholds from 0 to 0.99 on calibrated scores.
         suggested: lowest threshold that reaches the target accuracy; if none does, the one with the highest accuracy.

@@ -123,11 +123,11 @@ class Architecture:
         return self.name.removesuffix("_quantized")
 
     def in_gray(self) -> Architecture:
-        """Return the variant that converts its input to gray."""
+        """Return the variant of the architecture that converts its input to gray."""
         return replace(self, name=f"{self.name}_gray", gray=True, published=None)
 
     def imagenet_cost(self) -> NetworkCost:
-        """Return the cost of the backbone with a classifier of 1,001 classes, counted from the layers."""
+        """Return the cost of the backbone with a classifier of 1,001 classes, computed from the layers."""
         classifier = Layer("classifier", "dense", (BOTTLENECK,), _IMAGENET_CLASSES)
         return cost((*self.layers(), classifier), self.size)
 

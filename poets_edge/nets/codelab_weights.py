@@ -16,7 +16,7 @@ _POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 
 
 def read_codelab_weights(architecture: Architecture, weights: Weights) -> Network:
-    """Read a frozen MobileNet up to its average pooling, and rename its layers as in the architecture.
+    """Read a frozen MobileNet up to its average pooling, and rename its layers as in `Architecture.layers`.
 
     Raises:
         WeightsError: the file is damaged, or belongs to another architecture.

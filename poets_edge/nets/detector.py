@@ -22,7 +22,7 @@ from poets_edge.tflite.distance import DISTANCE
 Array = npt.NDArray[np.float32]
 
 EPSILON = 1e-12
-"""Value added to the squared length of a bottleneck, so that a bottleneck of zeros can be divided by its length."""
+"""Value added to the squared length of a bottleneck, to avoid a division by zero if all of its values are zero."""
 
 _PREFIX = "detector/"
 
@@ -123,7 +123,7 @@ def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
         source: name of the graph in error messages.
 
     Raises:
-        ModelError: the stored weights do not fit together.
+        ModelError: some of the weights are missing, or their shapes are inconsistent.
     """
     wanted = [field.name for field in fields(Detector)]
     nodes = {node.name.removeprefix(_PREFIX): node for node in graph.node if node.name.startswith(_PREFIX)}

@@ -34,8 +34,8 @@ _SHA256 = {
 }
 _PUBLISHED = {0: (75.1, 74.4), 1: (76.7, 75.9), 2: (77.6, 77.0)}
 """ImageNet top-1 accuracies (float model, 8-bit model) at the input size that the weights were trained for, percent.
-Source: tensorflow/tpu, models/official/efficientnet/lite/README.md. The latencies in it are not used, because they were
-measured on a different phone than the latencies of the other families."""
+Source: tensorflow/tpu, models/official/efficientnet/lite/README.md. The latencies in this file are not used, because
+they were measured on a different phone than the latencies of the other families."""
 _TRAINED_SIZES = {0: 224, 1: 240, 2: 260}
 
 
@@ -131,8 +131,8 @@ _ENTRIES = (
     _entry(2, 260, 860),
 )
 _DOMINATED = ("efficientnet_lite0_128", "efficientnet_lite1_240")
-"""Architectures that `grid` excludes by default, because others are more accurate and as fast in the measurements in
-`benchmarks/results`."""
+"""Architectures that `grid` excludes by default, because other architectures are as fast and more accurate in the
+measurements in `benchmarks/results`."""
 
 EFFICIENTNET_LITE = Family(
     name=_FAMILY,

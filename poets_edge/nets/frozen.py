@@ -42,7 +42,8 @@ class FrozenGraph:
         input_name, output_name: names of the input and output nodes.
         size: (height, width) of the input, pixels.
         labels: class names stored in the graph; () if it contains none.
-        photo_sets: photos of the training run, in the format of `KnownPhotos.to_json`; None if the graph contains none.
+        photo_sets: digests of the photos in the training run, in the format of `KnownPhotos.to_json`; None if the graph
+            contains none.
         sha256: checksum of the file, hexadecimal.
         has_detector: whether the graph computes the distance from its training photos.
     """
@@ -107,7 +108,7 @@ def _not_a_graph(path: Path) -> ModelError:
 
 
 def _input_of(graph: Any) -> str:
-    """Return the name of the placeholder for images, or "" if there are no or several such placeholders."""
+    """Return the name of the placeholder for images, or "" if there is not exactly one such placeholder."""
     placeholders = [node.name for node in graph.node if node.op == "Placeholder"]
     for name in CODELAB_INPUTS:
         if name in placeholders:

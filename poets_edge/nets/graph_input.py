@@ -69,7 +69,7 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
 
 
 def input_evidence(graph: Any, name: str) -> Evidence | None:
-    """Infer the range of a GraphDef's input from the nodes that follow it; return None if they do not reveal it.
+    """Infer the range of a GraphDef's input from the nodes that follow it; return None if they do not determine it.
 
     Args:
         name: name of the input node.
@@ -90,7 +90,7 @@ class _Evidence:
                     self._readers.setdefault(_name(source), []).append(node)
 
     def of_input(self, name: str) -> Evidence | None:
-        """Infer the range of an input from the nodes that follow it; return None if they do not reveal it."""
+        """Infer the range of an input from the nodes that follow it; return None if these nodes do not determine it."""
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
         reordered = False
@@ -126,7 +126,10 @@ class _Evidence:
         return readers[0] if len(readers) == 1 else None
 
     def _joined(self, name: str) -> Any:
-        """Return the node that joins the channels of a node again, if all its readers select one; otherwise None."""
+        """Return the node that concatenates the channels of a node after slices selected them; None if there is none.
+
+        Every consumer of the node must be a slice or a reversal whose result is used by the concatenation only.
+        """
         readers = self._readers.get(name, [])
         if not readers or any(node.op not in _REVERSING for node in readers):
             return None
@@ -135,7 +138,7 @@ class _Evidence:
         return first if first and first.op in _JOINING and all(node is first for node in following) else None
 
     def _other(self, node: Any, name: str) -> npt.NDArray[np.float64] | None:
-        """Return the constant that a node combines with the output of node `name`, or None if there is no constant."""
+        """Return the constant that a node combines with the output of node `name`; None if it does not combine them."""
         first, second = map(_name, node.input[:2])
         if first != name and node.op in ("Sub", "RealDiv"):
             return None

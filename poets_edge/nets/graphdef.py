@@ -34,11 +34,12 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 
 _LARGE_CONSTANT = 1024
 _PRODUCER = 27
-"""GraphDef version in written graphs: that of TensorFlow 1.14, because older programs reject newer versions."""
+"""GraphDef version of the graphs that are written: that of TensorFlow 1.14, since older programs reject newer
+versions."""
 
 
 def parse_graph(data: bytes, source: str) -> Any:
-    """Parse the bytes of a frozen graph. If they are damaged, raises ModelError with `source` in its message."""
+    """Parse the bytes of a frozen graph. Raises ModelError, with `source` in its message, if they are damaged."""
     graph = GraphDef()
     try:
         graph.ParseFromString(data)

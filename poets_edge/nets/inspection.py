@@ -45,7 +45,7 @@ def inspect_graph(model: Path) -> Inspection:
 
 
 _LONG = ("steps", "sets", "test_groups", "photos", "photo_sets")
-"""Fields of a record that are not shown, because they list the photos or the training steps."""
+"""Fields of a training record that `inspect` does not show, because they list all photos or training steps."""
 
 
 def _input_range(trained: Trained) -> InputRange | None:

@@ -78,7 +78,10 @@ def read_keras_weights(architecture: Architecture, weights: Weights) -> Network:
 
 
 def _expected(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yield (layer name, kind, shape) of each array that a weights file must contain, in Keras's order."""
+    """Yield (layer name, kind, shape) for each array that a weights file must contain, in Keras's order.
+
+    The kind is "kernel", "gamma", "beta", "mean" or "variance".
+    """
     known = shapes(layers, size)
     for layer, norm in keras_order(layers):
         if norm:
@@ -94,7 +97,7 @@ def _folded(
     """Return the weights of each layer, with its batch norm folded in.
 
     Args:
-        expected: (layer, kind, shape) of each array, in the order of `arrays`.
+        expected: (layer, kind such as "kernel" or "beta", shape) of each array, in the order of `arrays`.
     """
     found: dict[str, dict[str, Array]] = {}
     for (name, what, _), array in zip(expected, arrays, strict=True):

@@ -102,7 +102,7 @@ MOBILENETS: tuple[Architecture, ...] = (
 
 
 def _small(larger: Architecture, resolution: int) -> Architecture:
-    """Return an architecture with the layers and weights of another, and a smaller input.
+    """Return a variant of an architecture that has the same layers and weights, but a smaller input.
 
     The network is fully convolutional, so its weights apply to inputs of any size. No accuracy was published for the
     smaller input.

@@ -53,10 +53,10 @@ class Norm:
     epsilon: np.float32 = NORM_EPSILON
 
     def factors_and_offsets(self) -> tuple[Array, Array]:
-        """Return factors and offsets, both float32 [channels], with which the norm is x * factor + offset.
+        """Return factors and offsets, both float32 [channels], that express the norm as x * factor + offset.
 
-        TensorFlow's converter computes them in the same way, except that its square root has an error of one or two
-        units in the last place. Here the square root is rounded correctly, and is therefore equal on every processor.
+        TensorFlow's converter computes them in the same way, but its square root has an error of one or two units in
+        the last place. Here the square root is rounded correctly, and is therefore equal on every processor.
         """
         root = np.sqrt((self.variance + self.epsilon).astype(np.float64))
         factors = np.asarray(1 / root, np.float32)

@@ -256,7 +256,7 @@ class _Reader:
         """Return the layer into which a node is folded.
 
         Raises:
-            UnknownNetworkError: the layer has no weights, already has an activation, or is read by other nodes, too.
+            UnknownNetworkError: the layer has no weights, already has an activation, or has further consumers.
         """
         layer = self.layers.get(name)
         if layer is None or not layer.has_weights() or layer.activation != "none":

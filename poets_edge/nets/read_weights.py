@@ -38,10 +38,10 @@ def read_backbone(architecture: Architecture, weights: Weights) -> Network:
 
 
 def _with_gray_input(network: Network) -> Network:
-    """Return a network whose output for an RGB image is that of `network` for the image in gray.
+    """Return a network whose output for an RGB image equals the output of `network` for the image converted to gray.
 
-    The conversion to gray is part of the first kernel: each channel of the new kernel is the sum of the channels,
-    multiplied by the weight of this color in the luma.
+    The conversion is folded into the first kernel: each input channel of the new kernel is the sum of the channels of
+    the old kernel, multiplied by the luma weight of the color.
     """
     first = network.layers[0].name
     weights = network.parameters[first]

@@ -1,7 +1,8 @@
 """Infer a network's input range from the arithmetic and the weights in its first layers.
 
 Networks that rescale their input accept pixels from 0 to 255 and map them to a small range around zero, either with a
-multiplication and an addition or with both folded into the weights of the first convolution. The graph shows both.
+multiplication and an addition or with both folded into the weights of the first convolution. Both forms can be
+recognized in the graph.
 """
 
 from __future__ import annotations
@@ -25,27 +26,29 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _BLUE_FIRST = (3.0, 30.0)
-"""Range of the difference between the first and the last channel mean, in pixels, if blue comes first. The means of
-ImageNet are 103.5 to 103.9 for blue and 123.7 for red."""
+"""Range, in pixel values, of the last channel mean minus the first if the channels are blue, green and red. The
+ImageNet means are 103.5 to 103.9 for blue and 123.7 for red."""
 _IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-"""Normalization of the networks of PyTorch."""
+"""ImageNet normalization of PyTorch's networks, in pixel values."""
 _ROUNDING = 0.03
-"""Maximum distance of the ends of a quantized range from those of the range of the input, relative to its width."""
+"""Maximum difference between the limits of a quantized range and those of a common input range, as a fraction of the
+width of the input range."""
 _NEGLIGIBLE = 0.02
-"""Effect of inputs from -1 to 1 on the first convolution, relative to its bias, below which that range is ruled out.
-The effect is 0.003 for a MobileNet with rescaling folded into its first convolution, and at least 0.6 for others."""
+"""Ratio below which the input range -1 to 1 is ruled out: the effect of such inputs on the results of the first
+convolution, divided by its bias. It is 0.003 for a MobileNet with rescaling folded into its first convolution, and at
+least 0.6 for other networks."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A normalization, and the reason for inferring it, as a clause for messages."""
+    """An inferred normalization, and the reason for the inference as a clause for messages."""
 
     normalization: Normalization
     reason: str
 
 
 class BlueFirstError(ModelError):
-    """A network whose first channel is blue, as in OpenCV and Caffe."""
+    """Raised for a network whose first channel is blue, as in OpenCV and Caffe."""
 
 
 def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
@@ -91,7 +94,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
 
 
 def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
-    """Infer the input range of a network that first quantizes its input; return None if it is not a common range.
+    """Infer the input range of a network that first quantizes its input; return None if the range is not a common one.
 
     Args:
         lowest, highest: smallest and largest real number that the quantized values represent.
@@ -105,10 +108,11 @@ def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
 
 
 def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
-    """Return the range 0 to 255 if the first convolution's weights are too small for other ranges; otherwise None.
+    """Return evidence for inputs from 0 to 255 if the first convolution's weights are too small for other ranges, or
+    None.
 
     Args:
-        weights: [outputs, ...].
+        weights: kernel of the convolution, [outputs, ...].
         bias: [outputs].
     """
     typical = float(np.sqrt(np.mean(np.square(bias)))) if bias.size else 0.0

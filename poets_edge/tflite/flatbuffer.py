@@ -45,7 +45,7 @@ def unpack_model(content: bytes) -> Any:
 
 
 def pack_model(model: Any) -> bytes:
-    """Convert a `ModelT` to the bytes of a `.tflite`, without any data that were appended to the original file."""
+    """Convert a `ModelT` to the bytes of a `.tflite`; data appended to the original file are lost."""
     weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = flatbuffers.Builder(_INITIAL_BYTES + weights)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -64,7 +64,7 @@ def new_model(description: str) -> Any:
 
 
 def operator_code(model: Any, operator: Any) -> int:
-    """Return the type of an operator, a value of `schema().BuiltinOperator`."""
+    """Return the type of an operator as a value of `schema().BuiltinOperator`."""
     return int(model.operatorCodes[operator.opcodeIndex].builtinCode)
 
 
@@ -109,7 +109,7 @@ def quant_params(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> A
 
 
 def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """Return a new operator and register its code in the model. The caller adds the operator to a subgraph.
+    """Return a new operator and register its type in the model. The caller adds the operator to a subgraph.
 
     Args:
         code: a value of `schema().BuiltinOperator`.

@@ -19,7 +19,7 @@ from poets_edge.photos.formats import PHOTO_SUFFIXES
 MODEL_SUFFIXES = frozenset(
     {".tflite", ".lite", ".pb", ".onnx", ".keras", ".h5", ".hdf5", ".task", ".pt", ".pth", ".mlmodel", ".mlpackage"}
 )
-"""File name suffixes of arguments that are treated as models even if the file is missing."""
+"""File name suffixes that mark a command-line argument as a model, even if the file does not exist."""
 
 _DOCS = "docs/other-formats.md"
 _HEAD = 4096

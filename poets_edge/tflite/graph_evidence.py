@@ -106,7 +106,7 @@ class Graph:
         return evidence_of_quantization((limits[0] - zero) * scale, (limits[1] - zero) * scale)
 
     def last_operator(self, output: int) -> str:
-        """Return the name of the operator that computes an output, ignoring conversions and reshapes that follow it."""
+        """Return the name of the operator that computes an output, apart from conversions and reshapes at the end."""
         tensor = self.outputs[output]
         name = ""
         for operator in reversed(self._operators):
@@ -125,7 +125,10 @@ class Graph:
         return readers[0] if len(readers) == 1 else None
 
     def _joined(self, tensor: int) -> Mapping[str, Any] | None:
-        """Return the operator that joins the channels of a tensor again, if all readers of the tensor select one."""
+        """Return the operator that concatenates a tensor's channels after slices selected them; None if there is none.
+
+        Every consumer of the tensor must be a slice or a reversal whose result is used by the concatenation only.
+        """
         readers = [operator for operator in self._operators if tensor in operator["inputs"]]
         if not readers or any(self._name(operator) not in _REVERSING for operator in readers):
             return None
@@ -135,7 +138,9 @@ class Graph:
         return first if alike else None
 
     def _constant(self, index: int) -> npt.NDArray[np.float64] | None:
-        """Return the values of a constant tensor as real numbers; None if it is computed or has an unsupported type."""
+        """Return the values of a constant tensor as real numbers; None if it is not constant or its type is not
+        supported.
+        """
         if index < 0:
             return None
         tensor = self._tensors[index]

@@ -27,7 +27,8 @@ from poets_edge.tflite.session import TensorInfo
 
 _CODELAB_NAMES = ("input", "final_result")
 _QUANTIZATION_STEPS = 2
-"""Maximum difference between a given range and the range of a quantized input, in quantization steps."""
+"""Maximum difference between the range that the user specifies and the range of a quantized input, in quantization
+steps."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def decide_input_range(
     """Determine the normalization of a model's input.
 
     Args:
-        tensor: the input.
+        tensor: the model's input tensor.
         given: normalization that the user has specified; None if the user has specified none.
 
     Raises:
@@ -77,7 +78,7 @@ def decide_input_range(
 
 
 def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
-    """Return the normalization specified by the model's metadata or its input tensor; None if neither has one."""
+    """Return the normalization specified by the model's metadata or its input tensor; None if neither specifies it."""
     stored = Normalization(metadata.mean, metadata.std) if metadata.mean else None
     if metadata.facts:
         return InputRange(stored or BACKBONE, "its metadata" if stored else "written by poets_edge")
@@ -125,6 +126,6 @@ def _check(known: InputRange, given: Normalization, file: ModelFile, tensor: Ten
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return pairs of corresponding limits in the ranges of two normalizations: two pairs for each channel."""
+    """Return pairs of the lower limits and of the upper limits of two normalizations' ranges, for each channel."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

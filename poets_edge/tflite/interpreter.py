@@ -23,7 +23,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
 
 _DELEGATE = "DELEGATE"
-"""Name of the operator by which the interpreter replaces the operators that XNNPACK runs."""
+"""Name of the operator that the interpreter substitutes for the operators that XNNPACK runs."""
 _DEQUANTIZE = "DEQUANTIZE"
 _LAST_FOR_NUMPY_1 = ("2", "14")
 """Last version of tflite-runtime that requires numpy 1, from October 2023, as (major, minor)."""
@@ -81,7 +81,7 @@ def find_runtime() -> Runtime:
 
 
 def _check_numpy(runtime: Runtime) -> None:
-    """Raise RuntimeMissingError if this is a tflite-runtime built for numpy 1, but numpy 2 is installed."""
+    """Raise RuntimeMissingError if a tflite-runtime built for numpy 1 is installed together with numpy 2."""
     if runtime.name != "tflite_runtime" or int(numpy.__version__.partition(".")[0]) < 2:
         return
     version = runtime.version
@@ -141,7 +141,7 @@ def _load_delegate(runtime: Runtime, library: str) -> Any:
 
 
 def _newer_runtime(runtime: Runtime) -> str:
-    """Return advice, a sentence, for a model that requires an interpreter newer than the installed one."""
+    """Return a sentence of advice for a model that requires an interpreter newer than the installed one."""
     from poets_edge.tflite.runtimes import support, this_system
 
     if runtime.name == "ai_edge_litert":

@@ -59,9 +59,9 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
 
     Spaces around labels, empty lines and a byte-order mark are ignored. If every line starts with a number, and the
     numbers are 0, 1, ... or 1, 2, ... in any order, they are the numbers of the outputs and not part of the labels; the
-    first output is number 0 or 1. In a label map (`item { id: 1 name: "daisy" }`), the numbers may start from 1, too.
-    Other formats are a list of labels, or an object or dictionary that maps numbers to labels or labels to numbers, in
-    JSON, Python or YAML; the names in a `data.yaml`; a table with a column of numbers; and one line with commas.
+    first output has number 0 or 1. Numbers in a label map (`item { id: 1 name: "daisy" }`) may also start from 1. Other
+    formats are a list of labels, or an object or dictionary that maps numbers to labels or labels to numbers, in JSON,
+    Python or YAML; the names in a `data.yaml`; a table with a column of numbers; and one line with commas.
 
     Args:
         source: name of the file, for messages.
@@ -114,7 +114,10 @@ def _json_labels(text: str, source: str) -> tuple[str, ...] | None:
 
 
 def _numbered_pair(key: str, item: Any) -> tuple[int, str] | None:
-    """Return number and label of a member of a JSON object: `"daisy": 0`, `"0": "daisy"` or `"0": ["n1", "daisy"]`."""
+    """Return the output number and the label in a member of a JSON object; None if it has another form.
+
+    Supported members are `"daisy": 0`, `"0": "daisy"` and `"0": ["n1", "daisy"]`.
+    """
     if isinstance(item, int) and not isinstance(item, bool):
         return item, key
     name = item[-1] if isinstance(item, list) and item else item
@@ -122,7 +125,10 @@ def _numbered_pair(key: str, item: Any) -> tuple[int, str] | None:
 
 
 def _list_items(text: str) -> list[tuple[str | None, str]] | None:
-    """Return the number, if it has one, and the label of each item between brackets; None if they cannot be read."""
+    """Return a pair (number, label) for each item between brackets; the number is None if the item has none.
+
+    None is returned if the text cannot be parsed or has fewer than two items.
+    """
     pattern, text = re.compile(_LIST_ITEM), text.strip().removesuffix(",")
     found, end = [], 0
     while end < len(text):
@@ -134,7 +140,7 @@ def _list_items(text: str) -> list[tuple[str | None, str]] | None:
 
 
 def _labels_of(items: list[tuple[str | None, str]], source: str) -> tuple[str, ...]:
-    """Return the labels of items that all have a number, counted from 0, or none of which has."""
+    """Return labels in the order of their numbers, counted from 0, or in the given order if no item has a number."""
     numbered = [(int(number), label) for number, label in items if number is not None]
     return _in_order(numbered, source) if numbered else tuple(label for _, label in items)
 
@@ -147,7 +153,7 @@ def _unquoted(text: str) -> str:
 
 
 def _table(lines: list[str]) -> list[tuple[int, str]] | None:
-    """Return pairs of output, counted from 0, and label if the lines are a table; otherwise None.
+    """Return pairs (output index, label) if the lines form a table; otherwise None.
 
     A table has a column with the numbers of the outputs, and either a line of headings or the labels in front of the
     numbers.
@@ -172,7 +178,7 @@ def _table(lines: list[str]) -> list[tuple[int, str]] | None:
 
 
 def _outputs(column: list[str]) -> list[int] | None:
-    """Return the numbers of outputs, counted from 0, in a column with the numbers 0, 1, ... or 1, 2, ...; else None."""
+    """Return the output indices in a column that holds 0, 1, ... or 1, 2, ... in any order; otherwise None."""
     if len(column) < 2 or not all(re.fullmatch(r"\d{1,9}", cell) for cell in column):
         return None
     numbers = list(map(int, column))
@@ -187,10 +193,10 @@ def _distinct(labels: list[str]) -> bool:
 
 
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
-    """Return pairs of output, counted from 0, and label if all lines are numbered from 0 or 1; otherwise None.
+    """Return pairs (output index, label) if all lines are numbered from 0 or from 1; otherwise None.
 
-    Numbers from 1 belong to outputs only if none is missing and the rest of the lines differs: "1 euro" and "2 euro"
-    are labels.
+    Numbers that start at 1 are output numbers only if none is missing and the texts after them differ: "1 euro" and "2
+    euro" are labels.
     """
     matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]

@@ -35,7 +35,8 @@ RESIZE_NAME, INTERPOLATION = "POETS_EDGE_RESIZE", b"bilinear without antialiasin
 """Name and content of a metadata entry in models whose images are resized as MediaPipe does; see `annotate`."""
 FACTS_FILE = "poets_edge.json"
 ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
-"""Author in models that Ultralytics exports, and name of the appended JSON file with class names and arguments."""
+"""Author named in models that Ultralytics exports, and name of the JSON file that is appended to these models and holds
+their class names."""
 NORMALIZATION_OPTIONS = 1
 """Type number of NormalizationOptions in the FlatBuffer union ProcessUnitOptions."""
 TENSOR_AXIS_LABELS = 2
@@ -64,7 +65,7 @@ EVALUATION = Optional(
 )
 """Expected JSON structure of an evaluation, as returned by `poets_edge.device.metrics.Evaluation.to_json`."""
 CROSS_VALIDATION = Optional({"photos": COUNT, "accuracy": SHARE, "interval95": (SHARE, SHARE)})
-"""Expected JSON structure of the cross-validated accuracy in a record or a model."""
+"""Expected JSON structure of the cross-validated accuracy in a training record or a model's metadata."""
 _FACTS = {
     "sha256": Optional(SHA256),
     "quantization": Optional(str),
@@ -167,7 +168,7 @@ def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, 
 
 
 def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
-    """Return wanted files in the archive appended to a model, {name: content}, and the archive's offset in bytes."""
+    """Return the requested files in the archive appended to a model, {name: content}, and the offset of the archive."""
     # Not read from the file again, which may have been replaced.
     stream = io.BytesIO(data)
     if not zipfile.is_zipfile(stream):
@@ -187,7 +188,7 @@ def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[d
 
 
 def _check_directory(data: bytes) -> None:
-    """Raise ValueError if the archive's directory, which `zipfile` reads as a whole, is too large."""
+    """Raise ValueError if the directory of the zip archive, which `zipfile` reads as a whole, is too large."""
     end = data.rfind(b"PK\x05\x06")
     count, size = struct.unpack_from("<HI", data, end + 10)
     if end < 0 or count > _MAX_MEMBERS or size > _MAX_MEMBER_BYTES:
@@ -216,7 +217,7 @@ def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _read_flatbuffer(data: bytes) -> tuple[Metadata, str]:
-    """Return the standard metadata without labels, and the name of the label file, "" if there is none."""
+    """Return the standard metadata without labels, and the name of the label file, or "" if there is none."""
     model = _root(data)
     buffers = list(_tables(model, 4))
     contents: dict[str, bytes] = {}

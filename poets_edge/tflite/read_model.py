@@ -77,7 +77,7 @@ def read_model(model: ModelSource, *, compiled: bool = False) -> ModelFile:
 
 
 def _inside(path: Path) -> tuple[bytes, bytes]:
-    """Return the content of the model in a zip, and of the labels file next to it, b"" if there is none.
+    """Return the contents of the model in a zip and of the labels file next to it (b"" if there is none).
 
     Raises:
         ModelError: the file is not a zip with exactly one TensorFlow Lite model, or cannot be unpacked.
@@ -102,7 +102,7 @@ def _inside(path: Path) -> tuple[bytes, bytes]:
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """Return the content of a member of a zip. Raises OSError if it has more than `most` bytes."""
+    """Return the content of a member of a zip. Raises OSError if the content exceeds `most` bytes."""
     with archive.open(name) as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -23,7 +23,7 @@ class System:
     """Properties of a machine that determine which wheels can be installed.
 
     Attributes:
-        machine: architecture of programs: "x86_64", "aarch64", "armv7l" or "armv6l". A 32-bit Raspberry Pi OS with
+        machine: architecture of the programs: "x86_64", "aarch64", "armv7l" or "armv6l". A 32-bit Raspberry Pi OS with
             a 64-bit kernel is "armv7l".
         python: version of Python, (major, minor).
         libc: C library, "glibc" or "musl"; "" if it is unknown.
@@ -42,7 +42,7 @@ class System:
 
 @dataclass(frozen=True)
 class Support:
-    """Interpreter packages that can be installed on a system, or the reason why there are none.
+    """Interpreter packages that can be installed on a system, or the reason why none can be installed.
 
     Attributes:
         runtimes: names of the packages on PyPI, in order of preference.

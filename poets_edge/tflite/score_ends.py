@@ -84,7 +84,7 @@ def _shifted(graph: Any, index: int, name: bytes) -> int:
 
 
 def _as_float(model: Any, index: int) -> int:
-    """Convert a tensor to float32 [1, values] by appending operators, and return the index of the result."""
+    """Append operators that convert a tensor to float32 [1, values], and return the index of the converted tensor."""
     parts, graph = schema(), model.subgraphs[0]
     size = int(np.prod(graph.tensors[index].shape))
     if graph.tensors[index].type != parts.TensorType.FLOAT32:
@@ -95,7 +95,7 @@ def _as_float(model: Any, index: int) -> int:
 
 
 def _append(model: Any, code: int, version: int, inputs: list[int], size: int, options: str = "", **fields: Any) -> int:
-    """Append an operator that returns a float32 tensor [1, size], and return the index of this tensor."""
+    """Append an operator whose output is a float32 tensor [1, size], and return the index of that tensor."""
     parts, graph = schema(), model.subgraphs[0]
     shape = list(graph.tensors[inputs[0]].shape) if code == parts.BuiltinOperator.DEQUANTIZE else [1, size]
     found = add_tensor(graph, f"scores_{len(graph.tensors)}".encode(), shape, parts.TensorType.FLOAT32)

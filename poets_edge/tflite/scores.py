@@ -34,7 +34,7 @@ _KINDS: dict[str, ScoreKind] = {
     **dict.fromkeys(_LOGITS, "logits"),
 }
 _CHOICES = ("ARG_MAX", "ARG_MIN")
-"""Operators that return the index of a value."""
+"""Operators that return the index of the largest or smallest value."""
 _TOLERANCE = 0.02
 """Maximum distance of quantized probabilities from the range 0 to 1, and of their sum from 1."""
 
@@ -45,7 +45,7 @@ def known_kind(file: ModelFile, metadata: Metadata, output: int) -> ScoreKind | 
     Models that poets_edge wrote always return probabilities.
 
     Raises:
-        ModelError: the output is the number of the best label.
+        ModelError: the output is the number of the best label instead of scores.
     """
     if metadata.facts:
         return "probabilities"
@@ -62,9 +62,9 @@ def known_kind(file: ModelFile, metadata: Metadata, output: int) -> ScoreKind | 
 
 
 def kind_of_values(values: _Values) -> ScoreKind:
-    """Infer the meaning of an output's values, float32 [outputs], for one photo.
+    """Infer the meaning of an output from its values for one photo, float32 [outputs].
 
-    Values outside 0 to 1 are logits; values that add up to 1 are probabilities; others are sigmoids.
+    Values outside the range 0 to 1 are logits; values that add up to 1 are probabilities; all others are sigmoids.
     """
     if values.min() < -_TOLERANCE or values.max() > 1 + _TOLERANCE:
         return "logits"
@@ -94,7 +94,7 @@ def to_scores(kind: ScoreKind, values: _Values, labels: int) -> _Values:
 
 
 def remark(kind: ScoreKind, outputs: int) -> str:
-    """Return a clause that explains how scores follow from the output; "" if no explanation is needed."""
+    """Return a clause that explains how scores are computed from the output; "" if no explanation is needed."""
     if kind == "logits":
         return f"it ends without a softmax: scores are the {'softmax' if outputs > 1 else 'sigmoid'} of its output"
     if kind == "log probabilities":

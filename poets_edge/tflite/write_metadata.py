@@ -58,7 +58,8 @@ def with_metadata(
 ) -> bytes:
     """Return the bytes of a model with metadata added. `with_files` must then append the archive with the labels.
 
-    MediaPipe refuses a model with an output that has no metadata, so an output named DISTANCE gets metadata, too.
+    MediaPipe rejects a model if one of its outputs has no metadata, so metadata are also added for an output named
+    DISTANCE.
 
     Args:
         content: bytes of a `.tflite` file.
@@ -168,7 +169,7 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: Seq
 
 
 def _distance(write: _Writer) -> int:
-    """Write the metadata of the output DISTANCE, and return their offset in the FlatBuffer."""
+    """Write the metadata for the output DISTANCE, and return their offset in the FlatBuffer."""
     return write.table(
         {
             0: write.text(DISTANCE),
@@ -180,7 +181,7 @@ def _distance(write: _Writer) -> int:
 
 
 class _Writer:
-    """Writer of FlatBuffer tables, specified as {field number: value}. Nested tables must be written first."""
+    """Writer of FlatBuffer tables, each specified as {field number: value}. Nested tables must be written first."""
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1024)
@@ -198,7 +199,7 @@ class _Writer:
         return int(self.builder.EndVector())
 
     def small(self, value: int) -> Callable[[int], None]:
-        """Return a function that writes a one-byte number into the current table, given a field number."""
+        """Return a function that writes `value` as one byte to a field, given by its number, of the current table."""
         return lambda field: self.builder.PrependUint8Slot(field, value, 0)
 
     def table(self, fields: Mapping[int, int | Callable[[int], None]]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def other_answer(shapes: Iterable[Sequence[int]]) -> str:
-    """Return a sentence that describes a network whose output is not one score per label; "" for a classifier.
+    """Return a sentence about a network whose output is not one score per label; "" for a classifier.
 
     Args:
         shapes: shapes of the network's outputs.

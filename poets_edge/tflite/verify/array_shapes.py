@@ -13,7 +13,8 @@ from poets_edge.tflite.verify.tables import FlawError
 _MAX_SIDE = 1 << 13
 """Maximum height or width of a resized image, in pixels, and maximum step of a slice, padding and cropping."""
 _MAX_PARTS = 1 << 10
-"""Maximum number of parts of a split array, repeats of an array, or pixels along a block."""
+"""Maximum number of parts into which an array is split, of repeats of an array, and of pixels along the side of a
+block."""
 _BROADCAST_RANK = 4
 """Maximum rank of broadcast arrays; the kernels of some operators read out of bounds for higher ranks."""
 
@@ -50,7 +51,7 @@ def select(call: Call) -> Shape:
 
 
 def expand_dims(call: Call) -> Shape:
-    """Return the shape of an input after the insertion of a dimension of length 1."""
+    """Return the output shape of an operator that inserts a dimension of length 1 into the shape of its input."""
     shape = call.shape(0)
     [axis] = _integers(call, 1, 1)
     place = axis_of(axis, len(shape) + 1)
@@ -58,7 +59,7 @@ def expand_dims(call: Call) -> Shape:
 
 
 def pack(call: Call) -> Shape:
-    """Return the output shape of inputs that are stacked along a new dimension."""
+    """Return the output shape of an operator that stacks its inputs along a new dimension."""
     shape = equal_shapes(call)
     if call.options["values_count"] != len(call.shapes):
         raise FlawError(f"{call.options['values_count']} inputs declared, and {len(call.shapes)} there")
@@ -67,7 +68,7 @@ def pack(call: Call) -> Shape:
 
 
 def unpack(call: Call) -> list[Shape]:
-    """Return the output shapes for an input that is unstacked along a dimension, which is removed."""
+    """Return the output shapes of an operator that unstacks its input along a dimension, which is removed."""
     shape = call.shape(0)
     place = axis_of(call.options["axis"], len(shape))
     if call.options["num"] != shape[place] or shape[place] > _MAX_PARTS:
@@ -101,7 +102,7 @@ def split_v(call: Call) -> list[Shape]:
 
 
 def take(call: Call) -> Shape:
-    """Return the output shape of an operator that takes slices of an input at constant indices along a dimension."""
+    """Return the output shape of GATHER, which selects slices of an input at constant indices along one dimension."""
     shape, indices = call.shape(0), call.constant(1)
     if call.options["batch_dims"]:
         raise FlawError("indices for each batch")
@@ -112,7 +113,7 @@ def take(call: Call) -> Shape:
 
 
 def slice_of(call: Call) -> Shape:
-    """Return the shape of a block of an input, which other inputs specify by its start and size."""
+    """Return the output shape of SLICE, which cuts a block with a given start and size from its first input."""
     shape = call.shape(0)
     begins, sizes = _integers(call, 1, len(shape)), _integers(call, 2, len(shape))
     result = []
@@ -125,7 +126,7 @@ def slice_of(call: Call) -> Shape:
 
 
 def strided_slice(call: Call) -> Shape:
-    """Return the shape of a strided slice. Bit masks can leave its limits open or remove dimensions."""
+    """Return the output shape of a strided slice, whose bit masks can leave limits open or remove dimensions."""
     shape, options = call.shape(0), call.options
     if options["ellipsis_mask"] or options["new_axis_mask"] or options["offset"]:
         raise FlawError("a slice with new axes")
@@ -162,7 +163,7 @@ def slice_positions(call: Call, place: int, length: int) -> range:
 
 
 def tile(call: Call) -> Shape:
-    """Return the output shape for an input that is repeated along its dimensions."""
+    """Return the output shape of an operator that repeats its input along its dimensions."""
     shape = call.shape(0)
     repeats = _integers(call, 1, len(shape))
     if not all(1 <= count <= _MAX_PARTS for count in repeats):
@@ -273,7 +274,9 @@ def arg_max(call: Call) -> Shape:
 
 
 def along_axis(call: Call) -> Shape:
-    """Return the unchanged input shape of an operator that works along dimensions given by its second input."""
+    """Return the output shape of an operator along the axes in its second input; it equals the shape of the first
+    input.
+    """
     shape = call.shape(0)
     for axis in call.constant(1):
         axis_of(axis, len(shape))

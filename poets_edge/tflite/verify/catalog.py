@@ -13,9 +13,9 @@ from poets_edge.tflite.verify.shapes import Infer
 Kind: TypeAlias = Literal[
     "same", "weights", "quantize", "dequantize", "compare", "logical", "select", "integers", "any"
 ]
-"""Rule for the types of an operator's tensors, in order: all types are equal; the types of a layer with weights; a
-conversion to quantized values; a conversion from them; a comparison of equal types with a Boolean result; all Boolean;
-a Boolean followed by equal types; an integer result; any types."""
+"""Rule for the types of an operator's tensors. In the order of the names: all types are equal; the types of a layer
+with weights; a conversion to quantized values; a conversion from quantized values; a comparison of equal types with a
+Boolean result; all Boolean; a Boolean followed by equal types; an integer result; any types."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Rule:
 
     Attributes:
         name: name in TensorFlow Lite's `BuiltinOperator`.
-        infer: function that returns the shape of the only output, or a list of the shapes of all outputs.
+        infer: function that returns the shape of a single output, or a list of the shapes of several outputs.
         inputs: (minimum, maximum) number of inputs.
         options: name of the operator's table of options; "" if it has none.
         bare: whether the table of options may be missing.
-        kind: rule for the types of tensors.
+        kind: rule for the types of the operator's tensors.
         integers: positions of the inputs that must be int32.
         wide: whether the inputs in `integers` may also be int64.
-        image: position of the data among the inputs of a layer with weights, whose weights are input 1.
+        image: position of the image among the inputs of a layer with weights; the weights are input 1.
     """
 
     name: str

@@ -29,7 +29,7 @@ def fold(name: str, call: Call, values: Sequence[Integers | None], result: tuple
 
     Args:
         name: name of the operator.
-        call: shapes of the inputs, and options.
+        call: shapes of the operator's inputs, and its options.
         values: values of the inputs; None for an input whose values are unknown.
         result: shape of the output.
     """

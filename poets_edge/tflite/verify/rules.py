@@ -77,7 +77,7 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
 
 
 def _way_out_of_graphs(model: Mapping[str, Any]) -> str:
-    """Return what to do about a model with several graphs: select a signature, or convert it without control flow."""
+    """Return advice for a model with several graphs: select a signature, or convert it without control flow."""
     graphs = {signature["subgraph_index"]: signature["signature_key"] for signature in model["signature_defs"]}
     if len(graphs) < 2:
         return WAYS_OUT["IF"]

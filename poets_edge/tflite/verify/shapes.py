@@ -42,7 +42,7 @@ class Call:
         return shape
 
     def constant(self, index: int) -> Sequence[int]:
-        """Return the integers in an input. Raises UnsupportedError if they are unknown before an inference."""
+        """Return the integers in an input. Raises UnsupportedError if only an inference can determine them."""
         if index not in self.constants:
             raise UnsupportedError(
                 "a shape that depends on the photo. Convert the model with a fixed batch of 1 and a fixed size."
@@ -170,11 +170,11 @@ def transpose(call: Call) -> Shape:
 
 
 Infer = Callable[[Call], "Shape | list[Shape]"]
-"""Function that returns the shape of an operator's only output, or a list of the shapes of all its outputs."""
+"""Function that returns the shape of an operator's single output, or a list of the shapes of its several outputs."""
 
 
 def windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-    """Return the numbers of rows and columns of positions at which a kernel is applied to an image."""
+    """Return how many rows and how many columns of positions a kernel has on an image."""
     found = []
     for length, window, side in zip(size, kernel, "hw", strict=True):
         stride, dilation = options[f"stride_{side}"], options.get(f"dilation_{side}", 1)

@@ -34,11 +34,11 @@ class UnsupportedError(OtherNetworkError):
 
 @dataclass(frozen=True)
 class Union:
-    """Kind of a field that holds a table, whose type is given by the value of the previous field.
+    """Field type for a table whose own type is given by the value of the previous field.
 
     Attributes:
         kinds: names of table types, by the value of the previous field.
-        lenient: whether a table of a type that `kinds` lacks is skipped and read as None.
+        lenient: whether to read a table as None, instead of raising FlawError, if `kinds` lacks its type.
     """
 
     kinds: Mapping[int, str]
@@ -47,7 +47,7 @@ class Union:
 
 SKIPPED = "Skipped"
 Kind: TypeAlias = "str | Union"
-"""Kind of a field: a scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a
+"""Field type: a scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a
 table by its name ("Tensor") or a vector of tables ("[Tensor]"); SKIPPED for a field that is not needed."""
 Schema: TypeAlias = "Mapping[str, Sequence[tuple[str, Kind]]]"
 

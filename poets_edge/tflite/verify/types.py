@@ -31,7 +31,7 @@ _WHOLE = frozenset(
         *("TRANSPOSE", "TILE", "BROADCAST_TO", "FILL", "PAD", "PADV2", "REVERSE_V2", "SELECT", "SELECT_V2"),
     )
 )
-"""Operators that also accept int32 and int64, for computations with shapes."""
+"""Operators that accept int32 and int64 in addition to other types, because models use them to compute shapes."""
 
 WEIGHT_TYPES = {
     (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
