@@ -1,4 +1,4 @@
-"""The Android app in a checkout of poets_edge: a copy of its sources, and its build as an APK."""
+"""Copy the sources of the Android app from a checkout of poets_edge, and build the app as an APK."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from poets_edge.exporting.android import DEFAULT_APP
 from poets_edge.studio import messages
 
 APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
-"""Sources of the Android app, which exist in a checkout of poets_edge but not in an installed package."""
+"""Folder with the sources of the Android app. It exists in a checkout of poets_edge, but not in an installed
+package."""
 _PROGRAMS = APP / "recipe/programs.json"
-"""File with the Debian package of each program that the build needs, as a JSON object."""
+"""JSON file that maps each program that the build needs to the Debian package that contains the program."""
 _BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
-"""Names of files and folders that building the app creates; they are not copied."""
+"""Names of files and folders that are created by building the app; `app_sources` does not copy them."""
 _BUILD_SECONDS = 900
 
 
@@ -28,12 +29,12 @@ def app_sources(folder: Path) -> Path:
 
 
 def missing_sources() -> str:
-    """Return the reason why the app cannot be copied, in one line; "" if its sources are on this computer."""
+    """Return a one-line reason why the sources of the app cannot be copied; "" if they are on this computer."""
     return "" if APP.is_dir() else messages.APP_NEEDS_CHECKOUT
 
 
 def missing_programs() -> str:
-    """Return the command that installs the programs that the build lacks, in one line; "" if all are installed."""
+    """Return a line with the command that installs the programs missing for the build; "" if none is missing."""
     programs = check(parse_json(_PROGRAMS.read_bytes()), DictOf(str))
     packages = [package for program, package in programs.items() if shutil.which(program) is None]
     command = f"sudo apt-get install {' '.join(packages)}"
@@ -41,11 +42,11 @@ def missing_programs() -> str:
 
 
 def build_app(app: Path, out: Path) -> Path:
-    """Build the app, and return the path of the APK, which was verified by the build.
+    """Build the app, and return the path of the APK. The build includes a verification of the APK.
 
     Args:
-        app: folder of the app, with a model in it.
-        out: folder for the build.
+        app: folder with the sources of the app and with a model.
+        out: folder for the output of the build.
 
     Raises:
         OutputError: the build failed, for example because a library cannot be downloaded.

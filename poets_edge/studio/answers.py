@@ -18,12 +18,12 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """Return an HTTP response with a JSON value, written in ASCII because file names may contain invalid Unicode."""
+    """Return an HTTP response with a JSON body. It is pure ASCII, because file names may contain invalid Unicode."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
 
 def answered(endpoint: Endpoint) -> Endpoint:
-    """Wrap an endpoint so that it responds to an exception with its message in JSON, instead of raising it."""
+    """Wrap an endpoint so that it converts an exception to an HTTP response with the error message as JSON."""
 
     async def answer(request: Request) -> Response:
         try:

@@ -17,11 +17,11 @@ from poets_edge.studio.places import Places
 from poets_edge.studio.training_job import train_options
 
 _STRANGERS = ("unlike all others", "unknown")
-"""Kinds of outliers that the page lists separately, as strangers."""
+"""Reasons for outliers that the page lists separately, as strangers (photos that may belong to no class)."""
 
 
 def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Audit the photos with the requested network, and return the findings; those for excluded photos are omitted."""
+    """Audit the photos with the requested network, and return the findings, except those about excluded photos."""
     places = Places(request.root)
     training = train_options(request)
     reporter = JobReporter(send)

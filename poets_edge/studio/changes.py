@@ -1,4 +1,4 @@
-"""Changes that the page makes to a project: each is planned as a `Step`, recorded in the journal, and can be undone.
+"""Changes that the page makes to a project. Each is planned as a `Step`, recorded in the journal, and can be undone.
 
 Nothing is deleted: removed photos are moved to the studio's bin, and a move never replaces a file.
 """
@@ -128,7 +128,7 @@ class Changes:
             )
 
     def include(self, photos: Sequence[str]) -> Step:
-        """Include excluded photos again."""
+        """Use excluded photos for training again."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
             return self._run(
@@ -136,7 +136,8 @@ class Changes:
             )
 
     def keep(self, photos: Sequence[str]) -> Step:
-        """Record that photos stay as they are, so that the page no longer lists what the audit found about them."""
+        """Record that the user keeps photos as they are, so that the page no longer lists the audit's findings about
+        them."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.kept]
             return self._run(self._step(messages.KEEP.format(photos=messages.photos(len(names))), keep=tuple(names)))
@@ -146,7 +147,7 @@ class Changes:
 
         Args:
             files: a tuple (current path inside the project, class, photo name) for each file.
-            batch: name of the group of steps that this step is undone with; empty if it is undone alone.
+            batch: name of the group of steps that are undone together with this step; empty if it is undone alone.
 
         Raises:
             RefusedError: the name of a new class is unsuitable.
@@ -259,7 +260,8 @@ class Changes:
         self._project.refresh(now=True)
 
     def _write_lists(self, step: Step) -> None:
-        """Update the lists of excluded and of kept photos after a step, both or neither."""
+        """Update the lists of excluded and kept photos after a step. If a list cannot be written, neither is
+        changed."""
         places, project = self._project.places, self._project
         lists = {
             places.excluded: (

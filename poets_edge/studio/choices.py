@@ -12,7 +12,7 @@ from poets_edge.studio.job_requests import Choice
 
 
 def weights_folder() -> Path:
-    """Return the folder that is searched first for weights. All projects of the user share it."""
+    """Return the folder that is searched first for weights. All of the user's projects share it."""
     return cache_folder() / "weights"
 
 
@@ -62,7 +62,7 @@ def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[A
 
 
 def offered_networks() -> tuple[str, ...]:
-    """Return the names of the networks that a user can choose by name."""
+    """Return the names of the networks from which the user can choose."""
     return tuple(entry.name for entry in default_grid(weights_folder()))
 
 

@@ -77,7 +77,7 @@ def decode(request: DecodeRequest) -> Decoded:
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:
-    """Return the image, reduced so that its longer side has at most `side` pixels. Faster than Pillow's `thumbnail`."""
+    """Reduce an image so that its longer side has at most `side` pixels, faster than Pillow's `thumbnail`."""
     scale = side / max(image.size)
     if scale >= 1:
         return image
@@ -86,7 +86,7 @@ def _reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def _contents(path: Path) -> bytes:
-    """Return the bytes of a regular file. Raises OSError if the path is a link, or the file is too large."""
+    """Return the content of a file. Raises OSError if it is a link or not a regular file, or is too large."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())

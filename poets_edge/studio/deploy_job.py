@@ -21,12 +21,12 @@ from poets_edge.studio.take_job import current_model
 
 _PASSWORD = "POETS_EDGE_SSH_PASSWORD"
 _ASK = f'#!/bin/sh\nprintf "%s\\n" "${_PASSWORD}"\n'
-"""Script that ssh runs to get the password (SSH_ASKPASS). It prints an environment variable, so that the password is
-never written to disk."""
+"""Script that ssh runs to get the password (SSH_ASKPASS). It prints the value of an environment variable, so that the
+password is never written to disk."""
 
 
 def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Install the int8 model on a device, and return the first predictions for frames of its camera."""
+    """Install the int8 model on a device, and return its first predictions for frames from the camera."""
     places = Places(request.root)
     model = current_model(places).file("int8")
     _prepare_ssh(places.own / "askpass", request.password)
@@ -44,7 +44,7 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
 
 @contextlib.contextmanager
 def _mqtt(request: JobRequest) -> Iterator[MqttOptions | None]:
-    """Context manager that yields the MQTT options of a request; the login is in a file until it exits."""
+    """Context manager that yields the MQTT options for a request. On exit, it deletes the file with the login."""
     if not request.mqtt:
         yield None
         return

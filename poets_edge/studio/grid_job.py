@@ -38,7 +38,7 @@ def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def grid_json(result: GridResult, warnings: list[str]) -> dict[str, Any]:
-    """Return the measurements and the recommended network of a grid as a JSON-compatible dictionary."""
+    """Return the result of a grid, including the recommended network, as a JSON-compatible dictionary."""
     return {
         "points": [
             {

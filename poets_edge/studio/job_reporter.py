@@ -56,7 +56,7 @@ class JobReporter:
         self.warnings: list[str] = []
 
     def note(self, text: str) -> None:
-        """Ignore an informational message, which is meant for a terminal."""
+        """Ignore an informational message, because it is meant for a terminal."""
 
     def status(self, text: str) -> None:
         """Send the current activity. A line that reports a training step is added to the training curve instead."""

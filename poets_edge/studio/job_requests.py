@@ -1,4 +1,4 @@
-"""Requests for jobs: the description of a job that the page sends, and its validation."""
+"""Job requests that the page sends, and their validation."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class JobRequest:
         source: source of frames for the deployed model, as for `watch`; by default the camera of the device.
         mqtt: address of the MQTT broker of Home Assistant; empty if the deployed model publishes nothing.
         mqtt_login: login for the broker, `user:password`; empty if it requires none.
-        mqtt_name: name of the camera in Home Assistant; empty for the name of the device.
-        form: download format of the model: a quantization or one of `PACKAGES`.
+        mqtt_name: name of the camera in Home Assistant; empty to use the name of the device.
+        form: download format of the model: a quantization or a key of `PACKAGES`.
         board: microcontroller board for which firmware is prepared; empty for the default board.
     """
 

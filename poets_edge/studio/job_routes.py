@@ -21,7 +21,7 @@ from poets_edge.studio.take_job import current_model, taken_file
 
 
 def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the endpoints that start and cancel jobs (POST), by path."""
+    """Return the POST endpoints that start and cancel jobs, as a dictionary by path."""
 
     async def start(request: Request) -> Response:
         body = await json_body(request, {})
@@ -41,7 +41,7 @@ def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the endpoints that read jobs, the current model and its files (GET), by path."""
+    """Return the GET endpoints for jobs, the current model and its files, as a dictionary by path."""
     places = project.places
 
     async def list_jobs(request: Request) -> Response:
@@ -81,7 +81,7 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 def _predictions(project: Project) -> list[list[Any]]:
     """Return [name, class, predicted class, score] for each evaluated photo.
 
-    Photos that were moved or renamed since the training have their current name.
+    Photos that were moved or renamed since the training are listed under their current names.
     """
     names = {stamp: name for name, stamp in project.found.stamps.items()}
     found = current_model(project.places).predictions()

@@ -26,7 +26,8 @@ State = Literal["running", "done", "failed", "canceled"]
 _KEPT = 20
 """Number of most recent jobs whose results are kept."""
 _IDLE_SECONDS = 600.0
-"""Time in seconds for which the helper process waits for another job, to avoid loading its libraries again."""
+"""Time in seconds that the helper process waits for another job before it ends. The next job starts faster if its
+libraries are already loaded."""
 _SHAPE = {
     "number": str,
     "kind": OneOf(get_args(JobKind)),

@@ -1,9 +1,9 @@
 """Journal of changes to a project, for undo and for recovery after a crash.
 
-Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes of the lists of
-excluded and of kept photos. A step is written to the journal and flushed to disk before it is carried out, and an end
-line is added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which
-is safe because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
+Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes to the lists of
+excluded and kept photos. A step is written to the journal and flushed to disk before it is carried out, and an end line
+is added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which is
+safe because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = Literal["do", "undo", "redo"]
 
 _LARGEST = 16 << 20
 _KEPT = 4 << 20
-"""Number of bytes at the end of a journal that are kept if it exceeds _LARGEST; older steps cannot be undone."""
+"""Number of bytes that are kept at the end of a journal longer than _LARGEST bytes. Removed steps cannot be undone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Step:
         remove: folders to remove if they are empty.
         exclude, include: photos to add to the list of excluded photos, and photos to remove from it.
         keep, reopen: photos to add to the list of kept photos, and photos to remove from it; see `Project.kept`.
-        batch: name of a group of steps that are undone together; may be empty.
+        batch: name of the group of steps that are undone together with this step; empty if it is undone alone.
     """
 
     number: int

@@ -1,7 +1,7 @@
 """English sentences of the studio's server, as templates for `str.format`. A translation replaces this file.
 
-The text of the page is in `web/text.ts`. Messages of library calls, such as that an archive cannot be read, are those
-of the command line.
+The text of the page is in `web/text.ts`. Messages from library calls, for example about an unreadable archive, are the
+same as on the command line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from poets_edge.core.wording import counted
 
 
 def photos(count: int) -> str:
-    """Return a number of photos, such as "2 photos"."""
+    """Format a number of photos as text, such as "2 photos"."""
     return counted(count, "photo")
 
 

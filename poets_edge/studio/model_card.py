@@ -1,4 +1,4 @@
-"""Description of the current model that the page needs to run it."""
+"""Description of the current model, with the information that the page needs to run it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poets_edge.studio.trained_model import TrainedModel
 
 
 def model_card(model: TrainedModel) -> dict[str, Any]:
-    """Return the labels, input size, input range and exported forms of a model as a JSON-compatible dictionary.
+    """Return the labels, input size, input range and exported files of a model as a JSON-compatible dictionary.
 
     Raises:
         ModelError: a file of the model is damaged.

@@ -1,4 +1,4 @@
-"""Packages with the current model for use elsewhere, such as a web page, an Android app or firmware."""
+"""Downloads that contain the current model for use elsewhere, such as a web page, an Android app or firmware."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Verified:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A download that contains a model for use in another program, as one file.
+    """A single file to download that contains a model for use in another program.
 
     Attributes:
         name: name of the file.
         write: function that writes the file, given the model, the path and the name of a microcontroller board.
-        missing: function that returns the reason why it cannot be written on this computer, one line; "" if it can.
+        missing: function that returns a one-line reason why the file cannot be written on this computer; "" if it can.
     """
 
     name: str
@@ -150,7 +150,7 @@ PACKAGES: Mapping[str, Package] = {
         missing=partial(_missing_modules, "onnx", "tensorflow", "tf2onnx", "onnxruntime"),
     ),
 }
-"""Packages by form."""
+"""Packages by the name of their download format."""
 
 
 @cache
@@ -163,7 +163,7 @@ def offered_forms() -> tuple[Mapping[str, Any], ...]:
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    """Return the files in a folder, by path in an archive. Each path begins with the name of the folder."""
+    """Return the files in a folder, as a dictionary by path in an archive. Each path begins with the folder's name."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     return {file.relative_to(folder.parent).as_posix(): file for file in files}
 

@@ -12,7 +12,7 @@ from poets_edge.studio.refusal import missing
 
 PAGE = Path(__file__).parent / "page"
 _WORKER = EXPORTED_PAGE / "worker.js"
-"""Web worker that runs a model. The pages that `poets-edge web` writes use it, too."""
+"""Web worker that runs a model. It is shared with the pages that `poets-edge web` writes."""
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -29,7 +29,7 @@ TYPES = {
 
 
 class PageFiles:
-    """Files of the page, by name. Names are keys of a dictionary, not parts of a path: no other file can be read."""
+    """Files of the page, by name. They are found in a dictionary, not by path, so that no other file can be read."""
 
     def __init__(self, folder: Path = PAGE) -> None:
         self._folder = folder

@@ -15,7 +15,7 @@ STEPS = ("photos", "try")
 
 
 def phone_address(access: Access, step: str) -> dict[str, str]:
-    """Return the address, which contains the token, and its QR code as SVG.
+    """Return the address for a phone, which contains the token, and its QR code as SVG.
 
     Args:
         step: step that the page opens on the phone; see `STEPS`.

@@ -1,4 +1,4 @@
-"""Lists of photos in a project: those that training excludes, and those that the user keeps in spite of a finding."""
+"""Lists of photos in a project: photos excluded from training, and photos that the user keeps despite a finding."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from poets_edge.studio.places import OWN
 
 
 def names_in(path: Path) -> frozenset[str]:
-    """Return the names in a list; none if the file does not exist. Raises DatasetError if it is not a list."""
+    """Return the names in a list of photos; none if the file does not exist. Raises DatasetError if it is invalid."""
     return read_exclusions(path).leave_out if path.exists() else frozenset()
 
 
 def names_after(names: frozenset[str], step: Step, *, add: Sequence[str], drop: Sequence[str]) -> set[str]:
-    """Return a list of photos after a step: with its renames applied, and without the photos that it moves to the bin.
+    """Return the names in a list of photos after a step is applied, without photos that the step moves to the bin.
 
     Args:
         add, drop: names that the step adds to the list and removes from it.

@@ -16,7 +16,7 @@ OWN = ".poets-edge"
 """Name of the hidden folder, inside the project folder, for the files of the studio."""
 
 _LONGEST_NAME = 200
-"""Maximum length of a file name in bytes. File systems allow 255, and temporary names have a suffix in addition."""
+"""Maximum length of a file name in bytes. File systems allow 255, but temporary names have an additional suffix."""
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 )
@@ -82,7 +82,7 @@ class Places:
 
     @property
     def kept(self) -> Path:
-        """List of photos that the user has decided to keep as they are, in the format of `excluded`."""
+        """List of photos that the user has decided to keep as they are, in the format of `train --exclude`."""
         return self.own / "kept.json"
 
     @property

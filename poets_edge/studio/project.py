@@ -19,7 +19,7 @@ from poets_edge.studio.thumbnails import Thumbnails
 _SCAN_EVERY = 1.0
 """Minimum time between two scans, in seconds."""
 _SCAN_SHARE = 0.05
-"""Maximum fraction of the time that is spent on scans."""
+"""Maximum fraction of the server's time that is spent on scans."""
 
 
 class Project:
@@ -111,7 +111,7 @@ class Project:
 
     @property
     def state(self) -> str:
-        """Digest of the names and stamps of the photos that training uses."""
+        """Digest of the names and stamps (see `stamp_of`) of the photos that are used for training."""
         with self.lock:
             used = (
                 f"{name} {stamp}\n" for name, stamp in sorted(self._found.stamps.items()) if name not in self._excluded
@@ -119,7 +119,8 @@ class Project:
             return hashlib.blake2b("".join(used).encode(), digest_size=16).hexdigest()
 
     def stamp(self, name: str) -> str:
-        """Return the stamp of a photo. Raises RefusedError if the project has no photo of this name."""
+        """Return the stamp of a photo (see `stamp_of`). Raises RefusedError if the project has no photo of this
+        name."""
         stamp = self._found.stamps.get(name)
         if stamp is None:
             self.refresh()
@@ -159,7 +160,7 @@ class Project:
             }
 
     def photos_json(self) -> dict[str, Any]:
-        """Return all photos with their stamps and statuses as a JSON-compatible dictionary."""
+        """Return all photos, each with its stamp and status, as a JSON-compatible dictionary."""
         self.refresh()
         with self.lock:
             problems = self.thumbnails.problems

@@ -19,5 +19,5 @@ class RefusedError(PoetsEdgeError):
 
 
 def missing(what: str) -> RefusedError:
-    """Return the RefusedError (404) for a request for something that does not exist."""
+    """Return a RefusedError with status 404, for a request that refers to something that does not exist."""
     return RefusedError(messages.NOT_IN_PROJECT.format(name=what), 404)

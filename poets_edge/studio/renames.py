@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""Error numbers that file systems without hard links, such as exFAT, report, or files that the user may not link to."""
+"""Error numbers of a failed hard link: the file system, such as exFAT, does not support links, or the user may not
+create this link."""
 
 
 def rename(old: Path, new: Path) -> None:
@@ -34,7 +35,7 @@ def rename(old: Path, new: Path) -> None:
 
 
 def finish_rename(old: Path, new: Path) -> None:
-    """Complete a rename that may have been interrupted. A completed rename has no effect.
+    """Complete a rename that may have been interrupted. This has no effect if the rename was completed.
 
     If a different file has the new name, both files are left as they are.
     """

@@ -1,4 +1,5 @@
-"""Scan of a project folder for classes, photos and their stamps. Files with a photo suffix are not opened."""
+"""Scan of a project folder for classes, photos and their stamps. Photos are recognized by their suffix and are not
+opened."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def scan_project(root: Path) -> Found:
 
 @dataclass
 class _Others:
-    """Numbers of files and folders that a scan has skipped, by reason."""
+    """Counts of the files and folders that a scan has skipped, by reason."""
 
     links: int = 0
     names: int = 0

@@ -48,15 +48,15 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 OWN_HEADER = "X-Poets-Edge"
-"""Header that every POST request must have. A page of another origin must first send a preflight request, which is
-refused."""
+"""Header that every POST request must have. Before a page from another origin can send it, the browser sends a
+preflight request, which the server refuses."""
 _BODIES = ("application/json", "application/octet-stream")
 _FETCHED_HERE = ("same-origin", "none")
 
 
 @dataclass(frozen=True)
 class Access:
-    """Access to a server: its token and its addresses.
+    """Token and addresses with which clients access a server.
 
     Attributes:
         token: secret in the address that the server prints.
@@ -89,7 +89,7 @@ class Access:
         return self.origins[0].startswith("https:")
 
     def is_token(self, given: str) -> bool:
-        """Return whether a text is the token. The comparison takes constant time, to prevent timing attacks."""
+        """Return whether a text equals the token. The comparison takes constant time, to prevent timing attacks."""
         return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
 
 

@@ -29,7 +29,7 @@ from poets_edge.studio.security import Access
 from poets_edge.studio.uploads import clear_incoming
 
 DEMO_PHOTOS = 12
-"""Number of drawn photos per class in a demo project; drawing them takes a few seconds."""
+"""Number of synthetic photos per class in a demo project; generating them takes a few seconds."""
 _TOKEN_BYTES = 24
 _BACKLOG = 1024
 _MOST_CONNECTIONS = 500
@@ -44,7 +44,7 @@ class StudioOptions:
     Attributes:
         folder: project folder, which is created if it does not exist.
         port: port number; 0 selects a free port.
-        demo: whether to draw photos into the folder if it is empty.
+        demo: whether to fill the folder with synthetic photos if it is empty.
         lan: whether to serve to the local network, over HTTPS.
     """
 

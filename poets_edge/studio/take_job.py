@@ -31,8 +31,8 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
     """Prepare the current model for download.
 
     Returns:
-        A dictionary with the form, microcontroller board, file name, size in bytes, a line on how the file was
-        verified, and its accuracy on the test photos, 0 to 1, which is None if the file was not evaluated.
+        A dictionary with the download format, microcontroller board, file name, size in bytes, a line that states how
+        the file was verified, and the accuracy on the test photos, 0 to 1, which is None if the file was not evaluated.
     """
     places = Places(request.root)
     model = current_model(places)
@@ -60,7 +60,8 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def taken_file(places: Places, form: str) -> Path:
-    """Return the path of the download that a job has prepared in a format. Raises RefusedError if it is missing."""
+    """Return the path of the file that a job has prepared in a download format. Raises RefusedError if it is
+    missing."""
     name = PACKAGES[form].name if form in PACKAGES else f"{form}.tflite"
     path = places.taken / name
     if (form not in PACKAGES and form not in QUANTIZATIONS) or not path.is_file():
@@ -69,7 +70,7 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, Verified]:
-    """Copy the model file in a quantization to the downloads; it is exported first if training did not export it."""
+    """Copy the model with a quantization to the download folder; export it first if it has not been exported."""
     if any(listed["form"] == form for listed in model.shown["files"]):
         exported, accuracy = model.file(form), model.accuracy(form)
     else:

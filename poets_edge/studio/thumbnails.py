@@ -25,7 +25,7 @@ from poets_edge.studio.scan import stamp_of
 SIDE = 192
 """Length of the longer side of a thumbnail in pixels."""
 _UPLOADED = "picture"
-"""Name for an uploaded file in messages from the decoder."""
+"""Placeholder for the name of an uploaded file in messages from the decoder."""
 _MOST_SECONDS = 60.0
 _MOST_HELPERS = 2
 
@@ -59,7 +59,7 @@ class Thumbnails:
         """Start decoding, in the background, the photos that have not been decoded before.
 
         Args:
-            stamps: stamp of each photo in the project, by name. It replaces the photos that wait from earlier calls.
+            stamps: stamp of each photo in the project, by name. Photos that still wait from earlier calls are dropped.
         """
         with self._ready:
             known, problems = self._known, self._problems
@@ -71,13 +71,13 @@ class Thumbnails:
                 self._ready.notify_all()
 
     def pause(self, paused: bool) -> None:
-        """Pause background decoding, so that a job can use all cores, or resume it."""
+        """Pause or resume background decoding. It is paused while a job runs, so that the job can use all cores."""
         with self._ready:
             self._paused = paused
             self._ready.notify_all()
 
     def thumbnail(self, name: str, stamp: str) -> Decoded:
-        """Return the thumbnail of a photo; it is decoded immediately if it is not in the cache."""
+        """Return the thumbnail of a photo. If it is not in the cache, the photo is decoded immediately."""
         path = self._places.thumbnails / f"{stamp}.jpg"
         with contextlib.suppress(OSError):
             return Decoded(path.read_bytes())

@@ -70,7 +70,7 @@ class TrainedModel:
         return self.folder / GRAPH.name
 
     def file(self, form: str) -> Path:
-        """Return the path of an exported file. Raises RefusedError if the model was not exported in this form."""
+        """Return the path of the file exported with a quantization. Raises RefusedError if there is no such file."""
         stem = GRAPH.stem
         path = self.folder / (f"{stem}.tflite" if form == "float32" else f"{stem}_{form}.tflite")
         if form not in QUANTIZATIONS or not path.is_file():
@@ -78,7 +78,7 @@ class TrainedModel:
         return path
 
     def accuracy(self, form: str) -> float | None:
-        """Return the accuracy of an exported file on the test photos, 0 to 1; None if it was not evaluated."""
+        """Return the test accuracy of the file exported with a quantization, 0 to 1; None if it was not evaluated."""
         accuracies: dict[str, float | None] = {file["form"]: file["accuracy"] for file in self.shown["files"]}
         return accuracies.get(form)
 
@@ -92,7 +92,8 @@ class TrainedModel:
 
 
 def read_model(places: Places) -> TrainedModel | None:
-    """Return the current model of a project; None if the project has no model, or the description is damaged."""
+    """Return the current model of a project; None if it has no model, or the file that describes the model is
+    damaged."""
     try:
         found = check(parse_json(read_bytes(places.models / _NAME)), _SHAPE)
     except (OSError, RecordError, UnicodeError):
@@ -107,7 +108,7 @@ def write_model(places: Places, model: TrainedModel, predictions: Sequence[Photo
     """Make a model the current one; remove the prepared downloads, and all older models except the previous one.
 
     Raises:
-        OutputError: the description cannot be written, for example because the disk is full.
+        OutputError: `model.json` cannot be written, for example because the disk is full.
     """
     before = read_model(places)
     write_bytes(model.folder / _PREDICTIONS, json_bytes([vars(one) for one in predictions]))

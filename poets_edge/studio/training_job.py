@@ -81,7 +81,7 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
 
 
 def files_json(files: ExportResult) -> list[dict[str, Any]]:
-    """Return the form, size in bytes and accuracy of each exported file, as JSON-compatible dictionaries."""
+    """Return the quantization, size in bytes and accuracy of each exported file, as JSON-compatible dictionaries."""
     return [{"form": file.quantization, "bytes": file.size, "accuracy": file.accuracy} for file in files.files]
 
 
@@ -149,7 +149,7 @@ def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def _changes(before: Sequence[PhotoPrediction], after: Sequence[PhotoPrediction]) -> list[dict[str, str]]:
-    """Return at most _MOST_CHANGES photos for which the predicted class differs from that of the previous model."""
+    """Return at most _MOST_CHANGES photos for which the two models predict different classes, with both classes."""
     known = {one.digest: one.predicted for one in before if one.digest}
     changed = [
         {"path": one.photo, "before": known[one.digest], "after": one.predicted}

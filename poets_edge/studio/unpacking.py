@@ -25,7 +25,7 @@ class UnpackRequest:
     Attributes:
         archive: path of the archive.
         name: name of the archive in messages, with its suffix.
-        folder: folder for the photos, which exists and is empty.
+        folder: folder for the photos; it must exist and be empty.
     """
 
     archive: Path

@@ -34,9 +34,9 @@ _BLOCK = 1 << 20
 _SUFFIXES = {"JPEG": ".jpg", "HEIF": ".heic", "TIFF": ".tif"}
 _UNPACK_SECONDS = 3600.0
 _TEMPORARY = re.compile(r"[0-9a-f]{16}(?:\.photos)?")
-"""Names of temporary files, and of folders for the photos of an archive."""
+"""Pattern for the names of temporary files, and of folders for photos from an archive."""
 _PART = re.compile(r"[0-9]+\.part")
-"""Names of photos that were extracted from an archive."""
+"""Pattern for the names of files extracted from an archive."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _add_photos(
     batch: str,
     skipped: Sequence[tuple[str, str]],
 ) -> Received:
-    """Add the files that can be decoded and are not in their class already; the others are reported as skipped."""
+    """Add the files that can be decoded and are not in their class yet, and report the others as skipped."""
     left_out = list(skipped)
     chosen = []
     problems = project.thumbnails.check_files([path for path, _, _ in files])

@@ -71,7 +71,7 @@ class MistakeRecord:
 
 
 def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
-    """Convert misclassified photos to records, which store the photos' names instead of their paths."""
+    """Convert misclassified photos to `MistakeRecord` objects, which contain photo names instead of file paths."""
     return tuple(MistakeRecord(mistake.photo.name, mistake.answer, mistake.score) for mistake in mistakes)
 
 
@@ -82,12 +82,12 @@ class EvaluationResult:
     Attributes:
         correct: number of correct predictions for each photo, 0 to `repeats`.
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
-        confusion: number of photos by true class (row) and predicted class (column), where predictions are made from
-            scores averaged over the repeats, as for `mistakes`.
+        confusion: number of photos by true class (row) and predicted class (column). The predictions are made from
+            scores averaged over the repeats.
         mistakes: misclassified photos, most confident first.
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
-        unknown: number of photos that the unknown-photo detector refuses; None after cross-validation, or if the model
-            has no detector.
+        unknown: number of photos that the model's detector classifies as unknown; None after cross-validation, or if
+            the model has no detector.
     """
 
     correct: tuple[int, ...]
@@ -99,7 +99,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Convert JSON values that `dataclasses.asdict` wrote, and that were validated, to an evaluation."""
+        """Convert an already validated JSON value, written by `dataclasses.asdict`, to an evaluation."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -116,7 +116,7 @@ class Evaluations:
 
     Attributes:
         photos: paths of the evaluated photos relative to the photo folder.
-        groups: group number of each photo; None if each photo is a group.
+        groups: group number of each photo; None if each photo forms its own group.
         folds: number of cross-validation folds; 0 if the photos are the test set.
         requested_folds: number of folds specified in the options; `folds` is smaller if a class has too few photos.
         warnings: warnings of the cross-validation, one sentence each.
@@ -132,7 +132,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Convert JSON values that `dataclasses.asdict` wrote, and that were validated, to evaluations."""
+        """Convert an already validated JSON value, written by `dataclasses.asdict`, to evaluations."""
         return Evaluations(
             photos=tuple(value["photos"]),
             groups=tuple(value["groups"]) if value["groups"] is not None else None,

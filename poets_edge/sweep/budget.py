@@ -15,7 +15,8 @@ _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
 _SHARE_UNITS = {"": 1.0, "%": 0.01}
 _SMALLEST_SIZE = 10_000
-"""Smallest size limit accepted without a unit, in bytes. No model is smaller, so a lower number lacks its unit."""
+"""Smallest size limit accepted without a unit, in bytes. No model is that small, so the unit of a lower number was
+forgotten."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Budget:
         check_fields(self)
 
     def excess(self, point: GridPoint) -> dict[str, float]:
-        """Return the names of the violated limits, each with its relative violation (0.1 for 10 % over the limit)."""
+        """Return the relative violation of each violated limit by its name; 0.1 means 10 % worse than the limit."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1
@@ -52,7 +53,7 @@ class Budget:
         return found
 
     def fits_board(self, point: GridPoint) -> bool:
-        """Return whether the model of a point fits the board; False for a float32 model."""
+        """Return whether the model of a point fits the board in this budget; False for a float32 model."""
         return bool(point.cost and self.board and point.cost.fits(self.board))
 
     def __str__(self) -> str:

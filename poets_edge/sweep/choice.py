@@ -78,13 +78,13 @@ def fastest(points: Sequence[GridPoint]) -> GridPoint:
 
 
 def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the most accurate point and all points whose accuracy does not differ significantly from it."""
+    """Return the most accurate point and all points whose accuracy does not differ significantly from its accuracy."""
     best = most_accurate(points)
     return [point for point in points if point.compare(best).could_be_chance]
 
 
 def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points that are not significantly worse in cross-validation than the point that is best in it.
+    """Return the points that are not significantly worse than the best point in cross-validation.
 
     If there are no cross-validation results, all points are returned.
     """
@@ -93,7 +93,7 @@ def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
 
 
 def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) -> str:
-    """Return a sentence that explains how cross-validation decided; empty if it excluded no point."""
+    """Return a sentence that explains how cross-validation decided between the points; "" if it excluded none."""
     if len(contenders) == len(equals):
         return ""
     return (

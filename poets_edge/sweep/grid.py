@@ -114,7 +114,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
 
 
 def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
-    """Report each distinct warning once, even if several architectures caused it."""
+    """Report each distinct warning only once, even if several architectures caused it."""
     for warning in dict.fromkeys(warnings):
         reporter.warn(warning)
 

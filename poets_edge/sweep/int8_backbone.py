@@ -1,4 +1,4 @@
-"""Features of an exported int8 model without its last layer (the int8 backbone), computed and cached."""
+"""Compute and cache the features from an exported int8 model without its last layer (the int8 backbone)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Backbone:
-    """`VectorSource` of the features of an int8 model without its last layer.
+    """`VectorSource` that computes features with an int8 model without its last layer.
 
     Attributes:
         model: `.tflite` file without the last layer.
         sha256: SHA-256 of the model, hexadecimal.
-        name: text for progress bars.
+        name: text to show in progress bars.
         size: (height, width) of the input, pixels.
         cache: cache of the features.
     """
@@ -53,5 +53,5 @@ class Int8Backbone:
 
 
 def int8_vector_key(photo_digest: bytes, model_sha256: str) -> bytes:
-    """Return the cache key for the int8 features of a photo, from the SHA-256 of the photo and of the int8 model."""
+    """Return the cache key for the int8 features of a photo, given the SHA-256 of the photo and of the int8 model."""
     return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_sha256}")

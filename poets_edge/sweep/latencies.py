@@ -1,4 +1,4 @@
-"""Measure the latencies in a grid, with a log of rounds so that a stopped measurement can be continued."""
+"""Measure the latencies in a grid. Each finished round is logged, so that a stopped measurement can be continued."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from poets_edge.sweep.options import GridOptions
 _LOG = "latency.jsonl"
 
 Measure = Callable[[Sequence[Variant], RoundLog], tuple[str, list[str]]]
-"""Function that measures the latency of variants, adds the rounds to a log, and returns the stamp (fingerprint of the
-measuring conditions) of the rounds and warnings about disturbances."""
+"""Function that measures the latency of models in several rounds, and adds the rounds to a log. It returns the stamp of
+the rounds (a fingerprint of the measuring conditions), and warnings about disturbances."""
 
 
 def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Reporter) -> Measure:
-    """Return a function that measures the latency of variants on this machine.
+    """Return a function that measures the latency of models on this machine.
 
     Args:
         machine: facts about this machine, which become part of the stamp of each round.
@@ -38,13 +38,13 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
 def measure_all(
     options: GridOptions, models: Sequence[GridModel], reporter: Reporter, measure: Measure
 ) -> tuple[dict[Path, Measurement], list[str]]:
-    """Measure the latency of every model, reusing rounds that were already logged under the same conditions.
+    """Measure the latency of every model, reusing measurement rounds that were logged under the same conditions.
 
     Args:
-        measure: function that measures the missing rounds.
+        measure: function that measures the missing rounds; see `Measure`.
 
     Returns:
-        Measurements by the path of the model, and warnings, one sentence each.
+        A dictionary of measurements by model path, and warnings, one sentence each.
 
     Raises:
         OutputError: a round cannot be saved.

@@ -36,8 +36,8 @@ class LatencySource:
 
     Attributes:
         machine: facts about the measured device; includes `host` if it is not this machine.
-        measure: function that returns measurements by the path of the model, without models that have none, and a list
-            of warnings.
+        measure: function that returns a dictionary of measurements by model path, and a list of warnings. Models
+            without a measurement are omitted from the dictionary.
     """
 
     machine: dict[str, Any]
@@ -87,7 +87,7 @@ class _Device:
         self._device.connection.close()
 
     def measure(self, variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:
-        """Measure the latency of variants on the device; see `Measure`."""
+        """Measure the latency of models on the device; see `Measure`."""
         if not self._device.connection.alive:
             self._device = self._connect()
         found = measure_rounds(
@@ -110,7 +110,8 @@ class _Device:
 
 
 def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
-    """Read result files of `benchmark`, and return facts about the device that they have in common, and all results."""
+    """Read result files from `benchmark`, and return facts about the device and all results. Raises RecordError if the
+    files are from different devices."""
     machine: dict[str, Any] = {}
     results: list[VariantResult] = []
     for file in files:
@@ -131,7 +132,7 @@ def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
 
 
 def _from_files(options: GridOptions, models: Models, results: Sequence[VariantResult]) -> Measured:
-    """Return measurements by the path of the model, and warnings about models without a measurement.
+    """Return a dictionary of measurements by model path, and warnings about models without a measurement.
 
     Results are matched with models by checksum or, if no checksum is equal, by architecture and quantization.
 

@@ -73,6 +73,6 @@ def tip(point: GridPoint) -> str:
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
-    """Return all values between two numbers that are 1, 2 or 5 times a power of ten."""
+    """Return all tick values in a range that are 1, 2 or 5 times a power of ten."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [step * 10.0**power for power in powers for step in _STEPS if low <= step * 10.0**power <= high]

@@ -29,7 +29,7 @@ from poets_edge.sweep.options import GridOptions
 
 
 def npu_facts(target: str) -> dict[str, Any]:
-    """Return facts about an NPU, in the format of the facts about a machine."""
+    """Return facts about an NPU, in the format that is also used for facts about a computer."""
     try:
         compiler = version("ethos-u-vela")
     except PackageNotFoundError:  # the error of the compilation says how to install it
@@ -50,8 +50,8 @@ def estimate_latencies(
     """Estimate the latency of every int8 model on the NPU `options.target`.
 
     Returns:
-        Measurements with one sample each, by the path of the model, and an empty list of warnings. float32 models,
-        which an NPU cannot run, have no measurement.
+        A dictionary of measurements with one sample each, by model path, and an empty list of warnings. There are no
+        measurements for float32 models, which an NPU cannot run.
 
     Raises:
         ModelError: a model cannot be compiled.

@@ -27,8 +27,8 @@ class GridOptions:
     """Options of `grid`.
 
     Attributes:
-        image_dir: folder with one folder of photos per class.
-        architectures: architectures to train, without `_quantized`.
+        image_dir: photo folder, with one folder of photos per class.
+        architectures: architectures to train, without their `_quantized` variants.
         output_dir: folder for the results, with a subfolder for each architecture.
         bottleneck_dir, model_dir, weights: as for `train`.
         head, recursive, rehash, exclude, cluster, insecure_cluster: as for `train`.
@@ -40,8 +40,8 @@ class GridOptions:
         timing: duration and repetition of the latency measurement for each model.
         budget: limits that the point to ship must satisfy.
         fine_tuning: options for training the final blocks of the backbone; by default only the head is trained.
-        strangers: folder of photos that belong to no class, of which each model's detector should refuse many; None if
-            there are none.
+        strangers: folder of photos that belong to no class, with which the unknown-photo detector of each model is
+            tested; None if there are none.
         ship: whether to copy the model and labels of the chosen point to the subfolder `ship` of the output folder.
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.

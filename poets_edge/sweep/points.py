@@ -37,20 +37,20 @@ class GridPoint:
         classes: number of classes.
         correct: number of correct predictions for each photo; the order of photos is equal for all points of a grid.
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
-        groups: group number of each photo, which widens the interval and is respected in comparisons; None if all
-            photos are independent.
+        groups: group number of each photo; the interval and comparisons take into account that photos in a group are
+            not independent. None if all photos are independent.
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
         latency: distribution of the latency of one inference, milliseconds.
         photos_per_second: end-to-end throughput, from photo file to scores; None if it was not measured.
         process_medians: median latency of each process, milliseconds; runs within a process are not independent.
-        cross_validated: number of correct out-of-fold predictions for each training and validation photo, if `correct`
-            refers to the user's own test set; used to choose between points that the test set cannot tell apart. Empty
-            otherwise.
+        cross_validated: number of correct out-of-fold predictions for each training and validation photo, used to
+            choose between points that the user's own test set cannot tell apart. Empty if the user provides no test
+            set.
         cross_validated_repeats: number of out-of-fold predictions per photo.
         cross_validated_groups: group number of each photo in `cross_validated`; None if they are independent.
-        unknown: test photos that the unknown-photo detector refuses; None if there are none, or there is no detector.
-        strangers: photos that belong to no class that the detector refuses; None if there are none, or there is no
-            detector.
+        unknown: number of test photos that the detector classifies as unknown, and their total; None if not evaluated.
+        strangers: number of photos of no class that the detector classifies as unknown, and their total; None if not
+            evaluated.
         cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 
@@ -113,8 +113,8 @@ class GridPoint:
     def is_as_fast_as(self, other: GridPoint) -> bool:
         """Return whether the latencies of two points differ by at most 25 % and not significantly.
 
-        If there was only a single process, or a few disturbed processes, no difference is statistically significant,
-        and only the ratio of the latencies is decisive.
+        If the latencies were measured in a single process, or in few disturbed processes, no difference is
+        statistically significant, and only the ratio of the latencies is decisive.
         """
         ratio = compare_times(self.process_medians, other.process_medians)
         return ratio.could_be_equal and 1 / _MAX_RATIO_OF_EQUALS <= ratio.ratio <= _MAX_RATIO_OF_EQUALS
@@ -132,7 +132,8 @@ class GridPoint:
 
     @property
     def published_top1(self) -> float | None:
-        """Published ImageNet top-1 accuracy at this quantization, percent; None if there is none for this size."""
+        """Published ImageNet top-1 accuracy of the architecture at this quantization, percent; None if it was not
+        published."""
         published = self.architecture.published
         if published is None:
             return None
@@ -140,7 +141,8 @@ class GridPoint:
 
     @property
     def published_ms(self) -> float | None:
-        """Published latency at this quantization on a Pixel 3 with 4 threads, milliseconds; None if there is none."""
+        """Published latency at this quantization on a Pixel 3 with 4 threads, milliseconds; None if it was not
+        published."""
         published = self.architecture.published
         if published is None:
             return None
@@ -173,7 +175,7 @@ class GridPoint:
 
 
 def _cost_json(cost: MicroCost) -> dict[str, Any]:
-    """Return the cost on a microcontroller, and the names of the boards that the model fits, for JSON."""
+    """Return the cost on a microcontroller, and the boards that the model fits, as a JSON-compatible dictionary."""
     return {
         "arena": cost.arena,
         "full_int8_size": cost.size,
@@ -184,18 +186,19 @@ def _cost_json(cost: MicroCost) -> dict[str, Any]:
 
 
 def fitting_boards(cost: MicroCost, *, gray: bool = False) -> list[str]:
-    """Return the names of all boards, each with its usual memory, that a model fits, with gray input if `gray`."""
+    """Return the names of the boards, with their usual memory, that a model fits. `gray` selects gray model input."""
     return [board.name for board in BOARDS if cost.fits(board, gray=gray)]
 
 
 def published_texts(point: GridPoint) -> tuple[str, str]:
-    """Format the published top-1 accuracy and latency of a point for a table, with a dash for an unpublished figure."""
+    """Format the published top-1 accuracy and latency of a point for a table. Unpublished values are dashes."""
     top1, latency = point.published_top1, point.published_ms
     return percent(None if top1 is None else top1 / 100), "-" if latency is None else f"{latency:g}"
 
 
 def unknown_texts(point: GridPoint) -> tuple[str, str]:
-    """Format the fractions of test photos and of strangers that a point refuses, with a dash for no photos."""
+    """Format the fractions of test photos and of strangers classified as unknown for a table. A dash means no
+    photos."""
     unknown, strangers = (percent(one.share if one else None) for one in (point.unknown, point.strangers))
     return unknown, strangers
 

@@ -96,7 +96,7 @@ def _label(name: str, labels: Sequence[str]) -> str:
 
 
 def _circumstances(result: GridResult) -> str:
-    """Return two sentences that describe the models and photos, and the device and interpreter."""
+    """Return two sentences that describe the evaluated models and photos, and the device and interpreter used."""
     machine = result.machine
     return (
         f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), evaluated on"

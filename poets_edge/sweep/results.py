@@ -25,7 +25,7 @@ class GridResult(Tabular):
         threads: number of CPU threads for each inference.
         folds: number of cross-validation folds; 0 if the points were evaluated on the test set.
         has_own_test: whether the user provided a separate folder of test photos.
-        seconds: duration of each part of this run, in seconds; near 0 for parts finished by an earlier run.
+        seconds: duration of each part of this run, in seconds; near 0 for parts that an earlier run completed.
         warnings: warnings about the latencies, one sentence each.
         budget: limits that the point to ship must satisfy.
     """
@@ -62,8 +62,8 @@ class GridResult(Tabular):
 
     @property
     def photos_text(self) -> str:
-        """Number and kind of evaluated photos as text, for example `1000 photos (5-fold cross-validation)`, `87 test
-        photos` or `900 photos in 75 groups (5-fold cross-validation)`."""
+        """Text that states how many photos were evaluated and how, for example `1000 photos (5-fold cross-validation)`,
+        `87 test photos` or `900 photos in 75 groups (5-fold cross-validation)`."""
         photos, groups = self.points[0].photos, set(self.points[0].groups or ())
         grouped = f" in {len(groups)} groups" if 0 < len(groups) < photos else ""
         if not self.folds:

@@ -31,7 +31,7 @@ def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
 
 
 def remove_shipped(folder: Path) -> None:
-    """Remove the model and labels that an earlier run has copied, so that no old model is used with new labels.
+    """Remove the model and labels that an earlier run copied, so that an old model is never used with new labels.
 
     A model is removed if its file name consists of the architecture and quantization stated in its metadata. The labels
     file is removed if its labels are those in the removed model. Other files are kept.

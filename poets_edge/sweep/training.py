@@ -85,7 +85,7 @@ def train_architectures(
 
 
 def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Reporter) -> PhotoGroups:
-    """Return the groups of the readable photos, found from the bottlenecks of the first architecture.
+    """Return the groups of the readable photos, computed from the bottlenecks of the first architecture.
 
     The groups are used for all architectures. Each photo that cannot be decoded forms its own group.
 

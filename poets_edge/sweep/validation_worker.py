@@ -104,7 +104,7 @@ class Int8Head(Head):
     steps: LogitQuantization
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
-        """Return the class probabilities for features of the int8 backbone, float32 [photos, classes]."""
+        """Return the class probabilities, float32 [photos, classes], for features from the int8 backbone."""
         return softmax(self.steps.round(self.logits(bottlenecks)))
 
 

@@ -1,4 +1,4 @@
-"""Chart of the grid: a column of panels each for latency and for multiply-accumulates, float32 on top."""
+"""Chart of a grid: a column of panels for latency and one for multiply-accumulates, with float32 in the top row."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
 
 
 def compose_chart(figure: Any, result: GridResult) -> None:
-    """Draw the chart of a grid on an empty matplotlib figure, where the group id of bubble labels is `bubble label`."""
+    """Draw the chart of a grid on an empty matplotlib figure. Labels of bubbles have the group id `bubble label`."""
     budget = result.budget
     columns = (
         PanelAxis(
@@ -103,19 +103,19 @@ def compose_chart(figure: Any, result: GridResult) -> None:
 
 
 def _families(result: GridResult) -> str:
-    """Return a phrase with the names of the families of all points, in the order of the registry."""
+    """Return the names of the architecture families of all points as text, such as `A, B and C`, in a fixed order."""
     present = {point.architecture.family for point in result.points}
     *first, last = (family.name for family in families() if family.name in present)
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def _device(result: GridResult) -> str:
-    """Return the name of the measured device, or "this device"."""
+    """Return the host name of the measured device, or "this device" if latencies were measured on this computer."""
     return str(result.machine.get("host") or "this device")
 
 
 def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
-    """Return the lower and upper end of the vertical axis, percent."""
+    """Return the lower and the upper end of the accuracy axis, in percent."""
     lowest = 100 * min(point.interval[0] for point in points)
     highest = 100 * max(point.interval[1] for point in points)
     margin = max(0.06 * (highest - lowest), 1.0)

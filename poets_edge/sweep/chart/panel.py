@@ -26,7 +26,7 @@ class PanelAxis:
 
     Attributes:
         label: text below the axis.
-        of_point: function that returns the value of a point.
+        of_point: function that returns the value of a point on this axis.
         limit: value and name of the limit on this axis; None if there is no limit.
         published: function that returns the published value on this axis for an architecture and a quantization, or
             None if there is none.
@@ -57,7 +57,7 @@ def draw_panel(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], quantiz
 
 
 def _draw_lines(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Draw the trend of each series, and the interval of each point as a vertical line."""
+    """Draw the trend of each series, and the confidence interval of each point's accuracy as a vertical line."""
     styles = series_styles()
     members: dict[Series, list[GridPoint]] = defaultdict(list)
     for point in points:
@@ -89,7 +89,8 @@ def _draw_bubble(panel: Any, axis: PanelAxis, point: GridPoint, result: GridResu
 
 
 def _draw_limits(panel: Any, axis: PanelAxis, budget: Budget) -> None:
-    """Draw and name the limits on latency and accuracy. A limit on the file size is not drawn: it has no axis."""
+    """Draw and name the limits on latency and accuracy. A limit on the file size is not drawn, since no axis shows
+    it."""
     look = {"color": _LIMIT, "linewidth": 1.3, "linestyle": (0, (5, 3)), "zorder": 2.5}
     text = {"color": _LIMIT, "fontsize": 8.5}
     if axis.limit is not None:

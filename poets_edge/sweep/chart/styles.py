@@ -28,7 +28,7 @@ that series can be told apart in grayscale. The first family's colors are from m
 _MARKERS = ("o", "s", "D", "^")
 _LINES = (":", "-.", "--", "-")
 _PALE = 0.3
-"""Opacity of points outside the limits."""
+"""Opacity of points that violate the budget."""
 
 Series = tuple[str, str]
 """Pair (name of a family, name of a series in the family)."""
