@@ -42,9 +42,9 @@ class PhotoError(PoetsEdgeError):
     """A photo cannot be read; the message names the file."""
 
     def without_frames(self) -> PhotoError:
-        """Return this error without its traceback and causes, to be kept as a result.
+        """Return this error without its traceback and causes, so that storing it does not keep other objects in memory.
 
-        The frames of a traceback keep their variables in memory, such as the contents of the photo.
+        The frames of a traceback refer to their variables, such as the contents of the photo.
         """
         self.__context__ = self.__cause__ = None
         return self.with_traceback(None)
@@ -87,7 +87,7 @@ class RuntimeMissingError(PoetsEdgeError):
 
 
 class OutputError(PoetsEdgeError):
-    """A result cannot be written: permission is missing, the disk is full, or the folder must not contain outputs."""
+    """A result cannot be written: permission is missing, the disk is full, or the folder may not be overwritten."""
 
 
 class RemoteError(PoetsEdgeError):

@@ -96,7 +96,7 @@ def evaluate(
     Args:
         labels: text file with one label per line; by default the labels of the model.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
-        strangers: folder of photos that belong to no class; `unknown` in the result has the share that is refused.
+        strangers: folder of photos that belong to no class; `unknown` in the result states how many are called unknown.
 
     See `poets_edge.device.evaluate.evaluate` for the other arguments.
 

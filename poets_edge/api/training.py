@@ -82,7 +82,8 @@ def train(
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 
     Returns:
-        The result, with for example `run.test.accuracy`, `run.cross_validated.accuracy` and `run.export("int8")`.
+        The result. For example, `run.test.accuracy` is the accuracy on the test photos, and `run.export("int8")`
+        exports the graph.
 
     Raises:
         DatasetError: the photos cannot be read or are not sufficient for training.
@@ -142,7 +143,7 @@ def export(
         reporter: receives progress and warnings.
 
     Returns:
-        The exported files by quantization, for example `files["int8"].path`.
+        A mapping from quantizations to exported files, for example `files["int8"].path`.
 
     Raises:
         ModelError: the graph, its labels or its record are damaged or inconsistent.
@@ -169,7 +170,7 @@ def export(
 
 
 def _outputs(folder: Path) -> dict[str, Any]:
-    """Return the fields of `TrainOptions` with which `train` writes all outputs into one folder."""
+    """Return fields of `TrainOptions` with paths inside one folder for all outputs of `train`."""
     return {
         "output_graph": folder / GRAPH.name,
         "output_labels": folder / LABELS.name,

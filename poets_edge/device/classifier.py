@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 
 PhotoInput: TypeAlias = "PhotoSource | os.PathLike[str] | npt.NDArray[np.uint8]"
-"""A photo: path, bytes of a file, open binary file, PIL image, or RGB pixels as uint8 [height, width, 3]."""
+"""Types of photos that a classifier accepts: path, bytes of a file, open binary file, PIL image, or RGB pixels as a
+uint8 array [height, width, 3]."""
 
 
 class Classifier:
@@ -52,10 +53,10 @@ class Classifier:
 
     Attributes:
         path: path of the model, used in messages.
-        labels: class names, in the order of the output.
+        labels: class names, in the order of the scores in the output.
         size: (height, width) of the input, pixels.
-        metadata: normalization, labels and facts stored in the model.
-        input, output: descriptions of the input, and of the output that holds the scores.
+        metadata: normalization, labels, and facts about training and export that are stored in the model.
+        input, output: descriptions of the input tensor, and of the output tensor that holds the scores.
         input_range: normalization of the input, and how it was determined.
         score_output: index of `output` among the model's outputs.
         distance_output: index of the output with the distance from the training photos; None if the model has
@@ -76,7 +77,7 @@ class Classifier:
         """Load a model.
 
         Args:
-            model: path of a `.tflite` or `.lite` file, an exported file, or a `ModelFile`.
+            model: path of a `.tflite` or `.lite` file, a file returned by `export`, or a `ModelFile`.
             labels: path of a text file with one label per line, or a sequence of labels, for a model without labels; or
                 translations of the model's labels, as `old=new`. By default, the labels in the model are used.
             input_range: values that the pixels 0 and 255 have in a float input, such as "-1:1", "0:1" or "0:255";
@@ -160,7 +161,7 @@ class Classifier:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences for users about an inferred normalization and about outputs that are not probabilities."""
+        """Messages to users if the normalization was inferred, or if the outputs are not probabilities."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
         if text := remark(self.score_kind, math.prod(self.output.shape)):
             found.append(text)
@@ -177,7 +178,7 @@ class Classifier:
             self._session = None
 
     def clone(self) -> Classifier:
-        """Return another classifier with the same model and options, for use in a different thread."""
+        """Return a new classifier with the model and the options of this classifier, for use in a different thread."""
         return Classifier(self.file, **self._arguments)
 
     @property
@@ -241,11 +242,11 @@ class Classifier:
         return self.predict_pixels(self.resize(read_photo(_photo_source(photo))))
 
     def resize(self, image: Image.Image) -> Pixels:
-        """Resize an RGB image to the model's input, uint8 [height, width, 3], in the way that the model specifies."""
+        """Resize an RGB image to the input size by the method that the model specifies; uint8 [height, width, 3]."""
         return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
-        """Return the scores and the distance of an image that has the size of the model's input.
+        """Return the scores of an image of the input size, and its distance from the training photos.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -260,7 +261,7 @@ class Classifier:
             return self._predict(self._values)
 
     def predict_values(self, values: npt.NDArray[Any]) -> ModelOutput:
-        """Return the scores and the distance for the input values that `input_values` returned."""
+        """Return the scores and the distance from the training photos for the values that `input_values` returned."""
         with self._lock:
             return self._predict(values[None])
 
@@ -281,7 +282,7 @@ class Classifier:
         return self.predict_values(values).scores
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """Return the output tensor for an image, flattened and in the model's own dtype.
+        """Return the output tensor with the scores of an image: flattened, not dequantized, in the tensor's own dtype.
 
         Args:
             pixels: uint8 RGB [height, width, 3], with the size of the model's input.
@@ -322,7 +323,7 @@ class Classifier:
             raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
 
     def _predict(self, values: npt.NDArray[Any]) -> ModelOutput:
-        """Return the output for input values with a batch dimension."""
+        """Return the scores and the distance from the training photos for input values with a batch dimension of 1."""
         if self.distance_output is None:
             return ModelOutput(self._scores(self.session.run(values, self.score_output).reshape(-1)))
         raw, distance = self.session.run_some(values, [self.score_output, self.distance_output])
@@ -338,7 +339,7 @@ class Classifier:
         return to_scores(self.score_kind, values, len(self.labels))
 
     def _score_kind_for_black(self) -> ScoreKind:
-        """Infer the meaning of the output's values from the output for a black image."""
+        """Run the model on a black image, and infer from the output whether the values are probabilities or logits."""
         return kind_of_values(self.output.dequantize(self.raw_output(np.zeros((*self.size, 3), np.uint8))))
 
 
@@ -370,13 +371,13 @@ def _type_of(value: object) -> str:
 
 
 def _known_kind(model: Classifier, speed_only: bool) -> ScoreKind | None:
-    """Return the meaning of the output's values, or None if it is unknown.
+    """Return the meaning of the output's values, such as "probabilities" or "logits", or None if it is unknown.
 
     Args:
         speed_only: accept a model that returns no scores.
 
     Raises:
-        ModelError: the model returns the number of a label.
+        ModelError: the model returns the index of a label instead of scores.
     """
     try:
         return known_kind(model.file, model.metadata, model.score_output)

@@ -27,10 +27,10 @@ def evaluate_together(
     strangers: Path | None = None,
     reporter: Reporter | None = None,
 ) -> list[EvaluateResult]:
-    """Evaluate several models with `evaluate`, on the photos that all of the results have in common.
+    """Evaluate several models with `evaluate`, and restrict the results to the photos that all results contain.
 
-    With the default split, these are photos that none of the models has learned from. The results have the order of
-    the scorers, which does not affect the choice of photos.
+    With the default split, these are photos that none of the models has learned from. The results are in the order of
+    the scorers; this order does not affect which photos are evaluated.
 
     Raises:
         DatasetError: the results have no photo in common.
@@ -63,9 +63,10 @@ def evaluate_together(
 
 
 def common_split(results: Sequence[EvaluateResult]) -> EvaluatedSplit:
-    """Return the split that the photos of several results belong to.
+    """Return the name of the split that several results were computed on.
 
-    If the results differ, it is "validation" if a model was validated on the photos, and otherwise "unseen".
+    If the results have different splits, the name is "validation" if a model has learned from any of its photos, and
+    otherwise "unseen".
     """
     splits = {result.split for result in results}
     if len(splits) == 1:
@@ -74,9 +75,10 @@ def common_split(results: Sequence[EvaluateResult]) -> EvaluatedSplit:
 
 
 def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
-    """Compare the results of two models on the photos that both have scored and neither has learned from.
+    """Compare the results of two models on the photos that both models have scored and neither has learned from.
 
-    If there are none, as in an evaluation on the training split, all photos that both have scored are compared.
+    If there are no such photos, as in an evaluation on the training split, the models are compared on all photos that
+    both have scored.
 
     Raises:
         DatasetError: the results have no photo in common.

@@ -1,4 +1,4 @@
-"""Groups of photos in an evaluation, such as bursts, which make the interval of the accuracy wider."""
+"""Find groups of related photos, such as bursts, which widen the confidence interval of an accuracy."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from poets_edge.photos.taken import burst_pairs
 
 
 def photo_groups(photos: PhotoTable, digests: Digest, known: KnownPhotos | None, group_by: str = "") -> Rows | None:
-    """Return the group number of each photo, int64 [photos]; None if each photo is a group.
+    """Return the group number of each photo, int64 [photos]; None if no two photos are in one group.
 
-    Test photos of the model's training run are in the groups that the training run found, which include look-alikes.
-    Other photos are in one group if their contents are equal, or if their names or EXIF times say that they belong
+    Test photos of the model's training run keep the groups that were found in training, where look-alikes are grouped,
+    too. All other photos are grouped if their contents are equal, or if their names or EXIF times show that they belong
     together.
 
     Args:
         digests: SHA-256 of each photo, uint8 [photos, 32].
         known: photos of the model's training run; None if they are not recorded.
-        group_by: the user's statement of the groups (see `poets_edge.photos.groups.stated_groups`); empty to find them.
+        group_by: definition of the groups (see `poets_edge.photos.groups.stated_groups`); empty to detect them.
 
     Raises:
-        UsageError, DatasetError: `group_by` is not applicable.
+        UsageError, DatasetError: `group_by` is invalid, or assigns no photo to a group.
     """
     if group_by:
         return stated_groups(photos, group_by)

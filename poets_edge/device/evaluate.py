@@ -1,8 +1,8 @@
 """Accuracy of models on a folder of labeled photos.
 
 An accuracy is representative of new photos only if the model has not learned from the photos that it is measured on.
-A model that `train` made contains digests of its photos (see `poets_edge.photos.known_photos`), by which the photos are
-recognized under other names and in other folders.
+A model that `train` made contains digests of its photos (see `poets_edge.photos.known_photos`), so that the photos are
+recognized even if they were renamed or moved.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class EvaluateResult(Tabular):
         evaluation: accuracy, recall and confusion matrix.
         predictions: scores of the model for each evaluated photo.
         learned: whether the model was trained or validated on each evaluated photo, bool [photos].
-        overlap: numbers of photos in the folder that the model was trained on and validated on.
+        overlap: how many photos in the folder the model was trained on, and how many it was validated on.
         strangers: predictions for the photos that belong to no class; None if there are none.
     """
 
@@ -96,7 +96,7 @@ class EvaluateResult(Tabular):
 
     @property
     def unseen(self) -> Evaluation | None:
-        """Evaluation on the photos that the model has not learned from; None if it has learned from all or none."""
+        """Evaluation on the photos that the model has not learned from; None if it knows all or none of them."""
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
         )
@@ -107,7 +107,7 @@ class EvaluateResult(Tabular):
         return evaluate_unknown(self.predictions, self.labels, self.strangers)
 
     def take(self, rows: Rows) -> EvaluateResult:
-        """Return the result for the evaluated photos in the given rows only."""
+        """Return a result that contains only the evaluated photos with the given row indices."""
         predictions = self.predictions.take(rows)
         return replace(
             self,
@@ -118,10 +118,10 @@ class EvaluateResult(Tabular):
         )
 
     def correct_by_name(self, *, unseen: bool) -> dict[str, bool]:
-        """Return a dict from photo names to whether the photos were classified correctly.
+        """Return a dict that maps the name of each photo to whether it was classified correctly.
 
         Args:
-            unseen: omit photos that the model has learned from.
+            unseen: whether to omit photos that the model has learned from.
         """
         correct = self.predictions.correct(self.labels).tolist()
         return {
@@ -131,7 +131,7 @@ class EvaluateResult(Tabular):
         }
 
     def group_by_name(self) -> dict[str, int]:
-        """Return a dict from photo names to group numbers."""
+        """Return a dict that maps the name of each photo to its group number."""
         groups = np.arange(len(self.learned)) if self.predictions.groups is None else self.predictions.groups
         return {photo.name: group for photo, group in zip(self.predictions.photos, groups.tolist(), strict=True)}
 
@@ -167,11 +167,11 @@ def evaluate(
     Photos that the model was trained or validated on are recognized by their contents and, unless `split` requests
     them, are not evaluated. If none remain, the validation photos are evaluated.
 
-    Exclusions and label corrections from the training run also apply to photos in the training folder.
+    Photos that were excluded from training are not evaluated, and label corrections from training are applied.
 
     Args:
         image_dir: folder, archive or address with one folder of photos per class.
-        split: "training", "validation" or "test", according to the division of the folder or the model's record of
+        split: "training", "validation" or "test", according to subfolders, to `percentages` or to the model's record of
             its photos; "unseen", the photos that the model has not learned from; or "all". By default "test" for a
             folder that is divided into train/, val/ and test/ or by `percentages`, and "unseen" for any other folder.
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
@@ -179,12 +179,12 @@ def evaluate(
         recursive: include photos in subfolders of the class folders.
         group_by: which photos belong together, for the interval of the accuracy: "parent", a regular expression, or a
             .csv file, as for `train`; empty to find them by contents, names and EXIF times.
-        strangers: folder of photos that belong to no class, among which the photos called unknown are counted.
+        strangers: folder of photos that belong to no class; the result states how many the model calls unknown.
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among
             the model's labels; or `strangers` is given, but the model has no detector, or no photo in it can be read.
-        UsageError: `group_by` is not applicable.
+        UsageError: `group_by` is invalid, or assigns no photo to a group.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     reporter = reporter or Silent()
@@ -257,7 +257,7 @@ def evaluate(
 def _candidates(
     photos: PhotoTable, wanted: EvaluatedSplit, config: SplitConfig, known: KnownPhotos | None, divided: bool
 ) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
-    """Return the photos that may be in a split.
+    """Return the photos that may be in the split `wanted`.
 
     Returns:
         The photos, and a mapping from photo names to splits, for photos that the model has no record of. The mapping is
@@ -298,7 +298,7 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Return predictions without excluded photos and with corrected classes, and the row indices that remain."""
+    """Apply exclusions and label corrections to predictions; return the result and the indices of the rows in it."""
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to

@@ -25,7 +25,7 @@ class Inspection:
         kind: "TensorFlow Lite" or "frozen graph".
         size: size of the file, bytes.
         operators: number of uses of each operator, most frequent first.
-        accelerated: whether XNNPACK runs the model on this machine; None for a frozen graph and for a full-int8 file.
+        accelerated: whether XNNPACK runs the model on this machine; None for frozen graphs and full-int8 files.
         input_range: normalization of the input, and how it was determined; None if it is unknown.
         scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is unknown.
         facts: facts about quantization, training and the test result, from the model or the training record.

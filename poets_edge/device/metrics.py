@@ -24,7 +24,7 @@ class Evaluation:
         labels: class names, in the order of the rows and columns of `confusion`.
         confusion: confusion matrix, int64 [classes, classes]; row = true class, column = predicted class.
         cross_entropy: mean of -ln(score of the true class), in nats.
-        independent: effective sample size if the photos form groups, the number of independent photos whose accuracy
+        independent: effective sample size if the photos form groups: the number of independent photos whose accuracy
             would be equally uncertain; None if all photos are independent.
     """
 
@@ -76,7 +76,7 @@ class Evaluation:
 
 
 _ALMOST_ALL = 0.9
-"""Minimum ratio of groups to photos at which all photos count as independent, so that a few pairs have no effect."""
+"""Minimum ratio of groups to photos at which all photos count as independent, so that a few pairs do not matter."""
 
 
 _ROUNDING = 1e-20
@@ -84,7 +84,7 @@ _ROUNDING = 1e-20
 
 
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:
-    """Return the effective sample size of photos in groups.
+    """Return the effective sample size of photos that form groups, such as bursts.
 
     This is the number of independent photos whose accuracy would be equally uncertain. Photos of one group are often
     all correct or all wrong, so the variance of the accuracy is computed with a ratio estimator over groups (Cochran,

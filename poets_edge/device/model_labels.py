@@ -51,7 +51,14 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
 
 
 def renaming(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the labels with which `renamed_labels` returns `names`; None if `names` is empty or equal to `own`."""
+    """Return the argument `given` for which `renamed_labels` returns `names`; None if no label has to be renamed.
+
+    The result consists of translations, as `old=new`, or of the names themselves if the model has no labels.
+
+    Args:
+        own: labels inside the model; () if it has none.
+        names: labels to use, one for each label in the model; () for the labels in the model.
+    """
     if names == own or not names:
         return None
     return tuple(f"{old}={new}" for old, new in zip(own, names, strict=True)) if own else names
@@ -68,7 +75,7 @@ def _listed(labels: Sequence[str]) -> str:
 def given_labels(
     own: tuple[str, ...], labels: str | os.PathLike[str] | Sequence[str] | None, model: Path
 ) -> tuple[tuple[str, ...], str]:
-    """Return the labels and their source, a path or "`labels`" for messages; by default, the labels in the model.
+    """Return the labels to use for a model, and their source for messages: a path or "`labels`".
 
     Args:
         own: labels inside the model; () if it has none.
@@ -93,7 +100,7 @@ def given_labels(
 def checked_labels(
     names: tuple[str, ...], shape: tuple[int, ...], *, source: str, model: Path, unlabeled: bool
 ) -> tuple[str, ...]:
-    """Return the labels unchanged, or () if none are required.
+    """Check that the number of labels suits the output; return the labels, or () if none are required.
 
     Args:
         shape: shape of the output that holds the scores.
@@ -102,7 +109,7 @@ def checked_labels(
         unlabeled: whether a model without labels is accepted.
 
     Raises:
-        ModelError: there are no labels, or their number differs from that of the outputs.
+        ModelError: there are no labels, or their number does not suit the number of scores.
     """
     outputs = math.prod(shape)
     if not names and unlabeled and source == str(model):
@@ -125,7 +132,7 @@ def read_labels(path: Path, *, own: bool = False) -> tuple[str, ...]:
             `parse_labels` reads the file.
 
     Raises:
-        ModelError: the file cannot be read, has another encoding, or has inconsistent numbers.
+        ModelError: the file cannot be read, is in a different encoding, or numbers its labels inconsistently.
     """
     try:
         text = decode_labels(read_bytes(path, _LARGEST_LABELS))

@@ -34,7 +34,7 @@ class TrainingOverlap:
         evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
             training photos; "names", by the names and sizes of all photos in the folder, for models of version 0.2;
             "unknown" for models that do not record their photos.
-        unchecked: number of photos outside the sample, which the model may have learned from.
+        unchecked: number of photos that cannot be recognized because their digests are outside the sample.
     """
 
     photos: int
@@ -80,7 +80,7 @@ class TrainingOverlap:
 
     @property
     def lack(self) -> str | None:
-        """Statement that no photo was recognized, and of the limits of this; None if some were, or none can be."""
+        """Message that no training photo was recognized; None if some were, or if contents cannot be compared."""
         if self or self.evidence not in ("contents", "sample"):
             return None
         line = (
@@ -106,15 +106,14 @@ class TrainingOverlap:
 
 
 def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
-    """Return a warning if a model is significantly more accurate on unrecognized photos than on its own held-out
-    photos.
+    """Return a warning if a model is suspiciously accurate on photos that it does not recognize; otherwise None.
 
-    The photos may then be copies of training photos that were saved again, resized, cropped or mirrored, which cannot
-    be recognized by their contents. None is returned if the accuracy is not significantly higher than in
-    cross-validation or on the test set, or if neither is known.
+    The accuracy is suspicious if it is significantly higher than the model's accuracy in cross-validation or, without
+    cross-validation, on its test set. The photos may then be copies of training photos that were saved again, resized,
+    cropped or mirrored, which cannot be recognized by their contents. If neither accuracy is known, None is returned.
 
     Args:
-        evaluation: evaluation on photos that are not recognized.
+        evaluation: evaluation on the photos that are not recognized.
         facts: facts that are stored with the model.
     """
     training = facts.get("training") or facts
@@ -140,7 +139,7 @@ def is_learned(splits: SplitNumbers) -> npt.NDArray[np.bool_]:
 
 
 def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
-    """Return the record of the photos that a model was trained, validated and tested on; None if not recorded.
+    """Return the record of the photos that a model was trained, validated and tested on; None if there is none.
 
     Raises:
         ModelError: the record is damaged.
@@ -152,12 +151,12 @@ def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
 
 
 def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
-    """Return the split of each photo, as `KnownPhotos.splits` does; NO_SPLIT for all photos if `known` is None."""
+    """Return the split number of each photo, from `KnownPhotos.splits`; NO_SPLIT for all photos if `known` is None."""
     return known.splits(digests) if known else np.full(len(digests), NO_SPLIT, np.int8)
 
 
 def was_trained_on(photos: PhotoTable, facts: Mapping[str, Any]) -> bool:
-    """Return whether a model of version 0.2 or older was trained on some of the photos, according to its facts."""
+    """Return whether a model of version 0.2 or older was trained on some of the photos, according to its metadata."""
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
         return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none

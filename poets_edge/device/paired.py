@@ -27,8 +27,8 @@ class Paired:
 
     Attributes:
         photos: number of photos.
-        worse: number of photos that the model classified correctly less often than the reference.
-        better: number of photos that the model classified correctly more often than the reference.
+        worse: number of photos that the model classified correctly less often than the reference did.
+        better: number of photos that the model classified correctly more often than the reference did.
         gain: accuracy of the model minus accuracy of the reference, in percentage points; nan if there are no photos.
         p_value: probability that equally good models differ at least as much as these models, 0 to 1.
     """
@@ -83,7 +83,7 @@ def compare_paired(
     """Compare two models by the photos on which they disagree.
 
     With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
-    as in Agresti, Categorical Data Analysis, 10.1). With several predictions per photo, it is Fisher and Pitman's
+    in Agresti, Categorical Data Analysis, 10.1). With several predictions per photo, it is Fisher and Pitman's
     permutation test on the differences per photo, so that predictions for one photo do not count as independent.
     McNemar's test is the special case of the permutation test in which all differences have equal size. With groups of
     photos, the test permutes the sums of the differences in each group, because photos of a group are often all correct
@@ -128,10 +128,10 @@ def mcnemar(worse: int, better: int) -> float:
 
 
 def sign_flip_p_value(differences: npt.NDArray[np.float64]) -> float:
-    """Return the two-sided p-value of a sign-flip test for real differences between paired values.
+    """Return the two-sided p-value of a sign-flip test for real-valued differences between paired values.
 
-    It is Fisher and Pitman's permutation test for the mean of the differences. Signs are drawn at random, 9,999 times
-    for each difference, always from one seed (Monte Carlo test; Davison and Hinkley, Bootstrap Methods, 1997, 4.2).
+    It is Fisher and Pitman's permutation test for the mean of the differences. The signs of all differences are chosen
+    at random 9,999 times, from a fixed seed (Monte Carlo test; Davison and Hinkley, Bootstrap Methods, 1997, 4.2).
     """
     rng = np.random.default_rng(0)
     reach = abs(float(differences.sum())) * (1 - 1e-9)
@@ -143,10 +143,10 @@ def sign_flip_p_value(differences: npt.NDArray[np.float64]) -> float:
 
 
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
-    """Return the two-sided p-value of a sign-flip test.
+    """Return the exact two-sided p-value of a sign-flip test for integer differences between paired values.
 
-    It is the probability that the sum of the differences, with random signs, is at least as far from 0 as their actual
-    sum.
+    It is the probability that the sum of the differences, with random signs, is at least as far from 0 as the sum
+    with the actual signs.
     """
     sizes = np.bincount(np.abs(differences))
     chances = np.ones(1)  # probabilities of the sums -reach ... reach

@@ -56,7 +56,7 @@ class Predictions:
         unreadable: one-line error message for each photo that could not be read.
         distances: distances from the training photos, float32 [photos]; None if the model has no unknown-photo
             detector.
-        groups: group number of each photo, int64 [photos], which widens the interval of the accuracy; None if all
+        groups: group number of each photo, int64 [photos], for the confidence interval of the accuracy; None if all
             photos are independent.
     """
 
@@ -70,7 +70,7 @@ class Predictions:
     def of(
         photos: Sequence[Photo], outputs: Sequence[ModelOutput], labels: int, unreadable: tuple[str, ...]
     ) -> Predictions:
-        """Construct from a model's output for each photo.
+        """Construct predictions from a model's output for each photo.
 
         Args:
             labels: number of the model's labels.
@@ -129,7 +129,7 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of common photos with equal predicted labels, 0 to 1; None if no photos are common."""
+        """Return the fraction of shared photos with equal predicted labels, 0 to 1; None if no photo is in both."""
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer
@@ -182,7 +182,7 @@ def score_chosen(
     workers: int | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> ChosenPredictions:
-    """Score photos like `score_photos`, but only the photos that a function chooses. Each photo is read once.
+    """Score the photos that a function chooses, and read each photo once; otherwise like `score_photos`.
 
     Args:
         choose: function that accepts a photo and the SHA-256 of its contents, and returns whether to score the photo.
@@ -271,5 +271,5 @@ def score_model(
 
 
 def _score_count(classifier: Classifier) -> int:
-    """Run the model once, which checks that it can run, and return the number of scores per photo."""
+    """Check that the model can run by running it once, and return the number of scores per photo."""
     return len(classifier.score_pixels(np.zeros((*classifier.size, 3), np.uint8)))

@@ -64,7 +64,7 @@ class ModelOutput:
 
 
 def is_unknown(distance: float | None) -> bool:
-    """Return whether a distance from the training photos is that of an unknown photo; False if the distance is None."""
+    """Return whether a distance from the training photos is that of a photo unlike them; False if it is None."""
     return distance is not None and distance > LIMIT
 
 
@@ -91,7 +91,7 @@ class Scorer(Protocol):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences that tell users what was inferred from the graph."""
+        """Messages to users about properties that were inferred from the graph, such as the normalization."""
 
     @property
     def has_detector(self) -> bool:
@@ -100,7 +100,7 @@ class Scorer(Protocol):
     def predict(self, photo: PhotoSource) -> ModelOutput: ...
 
     def clone(self) -> Scorer:
-        """Return another scorer for this model, for use in a different thread."""
+        """Return a new scorer for this model, for use in a different thread."""
 
 
 def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
@@ -123,7 +123,7 @@ def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[
 
 
 def check_threshold(threshold: float) -> None:
-    """Check the threshold, the score below which a label is "unknown".
+    """Check a threshold, the score below which a photo is labeled "unknown".
 
     Raises:
         UsageError: the threshold is not between 0 and 1.

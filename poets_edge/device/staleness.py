@@ -13,10 +13,10 @@ _RECORD_HEAD_BYTES = 4096
 
 
 def stale_line(classifier: Classifier) -> str | None:
-    """Return a warning if a model was exported from a different graph than the one next to it; otherwise None.
+    """Return a warning if a model was not exported from the current graph in its folder; otherwise None.
 
-    The result is None if the checksum of either graph is unknown. Only the first 4 KB of the training record next to
-    the model, which contain the checksum of its graph, are read.
+    The result is also None if the checksum of either graph is unknown. Only the first 4 KB of the training record in
+    the folder, which contain the checksum of the current graph, are read.
     """
     training = classifier.metadata.facts.get("training") or {}
     stem = classifier.path.stem

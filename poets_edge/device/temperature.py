@@ -18,16 +18,16 @@ Scores = npt.NDArray[np.float32]
 Truth = npt.NDArray[np.int64]
 
 BINS = 15
-"""Number of bins of the expected calibration error, as in the paper by Guo et al."""
+"""Number of bins of the expected calibration error, as in Guo et al. (2017)."""
 
 _MIN_SCORE = 1e-30
 _MIN_PROBABILITY = 1e-7
 """Lower limit for scores in the cross entropy, which a score of 0 would make infinite."""
 _MAX_LOGARITHM = math.log(5.0)
 _PRIOR_WIDTH = 0.5
-"""Standard deviation of the prior for the logarithm of the temperature, which keeps it near 0 if photos are few."""
+"""Standard deviation of the prior for ln(temperature), which keeps the temperature near 1 if there are few photos."""
 _MAX_FITTED = 80_000
-"""Maximum number of photos to which a temperature is fitted, to limit memory."""
+"""Maximum number of photos to which a temperature is fitted, to limit memory use."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -47,7 +47,7 @@ class ReliabilityBin:
 
 
 def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[ReliabilityBin]:
-    """Group predictions by score into bins of equal width; empty bins are omitted.
+    """Group predictions into bins of equal width by the score of the predicted class; empty bins are omitted.
 
     Args:
         scores: float32 [photos, classes].
@@ -64,10 +64,10 @@ def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[Reliabil
 
 
 def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -> float:
-    """Return the expected calibration error: the mean difference between the bins' scores and accuracies.
+    """Return the expected calibration error: the mean of abs(mean score - accuracy) over the bins.
 
-    Bins are weighted by their numbers of predictions. The error is between 0 and 1, and nan if there are no photos.
-    Even calibrated scores do not reach 0 on few photos: at an accuracy of 87 %, the expected value is about 0.03 for
+    Each bin is weighted by its number of predictions. The error is between 0 and 1, and nan if there are no photos.
+    Even calibrated scores do not reach 0 on few photos: at an accuracy of 87 %, the expected error is about 0.03 for
     1,000 photos and 0.02 for 3,000.
     """
     found = reliability(scores, truth, bins)
@@ -87,7 +87,7 @@ def cross_entropies(scores: Scores, truth: Truth) -> npt.NDArray[np.float64]:
 
 
 def with_temperature(scores: Scores, temperature: float) -> Scores:
-    """Divide the logits of scores by a temperature, and return the new scores, float32 [photos, classes]."""
+    """Return the scores after their logits are divided by a temperature, float32 [photos, classes]."""
     logits = np.log(np.maximum(scores.astype(np.float64), _MIN_SCORE)) / temperature
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
@@ -139,7 +139,7 @@ def temperature_spread(scores: Scores, truth: Truth, temperature: float, groups:
 
 
 def threshold_for(scores: Scores, truth: Truth, target: float) -> float:
-    """Return the lowest threshold, a multiple of 0.01, with which the accepted predictions reach a target accuracy.
+    """Return the lowest threshold, a multiple of 0.01, at which the accepted predictions reach a target accuracy.
 
     If no threshold reaches it, return the threshold with the highest accuracy, or 0 if there are no photos.
 

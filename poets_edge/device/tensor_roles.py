@@ -1,4 +1,4 @@
-"""Find the input, the scores and the distance among the tensors of a model."""
+"""Find the input of a model, and its outputs for the scores and the distance from the training photos."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from poets_edge.tflite.session import TensorInfo
 
 
 def only_input(tensors: Sequence[TensorInfo], path: Path) -> TensorInfo:
-    """Return the input of a model. Raises ModelError if the model has several inputs."""
+    """Return the input tensor of a model. Raises ModelError if the model does not have exactly one input."""
     if len(tensors) != 1:
         raise ModelError(f"{path}: has {len(tensors)} inputs; an image classifier has one.")
     return tensors[0]
 
 
 def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequence[str], path: Path) -> int:
-    """Return the index of the output that holds the scores.
+    """Return the index of the model's output that holds the scores.
 
     Raises:
         ModelError: the model has several outputs, the metadata do not specify one of them, and the number of values
@@ -43,7 +43,7 @@ def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequ
 def distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
     """Return the index of the output with the distance from the training photos; None if no output has it.
 
-    Models from other programs are not considered, since an output named "distance" could have another meaning there.
+    Models from other programs are not considered, in which an output named "distance" could have a different meaning.
     """
     index = metadata.distance_output
     if not metadata.facts or index is None or index >= len(tensors) or math.prod(tensors[index].shape) != 1:

@@ -1,4 +1,4 @@
-"""Evaluate the unknown-photo detector, which refuses photos unlike the training photos."""
+"""Evaluate the unknown-photo detector, which finds photos that are unlike the training photos."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Number of photos that an unknown-photo detector refuses (`refused`), and number of all photos (`photos`)."""
+    """Number of photos that an unknown-photo detector calls unknown (`refused`), and of all photos (`photos`)."""
 
     refused: int
     photos: int
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Return the number of distances above the limit, and the number of all distances."""
+        """Count the photos whose distance from the training photos is above the limit, and all photos."""
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
     @property
     def share(self) -> float | None:
-        """Fraction of photos that are refused, 0 to 1; None if there are no photos."""
+        """Fraction of photos that are called unknown, 0 to 1; None if there are no photos."""
         return self.refused / self.photos if self.photos else None
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Refused:
         return f"{self.refused} of {self.photos} photos ({share})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers, and the fraction with its 95 % interval, as JSON-compatible values."""
+        """Return the counts, and the fraction of unknown photos with its 95 % interval, as JSON-compatible values."""
         return {
             "refused": self.refused,
             "photos": self.photos,
@@ -55,12 +55,12 @@ class Refused:
 
 @dataclass(frozen=True)
 class UnknownEvaluation:
-    """Evaluation of a detector on photos of the classes and on photos that belong to no class.
+    """Evaluation of an unknown-photo detector on photos of the classes and on photos that belong to no class.
 
     Attributes:
-        known: number of refused photos of the classes.
-        answered: accuracy, recall and confusion matrix for the photos of the classes that are not refused.
-        strangers: number of refused photos that belong to no class; None if there are no such photos.
+        known: number of photos of the classes that are called unknown.
+        answered: accuracy, recall and confusion matrix for the photos of the classes that are not called unknown.
+        strangers: number of photos that belong to no class and are called unknown; None if none were given.
     """
 
     known: Refused
@@ -84,7 +84,7 @@ class UnknownEvaluation:
 def evaluate_unknown(
     predictions: Predictions, labels: tuple[str, ...], strangers: Predictions | None = None
 ) -> UnknownEvaluation | None:
-    """Evaluate a model's detector on photos of the classes; return None if the model has no detector.
+    """Evaluate a model's unknown-photo detector; return None if the model has no detector.
 
     Args:
         predictions: predictions for photos of the classes.
@@ -107,7 +107,7 @@ def _accuracy(found: Evaluation) -> str:
 
 
 def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predictions:
-    """Score photos that belong to no class: all photos in a folder and its subfolders.
+    """Score all photos in a folder of photos that belong to no class, and in its subfolders.
 
     Raises:
         DatasetError: the model has no unknown-photo detector, the folder does not exist, or no photo in it can be
@@ -125,9 +125,9 @@ def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predict
 
 
 def count_strangers(models: Sequence[Path], folder: Path, reporter: Reporter) -> dict[Path, Refused | None]:
-    """Return how many photos that belong to no class each `.tflite` file refuses; None for files without a detector.
+    """Return how many photos in a folder each `.tflite` file calls unknown; None for files without a detector.
 
-    Each photo is read once.
+    The photos in the folder and its subfolders belong to no class. Each photo is read once.
 
     Raises:
         DatasetError: the folder does not exist, or no photo in it can be read.
@@ -149,7 +149,7 @@ def stranger_photos(folder: Path) -> list[Photo]:
 
 
 def _check_readable(folder: Path, found: Predictions, reporter: Reporter) -> None:
-    """Warn of each unreadable photo. Raises DatasetError if no photo could be read."""
+    """Warn about each unreadable photo. Raises DatasetError if no photo could be read."""
     for problem in found.unreadable:
         reporter.warn(f"left out: {problem}")
     if not len(found.photos):

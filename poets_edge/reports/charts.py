@@ -26,7 +26,7 @@ class Line:
     Attributes:
         name: label in the legend; empty for none.
         points: (x, y) pairs in data coordinates.
-        style: class in the style sheet: "main", "second", "faint" or "dashed".
+        style: CSS class: "main", "second", "faint" or "dashed".
         band: triples (x, low, high) that bound a shaded area behind the line; empty for none.
         dots: whether to draw a dot at each point, with its values as a tooltip.
         counts: number of photos that each dot represents, drawn above it and shown in its tooltip; empty for none.
@@ -48,7 +48,7 @@ class Axis:
         name: name of the axis, shown in the chart.
         low, high: values at the ends of the axis.
         text: function that returns the label of a tick from its value.
-        logarithmic: whether the scale is logarithmic; values must be above 0 then.
+        logarithmic: whether the scale is logarithmic, which requires values above 0.
         ticks: values at which ticks are drawn; by default at round numbers.
     """
 
@@ -124,7 +124,7 @@ def axis_lines(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Return a legend as the parts of an HTML paragraph; [] if fewer than two lines have names."""
+    """Return a legend as pieces of an HTML paragraph; [] if fewer than two lines have names."""
     named = [line for line in lines if line.name]
     if len(named) < 2:
         return []

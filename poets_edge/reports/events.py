@@ -41,7 +41,7 @@ class EventFile:
         scalars: dict[str, float],
         histograms: dict[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
-        """Write scalars and histograms, by tag, as the values at a training step."""
+        """Write scalars, and histograms of arrays, each with its tag, for a training step."""
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         for tag, data in (histograms or {}).items():
             values.append(Summary.Value(tag=tag, histo=_histogram(data)))
@@ -71,7 +71,7 @@ def _masked_crc32c(data: bytes) -> bytes:
 
 @contextlib.contextmanager
 def event_file(folder: Path) -> Iterator[EventFile]:
-    """Context manager that opens a new event file, which replaces poets_edge's earlier event files when complete.
+    """Context manager that opens a new event file, which replaces poets_edge's earlier event files once it is complete.
 
     If a folder contained event files of two runs, TensorBoard would draw both runs as one zigzag curve. Event files
     that other programs wrote are kept.

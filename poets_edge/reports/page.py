@@ -68,7 +68,7 @@ def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | Non
 
 
 def _unbroken(figure: str) -> str:
-    """Return a figure with a no-break space before its percent sign."""
+    """Return a formatted percentage with a no-break space before its percent sign."""
     return figure.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
@@ -88,7 +88,7 @@ def _policy(scripts: Sequence[str]) -> Markup:
 
 
 def _bytecode_cache() -> BytecodeCache | None:
-    """Return a cache for compiled templates in the user's cache folder, or None if the folder cannot be created."""
+    """Return a cache for compiled templates in the user's cache folder; None if the folder cannot be created."""
     from jinja2 import FileSystemBytecodeCache
 
     try:

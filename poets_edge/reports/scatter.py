@@ -22,7 +22,7 @@ class Dot:
         hollow: whether to draw the outline only.
         faint: whether to draw the point pale, for example because it is outside a limit.
         tip: text that is shown while the pointer is over the point.
-        target: identifier of the element on the page that a click on the point leads to.
+        target: id of the page element that a click on the point leads to.
         label: text next to the point; empty for none.
     """
 

@@ -11,7 +11,7 @@ from poets_edge.reports.events import event_file
 
 
 def write_tensorboard_graph(model: Path, folder: Path) -> None:
-    """Write a frozen graph as an event file into `folder`, for TensorBoard's Graphs page.
+    """Write a frozen graph to an event file in `folder`, for TensorBoard's Graphs page.
 
     Raises:
         ModelError: the model is missing or is not a frozen graph.

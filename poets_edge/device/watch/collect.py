@@ -27,7 +27,7 @@ from poets_edge.progress import Reporter
 
 _PREFIX = "collected"
 FRAME_NAME = re.compile(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg")
-"""Pattern for the file names of saved frames; a copy is in `poets_edge.bench.remote.agent`, which runs alone."""
+"""Pattern for the file names of saved frames. `poets_edge.bench.remote.agent`, which runs alone, repeats it."""
 _SIDE = 16
 _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
@@ -43,7 +43,7 @@ class CollectOptions:
 
     Attributes:
         folder: folder in which frames are saved.
-        below: highest score below which a frame is saved; frames unlike the training photos are always saved.
+        below: a frame is saved if all its scores are below this value, or if it is unlike the training photos.
         most: maximum number of frames in the folder.
     """
 
@@ -60,10 +60,10 @@ class CollectOptions:
 
 
 class Collector:
-    """Collector of frames with low scores, which warns and stops saving frames if one cannot be written.
+    """Save frames with low scores; if a frame cannot be written, warn once and save no more frames.
 
     Attributes:
-        kept: number of frames that this collector has saved.
+        kept: number of frames that were saved.
     """
 
     def __init__(self, options: CollectOptions, labels: Sequence[str], reporter: Reporter) -> None:
@@ -121,13 +121,13 @@ class Collector:
 
 
 def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Return a gray image, float32 [16, 16], with mean 0, so that a change of brightness is not a new scene."""
+    """Reduce an image to gray, float32 [16, 16], with mean 0, so that a change of brightness is not a new scene."""
     small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
 
 
 def class_folder(label: str) -> str:
-    """Return the name of the folder for a label; separators are replaced, because untrusted labels could be paths."""
+    """Return a folder name for a label; path separators are replaced, because labels are untrusted."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
     return name[:_MAX_NAME] or "unlabelled"

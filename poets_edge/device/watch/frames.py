@@ -47,7 +47,7 @@ class FrameSource:
         live: whether frames arrive in real time, as from a camera, and are lost if they are not read.
         frames: function that starts the source and returns an iterator of its frames, which yields None while no frame
             is available. The iterator raises SourceError if the source cannot be read.
-        still: whether the frames are images that are independent of each other.
+        still: whether the frames are separate images instead of frames from one video or camera.
     """
 
     name: str
@@ -84,7 +84,7 @@ def standard_input() -> FrameSource:
 
 
 def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
-    """Split a stream of chunks of bytes into JPEGs; yield None for a chunk that is None, which means no data yet.
+    """Split a stream of byte chunks into JPEGs; None among the chunks means "no data yet", and None is yielded.
 
     Bytes between images are skipped. An image without an end marker is yielded up to the start of the next image, or
     after 32 MB, so that it is counted as a bad frame.

@@ -16,13 +16,13 @@ _PREFIX = "homeassistant"
 def discovery_messages(
     device: str, *, name: str, topic: str, labels: Sequence[str], model: str, version: str
 ) -> dict[str, dict[str, Any]]:
-    """Return the discovery messages for the entities label, score, unknown and snapshot of a camera, by topic.
+    """Return the discovery messages for a camera's label, score, unknown and snapshot, as a dict from topic to message.
 
     Args:
         device: identifier of the device, which consists of letters, digits, `_` and `-`.
         name: name of the device in the user interface.
         topic: prefix of the topics `state`, `status` and `snapshot`.
-        labels: all labels that the entity "label" can have.
+        labels: all values that the entity "label" can have.
         model: name of the model file.
         version: version of poets_edge.
     """

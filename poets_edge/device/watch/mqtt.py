@@ -1,7 +1,7 @@
 """Publish predictions to an MQTT broker, for Home Assistant and other home automation.
 
     poets-edge/<name>/state       {"label": "daisy", "score": 0.93, "unknown": false, ...}
-    poets-edge/<name>/snapshot    the frame with which the label changed, JPEG
+    poets-edge/<name>/snapshot    the frame at which the label changed, JPEG
     poets-edge/<name>/status      "online"; "offline" at the end, or from the broker if the connection is lost
 
 All messages are retained, so that a new subscriber receives the most recent ones. A thread of the paho library
@@ -35,12 +35,12 @@ from poets_edge.progress import Reporter
 _KEEPALIVE_SECONDS = 30
 _CONNECT_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60
-"""Maximum time between two attempts to connect; the time starts at 1 s and doubles after each attempt."""
+"""Maximum time between two attempts to connect; it is 1 s at first, and doubles after each attempt."""
 _STATE_SECONDS = 10.0
-"""Time after which a prediction is published even if the label has not changed."""
+"""Time after the last publication at which a prediction is published even if the label has not changed."""
 _CLOSE_SECONDS = 2.0
 _LARGEST_PACKET = 1 << 16
-"""Maximum size of a packet from the broker, bytes. Only acknowledgments, which have a few bytes, are expected."""
+"""Maximum size of a packet from the broker, bytes. Only acknowledgments of a few bytes are expected."""
 
 
 class MqttPublisher:
@@ -87,12 +87,12 @@ class MqttPublisher:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection was established at the last `poll`."""
+        """Whether the broker was connected when `poll` was last called."""
         return self._connected
 
     @property
     def is_delivered(self) -> bool:
-        """Whether the broker has acknowledged the last message of each topic."""
+        """Whether the broker has acknowledged the latest message for each topic."""
         return not self._waiting and all(map(_is_acknowledged, self._in_flight.values()))
 
     def start(self) -> None:
@@ -138,7 +138,7 @@ class MqttPublisher:
         self.poll()
 
     def poll(self) -> None:
-        """Report changes of the connection, and send waiting messages. This must be called regularly."""
+        """Report a new or lost connection, and send waiting messages. Call this regularly."""
         while self._events:
             event, reason = self._events.popleft()
             if event == "connected":
@@ -158,7 +158,7 @@ class MqttPublisher:
                     self._in_flight[topic] = self._client.publish(topic, self._latest[topic], qos=1, retain=True)
 
     def close(self) -> None:
-        """Publish "offline", and disconnect. Messages that are not delivered within 2 s are lost."""
+        """Publish "offline", and disconnect. Messages that cannot be delivered within 2 s are lost."""
         self._put(f"{self._topic}/status", OFFLINE.encode())
         end = time.monotonic() + _CLOSE_SECONDS
         self.poll()
@@ -228,7 +228,7 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _bounded(client: Any) -> Any:
-    """Return a subclass of paho's client that closes the connection if the broker sends a packet above _LARGEST_PACKET.
+    """Return a subclass of paho's client that closes the connection if a packet is larger than `_LARGEST_PACKET`.
 
     MQTT allows packets of 256 MB, and paho reads a whole packet into memory before it parses it.
     """

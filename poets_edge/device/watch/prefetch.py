@@ -1,7 +1,7 @@
-"""Iteration in a separate thread, so that the work of an iterator overlaps with the work of its reader.
+"""Run an iterator in a separate thread, concurrently with the code that consumes its items.
 
-Items from a file wait for the reader. From a live source, only the newest item is kept: a slow reader skips items
-instead of falling behind.
+Items from a file wait for the consumer. Of the items from a live source, only the newest is kept: a slow consumer skips
+items instead of falling behind.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 TICK_SECONDS = 0.2
-"""Maximum wait for an item, in seconds, after which the reader receives None and can do other work."""
+"""Maximum wait for an item, in seconds, after which the consumer receives None and can do other work."""
 
 _DEPTH = 2
-"""Maximum number of items that wait for the reader; a longer queue would only delay the items."""
+"""Maximum number of items that wait for the consumer; a longer queue would only delay the items."""
 
 
 class Prefetch(Iterator["Item | None"], Generic[Item]):
     """Iterator over the items of another iterator, which runs in a thread; yields None if no item arrives within 0.2 s.
 
-    An exception in the other iterator is raised after all items that precede it. The other iterator may also yield None
+    An exception in the wrapped iterator is raised after all items that precede it. The wrapped iterator may yield None
     for "no item". It must do so regularly if it can wait for a long time, so that `close` returns soon.
 
     Attributes:
@@ -84,7 +84,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
                 self._changed.notify_all()
 
     def _put(self, item: Item | None) -> bool:
-        """Pass an item to the reader, and return whether to continue, which is False after `close`."""
+        """Queue an item for the consumer; return whether to continue, which is False after `close`."""
         with self._changed:
             if item is not None:
                 while self._newest_only and self._ready:

@@ -1,4 +1,4 @@
-"""Frames of a camera as JPEG files of limited size."""
+"""Encode camera frames as JPEG images of limited size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUALITY = 90
 
 
 def snapshot_jpeg(image: Image.Image) -> bytes:
-    """Return an image as JPEG, reduced to at most 1024 x 1024 pixels."""
+    """Encode an image as JPEG, after reducing it to at most 1024 x 1024 pixels."""
     image = image.copy()
     image.thumbnail(_MAX_SIZE, Image.Resampling.LANCZOS)
     file = io.BytesIO()

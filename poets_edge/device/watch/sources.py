@@ -18,7 +18,7 @@ _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 
 
 def open_source(source: Path) -> FrameSource:
-    """Open a folder of images, an image, a video, or MJPEG in a file or (`-`) on standard input.
+    """Open a source of frames: a folder of images, an image, a video, an MJPEG file, or MJPEG on standard input (`-`).
 
     Raises:
         SourceError: the file does not exist, or standard input is closed.
@@ -44,7 +44,7 @@ def open_camera(camera: str) -> FrameSource:
         camera: number of a camera, or path of a video device.
 
     Raises:
-        SourceError: `camera` is an address.
+        SourceError: `camera` is a URL.
     """
     if is_address(camera):
         raise SourceError(

@@ -16,15 +16,15 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""Maximum ratio of the inference time with twice as many threads to the inference time before. If the ratio is higher,
-the cores are left for decoding."""
+"""Twice as many threads are used only if they reduce the inference time to at most this fraction; otherwise, the cores
+are left for decoding."""
 
 
 def fastest_threads(model: ModelSource) -> int:
     """Return the fastest number of threads among 1, 2, 4, ..., up to the number of cores.
 
-    The numbers are tried in ascending order, with 10 inferences each, until one is less than 5 % faster than the one
-    before it.
+    The numbers are tried in ascending order, with 10 inferences each, until a number of threads
+    is less than 5 % faster than the previous number.
 
     Raises:
         ModelError, RuntimeMissingError: as raised by `Classifier`.

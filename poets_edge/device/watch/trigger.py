@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.02
 _STDERR = 2
 _SETPRIV = shutil.which("setpriv")
 _END_WITH_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
-"""Prefix of a command line (util-linux `setpriv`) that ends a command when this program ends, even by SIGKILL."""
+"""Arguments before a command that end it when this program ends, even by SIGKILL; uses `setpriv` from util-linux."""
 
 
 @dataclass(frozen=True)

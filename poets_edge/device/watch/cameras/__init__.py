@@ -1,1 +1,1 @@
-"""Read frames from cameras and video files with picamera2 or OpenCV, which only this package imports."""
+"""Read frames from cameras and video files with picamera2 or OpenCV; no other package imports these libraries."""

@@ -20,7 +20,7 @@ _SILENCE_SECONDS = 5.0
 
 
 class PiCamera:
-    """libcamera camera opened with picamera2; implements `CameraDevice`."""
+    """Raspberry Pi camera that is opened with picamera2; implements `CameraDevice`."""
 
     def __init__(self, module: Any, number: int) -> None:
         """Open the camera with a given number. Raises SourceError if it is in use or does not start."""
