@@ -1,4 +1,4 @@
-"""Command line: a thin layer over the library. Each command is a module, loaded when it is called."""
+"""Command line: a thin layer over the library. Each command is a module, which is imported when the command is run."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ _SECTIONS = {
         "codelab": "Make a folder in which the codelab's own lines run.",
     },
 }
-"""Lines of `poets-edge --help`, by section and command."""
+"""Summaries of the commands in `poets-edge --help`, by section and command name."""
 
 COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}
-"""Summaries of the commands by name. A command `a-b` is defined in the module `a_b`."""
+"""Summary of each command, by name. A command `a-b` is defined in the module `a_b`."""
 
 _EXAMPLE = """
 poets-edge train flower_photos
@@ -77,11 +77,11 @@ _EXTRAS = {
 """Name of the extra that installs each package. A plain install, as on a Raspberry Pi, has none of these packages."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-"""Environment variables that limit OpenBLAS's threads."""
+"""Environment variables that limit the number of threads in OpenBLAS."""
 
 
 class _LazyGroup(click.Group):
-    """Group that imports a command's module when the command is called, so that `label` does not import TensorFlow."""
+    """Command group that imports only the module of the command that is run, so that `label` starts quickly."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -140,10 +140,10 @@ def cli() -> None:
 
 @contextlib.contextmanager
 def _quick_start() -> Iterator[None]:
-    """Context manager that imports modules without garbage collection and without OpenBLAS's threads.
+    """Context manager for faster imports: disables garbage collection and the threads of OpenBLAS.
 
-    Imports make hardly any garbage, and collecting it takes a tenth of their time. OpenBLAS, which numpy loads, starts
-    a busy-waiting thread for each core; this program parallelizes in threads and processes of its own.
+    Imports create hardly any garbage, but garbage collection takes a tenth of their time. OpenBLAS, which numpy loads,
+    would start a busy-waiting thread for each core; this program uses threads and processes of its own instead.
     """
     chosen = any(name in os.environ for name in _BLAS_THREADS)
     gc.disable()
@@ -161,7 +161,7 @@ def _quick_start() -> Iterator[None]:
 
 
 def main() -> None:
-    """Run the command line; report every error in one line, and exit with the status that shells expect."""
+    """Run the command line in `sys.argv`. Errors are reported in one line, and determine the exit status."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:

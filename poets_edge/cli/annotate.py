@@ -1,4 +1,4 @@
-"""`poets-edge annotate`: write labels and normalization into a model of another program."""
+"""`poets-edge annotate`: add labels and normalization to a model that another program wrote."""
 
 from __future__ import annotations
 

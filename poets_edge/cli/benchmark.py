@@ -188,7 +188,7 @@ def command(
 def _sustained_options(
     models: tuple[Path, ...], duration: str, threads: tuple[int, ...], rate: float | None, chart: Path | None
 ) -> SustainedOptions:
-    """Return the options of a sustained load. Raises UsageError if the options are invalid."""
+    """Return the options of the sustained-load benchmark. Raises UsageError if they are invalid."""
     if len(threads) > 1:
         raise UsageError("--sustained takes one number of --threads.")
     if chart is not None:
@@ -231,7 +231,7 @@ def _timing_config(seconds: float, runs: int, rounds: int | None) -> TimingConfi
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
-    """Accept `--json FILE` and `--json -` of version 0.1, where FILE is among the arguments.
+    """Interpret `--json FILE` and `--json -` as version 0.1 did; FILE or `-` is parsed as one of the `models`.
 
     Returns:
         The models, the file to write (None for no file), and whether to print the JSON.
@@ -246,7 +246,7 @@ def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tupl
 
 
 def _print(results: Sequence[BenchmarkResult]) -> None:
-    """Print all devices in one table, grouped by model and number of threads."""
+    """Print the results of all devices in shared tables, grouped by model and number of threads."""
     for result in results:
         machine, host = result.machine, f"{result.host}: " if result.host else ""
         click.echo(f"{host}{machine_name(machine)}, {machine['interpreter']} {machine['interpreter_version']}")
@@ -328,7 +328,7 @@ def _accuracy(result: BenchmarkResult, several: bool, unknown: bool) -> list[lis
 
 
 def _unknown(found: UnknownEvaluation | None) -> list[str]:
-    """Return the fraction of photos that a model calls unknown, and its accuracy on the others, as texts."""
+    """Return two table cells: the fraction of photos labeled unknown, and the accuracy on the remaining photos."""
     if found is None:
         return ["-", "-"]
     return [percent(found.known.share), percent(found.answered.accuracy if found.answered.count else None)]

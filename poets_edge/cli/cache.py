@@ -1,4 +1,4 @@
-"""`poets-edge cache`: list the caches of training, and remove them."""
+"""`poets-edge cache`: list or remove the data that training has cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of `doctor`: installed packages, and missing requirements of each job.
+"""Checks for `poets-edge doctor`: installed packages, and missing requirements of each task.
 
 TensorFlow and OpenCV are detected without importing them.
 """
@@ -33,7 +33,7 @@ _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: su
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact about this machine; `value` is None if the component that it describes is missing."""
+    """A named fact about this machine; `value` is None if the component is missing."""
 
     name: str
     value: str | None
@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of poets_edge. `missing` is the remedy for missing requirements; None if the machine meets them all."""
+    """A task of poets_edge. `missing` states what to install or connect for it; None if nothing is missing."""
 
     name: str
     missing: str | None
@@ -49,13 +49,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Facts about this machine, and its readiness for each job."""
+    """Facts about this machine, and what it lacks for each task."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the diagnosis as a JSON-compatible dictionary."""
         return {
             "facts": {fact.name: fact.value for fact in self.facts},
             "jobs": [{**asdict(job), "ready": job.missing is None} for job in self.jobs],
@@ -63,7 +63,7 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Examine this machine and the caches of the current folder."""
+    """Determine what this machine has and lacks, and the size of the caches in the current folder."""
     runtime, problem = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}
     found = [entry.name for entry in known_architectures() if local_weights(entry, MODELS)]
@@ -95,9 +95,9 @@ def examine() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """Return the name and version of the interpreter, and the remedy if no interpreter can be used.
+    """Return the name and version of the TensorFlow Lite interpreter, or the error message if there is none.
 
-    One of the two values is None.
+    Exactly one of the two values is None.
     """
     try:
         runtime = find_runtime()
@@ -115,7 +115,7 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """Return the remedy if no camera can be used; None if a camera can be used."""
+    """Return what prevents the use of a camera, or how to fix it; None if a camera can be used."""
     problem = picamera2_problem()
     if not _is_there("cv2") and (problem or not is_installed()):
         return problem or _CAMERA

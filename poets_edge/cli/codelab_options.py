@@ -1,6 +1,6 @@
-"""Options of `label_image.py` that describe the model.
+"""Options of the codelab's script `label_image.py` that describe the model, such as its input size.
 
-Most models contain this description. Options that agree with it are accepted; other values are refused.
+Models contain this information, so the options are only checked: values that contradict the model are errors.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
 _TOLERANCE = 0.5
-"""Accepted difference in mean and standard deviation, since the codelab passed 128 but training used 127.5."""
+"""Accepted difference in mean and standard deviation: the codelab specified 128, but training used 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:
-    """Declare the options of `label_image.py` on a command; each becomes a parameter of that name."""
+    """Decorator that adds the model options of the codelab's `label_image.py` to a click command."""
     for word in reversed(_WORDS):
         kind = str if word.endswith("layer") else NUMBERS if word in ("input_mean", "input_std") else int
         flag, meaning = word.replace("_", "-"), word.replace("_", " ")
@@ -30,7 +30,7 @@ def codelab_options(function: _Function) -> _Function:
 
 
 def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
-    """Compare the given options with the model. Raises UsageError if an option contradicts the model."""
+    """Raise UsageError if one of the given options contradicts the model."""
     height, width = scorer.size
     known: dict[str, Any] = {"input_size": height, "input_height": height, "input_width": width}
     known |= {f"{end}_layer": name for end, name in scorer.nodes.items()}

@@ -1,4 +1,4 @@
-"""The codelab's scripts that have no equivalent command: `evaluate`, `count_ops` and `graph_pb2tb`."""
+"""The scripts in the codelab that have no equivalent command: `evaluate`, `count_ops` and `graph_pb2tb`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
             the name of the nodes to count; for `graph_pb2tb`, a folder and a graph.
 
     Raises:
-        UsageError: the script is unknown, or its arguments do not fit.
+        UsageError: the script is unknown, or its arguments are invalid.
         PoetsEdgeError: as raised by `poets_edge.evaluate` and the graph readers.
     """
     match name, list(arguments):

@@ -1,7 +1,7 @@
-"""Commands with an example, arguments, and sections of options in their help.
+"""Commands whose help has an example, a list of arguments, and sections of options.
 
-click lists all options of a command in one column. Here each option belongs to a section, and `--help` omits options
-that few people need, which `--help-all` lists.
+By default, click lists all options of a command in one section. Here each option belongs to a section. Options that few
+people need are listed by `--help-all` but not by `--help`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from poets_edge.cli.hints import option_hint
 
 OUTPUT = "Output"
 CODELAB = "Codelab"
-"""Section of the options that only the codelab's own command lines need; shown by `--help-all`."""
+"""Heading of the options that exist only so that commands from the codelab work; shown by `--help-all`."""
 
 _HELP = "Help"
 _LAST = (OUTPUT, CODELAB, _HELP)
 _WIDEST = 27
-"""Maximum width of a name with its explanation on the same line."""
+"""Maximum width of an option's name in the help; the explanation of a longer name starts on the next line."""
 _HELP_ALL = f"{__name__}.help_all"
 _METAVARS = {"integer": "N", "integer range": "N", "number": "X"}
 
@@ -28,10 +28,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Argument(click.Argument):
-    """Argument with an explanation in the help.
+    """Argument that is explained in the help.
 
     Args:
-        explained: explanation of each word that the argument has in the usage line.
+        explained: explanations, by the placeholder in the usage line, such as MODEL.
     """
 
     def __init__(self, *args: Any, explained: Mapping[str, str], **settings: Any) -> None:
@@ -40,11 +40,11 @@ class Argument(click.Argument):
 
 
 class Option(click.Option):
-    """Option that is listed in a section of the help.
+    """Option that the help lists in a section.
 
     Args:
         section: heading of the section.
-        advanced: whether only `--help-all` lists the option.
+        advanced: whether the option is listed by `--help-all` only.
         old: former names of the option, which are accepted but not listed.
     """
 
@@ -74,10 +74,10 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """Command with an example, sections of options, and hints for options of other programs.
+    """Command whose help has an example and sections of options, and which recognizes options of other programs.
 
     Args:
-        example: command lines at the start of the help.
+        example: command lines that the help shows first.
     """
 
     def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
@@ -85,7 +85,7 @@ class Command(click.Command):
         self.example = example
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line; suggest the corresponding option for an option of another program."""
+        """Parse the command line; for an unknown option that other programs have, suggest the corresponding option."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -95,7 +95,7 @@ class Command(click.Command):
             ctx.fail(f"No such option: {error.option_name}. {hint}")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the command's parameters, `--help`, and `--help-all` if there are advanced options."""
+        """Return the parameters of the command, including `--help` and, if there are advanced options, `--help-all`."""
         params = super().get_params(ctx)
         hidden = sum(isinstance(param, Option) and param.advanced and not param.hidden for param in self.params)
         if not hidden:
@@ -142,7 +142,7 @@ class Command(click.Command):
 
 
 def format_example(example: str, formatter: click.HelpFormatter) -> None:
-    """Write command lines under the heading `Example`, unwrapped."""
+    """Write command lines under the heading `Example`, without wrapping them."""
     if example:
         with formatter.section("Example"):
             for line in example.strip().splitlines():
@@ -150,19 +150,19 @@ def format_example(example: str, formatter: click.HelpFormatter) -> None:
 
 
 def subcommand(name: str, example: str, cls: type[Command] = Command) -> Callable[[Callable[..., Any]], Command]:
-    """Declare a command of `poets-edge`, with the example in its help."""
+    """Decorator that declares a command of `poets-edge`, with an example for its help."""
     return click.command(name, cls=cls, example=example)
 
 
 def argument(
     name: str, metavar: str, explained: Mapping[str, str], **settings: Any
 ) -> Callable[[_Function], _Function]:
-    """Declare an `Argument`."""
+    """Decorator that adds an `Argument` to a command."""
     return click.argument(name, cls=Argument, metavar=metavar, explained=explained, **settings)
 
 
 def option(name: str, *more: Any, **settings: Any) -> Callable[[_Function], _Function]:
-    """Declare an `Option`; the help shows its default, except for flags."""
+    """Decorator that adds an `Option` to a command; the help shows its default value unless it is a flag."""
     return click.option(name, *more, cls=Option, **{"show_default": not settings.get("is_flag"), **settings})
 
 

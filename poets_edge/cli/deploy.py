@@ -22,15 +22,15 @@ from poets_edge.errors import UsageError
 
 _OURS = frozenset({"model", "labels", "input_range", "input_mean", "input_std", "as_json", "quiet"})
 _WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]
-"""Options of `watch` that the service accepts."""
+"""Options of `poets-edge watch` that can be passed on to the service."""
 _MQTT = ("mqtt", "mqtt_name", "mqtt_login", "mqtt_ca")
 
 
 class _Deploy(Command):
-    """Command that accepts the options of `watch` after `--`, too."""
+    """The command `deploy`, which accepts options of `watch` both before and after a `--`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line without a `--` that precedes options."""
+        """Parse the command line, ignoring a `--` before an option. Options of `deploy` must precede the `--`."""
         if "--" in args:
             before, after = args[: args.index("--")], args[args.index("--") + 1 :]
             if after and after[0].startswith("--"):

@@ -1,4 +1,4 @@
-"""`poets-edge doctor`: installed packages, and missing requirements of each job."""
+"""`poets-edge doctor`: show what is installed, and what is missing for each task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`poets-edge draw-photos`: draw flower photos, without a network."""
+"""`poets-edge draw-photos`: generate synthetic flower photos, without network access."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
 
 
 def _what(result: EvaluateResult) -> str:
-    """Return a phrase that states which photos were evaluated and how many were skipped."""
+    """Return a heading that states which photos were evaluated and how many were skipped."""
     if result.split == "all":
         return "accuracy on all photos"
     which = "photos that the model has not learned from" if result.split == "unseen" else f"the {result.split} set"
@@ -169,9 +169,9 @@ def _what(result: EvaluateResult) -> str:
 
 
 def _overlap_lines(result: EvaluateResult) -> list[str]:
-    """Return a line that states how many photos the model was trained on, and its accuracy on the other photos.
+    """Return a line on how many of the photos the model was trained on, and its accuracy on the remaining photos.
 
-    If no photo was recognized, the line says so; the list is empty if the model does not record its photos.
+    The list contains this line; it is empty if the model does not record which photos it was trained on.
     """
     if not result.overlap:
         return [result.overlap.lack] if result.overlap.lack else []

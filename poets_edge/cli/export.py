@@ -32,12 +32,12 @@ _DEFAULT = ExportOptions()
 _TFLITE = "tflite"
 _FILES = "Files"
 PURPOSES = ("frigate",)
-"""Programs for which `--for` writes files."""
+"""Values of the option `--for`: programs with their own layout of model files."""
 _TARGET = "Microcontroller or NPU"
 
 
 class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """Parameter type of a quantization; `none` is the name of float32 in version 0.1."""
+    """Parameter type for a quantization; accepts `none`, the name of float32 in version 0.1."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.endswith(".pb"):
@@ -260,7 +260,7 @@ def command(
 
 
 def _graph(argument: Path | None, graph: Path | None) -> Path:
-    """Return the graph named on the command line, or `train`'s default output. Raises UsageError if there is none."""
+    """Return the graph named on the command line, or the one that `train` wrote. Raises UsageError if none exists."""
     named = graph or argument
     if named is None and not GRAPH.is_file():
         raise UsageError(

@@ -29,7 +29,7 @@ def result_cells(file: ExportedFile) -> list[str]:
 
 
 def print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) -> None:
-    """Print a table of the files for Frigate, and the effect of Frigate's default threshold on the test photos."""
+    """Print the files for Frigate, and how many test photos get a label at Frigate's default threshold."""
     if give(result.to_json(), as_json=as_json, output=output):
         return
     file = result.model

@@ -40,7 +40,7 @@ def export_target(
 
 
 def target_rows(result: Firmware | NpuExport) -> tuple[list[list[str]], str]:
-    """Return the rows of a table that describes a result, and a line with the next step."""
+    """Return the rows of a table that describes the result, and a line that tells the user what to do next."""
     return _firmware_rows(result) if isinstance(result, Firmware) else _npu_rows(result)
 
 

@@ -1,4 +1,4 @@
-"""`poets-edge grid`: retrain and measure every network, and recommend one."""
+"""`poets-edge grid`: retrain and measure all networks, and recommend one of them."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def command(
 
 
 def _small_architectures() -> tuple[Architecture, ...]:
-    """Return the architectures for microcontrollers, with RGB and with gray input."""
+    """Return the architectures for microcontrollers, each with RGB input and with gray input."""
     return tuple(variant for small in SMALL_MOBILENETS for variant in (small, small.in_gray()))
 
 

@@ -1,6 +1,6 @@
-"""Flags in messages of the library, and hints for names of commands and options that other programs use.
+"""Option names in error messages, and hints for users who type a command or option of another program.
 
-The library names parameters in backquotes; the command line replaces each by the option of the running command.
+Messages from the library name parameters in backquotes; each is replaced by the corresponding command-line option.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMMANDS = {
     "val": "evaluate MODEL FOLDER",
     "validate": "evaluate MODEL FOLDER",
 }
-"""Corresponding command lines of poets-edge, by the name of a command in other programs."""
+"""Commands of other programs, and the corresponding command line of poets-edge."""
 
 _STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
@@ -57,13 +57,13 @@ _OPTIONS = {
     },
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
 }
-"""Hints, by the name of an option in other programs and by the poets-edge command that was called."""
+"""Hint for an option of another program, by the name of the option and the poets-edge command that was run."""
 
 
 def with_flags(text: str, command: click.Command) -> str:
-    """Replace parameters in a message by options of a command: `` `threads`=1 `` becomes `--threads 1`.
+    """Replace quoted parameters in a message by command-line options: `` `threads`=1 `` becomes `--threads 1`.
 
-    A parameter without an option keeps its name, without the quotes.
+    If the command has no such option, only the quotes are removed.
     """
     if "`" not in text:
         return text
@@ -77,7 +77,7 @@ def with_flags(text: str, command: click.Command) -> str:
 
 
 def command_hint(name: str, commands: Iterable[str]) -> str | None:
-    """Return a hint for an unknown command, or None if no command is similar."""
+    """Return a hint for the unknown command `name`; None if no command corresponds to it or has a similar name."""
     if name in _COMMANDS:
         return f"Use: poets-edge {_COMMANDS[name]}"
     import difflib
@@ -87,7 +87,7 @@ def command_hint(name: str, commands: Iterable[str]) -> str | None:
 
 
 def option_hint(command: str, option: str) -> str | None:
-    """Return a hint for an unknown option that other programs have, or None if there is no hint for it."""
+    """Return a hint for an unknown option of a command; None if there is no hint for it."""
     return _OPTIONS.get(option.lstrip("-").replace("_", "-"), {}).get(command)
 
 

@@ -1,4 +1,4 @@
-"""Non-blocking output of lines to stdout, whose reader may be slow or stopped."""
+"""Output of lines to stdout that does not block if the process at the other end of the pipe is slow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 
 
 class Lines:
-    """Writer of lines that never blocks on a full pipe.
+    """Writes lines to stdout without losing the ability to stop while the pipe is full.
 
     Args:
-        live: whether the source is live. While the pipe is full, only the newest line of a live source is kept; any
-            other source waits for the reader.
+        live: whether the lines describe a live source. If so, only the newest line is kept while the pipe is full;
+            otherwise `put` waits until the line can be written.
         stopped: function that returns whether a stop was requested, which ends the waiting.
     """
 
@@ -34,7 +34,7 @@ class Lines:
             self._descriptor = -1
 
     def put(self, line: str) -> None:
-        """Write a line, or keep it while the pipe is full. Raises BrokenPipeError if the reader has closed the pipe."""
+        """Write a line, or store it while the pipe is full. Raises BrokenPipeError if the reader closed the pipe."""
         if self._descriptor < 0:
             click.echo(line)
             return
@@ -44,7 +44,7 @@ class Lines:
             self.flush(TICK_SECONDS)
 
     def flush(self, seconds: float = 0.0) -> None:
-        """Write the kept line, if the pipe has room for it within `seconds`."""
+        """Write the stored line, if there is one, as soon as the pipe has room; give up after `seconds`."""
         # A pipe that select reports as writable has room for at least 4 KiB; a line is far shorter.
         if self._waiting and select.select([], [self._descriptor], [], seconds)[1]:
             data, self._waiting = self._waiting, b""

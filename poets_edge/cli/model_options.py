@@ -1,4 +1,4 @@
-"""Options that describe a model and its answers, and the separation of models from photos in arguments."""
+"""Options that describe a model, and a function that separates models from photos in the arguments."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ graph_option = option(
 def input_options(function: _Function) -> _Function:
     """Add the options `--input-range`, `--input-mean` and `--input-std`, which specify the range of the model's input.
 
-    The function receives `input_range` as text for `parse_input_range`, or None if none of the options is given.
+    The decorated function receives them as one argument `input_range`: text for `parse_input_range`, or None if none of
+    the options is given.
     """
 
     @functools.wraps(function)
@@ -86,7 +87,7 @@ def input_options(function: _Function) -> _Function:
 
 
 def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> str | None:
-    """Return the input range from the options; None if none is given. Raises UsageError if there are two ranges."""
+    """Return the input range that the options specify; None if they specify none. Raises UsageError if they clash."""
     if mean is None or std is None:
         return input_range
     if input_range is not None:
@@ -97,18 +98,18 @@ def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: t
 
 
 def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Separate models from photos and folders among a command's arguments, by content.
+    """Separate the models among a command's arguments from photos and folders, by examining the files.
 
     Args:
-        graph: value of `--graph`; if given, no argument is a model.
+        graph: value of `--graph`; if given, it is the only model, and all arguments are photos or folders.
 
     Returns:
-        The models, or `train`'s default graph if no argument is a model; and the other arguments.
+        The models, or the graph that `train` writes by default if no argument is a model; and the remaining arguments.
 
     Raises:
         ModelError: a model has a format that cannot be read.
-        UsageError: no model is given, and the default graph does not exist; or the first of several arguments, where a
-            model is named, is neither a model nor photos.
+        UsageError: no model is given, and the default graph does not exist; or the first of several arguments is
+            neither a model nor a photo nor a folder.
     """
     if graph is not None:
         return (graph,), tuple(arguments)
@@ -124,7 +125,7 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
 
 
 def _is_model(path: Path) -> bool:
-    """Return whether an argument is a model. Raises ModelError if its format is known but cannot be read."""
+    """Return whether an argument is a model. Raises ModelError if the model has a known but unsupported format."""
     if not isinstance(path, Path):  # an address
         return path.suffix.lower() in MODEL_SUFFIXES
     found = model_format(path)

@@ -1,4 +1,4 @@
-"""Parameter types, and options that several commands share."""
+"""Parameter types for command-line options, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _File(click.Path):
-    """Parameter type of a local path; addresses are refused."""
+    """Parameter type for a local path; a URL is an error."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if is_address(str(value)):
@@ -36,7 +36,7 @@ class _File(click.Path):
 
 
 class _Photos(_File):
-    """Parameter type of a local path or address of photos, or a local path of a model."""
+    """Parameter type for the local path or URL of photos, or the local path of a model."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if is_address(str(value)) and PurePosixPath(str(value)).suffix.lower() not in MODEL_SUFFIXES:
@@ -45,7 +45,7 @@ class _Photos(_File):
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """Parameter type of a finite number, optionally in a range."""
+    """Parameter type for a finite number, optionally limited to a range."""
 
     name = "number"
 
@@ -64,7 +64,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 
 
 class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """Parameter type of finite numbers, separated by commas."""
+    """Parameter type for one or more finite numbers, separated by commas."""
 
     name = "numbers"
 
@@ -109,7 +109,7 @@ remote_dir_option = option(
 
 
 def cluster_options(function: _Function) -> _Function:
-    """Add the options `--cluster` and `--insecure-cluster`."""
+    """Add the options `--cluster` and `--insecure-cluster` to a command."""
     function = option(
         "--insecure-cluster",
         is_flag=True,
@@ -130,13 +130,13 @@ def cluster_options(function: _Function) -> _Function:
 
 
 def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Function]:
-    """Add the option `--on HOST`."""
+    """Add the option `--on HOST`, which selects a remote device, to a command."""
     text = "Measure on this device, over ssh, as pi@raspberrypi.local."
     return option("--on", name, metavar="HOST", section=DEVICE_SECTION, **{"help": text, **settings})
 
 
 def result_options(function: _Function) -> _Function:
-    """Add the options `--json` and `--output`, for `poets_edge.cli.terminal.give`."""
+    """Add the options `--json` and `--output`, whose values the command passes to `poets_edge.cli.terminal.give`."""
     function = option(
         "--output", type=FILE, metavar="FILE", section=OUTPUT, help="Also write the result to FILE, as JSON."
     )(function)
@@ -144,12 +144,12 @@ def result_options(function: _Function) -> _Function:
 
 
 def open_option(what: str) -> Callable[[_Function], _Function]:
-    """Add the option `--open`, which opens a page in the browser."""
+    """Add the option `--open`, which shows the written page in a browser."""
     return option("--open", "opened", is_flag=True, section=OUTPUT, help=f"Show the {what} in a browser.")
 
 
 def thread_list(text: str) -> tuple[int, ...]:
-    """Parse numbers of threads such as `1,2,4`. Raises UsageError if the text is invalid."""
+    """Parse a list of thread counts, such as `1,2,4`. Raises UsageError if the text is invalid."""
     try:
         return tuple(int(word) for word in text.split(",")) if text.strip() else ()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Arguments and options that specify the photos of a command, their splits and their groups."""
+"""Arguments and options that specify which photos a command uses, and how they are split and grouped."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ group_by_option = option(
 
 
 def split_option(help: str, show_default: str) -> Callable[[_Function], _Function]:
-    """Add the option `--split`, which selects the split whose photos are evaluated."""
+    """Add the option `--split`, which selects the photos to evaluate: one split, unseen photos, or all."""
     return option(
         "--split",
         "split",
@@ -80,7 +80,7 @@ def split_option(help: str, show_default: str) -> Callable[[_Function], _Functio
 def percentage_options(
     default: SplitConfig | None, show_default: str | bool = True
 ) -> Callable[[_Function], _Function]:
-    """Add the options `--testing-percentage` and `--validation-percentage`."""
+    """Add the options `--testing-percentage` and `--validation-percentage` to a command."""
 
     def declare(function: _Function) -> _Function:
         for name, what in (("validation", "validation"), ("testing", "test")):
@@ -100,10 +100,10 @@ def percentage_options(
 
 
 def one_folder(arguments: Sequence[Path], image_dir: Path | None, zip_encoding: str | None = None) -> Path:
-    """Return the folder of photos, given as an argument or by `--image-dir`.
+    """Return the folder of photos, which is given as an argument or by `--image-dir`.
 
     Raises:
-        UsageError: no folder or several folders are given, or `zip_encoding` is given but the folder is not a zip.
+        UsageError: no folder or several folders are given, or `zip_encoding` is given for photos that are not in a zip.
     """
     named = [*([image_dir] if image_dir else []), *arguments]
     if not named:

@@ -1,4 +1,4 @@
-"""`poets-edge quickstart`: run every step once, and suggest next steps."""
+"""`poets-edge quickstart`: run each step once on synthetic photos, and suggest what to do next."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from poets_edge.errors import UsageError
 from poets_edge.training.runs import Run, differences, list_runs
 
 _MOST_SHOWN = 3
-"""Maximum number of differences from the previous run that are listed for a run."""
+"""Maximum number of differences from the previous run that are shown for each run."""
 
 
 @subcommand(

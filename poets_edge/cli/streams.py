@@ -1,4 +1,4 @@
-"""Standard streams that accept any text, even if they are closed, full or not UTF-8.
+"""Replacements for stdout and stderr that can print any text safely.
 
 Names of files and classes are not trusted: a control character could clear the screen or change earlier output. Control
 characters, characters that the stream's encoding lacks, and bytes that are not UTF-8 are written as JSON escapes, such
@@ -21,11 +21,11 @@ from poets_edge.core.credentials import without_user_info
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ERRORS = "poets_edge.escape"
 _OURS = "\x1b[33mwarning: \x1b[0m"
-"""The only color in the output, at the start of a line on stderr."""
+"""The only colored text that poets_edge prints; it starts a line on stderr."""
 
 
 def escaped(text: str, *, line: bool = False) -> str:
-    """Escape the control characters in a text, including newlines and tabs if `line` is set."""
+    """Replace control characters in a text by escapes; if `line` is set, this includes newlines and tabs."""
     if line:
         text = re.sub("[\t\n]", _escape, text)
     return _CONTROLS.sub(_escape, text)
@@ -33,7 +33,7 @@ def escaped(text: str, *, line: bool = False) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Context manager that replaces stdout and stderr by escaping streams."""
+    """Context manager that replaces stdout and stderr by streams that escape control characters."""
     _open_closed()
     codecs.register_error(_ERRORS, _replace)
     before = sys.stdout, sys.stderr
@@ -64,9 +64,9 @@ class _Screen(io.TextIOWrapper):
 
 
 class _ErrorScreen(_Screen):
-    """Stream that passes the control characters of progress bars; `Terminal` has escaped all others.
+    """Stream for stderr that does not escape the control characters of progress bars and colored warnings.
 
-    User names and passwords are removed from addresses, since a message may repeat any argument.
+    User names and passwords are removed from URLs, since an error message may repeat an argument.
     """
 
     def write(self, text: str) -> int:
@@ -91,7 +91,7 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open the null device in place of closed standard streams. Otherwise, other files would get their descriptors."""
+    """Open the null device for each closed standard stream, since another file could get its descriptor otherwise."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""`poets-edge studio`: collecting photos, training and export in a browser."""
+"""`poets-edge studio`: collect photos, train and export in a browser."""
 
 from __future__ import annotations
 

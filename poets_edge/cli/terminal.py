@@ -1,4 +1,4 @@
-"""Output of commands: results on stdout, progress and warnings on stderr; tables and JSON."""
+"""Output of commands: results on stdout, as tables or JSON; progress and warnings on stderr."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from poets_edge.training.cross_validation import CrossValidation
 
 LINE_SECONDS = 5.0
-"""Time between two lines of progress in a file or pipe, in seconds."""
+"""Minimum time between two progress lines if stderr is not a terminal, in seconds."""
 
 
 class Terminal:
     """Reporter that prints progress, warnings and notes on stderr.
 
-    A terminal gets progress bars and a status line that is overwritten. A file or pipe gets one line every few
-    seconds.
+    If stderr is a terminal, progress is shown as a bar, and the current activity as a line that is overwritten.
+    Otherwise, a line is printed every few seconds.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -53,7 +53,7 @@ class Terminal:
             self._print(escaped(text))
 
     def status(self, text: str) -> None:
-        """Show the current activity: in a terminal as a line that is overwritten, else as a line every few seconds."""
+        """Show the current activity, in a terminal on a line that is overwritten, otherwise once every few seconds."""
         if self._quiet:
             return
         text = escaped(text, line=True)
@@ -75,7 +75,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Show the progress of a long operation: a bar, or a line every few seconds and one at the end."""
+        """Show the progress of a long operation; yield a function that is called with the number of completed units."""
         if self._quiet or not total:
             yield lambda amount: None
             return
@@ -127,7 +127,7 @@ class Terminal:
         show()
 
     def _is_due(self) -> bool:
-        """Return whether another line of progress is due; if so, record the time."""
+        """Return whether it is time for another progress line; if so, restart the interval."""
         now = time.monotonic()
         if now - self._last_line < LINE_SECONDS:
             return False
@@ -154,13 +154,13 @@ class Terminal:
 def give(
     result: dict[str, Any] | list[Any] | Callable[[], dict[str, Any]], *, as_json: bool, output: Path | None
 ) -> bool:
-    """Write a result to the file of `--output`, and print it if `--json` is given.
+    """Write a result as JSON to the file that `--output` names, and print it if `--json` is given.
 
     Args:
-        result: the result, or a function that returns it, called only if the result is written or printed.
+        result: the result; or a function that returns it, which is called only if the result is written or printed.
 
     Returns:
-        Whether the result was printed; if not, the command prints a table.
+        Whether the result was printed; if not, the caller prints it as a table.
 
     Raises:
         OutputError: the file cannot be written.
@@ -176,14 +176,14 @@ def give(
 
 
 def open_page(path: Path) -> None:
-    """Open a page in the browser."""
+    """Open a local HTML page in the default browser."""
     import webbrowser
 
     webbrowser.open(path.resolve().as_uri())
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return rows as aligned text. The first row is the heading, and the first `left` columns are left-aligned."""
+    """Return rows of cells as text with aligned columns; the first `left` columns are left-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -196,7 +196,7 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> None:
-    """Print the number of photos of each class in a folder."""
+    """Print the number of photos in each class of a folder, as a table or as JSON."""
     counts = Counter(photo.label for photo in found.photos)
     result = {"folder": str(found.path), "classes": dict(sorted(counts.items()))}
     if not give(result, as_json=as_json, output=output):
@@ -205,5 +205,5 @@ def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> No
 
 
 def accuracy_text(evaluation: Evaluation | CrossValidation) -> str:
-    """Return an accuracy as `87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
+    """Return text such as `87.5 % (N = 104, 95 % interval 79.8 to 92.5)` for an accuracy."""
     return wording.accuracy_text(evaluation.accuracy, evaluation.count, evaluation.interval)

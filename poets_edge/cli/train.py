@@ -1,4 +1,4 @@
-"""`poets-edge train`: retrain a network on a folder of photos, with all options of `retrain.py`."""
+"""`poets-edge train`: retrain a network on a folder of photos. Accepts all options of the codelab's `retrain.py`."""
 
 from __future__ import annotations
 
@@ -411,7 +411,7 @@ def command(
 
 
 def _architecture(network: str | None, name: str | None) -> Architecture:
-    """Return the architecture for `--network` or `--architecture`. Raises UsageError if the two differ."""
+    """Return the architecture that `--network` or `--architecture` selects. Raises UsageError if they contradict."""
     recommended = find_architecture(RECOMMENDED[network]) if network else None
     chosen = find_architecture(name) if name else None
     if recommended and chosen and recommended != chosen:
@@ -420,7 +420,7 @@ def _architecture(network: str | None, name: str | None) -> Architecture:
 
 
 def _recall(result: TrainResult) -> str:
-    """Return a table with the number of photos and the recall of each class, on the test set and cross-validated."""
+    """Return a table with each class's number of photos, its recall on the test set, and its cross-validated recall."""
     judged = {"test recall": result.test}
     if result.cross_validated:
         judged["cross-validated recall"] = result.cross_validated.scored.evaluation(result.labels)

@@ -27,7 +27,7 @@ _ENDING = (
     "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL",
     "SIGPWR", "SIGXCPU",
 )  # fmt: skip
-"""Signals that would end the process without ending the command that it has started."""
+"""Signals that would kill this process but not the command that it is running."""
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
 _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Collecting", "MQTT, Home Assistant"
 
@@ -226,7 +226,7 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
 
 
 def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: Path | None) -> MqttOptions | None:
-    """Return the MQTT options; None if no option is given. Raises UsageError if `--mqtt` is missing but required."""
+    """Return the MQTT options; None if there are none. Raises UsageError if an option is given without `--mqtt`."""
     if broker is None:
         if (name, login, ca) != (None, None, None):
             raise UsageError("--mqtt-name, --mqtt-login and --mqtt-ca need --mqtt mqtt://HOST.")
@@ -235,9 +235,10 @@ def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: P
 
 
 class _Stop:
-    """Stop request by a signal. The first signal ends the watch after the current frame, the second one at once.
+    """Signal handling of `watch`. The first signal ends it after the current frame, a second signal immediately.
 
-    SIGHUP, sent by a closed terminal, stays ignored if it was ignored at the start, as under `nohup`.
+    Signals that were ignored at the start, such as SIGHUP under `nohup`, stay ignored. Calling the object returns
+    whether a signal has been received.
     """
 
     def __init__(self) -> None:
@@ -267,7 +268,7 @@ class _Stop:
 
 
 class _Printer:
-    """Display that prints a line for each changed label, or for each frame."""
+    """Prints a line whenever the label changes or, if `every_frame` is set, for each frame."""
 
     def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
         self._lines = lines

@@ -1,4 +1,4 @@
-"""`poets-edge web`: write a model as a web page, for the browser of any phone."""
+"""`poets-edge web`: write a web page that runs a model in the browser of a phone."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Export frozen graphs to `.tflite` files and evaluate these, and export models to an Android app or a web page."""
+"""Convert frozen graphs to `.tflite` files and evaluate them; put models into an Android app or a web page."""

@@ -2,7 +2,7 @@
 
 `install_model` checks that the app can run a `.tflite` file and copies it into the app's assets. `write_vectors` labels
 photos and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking, and the distance from
-the training photos. The JVM tests of the app compare these values with the values that the Java code computes.
+the training photos. The app's JVM tests compare these values with those that its Java code computes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from poets_edge.tflite.session import TensorInfo
 
 DEFAULT_APP = Path("android_demo")
 ASSET = Path("app/src/main/assets/model.tflite")
-"""Path of the model inside the app's folder."""
+"""Path of the model, relative to the app's folder."""
 
 _MANIFEST = Path("app/src/main/AndroidManifest.xml")
 _VECTOR_TOP = 3
@@ -34,7 +34,7 @@ _VECTOR_TOP = 3
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """Model in the assets of the Android app.
+    """Model that was copied into the assets of the Android app.
 
     Attributes:
         path: path of the model in the app's assets.
@@ -76,7 +76,7 @@ def install_model(
 
 
 def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
-    """Write the intermediate values of labeling photos, as test vectors for the app.
+    """Label photos, and write all intermediate values as test vectors for the Android app.
 
     The files in `folder` are a copy of the model, its labels, `model.properties` with the types, shapes and
     quantization of its tensors, and one `.bin` file per photo: pixels, input tensor, output tensor, scores, the indices

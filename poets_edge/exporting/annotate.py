@@ -25,7 +25,7 @@ from poets_edge.tflite.score_ends import add_scores, use_uint8
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 
 _IMAGES = 4
-"""Number of random images on which the scores of the written model are compared with those of the original."""
+"""Number of random images on which the written model's scores are compared with those of the original model."""
 _TOLERANCE = 0.02
 _NAMES = (METADATA_NAME, RESIZE_NAME)
 
@@ -38,7 +38,7 @@ class AnnotatedModel:
         size: size of the file, bytes.
         labels: class names, in the order of the output.
         input_range: normalization of the input, with the evidence for it.
-        changes: operators that were added to the model, such as "a softmax".
+        changes: descriptions of the operators that were added to the model, such as "a softmax".
     """
 
     path: Path
@@ -114,7 +114,7 @@ def annotate(
 
 
 def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[str, ...]]:
-    """Return the model of a classifier with labels and normalization embedded, and descriptions of the added operators.
+    """Embed a classifier's labels and normalization in its model; return the model and descriptions of added operators.
 
     A model that poets_edge wrote is returned unchanged, unless the classifier has different labels.
 
@@ -143,7 +143,7 @@ def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[
 
 
 def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
-    """Add the operators that other readers require, fix the batch size to 1, and return descriptions of the changes."""
+    """Add the softmax and uint8 conversions that a model lacks, set the batch size to 1, and describe the additions."""
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
     changes = [
@@ -157,7 +157,7 @@ def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
 
 
 def remove_metadata(model: Any) -> None:
-    """Remove the metadata from a `ModelT`, in place."""
+    """Remove the metadata from a model, a `ModelT`, in place."""
     entries = model.metadata or []
     names = {*_NAMES, *(name.encode() for name in _NAMES)}
     for entry in entries:
@@ -173,7 +173,7 @@ def _without_metadata(file: ModelFile) -> ModelFile:
 
 
 def _check_scores(original: Classifier, content: bytes) -> None:
-    """Raise ModelError if the scores of a written model for random images differ from those of the original."""
+    """Raise ModelError if the annotated model and the original model compute different scores for random images."""
     written = Classifier(ModelFile(Path(f"{original.path}, annotated"), content))
     rng = np.random.default_rng(0)
     for _ in range(_IMAGES):

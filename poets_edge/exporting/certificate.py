@@ -1,6 +1,6 @@
 """Self-signed certificates for HTTPS connections from a phone on the local network.
 
-Browsers warn about each new self-signed certificate, so certificates are stored and reused by later servers.
+Browsers warn about each new self-signed certificate. Certificates are therefore stored and reused.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _make(host: str) -> bytes:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write a file that only the user can read, and remove temporary files that killed processes have left behind."""
+    """Write a file that only the user can read. Temporary files from killed processes are removed first."""
     prefix = f".{path.name}."
 
     def make() -> Path:

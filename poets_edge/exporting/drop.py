@@ -1,7 +1,7 @@
-"""Significance test for the accuracy that a quantized file loses compared with the float32 file on the same photos.
+"""Significance test for the loss of accuracy of a quantized file, compared with the float32 file on the same photos.
 
-With 49 test photos, each photo amounts to 2 percentage points, so that a single photo could exceed the limit. A file
-therefore fails only if its loss exceeds the limit and the excess is statistically significant.
+With 49 test photos, one photo amounts to 2 percentage points, so a single photo could exceed a limit of 1 point. An
+export therefore fails only if a loss exceeds the limit and the excess is statistically significant.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from poets_edge.device.paired import SIGNIFICANCE, Paired, mcnemar
 
 
 def drop_is_significant(paired: Paired, allowed: float) -> bool:
-    """Return whether the loss of accuracy significantly exceeds the limit, by an exact McNemar test.
+    """Return whether a loss of accuracy exceeds the limit significantly, according to an exact McNemar test.
 
-    The allowed number of photos is subtracted from the number of photos that only the float32 file labels correctly;
-    the difference is tested against the number of photos that only the quantized file labels correctly.
+    The test compares two numbers of photos: those that only the float32 file labels correctly, minus the number that
+    the limit allows; and those that only the quantized file labels correctly.
 
     Args:
         paired: comparison of the quantized file with the float32 file.
@@ -33,12 +33,12 @@ def exceeds(paired: Paired, allowed: float) -> bool:
 
 
 def allowed_photos(paired: Paired, allowed: float) -> int:
-    """Return the number of photos that corresponds to `allowed` percentage points of accuracy, rounded down."""
+    """Convert a loss of accuracy in percentage points to a number of test photos, rounded down."""
     return math.floor(allowed * paired.photos / 100 + 1e-9)
 
 
 def verdict(losses: Mapping[Any, Paired], allowed: float) -> str:
-    """Return a phrase on the loss of each file, such as `int8 loses 6.1 points (...), more than the 2 allowed`."""
+    """Return a phrase that states each file's loss, such as `int8 loses 6.1 points (...), more than the 2 allowed`."""
     parts = [
         f"{quantization} loses {-paired.gain:.1f} points ({paired.worse} photos worse and {paired.better} better of"
         f" {paired.photos} test photos)"

@@ -54,7 +54,7 @@ _UNRECORDED = (
 
 @dataclass(frozen=True)
 class _Source:
-    """Graph to export, with its labels, record and photos.
+    """Graph to export, with its labels, the record of its training run, and its photos.
 
     Attributes:
         network: the network that the graph was converted to; None if the graph requires TensorFlow's converter.
@@ -70,17 +70,17 @@ class _Source:
 
     @property
     def known(self) -> KnownPhotos | None:
-        """Photos of the training run, by which they are recognized; None if neither record nor graph has them."""
+        """Fingerprints of the photos in the training run; None if neither the record nor the graph contains them."""
         return known_photos(self.record or {"photo_sets": self.frozen.photo_sets})
 
 
 @dataclass(frozen=True)
 class PreparedExport:
-    """Converted and evaluated models that are not written yet.
+    """Converted and evaluated models that have not been written to files yet.
 
     Attributes:
-        contents: content of each file of the result, in order.
-        models: by quantization, the bytes of the `.tflite` without appended files.
+        contents: content of each file in `result.files`, in the same order.
+        models: bytes of each `.tflite`, without the labels and facts that files contain, by quantization.
         size: (height, width) of the input, pixels.
     """
 
@@ -90,18 +90,18 @@ class PreparedExport:
     size: tuple[int, int]
 
     def write(self, files: Mapping[Path, bytes]) -> None:
-        """Write files that contain these models, all or none of them."""
+        """Write files that contain the converted models; either all files are written or none."""
         write_together(files)
         self.remember()
 
     def remember(self) -> None:
-        """Note that the written models were run, so that they are not verified again."""
+        """Record that the models have run without errors, so that they are not verified again when they are loaded."""
         for content in self.contents if self.result.files[0].scored else ():
             remember(content)
 
 
 def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
-    """Convert a graph, evaluate every file on the test photos, and write the files.
+    """Convert a frozen graph to `.tflite` files, evaluate them on the test photos, and write them.
 
     No file is written before all files have been converted and evaluated.
 
@@ -140,7 +140,7 @@ def prepare_export(
     photos: PhotoTable | None = None,
     images: ImageCache | None = None,
 ) -> PreparedExport:
-    """Convert a graph and evaluate every model as `export_graph` does, without writing files."""
+    """Convert a graph and evaluate the models as `export_graph` does, but write no files."""
     source = _read_source(options, photos, reporter)
     if options.unknown_label:
         if options.unknown_label in source.labels:
@@ -237,7 +237,7 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
 def _rescore(
     models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
 ) -> dict[Quantization, Predictions]:
-    """Evaluate every file on the test photos. This also checks that each file can be loaded and has finite scores."""
+    """Evaluate all models on the test photos, and check that each can be loaded and computes finite scores."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
         name: ModelFile(
@@ -256,7 +256,7 @@ def _rescore(
 def _evaluated(
     path: Path, quantization: Quantization, scored: Mapping[Quantization, Predictions], labels: tuple[str, ...]
 ) -> ExportedFile:
-    """Return an ExportedFile with its evaluation on the test photos, and with size 0 for the caller to replace."""
+    """Return an ExportedFile with its evaluation on the test photos. Its size is 0; the caller must set it."""
     file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
     if not scored:
         return file
@@ -293,7 +293,7 @@ def _facts(
     source: _Source,
     file: ExportedFile,
 ) -> dict[str, Any]:
-    """Return facts about a file, its training and its evaluation, which are stored inside the file with the labels."""
+    """Return facts about a model, its training and its evaluation, to be stored in the exported file."""
     record = source.record or {}
     training: dict[str, Any] = {
         key: record[key]

@@ -1,4 +1,4 @@
-"""Convert Keras models and SavedModels for export, and choose their labels and input range."""
+"""Convert Keras models and SavedModels to frozen graphs for export, and determine their labels and input range."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from poets_edge.progress import Reporter
 from poets_edge.quantize.tensorflow_model import TensorFlowModel, find_input_range, freeze, load_model
 
 LABELS_FILE = "labels.txt"
-"""Name of the labels file next to a model, as written by Teachable Machine."""
+"""Name of the labels file that Teachable Machine writes next to a model."""
 
 _SHOWN_PHOTOS = 200
-"""Maximum number of photos for finding the input range by the accuracy on them."""
+"""Maximum number of photos on which the accuracies with different input ranges are compared."""
 
 
 def frozen_model(options: ExportOptions, photos: ExportPhotos | None, reporter: Reporter) -> FrozenGraph:
@@ -35,7 +35,7 @@ def frozen_model(options: ExportOptions, photos: ExportPhotos | None, reporter: 
     derived from the model, or from the accuracy on the photos.
 
     Args:
-        options: options that name the model in `graph`.
+        options: options of the export; `graph` is the path of the model.
         photos: photos with known classes.
 
     Raises:
@@ -73,7 +73,7 @@ def _labels(
 def _shown(
     model: TensorFlowModel, photos: Sequence[Photo], labels: tuple[str, ...]
 ) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
-    """Return up to 200 photos resized to the model's input, balanced among the classes, and their class indices."""
+    """Return up to 200 photos, balanced among the classes and resized to the model's input, and their class indices."""
     pixels, shown = [], []
     for photo in calibration_photos(photos, _SHOWN_PHOTOS):
         try:

@@ -1,8 +1,9 @@
-"""Export a model for the custom classification in Frigate, as the files `model.tflite` and `labelmap.txt`.
+"""Export a model for custom classification in Frigate, as `model.tflite` and `labelmap.txt`.
 
 Frigate passes a crop of 224 x 224 RGB pixels to a uint8 input, divides the uint8 scores by their sum, and ignores the
-best label if its score is below `threshold` in the configuration, 0.8 by default. The int8 files of poets_edge have
-such inputs and outputs. If the model detects unknown photos, these get the label `none`, which Frigate does not assign.
+best label if its score is below `threshold` in its configuration, 0.8 by default. The int8 files that poets_edge writes
+have uint8 inputs and outputs. If the model detects unknown photos, they get the label `none`, which Frigate never
+assigns.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadat
 SIZE = (224, 224)
 """Height and width of the images that Frigate passes to a model."""
 THRESHOLD = 0.8
-"""Default of `threshold` in Frigate's configuration."""
+"""Default value of `threshold` in the configuration of Frigate."""
 NONE = "none"
-"""Label that Frigate does not assign to an object."""
+"""Label that Frigate never assigns to an object."""
 _MODEL, _LABELS = "model.tflite", "labelmap.txt"
 
 
@@ -42,11 +43,11 @@ class FrigateExport:
     """Model and labels that were exported for Frigate.
 
     Attributes:
-        model: the file `model.tflite`, with its evaluation on the test photos, in which the predicted label NONE is
-            a mistake. Its comparison with float32 is that of the int8 model before NONE was added.
+        model: the file `model.tflite`, with its evaluation on the test photos, where the predicted label NONE counts as
+            an error. The comparison with float32 was made before NONE was added to the labels.
         labelmap: path of the labels file, which has one label per line, in the order of the outputs.
-        assigned: fraction of the test photos that Frigate assigns a label: the best score is at least `THRESHOLD`, and
-            its label is not NONE. None without test photos.
+        assigned: fraction of the test photos to which Frigate assigns a label, because the best score is at least
+            `THRESHOLD` and its label is not NONE; None if there are no test photos.
         assigned_correct: fraction of the assigned labels that are correct; None if no label is assigned.
     """
 
@@ -57,7 +58,7 @@ class FrigateExport:
     assigned_correct: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the export as a JSON-compatible dictionary."""
+        """Return a description of the exported files as a JSON-compatible dictionary."""
         return {
             "labels": list(self.labels),
             "labelmap": str(self.labelmap),
@@ -75,7 +76,7 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
         options: options of the export; `quantizations`, `float_io` and `output_dir` are set by this function.
         folder: folder for the two files.
 
-    Raises the exceptions of `export`, and ModelError if the graph does not take images of 224 x 224 pixels.
+    Raises the exceptions of `export`, and ModelError if the input of the graph is not 224 x 224 pixels.
     """
     options = replace(options, quantizations=("int8",), float_io=False, output_dir=folder)
     prepared = prepare_export(options, reporter or Silent())
@@ -100,7 +101,8 @@ def _with_none(
 ) -> tuple[ExportedFile, bytes, tuple[str, ...]]:
     """Replace the unknown-photo detector of a model with an additional label NONE, and evaluate the model again.
 
-    Returns the file, its content and its labels. A model without a detector is returned unchanged.
+    Returns:
+        The file, its content and its labels; unchanged if the model has no detector.
     """
     metadata = read_metadata(ModelFile(file.path, content))
     if metadata.distance_output is None:
@@ -121,7 +123,10 @@ def _with_none(
 
 
 def _assigned(file: ExportedFile, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
-    """Return the fraction of test photos that are assigned a label, and the fraction of correct labels among these."""
+    """Return the fraction of test photos that get a label, and the fraction of these labels that are correct.
+
+    Both are None if there are no test photos; the second is None if no photo gets a label.
+    """
     if file.scored is None:
         return None, None
     scores = file.scored.scores / file.scored.scores.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Write generated files into a folder that may contain files of the user, which are not replaced."""
+"""Write generated files into a folder without replacing files that the user has written or edited."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from poets_edge.core.json_checks import DictOf, check, parse_json
 from poets_edge.errors import OutputError, RecordError
 
 LIST = ".poets-edge.json"
-"""Name of the file that lists the generated files in a folder, with their checksums."""
+"""Name of the file that lists the generated files in its folder, with their checksums."""
 
 
 def write_generated(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, all or none of them, and a list of their checksums.
+    """Write files and a list of their checksums into a folder; either all are written or none.
 
-    An existing file is replaced only if an earlier call has written it and it was not changed since.
+    An existing file is replaced only if an earlier call wrote it and it has not been changed since.
 
     Args:
         files: content of each file, by path relative to the folder.
 
     Raises:
-        OutputError: a file was not written by this function, was changed since, or cannot be written; nothing is
-            written.
+        OutputError: an existing file was not written by this function or was changed since, or a file cannot be
+            written. Nothing is written then.
     """
     finish_pending(folder)
     known = _listed(folder)
@@ -42,7 +42,7 @@ def write_generated(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _listed(folder: Path) -> dict[str, str]:
-    """Return the checksums in the list of a folder; empty if there is no valid list."""
+    """Return the checksums in a folder's list of generated files; an empty dictionary if there is no valid list."""
     try:
         found = check(parse_json(read_bytes(folder / LIST, 1 << 20)), {"files": DictOf(str)})
     except (OSError, RecordError):
@@ -51,7 +51,7 @@ def _listed(folder: Path) -> dict[str, str]:
 
 
 def _checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal; "" if it cannot be read."""
+    """Return the SHA-256 digest of a file in hexadecimal; "" if the file cannot be read."""
     try:
         return sha256_of(path)
     except OSError:

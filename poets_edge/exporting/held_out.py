@@ -1,4 +1,4 @@
-"""Select the photos for calibrating and evaluating an export."""
+"""Select the photos that are used to calibrate and evaluate exported models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from poets_edge.training.hashed_photos import hash_photos
 
 @dataclass(frozen=True)
 class ExportPhotos:
-    """Training photos for calibrating an export, and test photos for evaluating it.
+    """Training photos for calibrating exported models, and test photos for evaluating them.
 
     Attributes:
         missing: number of photos from the training run that no longer exist.
@@ -36,7 +36,7 @@ class ExportPhotos:
     missing: int = 0
 
     def in_classes(self, names: Mapping[str, str]) -> ExportPhotos:
-        """Return the photos with their classes renamed according to `names`, a mapping from old to new names."""
+        """Return the photos with renamed classes; `names` maps old names to new names."""
         if all(old == new for old, new in names.items()):
             return self
         training, test = (
@@ -47,7 +47,7 @@ class ExportPhotos:
 
 
 def _is_elsewhere(folder: str) -> bool:
-    """Return whether a folder is on another machine, at a URL or in a Windows network share."""
+    """Return whether a folder is on another machine: whether it is a URL or a Windows network share."""
     return is_address(folder) or folder.startswith(("\\\\", "//"))
 
 
@@ -59,11 +59,11 @@ def photos_of_record(
     Args:
         record: record of the training run.
         image_dir: current photo folder, if it differs from the folder in the record.
-        found: photos of the training run with their paths; by default they are searched in the folder.
+        found: photos of the training run with their paths; by default, the folder is searched for them.
 
     Raises:
-        DatasetError: none of the training photos exists, or the record names a folder on another machine. Such a folder
-            is used only if it is given as `image_dir`, because the record may come from an untrusted source.
+        DatasetError: none of the training photos exists, or the record names a folder on another machine. A remote
+            folder must be given as `image_dir`, because the record may come from an untrusted source.
     """
     if image_dir is None and found is None and _is_elsewhere(record["image_dir"]):
         raise DatasetError(
@@ -95,7 +95,7 @@ def photos_of_record(
 
 
 def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that finds the photo for a name in the record, or returns None if the file does not exist."""
+    """Return a function that returns the photo with a given name in the record; None if the file does not exist."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
     labels = {composed(label): label for label in record["labels"]}
@@ -115,7 +115,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that finds a photo by name in an archive or at a URL, or returns None if it is missing."""
+    """Return a function that returns the photo with a given name in an archive or at a URL; None if it is missing."""
     return _by_name(record, folder).get
 
 
@@ -124,16 +124,16 @@ def _by_name(record: dict[str, Any], folder: Location) -> dict[str, Photo]:
 
 
 def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
-    """Scan the folder again and apply the exclusions that are listed in the record."""
+    """Return the photos in a folder, without those that the record of the training run excludes."""
     exclusions = Exclusions.from_json(record.get("exclude") or {})
     return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
 
 
 def _split_again(record: dict[str, Any], photos: PhotoTable) -> ExportPhotos:
-    """Split the current photos in the folder, for records of large data sets, which do not list the photos.
+    """Split the photos in a folder as in training; for large data sets, whose records do not list the photos.
 
-    The test photos are those that were test photos in the training run, by their contents: groups that the user stated
-    have a different split without them.
+    Test photos are recognized by the digests of their contents, if the record has them. Splitting by name alone could
+    differ from the training run, in which the user may have specified groups of photos.
     """
     split, known = _split(photos, SplitConfig(**record["percentages"])), known_photos(record)
     trained = sum(sum(sets.values()) for sets in record["classes"].values())
@@ -142,11 +142,11 @@ def _split_again(record: dict[str, Any], photos: PhotoTable) -> ExportPhotos:
 
 
 def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPhotos | None = None) -> ExportPhotos:
-    """Return the photos in a folder, split as by `train`.
+    """Return the photos in a folder, split into training and test photos.
 
     Args:
-        known: photos of the training run, by whose contents the training and test photos are recognized; without it,
-            or if the folder has none of the training photos, the photos are split by their names.
+        known: photos of the training run, which are recognized by their contents. If it is None, or the folder contains
+            none of the training photos, the photos are split by their names, as `train` does.
 
     Raises:
         DatasetError: the folder cannot be used.
@@ -159,18 +159,18 @@ def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPho
 
 
 def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple[Photo, ...]:
-    """Return the photos that were in a split of a training run, by their contents, with their digests."""
+    """Return the photos that a training run had in a split, recognized by content; their digests are filled in."""
     digests = hash_photos(photos).digests
     rows = np.flatnonzero(known.splits(digests) == SPLIT_NAMES.index(split))
     return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in rows.tolist())
 
 
 def test_groups(photos: Sequence[Photo], known: KnownPhotos | None) -> Rows | None:
-    """Return the group number of each test photo of a training run, int64 [photos]; None if each photo is a group.
+    """Return the group number of each test photo, int64 [photos]; None if each photo is a group of its own.
 
     Args:
-        photos: test photos; a photo without a digest in `sha256` is a group.
-        known: photos of the training run; None if they are not recorded.
+        photos: test photos; a photo without a digest in `sha256` gets a group of its own.
+        known: photos of the training run, with their groups; None if they were not recorded.
     """
     if known is None or known.test_groups is None:
         return None
@@ -188,7 +188,7 @@ def _split(photos: PhotoTable, percentages: SplitConfig) -> ExportPhotos:
 
 
 def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """Return up to `count` photos, balanced among the classes; the random choice depends only on the list of photos."""
+    """Choose up to `count` photos at random, balanced among the classes; the same photos give the same choice."""
     by_class: dict[str, list[Photo]] = defaultdict(list)
     rng = np.random.default_rng(0)
     for index in rng.permutation(len(photos)):

@@ -16,7 +16,7 @@ from poets_edge.quantize.write_full_int8 import InputType
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Options of `export`.
+    """Options that specify what `export` converts, and how.
 
     Attributes:
         graph: frozen graph, written by `train` or by the original codelab; or a Keras model or SavedModel, which
@@ -24,12 +24,12 @@ class ExportOptions:
         labels: labels file for a graph without labels, or file with translations of the labels in the graph, one
             `old=new` per line; by default the labels in the graph, else the labels file next to it.
         output_dir: folder for the `.tflite` files; by default the folder of the graph.
-        quantizations: quantizations of the files; by default int8 if the architecture's name ends in `_quantized`, else
-            float32.
+        quantizations: quantizations to export, one file each; by default int8 if the architecture's name ends in
+            `_quantized`, else float32.
         float_io: whether int8 files have float32 inputs and outputs.
         input_type: type of the input and the output of full-int8 files: "uint8" for pixel values, "int8" for pixel
             values minus 128.
-        gray: whether full-int8 files take gray pixels, one channel, which needs less memory.
+        gray: whether the input of full-int8 files is gray, with one channel, which needs less memory.
         input_range: input values of a model from another program for the pixel values 0 and 255, such as "0:1", or
             three ranges for red, green and blue; by default derived from the model, or from the accuracy on the photos
             in `image_dir`.
@@ -37,8 +37,8 @@ class ExportOptions:
             size.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
-        unknown_label: name of an additional label for photos unlike the training photos, for programs that show nothing
-            but labels; "" for a second output instead, with the distance from the training photos.
+        unknown_label: name of an additional label for photos unlike the training photos, for programs that support a
+            single output; by default "": the model has a second output with the distance from the training photos.
         calibration_count: number of training photos used to calibrate int8 and full-int8 files.
         max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points; None
             for no limit. The export fails if a file loses significantly more (see `poets_edge.exporting.drop`).

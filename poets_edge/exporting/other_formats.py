@@ -1,7 +1,7 @@
-"""Export a frozen graph as ONNX, or as a zipped Core ML package, with tf2onnx or coremltools.
+"""Export a frozen graph to ONNX with tf2onnx, or to a zipped Core ML package with coremltools.
 
-Both converters read TensorFlow's graphs, so both need TensorFlow. ONNX files are run with ONNX Runtime, and compared
-with the float32 `.tflite`, before they are written. Core ML models run on macOS only, so their scores are not compared.
+Both converters need TensorFlow. Before an ONNX file is written, its outputs in ONNX Runtime are compared with those of
+the float32 `.tflite`. Core ML models run on macOS only, so their outputs are not compared.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Format = Literal["coreml", "onnx"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _SUFFIXES: dict[Format, str] = {"coreml": ".mlpackage.zip", "onnx": ".onnx"}
 _OPSET = 13
-"""Version of the ONNX operator set, which runtimes since 2020 support."""
+"""Version of the ONNX operator set; runtimes released since 2020 support it."""
 _TOLERANCE = 1e-3
 _COMPARED = 100
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -57,8 +57,9 @@ class ConvertedModel:
     Attributes:
         size: size of the file in bytes.
         labels: class names, in the order of the scores.
-        compared: number of images on which it was compared with the float32 `.tflite`; 0 for Core ML.
-        largest_difference: largest absolute difference between any output (scores, distance) and that of the `.tflite`.
+        compared: number of images on which the model was compared with the float32 `.tflite`; 0 for Core ML.
+        largest_difference: largest absolute difference between an output (score or distance) of the model and the same
+            output of the `.tflite`.
     """
 
     path: Path
@@ -84,7 +85,7 @@ def export_format(options: ExportOptions, format: Format, reporter: Reporter | N
     """Convert a frozen graph to ONNX or Core ML, compare an ONNX model with the float32 `.tflite`, and write the file.
 
     Args:
-        options: options of the export; those that apply to `.tflite` files only have no effect.
+        options: options of the export; those that concern only `.tflite` files have no effect.
 
     Raises:
         ModelError: the converter fails, or an output of the ONNX model differs by more than 0.001.
@@ -129,7 +130,7 @@ def export_format(options: ExportOptions, format: Format, reporter: Reporter | N
 
 
 def _outputs(frozen: FrozenGraph) -> list[str]:
-    """Return the names of the outputs of a graph: the scores and, if it detects unknown photos, DISTANCE."""
+    """Return the names of a graph's output tensors: the scores and, if it detects unknown photos, DISTANCE."""
     found = any(node.name == DISTANCE for node in frozen.graph.node)
     return [f"{frozen.output_name}:0", *([f"{DISTANCE}:0"] if found else [])]
 
@@ -140,7 +141,7 @@ def _tensorflow_graph(frozen: FrozenGraph) -> tuple[Any, Any]:
 
 
 def _to_onnx(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifier) -> bytes:
-    """Return an ONNX model with the input (pixel - 127.5) / 127.5, float32 [1, height, width, 3]."""
+    """Convert a graph to an ONNX model, whose input is (pixel - 127.5) / 127.5, float32 [1, height, width, 3]."""
     _, graph = _tensorflow_graph(frozen)
     with _quiet():
         tf2onnx = _load("tf2onnx", "onnx")
@@ -157,7 +158,7 @@ def _to_onnx(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifie
 
 
 def _onnx_difference(content: bytes, classifier: Classifier, pictures: list[npt.NDArray[np.uint8]]) -> float:
-    """Return the largest absolute difference between the outputs of ONNX Runtime and those of a classifier."""
+    """Return the largest absolute difference between the outputs of an ONNX model and those of a classifier."""
     runtime = _load("onnxruntime", "onnx")
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     [name] = [one.name for one in session.get_inputs()]
@@ -179,7 +180,7 @@ def _difference(
 
 
 def _to_core_ml(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classifier) -> bytes:
-    """Return a zip with a Core ML package (an ML program for iOS 15 and later) that classifies images."""
+    """Convert a graph to a zipped Core ML package: an ML program, for iOS 15 and later, that classifies images."""
     tf, graph = _tensorflow_graph(frozen)
     with _quiet():  # coremltools logs which macOS libraries are missing on this machine
         coreml = _load("coremltools", "coreml")
@@ -216,7 +217,7 @@ def _to_core_ml(frozen: FrozenGraph, labels: tuple[str, ...], classifier: Classi
 
 
 def _pictures(classifier: Classifier, photos: Any) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield some test photos, resized to the input size of the model; without test photos, four random images."""
+    """Yield up to 100 test photos, resized to the input size of the model; four random images if there are none."""
     for photo in photos[:: max(1, len(photos) // _COMPARED)][:_COMPARED]:
         yield fit(read_photo(read_contents(photo)), classifier.size)
     if not photos:
@@ -227,7 +228,7 @@ def _pictures(classifier: Classifier, photos: Any) -> Iterator[npt.NDArray[np.ui
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Context manager that hides the progress bars, log messages and warnings of a converter."""
+    """Context manager that suppresses progress bars, log messages and warnings from a converter."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""Models for the Android app and the web page, which support fewer kinds of models than the Python package."""
+"""Open models for the Android app and the web page, which support fewer kinds of models than the Python package."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _TYPES = ("float32", "uint8", "int8")
 def open_for_other_readers(
     model: Path, reader: str, *, labels: Path | None = None, input_range: str | None = None
 ) -> Classifier:
-    """Open a model after checking that its input is one RGB image of fixed size, and that its types are supported.
+    """Open a model for the Android app or the web page, after checking that they support its inputs and outputs.
 
-    The app and the page read labels and normalization from the model, so the returned classifier's file contains both.
+    The input must be one RGB image of fixed size. Labels and normalization are embedded in the returned classifier's
+    file, since the app and the page read both from the model.
 
     Args:
-        reader: name of the reader in error messages, for example "the app".
+        reader: name of the app or page in error messages, for example "the app".
         labels: labels file that replaces the labels of the model.
         input_range: input values for the pixel values 0 and 255, such as "-1:1"; for models that do not specify them.
 
     Raises:
-        ModelError: the model is missing, damaged or not supported by the reader.
+        ModelError: the model is missing, damaged or not supported.
         UsageError: the input range contradicts the model.
     """
     given = Classifier(model, labels=labels, input_range=input_range)

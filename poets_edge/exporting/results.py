@@ -1,4 +1,4 @@
-"""Results of `export`."""
+"""Results of `export`: the exported files and their evaluations."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from poets_edge.quantize.convert import Quantization
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ExportedFile:
-    """Path-like object for an exported `.tflite` file, with the file's evaluation.
+    """An exported `.tflite` file and its evaluation; can be passed to functions that expect a path.
 
     Attributes:
         size: file size in bytes.
         evaluation: evaluation on the test photos; None if there are no test photos.
-        agreement: fraction of the test photos, 0 to 1, to which this file and the float32 file assign equal labels;
+        agreement: fraction of the test photos, 0 to 1, to which this file and the float32 file assign the same label;
             None if there are no test photos.
         beside_float: paired comparison with the float32 file; None for the float32 file, or if there are no test
             photos.
@@ -63,7 +63,7 @@ class ExportedFile:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExportResult(Mapping[str, ExportedFile], Tabular):
-    """Mapping from quantizations to exported files: `result["int8"].path`.
+    """Mapping from quantizations to exported files, for example `result["int8"].path`.
 
     Attributes:
         files: exported files, in the order of the requested quantizations.
@@ -92,7 +92,7 @@ class ExportResult(Mapping[str, ExportedFile], Tabular):
         return {"labels": list(self.labels), "files": [file.to_json() for file in self.files]}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return size, accuracy and agreement of each file, for `pandas.DataFrame(files.rows())`."""
+        """Return a dictionary per file with its size, accuracy and agreement, for `pandas.DataFrame(files.rows())`."""
         return [
             {
                 "quantization": file.quantization,
@@ -109,10 +109,10 @@ class ExportResult(Mapping[str, ExportedFile], Tabular):
 
 
 class AccuracyDropError(ModelError):
-    """Raised if a quantized file loses significantly more accuracy than allowed; no files are written then.
+    """A quantized file loses significantly more accuracy than allowed, so no files were written.
 
     Attributes:
-        result: evaluations of the files.
+        result: the converted files and their evaluations.
     """
 
     def __init__(self, message: str, result: ExportResult) -> None:

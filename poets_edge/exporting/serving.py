@@ -60,7 +60,7 @@ def check_host(host: str) -> str:
 
 
 class PageServer(http.server.ThreadingHTTPServer):
-    """HTTP server for the files of a page, for use in a `with` block. `serve_forever` runs until `shutdown`."""
+    """HTTP server for the files of a web page, to be used in a `with` block. `shutdown` ends `serve_forever`."""
 
     daemon_threads = True
     request_queue_size = 1024  # maximum number of pending connections; the default of 5 is too small for a school class
@@ -73,11 +73,11 @@ class PageServer(http.server.ThreadingHTTPServer):
         port: int = 0,
         certificate: Path | None = None,
     ) -> None:
-        """Bind to an address of this machine.
+        """Bind the server to an address of this machine.
 
         Args:
-            folder: folder of the page.
-            names: paths of the served files in the folder, with `/` as separator; other files are not served.
+            folder: folder that contains the page.
+            names: paths of the files to serve, relative to the folder, with `/` as separator.
             host: address of this machine.
             port: port number; 0 selects a free port.
             certificate: PEM file with a private key and a certificate, for HTTPS; by default HTTP is used.
@@ -103,7 +103,7 @@ class PageServer(http.server.ThreadingHTTPServer):
         self.url = f"{'https' if certificate else 'http'}://{host}:{self.server_port}/"
 
     def etag(self, file: BinaryIO) -> str:
-        """Return the entity tag of an open file, which is a digest of its content, cached until the file changes."""
+        """Return the entity tag of an open file: a digest of its content, which is cached until the file changes."""
         status = os.fstat(file.fileno())
         version = (status.st_ino, status.st_size, status.st_mtime_ns)
         if version not in self._etags:
@@ -115,10 +115,10 @@ class PageServer(http.server.ThreadingHTTPServer):
         return self._etags[version]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore errors in connections that a browser has closed, for example because it rejected the certificate."""
+        """Ignore the error: a browser has closed the connection, for example because it rejected the certificate."""
 
     def server_bind(self) -> None:
-        """Bind without a reverse DNS lookup, which can take seconds."""
+        """Bind the socket without a reverse DNS lookup, which can take seconds."""
         socket_server_bind = super(http.server.HTTPServer, self).server_bind
         socket_server_bind()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
@@ -199,7 +199,7 @@ def _tls_context(certificate: Path) -> ssl.SSLContext:
 
 
 def network_address() -> str:
-    """Return the IPv4 address of this machine on the network. Raises UsageError if it is not on a network."""
+    """Return the IPv4 address of this machine in its network. Raises UsageError if there is no network connection."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             # A reserved address (RFC 5737); connecting a datagram socket sends nothing, it only selects the route.

@@ -1,8 +1,8 @@
 """Export a model as a web page: a folder of static files for any web server.
 
-The folder contains the page, the model, LiteRT's WebAssembly, a manifest and a service worker. The page reads labels
-and normalization from the model, like `poets-edge label`. The page is built from `web/` by `make web` and is part of
-the package, so users do not need Node.
+The folder contains the page, the model, LiteRT for WebAssembly, a manifest and a service worker. The page reads labels
+and normalization from the model, as `poets-edge label` does. The package includes the page, which `make web` builds
+from `web/`, so users do not need Node.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _TITLES = re.compile(r"(<title>|<h1>).*?(</title>|</h1>)")
 _WORKER = "service-worker.js"
 _RUNTIME = "runtime"
 _SITE = b"const SITE="
-"""Start of the service worker's first line, which lists the files of the page. It identifies folders that `write_page`
-has written."""
+"""Start of the service worker's first line, which lists the files of the page. A folder whose service worker starts
+like this was written by `write_page`."""
 
 _PLAIN = {".png"}
-"""Suffixes of files that are already compressed."""
+"""Suffixes of files that are already compressed, so that no `.gz` file is written for them."""
 
 _NOT_ON_FIRST_VISIT = ("compat", "threaded", "icon-", "LICENSES")
 """Substrings in the names of files that a browser does not download on the first visit."""
@@ -45,13 +45,13 @@ _NOT_ON_FIRST_VISIT = ("compat", "threaded", "icon-", "LICENSES")
 
 @dataclass(frozen=True)
 class WrittenPage:
-    """Files of a web page that `write_page` has written.
+    """Description of a web page that `write_page` has written.
 
     Attributes:
-        files: paths inside the folder, with `/` as separator.
+        files: paths of the written files, relative to the folder, with `/` as separator.
         size: total size of the files in bytes.
-        page_transfer, model_transfer: compressed size in bytes of the page and of the model, as downloaded on the first
-            visit.
+        page_transfer: compressed size in bytes of the page files that a browser downloads on the first visit.
+        model_transfer: compressed size in bytes of the model.
         labels: class names, in the order of the outputs.
         input: description of the input tensor, of shape [1, height, width, 3].
     """
@@ -68,7 +68,7 @@ class WrittenPage:
 def write_page(
     model: Path, folder: Path, *, labels: Path | None = None, input_range: str | None = None, title: str | None = None
 ) -> WrittenPage:
-    """Write the web page of a model into a folder that is new, empty, or contains an older page.
+    """Write a web page that runs a model, into a folder that is new, empty, or contains an older page.
 
     Compressible files are also written as `.gz` files, for servers that send precompressed files (nginx's
     `gzip_static`). Either all files are written or none. Other files in the folder are not changed.
@@ -106,7 +106,7 @@ def write_page(
 
 
 def _contents(model: bytes) -> dict[str, bytes]:
-    """Return the contents of all files of the page, by their paths in the folder."""
+    """Return the contents of all files of the page except `.gz` files, by path relative to the folder."""
     contents = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
     with tarfile.open(RUNTIME_ARCHIVE) as archive:
         for entry in archive:
@@ -117,7 +117,7 @@ def _contents(model: bytes) -> dict[str, bytes]:
 
 
 def _titled(contents: Mapping[str, bytes], title: str) -> dict[str, bytes]:
-    """Return the page and its manifest with a title."""
+    """Return the contents of the HTML page and of the manifest, with the given title, by file name."""
     if not title.strip() or not title.isprintable():
         raise UsageError(f"`title` must be one line of text, not {title!r}.")
     text, count = _TITLES.subn(lambda found: f"{found[1]}{html.escape(title)}{found[2]}", contents[_PAGE].decode())
@@ -127,7 +127,7 @@ def _titled(contents: Mapping[str, bytes], title: str) -> dict[str, bytes]:
 
 
 def _site(contents: dict[str, bytes]) -> dict[str, object]:
-    """Return the files that the service worker caches, with integrity checksums, and a version derived from them."""
+    """Return the list of files that the service worker caches, with their checksums, and a version derived from it."""
     digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
     files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
     return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}
@@ -148,7 +148,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Return whether a path contains only leftovers from a run that was killed before it had written its page."""
+    """Return whether a file or folder was left behind by a run that was killed before it had written its page."""
     if path.is_dir():
         return path.name == _RUNTIME and all(map(_is_leftover, path.iterdir()))
     return is_auxiliary(path)

@@ -1,1 +1,1 @@
-"""Export models for microcontrollers: firmware sources, with a model that is verified in TensorFlow Lite Micro."""
+"""Export models for microcontrollers: firmware sources, and a model that is tested in TensorFlow Lite Micro."""

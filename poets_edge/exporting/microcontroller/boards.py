@@ -1,4 +1,4 @@
-"""Supported microcontroller boards, with the memory that is available for a model."""
+"""Supported microcontroller boards, and how much of their memory is available for a model."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Board:
     Attributes:
         name: name on the command line.
         title: name of the product.
-        memory: bytes of memory available for the tensor arena: the rest is for camera, stack and system.
-        flash: bytes of flash memory available for the model: the rest is for the firmware.
-        camera: source of the images: "esp32", a camera on an ESP32; "ov767x", Arduino's OV7675; "serial", the serial
-            port.
+        memory: bytes of memory for the tensor arena; the rest is reserved for camera, stack and system.
+        flash: bytes of flash memory for the model; the rest is reserved for the firmware.
+        camera: source of the images: "esp32" for a camera on an ESP32, "ov767x" for Arduino's OV7675, or "serial" for
+            the serial port.
         fqbn: fully qualified board name for arduino-cli.
         core: Arduino core that contains the board.
         chip: name of the chip in ESP-IDF; empty for boards that ESP-IDF does not support.
-        psram: mode of the external memory (PSRAM), "quad" or "oct"; empty if there is none.
-        source: address of the page or data sheet with the board's memory sizes.
-        pins: pin numbers of the camera, by field name in `camera_config_t` without the prefix `pin_`. They are those in
-            `camera_pins.h` of the camera examples of Espressif's Arduino core.
+        psram: mode of the external memory (PSRAM), "quad" or "oct"; empty if the board has none.
+        source: URL of the page or data sheet that states the memory sizes.
+        pins: pin numbers of the camera, by field name in `camera_config_t` without the prefix `pin_`; copied from
+            `camera_pins.h` in the camera examples for Espressif's Arduino core.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Board:
 
 
 def _pins(numbers: str) -> dict[str, int]:
-    """Return the pins of a camera, given their numbers in the order in which the documentation of boards lists them."""
+    """Parse the pin numbers of a camera, in the order pwdn, reset, xclk, ..., pclk; return them by field name."""
     names = "pwdn reset xclk sccb_sda sccb_scl d7 d6 d5 d4 d3 d2 d1 d0 vsync href pclk"
     return dict(zip(names.split(), map(int, numbers.split()), strict=True))
 
@@ -112,12 +112,12 @@ BOARDS = (
         source="https://docs.zephyrproject.org/4.1.0/boards/raspberrypi/rpi_pico2/doc/index.html",
     ),
 )
-"""Supported boards. Memory sizes are those in data sheets minus an estimate of what the system uses; `--memory`
-overrides the memory for tensors."""
+"""Supported boards. Their memory sizes are those in data sheets minus an estimate of what the system uses. The option
+`--memory` overrides the memory for tensors."""
 
 
 def board(name: str) -> Board:
-    """Return the board with a name.
+    """Return the board with the given name.
 
     Raises:
         UsageError: there is no such board.
@@ -129,7 +129,7 @@ def board(name: str) -> Board:
 
 
 def board_with_memory(name: str | None, memory: str | None) -> Board | None:
-    """Return the board with a name, with its memory for tensors set to `memory` if given; None if `name` is None.
+    """Return the board with the given name, and with `memory` for tensors if given; None if `name` is None.
 
     Raises:
         UsageError: there is no such board, `memory` is not a size, or `memory` is given without a board.
@@ -143,7 +143,7 @@ def board_with_memory(name: str | None, memory: str | None) -> Board | None:
 
 
 def parse_memory(text: str) -> int:
-    """Return the number of bytes that a text such as "320KB", "1.5 MB" or "65536" specifies.
+    """Convert a memory size such as "320KB", "1.5 MB" or "65536" to a number of bytes.
 
     Raises:
         UsageError: the text is not a size.

@@ -1,4 +1,4 @@
-"""Firmware that runs a model on a board: an Arduino sketch and, for ESP32 boards, an ESP-IDF project."""
+"""Generate firmware that runs a model on a board: an Arduino sketch and, for ESP32 boards, an ESP-IDF project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import poets_edge
 from poets_edge.exporting.microcontroller.boards import Board
 
 SKETCH = "photo_classifier"
-"""Name of the sketch and, as Arduino requires, of its folder."""
+"""Name of the Arduino sketch and of its folder, which must be equal."""
 
 _SOURCES = Path(__file__).parent / "firmware"
 _BYTES_PER_LINE = 20
@@ -27,7 +27,7 @@ class MicroModel:
         size: (height, width) of the input, pixels.
         channels: 3 for RGB, 1 for gray.
         arena: size in bytes of the tensor arena.
-        operators: names of the operators that the model uses, as in the methods of `MicroMutableOpResolver`.
+        operators: names of the operators that the model uses, as in `MicroMutableOpResolver`: "Conv2D" for `AddConv2D`.
         has_detector: whether the second output is the distance from the training photos.
     """
 
@@ -249,6 +249,6 @@ def _comment(text: str) -> str:
 
 
 def _c_string(text: str) -> str:
-    """Return a C string literal. Bytes other than printable ASCII are escaped as three octal digits."""
+    """Return text as a C string literal; bytes other than printable ASCII are written as octal escapes."""
     plain = set(range(0x20, 0x7F)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'

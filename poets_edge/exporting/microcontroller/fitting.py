@@ -1,4 +1,4 @@
-"""Memory that a network needs on a microcontroller, and the choice of an architecture that fits a board."""
+"""Measure the memory that a network needs on a microcontroller, and find an architecture that fits a board."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from poets_edge.nets.network import Network, Parameters
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 
 _RANGE = (0.0, 6.0)
-"""Quantization range of every layer in a model that is written only to measure its size and memory, which do not depend
-on ranges."""
+"""Arbitrary quantization range for every layer of a model that is written only to measure its size and memory."""
 _DIRECTIONS = 32
-"""Number of directions of the detector in a model that is written only for measuring; `train` uses 25 or more."""
+"""Width of the unknown-photo detector's projection in a model that is written only to measure its memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MicroCost:
-    """Cost of a network on a microcontroller.
+    """Memory that a network needs on a microcontroller.
 
     Attributes:
         arena: size of the tensor arena in bytes; see `MicroRun`.
@@ -38,15 +37,15 @@ class MicroCost:
     gray_arena: int
 
     def fits(self, board: Board, *, gray: bool = False) -> bool:
-        """Return whether the model, with gray input if `gray`, fits a board."""
+        """Return whether the network fits a board, with gray input if `gray`, else with RGB input."""
         return (self.gray_arena if gray else self.arena) <= board.memory and self.size <= board.flash
 
 
 def uncalibrated(network: Network, *, gray: bool = False) -> bytes:
-    """Return a full-int8 model for measuring size and memory only: it is not calibrated, so its scores are wrong.
+    """Return an uncalibrated full-int8 model, which is used to measure size and memory. Its scores are meaningless.
 
     Args:
-        gray: gray input instead of RGB.
+        gray: whether the input is gray instead of RGB.
     """
     ranges = {layer.name: _RANGE for layer in network.layers}
     bottlenecks = np.ones((1, *network.shapes()[BOTTLENECK]), np.float32)
@@ -54,7 +53,7 @@ def uncalibrated(network: Network, *, gray: bool = False) -> bytes:
 
 
 def micro_cost(network: Network, *, name: str) -> MicroCost:
-    """Measure the file size and the tensor memory of a network in TensorFlow Lite Micro.
+    """Measure the file size of a network, and the memory for its tensors in TensorFlow Lite Micro.
 
     Args:
         name: name of the network in messages.
@@ -68,7 +67,9 @@ def micro_cost(network: Network, *, name: str) -> MicroCost:
 
 
 def fitting_architecture(board: Board, *, classes: int, gray: bool = False) -> tuple[Architecture, MicroCost] | None:
-    """Return the MobileNet with the most multiply-accumulates that fits a board, and its cost; None if none fits.
+    """Return the largest MobileNet that fits a board, and the memory that it needs; None if no MobileNet fits.
+
+    The size of a network is measured in multiply-accumulate operations.
 
     Args:
         classes: number of classes.
@@ -87,9 +88,9 @@ def fitting_architecture(board: Board, *, classes: int, gray: bool = False) -> t
 
 
 def blank_network(architecture: Architecture, classes: int) -> Network:
-    """Return a network with the given architecture, and with weights that are all zero.
+    """Return a network of the given architecture whose weights are all zero.
 
-    It has a head for `classes` classes and, as most trained networks have, a detector of unknown photos.
+    Like most trained networks, it has a last layer for `classes` classes and an unknown-photo detector.
     """
     bottleneck = architecture.bottleneck_size
     layers = architecture.layers()
@@ -109,13 +110,13 @@ def blank_network(architecture: Architecture, classes: int) -> Network:
 
 
 def _blank_detector(bottleneck: int, classes: int) -> Detector:
-    """Return a detector with the usual number of directions, and with weights that are all zero."""
+    """Return an unknown-photo detector of typical size whose weights are all zero."""
     shapes = ((bottleneck, _DIRECTIONS), _DIRECTIONS, _DIRECTIONS, (_DIRECTIONS, classes), classes, _DIRECTIONS, 1)
     return Detector(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
 def _least_arena(network: Network, gray: bool) -> int:
-    """Return a lower bound of the arena size in bytes: the largest sum of the input and output sizes of a layer."""
+    """Return a lower bound for the arena size in bytes: the maximum over all layers of input size plus output size."""
     known = network.shapes()
     if gray:
         known[INPUT] = (*known[INPUT][:2], 1)

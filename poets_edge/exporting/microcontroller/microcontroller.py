@@ -1,4 +1,4 @@
-"""Export a trained graph as firmware for a microcontroller, and verify its model in TensorFlow Lite Micro."""
+"""Export a trained graph as firmware for a microcontroller, and test the model in TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.model_file import ModelFile
 
 _COMPARED = 25
-"""Maximum number of test photos on which TensorFlow Lite Micro is run, since its kernels for this machine are slow."""
+"""Maximum number of test photos for TensorFlow Lite Micro, which is slow on this machine."""
 _TOLERANCE = 1
-"""Maximum accepted difference of a score, in steps of 1/256, and of a distance, in steps of its scale. No differences
-were observed on x86."""
+"""Maximum accepted difference between two 8-bit outputs, as integers. No differences were observed on x86."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Firmware:
         model_size: bytes of flash memory that the model occupies.
         operators: names of the operators that the model uses.
         compared: number of photos on which TensorFlow Lite Micro was compared with `Classifier`.
-        largest_difference: largest difference between two outputs in this comparison, in 256ths.
+        largest_difference: largest difference between two 8-bit outputs in this comparison, divided by 256.
     """
 
     folder: Path
@@ -142,7 +141,7 @@ def export_firmware(
 
 
 def _test_pictures(file: ExportedFile, classifier: Classifier) -> list[npt.NDArray[np.uint8]]:
-    """Return some test photos, resized to the input size of the model; without test photos, a gray image."""
+    """Return up to 25 test photos, resized to the input size of the model; a gray image if there are no test photos."""
     pictures = []
     for photo in file.scored.photos[:: max(1, len(file.scored.photos) // _COMPARED)][:_COMPARED] if file.scored else ():
         try:
@@ -155,7 +154,7 @@ def _test_pictures(file: ExportedFile, classifier: Classifier) -> list[npt.NDArr
 def _largest_difference(
     classifier: Classifier, pictures: Sequence[npt.NDArray[np.uint8]], outputs: Sequence[tuple[npt.NDArray[Any], ...]]
 ) -> int:
-    """Return the largest difference between the outputs of `classifier` and `outputs`, in steps of 8-bit integers."""
+    """Return the largest absolute difference between `outputs` and the outputs of `classifier`, as 8-bit integers."""
     indices, session = range(len(classifier.session.outputs)), classifier.session
     return max(
         int(np.abs(own.astype(int) - micro).max())
@@ -167,7 +166,7 @@ def _largest_difference(
 
 
 def _check_fit(graph: Path, board: Board, *, arena: int, size: int, labels: Sequence[str]) -> None:
-    """Raise ModelError if a model does not fit a board, and name an architecture that fits."""
+    """Raise ModelError if a model does not fit a board; the message names an architecture that fits."""
     if arena <= board.memory and size <= board.flash:
         return
     needs = (
@@ -179,7 +178,7 @@ def _check_fit(graph: Path, board: Board, *, arena: int, size: int, labels: Sequ
 
 
 def _way_out(board: Board, *, classes: int) -> str:
-    """Return a sentence that names an architecture that fits a board, with RGB or else with gray input."""
+    """Return a sentence for users that suggests an architecture that fits a board, or states that none fits."""
     for gray, condition in ((False, ""), (True, " with `gray`")):
         if found := fitting_architecture(board, classes=classes, gray=gray):
             architecture, cost = found

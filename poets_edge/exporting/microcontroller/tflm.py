@@ -24,7 +24,7 @@ from poets_edge.errors import ModelError, RuntimeMissingError
 from poets_edge.tflite.flatbuffer import operator_code, schema, unpack_model
 
 _ROOM = 1 << 26
-"""Size in bytes of the arena in which the required size is measured; more than any supported network needs."""
+"""Size in bytes of the arena in which the required size is measured, larger than any supported network needs."""
 _TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 _REASON = re.compile(r"Didn't find op|not supported|Failed|Missing|Couldn't", re.IGNORECASE)
 _SECONDS = 600
@@ -37,7 +37,7 @@ class MicroRun:
     Attributes:
         arena: size in bytes of the smallest tensor arena in which the model runs on this machine. Pointers have 8 bytes
             here and 4 on a microcontroller, which therefore needs 10 to 20 KB less for a MobileNet.
-        outputs: outputs of the model for each input.
+        outputs: for each input, the arrays that the model returned.
     """
 
     arena: int
@@ -52,7 +52,7 @@ class _Request:
 
 
 def run_micro(content: bytes, inputs: Sequence[npt.NDArray[Any]], *, name: str) -> MicroRun:
-    """Run a model in an arena of the smallest size in which it runs, and return the outputs.
+    """Find the smallest tensor arena in which a model runs, and run the model in it.
 
     Args:
         content: bytes of a `.tflite`.
@@ -71,7 +71,7 @@ def run_micro(content: bytes, inputs: Sequence[npt.NDArray[Any]], *, name: str) 
 
 
 def micro_operators(content: bytes) -> tuple[str, ...]:
-    """Return the distinct operator names of a model, as in the methods of `MicroMutableOpResolver` ("Conv2D")."""
+    """Return the names of the operators that a model uses, as in `MicroMutableOpResolver`: "Conv2D" for `AddConv2D`."""
     model = unpack_model(content)
     names = {value: name for name, value in vars(schema().BuiltinOperator).items() if not name.startswith("_")}
     used = {names[operator_code(model, operator)] for graph in model.subgraphs for operator in graph.operators}
@@ -106,7 +106,7 @@ def _run(request: _Request) -> MicroRun:
 
 @contextlib.contextmanager
 def _native_messages() -> Iterator[Any]:
-    """Context manager that captures stderr output of native code; yields a function that returns the text so far."""
+    """Context manager that captures stderr, including output of C++ code; yields a function that returns the text."""
     sys.stderr.flush()
     saved = os.dup(2)
     file: IO[bytes]

@@ -14,18 +14,18 @@ _NAMES = (
     " SQUEEZE STRIDED_SLICE SUB SUM TANH TRANSPOSE TRANSPOSE_CONV"
 )
 _OPERATORS = frozenset(_NAMES.split())
-"""Operators that the compiler maps to the Edge TPU (coral.ai, "TensorFlow models on the Edge TPU", version 16)."""
+"""Operators that the Edge TPU supports (coral.ai, "TensorFlow models on the Edge TPU", compiler version 16)."""
 
 MEMORY = 8 << 20
-"""Bytes of memory for weights on the Edge TPU. Larger models have to transfer weights for every inference."""
+"""Bytes of memory for weights on the Edge TPU. The weights of larger models are transferred for every inference."""
 
 
 def check_edge_tpu(content: bytes, *, name: str) -> None:
-    """Check that a model meets the compiler's requirements: integer tensors of fixed size, supported operators only.
+    """Check the requirements of the Edge TPU compiler: integer tensors of fixed size, and supported operators.
 
     Args:
         content: bytes of a `.tflite`.
-        name: name of the model in the message.
+        name: name of the model in the error message.
 
     Raises:
         ModelError: the model violates a requirement.

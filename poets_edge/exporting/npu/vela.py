@@ -19,7 +19,7 @@ ACCELERATORS = (
     *(f"ethos-u65-{macs}" for macs in (256, 512)),
     *(f"ethos-u85-{macs}" for macs in (128, 256, 512, 1024, 2048)),
 )
-"""Supported NPUs: product name, and number of multiply-accumulate operations per cycle."""
+"""Supported NPUs; the number in a name is the number of multiply-accumulate operations per cycle."""
 
 _KIB = 1024
 _SECONDS = 600
@@ -31,11 +31,11 @@ _REASON = re.compile(r"operator: (\w+), .*\n(?: - )?Reason: (.*)")
 class NpuEstimate:
     """Vela's report on a model.
 
-    Memory and speed are estimates of the compiler, for its default system configuration for the NPU.
+    Memory and speed are estimated by the compiler, for its default configuration of a system with this NPU.
 
     Attributes:
-        accelerator: one of ACCELERATORS.
-        system: system configuration (memories and clock) and memory mode, with Vela's names.
+        accelerator: name of the NPU, one of ACCELERATORS.
+        system: Vela's names for the system configuration (memories and clock) and the memory mode.
         npu_operators, cpu_operators: numbers of operators that run on the NPU and on the CPU next to it.
         sram: bytes of memory for tensors.
         flash: bytes of flash memory or DRAM for weights and commands.
@@ -67,7 +67,7 @@ class NpuEstimate:
 
 @dataclass(frozen=True)
 class NpuModel:
-    """A compiled model.
+    """A model that was compiled for an NPU.
 
     Attributes:
         content: bytes of the compiled `.tflite`, which contains a command stream for the NPU.
@@ -79,11 +79,11 @@ class NpuModel:
 
 
 def compile_for_npu(content: bytes, accelerator: str, *, name: str) -> NpuModel:
-    """Compile a full-int8 model.
+    """Compile a full-int8 model for an NPU.
 
     Args:
         content: bytes of a `.tflite`.
-        accelerator: one of ACCELERATORS.
+        accelerator: name of the NPU, one of ACCELERATORS.
         name: name of the model in messages.
 
     Raises:
