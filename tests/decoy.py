@@ -1,4 +1,4 @@
-"""Decoy files in and next to every folder that is passed to the program. It must not change or remove them."""
+"""Decoy files in and next to the folders passed to the program, which must not change or remove the files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _LONG_AGO = 86_400.0
-"""The second day of 1970: what a clock without a battery says."""
+"""Modification time of planted files: the second day of 1970, as on a machine whose clock has no battery."""
 _FILES = (
     "notes.txt",
     ".hidden",
@@ -31,12 +31,12 @@ _FILES = (
 
 @dataclass
 class Decoy:
-    """Planted files, and what they were like."""
+    """Planted files and folders, with fingerprints of their original state."""
 
     _before: dict[Path, str] = field(default_factory=dict)
 
     def plant(self, folder: Path) -> None:
-        """Plant files with names that the program also uses, an empty folder and a link; all of them old."""
+        """Plant files with names that the program also uses, an empty folder and a link, all with an old timestamp."""
         # Only Linux has names that are not UTF-8.
         for name in (*_FILES, *([os.fsdecode(b"caf\xe9.txt")] if sys.platform == "linux" else [])):
             path = folder / name
@@ -63,21 +63,24 @@ class Decoy:
                 self._before |= {path: _fingerprint(path) for path in (place / "decoy.py", place / "empty decoy")}
 
     def watch(self, folder: Path) -> None:
-        """Note what lies in a folder already, such as the photos and models that a command is given."""
+        """Treat the existing contents of a folder, such as photos and models, as planted files."""
         self._before |= {path: _fingerprint(path) for path in folder.rglob("*")}
 
     def moved(self, old: Path, new: Path) -> Decoy:
-        """Return the decoys of a copy of a folder."""
+        """Return the planted files inside `old` with their paths in its copy `new`."""
         inside = {path: before for path, before in self._before.items() if path.is_relative_to(old)}
         return Decoy({new / path.relative_to(old): before for path, before in inside.items()})
 
     def changed(self) -> list[str]:
-        """Paths of planted files that are gone or not as they were."""
+        """Return the paths of planted files that were changed or removed."""
         return [str(path) for path, before in self._before.items() if _fingerprint(path) != before]
 
 
 def _fingerprint(path: Path) -> str:
-    """Kind, time and content of a file; "" if it is missing. A folder's times change with what lies in it."""
+    """Return the time and hash of a file, the target of a link, or the type of other files; "" if it is missing.
+
+    The times of folders are ignored, since they change with every added file.
+    """
     try:
         status = path.lstat()
     except FileNotFoundError:

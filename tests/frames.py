@@ -13,13 +13,13 @@ SIZE = (320, 240)
 
 
 def photos_of(flowers: Path, each: int) -> list[Path]:
-    """The first photos of each class, class after class."""
+    """Return the paths of the first `each` photos of each class, sorted by class."""
     folders = sorted(path for path in flowers.iterdir() if path.is_dir())
     return [photo for folder in folders for photo in sorted(folder.glob("*.jpg"))[:each]]
 
 
 def jpeg(photo: Path | Image.Image, size: tuple[int, int] = SIZE) -> bytes:
-    """One frame."""
+    """Return a photo as a JPEG of the size of a camera frame."""
     image = photo if isinstance(photo, Image.Image) else Image.open(photo)
     data = io.BytesIO()
     image.convert("RGB").resize(size).save(data, "JPEG", quality=90)
@@ -27,7 +27,7 @@ def jpeg(photo: Path | Image.Image, size: tuple[int, int] = SIZE) -> bytes:
 
 
 def exact_photos(flowers: Path, each: int, folder: Path) -> Path:
-    """A photo folder whose files any Pillow reads to the same pixels: lossless, of the model's size."""
+    """Write photos as PNGs of 224 x 224 pixels, which all versions of Pillow read equally; return the folder."""
     for photo in photos_of(flowers, each):
         (folder / photo.parent.name).mkdir(parents=True, exist_ok=True)
         Image.open(photo).convert("RGB").resize((224, 224)).save(folder / photo.parent.name / f"{photo.stem}.png")
@@ -35,7 +35,7 @@ def exact_photos(flowers: Path, each: int, folder: Path) -> Path:
 
 
 def frame_folder(folder: Path, frames: list[bytes]) -> Path:
-    """frame_1.jpg, frame_2.jpg, ..., frame_10.jpg."""
+    """Write frames as frame_1.jpg, frame_2.jpg, ... into a folder; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(frames, 1):
         (folder / f"frame_{number}.jpg").write_bytes(data)

@@ -18,7 +18,7 @@ SIZE = 8
 
 
 def small_graph(labels: Sequence[str], seed: int = 0) -> Any:
-    """The mean color of a picture of 8 x 8 pixels, and a softmax layer of random weights behind it."""
+    """Return a graph that applies a softmax layer with random weights to the mean color of an 8 x 8 picture."""
     graph = GraphDef()
     entry = graph.node.add(name="input", op="Placeholder")
     entry.attr["dtype"].type = DT_FLOAT
@@ -35,7 +35,10 @@ def small_graph(labels: Sequence[str], seed: int = 0) -> Any:
 
 
 def training_files(folder: Path, labels: Sequence[str], seed: int = 0, *, carry: bool = True) -> dict[Path, bytes]:
-    """Graph, labels and record of a pretended training, by their places; `carry` puts the labels into the graph too."""
+    """Return the contents of a graph, a labels file and a record as `train` would write them, by path.
+
+    With `carry`, the graph also contains the labels.
+    """
     graph = small_graph(labels, seed)
     content = serialize(with_labels(graph, labels) if carry else graph)
     record: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Drawn photos of hands of several persons: photos of one person are alike, photos of two are not.
+"""Synthetic photos of the hands of several persons, for tests of groups of photos.
 
-Persons differ in skin, sleeve, background, size and posture. A model that has learned from a person knows all photos of
-that person, and is wrong more often about others: the reason for groups.
+Persons differ in skin, sleeve, background, size and posture, and the photos of one person are alike. A model that has
+learned from some photos of a person therefore classifies that person's other photos better than those of new persons.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Color = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """What all photos of a person have in common."""
+    """Features that all photos of a person have in common."""
 
     background: Color
     stripes: Color
@@ -38,11 +38,11 @@ class Person:
 
 
 def draw_hands(folder: Path, *, persons: int, per_class: int, named: bool = False, seed: int = 0) -> Path:
-    """Draw photos of each person and class, `CLASS/0001.jpg` in random order.
+    """Write synthetic photos of each person in each class, named by numbers in random order; return the folder.
 
     Args:
         per_class: number of photos of each person in each class.
-        named: name photos `CLASS/CLASS01-001.jpg`, after the person and a counter.
+        named: use names such as `CLASS/CLASS01-001.jpg`, with the number of the person and a counter.
     """
     rng = random.Random(f"hands/{seed}")
     everyone = [_person(rng) for _ in range(persons)]

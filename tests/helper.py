@@ -1,4 +1,4 @@
-"""A function for helper processes, and its request and answer."""
+"""Functions that tests run in helper processes, with their request and reply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poets_edge.errors import RemoteError
 
 @dataclass(frozen=True)
 class Question:
-    """Request: a number; -1 ends the process, -2 raises an error of ours, -3 never returns."""
+    """Request with a number; -1 ends the helper process, -2 raises a RemoteError, and -3 sleeps for ten minutes."""
 
     number: int
 
@@ -25,7 +25,7 @@ class Reply:
 
 
 def reply(question: Question) -> Reply:
-    """Answer with the number and the process."""
+    """Return the number of the question and the process id, after printing text as a native library might."""
     os.write(1, b"printed by a native library")
     if question.number == -1:
         os._exit(3)
@@ -37,14 +37,14 @@ def reply(question: Question) -> Reply:
 
 
 def reply_with_messages(question: Question, send: Callable[[object], None]) -> Reply:
-    """Send the numbers below `question.number` as messages, then answer like `reply`."""
+    """Send the numbers below `question.number` as messages, then return the same reply as `reply`."""
     for number in range(question.number):
         send(number)
     return reply(question)
 
 
 def reply_after_a_program(question: Question, send: Callable[[object], None]) -> Reply:
-    """Start a program that runs for a minute, send its process id, and wait for its end."""
+    """Start a program that runs for a minute, send its process id, wait for its end, and reply."""
     with subprocess.Popen(["sleep", "60"]) as program:
         send(program.pid)
     return reply(question)

@@ -1,4 +1,4 @@
-"""The package's layers, and the imports that its modules make."""
+"""Layers of the package, and a parser for the imports in its modules."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ LAYERS = (
     ("progress",),
     ("errors",),
 )
-"""Packages and modules at the top of `poets_edge`, highest first. Each imports only what stands below it."""
+"""Top-level packages and modules of `poets_edge`, by layer, highest first. Each may import only from lower layers."""
 
 IMPORT_WHEN_CALLED = frozenset({"api", "cli"})
-"""Layers whose functions import packages of ours: a device has no packages above `bench`."""
+"""Layers that may import packages of this project inside functions, since devices lack those above `bench`."""
 
 DEFERRED = {
     "device/classifier.py": {"poets_edge.device.evaluate"},  # 30 ms of `label`; it imports the classifier
@@ -45,17 +45,17 @@ DEFERRED = {
     "tflite/read_model.py": {"poets_edge.tflite.verify.verify"},  # for models new to this machine: 15 ms of `label`
     "tflite/scores.py": {"poets_edge.tflite.graph_evidence"},  # for foreign models, too
 }
-"""Imports of our own modules inside functions, for the time they take to load."""
+"""Modules of this project that a file imports inside functions, because loading them takes time."""
 
 
 @dataclass(frozen=True)
 class Import:
-    """One import of a module of ours.
+    """Import of a module of this project.
 
     Attributes:
         importer: path of the importing file in `poets_edge`, with `/`.
         module: dotted name of the imported module.
-        at_top: whether the statement stands at the top level of the file, where it runs on import.
+        at_top: whether the statement is at the top level of the file, where it runs on import.
     """
 
     importer: str
@@ -76,14 +76,14 @@ class Import:
 
 
 def package_imports(package: Path = ROOT / "poets_edge") -> Iterator[Import]:
-    """Yield every import of a module of ours: at the top, in functions, and under `TYPE_CHECKING`."""
+    """Yield every import of a module of this project: at the top level, in functions, and under `TYPE_CHECKING`."""
     for path in sorted(package.rglob("*.py")):
         if path.parent != package or path.name != "__init__.py":  # the public names, which are loaded on first use
             yield from file_imports(path, package)
 
 
 def file_imports(path: Path, package: Path = ROOT / "poets_edge") -> Iterator[Import]:
-    """Yield the imports of our own modules that one file makes."""
+    """Yield the imports of modules of this project in a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     top = {id(node) for node in tree.body}
     name = path.relative_to(package).as_posix()
@@ -102,6 +102,6 @@ def file_imports(path: Path, package: Path = ROOT / "poets_edge") -> Iterator[Im
 
 
 def module_path(module: str, package: Path = ROOT / "poets_edge") -> Path | None:
-    """Return the file of a module, None where there is none of that name."""
+    """Return the file of a module, or None if the module does not exist."""
     base = package.parent.joinpath(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)

@@ -1,7 +1,7 @@
 """Requirements of tests beyond the project itself.
 
-A test whose requirement is missing is skipped, with a line that names it. On CI (`CI` is set) it fails, as does every
-other test that is skipped for a reason that is not in SKIPS_ON_CI.
+A test whose requirement is missing is skipped, with a message that names the requirement. On CI (if `CI` is set), the
+test fails, as does every test that is skipped for a reason that is not in SKIPS_ON_CI.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ SKIPS_ON_CI = frozenset(
         "mounting a file system requires root",
     }
 )
-"""Reasons for which a test may be skipped on CI: the machine differs, but lacks nothing."""
+"""Reasons for which a test may be skipped on CI: properties of the machine, rather than missing requirements."""
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test; on CI, which must have everything, fail it."""
+    """Skip the test; on CI, where all requirements must be installed, fail it."""
     if os.environ.get("CI"):
         pytest.fail(f"{reason}; CI must have it")
     pytest.skip(reason)
 
 
 def need_module(name: str) -> ModuleType:
-    """Import a module of a package that only tests need."""
+    """Return an imported module; if it is not installed, skip the test or, on CI, fail it."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -42,11 +42,11 @@ def need_module(name: str) -> ModuleType:
 
 
 def has_tensorflow() -> bool:
-    """Whether TensorFlow, and Keras with it, is installed."""
+    """Return whether TensorFlow, which includes Keras, is installed."""
     return importlib.util.find_spec("tensorflow") is not None
 
 
 def need_tensorflow() -> None:
-    """Go on only where TensorFlow is installed. The marker `tensorflow` asks the same."""
+    """Skip the test, or fail it on CI, if TensorFlow is not installed; the marker `tensorflow` has the same effect."""
     if not has_tensorflow():
         missing("TensorFlow is not installed (pip install --editable '.[tensorflow]')")

@@ -1,4 +1,4 @@
-"""Folders that are made once in a test run, for all of its worker processes."""
+"""Folders that are created once per test run and shared by its worker processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ except ImportError:  # Windows
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Return a folder that `make` has filled: the first worker process that asks for it makes it, others wait.
+    """Return a folder that is filled by `make` in the first worker process that requests it; the others wait.
 
     Tests must not change the folder.
 

@@ -1,4 +1,4 @@
-"""Installation of system programs that tests need, such as mosquitto, if the user may install them."""
+"""Installation of the system programs that tests need, such as mosquitto, if the user has permission."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Substitutes for the shared photos and weights, for checkouts without them.
 
-The photos are drawn. The weights are those of the embedded backbone, whose channels are repeated up to the width of
+The photos are synthetic. The weights are those of the embedded backbone, whose channels are repeated up to the width of
 each MobileNet. Each copy of a channel has the values of the original, so the features of all architectures are useful,
 and nothing is downloaded. Tests of accuracy require real photos and weights; see the `shared` marker.
 """
@@ -27,10 +27,10 @@ Array = npt.NDArray[np.float32]
 
 
 def draw_flowers(folder: Path, named: dict[str, int]) -> Path:
-    """Draw photos named as the codelab names its own: <number>_m.jpg.
+    """Write synthetic flower photos with names like those in the codelab, <number>_m.jpg; return the folder.
 
     Args:
-        named: names that tests ask for, relative to the folder, each with the number of the drawing that gets it.
+        named: other file names that tests require, relative to the folder, with the number of the photo for each.
     """
     names = {(Path(name).parent.name, number): name for name, number in named.items()}
     for label in HEADS:
@@ -42,7 +42,7 @@ def draw_flowers(folder: Path, named: dict[str, int]) -> Path:
 
 
 def write_keras_weights(home: Path) -> Path:
-    """Files for all MobileNets, of the names and the form of those that Keras downloads, for KERAS_HOME."""
+    """Write weights of all MobileNets, in files like those that Keras downloads; return the folder, for KERAS_HOME."""
     models = home / "models"
     models.mkdir(parents=True)
     with np.load(EMBEDDED_FILE) as stored:
@@ -59,7 +59,7 @@ def write_keras_weights(home: Path) -> Path:
 
 
 def widened(array: Array, times: int) -> Array:
-    """Weights of a layer whose channels each stand there `times` times, and which computes the same.
+    """Return the weights of a layer with each channel repeated `times` times, so that its outputs keep their values.
 
     Args:
         array: [channels], [3, 3, 3, out] (the first kernel), [3, 3, channels, 1] (depthwise) or [1, 1, in, out].
@@ -85,7 +85,7 @@ def _save(path: Path, arrays: list[Array]) -> None:
 
 
 def _layers() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Keras's layers with weights, in order, each with the names of its weights."""
+    """Yield each Keras layer that has weights, in order, as (layer name, names of its weights)."""
     norm = ("gamma", "beta", "moving_mean", "moving_variance")
     yield from (("conv1", ("kernel",)), ("conv1_bn", norm))
     for number in range(1, _BLOCKS + 1):

@@ -1,4 +1,4 @@
-"""Scan of all tests for those that cannot fail: without an assertion, or with one about a mock or about itself."""
+"""Search of all tests for missing assertions, for assertions that always hold, and for those that only check a mock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from tests.conftest import ROOT
 
 _FAIL = frozenset({"raises", "warns", "fail", "missing"})
-"""Functions that fail a test."""
+"""Names of functions that can fail a test."""
 _METHODS = frozenset({"ok", "failed", "refused", "check_returncode", "wait_for_selector", "wait_for", "run_job"})
-"""Methods that raise an error unless their object is in the expected state."""
+"""Names of methods that raise an error unless their object is in the expected state."""
 _MOCKS = frozenset({"called", "call_count", "call_args", "call_args_list", "mock_calls", "method_calls"})
 _MOCK_ASSERTIONS = ("assert_called", "assert_not_called", "assert_has_calls", "assert_any_call")
 _parse = cache(ast.parse)
@@ -27,14 +27,14 @@ def _called(function: ast.AST) -> set[str]:
 
 
 def _asserts(function: ast.AST) -> bool:
-    """Whether a function contains an assertion."""
+    """Return whether a function contains an assertion."""
     return any(
         isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _fails(node)) for node in ast.walk(function)
     )
 
 
 def _fails(call: ast.Call) -> bool:
-    """Whether a call fails the test unless something holds."""
+    """Return whether a call fails the test unless a condition holds."""
     is_method = isinstance(call.func, ast.Attribute)
     name = getattr(call.func, "attr" if is_method else "id", "")
     checks = any(
@@ -47,7 +47,7 @@ def without_assertion(sources: dict[str, str]) -> list[str]:
     """Return "file:line test" for each test that neither contains an assertion nor calls a helper that does.
 
     Args:
-        sources: source of each file by name. Helpers are looked up by name in all of them.
+        sources: source code of each file, by file name. Helpers are looked up by name in all files.
     """
     tests: list[tuple[str, ast.FunctionDef]] = []
     calls: dict[str, set[str]] = {}
@@ -72,7 +72,7 @@ def without_assertion(sources: dict[str, str]) -> list[str]:
 
 
 def vacuous(source: str) -> Iterator[tuple[int, str]]:
-    """Yield line and reason of each assertion that always holds, or that is about calls of a mock."""
+    """Yield the line number and the reason for each assertion that always holds or that checks the calls of a mock."""
     for node in ast.walk(_parse(source)):
         if isinstance(node, ast.Assert):
             if _is_constant(node.test):
@@ -92,7 +92,7 @@ def _is_constant(test: ast.expr) -> bool:
 
 
 def _is_compared_with_itself(test: ast.expr) -> bool:
-    """Whether equal expressions are compared. Calls may differ: comparing those is a test that they do not."""
+    """Return whether a comparison has equal expressions on both sides, without calls, whose results may differ."""
     if not isinstance(test, ast.Compare) or any(isinstance(part, ast.Call) for part in ast.walk(test)):
         return False
     return any(ast.dump(test.left) == ast.dump(other) for other in test.comparators)

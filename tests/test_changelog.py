@@ -1,4 +1,4 @@
-"""The changelog: its order, and that sections of released versions stay as they were released."""
+"""Tests of the changelog: the order of its sections, and that sections of released versions never change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RELEASED = {
     "0.2.0 (2026-11-28)": "d6206c19255c9e371d6bbc229be666b69ffce22e211b016889ef01007941f9e6",
     "0.1.0 (2026-11-21)": "cb74967a49533d08379be84f5cd23c54a3167b3665f16f60194726f89b868a3b",
 }
-"""SHA-256 of the sections of released versions, the newest first. A release adds a line; no line changes."""
+"""SHA-256 of the section of each released version, newest first. Entries are added by releases and never change."""
 
 
 def sections() -> dict[str, str]:

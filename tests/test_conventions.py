@@ -16,7 +16,7 @@ _OWN_PROTOCOL = {
 
 
 def test_external_json_is_parsed_only_by_json_checks() -> None:
-    """`poets_edge.core.json_checks` parses it strictly and checks its shape; a bare `json.loads` does neither."""
+    """Unlike a bare `json.loads`, `poets_edge.core.json_checks` parses strictly and checks the structure."""
     readers = {
         path.relative_to(ROOT / "poets_edge").as_posix()
         for path in (ROOT / "poets_edge").rglob("*.py")
@@ -33,7 +33,7 @@ _OWN_TEMPORARIES = {
 
 
 def test_named_temporary_files_are_created_only_by_listed_modules() -> None:
-    """Otherwise leftovers of killed programs are never removed."""
+    """Only the listed modules remove the temporary files that a killed program has left."""
     named = {"mkdtemp", "mkstemp", "NamedTemporaryFile", "TemporaryDirectory"}
     makers = {
         path.relative_to(ROOT / "poets_edge").as_posix()
@@ -52,7 +52,7 @@ _PLAIN_SKIPS = {
 
 
 def test_skips_for_missing_requirements_fail_on_ci() -> None:
-    """`tests.needs` skips and, on CI, fails; a bare `pytest.skip` or `importorskip` would pass there."""
+    """Tests must skip through `tests.needs`, which fails on CI, instead of `pytest.skip` or `pytest.importorskip`."""
     skips = {
         path.relative_to(ROOT / "tests").as_posix()
         for path in (ROOT / "tests").rglob("*.py")

@@ -1,4 +1,4 @@
-"""Published figures: every page of results names its origin, and README and docs agree with the results they cite.
+"""Tests that every page of results names its origin, and that README and docs agree with the results they cite.
 
 A citation is a comment after the figure: `<!-- main_job.md: 64 MB; 0.123 s -->`. It names a page of benchmarks/results
 and values in the spelling of that page.
@@ -64,18 +64,18 @@ _NOT_MEASURED = {
         "2.6 MB": "the size of page_runtime.tar.xz",
     },
 }
-"""Figures in the text that are not results of a benchmark, with their origin."""
+"""Figures in each documentation page that are not benchmark results, with their origin."""
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield paragraphs, list items and table rows outside of code."""
+    """Yield the paragraphs, list items and table rows of a Markdown text, without code blocks."""
     text = re.sub(r"^```.*?^```|^ {4}\S.*?$", "", text, flags=re.MULTILINE | re.DOTALL)
     for block in re.split(r"\n\s*\n|\n(?=\||- |\d\. )", text):
         yield " ".join(block.split())
 
 
 def disagreements(paragraph: str, results: dict[str, str]) -> Iterator[str]:
-    """Yield the cited values of a paragraph that the results lack, or that the paragraph does not state."""
+    """Yield a message for each value that a paragraph cites but that the results or its own text do not contain."""
     stated = _NUMBER.findall(_CITATION.sub("", paragraph))
     for page, values in _CITATION.findall(paragraph):
         for value in values.split("; "):
@@ -92,7 +92,7 @@ def _rounds_to(value: str, number: str) -> bool:
 
 @pytest.mark.parametrize("page", sorted(RESULTS))
 def test_results_name_their_command_commit_and_machine(page: str) -> None:
-    """The line is under the title of the page or, for figures made otherwise, under that of a section."""
+    """The line with the origin is under the title of the page or, for figures of another origin, of a section."""
     head, *sections = re.split(r"^(?=##+ )", RESULTS[page], flags=re.MULTILINE)
     for section in (head, *sections):
         title, _, text = section.partition("\n")

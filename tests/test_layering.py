@@ -24,7 +24,7 @@ from tests.layers import (
 )
 
 DEVICE_COMMANDS = ("label", "watch", "evaluate", "inspect", "benchmark", "compare", "doctor", "deploy")
-"""Commands of a plain install, without extras."""
+"""Commands that work without the optional dependencies of the package."""
 
 _RANKS = {name: rank for rank, names in enumerate(reversed(LAYERS)) for name in names}
 
@@ -87,7 +87,7 @@ def test_device_commands_import_only_device_layers(command: str) -> None:
 
 
 def test_label_imports_only_required_packages(tmp_path: Path) -> None:
-    """Check the actual imports, lazy ones included."""
+    """Check all modules that a run of `label` imports, including lazy imports."""
     (tmp_path / "labels.txt").write_text("\n".join(map(str, range(256))))  # the probe has as many outputs
     (tmp_path / "photo.jpg").write_bytes(draw_photo("daisy", 0))
     probe = ROOT / "poets_edge/tflite/probe.tflite"

@@ -1,4 +1,4 @@
-"""Skips: on a developer's machine a test whose requirement is missing is skipped, on CI it fails."""
+"""Test that missing requirements skip a test on a developer's machine, and fail it on CI."""
 
 from __future__ import annotations
 

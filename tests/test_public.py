@@ -52,7 +52,7 @@ def test_types_of_option_fields_are_public(name: str) -> None:
 
 
 def test_library_messages_contain_no_flags() -> None:
-    """Messages name parameters in backquotes; the command line puts its flags in their place."""
+    """Messages name parameters in backquotes, which the command line replaces by its flags."""
     for path in sorted((ROOT / "poets_edge").rglob("*.py")):
         if "cli" in path.parts:
             continue
@@ -66,6 +66,6 @@ def test_library_messages_contain_no_flags() -> None:
 
 
 def test_public_names_differ_from_package_names() -> None:
-    """Importing a package sets the attribute of that name on `poets_edge`, in place of the public name."""
+    """Importing a subpackage sets an attribute of `poets_edge`, which would replace an equal public name."""
     packages = {path.stem for path in (ROOT / "poets_edge").iterdir() if path.name != "__init__.py"}
     assert not packages & set(poets_edge.__all__)

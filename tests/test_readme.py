@@ -1,4 +1,4 @@
-"""Command lines and transcripts of the README and the pages of docs/."""
+"""Tests of the command lines and transcripts in the README and in docs/."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PAGES = {
 }
 PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = ("README.md", "docs/index.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
-"""Pages whose blocks are run, in order, in one folder. On other pages, only the options are checked."""
+"""Pages whose command lines are run in order in one folder. On other pages, only the options are checked."""
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """Return the language and text of each fenced block of a page."""
+    """Return (language, text) for each fenced code block of a page."""
     return re.findall(r"^```(\w+)\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
 
 
@@ -40,7 +40,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 def served_flowers(
     few_flowers: Callable[[int], Path], flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Files]:
-    """Serve eight photos per class to `fetch-flowers`, and write them to `flower_photos`."""
+    """Write eight photos per class to `flower_photos`, and serve an archive of them for `fetch-flowers`."""
     folder = few_flowers(8)
     (folder / DAISY).unlink(missing_ok=True)
     (folder / DAISY).symlink_to(flowers / DAISY)
@@ -117,7 +117,7 @@ def _commands(language: str, text: str) -> list[tuple[str, str]]:
 
 
 def _form(text: str) -> list[str]:
-    """Return the lines of a command's output without what depends on photos: numbers, verdicts and the best label."""
+    """Return the lines of an output without the parts that depend on photos: numbers, verdicts and the best label."""
     lines = [re.sub(r"[\d.]*\d", "0", " ".join(line.split())) for line in text.splitlines()]
     lines = [re.sub(r"(compared with [\w.]+:) .*", r"\1", line) for line in lines]
     return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]

@@ -51,7 +51,7 @@ FIGURES = (
     (f"of {8 * server._TOKEN_BYTES} random bits", True),
     (f"archives {uploads.LARGEST_ARCHIVE // GB} GB", True),
 )
-"""Phrases of SECURITY.md with figures from the code, and whether a figure in words is equal to that in the code."""
+"""Phrases that SECURITY.md must contain, with figures from the code, and whether figures in words equal the code's."""
 
 PROMISES = {
     "without a shell unless you add `--shell`": ["watch_expands_no_variables_in_a_command_without_shell"],
@@ -166,7 +166,7 @@ PROMISES = {
     ],
     "after SIGTERM, SIGINT": ["interrupted_watch_ends_its_running_commands"],
 }
-"""Phrases of SECURITY.md that promise something, and the names of the tests for them, without `test_`."""
+"""Promises in SECURITY.md, and the names of the tests for each promise, without `test_`."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Tests of the test suite without TensorFlow: collection, and skipped tests."""
+"""Tests that the test suite can be collected without TensorFlow, and skips the tests that require it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 sys.exit(pytest.main(sys.argv[1:]))
 """
 _SOME = ("tests/nets/test_layers.py", "tests/quantize/test_gptq.py", "-k", "keras_order or tensorflow")
-"""Quick ones that need it."""
+"""Arguments of pytest that select some quick tests that require TensorFlow."""
 
 
 def without_tensorflow(*arguments: str, ci: str = "") -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Reading of constants in a `.tflite`."""
+"""Reader of the constant tensors in a `.tflite` model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.tflite.flatbuffer import schema
 
 
 def constant_values(model: Any, tensor: Any) -> npt.NDArray[Any]:
-    """Return the values of a constant tensor of int8, int32, float16 or float32, in its shape."""
+    """Return the values of a constant int8, int32, float16 or float32 tensor, as an array of its shape."""
     types = schema().TensorType
     dtype = {types.INT8: "<i1", types.INT32: "<i4", types.FLOAT16: "<f2", types.FLOAT32: "<f4"}[tensor.type]
     return np.asarray(np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(tensor.shape))

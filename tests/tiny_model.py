@@ -1,4 +1,4 @@
-"""A `.tflite` that computes the mean of each color, for tests of how other readers treat models and their metadata."""
+"""A `.tflite` that computes the mean of each color, for tests of programs that read models and their metadata."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def color_model(
 
     Args:
         dtype: type of the input and output: "float32", "uint8" or "int8".
-        scale, zero_point: quantization of the input and output; a scale of 0 for none.
+        scale, zero_point: quantization of the input and output; a scale of 0 means none.
         normalization: normalization in the metadata; None for a model without metadata and labels.
         facts: content of `poets_edge.json`; None for a model from another program.
     """

@@ -1,7 +1,7 @@
 """Small virtual environments in which the project is installed as users install it, cached between runs.
 
-They are in a cache folder outside the checkout ($XDG_CACHE_HOME or ~/.cache). Each contains a stamp of what it was
-created from, and is updated when that changes.
+The environments are in a cache folder outside the checkout (in $XDG_CACHE_HOME or ~/.cache). Each contains a hash of
+the wheel and the Python that it was created from, and is updated if the hash changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poet
 
 @contextlib.contextmanager
 def cache_to_ourselves() -> Iterator[Path]:
-    """The cache folder, while no other test run uses it: another checkout's would put its own project in there."""
+    """Yield the cache folder, locked against other test runs, which might install another checkout in it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -36,7 +36,7 @@ def cache_to_ourselves() -> Iterator[Path]:
 
 @functools.cache
 def project_wheel() -> Path:
-    """The project as a wheel, built anew in each run."""
+    """Build the wheel of the project, once per process; return its path."""
     folder = Path(tempfile.mkdtemp(prefix="poets-edge-wheel-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
@@ -45,7 +45,7 @@ def project_wheel() -> Path:
 
 @functools.cache
 def find_python(version: str) -> Path | None:
-    """An interpreter of that version: on the PATH, or pyenv's."""
+    """Return a Python of the given version from PATH or pyenv, or None if there is none."""
     minor = version.partition(".")[2]
     for place in (
         shutil.which(f"python{version}"),
@@ -57,13 +57,13 @@ def find_python(version: str) -> Path | None:
 
 
 def environment(version: str, extra: str = "", without: str = "") -> Path:
-    """The Python of a virtual environment in which the project is installed; skips where that cannot be.
+    """Return the Python of a virtual environment with the project; skip the test if it cannot be created.
 
-    For use inside `cache_to_ourselves`.
+    Must be called inside `cache_to_ourselves`.
 
     Args:
-        extra: of the project's extras.
-        without: a package to take out again.
+        extra: extra of the project to install.
+        without: package to uninstall afterwards.
     """
     python = find_python(version)
     if python is None:

@@ -15,13 +15,13 @@ from tests.needs import need_tensorflow
 
 
 def tensorflow() -> Any:
-    """TensorFlow; where it is not installed the test skips, and fails on CI."""
+    """Return the module `tensorflow`; if it is not installed, skip the test or, on CI, fail it."""
     need_tensorflow()
     return load_tensorflow("the yardstick")
 
 
 def keras_model(architecture: Architecture) -> Any:
-    """The Keras model of a backbone, with random weights, up to its last feature map."""
+    """Return the Keras model of a backbone, with random weights, up to its last feature map."""
     applications = tensorflow().keras.applications
     options: dict[str, Any] = {
         "input_shape": (*architecture.size, 3),
@@ -34,7 +34,7 @@ def keras_model(architecture: Architecture) -> Any:
 
 
 def save_as_keras_does(model: Any, path: Path) -> None:
-    """Weights in the format of the files that Keras offers for download."""
+    """Write a model's weights in the format of the weights files that Keras downloads."""
     import h5py
     from keras.src.legacy.saving import legacy_h5_format
 
@@ -43,7 +43,7 @@ def save_as_keras_does(model: Any, path: Path) -> None:
 
 
 def frozen(model: Any, architecture: Architecture) -> bytes:
-    """The frozen graph of a Keras backbone with pooling, as poets-edge wrote it when TensorFlow did it."""
+    """Return the frozen graph of a Keras backbone with pooling, as earlier versions of poets-edge wrote it."""
     tf = tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -57,7 +57,7 @@ def frozen(model: Any, architecture: Architecture) -> bytes:
 
 
 def run_graph(path: Path, inputs: Sequence[Any], output: str = "bottleneck") -> Any:
-    """What a frozen graph answers, loaded and run as the codelab's `label_image.py` does it."""
+    """Return the outputs of a frozen graph, run with TensorFlow as in the codelab's `label_image.py`."""
     v1 = tensorflow().compat.v1
     graph, definition = v1.Graph(), v1.GraphDef()
     definition.ParseFromString(path.read_bytes())

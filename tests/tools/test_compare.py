@@ -1,4 +1,4 @@
-"""The comparison of revisions: which differences it reports, and which commands it runs."""
+"""Tests of the comparison of revisions: which differences it reports, and which commands it runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def differences(
 
 
 def in_json(folder: Path, old: Any, new: Any, **rules: Any) -> list[str]:
-    """The differences of two JSON documents, by their paths."""
+    """Return the differences between two JSON documents as text, each starting with its path."""
     found = differences(folder, {"a.json": json.dumps(old)}, {"a.json": json.dumps(new)}, **rules)
     return [line.removeprefix("a.json ") for line in found]
 

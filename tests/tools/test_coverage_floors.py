@@ -1,4 +1,4 @@
-"""Tests of the floors of branch coverage."""
+"""Tests of the minimum branch coverage of each package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands killed at some of the points through which `make crash-test` goes one by one."""
+"""Tests of commands that are killed at a few of the points that `make crash-test` tries one by one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_commands_killed_at_renames_leave_no_faults(ground: Ground) -> None:
 
 
 def test_killed_download_leaves_files_that_the_next_run_removes(ground: Ground) -> None:
-    """Or nothing was killed where it hurts."""
+    """A leftover file shows that the kill has interrupted the download."""
     fetching = trial("fetch-flowers", replace(ground, work=ground.work / "again"), 0)
     point = Point(fetching.place / "points", number=1)
     fetching.ground.run(fetching.command.line, fetching.begin(), point)

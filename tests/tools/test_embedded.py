@@ -1,4 +1,4 @@
-"""The parts of the embedded backbone's training that need no PyTorch (see tools/train_embedded.py for the rest)."""
+"""Tests of the parts of the embedded backbone's training that do not require PyTorch; see tools/train_embedded.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Golden outputs: what the commands answer on a small fixed project is what tests/golden holds.
+"""Tests that the outputs of commands on a small fixed project equal the golden outputs in tests/golden.
 
-After an intended change: `make golden`, and review `git diff tests/golden`.
+After an intended change, run `make golden` and review `git diff tests/golden`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tests of mutation testing: the mutants of a source, and a loaded module that becomes one."""
+"""Tests of mutation testing: the mutants of a source file, and the replacement of a loaded module by a mutant."""
 
 from __future__ import annotations
 
