@@ -1,4 +1,4 @@
-"""A cache for the SHA-256 digests of photos, so that an unchanged photo is not read again.
+"""A cache of the SHA-256 digests of photos, so that unchanged photos need not be read again.
 
 A digest is valid while the file's size, modification time, change time and inode are unchanged, as in git's index. A
 file that was changed just before it was hashed could change again within one tick of the file system's clock, so its
@@ -39,7 +39,7 @@ TABLE = "digests"
 _COLUMNS = "(folder BLOB, name BLOB, seen TEXT, digest BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID"
 
 RACY_SECONDS = 2.0
-"""Resolution of the coarsest clock of a common file system (FAT), in seconds."""
+"""Resolution, in seconds, of the times that FAT stores, the coarsest of the common file systems."""
 
 _SECONDS_TO_WAIT = 10.0
 _DIGEST_BYTES = 32
@@ -47,7 +47,7 @@ _UNKNOWN = (None, None)
 
 
 class Known(NamedTuple):
-    """Cached digest and current size of a photo.
+    """The cached digest and the current size of a photo.
 
     Attributes:
         digest: SHA-256 of the contents, 32 bytes.
@@ -59,7 +59,7 @@ class Known(NamedTuple):
 
 
 class Digests:
-    """Cache of digests in one file, created by `open_digests`. Two threads must not use it at the same time."""
+    """Cache of digests in a file. `open_digests` creates it. Only one thread at a time may use it."""
 
     def __init__(self, database: Database | None, *, rehash: bool = False) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class Digests:
         self._folders: dict[str, bytes] = {}
 
     def find(self, paths: Sequence[str]) -> list[Known | None]:
-        """Return the digest and size of each photo, in order; None for a photo that is new or has changed."""
+        """Return the digest and size of each photo, in order; None for a photo that is not cached or has changed."""
         found: list[Known | None] = []
         for folder, entries in groupby(map(self._folder_and_name, paths), key=itemgetter(0)):
             names = [name for _, name in entries]
@@ -81,8 +81,9 @@ class Digests:
         return found
 
     def store(self, path: Location, stamp: FileStamp, at: float, digest: bytes) -> None:
-        """Store a digest, unless the file was changed less than RACY_SECONDS before it was read, or its times are in
-        the future.
+        """Store the digest of a photo.
+
+        It is not stored if the file was changed less than RACY_SECONDS before `at`, or if its times are in the future.
 
         Args:
             stamp: result of `current_stamp` from before the photo was read.
@@ -114,9 +115,7 @@ class Digests:
         return found
 
     def _attempt(self, action: Callable[[Database], Result]) -> Result | None:
-        """Return the result of `action(database)`; None after an error or without a database, so that photos are read
-        again.
-        """
+        """Return `action(database)`; None if it fails or there is no database, so that the photos are read again."""
         if self._database is None:
             return None
         try:
@@ -137,7 +136,7 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
     """Context manager that opens or creates the cache of digests in a bottleneck folder.
 
     Args:
-        folder: the bottleneck folder; None for a cache that neither finds nor stores digests.
+        folder: the bottleneck folder; None for a cache that is always empty.
         reporter: receives a warning if the cache is damaged.
         rehash: whether to ignore cached digests and only store new ones.
     """
@@ -161,7 +160,7 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
 
 
 def current_stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo; None if the photo is missing, or if a change of it could not be detected."""
+    """Return the current stamp of a photo; None if the photo is missing, or if its changes cannot be detected."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

@@ -14,7 +14,7 @@ PHOTO_SUFFIXES = frozenset(
 )  # fmt: skip
 """File suffixes of photos. A file without one of them is recognized by its content (`is_photo_content`)."""
 HEADER_BYTES = 16
-"""Number of bytes at the beginning of a file that suffice to determine its format."""
+"""Number of bytes to read from the beginning of a file to determine its format."""
 
 _MAGIC = {
     "JPEG": rb"\xff\xd8\xff",
@@ -27,8 +27,8 @@ _MAGIC = {
     "HEIF": rb"....ftyp(hei[csxm]|hev[cmsx]|mif1|msf1)",
 }
 _BMP = rb"BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00"
-"""Pattern for a BMP header, with its reserved fields and the size of its second header, because text may also begin
-with "BM"."""
+"""Pattern for a BMP header. It includes the reserved fields and the size of the second header, because a text file may
+also begin with "BM"."""
 
 RAW_SUFFIXES = frozenset(
     {

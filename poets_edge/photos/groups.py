@@ -1,8 +1,8 @@
 """Groups of photos that belong together, such as frames of a video or photos of one person.
 
-All photos in a group are assigned to the same split and the same fold, because a model that was trained on one of them
-recognizes the others too easily. Groups are inferred from file names (`name_pairs`) or specified by the user
-(`stated_groups`); photos that look alike are grouped in `poets_edge.training.look_alikes`.
+All photos in a group are assigned to the same split and the same fold: if a model is trained on some of them and
+evaluated on the others, its accuracy is overestimated. Groups are inferred from file names (`name_pairs`) or specified
+by the user (`stated_groups`); photos that look alike are grouped in `poets_edge.training.look_alikes`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _LARGEST_CSV = 1 << 28
 _COUNTER = re.compile(r"^(.*?)(\d+)$", re.DOTALL)
 _SEQUENCE_WORD = re.compile(r"frame|video|burst|clip", re.IGNORECASE)
 _SUBJECT = re.compile(r"\d[^0-9]+$|\d{1,4}$")
-"""Pattern for the number of a person or object, searched before the counter that ends a name: in `rock01-042`, 01 is
-the person and 042 the frame."""
+"""Pattern for the number of a person or object in a file name. It is applied to the part before the final counter: in
+`rock01-042`, 01 is the number of the person and 042 that of the frame."""
 
 
 def check_group_by(group_by: str) -> None:
@@ -48,13 +48,14 @@ def check_group_by(group_by: str) -> None:
 
 
 def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
-    """Return, for each photo, the row number of the first photo in its group as specified by the user, int64 [photos].
+    """Return the groups that the user specified: for each photo, the first row number in its group, int64 [photos].
 
     Args:
         group_by: "parent" for one group per folder inside the class folders (folders with the same name in several
             classes form one group); or the path of a CSV file with the columns photo (path relative to the photo
-            folder) and group; or a regular expression, whose first capturing group, or else whole match, in a photo's
-            path is the name of the photo's group. A photo without a group forms its own group.
+            folder) and group; or a regular expression that is searched in the path of each photo; its first capturing
+            group, or the whole match if it has none, is the name of the photo's group. A photo without a group forms
+            its own group.
 
     Raises:
         UsageError: no photo has a group, or the expression is invalid.
@@ -78,10 +79,9 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
 def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
     """Return pairs of row numbers of photos that belong together according to their names.
 
-    These are photos whose names agree up to `_nohash_`; frames in one folder, such as `frame_000123`; and photos of one
-    or several classes whose names contain the same number of a person or object before a counter, such as 01 in
-    `rock01-042`. If all frames or numbered photos in a class have one prefix, they are not grouped, because the prefix
-    does not distinguish them.
+    These are photos whose names agree up to `_nohash_`; video frames in one folder, such as `frame_000123`; and
+    photos of one person or object, whose number precedes a counter in the name, such as 01 in `rock01-042`. Frames or
+    numbered photos are not grouped if this would put all of them in a class into one group.
     """
     keys = [group_name(name) if "_nohash_" in name else None for name in photos.names]
     pairs = _pairs_of_keys(keys)
@@ -98,9 +98,9 @@ def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
 
 def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
-    """Return pairs of row numbers of photos in one folder with successive counters that differ by at most `most`.
+    """Return pairs of row numbers of successive photos in a folder whose counters differ by at most `most`.
 
-    The counter is the number at the end of a name, as in `IMG_0001`.
+    The counter of a photo is the number at the end of its name, as in `IMG_0001`.
     """
     runs: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for row, name in enumerate(photos.names):
@@ -115,10 +115,11 @@ def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
 
 
 def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
-    """Return, for each of `count` photos, the row number of the first photo in its group, int64 [count].
+    """Return the row number of the first photo in each photo's group, int64 [count].
 
     Args:
-        pairs: row numbers of photos in the same group; a photo in no pair forms its own group.
+        count: number of photos.
+        pairs: pairs of row numbers of photos in one group; a photo in no pair forms its own group.
     """
     first = np.arange(count)
     for group in join(pairs):
@@ -127,9 +128,9 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return a pair of row numbers for each row whose key also occurs in an earlier row; None is not a key.
+    """Find repeated keys, and return pairs of row numbers: the first row with the key, and each later one.
 
-    The first number of a pair is the first row with the key; the second is the row itself.
+    Rows whose key is None are ignored.
     """
     first: dict[str, int] = {}
     pairs = []
@@ -140,7 +141,7 @@ def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
 
 
 def _sequence(photos: PhotoTable, row: int) -> str | None:
-    """Return the part of a name that all photos of one video, person or object share; None if it has no such part."""
+    """Return the part of a photo's name that identifies a video, person or object; None if there is no such part."""
     path = PurePosixPath(photos.names[row])
     match = _COUNTER.match(path.stem)
     if match is None or not match[1]:
@@ -153,7 +154,7 @@ def _sequence(photos: PhotoTable, row: int) -> str | None:
 
 
 def _parent(photos: PhotoTable, row: int) -> str | None:
-    """Return the name of the folder that contains a photo; None if this is the class folder."""
+    """Return the name of the folder that contains a photo; None if the photo is directly in its class folder."""
     depth = 1 if photos.given[row] < 0 else 2
     folders = photos.names[row].split("/")[:-1]
     return folders[-1] if len(folders) > depth else None

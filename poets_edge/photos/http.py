@@ -1,6 +1,6 @@
 """An HTTP client for files, parts of files and folder listings from untrusted servers.
 
-Every response is limited in size and time. Compressed bodies are refused, so a small response cannot expand to a large
+Every response is limited in size and time. Compressed bodies are rejected, because a small one can expand to a large
 one. A password is sent only to the server that it was given for, and redirects from `https` lead only to `https`.
 """
 
@@ -34,13 +34,13 @@ _UNANNOUNCED = 64 << 20
 """Maximum number of bytes in a body without a Content-Length header."""
 _BLOCK = 1 << 18
 _BLOCK_WITH_FRAMING = _BLOCK + _BLOCK // 8
-"""Number of bytes that may be received for a block of a body, with the sizes of chunks. Tiny chunks exceed it soon."""
+"""Number of bytes that may be received per block of a body in chunked encoding, including the framing of the chunks.
+A body with very small chunks exceeds it."""
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 32 << 20
-"""Limits for a listing: depth of folders, number of folders, and total number of bytes in the pages and in the folder
-names that are prepended to each name on a page."""
+"""Limits for a folder listing: depth of folders, number of folders, and total bytes of the pages and the file paths."""
 _LINK = re.compile(rb"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
 
 
@@ -73,7 +73,7 @@ _idle = _Idle()
 
 
 def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
-    """Return the bytes of a file, or only those from `start` up to `end` (fewer at the end of the file).
+    """Return the bytes of a file: all of them, or those from `start` up to `end`, or fewer if the file ends before.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -106,7 +106,7 @@ def facts(address: str) -> dict[str, str]:
 
 
 def listing(address: str) -> list[str]:
-    """Return the names of all files in a folder and its subfolders, as found in the links on the folders' pages.
+    """Return the names of all files in a folder and its subfolders, found by following links on the folders' pages.
 
     The names are percent-encoded and relative to the folder, with `/` as the separator.
 
@@ -151,7 +151,7 @@ def listing(address: str) -> list[str]:
 
 
 def _links(page: Response) -> list[str]:
-    """Return the names of the files and folders that a page links to and that are directly below its address."""
+    """Return the names of the files and folders that a page links to and that are directly below the page's address."""
     base = page.url.partition("?")[0]
     names = []
     for match in _LINK.finditer(page.body):
@@ -164,7 +164,7 @@ def _links(page: Response) -> list[str]:
 
 
 def is_allowed(address: str) -> bool:
-    """Return whether an address has a host and a valid port, and uses https, or http on this machine."""
+    """Return whether an address has a host and a valid port, and uses https, or uses http and is on this machine."""
     try:
         parts = urlsplit(address)
         origin(address)
@@ -203,7 +203,7 @@ def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) 
     """Send one request, over an idle connection if there is one, and return the response.
 
     Args:
-        end: time on the monotonic clock by which the response must have arrived; extended for long bodies.
+        end: deadline for the response, on the monotonic clock; it is extended for every byte received.
     """
     server, parts = origin(url), urlsplit(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
@@ -257,8 +257,8 @@ def _body(response: http.client.HTTPResponse, most: int, allow: Callable[[int], 
     """Return the body of a response.
 
     Args:
-        most: maximum number of bytes.
-        allow: called with the number of bytes that may be received for the next block.
+        most: maximum number of bytes in the body.
+        allow: function that increases the number of bytes that may be received from the server.
     """
     packed = response.getheader("Content-Encoding", "identity").lower()
     length = response.length
@@ -296,7 +296,7 @@ class _BoundedFile(io.RawIOBase):
         self._sock, self._raw, self._left, self._end = sock, sock.makefile("rb", buffering=0), _HEADERS, end
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return this file with a buffer; HTTPResponse calls this method because it uses the object as its socket."""
+        """Return a buffered reader of this file. HTTPResponse, which uses the file as its socket, calls this method."""
         return io.BufferedReader(self, 1 << 16)
 
     def allow(self, count: int) -> None:
@@ -308,7 +308,12 @@ class _BoundedFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Receive bytes into a buffer and return their number. Raises TimeoutError or OSError beyond the limits."""
+        """Receive bytes into a buffer and return their number.
+
+        Raises:
+            TimeoutError: the time limit is exceeded.
+            OSError: more bytes than allowed are received.
+        """
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("the server is too slow")

@@ -41,7 +41,7 @@ PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
 _Result = TypeVar("_Result")
 
 PREPROCESSING = f"poets_edge-2/pillow-{PIL.__version__}"
-"""Version of the code that determines pixel values (this module and Pillow); part of every cache key."""
+"""Version of the code that determines pixel values (this module and Pillow). It is part of the keys of caches."""
 
 # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time, as long as both sides stay at least
 # twice the largest MobileNet input, so that the resize below averages over several pixels. The limit does not depend
@@ -51,7 +51,7 @@ _SMALLEST_DECODE = 448
 _LONGEST_SIDE = 100_000
 """Maximum width or height in pixels. Resizing a strip of 1 x 17 million pixels would need gigabytes of memory."""
 _LARGE = 1 << 24
-"""Number of pixels above which an image is converted in strips."""
+"""Images with more pixels than this are converted to RGB in strips, to limit memory use."""
 
 
 def read_photo(source: PhotoSource, *, name: str = "", smallest: int = _SMALLEST_DECODE) -> Image.Image:
@@ -113,7 +113,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _Result:
-    """Return `read(contents)`. If Pillow refuses a PNG because of large texts, remove its metadata and try again."""
+    """Return `read(contents)`. If Pillow rejects a PNG because of large texts, remove its metadata and try again."""
     try:
         return read(contents)
     except ValueError as error:
@@ -213,7 +213,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, white: float) -> Image.Image:
-    """Convert a decoded image to RGB; `white` is the pixel value of white if its mode is in DEEP_MODES."""
+    """Convert an image to RGB. `white` is the pixel value of white in an image with more than 8 bits per pixel."""
     if image.mode == "RGB":
         image.load()
         return image
@@ -236,7 +236,7 @@ def _strip_to_rgb(image: Image.Image, white: float) -> Image.Image:
 
 
 def _in_strips(image: Image.Image, white: float) -> Image.Image:
-    """Convert a large image to RGB a few rows at a time, to limit the memory that intermediate images need."""
+    """Convert a large image to RGB a few rows at a time, so that intermediate images need little memory."""
     image.load()
     whole = Image.new("RGB", image.size)
     rows = max(1, _LARGE // 16 // image.width)

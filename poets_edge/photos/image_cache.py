@@ -1,4 +1,4 @@
-"""A cache of decoded photos, resized to the input sizes of models."""
+"""A cache of decoded photos that are resized to the input sizes of models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Size = tuple[int, int]
 
 
 class ImageCache:
-    """Decoder that resizes photos to several sizes, and caches results in memory until its limit is reached."""
+    """Decoder that resizes photos to several sizes, and caches the results in memory up to a size limit."""
 
     def __init__(self, most_bytes: int = 0) -> None:
         """Create an empty cache.
@@ -31,7 +31,7 @@ class ImageCache:
         """Return the pixels of a photo at each size, uint8 [height, width, 3], after decoding it at most once.
 
         Args:
-            antialias: whether to resize with `fit`, instead of `interpolate`.
+            antialias: whether to resize with antialiasing (`fit`) or without (`interpolate`).
 
         Raises:
             PhotoError: the photo cannot be read, or has changed since it was hashed.

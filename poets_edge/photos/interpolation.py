@@ -13,7 +13,7 @@ from PIL import Image
 _Array = npt.NDArray[np.int32]
 
 _FRACTION_BITS = 22
-"""Number of fractional bits of the weights. The page and the Android app use the same integer arithmetic."""
+"""Number of fractional bits of the weights. The web page and the Android app use the same fixed-point arithmetic."""
 
 
 def interpolate(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def interpolate(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uin
 
 
 def _neighbors(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
-    """Return the indices of the two input samples for each output sample, and the weight of the second."""
+    """Return the indices of the two input samples for each output sample, and the weight of the second, times 2**22."""
     place = np.arange(new_size) * (size / new_size)
     first = np.floor(place).astype(np.int32)
     weight = ((place - first) * (1 << _FRACTION_BITS) + 0.5).astype(np.int32)
@@ -44,8 +44,10 @@ def _neighbors(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
 def _blended(
     one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], weight: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.uint8]:
-    """Return the weighted means of two arrays, rounded to 8 bits; `weight` is the weight of the second array, times
-    2**22.
+    """Return the weighted mean of two arrays, uint8.
+
+    Args:
+        weight: weight of the array `other`, times 2**22.
     """
     sums = one * ((1 << _FRACTION_BITS) - weight) + other * weight + (1 << _FRACTION_BITS - 1)
     return (sums >> _FRACTION_BITS).astype(np.uint8)

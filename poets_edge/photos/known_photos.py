@@ -1,8 +1,8 @@
 """Recognize, by file contents, the photos that a training run used for training, validation and testing.
 
-A training record lists the digests of its photos, or stores them as compact sets if there are many. A model stores
+A training record lists the digests of the photos, or stores them as compact sets if there are many. A model stores
 compact sets of at most about 128 KiB. Digests are computed from the file: a copy under another name is recognized, but
-a photo that was saved again, resized or stripped of its EXIF data is not.
+a photo that was saved again, resized or stripped of its EXIF data is not recognized.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES, SplitName
 from poets_edge.photos.table import Digest, Rows, SplitNumbers
 
 UNCHECKED = -2
-"""Split number of a photo whose digest is outside the stored sample, so it is unknown whether the training run used
-it."""
+"""Split number of a photo whose split is unknown, because only a sample of the digests is stored and the photo's digest
+is outside the sample."""
 NO_GROUP = -1
-"""Group number of a photo outside the test split of the training run."""
+"""Group number of a photo that was not in the test split of the training run."""
 
 _MOST_IN_MODEL = 32_000
 """Maximum number of photos in the sets stored in a model; each needs 4 to 5 bytes as base64."""
 _MODEL_BITS = 19
-"""Number of bits per digest in a model, in addition to those needed to count the photos. At most one in 2**19 (half a
-million) photos from outside the training run is recognized by mistake."""
+"""Number of bits that a model stores per digest, in addition to log2 of the number of photos. At most about one in
+2**19 (half a million) photos from outside the training run is recognized by mistake."""
 _RECORD_BITS = 32
-"""Number of bits per digest in a training record, in addition to those needed to count the photos. At most one in 2**32
-(four billion) photos from outside the training run is recognized by mistake."""
+"""Number of bits that a training record stores per digest, in addition to log2 of the number of photos. At most about
+one in 2**32 (four billion) photos from outside the training run is recognized by mistake."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class KnownPhotos:
 
     Attributes:
         sets: set of digests for each split.
-        sample_bits: number of zero bits with which a digest must begin to be in the sets, which therefore contain one
-            in 2**sample_bits photos; 0 if the sets are complete.
-        test_groups: group number of each digest in the set of the test split, in its order, int64 [test photos]; None
-            if each test photo is a group.
+        sample_bits: only digests that begin with this many zero bits are in the sets, about one in 2**sample_bits; 0 if
+            the sets are complete.
+        test_groups: group number of each test photo, in the order of the digests in `sets["test"]`, int64
+            [test photos]; None if each photo is a group.
     """
 
     sets: Mapping[SplitName, DigestSet]
@@ -53,7 +53,7 @@ class KnownPhotos:
 
     @staticmethod
     def of(digests: Digest, splits: SplitNumbers, groups: Rows | None = None) -> KnownPhotos:
-        """Construct from all photos of a training run.
+        """Construct an instance from all photos of a training run.
 
         Args:
             digests: SHA-256 of each photo, uint8 [photos, 32].
@@ -70,7 +70,7 @@ class KnownPhotos:
         return KnownPhotos(sets, test_groups=_renumbered(groups[tested[first]]))
 
     def for_model(self) -> KnownPhotos:
-        """Return smaller sets to store in a model, with fewer bits per digest and, for many photos, only a sample."""
+        """Return a smaller copy to store in a model: with fewer bits per digest, and only a sample of many photos."""
         sampled, bits = self.sample_bits, self.bits
 
         def count() -> int:
@@ -91,7 +91,7 @@ class KnownPhotos:
 
     @property
     def bits(self) -> int:
-        """Number of leading bits of each digest that the sets contain."""
+        """Number of leading bits that the sets store for each digest."""
         return self.sets["training"].bits
 
     def splits(self, digests: Digest) -> SplitNumbers:
@@ -109,11 +109,11 @@ class KnownPhotos:
         return found
 
     def split(self, digest: bytes) -> int:
-        """Return the split of the photo with a SHA-256: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED."""
+        """Return the split of the photo with this SHA-256 digest: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED."""
         return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
 
     def groups(self, digests: Digest) -> Rows:
-        """Return the group number of each photo in the test split, and NO_GROUP for other photos, int64 [photos].
+        """Return the group number of each photo, or NO_GROUP if it is not in the test split, int64 [photos].
 
         Args:
             digests: SHA-256 of each photo, uint8 [photos, 32].
@@ -126,7 +126,7 @@ class KnownPhotos:
         return keys >> np.uint64(64 - self.sample_bits) == 0 if self.sample_bits else np.ones(len(keys), np.bool_)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the sets, with their compact encoding, as JSON-compatible values."""
+        """Return the sets of digests, in a compact encoding, as JSON-compatible values."""
         shorter = {name: replace(one, bits=self.bits - self.sample_bits) for name, one in self.sets.items()}
         coded = {str(name): one.to_json() for name, one in shorter.items()}
         groups = {} if self.test_groups is None else {"test_groups": self.test_groups.tolist()}
@@ -134,7 +134,7 @@ class KnownPhotos:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any]) -> KnownPhotos:
-        """Construct from the result of `to_json`. Raises RecordError if a set is damaged."""
+        """Construct an instance from the result of `to_json`. Raises RecordError if a set is damaged."""
         bits, sampled = fields["bits"], min(fields["sample_bits"], fields["bits"] - 1)
         sets = {name: replace(DigestSet.from_json(fields[name], bits - sampled), bits=bits) for name in SPLIT_NAMES}
         if fields.get("test_groups") is None:
@@ -146,13 +146,13 @@ class KnownPhotos:
 
 
 def _renumbered(groups: Rows) -> Rows | None:
-    """Return the group numbers replaced by consecutive small ones; None if each photo has its own group."""
+    """Replace group numbers by consecutive numbers from 0; return None if each photo has its own group."""
     found, numbers = np.unique(groups, return_inverse=True)
     return np.asarray(numbers.reshape(-1), np.int64) if len(found) < len(groups) else None
 
 
 def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
-    """Return the photos of a model's training run, for recognition by contents; None if their digests were not stored.
+    """Return the digests of the photos of a training run; None if the training record or model does not contain them.
 
     Args:
         facts: a training record, or the facts stored in a model.

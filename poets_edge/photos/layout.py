@@ -2,8 +2,8 @@
 
 Supported arrangements are class folders, directly or inside another folder (`flowers/flowers/daisy`), and split folders
 that contain class folders: `train` and `test`, `training_set` and `test_set`, `seg_train/seg_train`, or `train` alone.
-Folders and photos without a class are excluded and reported. An ambiguous arrangement raises an error that states how
-to resolve it.
+Folders and photos without a class are excluded and reported. If the arrangement is ambiguous, an error message states
+how to resolve it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ClassFolder:
         folder: the class folder.
         folders: the class folder and, with `recursive`, the folders below it.
         label: name of the class.
-        split: split of the parent folder; None without split folders.
+        split: split whose folder contains the class folder; None if there are no split folders.
     """
 
     folder: Folder
@@ -119,7 +119,7 @@ class _Arrangement:
         return f"{self._place}/{folder.path}" if folder.path else self._place
 
     def _inner(self, root: Folder) -> Folder:
-        """Return the folder that contains the classes or splits, skipping outer folders that contain little else."""
+        """Return the folder that contains the classes or splits, skipping outer folders with only one subfolder."""
         outer = root
         while len(inside := root.with_photos) == 1 and not root.photos:
             [only] = inside
@@ -131,9 +131,9 @@ class _Arrangement:
         return root
 
     def _splits(self, root: Folder) -> list[tuple[Folder, SplitName]]:
-        """Return the split folders in a folder; folders next to them whose photos have no class are excluded.
+        """Return the split folders in a folder. Folders next to them are excluded if their photos have no class.
 
-        Words that all names share do not count: `flowers_train` and `flowers_test` are splits.
+        Words that occur in the names of all folders are ignored: `flowers_train` and `flowers_test` are splits.
 
         Raises:
             DatasetError: the arrangement is ambiguous.
@@ -200,10 +200,10 @@ class _Arrangement:
         return None
 
     def _exclude_nested(self, folder: Folder, inside: Sequence[Folder], parent: Folder) -> None:
-        """Exclude the folders inside a class folder if they are copies of the class folders next to it.
+        """Exclude the folders in a class folder if they have the names of class folders next to it (a nested copy).
 
         Raises:
-            DatasetError: the class folder contains other folders with photos.
+            DatasetError: the class folder contains a folder of photos with a different name.
         """
         others = {folded(one.name) for one in parent.folders if one.photos}
         if {folded(one.name) for one in inside} <= others:
@@ -235,18 +235,18 @@ class _Arrangement:
         )
 
     def _sort(self, folder: Folder) -> str:
-        """Return instructions, for an error message, for giving the photos in a folder classes."""
+        """Return the part of an error message that tells the user how to sort the photos in a folder into classes."""
         return f"Put the photos of each class into a folder: {self._at(folder)}/daisy, {self._at(folder)}/roses."
 
     def _move(self, source: Folder, target: Folder) -> str:
-        """Return instructions, for an error message, for moving the photos in `source` to `target`."""
+        """Return the part of an error message that tells the user how to move the photos in `source` to `target`."""
         if not Path(self._place).is_dir():
             return f"create the archive again, with their photos in {target.name}."
         here, there = (shlex.quote(self._at(folder)) for folder in (source, target))
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 
     def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
-        """Return the class folders with one spelling of each label, taken from the training split if that exists.
+        """Return the class folders with one spelling of each label, preferably the one in the training split.
 
         Raises:
             DatasetError: the names of two folders in the same split differ only in case or spaces.
@@ -270,7 +270,7 @@ class _Arrangement:
 
 
 def _inside_copies(folder: Folder) -> Folder:
-    """Return the folder with the contents of a split folder: `train/images` if `train` contains nothing else."""
+    """Return the folder that contains the classes of a split: `train/images` if `train` contains nothing else."""
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside
         generic = FILLERS.issuperset(words(only.name))
@@ -286,7 +286,7 @@ def _holds_classes(folder: Folder) -> bool:
 
 
 def _names(folders: Sequence[Folder]) -> str:
-    """Return the names of folders for a message, separated by commas; those after the fifth are only counted."""
+    """Format the names of folders for a message: up to five, separated by commas, and the number of further ones."""
     names = [folder.name for folder in folders]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

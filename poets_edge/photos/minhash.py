@@ -16,13 +16,13 @@ from poets_edge.photos import sources
 from poets_edge.photos.table import UNKNOWN_SIZE, Photo, PhotoTable
 
 _LENGTH = 128
-"""Maximum number of hashes per signature. A folder with 1 in 25 of the training photos shares five hashes on
-average."""
+"""Maximum number of hashes per signature. A folder that contains 1 in 25 of the training photos has five hashes
+in common with the training folder, on average."""
 _AT_ONCE = 1 << 14
 
 
 def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
-    """Return the MinHash signature of a folder: at most 128 integers of 48 bits, ascending.
+    """Return the MinHash signature of a folder: up to 128 integers of 48 bits, in ascending order.
 
     Args:
         photos: (path, size in bytes) of each photo; photos with UNKNOWN_SIZE are skipped.

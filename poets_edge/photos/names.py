@@ -30,9 +30,9 @@ def composed(label: str) -> str:
 
 
 def folded(label: str) -> str:
-    """Return a key for comparing class names that ignores case, Unicode normalization and spaces around the name.
+    """Return a key for comparing class names without regard to case, Unicode normalization and surrounding spaces.
 
-    macOS and Windows ignore these, too.
+    The file systems of macOS and Windows ignore some of these differences, too.
     """
     return composed(label).lower().strip()
 

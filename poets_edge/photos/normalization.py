@@ -14,14 +14,14 @@ _PIXEL = 255.0
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation, in units of pixel values: one number for all channels, or one per channel."""
+    """Mean and standard deviation, in units of pixel values: one number each for all channels, or one per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @property
     def ranges(self) -> tuple[tuple[float, float], ...]:
-        """Input values for the pixel values 0 and 255: one pair for all channels, or one pair per channel."""
+        """Input values for the pixel values 0 and 255: one (low, high) pair for all channels, or one per channel."""
         return tuple(((0 - mean) / std, (_PIXEL - mean) / std) for mean, std in zip(self.mean, self.std, strict=True))
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Normalization:
 
     @property
     def text(self) -> str:
-        """Input range as text for `parse_input_range`, such as "-1.0:1.0": one for all channels, or one per channel."""
+        """Input range in the format of `parse_input_range`, such as "-1.0:1.0": one for all channels, or three."""
         return ",".join(f"{float(low)!r}:{float(high)!r}" for low, high in self.ranges)
 
     @property
@@ -40,7 +40,7 @@ class Normalization:
         return ",".join(dict.fromkeys(f"{low:.4g}:{high:.4g}" for low, high in self.ranges))
 
     def is_close(self, other: Normalization, tolerance: float = 0.5) -> bool:
-        """Return whether means and standard deviations differ by at most `tolerance` (in pixel values) per channel."""
+        """Return whether the means and standard deviations of two normalizations differ by at most `tolerance`."""
         pairs = zip((*self._channels(), *self._stds()), (*other._channels(), *other._stds()), strict=True)
         return all(abs(one - another) <= tolerance for one, another in pairs)
 
@@ -65,7 +65,10 @@ RAW = Normalization((0.0,), (1.0,))
 
 
 def is_sound(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
-    """Return whether there are one or three finite means and as many standard deviations between 1e-6 and 1e6."""
+    """Return whether means and standard deviations are valid.
+
+    There must be one or three finite means, and the same number of standard deviations between 1e-6 and 1e6.
+    """
     finite = len(mean) == len(std) and len(mean) in (1, 3) and all(map(math.isfinite, (*mean, *std)))
     return finite and all(_MIN_STD <= value <= _MAX_STD for value in std)
 
@@ -95,6 +98,6 @@ def parse_input_range(text: str) -> Normalization:
 
 
 def _common(values: tuple[float, ...]) -> str:
-    """Format values, rounded to four significant digits, as one number if they are equal, else separated by "/"."""
+    """Format values with four significant digits: as one number if they are equal, else separated by "/"."""
     texts = [f"{value:.4g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else "/".join(texts)

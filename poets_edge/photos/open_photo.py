@@ -1,4 +1,4 @@
-"""Read and decode photos of a photo folder, and check that they are the expected ones."""
+"""Read and decode photos in a photo folder, and verify their checksums."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """JSON structure of the sets of digests that identify the photos of a training run in records, graphs and models.
 
-The structure is checked when a model is read. `poets_edge.photos.known_photos`, which decodes the sets, is imported
-only when photos are compared.
+The structure is validated whenever a model is read, so this module does not import `poets_edge.photos.known_photos`,
+which decodes the sets.
 """
 
 from __future__ import annotations
@@ -22,4 +22,4 @@ PHOTO_SETS = Optional(
         "test_groups": Optional([COUNT]),
     }
 )
-"""JSON structure of an encoded `poets_edge.photos.known_photos.KnownPhotos`, which may be missing."""
+"""JSON structure of an encoded `poets_edge.photos.known_photos.KnownPhotos`; the field may be missing."""

@@ -7,7 +7,8 @@ import struct
 from poets_edge.errors import PhotoError
 
 LARGEST_METADATA = 1 << 16
-"""Maximum size of chunks other than IDAT, bytes. Smaller EXIF and XMP chunks are kept for the orientation."""
+"""Maximum size, in bytes, of chunks other than IDAT. Small EXIF and XMP chunks are kept, since they contain the photo's
+orientation."""
 _SIGNATURE_BYTES = 8
 _AROUND = 12
 """Number of bytes in a chunk in addition to its data: length and type before the data, a checksum after them."""
@@ -20,7 +21,7 @@ _MOST_CHUNKS = 1 << 18
 def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:
     """Return the bytes of a PNG file without metadata chunks of more than `largest` bytes.
 
-    Any other chunk of more than LARGEST_METADATA bytes is also removed, unless its type is IDAT.
+    Chunks that decoding needs, except IDAT, are removed if they have more than LARGEST_METADATA bytes.
 
     Raises:
         PhotoError: the file has too many chunks.

@@ -1,6 +1,6 @@
 """Files at addresses: `https://` is read by `poets_edge.photos.http`, and `s3://` and `gs://` by fsspec.
 
-A changed file is detected by the ETag, size and time that its server reports, which are requested once per run. A
+A changed file is detected by the ETag, size and time that its server reports; these are requested once per run. A
 missing file raises OSError, like a local file. Any other failure ends the run, because skipping photos after a network
 failure would change the result of the training.
 """
@@ -24,15 +24,15 @@ CONNECTIONS = 16
 """Maximum number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Schemes that fsspec reads, each with the extra of poets_edge that installs the required packages."""
+"""Maps each URL scheme that fsspec reads to the extra of poets_edge that installs the required packages."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
     "last_modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
-"""Names of headers and metadata fields, in any kind of store, whose values change when a file changes."""
+"""Names of HTTP headers and object store metadata fields whose values change when a file changes."""
 _BLOCK = 1 << 22
-"""Number of bytes per request when the index of an archive is read."""
+"""Number of bytes to request at a time while the index of an archive is read."""
 _UNRELIABLE = float("inf")
 
 
@@ -40,7 +40,7 @@ class Facts(NamedTuple):
     """Metadata of a file as reported by its server.
 
     Attributes:
-        identity: text that changes with the file; None if the server reports nothing suitable.
+        identity: text that changes when the file changes; None if the server reports nothing to derive it from.
         changed: time of the last change in seconds since the epoch, by this machine's clock; 0.0 if the server does not
             report a Last-Modified time, and infinity if this time cannot be converted to this machine's clock.
         size: number of bytes; None if the server does not report it.
@@ -85,7 +85,7 @@ def matching(address: str) -> list[str]:
 
 
 def opened(address: str) -> BinaryIO:
-    """Open a file at an address for random access. Raises DatasetError if its web server does not report its size."""
+    """Open a file at an address for random access. Raises DatasetError if a web server does not report its size."""
     with readable_errors(address):
         if _is_web(address):
             length = size(address)
@@ -115,7 +115,7 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 @lru_cache(maxsize=1 << 17)
 def facts(address: str) -> Facts:
-    """Return the metadata of a file at an address. Raises OSError if it is missing."""
+    """Return the metadata of a file at an address, from the cache if possible. Raises OSError if there is no file."""
     with readable_errors(address):
         if _is_web(address):
             said: dict[str, Any] = dict(_web().facts(address))
@@ -130,12 +130,12 @@ def facts(address: str) -> Facts:
 
 
 def size(address: str) -> int | None:
-    """Return the size of a file in bytes; None if its server does not report it. Raises OSError if it is missing."""
+    """Return the size of a file in bytes; None if the server does not report it. Raises OSError if there is no file."""
     return facts(address).size
 
 
 def prefetch_stamps(addresses: Sequence[str]) -> None:
-    """Request the metadata of files concurrently, so that later calls of `facts` return it from the cache."""
+    """Request the metadata of several files concurrently, and cache it for later calls of `facts`."""
 
     from concurrent.futures import ThreadPoolExecutor
 
@@ -192,7 +192,7 @@ class _RangeFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the position and return the new one, in bytes from the beginning of the file."""
+        """Set the read position, and return it in bytes from the beginning of the file."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._length}[whence]
         if start + offset < 0:
             raise ValueError("before the beginning of the file")
@@ -255,8 +255,8 @@ def _list_or_empty(find: Callable[[str], Iterable[str]], path: str) -> list[str]
 def readable_errors(address: str) -> Iterator[None]:
     """Context manager that converts errors from reading an address to a RemoteError with a one-line message.
 
-    An OSError for a missing or too large file and exceptions of poets_edge propagate. An ImportError becomes a
-    RuntimeMissingError.
+    Two kinds of exceptions propagate: those of poets_edge, and an OSError for a missing or too large file. An
+    ImportError becomes a RuntimeMissingError.
     """
     try:
         yield

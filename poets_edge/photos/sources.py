@@ -29,7 +29,7 @@ from poets_edge.photos.tree import is_skipped, kind_of
 SUFFIXES = (".zip", ".tar")
 _THROUGH = re.compile(r"\.(?:zip(?:@[\w.-]+)?|tar)(?=[/\\])", re.IGNORECASE)
 _ENCODING = re.compile(r"(?<=\.zip)@([\w.-]+)$", re.IGNORECASE)
-"""Pattern for the encoding of the names in a zip, which may follow its path: `photos.zip@gbk`."""
+"""Pattern for the encoding of file names that may follow the path of a zip file: `gbk` in `photos.zip@gbk`."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_ARCHIVES = 100_000
@@ -45,9 +45,9 @@ class FoundPhotos:
     Attributes:
         root: folder, archive or address that the names are relative to.
         names: names of the photos, with `/` as the separator.
-        labels: class of each photo in WebDataset shards; None if the class is the name of the photo's folder.
+        labels: class of each photo if the archives are WebDataset shards; None if the photos are in class folders.
         depth: number of leading folders in each name that are not class folders.
-        others: number of files that are not photos, by folder (without the `depth` leading ones) and kind.
+        others: number of files that are not photos, by folder, without its `depth` leading parts, and kind.
         notes: messages about the archives, one line each.
     """
 
@@ -60,8 +60,9 @@ class FoundPhotos:
 
 
 class FileStamp(NamedTuple):
-    """Stamp that changes with a photo, obtained without reading its contents. A tuple, since there may be a million
-    stamps.
+    """Stamp of a photo that changes when the photo changes, obtained without reading the photo.
+
+    It is a tuple to save memory, since there may be a million stamps.
 
     Attributes:
         identity: text that changes when the photo changes.
@@ -82,15 +83,13 @@ class FileStamp(NamedTuple):
 
 
 def is_archive_or_address(path: str) -> bool:
-    """Return whether a path denotes an archive, a pattern for several archives, or an address, rather than a local
-    folder.
-    """
+    """Return whether a path denotes an archive, several archives or an address, rather than a local folder."""
     archive = _without_encoding(path).lower().endswith((*SUFFIXES, *_PACKED))
     return is_address(path) or (archive and not os.path.isdir(path))  # noqa: PTH112
 
 
 def with_encoding(place: Location, encoding: str) -> Location:
-    """Append the encoding of the names in a zip to its path, address or pattern: `photos.zip@gbk`.
+    """Append the encoding of file names to the path, address or pattern of a zip file, as in `photos.zip@gbk`.
 
     Raises:
         UsageError: `place` does not end in `.zip`, or Python does not support the encoding.
@@ -116,7 +115,7 @@ def find_photos(place: str) -> FoundPhotos:
 
     Args:
         place: path or address. A pattern for several archives contains `{000..011}`, `{a,b}`, `*` or `?`. The path of a
-            zip may be followed by the encoding of the names in it (see `with_encoding`).
+            zip file may be followed by the encoding of file names (see `with_encoding`).
 
     Raises:
         DatasetError: nothing is found, or an archive is not valid (see `poets_edge.photos.archives.read_archive`).
@@ -153,7 +152,7 @@ def find_photos(place: str) -> FoundPhotos:
 
 
 def _listed(place: str) -> FoundPhotos:
-    """Return the photos below an address, recognized only by suffix, so that no file has to be requested."""
+    """Return the photos below an address. They are recognized by suffix, so that no file needs to be requested."""
     names, others = [], Counter[tuple[str, str]]()
     for name in remote.listed(place):
         folder, _, base = name.rpartition("/")
@@ -167,11 +166,11 @@ def _listed(place: str) -> FoundPhotos:
 
 
 def photo_at(folder: Location, name: str) -> Location:
-    """Return the path or address of a photo from its name.
+    """Return the path or address of a photo, given its name in the result of a scan.
 
     Args:
         folder: folder, archive, pattern or address that was scanned.
-        name: name of the photo in the result of the scan.
+        name: name of the photo.
     """
     pattern = _without_encoding(str(folder))
     several = pattern.lower().endswith(SUFFIXES) and ("{" in pattern or "*" in pattern or "?" in pattern)
@@ -181,7 +180,7 @@ def photo_at(folder: Location, name: str) -> Location:
 
 
 def _root_of(pattern: str) -> str:
-    """Return the part of a pattern before the first path component that contains a wildcard."""
+    """Return the folder in a pattern, such as `data/{0..9}.tar`, that precedes the first component with a wildcard."""
     return re.split(r"[*?{]", pattern)[0].replace(os.sep, "/").rpartition("/")[0]
 
 
@@ -215,7 +214,7 @@ def read(path: str, most: int) -> bytes:
 def stamp(path: str) -> FileStamp | None:
     """Return the current stamp of a photo in an archive or at an address.
 
-    The result is None if the photo is missing, or if its server reports nothing that changes with it.
+    The result is None if the photo is missing, or if its server reports no metadata that change when it changes.
     """
     try:
         container, name = _through(path)
@@ -230,7 +229,7 @@ def stamp(path: str) -> FileStamp | None:
 
 
 def prefetch_stamps(paths: Sequence[str]) -> None:
-    """Request the stamps and sizes of photos at addresses concurrently, and cache them for `stamp` and `size`."""
+    """Request the metadata of photos at addresses concurrently, and cache it for later calls of `stamp` and `size`."""
     remote.prefetch_stamps([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 
@@ -251,10 +250,10 @@ def size(path: str) -> int:
 
 
 def _through(path: str) -> tuple[str | None, str]:
-    """Return (path of the archive, name in the archive) for a photo; (None, "") for a photo directly at an address.
+    """Split the path of a photo into the path of its archive and its name there; (None, "") for an address of a photo.
 
     Raises:
-        OSError: the path does not lead through an existing archive.
+        OSError: the path is not an address, and contains no existing archive.
     """
     for match in _THROUGH.finditer(path):
         container = path[: match.end()]
@@ -266,7 +265,11 @@ def _through(path: str) -> tuple[str | None, str]:
 
 
 def _archive_at(container: str) -> tuple[Archive, str, float]:
-    """Return an archive, its identity and the time of its last change. Raises OSError if it cannot be read."""
+    """Return the index of an archive, the archive's identity and the time of its last change (see `FileStamp`).
+
+    Raises:
+        OSError: the archive cannot be read.
+    """
     file = _without_encoding(container)
     if is_address(container):
         said = remote.facts(file)
@@ -290,7 +293,7 @@ def _remote_archive(container: str) -> Archive:
 
 
 def _parted(container: str) -> tuple[str, str]:
-    """Split the path of an archive into the path and the encoding that may follow it; "" if there is none."""
+    """Split `photos.zip@gbk` into the path of the archive and the encoding; the encoding is "" if there is none."""
     match = _ENCODING.search(container)
     return _without_encoding(container), match[1] if match else ""
 
@@ -320,10 +323,10 @@ def _archives(place: str) -> list[str]:
 
 
 def _expanded(place: str) -> list[str]:
-    """Return the paths that result from expanding `{000..011}` and `{a,b}` in a pattern.
+    """Expand `{000..011}` and `{a,b}` in a pattern, and return the resulting paths.
 
     Raises:
-        DatasetError: there are no expansions, or too many.
+        DatasetError: the pattern expands to no paths, or to too many.
     """
     parts = _BRACES.split(place)
     choices: list[list[str]] = []

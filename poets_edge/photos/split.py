@@ -2,8 +2,8 @@
 
 The split of a photo is determined by a hash of its path relative to the photo folder, so it does not change when photos
 are added or the folder is moved. (The original `retrain.py` hashed the path as typed, so entering `./photos` instead of
-`photos` moved a third of the photos to another split.) Photos in one group stay in the same split: those whose names
-agree up to `_nohash_`, and groups that the caller specifies (see `poets_edge.photos.groups`).
+`photos` moved a third of the photos to another split.) All photos in a group are in the same split. Photos whose names
+agree up to `_nohash_` form a group, and the caller may specify more (see `poets_edge.photos.groups`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from poets_edge.photos.table import Photo, PhotoTable, Rows, SplitNumbers
 _TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
 _MIN_GROUPS = 3
-"""Minimum number of groups that a class needs to be represented in every split."""
+"""Minimum number of groups of photos that a class needs to have photos in every split."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """Percentages of the photos for testing and validation; the other photos are for training."""
+    """Percentages of the photos for testing and for validation; the other photos are for training."""
 
     testing: int = 10
     validation: int = 10
@@ -56,8 +56,8 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | N
     """Return the split of each photo as an index into SPLIT_NAMES, int8 [photos].
 
     A class with three or more groups has at least one group in each split whose percentage is not 0; all photos of a
-    class with fewer groups are for training. Photos in split folders stay in the split of their folder, except that a
-    split without a folder receives its percentage of the training photos.
+    class with fewer groups are for training. Photos in split folders stay in these splits; if there is no folder for a
+    split, it receives its percentage of the photos in the training folder.
 
     Args:
         groups: group number of each photo, int64 [photos]. All photos in a group are assigned to the split of the first
@@ -93,7 +93,7 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | N
 
 
 def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
-    """Return, for each element of `rows`, the first element in the same group, int64 [rows]."""
+    """Return, for each row number in `rows`, the first row number that is in the same group, int64 [rows]."""
     if groups is None:
         return rows
     _, first, inverse = np.unique(groups[rows], return_index=True, return_inverse=True)
@@ -101,9 +101,10 @@ def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
 
 
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
-    """Return (index into SPLIT_NAMES, position) for each split that every class should have photos in.
+    """Return (split, position) for each split in which every class should have photos.
 
-    If a class has no photos in a split, the group nearest to the position, from 0 to 100, is moved there.
+    The split is an index into SPLIT_NAMES. If a class has no photos in it, the group of photos whose `_position` is
+    nearest to the returned position is moved there.
     """
     required = [(_TRAINING, 100.0)]
     if percentages.validation:
@@ -114,7 +115,7 @@ def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
 
 
 def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict[str, int]:
-    """Correct and return the splits of the groups in one class.
+    """Correct the splits of the groups of photos in one class, so that no split is empty, and return them.
 
     A class with fewer than three groups is entirely for training; otherwise, one group is moved to each empty split.
 
@@ -135,12 +136,12 @@ def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict
 
 
 def group_name(name: str) -> str:
-    """Return the part of a name before `_nohash_`, which all photos in a group share; the whole name without it."""
+    """Return the part of a name before `_nohash_`, which all photos in a group share, or the name if it has none."""
     return re.sub(r"_nohash_.*$", "", name) if "_nohash_" in name else name
 
 
 def _position(group: str) -> float:
-    """Return the position of a group between 0 and 100, computed from a hash of its name."""
+    """Return a number from 0 to 100, computed from a hash of a group's name, that determines the split of the group."""
     # macOS stores é as e + accent; the same photo must not change splits on another machine.
     text = group if group.isascii() else unicodedata.normalize("NFC", group)
     digest = hashlib.sha1(text.encode("utf-8", errors="surrogateescape"), usedforsecurity=False).digest()

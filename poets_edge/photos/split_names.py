@@ -25,27 +25,27 @@ _SPLITS: dict[str, SplitName] = {
     "eval": "test",
     "evaluation": "test",
 }
-"""Usual names of split folders, in lower case and without words such as `set`, with the split that each denotes."""
+"""Maps the usual names of split folders, in lower case and without words such as `set`, to their splits."""
 FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
 _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
 _UNLABELED = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
 )
-"""Words in folder names which show that the class of the photos inside is unknown."""
+"""Words in the name of a folder which show that the classes of its photos are unknown."""
 
 
 def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:
     """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name.
 
     Args:
-        ignored: words in lower case without a meaning, such as those in the names of all neighboring folders.
+        ignored: words to ignore in the name, in lower case, such as those that occur in the names of all split folders.
     """
     meant = [word for word in words(name) if word not in FILLERS and word not in ignored]
     return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None
 
 
 def is_unlabeled(name: str) -> bool:
-    """Return whether a folder name, such as `predictions`, shows that the class of the photos inside is unknown."""
+    """Return whether a folder name, such as `predictions`, shows that the classes of the photos are unknown."""
     return not _UNLABELED.isdisjoint(words(name))
 
 

@@ -1,8 +1,8 @@
 """Limits on the structure of photo files.
 
 If a file has metadata in many parts, many scans or long runs of fill bytes, the time or memory that Pillow and libjpeg
-need grows faster than the size of the file. The decoders do not limit these, so files with too many of them are refused
-before decoding.
+need grows faster than the size of the file. The decoders do not limit these, so files with too many of them are
+rejected before decoding.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos.png_chunks import without_metadata
 
 _SMALL = 1 << 20
-"""Size of a JPEG in bytes up to which its segments are not checked, since decoding takes less than a second."""
+"""JPEGs of up to this number of bytes are decoded in less than a second, so their segments are not checked."""
 _MOST_SEGMENTS = 8192
-"""Maximum number of segments before the pixels of a JPEG; with the maximum of 64 KB each, they have 512 MB."""
+"""Maximum number of segments before the pixels of a JPEG: with 64 KB each, the maximum, they amount to 512 MB."""
 _MOST_EXIF_SEGMENTS = 100
-"""Maximum number of EXIF segments in a JPEG; for each of them, Pillow copies all previous ones."""
+"""Maximum number of EXIF segments in a JPEG. Pillow copies all previous segments for each further one."""
 _MOST_SCANS = 100
-"""Maximum number of scans in a progressive JPEG; each takes as long to decode as a baseline JPEG, and 10 are usual."""
+"""Maximum number of scans in a progressive JPEG; 10 are usual. Each takes as long to decode as a baseline JPEG."""
 _MOST_FILLING = 1 << 16
 """Maximum number of fill bytes before a marker in a JPEG."""
 _MOST_GIF_BLOCKS = 1 << 16
@@ -35,7 +35,7 @@ _ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 
 
 def checked(kind: str, data: bytes) -> bytes:
-    """Check the structure of a photo file, and return the bytes to decode. Large metadata in a PNG are removed.
+    """Check the structure of a photo file, and return its bytes; large metadata in a PNG are removed from them.
 
     Args:
         kind: Pillow's name of the format.
@@ -55,7 +55,7 @@ def checked(kind: str, data: bytes) -> bytes:
 
 
 def check_scans(data: bytes) -> None:
-    """Raise PhotoError if a progressive JPEG has too many scans. It must be called only for progressive JPEGs."""
+    """Raise PhotoError if a progressive JPEG has too many scans. Call this only for progressive JPEGs."""
     if data.count(b"\xff\xda") <= _MOST_SCANS:  # also counts scans of thumbnails and after the photo
         return
     at, scans = 2, 0

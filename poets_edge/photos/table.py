@@ -35,7 +35,7 @@ class Photo:
         path: path of the file, possibly inside an archive, or its address.
         name: path relative to the photo folder, with `/` as the separator.
         label: name of the class.
-        given_split: split of the folder that contains the file; None without split folders.
+        given_split: split in whose folder the file is; None if it is in no split folder.
         sha256: hexadecimal SHA-256 that the contents must have; empty to accept any contents.
     """
 
@@ -61,8 +61,8 @@ class PhotoTable(Sequence[Photo]):
         names: path of each photo relative to the folder, with `/` as the separator.
         labels: class names; a class need not have a photo.
         classes: class of each photo as an index into `labels`, int32 [photos].
-        given: split of the split folder that contains each photo, as an index into SPLIT_NAMES; NO_SPLIT for a photo
-            outside split folders, int8 [photos].
+        given: split in whose folder each photo is, as an index into SPLIT_NAMES; NO_SPLIT if it is in no split folder,
+            int8 [photos].
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PhotoTable(Sequence[Photo]):
 
     @staticmethod
     def of(photos: Iterable[Photo]) -> PhotoTable:
-        """Construct from photos; the checksums in their `sha256` attributes are dropped."""
+        """Construct a table from photos; their `sha256` attributes are not stored."""
         if isinstance(photos, PhotoTable):
             return photos
         listed = list(photos)
@@ -124,7 +124,7 @@ class PhotoTable(Sequence[Photo]):
         return tuple(sorted(label for label, count in zip(self.labels, counts, strict=True) if count))
 
     def has_folder(self, split: SplitName) -> bool:
-        """Return whether any photos are in the folder of a split, such as `test/`, so the user chose this split."""
+        """Return whether the photo folder has a folder with photos for a split, such as `test/`."""
         return bool((self.given == SPLIT_NAMES.index(split)).any())
 
     def paths(self) -> Iterator[str]:
@@ -145,11 +145,11 @@ class PhotoTable(Sequence[Photo]):
         )
 
     def in_classes(self, labels: tuple[str, ...], of: dict[int, str] | None = None) -> PhotoTable:
-        """Return a table of these photos with new class names, `labels`, which must include every class that has a
-        photo.
+        """Return a table of the same photos with other class names, and with some photos in other classes.
 
         Args:
-            of: new class for each photo that is assigned to another class, by row number.
+            labels: class names of the new table; they must include every class that has a photo.
+            of: maps the row numbers of the photos to reassign to their new classes.
         """
         numbers = {label: number for number, label in enumerate(labels)}
         of_old = np.array([numbers.get(label, -1) for label in self.labels], np.int32)
@@ -175,9 +175,9 @@ def take_names(names: Sequence[str], rows: Rows) -> list[str]:
 
 
 def class_numbers(photos: Sequence[Photo], labels: tuple[str, ...]) -> Rows:
-    """Return the class of each photo as an index into `labels`, int64 [photos]; -1 for unknown classes.
+    """Return the class of each photo as an index into `labels`, or -1 if it is not among them, int64 [photos].
 
-    Composed and decomposed accents are considered equal, because models from earlier versions may have decomposed ones.
+    Class names are compared in NFC, because models from earlier versions may have labels with decomposed accents.
     """
     numbers = {composed(label): number for number, label in enumerate(labels)}
     if isinstance(photos, PhotoTable):
@@ -199,7 +199,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
 
     @staticmethod
     def of(photos: Sequence[HashedPhoto]) -> HashedPhotos:
-        """Construct from a sequence of photos with digests."""
+        """Construct an instance from a sequence of photos with digests."""
         if isinstance(photos, HashedPhotos):
             return photos
         digests = np.array([np.frombuffer(item.digest, np.uint8) for item in photos], np.uint8)

@@ -16,8 +16,8 @@ _DATE = re.compile(rb"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)\0")
 _SECONDS = 3.0
 """Maximum time between successive photos in a burst, in seconds."""
 _MAX_PER_SECOND = 30
-"""Maximum number of photos in a folder with an identical time. A time that more photos share is that of a scan or a
-copy, and is ignored.
+"""Maximum number of photos in a folder with an identical time. A time that more photos share is probably that of
+scanning or copying them, and is ignored.
 """
 
 
@@ -37,11 +37,10 @@ def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
 
 def time_taken(path: Path) -> float | None:
-    """Return the time at which a photo was taken, from its EXIF data; None if it has none or cannot be read.
+    """Return the time at which a photo was taken, in seconds since the epoch, as if the camera's clock showed UTC.
 
-    The unit is seconds since the epoch, if the camera's local time is regarded as UTC. The most frequent of the dates
-    in the EXIF data is used: the dates at which a photo was taken and digitized are equal, while the date of the last
-    edit may differ.
+    The time is the most frequent date in the EXIF data: usually, the photo was taken and digitized at the same time,
+    while the date of the last edit may differ. The result is None if the file has no date or cannot be read.
     """
     try:
         with path.open("rb") as file:

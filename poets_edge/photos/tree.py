@@ -12,7 +12,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.formats import PHOTO_SUFFIXES, is_photo_file
 
 DEEPEST = 5
-"""Number of levels of subfolders that are listed without `recursive`: a split folder, a second one inside it (as in
+"""Number of levels of subfolders to list unless the user requests all: a split folder, a second one inside it (as in
 `seg_train/seg_train`), a class folder, and two levels inside the class folder."""
 
 _SYSTEM_NAMES = frozenset(
@@ -68,18 +68,18 @@ def kind_of(name: str) -> str:
 
 
 def is_skipped(name: str) -> bool:
-    """Return whether a file or folder is to be skipped, because it is hidden or created by an operating system."""
+    """Return whether a file or folder is skipped, because it is hidden or was created by an operating system."""
     return name.startswith(".") or name in _SYSTEM_NAMES
 
 
 def is_scanned(path: Path, folder: Path) -> bool:
-    """Return whether a scan of a folder includes a path: it is inside the folder, and no part of it is hidden."""
+    """Return whether a scan of a folder includes a path, which must be inside the folder and have no hidden parts."""
     place, root = path.resolve(), folder.resolve()
     return place.is_relative_to(root) and not any(map(is_skipped, place.relative_to(root).parts))
 
 
 def others_line(others: Mapping[str, int]) -> str:
-    """Format the number of files that are not photos by kind: "3 files that are not photos: 2 .txt, 1 .mp4"."""
+    """Format counts, by kind, of files that are not photos: "3 files that are not photos: 2 .txt, 1 .mp4"."""
     count = sum(others.values())
     kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(others.items(), key=lambda item: (-item[1], item)))
     return f"{'1 file that is not a photo' if count == 1 else f'{count} files that are not photos'}: {kinds}"

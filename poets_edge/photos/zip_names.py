@@ -1,4 +1,4 @@
-"""Decode names in zip archives, which may be in any encoding.
+"""Decode file names in zip archives, which may be in any encoding.
 
 A name is UTF-8 if a flag marks it as such, or if an extra field contains its UTF-8 spelling. Many programs write UTF-8
 without the flag (such as `zip -r` on Linux), and others use the encoding of their system: GBK, Shift JIS or cp437.
@@ -13,7 +13,7 @@ import zlib
 
 _MARKED_UTF8 = 0x800
 _UNICODE_PATH = 0x7075
-"""Tag of the extra field, defined by Info-ZIP, that contains the UTF-8 spelling of a name."""
+"""Tag of the extra field that contains the UTF-8 spelling of a name, as defined by Info-ZIP."""
 
 
 def zip_name(info: zipfile.ZipInfo, encoding: str = "") -> tuple[str, bool]:
@@ -24,7 +24,7 @@ def zip_name(info: zipfile.ZipInfo, encoding: str = "") -> tuple[str, bool]:
             UTF-8, else cp437.
 
     Returns:
-        The name, and True if cp437 was assumed without evidence.
+        The name, and whether it was decoded as cp437 although nothing shows that this is its encoding.
 
     Raises:
         UnicodeError: the name is not valid in the encoding.
@@ -47,9 +47,9 @@ def zip_name(info: zipfile.ZipInfo, encoding: str = "") -> tuple[str, bool]:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """Return the UTF-8 spelling of a name from the extra fields of its member.
+    """Return the UTF-8 spelling of a name from the extra fields of its zip member.
 
-    The result is None if there is no such field, or if it is invalid or was written for a different name.
+    The result is None if no field contains one, or if the field is invalid or was written for a different name.
 
     Args:
         extra: extra fields of the member.
