@@ -6,8 +6,8 @@ same way, so that the ratio of the two times is more stable than either time.
 
 The kernel does not use the interpreter, so that a comparison of two versions of the interpreter shows their difference.
 Its matrices are small: NumPy multiplies them on a single thread, and they take less space in the caches (48 KiB) than
-the activations of a model. After a call of the kernel, the next
-inference of mobilenet_0.25_128 is up to 1.5 % slower; for mobilenet_0.50_224, no slowdown was measured.
+the activations of a model. After a call of the kernel, the next inference of mobilenet_0.25_128 is up to 1.5 % slower;
+for mobilenet_0.50_224, no slowdown was measured.
 """
 
 from __future__ import annotations

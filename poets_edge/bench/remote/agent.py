@@ -1,13 +1,13 @@
-"""Agent on the device: a program that is sent over the ssh connection and needs only Python on the device.
+"""Agent: a program that runs on the device. It is sent over the ssh connection and requires only Python.
 
-The agent reads requests from standard input: each is a line of JSON, and some are followed by chunks of bytes. It
-writes a line with MARKER to standard output, and then answers: each is a line of JSON with the number of its request.
+The agent first writes a line with MARKER to standard output. It then reads requests from standard input (lines of JSON,
+some followed by chunks of bytes) and writes one answer for each request: a line of JSON with the number of the request.
 Requests do not pass through the login shell of the device, since shells differ in quoting (fish and sh, for example).
 Output of the shell before the marker is ignored.
 
 The agent writes to the program's folder only (`own_folder.py`). When standard input ends, or after SILENCE seconds
 without a message, it kills its child processes, removes partially received items and exits, so that no process keeps
-running on a device after a lost connection.
+running on the device after the connection is lost.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from poets_edge.bench.remote.own_items import Staging
 
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0
-"""Time without a message, in seconds, after which the agent treats the connection as lost."""
+"""Time in seconds after which the agent treats the connection as lost if it has received no message."""
 
 BEAT = b'{"beat": true}\n'
-"""Heartbeat message, which the agent sends every 3 s, including during requests."""
+"""Heartbeat message. The agent sends it every 3 s, even while it carries out a request."""
 _BEAT_SECONDS = 3.0
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000
 _CHUNK = 1 << 16
 _FRAME = re.compile(r"collected-\d{8}-\d{6}-\d{5,}\.jpg")
-"""Name of a file that `watch --collect` has written."""
+"""Pattern for the names of the files that `watch --collect` writes."""
 _MOST_FRAMES = 10_000
 _LARGEST_FRAME = 8 << 20
 _WHEEL_ROOTS = ("purelib", "platlib")
@@ -54,7 +54,7 @@ Message = dict[str, Any]
 
 
 class Payload:
-    """Stream of the bytes that follow a request: chunks, each preceded by a line with its size; a size of 0 ends it."""
+    """Stream of the bytes that follow a request, in chunks. A line with its size precedes each chunk; 0 is the end."""
 
     def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
         self._source = source
@@ -63,7 +63,7 @@ class Payload:
         self._ended = False
 
     def read(self, size: int = _CHUNK) -> bytes:
-        """Return up to `size` bytes; b"" at the end. Raises EOFError if the connection is lost before the end."""
+        """Return up to `size` bytes; b"" at the end. Raises EOFError if the connection is lost earlier."""
         if not self._left and not self._ended:
             line = self._source.readline()
             if not line:
@@ -80,7 +80,7 @@ class Payload:
         return data
 
     def drain(self) -> None:
-        """Read and discard the remaining bytes, so that the next request can be read."""
+        """Discard the remaining bytes, so that the next request can be read."""
         while self.read():
             pass
 
@@ -165,11 +165,11 @@ class Agent:
             self.end()
 
     def do_ping(self, request: Message) -> None:
-        """Accept a heartbeat; `silence` sets after how many seconds without a message the agent exits."""
+        """Receive a heartbeat. If it contains `silence`, exit after that many seconds without a message."""
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
-        """Return facts about the device, such as its system, Python and free disk space, as JSON of a `Facts`."""
+        """Return facts about the device, such as its system, Python and free disk space, with the keys of `Facts`."""
         usual = _usual_folder(request["kind"])
         parent = _in_home(request["folder"]) if request["folder"] else os.path.dirname(usual)
         folder = os.path.join(os.path.realpath(parent), NAME)
@@ -204,7 +204,7 @@ class Agent:
         return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
-        """Return which of the items (`<kind>/<key>`) are complete, and record that this session has used them."""
+        """Return the requested items (`<kind>/<key>`) that are complete, and record that this session has used them."""
         return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
@@ -225,7 +225,7 @@ class Agent:
             payload.drain()
 
     def do_fetch(self, request: Message) -> None:
-        """Create an item from the wheels that a command downloads; `{}` in the command stands for their folder."""
+        """Create an item from the wheels that a command downloads. `{}` in the command is replaced by a new folder."""
         with self._new_item(request["item"]) as staging:
             folder = staging.expect("wheels")
             command = [word.replace("{}", folder) for word in request["command"]]
@@ -246,9 +246,9 @@ class Agent:
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path of the link to a unit in systemd's folder, and whether another file already has this path.
+        """Return the path for the link to a unit in systemd's folder, and whether another file already has this path.
 
-        The result also contains the folders of other deployments of the program.
+        The answer includes the folders of other deployments of the program.
         """
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
@@ -261,7 +261,7 @@ class Agent:
         return {"foreign": os.path.lexists(path) and not own, "path": path, "others": _few(others)}
 
     def do_unlink(self, request: Message) -> None:
-        """Remove the links to a unit file from systemd's folders, as far as they still exist."""
+        """Remove any links to a unit file from systemd's folders."""
         target = self._own.unit_path(request["unit"])
         for folder in (request["folder"], os.path.join(request["folder"], "default.target.wants")):
             path = os.path.join(folder, f"{request['unit']}.service")
@@ -269,7 +269,7 @@ class Agent:
                 os.unlink(path)
 
     def do_give_linger(self, request: Message) -> None:
-        """Record in another deployment of the user that its removal must disable lingering."""
+        """Record in another deployment by the same user that lingering must be disabled when it is removed."""
         other = OwnFolder(request["folder"])
         note = other.service()
         if note:
@@ -280,7 +280,7 @@ class Agent:
         return {"left": _few(self._own.remove())}
 
     def do_frames(self, request: Message) -> Message:
-        """Return the frames that `watch --collect` has saved in a folder: `<label>/<file>`, and sizes in bytes."""
+        """Return the names (`<label>/<file>`) and sizes in bytes of frames that `watch --collect` saved in a folder."""
         folder = _in_home(request["folder"])
         found = {}
         for entry in os.scandir(folder):
@@ -291,7 +291,7 @@ class Agent:
         return {"folder": folder, "names": names, "sizes": [found[name] for name in names]}
 
     def do_frame(self, request: Message) -> Message:
-        """Return the content of one frame that `watch --collect` has saved, encoded in base64.
+        """Return the content of a frame that `watch --collect` saved, as base64.
 
         The request contains the folder and the name of the frame, as returned by `do_frames`.
         """
@@ -303,7 +303,7 @@ class Agent:
             return {"data": base64.b64encode(file.read(_LARGEST_FRAME)).decode("ascii")}
 
     def do_run(self, request: Message) -> Message:
-        """Run a program and send each line of its output immediately; return its status and last error lines."""
+        """Run a program, and send each line of its output immediately. Return its exit status and last error lines."""
         child = subprocess.Popen(
             request["command"],
             stdin=subprocess.PIPE,
@@ -335,7 +335,7 @@ class Agent:
         return {"status": status, "stderr": _few(said)}
 
     def do_stop(self, request: Message) -> None:
-        """Kill the programs that this agent is running."""
+        """Kill all programs that this agent has started."""
         for child in list(self._children):
             _kill(child)
 
@@ -360,7 +360,7 @@ def _cut(text: str) -> str:
 
 
 def _few(texts: Sequence[str] | deque[str]) -> list[str]:
-    """Return the first _MOST_TEXTS texts, each truncated to _LONGEST_TEXT characters, for a message."""
+    """Return at most 1000 of the texts, each truncated to 4096 characters, so that they fit into a message."""
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 
@@ -375,7 +375,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def _unpack_wheel(wheel: str, staging: Staging) -> None:
-    """Unpack a wheel as `pip install --target` does, and remove the wheel (PyPA, "Binary distribution format")."""
+    """Unpack a wheel (PyPA, "Binary distribution format") as `pip install --target` does, then remove it."""
     with zipfile.ZipFile(os.path.join(staging.path, wheel)) as archive:
         for member in archive.infolist():
             first, _, rest = member.filename.partition("/")
@@ -392,7 +392,7 @@ def _unpack_wheel(wheel: str, staging: Staging) -> None:
 
 
 def _in_home(folder: str) -> str:
-    """Return an absolute path; a relative path is resolved against the home folder, as scp does."""
+    """Return the absolute path of a folder; relative paths start at the home folder, as for scp."""
     return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))
 
 

@@ -1,4 +1,4 @@
-"""The agent as one program, and the command that starts it on a device."""
+"""Source code of the agent as a single program, and the command that starts it on a device."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ START = (
     'exec $p -u -c "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"; fi; done; '
     f"python3 -V >&2 2>/dev/null || echo no Python >&2; exit {NO_PYTHON}'"
 )
-"""Command for the login shell that starts Python, which then reads the agent. The single-quoted text contains no single
-quotes, backslashes or exclamation marks, so that sh, bash, zsh, fish and csh interpret it identically."""
+"""Shell command that starts Python on the device; Python then reads the source code of the agent. The quoted part of
+the command contains no single quotes, backslashes or exclamation marks, so that sh, bash, zsh, fish and csh interpret
+it identically."""
 _DEVICE_MODULES = ("own_files", "own_items", "own_folder")
-"""Modules that the agent imports, each after those that it imports; they are sent to the device with the agent."""
+"""Modules of this package that are sent to the device with the agent, in an order in which they can be imported."""
 
 
 def agent_program() -> bytes:
-    """Return the source code of the agent as one program, including the modules of this package that it imports."""
+    """Return the source code of the agent as a single program, including the modules that it imports."""
     folder = files("poets_edge.bench.remote")
     program = "import sys, types\n"
     for name in _DEVICE_MODULES:

@@ -1,7 +1,7 @@
-"""Answers from the agent on a device, as frozen dataclasses with limits on every value.
+"""Answers from the agent on a device, as frozen dataclasses that limit every value.
 
-A device is not trusted: an answer that does not match these classes ends the connection with a one-line error. The
-agent (`agent.py`) runs without this package, so it writes plain JSON.
+Devices are not trusted. If an answer does not match its class, the connection is closed and a one-line error is shown.
+The agent (`agent.py`) runs without this package, so it writes plain JSON.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from poets_edge.core.json_checks import Check, parse_json
 from poets_edge.errors import RecordError
 
 LONGEST_LINE = 16 << 20
-"""Maximum size of a message in bytes. The largest messages hold the inference times of a round, up to 1.5 million."""
+"""Maximum size of a message in bytes. The largest messages contain up to 1.5 million inference times of a round."""
 _MOST_CONTAINERS = 100_000
 _MOST_VALUES = 1_600_000
 _LONGEST_TEXT = 4096
 _LONGEST_LIST = 10_000
 _LONGEST_BASE64 = 11_500_000
-"""Maximum length of a base64 text, enough for a frame of 8 MB."""
+"""Maximum length of a base64 text in characters, enough for a frame of 8 MB."""
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations
-    """Return the JSON check for a number from `low` to `high`, with which the field of an answer is annotated."""
+    """Return the JSON check for dataclass fields that must contain a number from `low` to `high`."""
     return Check(float, f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
 
 
 def Integer(low: int, high: int) -> Check:  # noqa: N802
-    """Return the JSON check for an integer from `low` to `high`, with which the field of an answer is annotated."""
+    """Return the JSON check for dataclass fields that must contain an integer from `low` to `high`."""
     return Check(int, f"a whole number from {low} to {high}", lambda value: low <= value <= high)
 
 
@@ -61,22 +61,23 @@ Path = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Facts about a device, from its agent.
+    """Facts about a device, as its agent reports them.
 
     Attributes:
         python: version of the Python that runs the agent.
         executable: path of the Python interpreter that runs the agent.
         bits: size of a pointer in bits.
-        machine, system, libc, host: results of the functions in `platform`, and of `os.confstr` for the C library.
+        machine, system, host: results of the functions in `platform`.
+        libc: name and version of the C library.
         config, runtime: values of $XDG_CONFIG_HOME and $XDG_RUNTIME_DIR; None if the variable is not set.
-        boot: random identifier of the last boot, which differs between machines; "" if unknown.
+        boot: random identifier of the last boot, unique to the machine; "" if unknown.
         time: time on the device's clock, in seconds since 1970.
         folder: path of the program's folder.
         usual: whether `folder` is the default folder of `deploy`.
-        state: `OwnFolder.state` of `folder`.
+        state: state of `folder`; see `OwnFolder.state`.
         older: paths of files from older versions of the program, which did not use a folder of their own.
         free: free space on the disk that holds `folder`, in bytes.
-        versions: versions of the requested packages; None for packages that are not installed.
+        versions: version of each requested package; None if it is not installed.
     """
 
     python: tuple[Index, Index, Index]
@@ -109,21 +110,21 @@ class Done:
 
 @dataclass(frozen=True)
 class Items:
-    """Answer with the requested items that are complete in the program's folder."""
+    """Answer that lists the requested items that are complete in the program's folder."""
 
     items: Texts
 
 
 @dataclass(frozen=True)
 class Left:
-    """Answer with paths on the device that were not removed, because the program did not create them."""
+    """Answer that lists paths on the device that were not removed, because the program did not create them."""
 
     left: Texts
 
 
 @dataclass(frozen=True)
 class ServiceNote:
-    """Record of a deployment.
+    """Record of a deployment on a device.
 
     Attributes:
         lingered: whether `deploy` enabled lingering, so that the user's systemd runs without a login.
@@ -136,26 +137,26 @@ class ServiceNote:
 
 @dataclass(frozen=True)
 class Service:
-    """Answer with the record of the deployment on the device; `note` is None if there is no deployment."""
+    """Answer that contains the record of the deployment on the device; `note` is None if there is no deployment."""
 
     note: ServiceNote | None
 
 
 @dataclass(frozen=True)
 class UnitPath:
-    """Answer with the path of a service's unit file on the device."""
+    """Answer that contains the path of the unit file for a service on the device."""
 
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Links to units of the program in systemd's folder for user units.
+    """Answer that describes the links to the program's units in systemd's folder for user units.
 
     Attributes:
-        path: path of the link to the requested unit.
+        path: path for the link to the requested unit.
         foreign: whether `path` exists but is not a link to the program's unit.
-        others: folders of other deployments of the program, whose units are linked.
+        others: folders of other deployments of the program whose units are linked.
     """
 
     path: Path
@@ -165,12 +166,12 @@ class Links:
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """Frames that `watch --collect` has saved on a device.
+    """Answer that lists the frames that `watch --collect` saved on a device.
 
     Attributes:
-        folder: path of the folder.
-        names: names of the frames, `<label>/<file>`.
-        sizes: sizes of the files in bytes.
+        folder: path of the folder that contains the frames.
+        names: paths of the frames in the folder, `<label>/<file>`.
+        sizes: sizes of the frames in bytes, in the order of `names`.
     """
 
     folder: Path
@@ -180,14 +181,14 @@ class Frames:
 
 @dataclass(frozen=True)
 class FrameContent:
-    """Content of a frame in base64."""
+    """Answer that contains the image file of a frame, encoded in base64."""
 
     data: Base64
 
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a program on the device: its status, and the last lines of its standard error."""
+    """Answer after a program on the device has ended: its exit status, and the last lines of its standard error."""
 
     status: Annotated[int, Integer(-1024, 1024)]
     stderr: Texts
@@ -206,7 +207,7 @@ class Refusal:
 
 
 def parse_line(line: str | bytes) -> Any:
-    """Parse a line of JSON. Raises RecordError if the line is invalid or would require too much memory."""
+    """Parse a line of JSON from the agent. Raises RecordError if the line is invalid or would need too much memory."""
     brackets, comma = ("[{", ",") if isinstance(line, str) else (b"[{", b",")
     containers = line.count(brackets[:1]) + line.count(brackets[1:])  # type: ignore[arg-type]
     if not line.isascii() or containers > _MOST_CONTAINERS or line.count(comma) > _MOST_VALUES:  # type: ignore[arg-type]
@@ -215,5 +216,5 @@ def parse_line(line: str | bytes) -> Any:
 
 
 def shortened(text: str) -> str:
-    """Return a text, truncated to the maximum length of a text in a message."""
+    """Return a text truncated to the maximum length that is allowed in a message."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

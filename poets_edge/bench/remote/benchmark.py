@@ -1,6 +1,6 @@
-"""`benchmark --on HOST`: measurement of local models on other devices.
+"""The command `benchmark --on HOST`, which measures local models on other devices.
 
-If photos are given, the scores from the device are compared with scores from this machine, since processors may differ.
+If photos are given, the scores from the device are compared with the scores from this machine.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
-"""Maximum difference between float scores from processors that sum in different orders; 1e-5 was measured."""
+"""Maximum difference between scores from two processors, which may add floats in another order; 1e-5 was measured."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
-"""Maximum age, in seconds, at which rounds from an interrupted run are reused, since devices change over time."""
+"""Maximum age, in seconds, of rounds from an interrupted run that are reused. Older rounds are measured again."""
 
 
 def benchmark_on(
@@ -50,17 +50,17 @@ def benchmark_on(
 ) -> tuple[list[BenchmarkResult], list[RemoteError]]:
     """Measure models on other devices, one device after the other.
 
-    All devices are connected and set up before the first one measures, so that ssh asks for all passwords at the start.
+    All devices are set up before the first measurement, so that ssh asks for all passwords at the start.
 
     Args:
         hosts: SSH destinations of the devices.
         folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Returns:
-        The results from the devices, and the errors from devices that failed during the measurement.
+        The results from the devices, and an error for each device on which the measurement failed.
 
     Raises:
-        UsageError: a host is named twice, or the photos are in an archive or at an address.
+        UsageError: a host is given twice, or the photos are in an archive or at an address.
         RemoteError: a device cannot be reached or set up.
         ModelError, DatasetError: see `benchmark`; raised before the first request to a device.
     """
@@ -154,7 +154,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Send files unless the device has them, and return the path of their folder there; "" if there are no files."""
+    """Send files unless the device has them. Return their folder on the device; "" if there are no files."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
@@ -165,7 +165,7 @@ def _send_files(device: Installation, kind: str, members: dict[str, Path], repor
 
 
 def _log_file(device: Installation, options: BenchmarkOptions, models: Sequence[Path], image_dir: str) -> Path | None:
-    """Return the path of the file that stores the rounds of this command; None if there is no cache folder."""
+    """Return the path of the file that stores the finished rounds of this run; None if there is no cache folder."""
     conditions = [str(device.folder), *device.items, *map(sha256_of, models), str(asdict(options.timing)), image_dir]
     with contextlib.suppress(RuntimeError):
         return cache_folder() / "measuring" / f"{digest_of(device.host, *conditions)}.jsonl"
@@ -173,7 +173,7 @@ def _log_file(device: Installation, options: BenchmarkOptions, models: Sequence[
 
 
 def _open_log(file: Path | None, reporter: Reporter) -> RoundLog:
-    """Return a log with the rounds of an interrupted run from `file`; it saves new rounds to `file` if possible."""
+    """Return a log with the rounds that an interrupted run saved in `file`; new rounds are saved there if possible."""
     if file is None:
         return RoundLog()
 
@@ -196,7 +196,7 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return the scores and distances from the device for each model, in the order of the local photos."""
+    """Return the predictions of each model on the device, in the order of the local photos."""
     there = {}
     for number, model in enumerate(models):
         if model in here:
@@ -210,7 +210,7 @@ def _predictions(
 
 
 def _check(device: Installation, model: Path, there: Predictions, here: Predictions, reporter: Reporter) -> ScoreCheck:
-    """Compare the scores from a device with the scores from this machine, and warn of differences."""
+    """Compare the scores of a model on a device with its scores on this machine, and warn of differences."""
     rows = {photo.name: row for photo, row in zip(here.photos, here.scores, strict=True)}
     both = [(rows[photo.name], row) for photo, row in zip(there.photos, there.scores, strict=True)]
     same = sum(int(one.argmax()) == int(other.argmax()) for one, other in both)

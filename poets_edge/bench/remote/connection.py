@@ -1,8 +1,8 @@
 """Connection to the agent on a device, through the system's `ssh`.
 
 One ssh process transmits all requests, files and progress messages, so that the user logs in only once. (ControlMaster
-would have the same effect, but ssh for Windows does not support it.) Since ssh reads ~/.ssh/config, the ssh agent,
-ports and ProxyJump work. When the ssh process ends, `agent.py` ends the programs that it started on the device.
+would have the same effect, but ssh for Windows does not support it.) The settings in ~/.ssh/config, such as ports and
+ProxyJump, apply. When the ssh process ends, `agent.py` ends the programs that it started on the device.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from poets_edge.core.json_objects import from_json
 from poets_edge.errors import RecordError, RemoteError, UsageError
 
 SSH_VARIABLE = "POETS_EDGE_SSH"
-"""Environment variable with the ssh command to use, such as `ssh -F FILE`, similar to git's GIT_SSH_COMMAND."""
+"""Environment variable that contains the ssh command, such as `ssh -F FILE`; compare GIT_SSH_COMMAND in git."""
 
 _OPTIONS = {
     "ConnectTimeout": "15",
@@ -59,13 +59,13 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class _Line:
-    """Message with a line that a program on the device has written to standard output."""
+    """Message that contains a line of output from a program on the device."""
 
     line: str
 
 
 def check_host(host: str) -> str:
-    """Return the host unchanged. Raises UsageError if it is not a valid SSH destination or contains a password."""
+    """Return the host if it is a valid SSH destination without a password; otherwise raise UsageError."""
     user, _, name = host.removeprefix("ssh://").rpartition("@")
     shown = (name if ":" in user else host)[:_LONGEST_HOST]
     if ":" in user:
@@ -77,7 +77,7 @@ def check_host(host: str) -> str:
 
 
 def ssh_command() -> list[str]:
-    """Return the words of the ssh command. Raises UsageError if SSH_VARIABLE has an unclosed quotation."""
+    """Return the ssh command, split into words. Raises UsageError if a quotation in SSH_VARIABLE is not closed."""
     text = os.environ.get(SSH_VARIABLE) or "ssh"
     try:
         return shlex.split(text, posix=os.name != "nt")
@@ -86,13 +86,13 @@ def ssh_command() -> list[str]:
 
 
 class Connection:
-    """Connection to a device with a single login, for use by one thread. Close it, or use it as a context manager."""
+    """Connection to a device with a single login. It is not thread-safe. Close it, or use it as a context manager."""
 
     def __init__(self, host: str, *, silence: float = SILENCE, limits: Limits | None = None) -> None:
         """Log in and start the agent.
 
         Args:
-            silence: time without a message from this machine after which the agent exits, in seconds.
+            silence: time in seconds after which the agent exits if it receives no message from this machine.
             limits: time limits for the connection; by default LIMITS.
 
         Raises:
@@ -147,11 +147,11 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Whether the ssh process is running, so that requests can be sent."""
+        """Whether the ssh process is still running."""
         return self._ssh.poll() is None
 
     def close(self) -> None:
-        """Log out. The agent then kills the programs that it has started and exits, because its standard input ends."""
+        """Log out. The agent then kills the programs that it has started, and exits."""
         self._closing.set()
         self._inbox.close()
         closer = threading.Thread(target=self._close_input, daemon=True)  # the thread may be blocked by a full pipe
@@ -174,7 +174,7 @@ class Connection:
             do: name of the request.
             answer: dataclass of the answer.
             seconds: time limit in seconds; by default `Limits.answer`.
-            request: values of the request.
+            request: further values in the request.
 
         Raises:
             RemoteError: the connection is lost, the device reports an error (`RemoteError.reason`), or its answer is
@@ -201,11 +201,11 @@ class Connection:
         Args:
             env: additional environment variables.
             text: text for the standard input of the program.
-            line: called with each line that the program writes to standard output.
-            pause: time limit for the next line or the end, in seconds; by default `Limits.program`.
+            line: function that is called with each line that the program writes to standard output.
+            pause: longest time without a line of output, in seconds; by default `Limits.program`.
 
         Returns:
-            The end status, and the lines of standard output; the list of lines is empty if `line` is given.
+            The exit status, and the lines of standard output; the list of lines is empty if `line` is given.
 
         Raises:
             RemoteError: the connection is lost, the program does not exist, exceeds the time limit, or prints too much.
@@ -227,9 +227,9 @@ class Connection:
 
         Args:
             item: path of the item in the program's folder, `<kind>/<key>`.
-            members: paths of the local files by their paths in the item.
-            wheels: whether the files are wheels, to be unpacked on the device.
-            advance: called with the number of bytes sent since the last call.
+            members: local files by their paths in the item.
+            wheels: whether the files are wheels, which the device must unpack.
+            advance: function that is called with the number of bytes sent since the last call.
 
         Raises:
             RemoteError: the connection is lost, or the item cannot be written.
@@ -293,7 +293,7 @@ class Connection:
                 raise self.refusal(str(error)) from None
 
     def _take(self, end: float, seconds: float) -> dict[str, Any]:
-        """Return the next message. Raises RemoteError if it is not a JSON object or does not arrive in time."""
+        """Return the next message from the agent. Raises RemoteError if it is not a JSON object or arrives too late."""
         while True:  # with a short time limit, because on Windows Ctrl-C does not end a wait without one
             if time.monotonic() > end:  # also where it sends something else without end
                 self._give_up(f"has not answered for {seconds:.0f} s")
@@ -311,7 +311,7 @@ class Connection:
                 raise self._cut()
 
     def refusal(self, detail: str) -> RemoteError:
-        """End the connection because the device has sent an invalid message; return an error that contains `detail`."""
+        """End the connection after an invalid message from the device, and return an error that contains `detail`."""
         self._give_up("")
         return RemoteError(f"{self.host}: its answer is not valid ({_shown(detail)}).")
 
@@ -332,7 +332,7 @@ class Connection:
                 )
 
     def _listen(self) -> None:
-        """Read answers from the agent, and skip the output of the login shell before the marker."""
+        """Read answers from the agent; skip the output of the login shell before the marker line."""
         noise = 0
 
         def take(line: bytes) -> None:
@@ -376,7 +376,7 @@ class Connection:
                 self._give_up(f"has not accepted data for {self._limits.taking:.0f} s")
 
     def _cut(self) -> RemoteError:
-        """Return the RemoteError for a lost connection, with the reason in one line."""
+        """Return an error that explains in one line why the connection was lost."""
         try:
             status: int | None = self._ssh.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
-"""`deploy`: installation of a model on a device, as a service that labels camera frames.
+"""The command `deploy`, which installs a model on a device as a service that labels camera frames.
 
-`deploy` carries out the steps of docs/raspberry-pi.md over one connection and without root; `remove` undoes them.
+`deploy` carries out the steps in docs/raspberry-pi.md over one connection and without root; `remove` undoes them.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class DeployOptions:
     """Options of `deploy`.
 
     Attributes:
-        model: a `.tflite` file.
+        model: path of a `.tflite` file.
         on: SSH destination of the device.
-        labels: labels file for a model without labels, or with translations of its labels; see `Classifier`.
+        labels: file with labels for a model that contains none, or with translated labels; see `Classifier`.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
-        mqtt: options for publishing predictions to an MQTT broker; the login and the certificates are copied to the
-            device, where only its user can read them. None publishes nothing.
+        mqtt: options for publishing predictions to an MQTT broker; None to publish nothing. The login and the
+            certificates are copied to the device, where only its user can read them.
         remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.
     """
 
@@ -76,7 +76,7 @@ class Deployed:
         service: name of the service, which also identifies its lines in the journal.
         model: path of the model on the device.
         unit: path of the unit file on the device.
-        undo: shell command that removes the service.
+        undo: shell command that runs `remove` for this service.
         lines: first lines of the output of the service.
     """
 
@@ -99,7 +99,7 @@ class Deployed:
 
 
 def undo_command(host: str, remote_dir: str = "") -> str:
-    """Return the shell command that undoes `deploy` on a host."""
+    """Return a shell command with which the user can undo `deploy` on a host."""
     where = ["--remote-dir", remote_dir] if remote_dir else []
     return shlex.join(["poets-edge", "deploy", "--on", host, *where, "--remove"])
 
@@ -151,7 +151,7 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
 
 
 def _send_mqtt(device: Installation, mqtt: MqttOptions, reporter: Reporter) -> tuple[list[str], list[str]]:
-    """Copy the files that `--mqtt` needs; return the arguments of `watch` and the new items in the program's folder."""
+    """Copy the files that `--mqtt` needs. Return arguments for `watch`, and the new items in the program's folder."""
     arguments = ["--mqtt", mqtt.broker]
     arguments += ["--mqtt-name", mqtt.name] if mqtt.name is not None else []
     files = {name: path for name, path in ((_LOGIN, mqtt.login), (_CA, mqtt.ca)) if path is not None}
@@ -167,7 +167,7 @@ def _send_mqtt(device: Installation, mqtt: MqttOptions, reporter: Reporter) -> t
 def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None) -> bool:
     """Undo `deploy`: stop the service, and remove it, the model and the program.
 
-    Only files that the program has created are removed; a warning names any remaining files in its folder.
+    Only files that the program has created are removed; a warning lists any other files in its folder.
 
     Returns:
         Whether a deployment was found.
@@ -192,7 +192,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
-    """Return the folder that `--collect` names in arguments of `watch`, as an absolute path; None if it is absent."""
+    """Return the absolute path after `--collect` in arguments of `watch`; None if there is no `--collect`."""
     for word, following in zip_longest(watch, watch[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         if flag == "--collect":
@@ -205,7 +205,7 @@ def _item_of(device: Installation, path: str) -> str:
 
 
 class _Systemd:
-    """The systemd instance of the user on the device, which needs neither root nor a password."""
+    """Client for the user's systemd instance on the device, which requires neither root nor a password."""
 
     def __init__(self, device: Installation, undo: str) -> None:
         self._device = device
@@ -236,7 +236,7 @@ class _Systemd:
 
         Args:
             command: program and arguments of the service.
-            needed: items in the program's folder that the service requires, which must not expire.
+            needed: items in the program's folder that the service requires; they are kept as long as it exists.
             collect: folder in which the service saves frames; None if the service saves no frames.
 
         Returns:
@@ -272,10 +272,10 @@ class _Systemd:
         return unit
 
     def take_down(self, *, lingered: bool) -> None:
-        """Stop the service, and remove it from systemd.
+        """Stop the service, remove it from systemd, and disable lingering if `deploy` enabled it.
 
         Args:
-            lingered: whether `deploy` enabled lingering; lingering stays enabled if other deployments need it.
+            lingered: whether `deploy` enabled lingering. It stays enabled if another deployment needs it.
         """
         connection = self._device.connection
         self.run("disable", "--now", f"{self.name}.service", check=False)
@@ -360,7 +360,7 @@ class _Systemd:
 
 
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """Return arguments for `watch` from pairs of flag and value: True adds the flag alone, a tuple repeats the flag."""
+    """Return arguments for `watch` from pairs of flag and value. True adds only the flag; a tuple repeats the flag."""
     words: list[str] = []
     for flag, value in given:
         if value is True:

@@ -1,4 +1,4 @@
-"""`deploy --fetch`: copy frames that `watch --collect` has saved from a device to this computer, as training photos.
+"""The command `deploy --fetch`, which copies frames that `watch --collect` saved on a device to this computer.
 
 Nothing is removed from the device, and no local file is overwritten. The file `.fetched.json` in the local folder lists
 the fetched frames, so that they are not fetched again after they were sorted, moved or deleted.
@@ -35,10 +35,10 @@ class FetchedFrames:
 
     Attributes:
         host: SSH destination of the device.
-        source: folder on the device.
-        folder: local folder, with one folder per label.
+        source: folder on the device that contains the frames.
+        folder: local folder, which contains a subfolder for each label.
         files: local paths of the new files.
-        known: number of frames on the device that had been fetched before.
+        known: number of frames on the device that were fetched earlier and are now skipped.
     """
 
     host: str
@@ -49,7 +49,7 @@ class FetchedFrames:
 
     @property
     def per_label(self) -> dict[str, int]:
-        """Return the number of new files by label, which is the name of their folder."""
+        """Return the number of new files for each label."""
         return dict(sorted(Counter(path.parent.name for path in self.files).items()))
 
     def to_json(self) -> dict[str, Any]:
@@ -70,12 +70,13 @@ def fetch_frames(
 
     Args:
         host: SSH destination of the device.
-        folder: local folder, in which each frame is saved in a subfolder named after its label.
-        source: folder on the device; by default the folder in which the deployed service saves frames.
+        folder: local folder; each frame is saved in a subfolder named after its label.
+        source: folder on the device; by default the one in which the deployed service saves frames.
         remote_dir: value of `DeployOptions.remote_dir` of the deployment.
 
     Raises:
-        RemoteError: the device cannot be reached, has no such folder, or sends data that are not frames.
+        RemoteError: the device cannot be reached, the folder `source` does not exist, or the device sends data that are
+            not frames.
         OutputError: a file cannot be written.
         RecordError: the list of fetched frames in `folder` is damaged.
     """
@@ -134,7 +135,7 @@ def _jpeg(connection: Connection, data: str, size: int) -> bytes:
 
 
 def _save(folder: Path, name: str, content: bytes) -> Path | None:
-    """Write a file without overwriting an existing file, and return its path; None if an equal file exists already."""
+    """Write a file under an unused name, and return its path; None if an identical file exists already."""
     stem, dot, suffix = name.rpartition(".")
     number, path = 1, folder / name
     while path.exists() or path.is_symlink():

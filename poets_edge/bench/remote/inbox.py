@@ -1,4 +1,4 @@
-"""Queue of lines that a thread reads from a pipe, with limits on the length of a line and on the queued bytes."""
+"""Queue of lines that a thread reads from a pipe. The length of a line and the size of the queue are limited."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BLOCK = 1 << 16
 
 
 class Inbox:
-    """Queue of lines between the thread that reads a pipe and the consumer."""
+    """Queue for passing lines from the thread that reads a pipe to the thread that processes the lines."""
 
     def __init__(self, *, most_bytes: int) -> None:
-        """Create an empty queue; `put` waits while it contains `most_bytes` bytes or more."""
+        """Create an empty queue. `put` waits while the queue contains at least `most_bytes` bytes."""
         self._most_bytes = most_bytes
         self._lines: deque[bytes] = deque()
         self._bytes = 0
@@ -44,12 +44,12 @@ class Inbox:
 
     @property
     def ended(self) -> bool:
-        """Whether the queue is empty and closed."""
+        """Whether the queue is closed and all lines have been read."""
         with self._changed:
             return self._closed and not self._lines
 
     def close(self) -> None:
-        """Refuse further lines. Lines in the queue can still be read."""
+        """Close the queue: no lines can be added, but those in the queue can still be read."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

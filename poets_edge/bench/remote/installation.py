@@ -1,6 +1,6 @@
 """Install the program on a device, in a folder of its own.
 
-`install` returns an `Installation`, which runs modules of this version on the device. The device's Python is not
+`install` returns an `Installation`, which can run modules of this version on the device. The device's Python is not
 changed: packages are unpacked into the folder and found through PYTHONPATH.
 
     ~/.cache/poets-edge/
@@ -8,7 +8,7 @@ changed: packages are unpacked into the folder and found through PYTHONPATH.
         program/<key>/     the program; the key depends on its contents
         models/ photos/    measured models and photos; the keys depend on their contents
 
-`own_folder.py` describes the folder and the removal of its files.
+`own_folder.py` describes the folder and how its files are removed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, support, userland
 
 _PACKAGES_MB = {True: 20, False: 170}
-"""Disk space for the packages in MB, rounded up. The key is whether dependencies such as numpy are not installed, as on
-32-bit systems."""
+"""Disk space that the packages require on a device, in MB, rounded up. The key is `Needs.alone`: whether only packages
+without their dependencies, such as numpy, are installed, as on 32-bit systems."""
 _CLOCK_SECONDS = 86400.0
 _NAMED = 5
 _CAMERA = "picamera2"
 _WITH_CAMERA = ("numpy", "pillow")
-"""System packages that picamera2 requires, because its compiled parts work only with the system's numpy."""
+"""Packages that are not installed on devices with picamera2, whose compiled parts require the system's versions."""
 
 Kind = Literal["cache", "data"]
 
@@ -51,7 +51,7 @@ class Installation:
     Attributes:
         folder: the program's folder on the device.
         python: path of the device's Python.
-        items: paths of the program and its packages, relative to `folder`; empty if the program is not installed.
+        items: folders of the program and of its packages, relative to `folder`; empty if it is not installed.
         facts: facts about the device, from its agent.
     """
 
@@ -63,7 +63,7 @@ class Installation:
 
     @classmethod
     def bare(cls, connection: Connection, facts: Facts) -> Installation:
-        """Return an `Installation` without items, for a device on which the program is not installed."""
+        """Return an `Installation` for a device on which the program is not installed."""
         return cls(connection, PurePosixPath(facts.folder), facts.executable, (), facts)
 
     @property
@@ -81,8 +81,8 @@ class Installation:
 
         Args:
             text: text for the standard input of the module.
-            line: called with each line that the module writes to standard output.
-            pause: time limit for the next line or the end, in seconds.
+            line: function that is called with each line that the module writes to standard output.
+            pause: longest time without a line of output, in seconds.
 
         Raises:
             RemoteError: the connection is lost, or the program exceeds the time limit.
@@ -103,8 +103,8 @@ def install(
 
     Args:
         folder: parent of the program's folder `poets-edge`; by default the user's cache or data folder on the device.
-        kind: whether the default is the cache folder ("cache") or the data folder ("data").
-        extra: extra of this program whose packages are also needed, such as "mqtt"; "" for none.
+        kind: default for `folder`: "cache" for the cache folder, "data" for the data folder.
+        extra: name of an extra of this program whose packages are installed, too, such as "mqtt"; "" for none.
 
     Raises:
         RemoteError: the device is not supported, the folder cannot be written, or packages cannot be downloaded.
@@ -141,12 +141,12 @@ def open_folder(
 
     Args:
         facts: facts about the device, including the path of the folder.
-        default: whether it is the default folder, which is used even if it contains files of other programs.
+        default: whether the folder is the default, which is used even if it contains files of other programs.
         alone: whether to prevent other sessions from using the folder.
 
     Raises:
-        RemoteError: the folder cannot be written, belongs to something else, or `alone` is set and another session uses
-            it.
+        RemoteError: the folder cannot be written or contains files of other programs, or `alone` is true and another
+            session uses it.
     """
     folder = facts.folder
     if ":" in folder:
@@ -186,7 +186,7 @@ def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
 
 
 def item(kind: str, *parts: str | bytes) -> str:
-    """Return the path of an item in the program's folder, `<kind>/<key>`; the key is a digest of `parts`."""
+    """Return the path `<kind>/<key>` of an item in the program's folder; the key is a digest of `parts`."""
     return f"{kind}/{digest_of(SIGNATURE, *parts)}"
 
 
@@ -199,10 +199,10 @@ def send(
     *,
     wheels: bool = False,
 ) -> None:
-    """Create an item in the program's folder on the device from local files, and show the progress.
+    """Copy local files to the device as an item in the program's folder, and show the progress.
 
     Raises:
-        RemoteError: the item cannot be written; the message names a remedy.
+        RemoteError: the item cannot be written; the message suggests a remedy.
     """
     total = sum(path.stat().st_size for path in members.values())
     try:
@@ -213,7 +213,7 @@ def send(
 
 
 def with_remedy(error: RemoteError) -> RemoteError:
-    """Return a copy of the error; if the device could not write a file, a remedy is added to the message."""
+    """Return a copy of the error. If the device could not write a file, the message of the copy suggests a remedy."""
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
         "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp.",
@@ -226,7 +226,7 @@ def with_remedy(error: RemoteError) -> RemoteError:
 
 
 def system_of(facts: Facts) -> System:
-    """Return the processor, Python and C library of a device, which determine the interpreter package."""
+    """Return the processor, Python and C library of a device, which determine which TFLite interpreter it can use."""
     libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
         userland(facts.machine, facts.bits),
@@ -246,7 +246,7 @@ def _install_packages(
     packages: str,
     reporter: Reporter,
 ) -> None:
-    """Download the packages on this machine and send them; if that fails, download them with the device's pip."""
+    """Download packages on this machine and send them to the device; if that fails, use pip on the device."""
     room = _PACKAGES_MB[wanted.alone] * 1_000_000
     if facts.free < room:
         raise RemoteError(
@@ -267,7 +267,7 @@ def _install_packages(
 
 
 def _fetch_on_device(connection: Connection, wanted: Needs, facts: Facts, packages: str, here: RemoteError) -> None:
-    """Download the packages with the device's pip. Raises RemoteError if pip is missing or fails."""
+    """Download packages with pip on the device. Raises RemoteError if pip is missing or fails."""
     if not facts.versions.get("pip"):
         raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")
     command = [facts.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", "{}"]

@@ -11,14 +11,14 @@ class Limits:
 
     Attributes:
         login: limit for typing a password and starting Python on a slow device.
-        silence: limit without a byte from the agent, which sends a heartbeat every 3 s.
-        taking: limit for the device to receive a block of 64 KiB.
+        silence: limit for the time without a byte from the agent, which sends a heartbeat every 3 s.
+        taking: limit for sending a block of 64 KiB to the device.
         answer: limit for the answer to a short request.
         work: limit for the answer to a request that writes or removes many files.
         fetch: limit for downloading packages on the device.
         program: limit for the next line of output from a program, or for its end.
-        measuring: limit for the next message from a measurement, in addition to the measuring time; a round may take
-            ten minutes.
+        measuring: limit for the next message from a measurement, in addition to the measuring time; a round may take up
+            to ten minutes.
     """
 
     login: float = 180.0

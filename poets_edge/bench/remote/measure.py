@@ -1,7 +1,7 @@
 """Program that measures on a device: `python -m poets_edge.bench.remote.measure`.
 
-It reads one request from standard input, and writes progress and results to standard output as lines of JSON; see
-`messages.py`. Each round is sent as soon as it is finished, so that no finished round is lost with the connection.
+The program reads one request from standard input, and writes progress and results to standard output as lines of JSON;
+see `messages.py`. Each round is sent as soon as it is finished, so that it is not lost if the connection fails later.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from poets_edge.errors import PoetsEdgeError
 from poets_edge.photos.folder import scan
 
 _WAIT_SECONDS = 60
-"""Interval, in seconds, between messages while this program waits for another measurement to end."""
+"""Interval in seconds between the messages that this program sends while it waits for another measurement."""
 
 
 class JsonReporter:
@@ -61,7 +61,7 @@ class JsonReporter:
         self._stream = stream
 
     def send(self, message: Message) -> None:
-        """Write a message to the stream."""
+        """Write a message to the stream as a line of JSON."""
         self._stream.write(json.dumps(message_json(message), allow_nan=False) + "\n")
         self._stream.flush()
 
@@ -69,7 +69,7 @@ class JsonReporter:
         self.send(Note(shortened(text)))
 
     def status(self, text: str) -> None:
-        """Do nothing, because status lines are only for terminals, where each replaces the previous one."""
+        """Do nothing: status lines, which replace each other, are for terminals only."""
 
     def warn(self, text: str) -> None:
         self.send(Warn(shortened(text)))
@@ -127,7 +127,7 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
 
 
 def _predict(options: BenchmarkOptions, reporter: JsonReporter) -> dict[Path, Predictions]:
-    """Return the scores of each model for all photos in the folder; an empty dictionary if there is no folder."""
+    """Return each model's scores for the photos in `image_dir`; an empty dictionary if the request names no folder."""
     if options.image_dir is None:
         return {}
     photos, models = scan(options.image_dir).photos, tuple(dict.fromkeys(options.models))
@@ -155,7 +155,7 @@ def _sustain(request: LoadRequest, reporter: JsonReporter) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _alone(reporter: JsonReporter) -> Iterator[None]:
-    """Wait until no other measurement runs on this device, then lock out others until the block or the process ends."""
+    """Wait until no other measurement runs on this device. Prevent further ones until the `with` block ends."""
     # A folder is locked, not a file in it: nothing is left, and nothing of another user is opened for writing.
     descriptor = os.open(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), os.O_RDONLY)
     try:
@@ -176,7 +176,7 @@ def _alone(reporter: JsonReporter) -> Iterator[None]:
 
 
 def _locked(descriptor: int) -> bool:
-    """Try to lock an open folder; return False if another process has locked it, otherwise True."""
+    """Try to lock an open folder. Return False if another process has locked it, otherwise True."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -187,7 +187,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def main() -> None:
-    """Answer one request. Other output to standard output is redirected to standard error."""
+    """Carry out one request. Anything else written to standard output is redirected to standard error."""
     reporter = JsonReporter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
     end_with_parent()  # of an agent that was killed

@@ -1,7 +1,7 @@
 """Requests to the program `poets_edge.bench.remote.measure` on a device, and the messages that it sends as lines of
 JSON.
 
-Messages from another machine are not trusted: each is checked when it is read, and every value has limits.
+Messages from another machine are not trusted: each message is checked when it is read, and every value has limits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RoundsRequest:
         image_dir, labels: paths of the photo folder and the labels file on the device; "" for none.
         input_range: value of `BenchmarkOptions.input_range`; "" for None.
         threads: numbers of CPU threads per inference; empty for the default on the device.
-        known: finished rounds, which are not measured again if the conditions on the device are the same.
+        known: rounds that were finished earlier; they are skipped if the conditions on the device are the same.
     """
 
     models: tuple[str, ...]
@@ -70,7 +70,7 @@ class RoundsRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
-    """Request for measuring models under sustained load; see `SustainedOptions` for the other attributes.
+    """Request for measuring models under sustained load. For the other attributes, see `SustainedOptions`.
 
     Attributes:
         models: paths of the models on the device.
@@ -94,7 +94,7 @@ Request = FactsRequest | RoundsRequest | LoadRequest
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """Return the request from JSON values. Raises KeyError if another program version wrote them."""
+    """Return the request from JSON values. Raises KeyError if a different version of the program wrote them."""
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()
@@ -102,7 +102,7 @@ def read_request(value: dict[str, Any]) -> Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Begin:
-    """Message: start a progress bar."""
+    """Message that starts a progress bar."""
 
     what: Text
     total: Count
@@ -111,38 +111,38 @@ class Begin:
 
 @dataclass(frozen=True)
 class Advance:
-    """Message: advance the current progress bar by `amount`."""
+    """Message that advances the current progress bar by `amount`."""
 
     amount: Count
 
 
 @dataclass(frozen=True)
 class End:
-    """Message: end the current progress bar."""
+    """Message that ends the current progress bar."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Message: show a line of text to the user."""
+    """Message that contains a line of text for the user."""
 
     text: Text
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Message: the measurement is still waiting for another measurement on the device to end."""
+    """Message that is sent repeatedly while the program waits for another measurement on the device to end."""
 
 
 @dataclass(frozen=True)
 class Warn:
-    """Message: show a warning to the user."""
+    """Message that contains a warning for the user."""
 
     text: Text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """First message: facts about the device, as returned by `machine_facts`."""
+    """First message from a device. It contains the facts that `machine_facts` returns."""
 
     board: Text | None
     cpu: Text | None
@@ -164,17 +164,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class FinishedRound:
-    """Message: a finished round, as the JSON values of `Round.to_json`."""
+    """Message that contains a finished round, as JSON values that `Round.to_json` returned."""
 
     round: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoScores:
-    """Message: output of one model for one photo.
+    """Message that contains the output of one model for one photo.
 
     Attributes:
-        model: index of the model.
+        model: index of the model in the request.
         scores: one score per label.
         distance: distance from the training photos; None if the model has no unknown-photo detector.
     """
@@ -187,7 +187,11 @@ class PhotoScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Message: a window of sustained load on the model with index `model`, as the values of `LoadWindow.to_json`."""
+    """Message that contains a window of sustained load, as JSON values that `LoadWindow.to_json` returned.
+
+    Attributes:
+        model: index of the model in the request.
+    """
 
     model: Index
     window: dict[str, Any]
@@ -195,7 +199,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Failure:
-    """Last message if the measurement failed: its text, and its class name in `poets_edge.errors`."""
+    """Last message of a failed measurement: the text of the error, and its class name in `poets_edge.errors`."""
 
     error: Text
     name: Text
@@ -203,7 +207,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """Last message if the measurement succeeded: descriptions of disturbances of the device."""
+    """Last message of a successful measurement: descriptions of disturbances of the device."""
 
     warnings: Texts
 

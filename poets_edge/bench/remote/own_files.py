@@ -1,4 +1,4 @@
-"""Files of the program on a device: locks, checksums, and state files with a signature.
+"""Functions for the program's files on a device: locks, checksums, and state files that contain a signature.
 
 This module runs on the device with the standard library only; see `own_folder.py`.
 """
@@ -24,7 +24,7 @@ State = dict[str, Any]
 
 
 def sha256(path: str) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_CHUNK):
@@ -33,12 +33,12 @@ def sha256(path: str) -> str:
 
 
 def state_bytes(state: State) -> bytes:
-    """Return the content of a state file with the given values and the signature."""
+    """Return the content for a state file: the given values and the signature of the program, as JSON."""
     return json.dumps({"signature": SIGNATURE, **state}, indent=1).encode() + b"\n"
 
 
 def read_state(path: str) -> State | None:
-    """Return the content of a state file; None if it is missing, a link, damaged, or not written by the program."""
+    """Return the values in a state file; None if it is missing, a link, damaged, or was not written by the program."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -50,13 +50,13 @@ def read_state(path: str) -> State | None:
 
 
 def parsed(content: bytes) -> State | None:
-    """Return the values in the content of a state file; None if it is damaged or has no signature."""
+    """Return the values from the content of a state file; None if it is damaged or contains no signature."""
     found = parsed_json(content)
     return found if isinstance(found, dict) and found.get("signature") == SIGNATURE else None
 
 
 def parsed_json(content: bytes) -> Any:
-    """Return the value of JSON text; None if the text is not JSON."""
+    """Parse JSON text, and return its value; None if the text is not valid JSON."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ def parsed_json(content: bytes) -> Any:
 
 
 def locked(path: str, flags: int, how: int) -> int:
-    """Open a file, lock it, and return its descriptor; open it again if it was replaced meanwhile.
+    """Open and lock a file, and return its descriptor. If the file is replaced before it is locked, it is opened again.
 
     Args:
         flags: flags for `os.open`.
@@ -101,7 +101,7 @@ def own_directory(path: str) -> str:
 
 
 def is_directory(path: str) -> bool:
-    """Return whether a path is a folder, rather than a symbolic link to a folder."""
+    """Return whether a path is a folder and not a symbolic link to a folder."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
@@ -123,7 +123,7 @@ def remove_file(path: str) -> None:
 
 
 def leaves(path: str) -> list[str]:
-    """Return the paths of all files and empty folders below a path; the path itself if it is not a folder."""
+    """Return the paths of all files and empty folders in a folder; if the path is not a folder, the path itself."""
     if not is_directory(path):
         return [path]
     return [leaf for entry in os.scandir(path) for leaf in leaves(entry.path)] or [path]

@@ -1,12 +1,12 @@
-"""The program's folder on a device, from which exactly the files that the program created can be removed.
+"""The program's folder on a device. The program removes only files that it has created there.
 
 This module runs on the device with the standard library only; `Connection` sends its source together with `agent.py`.
 
     DIR/poets-edge/
         .poets-edge.json           marker that identifies the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
-        .poets-edge-service.json   description of the deployed service, with the checksums of its unit
-        service/<unit>.service     the unit, linked from systemd's folder
+        .poets-edge-service.json   description of the deployed service, with the checksums of its unit file
+        service/<unit>.service     the unit file, to which a link in systemd's folder points
         cache/verified/            empty files that record verified models (`tflite/verify/memory.py`)
         incoming/                  partially received items, each with a journal
         packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
@@ -15,8 +15,8 @@ This module runs on the device with the standard library only; `Connection` send
 
 A file is removed only if an item or a journal lists it and, in an item, its SHA-256 equals the listed checksum; a
 folder is removed if it is empty afterwards. All other files are kept and reported. Symbolic links are never followed.
-No decision depends on a clock: an item expires after SESSIONS sessions without a use, and a partial item was left by a
-killed agent if its journal is not locked.
+No decision depends on a clock: an item expires if SESSIONS sessions have not used it, and a partially received item is
+removed if its journal is not locked, because the agent that created it was killed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if sys.platform != "win32":  # devices run Unix, but Windows imports this module
 
 NAME = "poets-edge"
 SESSIONS = 30
-"""Number of sessions without a use after which an item expires; secrets expire after 1."""
+"""Number of sessions after which an unused item in the folder expires. Items in `secrets` expire after 1 session."""
 _USES = ".poets-edge-uses.json"
 _SERVICE = ".poets-edge-service.json"
 _INCOMING = "incoming"
@@ -70,7 +70,7 @@ _KINDS = ("packages", "program", "models", "photos", "labels", _SECRETS)
 
 
 class OwnFolder:
-    """The program's folder on a device. Call `open` once per session; the lock is released when the process ends."""
+    """The program's folder on a device. Call `open` once per session, which locks the folder until the process ends."""
 
     def __init__(self, path: str) -> None:
         """Store the path, without reading or writing anything.
@@ -83,9 +83,10 @@ class OwnFolder:
 
     @property
     def state(self) -> str:
-        """State of the folder: "missing", "empty", "ours" (has the marker), "link", or "other" (anything else).
+        """State of the folder: "missing", "empty", "ours" (has the marker), "link" (symbolic link) or "other".
 
-        Another user's folder is never "ours": in /tmp, it could contain a program that this user would run.
+        A folder that belongs to another user is "other", even with a marker: in /tmp, it could contain a malicious
+        program.
         """
         try:
             status = os.lstat(self.path)
@@ -103,14 +104,14 @@ class OwnFolder:
         return "empty" if not names or unfinished else "other"
 
     def open(self, *, adopt: bool, alone: bool = False) -> list[str]:
-        """Create the folder if needed, lock it for this session, and remove partial and expired items.
+        """Create the folder if needed, lock it for this session, and remove partially received and expired items.
 
         Args:
-            alone: whether to prevent other sessions until this session ends; expired items are then not removed.
-            adopt: whether to accept a folder that already contains files of other programs; they are never removed.
+            alone: whether to lock out other sessions until this session ends; expired items are then not removed.
+            adopt: whether to accept a folder that contains files of other programs; these files are never removed.
 
         Returns:
-            Paths in expired items that stay, because the program did not create them.
+            Paths of files in expired items that are kept, because the program did not create them.
 
         Raises:
             OSError: the folder cannot be written, is a symbolic link, contains files of other programs and `adopt` is
@@ -148,7 +149,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def new_item(self, item: str) -> Iterator[Staging]:
-        """Create an item atomically: after the `with` block it is complete, or absent if the block failed.
+        """Create an item atomically: after the `with` block, the item is complete, or absent if the block failed.
 
         Raises:
             OSError: the item cannot be written, or its path belongs to a folder that the program did not create.
@@ -169,7 +170,7 @@ class OwnFolder:
         self.have([item])
 
     def service(self) -> State:
-        """Return the facts saved by `set_service`; empty if there is no service. Raises OSError if they are damaged."""
+        """Return the facts saved by `set_service`; empty if there are none. Raises OSError if the file is damaged."""
         path = os.path.join(self.path, _SERVICE)
         found = read_state(path)
         if found is None and os.path.lexists(path):
@@ -178,7 +179,7 @@ class OwnFolder:
         return note if isinstance(note, dict) else {}
 
     def unit_path(self, unit: str) -> str:
-        """Return the path of the unit file for the service `unit`. Raises OSError if the name is invalid."""
+        """Return the path of the unit file for a service. Raises OSError if the name of the service is invalid."""
         if not unit.replace("-", "").isalnum():
             raise OSError(0, "not a name for a unit", unit)
         return os.path.join(self.path, _UNITS, f"{unit}.service")
@@ -187,7 +188,7 @@ class OwnFolder:
         """Write the unit file of a service, and save facts about the service.
 
         Args:
-            note: the facts, including the name of the unit as "unit".
+            note: facts about the service; the key "unit" contains its name.
             text: text of the unit file; "" leaves the file unchanged.
 
         Raises:
@@ -214,7 +215,7 @@ class OwnFolder:
         The folder itself is removed if the program created it and it is empty afterwards.
 
         Returns:
-            Paths that stay, because the program did not create them.
+            Paths of files that are kept, because the program did not create them.
 
         Raises:
             OSError: a file cannot be removed.
@@ -248,7 +249,7 @@ class OwnFolder:
         return [] if made else [self.path]
 
     def _mark(self) -> None:
-        """Create the folder and its marker. A process that is killed in between leaves an empty, unmarked folder."""
+        """Create the folder, then its marker. If the process is killed in between, an empty folder is left."""
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         made = True
         try:
@@ -284,7 +285,7 @@ class OwnFolder:
         return own and read_state(os.path.join(place, MARKER)) is not None
 
     def _alone(self) -> bool:
-        """Return whether no other session uses the folder; if true, also prevent new sessions."""
+        """Return whether no other session uses the folder. If so, lock out new sessions."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -300,7 +301,7 @@ class OwnFolder:
         return os.path.join(self.path, kind, key)
 
     def _items(self) -> list[str]:
-        """Return the items (`<kind>/<key>`) that are complete, or whose removal was interrupted."""
+        """Return the items (`<kind>/<key>`) that are complete, and those whose removal was interrupted."""
         found = []
         for kind in _KINDS:
             parent = os.path.join(self.path, kind)
@@ -312,9 +313,9 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Context manager that yields the record of uses, and saves it afterwards.
+        """Context manager that yields the session in which each item was last used, and saves changes afterwards.
 
-        If the record is damaged, all items count as used in this session.
+        If this record is damaged, all items count as used in the current session.
         """
         path = os.path.join(self.path, _USES)
         descriptor = locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
@@ -341,7 +342,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove items that no recent session has used and the service does not need, and return the paths that stay.
+        """Remove the items that no recent session used and the service does not need. Return the files that are kept.
 
         Nothing is removed while another session is running.
         """
@@ -360,7 +361,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove the partial items that killed agents have left."""
+        """Remove partially received items of agents that were killed."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if is_directory(incoming) else ():
             if _JOURNAL_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -373,7 +374,7 @@ def _is_secret(item: str) -> bool:
 
 
 def older_deployment(folder: str) -> list[str]:
-    """Return the paths in `folder` that belong to an older version, which wrote no marker; empty if there are none."""
+    """Return the paths in `folder` that an older version, which wrote no marker, created; empty if there are none."""
     found = []
     programs = os.path.join(folder, "program")
     with contextlib.suppress(OSError):
@@ -385,6 +386,6 @@ def older_deployment(folder: str) -> list[str]:
 
 
 def _checksums(note: Any) -> list[str]:
-    """Return the checksums of the unit file from the record of a service; empty if the record contains none."""
+    """Return the checksums of a service's unit file from the facts about the service; empty if there are none."""
     sums = note.get("sha256") if isinstance(note, dict) else None
     return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []

@@ -1,4 +1,4 @@
-"""Items in the program's folder on a device: created atomically, and removed file by file.
+"""Create items in the program's folder on a device atomically, and remove them file by file.
 
 An item is a folder with a list of its files and their checksums. This module runs on the device with the standard
 library only; see `own_folder.py`.
@@ -38,18 +38,19 @@ MARKER = ".poets-edge.json"
 _REMOVING = ".poets-edge-removing.json"
 JOURNAL = ".journal"
 _BYTECODE = re.compile(r"([^.]+)\.[\w-]+(?:\.opt-[12])?\.pyc(?:\.\d+)?")
-"""Name of a bytecode file, or of its temporary file while Python writes it: `module.cpython-311.pyc.140234`."""
+"""Pattern for the names of bytecode files and of the temporary files that Python writes first, such as
+`module.cpython-311.pyc.140234`."""
 
 
 class Staging:
-    """Temporary folder in which an item is assembled. A journal records the name of each file before it is created.
+    """Temporary folder in which the files of an item are collected. A journal lists each file before it is created.
 
     Attributes:
         path: path of the temporary folder.
     """
 
     def __init__(self, incoming: str, *, private: bool = False) -> None:
-        """Create the folder and its journal in `incoming`. If `private`, other users cannot read the folder."""
+        """Create the folder and its journal in `incoming`. If `private` is true, other users cannot read the folder."""
         self._private = private
         name = secrets.token_hex(8)
         self.path = os.path.join(incoming, name)
@@ -63,7 +64,7 @@ class Staging:
 
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a new file in the item for writing. Raises OSError if the name is invalid, such as "../file"."""
+        """Open a new file in this folder for writing. Raises OSError if the name is invalid, such as "../file"."""
         relative = os.path.normpath(name)
         if os.path.isabs(relative) or relative.split(os.sep)[0] == ".." or relative in (".", MARKER):
             raise OSError(0, "not a name for a file in an item", name)
@@ -93,7 +94,7 @@ class Staging:
             os.unlink(path)
 
     def finish(self) -> None:
-        """Write the list of all files in the item with their checksums, which makes the item complete."""
+        """Complete the item by writing the list of its files and their checksums."""
         sums = {}
         for folder, _, names in os.walk(self.path):
             for name in names:
@@ -106,7 +107,7 @@ class Staging:
             os.chmod(self.path, 0o755)
 
     def discard(self) -> None:
-        """Remove the files that remain in the temporary folder, the folder, and the journal."""
+        """Remove the temporary folder, any files in it, and the journal."""
         with contextlib.suppress(OSError):
             discard(self._journal_path, self._journal)
         self._journal.close()
@@ -120,13 +121,13 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def discard(journal: str, held: IO[bytes] | None = None) -> None:
-    """Remove the files that a journal names, then the journal.
+    """Remove the files of an incomplete item, which its journal lists, and then the journal.
 
     Args:
-        held: the journal, if this process has it open and locked.
+        held: open file of the journal, if this process has locked it.
 
     Raises:
-        BlockingIOError: the agent that writes the journal is running.
+        BlockingIOError: another process has locked the journal, because it is creating the item.
     """
     descriptor = held.fileno() if held else locked(journal, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
@@ -156,9 +157,9 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the paths that a journal entry names: one file, or the wheels in a folder.
+    """Return the paths of the files that a journal entry stands for: one file, or all wheels in a folder.
 
-    The result is empty for an entry outside `folder`. Symbolic links are not followed.
+    The result is empty if the entry is outside `folder`. Symbolic links are not followed.
     """
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
@@ -174,7 +175,7 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def remove_item(place: str) -> list[str]:
-    """Remove the files in an item; return the paths that are kept, because they are not listed or were changed."""
+    """Remove an item. Return the paths of files that are kept, because they are not listed or were changed."""
     sums = listed(place)
     if sums is None:
         return []
@@ -203,7 +204,7 @@ def remove_item(place: str) -> list[str]:
 
 
 def _is_bytecode(relative: str, sums: State) -> bool:
-    """Return whether a file is bytecode that Python has written for a source file that `sums` lists."""
+    """Return whether a file is the bytecode of a source file that `sums` lists."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
     match = _BYTECODE.fullmatch(name) if cache == "__pycache__" else None
@@ -211,7 +212,7 @@ def _is_bytecode(relative: str, sums: State) -> bool:
 
 
 def listed(place: str) -> State | None:
-    """Return the checksums of the files in an item by name; None if the folder is not an item."""
+    """Return the checksums of the files in an item, by file name; None if the folder is not an item."""
     for name in (MARKER, _REMOVING):
         sums = (read_state(os.path.join(place, name)) or {}).get("files")
         if isinstance(sums, dict):

@@ -41,11 +41,11 @@ from poets_edge.progress import Reporter
 
 _MODULE = "poets_edge.bench.remote.measure"
 _MOST_SAMPLES = 5_000_000
-"""Maximum number of inference times in all rounds; a default measurement has about ten thousand per variant."""
+"""Maximum number of inference times that a device may send; by default, about ten thousand are measured per variant."""
 _DEFAULT_THREADS = 3
-"""Maximum number of thread counts that a device measures by default."""
+"""Maximum number of different thread counts that a device measures by default."""
 _SPARE_MESSAGES = 10_000
-"""Maximum number of messages, such as notes and warnings, in addition to those for requested results."""
+"""Maximum number of messages, such as notes and warnings, that a device may send in addition to results."""
 _MESSAGES_PER_RESULT = 10
 _MOST_BARS = 8
 """Maximum number of nested progress bars."""
@@ -53,13 +53,13 @@ _MOST_BARS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceTimings:
-    """Result of `measure_rounds`. The timings of the rounds are in the log that was passed to it.
+    """Result of `measure_rounds`. The timings themselves are in the log that was passed to the function.
 
     Attributes:
         machine: facts about the device; see `machine_facts`.
         variants: measured variants.
         stamp: digest of the measurement conditions, which identifies the rounds in the log.
-        outputs: scores and distance, by index of the model and name of the photo.
+        outputs: scores and distance from the training photos, by index of the model and name of the photo.
         warnings: descriptions of disturbances of the device.
     """
 
@@ -91,7 +91,7 @@ def send_models(installation: Installation, models: Sequence[Path], reporter: Re
 
 
 def _name_there(model: Path) -> str:
-    """Return the file name for a model on the device: its own name, or "model" if that has unprintable characters."""
+    """Return the file name for a copy of a model on the device: the same name or, if it is not printable, "model"."""
     return model.name if model.name.isprintable() else f"model{model.suffix if model.suffix.isprintable() else ''}"
 
 
@@ -113,11 +113,11 @@ def measure_rounds(
 
     Args:
         threads: numbers of CPU threads per inference; empty for the default on the device.
-        log: receives the finished rounds; rounds that it already contains are not measured again.
+        log: log to which finished rounds are added; rounds that it already contains are not measured again.
         image_dir, labels: paths of the photo folder and the labels file on the device; "" for none.
         input_range: value of `BenchmarkOptions.input_range`; "" for None.
         photos: names of the photos in `image_dir`.
-        widths: number of labels of each model; empty if there are no photos.
+        widths: number of labels per model; empty if there are no photos.
 
     Raises:
         RemoteError: the connection was lost, or the device sent a result that was not requested. The message states
@@ -158,14 +158,14 @@ def measure_rounds(
 
 
 class Follower:
-    """Client for one request, which shows progress and warnings from the device to the user.
+    """Client for one request to a device, which shows the progress and warnings that the device sends.
 
     Attributes:
         machine: facts about the device; empty until the device has sent them.
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, *, results: int = 0) -> None:
-        """Create a client; `results` is the number of requested results, which limits the number of messages."""
+        """Create a client that expects `results` results; this number limits how many messages are accepted."""
         self.machine: dict[str, Any] = {}
         self._installation = installation
         self._reporter = reporter
@@ -174,7 +174,7 @@ class Follower:
         self._messages_left = _SPARE_MESSAGES + _MESSAGES_PER_RESULT * results
 
     def run(self, request: Request, *, measuring: float = 0.0) -> tuple[str, ...]:
-        """Run a request on the device, and return descriptions of disturbances during the measurement.
+        """Send a request to the device, and return descriptions of disturbances during the measurement.
 
         Args:
             measuring: measuring time in seconds, during which the device may send no message.
@@ -201,10 +201,10 @@ class Follower:
         return self._last.warnings
 
     def on_machine(self) -> None:
-        """Process the facts about the device in `machine`, which have just been received."""
+        """Process the facts about the device; called when they have been received and stored in `machine`."""
 
     def on_result(self, message: Message) -> None:
-        """Process a message with a round, scores or a window. Raises RecordError if it was not requested."""
+        """Process a message with a round, scores or a load window. Raises RecordError if it was not requested."""
         raise RecordError(f"{type(message).__name__} was not requested")
 
     def _read(self, line: str) -> None:
@@ -271,7 +271,7 @@ class _RoundsFollower(Follower):
 
     Attributes:
         stamp: digest of the measurement conditions; "" until the facts about the device are known.
-        outputs: scores and distance, by index of the model and name of the photo.
+        outputs: scores and distance from the training photos, by index of the model and name of the photo.
     """
 
     def __init__(
@@ -335,7 +335,7 @@ class _RoundsFollower(Follower):
 
     @property
     def saved(self) -> str:
-        """Sentence for error messages with the number of saved rounds; "" if no rounds are saved."""
+        """Sentence for error messages that states how many rounds are saved; "" if none are saved."""
         count = self._count()
         return f"{count} measured rounds are kept; the same command continues from there." if count else ""
 

@@ -1,4 +1,4 @@
-"""`benchmark --sustained --on HOST`: latency of models on another device under sustained load."""
+"""The command `benchmark --sustained --on HOST`, which measures latency under sustained load on another device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sustain_on(
         folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Raises:
-        RemoteError: the device cannot be reached or set up, or the connection is lost, which ends the load, too.
+        RemoteError: the device cannot be reached or set up, or the connection is lost, which also stops the models.
         ModelError: see `sustain`; raised before the first request to the device.
     """
     reporter = reporter or Silent()
@@ -52,10 +52,10 @@ def sustain_on(
 
 
 class _LoadFollower(Follower):
-    """Client that collects the windows of sustained load that a device sends.
+    """Client that collects the measurements of sustained load (windows) that a device sends.
 
     Attributes:
-        windows: received windows of each model, in the order of the models.
+        windows: windows received so far for each model, in the order of the models.
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, options: SustainedOptions) -> None:

@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""Name of the service if the program is in the default folder, and prefix of the name otherwise."""
+"""Name of the service if the program is in the default folder; otherwise prefix of its name."""
 
 
 def unit_name(folder: str, *, usual: bool) -> str:
-    """Return the name of the service for a program folder, which also identifies its lines in the journal.
+    """Return the name of the service that runs the program in a folder. The name also identifies its journal entries.
 
     Args:
         folder: the program's own folder on the device.
@@ -28,8 +28,8 @@ def unit_text(command: Sequence[str], environment: Mapping[str, str], *, name: s
     Args:
         command: program and arguments, which may contain any characters.
         environment: environment variables of the command.
-        name: name of the unit, which identifies its lines in the journal.
-        undo: shell command that removes the unit; it is written as a comment into the unit.
+        name: name of the unit, which also identifies its journal entries.
+        undo: shell command that removes the unit; it is added to the unit file as a comment.
     """
     settings = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in environment.items())
     words = " ".join(quoted(word, expanded=True) for word in command)
@@ -55,10 +55,10 @@ WantedBy=default.target
 
 
 def quoted(text: str, *, expanded: bool = False) -> str:
-    """Return text in quotes and escaped for a unit file.
+    """Return text quoted and escaped for a unit file.
 
     Args:
-        expanded: whether the text is part of a command line, in which systemd expands variables.
+        expanded: whether systemd expands variables in the text, as in command lines.
     """
     escaped = "".join(map(_escaped, text))
     return f'"{escaped.replace("$", "$$") if expanded else escaped}"'

@@ -1,6 +1,6 @@
-"""Wheels for a device: this program, and the packages that it needs for the device's processor and Python.
+"""Wheels of this program and of the packages that it requires, for the processor and the Python of a device.
 
-The agent unpacks the wheels on the device, which needs only Python: no internet access, pip or venv.
+The agent unpacks the wheels on the device, which requires Python but no internet access, pip or venv.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from poets_edge.errors import RemoteError
 from poets_edge.tflite.runtimes import System
 
 DEVICE_LAYERS = frozenset({"bench", "device", "tflite", "photos", "core", "progress", "errors"})
-"""Packages and modules of poets_edge that a device needs, in addition to `api` and `cli`, which import them lazily."""
+"""Packages and modules of poets_edge that a device needs in addition to `api` and `cli`."""
 
 _NAME = "poets_edge"
 _DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
-"""Names, without suffix, of files and folders in the wheel for a device; `py` is the marker file `py.typed`."""
+"""Names, without suffix, of the files and folders in the wheel for a device; "py" stands for the file `py.typed`."""
 _OLDEST_GLIBC = 17
 """Minor glibc version in manylinux_2_17, the oldest tag that a required package uses (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""Packages, by machine, for which no wheels exist, so that the system of the device must provide them."""
+"""Packages without wheels for some processors; the operating system of the device must provide them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Needs:
     Attributes:
         requirements: requirement specifiers for pip.
         alone: whether to download the packages without their dependencies.
-        system: packages that the system of the device provides, which are not sent to it.
+        system: packages that the operating system of the device must provide.
     """
 
     requirements: tuple[str, ...]
@@ -55,8 +55,8 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
     """Return the packages that the program needs on a device.
 
     Args:
-        runtime: name of the interpreter package.
-        own: packages that the system of the device provides, because its camera library requires its versions.
+        runtime: name of the package with the TFLite interpreter.
+        own: packages that the device's operating system provides and its camera library requires.
     """
     without = {*_WITHOUT_WHEELS.get(system.machine, ()), *own}
     wanted = {package_name(text): text.partition(";")[0].strip() for text in _own_requirements()}
@@ -72,7 +72,7 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
 
 
 def extra_needs(name: str) -> Needs:
-    """Return the packages of an extra of this program, which must be pure Python without dependencies."""
+    """Return the packages in an extra of this program; they must be pure Python without dependencies."""
     wanted = tuple(text.partition(";")[0].strip() for text in _requirements() if _is_extra(text, name))
     if not wanted:
         raise RemoteError(f"the installation here does not know the extra [{name}]. Install it again.")
@@ -172,6 +172,6 @@ def platform_tags(system: System) -> list[str]:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return a digest of the parts as 16 hexadecimal digits; a text may be a file name that is not valid UTF-8."""
+    """Return a digest of texts and bytes as 16 hexadecimal digits; file names may be invalid UTF-8."""
     sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]
