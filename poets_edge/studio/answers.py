@@ -1,4 +1,4 @@
-"""HTTP responses: JSON values, and exceptions as one-line error messages."""
+"""Create HTTP responses from JSON values, and from exceptions as one-line error messages."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Changes:
             )
 
     def move(self, photos: Sequence[str], label: str) -> tuple[Step, dict[str, str]]:
-        """Move photos to another class; return the step, and a mapping of old to new photo names."""
+        """Move photos to another class; return the step, and a mapping from old to new photo names."""
         with self._project.lock:
             self._project.places.class_folder(label)
             taken: set[Path] = set()

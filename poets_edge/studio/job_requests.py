@@ -41,7 +41,7 @@ class JobRequest:
         root: the project folder.
         number: number of the job, which is also the name of the folder for its results.
         state: digest of the photos at the start of the job; see `Project.state`.
-        choice: choice of the network to train; see `chosen_network`.
+        choice: network to train: "quick", "balanced" or "best"; see `chosen_network`.
         architecture: name of the network to train, which overrides `choice`; empty to use `choice`.
         max_latency_ms, min_accuracy: limits for the network that `grid` recommends; the accuracy is 0 to 1.
         on: SSH destination on which `grid` measures latencies; by default this computer.

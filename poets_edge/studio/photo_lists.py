@@ -1,4 +1,4 @@
-"""Lists of photos in a project: photos excluded from training, and photos that the user keeps despite a finding."""
+"""Lists of photos in a project: photos excluded from training, and photos to keep despite an audit finding."""
 
 from __future__ import annotations
 

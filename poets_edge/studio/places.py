@@ -133,7 +133,7 @@ class Places:
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a file name is not hidden and has no path separators or control characters."""
+    """Return whether a file name is plain: not hidden, and without path separators and control characters."""
     try:
         name.encode("utf-8")
     except UnicodeError:

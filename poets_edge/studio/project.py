@@ -1,4 +1,4 @@
-"""State of the project that a server works on: its photos at the last scan, and a version number."""
+"""State of the project that the server serves: its photos at the last scan, and a version number."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Project:
 
     @property
     def kept(self) -> frozenset[str]:
-        """Names of the photos that the user has decided to keep as they are, in spite of a finding of the audit."""
+        """Names of the photos that the user has decided to keep as they are, despite an audit finding."""
         return self._kept
 
     def refresh(self, *, now: bool = False) -> None:

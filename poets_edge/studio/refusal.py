@@ -7,7 +7,7 @@ from poets_edge.studio import messages
 
 
 class RefusedError(PoetsEdgeError):
-    """The studio refuses a request.
+    """Error for a request that the studio refuses.
 
     Attributes:
         status: HTTP status code of the response, 400 to 599.

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""Error numbers of a failed hard link: the file system, such as exFAT, does not support links, or the user may not
-create this link."""
+"""Error numbers for a hard link that cannot be created, because the file system (such as exFAT) does not support hard
+links or the user lacks permission."""
 
 
 def rename(old: Path, new: Path) -> None:

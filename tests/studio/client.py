@@ -27,7 +27,7 @@ JOB_SECONDS = 180
 
 @dataclass(frozen=True)
 class Answer:
-    """HTTP answer of the studio."""
+    """HTTP response from the studio."""
 
     status: int
     headers: dict[str, str]
@@ -37,7 +37,7 @@ class Answer:
         return json.loads(self.body)
 
     def ok(self) -> Any:
-        """Assert that the request was successful, and return the JSON value of the answer."""
+        """Assert that the request was successful, and return the JSON value in the response."""
         assert self.status == 200, f"{self.status}: {self.body[:500]!r}"
         return self.json()
 
@@ -82,7 +82,7 @@ class StudioClient:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str | None] | None = None
     ) -> Answer:
-        """Send a request with the cookie and the origin; `headers` replaces headers, or removes those that are None."""
+        """Send a request with the cookie and the origin; `headers` overrides other headers; None removes one."""
         sent: dict[str, str | None] = {"Cookie": self.cookie or None}
         if method == "POST":
             sent |= {"Origin": self.origin, "X-Poets-Edge": "1", "Content-Type": "application/json"}
@@ -105,7 +105,7 @@ class StudioClient:
         return self.request("POST", f"/api/upload?{query}", data, {"Content-Type": "application/octet-stream"})
 
     def photos(self) -> dict[str, tuple[str, str]]:
-        """Return a tuple (stamp, status) for each photo, by name."""
+        """Return a dictionary with a tuple (stamp, status) for each photo name."""
         return {name: (stamp, status) for name, stamp, status in self.get("/api/photos").ok()["photos"]}
 
     def wait_for_job(self, number: str, seconds: float = JOB_SECONDS) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class StudioClient:
                         return
 
     def kill(self) -> None:
-        """Kill the server process without a chance to clean up."""
+        """Kill the server process, so that it cannot clean up."""
         self.process.kill()
         self.process.communicate()
 

@@ -1,4 +1,4 @@
-"""Fixtures for studio tests: small projects with drawn photos."""
+"""Fixtures for studio tests: small projects with synthetic photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.studio.client import StudioClient, running
 
 @pytest.fixture(scope="session")
 def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with six drawn photos for each of five classes. Tests must not change it."""
+    """Folder with six synthetic photos for each of five classes. Tests must not change it."""
     folder = tmp_path_factory.mktemp("drawn") / "flowers"
     draw_photos(folder, per_class=6)
     return folder
@@ -22,7 +22,7 @@ def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def flowers(drawn_photos: Path, tmp_path: Path) -> Path:
-    """Project with drawn photos, which a test may change."""
+    """Project with synthetic photos, which a test may change."""
     return Path(shutil.copytree(drawn_photos, tmp_path / "flowers"))
 
 

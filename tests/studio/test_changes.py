@@ -27,7 +27,7 @@ def contents(folder: Path) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the digest of each visible file, and "" for each visible folder, by path."""
+    """Return a dictionary by path, with the digest of each visible file and "" for each visible folder."""
     return {
         path.relative_to(folder).as_posix(): "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -104,7 +104,7 @@ def test_excluded_photos_are_in_the_list_of_train(flowers: Path) -> None:
 
 
 def test_kept_photos_are_stored_in_the_project_and_can_be_undone(flowers: Path) -> None:
-    """A photo stays kept if its class is renamed, and no longer if it is moved or deleted."""
+    """A photo remains in the list of kept photos if its class is renamed, but not if it is moved or deleted."""
 
     def kept(client: StudioClient) -> set[str]:
         return set(client.get("/api/photos").ok()["kept"])

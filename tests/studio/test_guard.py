@@ -16,7 +16,7 @@ COOKIE = "poets_edge_8000=s3cret"
 GET = {"host": "127.0.0.1:8000", "cookie": COOKIE}
 POST = {**GET, "origin": "http://127.0.0.1:8000", "x-poets-edge": "1", "content-type": "application/json"}
 REACHED = 299
-"""Status of the application behind the guard."""
+"""HTTP status of responses from the application behind the guard."""
 
 
 def ask(
@@ -46,7 +46,7 @@ def ask_with(
 
 
 def changed(headers: dict[str, str], **changes: str | None) -> list[tuple[str, str]]:
-    """Return headers with other values; None removes a header."""
+    """Return headers with some values changed; a value of None removes a header."""
     found = {**headers, **{name.replace("_", "-"): value for name, value in changes.items()}}
     return [(name, value) for name, value in found.items() if value is not None]
 
@@ -75,7 +75,7 @@ def test_guard_checks_every_get_request(status: int, changes: dict[str, str | No
 
 
 def test_guard_refuses_two_host_headers() -> None:
-    """A proxy may check one of them, and the server the other."""
+    """Otherwise, a proxy might check one of the headers, and the server the other."""
     for hosts in (("127.0.0.1:8000", "evil.example"), ("evil.example", "127.0.0.1:8000")):
         assert ask_with([*(("host", host) for host in hosts), ("cookie", COOKIE)], "/api/project", "GET")[0] == 421
 

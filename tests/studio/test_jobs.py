@@ -29,7 +29,7 @@ EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
 
 @pytest.fixture(scope="module")
 def trained(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
-    """Studio with a model that was trained on twelve drawn photos per class. Tests must not change its photos."""
+    """Studio with a model that was trained on twelve synthetic photos per class. Tests must not change its photos."""
     folder = tmp_path_factory.mktemp("trained") / "flowers"
     draw_photos(folder, per_class=12)
     ssh = folder.parent / "ssh"

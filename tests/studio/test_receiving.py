@@ -29,7 +29,7 @@ BAD = b"cannot be decoded"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Project with one photo. Files with the contents BAD count as damaged; no file is decoded."""
+    """Project with one photo. Files with the content BAD count as damaged, and no file is decoded."""
 
     def check_files(self: Thumbnails, paths: list[Path]) -> list[str]:
         return ["damaged" if path.read_bytes() == BAD else "" for path in paths]
@@ -100,7 +100,8 @@ def test_receive_refuses_uploads(project: Project, upload: Upload, parts: list[b
 
 
 def test_receive_stops_at_the_largest_size(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The declared size is refused before anything is read, and an undeclared one while it is read."""
+    """An upload that declares a larger size is refused unread; an upload without a declared size is refused while it is
+    read."""
     monkeypatch.setattr(uploads, "LARGEST_PHOTO", 10)
     assert send(project, Upload("2.jpg", "daisy", size=10), JPEG, b"123456").added == 1
     for size, parts in ((11, []), (None, [JPEG, b"1234567"])):
@@ -139,7 +140,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def request_of(tmp_path: Path) -> UnpackRequest:
-    """Request to unpack three photos in two folders, and a text."""
+    """Request to unpack an archive with three photos, two of them in class folders, and a text file."""
     members = {"x/roses/a.jpg": JPEG + b"a", "x/daisy/b.jpg": JPEG, "c.jpg": JPEG, "x/notes.txt": b"no photo"}
     (tmp_path / "photos.zip").write_bytes(zipped(members))
     (tmp_path / "out").mkdir()

@@ -47,7 +47,7 @@ def opened(root: Path) -> tuple[Project, Changes]:
 
 
 def work(root: Path) -> None:
-    """Make a sequence of changes that includes every kind."""
+    """Make a sequence of changes that includes every kind of change."""
     project, changes = opened(root)
     changes.move(["daisy/0.jpg", "daisy/1.jpg"], "roses")
     changes.exclude(["roses/1.jpg", "roses/2.jpg"])

@@ -53,7 +53,7 @@ class Listener(Silent):
 
 @pytest.fixture
 def options(tmp_path: Path, keras_home: Path) -> Callable[..., GridOptions]:
-    """Function that returns options of `grid` on drawn photos, given architectures and a number of folds."""
+    """Function that returns options of `grid` on synthetic photos, given architectures and a number of folds."""
     draw_photos(tmp_path / "photos", per_class=PER_CLASS)
 
     def make(*architectures: str, folds: int) -> GridOptions:
@@ -81,7 +81,7 @@ def add_photos(folder: Path) -> None:
 
 @pytest.mark.parametrize("folds", [0, 2])
 def test_grid_ignores_photos_added_during_run(options: Callable[..., GridOptions], folds: int) -> None:
-    """The result of one architecture is reused, so the other one must be trained on the same photos."""
+    """The saved result of the first architecture is reused, so the second must be trained on the same photos."""
     before = options(SMALL, folds=folds)
     photos = grid(before).points[0].photos
     both = options(SMALL, LARGE, folds=folds)

@@ -45,7 +45,8 @@ def options(tmp_path: Path) -> GridOptions:
 
 @pytest.fixture
 def exclude(tmp_path: Path, options: GridOptions) -> Callable[..., GridOptions]:
-    """Function that returns options with a list of the first photos of two classes, the second one reassigned."""
+    """Function that returns options with a list that excludes one photo and assigns another photo to a different
+    class."""
 
     def make() -> GridOptions:
         [left_out, moved] = (min((tmp_path / "photos" / name).iterdir()) for name in ("daisy", "roses"))

@@ -30,7 +30,7 @@ def point(
         name: architecture.
         milliseconds: median latency.
         wrong: indices of the misclassified photos, 0 to 99.
-        megabytes: file size.
+        megabytes: file size, MB.
         processes: median latency of each process, as a multiple of `milliseconds`.
     """
     return GridPoint(
@@ -114,7 +114,7 @@ def test_choose_prefers_smaller_file_of_equally_fast_points() -> None:
 
 
 def test_choose_prefers_faster_point_if_files_are_equally_large() -> None:
-    """The points have equal widths, so that their files differ by a few bytes of metadata only."""
+    """The two networks have the same width, so that their files differ only by a few bytes of metadata."""
     fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
     slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
     assert choose((slow, fast), Budget()).point == fast

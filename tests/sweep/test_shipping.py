@@ -19,7 +19,7 @@ MODEL = ROOT / SEEDS / "seed_graph.tflite"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with files of the user, whose names are similar to those of a grid."""
+    """Folder with the user's own files, whose names are similar to names of files that `grid` writes."""
     for name in ("mine_int8.tflite", "mine_float32.tflite", "mobilenet_0.50_224_int8.tflite"):
         (tmp_path / name).write_bytes(MODEL.read_bytes())
     (tmp_path / "text_int8.tflite").write_text("mine")

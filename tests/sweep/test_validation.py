@@ -26,7 +26,7 @@ EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with drawn photos in `photos`, and a float32 and an int8 model in `tf_files`."""
+    """Folder with synthetic photos in `photos`, and a float32 and an int8 model in `tf_files`."""
     folder = tmp_path_factory.mktemp("validation")
     poets_edge("draw-photos", folder / "photos", "--per_class", "8", "-q").ok()
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, cwd=folder).ok()

@@ -1,4 +1,4 @@
-"""Fixtures: a page with small models that any machine can train, and Chromium."""
+"""Fixtures for browser tests: Chromium, and a page with small models that can be trained on any machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READY_MS = 60_000  # on a busy machine
 
 @dataclass(frozen=True)
 class Drawn:
-    """Drawn photos, and models trained on them with the embedded backbone."""
+    """Synthetic photos, and models trained on them with the embedded backbone."""
 
     photos: Path
     trained: Trained
@@ -38,7 +38,7 @@ class Drawn:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """Drawn photos and models, without network and shared photos. Read-only."""
+    """Synthetic photos, and models trained on them without network access. Tests must not change the files."""
 
     def make(folder: Path) -> None:
         poets_edge("draw-photos", folder / "photos", "--per-class", "20").ok()
@@ -52,14 +52,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 
 @pytest.fixture(scope="session")
 def written(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page with the int8 model. Read-only; `copy_page` makes a copy."""
+    """Folder of the page with the int8 model. Tests must not change it, but can use a copy; see `copy_page`."""
     folder = tmp_path_factory.mktemp("page") / "site"
     write_page(drawn.model(), folder)
     return folder
 
 
 def copy_page(written: Path, folder: Path) -> Path:
-    """Copy a page as links to its files, which saves 36 MB. Files may be replaced but not modified."""
+    """Copy a page as links to its files, which saves 36 MB. Files in the copy may be replaced but not modified."""
     return Path(shutil.copytree(written, folder, copy_function=os.link))
 
 
@@ -104,7 +104,7 @@ def playwright() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def video(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Video of the fake camera: a drawn daisy, 640 x 480, as motion JPEG."""
+    """Video for the fake camera: a synthetic daisy, 640 x 480, as motion JPEG."""
     path = tmp_path_factory.mktemp("video") / "daisy.mjpeg"
     frame = Image.new("RGB", (640, 480), "black")
     with Image.open(daisy(drawn)) as photo:
@@ -116,7 +116,7 @@ def video(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def daisy(drawn: Drawn) -> Path:
-    """A photo that the int8 model confidently classifies as daisy."""
+    """Return the photo that the int8 model classifies as a daisy with the highest score."""
     from poets_edge.device.classifier import Classifier
 
     classifier = Classifier(drawn.model())
@@ -125,7 +125,7 @@ def daisy(drawn: Drawn) -> Path:
 
 
 def as_png(photos: list[Path], folder: Path) -> list[str]:
-    """Write photos as PNG, whose pixels all decoders agree on, into a new folder; return their paths on the page."""
+    """Write photos to a new folder as PNG, which every decoder decodes identically; return their paths on the page."""
     folder.mkdir()
     for number, photo in enumerate(photos):
         with Image.open(photo) as picture:
@@ -135,7 +135,7 @@ def as_png(photos: list[Path], folder: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def launch(playwright: Any, chromium: str) -> Iterator[Callable[..., Any]]:
-    """Function that starts a browser with arguments; it is closed after the test."""
+    """Function that starts a browser with command-line arguments. The browser is closed when all tests have ended."""
     running: list[Any] = []
 
     def start(*arguments: str) -> Any:
@@ -159,7 +159,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "i
 
 @pytest.fixture(scope="session")
 def camera_browser(launch: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A browser whose camera shows two scenes in turn."""
+    """A browser with a fake camera that shows two scenes in turn."""
     video = tmp_path_factory.mktemp("scenes") / "scenes.y4m"
     write_scenes(video)
     return launch("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}")
@@ -167,7 +167,7 @@ def camera_browser(launch: Callable[..., Any], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Function that opens an address in a new profile, and waits until the page can label."""
+    """Function that opens an address in a new profile, and waits until the page is ready to label photos."""
     contexts: list[Any] = []
 
     def visit(url: str, *, ready: bool = True, within: Any = None, **settings: Any) -> Any:

@@ -54,7 +54,8 @@ _RESIZE = """(cases) => cases.map(([width, height, newWidth, newHeight, antialia
 
 
 def _until(page: Any, condition: str) -> None:
-    """Wait for a JavaScript condition. Playwright's function needs `eval`, which the page forbids."""
+    """Wait until a JavaScript condition is true. Playwright's function for this needs `eval`, which the page
+    forbids."""
     end = time.monotonic() + READY_MS / 1000
     while time.monotonic() < end:
         try:
@@ -129,7 +130,7 @@ def test_page_scores_of_efficientnet_lite_equal_python_scores(
 def test_page_scores_are_equal_without_relaxed_simd(
     drawn: Drawn, written: Path, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    """Browsers without relaxed SIMD, such as Safari, load LiteRT's other build."""
+    """Browsers without relaxed SIMD, such as Safari, load a different build of LiteRT."""
     folder = copy_page(written, tmp_path / "site")
     before = (folder / "worker.js").read_text()
     script = before.replace('"litert_wasm_internal"', '"litert_wasm_compat_internal"')
@@ -168,7 +169,7 @@ def test_page_normalizes_pixels_as_the_model_specifies(
     open_page: OpenPage,
     tmp_path: Path,
 ) -> None:
-    """The model is copied into the page by hand, without `poets-edge web`, which would add what is missing."""
+    """The model is copied to the page without `poets-edge web`, which would add missing information to the model."""
     folder = copy_page(written, tmp_path / "site")
     (folder / "model.tflite.gz").unlink()
     model = tmp_path / "model.tflite"
@@ -200,7 +201,7 @@ def test_page_refuses_model_without_input_range(written: Path, open_page: OpenPa
 
 
 def test_page_resizes_like_python(server: PageServer, open_page: OpenPage) -> None:
-    """Compare with the checksums used for the Android app."""
+    """The checksums are the same as in the tests of the Android app."""
     page = open_page(server.url)
     lines = [
         line.split() for line in (ROOT / "android_demo/app/src/test/resources/resize.txt").read_text().splitlines()

@@ -29,7 +29,7 @@ _OVERLAPS = """() => [...document.querySelectorAll("svg.chart")].flatMap((chart)
 
 @pytest.fixture(scope="module")
 def reports(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Paths of the report pages that `train` and `audit` write for drawn photos."""
+    """Paths of the report pages that `train` and `audit` write for synthetic photos."""
     audit = tmp_path_factory.mktemp("reports") / "audit.html"
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
     poets_edge("audit", drawn.photos, *embedded, "--report", audit, cwd=audit.parent).ok()

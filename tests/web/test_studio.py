@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
 
 @pytest.fixture
 def drawn_project(tmp_path: Path) -> Path:
-    """Project with four drawn photos per class."""
+    """Project with four synthetic photos per class."""
     draw_photos(tmp_path / "flowers", per_class=4)
     return tmp_path / "flowers"
 
@@ -199,14 +199,14 @@ def test_phone_takes_photos_into_a_class_and_tries_the_model_over_https(
 
 
 def _decoded_qr_code(png: bytes) -> str:
-    """Return the text of the QR code in a picture, as the camera of a phone reads it."""
+    """Return the text of the QR code in an image, as a phone would read it."""
     cv2 = need_module("cv2")
     text: str = cv2.QRCodeDetector().detectAndDecode(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))[0]
     return text
 
 
 def _hold(page: Any, selector: str, milliseconds: int) -> None:
-    """Touch an element for some time."""
+    """Touch an element and hold it for some time."""
     box = page.locator(selector).bounding_box()
     point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     session = page.context.new_cdp_session(page)
@@ -217,7 +217,7 @@ def _hold(page: Any, selector: str, milliseconds: int) -> None:
 
 
 def test_first_paint_takes_at_most_half_a_second(camera_browser: Any, trained: StudioClient) -> None:
-    """One of twenty page loads must be that fast, because other programs may run at the same time."""
+    """Only one of twenty page loads must be this fast, because other programs may run at the same time."""
     paints: list[float] = []
     while len(paints) < 20 and min(paints, default=math.inf) >= 500:
         with open_page(camera_browser, trained) as studio:
@@ -249,7 +249,7 @@ def test_model_of_too_few_photos_is_shown_without_an_accuracy_and_its_downloads_
 
 
 def test_jobs_that_follow_each_other_at_once_end_on_the_page(camera_browser: Any, drawn_project: Path) -> None:
-    """Another tab may start a job in the moment in which the one before ends."""
+    """Another tab may start a job at the moment when the previous job ends."""
     with running(drawn_project) as client, open_page(camera_browser, client) as studio:
         client.post("/api/jobs", {"kind": "audit"}).ok()
         while client.post("/api/jobs", {"kind": "train", "choice": "quick"}).status == 409:

@@ -28,7 +28,7 @@ def plain_browser(launch: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with six drawn photos for each of five classes. Tests must not change it."""
+    """Folder with six synthetic photos for each of five classes. Tests must not change it."""
     folder = tmp_path_factory.mktemp("drawings") / "flowers"
     draw_photos(folder, per_class=PER_CLASS)
     return folder
