@@ -1,4 +1,4 @@
-"""End-to-end tests of `audit` on drawn photos with planted label errors, near-duplicates and outliers."""
+"""End-to-end tests of `audit` on synthetic photos with planted label errors, near-duplicates and outliers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Audited:
 
 
 def altered(image: Image.Image, number: int) -> Image.Image:
-    """Return a recompressed near-duplicate of an image, made in one of four ways selected by `number`."""
+    """Return a near-duplicate of an image, altered in one of four ways, selected by `number`, and recompressed."""
     width, height = image.size
     ways = (
         lambda: image.resize((width * 2 // 3, height * 2 // 3)),

@@ -15,7 +15,7 @@ from poets_edge.progress import Silent
 
 
 class Intruder(Silent):
-    """Reporter that changes the photo folder when a status or progress text contains `step`."""
+    """Reporter that calls `change` when a status or progress text contains `step`."""
 
     def __init__(self, step: str, change: Callable[[], object]) -> None:
         self._step = step

@@ -1,4 +1,4 @@
-"""Tests of the learning curve: fit, interval and gains, compared with reference computations."""
+"""Tests of the learning curve, its interval and the gains per class, compared with reference computations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZES = np.array([25.0, 40.0, 60.0, 80.0, 100.0])
 
 @pytest.fixture(scope="module")
 def data() -> LabeledVectors:
-    """Labeled vectors: 100 vectors of three overlapping classes of unequal size."""
+    """Return 100 labeled vectors in three overlapping classes of unequal size."""
     rng = np.random.default_rng(0)
     centers = rng.random((3, 16))
     return LabeledVectors((centers[CLASSES] + 0.6 * rng.standard_normal((100, 16))).astype(np.float32), CLASSES)
@@ -32,13 +32,13 @@ def curve(data: LabeledVectors) -> LearningCurve:
 
 
 def measured(errors: list[float], photos: int = 200) -> Measured:
-    """Return predictions of which `errors` are wrong, most of them for the same photos at every size."""
+    """Return measurements with the given error rates, with mostly the same misclassified photos at every size."""
     wrong = [np.arange(photos) < round(error * photos) for error in errors]
     return Measured(SIZES, 1 - np.stack(wrong, axis=1).astype(np.float64))
 
 
 def test_fit_removable_agrees_with_least_squares() -> None:
-    """The prior counts as one more measurement: 0.9 - 0.09 ln(100), with a standard deviation of 0.25."""
+    """The prior acts as an additional measurement of 0.9 - 0.09 ln(100) with a standard deviation of 0.25."""
     errors = [0.24, 0.2, 0.18, 0.16, 0.15]
     steps = (SIZES[:-1] / 100) ** -0.5 - 1
     increases = np.array(errors[:-1]) / 0.15 - 1
@@ -63,8 +63,8 @@ def test_forecasts_never_fall(errors: list[float]) -> None:
     assert [one.photos for one in found] == [180, 240, 360, 480]
 
 
-def test_forecasts_measure_growth_relative_to_the_number_of_training_photos() -> None:
-    """Heads of 100 of 300 photos: twice as many photos are six times as many as they learned from."""
+def test_forecasts_are_relative_to_the_number_of_training_photos() -> None:
+    """Heads were fitted to 100 of 300 photos, so 600 photos are six times as many as the heads were fitted to."""
     curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
     found = module._extrapolate(curve, 0.4, 0.1, 300, 200.0, np.random.default_rng(0))
     assert found[1].photos == 600
@@ -119,7 +119,7 @@ def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabeledV
     assert found.points[-1].photos == 15 + 85 * 4 / 5 and found.points[-1].accuracy == 1.0
 
 
-def test_learning_curve_uses_only_training_photos_with_the_users_test_set(data: LabeledVectors) -> None:
+def test_learning_curve_fits_training_photos_only_if_the_user_has_a_test_set(data: LabeledVectors) -> None:
     fold = np.where(np.arange(100) % 4 == 0, 0, NO_FOLD)
     training = np.flatnonzero(np.arange(100) % 4 == 1)
     found = learning_curve(data, fold, LABELS, np.ones(25), HeadOptions(), rows=training)
@@ -151,7 +151,9 @@ def test_forecast_json_contains_interval() -> None:
 
 
 def test_interval_of_forecast_contains_90_percent_of_simulated_accuracies() -> None:
-    """Errors of a beta distribution, 10 % between heads, a removable share of 0.4 +- 0.1, exponents of 0.3 to 0.8."""
+    """The simulated errors follow a beta distribution, with 10 % variation between heads, a removable fraction of 0.4
+    +- 0.1, and exponents of 0.3 to 0.8.
+    """
     curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
     rng = np.random.default_rng(123)
     count = 200_000
@@ -162,8 +164,10 @@ def test_interval_of_forecast_contains_90_percent_of_simulated_accuracies() -> N
     assert found.interval == pytest.approx(np.quantile(simulated, [0.05, 0.95]), abs=0.006)
 
 
-def test_learning_curve_of_groups_is_less_certain(data: LabeledVectors) -> None:
-    """Ten groups, each correct or wrong as a whole: the interval is that of ten photos rather than of a hundred."""
+def test_learning_curve_interval_is_wider_for_grouped_photos(data: LabeledVectors) -> None:
+    """All photos in each of ten groups are correct or wrong together, so the interval is that for ten photos, not for
+    100.
+    """
     correct = np.repeat((np.arange(10) % 5 > 0).astype(np.float64), 10)
     fold, groups = np.arange(100) // 10 % 5, np.arange(100) // 10
     apart, together = (

@@ -1,4 +1,4 @@
-"""Test of the detection of rotated photos on drawn landscapes with a bright sky above dark ground."""
+"""Test of detecting rotated photos, on synthetic landscapes with a bright sky above dark ground."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ NORMAL = {
 
 
 def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b"), normal: int = 20) -> AuditPhotos:
-    """Return photos whose first ones, beginning with `a/0.jpg`, have changed statistics.
+    """Return photos of which the first, from `a/0.jpg` on, have statistics that differ from normal ones.
 
     Args:
-        changes: statistics that differ from normal ones, for each of the first photos.
+        changes: differing statistics of each of the first photos.
         labels: class names.
         normal: number of further photos with normal statistics.
     """
@@ -60,7 +60,7 @@ def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b")
 
 
 def reasons(*changes: dict[str, float]) -> list[list[str]]:
-    """Return the reasons for which `find_outliers` lists each of the changed photos."""
+    """Return the reasons for which `find_outliers` lists each photo with changed statistics."""
     photos = photos_with(*changes)
     groups = find_outliers(photos, SIDE)
     return [[group.reason for group in groups if photos.name(row) in group.names] for row in range(len(changes))]
@@ -95,18 +95,18 @@ def test_find_outliers_applies_each_limit(change: dict[str, float], reason: str 
 
 
 def test_find_outliers_blur_limit_is_relative_to_median_sharpness() -> None:
-    """The limit is a quarter of the median sharpness of 0.1, which is 0.025."""
+    """The limit is 0.025, a quarter of the median sharpness of 0.1."""
     soft = [{"sharpness": 0.1}] * 40
     assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
 
 
 def test_find_outliers_does_not_call_dark_colored_photos_gray() -> None:
-    """A black cat: the channels differ by 5 of 255, a sixth of the brightness."""
+    """In a photo of a black cat, the channels differ by 5 of 255, which is a sixth of the photo's brightness."""
     assert reasons({"colorfulness": 5.0, "brightness": 30.0}) == [[]]
     assert reasons({"colorfulness": 1.0, "brightness": 30.0}) == [["gray"]]
 
 
-def test_find_outliers_lists_gray_photos_below_ten_percent_of_colored_folder() -> None:
+def test_find_outliers_lists_gray_photos_if_they_are_under_ten_percent() -> None:
     gray = {"colorfulness": 1.0}
     assert reasons(gray, gray) == [["gray"]] * 2  # of 22
     assert reasons(gray, gray, gray) == [[]] * 3  # of 23
@@ -126,7 +126,7 @@ def test_find_outliers_lists_most_extreme_first_with_details() -> None:
     assert list(groups["cut short"].details) == ["50% of its height", "25% of its height"]
 
 
-def test_find_outliers_lists_isolated_photo_among_thirty_or_more() -> None:
+def test_find_outliers_lists_an_isolated_photo_among_thirty_or_more() -> None:
     def isolated(count: int) -> list[OutlierGroup]:
         rng = np.random.default_rng(0)
         directions = np.eye(8, dtype=np.float32)[0] + 0.1 * rng.standard_normal((count, 8)).astype(np.float32)
@@ -229,7 +229,7 @@ def test_score_labels_ranks_exchanged_labels_first() -> None:
 
 
 def flagged_by_definition(logits: Any, given: Any) -> Any:
-    """Return the photos whose score for another class reaches the mean score of the photos with that label."""
+    """Return whether each photo is mislabeled by the definition of confident learning, from out-of-fold logits."""
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
     means = [scores[given == label, label].mean() for label in range(3)]
@@ -241,7 +241,7 @@ def flagged_by_definition(logits: Any, given: Any) -> Any:
 
 
 def test_score_labels_fits_again_without_the_flagged_photos() -> None:
-    """Six of 21 photos with the last label belong to the first class, of which at most 30 % are left out."""
+    """Six of 21 photos labeled as the last class belong to the first class; at most 30 % of a class are excluded."""
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [30, 20, 15])
     vectors = (np.eye(3)[truth] + 0.2 * rng.standard_normal((65, 3))).astype(np.float32)
@@ -264,7 +264,7 @@ def test_score_labels_fits_again_without_the_flagged_photos() -> None:
 
 
 def test_find_outliers_isolation_is_measured_in_robust_standard_deviations() -> None:
-    """The mean cosine distance to the five nearest photos, for photos that drift away from a direction."""
+    """The expected outliers are computed from the mean cosine distance of each photo to its five nearest photos."""
     rng = np.random.default_rng(4)
     vectors = np.column_stack([np.ones(80), rng.normal(0, 0.15, (80, 3))])
     vectors[:12, 1:] *= np.linspace(1.5, 9, 12)[:, None]
@@ -279,7 +279,7 @@ def test_find_outliers_isolation_is_measured_in_robust_standard_deviations() -> 
     assert list(found.names) == [photos.name(row) for row in ordered]
 
 
-def test_find_unknown_lists_refused_photos_by_distance() -> None:
+def test_find_unknown_lists_photos_in_order_of_distance() -> None:
     bottlenecks, classes = draw(40)
     bottlenecks[7], bottlenecks[90] = draw(1, 5, shift=0.3)[0][0], draw(1, 6, shift=0.8)[0][0]
     bottlenecks, classes = np.delete(bottlenecks, 50, axis=0), np.delete(classes, 50)

@@ -16,7 +16,7 @@ from poets_edge.training.temperature_scaling import HeadCalibration
 
 
 def drawn(count: int, sharpness: float, seed: int = 0) -> tuple[Matrix, Indices]:
-    """Draw scores of three classes and true classes with these probabilities, then sharpen the scores."""
+    """Generate scores of three classes and true classes distributed according to them, then sharpen the scores."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (count, 3))
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -25,7 +25,7 @@ def drawn(count: int, sharpness: float, seed: int = 0) -> tuple[Matrix, Indices]
 
 
 def calibrated_by_hand(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
-    """Calibrate the scores of each photo with the temperature fitted to the photos of all other folds."""
+    """Return the scores of each photo, calibrated with the temperature fitted to the photos in all other folds."""
     found = np.empty_like(scores)
     for row in range(len(scores)):
         others = fold != fold[row]
@@ -34,7 +34,7 @@ def calibrated_by_hand(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
 
 
 def effects(scores: Matrix, truth: Indices, fold: Indices, target: float) -> ScoreCalibration:
-    """Return the effects of thresholds on scores that are calibrated by hand."""
+    """Return the effects of thresholds on scores that are calibrated by `calibrated_by_hand`."""
     calibrated = calibrated_by_hand(scores, truth, fold)
     temperature = best_temperature(scores, truth)
     before, after = (expected_calibration_error(some, truth) for some in (scores, calibrated))
@@ -44,7 +44,7 @@ def effects(scores: Matrix, truth: Indices, fold: Indices, target: float) -> Sco
 
 @pytest.fixture(scope="module")
 def example() -> tuple[ScoreCalibration, Matrix, Indices]:
-    """Calibration, calibrated scores and true classes, for two folds of different size and sharpness."""
+    """Return threshold effects, calibrated scores and true classes for two folds of different size and sharpness."""
     (first, of_first), (second, of_second) = drawn(30, 0.4), drawn(60, 2.5, seed=1)
     scores, truth = np.concatenate([first, second]), np.concatenate([of_first, of_second])
     fold = np.repeat([0, 1], [30, 60])

@@ -1,6 +1,7 @@
-"""MobileNet V2 1.0_224 (Sandler et al., 2018), an architecture that only tests know.
+"""MobileNet V2 1.0_224 (Sandler et al., 2018), an architecture that is used by tests only.
 
-For heads alone it is no better than MobileNet V1 at half the cost, so the program does not offer it.
+If only the head is trained, it is no more accurate than MobileNet V1, which has half the cost. It is therefore not part
+of the program.
 """
 
 from __future__ import annotations

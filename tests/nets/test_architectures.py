@@ -1,4 +1,4 @@
-"""Tests of training and exporting every architecture, and of the sources of weights."""
+"""Tests of training and exporting each architecture, and of the supported weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.yardstick import keras_model, save_as_keras_does, tensorflow
 
 
 def train_and_export_int8(name: str, folder: Path, cwd: Path, *flags: str | Path) -> Classifier:
-    """Train, export and label; check that the labels of the training photos vary."""
+    """Train a model on a folder of photos, export it as int8, and return a classifier for it."""
     train = ("train", "--image_dir", folder, "--architecture", name, "--how_many_training_steps", "500", "--quiet")
     poets_edge(*train, *flags, "--bottleneck_dir", cwd / "bottlenecks", cwd=cwd).ok()
     poets_edge("export", "--quantize", "int8", "--calibration_photos", "10", "--quiet", cwd=cwd).ok()
@@ -49,7 +49,7 @@ def test_train_and_export_support_every_mobilenet(
 def test_inception_v3_trains_and_exports_with_random_weights(
     few_flowers: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    """With random weights this tests that the steps fit together, not the accuracy."""
+    """Random weights suffice to test that the steps work together; the accuracy is not tested."""
     entry = architecture("inception_v3")
     tensorflow().keras.utils.set_random_seed(0)
     models = tmp_path / "models"

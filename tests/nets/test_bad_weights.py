@@ -26,7 +26,7 @@ Arrays = list[Any]
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with two classes; runs fail before they read its photos."""
+    """Return a folder with two classes of one photo each; the tested runs fail before they read the photos."""
     folder = tmp_path_factory.mktemp("photos")
     for name in ("a", "b"):
         (folder / name).mkdir()
@@ -41,7 +41,7 @@ def arrays() -> Arrays:
 
 
 def hdf5(path: Path, values: Arrays) -> None:
-    """Write weights as Keras does: one layer per kernel, and one per batch norm."""
+    """Write weights to an HDF5 file as Keras does, with one layer per kernel and one per batch norm."""
     with h5py.File(path, "w") as file:
         names = []
         for index in range(0, len(values), 5):

@@ -18,7 +18,7 @@ LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
 @pytest.fixture(scope="module")
 def work(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the codelab's two files. The head is random."""
+    """Return a folder with a graph and a labels file as the codelab writes them; the head has random weights."""
     folder = tmp_path_factory.mktemp("codelab")
     (folder / "retrained_graph.pb").write_bytes(
         codelab.retrained_graph(architecture("mobilenet_0.50_160"), len(LABELS))

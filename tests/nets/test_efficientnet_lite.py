@@ -1,4 +1,4 @@
-"""Tests of EfficientNet-Lite's layers and weights, against Keras with an independent definition and reader."""
+"""Tests of EfficientNet-Lite's layers and weights against an independent implementation in Keras."""
 
 from __future__ import annotations
 
@@ -46,12 +46,14 @@ DEPTHS = {"0": 1.0, "1": 1.1, "2": 1.2}
 
 
 def tensors_of(path: Path) -> dict[str, Array]:
-    """Read a weights file with Python's unpickler and stand-ins for the classes of PyTorch."""
+    """Read a weights file with Python's unpickler, with stand-ins for PyTorch's classes, and return the tensors by
+    name.
+    """
     content = io.BytesIO(path.read_bytes())
     views: list[tuple[Any, ...]] = []
 
     class Ordered(dict):  # type: ignore[type-arg]
-        """A dictionary with attributes, as the files have it."""
+        """Dictionary that accepts attributes, as the dictionaries in weights files have them."""
 
     def rebuild(*arguments: Any) -> int:
         views.append(arguments)
@@ -85,7 +87,11 @@ def tensors_of(path: Path) -> dict[str, Array]:
 
 
 def keras_network(entry: Architecture, tensors: Mapping[str, Array]) -> Any:
-    """Return the network in Keras, from images to pooled features, with weights by their names in PyTorch."""
+    """Return the network in Keras, from images to pooled features.
+
+    Args:
+        tensors: weights, by their names in PyTorch.
+    """
     keras = yardstick.tensorflow().keras
     depth = DEPTHS[entry.series[-1]]
     pixels = keras.Input((*entry.size, 3))
@@ -127,7 +133,7 @@ def keras_network(entry: Architecture, tensors: Mapping[str, Array]) -> Any:
 
 
 def random_weights(entry: Architecture) -> bytes:
-    """Return a weights file with random values, and features that vary."""
+    """Return the bytes of a weights file with random values for which features vary between photos."""
     rng, known = np.random.default_rng(0), shapes(entry.layers(), entry.size)
     names = entry.weights.names
     assert names is not None
@@ -146,7 +152,7 @@ def random_weights(entry: Architecture) -> bytes:
 
 
 def pictures(entry: Architecture, count: int) -> Array:
-    """Return drawn photos of different flowers, normalized, float32 [count, height, width, 3]."""
+    """Return synthetic photos of different flowers, normalized, float32 [count, height, width, 3]."""
     photos = [Image.open(io.BytesIO(draw_photo(label, 0))).resize(entry.size) for label in list(HEADS)[:count]]
     return np.stack([np.asarray(np.asarray(photo, np.float32) / 127.5 - 1, np.float32) for photo in photos])
 
@@ -169,7 +175,9 @@ def test_features_equal_the_features_from_keras(name: str) -> None:
 
 
 def test_features_with_random_weights_equal_the_features_from_keras(tmp_path: Path) -> None:
-    """Compare with Keras where the genuine weights are not installed, and after the graph was written and read."""
+    """Random weights do not require the package with the published weights. The network is also converted to a graph
+    and back.
+    """
     (tmp_path / "weights.pth").write_bytes(random_weights(SMALL))
     weights = find_weights(SMALL, tmp_path, str(tmp_path / "weights.pth"))
     network, inputs = read_backbone(SMALL, weights), pictures(SMALL, 2)

@@ -1,4 +1,4 @@
-"""Tests of foreign frozen graphs."""
+"""Tests of frozen graphs from other programs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def integers(name: str, op: str, inputs: Sequence[str]) -> Any:
 
 @pytest.mark.parametrize("operator", ["WriteFile", "ReadFile", "PyFunc", "EagerPyFunc", "Print", "LoadLibrary"])
 def test_commands_refuse_graphs_with_unsafe_operators(tmp_path: Path, photo: Path, operator: str) -> None:
-    """As a control dependency of the Softmax, the operator would run with the graph."""
+    """The operator is a control dependency of the Softmax, so it would run whenever the graph is run."""
     graph = small_graph(LABELS)
     graph.node.add(name="harmless", op=operator)
     find_node(graph, "final_result").input.append("^harmless")
@@ -60,7 +60,7 @@ def test_label_refuses_graphs_with_functions(tmp_path: Path, photo: Path) -> Non
 
 @pytest.mark.tensorflow
 def test_label_reports_tensorflow_errors_in_one_line(tmp_path: Path, photo: Path) -> None:
-    """The shape depends on the pixels, so that the error occurs when the graph is run."""
+    """A shape in the graph depends on the pixels, so that TensorFlow fails only when the graph is run."""
     graph = small_graph(LABELS)
     every = constant("every", np.arange(4, dtype=np.int32))
     most = operation("most", "Max", ["input", "every"])

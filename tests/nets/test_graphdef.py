@@ -30,7 +30,7 @@ from poets_edge.nets.graphdef import (
 
 
 def listed(values: list[Any], shape: tuple[int, ...], dtype: int = DT_FLOAT) -> Any:
-    """Return a Const node whose values are a list, as TensorFlow writes small and uniform tensors."""
+    """Return a Const node with a list of values, the form in which TensorFlow writes small or uniform tensors."""
     node = constant("listed", np.zeros(shape, np.float32 if dtype == DT_FLOAT else np.int32))
     node.attr["dtype"].type = node.attr["value"].tensor.dtype = dtype
     node.attr["value"].tensor.tensor_content = b""
@@ -87,7 +87,7 @@ def test_not_finite_returns_the_name_of_a_constant_with_nan_or_infinity() -> Non
 
 
 @given(st.lists(st.text(min_size=1), max_size=8))
-def test_labels_preserve_their_order_in_a_graph(labels: list[str]) -> None:
+def test_with_labels_preserves_the_order_of_labels(labels: list[str]) -> None:
     labels = [label.encode(errors="replace").decode() for label in labels]
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))

@@ -1,4 +1,4 @@
-"""Tests of the layers' cost and of their order in Keras's files."""
+"""Tests of the cost of networks, and of the order of their layers in Keras's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of reading graphs into networks: batch norms and arithmetic folded into weights, against numpy."""
+"""Tests of converting graphs to networks: batch norms and arithmetic folded into weights, compared with numpy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def window(name: str, op: str, inputs: list[str], stride: int = 1, padding: str 
 
 
 def graph_of(*nodes: Any, stride: int = 1) -> Any:
-    """Return a graph of a convolution with 4 outputs, named `conv`, and other nodes."""
+    """Return a graph that consists of a convolution with 4 outputs, named `conv`, and the given nodes."""
     graph = empty_graph()
     graph.node.extend([placeholder("input", (1, *SIZE, 3)), numbers("kernel", KERNEL)])
     graph.node.append(window("conv", "Conv2D", ["input", "kernel"], stride))
@@ -95,7 +95,7 @@ def test_scalar_offsets_apply_to_all_outputs() -> None:
 
 
 def test_subtraction_of_a_layer_from_a_constant_is_rejected() -> None:
-    """1 - x would need the kernel negated."""
+    """Folding 1 - x would require negating the kernel, which is not supported."""
     graph = graph_of(numbers("ones", OFFSETS), operation("it", "Sub", ["ones", "conv"]))
     with pytest.raises(UnknownNetworkError, match="Sub of two pictures"):
         read_network(graph, "input", "it", SIZE)
@@ -118,14 +118,14 @@ def test_batch_norm_is_folded_with_its_epsilon(version: str, epsilon: float | No
     np.testing.assert_allclose(found.bias, OFFSETS - MEAN * factors, rtol=1e-6, atol=1e-7)
 
 
-def test_norm_without_gamma_divides_by_the_deviation() -> None:
+def test_norm_without_gamma_divides_by_the_standard_deviation() -> None:
     factors, offsets = Norm(OFFSETS, MEAN, VARIANCE).factors_and_offsets()
     np.testing.assert_allclose(factors, 1 / np.sqrt(VARIANCE + 1e-3), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(offsets, OFFSETS - MEAN / np.sqrt(VARIANCE + 1e-3), rtol=1e-6, atol=1e-6)
 
 
 def test_arithmetic_between_constants_is_evaluated() -> None:
-    """A batch norm as TensorFlow 1 writes it: rsqrt(variance + epsilon) * gamma, beta - mean * factor."""
+    """TensorFlow 1 writes a batch norm as rsqrt(variance + epsilon) * gamma and beta - mean * factor."""
     graph = graph_of(
         numbers("gamma", FACTORS),
         numbers("beta", OFFSETS),
@@ -171,7 +171,7 @@ def test_folding_into_a_layer_with_several_consumers_is_rejected() -> None:
         read_network(graph, "input", "it", SIZE)
 
 
-def test_pool_reads_height_before_width() -> None:
+def test_read_network_reads_pool_height_before_width() -> None:
     graph = graph_of(window("it", "MaxPool", ["conv"], 2, "VALID", ksize=[1, 3, 2, 1]))
     network = read_network(graph, "input", "it", SIZE)
     assert network.layers[-1].kernel == (3, 2) and network.shapes()["it"] == (2, 2, 4)
@@ -187,7 +187,7 @@ def pad(*sides: int) -> Any:
 
 
 def test_read_network_converts_zeros_before_a_valid_convolution_to_same_padding() -> None:
-    """6 x 5 pixels: with stride 2 a height of 6 needs one row below, a width of 5 a column on both sides."""
+    """For 6 x 5 pixels and stride 2, SAME padding adds one row at the bottom and one column on each side."""
     network = read_network(graph_of(*pad(0, 1, 1, 1)), "input", "it", SIZE)
     assert network.layers[-1].padding == "SAME" and network.shapes()["it"] == (3, 3, 2)
 

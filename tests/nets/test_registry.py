@@ -1,4 +1,4 @@
-"""Tests of the registry, with an architecture that is added in one file and one line."""
+"""Tests of the registry of architectures, with an architecture that is added by one module and one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Architecture:
 
 
 def save_random_weights(entry: Architecture, path: Path) -> None:
-    """Save random weights as Keras would, in the shapes of the layers, with which features vary."""
+    """Save random weights, with the shapes of the layers, in the format of Keras; features vary between photos."""
     from poets_edge.nets.layers import keras_order, shapes
 
     rng, known, arrays = np.random.default_rng(0), shapes(entry.layers(), entry.size), []
@@ -116,7 +116,7 @@ def test_every_published_figure_names_its_source() -> None:
         (("--network", "large"), "small"),
     ],
 )
-def test_network_names_a_recommended_architecture(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_network_option_selects_a_recommended_architecture(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
     for label in ("daisy", "roses"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number in range(12):

@@ -1,4 +1,4 @@
-"""Tests of the choice of weights, and of missing weights."""
+"""Tests of selecting weights, and of missing weights."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_embedded_weights_reach_their_published_accuracy(flowers: Path, tmp_path
 
 
 def test_gray_architecture_converts_its_input_to_gray() -> None:
-    """Its bottleneck of an image in color is that of the plain architecture for the image in gray."""
+    """Its bottleneck for a color image equals that of the plain architecture for the image converted to gray."""
     plain = architecture("mobilenet_0.25_128")
     file = weights.find_weights(plain, Path("none"), "embedded")
     color = np.random.default_rng(0).uniform(-1, 1, (1, *plain.size, 3)).astype(np.float32)
@@ -126,7 +126,7 @@ def test_train_suggests_embedded_weights_if_the_cache_is_read_only(
         poets_edge(*TRAIN, "--image_dir", few_flowers(4), cwd=tmp_path).failed("cannot write", "--weights embedded")
 
 
-def test_download_checks_the_checksum_of_inception_v3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_verifies_the_checksum_of_inception_v3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     entry = architecture("inception_v3")
     content, name = b"\x89HDF\r\n\x1a\n" + bytes(1000), entry.weights.file

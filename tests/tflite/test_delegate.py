@@ -1,6 +1,6 @@
 """Tests of delegates with a fake libedgetpu, a shared library with the same entry points.
 
-The fake delegate supports no operator, so the CPU runs the model; it logs each model that the interpreter offers it.
+The fake delegate supports no operator, so the CPU runs the model. The delegate logs each model that it is offered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """File to which the fake delegate appends a line for each model that an interpreter offers it."""
+    """Return the file to which the fake delegate appends a line for each model that an interpreter offers it."""
     monkeypatch.setenv("STAND_IN_DELEGATE_LOG", str(tmp_path / "log"))
     (tmp_path / "log").touch()
     return tmp_path / "log"
@@ -44,7 +44,7 @@ def offered(log: Path) -> int:
 
 
 def test_classifier_offers_the_model_to_the_delegate(library: Path, log: Path, trained: Trained) -> None:
-    """A clone and an unpickled copy also offer it. The scores are those of the CPU, which runs all operators."""
+    """A clone and an unpickled classifier also offer it. The CPU runs all operators, so the scores do not change."""
     plain = Classifier(trained.model("int8"))
     assert offered(log) == 0
     delegated = Classifier(trained.model("int8"), delegate=str(library))

@@ -1,4 +1,4 @@
-"""Tests of the evidence for input ranges, and of the ranges that users give."""
+"""Tests of the inference of input ranges from the first layers, and of parsing input ranges given by users."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_evidence_of_quantization_recognizes_common_ranges(
 
 
 @pytest.mark.parametrize("scale", [1, 1 / 57, 4.4])
-def test_check_channel_order_refuses_the_means_of_blue_green_and_red(scale: float) -> None:
+def test_check_channel_order_rejects_means_in_the_order_blue_green_red(scale: float) -> None:
     means = np.array([123.68, 116.78, 103.94]) / (255 if scale == 4.4 else 1)
     check_channel_order(scale, -means * scale)
     check_channel_order(scale, -means.mean() * scale)
@@ -84,7 +84,7 @@ def test_evidence_of_weights_recognizes_a_folded_rescaling() -> None:
     ("text", "expected"),
     [("-1:1", BACKBONE), ("0:1", UNIT), ("0:255", RAW), ("-1:0.9921875", Normalization((128.0,), (128.0,)))],
 )
-def test_parse_input_range_inverts_text(text: str, expected: Normalization) -> None:
+def test_parse_input_range_round_trips_through_text(text: str, expected: Normalization) -> None:
     assert parse_input_range(text) == expected
     assert parse_input_range(expected.text).is_close(expected, 1e-9)
 

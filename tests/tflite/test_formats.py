@@ -1,4 +1,4 @@
-"""Tests of the recognition of model files by content, and of what commands say about them."""
+"""Tests of recognizing model files by content, and of the messages about other formats."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _FOREIGN = {
     "model.xml": (lambda path: path.write_text('<?xml version="1.0"?>\n<net name="a">') and path, "OpenVINO"),
     "model.eim": (lambda path: path.write_bytes(b"\x7fELF\x02") and path, "Edge Impulse"),
 }
-"""Files of other programs: what writes each, and a part of the message."""
+"""Model files of other programs, by name: function that writes the file, and expected part of the error message."""
 
 
 @pytest.mark.parametrize("name", _FOREIGN)
@@ -86,7 +86,7 @@ _FOREIGN = {
 def test_label_names_an_unsupported_model_format_and_labels_no_photo(
     trained: Trained, flowers: Path, tmp_path: Path, name: str, renamed: bool
 ) -> None:
-    """With a trained graph in the folder, which would answer if the model were taken for a photo."""
+    """If the model were mistaken for a photo, `label` would use the trained graph in the folder instead."""
     write, said = _FOREIGN[name]
     model = write(tmp_path / name)
     if renamed and model.suffix not in (".eim",):
@@ -112,7 +112,7 @@ _WAYS_OUT = {
 
 
 @pytest.mark.parametrize("name", sorted(_WAYS_OUT))
-def test_errors_for_other_model_formats_name_the_conversion_to_tflite(tmp_path: Path, name: str) -> None:
+def test_errors_for_other_model_formats_explain_how_to_convert_them(tmp_path: Path, name: str) -> None:
     model = _FOREIGN[name][0](tmp_path / name)
     said = _WAYS_OUT[name].format(model)
     with pytest.raises(ModelError, match=f"not a TensorFlow Lite model. {re.escape(said)}$"):
@@ -125,14 +125,14 @@ def test_errors_for_other_model_formats_name_the_conversion_to_tflite(tmp_path: 
     assert section is None or re.search(f"^### {re.escape(section[1])}", page, flags=re.MULTILINE)
 
 
-def test_read_frozen_graph_names_a_tflite_file() -> None:
+def test_read_frozen_graph_reports_a_tflite_file() -> None:
     with pytest.raises(ModelError, match=r"a TensorFlow Lite model already\. Try it: poets-edge label .* PHOTO"):
         read_frozen_graph(_PROBE)
 
 
 @pytest.mark.parametrize("name", ["codelab.lite", "model", "model.bin", "model.pb", "daisy.txt"])
-def test_label_reads_a_model_under_any_name(trained: Trained, flowers: Path, tmp_path: Path, name: str) -> None:
-    """The named model answers, and not the trained graph of the folder, which has another size."""
+def test_label_reads_a_model_with_any_file_name(trained: Trained, flowers: Path, tmp_path: Path, name: str) -> None:
+    """The named model must be used, and not the trained graph in the folder, which has a different size."""
     model = shutil.copy(trained.model("int8"), tmp_path / name)
     expected = Classifier(trained.model("int8"))(flowers / ROSE)
     [found] = json.loads(poets_edge("label", model, flowers / ROSE, "--json", cwd=trained.folder).ok().stdout)
@@ -140,7 +140,7 @@ def test_label_reads_a_model_under_any_name(trained: Trained, flowers: Path, tmp
     assert poets_edge("inspect", model).ok().stdout.splitlines()[0].endswith(str(model))
 
 
-def test_label_reads_a_frozen_graph_under_any_name(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_reads_a_frozen_graph_with_any_file_name(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     for end in ("_graph.pb", "_labels.txt", "_graph.json"):
         shutil.copy(trained.graph.with_name(f"retrained{end}"), tmp_path / f"other{end}")
     (tmp_path / "other_graph.pb").rename(tmp_path / "other_graph")

@@ -1,4 +1,4 @@
-"""Tests of how the normalization of a model's input is determined."""
+"""Tests of determining the normalization of a model's input."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tensor(dtype: str = "float32", scale: float = 0.0, zero_point: int = 0) -> T
         (Metadata(author="Ultralytics"), None, tensor(), UNIT, "written by Ultralytics, whose networks take 0 to 1"),
     ],
 )
-def test_decide_input_range_names_its_evidence(
+def test_decide_input_range_reports_its_evidence(
     metadata: Metadata, given: Normalization | None, source: TensorInfo, expected: Normalization, evidence: str
 ) -> None:
     found = decide_input_range(FILE, metadata, source, given)
@@ -48,14 +48,14 @@ def test_decide_input_range_names_its_evidence(
     ("dtype", "zero_point", "pixels"), [("uint8", 3, "pixels unchanged"), ("int8", -125, "pixels minus 128")]
 )
 def test_scale_of_a_quantized_input_determines_its_range(dtype: str, zero_point: int, pixels: str) -> None:
-    """Pixel 0 is stored as 0 (uint8) or -128 (int8), 3 steps of 0.25 below zero."""
+    """Pixel value 0 is stored as 0 (uint8) or -128 (int8), which is 3 steps below the zero point."""
     found = decide_input_range(FILE, STATED, tensor(dtype, 0.25, zero_point))
     assert found.normalization == Normalization((3.0,), (4.0,))
     assert pixels in found.evidence and f"scale 0.25 and zero point {zero_point}" in found.evidence
 
 
 @pytest.mark.parametrize(("steps", "accepted"), [(1.9, True), (2.1, False)])
-def test_given_range_may_differ_by_two_steps_from_a_quantized_input(steps: float, accepted: bool) -> None:
+def test_given_range_may_differ_from_a_quantized_input_by_two_steps(steps: float, accepted: bool) -> None:
     given = Normalization((steps,), (1.0,))
     if accepted:
         assert decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given).normalization == RAW
@@ -74,6 +74,6 @@ def test_given_range_must_agree_with_the_model(metadata: Metadata, source: Tenso
 
 
 @pytest.mark.parametrize("source", [tensor(), tensor("int8")])
-def test_model_without_evidence_is_refused(source: TensorInfo) -> None:
+def test_decide_input_range_rejects_a_model_without_evidence(source: TensorInfo) -> None:
     with pytest.raises(ModelError, match="`input_range`=-1:1, 0:1 or 0:255"):
         decide_input_range(FILE, Metadata(), source)

@@ -1,4 +1,4 @@
-"""Tests of commands on every version of Python and both interpreters, installed without TensorFlow."""
+"""Tests of commands with each supported Python version and both interpreters, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _here(trained: Trained, quantization: str, photos: Path) -> Any:
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
-def test_plain_install_predicts_equal_scores_on_every_python(version: str, trained: Trained, photos: Path) -> None:
+def test_scores_are_equal_on_every_python_version(version: str, trained: Trained, photos: Path) -> None:
     python = environment(version)
     packages = {path.name.partition("-")[0] for path in (python.parent.parent / "lib").glob("*/site-packages/*")}
     assert "ai_edge_litert" in packages
@@ -122,8 +122,8 @@ np.save("outputs.npy", np.array([np.concatenate(one, axis=1)[0] for one in outpu
 """
 
 
-def test_tflite_runtime_computes_equal_outputs_of_full_int8_models(tmp_path: Path) -> None:
-    """Scores and distances are equal to the last bit."""
+def test_tflite_runtime_and_litert_compute_equal_full_int8_outputs(tmp_path: Path) -> None:
+    """Scores and distances are equal, to the last bit, to those of the preferred interpreter."""
     python, net, images = (
         environment("3.11", "tflite-runtime", without="ai-edge-litert"),
         network(detector()),

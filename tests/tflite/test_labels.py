@@ -1,4 +1,4 @@
-"""Tests of labels files of other programs."""
+"""Tests of parsing labels files from other programs."""
 
 from __future__ import annotations
 

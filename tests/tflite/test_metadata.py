@@ -36,7 +36,7 @@ def read(content: bytes) -> Metadata:
 
 @pytest.fixture(scope="module")
 def mediapipe_schema() -> ModuleType:
-    """MediaPipe's generated reader of metadata, without the import of MediaPipe itself."""
+    """Return MediaPipe's generated metadata reader, loaded without importing MediaPipe itself."""
     package = importlib.util.find_spec("mediapipe")
     if package is None or package.origin is None:
         missing("mediapipe is not installed")
@@ -49,7 +49,7 @@ def mediapipe_schema() -> ModuleType:
 
 
 def metadata_of(content: bytes, generated: ModuleType) -> Any:
-    """Return the metadata of a model as MediaPipe's object tree."""
+    """Return the metadata of a model as objects of MediaPipe's generated classes."""
     tree = unpack_model(content)
     (entry,) = [entry for entry in tree.metadata if entry.name == b"TFLITE_METADATA"]
     return generated.ModelMetadataT.InitFromPackedBuf(bytes(tree.buffers[entry.buffer].data), 0)
@@ -77,7 +77,7 @@ def test_written_metadata_follow_the_standard_schema(mediapipe_schema: ModuleTyp
     ("scale", "zero_point", "mean", "std"),
     [(1 / 128, 128, [128.0], [128.0]), (1 / 64, 128, [127.5], [127.5]), (1 / 128, 127, [127.5], [127.5])],
 )
-def test_uint8_models_of_unchanged_pixels_need_no_normalization(
+def test_with_metadata_derives_normalization_from_uint8_quantization(
     mediapipe_schema: ModuleType, scale: float, zero_point: int, mean: list[float], std: list[float]
 ) -> None:
     pixels = Tensor(dtype="UINT8", scales=[scale], zero_point=zero_point)
@@ -98,7 +98,7 @@ def test_with_metadata_preserves_unrelated_entries_and_shortens_names_of_fused_n
     assert twice.subgraphs[0].tensors[1].name == b"first"
 
 
-def test_read_metadata_reads_written_files_with_their_checksum() -> None:
+def test_read_metadata_reads_written_labels_and_facts() -> None:
     found = read(SIGNED)
     assert found == Metadata(
         "flowers",
@@ -159,7 +159,7 @@ def test_read_metadata_refuses_invalid_facts(facts: dict[str, Any]) -> None:
 
 
 def archived(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Return a model with an archive of the given files."""
+    """Return a model with an appended archive that contains the given files."""
     content = io.BytesIO()
     content.write(CONTENT)
     with zipfile.ZipFile(content, "a", compression) as archive:
@@ -197,7 +197,7 @@ def test_read_metadata_refuses_a_member_whose_checksum_is_wrong() -> None:
 
 
 def _rewritten(mean: list[float], std: list[float]) -> bytes:
-    """Return a model whose normalization has the given values, by overwriting the vectors of another one."""
+    """Return a model in which the mean and std vectors of the normalization have the given values."""
     tree = unpack_model(with_metadata(convolution(), INFO))
     entry = tree.metadata[0]
     builder = flatbuffers.Builder(256)
@@ -229,7 +229,7 @@ def _rewritten(mean: list[float], std: list[float]) -> bytes:
     ("mean", "std"),
     [([127.5], [127.5]), ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]), ([-1e9], [2e-6]), ([0.0], [9e5]), ([], [])],
 )
-def test_read_metadata_accepts_one_or_three_values_of_normalization(mean: list[float], std: list[float]) -> None:
+def test_read_metadata_accepts_one_or_three_normalization_values(mean: list[float], std: list[float]) -> None:
     found = read(_rewritten(mean, std))
     assert found.mean == pytest.approx(mean) and found.std == pytest.approx(std)
 
@@ -271,7 +271,7 @@ def test_split_labels_splits_only_at_line_ends(text: str, labels: tuple[str, ...
 
 
 def test_read_metadata_reads_labels_from_the_file_named_in_the_metadata() -> None:
-    """Other text files in the archive are not labels; the first named file wins over labels next to the model."""
+    """Other text files in the archive are ignored, and a labels file next to the model does not take precedence."""
     content = archived({"a.txt": b"wrong\n", "labels.txt": b"b\na\n"})
     assert read(content).labels == ("b", "a")
     beside = ModelFile(Path("m.tflite"), CONTENT, labels_file=b"x\ny\n")

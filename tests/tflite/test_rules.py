@@ -1,4 +1,4 @@
-"""Tests of the rules for operators, types, quantization and cost, on models of one operator."""
+"""Tests of the rules for operators, types, quantization and cost, on models with a single operator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PICTURE = (1, 6, 5, 3)
 
 @dataclass(frozen=True)
 class Tensor:
-    """A computed tensor, or a constant if it has values."""
+    """Description of a tensor, which is constant if it has values and otherwise computed."""
 
     shape: tuple[int, ...] = PICTURE
     dtype: str = "FLOAT32"
@@ -57,11 +57,12 @@ def model(
     fields: Mapping[str, Any] | None = None,
     change: Callable[[Any], object] = lambda tree: None,
 ) -> bytes:
-    """Return a model of one operator.
+    """Return a model with a single operator.
 
     Args:
-        options: name of its table of options, with `fields` in it.
-        change: function that changes the `ModelT` before it is packed.
+        options: name of the table with the operator's options.
+        fields: values of the options.
+        change: function that modifies the `ModelT` before it is packed.
     """
     parts, tree = schema(), new_model("test")
     graph = tree.subgraphs[0]
@@ -93,7 +94,7 @@ CONVOLUTION = {"padding": 0, "strideH": 2, "strideW": 1, "dilationHFactor": 1, "
 
 
 def convolution(**facts: Any) -> bytes:
-    """Return a model of a 3 x 2 convolution with 4 outputs and stride (2, 1)."""
+    """Return a model that consists of a 3 x 2 convolution with 4 outputs and stride (2, 1)."""
     return model(
         "CONV_2D",
         facts.pop("inputs", (Tensor(), numbers((4, 3, 2, 3)), numbers((4,)))),
@@ -144,13 +145,13 @@ def test_check_refuses_a_reshape_whose_product_exceeds_32_bits() -> None:
         ("SQUEEZE", [Tensor()], "no options"),
     ],
 )
-def test_check_refuses_inputs_that_an_operator_cannot_have(operator: str, inputs: list[Tensor], message: str) -> None:
+def test_check_refuses_inputs_that_operators_do_not_accept(operator: str, inputs: list[Tensor], message: str) -> None:
     with pytest.raises(FlawError, match=message):
         check(model(operator, inputs, Tensor((1, 90))))
 
 
 def test_check_counts_memory_and_multiplications_of_a_convolution() -> None:
-    """A sum of 18 products for each of 3 x 5 x 4 outputs, and a copy of all windows; constants count twice."""
+    """Each of 3 x 5 x 4 outputs is a sum of 18 products. All windows are copied, and constants count twice."""
     constants = 4 * 18 + 4
     assert check(convolution()) == InferenceCost(4 * (90 + 60 + 2 * constants + 3 * 5 * 18), 60 * 18)
 
@@ -182,15 +183,15 @@ def test_check_limits_memory_and_multiplications(monkeypatch: pytest.MonkeyPatch
         check(convolution())
 
 
-def test_check_refuses_a_model_of_a_gigabyte() -> None:
-    """A megapixel of 256 channels: the file has a few hundred bytes."""
+def test_check_refuses_a_model_that_needs_gigabytes_of_memory() -> None:
+    """Two tensors of 1024 x 1024 x 256 values need 2 GB, although the file has only a few hundred bytes."""
     huge = Tensor((1, 1024, 1024, 256))
     with pytest.raises(FlawError, match="2,147 MB of memory"):
         check(model("RELU", [huge], huge))
 
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [("INT8", -128, 127), ("UINT8", 0, 255)])
-def test_check_limits_zero_points_to_the_type(dtype: str, low: int, high: int) -> None:
+def test_check_limits_zero_points_to_the_range_of_the_type(dtype: str, low: int, high: int) -> None:
     for zero_point in (low, high):
         tensor = Tensor(dtype=dtype, scales=[0.5], zero_point=zero_point)
         check(model("RELU", [tensor], tensor))
@@ -232,7 +233,7 @@ def test_check_requires_a_scale_for_each_index_of_the_axis() -> None:
             check(convolution(inputs=(Tensor(), bad)))
 
 
-def test_check_requires_constants_of_the_size_of_their_shape() -> None:
+def test_check_requires_constants_whose_size_matches_their_shape() -> None:
     for shape in ((4, 3, 2, 2), (5, 3, 2, 3)):
 
         def change(tree: Any, shape: tuple[int, ...] = shape) -> None:
@@ -276,8 +277,8 @@ def test_check_refuses_options_out_of_range(fields: Mapping[str, Any], message: 
         check(convolution(fields=fields))
 
 
-def test_check_includes_the_dilation_of_a_valid_convolution() -> None:
-    """A height of 6 has room for 3 rows that lie 2 apart, but not for 3 that lie 3 apart."""
+def test_check_accounts_for_dilation_with_valid_padding() -> None:
+    """A kernel with 3 rows fits into a height of 6 with dilation 2, but not with dilation 3."""
     fields = {"padding": 1, "dilationHFactor": 2, "strideH": 1}
     check(convolution(fields=fields, output=Tensor((1, 2, 4, 4))))
     with pytest.raises(FlawError, match="will be"):
@@ -305,7 +306,7 @@ def _metadata(name: bytes, buffer: int) -> Any:
 
 
 def _signature(tensor: int, name: bytes = b"x", key: bytes = b"serve", graph: int = 0) -> Any:
-    """Return a signature whose only output is a tensor."""
+    """Return a signature with one output, the given tensor, and no inputs."""
     entry, signature = schema().TensorMapT(), schema().SignatureDefT()
     entry.name, entry.tensorIndex = name, tensor
     signature.inputs, signature.outputs, signature.signatureKey, signature.subgraphIndex = [], [entry], key, graph
@@ -322,7 +323,7 @@ def test_check_accepts_metadata_and_signatures_with_valid_references() -> None:
     assert check(convolution(change=change)) == check(convolution())
 
 
-def test_rules_have_the_operator_numbers_in_the_schema() -> None:
+def test_rules_use_the_operator_numbers_from_the_schema() -> None:
     parts = schema()
     for number, rule in RULES.items():
         assert getattr(parts.BuiltinOperator, rule.name) == number
@@ -357,7 +358,7 @@ def test_check_limits_a_variable_number_of_inputs(operator: str, least: int, mos
 
 
 def _with_an_input(tree: Any) -> None:
-    """Give a graph the input that it lacks if its operator has none."""
+    """Add an input to a graph without inputs, which occurs if its operator has none."""
     if not tree.subgraphs[0].inputs:
         tree.subgraphs[0].tensors.append(tree.subgraphs[0].tensors[0])
         tree.subgraphs[0].inputs = [len(tree.subgraphs[0].tensors) - 1]
@@ -411,8 +412,8 @@ def test_check_rejects_conversions_that_are_not_allowed(operator: str, source: s
             check(content)
 
 
-def test_check_counts_the_copies_of_constants() -> None:
-    """Interpreters keep constants twice, and float16 constants also as float32."""
+def test_check_counts_memory_for_copies_of_constants() -> None:
+    """Interpreters keep two copies of each constant, and a float32 copy of each float16 constant."""
     half = constant((4, 3, 2, 3), "FLOAT16", np.float16)
     unused = Tensor((1, 5))
 

@@ -1,4 +1,4 @@
-"""Tests of the interpreters' requirements."""
+"""Tests of choosing an interpreter package for a machine."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_userland_recognizes_32_bit_programs_under_a_64_bit_kernel() -> None:
 def test_doctor_and_errors_name_an_unsupported_system(
     machine: str, glibc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The processor and the C library are those of another machine."""
+    """The reported processor and C library are replaced by those of other machines."""
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(os, "confstr", lambda name: f"glibc {glibc}", raising=False)
@@ -93,7 +93,7 @@ def test_doctor_and_errors_name_an_unsupported_system(
 
 
 def test_tflite_runtime_with_numpy_2_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Models would be called damaged: no array reaches an interpreter that was built for numpy 1."""
+    """An interpreter built for numpy 1 cannot receive arrays from numpy 2, so models would be reported as damaged."""
     package, facts = tmp_path / "tflite_runtime", tmp_path / "tflite_runtime-2.14.0.dist-info"
     for folder in (package, facts):
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Tests of operators that are added to the outputs and inputs of models, by running the changed models."""
+"""Tests of operators added to the inputs and outputs of models; the modified models are run."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_add_scores_computes_probabilities_of_three_labels(kind: Any, phrase: st
 def test_add_scores_returns_scores_of_both_labels_for_one_output(
     kind: Any, labels: int, phrase: str, expected: list[float]
 ) -> None:
-    """The mean of the input is 0.5. The score of the second label is that of the output."""
+    """The single output is the mean of the input, 0.5, and determines the score of the second label."""
     model = brightness_model()
     assert add_scores(model, 0, kind, labels) == phrase
     np.testing.assert_allclose(run(model), expected, rtol=1e-5)

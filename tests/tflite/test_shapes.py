@@ -1,4 +1,4 @@
-"""Tests of output shapes against TensorFlow's definitions, on pictures that are not square."""
+"""Tests of output shapes against TensorFlow's definitions, with images that are not square."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def window(
 
 
 def positions(length: int, filter_length: int, stride: int, dilation: int, padding: int) -> int:
-    """Count the positions of a window, one by one."""
+    """Count the positions of a window by trying each of them."""
     if padding == SAME:
         return len(range(0, length, stride))
     reach = max(tap * dilation for tap in range(filter_length))

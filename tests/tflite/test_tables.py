@@ -27,12 +27,12 @@ FIELDS = len(SCHEMA["Root"])
 
 
 def buffer(fields: dict[int, int], data: bytes = b"", size: int = 36) -> bytearray:
-    """Return a buffer with a root table whose vtable comes first.
+    """Return a buffer with a vtable that is followed by its root table.
 
     Args:
-        fields: 32-bit value of each field, by its number; offsets count from the field.
-        data: bytes behind the table.
-        size: of the table.
+        fields: 32-bit value of each field, by field number; offsets are relative to the field.
+        data: bytes after the table.
+        size: size of the table in bytes.
     """
     vtable = [0] * FIELDS
     content = bytearray(size)
@@ -55,7 +55,7 @@ def read(data: bytes | bytearray) -> dict[str, object]:
 
 
 END = 32
-"""Offset from the first field of a table to the data behind the table."""
+"""Offset from the first field of a table to the data after the table."""
 
 
 def test_parse_returns_values_and_defaults() -> None:
@@ -70,7 +70,7 @@ def test_parse_returns_values_and_defaults() -> None:
 
 @pytest.mark.parametrize("missing", [1, 2, 4, 8])
 def test_parse_refuses_vectors_beyond_the_end(missing: int) -> None:
-    """Three floats are announced; the bytes of the third, or more, are missing."""
+    """The vector declares three floats, but the last bytes are missing."""
     whole = struct.pack("<I3f", 3, 1, 2, 3)
     read(buffer({1: END}, whole))
     with pytest.raises(FlawError, match="vector goes beyond the end"):
@@ -142,7 +142,7 @@ def test_parse_reads_a_union_according_to_its_type_field() -> None:
 
 
 def nested(depth: int) -> bytes:
-    """Return a chain of tables, each the child of the one before."""
+    """Return a buffer with a chain of tables, each of which is the child of the previous table."""
     vtable = struct.pack(f"<{2 + FIELDS}H", 4 + 2 * FIELDS, 8, 0, 0, 0, 4, 0, 0, 0, 0)
     data = struct.pack("<I4s", 8 + len(vtable), b"TEST") + vtable
     start = len(data)

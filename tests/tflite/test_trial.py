@@ -1,4 +1,4 @@
-"""Tests of the helper process's side of a trial, run in this process, and of the record of verified models."""
+"""Tests of the part of a trial that the helper process runs, and of the record of verified models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_LIMIT = 1 << 40
 
 @pytest.fixture
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the limits of this process as they are."""
+    """Disable the memory limit, so that a trial can run in the process of the tests."""
     monkeypatch.setattr(trial, "_limit", lambda memory: None)
 
 
@@ -30,7 +30,7 @@ def test_trial_finds_no_flaw_in_a_valid_model() -> None:
 
 @pytest.mark.usefixtures("unlimited")
 def test_trial_finds_outputs_that_are_not_finite() -> None:
-    """The input of zeros is divided by itself."""
+    """The model divides an input of zeros by itself."""
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
     assert trial._try(trial._Trial(content, NO_LIMIT)) == "its output contains NaN or infinity"
 
@@ -42,7 +42,7 @@ def test_trial_reports_unloadable_models_without_their_path() -> None:
 
 
 def test_trial_limits_the_memory_of_its_process() -> None:
-    """Twice the model's memory and 512 MiB, in addition to what the process has."""
+    """The limit is the memory in use before, plus twice the model's memory, plus 512 MiB."""
     read, write = os.pipe()
     process = os.fork()
     if not process:
@@ -59,7 +59,7 @@ def test_trial_limits_the_memory_of_its_process() -> None:
     assert int(added) == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
 
 
-def test_run_trial_raises_the_flaw_found_by_the_helper_process() -> None:
+def test_run_trial_raises_flaws_found_by_the_helper_process() -> None:
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
     with pytest.raises(FlawError, match="NaN or infinity"):
         trial.run_trial(content, InferenceCost(10_000, 0))
@@ -75,7 +75,7 @@ def test_run_trial_raises_the_flaw_found_by_the_helper_process() -> None:
         ([], ""),
     ],
 )
-def test_message_describes_outputs_that_are_not_one_score_per_label(
+def test_other_answer_describes_outputs_that_are_not_one_score_per_label(
     shapes: list[tuple[int, ...]], described: str
 ) -> None:
     found = other_answer(shapes)

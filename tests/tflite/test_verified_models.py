@@ -1,4 +1,4 @@
-"""Tests of the record of verified models: what makes a model unknown again."""
+"""Tests of the record of verified models, and of the changes after which a model is verified again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL = b"TFL3 and weights"
 
 @pytest.fixture(autouse=True)
 def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of an installed interpreter, and an empty record."""
+    """Install a fake interpreter package, and return its file; the record of verified models is empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     package = tmp_path / "site/a_runtime"
     package.mkdir(parents=True)
@@ -28,24 +28,24 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_model_is_known_after_it_was_remembered() -> None:
+def test_remember_makes_a_model_known() -> None:
     assert not memory.is_known(MODEL)
     memory.remember(MODEL)
     assert memory.is_known(MODEL)
 
 
-def test_model_with_an_equal_beginning_is_unknown() -> None:
+def test_model_with_equal_first_bytes_is_unknown() -> None:
     memory.remember(MODEL)
     assert not memory.is_known(MODEL[:8] + b"other weights")
 
 
-def test_model_is_unknown_to_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_is_unknown_after_the_rules_change(monkeypatch: pytest.MonkeyPatch) -> None:
     memory.remember(MODEL)
     monkeypatch.setattr(memory, "_RULES", memory._RULES + 1)
     assert not memory.is_known(MODEL)
 
 
-def test_model_is_unknown_to_another_interpreter(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_is_unknown_after_the_interpreter_changes(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.remember(MODEL)
     os.utime(interpreter, ns=(10**18, 10**18 + 1))
     assert not memory.is_known(MODEL), "an upgrade to a file of equal size"
@@ -59,7 +59,7 @@ def test_model_is_unknown_to_another_interpreter(interpreter: Path, monkeypatch:
     assert not memory.is_known(MODEL)
 
 
-def test_record_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remember_ignores_write_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     memory.remember(MODEL)

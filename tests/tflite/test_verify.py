@@ -29,7 +29,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def changed(change: Callable[[Any], None], seed: bytes = SEED) -> bytes:
-    """Return a valid FlatBuffer of a model after a change."""
+    """Return a model as a valid FlatBuffer after a change to its objects."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as generated
 
@@ -110,7 +110,7 @@ def test_check_refuses_invalid_scales(tmp_path: Path) -> None:
 
 
 def test_check_raises_only_flaw_errors_for_changed_bytes() -> None:
-    """Each group of 4 bytes is replaced by other offsets, lengths or values; most are refused."""
+    """Each group of 4 bytes is replaced by extreme values; `check` may refuse the model, but not crash."""
     refused = accepted = 0
     for place in range(0, 1200, 4):
         for value in (0xFFFFFFFF, 0x7FFFFFFF, 0):
@@ -145,7 +145,7 @@ def test_read_model_verifies_a_model_once(tmp_path: Path, photo: Path, monkeypat
 
 
 def test_run_trial_survives_a_crash_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules, which would refuse the model, are skipped."""
+    """The trial is called directly, because the rules would already refuse the model."""
     from poets_edge.tflite.verify.rules import InferenceCost
     from poets_edge.tflite.verify.trial import run_trial
 
@@ -200,7 +200,7 @@ def test_verify_names_the_kind_of_an_unsupported_network_by_output_shape(
     assert "Export it again" not in ran.stderr and "labels inside" not in ran.stderr
 
 
-def test_label_refuses_a_network_with_a_map_as_output(photo: Path) -> None:
+def test_label_refuses_a_network_whose_output_is_a_map(photo: Path) -> None:
     poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 values", "segmentation")
 
 
