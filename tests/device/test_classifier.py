@@ -1,4 +1,4 @@
-"""Tests of `Classifier`: photos, arguments, threads, pickling, and the ways from pixels to scores."""
+"""Tests of `Classifier`: photo types, arguments, threads, pickling, and the conversion of pixels to scores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_score_values_equals_score_pixels(quantization: str, trained: Trained, f
 def test_quantized_inputs_of_foreign_models_receive_unchanged_pixels(
     tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
-    """Other readers use the whole range of a byte, whatever scale, zero point and metadata are."""
+    """Other programs map pixels to all 256 input values, regardless of the scale, the zero point and the metadata."""
     tree = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())
     tree.metadata = []
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
@@ -62,7 +62,7 @@ def test_quantized_inputs_of_foreign_models_receive_unchanged_pixels(
 
 
 def test_classifier_refuses_a_model_with_a_changed_weight(tmp_path: Path) -> None:
-    """The changed model is valid for the interpreter; only the checksum in its `poets_edge.json` reveals the change."""
+    """The interpreter accepts the changed model; only the checksum in its `poets_edge.json` reveals the change."""
     content = SEED.read_bytes()
     weights = max((buffer.data for buffer in unpack_model(content).buffers if buffer.data is not None), key=len)
     place = content.index(bytes(weights))
@@ -78,7 +78,7 @@ def random_pixels(classifier: Classifier, seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (*classifier.size, 3), np.uint8)
 
 
-def test_classifier_accepts_every_kind_of_photo(tmp_path: Path) -> None:
+def test_classifier_accepts_every_photo_type(tmp_path: Path) -> None:
     classifier = Classifier(str(SEED))
     image = Image.fromarray(random_pixels(classifier).repeat(3, axis=1))
     path = tmp_path / "photo.png"
@@ -95,7 +95,7 @@ def test_classifier_accepts_every_kind_of_photo(tmp_path: Path) -> None:
     assert classifier(path, top=2) == expected[:2]
 
 
-def test_classifier_returns_a_list_for_a_list(tmp_path: Path) -> None:
+def test_classifier_returns_a_list_of_results_for_a_list_of_photos(tmp_path: Path) -> None:
     classifier = Classifier(SEED)
     first, second = random_pixels(classifier, 1), random_pixels(classifier, 2)
     assert classifier([first, Image.fromarray(second)], top=1) == [classifier(first, 1), classifier(second, 1)]
@@ -247,7 +247,7 @@ def test_classifier_repr_is_one_short_line() -> None:
     )
 
 
-def test_classifier_evaluate_equals_the_function_evaluate(tmp_path: Path) -> None:
+def test_classifier_evaluate_returns_the_result_of_evaluate(tmp_path: Path) -> None:
     for label in ("daisy", "roses", "tulips"):
         (tmp_path / label).mkdir()
         for number in range(3):
@@ -280,7 +280,7 @@ def test_tensor_info_dequantizes_with_scale_and_zero_point() -> None:
 
 
 def small_model(height: int, width: int) -> bytes:
-    """Return a float model with an input that need not be square, and two outputs."""
+    """Return a float model that has two outputs and the given input height and width."""
     rng = np.random.default_rng(0)
     layers = (
         Layer("features", "convolution", (INPUT,), 4, (3, 3)),
@@ -318,7 +318,7 @@ def test_input_values_use_the_normalization_of_each_channel(tmp_path: Path, monk
 def quantized_model(
     path: Path, dtype: str, scale: float, zero_point: int, normalization: Normalization, monkeypatch: pytest.MonkeyPatch
 ) -> Classifier:
-    """Return the int8 seed with another quantization of its input, and a normalization in its metadata."""
+    """Return the int8 seed model with a given input quantization, and a normalization in its metadata."""
     tree = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
     photo.type = {"uint8": schema().TensorType.UINT8, "int8": schema().TensorType.INT8}[dtype]
@@ -375,7 +375,7 @@ def test_float_and_quantized_pixels_reach_the_input_unchanged(tmp_path: Path, mo
 
 
 def test_scores_of_an_int8_output_use_its_zero_point(tmp_path: Path) -> None:
-    """The output of the seed is uint8 with zero point 0; as int8 it has zero point -128 and equal scores."""
+    """The seed model has a uint8 output with zero point 0. An int8 output with zero point -128 has equal scores."""
     content = SEED.with_stem("seed_graph_int8").read_bytes()
     tree = unpack_model(content)
     output = tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]]

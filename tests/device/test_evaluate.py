@@ -1,4 +1,4 @@
-"""Tests of `evaluate`: the choice of photos, outdated models, comparisons."""
+"""Tests of `evaluate`: choice of photos, outdated models, and comparison of models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--ho
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a model with the embedded backbone, trained on 60 drawn photos in `photos`."""
+    """Return a model with the embedded backbone, trained on 60 synthetic photos in the folder `photos`."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_photos(folder / "photos", per_class=12)
     poets_edge("train", "photos", *_TRAIN, cwd=folder).ok()

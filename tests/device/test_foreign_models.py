@@ -1,4 +1,4 @@
-"""Tests of models of other programs, on shared models and their right values, and on variants of a small model."""
+"""Tests of models made by other programs: shared models with known accuracies, and variants of a small model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RIGHT = {
     "logits.tflite": ("-1:1", 77.1),
     "codelab.lite": ("-1:1", 74.4),
 }
-"""Input range to give and accuracy in percent, by file."""
+"""Input range to specify (None if not needed), and accuracy in percent, for each model file."""
 
 RUNS = (
     *("cast_uint8", "elu", "flatten_dynamic", "gelu", "globalmax", "int16", "int16_io", "layernorm", "leaky"),
@@ -138,7 +138,7 @@ def test_numbers_in_a_labels_file_are_output_indices() -> None:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["hub_placeholder.pb", "keras_raw_input.pb"])
 def test_frozen_graphs_determine_the_input_range_by_their_first_layers(name: str) -> None:
-    """Both hold one network, once behind (input - 0.5) * 2 and once behind (input - 127.5) / 127.5."""
+    """Two graphs contain one network, with the first layers (input - 0.5) * 2 and (input - 127.5) / 127.5."""
     need_tensorflow()
     scorers = [FrozenGraphScorer(CASES / file, LABELS) for file in (name, "keras_raw_input.pb")]
     photos = [next((SHARED / "data/flower_photos" / label).iterdir()) for label in scorers[0].labels]
@@ -150,8 +150,8 @@ def test_frozen_graphs_determine_the_input_range_by_their_first_layers(name: str
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", [name for name in RIGHT if name != "codelab.lite"])
-def test_mediapipe_predictions_are_equal_for_annotated_models(name: str, tmp_path: Path) -> None:
-    """Photos are given as they are, so that both also resize them."""
+def test_mediapipe_and_classifier_agree_on_annotated_models(name: str, tmp_path: Path) -> None:
+    """The photos have their original size, so that MediaPipe and poets_edge resize them, too."""
     mediapipe = need_module("mediapipe")
     written = annotate(CASES / name, labels=LABELS, input_range=RIGHT[name][0], output=tmp_path / "x.tflite")
     ours, vision = Classifier(written.path), mediapipe.tasks.vision
@@ -174,7 +174,7 @@ def random_pixels(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def variant(path: Path, change: Any = lambda graph: None, model: str = "") -> Path:
-    """Write the seed model without metadata, after a change of its graph."""
+    """Write a copy of the seed model without metadata, with a changed graph."""
     tree = unpack_model(SEED.with_stem(f"seed_graph{model}").read_bytes())
     tree.metadata, tree.signatureDefs = [], None
     graph = tree.subgraphs[0]
@@ -189,7 +189,7 @@ def without_softmax(graph: Any) -> None:
     graph.outputs = [int(last.inputs[0])]
 
 
-def test_classifier_applies_softmax_to_logits_and_adds_a_remark(tmp_path: Path) -> None:
+def test_classifier_applies_softmax_to_logits_and_reports_it(tmp_path: Path) -> None:
     names = ["a", "b", "c"]
     whole = Classifier(variant(tmp_path / "whole.tflite"), labels=names, input_range="-1:1")
     logits = Classifier(variant(tmp_path / "logits.tflite", without_softmax), labels=names, input_range="-1:1")
@@ -201,7 +201,7 @@ def test_classifier_applies_softmax_to_logits_and_adds_a_remark(tmp_path: Path) 
     np.testing.assert_allclose(Classifier(written.path).score_pixels(pixels), whole.score_pixels(pixels), atol=1e-6)
 
 
-def test_model_that_returns_the_number_of_the_best_label_is_refused(tmp_path: Path) -> None:
+def test_model_that_returns_only_the_index_of_the_best_label_is_refused(tmp_path: Path) -> None:
     model = unpack_model(SEED.read_bytes())
     graph, parts = model.subgraphs[0], schema()
     model.metadata, model.signatureDefs, graph.operators = [], None, list(graph.operators)
@@ -234,7 +234,7 @@ def test_annotated_model_needs_no_options_and_can_be_annotated_again(tmp_path: P
 
 
 def test_annotated_models_specify_the_resizing_of_mediapipe(tmp_path: Path) -> None:
-    """Output sample i is at i * 3 / 2 in an image of twelve columns, and equal columns stay as they are."""
+    """Output sample i is taken at i * 3 / 2 in an image of twelve columns."""
     size = Classifier(SEED).size
     model = variant(tmp_path / "x.tflite")
     labels = ["a", "b", "c"]
@@ -281,7 +281,9 @@ def test_score_output_is_recognized_by_metadata_or_size(tmp_path: Path) -> None:
     ("scale", "zero_point"), [(1 / 255, 0), (1 / 127.5, 127), (1 / 128, 128), (1.0, 0), (0.0186, 114)]
 )
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
-def test_quantized_inputs_use_all_values_of_a_byte(dtype: str, scale: float, zero_point: int, tmp_path: Path) -> None:
+def test_pixels_are_mapped_to_all_256_values_of_a_quantized_input(
+    dtype: str, scale: float, zero_point: int, tmp_path: Path
+) -> None:
     shift = 128 if dtype == "int8" else 0
 
     def quantized(graph: Any) -> None:
@@ -334,11 +336,11 @@ def test_ultralytics_models_have_labels_and_an_input_range(tmp_path: Path) -> No
 
 
 def test_labels_in_the_metadata_of_earlier_versions_of_ultralytics_are_read() -> None:
-    """They wrote a dictionary of Python into the labels file, `temp_meta.txt`."""
+    """Earlier versions wrote a Python dictionary into the labels file, `temp_meta.txt`."""
     assert parse_labels(str(ULTRALYTICS), "temp_meta.txt") == ULTRALYTICS_NAMES
 
 
-def test_names_of_the_codelab_determine_the_input_range(tmp_path: Path) -> None:
+def test_tensor_names_of_the_codelab_determine_the_input_range(tmp_path: Path) -> None:
     def named(graph: Any) -> None:
         graph.tensors[graph.inputs[0]].name, graph.tensors[graph.outputs[0]].name = b"input", b"final_result"
 
@@ -346,7 +348,7 @@ def test_names_of_the_codelab_determine_the_input_range(tmp_path: Path) -> None:
     assert found.input_range.normalization == BACKBONE and "names of the codelab" in found.remarks[0]
 
 
-def test_page_and_app_receive_a_model_with_labels_and_normalization(tmp_path: Path) -> None:
+def test_web_and_android_write_models_with_labels_and_normalization(tmp_path: Path) -> None:
     model, labels = variant(tmp_path / "x.tflite", without_softmax), tmp_path / "labels.txt"
     labels.write_text("1 b\n0 a\n2 c\n")
     options = ("--labels", labels, "--input-range", "0:1")

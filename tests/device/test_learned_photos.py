@@ -1,4 +1,4 @@
-"""Tests that photos which a model has learned from are recognized by their contents, wherever they are."""
+"""Tests that photos a model has learned from are recognized by their contents in any folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--ho
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a model trained on 60 drawn photos in `photos`, with 25 % test photos, and its int8 file."""
+    """Return a graph that was trained on 60 synthetic photos, 25 % of them for testing, and its int8 file."""
     folder = tmp_path_factory.mktemp("learned")
     draw_photos(folder / "photos", per_class=12)
     poets_edge("train", "photos", *_TRAIN, "--testing_percentage", "25", cwd=folder).ok()
@@ -114,8 +114,8 @@ def test_evaluate_excludes_photos_that_the_model_was_trained_on(
         assert overlap["evidence"] == "contents" and overlap["training"] > overlap["validation"] > 0
 
 
-def test_evaluate_counts_the_groups_that_the_user_states(drawn: Trained) -> None:
-    """With one group per class, five groups are less certain than 60 photos; with one per photo, nothing changes."""
+def test_evaluate_counts_groups_specified_by_the_user(drawn: Trained) -> None:
+    """Five groups, one per class, give a wider interval than 60 photos. One group per photo changes nothing."""
     whole = (drawn.model("int8"), drawn.folder / "photos", "--split", "all")
     alone, classes, photos = (evaluated(*whole, *more) for more in ((), ("--group-by", "^[^/]+"), ("--group-by", ".+")))
     assert classes["accuracy"] == alone["accuracy"] == photos["accuracy"]
@@ -182,7 +182,7 @@ def test_evaluate_states_that_training_photos_of_a_foreign_model_are_unknown(dra
 
 @pytest.fixture(scope="module")
 def grouped(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a model trained on drawn photos in stated groups, one for each last digit of the names, in all classes."""
+    """Return a model trained on synthetic photos, grouped by the last digit of their names across classes."""
     folder = tmp_path_factory.mktemp("grouped")
     draw_photos(folder / "photos", per_class=20)
     poets_edge("train", "photos", *_TRAIN, "--testing_percentage", "40", "--group-by", r"(\d)\.jpg$", cwd=folder).ok()
@@ -192,7 +192,7 @@ def grouped(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder)
 
 
-def test_evaluate_and_export_count_the_groups_of_the_training_run(grouped: Trained) -> None:
+def test_evaluate_and_export_use_the_groups_of_the_training_run(grouped: Trained) -> None:
     trained = record(grouped)["test"]
     low, high = wilson_interval(trained["correct"], trained["photos"])
     assert trained["interval95"][0] < low - 0.02 and trained["interval95"][1] > high
@@ -227,7 +227,7 @@ def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained,
 
 
 @pytest.mark.parametrize("own_first", [True, False])
-def test_evaluate_of_a_foreign_model_names_the_validation_photos_of_the_other_model(
+def test_evaluate_compares_a_foreign_model_on_validation_photos_of_the_other_model(
     drawn: Trained, tmp_path: Path, own_first: bool
 ) -> None:
     foreign = tmp_path / "foreign.tflite"

@@ -44,7 +44,7 @@ def test_wilson_interval_is_symmetric_and_narrows_with_more_photos(counts: tuple
     assert narrow_high - narrow_low < high - low
 
 
-def test_evaluate_scores_has_a_row_for_each_true_class() -> None:
+def test_confusion_matrix_has_a_row_for_each_true_class() -> None:
     """Two of three roses are classified as daisies and one as a tulip; one daisy is correct; no tulips."""
     scores = np.array([[0.1, 0.7, 0.2], [0.3, 0.6, 0.1], [0.2, 0.3, 0.5], [0.0, 0.9, 0.1]], np.float32)
     found = evaluate_scores(LABELS, scores, np.array([0, 0, 0, 1]))
@@ -65,12 +65,12 @@ def test_recall_divides_by_the_photos_of_the_true_class() -> None:
     assert found.recall("roses") == 1 and found.recall("daisy") == pytest.approx(2 / 3)
 
 
-def test_cross_entropy_limits_scores_of_zero() -> None:
+def test_cross_entropy_of_a_zero_score_is_finite() -> None:
     found = evaluate_scores(("a", "b"), np.array([[1, 0], [1, 0]], np.float32), np.array([0, 1]))
     assert found.cross_entropy == pytest.approx(-math.log(1e-7) / 2, rel=1e-5)
 
 
-def test_evaluate_scores_without_photos_has_nulls_in_json() -> None:
+def test_evaluation_without_photos_has_nulls_in_json() -> None:
     found = evaluate_scores(("a", "b"), np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
     assert found.count == 0 and math.isnan(found.accuracy) and math.isnan(found.cross_entropy)
     listed = found.to_json()
@@ -101,7 +101,7 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.20
 
 @pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
 def test_independent_count_of_equally_mixed_groups_agrees_with_students_table(group_count: int) -> None:
-    """Half of the groups are correct in 3 of 4 photos, the others in 1 of 4 (and one in 2 of 4, if they are odd)."""
+    """In half of the groups 3 of 4 photos are correct, in the others 1 of 4; in the last of an odd number, 2 of 4."""
     right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
     correct = np.concatenate([np.arange(4) < count for count in right])
     squares = [(count - 2) ** 2 for count in right]
@@ -115,7 +115,7 @@ def test_independent_count_of_equally_mixed_groups_agrees_with_students_table(gr
 
 
 def test_independent_count_is_limited_by_the_groups_with_most_of_the_variance() -> None:
-    """One group of ten wrong photos beside thirty groups of two, whose deviations are smaller."""
+    """One group has ten misclassified photos; thirty groups of two photos have smaller deviations."""
     groups = np.concatenate([np.zeros(10, int), np.arange(1, 31).repeat(2)])
     correct = np.concatenate([np.zeros(10), np.tile([1, 1, 1, 0], 15)])
     accuracy = 45 / 70
@@ -146,7 +146,7 @@ def test_interval_uses_the_effective_sample_size() -> None:
     assert Evaluation(labels=("a", "b"), confusion=confusion, cross_entropy=0.5).interval == wilson_interval(85, 100)
 
 
-def test_interval_is_nan_without_photos_in_groups() -> None:
+def test_interval_with_zero_independent_photos_is_nan() -> None:
     found = Evaluation(labels=("a",), confusion=np.zeros((1, 1), np.int64), cross_entropy=math.nan, independent=0.0)
     assert all(math.isnan(bound) for bound in found.interval)
 

@@ -29,7 +29,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model(path: Path, weight: float = 0.5, normalization: Normalization | None = None) -> Path:
-    """Write a small model with a given weight and normalization."""
+    """Write a small model with the given weight and normalization."""
     need_tensorflow()
     graph = small_graph(CARD.labels)
     node = find_node(graph, "head/weights")

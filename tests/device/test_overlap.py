@@ -1,4 +1,4 @@
-"""Tests of the statements about photos that a model has learned from, and of groups of photos in an evaluation."""
+"""Tests of messages about photos that a model has learned from, and of groups of photos in an evaluation."""
 
 from __future__ import annotations
 

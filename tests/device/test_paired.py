@@ -40,7 +40,7 @@ def test_mcnemar_agrees_with_binomial_tables(worse: int, better: int, p: float) 
 
 @pytest.mark.parametrize("each", range(1, 20))
 def test_p_value_does_not_exceed_one(each: int) -> None:
-    """The probabilities of all sums add up to 1 + 1e-15 where rounding errors do not cancel."""
+    """The probabilities of all sums can add up to 1 + 1e-15 because of rounding errors."""
     assert mcnemar(each, each) <= 1
 
 

@@ -48,7 +48,7 @@ class ColorScorer:
 
 
 def photo_folder(folder: Path, counts: Mapping[str, int]) -> Path:
-    """Write photos of the color of their class; every fourth one has the color of roses."""
+    """Write photos in the color of their class; every fourth photo has the color of roses."""
     for label, count in counts.items():
         (folder / label).mkdir(parents=True)
         for number in range(count):
@@ -92,7 +92,7 @@ def test_evaluate_prefers_given_percentages(folder: Path) -> None:
 
 
 def test_evaluate_scores_the_test_split_of_models_of_version_0_1(folder: Path) -> None:
-    """Models of version 0.1 contain the counts of classes, but no signature of photos."""
+    """Models of version 0.1 contain the number of photos in each class, but no signature of the photos."""
     facts = {"training": {"classes": {"daisy": {"training": 16}}}}
     result = evaluate(ColorScorer(facts), folder)
     assert result.split == "test" and 0 < result.evaluation.count < 48
@@ -151,7 +151,7 @@ def test_evaluate_refuses_a_split_without_photos(folder: Path) -> None:
 
 
 def test_compare_results_pairs_photos_by_name(folder: Path) -> None:
-    """The second model confuses red and green: it recognizes no tulips, and no photo is correct with it alone."""
+    """The second model confuses red and green, so that it is better than the first model on no photo."""
 
     class Swapped(ColorScorer):
         def predict(self, photo: PhotoSource) -> ModelOutput:
@@ -221,7 +221,7 @@ class WidthDetector(ColorScorer):
         return self
 
 
-def test_evaluate_counts_refused_photos_and_strangers(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_photos_and_strangers_called_unknown(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "strangers/deep").mkdir(parents=True)
     for name, width in (("a.png", 30), ("deep/b.png", 21), ("c.png", 20)):
         Image.new("RGB", (width, 4)).save(tmp_path / "strangers" / name)
@@ -249,7 +249,7 @@ def test_evaluate_of_strangers_requires_a_detector_and_photos(folder: Path, tmp_
 
 
 def outputs(*distances: float | None) -> Predictions:
-    """Predictions with the given distances, each for a photo of its own."""
+    """Return predictions for separate photos with the given distances."""
     photos = [Photo(Path(f"{number}.jpg"), f"daisy/{number}.jpg", "daisy") for number in range(len(distances))]
     scores = np.eye(3, dtype=np.float32)
     return Predictions.of(photos, [ModelOutput(scores[1], distance) for distance in distances], 3, ())

@@ -21,7 +21,7 @@ from poets_edge.device.temperature import (
 
 SCORES = np.array([[0.95, 0.05], [0.08, 0.92], [0.6, 0.4], [0.45, 0.55], [1.0, 0.0]], np.float32)
 TRUTH = np.array([0, 0, 0, 1, 0])
-"""Scores with the predictions 0, 1, 0, 1, 0, of which the second is wrong."""
+"""True classes; the predicted classes are 0, 1, 0, 1, 0, so that the second prediction is wrong."""
 
 
 def test_reliability_groups_predictions_by_score() -> None:
@@ -65,7 +65,7 @@ def test_best_temperature_lies_between_a_fifth_and_five() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=1, max_size=10), st.floats(0.2, 5))
-def test_with_temperature_keeps_sums_and_predictions(rows: list[list[float]], temperature: float) -> None:
+def test_with_temperature_preserves_sums_and_predictions(rows: list[list[float]], temperature: float) -> None:
     scores = np.array(rows, np.float64)
     scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
     scaled = with_temperature(scores, temperature)
@@ -76,7 +76,7 @@ def test_with_temperature_keeps_sums_and_predictions(rows: list[list[float]], te
     assert (low <= top + 1e-5).all() if temperature >= 1 else (low >= top - 1e-5).all()
 
 
-def test_reliability_rounds_scores_down_to_the_lower_bound_of_their_bin() -> None:
+def test_reliability_puts_a_score_of_one_into_the_last_bin() -> None:
     scores = np.array([[0.74, 0.26], [0.76, 0.24], [1.0, 0.0]], np.float32)
     assert [(one.count, round(one.score, 2)) for one in reliability(scores, np.zeros(3, int), bins=4)] == [
         (1, 0.74),
@@ -116,7 +116,7 @@ def test_temperature_spread_is_the_sandwich_estimate_over_groups(groups: list[in
     ids=["every prediction", "above the lowest score", "a quarter wrong", "none wrong"],
 )
 def test_threshold_for_is_the_lowest_threshold_that_reaches_the_target(target: float, threshold: float) -> None:
-    """Accuracies of the predictions with at least the score: 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
+    """At each score as threshold, the accuracies are 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
     best = np.array([0.505, 0.605, 0.7, 0.8, 0.905, 0.96], np.float32)
     truth = np.array([1, 1, 0, 0, 1, 0])
     assert threshold_for(np.stack([best, 1 - best], axis=1), truth, target) == threshold

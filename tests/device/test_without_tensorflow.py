@@ -21,7 +21,7 @@ _REFUSAL = "raise ModuleNotFoundError(f'No module named {__name__!r}', name=__na
 
 @pytest.fixture(scope="module")
 def blocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Put modules `tensorflow` and `keras` that cannot be imported into PYTHONPATH."""
+    """Put modules named `tensorflow` and `keras` that fail to import into PYTHONPATH."""
     folder = tmp_path_factory.mktemp("blocked")
     for name in ("tensorflow", "keras"):
         (folder / f"{name}.py").write_text(_REFUSAL)
@@ -44,7 +44,7 @@ def ok(*arguments: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def work(blocked: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with drawn photos, a graph trained on them, and its four exported files."""
+    """Return a folder with synthetic photos, a graph trained on them, and its four exported files."""
     folder = tmp_path_factory.mktemp("without")
     ok("draw-photos", "photos", "--per-class", "12", cwd=folder)
     ok("train", "photos", *EMBEDDED, "--how_many_training_steps", "200", "--quiet", cwd=folder)

@@ -1,4 +1,4 @@
-"""Without shared photos, tests on emulated Raspberry Pis run with `make test-pi` only, since they take minutes."""
+"""Skip tests on emulated Raspberry Pis, which take minutes, unless shared photos exist or `make test-pi` runs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the tests without shared photos, unless they are requested."""
+    """Skip the tests in this folder if there are no shared photos, unless the tests are requested or run in CI."""
     named = any(Path(argument.partition("::")[0]).resolve().is_relative_to(_HERE) for argument in config.args)
     if named or HAS_SHARED or os.environ.get("CI"):
         return

@@ -1,4 +1,4 @@
-"""Run several commands of poets_edge in one process, since an emulated start takes longer than most commands.
+"""Run several poets_edge commands in one process, because on an emulator, startup takes longer than most commands.
 
     python several_commands.py COMMANDS RESULTS
 

@@ -1,7 +1,7 @@
 """Tests of `--on` with Raspberry Pi systems: a real sshd whose login shell is an emulated system.
 
 The 32-bit system is reached through the sshd of the 64-bit system (ProxyJump). The tests check the total duration, and
-that emulated times are marked as such.
+that times measured on an emulator are marked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Positions on the axes of a chart, and the coordinates that are drawn."""
+"""Tests of charts: positions on the axes, tick values, and the coordinates in the SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def axis(low: float, high: float, *, logarithmic: bool = False, ticks: tuple[flo
     return Axis("axis", low, high, lambda value: f"{value:g}", logarithmic, ticks)
 
 
-def test_axis_places_values_linearly_or_by_logarithm() -> None:
+def test_axis_places_values_linearly_or_logarithmically() -> None:
     assert [axis(10, 50).place(value) for value in (10, 20, 50)] == pytest.approx([0, 0.25, 1])
     assert [axis(1, 1000, logarithmic=True).place(value) for value in (1, 10, 100)] == pytest.approx([0, 1 / 3, 2 / 3])
     assert axis(3, 3).place(3) == 0.5
@@ -67,7 +67,7 @@ def test_line_chart_names_several_lines_in_a_legend() -> None:
     assert "legend" not in line_chart(lines[:1], axis(0, 1), axis(0, 1), title="")
 
 
-def test_line_chart_shows_counts_of_dots() -> None:
+def test_line_chart_shows_the_number_of_photos_at_each_dot() -> None:
     line = Line("", [(0, 0.5), (1, 1.0)], dots=True, counts=[1, 12])
     drawn = line_chart([line], axis(0, 1), axis(0, 1), title="")
     assert re.findall(r'class="count"[^>]*>(\d+)<', drawn) == ["1", "12"]

@@ -1,4 +1,4 @@
-"""TensorBoard reads what is written here, and training loads no more than it uses."""
+"""Tests that TensorBoard reads the event files, and that training does not import unused packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
-def test_write_record_frames_data_in_tensorboard_format(data: bytes) -> None:
+def test_write_record_adds_length_and_checksums(data: bytes) -> None:
     file = io.BytesIO()
     write_record(file, data)
     record = file.getvalue()
@@ -31,7 +31,7 @@ def test_write_record_frames_data_in_tensorboard_format(data: bytes) -> None:
     assert int.from_bytes(record[data_end:], "little") == masked_crc32c(data)
 
 
-def test_event_files_are_accepted_by_tensorboard_unless_changed(tmp_path: Path) -> None:
+def test_tensorboard_reads_event_files_and_rejects_damaged_ones(tmp_path: Path) -> None:
     with event_file(tmp_path) as events:
         for step in range(3):
             events.add(step, {"accuracy": step / 3}, {"weights": np.linspace(-1, 1, 50, dtype=np.float32)})
@@ -79,7 +79,7 @@ def test_histogram_counts_values_up_to_the_upper_end_of_each_bin(tmp_path: Path)
     assert list(found.bucket) == [1, 0, 2, 0, 1, 0, 3, 1]
 
 
-def test_event_file_replaces_earlier_files_of_this_program_only(tmp_path: Path) -> None:
+def test_event_file_replaces_only_earlier_files_of_poets_edge(tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.1.host").write_bytes(b"of another program")
     for step in range(2):
         with event_file(tmp_path) as file:
@@ -90,7 +90,7 @@ def test_event_file_replaces_earlier_files_of_this_program_only(tmp_path: Path) 
 
 
 def events_of(path: Path) -> list[Any]:
-    """Return the events in a file, read by hand: length, checksum, data, checksum."""
+    """Parse an event file (length, checksum, data, checksum), and return its events."""
     data, found = path.read_bytes(), []
     while data:
         length = int.from_bytes(data[:8], "little")

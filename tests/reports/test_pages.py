@@ -1,4 +1,4 @@
-"""Pages: their templates are compiled once a machine, and what is kept of that may be damaged or impossible."""
+"""Tests of HTML pages: the cache of compiled templates, the Content-Security-Policy, and escaping."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPLATE = "train.html.j2"
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Names of the templates that Jinja has compiled; the cache is empty."""
+    """Return a list of the templates that Jinja compiles; the cache is empty at first."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     names: list[str] = []
     compile_one = jinja2.Environment.compile
@@ -52,7 +52,7 @@ def test_page_is_written_without_a_cache_folder(compiled: list[str], tmp_path: P
     assert compiled.count(TEMPLATE) == 2
 
 
-def test_page_policy_permits_the_scripts_of_the_page_only(tmp_path: Path) -> None:
+def test_page_policy_permits_only_the_scripts_of_the_page(tmp_path: Path) -> None:
     html = page(tmp_path / "1.html")
     [policy] = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html)
     rules = {name: values.split() for name, _, values in (rule.strip().partition(" ") for rule in policy.split(";"))}
@@ -71,7 +71,7 @@ def test_page_escapes_names(tmp_path: Path) -> None:
 
 
 def page(path: Path, **changed: object) -> str:
-    """Write the page of a training run that has nothing to show."""
+    """Write the page of a training run without results, and return its HTML."""
     nothing = dict.fromkeys(("cross_validated", "calibration", "cross_validated_confusion", "validated", "unknown"))
     lists: dict[str, list[object]] = {
         name: []

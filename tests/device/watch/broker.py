@@ -53,7 +53,7 @@ def broker(folder: Path, *, port: int | None = None, login: bool = False, tls: b
 
 
 def received(port: int, until: Callable[[Messages], bool], *, login: tuple[str, str] | None = None) -> Messages:
-    """Wait up to 20 s until `until` is true, and return the last message of each topic."""
+    """Wait up to 20 s until `until` is true, and return the latest message for each topic."""
     from paho.mqtt import client
 
     messages: Messages = {}

@@ -33,7 +33,7 @@ GONE, TORN = "gone", "torn"
 
 @pytest.fixture
 def device(tmp_path: Path) -> Path:
-    """Return a file in place of /dev/video0."""
+    """Return the path of a file that replaces /dev/video0."""
     path = tmp_path / "video0"
     path.touch()
     return path
@@ -45,7 +45,7 @@ def daisy(flowers: Path) -> Image.Image:
 
 
 class Script:
-    """Results of a camera's reads: an image, TORN, or GONE, after which it has to be opened again."""
+    """Scripted results of reading a camera: an image, TORN, or GONE, after which the camera must be opened again."""
 
     def __init__(self, *steps: Image.Image | str) -> None:
         self.steps = list(steps)
@@ -150,7 +150,7 @@ def test_camera_frames_continue_after_a_webcam_is_replugged(
 def test_camera_frames_close_an_unplugged_camera_once(
     device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This includes a reader that stops while waiting for the camera."""
+    """The camera is also closed if the consumer stops while waiting for it."""
     script = Script(daisy, GONE)
     _as_opencv(script, monkeypatch)
     frames = open_camera(str(device)).frames()
@@ -220,7 +220,7 @@ def test_watch_labels_the_frames_of_a_camera(
 
 
 def _stopping_after(labeled: int) -> Any:
-    """Return a `run_watch` that stops after a number of labeled frames."""
+    """Return a version of `run_watch` that stops after a given number of labeled frames."""
 
     def run(options: WatchOptions, *, display: Any, stopped: Any, **more: Any) -> Any:
         counted: list[_Counter] = []
@@ -250,7 +250,7 @@ class _Counter:
 
 
 class _Slow:
-    """A slow display."""
+    """Display that takes a long time to show a prediction."""
 
     def __init__(self) -> None:
         self.all: list[Prediction] = []
@@ -286,7 +286,7 @@ def test_slow_display_skips_frames_only_from_a_live_source(live: bool, trained: 
 def test_watch_reports_why_picamera2_does_not_start(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Debian's picamera2 fails to start with pip's numpy."""
+    """Debian's picamera2 fails to start with a numpy installed by pip."""
     (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "picamera2", raising=False)

@@ -25,7 +25,7 @@ class Telling(Silent):
 
 
 def scene(number: int, *, noise: float = 0.0, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """Return an image of a scene; noise makes another frame of the scene."""
+    """Return an image of a scene; with noise, it is a different frame of this scene."""
     rng = np.random.default_rng(number)
     image = Image.fromarray(rng.integers(0, 255, (6, 8, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image) + np.random.default_rng(number + 1000).normal(0, noise, (size[1], size[0], 3))

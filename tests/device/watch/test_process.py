@@ -1,4 +1,4 @@
-"""Tests of `watch` as a process: stopping, slow readers, replaced models, hanging commands, memory."""
+"""Tests of `watch` as a process: stopping, slow readers, replaced models, hanging commands, memory use."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _beyond_doubt(model: Path, flowers: Path, label: str) -> bytes:
 
 
 _EACH = ("--smooth", "1", "--keep-all")
-"""Options for one line per frame."""
+"""Options with which `watch` prints one line per frame."""
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def _line(process: Process) -> bytes:
 
 
 def _warning(process: Process, fragment: str) -> str:
-    """Read stderr up to a line that holds `fragment`."""
+    """Read stderr up to the first line that contains `fragment`, and return this line."""
     assert process.stderr is not None
     for line in process.stderr:
         if fragment.encode() in line:

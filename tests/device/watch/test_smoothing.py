@@ -1,4 +1,4 @@
-"""Tests of averaged scores, and of the frames that are saved, at their boundaries."""
+"""Tests of averaged scores and of saved frames at boundary values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of `Trigger`: when its command starts, what it is given, and how it ends."""
+"""Tests of `Trigger`: start, environment and end of its command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX shells")
 
 
 class Warnings(Silent):
-    """A reporter that keeps its warnings."""
+    """Reporter that records warnings."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -28,7 +28,7 @@ class Warnings(Silent):
 
 
 def starts(labels: Sequence[str], hold: int, folder: Path) -> int:
-    """Return how often the command for daisies starts; it ends before the next frame."""
+    """Return how often the command for daisies is started if each command ends before the next frame."""
     log = folder / "log"
     log.write_text("")
     trigger = Trigger("daisy", Command(f"echo started >> '{log}'", shell=True), hold, Silent())
@@ -51,7 +51,7 @@ def starts(labels: Sequence[str], hold: int, folder: Path) -> int:
         ("xxx", 1, 0),
     ],
 )
-def test_trigger_starts_once_for_each_sequence_of_hold_frames(
+def test_trigger_starts_its_command_once_per_sequence_of_hold_frames(
     frames: str, hold: int, expected: int, tmp_path: Path
 ) -> None:
     assert starts([{"d": "daisy", "x": "tulips"}[frame] for frame in frames], hold, tmp_path) == expected
@@ -101,8 +101,8 @@ def test_command_without_time_limit_is_not_killed() -> None:
     assert warnings.lines == []
 
 
-def test_command_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It ignores SIGTERM, so SIGKILL follows after the grace period."""
+def test_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command ignores SIGTERM, so it is sent SIGKILL after the grace period."""
     monkeypatch.setattr(trigger_module, "_GRACE_SECONDS", 0.05)
     warnings = Warnings()
     ignoring = f"trap '' TERM; touch '{tmp_path}/ready'; while :; do sleep 0.01; done"

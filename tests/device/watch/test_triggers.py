@@ -19,7 +19,7 @@ def model(trained: Trained) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(model: Path, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return ten frames of a daisy, three of a tulip, ten of the daisy."""
+    """Return ten frames of a daisy, three frames of a tulip, and ten frames of the daisy."""
     from poets_edge.device.classifier import Classifier
 
     classifier = Classifier(model)

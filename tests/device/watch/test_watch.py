@@ -33,7 +33,7 @@ SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 @pytest.fixture(scope="module")
 def frames(flowers: Path) -> list[bytes]:
-    """Return twelve frames of each class, class after class."""
+    """Return twelve frames for each class, sorted by class."""
     return [jpeg(photo) for photo in photos_of(flowers, 12)]
 
 
@@ -49,7 +49,7 @@ def model(trained: Trained) -> Path:
 
 @pytest.fixture(scope="module")
 def scores(model: Path, frames: list[bytes]) -> Any:
-    """Return the scores of each frame by `label`, float32 [frames, labels]."""
+    """Return the scores that `label` computes for each frame, float32 [frames, labels]."""
     classifier = Classifier(model)
     found = np.stack([classifier.scores(frame) for frame in frames])
     assert len(set(found.argmax(axis=1))) == 5, "the frames must have different labels"
@@ -276,7 +276,7 @@ def test_watch_yields_a_prediction_for_each_frame(tmp_path: Path) -> None:
     assert {prediction.label for prediction in watch(classifier, tmp_path, threshold=1)} == {"unknown", ""}
 
 
-def test_watch_releases_its_source_when_the_loop_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_releases_its_source_when_the_loop_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     ended = []
 
@@ -313,6 +313,6 @@ def test_watch_errors_name_the_invalid_argument(tmp_path: Path, arguments: Any, 
         watch(SEED, tmp_path, **arguments)
 
 
-def test_watch_refuses_threads_for_a_classifier(tmp_path: Path) -> None:
+def test_watch_refuses_the_threads_argument_with_a_classifier(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`threads`"):
         WatchOptions(model=Classifier(SEED), source=tmp_path, threads=2)
