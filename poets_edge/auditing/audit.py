@@ -1,4 +1,4 @@
-"""`audit`: find faulty photos and labels in a dataset, and estimate the value of more photos."""
+"""Audit a dataset: find faulty photos and labels, and estimate the value of more photos."""
 
 from __future__ import annotations
 

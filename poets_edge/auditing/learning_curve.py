@@ -59,7 +59,7 @@ class CurvePoint:
 
     Attributes:
         photos: mean number of photos that the heads were fitted to.
-        accuracy: accuracy on held-out photos, 0 to 1; not higher than the accuracy at later points.
+        accuracy: accuracy on held-out photos, 0 to 1; limited to the accuracy at points with more photos.
     """
 
     photos: int
@@ -124,7 +124,7 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class Measured:
-    """Correct predictions by heads that were fitted to increasing numbers of photos.
+    """Correct predictions of heads that were fitted to increasing numbers of photos.
 
     Attributes:
         sizes: mean numbers of photos that the heads were fitted to, ascending, [sizes].
@@ -199,7 +199,7 @@ def measure(
 
 
 def _mean_learned(fold: Indices, count: int) -> float:
-    """Return the number of photos outside a fold, averaged over the `count` folds."""
+    """Return the number of photos outside a fold, averaged over `count` folds."""
     return float(np.mean([(fold != number).sum() for number in range(count)]))
 
 

@@ -1,4 +1,4 @@
-"""Options of `audit`."""
+"""Options of the `audit` command and function."""
 
 from __future__ import annotations
 

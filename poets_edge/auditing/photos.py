@@ -170,5 +170,5 @@ def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
 
 
 def _name_and_error(photo: Photo, error: PhotoError) -> tuple[str, str]:
-    """Return the name of a photo, and its error message without the path."""
+    """Return the name of an unreadable photo, and its error message without the path."""
     return photo.name, str(error).removeprefix(f"{photo.path}:").strip()

@@ -74,7 +74,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
     """Return the shapes of INPUT and of the outputs of all layers, by name.
 
     Args:
-        layers: layers, each after its sources.
+        layers: layers of the network, each listed after its sources.
         size: (height, width) of the images, pixels.
     """
     found: dict[str, Shape] = {INPUT: (*size, 3)}

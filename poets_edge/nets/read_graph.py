@@ -1,7 +1,7 @@
 """Convert frozen GraphDefs to networks.
 
 Graphs written by any version of `train` and the codelab's backbones are supported; other graphs require TensorFlow's
-converter. Arithmetic on constants is computed. Factors and offsets that are applied to the outputs of a convolution (a
+converter. Arithmetic on constants is evaluated. Factors and offsets that are applied to the outputs of a convolution (a
 batch norm, in any of TensorFlow's forms) are folded into its kernel and bias, with the order of operations and the
 rounding of TensorFlow's converter.
 """
@@ -92,7 +92,7 @@ class _Reader:
         self.parameters: dict[str, Parameters] = {}
 
     def read(self, output: str) -> None:
-        """Read a node and all nodes that it depends on, filling `layers` with each layer after its sources."""
+        """Read a node and all nodes that it depends on, and add their layers to `layers`, each after its sources."""
         for name in self._in_order(output):
             node = self._nodes[name]
             handler = _HANDLERS.get(node.op)

@@ -18,8 +18,8 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Maximum number of attempts to read files that do not match, possibly because another process is replacing them, and
-pause between attempts in seconds."""
+"""Maximum number of attempts to read matching files, which another process may be replacing, and pause between two
+attempts in seconds."""
 _MAX_RECORD_BYTES = 256 << 20
 
 

@@ -93,7 +93,9 @@ class Graph:
         return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
 
     def _evidence_of_quantization(self) -> Evidence | None:
-        """Infer the range of the first input if the operator that reads it quantizes its values to 8 bits."""
+        """Infer the range of the first input from its quantization to 8 bits; None if it is not quantized to a known
+        range.
+        """
         operator = self._only_reader(self.inputs[0])
         if operator is None or self._name(operator) != "QUANTIZE":
             return None

@@ -23,14 +23,14 @@ _RULES = 4
 
 
 def is_known(content: bytes) -> bool:
-    """Return whether a model with this content is recorded as verified."""
+    """Return whether a model with the given bytes is recorded as verified on this machine."""
     with contextlib.suppress(OSError, RuntimeError):
         return _note(content).exists()
     return False
 
 
 def remember(content: bytes) -> None:
-    """Record a model with this content as verified; do nothing if the entry cannot be written."""
+    """Record a model with the given bytes as verified; do nothing if the entry cannot be written."""
     with contextlib.suppress(OSError, RuntimeError):
         note = _note(content)
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
