@@ -2,15 +2,16 @@
 
 On real photos with random faults, for each seed:
 
-- wrong labels: 5 % of the photos change class; recall among the 10 % most suspect photos, in comparison with cleanlab
-  on equal out-of-fold scores, if it is installed (AGPL, so it is not a dependency);
-- near-duplicates: 50 photos are added resized, recompressed, cropped by 5 % and brightened;
-- learning curve: forecast for 1,000 photos from 500 photos, in comparison with the accuracy of 1,000;
-- calibration: a head trained on 70 % of the photos, and its expected calibration error on the others, as trained and
-  calibrated;
-- exported: `train` and `export` on 70 % of the photos, and the expected calibration error of the files on the others.
+- wrong labels: 5 % of the photos get a wrong class; recall among the 10 % most suspicious photos, compared with that
+  of cleanlab on the same out-of-fold scores if cleanlab is installed (its AGPL prevents a dependency);
+- near-duplicates: number of pairs found after 50 photos are added that were resized, recompressed, cropped by 5 % or
+  brightened;
+- learning curve: accuracy for 1,000 photos as forecast from 500 photos, compared with the measured accuracy;
+- calibration: expected calibration error of a head before and after calibration; the head is trained on 70 % of the
+  photos and tested on the rest;
+- exported: expected calibration error of the files that `train` and `export` write for 70 % of the photos, on the rest.
 
-Bottlenecks are those of `train`, in --bottleneck_dir.
+Bottlenecks are cached in --bottleneck_dir, as by `train`.
 """
 
 from __future__ import annotations
@@ -103,14 +104,14 @@ def wrong_labels(photos: AuditPhotos) -> None:
 
 
 def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
-    """Assign the photos to folds as if they had the given labels; return the fold number of each photo."""
+    """Assign the photos to folds by the given labels instead of their own; return the fold number of each photo."""
     named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
     [folds] = assign_folds(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
     return folds.assignment
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
-    """Return photo indices, most suspicious first, for each of cleanlab's two scores; [] without cleanlab installed."""
+    """Return photo indices, most suspicious first, by each of two scores from cleanlab; [] if it is not installed."""
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:
@@ -205,7 +206,7 @@ def curve(photos: AuditPhotos, draws: int) -> None:
 
 
 def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:
-    """Return accuracy, fraction of correct predictions per photo, and fold numbers from a cross-validation."""
+    """Return the cross-validated accuracy, and each photo's fraction of correct predictions and fold number."""
     some = [photos.photos[row] for row in rows]
     folds, assignments = fit_folds(some, photos.vectors[rows], photos.labels, HeadOptions())
     found = evaluate_folds(some, photos.vectors[rows], photos.labels, folds, assignments)
@@ -237,7 +238,7 @@ def calibration(photos: AuditPhotos) -> None:
 
 
 def exported(photos: AuditPhotos, options: AuditOptions) -> None:
-    """Print the calibration error of exported files on photos outside the training data, over three random splits."""
+    """Print the expected calibration error of exported files on held-out photos, over three random splits."""
     pooled: dict[str, list[tuple[npt.NDArray[np.float32], Indices]]] = {}
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(photos))

@@ -4,8 +4,8 @@
 
 1. Forward passes of the float backbones over all photos on all cores, with one interpreter per thread. The photos are
    decoded and resized beforehand.
-2. Conversions of each retrained graph to float and int8. The calibration photos are decoded, and TensorFlow is
-   loaded, beforehand.
+2. Conversions of each retrained graph to float and int8. The calibration photos are decoded and TensorFlow is loaded
+   beforehand.
 
 Prints JSON: wall time and processor time of each part, in seconds.
 """

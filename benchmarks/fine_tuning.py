@@ -1,9 +1,9 @@
-"""The gain of `train --fine-tune`, and its speed: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
+"""Accuracy and speed of `train --fine-tune`: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
-- accuracy: 5-fold cross-validation with the final blocks frozen and fine-tuned, compared photo by photo; and the int8
-  file of the fine-tuned network in comparison with float32.
-- speed: `poets-edge train --fine-tune N` as a process with empty caches, in comparison with a Keras program with equal
-  weights, layers and epochs. With `--blocks 0`, `poets-edge train` in comparison with a Keras program for a new head.
+- accuracy: 5-fold cross-validation of a network with its final blocks frozen and fine-tuned, compared photo by photo,
+  and of the int8 file of the fine-tuned network, compared with its float32 file.
+- speed: time and memory of `poets-edge train --fine-tune N` with empty caches, compared with those of a Keras program
+  with the same weights, layers and epochs. With `--blocks 0`, both programs train only a new head.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def accuracy(options: argparse.Namespace) -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Print time and peak memory of poets-edge and of a Keras program with equal weights, in turns.
+    """Print the time and peak memory of alternating runs of poets-edge and of a Keras program with the same weights.
 
-    With 0 blocks, only a head is trained. Both start with empty caches.
+    With 0 blocks, both train only a head. Both start with empty caches.
     """
     entry = architecture(options.architecture)
     folder, blocks = options.folder.resolve(), options.blocks
@@ -107,7 +107,7 @@ def speed(options: argparse.Namespace) -> None:
 
 
 def _link(photos: list[Photo], folder: Path) -> None:
-    """Create symbolic links to photos in a folder."""
+    """Create symbolic links in a folder that point to the photos."""
     for photo in photos:
         link = folder / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -117,9 +117,9 @@ def _link(photos: list[Photo], folder: Path) -> None:
 def _right(
     options: argparse.Namespace, work: Path, held_out: list[Photo], seed: int, blocks: int, *wanted: Quantization
 ) -> list[Right]:
-    """Train with fine-tuning, export, and return the correct predictions for held-out photos by each exported file.
+    """Train with fine-tuning and export; return whether each exported file classifies each held-out photo correctly.
 
-    `train` has no test photos, so it does not compare the fine-tuned network with the frozen one.
+    `train` gets no test photos, so that it does not compare the fine-tuned network with the frozen one.
     """
     result = train(
         TrainOptions(

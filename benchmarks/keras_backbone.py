@@ -1,4 +1,4 @@
-"""Backbones as Keras models, for programs that a Keras user would write."""
+"""Conversion of backbones to Keras models, for comparisons with programs that a Keras user would write."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _EPSILON = 1e-3
 
 
 def write_keras_backbone(entry: Architecture, weights: Weights, file: Path) -> None:
-    """Write a backbone, from normalized pixels to pooled features, to a `.keras` file.
+    """Write a backbone as a Keras model, from normalized pixels to pooled features, to a `.keras` file.
 
-    Layers have the names that they have in `entry`. As in Keras's own models, each convolution is followed by a batch
-    norm and an activation. Its kernel already contains the factors of the norm, so the norm only adds the offsets.
+    The layers keep their names. As in Keras's own models, each convolution is followed by a batch norm and an
+    activation. The kernel already contains the factors of the batch norm, which therefore only adds the offsets.
     """
     import keras
 

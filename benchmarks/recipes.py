@@ -1,4 +1,4 @@
-"""Reference programs without poets_edge, with equal weights and photos."""
+"""Reference programs without poets_edge, which benchmarks run with the same weights and photos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 
 def keras_recipe(photos: Path, model: Any, size: tuple[int, int]) -> Any:
-    """Compute bottlenecks like Keras's tutorial: image_dataset_from_directory, batches of 32, model.predict."""
+    """Return bottlenecks computed as in Keras tutorials: image_dataset_from_directory, batches of 32, model.predict."""
     import keras
 
     data = keras.utils.image_dataset_from_directory(
@@ -23,7 +23,7 @@ def keras_recipe(photos: Path, model: Any, size: tuple[int, int]) -> Any:
 
 
 def bare_loop(paths: Sequence[Path], model: Path, size: tuple[int, int], threads: int) -> dict[Path, Any]:
-    """Compute bottlenecks with nothing but Pillow and one interpreter per thread; return them by photo."""
+    """Return bottlenecks by photo, computed with only Pillow and one interpreter per thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     todo: SimpleQueue[Path] = SimpleQueue()
@@ -89,7 +89,7 @@ head = keras.Sequential([keras.layers.Input((vectors.shape[1],)), keras.layers.D
 head.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
 head.fit(vectors, labels, batch_size=batch, epochs=4000 // -(-len(vectors) // batch), verbose=0)
 """
-"""Fastest Keras program for a new last layer: bottlenecks computed once, then 4,000 steps; no evaluation, no file.
+"""Fastest Keras program that trains a last layer: it computes bottlenecks once, runs 4,000 steps, and writes no file.
 
 Arguments: folder of photos, `.keras` file of the backbone."""
 
@@ -134,6 +134,6 @@ model.compile(
 )
 model.fit(data, epochs=epochs, verbose=0)
 """
-"""Program of a Keras user for fine-tuning: decoded photos in memory, random crops and mirroring as layers, `fit`.
+"""Fine-tuning program as a Keras user would write it: photos cached in memory, random crops and flips as layers.
 
 Arguments: folder of photos, `.keras` file of the backbone, name of the first trained layer, learning rate, epochs."""

@@ -1,9 +1,9 @@
-"""Compare three ways of resizing by the accuracy of models of other programs, and by their agreement with MediaPipe.
+"""Compare three ways of resizing photos, by the accuracy of other programs' models and agreement with MediaPipe.
 
     python -m benchmarks.resizing MODELS_DIR PHOTOS_DIR
 
-MODELS_DIR contains .tflite files of 128 x 128 pixels and their labels.txt, such as ../shared/cases/models. Accuracies
-are on all photos, agreements with MediaPipe's ImageClassifier on every fifth photo. Prints a table in Markdown.
+MODELS_DIR contains .tflite files of 128 x 128 pixels and their labels.txt, such as ../shared/cases/models. Accuracy is
+measured on all photos, agreement with MediaPipe's ImageClassifier on every fifth photo. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RANGES = {
     "logits.tflite": "-1:1",
     "codelab.lite": "-1:1",
 }
-"""Input range to give, by file."""
+"""Input range of each model file, as passed to `Classifier`; None if `Classifier` can determine it."""
 _SIZE = (128, 128)
 _EVERY = 5
 
@@ -62,7 +62,7 @@ _RESIZES: dict[str, Callable[[Image.Image, tuple[int, int]], npt.NDArray[np.uint
 
 
 def mediapipe_answers(model: Path, labels: tuple[str, ...], images: list[npt.NDArray[np.uint8]]) -> _Answers:
-    """Return the index of MediaPipe's best label for each image."""
+    """Return, for each image, the index of the label with the highest score from MediaPipe."""
     vision = mediapipe.tasks.vision
     options = vision.ImageClassifierOptions(base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)))
     answers = []
@@ -75,7 +75,7 @@ def mediapipe_answers(model: Path, labels: tuple[str, ...], images: list[npt.NDA
 
 
 def main(models: Path, photos: Path) -> None:
-    """Print the table."""
+    """Print a table of the accuracy and the agreement of each model with each way of resizing."""
     table = scan(photos).photos
     images = [read_photo(photo.file) for photo in table]
     pixels = {name: [resize(image, _SIZE) for image in images] for name, resize in _RESIZES.items()}

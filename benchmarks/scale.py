@@ -1,4 +1,4 @@
-"""Time and memory of `train` on many generated photos, and comparison of results bit by bit (`results/scale.md`).
+"""Time and memory of `train` on many generated photos, and bitwise comparison of its results (`results/scale.md`).
 
     python -m benchmarks.scale                          # all parts, in the default sizes: an hour
     python -m benchmarks.scale cold --photos 2000 4000  # some parts, or other sizes
@@ -7,12 +7,12 @@
 - unchanged: a second run over 100,000 unchanged photos, until the first step of the head.
 - cold: 20,000 and 200,000 small JPEGs with nothing cached: memory, and photos per second until the first step.
 - cluster: 20,000 photos with only checksums cached: `--cluster local:2`, alternating with the threads of one process.
-- killed: 40,000 photos on `--cluster local:2`, whose workers are killed at random 20 times; compares the bits with
-  those of one process, and counts the photos that were computed twice. Needs Linux.
+- killed: 40,000 photos on `--cluster local:2`, whose workers are killed at random 20 times; compares the graph with
+  that of one process bit by bit, and counts the photos that were computed twice. Requires Linux.
 - cached: 1,000,000 photos with everything cached.
 
-Each run of `train` is a process of its own, whose peak memory the system reports at its end. The photos are files, and
-take 4 GB for a million on most file systems; `--dir` sets their folder. The vectors of `cached` are random numbers.
+Each run of `train` is a separate process, whose peak memory the system reports at its end. A million photos take 4 GB
+on most file systems; `--dir` sets their folder. The cached vectors in the part `cached` are random numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KILLS = 20
 
 
 def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with everything cached, alternating with another checkout."""
+    """Measure runs with everything cached, alternating with another checkout if `options.against` is set."""
     checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
     for count in counts:
         photos = _photos(folder, count)
@@ -54,7 +54,7 @@ def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> N
 
 
 def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure the start of a second run. Required: the first step within 5 s at 100,000 photos."""
+    """Measure the time until the first step of a second run, which may be at most 5 s for 100,000 photos."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)
@@ -63,8 +63,9 @@ def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) 
 
 
 def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with nothing cached. From the first to the last size, memory may rise by 20 %, and speed may
-    fall by 5 %.
+    """Measure runs with nothing cached.
+
+    From the smallest to the largest number of photos, memory may increase by 20 % and speed may decrease by 5 %.
     """
     runs = []
     for count in counts:
@@ -86,7 +87,7 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Compare two processes with the threads of one process. They must reach 0.9 times its photos per second."""
+    """Compare two worker processes with the threads of one process; at least 0.9 times its speed is required."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)  # from here on, checksums are cached
@@ -110,7 +111,7 @@ def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) ->
 
 
 def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Kill workers during training. The graph must be identical, and only interrupted tasks may repeat photos."""
+    """Kill workers during training; print whether the graph is unchanged, and how many photos were computed twice."""
     for count in counts:
         photos = _photos(folder, count)
         alone, _ = train(photos, folder / "alone")
@@ -125,7 +126,7 @@ def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> 
 
 
 def cached(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure fully cached runs. Limits: 60 s and 1 GB for 1,000,000 photos, 10 s and 400 MB for 100,000."""
+    """Measure runs with everything cached. Limits: 60 s and 1 GB for 1,000,000 photos, 10 s and 400 MB for 100,000."""
     for count in counts:
         photos = _photos(folder, count)
         fill_cache(photos, folder / "tf_files/bottlenecks")

@@ -38,13 +38,13 @@ ROOT = Path(__file__).parents[1]
 _TRAIN = ("train", "--weights", "embedded", "--architecture", NETWORK)
 _SIDE = 16
 _COUNTED = "POETS_EDGE_SCALE_COUNTED"
-"""Environment variable with the file to which workers append their pid for each photo that they compute."""
+"""Environment variable with the path of the file to which workers append their pid for each photo they compute."""
 NOTE = 8
-"""Length of a record in the file of computed photos: a pid padded to 8 bytes."""
+"""Length in bytes of each entry in the file of computed photos: a pid with padding."""
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """Write JPEGs of a few hundred bytes, made distinct by a number in a JPEG comment."""
+    """Write JPEGs of a few hundred bytes, each with a number in a JPEG comment, so that all of them differ."""
     rng = np.random.default_rng(0)
     pictures = []
     for label in CLASSES:
@@ -61,7 +61,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
-    """Cache a random vector for each photo; classes overlap widely."""
+    """Write a random feature vector for each photo into the cache; the classes overlap widely."""
     wanted = architecture(NETWORK)
     backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
     hashed = hash_photos(scan(photos).photos, bottleneck_dir)
@@ -77,7 +77,7 @@ def _vector(digest: Digest, center: Vector) -> Vector:
 
 
 def forget_bottlenecks(folder: Path) -> None:
-    """Remove the cached bottlenecks from a folder of runs, and keep the checksums of the photos."""
+    """Remove the cached bottlenecks from the folder of a run, but keep the cached checksums of the photos."""
     for path in (folder / "tf_files/bottlenecks").glob("mobilenet*"):
         for file in path.iterdir() if path.is_dir() else [path]:
             file.unlink()
@@ -88,7 +88,7 @@ class Run:
     """Measurements of one process of `train`.
 
     Attributes:
-        seconds: duration.
+        seconds: total duration.
         first_step: seconds until the first step of the head.
         connected: seconds until the workers were started; 0 without `--cluster`.
         processor: processor time of the process and its children, in seconds.
@@ -110,8 +110,8 @@ def train(
     """Run `train` in a folder; return the measurements and the number of workers that were killed.
 
     Args:
-        more: further arguments of `train`.
-        checkout: checkout of the program to run.
+        more: additional arguments of `train`.
+        checkout: checkout of this repository whose `train` is run.
         kills: number of workers to kill at random; at least one task is finished between two kills.
         counted: file to which workers append their pid for each photo that they compute.
     """
@@ -176,7 +176,7 @@ class _CountingExtractor(Extractor):
 def compute_counted(
     photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
 ) -> TaskResult:
-    """Compute a worker's task as `poets_edge.training.vector_task` does, and record each computed photo."""
+    """Compute a worker's task as in `poets_edge.training.vector_task`, and record each computed photo."""
     setattr(vector_task, "Extractor", _CountingExtractor)  # noqa: B010 - in the worker only
     return vector_task.compute_vectors(photos, models, sizes)
 

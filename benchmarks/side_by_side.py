@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contest:
-    """Median seconds of poets_edge and of another program."""
+    """Median times of poets_edge and of another program, in seconds."""
 
     ours: float
     other: float
@@ -78,7 +78,7 @@ class Usage:
 
 
 def run_python(*arguments: str | Path, cwd: Path | None = None) -> None:
-    """Run a Python process, with the program on its path."""
+    """Run a Python process that can import poets_edge from this checkout."""
     subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=cwd, env=_environment(), stdout=subprocess.DEVNULL, check=True
     )
@@ -90,7 +90,7 @@ def peak_memory(arguments: Sequence[str | Path], cwd: Path | None = None) -> flo
 
 
 def measure(arguments: Sequence[str | Path], cwd: Path | None = None) -> Usage:
-    """Run a Python process, with the program on its path, and return the resources that it has used."""
+    """Run a Python process that can import poets_edge from this checkout; return the resources that it has used."""
     command = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *map(str, arguments)]
     ended = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, check=True)
     seconds, cpu_seconds, kilobytes = ended.stdout.split()
@@ -98,7 +98,7 @@ def measure(arguments: Sequence[str | Path], cwd: Path | None = None) -> Usage:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment variables, with bytecode caching, as for an installed package."""
+    """Return environment variables for a Python process, with bytecode caching as for an installed package."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment

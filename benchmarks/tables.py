@@ -1,4 +1,4 @@
-"""Markdown tables of benchmark results, with the date and the kind of machine."""
+"""Markdown tables of benchmark results, with the command, commit, date and machine."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def publish(name: str, title: str, command: str, rows: Sequence[Sequence[str]], 
     """Write `results/<name>.md` and print it. The first row is the heading, and the first column is text.
 
     Args:
-        command: command line that repeats the measurement, in the folder of the checkout.
+        command: command line that repeats the measurement when run in the checkout.
     """
     heading, *body = rows
     lines = [

@@ -63,12 +63,12 @@ class Row:
 
     Attributes:
         accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
-        errors: mean absolute difference of a score from that of float32, for each 8-bit kind of file.
-        agreement: fraction of photos that full-int8 and float32 both refuse as unknown, or both accept: of the test
-            photos, and of strangers; empty if they were not compared.
+        errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32.
+        agreement: fractions of the test photos and of the strangers for which full-int8 and float32 agree whether the
+            photo is unknown; empty if they were not compared.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
         size: size of the model with int8 input and without appended files, in bytes.
-        difference: largest difference of a score between `Classifier` and TensorFlow Lite Micro, in steps of 1/256.
+        difference: largest difference between scores of `Classifier` and of TensorFlow Lite Micro, in steps of 1/256.
         milliseconds: duration of an inference on each NPU, as estimated by Vela.
         npu_share: fraction of the operators that run on each NPU.
         sram: bytes of memory for tensors on each NPU, as estimated by Vela.
@@ -155,7 +155,7 @@ def trained_network(
 
 
 def labeled(kind: str, model: bytes, labels: Sequence[str]) -> ModelFile:
-    """Return a model with its labels and, in its metadata, its quantization."""
+    """Return a model with labels, and with its quantization stored in its metadata."""
     card = ModelInfo("", "", tuple(labels))
     return ModelFile(Path(kind), with_files(with_metadata(model, card), card, {"quantization": _KINDS[kind]}))
 
@@ -163,7 +163,7 @@ def labeled(kind: str, model: bytes, labels: Sequence[str]) -> ModelFile:
 def _agreement(
     scored: Mapping[str, Predictions], files: Mapping[str, ModelFile], strangers: Sequence[Path]
 ) -> tuple[float, float]:
-    """Return the fractions of test photos and of strangers for which full-int8 and float32 agree; see `Row`."""
+    """Return the fractions of test photos and of strangers that full-int8 and float32 both accept or both reject."""
     distances = [scored[kind].distances for kind in ("ours", "float32")]
     assert distances[0] is not None and distances[1] is not None
     known = (distances[0] > LIMIT) == (distances[1] > LIMIT)
@@ -197,7 +197,7 @@ def measured_gray(one: Architecture, photos: Path, work: Path) -> Row:
 
 
 def main(photos: Path, strangers: Path, work: Path, *names: str) -> None:
-    """Measure the architectures, and write the table of results unless they are a selection."""
+    """Measure the named architectures; without names, measure all of them and write the table of results."""
     work.mkdir(parents=True, exist_ok=True)
 
     def row(name: str, measure: Callable[[], Row]) -> Row:

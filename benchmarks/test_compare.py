@@ -37,10 +37,13 @@ _RUNS = int(os.environ.get("POETS_EDGE_RUNS", "6"))
 _PAUSE_SECONDS = float(os.environ.get("POETS_EDGE_PAUSE", "60"))
 
 Run: TypeAlias = Mapping[str, Sequence[float]]
-"""Times of each process of a run, in ms: `fastest` and `median` inference, `kernel` (its fastest call) and
-`kernel_median`. `kernel` is empty in runs before version 0.3."""
+"""Times in ms of each process in a run, by name.
+
+The names are `fastest` and `median` for inferences, and `kernel` and `kernel_median` for the fastest and median call of
+the reference kernel. `kernel` is empty in runs before version 0.3.
+"""
 Runs: TypeAlias = Mapping[str, Sequence[Run]]
-"""Runs of each model."""
+"""Runs of each model, by its name."""
 
 
 @pytest.mark.benchmark(group="compare")
@@ -70,7 +73,7 @@ def test_separate_runs(benchmark: Any, trained: Trained) -> None:
 
 
 def recorded(timings: Sequence[Timing]) -> Run:
-    """Return the times of a run that the results keep."""
+    """Return the times of a run that are saved in `results/compare_runs.json`."""
     kernels = [timing.kernel_ms or (float("nan"),) for timing in timings]
     columns = {
         "fastest": [min(timing.samples_ms) for timing in timings],
@@ -82,7 +85,7 @@ def recorded(timings: Sequence[Timing]) -> Run:
 
 
 def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bool = True) -> TimeRatio:
-    """Compare two runs as `compare` does, with every inference of the first one slower by a factor."""
+    """Compare two runs as `compare` does, after multiplying the inference times of the first run by a factor."""
     slowed = [slowdown * value for value in run["fastest"]]
     if not with_kernel or kernel_ratio(run["kernel"], reference["kernel"]) is None:
         return compare_runs(slowed, reference["fastest"])
@@ -94,7 +97,7 @@ def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bo
 
 
 def rates(runs: Sequence[Run], *, with_kernel: bool = True) -> tuple[int, int, int]:
-    """Return three counts, of ordered pairs: runs called different, slowdowns detected, and slowdowns called faster."""
+    """Return the numbers of ordered pairs of runs called different, and called slower and faster after a slowdown."""
     pairs = list(itertools.permutations(runs, 2))
     slowed = [compared(other, one, _SLOWDOWN, with_kernel=with_kernel).verdict for one, other in pairs]
     different = sum(not compared(other, one, with_kernel=with_kernel).could_be_equal for one, other in pairs)

@@ -95,7 +95,7 @@ def kendall(one: Mapping[str, float], other: Mapping[str, float]) -> float:
 
 
 def wrong_pairs(found: Mapping[str, float], truth: Mapping[str, float], points: float) -> list[tuple[str, str]]:
-    """Return the pairs that truly differ by at least `points` but are ranked wrongly or equally."""
+    """Return the pairs of architectures that truly differ by at least `points` but are ranked wrongly or equally."""
     pairs = itertools.permutations(found, 2)
     return [(a, b) for a, b in pairs if truth[a] - truth[b] >= points and found[a] <= found[b]]
 
@@ -108,7 +108,7 @@ def _vectors(architecture: Any, photos: Sequence[HashedPhoto], folder: Path) -> 
 
 
 def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...]) -> tuple[float, float]:
-    """Return two cross-validated accuracies in percent: with heads of `fold_heads`, and of `train_head`."""
+    """Return two cross-validated accuracies in percent, for heads from `fold_heads` and from `train_head`."""
     [folds] = assign_folds(photos)
     fold = folds.assignment
     classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)

@@ -1,4 +1,4 @@
-"""Benchmark of the complete grid with empty caches, in comparison with the lower bound of `benchmarks.bare_parts`."""
+"""Benchmark of a complete `grid` run with empty caches, compared with the lower bound from `benchmarks.bare_parts`."""
 
 from __future__ import annotations
 

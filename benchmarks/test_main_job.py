@@ -45,7 +45,7 @@ def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Back
 
 
 def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path, rows: Rows) -> None:
-    """Compute bottlenecks of 1,000 photos for 0.50_224 with empty caches; compare with Keras and a bare loop."""
+    """Time the bottlenecks of 1,000 photos with empty caches, compared with those of Keras and of a bare loop."""
     import keras
 
     photos, size = scan(flowers).photos, backbone.architecture.size
@@ -108,7 +108,7 @@ def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp
 
 
 def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Compare wall time and peak memory of training and float export, with empty caches, with a Keras program."""
+    """Compare the wall time and peak memory of training and float export with those of a Keras program; no caches."""
     script, folders = tmp_path / "recipe.py", iter(range(1000))
     script.write_text(KERAS_SCRIPT)
     peaks: list[float] = []

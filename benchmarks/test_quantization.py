@@ -22,7 +22,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _TEST_PERCENTAGE = 50
-"""Percentage of test photos; half of all photos are needed to detect a difference of one percentage point."""
+"""Percentage of photos used for testing, large enough to detect differences of one percentage point."""
 
 _COMMAND = "python -m pytest benchmarks/test_quantization.py --benchmark-only -s"
 

@@ -4,11 +4,11 @@
 
 Five sets of photos are split at random, by group, into photos for the program and held-out photos. The program gets:
 
-- flowers: 60 photos per class, of 1,000 photos
-- defects: 15 photos per class, of 360 pictures of steel surfaces
-- bursts: 12 bursts per class, of drawn flowers in bursts of six frames
-- variants: 12 photos per class in eight variants (cropped, rotated, mirrored, in other colors), of 120 flowers
-- persons: the photos of 12 persons, of drawn hands with eight photos per person and class
+- flowers: 60 photos per class, from 1,000 photos
+- defects: 15 photos per class, from 360 pictures of steel surfaces
+- bursts: 12 bursts per class, each with six frames of a synthetic flower
+- variants: 12 photos per class, from 120 flowers, each in eight variants (cropped, rotated, mirrored, recolored)
+- persons: the photos of 12 persons, from synthetic photos of hands with eight photos per person and class
 
 Each draw records whether the 95 % interval from cross-validation contains the accuracy on the held-out photos of the
 head that `train` would write. This interval is for any number of new photos; because the held-out photos are few, each
@@ -64,7 +64,7 @@ PERSONS, OF_PERSON, ALONE = 60, 8, 400
 SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "persons": 12}
 """Number of groups that the program gets from each set: per class, except for persons, where it is the total."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
-"""Numbers of photos per class at which the learning curve is tested, by set."""
+"""Numbers of photos per class from which the learning curve is forecast, by photo set."""
 
 Labeled = Iterator[tuple[Image.Image, str, str]]
 """Iterator over photos, each as (picture, class name, group name)."""
@@ -83,7 +83,7 @@ class PhotoSet:
         return tuple(f"class{number}" for number in range(int(self.classes.max()) + 1))
 
     def hashed(self, rows: Indices) -> HashedPhotos:
-        """Return the photos in some rows, under names that do not reveal their groups."""
+        """Return the photos with the given row numbers, under names that do not reveal their groups."""
         labels = [self.labels[number] for number in self.classes[rows]]
         names = [f"{label}/{7919 * (row + 1) % 1_000_003:06}.jpg" for label, row in zip(labels, rows, strict=True)]
         return HashedPhotos.of(
@@ -112,8 +112,10 @@ class Draw:
 
     @property
     def agrees(self) -> bool:
-        """Whether the 95 % interval of the difference contains 0 (Newcombe, "Interval estimation for the difference
-        between independent proportions", 1998, method 10)."""
+        """Whether the 95 % interval of the difference between estimated and true accuracy contains 0.
+
+        Method 10 of Newcombe, "Interval estimation for the difference between independent proportions", 1998.
+        """
         (low, high), (true_low, true_high) = self.interval, self.truth_interval
         difference = self.headline - self.truth
         below = math.hypot(self.headline - low, true_high - self.truth)
@@ -183,7 +185,7 @@ def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) ->
 
 
 def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> tuple[bool, float, float]:
-    """Forecast the accuracy for twice as many photos.
+    """Forecast the accuracy of a head for twice as many photos, and compare it with the measured accuracy.
 
     Returns:
         Whether the interval covers the true accuracy, the error of the forecast, and the width of the interval.
@@ -280,7 +282,7 @@ def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def variant(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a variant of a photo as programs that augment folders of photos write it."""
+    """Return a random variant of a photo, like those that data augmentation programs write."""
     width, height = photo.size
     part = rng.uniform(0.45, 0.8)
     left, top = rng.uniform(0, width * (1 - part)), rng.uniform(0, height * (1 - part))

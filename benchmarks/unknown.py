@@ -39,10 +39,10 @@ NETWORKS = (
     ("mobilenet_0.50_224", "imagenet", (100, 20)),
     ("mobilenet_1.0_224", "imagenet", (100,)),
 )
-"""Architecture, source of its weights, and numbers of photos a class."""
+"""Networks to test, as (architecture, source of the weights, numbers of photos per class)."""
 RATE = 0.05
 WITH_BACKGROUND = 5
-"""Number of draws in which detectors with a background are fitted in addition."""
+"""Number of draws in which detectors are also fitted with background photos."""
 EVERYDAY, OF_BACKGROUND = 13, 200
 """Step for selecting everyday photos (every 13th is used), and number of photos in a background."""
 NEAR = {"flowers": (), "defects": (1, 4), "two flowers": (1, 3, 4), "three flowers": (1, 3)}
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def row(world: World, known: str, size: int, draws: int) -> list[str]:
-    """Return the cells of a table row: means over draws for one set of known photos and one number per class."""
+    """Return the cells of a table row: means over draws, for a set of known photos and a number of photos per class."""
     found = [one_draw(world, known, size, seed) for seed in range(draws)]
     low, high = (0.02, 0.09) if size == 20 else (0.03, 0.07)
     within = sum(low <= one.lost <= high for one in found)
@@ -131,7 +131,10 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def chance_within(photos: int, low: float, high: float) -> float:
-    """Return the probability that a fraction from `low` to `high` of photos is rejected, each with probability RATE."""
+    """Return the probability that `low` to `high` of the photos are rejected, if that of each photo is RATE.
+
+    `low` and `high` are fractions of the photos.
+    """
     counts = [count for count in range(photos + 1) if low <= count / photos <= high]
     return sum(math.comb(photos, count) * RATE**count * (1 - RATE) ** (photos - count) for count in counts)
 
@@ -175,7 +178,7 @@ def one_draw(world: World, known: str, size: int, seed: int) -> Result:
 
 
 def head_of(photos: PhotoSet, learned: Indices) -> Head:
-    """Return a head that is trained on the photos with the given indices."""
+    """Return a head trained on the photos with the given indices."""
     training = LabeledVectors(photos.vectors[learned], photos.classes[learned])
     nobody = LabeledVectors(training.vectors[:0], training.classes[:0])
     options = HeadOptions(steps=1000, eval_step_interval=1000)

@@ -68,7 +68,7 @@ _PAGE_RUN = """async ([runs, whole]) => {
 
 
 def main() -> None:
-    """Run the benchmark of the command line and print its table."""
+    """Run the benchmark with the options on the command line, and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("photo", type=Path)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.without_tensorflow PHOTOS WORK_DIR [PHOTOS_A_CLASS]
 
-Both int8 files use equal calibration photos. Accuracies are on the test photos. Writes
-`results/without_tensorflow.md`; needs TensorFlow, and the weights that the tests need.
+Both converters use the same calibration photos for int8. Accuracy is measured on the test photos. Writes
+`results/without_tensorflow.md`; requires TensorFlow, and the weights that the tests require.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def link_photos(photos: Path, folder: Path, count: int) -> Path:
 
 
 def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
-    """Train one architecture, convert it with both converters, and return its row of the table."""
+    """Train an architecture, convert it with both converters, and return its row in the table."""
     graph = work / architecture.name / "graph.pb"
     train(
         TrainOptions(
