@@ -83,7 +83,7 @@ def test_undo_restores_every_path_and_redo_repeats_the_step(flowers: Path, path:
         client.post("/api/undo").refused(409)
 
 
-def test_excluded_photos_are_in_the_list_of_train(flowers: Path) -> None:
+def test_excluded_photos_are_stored_in_the_format_of_train(flowers: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/exclude", {"photos": [ONE, THREE]}).ok()
         assert client.photos()[ONE][1] == "excluded"
@@ -103,7 +103,7 @@ def test_excluded_photos_are_in_the_list_of_train(flowers: Path) -> None:
         assert daisy["excluded"] == 1
 
 
-def test_kept_photos_are_stored_in_the_project_and_can_be_undone(flowers: Path) -> None:
+def test_kept_photos_are_stored_in_the_project_and_keeping_can_be_undone(flowers: Path) -> None:
     """A photo remains in the list of kept photos if its class is renamed, but not if it is moved or deleted."""
 
     def kept(client: StudioClient) -> set[str]:

@@ -61,7 +61,7 @@ def test_model_is_bit_identical_to_that_of_the_command_line(trained: StudioClien
         assert trained.get(f"/api/model/{form}.tflite").body == (tmp_path / "tf_files" / name).read_bytes()
 
 
-def test_excluded_photos_are_treated_like_those_of_train_exclude(flowers: Path, tmp_path: Path) -> None:
+def test_excluded_photos_have_the_same_effect_as_train_exclude(flowers: Path, tmp_path: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/exclude", {"photos": [ONE]}).ok()
         client.run_job(kind="train", choice="quick")
@@ -72,7 +72,7 @@ def test_excluded_photos_are_treated_like_those_of_train_exclude(flowers: Path, 
     assert model == (tmp_path / "tf_files/retrained_graph_int8.tflite").read_bytes()
 
 
-def test_model_is_described_for_the_page(trained: StudioClient) -> None:
+def test_model_state_is_consistent_with_predictions_and_files(trained: StudioClient) -> None:
     state = trained.get("/api/project").ok()
     model = state["model"]
     assert not state["needs_training"] and model["architecture"] == "mobilenet_0.25_128"
@@ -182,12 +182,12 @@ def test_login_for_home_assistant_is_checked_before_the_device_is_changed(traine
     assert job["state"] == "failed" and "mqtt://homeassistant.local" in job["error"]
 
 
-def test_frigate_download_refuses_a_model_of_another_size(trained: StudioClient) -> None:
+def test_frigate_download_refuses_a_model_with_unsupported_input_size(trained: StudioClient) -> None:
     job = trained.wait_for_job(trained.post("/api/jobs", {"kind": "take", "form": "frigate"}).ok()["id"])
     assert job["state"] == "failed" and "224 x 224" in job["error"]
 
 
-def test_grid_measures_both_quantizations_and_recommends_one(flowers: Path) -> None:
+def test_grid_measures_both_quantizations_and_recommends_one_model(flowers: Path) -> None:
     with running(flowers) as client:
         request = {"kind": "grid", "architecture": "mobilenet_0.25_128", "min_accuracy": 0.1}
         number = client.post("/api/jobs", request).ok()["id"]
@@ -247,7 +247,7 @@ def test_malformed_jobs_are_refused(trained: StudioClient, body: dict[str, objec
     trained.post("/api/jobs", body).refused(400)
 
 
-def test_unknown_network_and_malicious_host_fail_with_one_line(trained: StudioClient) -> None:
+def test_unknown_network_and_malicious_host_are_reported_in_one_line(trained: StudioClient) -> None:
     for body in ({"kind": "train", "architecture": "../x"}, {"kind": "deploy", "host": "-oProxyCommand=touch x"}):
         job = trained.wait_for_job(trained.post("/api/jobs", body).ok()["id"])
         assert job["state"] == "failed" and len(job["error"].splitlines()) == 1 and "Traceback" not in job["error"]

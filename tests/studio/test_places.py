@@ -24,7 +24,7 @@ def places(tmp_path: Path) -> Places:
     ["", "daisy", "daisy/", "/1.jpg", "daisy/2.jpg", "../outside/1.jpg", "daisy/../daisy/1.jpg", "tulips/1.jpg",
      "daisy/.1.jpg", "daisy\\1.jpg", "daisy/1.jpg\n", "daisy/1.jpg/x", "\udcff/1.jpg"],
 )  # fmt: skip
-def test_photo_refuses_other_names(places: Places, name: str) -> None:
+def test_photo_refuses_invalid_names(places: Places, name: str) -> None:
     assert places.photo("daisy/1.jpg").read_bytes() == b"inside"
     with pytest.raises(RefusedError):
         places.photo(name)
@@ -55,7 +55,7 @@ def test_create_refuses_own_folders_that_are_links(places: Places) -> None:
 @pytest.mark.parametrize(
     ("given", "name"), [(" tulips ", "tulips"), ("Ängstliche Rose", "Ängstliche Rose"), ("é" * 100, "é" * 100)]
 )
-def test_new_class_is_stripped(given: str, name: str) -> None:
+def test_new_class_name_is_stripped(given: str, name: str) -> None:
     assert check_new_class(given, ("daisy",)) == name
 
 
@@ -77,7 +77,7 @@ def test_new_class_is_stripped(given: str, name: str) -> None:
         ("ro\u0301ses", "r\u00f3ses"),
     ],
 )
-def test_new_class_is_refused(name: str, message: str) -> None:
+def test_unsuitable_new_class_name_is_refused(name: str, message: str) -> None:
     with pytest.raises(RefusedError, match=message or None):
         check_new_class(name, ("daisy", "r\u00f3ses"))
 

@@ -67,12 +67,12 @@ def test_photo_is_added_to_its_class(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "content"), [(".jpg", JPEG + b"x"), (".png", b"\x89PNG\r\n\x1a\n" + b"x" * 9)])
-def test_photo_without_a_suffix_gets_that_of_its_format(project: Project, suffix: str, content: bytes) -> None:
+def test_photo_without_a_suffix_gets_the_suffix_of_its_format(project: Project, suffix: str, content: bytes) -> None:
     send(project, Upload("camera", "daisy"), content)
     assert names(project) == {"daisy/1.jpg", f"daisy/camera{suffix}"}
 
 
-def test_photo_that_is_in_the_class_or_damaged_is_skipped(project: Project) -> None:
+def test_duplicate_and_damaged_photos_are_skipped(project: Project) -> None:
     path = project.places.root / "daisy/1.jpg"
     found = send(project, Upload("1.jpg", "daisy"), JPEG + b"1")
     assert (found.added, found.step) == (0, None) and "daisy" in found.skipped[0][1]
@@ -93,13 +93,13 @@ def test_photo_that_is_in_the_class_or_damaged_is_skipped(project: Project) -> N
         (Upload("1.jpg", "daisy", size=1 << 40), [JPEG]),
     ],
 )
-def test_receive_refuses_uploads(project: Project, upload: Upload, parts: list[bytes]) -> None:
+def test_receive_refuses_invalid_uploads(project: Project, upload: Upload, parts: list[bytes]) -> None:
     with pytest.raises(RefusedError):
         send(project, upload, *parts)
     assert names(project) == {"daisy/1.jpg"}
 
 
-def test_receive_stops_at_the_largest_size(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receive_refuses_uploads_above_the_size_limit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload that declares a larger size is refused unread; an upload without a declared size is refused while it is
     read."""
     monkeypatch.setattr(uploads, "LARGEST_PHOTO", 10)
@@ -110,7 +110,7 @@ def test_receive_stops_at_the_largest_size(project: Project, monkeypatch: pytest
         assert raised.value.status == 413
 
 
-def test_photos_of_an_archive_get_the_class_of_their_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_in_an_archive_get_the_class_of_their_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bool] = []
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
     packed = zipped({"x/roses/a.jpg": JPEG + b"a", "b.jpg": JPEG + b"b", "ro\u0301t/c.jpg": JPEG + b"c"})
@@ -121,7 +121,7 @@ def test_photos_of_an_archive_get_the_class_of_their_folder(project: Project, mo
     assert again.added == 0 and {name for name, _ in again.skipped} == {"d.jpg", "a_.zip"}
 
 
-def test_photos_are_compared_by_content_and_not_by_times(tmp_path: Path) -> None:
+def test_photos_are_compared_by_content_and_not_by_modification_time(tmp_path: Path) -> None:
     for name, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
         (tmp_path / name).write_bytes(content)
         os.utime(tmp_path / name, ns=(10**18, 10**18))
@@ -176,7 +176,7 @@ def test_unpack_limits_number_and_size_of_photos(request_of: UnpackRequest, monk
         unpack(request_of)
 
 
-def test_clear_incoming_removes_own_temporary_files_only(project: Project, tmp_path: Path) -> None:
+def test_clear_incoming_removes_only_own_temporary_files(project: Project, tmp_path: Path) -> None:
     incoming = project.places.incoming
     (incoming / "0123456789abcdef").write_bytes(b"interrupted")
     (incoming / "fedcba9876543210.photos").mkdir()

@@ -45,7 +45,7 @@ def test_new_folder_becomes_an_empty_project(tmp_path: Path) -> None:
     assert (tmp_path / "new/project/first").is_dir()
 
 
-def test_unusable_folders_are_refused_with_one_line(tmp_path: Path) -> None:
+def test_unusable_folders_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "split/train/daisy").mkdir(parents=True)
     (tmp_path / "split/train/daisy/1.jpg").write_bytes(b"\xff\xd8\xff")
@@ -93,12 +93,12 @@ def test_phone_opens_the_studio_over_https_with_the_token(flowers: Path, tmp_pat
             socket.create_connection(("127.0.0.1", client.port), timeout=2).close()
 
 
-def test_phone_request_without_lan_is_refused_with_the_command(flowers: Path) -> None:
+def test_phone_request_without_lan_is_refused_and_states_the_command(flowers: Path) -> None:
     with running(flowers) as client:
         assert "poets-edge studio --lan" in client.get("/api/phone").refused(409)
 
 
-def test_missing_extra_is_named(tmp_path: Path) -> None:
+def test_error_names_the_missing_extra(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['starlette'] = None; sys.modules['uvicorn'] = None\n"
         "sys.argv = ['poets-edge', 'studio', 'photos', '--no-open']\n"

@@ -71,7 +71,7 @@ def test_chart_names_the_limits_of_its_budget() -> None:
     assert not any("imit" in text.get_text() for text in texts_of(figure_of(grid_result(Budget()))))
 
 
-def test_live_chart_states_limits_and_fades_points_outside_them() -> None:
+def test_live_chart_shows_limits_and_fades_points_that_exceed_them() -> None:
     result = grid_result(LIMITED)
     chart = str(live_chart(result))
     assert ">limit: 2 ms</text>" in chart and ">limit: 80 %</text>" in chart

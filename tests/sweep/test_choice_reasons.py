@@ -80,7 +80,7 @@ def test_choose_states_that_the_chosen_point_is_smaller_than_an_equally_fast_poi
         (4.04, 2.05, "is 1.01 times as fast"),
     ],
 )
-def test_choose_states_the_gain_over_the_most_accurate_point(best_ms: float, megabytes: float, gain: str) -> None:
+def test_choose_states_the_advantage_over_the_most_accurate_point(best_ms: float, megabytes: float, gain: str) -> None:
     best, chosen = point(WIDE, best_ms, range(5), 2.0), point(SLIM, 4.0, range(5, 12), megabytes)
     choice = choose((best, chosen), Budget())
     assert choice.point == chosen

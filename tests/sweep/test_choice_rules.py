@@ -73,14 +73,14 @@ def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
     ("arena", "size", "excess"),
     [(1000, 5000, None), (1001, 5000, 0.001), (1000, 5050, 0.01), (1500, 6000, 0.5), (1100, 7500, 0.5)],
 )
-def test_budget_of_a_board_limits_memory_and_flash(arena: int, size: int, excess: float | None) -> None:
+def test_budget_with_board_limits_memory_and_flash(arena: int, size: int, excess: float | None) -> None:
     budget = Budget(board=replace(board("nano33"), memory=1000, flash=5000))
     measured = replace(point(NAME, 1.0, range(0)), cost=MicroCost(arena=arena, size=size, gray_arena=arena))
     assert budget.fits_board(measured) == (excess is None)
     assert budget.excess(measured) == ({} if excess is None else {"board": pytest.approx(excess)})
 
 
-def test_budget_of_a_board_excludes_models_without_a_cost() -> None:
+def test_budget_with_board_excludes_models_of_unknown_cost() -> None:
     assert Budget(board=board("nano33")).excess(point(NAME, 1.0, range(0))) == {"board": math.inf}
 
 
@@ -125,7 +125,7 @@ def test_parse_budget_converts_latencies_exactly(latency: str, milliseconds: flo
         (Budget(2.5, 1e6, 0.5), "at most 2.5 ms, at most 1 MB, at least 50 % accuracy"),
     ],
 )
-def test_budget_str_lists_its_limits(budget: Budget, text: str) -> None:
+def test_budget_as_text_lists_its_limits(budget: Budget, text: str) -> None:
     assert str(budget) == text
 
 

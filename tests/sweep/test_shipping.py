@@ -41,7 +41,7 @@ def test_remove_shipped_keeps_files_of_the_user(folder: Path) -> None:
     assert not (folder / _shipped_name()).exists() and decoy.changed() == []
 
 
-def test_remove_shipped_removes_the_labels_of_its_model(folder: Path) -> None:
+def test_remove_shipped_removes_labels_of_the_removed_model(folder: Path) -> None:
     (folder / _shipped_name()).write_bytes(MODEL.read_bytes())
     (folder / "labels.txt").write_text(join_labels(read_metadata(read_model(MODEL)).labels))
     remove_shipped(folder)

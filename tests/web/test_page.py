@@ -352,7 +352,7 @@ def test_page_reports_denied_camera_permission(server: PageServer, open_page: Op
     assert _problem(page).startswith("Access to the camera was denied.")
 
 
-def test_page_over_http_offers_photos_with_explanation(
+def test_page_over_http_explains_why_the_camera_is_unavailable(
     written: Path, drawn: Drawn, launch: Callable[..., Any], open_page: OpenPage
 ) -> None:
     with serving(written) as server:
@@ -364,7 +364,7 @@ def test_page_over_http_offers_photos_with_explanation(
         _until(page, "document.getElementById('verdict').textContent === 'daisy'")
 
 
-def test_page_reports_bad_photos_in_one_sentence(server: PageServer, open_page: OpenPage) -> None:
+def test_page_reports_unusable_photos_in_one_sentence(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     huge = io.BytesIO()
     Image.new("L", (10_000, 10_000)).save(huge, "JPEG")
@@ -379,7 +379,9 @@ def test_page_reports_bad_photos_in_one_sentence(server: PageServer, open_page: 
         _problem(page)
 
 
-def test_page_removes_photo_and_labels_after_a_bad_file(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+def test_page_removes_photo_and_labels_after_an_unreadable_file(
+    server: PageServer, drawn: Drawn, open_page: OpenPage
+) -> None:
     page = open_page(server.url)
     _choose(page, daisy(drawn))
     page.wait_for_selector("#timing:not([hidden])")
@@ -394,7 +396,7 @@ def test_page_removes_photo_and_labels_after_a_bad_file(server: PageServer, draw
     assert page.is_hidden("#problem") and page.locator("#answers li").count() == 3
 
 
-def test_page_keeps_labeling_frames_after_a_bad_file(server: PageServer, open_page: OpenPage) -> None:
+def test_page_keeps_labeling_frames_after_an_unreadable_file(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     page.click("#camera")
     _until(page, "Number(document.getElementById('stage').dataset.frames) > 2")
@@ -406,7 +408,9 @@ def test_page_keeps_labeling_frames_after_a_bad_file(server: PageServer, open_pa
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_page_does_not_move_when_the_model_is_loaded(server: PageServer, open_page: OpenPage, width: int) -> None:
+def test_page_layout_does_not_shift_when_the_model_is_loaded(
+    server: PageServer, open_page: OpenPage, width: int
+) -> None:
     page = open_page("about:blank", ready=False, viewport={"width": width, "height": 844}, service_workers="block")
     requests: list[Any] = []
     page.route("**/model.tflite", lambda route: requests.append(route))
@@ -440,7 +444,7 @@ def test_page_remembers_threshold_of_each_model(
         assert page.input_value("#threshold") == initial
 
 
-def test_page_reports_bad_models_in_one_sentence(
+def test_page_reports_unusable_models_in_one_sentence(
     written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
 ) -> None:
     good = drawn.model().read_bytes()

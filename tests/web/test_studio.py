@@ -72,7 +72,7 @@ def test_every_step_is_accessible_and_fits_at_every_width(
         assert not [problem for problem in studio.problems if "422" not in problem]
 
 
-def test_every_step_is_reached_and_used_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
+def test_every_step_can_be_used_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
     """Steps and actions are used with Tab and Enter, audit findings and the limits in the chart with arrow keys."""
     with open_page(camera_browser, trained) as studio:
         page, press = studio.page, studio.page.keyboard.press
@@ -109,7 +109,7 @@ def _tab_to(page: Any, selector: str) -> None:
     raise AssertionError(f"Tab does not reach {selector}")
 
 
-def test_every_number_of_the_confusion_matrix_opens_its_photos(camera_browser: Any, trained: StudioClient) -> None:
+def test_every_number_in_the_confusion_matrix_opens_its_photos(camera_browser: Any, trained: StudioClient) -> None:
     counts = trained.get("/api/project").ok()["model"]["confusion"]["counts"]
     with open_page(camera_browser, trained) as studio:
         studio.go("train")
@@ -123,7 +123,7 @@ def test_every_number_of_the_confusion_matrix_opens_its_photos(camera_browser: A
         assert studio.page.wait_for_selector("dialog .viewer img").get_attribute("alt").startswith("daisy/")
 
 
-def test_kept_findings_are_settled_in_every_tab_until_undone(camera_browser: Any, trained: StudioClient) -> None:
+def test_kept_findings_are_hidden_in_every_tab_until_undone(camera_browser: Any, trained: StudioClient) -> None:
     with open_page(camera_browser, trained) as one, open_page(camera_browser, trained) as two:
         for studio in (one, two):
             studio.go("check")
@@ -138,7 +138,7 @@ def test_kept_findings_are_settled_in_every_tab_until_undone(camera_browser: Any
             studio.page.wait_for_selector(f".finding[data-path='{path}']")
 
 
-def test_picture_unlike_the_training_photos_is_unknown(
+def test_image_unlike_the_training_photos_is_reported_as_unknown(
     camera_browser: Any, trained: StudioClient, tmp_path: Path
 ) -> None:
     """The page and Python agree on which dropped images are unknown."""
@@ -162,7 +162,7 @@ def test_phone_dialog_shows_the_command_for_the_local_network(camera_browser: An
         assert_accessible(studio.page)
 
 
-def test_phone_takes_photos_into_a_class_and_tries_the_model_over_https(
+def test_phone_adds_photos_to_a_class_and_tries_the_model_over_https(
     camera_browser: Any, drawn_project: Path, tmp_path: Path
 ) -> None:
     """A phone opens the address that is in the QR code; a photo that it takes appears on the computer."""
@@ -225,7 +225,7 @@ def test_first_paint_takes_at_most_half_a_second(camera_browser: Any, trained: S
     assert min(paints) < 500, paints
 
 
-def test_model_of_too_few_photos_is_shown_without_an_accuracy_and_its_downloads_until_the_next_training(
+def test_model_trained_on_too_few_photos_has_no_accuracy_but_can_be_downloaded(
     camera_browser: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "flowers"
@@ -248,7 +248,7 @@ def test_model_of_too_few_photos_is_shown_without_an_accuracy_and_its_downloads_
         assert not studio.problems
 
 
-def test_jobs_that_follow_each_other_at_once_end_on_the_page(camera_browser: Any, drawn_project: Path) -> None:
+def test_page_shows_the_end_of_jobs_that_follow_immediately(camera_browser: Any, drawn_project: Path) -> None:
     """Another tab may start a job at the moment when the previous job ends."""
     with running(drawn_project) as client, open_page(camera_browser, client) as studio:
         client.post("/api/jobs", {"kind": "audit"}).ok()

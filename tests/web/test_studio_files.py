@@ -27,7 +27,7 @@ def test_page_has_no_inline_script_or_style() -> None:
     assert not re.search(r"<style|style=|\son\w+=|javascript:", page)
 
 
-def test_page_names_no_other_host() -> None:
+def test_page_refers_to_no_other_host() -> None:
     """The example of an MQTT address, which a browser cannot open, is not a host of the page."""
     for path in (PAGE / "index.html", PAGE / "studio.js", PAGE / "style.css"):
         addresses = set(

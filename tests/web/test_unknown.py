@@ -89,7 +89,9 @@ def test_page_reports_an_unknown_photo(
     assert page.inner_text("#verdict") == "daisy"
 
 
-def test_page_without_detector_has_no_switch(stranger: tuple[Path, str], open_page: OpenPage, tmp_path: Path) -> None:
+def test_page_without_detector_hides_the_accept_all_switch(
+    stranger: tuple[Path, str], open_page: OpenPage, tmp_path: Path
+) -> None:
     model = tmp_path / "colors.tflite"
     model.write_bytes(color_model(normalization=UNIT))
     write_page(model, tmp_path / "site")
