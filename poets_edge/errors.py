@@ -4,7 +4,7 @@
     ├── UsageError          an argument is out of range, or two arguments contradict each other; also a ValueError
     │   └── WrongTypeError      an argument has the wrong type; also a TypeError
     ├── PhotoError          one photo cannot be read
-    ├── DatasetError        a folder of photos cannot be trained on or evaluated
+    ├── DatasetError        a folder of photos cannot be used for training or evaluation
     ├── TrainingError       training diverged
     ├── WeightsError        backbone weights are missing or damaged
     ├── DownloadError       a file cannot be downloaded, or its size or checksum is wrong
@@ -51,7 +51,7 @@ class PhotoError(PoetsEdgeError):
 
 
 class DatasetError(PoetsEdgeError):
-    """A folder of photos cannot be trained on or evaluated."""
+    """A folder of photos cannot be used for training or evaluation."""
 
 
 class TrainingError(PoetsEdgeError):

@@ -31,7 +31,8 @@ def benchmark(
         threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
         image_dir: folder of labeled photos on which the accuracy is measured; by default it is not measured.
         labels: labels file for models without labels.
-        remote_dir: parent of the program's folder on the device; by default the cache folder of the remote user.
+        remote_dir: folder on the device in which the program's folder is created; by default the remote user's cache
+            folder.
         reporter: receives progress and warnings.
 
     Returns:

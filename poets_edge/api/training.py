@@ -74,8 +74,9 @@ def train(
         steps: number of training steps; 4,000 by default.
         fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
-        background: folder of photos that belong to no class, so that the model learns to call such photos unknown.
-        strangers: folder of other photos that belong to no class, to count how many of them the model calls unknown.
+        background: folder of photos that belong to no class, from which the model learns to call photos unknown.
+        strangers: folder of photos that belong to no class and are not used for training; the result states how many of
+            them the model calls unknown.
         unknown_rate: percentage of known photos that the model may call unknown, 5 by default; 0 to fit no detector of
             unknown photos.
         seed: seed of the random numbers; 0 by default.

@@ -20,7 +20,7 @@ Fill: TypeAlias = "Callable[[Pixels, npt.NDArray[Any]], object]"
 
 _GRAY, _RGB = 1, 3
 LUMA = np.array([19595, 38470, 7471], np.uint32)
-"""Weights of red, green and blue in a gray value, times 65536 (ITU-R BT.601), as Pillow's mode "L" uses them."""
+"""Weights of red, green and blue in a gray value (ITU-R BT.601), times 65536; Pillow uses these weights in mode "L"."""
 _TYPES = (np.float32, np.float16, np.uint8, np.int8, np.int16, np.int32)
 
 

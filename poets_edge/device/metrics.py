@@ -13,7 +13,7 @@ _Z95 = 1.959963984540054
 """Quantile of the standard normal distribution for two-sided 95 % intervals."""
 
 _MIN_PROBABILITY = 1e-7
-"""Lower limit for scores in the cross entropy, which a score of 0 (from a quantized model) would make infinite."""
+"""Minimum of the scores in the cross entropy: a score of 0 from a quantized model would make it infinite."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ _ALMOST_ALL = 0.9
 
 
 _ROUNDING = 1e-20
-"""Variance of an accuracy below which it is considered 0; rounding errors of the sums within groups are about 1e-16."""
+"""Variances of an accuracy below this value count as 0; the sums within groups have rounding errors of about 1e-16."""
 
 
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:

@@ -25,7 +25,7 @@ _TRAINING, _VALIDATION = (SPLIT_NAMES.index(name) for name in ("training", "vali
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOverlap:
-    """Numbers of photos in an evaluation that the model was trained or validated on.
+    """How many of the photos in an evaluation the model was trained or validated on.
 
     Attributes:
         photos: number of photos in the evaluation.
@@ -49,7 +49,7 @@ class TrainingOverlap:
 
         Args:
             splits: result of `splits_of`.
-            known: photos that the model records by their contents; None if the model has no such record.
+            known: digests of the training run's photos that the model contains; None if it contains none.
             facts: facts that are stored with the model.
         """
         if known is None:

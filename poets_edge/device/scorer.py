@@ -104,7 +104,7 @@ class Scorer(Protocol):
 
 
 def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
-    """Return labels with their scores, highest score first; equal scores keep the order of the labels.
+    """Return the labels with their scores, highest score first; labels with equal scores keep their order.
 
     Args:
         top: number of labels to return; by default, all.

@@ -46,7 +46,9 @@ def test_evaluate_recognizes_a_copied_part_of_the_training_folder(drawn: Trained
     assert found["set"] == "test" and found["left_out"]
 
 
-def test_label_and_evaluate_warn_if_the_model_is_older_than_the_last_training(drawn: Trained, tmp_path: Path) -> None:
+def test_label_and_evaluate_warn_if_the_model_is_older_than_the_last_training_run(
+    drawn: Trained, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     shutil.copytree(drawn.folder, work)
     photo = next((work / "photos/daisy").iterdir())

@@ -237,7 +237,7 @@ def test_evaluate_counts_photos_and_strangers_called_unknown(folder: Path, tmp_p
     assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
 
 
-def test_evaluate_of_strangers_requires_a_detector_and_photos(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_with_strangers_requires_a_detector_and_photos(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert evaluate(ColorScorer(), folder).unknown is None
     with pytest.raises(DatasetError, match="has no detector"):

@@ -60,8 +60,8 @@ class WatchOptions:
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
         triggers: commands that are started by labels.
-        collect: options for saving frames with low scores; None saves no frame.
-        mqtt: options for publishing predictions to an MQTT broker; None publishes nothing.
+        collect: options for saving frames with low scores; by default, no frames are saved.
+        mqtt: options for publishing predictions to an MQTT broker; by default, nothing is published.
     """
 
     model: Path | ModelFile | Classifier
@@ -149,7 +149,7 @@ def run_watch(
     """Label frames until the source ends or `stopped` returns True, and show each prediction.
 
     Args:
-        display: function that accepts the opened source and returns the receiver of its predictions.
+        display: function that is called with the opened source and returns the display of its predictions.
         stopped: called after every frame, and five times a second while no frame is available.
 
     Raises:

@@ -55,7 +55,7 @@ def test_collector_saves_each_uncertain_scene_once(tmp_path: Path) -> None:
         assert image.format == "JPEG" and image.size == (320, 240)
 
 
-def test_collector_limits_number_and_size_of_frames_across_runs(tmp_path: Path) -> None:
+def test_collector_limits_the_number_and_size_of_frames_over_several_runs(tmp_path: Path) -> None:
     options = CollectOptions(folder=tmp_path, most=3)
     reporter = Telling()
     for start in (0, 10):
@@ -70,7 +70,7 @@ def test_collector_limits_number_and_size_of_frames_across_runs(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("label", ["../../etc", "/root", "a/b", "", "..", "con\x00", "x" * 300])
-def test_collector_saves_every_label_inside_its_folder(tmp_path: Path, label: str) -> None:
+def test_collector_saves_frames_of_every_label_inside_its_folder(tmp_path: Path, label: str) -> None:
     collector = Collector(CollectOptions(folder=tmp_path / "in"), (label,), Silent())
     collector.add(scene(1), np.array([0.3], np.float32))
     assert len(list((tmp_path / "in").glob("*/*.jpg"))) == 1

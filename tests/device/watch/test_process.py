@@ -214,7 +214,7 @@ def test_watch_warns_of_a_failed_command(start: Start, daisy: bytes) -> None:
     assert b"daisy" in _line(process), "and the watch goes on"
 
 
-def test_watch_ends_its_command_when_it_stops(start: Start, daisy: bytes, tmp_path: Path) -> None:
+def test_watch_ends_a_running_command_when_it_stops(start: Start, daisy: bytes, tmp_path: Path) -> None:
     run = f"echo $$ $POETS_EDGE_LABEL $POETS_EDGE_SCORE > {tmp_path}/facts; echo from the command; exec sleep 60"
     process = start("--json", "--on-label", "daisy", "--run", run, "--shell", "--hold", "1")
     _feed(process, daisy)
