@@ -1,1 +1,1 @@
-"""Convert networks to float and int8 `.tflite` files."""
+"""Convert neural networks to `.tflite` files with float or integer arithmetic."""

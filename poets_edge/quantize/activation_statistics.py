@@ -1,4 +1,4 @@
-"""Statistics of a network's activations over calibration photos: ranges and Hessians for int8."""
+"""Collect statistics of a network's activations over calibration photos, for int8: value ranges and Hessians."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from poets_edge.tflite.session import Session
 Activations = npt.NDArray[np.float32]
 
 _ROUNDING_PHOTOS = 50
-"""Maximum number of photos for the Hessians. More photos hardly change the result, since each
-contributes up to 128 samples per layer."""
+"""Maximum number of photos from which the Hessians are computed. Each photo contributes up to 128 samples per layer, so
+more photos hardly change the result."""
 _PHOTOS_PER_TASK = 5
-"""Number of photos per task, whose samples enter one matrix product. The last bits of the Hessians depend on it."""
+"""Number of photos per task. Their samples are multiplied in one matrix product, so this affects rounding errors."""
 _TASKS_AHEAD = 2
-"""Maximum number of tasks per worker that are running, or finished and not yet added to the Hessians. The result of one
-task takes up to 15 MB for a MobileNet."""
+"""Maximum number of tasks per worker that are running, or whose results have not been added to the Hessians yet. The
+result of a task takes up to 15 MB for a MobileNet."""
 _MIN_CONTRAST = 8
-"""Difference between the darkest and the brightest pixel value (0 to 255) below which an image is considered blank."""
+"""An image is considered blank if its largest and smallest pixel values (0 to 255) differ by less than this."""
 
 
 @dataclass(frozen=True)
 class Int8Calibration:
-    """Quantization ranges and rounded weights of a network.
+    """Quantization ranges and rounded weights for converting a network to int8.
 
     Attributes:
         ranges: smallest and largest output of each layer except the softmax, by layer name.
         kernels: convolution kernels rounded to the 8-bit grid, float32, by layer name.
-        corrections: values to be added to the bias, which compensate for the mean error of the rounded kernel, float32
+        corrections: values to add to the biases to compensate for the mean error of the rounded kernels, float32
             [outputs], by layer name.
         bottlenecks: bottleneck of each image, float32 [images, bottleneck_size]; None for a network without a detector.
     """
@@ -59,7 +59,7 @@ class Int8Calibration:
 def calibration_pixels(
     photos: Sequence[Photo], size: tuple[int, int], images: ImageCache | None = None
 ) -> list[Pixels]:
-    """Read photos and resize them to a model's size, each uint8 [height, width, 3]; unreadable photos are skipped.
+    """Read photos and resize them to the input of a model, each uint8 [height, width, 3]; skip unreadable photos.
 
     Args:
         size: (height, width) of the model's input.
@@ -89,13 +89,13 @@ def calibration_pixels(
 
 
 def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | None = None) -> Int8Calibration:
-    """Collect the activation statistics of a network over images, on all cores.
+    """Run a network on images, and determine its quantization ranges and rounded weights.
 
-    The result does not depend on the number of workers: Hessians are summed in the order of the images, in batches
-    of fixed size. (It depends on the number of BLAS threads that numpy uses, which the command line sets to one.)
+    The result does not depend on the number of workers, because Hessians are summed in batches of fixed size, in the
+    order of the images. It depends on the number of BLAS threads in numpy, which the command line sets to one.
 
     Args:
-        pictures: images at the network's size, uint8 [height, width, 3].
+        pictures: images in the size of the network's input, uint8 [height, width, 3].
         workers: number of threads; by default one per core.
     """
     ranged = network.layers[:-1]  # the softmax stays in float
@@ -112,7 +112,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     ]
 
     def observe(task: range, session: Session) -> tuple[list[list[Range]], list[Activations], dict[str, Activations]]:
-        """Return the output ranges of all layers and the bottleneck of each image, and the terms of the Hessians."""
+        """Return each image's output ranges and bottleneck, and the terms that the images add to the Hessians."""
         ranges: list[list[Range]] = []
         bottlenecks: list[Activations] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
@@ -156,12 +156,12 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
 
 def _range(layer: Layer, outputs: Activations) -> Range:
-    """Return the smallest and the largest output of a layer; after a ReLU, 0 and the largest output."""
+    """Return the smallest and the largest output of a layer; the smallest is 0 if the layer ends with a ReLU."""
     return 0.0 if layer.activation != "none" else float(outputs.min()), float(outputs.max())
 
 
 def _hessians(network: Network) -> dict[str, Hessian]:
-    """Return a Hessian without samples for each convolution whose weights GPTQ can round, by layer name."""
+    """Return an empty Hessian for each convolution whose weights GPTQ can round, by layer name."""
     hessians = {}
     for layer in network.layers:
         if layer.kind in ("convolution", "depthwise"):

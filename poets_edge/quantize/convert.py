@@ -1,7 +1,7 @@
-"""Convert frozen graphs with TensorFlow's converter.
+"""Convert frozen graphs to `.tflite` with TensorFlow's converter.
 
-Networks that consist of layers from `poets_edge.nets.layers` do not need it: `poets_edge.quantize.quantize` writes
-them.
+Networks that consist of layers from `poets_edge.nets.layers` do not need TensorFlow; `poets_edge.quantize.quantize`
+converts them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from poets_edge.tflite.interpreter import silent_stderr
 Quantization = Literal["float32", "dynamic", "float16", "int8", "full-int8"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 CPU_QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "dynamic", "float16", "int8")
-"""Quantizations for CPUs; "full-int8" is for microcontrollers and NPUs."""
+"""Quantizations for CPUs; "full-int8", for microcontrollers and NPUs, is not included."""
 CALIBRATED: tuple[Quantization, ...] = ("int8", "full-int8")
 """Quantizations that require calibration photos."""
 
@@ -49,8 +49,8 @@ def convert(
         size: (height, width) of the input if the graph does not specify it.
         quantization: "float32"; "float16", weights in half precision; "dynamic", 8-bit weights and float input and
             output; "int8" and "full-int8", 8-bit weights and activations, quantized by the converter.
-        calibration: images for the activation ranges of 8-bit activations, each uint8 [height, width, 3].
-        float_io: float32 input and output for "int8", instead of uint8.
+        calibration: images for calibrating the ranges of 8-bit activations, each uint8 [height, width, 3].
+        float_io: whether "int8" has float32 input and output instead of uint8.
         input_type: type of the input and the output of "full-int8".
 
     Returns:
@@ -101,7 +101,7 @@ def _set_quantization(tf: Any, converter: Any, quantization: Quantization, calib
 
 
 def _normalized(pixels: Sequence[Pixels]) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield each image, normalized for a backbone, as a batch of one: float32 [1, height, width, 3]."""
+    """Yield each image as a batch of one, with values from -1 to 1: float32 [1, height, width, 3]."""
     normalize = normalizer(BACKBONE)
     for picture in pixels:
         batch = np.empty((1, *picture.shape), np.float32)

@@ -1,15 +1,14 @@
 """Float weights for the first convolution of an int8 model.
 
-An int8 model returns equal scores on every processor. Between its first convolution and its logits it uses integer
-arithmetic. Its first convolution and its softmax are computed in float:
+An int8 model computes the same scores on every processor. Its first convolution and its softmax are computed in float;
+all operators between them use integer arithmetic. The reasons are:
 
-- Interpreters pad the channels of an 8-bit convolution to the width of their instructions, 4 to 64 channels, of which
-  the three channels of an image use only a small part. With a float convolution, a whole inference takes less time on
-  x86 and about as long on ARM (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever
-  rounded.
+- Interpreters pad the channels of an 8-bit convolution to a multiple of 4 to 64, which is inefficient for the three
+  channels of an image. With a float convolution, inference is faster on x86 and about as fast on ARM
+  (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever rounded.
 - TensorFlow Lite's int8 softmax reads exponentials from a 16-bit table on 64-bit ARM and from a float table elsewhere,
-  so that one score in fifty differs by 1/256. The results of float softmaxes differ by about 1e-7,
-  which the rounding to 8 bits hides.
+  so that one score in fifty differs by 1/256. Float softmaxes differ by about 1e-7 only, which disappears when scores
+  are rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from poets_edge.photos.normalization import BACKBONE, PIXELS
 Array = npt.NDArray[np.float64]
 
 _EXACT = 1 << 24
-"""Largest number up to which float32 represents every whole number exactly."""
+"""float32 represents all integers from 0 to this number exactly."""
 _DIGITS = 7
-"""Number of fractional binary digits in the first layer's inputs, which are n / 128 with n from -128 to 127."""
+"""Number of binary digits after the point in an input n / 128 of the first layer, where n is from -128 to 127."""
 
 
 def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Round a convolution's weights and bias so that float32 can sum its products exactly, in any order.
+    """Round the weights and bias of a convolution so that float32 sums of its products are exact, in any order.
 
     Args:
         weights: [outputs, height, width, channels], for inputs n / 128 with integer n from -128 to 127.
@@ -54,7 +53,7 @@ def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], 
 def for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
     """Convert weights and bias for inputs normalized by BACKBONE to inputs normalized by PIXELS.
 
-    The padding at the edges stays 0, which then stands for a pixel value of 128 instead of 127.5.
+    Padding remains 0; it represents a pixel value of 128 after the conversion, and 127.5 before it.
 
     Args:
         weights: [outputs, height, width, channels].

@@ -1,7 +1,8 @@
-"""Refuse Keras models and SavedModels that would run code or access other files.
+"""Reject Keras models and SavedModels that could run Python code or access other files.
 
-A SavedModel is a program: its operations can read and write files, some of them while it is loaded. The configuration
-of a Keras model can name Python functions, and layers that read files. Only what networks for images need is allowed.
+A SavedModel is a program whose operations can read and write files, even while it is loaded. The configuration of a
+Keras model can name Python functions and layers that read files. Only operations and layers that image classifiers need
+are allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from poets_edge.tflite.formats import HDF5, LARGEST_DIRECTORY, model_format
 _CONFIG = "config.json"
 _LARGEST_CONFIG = 64 << 20
 _LARGEST_GRAPH = (2 << 30) - 1
-"""Limit of protocol buffers, in bytes."""
+"""Maximum size of a protocol buffer, in bytes."""
 _LAYERS_WITH_CODE = frozenset(
     {"Lambda", "TFOpLambda", "__lambda__", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "function"}
 )
@@ -30,7 +31,7 @@ _MODULE = re.compile(
     r"keras(\.src)?(\.(layers|models|engine|initializers|regularizers|constraints|activations|dtype_policies|ops)"
     r"(\.\w+)*)?"
 )
-"""Pattern for the modules of Keras that a configuration may name."""
+"""Pattern that matches the Keras modules that a model's configuration may name."""
 
 _HARMLESS = re.compile(
     r"(Assign\w*|Read|Destroy|Var\w*)?(Variable|VarHandle|VarIsInitialized|Resource)(Op|V2)?|Assign|ResourceGather\w*"
@@ -38,17 +39,17 @@ _HARMLESS = re.compile(
     r"|StatefulPartitionedCall|Stateful(Uniform|StandardNormal|TruncatedNormal)\w*|Random\w+|TruncatedNormal|Multinomial"
     r"|SaveV2|RestoreV2|MergeV2Checkpoints|ShardedFilename"
 )
-"""Pattern for operations that have a state, or a suspicious name, and do not access other files."""
+"""Pattern that matches operations that are allowed although they have state or a suspicious name."""
 _SUSPICIOUS = re.compile(r"File|PyFunc|Debug|Proto|Remap|Summary|Dataset|Table|Reader|Rpc|Abort|Dump|Write|Save|Print")
 _WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
-"""Operations that write checkpoints. Every SavedModel contains them, for saving it again."""
+"""Operations that write checkpoints. Every SavedModel contains them, but loading or calling it must not run them."""
 
 
 def check_keras(path: Path) -> None:
     """Check that a Keras model contains no Python code and no layers that read files.
 
     Raises:
-        ModelError: it contains them, or has no readable configuration.
+        ModelError: the model contains such code or layers, or its configuration cannot be read.
     """
     for name, module in _named(_keras_config(path)):
         if name in _LAYERS_WITH_CODE or not _MODULE.fullmatch(module):
@@ -82,7 +83,7 @@ def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
 
 
 def _named(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and the module of each class in a configuration; "keras" without a module."""
+    """Yield the name and the module of each class in a Keras configuration; the module is "keras" if none is given."""
     if isinstance(value, dict):
         if "class_name" in value:
             yield str(value["class_name"]), str(value.get("module") or "keras")
@@ -94,10 +95,10 @@ def _named(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def check_saved_model(path: Path) -> None:
-    """Check that a SavedModel only computes: that neither loading nor running it accesses other files or runs code.
+    """Check that a SavedModel neither accesses other files nor runs Python code when it is loaded or run.
 
     Raises:
-        ModelError: it contains other operations, or cannot be read.
+        ModelError: the model contains an operation that is not allowed, or cannot be read.
     """
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
@@ -133,7 +134,7 @@ def _is_harmless(name: str) -> bool:
 
 
 def _check_writers(meta: Any, path: Path) -> None:
-    """Raise ModelError if an operation that writes a checkpoint is run when a model is loaded or called."""
+    """Raise ModelError if loading or calling a SavedModel would run an operation that writes a checkpoint."""
     functions = {function.signature.name: function.node_def for function in meta.graph_def.library.function}
     writing: set[str] = set()  # names of functions, until nothing is added
     while added := {

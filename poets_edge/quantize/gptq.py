@@ -1,10 +1,10 @@
-"""GPTQ: rounding of convolution weights to 8 bits so that the errors cancel in the layer's output.
+"""GPTQ: round convolution weights to 8 bits so that the rounding errors nearly cancel in the layer's output.
 
-A converter rounds each weight to the nearest level. GPTQ rounds the weights of one input after the other and corrects
-the weights of the remaining inputs for each rounding error, using the Hessian of the layer's squared error over the
-calibration photos (Frantar et al., "Accurate Post-Training Quantization for Generative Pre-trained Transformers", 2022,
-after Hassibi and Stork's Optimal Brain Surgeon, 1993). The rounded weights are float32 values on the 8-bit grid of
-their output channel.
+A converter rounds each weight to the nearest level. GPTQ rounds the weights of one input after another, and adjusts the
+weights of the remaining inputs to compensate for each rounding error. It uses the Hessian of the layer's squared error
+over the calibration photos (Frantar et al., "Accurate Post-Training Quantization for Generative Pre-trained
+Transformers", 2022, after Hassibi and Stork's Optimal Brain Surgeon, 1993). The rounded weights are float32 values on
+the 8-bit grid of their output channel.
 
 `benchmarks/results/quantization_accuracy.md` documents the effect on accuracy. Without GPTQ, the int8 model of
 mobilenet_0.50_224 agreed with the float32 model on 96 of 100 unseen flower photos.
@@ -22,27 +22,27 @@ Array = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
 _POSITIONS = 128
-"""Maximum number of positions of a layer's output that are sampled per photo; more positions add little information."""
+"""Maximum number of positions in a layer's output that are sampled per photo. More add little information."""
 _MAX_INPUTS = 1248
-"""Maximum number of inputs of a layer that is rounded, which bounds the size of the Hessian to invert.
-EfficientNet-Lite2's last projection has this number of inputs; only Inception V3 has layers with more."""
+"""GPTQ skips layers with more inputs than this, which limits the size of the Hessian that is inverted. Of the supported
+networks, only Inception V3 has larger layers; the largest one in EfficientNet-Lite2 has exactly this number."""
 _LEVELS = 127
 _DAMPING = 0.01
-"""Fraction of the mean of the Hessian's diagonal that is added to the diagonal, as in the paper, so that the Hessian
-can be inverted even if some inputs hardly vary."""
+"""Damping, as in the GPTQ paper: this fraction of the mean of the Hessian's diagonal is added to the diagonal, so that
+the Hessian can be inverted even if some inputs hardly vary."""
 _BATCH = 64
-"""Number of inputs whose rounding errors are passed on to the later inputs in one matrix product."""
+"""Number of inputs whose rounding errors are propagated to the remaining inputs in one matrix product."""
 
 
 @dataclass(frozen=True)
 class GptqLayer:
-    """Description of a convolution for GPTQ.
+    """Convolution whose weights GPTQ rounds.
 
     Attributes:
         weights: float32 [height, width, input channels, outputs], or [height, width, channels, 1] if `depthwise`.
         depthwise: whether each output depends on one input channel only.
-        strides: (vertical, horizontal).
-        padding: "SAME" or "VALID".
+        strides: (vertical, horizontal) stride.
+        padding: "SAME" or "VALID", as in TensorFlow.
     """
 
     weights: Array
@@ -52,15 +52,15 @@ class GptqLayer:
 
     @property
     def kernel(self) -> tuple[int, int]:
-        """Height and width of the kernel."""
+        """Height and width of the convolution kernel."""
         height, width = self.weights.shape[:2]
         return height, width
 
     def can_be_rounded(self) -> bool:
         """Return whether GPTQ can round the layer.
 
-        This is the case for a depthwise layer with one output per channel, and for any other layer whose Hessian is
-        small enough to be inverted.
+        GPTQ supports depthwise layers with one output per channel, and other layers whose Hessian is small enough to
+        be inverted.
         """
         height, width, channels, multiplier = self.weights.shape
         return bool(multiplier == 1 if self.depthwise else height * width * channels <= _MAX_INPUTS)
@@ -69,11 +69,12 @@ class GptqLayer:
 class Hessian:
     """Hessian of a layer's squared error, accumulated from samples of the layer's input.
 
-    A depthwise layer has one group per channel, whose inputs are the kernel's positions. Other layers have one group.
+    Inputs are divided into groups. In a depthwise layer, each channel is a group, with one input per kernel position.
+    In other layers, all inputs are in one group.
 
     Attributes:
-        moments: sums of the products of every two inputs over the samples, where the last input is the constant 1:
-            float32 [groups, inputs + 1, inputs + 1].
+        moments: for each pair of inputs, the sum of their products over all samples; an input that is always 1 is added
+            as the last one. float32 [groups, inputs + 1, inputs + 1].
     """
 
     def __init__(self, layer: GptqLayer) -> None:
@@ -84,15 +85,15 @@ class Hessian:
 
     @property
     def sums(self) -> Array:
-        """Sums of the products of every two inputs over the samples, float32 [groups, inputs, inputs]."""
+        """Sum of the products of each pair of inputs over all samples, float32 [groups, inputs, inputs]."""
         return self.moments[:, :-1, :-1]
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
-        """Add random samples of the layer's input for one photo, float32 [height, width, channels]."""
+        """Add random samples from `pixels`, the layer's input for one photo, float32 [height, width, channels]."""
         self.moments += self.products([self.samples(pixels, self.positions(pixels.shape, rng))])
 
     def positions(self, shape: Sequence[int], rng: np.random.Generator) -> Positions:
-        """Draw random positions in the layer's output, as indices into the flattened output, int64 [samples].
+        """Choose random positions in the layer's output; return their indices in the flattened output, int64 [samples].
 
         Args:
             shape: (height, width, channels) of the layer's input.
@@ -101,26 +102,27 @@ class Hessian:
         return rng.permutation(rows * columns)[:_POSITIONS]
 
     def samples(self, pixels: Array, positions: Positions) -> Array:
-        """Return samples of the layer's input for one photo, to be passed to `products`.
+        """Extract samples from the layer's input for one photo. They are passed to `products`.
 
         Args:
             pixels: input of the layer, float32 [height, width, channels].
-            positions: result of `positions`.
+            positions: output positions that the method `positions` has chosen.
 
         Returns:
-            The inputs of the output positions, float32 [samples, inputs]. For a depthwise layer, their contribution to
-            `moments`, which takes less memory: float32 [groups, inputs + 1, inputs + 1].
+            The input values from which each output position is computed, float32 [samples, inputs]. For a depthwise
+            layer, instead, the terms that they add to `moments`, float32 [groups, inputs + 1, inputs + 1], which need
+            less memory.
         """
         patches = _patches(pixels, self._layer, positions)
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)
 
     def products(self, samples: Sequence[Array]) -> Array:
-        """Return the contribution of several photos to `moments`, float32 [groups, inputs + 1, inputs + 1].
+        """Return the terms that several photos add to `moments`, float32 [groups, inputs + 1, inputs + 1].
 
-        One matrix product over the samples of several photos takes half the time of one product per photo.
+        One matrix product for several photos takes half as long as one product per photo.
 
         Args:
-            samples: results of `samples`, one per photo.
+            samples: for each photo, the value that the method `samples` returned.
         """
         if self._layer.depthwise:
             return np.asarray(sum(samples[1:], start=samples[0]))
@@ -132,37 +134,37 @@ class Hessian:
         return moments
 
     def bias_correction(self, rounded: Array) -> Array:
-        """Return the mean error of each output that rounding of the weights causes, float32 [outputs].
+        """Return the mean error that rounding the weights causes in each output, float32 [outputs].
 
-        Added to the bias, it makes the mean of each output over the samples equal to the mean before rounding (Nagel
-        et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019).
+        Adding it to the bias restores the mean of each output over the samples (Nagel et al., "Data-Free Quantization
+        Through Weight Equalization and Bias Correction", 2019).
 
         Args:
-            rounded: result of `round_weights`.
+            rounded: weights that `round_weights` returned.
         """
         means = self.moments[:, -1, :-1] / np.maximum(self.moments[:, -1, -1:], 1)
         errors = self._grouped(self._layer.weights - rounded)
         return np.asarray(np.einsum("gi,gio->go", means, errors).reshape(-1), np.float32)
 
     def _grouped(self, weights: Array) -> Array:
-        """Return weights of the layer as [groups, inputs, outputs]."""
+        """Reshape weights of the layer to [groups, inputs, outputs]."""
         if self._layer.depthwise:
             height, width, channels, _ = weights.shape
             return np.asarray(weights.reshape(height * width, channels).T[:, :, None])
         return weights.reshape(1, -1, weights.shape[3])
 
     def round_weights(self) -> Array:
-        """Return the layer's weights rounded to the 8-bit grid, float32 in their original shape."""
+        """Return the layer's weights, rounded with GPTQ to multiples of each output's step size, as float32."""
         weights = self._layer.weights
         rounded = _round(self._grouped(weights), self.sums)
         return np.reshape(rounded[:, :, 0].T if self._layer.depthwise else rounded, weights.shape)
 
 
 def _round(weights: Array, hessian: Array) -> Array:
-    """Round weights to the 8-bit grid with error feedback.
+    """Round weights to 8 bits with GPTQ; return them as float32 in the same shape.
 
-    The largest weight of each output keeps its value, which is the end of the grid. The grid can therefore be derived
-    from the rounded weights.
+    The weight of largest magnitude in each output defines the scale and is not changed. The scale can therefore be
+    derived from the rounded weights.
 
     Args:
         weights: float32 [groups, inputs, outputs].
@@ -194,7 +196,10 @@ def _round(weights: Array, hessian: Array) -> Array:
 
 
 def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
-    """Return the inputs of some output positions, float32 [samples, kernel positions, channels]; 0 for padding."""
+    """Return the input values that the given output positions depend on, with 0 for padding.
+
+    The shape is [samples, kernel positions, channels].
+    """
     height, width = pixels.shape[:2]
     kernel_height, kernel_width = layer.kernel
     (_, above), (columns, before) = _outputs(pixels.shape, layer)
@@ -208,13 +213,14 @@ def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
 
 
 def _channel_products(patches: Array) -> Array:
-    """Sum the products of every two kernel positions, and of the constant 1, over all samples of each channel.
+    """Return the terms of `Hessian.moments` for the samples of a depthwise layer.
 
-    All channels are multiplied at once, in their order in memory. A matrix product for each channel would need the
-    channel's values next to each other, and moving them takes several times as long.
+    For each channel, the products of the values at two kernel positions are summed over the samples. All channels are
+    processed at once. A matrix product per channel would require transposing the values, which takes several times as
+    long.
 
     Args:
-        patches: [samples, kernel positions, channels].
+        patches: samples, float32 [samples, kernel positions, channels].
 
     Returns:
         float32 [channels, kernel positions + 1, kernel positions + 1].
@@ -231,7 +237,7 @@ def _channel_products(patches: Array) -> Array:
 
 
 def _outputs(shape: Sequence[int], layer: GptqLayer) -> list[tuple[int, int]]:
-    """Return (number of outputs, number of zeros padded in front), vertically and horizontally, as in TensorFlow."""
+    """Return the output length and the padding at the start, as in TensorFlow, first for the vertical axis."""
     found = []
     for length, inside, stride in zip(shape[:2], layer.kernel, layer.strides, strict=True):
         if layer.padding == "SAME":

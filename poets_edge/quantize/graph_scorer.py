@@ -1,7 +1,7 @@
 """Classify photos with frozen graphs (`.pb`).
 
-Graphs of known networks, such as those that `train` writes, run in the TensorFlow Lite interpreter. Other graphs run in
-TensorFlow.
+Graphs of supported architectures, such as those that `train` writes, run in the TensorFlow Lite interpreter. All other
+graphs run in TensorFlow.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ _TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stac
 
 
 class FrozenGraphScorer:
-    """A frozen graph that scores photos, as `poets_edge.Classifier` does with a `.tflite`.
+    """Classifies photos with a frozen graph, as `poets_edge.Classifier` does with a `.tflite`.
 
     Attributes:
-        path: the graph's path.
+        path: path of the graph.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
-        nodes: names of the input and the output node.
-        facts: the training record; without a record, a dictionary whose "photo_sets" lists the photos of the training
-            run as stored in the graph, or is None.
+        nodes: names of the nodes, by the keys "input" and "output".
+        facts: record of the training run; if there is none, a dictionary whose value "photo_sets" identifies the
+            training run's photos, or is None if the graph does not store them.
         input_range: normalization of the input, with the evidence for it.
     """
 
     def __init__(
         self, path: Path, labels: Path | None = None, *, threads: int = 1, input_range: str | None = None
     ) -> None:
-        """Load a graph.
+        """Load a frozen graph.
 
         Args:
             labels: labels file; by default the one next to the graph, `retrained_labels.txt` for `retrained_graph.pb`.
             input_range: input values for the pixel values 0 and 255, such as "-1:1", for graphs that do not specify
                 them.
-            threads: CPU threads for one inference; TensorFlow chooses its own number.
+            threads: number of CPU threads for one inference; ignored if the graph runs in TensorFlow.
 
         Raises:
             ModelError: the graph or its labels are missing or damaged, or do not match each other.
@@ -80,12 +80,12 @@ class FrozenGraphScorer:
             raise ModelError(f"{labels or path}: {len(self.labels)} labels, but {path} has {outputs} outputs.")
 
     def clone(self) -> FrozenGraphScorer:
-        """Load the graph again, and return a scorer for use by another thread."""
+        """Load the graph again, and return a new scorer that another thread can use."""
         return FrozenGraphScorer(self.path, **self._arguments)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Messages for users about properties that were inferred from the graph; empty if none was inferred."""
+        """Messages that tell users what was inferred about the graph's input; empty if nothing was inferred."""
         return (f"{self.path}: pixels as {self.input_range}",) if self.input_range.inferred else ()
 
     @property
@@ -94,11 +94,11 @@ class FrozenGraphScorer:
         return self._has_detector
 
     def predict(self, photo: PhotoSource) -> ModelOutput:
-        """Return the scores and the distance of one photo. Raises PhotoError if the photo cannot be read."""
+        """Return scores and distance from the training photos for a photo. Raises PhotoError if it cannot be read."""
         return self._run(fit(read_photo(photo), self.size))
 
     def scores(self, photo: PhotoSource) -> Scores:
-        """Return the scores of one photo, float32 [labels]. Raises PhotoError if it cannot be read."""
+        """Return the scores of a photo, float32 [labels]. Raises PhotoError if the photo cannot be read."""
         return self.predict(photo).scores
 
     def _run(self, pixels: npt.NDArray[np.uint8]) -> ModelOutput:
@@ -114,7 +114,7 @@ class FrozenGraphScorer:
 
 
 def _load(frozen: FrozenGraph, threads: int) -> _Function:
-    """Return a function that computes the scores of an image and, if the graph has a detector, its distance."""
+    """Return a function that runs a graph; it returns scores and, if the graph detects unknown photos, the distance."""
     network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
     if network is None:
         return _in_tensorflow(frozen)
@@ -147,7 +147,7 @@ def _tensorflow_errors(path: Path, what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the message of a TensorFlow error as one line, without the stack trace that it contains."""
+    """Return the message of a TensorFlow exception in one line, without stack traces."""
     lines = str(error).splitlines()
     said = [line for line in lines if line and not line[0].isspace() and not line.startswith(_TRACES)]
     return " ".join(" ".join(said or lines).split())[:200] or type(error).__name__

@@ -1,6 +1,6 @@
-"""Features of an int8 model, which are the input of its last layer, and quantization of that layer.
+"""Extract the input of an int8 model's last layer, and round the weights of a last layer as int8 models do.
 
-`grid` evaluates int8 on all photos by training cross-validated heads on these features.
+The command `grid` uses this for cross-validation of int8 models: it trains last layers on this input, the features.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ class LogitQuantization:
 
     @classmethod
     def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
-        """Return the quantization that covers the range of the given logits, as calibration would choose it."""
+        """Return the quantization that calibration would choose for the given logits: it covers their range."""
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255
         return cls(scale, round(-128 - low / scale))
 
     def round(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits rounded to the nearest values that 8 bits can represent, float32 in the same shape."""
+        """Round logits to the nearest values that this quantization can represent; return float32 of the same shape."""
         integers = np.clip(np.rint(logits / self.scale) + self.zero_point, -128, 127)
         return np.asarray((integers - self.zero_point) * self.scale, np.float32)
 
 
 def int8_features(content: bytes) -> bytes:
-    """Remove the last fully connected layer, and all layers after it, from an int8 model.
+    """Return an int8 model without its last fully connected layer and all layers after it.
 
     Args:
         content: an int8 `.tflite` that `export` wrote.
@@ -64,6 +64,6 @@ def int8_features(content: bytes) -> bytes:
 
 
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return weights of a last layer, float32 [inputs, classes], rounded to 8 bits with one scale per class."""
+    """Round weights of a last layer, [inputs, classes], to 8 bits with one scale per class; return them as float32."""
     scale = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.finfo(np.float32).tiny) / _LEVELS
     return np.asarray(np.rint(weights / scale) * scale, np.float32)

@@ -15,29 +15,29 @@ from poets_edge.quantize.write_model import layer_operator
 from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
 
 _VERSION = 2
-"""First version that accepts int8, of every operator for which `Int8Writer.append` is used."""
+"""Operator version that `Int8Writer.append` writes, the first one in which its operators accept int8."""
 
 
 class Int8Writer:
-    """Writer of operators with one int8 output, [1, size], and of their constants.
+    """Appends int8 operators, whose output has the shape [1, size], and constants to a `.tflite` model.
 
     Attributes:
-        params: quantization of the tensors that were added, by index.
+        params: quantization of each tensor that was added or read, by tensor index.
     """
 
     def __init__(self, model: Any, prefix: str) -> None:
-        """Prepare for changing `model`, a `ModelT`, in place; the names of the new tensors begin with `prefix`."""
+        """Prepare to modify `model`, a `ModelT`, in place; the names of new tensors will begin with `prefix`."""
         self._model, self._graph, self._prefix = model, model.subgraphs[0], prefix
         self.params: dict[int, QuantParams] = {}
 
     def read(self, tensor: int) -> int:
-        """Look up the quantization of an int8 tensor of the model, so that operators can read it; return `tensor`."""
+        """Make an existing int8 tensor available as the input of new operators; return its index, `tensor`."""
         quantization = self._graph.tensors[tensor].quantization
         self.params[tensor] = QuantParams(np.float32(quantization.scale[0]), int(quantization.zeroPoint[0]))
         return tensor
 
     def tensor(self, name: str, size: int, params: QuantParams) -> int:
-        """Add a computed tensor and return its index."""
+        """Add an int8 tensor that an operator will compute, [1, size], and return its index."""
         found = add_tensor(
             self._graph,
             name.encode(),
@@ -49,16 +49,16 @@ class Int8Writer:
         return found
 
     def constant(self, name: str, value: float, params: QuantParams) -> int:
-        """Add a constant, [1, 1], and return its index."""
+        """Add a constant of shape [1, 1], and return the index of its tensor."""
         integer = np.array([[np.clip(np.rint(value / params.scale) + params.zero_point, -128, 127)]], np.int8)
         quantization = quant_params(params.scale, params.zero_point)
         return add_constant(self._model, f"{self._prefix}{name}".encode(), integer, quantization)
 
     def append(self, code: str, name: str, inputs: Sequence[int], size: int, params: QuantParams, **fields: Any) -> int:
-        """Append an operator and return the index of its output.
+        """Append an operator, and return the index of its output tensor.
 
         Args:
-            code: name of the operator in the schema.
+            code: name of the operator in the `.tflite` schema, such as "MUL".
             params: quantization of the output.
             fields: values of the operator's options.
         """
@@ -75,12 +75,12 @@ class Int8Writer:
         return found
 
     def maximum(self, name: str, source: int) -> int:
-        """Append the maximum over all elements of a tensor; return the index of the result, [1, 1]."""
+        """Append an operator that computes the maximum of a tensor; return the index of the result, [1, 1]."""
         axis = add_constant(self._model, f"{self._prefix}{name}/axis".encode(), np.array([1], np.int32))
         return self.append("REDUCE_MAX", name, [source, axis], 1, self.params[source], keepDims=True)
 
     def dense(self, name: str, source: int, kernel: npt.NDArray[Any], bias: npt.ArrayLike, params: QuantParams) -> int:
-        """Append a fully connected layer and return the index of its output.
+        """Append a fully connected layer, and return the index of its output tensor.
 
         Args:
             kernel: weights, [inputs, outputs].
@@ -90,7 +90,7 @@ class Int8Writer:
         return self.dense_into(self.tensor(f"{self._prefix}{name}", kernel.shape[1], params), source, kernel, bias)
 
     def dense_into(self, output: int, source: int, kernel: npt.NDArray[Any], bias: npt.ArrayLike) -> int:
-        """Append a fully connected layer whose output is a tensor that `tensor` added, and return this tensor."""
+        """Append a fully connected layer that writes to the tensor `output`, and return `output`."""
         layer = Layer(self._graph.tensors[output].name.decode(), "dense", ("",), kernel.shape[1])
         weights = Parameters(np.asarray(kernel, np.float32), np.asarray(bias, np.float32))
         inputs = [source, *add_int8_parameters(self._model, layer, weights, self.params[source])]

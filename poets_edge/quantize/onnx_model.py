@@ -1,7 +1,7 @@
 """Convert ONNX models to SavedModels with onnx2tf.
 
-onnx2tf requires fixed versions of its dependencies, so it is not installed with this package. It is run as a program,
-from an environment of its own.
+onnx2tf requires specific versions of its dependencies. It is therefore not installed with this package, but run as a
+program in its own environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROGRAM = "onnx2tf"
 _SECONDS = 1800
 _INSTALL = "python3 -m venv onnx && onnx/bin/pip install 'onnx2tf<2' && export PATH=$PATH:$PWD/onnx/bin"
 _SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
-"""Images with which onnx2tf tries the operators. It downloads them unless they are in the working directory."""
+"""File of sample images, which onnx2tf would download if it were not in the working directory."""
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -27,7 +27,7 @@ def convert_onnx(path: Path, folder: Path) -> Path:
     """Convert an ONNX model to a SavedModel with inputs of shape [1, height, width, channels], and return its folder.
 
     Args:
-        folder: existing folder in which the SavedModel is written.
+        folder: existing folder into which the SavedModel is written.
 
     Raises:
         ModelError: the model cannot be converted.
@@ -55,7 +55,7 @@ def convert_onnx(path: Path, folder: Path) -> Path:
 
 
 def _reason(printed: str) -> str:
-    """Return the last line of a program's output that names an error, or else the last line; "" if there is none."""
+    """Return the last line in a program's output that contains "error", or else its last line; "" without output."""
     lines = [" ".join(_COLOR.sub("", line).split()) for line in printed.splitlines()]
     lines = [line for line in lines if line]
     errors = [line for line in lines if "error" in line.lower()]

@@ -1,4 +1,4 @@
-"""Write networks as `.tflite` files in any quantization, without TensorFlow."""
+"""Convert networks to `.tflite` in any quantization, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ def quantize(
     """Convert a network to the bytes of a `.tflite` without metadata.
 
     Args:
-        calibration: images for calibrating int8 and full-int8, at the network's size, each uint8 [height, width, 3].
-        float_io: float32 input and output for int8, instead of uint8.
+        calibration: images for calibrating int8 and full-int8, in the size of the network's input, each uint8
+            [height, width, 3].
+        float_io: whether int8 has float32 input and output instead of uint8.
         input_type: type of the input and the output of full-int8.
-        gray: gray input for full-int8 instead of RGB.
+        gray: whether full-int8 has gray input instead of RGB.
     """
     if quantization != "int8" and quantization != "full-int8":
         return write_float_model(network, quantization)
@@ -57,7 +58,8 @@ def quantize_fully(
 ) -> bytes:
     """Convert a network to the bytes of a full-int8 `.tflite`, given the statistics of its activations; see `quantize`.
 
-    Unlike in int8 files, whose scores are equal in all versions of poets_edge, biases are corrected.
+    The biases are corrected for the mean rounding error of the weights. This is not done for int8 files, whose scores
+    must not change between versions of poets_edge.
     """
     rounded = _with_rounded_kernels(network, statistics)
     parameters = {

@@ -1,4 +1,4 @@
-"""Open Keras files and SavedModels in TensorFlow, unless they run code or access files."""
+"""Load Keras files and SavedModels in TensorFlow, after checking that they do not run code or access files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.quantize.foreign_code import check_keras, check_saved_model
 
 
 def load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
-    """Return a function that runs a Keras model, and the shapes of its inputs.
+    """Load a Keras model; return a function that runs it, and the shapes of its inputs.
 
     Raises:
         ModelError: the file contains weights without a model, Python code, or layers that read files.
@@ -22,7 +22,7 @@ def load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
 
 
 def _earlier_layers(tf: Any) -> dict[str, Any]:
-    """Return layers, by name, that accept the options in HDF5 files of Keras 2, such as those of Teachable Machine."""
+    """Return replacements for Keras layers, by name, that accept the options in HDF5 files written by Keras 2."""
 
     class DepthwiseConv2D(tf.keras.layers.DepthwiseConv2D):  # type: ignore[misc]
         def __init__(self, **options: Any) -> None:
@@ -33,10 +33,10 @@ def _earlier_layers(tf: Any) -> dict[str, Any]:
 
 
 def load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
-    """Return a function that runs the serving signature of a SavedModel, and the shapes of its inputs.
+    """Load a SavedModel; return a function that runs its serving signature, and the shapes of its inputs.
 
     Raises:
-        ModelError: the SavedModel accesses files, or has no such signature, several outputs, or an input that is not
+        ModelError: the SavedModel accesses files, has no serving signature or several outputs, or its input is not
             float32.
     """
     check_saved_model(path)

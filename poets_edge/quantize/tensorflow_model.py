@@ -1,8 +1,8 @@
-"""Load Keras models (`.keras`, `.h5`), SavedModels and ONNX models, and convert them to frozen graphs like `train`'s.
+"""Load Keras models (`.keras`, `.h5`), SavedModels and ONNX models, and convert them to frozen graphs.
 
-A frozen graph accepts RGB images with values from -1 to 1. It contains the conversion to the input range and, for a
-model of gray images, to gray values, and a softmax if the model lacks one. It can therefore be converted, calibrated,
-evaluated and labeled like a trained graph.
+Like the graphs that `train` writes, these frozen graphs accept RGB images with values from -1 to 1 and return
+probabilities. They contain the conversion to the model's own input range and, if necessary, to gray values, and a
+softmax if the model lacks one. All functions for trained graphs can therefore be used with them.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from poets_edge.tflite.formats import HDF5, KERAS, ONNX, SAVED_MODEL, model_form
 from poets_edge.tflite.interpreter import silent_stderr
 
 _RANGES = (BACKBONE, UNIT, RAW)
-"""Normalizations that are compared by their accuracy on photos."""
+"""Input normalizations that are tried on photos if a model does not specify its own."""
 _INPUT, _OUTPUT = "input", "final_result"
 _SHOWN = 32
-"""Maximum number of images on which the sum of the scores is checked."""
+"""Maximum number of images on which it is checked whether the scores sum to 1."""
 _TOLERANCE = 1e-3
 _LUMA = (LUMA / LUMA.sum()).astype(np.float32).reshape(1, 1, 3, 1)
-"""Weights of a convolution that converts RGB images to gray images."""
+"""Weights of a 1x1 convolution that converts RGB images to gray images."""
 
 Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TensorFlowModel:
-    """A model that TensorFlow runs.
+    """An image classifier that runs in TensorFlow.
 
     Attributes:
         path: file or folder of the model.
         run: function that runs the model: maps float32 [1, height, width, 3] to float32 [1, outputs].
-        graph: GraphDef of `run`, with weights.
+        graph: GraphDef of the model, including its weights.
         input_name: name of the input node in `graph`.
         size: (height, width) of the input, pixels.
         outputs: number of outputs.
@@ -66,22 +66,22 @@ class TensorFlowModel:
     outputs: int
 
     def scores(self, pixels: Sequence[Pixels], normalization: Normalization) -> Scores:
-        """Return the model's outputs for images at its input size, float32 [images, outputs]."""
+        """Return the model's outputs for images in the size of its input, float32 [images, outputs]."""
         factor, offset = _from_backbone(normalization)
         values = (image[None].astype(np.float32) / 127.5 - 1 for image in pixels)
         return np.asarray([np.asarray(self.run(one * factor + offset))[0] for one in values], np.float32)
 
 
 def is_tensorflow_model(path: Path) -> bool:
-    """Return whether a path is a Keras model, a SavedModel or an ONNX model, according to its contents."""
+    """Return whether a file or folder contains a Keras model, a SavedModel or an ONNX model."""
     return model_format(path) in (KERAS, HDF5, SAVED_MODEL, ONNX)
 
 
 def load_model(path: Path, side: int | None = None) -> TensorFlowModel:
     """Load a Keras model, a SavedModel or an ONNX model.
 
-    A model with a single output becomes one with two scores; the output determines the second. A model of gray images
-    becomes one of RGB images.
+    If the model has a single output, for two classes, the loaded model returns the scores of both classes. If the model
+    accepts gray images, the loaded model accepts RGB images.
 
     Args:
         side: height and width of the input, pixels, for a model that accepts images of any size.
@@ -98,11 +98,11 @@ def load_model(path: Path, side: int | None = None) -> TensorFlowModel:
 
 
 def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowModel:
-    """Load a model from a Keras file or the folder of a SavedModel.
+    """Load a model from a Keras file or from the folder of a SavedModel.
 
     Args:
         path: path of the model in messages.
-        source: the file or folder.
+        source: path of the file or folder to load.
     """
     try:
         with silent_stderr():
@@ -138,10 +138,11 @@ def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowMode
 
 
 def _input_shape(path: Path, shapes: list[tuple[int | None, ...]], side: int | None) -> tuple[int, int, int]:
-    """Return (height, width, channels) of a model's only input. Raises ModelError, as `load_model` does.
+    """Return (height, width, channels) of a model's only input. Raises ModelError if the input is not supported.
 
     Args:
-        shapes: shapes of the model's inputs; None for a length that the model does not specify.
+        shapes: shapes of the model's inputs, in which an unspecified length is None.
+        side: height and width for a model that accepts images of any size.
     """
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3):
         raise ModelError(
@@ -159,7 +160,7 @@ def _input_shape(path: Path, shapes: list[tuple[int | None, ...]], side: int | N
 
 
 def model_of_graph(frozen: FrozenGraph) -> TensorFlowModel:
-    """Return a model that runs a frozen graph.
+    """Return a TensorFlowModel that runs a frozen graph.
 
     Raises:
         ModelError: TensorFlow cannot load the graph.
@@ -184,17 +185,17 @@ def model_of_graph(frozen: FrozenGraph) -> TensorFlowModel:
 def find_input_range(
     model: TensorFlowModel, pixels: Sequence[Pixels], classes: npt.NDArray[np.int64]
 ) -> tuple[Normalization, str]:
-    """Return the normalization of a model's input, and a phrase that states the evidence for it.
+    """Infer the normalization of a model's input; return it with a phrase that states the evidence for it.
 
-    The evidence is the arithmetic in the first layers of the model, or a significantly higher accuracy with one range
-    than with the other ranges.
+    The evidence is either the arithmetic in the first layers of the model, or that the accuracy on photos is
+    significantly higher with one input range than with the others.
 
     Args:
-        pixels: images at the model's size.
+        pixels: images in the size of the model's input.
         classes: index of each image's class among the model's outputs, int64 [images].
 
     Raises:
-        ModelError: there is no evidence for one of the ranges.
+        ModelError: there is no evidence for any input range.
     """
     try:
         evidence = input_evidence(model.graph, model.input_name)
@@ -218,8 +219,8 @@ def freeze(
     """Convert a model to a frozen graph that accepts values from -1 to 1 and returns probabilities.
 
     Args:
-        pixels: images at the model's size, for determining whether the model's outputs are probabilities; if there are
-            none, a gray image is used.
+        pixels: images in the size of the model's input, which are used to determine whether its outputs are
+            probabilities; a gray image is used if there are none.
 
     Raises:
         ModelError: the model cannot be frozen, or returns scores from 0 to 1 whose sum is not 1.
@@ -255,13 +256,13 @@ def freeze(
 
 
 def _from_backbone(normalization: Normalization) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the factor and the offset that convert values from -1 to 1 to a model's input, for all or each channel."""
+    """Return the factor and the offset that convert values from -1 to 1 to a normalization, for all or each channel."""
     mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
     return (127.5 / std).astype(np.float32), ((127.5 - mean) / std).astype(np.float32)
 
 
 def _frozen(tf: Any, run: Callable[[Any], Any], shape: tuple[int, int, int]) -> Any:
-    """Return TensorFlow's function for `run` with its variables converted to constants, for one image.
+    """Return a TensorFlow function that computes `run` for one image, with its variables converted to constants.
 
     Args:
         shape: (height, width, channels) of the image.
@@ -277,7 +278,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _last_operation(graph: Any, name: str) -> str:
-    """Return the operation that computes the output of a node, ignoring Identity nodes."""
+    """Return the name of the operation that computes a node's output, such as "Softmax", skipping Identity nodes."""
     nodes = {node.name: node for node in graph.node}
     while (node := nodes[name]).op == "Identity":
         name = node.input[0].partition(":")[0]

@@ -1,4 +1,4 @@
-"""Add a label "unknown" to a `.tflite`, for programs that read only scores and not the distance.
+"""Add a label "unknown" to a `.tflite`, for programs that ignore its second output, the distance.
 
 For a photo unlike the training photos, the score of this label is 1 and the scores of the classes are 0. For any other
 photo, the score of this label is 0 and the scores of the classes are unchanged. The model has one output,
@@ -27,14 +27,17 @@ from poets_edge.tflite.flatbuffer import (
 )
 
 _STEEP = 1e8
-"""Factor that scales any excess over the limit to at least 1; float32 numbers just above 1 are 1.2e-7 apart."""
+"""Factor that scales the smallest possible excess over the limit of 1, which is 1.2e-7 in float32, to more than 1."""
 
 
 def with_unknown_label(content: bytes) -> bytes:
-    """Return the bytes of a model with one output: the scores of the classes, followed by the score of "unknown".
+    """Replace the two outputs of a model by one: the scores of the classes, followed by the score of "unknown".
 
     Args:
-        content: bytes of a `.tflite` without metadata, with the outputs scores and DISTANCE.
+        content: bytes of a `.tflite` without metadata, whose outputs are the scores and DISTANCE.
+
+    Returns:
+        The bytes of the modified `.tflite`.
 
     Raises:
         ModelError: the model has no output DISTANCE.
@@ -62,7 +65,7 @@ def with_unknown_label(content: bytes) -> bytes:
 
 
 def _join_float(model: Any, scores: int, distance: int) -> int:
-    """Append float32 operators that append the score of "unknown" to the scores; return the index of the result."""
+    """Write float32 operators that add the score of "unknown" to the scores; return the index of the result."""
     write = _Writer(model)
     labels = int(model.subgraphs[0].tensors[scores].shape[1])
     over = write.append("SUB", "over", [distance, write.scalar("limit", LIMIT)], 1, relu=True)
@@ -74,10 +77,10 @@ def _join_float(model: Any, scores: int, distance: int) -> int:
 
 
 def _join_int8(model: Any, scores: int, distance: int) -> int:
-    """Append int8 operators that append the score of "unknown" to the scores; return the index of the result.
+    """Write int8 operators that add the score of "unknown" to the scores; return the index of the result.
 
-    Two layers with a steep slope compute whether the photo is unknown, and whether it is known, as the largest score
-    (255/256) or 0. The scores of the classes are the minimum of their scores and the latter.
+    Two layers with a steep slope convert the distance: one to 255/256 if the photo is unknown, else 0; the other one to
+    255/256 if the photo is known, else 0. The score of each class is limited to the output of the second layer.
     """
     write = Int8Writer(model, "unknown/")
     write.read(scores)
@@ -92,9 +95,9 @@ def _join_int8(model: Any, scores: int, distance: int) -> int:
 
 
 def _before_rounding(model: Any, output: int) -> int:
-    """Return the index of an output's tensor before rounding to uint8; remove the operator that rounds it, if any.
+    """Remove the operator that converts an output to uint8, if there is one; return the index of the output before it.
 
-    The tensor is float32, or int8 in full-int8 models.
+    The tensor with this index is float32, or int8 in full-int8 models.
     """
     graph = model.subgraphs[0]
     if graph.tensors[output].type != schema().TensorType.UINT8:
@@ -107,7 +110,7 @@ def _before_rounding(model: Any, output: int) -> int:
 
 
 class _Writer:
-    """Writer of float32 operators and constants, whose names begin with `unknown/`."""
+    """Appends float32 operators and constants to a `.tflite` model; their names begin with `unknown/`."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._graph = model, model.subgraphs[0]
@@ -116,7 +119,7 @@ class _Writer:
         return add_constant(self._model, f"unknown/{name}".encode(), np.array([[value]], np.float32))
 
     def append(self, code: str, name: str, inputs: Sequence[int], size: int, *, relu: bool = False) -> int:
-        """Append an operator with one output, float32 [1, size], and return the output's index."""
+        """Append an operator whose output is float32 [1, size]; return the index of the output tensor."""
         parts = schema()
         found = add_tensor(self._graph, f"unknown/{name}".encode(), (1, size), parts.TensorType.FLOAT32)
         kind = {"MINIMUM": "MaximumMinimum"}.get(code, code.capitalize())

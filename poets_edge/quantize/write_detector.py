@@ -1,10 +1,11 @@
 """Write the unknown-photo detector as operators of a `.tflite`.
 
-The operators use float32 arithmetic in every quantization, because the squares of small differences need more than
-8 bits. In quantized files, the projection, which has nearly all of the detector's weights, is stored in half precision.
+These operators use float32 arithmetic, because the squares of small differences need more than 8 bits. Full-int8 files
+use `write_int8_detector` instead. In quantized files, the projection, which has most of the detector's weights, is
+stored in half precision.
 
-In a small network, the time of an operator is noticeable. Offsets are therefore not added to the projections: they are
-multiplied out into the linear terms (see `_without_offsets`).
+In a small network, each additional operator takes noticeable time. The offsets of the projections are therefore not
+added by an operator, but merged into the linear terms (see `_without_offsets`).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator,
 _PREFIX = "detector/"
 
 UINT8_SCALE = np.float32(2 / 127)
-"""Scale of a distance that is rounded to uint8. The limit, 1.0, lies halfway between the values 63 and 64, so that
-rounding never changes whether a photo is unknown."""
+"""Scale of a distance that is rounded to uint8. The limit for known photos, 1.0, lies halfway between the integers 63
+and 64, so that rounding never changes whether a photo is unknown."""
 
 
 def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool, quantized: bool = False) -> int:
@@ -80,10 +81,10 @@ def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool,
 
 
 def _without_offsets(detector: Detector) -> Detector:
-    """Return a detector that computes equal distances without offsets.
+    """Return an equivalent detector whose offsets are zero.
 
-    With y = x + o, the distance y**2 @ q - max(y @ L + b) equals x**2 @ q - max(x @ L' + b'), where
-    L' = L - 2 * q * o and b' = b + o @ L - o**2 @ q.
+    With projections x, offsets o and y = x + o, the distance y**2 @ q - max(y @ L + b) equals
+    x**2 @ q - max(x @ L' + b'), where L' = L - 2 * q * o and b' = b + o @ L - o**2 @ q.
     """
     wide = {field.name: getattr(detector, field.name).astype(np.float64) for field in fields(detector)}
     offsets, quadratic, linear, background = (wide[name] for name in ("offsets", "quadratic", "linear", "background"))
@@ -97,7 +98,7 @@ def _without_offsets(detector: Detector) -> Detector:
 
 
 def remove_detector(model: Any) -> None:
-    """Remove the operators, the output and the constant values that `add_detector` appended to a model.
+    """Remove the operators, the output and the constants that `add_detector` has added to a model.
 
     Args:
         model: a `ModelT`, changed in place.
@@ -112,7 +113,7 @@ def remove_detector(model: Any) -> None:
 
 
 class _Writer:
-    """Writer of float32 operators and constants, whose names begin with _PREFIX."""
+    """Appends float32 operators and constants to a `.tflite` model; their names begin with _PREFIX."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._graph = model, model.subgraphs[0]
@@ -121,20 +122,24 @@ class _Writer:
         return add_constant(self._model, f"{_PREFIX}{name}".encode(), values)
 
     def half(self, name: str, values: npt.NDArray[np.float32]) -> int:
-        """Add a half-precision constant and an operator that converts it; return the index of the float32 tensor."""
+        """Add a half-precision constant and its conversion to float32; return the index of the float32 tensor."""
         stored = self.constant(f"{name}16", values.astype(np.float16))
         wide = add_tensor(self._graph, f"{_PREFIX}{name}".encode(), values.shape, schema().TensorType.FLOAT32)
         self.operator("DEQUANTIZE", [stored], wide, version=3)  # version 3 accepts float16
         return wide
 
     def dense(self, name: str, source: int, weights: int, bias: npt.ArrayLike) -> int:
-        """Append a fully connected layer with weights [outputs, inputs], and return the index of its output."""
+        """Append a fully connected layer, and return the index of its output tensor.
+
+        Args:
+            weights: index of the tensor with the weights, [outputs, inputs].
+        """
         outputs = int(self._graph.tensors[weights].shape[0])
         added = self.constant(f"{name}/bias", np.asarray(bias, np.float32))
         return self.append("FULLY_CONNECTED", name, [source, weights, added], outputs, "FullyConnectedOptions")
 
     def append(self, code: str, name: str, inputs: Sequence[int], size: int, options: str = "", **fields: Any) -> int:
-        """Append an operator with one output, float32 [1, size], and return the output's index."""
+        """Append an operator whose output is float32 [1, size]; return the index of the output tensor."""
         name = name if name == DISTANCE or "/" in name else f"{_PREFIX}{name}"
         found = add_tensor(self._graph, name.encode(), (1, size), schema().TensorType.FLOAT32)
         operator = self.operator(code, inputs, found)

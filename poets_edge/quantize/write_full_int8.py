@@ -1,9 +1,9 @@
-"""Write networks as full-int8 `.tflite` files, in which every operator computes with integers.
+"""Convert networks to full-int8 `.tflite` files, in which all operators use integer arithmetic.
 
-Microcontrollers and NPUs require such files. On CPUs, int8 files, whose first convolution and softmax are computed in
-float (see `float_io`), are faster. TensorFlow Lite and TensorFlow Lite Micro round the sums in a layer in the same way,
-except for negative ties, which `_with_positive_outputs` avoids. XNNPACK rounds the sums differently; the following
-layers amplify these differences to a few percent of a score. `Classifier` therefore runs full-int8 files without
+Microcontrollers and NPUs require full-int8 files. CPUs are faster with int8 files, whose first convolution and softmax
+are computed in float (see `float_io`). TensorFlow Lite and TensorFlow Lite Micro round the sums in a layer identically,
+except for negative ties, which `_with_positive_outputs` avoids. XNNPACK rounds them differently, and later layers
+amplify the differences to a few percentage points of a score. `Classifier` therefore runs full-int8 files without
 XNNPACK.
 """
 
@@ -29,9 +29,9 @@ InputType = Literal["uint8", "int8"]
 INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 
 _PIXEL = QuantParams(np.float32(1 / PIXELS.std[0]), 0)
-"""Quantization of the first convolution's input: a pixel value minus 128."""
+"""Quantization of the first convolution's input, in which each integer is a pixel value minus 128."""
 _SCORE = QuantParams(np.float32(1 / 256), -128)
-"""Quantization that TensorFlow Lite requires of an int8 softmax."""
+"""Output quantization that TensorFlow Lite requires for an int8 softmax."""
 _UINT8_OFFSET = 128
 _SOFTMAX_VERSION = 2
 _QUANTIZE_VERSION = 2
@@ -48,13 +48,14 @@ def write_full_int8_model(
     """Convert a network to the bytes of a full-int8 `.tflite`.
 
     Args:
-        network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
-        ranges: smallest and largest output of each layer except the softmax.
+        network: a network for which `can_be_int8` returns True; its kernels may already be rounded to 8 bits.
+        ranges: smallest and largest output of each layer except the softmax, by layer name.
         bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size]; None to write no
             detector.
         input_type: type of the input and of the outputs: "uint8" for pixel values and for scores times 256, which needs
             an additional operator at each end; "int8" for these values minus 128.
-        gray: accept gray pixels with one channel; the scores are those for RGB pixels with three equal channels.
+        gray: whether the input is gray, with one channel; the scores equal those for RGB pixels with three equal
+            channels.
 
     Returns:
         The bytes of a model whose outputs are the output of the network and, if a detector was written, the
@@ -70,7 +71,7 @@ def write_full_int8_model(
     quantization = {INPUT: _PIXEL, **layer_params(network, ranges), softmax.name: _SCORE}
 
     def add(name: str, layer: str, dtype: int = types.INT8) -> int:
-        """Add a tensor for a layer's output (plus 128 if `dtype` is UINT8), and return its index."""
+        """Add a tensor for a layer's output, as int8 or uint8, and return the index of the tensor."""
         params = quantization[layer]
         zero_point = params.zero_point + (_UINT8_OFFSET if dtype == types.UINT8 else 0)
         return add_tensor(graph, name.encode(), (1, *shapes[layer]), dtype, quant_params(params.scale, zero_point))
@@ -104,7 +105,7 @@ def write_full_int8_model(
 
 
 def _add_uint8_output(model: Any, output: int) -> int:
-    """Append an operator that adds 128 to an int8 output; return the index of the uint8 tensor, which gets the name."""
+    """Convert an int8 output to uint8 by adding 128; return the index of the uint8 tensor, which keeps the name."""
     signed = model.subgraphs[0].tensors[output]
     name, quantization = signed.name, signed.quantization
     signed.name = name + b"_int8"
@@ -116,14 +117,14 @@ def _add_uint8_output(model: Any, output: int) -> int:
 
 
 def _with_positive_outputs(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
-    """Return a network with equal scores in which the outputs of layers without activation are not negative.
+    """Return an equivalent network in which layers without activation function have no negative outputs.
 
-    A constant is added to the bias of each of these layers, and subtracted again in the layers that read its output.
-    Interpreters round negative ties differently; in such a network, none occur. Layers without activation precede the
-    additions in EfficientNet-Lite and the softmax.
+    Interpreters round negative ties differently, so negative outputs must be avoided. A constant is added to the bias
+    of each layer without activation function, and subtracted in the layers that read its output. Such layers precede
+    the additions in EfficientNet-Lite and the softmax.
 
     Returns:
-        The network, and the ranges of its layers.
+        The network, and the output ranges of its layers.
     """
     parameters, shifted, offsets = dict(network.parameters), dict(ranges), dict[str, float]()
     movable = _layers_with_free_offset(network)
@@ -144,10 +145,11 @@ def _with_positive_outputs(network: Network, ranges: Mapping[str, Range]) -> tup
 
 
 def _layers_with_free_offset(network: Network) -> set[str]:
-    """Return the names of the layers whose readers can compensate for a constant that is added to the output.
+    """Return the names of the layers to whose output a constant can be added without changing the scores.
 
-    Dense layers and 1x1 convolutions compensate with their bias. Padding makes other convolutions depend on the value
-    0. A softmax ignores a constant; additions and means pass it on. A detector depends on the length of the bottleneck.
+    The layers that read the output must compensate for the constant. Dense layers and 1x1 convolutions do so with their
+    bias, a softmax ignores it, and additions and means pass it on. Other convolutions cannot, because padding is 0. The
+    bottleneck is excluded if there is an unknown-photo detector, which depends on its length.
     """
     free: set[str] = set()
     for layer in reversed(network.layers):
@@ -165,9 +167,9 @@ def _compensates(reader: Layer, free: Collection[str]) -> bool:
 
 
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
-    """Return the weights of a layer, adapted to the model's input.
+    """Return the weights of a layer. If it reads the model's input, they are converted to the format of this input.
 
-    If the layer reads the input, its weights are converted to the normalization PIXELS and, if `gray`, to one channel.
+    The format is the normalization PIXELS and, if `gray`, a single channel.
     """
     if INPUT not in layer.sources:
         return weights

@@ -1,9 +1,8 @@
-"""Write networks as int8 `.tflite` files.
+"""Convert networks to int8 `.tflite` files.
 
-Between the first convolution's output and the logits, the arithmetic is the same as in files from TensorFlow's
-converter: 8-bit activations with one scale per tensor, 8-bit weights with one scale per output, and 32-bit biases.
-Scores are therefore equal on every processor. The first convolution and the softmax are computed in float: see
-`float_io`.
+Between the first convolution and the softmax, the arithmetic is the same as in files from TensorFlow's converter: 8-bit
+activations with one scale per tensor, 8-bit weights with one scale per output, and 32-bit biases. The first convolution
+and the softmax are computed in float. The module `float_io` explains why, and how scores are equal on every processor.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ INT8_VERSIONS = {
     "mean": 2,
     "dense": 4,
 }
-"""For each kind of layer, the first version of its operator that accepts int8."""
+"""First version of the `.tflite` operator that accepts int8, for each kind of layer."""
 _SHARED_QUANTIZATION = ("max_pool", "average_pool", "concatenate", "mean")
 """Kinds of layers whose output must have the same quantization as their inputs."""
 _MAX_BIAS = 1 << 30
@@ -68,14 +67,14 @@ class QuantParams:
 
     @classmethod
     def over(cls, smallest: float, largest: float) -> QuantParams:
-        """Return the quantization that covers a range and represents 0 exactly."""
+        """Return the quantization that covers the range from `smallest` to `largest` and represents 0 exactly."""
         smallest, largest = min(smallest, 0.0), max(largest, 0.0)
         scale = np.float32((largest - smallest) / 255 or 1.0)
         return cls(scale, int(np.clip(np.rint(-128 - smallest / scale), -128, 127)))
 
 
 def can_be_int8(network: Network) -> bool:
-    """Return whether a network can be written as int8.
+    """Return whether a network can be converted to int8 and full-int8.
 
     The first layer must be a convolution and the only layer that reads the input; the last layer must be a softmax.
     """
@@ -85,7 +84,7 @@ def can_be_int8(network: Network) -> bool:
 
 
 def weight_scales(layer: Layer, weights: Parameters, source_scale: np.float32) -> npt.NDArray[np.float32]:
-    """Return a layer's weight scales, float32 [outputs], each large enough for the bias to fit into 32 bits."""
+    """Return the quantization scales of a layer's weights, float32 [outputs]; biases then fit into 32 bits."""
     scales = kernel_scales(file_order(layer, weights.kernel), output_axis(layer))
     least = np.abs(weights.bias) / (source_scale * np.float32(_MAX_BIAS))
     return np.asarray(np.maximum(scales, least), np.float32)
@@ -95,9 +94,10 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
     """Convert a network to the bytes of an int8 `.tflite`.
 
     Args:
-        network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
-        ranges: smallest and largest output of each layer except the softmax.
-        float_io: accept float32 pixels (normalized by BACKBONE) and return float32 scores, instead of uint8 for both.
+        network: a network for which `can_be_int8` returns True; its kernels may already be rounded to 8 bits.
+        ranges: smallest and largest output of each layer except the softmax, by layer name.
+        float_io: whether the model accepts float32 pixels, normalized by BACKBONE, and returns float32 scores; by
+            default, both are uint8.
 
     Returns:
         The bytes of a model whose outputs are the output of the network and, if the network has a detector, the
@@ -162,7 +162,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
 def layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
     """Return the output quantization of each layer except the softmax, by layer name.
 
-    Layers that must have the same quantization get one that covers the ranges of all of them.
+    For layers that must share a quantization, it covers the ranges of all of them.
     """
     group = {layer.name: layer.name for layer in network.layers}
 
@@ -186,7 +186,7 @@ def layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, Qua
 def _first_layer(
     layer: Layer, weights: Parameters, float_io: bool
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the first layer's kernel, in the layout of a `.tflite`, and bias, both rounded by `exact_floats`."""
+    """Return the kernel, in the layout of a `.tflite`, and the bias of the first layer, rounded by `exact_floats`."""
     integers = quantize_kernel(file_order(layer, weights.kernel), output_axis(layer))
     kernel = integers.values * integers.scales.astype(np.float64)[:, None, None, None]
     bias = weights.bias.astype(np.float64)

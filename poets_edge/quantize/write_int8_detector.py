@@ -4,12 +4,12 @@ The formula is that of `poets_edge.nets.detector.Detector`, arranged for 8 bits:
 
 - The bottleneck is divided by its length as a product with the output of RSQRT, an operator that microcontrollers and
   NPUs support, unlike a division.
-- The projections are centered by the bias of the layer that computes them, before they are rounded, and scaled such
-  that an error of one step changes the distance about equally in all directions.
+- Before the projections are rounded, the layer that computes them centers them with its bias, and scales them so that
+  an error of one step has about the same effect on the distance in all directions.
 - Squares and projections share one quantization, so that one layer adds all terms of the distance in 32 bits. Only the
   sum, which is between 0 and 4, is rounded to 8 bits.
 
-No output is negative: `write_full_int8` explains why interpreters then compute equal values.
+No output is negative, because interpreters round negative ties differently (see `write_full_int8`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from poets_edge.tflite.distance import DISTANCE
 _PREFIX = "detector/"
 
 _PROJECTION = QuantParams(np.float32(1 / 64), -128)
-"""Quantization of projections, which are between 0 and 4, and of the squares of their differences from _CENTER."""
+"""Quantization, from 0 to 4, of the projections and of the squares of their differences from _CENTER."""
 _CENTER = 2.0
 _DISTANCE = QuantParams(UINT8_SCALE, -128)
 _FARTHEST = 255 * float(UINT8_SCALE)
-"""Largest distance that int8 can represent with _DISTANCE."""
+"""Largest distance that the quantization _DISTANCE can represent."""
 _HEADROOM = 1.3
-"""Largest projection that can be represented, relative to the largest one of the calibration photos: the projections of
-unknown photos are larger."""
+"""Ratio of the largest value that can be represented to the largest value for a calibration photo. It exceeds 1 because
+unknown photos have larger values."""
 _SMALLEST = 1e-6
 
 Array = npt.NDArray[np.float64]
@@ -44,11 +44,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class _Scaling:
-    """Scale and offset of each direction: projections are y * factors + shifts, with y as in `Detector`.
+    """Scale and offset of each projection: the int8 model computes y * factors + shifts, with y as in `Detector`.
 
     Attributes:
         factors: float64 [directions].
-        shifts: float64 [directions]; _CENTER for directions whose squares are used.
+        shifts: float64 [directions]; _CENTER for projections whose squares are part of the distance.
     """
 
     factors: Array
@@ -56,10 +56,10 @@ class _Scaling:
 
     @classmethod
     def over(cls, detector: Detector, projected: Array) -> _Scaling:
-        """Return the scaling that makes full use of 8 bits for the projections of calibration photos.
+        """Return the scaling that makes full use of 8 bits, given the projections of calibration photos.
 
         Args:
-            projected: the values y of calibration photos, float64 [photos, directions].
+            projected: projections of the calibration photos, y in `Detector`, float64 [photos, directions].
         """
         square = detector.quadratic != 0
         slopes = np.maximum(np.abs(detector.linear).max(axis=1), np.abs(detector.background))
@@ -110,7 +110,7 @@ def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenec
 
 
 def _add_unit_vector(write: Int8Writer, bottleneck: int, bottlenecks: Array) -> int:
-    """Append the operators that divide a bottleneck by its length; return the index of the result.
+    """Append the operators that divide a bottleneck by its Euclidean length; return the index of the result.
 
     Args:
         bottlenecks: bottlenecks of calibration photos, float64 [photos, bottleneck_size].
@@ -132,9 +132,9 @@ def _add_unit_vector(write: Int8Writer, bottleneck: int, bottlenecks: Array) -> 
 
 
 def _sum_of_rounded(squares: Array, params: QuantParams) -> tuple[float, float]:
-    """Return a slope and an offset with which the sum of rounded squares approximates the sum of the squares.
+    """Return the slope and the offset of a linear fit of the sum of squares to the sum of rounded squares.
 
-    Most squares are smaller than a few steps, so rounding changes their sum noticeably.
+    They correct the effect of rounding, which is noticeable because most squares are only a few steps large.
     """
     rounded = (np.rint(squares / params.scale) * params.scale).sum(axis=1)
     spread = float(rounded.var())

@@ -1,8 +1,8 @@
-"""Write networks as `.tflite` files with float arithmetic: float32, float16 or dynamic.
+"""Convert networks to `.tflite` files with float arithmetic: float32, float16 or dynamic.
 
-The files have the same operators, in the same versions, as files from TensorFlow's converter. Every interpreter since
-tflite-runtime 2.14 and TensorFlow Lite 2.16 therefore accepts them, XNNPACK runs all of their operators, and their
-scores equal those of the converter's files.
+The files contain the same operators, in the same versions, as files from TensorFlow's converter, and return the same
+scores. tflite-runtime 2.14, TensorFlow Lite 2.16 and all later interpreters therefore accept them, and XNNPACK runs all
+of their operators.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from poets_edge.tflite.flatbuffer import (
 FloatQuantization = Literal["float32", "float16", "dynamic"]
 
 LEVELS = 127
-"""Largest magnitude of an 8-bit weight, a whole number from -127 to 127."""
+"""Largest magnitude of an 8-bit weight, which is an integer from -127 to 127."""
 DESCRIPTION = "poets_edge"
 
 _MIN_DYNAMIC = 1024
-"""Minimum number of weights in a kernel for "dynamic" to quantize it, as in TensorFlow's converter."""
+"""Kernels with fewer weights remain float32 in "dynamic" files, as in files from TensorFlow's converter."""
 
 
 @dataclass(frozen=True)
 class QuantizedKernel:
-    """8-bit weights: real = scale * integer, with one scale for all weights or one for each index of `axis`."""
+    """8-bit weights: real = scale * integer. There is one scale for all weights, or one for each index along `axis`."""
 
     values: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
@@ -53,7 +53,7 @@ def write_float_model(
 
     Args:
         quantization: "float32"; "float16" for weights in half precision; "dynamic" for 8-bit kernels.
-        also: names of the layers whose outputs are additional outputs of the model, in order.
+        also: names of layers; their outputs become additional outputs of the model, in this order.
 
     Returns:
         The bytes of a model. Its outputs are the output of the network, the outputs of the layers in `also` and, if the
@@ -84,8 +84,8 @@ def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int]
     """Return the `.tflite` operator that computes a layer.
 
     Args:
-        version: version of the operator.
-        inputs, output: indices of the tensors that it reads and writes.
+        version: version of the operator to write.
+        inputs, output: indices of the tensors that the operator reads and writes.
     """
     parts, codes = schema(), schema().BuiltinOperator
     kind = {
@@ -129,10 +129,9 @@ def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int]
 
 
 def axes_input(model: Any, layer: Layer) -> list[int]:
-    """Return the tensor indices of a layer's axes input.
+    """Return the additional input of a mean layer, as a list of tensor indices; [] for any other layer.
 
-    For a mean layer, this adds a tensor with the axes to the model and returns a list with its index. Other layers have
-    no such input, so [] is returned.
+    The operator for a mean requires a tensor that lists the axes. This function adds the tensor to the model.
     """
     if layer.kind != "mean":
         return []
@@ -140,7 +139,7 @@ def axes_input(model: Any, layer: Layer) -> list[int]:
 
 
 def file_order(layer: Layer, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a kernel in the layout of a `.tflite`.
+    """Transpose a kernel to the layout of a `.tflite`.
 
     Returns:
         [1, height, width, channels] for a depthwise layer, [outputs, height, width, inputs] for a convolution,
@@ -150,10 +149,10 @@ def file_order(layer: Layer, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def kernel_scales(kernel: npt.NDArray[np.float32], axis: int | None) -> npt.NDArray[np.float32]:
-    """Return the scales for rounding a kernel to 8 bits; each maps the largest magnitude to 127.
+    """Return the scales for rounding a kernel to 8 bits: the largest magnitude divided by 127.
 
     Args:
-        kernel: in the layout of a `.tflite`.
+        kernel: weights in the layout of a `.tflite`.
         axis: axis with one scale per index; None for one scale for all weights.
     """
     largest = np.abs(kernel).max(axis=None if axis is None else tuple(i for i in range(kernel.ndim) if i != axis))
@@ -164,7 +163,7 @@ def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> Quanti
     """Round a kernel to 8 bits.
 
     Args:
-        kernel: in the layout of a `.tflite`.
+        kernel: weights in the layout of a `.tflite`.
         axis: axis with one scale per index; None for one scale for all weights.
     """
     scales = kernel_scales(kernel, axis)
@@ -174,7 +173,7 @@ def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> Quanti
 
 
 def output_axis(layer: Layer) -> int:
-    """Return the index of the output channels' axis in a kernel with the layout of a `.tflite`."""
+    """Return the axis of the output channels in a kernel with the layout of a `.tflite`, as an index."""
     return 3 if layer.kind == "depthwise" else 0
 
 
@@ -201,7 +200,7 @@ def _add_parameters(model: Any, layer: Layer, weights: Parameters, quantization:
 
 
 def _add_half(model: Any, name: bytes, values: npt.NDArray[np.float32]) -> int:
-    """Add a constant in half precision and the operator that converts it to float32; return that tensor's index."""
+    """Add a half-precision constant and its conversion to float32; return the index of the float32 tensor."""
     codes, types, graph = schema().BuiltinOperator, schema().TensorType, model.subgraphs[0]
     half = add_constant(model, name + b"16", values.astype(np.float16))
     wide = add_tensor(graph, name, values.shape, types.FLOAT32)
