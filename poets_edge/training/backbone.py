@@ -2,10 +2,11 @@
 
 - A frozen graph from `input` (float32 [1, R, R, 3], normalized) to `bottleneck` (float32 [1, size]), to which the head
   is added.
-- A float `.tflite` of that graph, which computes bottlenecks on all cores faster than TensorFlow does.
+- A float `.tflite` model equivalent to that graph. With it, computing bottlenecks on all cores takes less time than
+  with TensorFlow.
 
 Both are written without TensorFlow. The `.tflite` has the weights that TensorFlow's converter would write, bit for bit,
-so that files and vectors of earlier versions remain valid.
+so that files and vectors from earlier versions of poets_edge remain valid.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _FORMAT = "backbone-1"
 
 @dataclass(frozen=True)
 class Backbone:
-    """Files of a prepared backbone.
+    """A backbone whose files have been built.
 
     Attributes:
         architecture: architecture of the backbone.
@@ -62,7 +63,7 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
 
     Raises:
         WeightsError: the weights file is damaged or belongs to another architecture.
-        RuntimeMissingError: h5py or ai-edge-litert, required for building it, is not installed.
+        RuntimeMissingError: h5py or ai-edge-litert, required to build the files, is not installed.
         OutputError: `folder` cannot be written.
     """
     digest = hashlib.sha256(f"{_FORMAT} {architecture.backbone} {weights.digest}".encode()).hexdigest()[:16]

@@ -1,7 +1,9 @@
-"""Photos that belong to no class: background photos, such as frames of the empty scene, and strangers.
+"""Photos that belong to no class: background photos, such as frames of the empty scene, and strangers, which are
+arbitrary other photos.
 
 They are not used to train the head, and are in no split. The unknown-photo detector learns to distinguish background
-photos from the training photos. Strangers are only counted, to show how many unknown photos the detector refuses.
+photos from the training photos. Strangers are used only to measure which fraction of unknown photos the detector
+refuses.
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ MIN_BACKGROUND = 20
 """Minimum number of background photos."""
 
 _COPY = 0.92
-"""Minimum cosine similarity of principal components at which a background photo is considered a copy of a class photo.
-In experiments, 9 of 10 cropped or compressed copies reached it, and no photo of a different subject did."""
+"""A background photo is considered a copy of a photo in a class if the cosine similarity of their principal components
+is at least this. In experiments, 9 of 10 cropped or compressed copies reached it, and no photo of a different subject
+did."""
 
 
 _MOST_COMPARED = 4096
-"""Approximate maximum number of photos of the classes that are compared with the background photos."""
+"""Approximate maximum number of photos in the classes that are compared with the background photos to find copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,7 @@ def read_background(
 ) -> OutsidePhotos:
     """Read or compute the bottlenecks of the background photos in a folder and its subfolders.
 
-    Unreadable photos, and copies of photos of the classes, are skipped with a warning.
+    Unreadable photos, and copies of photos in the classes, are skipped with a warning.
 
     Raises:
         DatasetError: the folder does not exist; it has fewer than MIN_BACKGROUND readable photos that are not copies;
@@ -66,7 +69,7 @@ def read_background(
 
 
 def read_strangers(folder: Path, backbone: Backbone, cache: BottleneckCache, reporter: Reporter) -> OutsidePhotos:
-    """Read or compute the bottlenecks of the strangers in a folder and its subfolders.
+    """Read or compute the bottlenecks of strangers, photos that belong to no class, in a folder and its subfolders.
 
     Unreadable photos are skipped with a warning.
 

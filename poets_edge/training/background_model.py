@@ -14,7 +14,7 @@ from poets_edge.training.mahalanobis import Array, LinearModel
 _LENGTH = 15.0
 """Length to which unit vectors are scaled for fitting: about that of bottlenecks, for which the penalty was chosen."""
 _OPTIONS = HeadOptions(steps=400)
-"""Options of the fit, including the penalty. A penalty ten times smaller does not refuse more unknown photos."""
+"""Options for fitting. With a penalty ten times smaller, the detector would not refuse more unknown photos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +22,9 @@ class FittedBackground:
     """A linear function with high values for background photos, and its out-of-fold values.
 
     Attributes:
-        model: mean of the linear functions, each of which was fitted without one of the folds.
-        known: value for each training photo, from the function that was fitted without its fold, float64 [photos].
+        model: mean of linear functions, each fitted without the photos in one fold.
+        known: out-of-fold values for the training photos: each is from the function that was fitted without the photo's
+            fold, float64 [photos].
         background: out-of-fold values for the background photos, float64 [background photos].
     """
 
@@ -57,6 +58,6 @@ def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array,
 
 
 def _linear(head: Head) -> LinearModel:
-    """Return the logit of the class "background" in a head, as a function of unit vectors."""
+    """Return the log odds of the class "background" that a head predicts, as a linear function of unit vectors."""
     weights, biases = head.weights.astype(np.float64), head.biases.astype(np.float64)
     return LinearModel((weights[:, 1] - weights[:, 0]) * _LENGTH, float(biases[1] - biases[0]))

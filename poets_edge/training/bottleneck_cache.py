@@ -20,7 +20,7 @@ def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
 
     Args:
         photo_digest: SHA-256 of the photo's bytes.
-        variant: name of the distortion; "" for none.
+        variant: text that identifies the preprocessing and the distortion of the photo; may be empty.
     """
     return hashlib.sha256(photo_digest + variant.encode()).digest()
 
@@ -32,23 +32,26 @@ class BottleneckCache:
         self._rows = rows
 
     def get(self, key: bytes) -> Vector | None:
-        """Return a vector (float32 [bottleneck_size]), or None if it is absent or its checksum is wrong."""
+        """Return the vector for a key, float32 [bottleneck_size]; None if it is absent or its checksum is wrong."""
         return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
-        """Return the vectors of several keys, in order; None for those that are absent or damaged."""
+        """Return the vectors for several keys, in order, with None for vectors that are absent or damaged."""
         return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys without a cached vector, in order. Damage to a cached vector is detected when it is read."""
+        """Return, in order, the keys that have no cached vector.
+
+        Damage to a cached vector is detected only when it is read.
+        """
         return self._rows.missing(keys)
 
     def put(self, key: bytes, vector: Vector) -> None:
-        """Store a vector; `commit` writes it to disk. Raises OutputError if the disk is full or damaged."""
+        """Add a vector to the cache; `commit` writes it to disk. Raises OutputError if the disk is full or damaged."""
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
     def take_damage(self) -> list[str]:
-        """Return messages about damaged rows that were detected since the last call."""
+        """Return messages for users about damage to the cache that was detected since the last call."""
         found = [
             f"the bottleneck cache was damaged; it was moved to {path} and is computed again."
             for path in self._rows.set_aside

@@ -27,18 +27,19 @@ from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_
 from poets_edge.training.hashed_photos import PHOTOS_PER_BATCH, THREADS_PER_CORE_REMOTE
 
 _MAX_INTERPRETERS = 256
-"""Maximum number of interpreters in all threads; each contains its model's weights, up to 17 MB for a MobileNet."""
+"""Maximum number of interpreters in all threads together; each contains the weights of its model, up to 17 MB for a
+MobileNet."""
 
 
 _PHOTOS_PER_GROUP = 8
-"""Number of photos that a thread decodes before it runs several networks on them in turn."""
+"""Number of photos that a thread decodes at a time if several networks run on them, one after the other."""
 
 PLAIN = ""
-"""Name of the variant without distortion."""
+"""Name of the variant of a photo that is not distorted."""
 
 
 Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
-"""Function (image, (height, width), variant, photo digest) -> pixels of the variant, uint8 [height, width, 3]."""
+"""Function that renders a variant of a photo: (image, (height, width), variant, digest) -> uint8 [height, width, 3]."""
 
 
 def vector_key(digest: bytes, variant: str = PLAIN) -> bytes:
@@ -55,11 +56,11 @@ class VectorSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Name that a progress bar shows."""
+        """Name of the source that a progress bar shows."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the function's input."""
+        """Size (height, width) of the images from which vectors are computed."""
 
     def key(self, digest: bytes, variant: str) -> bytes:
         """Return the cache key of a photo's vector, which includes everything that determines the vector."""
@@ -100,8 +101,8 @@ class Batch:
 
     Attributes:
         photos: the photos, with their digests.
-        vectors: for each photo, a list of its vectors (the variants for the first source, then those for the second,
-            and so on), or the error if it cannot be read.
+        vectors: for each photo, a list of its vectors, ordered by source and then by variant, or the error if the photo
+            cannot be read.
         changed: new digests of photos whose files have changed since they were hashed, by their index in `photos`.
     """
 
@@ -118,9 +119,9 @@ def bottlenecks(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """Yield each photo, with the digest of the contents that were decoded, and its vectors or an error.
+    """Yield a pair for each photo: the photo, with the digest of the decoded contents, and its vectors or an error.
 
-    For the arguments see `bottleneck_batches`.
+    The arguments are those of `bottleneck_batches`.
     """
     for batch in bottleneck_batches(HashedPhotos.of(photos), sources, reporter, variants, render, what):
         for row, (photo, vectors) in enumerate(zip(batch.photos, batch.vectors, strict=True)):
@@ -143,8 +144,8 @@ def bottleneck_batches(
     Args:
         sources: networks with their caches.
         variants: names of the variants to compute for each photo.
-        render: function that draws a variant; by default the whole image, resized.
-        what: name of the vectors that the progress bar shows.
+        render: function that renders a variant; by default, the whole image is resized.
+        what: description of the vectors that the progress bar shows.
 
     Raises:
         OutputError: a cache cannot be written; vectors that it already contains are kept.
@@ -230,7 +231,7 @@ class _Rendered:
 def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
 ) -> _Rendered | PhotoError:
-    """Read a photo and draw its variants that have no cached vector; return the error if it cannot be read."""
+    """Decode a photo and render its variants that have no cached vector; return the error if decoding fails."""
     # Hash and decode the bytes of one read, since a file may be replaced at any moment.
     try:
         contents = read_contents(photo.photo)
@@ -247,7 +248,7 @@ def _render(
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
-    """Estimate the number of photos to decode: count those without a cached vector for the first source and variant."""
+    """Estimate the number of photos to decode: those without a cached vector for the first source and variant."""
     source, variant = wanted[0]
     return sum(
         len(source.cache.missing([source.key(digest.tobytes(), variant) for digest in part]))
@@ -256,7 +257,7 @@ def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], 
 
 
 class Extractor:
-    """Interpreter that runs a backbone, or its layers below a cut, for use by one thread.
+    """Interpreter, for use by one thread, that runs a backbone or only the layers before the fine-tuned ones.
 
     Attributes:
         shape: shape of the output for one image.
@@ -272,6 +273,6 @@ class Extractor:
         self._normalize = normalizer(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
-        """Return the bottleneck (float32 [bottleneck_size]) or the activations for pixels, uint8 [height, width, 3]."""
+        """Return the output for an image, uint8 [height, width, 3]: its bottleneck or its activations, float32."""
         self._normalize(pixels, self._pixels[0])
         return np.asarray(self._session.run(self._pixels)[0], np.float32)

@@ -24,9 +24,9 @@ _FILE = re.compile(
     rf"(?P<whole>photos|groups)\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
 _ENDINGS: dict[Kind, str] = {"activations": ".activations.sqlite"}
-"""End of a database's file name, for the kinds of caches for which it is not `.sqlite`."""
+"""Suffix of the database file by kind of cache; for kinds that are not listed, the suffix is `.sqlite`."""
 _TABLES: dict[Kind, str] = {"groups": "bottlenecks"}
-"""Name of the table in a database, for the kinds of caches for which it is not the name of the kind."""
+"""Name of the database table by kind of cache; for kinds that are not listed, the table has the name of the kind."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def caches(folder: Path) -> list[Cache]:
 
 
 def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
-    """Remove caches by name, and return the removed ones.
+    """Remove the caches with the given names, and return the removed caches.
 
     Raises:
-        UsageError: a name is not the name of a cache; in this case, no cache is removed.
+        UsageError: no cache has one of the names; in this case, no cache is removed.
         OutputError: a file cannot be removed.
     """
     present = {cache.name: cache for cache in caches(folder)}

@@ -1,4 +1,4 @@
-"""Compute bottlenecks in several processes or machines; the training process stores the results.
+"""Compute bottlenecks in several processes or on several machines; the training process stores the results.
 
 The address `local:N` starts N processes on this machine. Any other address is that of a Dask scheduler, whose workers
 must be able to read the photos under the same paths. Vectors, and heads trained on them, are bit-identical if the
@@ -28,7 +28,7 @@ _DIGESTS_PER_QUERY = 4096
 def compute_on_cluster(
     address: str, photos: HashedPhotos, sources: Sequence[BackboneCache], reporter: Reporter
 ) -> None:
-    """Compute the bottlenecks that are missing from the caches of some backbones, and store them in the caches.
+    """Compute the bottlenecks that are missing from the caches of one or more backbones, and store them there.
 
     Args:
         address: `local:N` for N processes on this machine, or a Dask scheduler's address.
@@ -36,7 +36,8 @@ def compute_on_cluster(
 
     Raises:
         RuntimeMissingError: Dask is not installed.
-        RemoteError: the scheduler cannot be reached, or is lost, or workers die repeatedly; finished tasks are stored.
+        RemoteError: the scheduler cannot be reached, the connection to it is lost, or workers die repeatedly; the
+            results of finished tasks are stored.
         OutputError: a cache cannot be written.
     """
     missing = _missing_rows(photos, sources)

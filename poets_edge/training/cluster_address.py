@@ -9,7 +9,7 @@ from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
 _ENCRYPTED = frozenset({"tls", "wss"})
-"""Encrypted protocols of Dask, which use certificates for both ends of a connection."""
+"""Dask's encrypted protocols, which use certificates for both ends of a connection."""
 
 
 def local_workers(address: str) -> int:
@@ -26,8 +26,8 @@ def check_cluster(address: str, *, insecure: bool) -> None:
         insecure: allow unencrypted connections to other machines.
 
     Raises:
-        UsageError: the address is invalid, contains a user name or password, or is on another machine and not
-            encrypted.
+        UsageError: the address is invalid, contains a user name or password, or stands for an unencrypted connection to
+            another machine that is not allowed.
     """
     if not address or local_workers(address):
         return

@@ -13,9 +13,10 @@ from it in three small ways:
   default.
 - The head is not trained by thousands of random steps but computed directly as their limit (see `fold_heads`).
   `benchmarks/results/cross_validation.md` compares the two on 16 architectures.
-- The interval is that of a fraction of independent photos. It does not account for the facts that the heads share most
-  of their training photos, and that another folder of photos would result in different heads (this variance has no
-  unbiased estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
+- The interval is computed as for a proportion of independent photos. It does not account for the facts that the heads
+  share most of their training photos, and that another folder of photos would result in different heads (this variance
+  has no unbiased estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation",
+  2004).
 
 All folds use the same backbone, which has not learned from any of these photos.
 """
@@ -46,7 +47,7 @@ four."""
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Out-of-fold predictions of all photos that have a fold.
+    """Out-of-fold predictions for all photos that are assigned to a fold.
 
     Attributes:
         labels: class names, in the order of class numbers.
@@ -90,7 +91,7 @@ class CrossValidation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy; groups count as an equivalent number of independent photos."""
+        """95 % Wilson interval of the accuracy; for photos in groups, based on the effective number of photos."""
         count = float(self.count)
         if self.groups is not None and self.count:
             count = independent_count(self.right / len(self.scores), self.groups)
@@ -105,9 +106,9 @@ class CrossValidation:
         return matrix
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers.
+        """Return the results as JSON-compatible dictionaries, lists, strings and numbers.
 
-        Its `not_always_right` lists the photos that were misclassified in at least one repeat.
+        The entry `not_always_right` lists the photos that were misclassified in at least one repeat.
         """
         confusion, means, right = self.confusion, self.scores.mean(axis=0), self.right
         evaluated = confusion.sum(axis=1)
@@ -152,8 +153,8 @@ class FoldAssignment:
         """Return out-of-fold scores of the photos that have a fold, float32 [evaluated photos, classes].
 
         Args:
-            vectors: bottlenecks of all photos, float32 [photos, bottleneck_size]; either those that the heads
-                were fitted to, or different ones for the same photos, such as those from an int8 backbone.
+            vectors: bottlenecks of all photos, float32 [photos, bottleneck_size]; either the bottlenecks to which the
+                heads were fitted, or bottlenecks of the same photos from another backbone, such as an int8 one.
         """
         found = np.empty((len(vectors), len(self.heads[0].biases)), np.float32)
         for number, head in enumerate(self.heads):
@@ -173,7 +174,7 @@ def cross_validate(
         labels: sorted class names, which include all classes of the photos.
         options: options of the head that `train` would train.
         requested: number of folds, 2 or more; limited by the number of photos in the smallest class.
-        groups: number of each photo's group, int64 [photos], to keep groups in one fold; None if photos are
+        groups: number of each photo's group, int64 [photos], to keep each group in one fold; None if photos are
             independent.
 
     Raises:
@@ -184,7 +185,7 @@ def cross_validate(
 
 
 def sample_rows(rows: Indices, seed: int) -> Indices:
-    """Return `rows`, or a sorted random sample of MAX_EVALUATED of them if there are more, int64 [photos]."""
+    """Return the given row numbers or, if there are more than MAX_EVALUATED, a sorted random sample of that size."""
     if len(rows) <= MAX_EVALUATED:
         return rows
     chosen = np.random.default_rng([seed, 5]).permutation(len(rows))[:MAX_EVALUATED]
@@ -195,7 +196,9 @@ def fit_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
     requested: int = DEFAULT_FOLDS, groups: Indices | None = None,
 ) -> tuple[Folds, list[FoldAssignment]]:  # fmt: skip
-    """Assign photos to folds and fit the heads; the first half of `cross_validate`, with the same arguments and errors.
+    """Assign photos to folds, and fit a head for each fold.
+
+    This is the first half of `cross_validate`, with the same arguments and errors.
 
     Returns:
         The folds in the first assignment, and a FoldAssignment for each of the REPEATS assignments.
@@ -210,7 +213,7 @@ def fit_folds(
 def fit_to_training(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], sets: SplitNumbers, options: HeadOptions
 ) -> tuple[Folds, list[FoldAssignment]]:
-    """Fit one head to the training photos, with the test photos as the only fold, for `evaluate_folds`.
+    """Fit one head to the training photos, and make the test photos the only fold, for `evaluate_folds`.
 
     Args:
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
@@ -230,7 +233,10 @@ def evaluate_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], folds: Folds,
     assignments: Sequence[FoldAssignment], groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
-    """Evaluate fitted heads; the second half of `cross_validate`. For `vectors`, see `FoldAssignment.scores`."""
+    """Evaluate the heads for the folds on the photos that they were not fitted to.
+
+    This is the second half of `cross_validate`. For `vectors`, see `FoldAssignment.scores`.
+    """
     rows = np.flatnonzero(folds.assignment != NO_FOLD)
     scores = np.stack([one.scores(vectors) for one in assignments])
     evaluated = HashedPhotos.of(photos).photos.take(rows)

@@ -1,8 +1,8 @@
-"""Tasks on the workers of a Dask scheduler, which may run on other machines.
+"""Run tasks on the workers of a Dask scheduler, which may be on other machines.
 
 Dask repeats the tasks of dead workers, and shows the progress on its dashboard. The scheduler and its workers are
-trusted: results are unpickled here. Connections to `tls://` addresses use the certificates in Dask's configuration
-(`distributed.comm.tls`).
+trusted: results from workers are unpickled in this process. Connections to `tls://` addresses use the certificates in
+Dask's configuration (`distributed.comm.tls`).
 """
 
 from __future__ import annotations
@@ -67,11 +67,12 @@ def worker_count(client: Any) -> int:
 def run_on_scheduler(
     client: Any, items: Iterator[Any], work: Callable[..., Any], shared: Sequence[Any] = ()
 ) -> Iterator[Any]:
-    """Yield work(item, shared values) for each item, in the order in which the results arrive.
+    """Call a function for each item on the scheduler's workers, and yield the results as they arrive.
 
     Args:
-        items: arguments of the tasks; only a few per thread are sent to the scheduler at a time.
-        shared: values passed to all tasks as a list; sent to the scheduler once, and to each worker once.
+        items: first arguments of the calls; only a few per thread are sent to the scheduler at a time.
+        shared: values that are passed to every call as a list, its second argument; they are sent to the scheduler
+            once, and to each worker once.
     """
     from distributed import wait
 

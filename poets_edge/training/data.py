@@ -34,8 +34,9 @@ class TrainingData:
         vectors: bottlenecks of the photos without augmentation, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; the classes of `photos` are indices into them.
-        groups: photos that stay together in splits and folds; None if each photo is a group.
-        folder: bottleneck folder, which caches the groups found in samples; None not to search samples for groups.
+        groups: groups of photos that stay together in splits and folds; None if each photo is a group.
+        folder: bottleneck folder, where the groups found in samples are cached; None if samples are not searched for
+            groups.
     """
 
     photos: HashedPhotos
@@ -49,7 +50,7 @@ class TrainingData:
     def of(
         photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]
     ) -> TrainingData:
-        """Return training data for any sequence of photos, without groups."""
+        """Return training data for a sequence of photos, each of which is a group of its own."""
         columns = HashedPhotos.of(photos)
         return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
@@ -66,21 +67,21 @@ class TrainingData:
         return np.arange(len(self.photos))
 
     def unrelated(self, rows: Rows) -> Rows:
-        """Return those of the test photos in some rows that are in no group with training or validation photos."""
+        """Return those of the given row numbers of test photos whose groups have no training or validation photos."""
         if self.groups is None:
             return rows
         learned = self.groups.numbers[self.rows("training", "validation")]
         return rows[~np.isin(self.groups.numbers[rows], learned)]
 
     def groups_of(self, rows: Rows) -> Rows | None:
-        """Return the group numbers of some photos, int64 [photos]; None if each photo is a group."""
+        """Return the group numbers of the photos in the given rows, int64 [photos]; None if each photo is a group."""
         return None if self.groups is None else self.groups.numbers[rows]
 
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
-        """Return the photos in some rows, their vectors (as an array in memory) with their classes, and their groups.
+        """Return the photos in the given rows; their vectors, as an array in memory, and classes; and their groups.
 
-        If the data set is too large to be searched for groups, only the given photos are searched. The groups are None
-        if each photo is a group.
+        If the data set is too large to be searched for groups, only the photos in these rows are searched. The groups
+        are None if each photo is a group.
 
         Args:
             rows: at most MAX_EVALUATED row numbers.
@@ -94,7 +95,7 @@ class TrainingData:
         return photos, known, find_groups(photos, known.vectors, self.folder)
 
     def rows(self, *wanted: SplitName) -> Rows:
-        """Return the concatenated row numbers of one or more splits, int64 [photos]."""
+        """Return the row numbers of the photos in one or more splits, concatenated, int64 [photos]."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
     def named(self, wanted: SplitName) -> HashedPhotos:
@@ -102,11 +103,11 @@ class TrainingData:
         return self.photos.take(self.rows(wanted))
 
     def labeled(self, rows: Rows) -> LabeledVectors:
-        """Return the vectors of some photos without augmentation, and their classes."""
+        """Return the unaugmented vectors of the photos in the given rows, and their classes."""
         return LabeledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
     def plain(self, wanted: SplitName) -> LabeledVectors:
-        """Return the vectors of the photos in a split without augmentation, and their classes."""
+        """Return the unaugmented vectors of the photos in a split, and their classes."""
         return self.labeled(self.rows(wanted))
 
 
@@ -121,7 +122,7 @@ def read_data(
     """Read or compute the bottlenecks of all readable photos, find their groups, and assign the photos to splits.
 
     Args:
-        groups: groups of the readable photos of `hashed`; found here if not given.
+        groups: groups of the readable photos in `hashed`; if None, `find_groups` finds them.
 
     Returns:
         The data, and an error message for each photo that was skipped.

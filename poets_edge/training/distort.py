@@ -54,7 +54,10 @@ class Distortions:
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
     def names(self) -> list[str]:
-        """Return the name of each variant, which is part of its cache key and contains the settings and its number."""
+        """Return the names of the variants.
+
+        A name contains the settings and the number of the variant, and is part of its cache key.
+        """
         settings = {name: value for name, value in asdict(self).items() if name != "variants"}
         return [
             f"distorted-1 {sorted(settings.items())} {number}" for number in range(self.variants or DEFAULT_VARIANTS)
