@@ -1,4 +1,4 @@
-"""Fit heads for many folds at once, computed as the limit of the random steps in `train_head`."""
+"""Fit the heads of many folds at once, directly as the limit of the random training steps in `train_head`."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def fold_heads(
 ) -> list[list[Head]]:  # fmt: skip
     """Fit a head for each fold of each assignment, to the photos of all other folds (or to a sample).
 
-    Plain gradient descent that starts at zero and is stopped after `steps` steps of size `learning_rate` arrives about
-    where the loss with the penalty |weights|^2 / (2 steps learning_rate) has its minimum (Ali, Dobriban and
-    Tibshirani, "The implicit regularization of stochastic gradient flow for least squares", 2020; Ji and Telgarsky,
-    "The implicit bias of gradient descent on nonseparable data", 2019). The loss counts every class equally, because
-    the batches of `train_head` draw classes and not photos. That minimum is found by accelerated gradient descent,
-    for many heads at once.
+    Plain gradient descent that starts at zero and is stopped after `steps` steps of size `learning_rate` ends near the
+    minimum of the loss with the penalty |weights|^2 / (2 steps learning_rate) (Ali, Dobriban and Tibshirani, "The
+    implicit regularization of stochastic gradient flow for least squares", 2020; Ji and Telgarsky, "The implicit bias
+    of gradient descent on nonseparable data", 2019). The loss counts every class equally, because `train_head` chooses
+    the classes for its batches uniformly. That minimum is found by accelerated gradient descent, for many heads at
+    once.
 
     Args:
         data: bottlenecks and classes of all photos.
@@ -97,8 +97,9 @@ def fold_heads(
 
 
 def _with_ones(vectors: Vectors, rows: Indices) -> Matrix:
-    """Return the vectors in some rows with an additional column of ones for the biases. They are read in parts to save
-    memory.
+    """Return the vectors in the given rows, with an additional column of ones for the biases.
+
+    The vectors are read in parts to save memory.
     """
     inputs = np.ones((len(rows), vectors.shape[1] + 1), np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -108,7 +109,7 @@ def _with_ones(vectors: Vectors, rows: Indices) -> Matrix:
 
 
 def _sample_weights(classes: Indices, fold: Indices, class_count: int) -> Matrix:
-    """Return sample weights, float32 [photos, folds]: 0 in the photo's own fold, else inverse to the class size."""
+    """Return sample weights, float32 [photos, folds]: 0 for the photo's own fold, else inverse to the class size."""
     sample_weights = np.zeros((len(classes), int(fold.max()) + 1), np.float32)
     for number in range(sample_weights.shape[1]):
         learned = fold != number
@@ -130,10 +131,10 @@ def _gradient(inputs: Matrix, truth: Matrix, sample_weights: Matrix, penalty: np
 
 
 def _preconditioner(inputs: Matrix, sample_weights: Matrix, penalty: np.float32) -> Matrix:
-    """Return the inverse of an upper bound for the second derivative of the loss, float32 [inputs, inputs].
+    """Return the inverse of an upper bound on the second derivative of the loss, float32 [inputs, inputs].
 
     The second derivative of softmax regression is at most 1/2 X'DX for each class (Boehning, "Multinomial logistic
-    regression algorithm", 1992), so steps with this inverse never overshoot, whatever the features' sizes are.
+    regression algorithm", 1992), so steps with this inverse never overshoot, whatever the scale of the features is.
     """
     bound = 0.5 * ((inputs.T * sample_weights) @ inputs).astype(np.float64)
     bound[np.diag_indices_from(bound)] += float(penalty)

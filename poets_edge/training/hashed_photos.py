@@ -24,7 +24,7 @@ from poets_edge.photos.table import HashedPhoto as HashedPhoto
 from poets_edge.progress import Reporter, Silent
 
 PHOTOS_PER_BATCH = 4096
-"""Maximum number of vectors, or of photos to hash, per batch, which limits memory use."""
+"""Maximum number of vectors, or of photos to hash, that are processed in one batch; it limits memory use."""
 _HASHED_PER_HANDOVER = 16
 """Number of photos that a thread hashes per task, since returning a result takes as long as hashing a small photo."""
 THREADS_PER_CORE_REMOTE = 4
@@ -111,10 +111,9 @@ def hash_photos(
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """Read a photo, and return its digest and size, or an error.
+    """Read a photo; return its digest and size or an error, the stamp of its file, and the time of the stamp.
 
-    The second value is the file's stamp before it was read, or None if no stamp is available. The third value is the
-    time of the stamp.
+    The stamp is taken before the file is read; it is None if none is available.
     """
     at, stamp = time.time(), current_stamp(str(photo.path))
     try:

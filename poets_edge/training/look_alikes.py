@@ -2,8 +2,9 @@
 
 Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more. In
 independent photos that is rare: 2 % of 1,000 photos of flowers have such a neighbor and 15 % of 360 pictures of steel
-surfaces, but 98 % of computer-drawn pictures of the hands of eight people. If a fraction of MIN_DEPENDENT or more of
-the photos have one, the photos are considered dependent, and photos with a similarity of LOOSE or more are joined too.
+surfaces, but 98 % of computer-generated pictures of the hands of eight people. If a fraction of MIN_DEPENDENT or more
+of the photos have one, the photos are considered dependent, and photos with a similarity of LOOSE or more are placed in
+one group, too.
 
 Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are
 recognized by a similarity of LOOSE that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480
@@ -35,19 +36,19 @@ from poets_edge.training.vectors import Matrix, Vectors
 
 TIGHT, LOOSE = 0.9, 0.8
 _SUCCESSIVE = 0.75
-"""Minimum similarity for joining photos whose names indicate that one was taken right after the other."""
+"""Minimum similarity at which photos are grouped if their names indicate that they were taken one after the other."""
 MIN_DEPENDENT = 0.25
-"""Minimum fraction of photos that look like another photo for the photos to be considered dependent."""
+"""Photos are considered dependent if at least this fraction of them looks like another photo."""
 DISTINCT = 0.5
 """Minimum difference between a photo's similarity to its most similar neighbor and its mean similarity to its class."""
 MIN_DISTINCT = 0.5
-"""Minimum fraction of photos with a neighbor by LOOSE and DISTINCT for the photos to be considered dependent."""
+"""Neighbors that meet both LOOSE and DISTINCT count as look-alikes if at least this fraction of photos has one."""
 _MOSTLY = 0.9
-"""Fraction of photos grouped by name above which look-alikes are not joined."""
+"""If more than this fraction of the photos is grouped by name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""Similarities that are tried in turn for dividing groups that are too large."""
+"""Similarity thresholds that are tried in turn to divide groups that are too large."""
 _CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-2"
 
 
@@ -73,7 +74,7 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether so many photos look alike that the photos are considered dependent."""
+        """Whether the fraction of photos that look like another photo is at least MIN_DEPENDENT."""
         return self.alike >= MIN_DEPENDENT
 
     def take(self, rows: Rows) -> PhotoGroups:
@@ -81,12 +82,12 @@ class PhotoGroups:
         return PhotoGroups(renumbered(self.numbers[rows]), self.alike, self.are_divided)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the number of groups, the fraction of look-alikes, and whether groups were divided, for JSON."""
         return {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
 
 
 def renumbered(numbers: Rows) -> Rows:
-    """Return group numbers replaced by the row number of the first photo in each group, int64 [photos]."""
+    """Replace each group number by the row number of the first photo in the group; return int64 [photos]."""
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     return np.asarray(first[inverse.reshape(-1)], np.int64)
 
@@ -143,10 +144,12 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
 
 
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix) -> float:
-    """Return the fraction of photos that look like another photo, by TIGHT or, if there are many, by DISTINCT.
+    """Return the fraction of photos that look like another photo.
+
+    These are photos with a neighbor of similarity TIGHT or, if they are many, with a neighbor by LOOSE and DISTINCT.
 
     Args:
-        best: similarity of each photo to its most similar other photo, float32 [photos], as from `similar_pairs`.
+        best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.
     """
     if not len(photos):
         return 0.0

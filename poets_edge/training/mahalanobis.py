@@ -4,11 +4,11 @@ For a photo with the bottleneck u of unit length, the distance is
 
     min over classes c of (u - mean_c)' W^-1 (u - mean_c)  -  0.8 (u - mean)' T^-1 (u - mean)
 
-W is the covariance within the classes and T that of all photos together. The first term is the squared Mahalanobis
-distance to the nearest class (Lee et al., "A simple unified framework for detecting out-of-distribution samples and
-adversarial attacks", 2018), of unit vectors (Mueller and Hein, "Mahalanobis++", 2025). The second term reduces the
-weight of directions in which all training photos vary (Ren et al., "A simple fix to Mahalanobis distance for improving
-near-OOD detection", 2021).
+W is the covariance within the classes, and T is the covariance of all photos together. The first term is the squared
+Mahalanobis distance to the nearest class (Lee et al., "A simple unified framework for detecting out-of-distribution
+samples and adversarial attacks", 2018), computed from unit vectors (Mueller and Hein, "Mahalanobis++", 2025). The
+second term reduces the weight of directions in which all training photos vary (Ren et al., "A simple fix to Mahalanobis
+distance for improving near-OOD detection", 2021).
 
 A few hundred photos cannot determine a covariance of hundreds of features. W is therefore shrunk towards a multiple of
 the identity (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004), and is
@@ -33,17 +33,20 @@ Classes = npt.NDArray[np.int64]
 DIRECTIONS = 24
 """Number of directions of largest variance for which a separate variance is estimated."""
 _MEAN_DIRECTIONS = 32
-"""Maximum number of additional directions between the class means."""
+"""Maximum number of directions that are added for the differences between class means."""
 _DISCOUNT = 0.8
-"""Weight of the second term in the directions of the basis. Values from 0.8 to 1 give about equal results."""
+"""Weight of the squared distance from the mean of all photos, which is subtracted from that to the nearest class.
+Values from 0.8 to 1 lead to about equal results."""
 _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
-"""Weight of the squared distance outside of the basis, relative to that inside: _REST divided by the number of photos,
-and between the two other values. A smaller weight refuses more unknown photos that resemble the classes, but with few
-photos, fewer of the other unknown photos, as the directions of the basis are then less certain."""
+"""Weight of the squared distance in directions outside of the basis: _REST divided by the number of photos, limited to
+the range from _LEAST_REST to _MOST_REST. With a smaller weight, more unknown photos that resemble the classes are
+refused. If there are few training photos, however, fewer of the other unknown photos are refused, as the basis is then
+less certain."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
-directions, and number of steps when it starts from the directions of a similar covariance. With a single step, these
-would still depend on the photos that a fold holds out, whose distances would be too small."""
+directions, and number of steps when it starts from the directions of a similar covariance. After a single step, the
+directions would still depend on the photos that a fold holds out, and the distances of these photos would be too small.
+"""
 _SMALLEST = 1e-9
 """Smallest variance in a direction; differences between class means below its square root are ignored."""
 
@@ -72,12 +75,12 @@ class Moments:
         return cls(truth.sum(axis=0), truth.T @ units, units.T @ units)
 
     def without(self, units: Array, classes: Classes) -> Moments:
-        """Return the moments without some of the photos, given by their unit vectors and classes."""
+        """Return the moments after removing photos, which are given by their unit vectors and classes."""
         truth = np.eye(len(self.counts))[classes]
         return Moments(self.counts - truth.sum(axis=0), self.sums - truth.T @ units, self.products, units)
 
     def multiply(self, directions: Array) -> Array:
-        """Return the sum of the outer products, multiplied by directions, float64 [features, directions]."""
+        """Return the sum of the outer products times the given directions, float64 [features, directions]."""
         found = self.products @ directions
         return found if self.removed is None else found - self.removed.T @ (self.removed @ directions)
 
@@ -98,7 +101,7 @@ class LinearModel:
     bias: float
 
     def __call__(self, units: Array) -> Array:
-        """Return the values for unit vectors, float64 [photos]."""
+        """Return the value of the function for each unit vector, float64 [photos]."""
         return np.asarray(units @ self.weights + self.bias)
 
     def scaled(self, factor: float, offset: float) -> LinearModel:
@@ -108,7 +111,7 @@ class LinearModel:
 
 @dataclass(frozen=True, eq=False)
 class DistanceModel:
-    """Means and covariances that determine the distance.
+    """Means and covariances that determine the distance of a photo from the training photos.
 
     Attributes:
         mean: mean of all unit vectors, [features].
@@ -130,7 +133,7 @@ class DistanceModel:
     shrinkage: float
 
     def distances(self, units: Array) -> Array:
-        """Return the distances of unit vectors, float64 [photos]; they can be negative."""
+        """Return the distance for each unit vector, float64 [photos]; distances can be negative."""
         centered = units - self.mean
         inside = centered @ self.basis
         outside = (centered * centered).sum(axis=1) - (inside * inside).sum(axis=1)
@@ -178,7 +181,7 @@ class DistanceModel:
 
 
 def unit_vectors(bottlenecks: npt.NDArray[np.float32]) -> Array:
-    """Return bottlenecks scaled to unit length, as in `Detector.distances`, float64 [photos, bottleneck_size]."""
+    """Return bottlenecks scaled to unit length as in `Detector.distances`, float64 [photos, bottleneck_size]."""
     wide = bottlenecks.astype(np.float64)
     return np.asarray(wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True) + EPSILON))
 
@@ -195,9 +198,9 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
     Args:
         moments: moments of one or more photos of one or more classes.
         fourth: `fourth_moment` of the photos.
-        start: model of these photos and a few more. Its shrinkage and its weight outside of the basis are used, so that
-            the distances of both models are comparable; starting from its directions makes fitting faster. None to fit
-            without such a model.
+        start: model fitted to these photos and a few others. Its shrinkage and its weight outside of the basis are
+            used, so that the distances of both models are comparable; starting from its directions makes fitting
+            faster. None to fit without such a model.
     """
     present = moments.counts > 0
     counts, features = moments.counts[present], moments.products.shape[0]
@@ -206,7 +209,7 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
     freedom = max(photos - len(counts), 1.0)
 
     def multiply(directions: Array) -> Array:
-        """Return the product of the covariance within the classes with some directions, without the covariance."""
+        """Return the product of the within-class covariance and the given directions, without forming the matrix."""
         return np.asarray((moments.multiply(directions) - (means.T * counts) @ (means @ directions)) / freedom)
 
     squares = moments.trace() - float((counts * (means * means).sum(axis=1)).sum())
@@ -248,10 +251,10 @@ def _ledoit_wolf(covariance: Array, variance: float, photos: float, fourth: floa
 def _largest_directions(
     multiply: Callable[[Array], Array], features: int, count: int, start: DistanceModel | None
 ) -> Array:
-    """Return the orthonormal directions of the largest variances, [features, count], by subspace iteration.
+    """Return the orthonormal directions with the largest variances, [features, count], by subspace iteration.
 
     Args:
-        multiply: function that returns the product of the covariance with directions, [features, directions].
+        multiply: function that returns the product of the covariance and given directions, [features, directions].
     """
     width = min(count + _EXTRA, features)
     directions = np.random.default_rng(0).standard_normal((features, width))
@@ -265,7 +268,7 @@ def _largest_directions(
 
 
 def _between(between: Array, largest: Array) -> Array:
-    """Return orthonormal directions of the differences between class means, orthogonal to the largest directions."""
+    """Return an orthonormal basis of the differences between class means, orthogonal to the directions in `largest`."""
     outside = between - between @ largest @ largest.T
     _, lengths, axes = np.linalg.svd(outside, full_matrices=False)
     count = min(int((lengths > np.sqrt(_SMALLEST)).sum()), len(between) - 1, _MEAN_DIRECTIONS)

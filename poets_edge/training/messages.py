@@ -30,10 +30,10 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
 _MATTERS = 0.03
-"""Minimum difference, for a warning, between two accuracies: the first with groups divided among folds, the second with
+"""Minimum difference for a warning, between the cross-validated accuracy with groups divided among folds and that with
 whole groups held out."""
 _SMALL = 4
-"""Minimum ratio of the number of photos in the largest class to the number in a class that is reported as small."""
+"""A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
@@ -102,10 +102,10 @@ def report_run(
 def better_step(
     best: EvaluatedHead, last: EvaluatedHead, validation: LabeledVectors, *, early_stop: bool
 ) -> str | None:
-    """Return a line about the step with the lowest validation loss; None unless the last step is clearly worse.
+    """Return a message about the step with the lowest validation loss; None unless the last step is clearly worse.
 
-    Because `best` is the best of many steps on these photos, the difference must be significant at a tenth of the usual
-    level in a paired test on all validation photos.
+    Because `best` was chosen among many steps by its loss on these photos, the difference must be significant at a
+    tenth of the usual level in a paired test on all validation photos.
     """
     losses = [one.head.losses(validation) for one in (best, last)]
     lowest, final = (float(of_head.mean()) for of_head in losses)
@@ -175,7 +175,7 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
 
 
 def disagreement(result: TrainResult) -> str | None:
-    """Return a warning if the test accuracy does not apply to new photos; else None.
+    """Return a warning if the test accuracy does not apply to new photos, otherwise None.
 
     This is the case if the 95 % intervals of test accuracy and cross-validation do not overlap, or if test photos that
     are related to training photos increase the test accuracy.
@@ -244,7 +244,7 @@ def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
 
 
 def curve(values: Sequence[float]) -> str:
-    """Draw values from 0 to 1 as a string of at most 40 bars, each for the mean of consecutive values."""
+    """Return a chart of values from 0 to 1: a string of at most 40 bars, each for the mean of consecutive values."""
     length = min(len(values), _CURVE_LENGTH)
     edges = [round(index * len(values) / length) for index in range(length + 1)] if length else []
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

@@ -46,13 +46,13 @@ class TrainOptions:
             detector.
         background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
             learns to distinguish from the training photos; None for no background photos.
-        strangers: folder of other photos that belong to no class, of which the result counts how many the detector
+        strangers: folder of other photos that belong to no class. The result includes how many of them the detector
             refuses; nothing is learned from them. None for no such photos.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
         exclude: file that lists photos to exclude or to move to another class, as saved by the audit page.
-        runs_dir: folder for the notes that `list_runs` reads; None for no note.
+        runs_dir: folder for the notes on training runs that `list_runs` reads; None if no note is saved.
         summaries_dir: folder for TensorBoard's event files; by default `tf_files/training_summaries/<architecture>`.
         fine_tuning: options of fine-tuning.
     """
@@ -133,7 +133,7 @@ class TrainOptions:
 
     @property
     def _outside(self) -> dict[str, Path]:
-        """Folders of photos that belong to no class, by option."""
+        """Folders of photos that belong to no class, by name of the option."""
         folders = {"background": self.background, "strangers": self.strangers}
         return {name: folder for name, folder in folders.items() if folder is not None}
 

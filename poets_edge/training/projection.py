@@ -18,7 +18,7 @@ _SAMPLE = 4096
 """Approximate number of photos from which the principal components are computed."""
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
-"""Rows and columns in the part of the similarity matrix that is computed at once; the part takes 4 MB in float32."""
+"""Numbers of rows and columns of the similarity matrix that are computed at once, as a part of 4 MB in float32."""
 
 
 def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
@@ -26,7 +26,7 @@ def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
 
     Args:
         vectors: bottlenecks, float32 [photos, bottleneck_size].
-        folder: folder for a large table.
+        folder: folder for the temporary file of a large table.
 
     Raises:
         OutputError: the disk is full.
@@ -42,14 +42,13 @@ def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
 
 
 def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder: Path) -> Vectors:
-    """Call a function for successive parts of the row numbers, and return its results as one table, float32 [rows,
-    width].
+    """Call a function for successive parts of the row numbers, and return the results as one table.
 
     Args:
         function: function that returns the values, float32 [rows, width], for at most 8192 row numbers.
         rows: row numbers.
         width: number of values per row.
-        folder: folder for a large table.
+        folder: folder for the temporary file of a large table.
 
     Raises:
         OutputError: the disk is full.
@@ -66,12 +65,12 @@ def unit(rows: Matrix) -> Matrix:
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """Yield slices that divide the rows of the matrix of all pairs of `count` photos."""
+    """Yield slices that divide the rows of the similarity matrix of `count` photos into blocks."""
     return spans(0, count, _BLOCK)
 
 
 def tiles(start: int, count: int) -> Iterator[slice]:
-    """Yield slices that divide the columns, from `start` on, of the matrix of all pairs of `count` photos."""
+    """Yield slices that divide the columns of the similarity matrix of `count` photos, from column `start` on."""
     return spans(start, count, _TILE)
 
 

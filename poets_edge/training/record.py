@@ -1,6 +1,6 @@
 """JSON record of a training run, next to the graph: the options that determine the result, and the result.
 
-It contains no dates or durations, so equal runs write equal records.
+It contains no dates or durations, so identical runs write identical records.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ class Duplicate:
     labels: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the names, splits and classes as a JSON-compatible dictionary of lists."""
         return {"names": list(self.names), "sets": list(self.sets), "labels": list(self.labels)}
 
 
 def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]:
-    """Return groups of photos with identical bytes in different splits, which inflate the test score, or in different
-    classes.
+    """Return groups of photos with identical bytes that are in different splits or in different classes.
+
+    Identical photos in different splits inflate the test accuracy.
     """
     groups = [rows for rows in _same(photos.digests) if _differ(sets[rows]) or _differ(photos.photos.classes[rows])]
     found = []
@@ -64,7 +65,7 @@ def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]
 
 
 def _same(digests: Digest) -> list[Rows]:
-    """Return the row numbers of the photos for each digest that occurs more than once, ordered by the first row."""
+    """Return an array of row numbers for each digest that occurs more than once, ordered by their first row number."""
     order = np.lexsort(digests.view(">u8").T) if len(digests) else np.zeros(0, np.int64)  # stable
     ordered = digests[order]
     ends = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
@@ -87,7 +88,7 @@ def class_table(photos: PhotoTable, sets: SplitNumbers) -> dict[str, dict[SplitN
 
 
 MOST_LISTED = 100_000
-"""Maximum number of photos that a record lists by name. If there are more, readers of the record compute the
+"""Maximum number of photos that a record lists by name. If there are more, programs that read the record compute the
 splits again from the recorded options."""
 
 
@@ -96,8 +97,8 @@ def photo_fields(photos: HashedPhotos, sets: SplitNumbers, groups: Rows | None =
 
     If test photos are in groups, `test_groups` has the group number of each name in `sets["test"]`.
 
-    For more than MOST_LISTED photos, both are None; `photos_sha256` is then a checksum of all photos, and `photo_sets`
-    contains their digests by split, shortened to seven bytes each.
+    For more than MOST_LISTED photos, `sets` and `photos` are None; `photos_sha256` is then a checksum of all photos,
+    and `photo_sets` contains their digests by split, shortened to seven bytes each.
     """
     if len(photos) > MOST_LISTED:
         known = KnownPhotos.of(photos.digests, sets, groups)

@@ -110,7 +110,7 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
 
 
 def _correct_examples(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return, for each class, the correctly classified photos with the highest and the lowest score; at most 18."""
+    """Return, for each class, the correctly classified photos with the highest and lowest scores; at most 18 photos."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):
@@ -158,7 +158,7 @@ def _chart(
 
 
 def _thinned(points: Sequence[Point], most: int = 120) -> list[Point]:
-    """Return at most `most` points, each the mean of consecutive ones, since accuracies on single batches are noisy."""
+    """Return at most `most` points, each a mean of consecutive points, since accuracies on single batches are noisy."""
     size = max(1, -(-len(points) // most))
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(a for a, _ in part) / len(part), sum(b for _, b in part) / len(part)) for part in parts]

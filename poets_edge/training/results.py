@@ -69,7 +69,7 @@ class TrainResult(Tabular):
     unknown: UnknownDetection | None = None
 
     def outcome(self) -> dict[str, Any]:
-        """Return the results, without paths of files, as JSON-compatible values, which are equal for equal runs."""
+        """Return the results, without file paths, as JSON-compatible values; identical runs return identical values."""
         return {
             "labels": list(self.labels),
             "classes": self.table,

@@ -23,10 +23,10 @@ _ROWS_PER_COMMIT = 16
 
 
 class RowStore:
-    """The rows in one file, opened by `open_row_store`.
+    """Rows of bytes in an SQLite file, each stored under a key; opened by `open_row_store`.
 
     Attributes:
-        damaged: number of rows that were read and whose checksum was wrong.
+        damaged: number of rows whose checksum was found to be wrong when they were read.
     """
 
     def __init__(self, database: Database, table: str) -> None:
@@ -42,12 +42,12 @@ class RowStore:
         return self._database.set_aside
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys without a row, in order. Damage to a row is detected when it is read."""
+        """Return, in order, the keys that have no row. Damage to a row is detected only when it is read."""
         present = {row[0] for row in self._select_keys("key", keys)}
         return [key for key in keys if key not in present]
 
     def read(self, key: bytes) -> bytes | None:
-        """Return the data of a row, or None if it is absent or its checksum is wrong."""
+        """Return the data in the row for a key; None if the row is absent or its checksum is wrong."""
         return self.read_many([key])[0]
 
     def read_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -85,7 +85,7 @@ class RowStore:
         self._database.change(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)", (key, zlib.crc32(data), data))
 
     def _start_again(self, error: sqlite3.Error) -> None:
-        """Replace a damaged file with an empty one. Raises OutputError if the error has another cause than damage."""
+        """Replace the file with an empty one if the error was caused by damage; otherwise raise OutputError."""
         if not is_damage(error):
             raise self._cannot_write(error) from None
         try:
@@ -122,7 +122,7 @@ def open_row_store(path: Path, table: str) -> Iterator[tuple[RowStore, Path | No
         table: name of the table in the file.
 
     Yields:
-        The rows, and the path to which a damaged file was moved, or None if the file was intact.
+        The store, and the path to which a damaged file was moved, or None if the file was intact.
 
     Raises:
         OutputError: the file cannot be opened, created or written.

@@ -1,7 +1,8 @@
-"""History of training runs: `train` overwrites graph and curves, as the codelab does, and saves a note of each run.
+"""History of training runs: `train` overwrites the graph and the curves, as in the codelab, and saves a note on each
+run.
 
 A run is a folder in `tf_files/runs`, named by its time and architecture. It holds `run.json`, with the options and the
-results, and copies of TensorBoard's event files, so `tensorboard --logdir tf_files/runs` draws all runs.
+results, and copies of TensorBoard's event files, so `tensorboard --logdir tf_files/runs` shows all runs.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Run:
     recall: dict[str, float | None]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the run as JSON-compatible dictionaries, lists, strings and numbers."""
         return dict(vars(self))
 
 

@@ -102,8 +102,8 @@ def train_photos(
     Args:
         folder: scan of `options.image_dir`, without the excluded photos.
         exclusions: photos that were excluded, for the record.
-        hashed: digests of `folder.photos`; computed here if not given.
-        groups: groups of the readable photos of `hashed`; found here if not given.
+        hashed: digests of `folder.photos`; if None, they are computed.
+        groups: groups of the readable photos in `hashed`; if None, they are found from the photos' names and vectors.
 
     Raises:
         The exceptions that `train` raises.
@@ -270,8 +270,9 @@ def _cross_validate(options: TrainOptions, data: TrainingData) -> tuple[CrossVal
     """Cross-validate the head, with groups held out.
 
     Returns:
-        The cross-validation, and the accuracy of a second one with groups divided among folds (None if few
-        photos look alike). None instead of both if cross-validation is not requested or photos are distorted.
+        The result, and the accuracy of a second cross-validation in which groups are divided among folds; this accuracy
+        is None if few photos look alike. None instead of both if cross-validation is not requested or photos are
+        distorted.
     """
     if not options.folds or options.distortions.active:
         return None
@@ -351,7 +352,7 @@ def _detect_unknown(
     """Fit the unknown-photo detector; return the error if fitting fails, and None if no detector was requested.
 
     Args:
-        outside: photos that belong to no class, as "background" and "strangers".
+        outside: photos that belong to no class, under the keys "background" and "strangers".
     """
     if not options.unknown_rate:
         return None
@@ -381,7 +382,7 @@ def _test_rows(options: TrainOptions, data: TrainingData) -> Rows:
 
 
 def _score(head: Head, data: TrainingData, rows: Rows) -> Predictions:
-    """Return the predictions of a head for the photos in some rows, with their groups."""
+    """Return the predictions of a head for the photos in the given rows, with the groups of the photos."""
     scores = head.scores(take(data.vectors, rows))
     return Predictions(data.photos.photos.take(rows), scores, (), groups=data.groups_of(rows))
 

@@ -41,17 +41,19 @@ MIN_PHOTOS = 20
 _MAX_PHOTOS = 5000
 """Maximum number of training photos to which a detector is fitted; more photos do not change it noticeably."""
 _FOLDS, _FEWER_FOLDS, _MANY_FEATURES = 40, 20, 1000
-"""Number of folds, and the smaller number from the stated number of features on, where each fit takes longer. With ten
-folds, whose models lack a tenth of the photos, distances are so large that too few known photos are refused."""
+"""Number of folds: _FEWER_FOLDS if there are _MANY_FEATURES features or more, with which each fit takes longer,
+otherwise _FOLDS. With ten folds, each model would lack a tenth of the photos; the out-of-fold distances, and thus the
+limit, would be so large that too few known photos are refused."""
 _BACKGROUND_FOLDS = 10
-"""Number of folds for the logistic regression."""
+"""Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
-"""Differences between the requested quantile and the neighboring quantiles that are averaged."""
+"""Differences between the requested quantile and the neighboring quantiles over which its estimate is averaged."""
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
-"""Pairs of weights of the distances and of the logits for the background, from which one is chosen. The first is best
-for a background of arbitrary things, the last for one of things that resemble the classes."""
+"""Pairs of weights for the distances and for the background logits; the pair that refuses the most background photos is
+used. The first pair is best if background photos show arbitrary things, the last if they show things that resemble the
+classes."""
 
 Folds = npt.NDArray[np.int64]
 
@@ -63,7 +65,8 @@ class UnknownDetection:
     Attributes:
         detector: weights for the graph.
         rate: requested fraction of known photos that are refused, 0 to 1.
-        distances: out-of-fold distances of training photos, float32 [photos]; photos above 1 are refused.
+        distances: out-of-fold distances of training photos, divided by the limit, float32 [photos]; photos above 1 are
+            refused.
         rows: row numbers of the photos in `distances`, int64 [photos].
         test: distances of the test photos, float32 [test photos].
         background: distances of the background photos, float32 [photos], with out-of-fold values of the logistic
@@ -113,7 +116,7 @@ class _JointLimit:
     offset: float
 
     def relative(self, distances: Array, logits: Array) -> Array:
-        """Return the maximum of the scaled distances and the scaled logits, float64 [photos]."""
+        """Return the larger of the scaled distance and the scaled logit of each photo, float64 [photos]."""
         return np.asarray(np.maximum(distances / self.limit, logits * self.factor + self.offset))
 
 
@@ -226,7 +229,7 @@ def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple
     """Return the limits, with given weights, that together refuse a fraction of known photos.
 
     Distances and logits are each measured from their median, in units of the difference between an upper quantile and
-    the median. The quantile is the value that a fraction of known photos exceeds: the rate times the weight.
+    the median. The fraction of known photos above this quantile is the rate times the weight.
     """
     middle, center = float(np.median(distances)), float(np.median(logits))
     reach = max(upper_quantile(distances, 1 - rate * weights[0]) - middle, 1e-9)
@@ -239,7 +242,7 @@ def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
-    """Return the row numbers, or a sorted sample with about equally many per class if there are over _MAX_PHOTOS."""
+    """Return the row numbers or, if there are more than _MAX_PHOTOS, a sorted sample that is balanced by class."""
     if len(rows) <= _MAX_PHOTOS:
         return rows
     rng, classes = np.random.default_rng([seed, 7]), data.photos.photos.classes[rows]

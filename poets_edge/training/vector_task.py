@@ -1,4 +1,4 @@
-"""Task for another process: computing the bottlenecks of a few hundred photos."""
+"""Task that a worker process runs: computing the bottlenecks of a few hundred photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.vectors import Matrix
 
 PHOTOS_PER_TASK = 256
-"""Number of photos per task; a compromise between work lost with killed workers and time for loading models."""
+"""Number of photos per task; a compromise between the work that is lost when a worker is killed and the time for
+loading models."""
 
 
 @dataclass(frozen=True)

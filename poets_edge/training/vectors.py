@@ -1,8 +1,8 @@
 """Float32 tables with one vector per photo: in memory if small, in a memory-mapped file if large.
 
-Both kinds have one interface: `table[rows]` returns an array in memory. The file is an unnamed temporary file in the
-bottleneck folder and is deleted with the table; a new table is filled from the bottleneck cache in seconds. Pages of
-the file are released after each read, since they count as memory of the program.
+Both kinds have the same interface: `table[rows]` returns an array in memory. The file is an unnamed temporary file in
+the bottleneck folder and is deleted with the table; a new table is filled from the bottleneck cache in seconds. Pages
+of the file are released after each read, since they count as memory of the program.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from poets_edge.photos.table import Rows
 Matrix = npt.NDArray[np.float32]
 
 LARGE = 1 << 24
-"""Minimum size in bytes of a table that is stored in a file, which the vectors of a few thousand photos reach."""
+"""Minimum size in bytes of tables that are stored in a file. The vectors of a few thousand photos reach it."""
 _ROWS_PER_PART = 1 << 14
 """Number of rows per part of a table in memory; a small data set is one part."""
 _BYTES_PER_PART = 1 << 22
@@ -54,7 +54,7 @@ class StoredVectors:
         return len(self._rows)
 
     def __getitem__(self, chosen: Any) -> Matrix:
-        """Read the vectors in some rows (row numbers, a mask or a slice), float32 [chosen, width]."""
+        """Read the vectors in the chosen rows (row numbers, a mask or a slice), float32 [chosen, width]."""
         rows, width = self._rows[chosen], self.shape[1]
         table = np.frombuffer(self._mapping, np.float32).reshape(-1, width)
         found = np.empty((len(rows), width), np.float32)
@@ -66,7 +66,7 @@ class StoredVectors:
         return found
 
     def take(self, rows: Rows) -> StoredVectors:
-        """Return a table of some rows, whose vectors stay in the file."""
+        """Return a table with the given rows, whose vectors stay in the file."""
         return StoredVectors(self._mapping, self.shape[1], self._rows[rows])
 
 
@@ -74,7 +74,7 @@ Vectors: TypeAlias = "Matrix | StoredVectors"
 
 
 class VectorTable:
-    """Table of vectors under construction, to which rows are appended."""
+    """Builder of a table of vectors, to which rows are appended."""
 
     def __init__(self, capacity: int, width: int, folder: Path) -> None:
         """Create an empty table.
@@ -100,7 +100,7 @@ class VectorTable:
             raise self._cannot_write(error) from None
 
     def append(self, rows: Matrix) -> None:
-        """Append rows, float32 [any, width]. Raises OutputError if the disk is full."""
+        """Append rows, float32 [rows, width]. Raises OutputError if the disk is full."""
         if self._array is not None:
             self._array[self._count : self._count + len(rows)] = rows
         else:
@@ -132,12 +132,12 @@ class VectorTable:
 
 
 def take(vectors: Vectors, rows: Rows) -> Vectors:
-    """Return a table of some rows; if the table is in a file, they are not read."""
+    """Return a table with the given rows. If the table is in a file, its vectors are not read."""
     return vectors.take(rows) if isinstance(vectors, StoredVectors) else vectors[rows]
 
 
 def pick(vectors: Vectors, rows: Rows) -> Matrix:
-    """Return some rows as an array, using `ndarray.take`, which needs two thirds of the time of `vectors[rows]`."""
+    """Return the given rows as an array, by `ndarray.take`, which takes two thirds of the time of `vectors[rows]`."""
     return vectors[rows] if isinstance(vectors, StoredVectors) else vectors.take(rows, axis=0)
 
 

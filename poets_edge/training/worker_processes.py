@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 _MAX_DEATHS = 20
 """Number of successive worker deaths during one task after which the run fails."""
 _TASKS_AHEAD = 2
-"""Maximum number of tasks per worker that are running, or finished and not yet consumed."""
+"""Maximum number of tasks per worker that are running, or whose results have not been consumed."""
 
 
 class _Worker(Generic[Request, Answer]):

@@ -36,7 +36,7 @@ from poets_edge.training.row_store import RowStore, open_row_store
 Activation = npt.NDArray[np.float32]
 
 _FILE_OVERHEAD = 1.1
-"""Estimated ratio of a file's size to the size of the rows in it, since a row fills whole pages."""
+"""Estimated ratio of the size of a cache file to the total size of its rows, each of which occupies whole pages."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class View:
 
 
 class Activations:
-    """Cache of a backbone's activations at its cut, the layer whose output the tail reads; see `open_activations`.
+    """Cache of the activations that the trained layers of a backbone read as input; opened by `open_activations`.
 
     Attributes:
         file: path of the cache.
@@ -78,11 +78,11 @@ class Activations:
 
     @cached_property
     def _extractor(self) -> Extractor:
-        """Extractor for activations that are absent when they are read, which is rare."""
+        """Extractor that computes activations that are absent from the cache when they are read."""
         return Extractor(self._model)
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
-        """Compute and store the activations that are not in the cache, on all cores.
+        """Compute the activations for views that are not in the cache, on all cores, and store them.
 
         Returns:
             Number of computed activations.
@@ -121,7 +121,7 @@ class Activations:
         return count
 
     def read(self, views: Sequence[View]) -> Activation:
-        """Return the activations for views, float32 [views, height, width, channels].
+        """Return the activations for the given views, float32 [views, height, width, channels].
 
         Activations that are absent from the cache, or damaged, are computed.
 
@@ -149,7 +149,7 @@ class Activations:
 def open_activations(
     backbone: Backbone, network: Network, tail: Tail, views: Views, folder: Path, reporter: Reporter
 ) -> Iterator[Activations]:
-    """Context manager that opens or creates the cache of the activations that a tail reads as its input.
+    """Context manager that opens or creates the cache of activations for fine-tuning.
 
     A damaged cache is moved aside, and its activations are computed again.
 
@@ -176,12 +176,12 @@ def open_activations(
 
 
 def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
-    """Return the path of the activation cache for a backbone and a tail."""
+    """Return the path of the activation cache for a backbone and its trained layers."""
     return folder / f"{backbone.model.stem}-last{tail.blocks}.activations.sqlite"
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Return the disk space for additional rows, in bytes. Raises OutputError if the disk has less free space."""
+    """Return the disk space that additional rows need, in bytes. Raises OutputError if less is free."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

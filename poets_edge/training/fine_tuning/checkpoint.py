@@ -1,6 +1,6 @@
 """Checkpoints of fine-tuning: a killed run resumes after its last complete epoch, with a bit-identical result.
 
-The name of a checkpoint contains a checksum of everything that determines the result, so runs with other inputs do
+The name of a checkpoint contains a checksum of everything that determines the result, so runs with different inputs do
 not use it.
 """
 

@@ -26,9 +26,9 @@ class Comparison:
 
     Attributes:
         correct, frozen_correct: number of photos that each network classified correctly.
-        paired: comparison of the two accuracies.
+        paired: paired comparison of the two accuracies.
         cross_entropy, frozen_cross_entropy: mean cross entropy of each network, in nats.
-        p_value: probability that equally good networks differ in cross entropy at least as much as these.
+        p_value: two-sided p-value of the difference in cross entropy.
     """
 
     correct: int
@@ -40,18 +40,18 @@ class Comparison:
 
     @property
     def is_better(self) -> bool:
-        """Whether the fine-tuned network is not less accurate, and significantly better in one of the two measures."""
+        """Whether the fine-tuned network is significantly better in accuracy or cross entropy, and worse in neither."""
         if self.paired.gain < 0 or self.cross_entropy > self.frozen_cross_entropy:
             return False
         return not self.paired.could_be_chance or self.p_value <= SIGNIFICANCE
 
     @property
     def is_undecided(self) -> bool:
-        """Whether neither network is significantly better in any of the two measures."""
+        """Whether the networks differ significantly in neither accuracy nor cross entropy."""
         return self.paired.could_be_chance and self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:
-        """Return both comparisons, for users."""
+        """Return the differences in accuracy and cross entropy, and their significance, as text for users."""
         return (
             f"{self.paired}. Cross entropy {self.cross_entropy:.3f}, frozen {self.frozen_cross_entropy:.3f}:"
             f" {significance(self.p_value)}"

@@ -27,7 +27,7 @@ class Encoding(Protocol):
     name: str
 
     def size(self, shape: Shape) -> int:
-        """Return the number of bytes that encode activations of a shape."""
+        """Return the size of encoded activations in bytes, for activations of a given shape."""
 
     def encode(self, values: Array) -> bytes:
         """Encode activations as bytes."""
@@ -46,11 +46,11 @@ class Relu6Encoding:
     name = "uint8-1"
 
     def size(self, shape: Shape) -> int:
-        """Return the number of bytes, which is the number of values."""
+        """Return the size of encoded activations in bytes: one byte per value."""
         return int(np.prod(shape))
 
     def encode(self, values: Array) -> bytes:
-        """Encode activations as one byte per value, the nearest number of steps."""
+        """Encode activations as one byte per value, which is the value divided by RELU6_STEP and rounded."""
         return np.asarray(np.rint(values * np.float32(1 / RELU6_STEP)), np.uint8).tobytes()
 
     def decode(self, data: bytes, shape: Shape) -> Array:
@@ -69,7 +69,7 @@ class ChannelEncoding:
     name = "channels-1"
 
     def size(self, shape: Shape) -> int:
-        """Return the number of bytes: one for each value, and eight for the range of each channel."""
+        """Return the size of encoded activations in bytes: one per value, and eight for the range of each channel."""
         return int(np.prod(shape)) + 2 * 4 * shape[-1]
 
     def encode(self, values: Array) -> bytes:

@@ -46,10 +46,10 @@ from poets_edge.training.vectors import Vectors, take
 Written = Literal["fine-tuned", "frozen"]
 
 _FOLDS = 2
-"""Number of folds if the validation and test photos are too few for a significant difference."""
+"""Number of folds for the comparison if the validation and test photos do not show a significant difference."""
 _FOLD_EPOCHS = 1 / 3
-"""Epochs of the networks for comparison in folds, as a fraction of the requested number. Their gain is nearly as large,
-and two folds take a third of the time of the fine-tuning itself."""
+"""Number of epochs for each fold of the comparison, as a fraction of the requested number. The gain over the frozen
+backbone is nearly as large as after all epochs, and two folds take a third of the time of the fine-tuning itself."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class FineTuned:
         chosen: number of the epoch whose weights are used, from 1; 0 for the frozen backbone.
         written: which network was chosen and is in `graph` and `head`.
         comparison: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
-        verdict: sentences for users with the chosen network and the reason.
-        checkpoints: files to remove when all outputs are written.
+        verdict: message for users that states which network was chosen, and why.
+        checkpoints: checkpoint files, to be removed when all outputs are written.
         views: names of the views of each training photo.
         options: options with the architecture's defaults filled in.
         network: the fine-tuned backbone; None if the frozen one is written.
@@ -85,7 +85,7 @@ class FineTuned:
     network: Network | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers, for the training record."""
+        """Return the result as JSON-compatible dictionaries, lists, strings and numbers, for the training record."""
         return {
             **asdict(self.options),
             "views": self.views,
@@ -169,11 +169,11 @@ class _Job:
     reporter: Reporter
 
     def tune(self, head: Head, learned: Rows, validated: Rows) -> tuple[Tuned, Path]:
-        """Fine-tune the backbone and a head on the photos in some rows; return the result and its checkpoint.
+        """Fine-tune the backbone and a head on the given photos; return the result and the path of its checkpoint.
 
         Args:
             learned: row numbers of the training photos.
-            validated: row numbers of the photos that determine the epoch.
+            validated: row numbers of the photos on which the best epoch is determined; may be empty.
         """
         photos, epochs = self.data.photos, self.options.epochs
         assert epochs is not None, "only architectures with defaults have blocks"
@@ -198,11 +198,11 @@ class _Job:
 def _compare(
     job: _Job, tuned: tuple[Head, Vectors], frozen: tuple[Head, Vectors]
 ) -> tuple[tuple[Comparison, str] | None, list[Path]]:
-    """Compare a fine-tuned network with the frozen backbone, both given as a head with its bottlenecks.
+    """Compare a fine-tuned network with the frozen backbone, each given as a head and its bottlenecks.
 
     Returns:
-        The comparison and a description of its photos, or None if there is no photo to compare on; and the checkpoints
-        of the folds.
+        The comparison and a description of its photos, as a pair that is None if there are no such photos; and the
+        checkpoint files of the folds.
     """
     unseen, count = job.data.rows("validation", "test"), job.options.folds
     compared = None
@@ -251,7 +251,7 @@ def _chosen(tuned: FineTuned, frozen: FineTuned, compared: tuple[Comparison, str
 
 
 def _folds(data: TrainingData, count: int) -> list[tuple[Rows, Rows]]:
-    """Return, for each fold of the training and validation photos, the row numbers to learn from and those held out.
+    """Divide the training and validation photos into folds; return the training and held-out rows for each fold.
 
     Raises:
         DatasetError: no class has two groups of photos.
@@ -269,13 +269,13 @@ def _head(training: LabeledVectors, class_count: int, options: HeadOptions) -> H
 def _scores(
     tuned: tuple[Head, Vectors], frozen: tuple[Head, Vectors], data: TrainingData, rows: Rows
 ) -> tuple[Scores, Scores, Classes]:
-    """Return the scores of both networks, each a head with its bottlenecks, and the classes of the photos in rows."""
+    """Return the scores of the fine-tuned and frozen networks for the photos in the given rows, and their classes."""
     one, other = (head.scores(take(vectors, rows)) for head, vectors in (tuned, frozen))
     return one, other, data.labeled(rows).classes
 
 
 def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:
-    """Compute the bottlenecks of some photos, float32 [all photos, bottleneck_size]; the rows of other photos are 0."""
+    """Compute the bottlenecks of the wanted photos, float32 [all photos, bottleneck_size]; all other rows are zero."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = wanted.tolist()
     vectors = np.zeros((len(photos), backbone.architecture.bottleneck_size), np.float32)

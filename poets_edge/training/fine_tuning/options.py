@@ -26,10 +26,10 @@ class FineTuning:
         weight_decay: weight decay of AdamW, for kernels only.
         label_smoothing: fraction of the target probability that is spread over all classes.
         averaging: decay per step for the moving average of the weights. The averaged weights are validated and saved.
-        folds: number of folds for comparing with the frozen backbone on all training and validation photos, with a
-            separate fine-tuning for each fold, of a third of the epochs; 0 to compare on the validation and test photos
-            only. By default, on the validation and test photos, and if the difference is not significant there, in 2
-            folds.
+        folds: number of folds for comparing fine-tuned networks with the frozen backbone on all training and validation
+            photos; for each fold, a network is fine-tuned for a third of the epochs. With 0, the networks are compared
+            on the validation and test photos only. By default, 2 folds are used if the difference on the validation and
+            test photos is not significant.
     """
 
     blocks: int = 0
@@ -58,7 +58,7 @@ class FineTuning:
 
     @property
     def whole_epochs(self) -> int:
-        """Number of final epochs that show whole photos, as at inference.
+        """Number of final epochs in which the training photos are shown whole, as at inference.
 
         A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
         et al., "Fixing the train-test resolution discrepancy", 2019).
@@ -74,6 +74,6 @@ class FineTuning:
         return replace(self, learning_rate=rate, epochs=self.epochs or defaults.epochs)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if fine-tuning is requested and an architecture has no blocks, or fewer than `blocks`."""
+        """Raise UsageError if more blocks are to be fine-tuned than an architecture has."""
         if self.blocks:
             check_blocks(architecture.layers(), self.blocks, architecture.name)

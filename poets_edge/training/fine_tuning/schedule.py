@@ -41,7 +41,7 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Number of steps per epoch: photos divided by the batch size, rounded down, at least 1."""
+        """Number of steps per epoch: the number of photos divided by the batch size, rounded down, but at least 1."""
         return max(1, len(self.photos) // self.batch)
 
     @property
@@ -73,9 +73,9 @@ class Schedule:
             yield [View(self.photos[row], name) for row, name in zip(chosen, names, strict=True)], self.classes[chosen]
 
     def _rows(self, rng: np.random.Generator) -> tuple[Indices, Indices]:
-        """Return the shuffled row numbers of the photos in an epoch, and for each the number of the repetition.
+        """Return the shuffled row numbers of the photos in an epoch, and a repetition number for each.
 
-        If a photo occurs several times in the epoch, its occurrences have the numbers 0, 1, ...
+        The occurrences of a photo in the epoch are numbered 0, 1, ...
         """
         count = self.steps * self.batch
         present = rng.permutation(np.unique(self.classes))

@@ -20,11 +20,11 @@ from poets_edge.training.backbone import Backbone
 
 @dataclass(frozen=True, kw_only=True)
 class Tail:
-    """The part of a backbone that is trained, up to the pooling layer.
+    """The final layers of a backbone, up to the pooling layer, which fine-tuning trains.
 
     Attributes:
         blocks: number of final blocks. A pointwise convolution after the last block belongs to that block. The
-            depthwise convolution of the first separable block is not trained: it has one weight in a hundred, and
+            depthwise convolution of the first separable block is not trained: it has one hundredth of the weights, and
             training it would take as much time as training all other layers.
         cut: layer whose output the tail reads, [height, width, channels].
         layers: convolutions and sums in the order of computation.
@@ -43,7 +43,7 @@ class Tail:
 
 
 def backbone_network(backbone: Backbone) -> Network:
-    """Read the layers and weights of a backbone. Raises UsageError if it has unknown layers."""
+    """Read the layers and weights of a backbone. Raises UsageError if a layer is of an unknown kind."""
     try:
         return read_network(backbone.read_graph(), INPUT, BOTTLENECK, backbone.architecture.size)
     except UnknownNetworkError as error:
@@ -54,7 +54,7 @@ def backbone_network(backbone: Backbone) -> Network:
 
 
 def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
-    """Return the final blocks of a backbone, with their weights, as a tail.
+    """Return the given number of final blocks of a backbone, with their weights.
 
     Args:
         blocks: number of blocks.
@@ -89,18 +89,18 @@ def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> Non
 
 
 def with_tail(network: Network, tail: Tail) -> Network:
-    """Return a backbone in which the weights of the final blocks are replaced with those of a tail."""
+    """Return a copy of a backbone, with the weights of its final blocks replaced by those in `tail`."""
     return replace(network, parameters={**network.parameters, **tail.parameters})
 
 
 def below(network: Network, cut: Layer) -> Network:
-    """Return the layers of a backbone up to and including the cut."""
+    """Return the part of a backbone up to and including the layer `cut`."""
     names = [layer.name for layer in network.layers]
     return replace(network, layers=network.layers[: names.index(cut.name) + 1])
 
 
 def _starts(layers: Sequence[Layer]) -> list[int]:
-    """Return the indices of the first trained layer for one trained block, for two trained blocks, and so on.
+    """Return a list of indices: element i is the index of the first trained layer if i + 1 blocks are trained.
 
     The list is empty if the backbone does not end in a block.
     """

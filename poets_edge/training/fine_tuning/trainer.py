@@ -54,7 +54,7 @@ def weights_of(tail: Tail, head: Head) -> list[Array]:
 
 
 def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
-    """Return a tail with the same layers, and a head, that have the given weights, in the order of `weights_of`."""
+    """Return a copy of a tail, and a head, with the given weights, which are in the order of `weights_of`."""
     pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
     parameters = {layer.name: Parameters(kernel, bias) for kernel, bias, layer in pairs}
     return replace(tail, parameters=parameters), Head(weights[-2], weights[-1])
@@ -64,7 +64,7 @@ class Trainer:
     """Trainer of a tail and a head; `state` and `restore` save and load the weights and the state of the optimizer."""
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
-        """Start from the weights of a tail, and of a head that was trained on its bottlenecks."""
+        """Initialize with the weights of a tail, and of a head that was trained on bottlenecks from this tail."""
         self._tf = tf = load_tensorflow("fine-tuning")
         self._tail = tail
         self._options = options
@@ -112,7 +112,7 @@ class Trainer:
         return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Continue from a state that a trainer of a tail and a head with equal shapes returned."""
+        """Continue from a state that `state` returned for a tail and a head with weights of the same shapes."""
         self._step = int(state[0])
         for variable, array in zip(self._variables(), state[1:], strict=True):
             variable.assign(array)

@@ -27,7 +27,7 @@ from poets_edge.training.head import Head
 Indices = npt.NDArray[np.int64]
 
 _FORMAT = 3
-"""Version of the training procedure; raise it when a change to the code changes the weights for equal inputs."""
+"""Version of the training procedure; increase it when a code change alters the weights for identical inputs."""
 
 
 class DivergedError(Exception):
@@ -94,7 +94,7 @@ def tune(
     Raises:
         DivergedError: the loss or a weight is not finite.
         OutputError: the checkpoint cannot be written.
-        PhotoError: activations are absent, and their photo has changed since it was hashed.
+        PhotoError: a photo whose activations are not in the cache has changed since it was hashed.
     """
     assert options.epochs is not None, "resolve the options first"
     trainer = Trainer(*start, options, schedule.steps)
@@ -126,8 +126,9 @@ def tune(
 def _one_epoch(
     trainer: Trainer, schedule: Schedule, number: int, activations: Activations, advance: Callable[[int], object]
 ) -> tuple[float, float]:
-    """Train one epoch; return the accuracy and the mean cross entropy over its batches, which end early if training
-    diverges.
+    """Train for one epoch; return the training accuracy and the mean cross entropy of the batches.
+
+    The epoch ends early if training diverges.
     """
     correct, losses = 0, []
 
@@ -185,7 +186,7 @@ def _is_best(done: Sequence[Epoch], photos: int) -> bool:
 
 
 def _key(start: tuple[Tail, Head], schedule: Schedule, validation: ValidationSet, options: FineTuning) -> str:
-    """Return a checksum of everything that determines the result, except the machine."""
+    """Return a checksum of all inputs that determine the result of fine-tuning, except the machine."""
     inputs = [
         _FORMAT,
         version("tensorflow"),

@@ -23,14 +23,14 @@ _MIN_AREA = 0.35
 _MAX_ASPECT = 4 / 3
 _ATTEMPTS = 10
 _CROP = "crop-1"
-"""Name of the views that `_crop` draws; raise its number when the views change."""
+"""Base name of the views from `_crop`; increase its number when the pixels of these views change."""
 _MIRRORED = "mirrored-1"
 """Name of the view that is the whole photo, resized and mirrored."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """The views of a photo.
+    """The views of photos: their names, and how they are rendered.
 
     Attributes:
         distortions: distortions from the flags of `retrain.py`; if none is active, views are cropped and mirrored.
@@ -54,7 +54,7 @@ class Views:
         return (PLAIN, _MIRRORED) if mirrored else (PLAIN,)
 
     def render(self, image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
-        """Return the pixels of a view, uint8 [height, width, 3]; PLAIN is the resized photo."""
+        """Return the pixels of a view, uint8 [height, width, 3]; for the name PLAIN, the whole photo is resized."""
         if name == PLAIN:
             return fit(image, size)
         if name == _MIRRORED:
@@ -72,7 +72,7 @@ def _crop(image: Image.Image, size: tuple[int, int], name: str, photo_digest: by
 
 
 def _window(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Return a random window (left, top, right, bottom); the whole image if none fits after some attempts."""
+    """Return a random crop window (left, top, right, bottom) within an image; the whole image if no attempt fits."""
     for _ in range(_ATTEMPTS):
         area = rng.uniform(_MIN_AREA, 1.0)
         stretch = math.sqrt(math.exp(rng.uniform(-math.log(_MAX_ASPECT), math.log(_MAX_ASPECT))))
