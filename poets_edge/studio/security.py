@@ -85,7 +85,7 @@ class Access:
 
     @property
     def is_lan(self) -> bool:
-        """Whether the server is reachable from other devices on the network, which is over HTTPS only."""
+        """Whether the server is reachable from other devices on the network; if so, it accepts only HTTPS."""
         return self.origins[0].startswith("https:")
 
     def is_token(self, given: str) -> bool:

@@ -77,7 +77,7 @@ def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """Evaluation of one model on the photos of its `Evaluations`.
+    """Evaluation of one model on the photos listed in `Evaluations`.
 
     Attributes:
         correct: number of correct predictions for each photo, 0 to `repeats`.

@@ -35,7 +35,7 @@ class GridPoint:
         model: exported `.tflite` file.
         size: file size, bytes.
         classes: number of classes.
-        correct: number of correct predictions for each photo; the order of photos is equal for all points of a grid.
+        correct: number of correct predictions for each photo; all points of a grid have the same order of photos.
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
         groups: group number of each photo; the interval and comparisons take into account that photos in a group are
             not independent. None if all photos are independent.
@@ -47,7 +47,7 @@ class GridPoint:
             choose between points that the user's own test set cannot tell apart. Empty if the user provides no test
             set.
         cross_validated_repeats: number of out-of-fold predictions per photo.
-        cross_validated_groups: group number of each photo in `cross_validated`; None if they are independent.
+        cross_validated_groups: group number of each photo in `cross_validated`; None if all are independent.
         unknown: number of test photos that the detector classifies as unknown, and their total; None if not evaluated.
         strangers: number of photos of no class that the detector classifies as unknown, and their total; None if not
             evaluated.
@@ -121,7 +121,8 @@ class GridPoint:
 
     @property
     def mmacs(self) -> float:
-        """Million multiply-accumulates per inference of the ImageNet model; the retrained model has up to 1 % fewer."""
+        """Millions of multiply-accumulates per inference of the ImageNet model; the retrained model has up to 1 %
+        fewer."""
         return self.architecture.mmacs
 
     @property

@@ -1,6 +1,7 @@
-"""Checksums of noise of many sizes after `fit` and `interpolate`, as expected by the app's ResamplerTest.
+"""Print checksums of noise images of many sizes after resizing, for the ResamplerTest of the Android app.
 
-The module prints them, for android_demo/app/src/test/resources/resize.txt.
+The images are resized with `fit` and with `interpolate`. The output belongs in
+android_demo/app/src/test/resources/resize.txt.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from poets_edge.photos.image import fit
 from poets_edge.photos.interpolation import interpolate
 
 _SIDES = (1, 2, 3, 5, 16, 61, 128, 161)
-"""Widths and heights of the noise, in pixels; all pairs are combined with all target sizes."""
+"""Widths and heights of the noise images, in pixels; all pairs are combined with all target sizes."""
 _TARGETS = ((1, 1), (7, 32), (128, 128), (160, 61))
 
 
@@ -34,7 +35,7 @@ def lines() -> Iterator[str]:
 
 
 def noise(width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Return noise of full contrast from a linear congruential generator, uint8 [height, width, 3]."""
+    """Return a noise image with full contrast from a linear congruential generator, uint8 [height, width, 3]."""
     state = width * 65536 + height
     values = []
     for _ in range(width * height):

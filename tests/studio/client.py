@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass
 class StudioClient:
-    """Client of a running studio, which sends the token of the studio."""
+    """Client for a running studio; it sends the studio's token with its requests."""
 
     process: subprocess.Popen[str]
     url: str

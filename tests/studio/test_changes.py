@@ -183,7 +183,7 @@ def test_requests_with_malformed_bodies_are_refused(studio: StudioClient, body: 
     studio.request("POST", "/api/photos/delete", body).refused(400)
 
 
-def test_requests_with_too_large_bodies_are_refused(studio: StudioClient) -> None:
+def test_requests_with_oversized_bodies_are_refused(studio: StudioClient) -> None:
     studio.request("POST", "/api/photos/delete", b" " * ((16 << 20) + 1)).refused(413)
 
 
@@ -198,7 +198,7 @@ def test_photos_outside_the_project_are_not_changed(studio: StudioClient, name: 
     assert outside.read_bytes() == b"mine"
 
 
-def test_journal_with_paths_outside_the_project_is_not_followed(flowers: Path) -> None:
+def test_journal_entries_with_paths_outside_the_project_are_ignored(flowers: Path) -> None:
     outside = flowers.parent / "outside.jpg"
     outside.write_bytes(b"mine")
     own = flowers / ".poets-edge"

@@ -163,6 +163,6 @@ def test_guard_closes_web_sockets() -> None:
     assert reached == ["lifespan"]
 
 
-def test_entry_contains_the_token() -> None:
+def test_entry_address_contains_the_token() -> None:
     assert LOCAL.entry == "http://127.0.0.1:8000/?token=s3cret" and not LOCAL.is_lan and LAN.is_lan
     assert LOCAL.is_token("s3cret") and not LOCAL.is_token("s3creT") and not LOCAL.is_token("\udcff")

@@ -43,7 +43,7 @@ def test_symbolic_links_are_neither_photos_nor_classes(places: Places) -> None:
     assert places.class_folder("daisy") == places.root / "daisy"
 
 
-def test_create_refuses_own_folders_that_are_links(places: Places) -> None:
+def test_create_refuses_studio_folders_that_are_links(places: Places) -> None:
     places.create()
     places.create()
     places.jobs.rmdir()

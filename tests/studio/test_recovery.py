@@ -30,7 +30,7 @@ def _without_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Project of distinct files that begin with a JPEG signature but are not valid images."""
+    """Project with distinct files that begin with a JPEG signature but are not valid images."""
     root = tmp_path / "original"
     for label in ("daisy", "roses"):
         (root / label).mkdir(parents=True)

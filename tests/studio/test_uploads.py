@@ -144,7 +144,7 @@ def test_archive_too_large_when_unpacked_is_refused(studio: StudioClient) -> Non
     assert answer["added"] == 0 and "larger" in answer["skipped"][0][1]
 
 
-def test_declared_size_above_the_limit_is_refused_before_the_body(studio: StudioClient) -> None:
+def test_declared_size_above_the_limit_is_refused_before_the_body_is_read(studio: StudioClient) -> None:
     head = (
         f"POST /api/upload?class=daisy&name=a.jpg HTTP/1.1\r\nHost: {studio.host}:{studio.port}\r\n"
         f"Cookie: {studio.cookie}\r\nOrigin: {studio.origin}\r\nX-Poets-Edge: 1\r\n"

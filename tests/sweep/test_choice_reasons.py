@@ -91,7 +91,7 @@ def test_choose_states_the_advantage_over_the_most_accurate_point(best_ms: float
     )
 
 
-def test_choose_counts_photos_of_repeated_evaluations() -> None:
+def test_choose_reason_counts_photos_once_if_evaluated_repeatedly() -> None:
     best = replace(point(WIDE, 6.0, range(0)), correct=(4, 4, 3, 0), repeats=4)
     chosen = replace(point(SLIM, 4.0, range(0)), correct=(4, 3, 1, 1), repeats=4)
     reason = choose((best, chosen), Budget()).reason

@@ -57,7 +57,7 @@ SMALL, MIDDLE, SLOW, LARGE = (
 ALL = (LARGE, SLOW, SMALL, MIDDLE)
 
 
-def test_interval_and_comparison_of_points_count_groups() -> None:
+def test_interval_and_comparison_of_points_respect_groups() -> None:
     groups = tuple(photo // 10 for photo in range(100))
     small, large = replace(SMALL, groups=groups), replace(LARGE, groups=groups)
     assert small.interval[1] - small.interval[0] > 2 * (SMALL.interval[1] - SMALL.interval[0])

@@ -55,7 +55,9 @@ def sized(drawn: Drawn, tmp_path: Path) -> Path:
     return path
 
 
-def test_javascript_module_labels_like_python(drawn: Drawn, written: Path, browser: Any, tmp_path: Path) -> None:
+def test_javascript_module_predicts_the_same_labels_as_python(
+    drawn: Drawn, written: Path, browser: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "site"
     copy_page(written, folder / "flowers")
     (folder / "index.html").write_text(snippet("A page, with LiteRT.js"))

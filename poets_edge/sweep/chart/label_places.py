@@ -14,7 +14,7 @@ def place_text(
     center: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
     strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
 ) -> Box:  # fmt: skip
-    """Return the box next to a bubble where a text covers least; boxes below and above the bubble are preferred.
+    """Return the box for a text next to a bubble that overlaps other elements least, preferably above or below it.
 
     Args:
         center: position of the bubble, pixels.
