@@ -12,7 +12,7 @@ from poets_edge.core.archive_reads import BoundedReads, opened_zip
 
 
 def _zip(count: int, *, zip64: bool) -> bytes:
-    """Return a zip whose directory has `count` entries; its last record states one entry if `zip64` is set."""
+    """Return a zip file with `count` entries in its directory; with `zip64`, its last record states only one entry."""
     if not zip64:
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
@@ -28,13 +28,13 @@ def _zip(count: int, *, zip64: bool) -> bytes:
     return directory + real + locator + last
 
 
-def test_opened_zip_reads_members_larger_than_its_directory_limit() -> None:
+def test_opened_zip_reads_members_larger_than_the_directory_limit() -> None:
     with opened_zip(io.BytesIO(_zip(3, zip64=False)), 1000) as archive:
         assert archive.read("0000002") == b"x" * 3000
 
 
 @pytest.mark.parametrize("zip64", [False, True])
-def test_opened_zip_refuses_a_large_directory(zip64: bool) -> None:
+def test_opened_zip_rejects_a_large_central_directory(zip64: bool) -> None:
     data = _zip(1000, zip64=zip64)
     with pytest.raises(ValueError, match="a header of"), opened_zip(io.BytesIO(data), 20_000):
         pass
@@ -42,7 +42,7 @@ def test_opened_zip_refuses_a_large_directory(zip64: bool) -> None:
         assert len(archive.namelist()) == 1000
 
 
-def test_bounded_reads_rejects_an_unlimited_read_beyond_the_limit() -> None:
+def test_bounded_reads_rejects_reading_a_whole_file_beyond_the_limit() -> None:
     assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
     with pytest.raises(ValueError, match="more than 9"):
         BoundedReads(io.BytesIO(bytes(10)), 9).read()

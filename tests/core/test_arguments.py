@@ -1,4 +1,4 @@
-"""Tests of the conversion and checks of the library's arguments."""
+"""Tests of the conversion and validation of arguments of library calls."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_check_fields_reports_the_field_with_a_wrong_type(field: str, value: Any
         pytest.param("count", 10**5000, id="count-5001 digits"),
     ],
 )
-def test_check_fields_refuses_values_out_of_range(field: str, value: Any) -> None:
+def test_check_fields_rejects_values_out_of_range(field: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"`{field}`") as caught:
         Options(**{"folder": Path(), field: value})
     assert not isinstance(caught.value, TypeError)
 
 
-def test_convert_returns_values_of_correct_type_unchanged() -> None:
+def test_convert_returns_values_of_the_correct_type_unchanged() -> None:
     names, path = ("one",), Path("here")
     assert convert(names, tuple[str, ...], "names") is names
     assert convert(path, Path | None, "path") is path
@@ -103,7 +103,7 @@ def test_convert_accepts_numpy_integers() -> None:
 
 
 @pytest.mark.parametrize("threads", [0, -1, 4097, 10**20, pytest.param(10**5000, id="5001 digits")])
-def test_check_threads_refuses_numbers_out_of_range(threads: int) -> None:
+def test_check_threads_rejects_numbers_out_of_range(threads: int) -> None:
     with pytest.raises(UsageError, match="`threads` must be"):
         check_threads(threads)
     with pytest.raises(UsageError, match="`threads` must"):
@@ -116,7 +116,7 @@ def test_check_threads_rejects_values_that_are_not_integers(threads: Any) -> Non
         check_threads(threads)
 
 
-def test_convert_accepts_whole_numbers_of_64_bits() -> None:
+def test_convert_accepts_signed_64_bit_integers() -> None:
     assert convert(-(2**63), int, "seed") == -(2**63) and convert(2**63 - 1, int, "seed") == 2**63 - 1
     for value in (-(2**63) - 1, 2**63):
         with pytest.raises(UsageError, match="64 bits"):

@@ -51,13 +51,13 @@ def test_download_requests_only_missing_bytes_after_a_disconnection(files: Files
     assert ranges(files) == [None, "bytes=100000-", "bytes=350000-"]
 
 
-def test_download_resumes_partial_file_of_earlier_call(files: Files, tmp_path: Path) -> None:
+def test_download_resumes_a_partial_file_from_an_earlier_call(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(BODY[:300_000])
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=300000-"]
 
 
-def test_download_discards_a_partial_download_of_a_different_file(files: Files, tmp_path: Path) -> None:
+def test_download_discards_a_partial_file_that_belongs_to_a_different_file(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(b"something else")
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=14-", None]
@@ -85,7 +85,7 @@ def test_download_fails_after_several_connections_without_new_bytes(files: Files
 
 
 @pytest.mark.parametrize("announced", [len(BODY) - 1000, len(BODY) + 1000])
-def test_download_refuses_an_unexpected_declared_size(files: Files, tmp_path: Path, announced: int) -> None:
+def test_download_rejects_an_unexpected_declared_size(files: Files, tmp_path: Path, announced: int) -> None:
     files.announce = announced
     with pytest.raises(DownloadError, match=f"offers {announced:,} bytes, and 700,000 are expected"):
         fetch(files, tmp_path)
@@ -99,7 +99,9 @@ def test_download_of_unknown_size_fails_if_bytes_are_missing(files: Files, tmp_p
     assert not (tmp_path / "file").exists()
 
 
-def test_download_of_unknown_size_is_limited(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_of_unknown_size_is_limited_to_the_maximum_file_size(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("poets_edge.core.download.LARGEST", 1000)
     files.content["/file"] = bytes(1001)
     with pytest.raises(DownloadError, match="more than 1,000 bytes"):
@@ -107,7 +109,7 @@ def test_download_of_unknown_size_is_limited(files: Files, tmp_path: Path, monke
     assert not list(tmp_path.iterdir())
 
 
-def test_download_discards_a_file_with_wrong_checksum(files: Files, tmp_path: Path) -> None:
+def test_download_discards_a_file_with_a_wrong_checksum(files: Files, tmp_path: Path) -> None:
     files.content["/file"] = BODY[::-1]
     with pytest.raises(DownloadError, match="differs from the expected one"):
         fetch(files, tmp_path)
@@ -115,7 +117,7 @@ def test_download_discards_a_file_with_wrong_checksum(files: Files, tmp_path: Pa
 
 
 def test_download_renames_the_file_after_the_check(files: Files, tmp_path: Path) -> None:
-    """A program that is killed during the check must not leave a file under the destination's name."""
+    """If the program is killed during the check, there must be no file at the destination."""
     seen = []
 
     def check(path: Path) -> str | None:

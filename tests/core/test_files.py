@@ -1,4 +1,4 @@
-"""Tests of atomic writes after crashes and with concurrent writers, of leftovers, and of bounded reads."""
+"""Tests of atomic writes (crashes, concurrent writers), removal of leftover temporary files, and bounded reads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ for _ in range(int(sys.argv[4])):
 
 
 def writer(folder: Path, name: str, fatal: int = 0, times: int = 1) -> subprocess.Popen[bytes]:
-    """Start a process that writes a.bin, b.bin and c.bin, and kills itself before the rename number `fatal`."""
+    """Start a process that writes a.bin, b.bin and c.bin, and kills itself before rename number `fatal`."""
     return subprocess.Popen(
         [sys.executable, "-c", WRITER, folder, name, str(fatal), str(times)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -56,7 +56,7 @@ def contents(folder: Path) -> set[bytes]:
 
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4])
 def test_write_together_is_atomic_if_killed_before_any_rename(tmp_path: Path, fatal: int) -> None:
-    """The first rename is the rename of the journal, so the old files remain if it fails."""
+    """The journal is renamed first; if the program is killed before that, the old files remain."""
     assert writer(tmp_path, "1").wait() == 0
     assert writer(tmp_path, "2", fatal).wait() == -signal.SIGKILL
     finish_pending(tmp_path)
@@ -94,7 +94,7 @@ def test_remove_dead_removes_only_leftovers_of_killed_programs(tmp_path: Path) -
     assert sorted(tmp_path.iterdir()) == [foreign, tmp_path / "out"]
 
 
-def test_scratch_folder_removes_scratch_folders_of_killed_programs(
+def test_scratch_folder_removes_folders_left_by_killed_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -136,7 +136,7 @@ def test_read_bytes_reads_files_that_grow() -> None:
 
 @pytest.mark.parametrize("write", [write_bytes, lambda path, data: write_together({path: data})])
 def test_writers_do_not_replace_special_files_or_folders(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
-    """Root could replace `/dev/null`, too."""
+    """Without this check, the root user could replace even `/dev/null`."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "folder").mkdir()
@@ -166,13 +166,13 @@ write_bytes(Path(sys.argv[1]), b"")
 
 
 @pytest.mark.parametrize("name", [".poets_edge.pending", ".poets_edge.lock"])
-def test_write_together_does_not_wait_for_a_pipe(tmp_path: Path, name: str) -> None:
+def test_write_together_does_not_block_on_a_named_pipe(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     write_together({tmp_path / "result": b"new"})
     assert (tmp_path / "result").read_bytes() == b"new"
 
 
-def test_write_together_does_not_create_the_target_of_a_linked_lock(tmp_path: Path) -> None:
+def test_write_together_does_not_follow_a_symbolic_link_in_place_of_its_lock(tmp_path: Path) -> None:
     (tmp_path / ".poets_edge.lock").symlink_to("target")
     with pytest.raises(OutputError, match="symbolic links"):
         write_together({tmp_path / "result": b"new"})

@@ -1,4 +1,4 @@
-"""Tests of files and downloads under failures: full disks, replaced files, redirections and leftovers."""
+"""Tests of file writes and downloads under failures: power cuts, full disks, replaced files and redirections."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def swap_before_open(patch: pytest.MonkeyPatch, path: Path, swap: Callable[[], o
 
 
 def test_read_bytes_checks_the_opened_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is replaced by a named pipe, which would block, or by a large file, after it was checked."""
+    """After the check, the file is replaced with a named pipe, whose opening would block, or with a large file."""
     path = tmp_path / "file"
 
     def pipe() -> None:
@@ -145,7 +145,7 @@ def test_sha256_of_reads_all_blocks_of_regular_files(tmp_path: Path) -> None:
         sha256_of(tmp_path / "pipe")
 
 
-def test_written_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
+def test_written_files_and_folders_have_permissions_according_to_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write_bytes(tmp_path / "file", b"1")
@@ -171,7 +171,7 @@ def test_replacing_keeps_the_old_file_if_writing_fails(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"old" and len([*tmp_path.iterdir()]) == 1
 
 
-def test_unused_folder_refuses_files_and_nonempty_folders(tmp_path: Path) -> None:
+def test_unused_folder_rejects_files_and_nonempty_folders(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").write_bytes(b"mine")
     (tmp_path / "plain").write_bytes(b"mine")
@@ -276,7 +276,7 @@ def test_download_without_checksum_refuses_a_redirection_to_http(redirection: st
     assert download(redirection, tmp_path / "file", sha256=checksum).read_bytes() == b"content"
 
 
-def test_download_compares_checksums_without_case(files: Files, tmp_path: Path) -> None:
+def test_download_ignores_the_case_of_checksums(files: Files, tmp_path: Path) -> None:
     checksum = hashlib.sha256(b"content").hexdigest().upper()
     assert download(f"{files.url}/file", tmp_path / "file", sha256=checksum).read_bytes() == b"content"
 
@@ -293,15 +293,15 @@ def test_download_without_checks_fetches_an_existing_file_again(files: Files, tm
     assert download(f"{files.url}/file", tmp_path / "file").read_bytes() == b"content"
 
 
-def test_download_limits_a_file_of_known_size(files: Files, tmp_path: Path) -> None:
-    """The announced size is larger than the expected size."""
+def test_download_rejects_a_declared_size_above_the_expected_size(files: Files, tmp_path: Path) -> None:
+    """The server declares 7 bytes, and 6 are expected."""
     with pytest.raises(DownloadError, match="offers 7 bytes, and 6 are expected"):
         download(f"{files.url}/file", tmp_path / "file", size=6)
     assert not [*tmp_path.iterdir()]
 
 
 def test_write_together_ignores_and_removes_foreign_journals(tmp_path: Path) -> None:
-    """The journal renames a temporary file to the name of another file."""
+    """The journal, written by another program, would rename a temporary file to the name of an existing file."""
     (tmp_path / "mine").write_bytes(b"mine")
     temporary = tmp_path / ".other.abcdefgh.tmp"
     temporary.write_bytes(b"theirs")

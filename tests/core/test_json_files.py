@@ -1,4 +1,4 @@
-"""Tests of damaged JSON files: error messages with the path of the field, and replacement of caches."""
+"""Tests of damaged JSON files: error messages contain the path of the field, and caches are replaced."""
 
 from __future__ import annotations
 

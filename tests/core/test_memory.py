@@ -1,4 +1,4 @@
-"""Tests of the release of memory."""
+"""Tests of `release_memory`, which returns unused memory to the operating system."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_helper_pool_starts_at_most_one_process_per_request_and_core(
     assert len(started) == most
 
 
-def test_helper_pool_reports_the_request_of_a_crash() -> None:
+def test_helper_pool_reports_which_request_caused_a_crash() -> None:
     with HelperPool(reply) as pool, pytest.raises(ModelError, match=r"question -1: .*status 3"):
         list(pool.share([1, -1, 2], ask))
 
@@ -82,7 +82,7 @@ def test_helper_sends_messages_before_its_answer() -> None:
     assert received == [0, 1, 2]
 
 
-def test_killed_helper_fails_its_request() -> None:
+def test_request_fails_if_its_helper_is_killed() -> None:
     with Helper(reply) as helper:
         timer = threading.Timer(0.3, helper.kill)
         timer.start()
@@ -91,8 +91,8 @@ def test_killed_helper_fails_its_request() -> None:
         timer.join()
 
 
-def test_killed_helper_ends_the_programs_that_it_has_started() -> None:
-    """The build of an Android app, for example, runs Java for minutes."""
+def test_killing_a_helper_ends_the_programs_that_it_started() -> None:
+    """Helpers may start long-running programs: building an Android app, for example, runs Java for minutes."""
     programs: list[int] = []
 
     def kill(program: int) -> None:

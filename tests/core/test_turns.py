@@ -12,7 +12,7 @@ from poets_edge.core.turns import take_turn
 
 
 class Meeting:
-    """Counter of the threads that are inside `visit` at the same time, with their maximum."""
+    """Counts the threads that are inside `visit` at the same time, and records the maximum."""
 
     def __init__(self) -> None:
         self.inside, self.most, self._lock = 0, 0, threading.Lock()
@@ -39,8 +39,8 @@ def test_take_turn_admits_one_item_at_a_time() -> None:
     assert meeting.most == 1
 
 
-def test_items_that_take_no_turn_do_not_wait() -> None:
-    """The item with the turn waits until the other item is processed."""
+def test_items_that_do_not_take_a_turn_do_not_wait() -> None:
+    """The item that takes a turn waits for the other item, which must not wait for the turn."""
     other = threading.Event()
 
     def work(item: str, tool: None) -> bool:
@@ -65,8 +65,8 @@ def test_turn_is_released_if_its_item_fails() -> None:
     assert [result for _, result in run_parallel([1, 2, 3], lambda: None, work, workers=2)] == [1, 2, 3]
 
 
-def test_turn_is_released_at_the_end_of_its_item_in_a_chunk() -> None:
-    """The second item of the first chunk waits for the second chunk, which needs the turn of the first item."""
+def test_turn_is_released_after_each_item_of_a_chunk() -> None:
+    """Item 1, in the first chunk, waits for item 2 in the second chunk, which needs the turn that item 0 has taken."""
     other = threading.Event()
 
     def work(item: int, tool: None) -> bool:
@@ -80,7 +80,7 @@ def test_turn_is_released_at_the_end_of_its_item_in_a_chunk() -> None:
     assert all(result for _, result in run_parallel([0, 1, 2], lambda: None, work, workers=2, at_once=2))
 
 
-def test_nested_map_does_not_wait_for_the_turn_of_the_outer_item() -> None:
+def test_nested_map_does_not_wait_for_a_turn_held_by_the_outer_item() -> None:
     def inner(item: int, tool: None) -> int:
         take_turn()
         return item
@@ -92,7 +92,7 @@ def test_nested_map_does_not_wait_for_the_turn_of_the_outer_item() -> None:
     assert [result for _, result in run_parallel([3, 4], lambda: None, outer, workers=2)] == [3, 6]
 
 
-def test_take_turn_returns_at_once_outside_a_map() -> None:
+def test_take_turn_returns_immediately_outside_a_parallel_map() -> None:
     def twice() -> None:
         take_turn()
         take_turn()

@@ -1,4 +1,4 @@
-"""Helpers that write archives and WebDataset shards of drawn photos, and that train on them."""
+"""Helpers that write archives and WebDataset shards of synthetic photos, and that train on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures: drawn photos, and the graph trained on their folder, for comparison with other sources of photos."""
+"""Fixtures: synthetic photos, and the graph trained on their folder, for comparison with other sources of photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of photos at addresses: training gives the graph of a local folder, and errors are reported in one line."""
+"""Tests of photos at addresses: training gives the same graph as on a local folder; errors are single lines."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
         running.shutdown()
 
 
-def test_train_on_address_writes_the_graph_of_a_local_folder(
+def test_train_on_address_writes_the_same_graph_as_on_a_local_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
 ) -> None:
     address, folder, kind = server
@@ -105,7 +105,7 @@ def test_train_on_address_writes_the_graph_of_a_local_folder(
 
 
 @pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
-def test_train_on_archive_at_address_writes_the_graph_of_a_local_folder(
+def test_train_on_archive_at_address_writes_the_same_graph_as_on_a_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
 ) -> None:
     address, folder, kind = server
@@ -172,7 +172,7 @@ def test_scan_reports_missing_bucket_in_one_line(store: Any, monkeypatch: pytest
             scan(photo_path(address))
 
 
-def test_train_names_missing_package_for_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_names_the_package_that_an_object_store_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
 
     real = builtins.__import__
@@ -215,7 +215,7 @@ def test_train_reports_unreachable_address_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "address", ["https://host/photos.zip?X-Sig=s3cret", "HTTPS://host/a?token=s3cret&b=1", "http://localhost/a#s3cret"]
 )
-def test_train_refuses_queries_and_does_not_repeat_them(address: str, tmp_path: Path) -> None:
+def test_train_rejects_addresses_with_queries_without_printing_the_query(address: str, tmp_path: Path) -> None:
     ran = poets_edge("train", address, cwd=tmp_path).failed("with a query or a fragment", "Download the file first")
     assert "s3cret" not in ran.stderr
 

@@ -42,7 +42,7 @@ def tar_of(members: dict[str, bytes]) -> bytes:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_read_contents_checks_the_crc_of_a_zip_member(tmp_path: Path, method: int) -> None:
-    """One byte of a photo is changed, its length is not."""
+    """One byte of the photo is changed, and its length is not."""
     members = {"daisy/1.jpg": b"first photo", "roses/1.jpg": b"second photo"}
     data = zip_of(members, method)
     (tmp_path / "good.zip").write_bytes(data)
@@ -82,7 +82,7 @@ def test_read_member_returns_the_archived_contents(members: dict[str, bytes], ki
 
 
 def test_read_member_finds_data_after_a_long_header() -> None:
-    """Name and extra field of a local header may be longer than those of the directory: 40,000 bytes here."""
+    """The local header of a zip member contains a name and an extra field; the latter has 40,000 bytes here."""
     info = zipfile.ZipInfo("daisy/1.jpg")
     info.extra = b"\x01\xfa" + (40_000).to_bytes(2, "little") + bytes(40_000)
     file = io.BytesIO()
@@ -104,7 +104,7 @@ def test_read_member_finds_data_after_a_long_header() -> None:
         (Member(1, 5, 5), "damaged"),
     ],
 )
-def test_read_member_checks_the_lengths_of_header_and_contents(member: Member, message: str) -> None:
+def test_read_member_rejects_missing_headers_and_contents_of_a_wrong_length(member: Member, message: str) -> None:
     def read(start: int, end: int) -> bytes:
         return b"photo"[start:end]
 
@@ -134,7 +134,7 @@ def test_read_member_rejects_contents_with_a_wrong_declared_size() -> None:
                 read_member(member, read, 2000)
 
 
-def test_archive_omits_a_folder_that_contains_all_photos() -> None:
+def test_archive_names_omit_a_top_folder_that_contains_all_photos() -> None:
     inside = read_archive(io.BytesIO(zip_of({"x/y/a/1.jpg": b"1", "x/y/b/1.jpg": b"2"})), "a.zip")
     assert inside.names == ["a/1.jpg", "b/1.jpg"]
     one = read_archive(io.BytesIO(zip_of({"x/a/1.jpg": b"1", "x/a/2.jpg": b"2"})), "a.zip")
@@ -150,7 +150,7 @@ def test_archive_skips_hidden_files_and_macos_metadata() -> None:
 
 
 def test_read_archive_assigns_the_label_of_each_photo_in_a_shard() -> None:
-    """Names are sorted; classes are not in the order of names."""
+    """The names are sorted, and their order differs from that of the classes in the shard."""
     members = {"2.jpg": b"x", "2.cls": b"tulips\n", "1.png": b"y", "1.seg.png": b"z", "1.cls": b" roses "}
     archive = read_archive(io.BytesIO(tar_of(members)), "a.tar")
     assert archive.names == ["1.png", "1.seg.png", "2.jpg"] and archive.labels == ["roses", "roses", "tulips"]
@@ -229,7 +229,7 @@ def test_read_archive_rejects_unusual_members(make: Callable[[], bytes], message
 
 
 def test_read_member_limits_the_declared_length() -> None:
-    """A small member that declares a large size is refused before it is decompressed."""
+    """A small member that declares a large size is rejected before it is decompressed."""
     content = zlib.compress(bytes(5000))[2:-4]
     member = Member(0, len(content), 5000, zipfile.ZIP_DEFLATED, zlib.crc32(bytes(5000)))
 

@@ -1,4 +1,4 @@
-"""Tests of photos in archives and WebDataset shards: graphs equal to those of folders, and rejected archives."""
+"""Tests of photos in archives and WebDataset shards: training gives the same graph as on a folder; invalid archives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
-def test_train_on_archive_writes_the_graph_of_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
+def test_train_on_archive_writes_the_same_graph_as_on_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
     zipped, inside = make_zip(tmp_path / "a.zip", photos), make_zip(tmp_path / "b.zip", photos, "flower_photos/")
     tarred = make_tar(tmp_path / "c.tar", {f"./{name}": content for name, content in contents_of(photos).items()})
     assert [photo.name for photo in scan(zipped).photos] == [photo.name for photo in scan(photos).photos]
@@ -81,7 +81,7 @@ def test_scan_reads_webdataset_shards(photos: Path, tmp_path: Path, pattern: str
     assert sources.photo_at(tmp_path / pattern, found.photos[0].name) == found.photos[0].path
 
 
-def test_train_on_shards_with_cluster_writes_an_equal_graph(photos: Path, tmp_path: Path) -> None:
+def test_train_on_shards_with_cluster_writes_the_same_graph_as_without(photos: Path, tmp_path: Path) -> None:
     shards(tmp_path, photos)
     graph = trained(tmp_path / "flowers-{000..002}.tar", tmp_path, "--cluster", "local:1")
     assert trained(tmp_path / "flowers-{000..002}.tar", tmp_path / "alone") == graph

@@ -52,7 +52,7 @@ def test_read_photo_decodes_200_megapixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "P", "I;16", "CMYK"])
-def test_read_photo_converts_large_images_in_strips_to_equal_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_converting_large_images_in_strips_does_not_change_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
     image = Image.fromarray(values.astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(values).convert(mode)
     if mode == "RGBA":
@@ -85,7 +85,7 @@ def test_label_skips_and_lists_special_files(tmp_path: Path) -> None:
 
 
 HEIC = Path(__file__).with_name("drawn_daisy.heic")
-"""HEIC file of a drawn daisy, 96 x 64 pixels."""
+"""HEIC file with a synthetic image of a daisy, 96 x 64 pixels."""
 
 
 def test_read_photo_decodes_heic_with_its_plugin() -> None:

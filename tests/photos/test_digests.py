@@ -1,4 +1,4 @@
-"""Tests of the cache of photo digests: unchanged photos are read once, and changed photos again."""
+"""Tests of the cache of photo digests: only new and changed photos are read."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 ALL = ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
 
 
-def test_hash_photos_reads_unchanged_photo_once(folder: Folder) -> None:
+def test_hash_photos_reads_an_unchanged_photo_once(folder: Folder) -> None:
     assert folder.hash() == ALL
     assert folder.hash() == []
     assert folder.hash(rehash=True) == ALL
@@ -95,7 +95,7 @@ def test_signature_excludes_unreadable_photos(folder: Folder) -> None:
 
 
 def test_hash_photos_returns_the_sizes_that_the_server_reports(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The MinHash signature of a folder uses that size, which may be unknown or that of compressed contents."""
+    """The MinHash signature of a folder uses the reported size, which may be missing or that of compressed contents."""
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
     for module in (digests, hashed_photos):
@@ -135,13 +135,13 @@ def _longer(path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [_rewritten, _rewritten_with_its_old_times, _replaced_by_a_rename, _replaced_by_a_link, _longer]
 )
-def test_hash_photos_reads_changed_photo_again(folder: Folder, change: Callable[[Path], None]) -> None:
+def test_hash_photos_reads_a_changed_photo_again(folder: Folder, change: Callable[[Path], None]) -> None:
     folder.hash()
     change(folder.path / "a/2.jpg")
     assert folder.hash() == ["a/2.jpg"]
 
 
-def test_hash_photos_reads_recently_changed_photo_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hash_photos_reads_a_recently_changed_photo_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recently changed file could change again without a new modification time."""
     monkeypatch.setattr(digests, "RACY_SECONDS", 2.0)
     folder.hash()
@@ -198,7 +198,7 @@ class Warnings(Silent):
         self.lines.append(text)
 
 
-def test_train_notices_changed_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_detects_a_changed_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
     photos = tmp_path / "photos"
     few = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q")

@@ -76,7 +76,7 @@ def test_fetch_flowers_resumes_interrupted_download(server: Files, tmp_path: Pat
 def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other program finishes just before this one renames its folder, and has removed the archive."""
+    """Another program renames its folder and removes the archive just before this program renames its own folder."""
     wanted, unpack = archive(server, GOOD), fetch._unpack
 
     def meanwhile(*arguments: Any) -> None:
@@ -91,7 +91,7 @@ def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
     assert len(list((tmp_path / "flowers").rglob("*.jpg"))) == len(PHOTOS)
 
 
-def test_concurrent_fetch_flowers_explains_a_removed_archive(
+def test_fetch_flowers_explains_that_another_program_removed_the_archive(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unpack = fetch._unpack
@@ -118,7 +118,7 @@ def test_fetch_flowers_does_not_unpack_an_unexpected_archive(server: Files, tmp_
 
 
 @pytest.mark.parametrize("name", ["flower_photos/../../evil", "/evil", "../evil", "flower_photos/a\\..\\evil", "evil"])
-def test_fetch_flowers_rejects_members_outside_folder(server: Files, tmp_path: Path, name: str) -> None:
+def test_fetch_flowers_rejects_members_outside_the_top_folder(server: Files, tmp_path: Path, name: str) -> None:
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "in/flowers", archive=archive(server, packed(*PHOTOS, (name, b"evil"))))
     assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "in/flowers").exists()

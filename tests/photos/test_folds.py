@@ -54,7 +54,7 @@ def test_assign_folds_spreads_each_class_evenly() -> None:
         assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
 
 
-def test_assign_folds_is_independent_of_order_of_photos() -> None:
+def test_assign_folds_is_independent_of_the_order_of_photos() -> None:
     found = photos({"daisy": 23, "roses": 10})
     assert by_name(found, fold(found)) == by_name(found[::-1], fold(found[::-1]))
 
@@ -78,7 +78,7 @@ def test_assign_folds_puts_variants_and_copies_in_one_fold() -> None:
     assert len({number for numbers in by_group.values() for number in numbers}) == 5
 
 
-def test_assign_folds_limits_folds_by_smallest_class() -> None:
+def test_assign_folds_reduces_the_number_of_folds_for_a_small_class() -> None:
     folds = fold(photos({"daisy": 30, "roses": 3}))
     assert folds.count == 3
     [remark] = folds.warnings()
@@ -87,7 +87,7 @@ def test_assign_folds_limits_folds_by_smallest_class() -> None:
 
 
 @pytest.mark.parametrize("variants", [1, 4])
-def test_assign_folds_assigns_no_fold_to_a_class_of_one_photo(variants: int) -> None:
+def test_assign_folds_assigns_no_fold_to_a_class_with_one_group(variants: int) -> None:
     found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
     folds = fold(found)
     assert folds.count == 5
@@ -96,7 +96,7 @@ def test_assign_folds_assigns_no_fold_to_a_class_of_one_photo(variants: int) -> 
     assert "class tulips" in folds.warnings()[0]
 
 
-def test_assign_folds_rejects_impossible_numbers_of_folds() -> None:
+def test_assign_folds_rejects_too_few_photos_and_folds() -> None:
     with pytest.raises(DatasetError, match="Add photos"):
         fold(photos({"daisy": 1, "roses": 1}))
     for wanted in (1, -3):
@@ -129,8 +129,11 @@ def test_assign_folds_places_large_groups_first() -> None:
     assert Counter(found.assignment.tolist()) == {0: 6, 1: 6}
 
 
-def test_assign_folds_places_a_group_of_two_classes_by_the_smaller_class() -> None:
-    """A group of 20 of 100 a is in one fold, and 3 of 4 b are in the other, where the group of a and b does not go."""
+def test_assign_folds_gives_priority_to_the_smaller_class_of_a_group() -> None:
+    """Photos 0 to 19 of class a are a group in one fold, and three of the four photos of class b are in the other fold.
+
+    A group of one photo of a and the last photo of b is put into the first fold, although that has more photos.
+    """
     names = [f"a/{number}.jpg" for number in range(100)] + [f"b/{number}.jpg" for number in range(4)]
     groups = np.arange(104)
     groups[:20], groups[100:103], groups[103] = 0, 100, 99
@@ -138,14 +141,14 @@ def test_assign_folds_places_a_group_of_two_classes_by_the_smaller_class() -> No
     assert found.assignment[99] == found.assignment[103] == found.assignment[0] != found.assignment[100]
 
 
-def test_assign_folds_does_not_depend_on_how_accents_are_stored() -> None:
+def test_assign_folds_is_independent_of_unicode_normalization() -> None:
     names = [f"a/{letter}{number}.jpg" for letter in "äéñ" for number in range(20)]
     decomposed = [unicodedata.normalize("NFD", name) for name in names]
     [first], [second] = assign_folds(hashed(names)), assign_folds(hashed(decomposed))
     assert names != decomposed and first.assignment.tolist() == second.assignment.tolist()
 
 
-def test_assign_folds_divides_a_class_of_two_photos() -> None:
+def test_assign_folds_puts_two_photos_of_a_class_in_different_folds() -> None:
     [found] = assign_folds(hashed([*(f"a/{number}.jpg" for number in range(10)), "b/1.jpg", "b/2.jpg"]))
     assert (found.count, found.smallest, found.always_trained) == (2, "b", ())
     assert set(found.assignment[10:].tolist()) == {0, 1}

@@ -1,4 +1,4 @@
-"""Groups of photos by name, as stated by the user, and in splits and folds."""
+"""Tests of groups of photos, inferred from names or specified by the user, and of their splits and folds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def by_name(photos: PhotoTable) -> list[int]:
     return [int(row) for row in grouped_rows(len(photos), name_pairs(photos))]
 
 
-def test_name_pairs_join_photos_of_one_person_across_classes() -> None:
+def test_name_pairs_joins_photos_of_one_person_across_classes() -> None:
     photos = table("rock/rock01-000.png", "rock/rock01-119.png", "rock/rock02-000.png", "paper/paper01-007.png",
                    "paper/paper02-007.png")  # fmt: skip
     assert by_name(photos) == [0, 0, 2, 0, 2]
 
 
-def test_name_pairs_join_only_frames_in_the_same_folder() -> None:
+def test_name_pairs_joins_only_frames_in_the_same_folder() -> None:
     photos = table("a/x_frame_000123.jpg", "a/x_frame_000999.jpg", "a/y_frame_1.jpg", "b/x_frame_000124.jpg")
     assert by_name(photos) == [0, 0, 2, 3]
 
@@ -46,11 +46,11 @@ def test_name_pairs_join_only_frames_in_the_same_folder() -> None:
         ("a/10555749515_13a12a026e.jpg", "a/10841136265_af473efc60.jpg"),
     ],
 )
-def test_name_pairs_are_empty_for_names_without_groups(names: tuple[str, ...]) -> None:
+def test_name_pairs_is_empty_for_names_without_groups(names: tuple[str, ...]) -> None:
     assert by_name(table(*names)) == list(range(len(names)))
 
 
-def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
+def test_successors_pairs_photos_in_one_folder_with_close_counters() -> None:
     photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
     assert successors(photos) == [(0, 1)]
 
@@ -84,7 +84,7 @@ def test_stated_groups_rejects_patterns_without_matches_and_invalid_patterns() -
         check_group_by("(")
 
 
-def test_photos_of_a_group_are_in_one_split_and_one_fold() -> None:
+def test_photos_in_a_group_are_in_one_split_and_one_fold() -> None:
     names = [f"{label}/{number:03}.jpg" for label in ("a", "b") for number in range(200)]
     photos = table(*names)
     groups = np.arange(400) % 200 // 4  # four photos of each class
@@ -99,7 +99,7 @@ def test_photos_of_a_group_are_in_one_split_and_one_fold() -> None:
     assert {SPLIT_NAMES[number] for number in splits} == set(SPLIT_NAMES)
 
 
-def test_splits_of_photos_without_groups_are_unchanged() -> None:
+def test_groups_do_not_change_the_splits_of_other_photos() -> None:
     photos = table(*(f"a/{number:03}.jpg" for number in range(300)))
     alone = assign_splits(photos, SplitConfig())
     groups = np.arange(300)
@@ -112,7 +112,7 @@ def table_of(*names: str) -> PhotoTable:
     return PhotoTable.of([Photo(Path(name), name, name.partition("/")[0]) for name in names])
 
 
-def test_successors_differ_by_at_most_three_in_any_order_of_files() -> None:
+def test_successors_is_independent_of_photo_order_and_limits_gaps() -> None:
     names = ("a/IMG_0012.jpg", "a/IMG_0004.jpg", "a/IMG_0001.jpg", "a/IMG_0008.jpg", "a/DSC_0009.jpg", "b/IMG_0002.jpg")
     assert successors(table_of(*names)) == [(2, 1)], "0001 and 0004, but not 0004 and 0008 or 0008 and 0012"
     assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]

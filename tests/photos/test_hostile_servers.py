@@ -36,11 +36,11 @@ from tests.photos.hostile_server import Answer, Request, Served, listing, reply,
 PHOTO = draw_photo("daisy", 0)
 SECRET = "gar/ten:4@8"
 LONGER = 64 << 20 | 1
-"""Size of a response above the limit for responses without a length, in bytes."""
+"""Size in bytes of a response that exceeds the limit for responses without a Content-Length header."""
 
 
 def photo_site(request: Request) -> Iterable[bytes]:
-    """Return the response of a site with two class folders of one photo each."""
+    """Return the response of a site with two class folders that contain one photo each."""
     pages = {"/": listing("daisy/", "roses/"), "/daisy/": listing("1.jpg"), "/roses/": listing("1.jpg")}
     if request.path in pages:
         return reply(pages[request.path])
@@ -68,7 +68,7 @@ def given(served: Served) -> str:
     return served.url.replace("://", "://anna:gar%2Ften:4%408@")
 
 
-def test_scan_sends_password_of_address_to_its_server() -> None:
+def test_scan_sends_the_password_in_an_address_to_its_server() -> None:
     with serving(with_password) as served:
         found = scan(photo_path(given(served)))
         assert [read_contents(photo) for photo in found.photos] == [PHOTO, PHOTO]
@@ -153,7 +153,7 @@ def test_errors_about_hosts_do_not_contain_the_password(host: str, scheme: str, 
         ("ab:/x:y" * 10_000 + " @", "ab:/x:y" * 10_000 + " @"),
     ],
 )
-def test_without_user_info_removes_only_names_and_passwords(text: str, clean: str) -> None:
+def test_without_user_info_removes_only_user_names_and_passwords(text: str, clean: str) -> None:
     start = time.monotonic()
     assert without_user_info(text) == clean
     assert time.monotonic() - start < 2
@@ -171,7 +171,7 @@ def test_scan_refuses_chains_of_protocols(address: str) -> None:
 
 
 def test_listing_with_long_folder_names_is_bounded() -> None:
-    """The names of a listing contain their folder, so short links in long folders take more memory than the pages."""
+    """Listed names begin with their folder, so links in folders with long names need more memory than the pages."""
     page = b"".join(b'<a href="%x">' % number for number in range(20_000))
 
     def answer(request: Request) -> Iterable[bytes]:
@@ -304,7 +304,7 @@ def test_read_contents_times_out_on_slow_server(monkeypatch: pytest.MonkeyPatch)
     assert time.monotonic() - start < 5
 
 
-def test_listing_of_too_many_folders_is_refused_before_they_are_read() -> None:
+def test_listing_of_too_many_folders_is_rejected_before_they_are_read() -> None:
     page = listing(*(f"{number}/" for number in range(20_000)))
     with serving(lambda _: reply(page)) as served, pytest.raises(DatasetError, match="10,000 folders"):
         scan(photo_path(f"{served.url}/photos"))
@@ -399,7 +399,7 @@ def test_rewrite_of_photo_within_one_second_is_detected(tmp_path: Path, skew: fl
     photo, cache = tmp_path / "1.jpg", tmp_path / "bottlenecks"
 
     class Skewed(Stamped):
-        """Server whose clock is slow."""
+        """Server whose clock is behind that of the client."""
 
         def times(self, changed: float) -> list[tuple[str, float]]:
             return [(name, at + skew) for name, at in super().times(changed)]

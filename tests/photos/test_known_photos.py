@@ -1,4 +1,4 @@
-"""Tests of the sets of digests that tell which photos a model has learned from."""
+"""Tests of the sets of digests that show which photos a model was trained on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from poets_edge.photos.photo_sets import PHOTO_SETS
 
 
 def drawn(count: int, seed: int = 0) -> tuple[Any, Any]:
-    """Return random digests and splits."""
+    """Return the random digests and splits of photos."""
     rng = np.random.default_rng(seed)
     digests = rng.integers(0, 256, (count, 32), dtype=np.uint8)
     return digests, rng.choice(3, count, p=[0.8, 0.1, 0.1]).astype(np.int8)
 
 
 def stored(known: KnownPhotos) -> KnownPhotos:
-    """Return the sets as they are read from a file."""
+    """Return the sets after a conversion to JSON and back."""
     return KnownPhotos.from_json(check(json.loads(json.dumps(known.to_json())), PHOTO_SETS))
 
 
@@ -64,7 +64,7 @@ def test_known_photos_stores_a_sample_of_many_photos() -> None:
     assert 0.2 < (known.splits(others) == -1).mean() < 0.3
 
 
-def test_known_photos_counts_a_duplicate_as_training() -> None:
+def test_known_photos_assigns_duplicates_in_several_splits_to_the_first_split() -> None:
     digests = np.zeros((3, 32), np.uint8)
     assert KnownPhotos.of(digests, np.array([2, 0, 1], np.int8)).split(bytes(32)) == 0
     assert KnownPhotos.of(digests[:2], np.array([2, 1], np.int8)).split(bytes(32)) == 1
@@ -84,7 +84,7 @@ def test_known_photos_returns_the_groups_of_test_photos() -> None:
     assert len(set(KnownPhotos.of(digests, splits).groups(digests)[tested].tolist())) == tested.sum()
 
 
-def test_known_photos_reads_the_groups_in_records_that_contain_photo_names() -> None:
+def test_known_photos_reads_groups_from_records_with_photo_names() -> None:
     names = {f"{byte}.jpg": bytes([byte] * 32).hex() for byte in range(1, 5)}
     sets = {"training": ["4.jpg"], "validation": [], "test": ["1.jpg", "2.jpg", "3.jpg"]}
     known = known_photos({"photos": names, "sets": sets, "test_groups": [0, 1, 0]})
@@ -100,7 +100,7 @@ def test_known_photos_rejects_groups_that_do_not_match_the_test_photos() -> None
         KnownPhotos.from_json({**fields, "test_groups": [0]})
 
 
-def test_known_photos_reads_records_that_contain_photo_names() -> None:
+def test_known_photos_reads_records_with_photo_names() -> None:
     names = {"a/1.jpg": bytes([1] * 32).hex(), "b/2.jpg": bytes([2] * 32).hex(), "b/3.jpg": bytes([3] * 32).hex()}
     record = {"photos": names, "sets": {"training": ["a/1.jpg", "b/3.jpg"], "validation": [], "test": ["b/2.jpg"]}}
     known = known_photos(record)

@@ -1,4 +1,4 @@
-"""Tests of the memory for large photos, of which one at a time is in memory, and for unreadable photos."""
+"""Tests of memory use: large photos are in memory one at a time, and errors do not keep unreadable photos in memory."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_photos_with_many_pixels_are_decoded_one_at_a_time(tmp_path: Path, monke
     [(1020, 765, {}), (4032, 3024, {"progressive": 1})],
     ids=["50 megapixels at an eighth", "12 megapixels, progressive"],
 )
-def test_jpegs_from_common_phones_are_not_large(width: int, height: int, info: dict[str, int]) -> None:
+def test_jpegs_from_common_phones_are_decoded_concurrently(width: int, height: int, info: dict[str, int]) -> None:
     opened = SimpleNamespace(width=width, height=height, mode="RGB", format="JPEG", info=info)
     assert decode_budget.bytes_needed(cast(Image.Image, opened), (4032, 3024)) < decode_budget.LARGE
 
@@ -133,7 +133,7 @@ def test_read_photo_rejects_a_png_with_too_many_chunks(monkeypatch: pytest.Monke
         read_photo(png(*[chunk(b"abCd", b"")] * 100), name="flower.png")
 
 
-def test_zip_members_are_decompressed_in_pieces(tmp_path: Path) -> None:
+def test_zip_members_are_decompressed_in_parts_to_save_memory(tmp_path: Path) -> None:
     """Reading a member of 10 MB needs little more than 10 MB, although compressed parts yield several pieces."""
     noise = os.urandom(1 << 16)
     content = b"".join(noise + bytes(1 << 20) for _ in range(10))
@@ -146,8 +146,8 @@ def test_zip_members_are_decompressed_in_pieces(tmp_path: Path) -> None:
     assert _peak(lambda: read_contents(first)) < 1.9 * len(content)
 
 
-def test_errors_do_not_keep_the_contents_of_photos(tmp_path: Path) -> None:
-    """The errors of 16 unreadable photos of 1 MB each are in memory until the last photo is scored."""
+def test_errors_about_unreadable_photos_do_not_keep_their_contents_in_memory(tmp_path: Path) -> None:
+    """The errors about 8 unreadable photos of 1 MB each are in memory until the last photo is scored."""
     photos = write(tmp_path / "photos", [bytes(1 << 20)] * 8)
     assert len(score_photos(photos, ColorScorer, workers=2).unreadable) == len(photos)
     assert _peak(lambda: score_photos(photos, ColorScorer, workers=2)) < 6 << 20

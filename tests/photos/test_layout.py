@@ -1,4 +1,4 @@
-"""Tests of folder layouts from elsewhere: taken as meant and said so, or refused with the line to type."""
+"""Tests of folder layouts: they are interpreted, and this is reported; or rejected, with a command line to use."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _photos(*folders: str, count: int = 3) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_scan_refuses_too_many_classes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too many classes are refused because a confusion matrix of 100,000 classes would need 80 GB."""
+def test_scan_rejects_too_many_classes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many classes are rejected because a confusion matrix of 100,000 classes would need 80 GB."""
     monkeypatch.setattr("poets_edge.photos.folder._MOST_CLASSES", 5)
     six = _place(kind, tmp_path, _photos(*(f"class {number}" for number in range(6)), count=1))
     with pytest.raises(DatasetError, match="6 class folders, and at most 5 classes"):
@@ -179,20 +179,20 @@ def test_scan_recursive_includes_nested_photos(kind: str, tmp_path: Path) -> Non
 
 
 @both
-def test_scan_takes_classes_that_are_named_like_splits_with_a_common_word(kind: str, tmp_path: Path) -> None:
+def test_scan_accepts_classes_train_station_and_test_station(kind: str, tmp_path: Path) -> None:
     found = scan(_place(kind, tmp_path, _photos("train station", "test station")))
     assert found.classes == ("test station", "train station")
 
 
 @both
-def test_scan_names_a_class_that_is_named_like_a_split(kind: str, tmp_path: Path) -> None:
+def test_scan_warns_about_a_class_with_the_name_of_a_split(kind: str, tmp_path: Path) -> None:
     found = scan(_place(kind, tmp_path, _photos("daisy", "roses", "test")))
     assert found.classes == ("daisy", "roses", "test")
     assert any(line.startswith("class test is named like photos without a class") for line in found.warnings())
 
 
 @both
-def test_scan_lists_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path) -> None:
+def test_scan_counts_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path) -> None:
     names = [
         *_photos("daisy", "roses"),
         "daisy/a.txt",

@@ -17,12 +17,12 @@ from poets_edge.photos.table import UNKNOWN_SIZE
 
 
 def ramp(width: int, height: int) -> Image.Image:
-    """Return an image whose red counts columns, green counts rows."""
+    """Return an image whose red value is the column, and whose green value is the row."""
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     return Image.fromarray(np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8))
 
 
-def test_fit_returns_height_before_width() -> None:
+def test_fit_returns_an_array_with_height_before_width() -> None:
     pixels = fit(ramp(40, 24), (6, 20))
     assert pixels.shape == (6, 20, 3)
     assert pixels[0, :, 0].tolist() == sorted(pixels[0, :, 0].tolist()) and np.ptp(pixels[:, 0, 0]) <= 1
@@ -30,7 +30,7 @@ def test_fit_returns_height_before_width() -> None:
 
 
 def test_fit_computes_weighted_averages_of_pixels() -> None:
-    """Halving with a triangle filter weights four pixels 1, 3, 3, 1 (eighths)."""
+    """A triangle filter that halves the size weights four adjacent pixels by 1/8, 3/8, 3/8 and 1/8."""
     line = np.array([0, 80, 160, 0, 240, 40, 120, 200], np.uint8)
     row = Image.fromarray(np.stack([line[None]] * 3, axis=-1))
     assert fit(row, (1, 4))[0, 1:3, 0].tolist() == [100, 120]
@@ -56,7 +56,7 @@ def test_fit_preserves_solid_colors_and_commutes_with_flipping(
     assert np.abs(mirrored[::-1].astype(int) - fit(image, (rows, columns))).max() <= 1
 
 
-def test_normalizer_uses_mean_and_deviation_of_each_channel() -> None:
+def test_normalizer_uses_the_mean_and_deviation_of_each_channel() -> None:
     pixels = np.array([[[0, 10, 20], [255, 128, 64]]], np.uint8)
     out = np.empty(pixels.shape, np.float32)
     normalizer(Normalization((10.0, 20.0, 40.0), (2.0, 5.0, 10.0)))(pixels, out)
@@ -68,7 +68,7 @@ def test_read_photo_composites_half_transparency_over_white() -> None:
     assert np.asarray(read_photo(image))[0, 0].tolist() == pytest.approx([127, 177, 227], abs=1)
 
 
-def test_read_photo_refuses_sides_of_more_than_100_000_pixels() -> None:
+def test_read_photo_rejects_sides_of_more_than_100_000_pixels() -> None:
     import io
 
     for side, good in ((100_000, True), (100_001, False)):

@@ -26,7 +26,7 @@ def divided(tmp_path: Path) -> Path:
     return tmp_path / "divided"
 
 
-def test_split_uses_split_folders(divided: Path) -> None:
+def test_split_keeps_split_folders_and_fills_missing_splits(divided: Path) -> None:
     found = scan(divided)
     assert found.set_folders == ("Valid", "train") and len(found.classes) == 5
     sets = split(found.photos, SplitConfig(testing=20, validation=10))
@@ -38,7 +38,7 @@ def test_split_uses_split_folders(divided: Path) -> None:
     )
 
 
-def test_split_uses_test_folder_as_test_set(divided: Path) -> None:
+def test_split_uses_the_test_folder_as_the_test_split(divided: Path) -> None:
     (divided / "Valid").rename(divided / "test")
     sets = split(scan(divided).photos, SplitConfig(testing=50, validation=0))
     assert all((chosen == "test") is name.startswith("test/") for name, chosen in sets.items())
@@ -69,7 +69,7 @@ def test_train_export_and_evaluate_use_split_folders(divided: Path, tmp_path: Pa
 
 
 def test_train_export_and_evaluate_use_repeated_split_folders(divided: Path, tmp_path: Path) -> None:
-    """`seg_train/seg_train/daisy`, with another spelling of a class in one split, as data sets on the web have it."""
+    """Public data sets have folders such as `seg_train/seg_train/daisy`, and spell a class differently in one split."""
     for old, new in (("train", "seg_train"), ("Valid", "seg_test")):
         (tmp_path / "outer" / new).mkdir(parents=True)
         (divided / old).rename(tmp_path / "outer" / new / new)
@@ -85,7 +85,7 @@ def test_train_export_and_evaluate_use_repeated_split_folders(divided: Path, tmp
     assert json.loads(poets_edge("evaluate", model, place, "--json").ok().stdout)["photos"] == 15
 
 
-def test_train_refuses_a_class_without_training_photos(divided: Path, tmp_path: Path) -> None:
+def test_train_rejects_a_class_without_training_photos(divided: Path, tmp_path: Path) -> None:
     (divided / "train/tulips").rename(divided / "Valid/lilies")
     ran = poets_edge("train", divided, "--weights", "embedded", "--architecture", "mobilenet_0.25_128", cwd=tmp_path)
     ran.failed("class lilies: no photo for training, and 9 in Valid/lilies")

@@ -23,7 +23,7 @@ def photos(names: list[str], label: str = "daisy", folder: str = "x") -> list[Ph
 
 
 @given(NAMES)
-def test_split_is_independent_of_folder(names: list[str]) -> None:
+def test_split_is_independent_of_the_folder_path(names: list[str]) -> None:
     percentages = SplitConfig()
     assert split(photos(names, folder="photos"), percentages) == split(
         photos(names, folder="./a/../photos"), percentages
@@ -31,7 +31,7 @@ def test_split_is_independent_of_folder(names: list[str]) -> None:
 
 
 @given(NAMES, st.integers(0, 40), st.integers(0, 40))
-def test_split_puts_a_photo_of_each_class_with_three_photos_in_each_split(
+def test_each_split_has_photos_from_every_class_with_three_photos(
     names: list[str], testing: int, validation: int
 ) -> None:
     sets = split(photos(names), SplitConfig(testing=testing, validation=validation))
@@ -53,7 +53,7 @@ def test_split_puts_variants_of_a_photo_in_one_split(names: list[str], copies: i
         assert len({sets[f"daisy/{name}_nohash_{number}.jpg"] for number in range(copies)}) == 1
 
 
-def test_split_of_photos_is_unchanged_by_added_photos() -> None:
+def test_split_of_a_photo_is_unchanged_by_added_photos() -> None:
     before = split(photos([str(number) for number in range(500)]), SplitConfig())
     after = split(photos([str(number) for number in range(700)]), SplitConfig())
     assert all(after[name] == chosen for name, chosen in before.items())
@@ -67,7 +67,7 @@ def position(name: str) -> float:
 
 
 def test_split_follows_the_hash_of_the_name() -> None:
-    """Validation first, then test, then training; the class is large, so that no split is empty."""
+    """Low positions are for validation, higher ones for testing, and the highest for training."""
     names = [f"daisy/{number}.jpg" for number in range(300)]
     found = split(photos([str(number) for number in range(300)]), SplitConfig(testing=20, validation=5))
     expected = {
@@ -77,7 +77,7 @@ def test_split_follows_the_hash_of_the_name() -> None:
 
 
 def test_split_is_equal_for_composed_and_decomposed_accents() -> None:
-    """Of 60 names, some are not for training, and some would change splits if the spelling counted."""
+    """The 60 names suffice for photos in all splits; some would change splits if names were not normalized."""
     composed, decomposed = ([f"{name}{number}" for number in range(60)] for name in ("caf\u00e9", "cafe\u0301"))
     first, second = ([*split(photos(names), SplitConfig()).values()] for names in (composed, decomposed))
     assert first == second and set(first) == {"training", "validation", "test"}
@@ -90,8 +90,8 @@ def test_group_name_is_the_photo_name_before_nohash() -> None:
     assert group_name("daisy/a_nohash.jpg") == "daisy/a_nohash.jpg"
 
 
-def test_split_of_small_classes_fills_empty_splits_with_the_nearest_groups() -> None:
-    """The nearest group from a split that has two or more moves to the split that is missing."""
+def test_split_fills_empty_splits_of_small_classes_with_the_nearest_groups() -> None:
+    """If a split is empty, the nearest group is moved there from a split with two or more groups."""
     for start in range(0, 200, 4):
         sets = split(photos([str(number) for number in range(start, start + 4)]), SplitConfig(testing=1, validation=1))
         places = {name: position(name) for name in sets}
@@ -112,7 +112,7 @@ def test_split_of_small_classes_fills_empty_splits_with_the_nearest_groups() -> 
         (99, 1, "leave"),
     ],
 )
-def test_split_config_refuses_percentages_out_of_range(testing: int, validation: int, message: str) -> None:
+def test_split_config_rejects_percentages_out_of_range(testing: int, validation: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SplitConfig(testing=testing, validation=validation)
 
@@ -138,7 +138,7 @@ def test_split_of_a_class_is_independent_of_other_classes() -> None:
 
 
 def test_split_keeps_photos_in_their_split_folders() -> None:
-    """A test folder is given, so the other photos are divided into training and validation only."""
+    """There is a test folder, so only validation photos are selected from the training folder."""
     given_test = [replace(photo, given_split="test") for photo in photos(["a", "b"])]
     rest = photos([str(number) for number in range(100)])
     sets = split([*given_test, *rest], SplitConfig(testing=40, validation=20))

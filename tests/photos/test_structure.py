@@ -78,7 +78,7 @@ def test_read_photo_rejects_files_that_take_disproportionate_time(data: bytes, m
     ],
     ids=["EXIF", "segments", "scans", "other data after the photo", "comment"],
 )
-def test_read_photo_reads_files_with_much_metadata(data: bytes) -> None:
+def test_read_photo_reads_files_with_metadata_within_the_limits(data: bytes) -> None:
     image = read_photo(data)
     assert image.size == photo_size(data) == (16, 16)
     assert image.getpixel((8, 8)) == pytest.approx(RED, abs=3)

@@ -1,4 +1,4 @@
-"""Tests of photo tables, and of the splits of their photos."""
+"""Tests of photo tables, and of the splits assigned to the photos in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times of photos from their EXIF data, and bursts."""
+"""Tests of the times of photos in EXIF data, and of bursts of photos."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(folder: Path) -> PhotoTable:
     return PhotoTable.of(Photo(file, file.relative_to(folder).as_posix(), file.parent.name) for file in files)
 
 
-def test_time_taken_ignores_the_time_of_an_edit(tmp_path: Path) -> None:
+def test_time_taken_ignores_the_date_of_the_last_edit(tmp_path: Path) -> None:
     first = photo(tmp_path / "a/1.jpg", "2024:05:01 12:00:00", edited="2025:01:01 09:00:00")
     second = photo(tmp_path / "a/2.jpg", "2024:05:01 12:00:02")
     times = time_taken(first), time_taken(second)
@@ -40,7 +40,7 @@ def test_time_taken_ignores_the_time_of_an_edit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "2024:13:45 99:00:00", "yesterday"])
-def test_time_taken_is_none_for_impossible_times(tmp_path: Path, taken: str) -> None:
+def test_time_taken_is_none_for_invalid_dates(tmp_path: Path, taken: str) -> None:
     assert time_taken(photo(tmp_path / "a/1.jpg", taken)) is None
 
 
@@ -51,7 +51,7 @@ def test_time_taken_is_none_without_exif_or_file(tmp_path: Path) -> None:
     assert time_taken(tmp_path) is None
 
 
-def test_burst_pairs_are_photos_of_one_folder_within_seconds(tmp_path: Path) -> None:
+def test_burst_pairs_are_photos_in_one_folder_taken_within_seconds(tmp_path: Path) -> None:
     for name, seconds in {"a/1": "00", "a/2": "02", "a/3": "40", "b/1": "01"}.items():
         photo(tmp_path / f"{name}.jpg", f"2024:05:01 12:00:{seconds}")
     assert burst_pairs(table(tmp_path)) == [(0, 1)]
@@ -69,5 +69,5 @@ def test_burst_pairs_are_at_most_three_seconds_apart(tmp_path: Path) -> None:
     assert burst_pairs(table(tmp_path)) == [(0, 1), (2, 3)]
 
 
-def test_time_taken_is_the_time_of_the_camera_as_utc(tmp_path: Path) -> None:
+def test_time_taken_interprets_camera_time_as_utc(tmp_path: Path) -> None:
     assert time_taken(photo(tmp_path / "a/1.jpg", "2024:05:20 12:00:01")) == 1716206401.0

@@ -1,4 +1,4 @@
-"""Tests of names in zips: UTF-8 with and without its mark, other encodings, backslashes."""
+"""Tests of file names in zip files: UTF-8 with and without the UTF-8 flag, other encodings, and backslashes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import poets_edge
 
 
 def _zip(path: Path, *names: bytes, extra: bytes = b"") -> Path:
-    """Write a zip with names of any bytes, without the mark of UTF-8; the content of each member is its name."""
+    """Write a zip file whose names may be any bytes, without the UTF-8 flag; the content of a member is its name."""
     stand_ins = {name: f"{number:0{len(name)}}" for number, name in enumerate(names)}
     with zipfile.ZipFile(path, "w") as archive:
         for name, stand_in in stand_ins.items():
@@ -36,12 +36,12 @@ def _zip(path: Path, *names: bytes, extra: bytes = b"") -> Path:
 
 
 def _read(place: Path) -> dict[str, bytes]:
-    """Return the content of each photo by class, through the path that a scan gives."""
+    """Scan a zip file, and return the contents of the photo in each class, read by its path."""
     return {photo.label: read_contents(photo) for photo in scan(place).photos}
 
 
 def test_scan_reads_unmarked_utf8_names(tmp_path: Path) -> None:
-    """As `zip -r` writes on Linux."""
+    """`zip -r` on Linux writes UTF-8 names without the UTF-8 flag."""
     name, other = "Gänseblümchen/1.jpg".encode(), b"roses/001.jpg"
     place = _zip(tmp_path / "a.zip", name, other)
     assert _read(place) == {"Gänseblümchen": name, "roses": other}
@@ -70,7 +70,7 @@ def test_scan_reads_declared_encodings(text: str, encoding: str, tmp_path: Path)
     )
 
 
-def test_scan_refuses_names_that_are_not_in_the_declared_encoding(tmp_path: Path) -> None:
+def test_scan_rejects_names_that_are_not_in_the_declared_encoding(tmp_path: Path) -> None:
     place = _zip(tmp_path / "a.zip", "Gänse/1.jpg".encode("cp437"))
     with pytest.raises(DatasetError, match="is not a name in the encoding ascii"):
         scan(place.with_name("a.zip@ascii"))
@@ -87,7 +87,7 @@ def test_scan_interprets_backslashes_as_separators(tmp_path: Path) -> None:
     assert read_contents(found.photos[0]) == rb"flowers\daisy\1.jpg"
 
 
-def test_scan_refuses_backslashes_that_lead_out_of_the_archive(tmp_path: Path) -> None:
+def test_scan_rejects_backslash_paths_that_lead_out_of_the_archive(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="leads out of the archive"):
         scan(_zip(tmp_path / "a.zip", rb"daisy\..\..\1.jpg"))
 
