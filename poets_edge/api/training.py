@@ -74,7 +74,7 @@ def train(
         steps: number of training steps; 4,000 by default.
         fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
-        background: folder of photos that belong to no class, from which the model learns to call photos unknown.
+        background: folder of photos that belong to no class, from which the model learns to recognize unknown photos.
         strangers: folder of photos that belong to no class and are not used for training; the result states how many of
             them the model calls unknown.
         unknown_rate: percentage of known photos that the model may call unknown, 5 by default; 0 to fit no detector of

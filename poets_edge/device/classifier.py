@@ -161,7 +161,7 @@ class Classifier:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Messages to users if the normalization was inferred, or if the outputs are not probabilities."""
+        """Messages to users: one if the normalization was inferred, and one if the outputs are not probabilities."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
         if text := remark(self.score_kind, math.prod(self.output.shape)):
             found.append(text)
@@ -261,7 +261,7 @@ class Classifier:
             return self._predict(self._values)
 
     def predict_values(self, values: npt.NDArray[Any]) -> ModelOutput:
-        """Return the scores and the distance from the training photos for the values that `input_values` returned."""
+        """Return the scores and the distance from the training photos for values returned by `input_values`."""
         with self._lock:
             return self._predict(values[None])
 
@@ -278,7 +278,7 @@ class Classifier:
         return self.predict_pixels(pixels).scores
 
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
-        """Return the scores, float32 [labels], for the input values that `input_values` returned."""
+        """Return the scores, float32 [labels], for values returned by `input_values`."""
         return self.predict_values(values).scores
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:

@@ -96,7 +96,7 @@ class EvaluateResult(Tabular):
 
     @property
     def unseen(self) -> Evaluation | None:
-        """Evaluation on the photos that the model has not learned from; None if it knows all or none of them."""
+        """Evaluation on only the photos that the model has not learned from; None if that is all of them or none."""
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
         )
@@ -298,7 +298,7 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Apply exclusions and label corrections to predictions; return the result and the indices of the rows in it."""
+    """Apply exclusions and label corrections; return the remaining predictions and their row indices."""
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to

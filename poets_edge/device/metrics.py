@@ -13,7 +13,7 @@ _Z95 = 1.959963984540054
 """Quantile of the standard normal distribution for two-sided 95 % intervals."""
 
 _MIN_PROBABILITY = 1e-7
-"""Minimum of the scores in the cross entropy: a score of 0 from a quantized model would make it infinite."""
+"""Scores are raised to this value for the cross entropy, which a score of 0 would make infinite."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ BINS = 15
 
 _MIN_SCORE = 1e-30
 _MIN_PROBABILITY = 1e-7
-"""Minimum of the scores in the cross entropy: a score of 0 would make it infinite."""
+"""Scores are raised to this value for the cross entropy, which a score of 0 would make infinite."""
 _MAX_LOGARITHM = math.log(5.0)
 _PRIOR_WIDTH = 0.5
 """Standard deviation of the prior for ln(temperature), which keeps the temperature near 1 if there are few photos."""

@@ -43,7 +43,7 @@ def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequ
 def distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
     """Return the index of the output with the distance from the training photos; None if no output has it.
 
-    Models from other programs are not considered, in which an output named "distance" could have a different meaning.
+    The result is None for models from other programs, in which an output named "distance" may mean something else.
     """
     index = metadata.distance_output
     if not metadata.facts or index is None or index >= len(tensors) or math.prod(tensors[index].shape) != 1:

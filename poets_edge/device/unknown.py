@@ -107,7 +107,7 @@ def _accuracy(found: Evaluation) -> str:
 
 
 def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predictions:
-    """Score all photos in a folder of photos that belong to no class, and in its subfolders.
+    """Score the photos in a folder and its subfolders, none of which belongs to a class of the model.
 
     Raises:
         DatasetError: the model has no unknown-photo detector, the folder does not exist, or no photo in it can be

@@ -41,7 +41,12 @@ class EventFile:
         scalars: dict[str, float],
         histograms: dict[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
-        """Write scalars, and histograms of arrays, each with its tag, for a training step."""
+        """Write the scalars and histograms of a training step.
+
+        Args:
+            scalars: dict that maps tags to values.
+            histograms: dict that maps tags to arrays, whose values are counted in bins.
+        """
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         for tag, data in (histograms or {}).items():
             values.append(Summary.Value(tag=tag, histo=_histogram(data)))

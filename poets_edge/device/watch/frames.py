@@ -84,7 +84,7 @@ def standard_input() -> FrameSource:
 
 
 def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
-    """Split a stream of byte chunks into JPEGs; None among the chunks means "no data yet", and None is yielded.
+    """Split a stream of byte chunks into JPEGs; yield None for each chunk that is None, which means "no data yet".
 
     Bytes between images are skipped. An image without an end marker is yielded up to the start of the next image, or
     after 32 MB, so that it is counted as a bad frame.

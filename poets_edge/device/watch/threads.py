@@ -23,8 +23,8 @@ are left for decoding."""
 def fastest_threads(model: ModelSource) -> int:
     """Return the fastest number of threads among 1, 2, 4, ..., up to the number of cores.
 
-    The numbers are tried in ascending order, with 10 inferences each, until a number of threads
-    is less than 5 % faster than the previous number.
+    The numbers are tried in ascending order, with 10 inferences each, until doubling the number of threads saves less
+    than 5 % of the time.
 
     Raises:
         ModelError, RuntimeMissingError: as raised by `Classifier`.

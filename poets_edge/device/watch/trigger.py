@@ -22,7 +22,8 @@ _POLL_SECONDS = 0.02
 _STDERR = 2
 _SETPRIV = shutil.which("setpriv")
 _END_WITH_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
-"""Arguments before a command that end it when this program ends, even by SIGKILL; uses `setpriv` from util-linux."""
+"""Arguments that are put before a command so that it ends when this program ends, even by SIGKILL; empty if `setpriv`
+(util-linux) is not installed."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class WatchOptions:
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
-        accept_all: label frames that are unlike the training photos with a class instead of "unknown".
+        accept_all: ignore the unknown-photo detector, and assign a class to frames unlike the training photos.
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
         triggers: commands that are started by labels.
@@ -116,7 +116,7 @@ def watch(
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
         threshold: score below which the label is "unknown".
-        accept_all: label frames that are unlike the training photos with a class instead of "unknown".
+        accept_all: ignore the unknown-photo detector, and assign a class to frames unlike the training photos.
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
 
