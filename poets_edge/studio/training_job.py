@@ -149,7 +149,7 @@ def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def _changes(before: Sequence[PhotoPrediction], after: Sequence[PhotoPrediction]) -> list[dict[str, str]]:
-    """Return at most _MOST_CHANGES photos for which the two models predict different classes, with both classes."""
+    """Return at most _MOST_CHANGES photos whose predicted class differs between the previous and the new model."""
     known = {one.digest: one.predicted for one in before if one.digest}
     changed = [
         {"path": one.photo, "before": known[one.digest], "after": one.predicted}

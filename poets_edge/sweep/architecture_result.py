@@ -119,7 +119,7 @@ class Evaluations:
         groups: group number of each photo; None if each photo forms its own group.
         folds: number of cross-validation folds; 0 if the photos are the test set.
         requested_folds: number of folds specified in the options; `folds` is smaller if a class has too few photos.
-        warnings: warnings of the cross-validation, one sentence each.
+        warnings: warnings from cross-validation, one sentence each.
         models: evaluation of the model at each quantization.
     """
 

@@ -15,8 +15,8 @@ _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
 _SHARE_UNITS = {"": 1.0, "%": 0.01}
 _SMALLEST_SIZE = 10_000
-"""Smallest size limit accepted without a unit, in bytes. No model is that small, so the unit of a lower number was
-forgotten."""
+"""Smallest size limit accepted without a unit, in bytes. A lower number is rejected: no model is that small, so its
+unit is probably missing."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Budget:
         check_fields(self)
 
     def excess(self, point: GridPoint) -> dict[str, float]:
-        """Return the relative violation of each violated limit by its name; 0.1 means 10 % worse than the limit."""
+        """Return a dictionary with the relative violation of each violated limit; 0.1 means 10 % worse than the
+        limit."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1

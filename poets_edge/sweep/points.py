@@ -23,7 +23,7 @@ from poets_edge.quantize.convert import Quantization
 
 _IMAGENET_CLASSES = 1001
 _MAX_RATIO_OF_EQUALS = 1.25
-"""Maximum ratio of two latencies that can be considered equal. For adjacent architectures, the ratio is about 1.4."""
+"""Maximum ratio of two latencies that can be considered equal. Between networks of adjacent sizes, it is about 1.4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,10 @@ class GridPoint:
             set.
         cross_validated_repeats: number of out-of-fold predictions per photo.
         cross_validated_groups: group number of each photo in `cross_validated`; None if all are independent.
-        unknown: number of test photos that the detector classifies as unknown, and their total; None if not evaluated.
-        strangers: number of photos of no class that the detector classifies as unknown, and their total; None if not
+        unknown: number of test photos that are classified as unknown, and number of all test photos; None if not
             evaluated.
+        strangers: number of photos that belong to no class and are classified as unknown, and the number of all photos
+            that belong to no class; None if not evaluated.
         cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 
@@ -90,7 +91,7 @@ class GridPoint:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson score interval of the accuracy, 0 to 1; groups count as fewer independent photos."""
+        """95 % Wilson score interval of the accuracy, 0 to 1; it is wider if photos are grouped."""
         count = float(self.photos)
         if self.groups is not None:
             count = independent_count(np.array(self.correct) / self.repeats, np.array(self.groups))
@@ -187,7 +188,7 @@ def _cost_json(cost: MicroCost) -> dict[str, Any]:
 
 
 def fitting_boards(cost: MicroCost, *, gray: bool = False) -> list[str]:
-    """Return the names of the boards, with their usual memory, that a model fits. `gray` selects gray model input."""
+    """Return the names of the boards with enough memory and flash for a model. `gray` selects gray model input."""
     return [board.name for board in BOARDS if cost.fits(board, gray=gray)]
 
 
