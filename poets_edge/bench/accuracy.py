@@ -65,7 +65,7 @@ class EvaluatedPhotos:
     """Photos on which a benchmark measured the accuracy of all models.
 
     Attributes:
-        image_dir: folder, archive or address that contains the photos.
+        image_dir: folder, archive or web address with the photos.
         split: split that contains the photos; "unseen" for photos that no model is known to have been trained on.
         names: names of the photos, relative to `image_dir`.
     """

@@ -1,8 +1,8 @@
 """Comparative timing of variants; a variant is a model that runs with a given number of threads.
 
 Every variant is timed in several rounds, each time in a new process. The variants are in random order within a round.
-A disturbance of the machine therefore affects all variants, and appears as a difference between rounds. All samples are
-stored.
+A disturbance of the machine therefore affects all variants, and appears as a difference between rounds. All measured
+times are stored.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def measure_variants(
     log: RoundLog | None = None,
     stamp: str = "",
 ) -> list[str]:
-    """Time variants in rounds, each in a new process, in random order within each round.
+    """Time variants in several rounds. In each round, every variant runs in a new process; the order is random.
 
     Args:
         photos: photos for timing decoding and resizing; a generated photo is used if there are none.
@@ -173,7 +173,7 @@ def measure_variants(
         Descriptions of disturbances of the machine during the rounds.
 
     Raises:
-        ModelError: a process failed.
+        ModelError: a measuring process failed.
         OutputError: the log cannot save a round.
     """
     log = RoundLog() if log is None else log

@@ -73,7 +73,7 @@ class TimeRatio:
 
 
 def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRatio:
-    """Compare two series of times, one time per process.
+    """Compare two series of times that contain one time per process.
 
     The ratio is the median of the ratios of all pairs of processes, and the interval contains the ratios that the exact
     Mann-Whitney test does not reject (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; the bounds

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 _WINDOW = 10
-"""Number of calls in a window of the warm-up, whose median time is compared with that of the previous window."""
+"""Number of calls per window of the warm-up; the median times of successive windows are compared."""
 
 _STEADY = 0.03
 """Maximum relative difference between the medians of two successive windows for the times to count as settled."""

@@ -82,7 +82,7 @@ def _panel(model: Sustained) -> list[str]:
 
 
 def clock_text(seconds: float) -> str:
-    """Format a duration in seconds as minutes and seconds: `0:07`, `12:30`."""
+    """Return a duration in seconds as text with minutes and seconds, such as `0:07` or `12:30`."""
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02}"
 

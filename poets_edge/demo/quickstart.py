@@ -1,4 +1,4 @@
-"""The command `quickstart`, which trains, exports, labels and times on generated photos, without internet access."""
+"""The command `quickstart`, which trains and exports a model on generated photos, without internet access."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SHORT = ("--min-seconds", "0.2", "--min-runs", "20", "--rounds", "2")
 
 @pytest.fixture(scope="module")
 def measured(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with the results of the float32 and the int8 model."""
+    """Return a result file with measurements of the float32 model and the int8 model."""
     file = tmp_path_factory.mktemp("benchmark") / "here.json"
     models = (trained.model("float32"), trained.model("int8"))
     ran = poets_edge("benchmark", *models, "--threads", "1", *SHORT, "--image_dir", flowers, "--json", file).ok()
@@ -57,7 +57,9 @@ def test_benchmark_writes_raw_samples_and_their_percentiles(results: list[dict[s
         assert latency["maximum"] == max(samples)
 
 
-def test_benchmark_writes_machine_and_memory(measured: Path, results: list[dict[str, Any]], trained: Trained) -> None:
+def test_benchmark_writes_machine_facts_and_peak_memory(
+    measured: Path, results: list[dict[str, Any]], trained: Trained
+) -> None:
     machine = json.loads(measured.read_text())["machine"]
     assert machine["cores"] >= 1
     assert machine["interpreter"] == find_runtime().name
@@ -71,7 +73,9 @@ def test_benchmark_writes_machine_and_memory(measured: Path, results: list[dict[
     assert results[0]["accelerated"]
 
 
-def test_benchmark_accuracy_equals_evaluate(results: list[dict[str, Any]], trained: Trained, flowers: Path) -> None:
+def test_benchmark_accuracy_equals_accuracy_from_evaluate(
+    results: list[dict[str, Any]], trained: Trained, flowers: Path
+) -> None:
     ran = poets_edge("evaluate", "--graph", trained.model("int8"), "--image_dir", flowers, "--json").ok()
     expected = json.loads(ran.stdout)
     accuracy = results[1]["accuracy"]
@@ -83,7 +87,7 @@ def test_benchmark_accuracy_equals_evaluate(results: list[dict[str, Any]], train
     assert accuracy["unknown"] == expected["unknown"] and accuracy["unknown"]["photos"] == accuracy["photos"]
 
 
-def test_benchmark_names_the_photos_that_were_evaluated(measured: Path, trained: Trained, flowers: Path) -> None:
+def test_benchmark_states_which_photos_were_evaluated(measured: Path, trained: Trained, flowers: Path) -> None:
     evaluated = json.loads(measured.read_text())["evaluated"]
     record = json.loads(trained.graph.with_suffix(".json").read_text())
     sets, digests = record["sets"], record["photos"]
@@ -162,7 +166,7 @@ def test_measure_reports_invalid_models_and_killed_processes(tmp_path: Path) -> 
             helper.ask(request, "x.tflite")
 
 
-def test_compare_shows_devices_with_ratios(measured: Path, tmp_path: Path) -> None:
+def test_compare_shows_latency_ratios_of_devices(measured: Path, tmp_path: Path) -> None:
     slower = json.loads(measured.read_text())
     slower["machine"]["board"] = "Raspberry Pi 9"
     for result in slower["results"]:
@@ -180,8 +184,8 @@ def test_compare_shows_devices_with_ratios(measured: Path, tmp_path: Path) -> No
     assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
 
 
-def test_compare_divides_by_the_kernel_on_one_machine(measured: Path, tmp_path: Path) -> None:
-    """Everything is 4 % slower in one run; in the other, only the models, or the machine is another one."""
+def test_compare_divides_times_by_kernel_times_on_one_machine(measured: Path, tmp_path: Path) -> None:
+    """The ratio is 1 if models and kernel are 4 % slower, and 1.04 if only the models are or the machines differ."""
 
     def times_4_percent_longer(name: str, *keys: str, board: str | None = None) -> list[dict[str, Any]]:
         run = json.loads(measured.read_text())

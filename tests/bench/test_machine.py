@@ -48,7 +48,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 @pytest.fixture
 def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder with the files that are read instead of those of this machine."""
+    """Folder with files that are read in place of /proc and /sys."""
     write(tmp_path, FILES)
     monkeypatch.setattr(machine, "_CPU", tmp_path / "cpu")
     monkeypatch.setattr(machine, "_THERMAL", tmp_path / "thermal")
@@ -70,7 +70,7 @@ def test_machine_state_converts_the_units_of_linux(pi: Path) -> None:
     assert found.ours > 0
 
 
-def test_machine_state_is_none_where_the_system_reports_nothing(pi: Path) -> None:
+def test_machine_state_values_are_none_if_the_system_reports_nothing(pi: Path) -> None:
     for name in FILES:
         (pi / name).unlink()
     found = machine_state()
@@ -88,7 +88,7 @@ def test_machine_state_runs_vcgencmd_if_the_firmware_file_is_missing(pi: Path) -
     assert (found.throttled, found.throttled_since_start) == (("throttled",), ("frequency capped",))
 
 
-def test_machine_facts_name_board_memory_and_clock(pi: Path) -> None:
+def test_machine_facts_include_board_memory_and_clock_frequency(pi: Path) -> None:
     facts = machine_facts()
     assert (facts["board"], facts["cpu"], facts["governor"]) == ("Raspberry Pi 4", "Cortex-A72", "ondemand")
     assert (facts["memory_mb"], facts["max_frequency_mhz"], facts["emulated"]) == (1024, 1800.0, False)
@@ -128,7 +128,7 @@ def test_resident_peak_mb_converts_kibibytes_to_megabytes(pi: Path) -> None:
 def test_disturbances_between_reports_only_values_beyond_its_limits(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], used: int, said: str
 ) -> None:
-    """Two seconds on four cores, in which this process uses two cores for four seconds in all."""
+    """In two seconds on four cores, this process uses four seconds of CPU time on two cores."""
     monkeypatch.setattr(machine, "cores", lambda: 4)
     before = MachineState(temperature=50.0, frequency=1500.0, busy=10.0, stolen=0.0, ours=5.0)
     after: dict[str, Any] = {"busy": 14.0, "ours": 9.0, **changes}

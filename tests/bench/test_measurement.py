@@ -21,7 +21,7 @@ VARIANTS = [Variant(Path(f"{number}.tflite"), 1, f"{number:064}") for number in 
 
 
 def timing(*samples: float, **fields: Any) -> Timing:
-    """Return the times of a process whose inferences took `samples` milliseconds."""
+    """Return the timing of a process with the given inference times in milliseconds."""
     known: dict[str, Any] = {"load_ms": 1.0, "first_ms": 1.0, "warm_up_runs": 20, "steady": True, "accelerated": True}
     return Timing(samples_ms=samples, state=MachineState(), **{**known, **fields})
 
@@ -37,7 +37,7 @@ def test_describe_computes_quartiles_of_all_samples() -> None:
     assert (found.p90, found.p99) == pytest.approx((7.6, 9.76))
 
 
-def test_measurement_figures_agree_with_hand_computation() -> None:
+def test_measurement_statistics_agree_with_manual_computation() -> None:
     stages: list[dict[str, Any]] = [{"decode_ms": (1, 2), "resize_ms": (5, 1), "inference_ms": (3, 1)}]
     stages += [{"decode_ms": (a,), "resize_ms": (b,), "inference_ms": (c,)} for a, b, c in ((9, 2, 1), (3, 0, 7))]
     found = measured(
@@ -59,7 +59,7 @@ def test_measurement_photos_per_second_is_none_if_a_round_lacks_stages() -> None
     assert measured(staged, timing(1)).photos_per_second is None
 
 
-def test_measurement_accelerated_requires_every_round() -> None:
+def test_measurement_is_accelerated_if_every_round_is() -> None:
     assert measured(timing(1), timing(1)).accelerated
     assert not measured(timing(1), timing(1, accelerated=False)).accelerated
 
@@ -182,7 +182,7 @@ def test_measure_variants_reports_disturbances_of_an_earlier_run(timed: list[tup
     assert timed == []
 
 
-def test_measure_variants_repeats_its_random_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_uses_the_same_random_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
     """A continued run times the missing rounds in the order of the first run."""
     measure_variants(VARIANTS, TimingConfig(rounds=4))
     measure_variants(VARIANTS, TimingConfig(rounds=4))

@@ -17,7 +17,7 @@ TAIL = 0.01
 
 
 def enumerated_interval(times: list[float], reference: list[float]) -> tuple[float, float]:
-    """Return the smallest and the largest ratio of a pair of processes that the exact rank test does not reject."""
+    """Return the smallest and the largest ratio, among all pairs of processes, that the exact rank test accepts."""
     one, other = len(times), len(reference)
     statistics = [sum(ranks) - one * (one - 1) // 2 for ranks in itertools.combinations(range(one + other), one)]
     rejected = next(k for k in itertools.count() if np.mean([value <= k for value in statistics]) > TAIL)
@@ -36,7 +36,7 @@ def test_compare_times_interval_agrees_with_enumeration_of_ranks(one: int, other
 
 @pytest.mark.parametrize(("count", "critical"), [(5, 1), (6, 3), (7, 6), (8, 9), (9, 14), (10, 19), (20, 114)])
 def test_compare_times_interval_uses_critical_values_of_mann_and_whitney(count: int, critical: int) -> None:
-    """The published critical values of U for a tail of 1 %; U + 1 pairs lie at or beyond each end of the interval."""
+    """`critical` is the published critical value of U for a tail of 1 %; U + 1 pairs are at or beyond each bound."""
     rng = np.random.default_rng(count)
     times, reference = (list(rng.uniform(1, 3, count)) for _ in range(2))
     ratios = sorted(a / b for a in times for b in reference)
@@ -44,7 +44,7 @@ def test_compare_times_interval_uses_critical_values_of_mann_and_whitney(count: 
     assert (found.low, found.high) == pytest.approx((ratios[critical], ratios[-critical - 1]))
 
 
-def test_compare_times_of_many_processes_uses_normal_approximation() -> None:
+def test_compare_times_uses_normal_approximation_for_many_processes() -> None:
     """For 50 and 45 processes: 1125 - 2.3263 sqrt(50 * 45 * 96 / 12) = 812.9."""
     rng = np.random.default_rng(0)
     times, reference = list(rng.uniform(1, 3, 50)), list(rng.uniform(1, 3, 45))
@@ -60,7 +60,7 @@ def test_compare_times_of_many_processes_uses_normal_approximation() -> None:
         ([1.15, 1.15, 1.15, 1.15], 4.5407),  # no variance in the reference: 3 degrees of freedom
     ],
 )
-def test_compare_times_of_four_processes_uses_welchs_interval(reference: list[float], quantile: float) -> None:
+def test_compare_times_uses_welchs_interval_for_four_processes(reference: list[float], quantile: float) -> None:
     times = [0.0, 0.1, 0.2, 0.3]  # logarithms; their variance is 1/60
     error = math.sqrt((1 / 60 + np.var(reference, ddof=1)) / 4)
     found = compare_times(list(np.exp(times)), list(np.exp(reference)))

@@ -13,13 +13,13 @@ COMPARISONS = 200
 
 
 def processes(rng: np.random.Generator, spread: float, count: int = 10) -> list[float]:
-    """Return simulated times of processes: most differ slightly, one in eight is much slower."""
+    """Return simulated times, one per process. Most differ slightly; one process in eight is much slower."""
     slowed = rng.random(count) < 0.125
     return list(2.0 * np.exp(spread * rng.standard_normal(count) + slowed * 2 * spread * rng.random(count)))
 
 
 @pytest.mark.parametrize("spread", [0.005, 0.02, 0.1])
-def test_compare_times_rarely_finds_a_difference_between_equal_processes(spread: float) -> None:
+def test_compare_times_rarely_reports_a_difference_between_equal_distributions(spread: float) -> None:
     rng = np.random.default_rng(0)
     found = [compare_times(processes(rng, spread), processes(rng, spread)) for _ in range(COMPARISONS)]
     assert sum(not ratio.could_be_equal for ratio in found) <= 0.06 * COMPARISONS

@@ -50,7 +50,7 @@ class Warnings(Silent):
 
 
 def changed(path: str, wrong: Any) -> dict[str, Any]:
-    """Return the JSON object of a round with another value at a path such as `entry.state`."""
+    """Return the JSON object of a round, in which the value at a path such as `entry.state` is replaced."""
     line: dict[str, Any] = json.loads(json.dumps(LINE))
     *above, last = path.split(".")
     place = line
@@ -66,7 +66,7 @@ def test_timing_round_trips_through_json() -> None:
     assert timing.samples_ms == (1.5, 2) and timing.state == MachineState(temperature=50.0, throttled=())
 
 
-def test_timing_from_json_accepts_missing_fields_of_the_app() -> None:
+def test_timing_from_json_does_not_require_fields_that_the_app_omits() -> None:
     phone = {name: ENTRY[name] for name in ("load_ms", "first_ms", "warm_up_runs", "steady", "samples_ms")}
     timing = Timing.from_json({**phone, "state": {"thermal_level": 1}, "runs_per_sample": 3})
     assert (
@@ -95,7 +95,7 @@ def test_round_from_json_reports_the_path_of_an_invalid_field(path: str, wrong: 
     assert message in str(raised.value)
 
 
-def test_read_rounds_skips_damaged_lines_and_truncated_last_line(tmp_path: Path) -> None:
+def test_read_rounds_skips_damaged_lines_and_a_truncated_last_line(tmp_path: Path) -> None:
     file, warnings = tmp_path / "rounds.jsonl", Warnings()
     good = json.dumps(LINE)
     file.write_text("\n".join([good, json.dumps(changed("entry.state", None)), "[" * 100_000, good[:40]]))
@@ -108,7 +108,7 @@ def test_read_rounds_skips_damaged_lines_and_truncated_last_line(tmp_path: Path)
 
 
 def test_read_rounds_accepts_files_of_the_previous_version(tmp_path: Path) -> None:
-    """Lines of the previous version lack the key `copy`."""
+    """Lines that the previous version wrote do not contain the key `copy`."""
     file = tmp_path / "latency.jsonl"
     file.write_text(json.dumps({"stamp": "s", "sha256": "0" * 64, "threads": 1, "round": 0, "entry": ENTRY}) + "\n")
     assert [round.key for round in read_rounds(file)] == [("s", "0" * 64, 1, 0, 0)]

@@ -23,7 +23,7 @@ ROUNDS = 30
 
 
 def quiet_run(rng: Any, scale: float = 1.0) -> list[float]:
-    """Return times whose processes differ by 1.5 %, as on a quiet machine; runs differ by 0.7 %, pairs of them by 1 %.
+    """Return times that vary by 1.5 % between processes and by 0.7 % between runs, as on a quiet machine.
 
     One process in ten is disturbed.
     """
@@ -33,7 +33,7 @@ def quiet_run(rng: Any, scale: float = 1.0) -> list[float]:
 
 
 def drifting_run(rng: Any) -> list[float]:
-    """Return times of a machine whose speed wanders by 3 % within a run and by 1.5 % between runs."""
+    """Return times on a machine whose speed drifts by 3 % within a run and by 1.5 % between runs."""
     wander = 0.03 * np.interp(np.arange(ROUNDS), np.linspace(0, ROUNDS, 7), rng.standard_normal(7))
     offset = 0.015 * rng.standard_normal()
     return [float(value) for value in np.exp(offset + wander + 0.015 * rng.standard_normal(ROUNDS))]
@@ -59,7 +59,7 @@ def test_compare_runs_rarely_reports_a_difference_on_a_drifting_machine() -> Non
 
 
 def test_compare_runs_finds_a_slowdown_of_5_percent_relative_to_the_kernel() -> None:
-    """The machine is up to 2.5 % faster or slower in a run. One slowdown in six is not found without the kernel."""
+    """The machine is up to 2.5 % faster or slower in a run. Without the kernel, one slowdown in six is missed."""
     rng = np.random.default_rng(4)
 
     def run(scale: float) -> tuple[list[float], list[float]]:
@@ -77,11 +77,11 @@ def test_compare_runs_finds_a_slowdown_of_5_percent_relative_to_the_kernel() -> 
 
 
 def steady_run(rng: Any, scale: float = 1.0) -> list[float]:
-    """Return times whose processes differ by 1.5 %, and whose runs differ by 0.25 %."""
+    """Return times that vary by 1.5 % between processes and by 0.25 % between runs."""
     return [float(one) for one in scale * np.exp(0.0025 * rng.standard_normal() + 0.015 * rng.standard_normal(ROUNDS))]
 
 
-def test_kernel_ratio_is_none_without_kernel_or_for_another_state_of_the_machine() -> None:
+def test_kernel_ratio_is_none_without_kernel_times_or_if_they_differ() -> None:
     assert kernel_ratio([1.0, 1.05, 9.0], [1.0, 1.0, 1.0]) == 1.05
     assert kernel_ratio([0.95] * 3, [1.0] * 3) == 0.95
     assert kernel_ratio([1.0], []) is None and kernel_ratio([], [1.0]) is None
@@ -95,14 +95,14 @@ def test_run_variation_is_at_least_the_variation_of_a_quiet_machine(count: int) 
 
 @pytest.mark.parametrize("disturbed", [range(5), range(12, 18), (1, 2, 3, 20, 21, 22)])
 def test_run_variation_ignores_disturbed_processes(disturbed: Sequence[int]) -> None:
-    """Successive processes are 1.5 times as slow while another virtual machine uses the core; nothing drifts."""
+    """Several successive processes take 1.5 times as long, because another virtual machine uses the core; no drift."""
     times = np.exp(0.02 * np.random.default_rng(0).standard_normal(ROUNDS))
     undisturbed = times.copy()
     times[list(disturbed)] *= 1.5
     assert run_variation(times.tolist()) == run_variation(undisturbed.tolist()) == QUIET_VARIATION
 
 
-def test_run_variation_measures_the_spread_between_steps_of_a_run() -> None:
+def test_run_variation_measures_drift_between_parts_of_a_run() -> None:
     times = np.repeat(np.exp([0.0, 0.1, 0.2, 0.3, 0.4]), 6)
     assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
 
@@ -115,7 +115,7 @@ def test_compare_runs_preserves_the_ratio_and_infinite_bounds() -> None:
     assert compare_runs([1.0], other).high == float("inf")
 
 
-def test_run_variation_measures_drift_from_fifteen_processes_on() -> None:
+def test_run_variation_needs_fifteen_processes_to_measure_drift() -> None:
     times = np.repeat(np.exp([0.0, 0.1, 0.2, 0.3, 0.4]), 3)
     assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
     assert run_variation(times.tolist()[:-1]) == QUIET_VARIATION, "fewer than three processes a part"
@@ -123,7 +123,7 @@ def test_run_variation_measures_drift_from_fifteen_processes_on() -> None:
 
 @pytest.mark.parametrize(("ratio", "is_drift"), [(2.3, False), (2.45, True)])
 def test_run_variation_requires_a_significant_drift(ratio: float, is_drift: bool) -> None:
-    """The chi-squared quantile of 95 % for four degrees of freedom is 9.488, or 2.372 times their number."""
+    """The 95 % quantile of the chi-squared distribution with 4 degrees of freedom is 9.488 = 4 * 2.372."""
     size = 0.05
     noise = np.tile([-size, size], 15).reshape(5, 6)  # successive processes differ by 2 * size
     explained = np.pi / 2 * (2 * size / (0.67449 * np.sqrt(2))) ** 2 / 6

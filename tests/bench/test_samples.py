@@ -39,7 +39,7 @@ def test_describe_spread_is_the_interquartile_range_over_the_median(samples: lis
     assert describe(samples).spread == pytest.approx((high - low) / middle)
 
 
-def test_describe_of_zeros_has_no_spread() -> None:
+def test_describe_returns_zero_spread_for_zeros() -> None:
     assert describe([0.0, 0.0, 0.0, 1.0]).to_json() == {
         "count": 4,
         "minimum": 0.0,
@@ -56,7 +56,7 @@ def test_describe_includes_outliers() -> None:
 
 
 class Clock:
-    """Simulated clock that each call advances by the next duration; the last duration repeats."""
+    """Simulated clock. Each call advances it by the next of the given durations; the last duration is repeated."""
 
     def __init__(self, durations: list[float]) -> None:
         self.now, self.calls, self._durations = 0.0, 0, durations

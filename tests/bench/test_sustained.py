@@ -111,7 +111,7 @@ def test_sustained_slowdown_requires_five_percent(after: float, is_slower: bool)
 
 
 def test_step_up_minimizes_deviations_from_both_medians() -> None:
-    """The reference evaluates every index; the initial rise and the later dip are not the step."""
+    """The result is compared with an exhaustive search. A short initial rise and a later dip are not the step."""
     values = [1.0, 1.2, 1.1, 1.2, 1.0, 1.9, 2.0, 1.2, 2.1, 2.0, 2.2]
 
     def misfit(place: int) -> float:

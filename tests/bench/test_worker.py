@@ -23,7 +23,7 @@ TICK_MS = 1000 / 512
 
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
-    """Turn on garbage collection again, which measuring turns off in its process."""
+    """Turn on garbage collection again, because `measure` turns it off."""
     yield
     gc.enable()
 
@@ -65,7 +65,7 @@ def test_measure_times_at_least_the_requested_number_of_inferences(
     assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
 
 
-def test_measure_times_the_kernel_after_each_quarter_without_counting_it(
+def test_measure_times_the_kernel_in_addition_to_the_measuring_time(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = TickingTime()
@@ -84,7 +84,7 @@ def test_measure_does_not_time_the_kernel_for_accelerators() -> None:
     assert worker._timed(lambda: None, 0.001, 1, None)[1] == []
 
 
-def test_time_kernel_calls_it_at_least_once() -> None:
+def test_time_kernel_calls_the_kernel_at_least_once() -> None:
     calls: list[int] = []
     assert len(time_kernel(lambda: calls.append(1), 1e-9)) == len(calls) == 1
     assert min(time_kernel(reference_kernel(), 1e-9)) > 0
@@ -117,7 +117,7 @@ Loaded = Callable[..., Load]
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    """Return a function that makes a `Load` whose inferences take the given times, in seconds, in turn."""
+    """Return a function that creates a `Load` whose inferences take the given times in seconds, one after the other."""
     clock = StillTime()
     monkeypatch.setattr(load, "time", clock)
 
@@ -148,13 +148,13 @@ def test_load_runs_without_pause_at_full_load(loaded: Loaded) -> None:
     assert facts(full(0.5)) == (0.5, 32, 0)
 
 
-def test_load_waits_for_the_next_frame_at_a_rate(loaded: Loaded) -> None:
-    """Frames at 0, 1/4, 1/2, 3/4 and 1 s, each of which takes 1/16 s."""
+def test_load_waits_for_the_next_frame_at_a_fixed_rate(loaded: Loaded) -> None:
+    """Frames arrive at 0, 1/4, 1/2, 3/4 and 1 s, and each inference takes 1/16 s."""
     assert facts(loaded([1 / 16], rate=4)(1.0)) == (1.0625, 5, 0)
 
 
 def test_load_counts_the_frames_that_a_slow_model_misses(loaded: Loaded) -> None:
-    """Each inference takes as long as 3.5 frames: at 0.875 s the frames of 0.25 and 0.5 s are over."""
+    """Each inference takes 3.5 frame intervals: at 0.875 s, the frames from 0.25 and 0.5 s have been missed."""
     slow = loaded([0.875], rate=4)
     assert facts(slow(1.0)) == (1.75, 2, 2)
     assert facts(slow(1.0)) == (1.75, 2, 4)
@@ -168,7 +168,7 @@ def test_load_window_has_percentiles_and_every_nth_sample(loaded: Loaded) -> Non
     assert window.runs == 2400 and window.samples_ms == (0.9766,) * 800, "the first of every three"
 
 
-def test_load_opens_the_model_with_its_first_call(model: Path) -> None:
+def test_load_opens_the_model_at_the_first_call(model: Path) -> None:
     window = Load(model, threads=1, rate=None)(0.002)
     assert window.runs >= len(window.samples_ms) >= 1 and window.median_ms > 0
     assert LoadWindow.from_json(window.to_json()).samples_ms == window.samples_ms

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, poets_edge
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the codelab's folder with generated photos and a graph that its script `retrain` has trained."""
+    """Return a folder with the codelab's scripts, generated photos and a graph that the script `retrain` trained."""
     folder = tmp_path_factory.mktemp("poets")
     poets_edge("codelab", folder).ok()
     draw_photos(folder / "tf_files/flower_photos", per_class=10)
@@ -42,7 +42,7 @@ def _script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_codelab_scripts_accept_the_commands_of_the_instructions(folder: Path) -> None:
+def test_codelab_scripts_run_the_commands_in_the_instructions(folder: Path) -> None:
     assert sorted(path.stem for path in (folder / "scripts").glob("[a-z]*.py")) == sorted(SCRIPTS)
     graph, photo = "tf_files/retrained_graph.pb", "tf_files/flower_photos/daisy/daisy-001.jpg"
     labeled = _script(folder, "label_image", f"--graph={graph}", f"--image={photo}")
@@ -61,7 +61,7 @@ def test_codelab_scripts_report_wrong_arguments_in_one_line(folder: Path) -> Non
         assert ended.returncode == 1 and ended.stderr.count("Error: ") == 1 and "Traceback" not in ended.stderr
 
 
-def test_write_codelab_refuses_foreign_scripts(tmp_path: Path) -> None:
+def test_write_codelab_refuses_to_overwrite_foreign_scripts(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/retrain.py").write_text("print('mine')\n")
     poets_edge("codelab", tmp_path).failed("retrain.py", "a script that poets-edge has not written")

@@ -22,7 +22,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> PhotoFolder:
     return draw_photos(tmp_path_factory.mktemp("drawn") / "photos")
 
 
-def test_draw_photos_draws_sixty_different_photos_per_class(drawn: PhotoFolder) -> None:
+def test_draw_photos_generates_sixty_different_photos_per_class(drawn: PhotoFolder) -> None:
     assert drawn.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert len(drawn.photos) == 300
     assert len({hashlib.sha256(photo.file.read_bytes()).digest() for photo in drawn.photos}) == 300
@@ -40,7 +40,7 @@ def test_draw_photo_is_determined_by_the_seed(drawn: PhotoFolder) -> None:
         assert draw_photo(label, 7, seed=1) != content
 
 
-def test_drawn_photos_cannot_be_classified_by_color_histograms(drawn: PhotoFolder) -> None:
+def test_generated_photos_cannot_be_classified_by_color_histograms(drawn: PhotoFolder) -> None:
     truth = np.array([drawn.classes.index(photo.label) for photo in drawn.photos])
     for bins in (4, 8):
         histograms = np.array([_histogram(photo.file, bins) for photo in drawn.photos])

@@ -22,7 +22,7 @@ class Quickstarted:
 
 @pytest.fixture(scope="module")
 def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstarted]:
-    """Run `quickstart` in an empty folder, without network and weights."""
+    """Run `quickstart` in an empty folder, without network access and without downloaded weights."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no network in this test")
@@ -34,7 +34,7 @@ def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstar
         yield Quickstarted(folder, poets_edge("quickstart", "--quiet", cwd=folder).ok().stdout)
 
 
-def test_quickstart_prints_four_files_and_three_next_steps(quickstarted: Quickstarted) -> None:
+def test_quickstart_prints_exported_files_and_next_steps(quickstarted: Quickstarted) -> None:
     table = quickstarted.shown.splitlines()
     assert [line.split()[0] for line in table[1:5]] == ["float32", "dynamic", "float16", "int8"]
     assert "Evaluated on 93 drawn photos" in table[5]
@@ -68,6 +68,6 @@ def test_quickstart_rejects_a_folder_with_user_photos(few_flowers: Callable[[int
 
 
 def _form(text: str) -> list[str]:
-    """Return the lines of an output without numbers, column widths and names of labels."""
+    """Return the lines of an output after removing numbers, column widths and label names."""
     lines = [re.sub(r"[\d.]+", "0", " ".join(line.split())) for line in text.strip().splitlines()]
     return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]

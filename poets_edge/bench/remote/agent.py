@@ -269,14 +269,14 @@ class Agent:
                 os.unlink(path)
 
     def do_give_linger(self, request: Message) -> None:
-        """Record in another deployment by the same user that lingering must be disabled when it is removed."""
+        """Record in another deployment by the same user that removing that deployment must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service()
         if note:
             other.set_service({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
-        """Remove the program's folder; return the paths of files that stay, because the program did not create them."""
+        """Remove the program's folder. Return the paths of files that are kept because other programs created them."""
         return {"left": _few(self._own.remove())}
 
     def do_frames(self, request: Message) -> Message:
@@ -360,7 +360,7 @@ def _cut(text: str) -> str:
 
 
 def _few(texts: Sequence[str] | deque[str]) -> list[str]:
-    """Return at most 1000 of the texts, each truncated to 4096 characters, so that they fit into a message."""
+    """Return the first 1000 of `texts`, each truncated to 4096 characters, so that they fit into a message."""
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 

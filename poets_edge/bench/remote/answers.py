@@ -75,7 +75,7 @@ class Facts:
         folder: path of the program's folder.
         usual: whether `folder` is the default folder of `deploy`.
         state: state of `folder`; see `OwnFolder.state`.
-        older: paths of files from older versions of the program, which did not use a folder of their own.
+        older: paths of files from older versions, which did not store them in the program's own folder.
         free: free space on the disk that holds `folder`, in bytes.
         versions: version of each requested package; None if it is not installed.
     """

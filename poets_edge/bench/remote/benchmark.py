@@ -39,7 +39,7 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
-"""Maximum difference between scores from two processors, which may add floats in another order; 1e-5 was measured."""
+"""Maximum difference between scores from two processors, which may add floats in another order; measured: 1e-5."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
 """Maximum age, in seconds, of rounds from an interrupted run that are reused. Older rounds are measured again."""

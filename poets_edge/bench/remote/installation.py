@@ -169,14 +169,14 @@ def open_folder(
 
 
 def warn_remaining_files(host: str, left: Sequence[str], reporter: Reporter) -> None:
-    """Warn about files that stay in the program's folder, because the program did not create them."""
+    """Warn about files that are kept in the program's folder, because the program did not create them."""
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         reporter.warn(f"{host}: not removed, because the program did not create it: {', '.join(left[:_NAMED])}{more}")
 
 
 def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
-    """Print the paths of files from older versions of the program, which did not use a folder of their own."""
+    """Print the paths of files from older versions, which did not store them in the program's own folder."""
     if facts.older:
         reporter.note(
             f"{host}: not used and not removed, because an older version created it: {', '.join(facts.older)}"

@@ -155,7 +155,7 @@ def _sustain(request: LoadRequest, reporter: JsonReporter) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _alone(reporter: JsonReporter) -> Iterator[None]:
-    """Wait until no other measurement runs on this device. Prevent further ones until the `with` block ends."""
+    """Wait until no other measurement runs on this device, and prevent new ones until the `with` block ends."""
     # A folder is locked, not a file in it: nothing is left, and nothing of another user is opened for writing.
     descriptor = os.open(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), os.O_RDONLY)
     try:

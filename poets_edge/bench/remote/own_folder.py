@@ -70,7 +70,7 @@ _KINDS = ("packages", "program", "models", "photos", "labels", _SECRETS)
 
 
 class OwnFolder:
-    """The program's folder on a device. Call `open` once per session, which locks the folder until the process ends."""
+    """The program's folder on a device. Call `open` once per session; it locks the folder until the process ends."""
 
     def __init__(self, path: str) -> None:
         """Store the path, without reading or writing anything.
@@ -342,7 +342,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove the items that no recent session used and the service does not need. Return the files that are kept.
+        """Remove items that are unused by recent sessions and the service. Return the paths of files that are kept.
 
         Nothing is removed while another session is running.
         """
@@ -361,7 +361,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove partially received items of agents that were killed."""
+        """Remove partially received items that were left by killed agents."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if is_directory(incoming) else ():
             if _JOURNAL_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -374,7 +374,7 @@ def _is_secret(item: str) -> bool:
 
 
 def older_deployment(folder: str) -> list[str]:
-    """Return the paths in `folder` that an older version, which wrote no marker, created; empty if there are none."""
+    """Return the paths in `folder` that were created by older versions, which wrote no marker; empty if none."""
     found = []
     programs = os.path.join(folder, "program")
     with contextlib.suppress(OSError):

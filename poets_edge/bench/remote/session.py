@@ -1,4 +1,4 @@
-"""Client for a measurement on a device, which receives progress messages, warnings and finished rounds."""
+"""Client for a measurement on a device. It receives progress messages, warnings and finished rounds."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Follower:
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, *, results: int = 0) -> None:
-        """Create a client that expects `results` results; this number limits how many messages are accepted."""
+        """Create a client. `results` is the number of requested results, which limits the number of messages."""
         self.machine: dict[str, Any] = {}
         self._installation = installation
         self._reporter = reporter
@@ -177,7 +177,7 @@ class Follower:
         """Send a request to the device, and return descriptions of disturbances during the measurement.
 
         Args:
-            measuring: measuring time in seconds, during which the device may send no message.
+            measuring: measuring time in seconds; the device need not send a message during this time.
 
         Raises:
             RemoteError: the connection was lost, or the device sent a result that was not requested.

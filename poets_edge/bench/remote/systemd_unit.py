@@ -17,7 +17,7 @@ def unit_name(folder: str, *, usual: bool) -> str:
 
     Args:
         folder: the program's own folder on the device.
-        usual: whether `folder` is the default folder of `deploy`.
+        usual: whether `folder` is the default that `deploy` uses.
     """
     return NAME if usual else f"{NAME}-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 

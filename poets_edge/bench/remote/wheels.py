@@ -29,11 +29,11 @@ _NAME = "poets_edge"
 _DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
 """Names, without suffix, of the files and folders in the wheel for a device; "py" stands for the file `py.typed`."""
 _OLDEST_GLIBC = 17
-"""Minor glibc version in manylinux_2_17, the oldest tag that a required package uses (PEP 600)."""
+"""Minor version of glibc in the tag manylinux_2_17, the oldest that a required package uses (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""Packages without wheels for some processors; the operating system of the device must provide them."""
+"""Packages that have no wheels for a processor, so that the operating system must provide them."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _metadata() -> str:
 
 @contextlib.contextmanager
 def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
-    """Download the wheels for a device with this machine's pip, and yield their paths; they are removed at the end.
+    """Download wheels for a device with this machine's pip, and yield their paths. The files are removed at the end.
 
     Pip's cache keeps the wheels, so that a second device of the same kind needs no download.
 

@@ -1,4 +1,4 @@
-"""Fixtures of a device behind a real sshd on the loopback address."""
+"""Fixtures for a device that is reached through a real sshd on the loopback address."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture(scope="session")
 def flower_model(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
-    """A small model of drawn flowers, and the photos it was trained on. Its accuracy is not checked."""
+    """A small model that was trained on generated photos of flowers, and these photos."""
     folder = tmp_path_factory.mktemp("drawn")
     poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=folder).ok()
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
@@ -57,7 +57,7 @@ def flower_model(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
 
 
 def share_packages(from_home: Path, to_home: Path, folder: str = ".cache") -> None:
-    """Provide the packages of one home in another one, to avoid a download.
+    """Copy the packages from one home folder to another home folder, to avoid a download.
 
     Args:
         folder: parent of the program's folder in the other home.

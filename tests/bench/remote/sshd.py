@@ -19,7 +19,7 @@ from tests.programs import find_program, free_port, need_programs
 
 @dataclass(frozen=True)
 class SshServer:
-    """A running sshd, and the configuration that ssh needs to log in to it.
+    """A running sshd, and the configuration with which ssh logs in to it.
 
     Attributes:
         name: name in ssh's configuration.

@@ -1,4 +1,4 @@
-"""A real systemd of a user, and a real journal, in a mount namespace, for the tests of `deploy`."""
+"""A real systemd user instance and journal in a mount namespace, for the tests of `deploy`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ ITEM = "program/00000000000000aa"
 
 
 class Session:
-    """One login to a device, whose program folder is open."""
+    """Session on a device, in which the program's folder is open."""
 
     def __init__(self, folder: Path, *, adopt: bool = False, alone: bool = False) -> None:
         self.agent = Agent(io.BytesIO(), io.StringIO())
@@ -126,7 +126,7 @@ def test_remove_deletes_the_record_of_verified_models(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [[], 3, {"sha256": 3}, {"sha256": [3, None]}, {"items": 3, "sha256": {}}])
-def test_remove_accepts_a_damaged_record_of_a_service(folder: Path, record: Any) -> None:
+def test_remove_accepts_a_damaged_service_record(folder: Path, record: Any) -> None:
     session = Session(folder)
     text = json.dumps({"signature": SIGNATURE, "service": record})
     (folder / ".poets-edge-service.json").write_text(text)
@@ -135,7 +135,7 @@ def test_remove_accepts_a_damaged_record_of_a_service(folder: Path, record: Any)
     assert session.remove() == [str(folder / "service/mine.service")]
 
 
-def test_set_service_does_not_wait_for_a_pipe(folder: Path) -> None:
+def test_set_service_does_not_block_on_a_named_pipe(folder: Path) -> None:
     session = Session(folder)
     (folder / "service").mkdir()
     os.mkfifo(folder / "service/unit.service")
@@ -152,7 +152,7 @@ def test_agent_answers_unexpected_errors_in_one_line(folder: Path) -> None:
     assert [error["id"] for error in errors] == [1, 2] and all(error["error"] for error in errors)
 
 
-def test_open_refuses_a_folder_of_the_user(folder: Path) -> None:
+def test_open_refuses_a_folder_with_user_files(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder)
     with pytest.raises(OSError, match="was not created by this program"):
@@ -187,7 +187,7 @@ def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: s
     assert decoy.changed() == []
 
 
-def test_remove_keeps_notes_behind_a_link(folder: Path, tmp_path: Path) -> None:
+def test_remove_keeps_files_behind_a_symbolic_link(folder: Path, tmp_path: Path) -> None:
     note = tmp_path / "other/verified" / f"{'a' * 64}-{'b' * 16}-1"
     note.parent.mkdir(parents=True)
     note.touch()
@@ -253,7 +253,7 @@ def test_concurrent_sessions_prevent_expiry_and_removal(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 40, b"{", b"my own notes", b'{"signature": 1}'])
-def test_damaged_record_of_uses_prevents_expiry(folder: Path, damage: bytes) -> None:
+def test_damaged_usage_record_prevents_expiry(folder: Path, damage: bytes) -> None:
     Session(folder).receive()
     record = folder / ".poets-edge-uses.json"
     record.write_bytes(damage)
@@ -346,7 +346,7 @@ def test_open_refuses_a_folder_of_another_user(folder: Path, monkeypatch: pytest
             Session(folder, adopt=adopt)
 
 
-def test_lingering_stays_enabled_for_services_of_other_folders(folder: Path, tmp_path: Path) -> None:
+def test_lingering_stays_enabled_for_services_in_other_folders(folder: Path, tmp_path: Path) -> None:
     links, other = tmp_path / "systemd", Session(tmp_path / "other/poets-edge")
     links.mkdir()
     unit = other.agent.do_set_service({"note": {"unit": "poets-edge-watch-1", "items": []}, "text": "[Unit]\n"})
@@ -416,7 +416,7 @@ def test_receive_rejects_archive_members_outside_the_item_folder(
 
 
 def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) -> None:
-    """A link in the archive could lead later files out of the item."""
+    """If links were created, files that follow in the archive could be written outside the item."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w|") as archive:
         link = tarfile.TarInfo("a")
@@ -440,7 +440,7 @@ def test_receive_creates_no_item_from_a_truncated_archive(folder: Path) -> None:
     assert session.have(ITEM) == []
 
 
-def test_unpacked_wheel_has_libraries_but_no_scripts(folder: Path) -> None:
+def test_unpacked_wheel_contains_libraries_but_no_scripts(folder: Path) -> None:
     wheel = io.BytesIO()
     with zipfile.ZipFile(wheel, "w") as archive:
         for name in (

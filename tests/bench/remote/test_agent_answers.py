@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lines(agent: Agent, **request: Any) -> list[dict[str, Any]]:
-    """Return the messages with which an agent answers one request."""
+    """Return the messages that an agent sends in answer to one request."""
     agent._answers = io.StringIO()
     agent._answer({"id": 7, **request})
     found = [json.loads(line) for line in agent._answers.getvalue().splitlines()]
@@ -79,7 +79,7 @@ def test_frames_lists_only_files_saved_by_watch(agent: Agent, home: Path) -> Non
     assert base64.b64decode(ask(agent, do="frame", folder="unsure", name=f"daisy/{FRAME}")["data"]) == b"12345"
 
 
-def test_frame_refuses_other_files_and_links(agent: Agent, home: Path) -> None:
+def test_frame_refuses_links_and_files_not_saved_by_watch(agent: Agent, home: Path) -> None:
     (home / "secret.txt").write_text("secret")
     (home / FRAME).symlink_to(home / "secret.txt")
     assert "not a frame" in ask(agent, do="frame", folder="", name="secret.txt")["error"]
@@ -90,7 +90,7 @@ def test_requests_for_items_need_an_open_folder(agent: Agent) -> None:
     assert ask(agent, do="have", items=[])["error"] == "no folder is open in this session"
 
 
-def test_run_sends_each_line_then_the_status_and_the_last_errors(agent: Agent) -> None:
+def test_run_sends_each_output_line_before_status_and_errors(agent: Agent) -> None:
     program = "import os, sys; print(sys.stdin.read()); print(os.environ['NAME']); sys.exit('failed')"
     command = [sys.executable, "-S", "-c", program]
     *said, answer = lines(agent, do="run", command=command, input="read this", env={"NAME": "Gänseblümchen"})
@@ -147,12 +147,12 @@ def test_lingering_is_recorded_only_in_a_folder_with_a_service(agent: Agent, hom
 
 
 @pytest.mark.parametrize("content", [b"", b"3\nab", b"3\nabc"], ids=["no size", "a partial chunk", "no end"])
-def test_payload_reports_a_connection_lost_before_its_end(content: bytes) -> None:
+def test_payload_raises_eof_error_if_the_connection_is_lost(content: bytes) -> None:
     with pytest.raises(EOFError):
         Payload(io.BytesIO(content), lambda: None).drain()
 
 
-def test_payload_joins_chunks_up_to_an_empty_chunk() -> None:
+def test_payload_ends_at_an_empty_chunk() -> None:
     source, heard = io.BytesIO(b"3\nabc2\nde0\nnext request\n"), []
     payload = Payload(source, lambda: heard.append(1))
     assert b"".join(iter(payload.read, b"")) == b"abcde" and payload.read() == b""

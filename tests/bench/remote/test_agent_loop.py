@@ -22,12 +22,12 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
 
 
 class ExitedError(BaseException):
-    """Raised in place of the end of the process."""
+    """Raised where the agent would end the process."""
 
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """End no process, replace no signal handlers, and start no threads."""
+    """Prevent the agent from ending the process, replacing signal handlers and starting threads."""
 
     def leave(status: int) -> None:
         assert status == 0
@@ -43,7 +43,7 @@ def _without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def serve(*requests: dict[str, Any] | bytes) -> list[dict[str, Any]]:
-    """Return the answers of an agent to lines of standard input."""
+    """Return the answers of an agent to lines that are sent to its standard input."""
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in requests]
     answers = io.StringIO()
     with pytest.raises(ExitedError):
@@ -60,7 +60,7 @@ def test_serve_answers_requests_in_order_until_the_input_ends() -> None:
 
 
 @pytest.mark.usefixtures("_without_threads")
-def test_serve_ends_if_a_payload_is_cut_short(tmp_path: Path) -> None:
+def test_serve_ends_if_a_payload_is_truncated(tmp_path: Path) -> None:
     opened = {"do": "open", "id": 1, "folder": str(tmp_path / "poets-edge"), "adopt": False, "alone": False}
     receive = {"do": "receive", "id": 2, "item": "models/00aa", "wheels": False}
     assert [answer["id"] for answer in serve(opened, receive, b"9\nabc")] == [1]
@@ -68,7 +68,7 @@ def test_serve_ends_if_a_payload_is_cut_short(tmp_path: Path) -> None:
 
 
 class Partial:
-    """Item that is partly received."""
+    """Stand-in for a partially received item."""
 
     def __init__(self, discarded: list[bool]) -> None:
         self._discarded = discarded
@@ -89,7 +89,7 @@ def test_end_kills_programs_and_removes_partial_items(tmp_path: Path) -> None:
     assert child.wait(20) == -signal.SIGKILL and discarded == [True]
 
 
-def test_watch_ends_the_agent_after_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agent_exits_after_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
 
     def sleep(seconds: float) -> None:
@@ -107,7 +107,7 @@ def test_watch_ends_the_agent_after_silence(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock[0] == 1002 + module.SILENCE
 
 
-def test_beat_writes_heartbeats_between_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agent_sends_heartbeats_between_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     left = [3]
 
     def sleep(seconds: float) -> None:
@@ -142,8 +142,8 @@ def test_fetch_unpacks_the_downloaded_wheels(tmp_path: Path) -> None:
     assert {name for name in found if not name.startswith(".")} == {"thing/a.py", "b.py"}
 
 
-def test_main_writes_the_marker_and_separates_other_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A home folder whose name the shell has garbled is replaced by the current folder."""
+def test_main_writes_the_marker_and_redirects_other_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If $HOME does not exist, because the shell has garbled its name, the current folder is used."""
     read, write = os.pipe()
     saved = os.dup(1), os.dup(2)
     monkeypatch.setenv("HOME", "/no such folder")
@@ -164,6 +164,6 @@ def test_main_writes_the_marker_and_separates_other_output(monkeypatch: pytest.M
     assert os.environ["HOME"] == str(tmp_path)
 
 
-def test_text_of_a_missing_file_is_empty(tmp_path: Path) -> None:
+def test_text_returns_an_empty_string_for_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(" id\n")
     assert module._text(str(tmp_path / "x")) == "id" and module._text(str(tmp_path / "y")) == ""

@@ -29,7 +29,7 @@ from tests.needs import missing
 from tests.programs import need_programs
 
 LONG = ("--threads", "1", "--min-seconds", "6", "--rounds", "60")
-"""Options of a measurement of about a minute, with a round per second."""
+"""Options for a measurement that takes about a minute, with one round per second."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def installed(pi: SshServer) -> SshServer:
     return pi
 
 
-def test_benchmark_on_installs_once(pi: SshServer, tmp_path: Path) -> None:
+def test_benchmark_on_installs_the_program_once(pi: SshServer, tmp_path: Path) -> None:
     ran = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--output", tmp_path / "pi.json").ok()
     assert ran.stdout.startswith("pi: ")
     result = json.loads((tmp_path / "pi.json").read_text())
@@ -73,7 +73,7 @@ def test_benchmark_on_installs_once(pi: SshServer, tmp_path: Path) -> None:
     assert json.loads(again.stdout)["results"][0]["latency_ms"]["median"] > 0
 
 
-def test_sustained_on_measures_under_load(installed: SshServer, tmp_path: Path) -> None:
+def test_sustained_on_measures_a_device_under_load(installed: SshServer, tmp_path: Path) -> None:
     load = ("--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "--output", tmp_path / "s.json")
     ran = poets_edge("benchmark", PROBE, *load, "--on", "pi").ok()
     assert "probe.tflite" in ran.stdout and "Chart:" in ran.stdout and (tmp_path / "c.svg").exists()
@@ -150,7 +150,7 @@ def test_benchmark_on_accepts_names_that_are_not_utf8(
 
 
 def _of_device(home: Path, text: str = "") -> list[int]:
-    """Return the processes started by logins to the device with a home folder."""
+    """Return the processes that logins to the device with the given home folder have started."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -202,7 +202,7 @@ def test_benchmark_on_waits_for_a_concurrent_measurement(installed: SshServer) -
 
 
 @pytest.mark.parametrize("how", ["ssh dies", "Ctrl-C"])
-def test_benchmark_on_resumes_after_lost_connection(installed: SshServer, tmp_path: Path, how: str) -> None:
+def test_benchmark_on_resumes_after_a_lost_connection(installed: SshServer, tmp_path: Path, how: str) -> None:
     running = _start("benchmark", PROBE, *LONG, "--on", "pi")
     _await(lambda: _rounds(tmp_path / "cache") >= 2)
     _await(lambda: _of_device(installed.home, "worker"))
@@ -234,7 +234,7 @@ def test_agent_ends_if_the_connection_is_silent(installed: SshServer) -> None:
             os.kill(connection._ssh.pid, signal.SIGCONT)
 
 
-def test_benchmark_on_warns_of_wrong_clock(
+def test_benchmark_on_warns_about_a_wrong_clock(
     installed: SshServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     three_years = 3 * 365.25 * 86400

@@ -47,7 +47,7 @@ def check(there: Predictions) -> tuple[Any, list[str]]:
     return _check(installed(ScriptedConnection()), MODEL, there, HERE, reporter), reporter.warnings
 
 
-def test_check_accepts_rounding_errors_and_warns_of_larger_differences() -> None:
+def test_check_accepts_rounding_errors_and_warns_about_larger_differences() -> None:
     found, warnings = check(predictions((0.90005, 0.09995), (0.4, 0.6), (0.3, 0.7)))
     assert (found.photos, found.agreement, warnings) == (3, 1.0, [])
     found, warnings = check(predictions((0.8, 0.2), (0.4, 0.6), (0.7, 0.3)))
@@ -57,15 +57,15 @@ def test_check_accepts_rounding_errors_and_warns_of_larger_differences() -> None
     ]
 
 
-def test_check_warns_of_photos_that_the_device_could_not_read() -> None:
+def test_check_warns_about_photos_that_the_device_could_not_read() -> None:
     found, warnings = check(predictions((0.9, 0.1)))
     assert (found.photos, warnings) == (1, ["pi: could not read 2 of 3 photos."])
     empty = Predictions([], np.zeros((0, 2), np.float32), ())
     assert (check(empty)[0].photos, check(empty)[0].agreement) == (0, 0.0)
 
 
-def test_predictions_have_the_order_of_the_local_photos() -> None:
-    """They lack models and photos without scores."""
+def test_predictions_are_in_the_order_of_the_local_photos() -> None:
+    """Models and photos for which the device returned no scores are left out."""
     outputs = {
         (1, "c.jpg"): ModelOutput(np.array([0.2, 0.8], np.float32), 1.5),
         (1, "a.jpg"): ModelOutput(np.array([0.6, 0.4], np.float32), 0.5),
@@ -94,7 +94,7 @@ def test_one_machine_under_two_names_is_reported(tmp_path: Path, monkeypatch: py
     ]  # fmt: skip
 
 
-def test_log_is_not_kept_without_a_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_are_not_logged_without_a_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("no home")
 

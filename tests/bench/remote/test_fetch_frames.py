@@ -42,7 +42,7 @@ def _fetch(home: str, folder: Path, *options: str) -> Ran:
     return poets_edge("deploy", "--on", home, "--fetch", folder, "--collect", "unsure", *options)
 
 
-def test_fetch_copies_new_frames_only_and_removes_nothing(pi: SshServer, tmp_path: Path) -> None:
+def test_fetch_copies_only_new_frames_and_removes_nothing(pi: SshServer, tmp_path: Path) -> None:
     there, here = pi.home / "unsure", tmp_path / "here"
     _collect(there, 1, 2, 3)
     (there / "daisy/notes.txt").write_text("mine")
@@ -88,7 +88,7 @@ Device = Callable[..., Ran]
 
 @pytest.fixture
 def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """Function that runs `deploy --fetch` with a fake device; its arguments change the answers of the device."""
+    """Function that runs `deploy --fetch` with a fake device. The arguments change the answers of the device."""
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     (seeds / "seed_graph.tflite").write_bytes((ROOT / "tests/corpus/seeds/seed_graph.tflite").read_bytes())
@@ -125,7 +125,7 @@ def test_fetch_finds_the_folder_of_the_deployed_service(liar: Device, tmp_path: 
         ".ssh/authorized_keys",
     ],
 )
-def test_fetch_writes_frames_to_label_folders_only(liar: Device, tmp_path: Path, name: str) -> None:
+def test_fetch_writes_frames_only_to_label_folders(liar: Device, tmp_path: Path, name: str) -> None:
     ran = liar(frames={"names": [name]})
     assert ran.status == 0 and "left, because of its name" in ran.stderr and "\x1b" not in ran.stderr
     assert [path.name for path in (tmp_path / "here").rglob("*")] == [".fetched.json"]

@@ -53,7 +53,7 @@ def work(device: SshServer, flowers: Path, keras_home: Path, tmp_path_factory: p
     return Work(folder, photos, ran)
 
 
-def test_grid_on_uses_latencies_of_the_device(work: Work, pi: SshServer) -> None:
+def test_grid_on_uses_latencies_measured_on_the_device(work: Work, pi: SshServer) -> None:
     assert "pi: measuring" in work.ran.stderr
     assert "pi" in work.ran.stdout
     found = json.loads((work.folder / "tf_files/grid/grid.json").read_text())
@@ -66,7 +66,7 @@ def test_grid_on_uses_latencies_of_the_device(work: Work, pi: SshServer) -> None
 
 
 def _measured(work: Work, change: Callable[[dict[str, Any]], None] = lambda found: None) -> Path:
-    """Return a results file of `benchmark` after a change."""
+    """Return a result file from `benchmark` that a function has changed."""
     file = work.folder / "device.json"
     if not file.exists():
         models = [work.model("float32"), work.model("int8")]
@@ -85,7 +85,7 @@ def _scale(found: dict[str, Any], **factors: float) -> None:
             turn["samples_ms"] = [sample * factors[entry["quantization"]] for sample in turn["samples_ms"]]
 
 
-def test_grid_latency_uses_times_of_a_file(work: Work) -> None:
+def test_grid_latency_uses_times_from_a_result_file(work: Work) -> None:
     def slow_float(found: dict[str, Any]) -> None:
         found["machine"]["board"] = "Phone 9"
         _scale(found, float32=1000.0, int8=1.0)
@@ -113,7 +113,7 @@ def test_grid_latency_skips_models_without_times(work: Work) -> None:
     assert "mobilenet_0.25_128  float32" not in ran.stdout
 
 
-def test_grid_latency_refuses_unusable_times(work: Work, tmp_path: Path) -> None:
+def test_grid_latency_refuses_result_files_with_unusable_times(work: Work, tmp_path: Path) -> None:
     def emulated(found: dict[str, Any]) -> None:
         found["machine"]["emulated"] = True
 

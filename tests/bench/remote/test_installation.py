@@ -19,7 +19,7 @@ from tests.bench.remote.scripted import Recorder, ScriptedConnection, facts
 
 
 def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any = None, **changes: Any) -> Any:
-    """Install the program on a device with these facts; return the connection and the installation."""
+    """Install the program on a fake device with the given facts; return the connection and the installation."""
     connection: Any = ScriptedConnection(
         {
             "facts": facts(**{"time": time.time(), **changes}),
@@ -34,7 +34,7 @@ def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any 
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No package can be downloaded on this machine."""
+    """Make downloads of packages fail on this machine."""
 
     @contextlib.contextmanager
     def fetched(*_: object) -> Iterator[list[Path]]:
@@ -59,7 +59,7 @@ def test_install_refuses_unsuitable_devices(changes: dict[str, Any], message: st
         install_on(**changes)
 
 
-def test_install_fetches_on_the_device_without_network_here(offline: None) -> None:
+def test_install_downloads_on_the_device_if_this_machine_is_offline(offline: None) -> None:
     connection, found = install_on(versions={"pip": "23.0"})
     [command] = [request["command"] for do, request in connection.asked if do == "fetch"]
     assert command[:4] == ["/usr/bin/python3", "-m", "pip", "download"] and "--no-deps" not in command
@@ -74,7 +74,7 @@ def test_install_reports_that_neither_machine_can_download(offline: None) -> Non
         install_on(versions={"pip": "23.0"}, fetch=failed)
 
 
-def test_install_leaves_other_systems_to_their_own_pip() -> None:
+def test_install_uses_pip_on_devices_that_do_not_run_linux() -> None:
     connection, _ = install_on(system="Darwin", machine="arm64", libc="", versions={"pip": "23.0"})
     assert "fetch" in dict(connection.asked)
 
@@ -86,7 +86,7 @@ def test_install_with_an_extra_adds_its_packages(offline: None) -> None:
         extra_needs("none")
 
 
-def test_install_warns_of_a_wrong_clock_and_older_files(offline: None) -> None:
+def test_install_warns_about_a_wrong_clock_and_older_files(offline: None) -> None:
     reporter = Recorder()
     older = ("/home/pi/.cache/deployed.json",)
     install_on(reporter, time=time.time() - 10 * 86400, older=older, versions={"pip": "23.0"})
@@ -96,7 +96,7 @@ def test_install_warns_of_a_wrong_clock_and_older_files(offline: None) -> None:
 
 
 @pytest.mark.parametrize(("count", "more"), [(0, None), (5, ""), (7, " and 2 more")])
-def test_warn_remaining_files_names_five(count: int, more: str | None) -> None:
+def test_warn_remaining_files_lists_at_most_five_files(count: int, more: str | None) -> None:
     reporter = Recorder()
     warn_remaining_files("pi", [f"/{number}" for number in range(count)], reporter)
     if more is None:

@@ -1,4 +1,4 @@
-"""Devices that lie: a stand-in for ssh that departs from the agent's protocol at one line."""
+"""Tests with devices that send wrong data: a stand-in for ssh violates the agent's protocol in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LIMITS = Limits(login=3, silence=2, taking=3, answer=3, work=3, fetch=3, progra
 
 @pytest.fixture
 def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
-    """Run `benchmark --on` with a device that lies as the arguments say."""
+    """Run `benchmark --on` with a device that violates the protocol as the arguments specify."""
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     (seeds / "seed_graph.tflite").write_bytes((ROOT / "tests/corpus/seeds/seed_graph.tflite").read_bytes())

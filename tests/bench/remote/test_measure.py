@@ -62,7 +62,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def answers(request: Any) -> tuple[list[Message], tuple[str, ...]]:
-    """Return the messages for a request, which is sent as JSON, and the warnings."""
+    """Send a request as JSON; return the messages that answer it, and the warnings."""
     stream = io.StringIO()
     warnings = measure.measure(read_request(json.loads(json.dumps(request.to_json()))), JsonReporter(stream))
     return [read_message(line) for line in stream.getvalue().splitlines()], warnings
@@ -131,7 +131,7 @@ def test_measure_sends_the_windows_of_a_sustained_load(model: Path, monkeypatch:
 
 
 class locked:  # noqa: N801 - a context manager
-    """Context manager that locks a folder as another measurement does."""
+    """Context manager that locks a folder, as another running measurement would."""
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder, os.O_RDONLY)
@@ -150,7 +150,7 @@ class locked:  # noqa: N801 - a context manager
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1, 0), (59, 0), (61, 1), (150, 2)])
-def test_measure_reports_every_minute_that_it_waits_for_another_measurement(
+def test_measure_sends_a_message_every_minute_while_it_waits(
     model: Path, lock_folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, waits: int
 ) -> None:
     monkeypatch.setattr(measure, "sustain", lambda options, _: SustainedResult({}, options, (), ()))

@@ -21,7 +21,7 @@ BEGIN = {"kind": "Begin", "what": "measuring", "total": 3, "unit": "round"}
 
 
 def follow(*messages: dict[str, Any], results: int = 0, ended: Ended | None = None) -> tuple[Recorder, Follower, Any]:
-    """Return what a follower has made of some messages: its reporter, itself, and its result."""
+    """Send messages to a follower; return its reporter, the follower, and its result."""
     reporter = Recorder()
     follower = Follower(installed(ScriptedConnection(), messages, ended), reporter, results=results)
     return reporter, follower, follower.run(FactsRequest())
@@ -58,15 +58,15 @@ def test_follower_refuses_messages_out_of_order(messages: list[dict[str, Any]], 
         follow(*messages)
 
 
-def test_follower_ignores_the_end_of_a_bar_that_never_began() -> None:
+def test_follower_ignores_the_end_of_a_progress_bar_that_was_not_started() -> None:
     assert follow({"kind": "End"}, MACHINE, RESULT)[2] == ("it is hot",)
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("ModelError", ModelError), ("OSError", PoetsEdgeError), ("TYPE_CHECKING", PoetsEdgeError)]
 )
-def test_follower_raises_the_error_of_the_device(name: str, kind: type[PoetsEdgeError]) -> None:
-    """Names of other objects in the module of errors become the base class."""
+def test_follower_raises_the_error_that_the_device_reports(name: str, kind: type[PoetsEdgeError]) -> None:
+    """If the name is not that of an error class in `poets_edge.errors`, PoetsEdgeError is raised."""
     with pytest.raises(PoetsEdgeError, match="pi: cannot be opened") as raised:
         follow({"kind": "Failure", "error": "cannot be opened", "name": name})
     assert type(raised.value) is kind
@@ -79,7 +79,7 @@ def test_follower_reports_a_measurement_that_ends_early(messages: list[dict[str,
 
 
 def measured(*messages: dict[str, Any], photos: tuple[str, ...] = (), log: RoundLog | None = None) -> Any:
-    """Return the result of measuring the probe for one round with one thread."""
+    """Return the result of measuring the probe model in one round with one thread."""
     connection = ScriptedConnection({"have": lambda request: type("Items", (), {"items": request["items"]})})
     return measure_rounds(
         installed(connection, messages), [PROBE], threads=[1], config=TimingConfig(rounds=1),
@@ -87,7 +87,7 @@ def measured(*messages: dict[str, Any], photos: tuple[str, ...] = (), log: Round
     )  # fmt: skip
 
 
-def test_measure_rounds_names_models_that_were_not_measured() -> None:
+def test_measure_rounds_raises_remote_error_if_a_model_was_not_measured() -> None:
     with pytest.raises(RemoteError, match="pi: it has not measured all models"):
         measured(MACHINE, RESULT)
 
@@ -118,7 +118,7 @@ def load_follower(*messages: dict[str, Any]) -> _LoadFollower:
     return follower
 
 
-def test_load_follower_refuses_windows_of_other_models_and_other_results() -> None:
+def test_load_follower_refuses_results_that_were_not_requested() -> None:
     with pytest.raises(RemoteError, match="a window of load that was not requested"):
         load_follower({"kind": "Window", "model": 1, "window": {}})
     with pytest.raises(RemoteError, match="PhotoScores was not requested"):

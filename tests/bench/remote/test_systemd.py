@@ -33,7 +33,7 @@ def systemd(programs: Programs | None = None, **answers: Any) -> tuple[_Systemd,
 
 
 def refusing(*words: str) -> Programs:
-    """Return programs of which those with one of some words fail."""
+    """Return a function that runs programs; those whose command contains one of the given words fail."""
     return lambda command: (1, ["Access denied."]) if set(words) & set(command) else (0, [])
 
 
@@ -57,7 +57,7 @@ def test_set_up_enables_lingering_and_starts_the_unit() -> None:
     assert [note["lingered"] for note in notes] == [False, True] and notes[0]["items"] == ["program/1"]
 
 
-def test_set_up_remembers_that_an_earlier_deployment_enabled_lingering() -> None:
+def test_set_up_records_that_an_earlier_deployment_enabled_lingering() -> None:
     lingering = lambda command: (0, ["yes"] if "--value" in command else [])  # noqa: E731
     system, connection = systemd(lingering, service=Service(ServiceNote(lingered=True, collect=None)))
     system.set_up(["python"], [], Recorder(), collect="/home/pi/unsure")
@@ -74,7 +74,7 @@ def test_set_up_warns_if_lingering_cannot_be_enabled() -> None:
     ]
 
 
-def test_set_up_refuses_unusable_words_and_foreign_units() -> None:
+def test_set_up_refuses_unusable_arguments_and_foreign_units() -> None:
     system, connection = systemd()
     with pytest.raises(RemoteError, match="systemd takes only text that is UTF-8"):
         system.set_up(["caf\udce9"], [], Recorder(), collect=None)
@@ -84,7 +84,7 @@ def test_set_up_refuses_unusable_words_and_foreign_units() -> None:
     assert not connection.commands and "set_service" not in dict(connection.asked)
 
 
-def test_set_up_names_a_remedy_if_the_unit_cannot_be_written() -> None:
+def test_set_up_suggests_a_remedy_if_the_unit_cannot_be_written() -> None:
     full = RemoteError("pi: No space left on device.", reason="No space left on device")
     with pytest.raises(RemoteError, match="Free some space there"):
         systemd(set_service=full)[0].set_up(["python"], [], Recorder(), collect=None)
@@ -119,7 +119,7 @@ def test_loginctl_returns_none_without_the_program() -> None:
 
 
 def showing(*states: str) -> Programs:
-    """Return a systemd whose service is in one state after the other, and a journal with three lines."""
+    """Return a systemd whose service goes through the given states, and whose journal has three lines."""
     left = list(states)
 
     def run(command: Sequence[str]) -> tuple[int, list[str]]:
@@ -151,7 +151,7 @@ def test_first_lines_reports_a_service_that_ends(no_waiting: None) -> None:
     assert systemd(showing("ExecMainPID=0 ActiveState=inactive SubState=dead"))[0].first_lines(Recorder()) == []
 
 
-def test_first_lines_ends_without_lines_after_its_time(no_waiting: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_lines_returns_no_lines_after_the_time_limit(no_waiting: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploy, "_FIRST_LABELS_SECONDS", 0.0)
     assert systemd()[0].first_lines(Recorder()) == []
 
@@ -170,7 +170,7 @@ def test_collect_folder_is_relative_to_the_home_folder(arguments: list[str], fol
     assert _collect_folder(arguments, "/home/pi") == folder
 
 
-def test_watch_arguments_leaves_out_options_that_are_not_set() -> None:
+def test_watch_arguments_omits_unset_options() -> None:
     given = [
         ("--every", True),
         ("--never", False),

@@ -29,7 +29,7 @@ def device_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_copy(device_copy: Path, tmp_path: Path) -> Callable[..., Ran]:
-    """A function that runs a command of the copy, far from this repository."""
+    """A function that runs a command with the unpacked wheel, in a folder outside this repository."""
 
     def run(*arguments: str | Path) -> Ran:
         ended = subprocess.run(
@@ -69,7 +69,7 @@ def test_device_commands_run_from_the_wheel(run_copy: Callable[..., Ran], flower
     assert "int8" in run_copy("inspect", model).ok().stdout
 
 
-def test_commands_not_in_the_wheel_name_the_missing_package(run_copy: Callable[..., Ran], tmp_path: Path) -> None:
+def test_commands_outside_the_wheel_report_the_missing_package(run_copy: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / "graph.pb").write_bytes(b"a graph")
     for command in (("train", tmp_path), ("doctor",), ("label", tmp_path / "graph.pb", "photo.jpg")):
         run_copy(*command).failed("holds only what a device needs", "pip install 'poets-edge[train]'")
