@@ -1,4 +1,4 @@
-"""Predictions of models for photos whose classes are known, computed on all CPU cores.
+"""Compute the predictions of models for photos whose classes are known, on all CPU cores.
 
 `evaluate` and `export` both use these functions, so that their accuracies agree.
 """
@@ -129,7 +129,7 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of shared photos with equal predicted labels, 0 to 1; None if no photo is in both."""
+        """Return the fraction of photos in both predictions that have equal labels, 0 to 1; None if there are none."""
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer

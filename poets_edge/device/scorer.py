@@ -64,7 +64,7 @@ class ModelOutput:
 
 
 def is_unknown(distance: float | None) -> bool:
-    """Return whether a distance from the training photos is that of a photo unlike them; False if it is None."""
+    """Return whether a distance from the training photos is above the limit for known photos; False if it is None."""
     return distance is not None and distance > LIMIT
 
 

@@ -56,7 +56,7 @@ RUNS = (
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, list[npt.NDArray[np.uint8]]]:
-    """All shared photos at 128 x 128 pixels, by class."""
+    """Return all shared photos at 128 x 128 pixels, as a dict from classes to photos."""
     return {
         folder.name: [fit(read_photo(photo), (128, 128)) for photo in sorted(folder.iterdir())]
         for folder in sorted((SHARED / "data/flower_photos").iterdir())
@@ -300,7 +300,7 @@ def test_pixels_are_mapped_to_all_256_values_of_a_quantized_input(
 def test_quantization_of_a_float_input_determines_its_range(
     scale: float, zero_point: int, expected: str, tmp_path: Path
 ) -> None:
-    """TensorFlow's converter writes such models unless the types of input and output are set."""
+    """TensorFlow's converter adds a quantize operator behind a float input unless another input type is set."""
     model = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())
     graph, parts = model.subgraphs[0], schema()
     model.metadata, model.signatureDefs, graph.operators = [], None, list(graph.operators)

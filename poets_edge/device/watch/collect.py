@@ -60,7 +60,7 @@ class CollectOptions:
 
 
 class Collector:
-    """Save frames with low scores; if a frame cannot be written, warn once and save no more frames.
+    """Saver of frames with low scores. If a frame cannot be written, it warns once and saves no more frames.
 
     Attributes:
         kept: number of frames that were saved.
