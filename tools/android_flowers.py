@@ -2,8 +2,8 @@
 
     python -m tools.android_flowers --photos flower_photos --out build/android
 
-Trains on photos of five kinds of flowers; writes four models (`OUT/flowers/*.tflite`, unless they exist) and a folder
-of test vectors for each (`OUT/vectors/*`, see `write_vectors`).
+The network is trained on photos of five kinds of flowers. Output: a model in each quantization (`OUT/flowers/*.tflite`,
+unless the models exist), and a folder of test vectors for each model (`OUT/vectors/*`, see `write_vectors`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Write models and test vectors."""
+    """Write the models and their test vectors into the output folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -61,14 +61,14 @@ class Comparison:
     shared: Path
 
     def lacking(self, case: Case) -> list[str]:
-        """Return the names of missing shared folders that a case or its fixtures require."""
+        """Return the names of the shared folders that a case or its fixtures require but that are missing."""
         lacking = [name for name in case.shared if not (self.shared / name).is_dir()]
         for name in case.inputs:
             lacking += self.lacking(_FIXTURES[name])
         return sorted(set(lacking))
 
     def run(self, case: Case, rules: Rules, *, stderr: bool) -> list[Difference]:
-        """Run a case with both trees (with the base revision only if there is no reference), and compare."""
+        """Run a case with both trees, or only with the new tree if reference outputs exist; return the differences."""
         key = f"{case.name}-{reference_key(case, _FIXTURES)}"
         inputs = self._inputs(case)
         old = self.reference / "cases" / key
@@ -81,7 +81,7 @@ class Comparison:
         return compare_outputs(case.name, old, new, rules, stderr=stderr)
 
     def make_fixtures(self, cases: list[Case]) -> None:
-        """Create the missing fixtures of cases."""
+        """Create the fixtures of the given cases that do not exist yet."""
         for case in cases:
             self.make_fixtures([_FIXTURES[name] for name in case.inputs])
             for name in case.inputs:
@@ -100,7 +100,7 @@ class Comparison:
 
 
 def main() -> int:
-    """Run the comparison of the command line; return the exit status."""
+    """Run the comparison that the command line specifies; return the exit status."""
     options = _options()
     chosen = [case for case in CASES if any(fnmatchcase(case.name, pattern) for pattern in options.only)]
     if options.list:

@@ -18,11 +18,11 @@ from typing import Any
 TARGET = 90
 """Branch coverage, in percent, that each package in FLOORS should reach."""
 FLOORS: Mapping[str, int] = {"tflite": 90, "device": 93, "quantize": 94, "training": 89, "bench": 91}
-"""Minimum branch coverage of each package by the whole suite, in percent."""
+"""Minimum branch coverage of each package in percent, as measured with all tests."""
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return (number of branches taken, number of branches) for each package in poets_edge, by name.
+    """Return (number of branches taken, number of branches) for each package in poets_edge, by package name.
 
     Args:
         report: content of a file written by `coverage json` with branch coverage.

@@ -1,13 +1,13 @@
 """Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
 
 After each kill, every file must be the previous one or the output of a complete run, no file may be missing, and graph,
-labels and record must be of one training run. The next run must produce the files of an undisturbed run, bit for bit.
-With --writers, two or three commands run concurrently in one folder (trainings on different photos, exports,
-downloads); the outputs must be the outputs of one of them.
+labels and record must be from one training run. The next run must produce the files of an undisturbed run, bit for bit.
+With --writers, two or three commands run concurrently in one folder (trainings on different photos, exports or
+downloads); the final files must all be the outputs of a single command.
 
 Ctrl-C ends the current part and prints its results.
 
-Only files that are equal in two undisturbed runs are compared; reports contain times and are excluded.
+Only files that are equal in two undisturbed runs are compared. This excludes reports, which contain times.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Ground:
     """Shared inputs of all commands: folders of photos, and the address of an archive.
 
     Attributes:
-        prepared: folders with the files that the first commands of a trial have written, by these command lines.
+        prepared: folders with the files that some preparatory command lines have written, by these command lines.
     """
 
     work: Path
@@ -81,7 +81,7 @@ class Ground:
 
 
 class Trial:
-    """Trial of one command: its previous files, the outputs of an undisturbed run, and checks after a kill."""
+    """Trial of one command, with its previous files, the outputs of an undisturbed run, and the checks after a kill."""
 
     def __init__(self, command: Command, ground: Ground) -> None:
         self.command, self.ground = command, ground
@@ -113,7 +113,7 @@ class Trial:
         shutil.rmtree(calm[1])
 
     def begin(self) -> Path:
-        """Return a new folder in which the command will be killed."""
+        """Create the folder in which the command will be killed, with its previous files; return the path."""
         shutil.rmtree(self.torn, ignore_errors=True)
         shutil.copytree(self._ready, self.torn, symlinks=True)
         return self.torn
@@ -142,13 +142,13 @@ class Trial:
         return wrong + [f"{name} was left behind" for name in extra] + self._touched()
 
     def _touched(self) -> list[str]:
-        """Return a fault for each file of the user that was changed or removed."""
+        """Return a fault for each of the user's files that was changed or removed."""
         return [
             f"{path} is the user's, and was touched" for path in self._decoys.moved(self._ready, self.torn).changed()
         ]
 
     def _prepare(self) -> None:
-        """Write the previous files, starting from those of an earlier trial with the same first commands."""
+        """Run the preparatory commands, except for those whose files can be copied from an earlier trial."""
         first = self.command.first
         known = next((n for n in range(len(first), 0, -1) if first[:n] in self.ground.prepared), 0)
         if known:
@@ -185,7 +185,7 @@ def _make_device(cwd: Path) -> None:
 
 
 def _mixed(cwd: Path) -> list[str]:
-    """Return a fault if the graph, labels and record in a folder cannot be read or are from different trainings."""
+    """Return a list with a fault if the graph, labels and record in a folder do not belong together, otherwise []."""
     graph = cwd / "tf_files/retrained_graph.pb"
     try:
         if graph.exists():
@@ -199,7 +199,7 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
     """Kill a command before and after its renames and commits; return the numbers of points and kills, and the faults.
 
     Args:
-        most: maximum number of kills; 0 for the maximum in `trial.command`.
+        most: maximum number of kills; 0 for the maximum of the command.
     """
     command = trial.command
     counter = trial.place / "points"
@@ -226,7 +226,7 @@ def random_kills(
     """Kill commands at random moments; return the number of kills by command name, and the faults.
 
     Args:
-        seconds: time after which no further command is started.
+        seconds: time in seconds after which no further command is started.
     """
     rng, wrong = Random(seed), []
     end = time.monotonic() + seconds
@@ -262,8 +262,7 @@ def random_kills(
 
 
 def writers(count: int, ground: Ground) -> tuple[int, list[str]]:
-    """Run two or three commands concurrently in one folder: of six rounds, four run trainings, one exports and one
-    downloads.
+    """Run two or three commands concurrently in one folder, in rounds of trainings, exports or downloads.
 
     Returns:
         The number of completed rounds, and the faults.
@@ -322,7 +321,7 @@ def _exports_of_another(place: Path) -> list[str]:
 
 
 def archive_of(photos: Path) -> bytes:
-    """Return a small version of the codelab's archive: some photos, and a large license file."""
+    """Return an archive like the codelab's, with fewer photos and a large license file."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         archive.add(photos, "flower_photos")
@@ -333,7 +332,7 @@ def archive_of(photos: Path) -> bytes:
 
 
 def draw(work: Path) -> tuple[Path, ...]:
-    """Draw three folders of photos with different class names."""
+    """Generate three folders of photos with different class names; return their paths."""
     photos = tuple(work / f"photos-{number}" for number in range(3))
     bare = Ground(work, (), "")
     for number, folder in enumerate(photos):

@@ -15,12 +15,12 @@ Line = tuple[str, ...]
 
 
 def train(photos: str, *more: str) -> Line:
-    """Return a command line for a training of about a second: five classes of three photos, fifty steps."""
+    """Return a command line for a training run of about a second, with fifteen photos and fifty steps."""
     return ("train", "--image_dir", photos, *_TRAIN, *more)
 
 
 _EARLIER, _NOW = "{photos-1}", "{photos-0}"
-"""Folders with different class names, which reveal a mix of files of two runs."""
+"""Photo folders of the earlier and the current run. Their class names differ, which reveals files of both runs."""
 _FINE_TUNE = ("--fine-tune", "1", "--fine-tune-epochs", "2")
 _EXPORT = ("export", "--all", "--quiet")
 _INT8 = "tf_files/retrained_graph_int8.tflite"
@@ -32,13 +32,13 @@ class Command:
 
     Attributes:
         line: arguments; `{photos-0}` is a folder of photos.
-        first: arguments of a command that is run to completion first, to write previous files.
-        share: number of kills per hundred random kills.
+        first: command lines that are run to completion first, to write previous files.
+        share: relative frequency of the command among random kills.
         most: maximum number of kills at renames and commits, evenly spaced; 0 for all.
-        after: arguments to run after a kill instead of `line`.
+        after: arguments of the run after a kill; empty for `line`.
         once: whether the command refuses to run again once its output is complete; such a refusal is not a fault.
         removals: whether removing a file counts as a point at which the command is killed.
-        device: whether the command needs a device called `pi`, whose home folder is `pi`.
+        device: whether the command requires a device called `pi`, whose home is the folder `pi`.
     """
 
     name: str
@@ -103,7 +103,7 @@ COMMANDS = (
     Command("deploy", _DEPLOY, (train(_EARLIER), _EXPORT), share=4, most=24, removals=True, device=True),
     Command("undeploy", _UNDEPLOY, (train(_EARLIER), _EXPORT, _DEPLOY), share=4, most=32, removals=True, device=True),
 )
-"""Commands to kill. `grid` needs Keras's weights, and its report contains times that change in every run."""
+"""Commands to kill. `grid` requires Keras's weights, and its report contains times that differ in every run."""
 
 
 def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
@@ -129,7 +129,7 @@ def files(cwd: Path) -> dict[str, bytes]:
 
 
 def names(cwd: Path) -> Counter[str]:
-    """Count all files, including hidden files and caches, by name without the parts that change in every run."""
+    """Return the number of files by name, including hidden files and caches; digits in names are replaced by "#"."""
     found = Counter(
         re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
         for path in cwd.rglob("*")

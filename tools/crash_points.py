@@ -1,8 +1,8 @@
-"""Kill points of a command: every rename and every commit in any of its processes.
+"""Points at which a command can be killed: every rename and every commit in any of its processes.
 
-Files change at renames, at commits of SQLite and, for some commands, at removals, so kills between two of these points
-are equivalent to a kill at a point. `environment` returns environment variables with which a command and its helpers
-count the points, and are killed at one of them; `tools.crash` iterates over all points.
+Files change only at renames, at commits of SQLite and, for some commands, at removals. A kill between two of these
+points is therefore equivalent to a kill at a point. With the variables that `environment` returns, a command and its
+helper processes count the points, and are killed at a chosen one; `tools.crash` iterates over all points.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _POINT = "POETS_EDGE_CRASH_POINT"
 _ARCHIVE = "POETS_EDGE_CRASH_ARCHIVE"
 _DEVICE = ROOT / "tools/crash_site/device"
-"""Programs that stand in for ssh, and for systemd on the device."""
+"""Folder of programs that replace ssh and the systemd of the device."""
 SSH_VARIABLE = "POETS_EDGE_SSH"
 When = Literal["before", "after"]
 
@@ -34,7 +34,7 @@ class Point:
 
     Attributes:
         counter: file in which all processes of the command count the points that they pass.
-        number: number of the point, from 1; 0 to count without a kill.
+        number: number of the point, starting with 1; 0 to count the points without a kill.
         removals: whether removals of files are points, too.
     """
 
@@ -52,7 +52,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
     """Return the environment variables for a command that runs in `cwd`.
 
     Args:
-        archive: address, size in bytes and SHA-256 of the archive for `fetch-flowers`, instead of the codelab's.
+        archive: address, size in bytes and SHA-256 of the archive that replaces the codelab's in `fetch-flowers`.
     """
     variables = {
         # The stand-in device finds this interpreter, which has the packages that `_make_device` leaves out.
@@ -70,7 +70,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
 
 class _Points:
-    """Counter of points that kills the process and its helpers at a chosen point."""
+    """Counter of the points, which kills the process and its helper processes at a chosen point."""
 
     def __init__(self, counter: str, number: int, when: str) -> None:
         self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)

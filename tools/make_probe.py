@@ -1,6 +1,6 @@
-"""Write `poets_edge/tflite/probe.tflite`, a model with one convolution, with which `doctor` checks the use of XNNPACK.
+"""Write `poets_edge/tflite/probe.tflite`, a model with one convolution: `python -m tools.make_probe`.
 
-python -m tools.make_probe
+`doctor` runs the model to check whether the interpreter uses XNNPACK.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ IMAGES = ROOT / "docs/images"
 RESULTS = ROOT / "benchmarks/results"
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 TEST_PHOTOS = 500
-"""Number of test photos with which the accuracies in benchmarks/results/quantization_accuracy.md were measured."""
+"""Number of test photos from which the accuracies in benchmarks/results/quantization_accuracy.md were computed."""
 
 _PHOTO = "daisy/21652746_cc379e0eea_m.jpg"
 _ROW, _LETTER, _MARGIN = 19, 8.4, 18
@@ -95,7 +95,7 @@ def terminal(photos: Path) -> None:
 
 
 def save_small(image: Image.Image, path: Path, scale: float) -> None:
-    """Scale an image, and save it as a PNG with a small palette."""
+    """Save a scaled image as a PNG with a palette of 256 colors."""
     size = (round(image.width * scale), round(image.height * scale))
     image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(
         path, optimize=True
@@ -103,7 +103,7 @@ def save_small(image: Image.Image, path: Path, scale: float) -> None:
 
 
 def recorded_points() -> Iterator[GridPoint]:
-    """Yield a float32 and an int8 grid point for each architecture with a recorded accuracy."""
+    """Yield a float32 and an int8 grid point for each architecture whose accuracy is in benchmarks/results."""
     accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
     for name, cells in table(RESULTS / "quantization_cost.md"):
         if accuracies[name][0] == "-":
@@ -142,13 +142,13 @@ def table(page: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """Run a command and return its stdout."""
+    """Run a `poets-edge` command in a folder and return its stdout."""
     command = [sys.executable, "-m", "poets_edge", *arguments]
     return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def drawn_terminal(lines: Sequence[str]) -> str:
-    """Return an SVG of a dark terminal; lines that start with a dollar sign are typed commands."""
+    """Return an SVG of a dark terminal with some lines; those with a leading dollar sign look like typed commands."""
     width = round(max(map(len, lines)) * _LETTER) + 2 * _MARGIN
     height = len(lines) * _ROW + 2 * _MARGIN
     rows = "\n".join(

@@ -1,8 +1,9 @@
 """Accelerated endurance test of `watch`: `python -m tools.soak --frames 1000000 --losses 1000`.
 
-First a camera that is unplugged repeatedly, then a stream of small JPEGs, a quarter of them damaged. All frames pass
-through the pipeline of `watch` (splitting, decoding, the model, smoothing, a trigger, a collector) at full speed. The
-numbers of file handles, threads and child processes, and the memory, must not grow after the first tenth.
+The frames come first from a camera that is unplugged repeatedly, and then from a stream of small JPEGs, a quarter of
+which are damaged. They pass through the pipeline of `watch` (splitting, decoding, the model, smoothing, a trigger, a
+collector) at full speed. After the first tenth of the frames, memory and the numbers of file handles, threads and child
+processes must not grow.
 
 For speed, the test uses a thousand pictures of 48 x 36 pixels, a model of 32 x 32 pixels, and a short pause before a
 camera is opened again.
@@ -37,8 +38,10 @@ from poets_edge.progress import Silent
 
 MODEL = Path(__file__).resolve().parents[1] / "tests/corpus/seeds/seed_graph.tflite"
 MOST_GROWTH = 4.0
-"""Maximum memory growth in MB after the first tenth of the frames. It allows for the allocator's pools, but reveals
-leaks of 10 bytes per frame."""
+"""Maximum memory growth in MB after the first tenth of the frames.
+
+This allows for the pools of the allocator, but in a long run reveals leaks of 10 bytes per frame.
+"""
 _PICTURES = 1000
 _FRAMES_A_LOSS = 5
 _SAMPLES = 50
@@ -46,7 +49,7 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """State of this process after a number of frames: resident memory in MB, open files, threads, children."""
+    """State of this process after some frames: resident memory in MB, and numbers of files, threads and children."""
 
     frames: int
     megabytes: float
@@ -56,7 +59,7 @@ class Sample:
 
 
 class Sampler:
-    """Display that counts frames and samples the process at intervals."""
+    """Display that counts frames, and records the resources of this process at regular intervals."""
 
     def __init__(self, frames: int) -> None:
         self.every = max(1, frames // _SAMPLES)
@@ -80,7 +83,7 @@ class Sampler:
 
 
 def sample(frames: int) -> Sample:
-    """Return the state of this process."""
+    """Return the current memory, open files, threads and children of this process."""
     status = Path("/proc/self/status").read_text()
     megabytes = int(status.split("VmRSS:")[1].split()[0]) / 1024
     files = len(list(Path("/proc/self/fd").iterdir()))
@@ -112,7 +115,7 @@ def pictures(rng: Random) -> list[bytes]:
 
 
 def stream(rng: Random) -> FrameSource:
-    """Yield an endless stream of pictures in chunks with arbitrary boundaries."""
+    """Return an endless source of frames, split from chunks of JPEG data with arbitrary boundaries."""
     data = b"".join(pictures(rng))
 
     def frames() -> Iterator[Frame | None]:
@@ -152,7 +155,7 @@ def camera() -> FrameSource:
 
 
 def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
-    """Watch a number of frames; return descriptions of the detected faults."""
+    """Run the pipeline of `watch` on a number of frames; return descriptions of the detected faults."""
     classifier = Classifier(MODEL, threads=1)
     sampler = Sampler(frames)
     trigger = Trigger(classifier.labels[0], Command("true"), 1, Silent())
@@ -178,7 +181,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
 
 
 def judge(name: str, samples: list[Sample]) -> list[str]:
-    """Compare the last sample with the one after the first tenth; return descriptions of what has grown."""
+    """Compare the last sample with that after a tenth of the frames; return descriptions of what has grown."""
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []
     growth = max(one.megabytes for one in samples[-3:]) - first.megabytes

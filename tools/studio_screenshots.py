@@ -1,7 +1,7 @@
 """Take the screenshots of docs/studio.md: `python -m tools.studio_screenshots`.
 
-Output: `docs/images/studio-*.webp`, with drawn photos. Requires Chromium and `poets-edge[studio,dev]`. The screenshot
-of the network comparison shows more than one network only if weights are installed (`KERAS_HOME`).
+Output: `docs/images/studio-*.webp`, with synthetic photos. Requires Chromium and `poets-edge[studio,dev]`. The
+screenshot of the network comparison shows several networks only if weights are installed (`KERAS_HOME`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _disarrange(folder: Path) -> None:
-    """Add realistic problems to a project: one small class, some photos in the wrong class, and one damaged photo."""
+    """Add realistic problems to a project: a small class, some photos in a wrong class, and a damaged photo."""
     for photo in sorted(folder.glob("tulips/*"))[12:]:
         photo.unlink()
     for number, photo in enumerate(sorted(folder.glob("roses/*"))[:3]):

@@ -2,8 +2,8 @@
 
     python3 tools/try_wheel.py dist/poets_edge-0.3.0-py3-none-any.whl
 
-One environment has the wheel with `[train]` and runs `quickstart`; the other has the plain wheel and labels a photo
-with the model. Requires only Python; pip downloads the dependencies.
+The first environment contains the wheel with `[train]` and runs `quickstart`; the second one contains the plain wheel
+and labels a photo with the resulting model. Requires only Python; pip downloads the dependencies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(wheel: Path) -> None:
 
 
 def installed(home: Path, requirement: str) -> Path:
-    """Install a requirement in a new environment; return the path of its `poets-edge` command."""
+    """Install a requirement in a new virtual environment; return the path of its `poets-edge` command."""
     venv.create(home, with_pip=True)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", requirement], check=True, env=_bare())
@@ -44,7 +44,7 @@ def run(folder: Path, program: Path, *arguments: str | Path) -> None:
 
 
 def _bare() -> dict[str, str]:
-    """Return the environment variables without those that refer to the checkout or to weights."""
+    """Return the environment variables, except for those that refer to the checkout or to weights."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_HOME")}
 
 

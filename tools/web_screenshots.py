@@ -23,7 +23,7 @@ _COLORS = 128
 
 
 def main() -> None:
-    """Write all screenshots."""
+    """Take all screenshots, and write them to docs/images."""
     model, photo = Path(sys.argv[1]), Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"

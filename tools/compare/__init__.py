@@ -1,5 +1,5 @@
 """Comparison of the outputs of two revisions of the program.
 
-`cases` lists the command lines, `volatile` the differences between any two runs, `intended` the intended changes. These
-three are data and are edited often; `running`, `outputs` and `differences` are the code that works on them.
+The modules `cases` (command lines), `volatile` (differences between any two runs) and `intended` (intended changes)
+contain data that is edited often. The modules `running`, `outputs` and `differences` run and compare the cases.
 """

@@ -1,4 +1,4 @@
-"""A case: command lines that run one after another in a fresh folder."""
+"""A case of the comparison: command lines that run one after another in a fresh folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Respelled:
-    """A command line whose spelling was changed: `old` runs with the base revision, `new` with the other tree."""
+    """A command line whose spelling has changed: the base revision runs `old`, the other tree runs `new`."""
 
     old: str
     new: str
@@ -18,8 +18,8 @@ class Respelled:
 Line = str | Respelled
 """A command line, split as a shell splits it.
 
-It holds the arguments of `poets-edge`; if it begins with "python", Python runs instead. "!" in front marks a line that
-must exit with an error, and "< FILE" at the end names the file for its standard input.
+It consists of the arguments of `poets-edge`; if it begins with "python", Python runs instead. A leading "!" marks a
+line that must exit with an error. A trailing "< FILE" names the file for its standard input.
 """
 
 
@@ -29,7 +29,7 @@ class Case:
 
     Attributes:
         name: unique name of letters, digits, "-" and ".".
-        lines: command lines in order; later lines run even if an earlier one fails.
+        lines: command lines in order; each runs even if an earlier one has failed.
         inputs: names of the fixtures that are copied into the folder first.
         prepare: function that writes further inputs, called with the case's folder and the shared folder.
         shared: required folders in the shared folder; if any is missing, the case is skipped. "keras" is the

@@ -1,7 +1,7 @@
-"""List of the cases to compare, and of their fixtures.
+"""Lists of the cases to compare and of their fixtures.
 
-To add a case, add a line. Most cases use drawn photos and the embedded weights, which is fast and needs no data.
-`fetch-flowers`, `deploy` and `--on` are not included, since they need a server.
+To add a case, add a line. Most cases use synthetic photos and the embedded weights, which are fast and need no data.
+`fetch-flowers`, `deploy` and `--on` are not included, since they require a server.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tools.compare.rules import Intended, Volatile, applies, at_or_below, at_pat
 _SHOWN = 120
 """Maximum number of characters of a value in a report."""
 _LONG = 5000
-"""Number of lines above which frequent lines are not matched, since exact matching takes quadratic time."""
+"""Number of lines above which texts are compared without matching frequent lines, which takes quadratic time."""
 _NUMBER = re.compile(r"(?<!\w)\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _ABSENT = "(none)"
 
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules for a comparison; `used` collects the intended rules that had an effect."""
+    """Rules of a comparison. The set `used` collects the intended differences that have occurred."""
 
     volatile: Sequence[Volatile]
     intended: Sequence[Intended]
@@ -56,7 +56,7 @@ def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bo
     Args:
         old: outputs of the base revision, as written by `running.run_case`.
         new: outputs of the other tree.
-        stderr: also compare what the commands print on stderr.
+        stderr: whether to compare the stderr of the commands, too.
     """
     before, after = _files(case, old, found, stderr), _files(case, new, found, stderr)
     before = {_new_name(case, name, found): path for name, path in before.items()}
@@ -101,7 +101,7 @@ def _unless(accepting: list[Intended], differences: list[Difference], found: Rul
 
 
 def settle(content: Content, quiet: Sequence[Volatile]) -> Content:
-    """Return the content with volatile parts replaced."""
+    """Return the content of an output with the volatile parts replaced by placeholders."""
     if isinstance(content, Document):
         for rule in quiet:
             if rule.json:
@@ -128,7 +128,7 @@ def _any(_: Any) -> str:
 
 
 def _map(value: Any, pattern: str, change: Any, path: rules.Path = ()) -> Any:
-    """Return a JSON value in which a function is applied to all values whose paths match a pattern."""
+    """Return a copy of a JSON value in which a function is applied to all values whose paths match a pattern."""
     if at_path(pattern, path):
         return change(value)
     if isinstance(value, dict):
@@ -238,7 +238,7 @@ def _apart(old: str, new: str) -> tuple[str, str]:
 
 
 def _figures(lines: list[str]) -> list[str]:
-    """Return all numbers in a text, or in the visible text of an HTML page, as they are written."""
+    """Return all numbers in a text, or in the visible text of an HTML page, in their original spelling."""
     shown, styles = [], False
     for line in lines:
         if line.startswith("<"):

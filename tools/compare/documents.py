@@ -1,4 +1,4 @@
-"""Outputs as values that can be compared: JSON documents, lines of text, or bytes."""
+"""Reader of output files as values to compare: JSON documents, lines of text, or bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Content = Document | list[str] | bytes
 
 
 def read_content(path: Path) -> Content:
-    """Read an output file. Pages are split into lines of one tag and its text, event files into lines of one event."""
+    """Read an output file. HTML pages are split into one line per tag or text, event files into one line per event."""
     content = path.read_bytes()
     if "tfevents" in path.name:
         return _events(content)
@@ -58,7 +58,7 @@ def _parse(text: str) -> Any:
 
 
 def _events(content: bytes) -> list[str]:
-    """Return TensorBoard events as text without times: one line per event, and one per node of a graph."""
+    """Return TensorBoard events as text without times: one line for each event, and for each node of a graph."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -77,7 +77,7 @@ def _events(content: bytes) -> list[str]:
 
 
 def nodes(graph: bytes) -> dict[str, str] | None:
-    """Return the nodes of a frozen graph as text, by name, or None if the bytes are not a graph."""
+    """Return the nodes of a frozen graph as text, by node name, or None if the bytes are not a graph."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 

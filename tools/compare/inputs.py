@@ -1,4 +1,4 @@
-"""Functions that write the input files of cases: archives, split folders, damaged photos, lists, frames, latencies."""
+"""Functions that write the input files of the cases to compare, such as archives, damaged photos and frames."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SEEDS = Path(__file__).resolve().parents[2] / "tests/corpus/seeds"
 
 
 def flowers(folder: Path, shared: Path) -> None:
-    """Copy the first fifteen shared photos of each class."""
+    """Copy the first fifteen shared flower photos of each class."""
     for source in _classes(shared / "data/flower_photos"):
         _copy(sorted(source.glob("*.jpg"))[:15], folder / "flowers" / source.name)
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each surface defect; they are gray and differ from ImageNet's photos."""
+    """Copy the first ten pictures of each surface defect, which are gray and unlike photos in ImageNet."""
     for source in _classes(shared / "data/surface_defects"):
         _copy(sorted(path for path in source.iterdir() if path.is_file())[:10], folder / "defects" / source.name)
 
@@ -35,7 +35,7 @@ def foreign_models(folder: Path, shared: Path) -> None:
 
 
 def archives(folder: Path, _: Path) -> None:
-    """Pack the drawn photos as photos.zip, photos.tar, and WebDataset shards."""
+    """Pack the synthetic photos as photos.zip, photos.tar, and WebDataset shards."""
     photos = _photos(folder)
     with zipfile.ZipFile(folder / "photos.zip", "w") as packed:
         for photo in photos:
@@ -49,20 +49,20 @@ def archives(folder: Path, _: Path) -> None:
 
 
 def set_folders(folder: Path, _: Path) -> None:
-    """Distribute the drawn photos over train, val and test folders."""
+    """Distribute the synthetic photos among the folders train, val and test."""
     for number, photo in enumerate(_photos(folder)):
         chosen = ("train", "train", "val", "train", "test")[number % 5]
         _copy([photo], folder / "divided" / chosen / photo.parent.name)
 
 
 def nested(folder: Path, _: Path) -> None:
-    """Put every third drawn photo into a folder inside its class folder."""
+    """Copy the synthetic photos, every third one into a folder inside its class folder."""
     for number, photo in enumerate(_photos(folder)):
         _copy([photo], folder / "nested" / photo.parent.name / ("deeper/still" if number % 3 == 0 else ""))
 
 
 def exclusions(folder: Path, _: Path) -> None:
-    """Write lists of photos to exclude: in the format of the audit page, and with one name per line."""
+    """Write two lists of photos to exclude, in the JSON format of the audit page and with one name per line."""
     names = [photo.relative_to(folder / "photos").as_posix() for photo in _photos(folder)]
     listed = {"leave_out": names[:3], "belongs_to": {names[20]: "tulips", names[40]: "weeds"}}
     (folder / "exclude.json").write_text(json.dumps(listed))
@@ -70,7 +70,7 @@ def exclusions(folder: Path, _: Path) -> None:
 
 
 def odd_photos(folder: Path, _: Path) -> None:
-    """Add photos in other formats, modes and orientations, and damaged ones."""
+    """Add damaged photos, and photos in various formats, color modes and orientations."""
     photos = _photos(folder)
     first, second = (Image.open(photo).convert("RGB") for photo in (photos[0], photos[-1]))
     daisies, tulips = folder / "photos/daisy", folder / "photos/tulips"
@@ -95,7 +95,7 @@ def odd_photos(folder: Path, _: Path) -> None:
 
 
 def copies(folder: Path, _: Path) -> None:
-    """Add slightly to strongly changed copies of photos, some of them in another class."""
+    """Add copies of photos with small to large changes, some of them in a wrong class."""
     for folders in ("photos", "flowers"):
         photos = sorted((folder / folders).rglob("*.jpg"))[::5]
         for number, photo in enumerate(photos):
@@ -117,7 +117,7 @@ def copies(folder: Path, _: Path) -> None:
 
 
 def frames(folder: Path, shared: Path) -> None:
-    """Write thirty drawn photos as frames, in a folder and in an MJPEG file, and a file with new label names."""
+    """Write thirty synthetic photos as frames, in a folder and in an MJPEG file, and a file with other label names."""
     other_labels(folder, shared)
     (folder / "frames").mkdir()
     stream = b""
@@ -130,7 +130,7 @@ def frames(folder: Path, shared: Path) -> None:
 
 
 def fixed_graph(folder: Path, _: Path) -> None:
-    """Copy a small graph without its record, and its int8 model; write new labels and pictures from exact integers."""
+    """Copy a small graph and its int8 model without the record; write other labels, and pictures made from integers."""
     names = ("seed_graph.pb", "seed_labels.txt", "seed_graph_int8.tflite")
     _copy([_SEEDS / name for name in names], folder / "seeds")
     (folder / "words.txt").write_text("daisy=marguerite\nroses=rose\ntulips=tulip\n")
@@ -142,7 +142,7 @@ def fixed_graph(folder: Path, _: Path) -> None:
 
 
 def fixed_benchmarks(folder: Path, _: Path) -> None:
-    """Write two results of `benchmark`; in the second, the float model is 6 % slower, the int8 model unchanged."""
+    """Write two results of `benchmark`; in the second one, the float model is 6 % slower, and the int8 model equal."""
     for name, factors in (("first", (1.0, 1.0)), ("second", (1.06, 1.0))):
         results = [
             {
@@ -171,7 +171,7 @@ def fixed_benchmarks(folder: Path, _: Path) -> None:
 
 
 def without_record(folder: Path, _: Path) -> None:
-    """Copy the graph and its labels without the record, like a graph of another program."""
+    """Copy the graph and its labels without the record, like the files of another program."""
     for name in ("retrained_graph.pb", "retrained_labels.txt"):
         _copy([folder / "tf_files" / name], folder / "bare")
 
@@ -188,7 +188,7 @@ def app(folder: Path, _: Path) -> None:
 
 
 def odd_bytes(folder: Path, _: Path) -> None:
-    """Damage a model, a graph, a record and a weights file."""
+    """Write a damaged model, a damaged graph, a damaged record and a damaged weights file."""
     for name in ("retrained_graph_int8.tflite", "retrained_graph.pb"):
         content = (folder / "tf_files" / name).read_bytes()
         (folder / f"cut{Path(name).suffix}").write_bytes(content[: len(content) // 2])

@@ -1,7 +1,7 @@
 """Intended differences from the base revision; see `rules.Intended` for the fields.
 
-The list applies to the base revision in the Makefile, and is emptied when that is set to a newer one. An entry is as
-narrow as possible: the case, the output and, in JSON, the path. For example:
+The list applies to the base revision in the Makefile, and is emptied when a newer base revision is set. Each entry
+should be as narrow as possible, with the case, the output and, in JSON, the path. For example:
 
     Intended(
         reason="`agreement` was renamed, since it is measured against float32",
@@ -10,7 +10,7 @@ narrow as possible: the case, the output and, in JSON, the path. For example:
         renamed="agreement_with_float",
     )
 
-If a value must not change otherwise, at least one case must have no entry for the value.
+A value that must not change in other ways needs at least one case without an entry for it.
 """
 
 from __future__ import annotations

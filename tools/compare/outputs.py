@@ -1,4 +1,4 @@
-"""Outputs of a case: the files written by its commands, with names and paths independent of the run."""
+"""Collect the files that the commands of a case have written, with names and paths that do not depend on the run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _NAMES = (
     # collected-<date>-<time>-<number>.jpg
     (re.compile(r"(?<=/collected-)\d{8}-\d{6}-"), "TIME-"),
 )
-"""Patterns that match the parts of file names that change in every run, with their replacements."""
+"""Patterns of the parts of file names that differ in every run, with the replacements for those parts."""
 
 
 def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, names: Mapping[str, str]) -> None:
-    """Copy new and changed files of a work folder to `outputs`/files, and list removed files.
+    """Copy the new and changed files of a work folder to `outputs`/files, and list the removed files.
 
     Args:
         before: contents of the files before the commands ran.
-        names: absolute paths in texts, with the names that replace them.
+        names: names that replace absolute paths in texts, by path.
     """
     found = {path for path in folder.rglob("*") if path.is_file()}
     for path in sorted(found):
@@ -48,7 +48,7 @@ def _stable(name: str) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """Return an unused path: the given path, or one with a number if another file's name differs only in the time."""
+    """Return the given path or, if a file exists there, an unused path with a number appended to the name."""
     number, found = 1, path
     while found.exists():
         number += 1

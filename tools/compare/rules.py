@@ -18,14 +18,13 @@ class Volatile:
         reason: cause of the difference.
         case: pattern of case names, as `fnmatch` reads it.
         file: pattern of output names, such as "*.stdout" or "*/report.html".
-        json: pattern of a path inside a JSON document: steps after "/", "*" for one step, "**" for any number.
-            The values there are replaced by the names of their types.
-        nullable: the values at `json` may also be null, so that their types differ, too.
-        text: regular expression; its matches in a text are replaced by `shown`, and lines that become empty are
-            removed.
-        shown: replacement for `text`.
-        numbers: replace every number in a text by "#", and every run of spaces by one space.
-        skipped: ignore the file, even if it exists in one run only.
+        json: pattern of a path inside a JSON document, with "/" before each step, "*" for any step, and "**" for any
+            number of steps. The values at matching paths are replaced by the names of their types.
+        nullable: whether the values at `json` may be null in only one of the runs.
+        text: regular expression for texts; matches are replaced by `shown`, and lines that become empty are removed.
+        shown: replacement for matches of `text`.
+        numbers: whether to replace every number in a text by "#", and every run of spaces by one space.
+        skipped: whether to ignore the file, even if it exists in only one run.
     """
 
     reason: str
@@ -43,19 +42,19 @@ class Volatile:
 class Intended:
     """Intended difference from the base revision.
 
-    With `json` alone, any difference at or below that path is accepted. With neither `json` nor a later field, any
-    difference in the file is accepted, including a missing or an additional file.
+    If only `json` is set, any difference at or below that path is accepted. If neither `json` nor a later field is set,
+    any difference in the file is accepted, including a missing or an additional file.
 
     Attributes:
         reason: the change and its purpose.
         case: pattern of case names, as `fnmatch` reads it.
         file: pattern of output names, as the comparison prints them.
         json: pattern of a path inside a JSON document, as in `Volatile`.
-        renamed: the new key of the value at `json`; without `json`, the new name of the file. If `file` contains one
-            "*", a "*" in the new name stands for the text that it matched.
-        replaced: old and new text; the old text is replaced in the base revision's text or JSON strings. The widths
-            of columns may then differ.
-        figures: compare only the numbers in a text, or in the visible text of a page, in order.
+        renamed: new key of the value at `json`; without `json`, the new name of the file, in which "*" stands for the
+            text that a single "*" in `file` matches.
+        replaced: old text, and the text that replaces it in the base revision's texts and JSON strings. The widths of
+            columns may then differ.
+        figures: whether to compare only the numbers in a text, or in the visible text of a page, in order.
     """
 
     reason: str
@@ -68,12 +67,12 @@ class Intended:
 
     @property
     def accepts(self) -> bool:
-        """Return whether the rule accepts every difference; other rules translate the old output for the comparison."""
+        """Whether the rule accepts every difference. Otherwise, it translates the old output before the comparison."""
         return not (self.renamed or self.replaced[0] or self.figures)
 
 
 def applies(rule: Volatile | Intended, case: str, file: str) -> bool:
-    """Return whether a rule applies to an output of a case."""
+    """Return whether a rule applies to the named output of the named case."""
     return fnmatchcase(case, rule.case) and fnmatchcase(file, rule.file)
 
 

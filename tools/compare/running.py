@@ -1,7 +1,7 @@
-"""Check out the two revisions as trees of files, and run cases with them.
+"""Check out the two revisions as trees of files, and run cases with each tree.
 
-A tree is a copy, so that edits during a run have no effect. Its version number is set to a constant, since models
-contain it.
+A tree is a copy, so that edits of the working tree during a run have no effect. The version number in a tree is set to
+a constant, since models contain it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tools.compare.case import Case, Line, Respelled
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("poets_edge", "android_demo")
 _FOLDER_MARK = "{folder}"
-"""Placeholder for the folder of a fixture in its JSON files, replaced by the folder of the case."""
+"""Placeholder in the JSON files of a fixture, which is replaced by the path of the folder in which a case runs."""
 _TIMEOUT_SECONDS = 600
 _LIBRARIES = ("numpy", "pillow", "ai-edge-litert", "tensorflow", "tensorboard", "matplotlib", "h5py", "jinja2")
 _HIDDEN = (".home", ".cache")
@@ -58,7 +58,7 @@ class Tree:
 
 
 def revision_name(revision: str) -> str:
-    """Return the first 12 digits of a revision's hash. Raises ComparisonError if git does not know the revision."""
+    """Return the first 12 digits of a commit hash. Raises ComparisonError if git does not know the revision."""
     found = subprocess.run(
         ["git", "rev-parse", "--verify", f"{revision}^{{commit}}"], cwd=ROOT, capture_output=True, text=True
     )
@@ -92,7 +92,7 @@ def _set_version(folder: Path) -> None:
 
 
 def reference_key(case: Case, fixtures: Mapping[str, Case]) -> str:
-    """Return a hash of everything except the revision that determines a case's outputs."""
+    """Return a hash of everything that determines the outputs of a case, except for the revision."""
     facts = [sys.version, *(f"{name} {_version(name)}" for name in _LIBRARIES), inspect.getsource(outputs)]
     for part in _with_fixtures(case, fixtures):
         made = inspect.getsource(part.prepare) if part.prepare else ""
@@ -116,7 +116,7 @@ def _version(library: str) -> str:
 
 
 def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run a fixture's lines and save its folder as `target`, from which cases copy it."""
+    """Run the command lines of a fixture, and save its folder as `target`, from which cases copy it."""
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         folder = _begin(fixture, inputs, shared, Path(scratch))
         for number, line in enumerate(fixture.lines, 1):
@@ -130,10 +130,10 @@ def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, ta
 
 
 def run_case(case: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run a case's lines in a fresh folder, and save their outputs in a new folder `target`.
+    """Run the command lines of a case in a fresh folder, and save their outputs in a new folder `target`.
 
     Raises:
-        ComparisonError: the base revision fails or succeeds unexpectedly.
+        ComparisonError: a command of the base revision fails or succeeds unexpectedly.
     """
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:

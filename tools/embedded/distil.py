@@ -1,13 +1,12 @@
-"""Stage two: train the student from random weights to reproduce the teacher's features.
+"""Second stage of the distillation: train the student from random weights to reproduce the teacher's features.
 
 Input: the rounds written by `teacher`. Output: `student.npz`, the weights in the order of the Keras model's
-`get_weights()`, `checkpoint.pt`, from which a run resumes, and `curve.csv`, the loss over time.
+`get_weights()`; `checkpoint.pt`, from which an interrupted run resumes; and `curve.csv`, the loss over time.
 
-A pass shows every photo's crop of one round, flipped or not and with its colors changed; the loss is the squared
-distance to the teacher's feature map plus the distance to its pooled features, each relative to their variance. A
-linear layer, discarded afterwards, maps the student's 256 features to the teacher's axes. Most of the time is spent on
-smaller pictures, which cost less. The learning rate follows a cosine over the given time, so the training ends in
-time on a busy machine.
+Each pass uses the crops of all photos in one round, randomly flipped and recolored. The loss is the squared distance to
+the teacher's feature map plus that to its pooled features, each divided by their variance. A linear layer, discarded
+afterwards, maps the student's 256 features to the teacher's axes. Most of the time is spent on smaller pictures.
+The learning rate follows a cosine over the given time, so that training ends in time even on a busy machine.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ SAVE_EVERY_S = 60.0  # between checkpoints
 def distil(run: Path, minutes: float, workers: int = 2, seed: int = 0) -> None:
     """Train for `minutes` in total, resuming from the checkpoint in `run` if it exists.
 
-    Each worker is a process of one thread with a part of every batch; gradients are summed over workers. Threads of
+    Each worker is a process with one thread and its own batches; gradients are averaged over the workers. Threads of
     one process would synchronize hundreds of times per step, which is slow on a busy machine.
     """
     with tempfile.TemporaryDirectory() as meeting:
@@ -131,9 +130,9 @@ def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
 
 
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Return crops, teacher's feature maps, and the variances (of maps, of pooled features) in round `number`.
+    """Return the crops of a round, the teacher's feature maps, and the variances of maps and of pooled features.
 
-    Numbers beyond the last round start again with the first.
+    The rounds repeat: numbers beyond the last round start again with the first round.
     """
     ready = sorted(run.glob("answers-*.npy"))
     answers = np.load(ready[number % len(ready)], mmap_mode="r")
@@ -146,9 +145,9 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images [N, 3, size, size] in -1..1 with changed colors, and targets [N, 256, size / 32, size / 32].
+    """Return randomly recolored images and their targets, and flip a random half of both.
 
-    A random half of the images is flipped, together with their targets.
+    The images have the shape [N, 3, size, size] and values from -1 to 1, the targets [N, 256, size / 32, size / 32].
     """
     count = len(crops)
     flip = rng.random(count) < 0.5

@@ -30,7 +30,7 @@ def read_photos(folder: Path) -> tuple[Matrix, Indices]:
 
 
 def features(images: Matrix, weights: Path | None) -> Matrix:
-    """Return pooled features [N, 256] from the Keras model, with a weights file or, for None, random weights."""
+    """Return pooled features [N, 256] from the Keras model; its weights are random if there is no weights file."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -45,7 +45,7 @@ def features(images: Matrix, weights: Path | None) -> Matrix:
 
 
 def last_layer_accuracy(vectors: Matrix, classes: Indices, seed: int = 0) -> float:
-    """Return the fraction of photos classified correctly by a head that was trained on the other half."""
+    """Return the fraction of photos classified correctly, each by a head trained on the half without that photo."""
     order = np.random.default_rng(seed).permutation(len(classes))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     nothing = LabeledVectors(vectors[:0], classes[:0])

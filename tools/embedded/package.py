@@ -1,4 +1,4 @@
-"""Package the student's weights: float16, in the order of the Keras model's `get_weights()`."""
+"""Convert the student's weights to the packaged file: float16, in the order of the Keras model's `get_weights()`."""
 
 from __future__ import annotations
 

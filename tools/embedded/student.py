@@ -40,7 +40,7 @@ class _NormRelu(torch.autograd.Function):  # type: ignore[misc]
 
 
 class NormRelu(nn.Module):  # type: ignore[misc]
-    """Batch normalization followed by ReLU6, with the moving averages that Keras uses."""
+    """Batch normalization with moving averages as in Keras, followed by ReLU6."""
 
     mean: torch.Tensor
     variance: torch.Tensor
@@ -67,7 +67,7 @@ class NormRelu(nn.Module):  # type: ignore[misc]
 
 
 class Convolution(nn.Module):  # type: ignore[misc]
-    """Convolution without bias, padded as in Keras (for stride 2 by one row below and one column on the right)."""
+    """Convolution without bias, padded as in Keras: for stride 2, with one row below and one column on the right."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, depthwise: bool = False) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
 
 
 def student() -> nn.Sequential:
-    """Return the untrained network, with channels last in memory.
+    """Return the untrained network in PyTorch's channels-last memory format.
 
     It converts pictures [N, 3, H, W] with values from -1 to 1 to feature maps [N, 256, H / 32, W / 32].
     """

@@ -1,13 +1,13 @@
-"""Stage one: crop the photos, and write the teacher's features of each crop.
+"""First stage of the distillation: crop the photos, and write the teacher's features for each crop.
 
 Input: a folder of photos and the teacher's weights. Output of each round: two arrays with one row per photo:
 
     crops-RR.npy    uint8   [photos, 128, 128, 3]    the crop at the student's input size
-    answers-RR.npy  float16 [photos, 4, 4, 256]      the teacher's last feature map of the same crop
+    answers-RR.npy  float16 [photos, 4, 4, 256]      the teacher's last feature map for the crop
 
-The teacher gets the crop at its own resolution. Its features are standardized by the standard deviation of the pooled
-features of the first photos and projected onto their 256 principal axes (`axes.npz`), which preserves distances and
-needs a quarter of the disk space. The mean over a map is the pooled feature, so one array contains both.
+The teacher gets the crop at its own input size. Its features are standardized with the mean and standard deviation of
+pooled features of the first photos, and projected onto their 256 principal axes (`axes.npz`), which preserves distances
+and needs a quarter of the disk space. The pooled features are the mean over a map, so they need no separate array.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Teacher:
 
 
 def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers: int = 2) -> None:
-    """Write rounds 0 to `rounds` - 1 into `out`; existing rounds are kept."""
+    """Write rounds of crops and features, numbered from 0, into `out`; existing rounds are kept."""
     paths = sorted(photos.rglob("*.jpg"))
     model = _converted(teacher, out)
     with multiprocessing.get_context("spawn").Pool(workers, _start, (model, teacher.size)) as pool:
@@ -81,7 +81,7 @@ def area_weights(inputs: int, outputs: int) -> np.ndarray:
 
 
 def _converted(teacher: Teacher, out: Path) -> Path:
-    """Convert the teacher to a .tflite, which runs fastest; return its path. Its output is the last feature map."""
+    """Convert the teacher to a .tflite whose output is the last feature map; return its path."""
     path = out / f"teacher_{teacher.alpha:g}_{teacher.size}.tflite"
     if not path.exists():
         import keras
@@ -103,7 +103,7 @@ def _converted(teacher: Teacher, out: Path) -> Path:
 
 
 def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
-    """Return mean, standard deviation and principal axes of pooled features, over the first photos without crops."""
+    """Return the mean, standard deviation and principal axes of the pooled features of the first, uncropped photos."""
     path = out / "axes.npz"
     if not path.exists():
         jobs = [(photo, None) for photo in paths[:_SAMPLE]]
@@ -134,7 +134,7 @@ def _start(model: Path, size: int) -> None:
 
 
 def _crop_and_features(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map of it, float32 [4, 4, C]."""
+    """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map for it, float32 [4, 4, C]."""
     path, seed = job
     with Image.open(path) as opened:
         image = opened.convert("RGB")

@@ -1,1 +1,1 @@
-"""Fuzzing with hostile files of every kind that the program reads. See `python -m tools.fuzz --help`."""
+"""Fuzzing of the commands with hostile files of every kind that they read. See `python -m tools.fuzz --help`."""

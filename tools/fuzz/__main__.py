@@ -46,7 +46,7 @@ _LATE = (
     "PIL.PngImagePlugin",
     "PIL.JpegImagePlugin",
 )
-"""Modules that the program imports lazily, and that are imported here before forking."""
+"""Modules that the program imports lazily; they are imported once before forking, to save time in each fork."""
 _TRIES_A_REPORT = 100
 Case = tuple[list[str], list[Path]]
 """The arguments of a command, and its hostile input files."""
@@ -96,7 +96,7 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
-    """Return a command that runs a mutated graph. For an unknown network, it takes seconds to load TensorFlow."""
+    """Return a command that runs a mutated graph. Networks that only TensorFlow can run take seconds."""
     file = work / "seed_graph.pb"
     file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
     shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
@@ -205,7 +205,7 @@ _TRAIN = [
     *("train", "folder", "--weights", "embedded", "--architecture", "mobilenet_0.25_128"),
     *("--how_many_training_steps", "1", "--folds", "0"),
 ]
-"""Arguments of a training run that fills the caches, and reads them after they have been damaged."""
+"""Arguments of a training run, which first fills the caches and later reads the damaged caches."""
 
 
 def _cache(seeds: Path, work: Path, rng: Random) -> Case:
@@ -276,7 +276,7 @@ _STRICT_KINDS = ("servers", "archives", "exclude", "devices", "options")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
-    """Generate the n-th file of a kind, run a command on it, and save the file after a fault."""
+    """Generate the hostile file with the given number, run a command on it, and save the file if there is a fault."""
     rng = Random(f"{seed} {kind} {number}")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         work = Path(name)
@@ -332,7 +332,7 @@ def main() -> int:
 
 
 def prepare(folder: Path, kinds: list[str]) -> Path:
-    """Prepare seeds that depend on the machine or are too large to store, such as caches; return their folder."""
+    """Copy the stored seeds, and create seeds that depend on the machine or are large; return their folder."""
     import os
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -394,7 +394,7 @@ def _load_all() -> None:
 
 
 def _draw_photos(seeds: Path) -> None:
-    """Draw the photos that the record of the seed graph lists, so that exports can be evaluated on them."""
+    """Generate the photos that the record of the seed graph lists, so that exports can be evaluated on them."""
     record = json.loads((seeds / "seed_graph.json").read_bytes())
     for number, name in enumerate(record["photos"]):
         path = seeds / "photos" / name
@@ -405,7 +405,7 @@ def _draw_photos(seeds: Path) -> None:
 
 
 def table(outcomes: dict[str, list[Outcome]], seed: int) -> str:
-    """Return a Markdown table that counts the outcomes for each kind of file."""
+    """Return a Markdown table with the number of each outcome for each kind of file."""
     kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent", "touched")
     lines = [
         f"| files (seed {seed}) | tries | {' | '.join(kinds)} | largest MB | slowest s |",

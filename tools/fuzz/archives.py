@@ -19,7 +19,7 @@ _NAMES = (
 )  # fmt: skip
 _BOMB_BYTES = 70 << 20
 _PNG_HEADER_BYTES = 33
-"""Number of bytes of a PNG up to the end of its first chunk."""
+"""Number of bytes in a PNG up to the end of its first chunk."""
 _SIZES = (-1, -1024, 0, 1, 511, 513, 1 << 20, 12 << 30, 1 << 40, (1 << 62) + 1, (8 << 30) - 1)
 _TAR_KINDS = b"0\x0017234569LKxgSVMDA"
 _PAX = ("size", "path", "linkpath", "mtime", "GNU.sparse.map", "GNU.sparse.major", "GNU.sparse.realsize", "hdrcharset")
@@ -107,7 +107,7 @@ def _lying_zip(photos: dict[str, bytes], rng: Random) -> bytes:
 
 
 def _bomb(photo: bytes, rng: Random) -> bytes:
-    """Return a photo of 70 MB: zeros, or a PNG with a chunk of zeros or with zeros behind it."""
+    """Return 70 MB as the content of a photo: only zeros, a PNG with a chunk of zeros, or a PNG followed by zeros."""
     if rng.random() < 0.4:
         return bytes(_BOMB_BYTES)
     kind = rng.choice((b"abCd", b"eXIf", b"tEXt", b"zTXt", b"iCCP", b"IDAT", b"tRNS", b"PLTE", b"fdAT", b""))

@@ -1,4 +1,4 @@
-"""Hostile devices for `--on`: plans of wrong answers, which `fake_device.py` carries out."""
+"""Hostile devices for `--on`: random plans of wrong answers, which `fake_device.py` carries out."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
 
 
 def _mutated(value: Any, rng: Random) -> Any:
-    """Return a JSON value changed in one to three places; it can still be written as JSON."""
+    """Return a JSON value with one to three random changes, after which it is still valid JSON."""
     for _ in range(20):
         try:
             return json.loads(records.mutate(json.dumps(value).encode(), rng))

@@ -1,4 +1,4 @@
-"""Hostile device: run in place of ssh, it answers like the agent except at one line.
+"""Hostile device: a script that runs in place of ssh and answers like the agent, except for one line.
 
     python -S -E fake_device.py PLAN
 
@@ -20,7 +20,7 @@ FRAME = b"\xff\xd8\xff a JPEG"
 
 
 class Device:
-    """Device that answers requests line by line, and carries out the plan's action in place of one line."""
+    """Device that answers requests line by line, and replaces one line by the action in a plan."""
 
     def __init__(self, plan: dict) -> None:  # type: ignore[type-arg]
         self.plan = plan
@@ -29,7 +29,7 @@ class Device:
         self.lock = threading.Lock()
 
     def send(self, message: object) -> None:
-        """Send a message as a line of JSON, or carry out the plan's action at this line."""
+        """Send a message as a line of JSON; at the line that the plan selects, carry out its action instead."""
         self.send_bytes(json.dumps(message).encode() + b"\n")
 
     def send_bytes(self, line: bytes) -> None:
@@ -107,7 +107,7 @@ class Device:
             self.send({"id": number, "done": True, **known.get(do, {})})
 
     def send_line(self, number: int, line: dict | str) -> None:  # type: ignore[type-arg]
-        """Send a line of a program's output; the plan may replace the text instead of the whole message."""
+        """Send a line from a program's output; the plan may replace either this line or the whole message."""
         text = line if isinstance(line, str) else json.dumps(line)
         if self.count + 1 == self.plan["at"] and self.plan["inner"]:
             self.count += 1
@@ -120,7 +120,7 @@ class Device:
         self.send({"id": number, "line": text})
 
     def lines(self, request: dict) -> list:  # type: ignore[type-arg]
-        """Return the lines of standard output of the program in a request."""
+        """Return the lines of standard output from the program that a request runs."""
         command = request["command"]
         if "poets_edge.bench.remote.measure" in command:
             return self.measure(json.loads(request["input"]))

@@ -1,4 +1,4 @@
-"""Mutated `.tflite` files: changes of schema objects, bytes and appended files."""
+"""Mutated `.tflite` files, with changes in schema objects, bytes and appended files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FORMATS = {"b": "<b", "B": "<B", "?": "<B", "i": "<i", "I": "<I", "q": "<q", "Q
 
 
 def mutate(model: bytes, rng: Random) -> bytes:
-    """Return a model with one to four changes."""
+    """Return a model with one to four random changes."""
     end = model.find(b"PK\x03\x04")
     body, rest = (model[:end], model[end:]) if end > 0 else (model, b"")
     kind = rng.random()
@@ -58,7 +58,7 @@ def mutate(model: bytes, rng: Random) -> bytes:
 
 
 class _Places(tables._Parser):
-    """Parser that records the position of every value."""
+    """FlatBuffer parser that records the position of every value."""
 
     def __init__(self, view: memoryview) -> None:
         super().__init__(view, schema.MODEL, True)
@@ -173,7 +173,7 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return the files appended to a model without the checksum, which would hide other faults."""
+    """Return the archive appended to a model with only its text files, since a checksum would hide other faults."""
     if not rest:
         return rest
     target = io.BytesIO()

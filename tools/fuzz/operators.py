@@ -73,7 +73,7 @@ class _Builder:
     def then(
         self, name: str, shape: Sequence[int], *more: int, options: str = "", first: bool = True, **fields: Any
     ) -> None:
-        """Append an operator whose first input (or, without `first`, last input) is the last tensor."""
+        """Append an operator that reads the last tensor as its first input or, without `first`, as its last input."""
         found = self.tensor(shape)
         self.add(name, [self.last, *more] if first else [*more, self.last], [found], options, **fields)
         self.last, self.shape = found, tuple(shape)
@@ -86,7 +86,7 @@ class _Builder:
         )  # fmt: skip
 
     def grow(self) -> None:
-        """Append a random operator, or a few that belong together, to the last tensor, which must be an image."""
+        """Append a random operator, or a group of operators, that reads the last tensor, which must be an image."""
         _, height, width, channels = self.shape
         kind = self.rng.choice(
             ("unary", "binary", "split", "split_v", "strided_slice", "slice", "resize", "depth", "pad", "mirror",
@@ -176,7 +176,7 @@ class _Builder:
             self.last = found
 
     def end(self) -> None:
-        """Append a mean, or a flattening with a variable batch size as Keras writes it, and a softmax layer."""
+        """Append a mean over pixels, or a flattening as in Keras models, and then a fully connected softmax layer."""
         channels = self.shape[3]
         if self.rng.random() < 0.5:
             size = int(np.prod(self.shape))
@@ -197,7 +197,7 @@ class _Builder:
 
 
 def make(rng: Random, operators: int = 4) -> bytes:
-    """Return a classifier of 8 x 8 pixels with random operators, labels and normalization."""
+    """Return a classifier for 8 x 8 pixels with random operators, and with labels and metadata."""
     builder = _Builder(rng)
     builder.convolve()
     for _ in range(operators):

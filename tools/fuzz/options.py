@@ -33,14 +33,14 @@ _PATHS = (
     "model.tflite", "cut.tflite", "seed_graph.pb", "/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "nul\0name",
 )  # fmt: skip
 _SYSTEM = ("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem")
-"""System files, which must not be passed to options that write files, since root would replace them."""
+"""System files to pass only to options that read files, since root could overwrite them."""
 _READING = frozenset({"", "--labels", "--graph", "--image", "--image-dir", "--exclude", "--source", "--latency"})
 """Options whose files are only read."""
 _LASTING = frozenset({
     "--steps", "--how-many-training-steps", "--fine-tune-epochs", "--distorted-variants", "--min-seconds", "--min-runs",
     "--rounds", "--per-class", "--sustained", "--camera", "--serve", "--phone", "--https", "--folds",
 })  # fmt: skip
-"""Options whose large numbers would make a run long; their numbers are truncated to two characters."""
+"""Options for which large numbers would make a run long; their values are truncated to two characters."""
 _QUIET = {"BROWSER": "true", "POETS_EDGE_SSH": "false", "NO_PROXY": "*"}
 
 _TRAIN = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--steps", "1", "--folds", "0", "--quiet")
@@ -81,7 +81,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
 
 @cache
 def options(command: str) -> tuple[tuple[str, str], ...]:
-    """Return the options and arguments of a command with the kind of their values: "number", "text", "path"."""
+    """Return the kind of value, "number", "text" or "path", for each option and argument of a command."""
     found = []
     for parameter in importlib.import_module(f"poets_edge.cli.{command.replace('-', '_')}").command.params:
         if getattr(parameter, "is_flag", False):
@@ -125,7 +125,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
 
 
 def _draw(seeds: Path, work: Path) -> None:
-    """Create the inputs of all commands, and files of unusual kinds and contents."""
+    """Write the input files of all commands, and files of unusual types and with unusual contents."""
     for name, seed in (
         ("model.tflite", "seed_graph.tflite"),
         ("seed_graph.pb", "seed_graph.pb"),

@@ -1,4 +1,4 @@
-"""Mutated pictures of all formats, and pictures with wrong sizes in their headers."""
+"""Mutated pictures in all formats, and pictures with wrong sizes in their headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODES = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "I;16")
 
 
 def make(rng: Random) -> tuple[str, bytes]:
-    """Return the suffix and the bytes of a damaged picture."""
+    """Return the file name suffix and the bytes of a damaged picture."""
     kind = rng.random()
     if kind < 0.08:
         return ".png", _promising_png(rng)

@@ -1,4 +1,4 @@
-"""Mutated JSON records and benchmark results, and damaged bytes of weights and graphs."""
+"""Mutations of JSON records and benchmark results, and of the bytes of other files."""
 
 from __future__ import annotations
 

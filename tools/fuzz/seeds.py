@@ -1,7 +1,7 @@
-"""Small valid files for mutations: `python -m tools.fuzz.seeds` writes tests/corpus/seeds.
+"""Small valid files to mutate: `python -m tools.fuzz.seeds` writes them to tests/corpus/seeds.
 
 The seeds are a frozen graph with its labels and record, and its exports in all quantizations. The network has three
-convolutions with random weights and an input of 32 x 32 pixels. Each file has a few kilobytes, for fast mutations.
+convolutions with random weights and an input of 32 x 32 pixels. Each file has a few kilobytes, so mutations are fast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write the seeds into a folder, with the photos used by the exports."""
+    """Write the seeds and the photos that the exports require into a folder."""
     import tensorflow as tf
 
     from poets_edge.exporting.export import export

@@ -1,7 +1,7 @@
-"""Execute command lines in forks of this process.
+"""Run command lines in forks of this process.
 
 Python, numpy and the interpreter are loaded once, and a fork takes a millisecond or two, so thousands of files per hour
-can be tried. Each run has its own limits of memory and time, and cannot affect later runs.
+can be tried. Each run has its own memory and time limits, and cannot affect later runs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a run, of time in seconds and of memory in bytes; exceeding either is a fault."""
+    """Limits of a run for time in seconds and memory in bytes; exceeding a limit is a fault."""
 
     seconds: float
     memory: int
 
 
 USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
-"""Limits for usual runs, and for kinds of files with strict limits. Time spent waiting for a core does not count."""
+"""Usual limits, and limits for kinds of files that must be fast. Time spent waiting for a core does not count."""
 _LONGEST = 3600.0
 """Maximum duration of a run in seconds, including time spent waiting for a core."""
 _LOOK_SECONDS = 1.0
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Lim
     """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own.
 
     Args:
-        apart: whether to start a new Python, for commands with TensorFlow, whose threads do not survive a fork.
+        apart: whether to start a new Python instead; for TensorFlow, whose threads do not survive a fork.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         before = time.monotonic()
@@ -113,7 +113,10 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bo
 
 
 def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struct_rusage]:
-    """Wait for a child; return its exit status and resource usage. After the time limit, kill it: status -SIGXCPU."""
+    """Wait for a child; return its exit status and resource usage.
+
+    After the time limit, kill the child, and return -SIGXCPU as its status.
+    """
     descriptor = os.pidfd_open(child)
     starved: dict[str, float] = {}
     try:

@@ -1,4 +1,4 @@
-"""Web server with faulty responses; the number in a request's path is the random seed of the faults."""
+"""Web server with random faults in its responses; the number in the path of a request is the random seed."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class _Server(socketserver.ThreadingTCPServer):
 def address() -> str:
     """Return the address of the server, which is started by the first call.
 
-    The server is a separate process, so that its memory does not count for forks; it ends with this process.
+    The server is a separate process, so that its memory does not count as that of forks. It ends with this process.
     """
     command = [sys.executable, "-m", "tools.fuzz.web"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -208,7 +208,7 @@ def address() -> str:
 
 
 def main() -> None:
-    """Serve until the standard input is closed."""
+    """Run the server until standard input is closed."""
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)

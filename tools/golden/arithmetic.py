@@ -1,7 +1,7 @@
-"""Description of a machine's floating-point arithmetic, which determines the last bits of weights and float scores.
+"""Description of a machine's floating-point arithmetic, which determines the last bits of weights and scores.
 
-Sums of floats depend on the order of their terms. Libraries choose this order by the processor's instructions and
-number of cores, and may change it between versions.
+Sums of floats depend on the order of their terms. Libraries choose this order by the instruction set and the number of
+cores, and may change it between versions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""List of golden cases: the first lines of cases of `tools.compare`, which also lists their volatile values."""
+"""List of golden cases: the first command lines of cases in `tools.compare`, which also lists their volatile values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LINES = {
     "watch": 1,
     "codelab": 1,
 }
-"""Number of command lines that have golden outputs, by the name of the case."""
+"""Number of command lines with golden outputs in each case."""
 
 NOT_GOLDEN = {
     "deploy": "needs a server",
@@ -46,9 +46,12 @@ _BY_NAME = {case.name: case for case in (*FIXTURES, *CASES)}
 GOLDEN = tuple(replace(_BY_NAME[name], lines=_BY_NAME[name].lines[:count]) for name, count in _LINES.items())
 
 EXACT_EVERYWHERE = frozenset({"fixed-graph"})
-"""Cases whose values are the same on every machine: the weights in a float32, float16 or dynamic `.tflite` depend only
-on its graph, and an int8 model returns equal scores on every 64-bit machine. Trained weights, float scores and int8
-ranges depend on the machine's arithmetic (`tools.golden.arithmetic`), and a file's metadata contain versions."""
+"""Cases whose values are equal on all 64-bit machines.
+
+The weights in a float32, float16 or dynamic `.tflite` depend only on its graph, and the scores of an int8 model are
+computed with integers. Trained weights, float scores and int8 ranges depend on the machine's arithmetic (see
+`tools.golden.arithmetic`).
+"""
 
 GOLDEN_VOLATILE = (
     *(

@@ -10,13 +10,13 @@ from enum import Enum
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")
 _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 _FILE = re.compile(r'^\d+ bytes, sha256 .*|"size": \d+')
-"""Pattern of a file's size and hash in a golden text; they depend on the versions in the file's metadata."""
+"""Pattern of a file's size and hash in a golden text, which depend on versions in the file's metadata."""
 _TOLERANCE = 0.02
-"""Maximum difference of two numbers, absolute or relative: five steps of an int8 score."""
+"""Maximum absolute or relative difference between two numbers: five steps of an int8 score."""
 
 
 class Promise(Enum):
-    """Extent to which outputs agree between two machines."""
+    """Degree to which outputs must agree between two machines."""
 
     BITS = "every character"
     VALUES = "everything but the size and hash of files"

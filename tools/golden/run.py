@@ -12,7 +12,7 @@ from tools.golden.text import golden_text
 
 
 class Project:
-    """A copy of the working tree with substitute weights, and fixtures that are made when a case first needs them."""
+    """Copy of the working tree with substitute weights, and with fixtures that are created on demand."""
 
     def __init__(self, folder: Path) -> None:
         """Copy the working tree and create the substitute weights in an empty folder."""

@@ -1,7 +1,7 @@
 """Golden text of a case: exit statuses, outputs and written files, without volatile values.
 
-JSON is shown with short values on one line, a page by its visible text, and a model by its tensors. Other files are
-shown by their size and SHA-256.
+The text contains JSON with short values on one line, the visible text of pages, and a summary of the operators of
+models. Other files are represented by their size and SHA-256.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tools.compare.documents import Document, Number, read_content
 from tools.compare.rules import Volatile, applies
 
 _WIDTH, _ROW_WIDTH = 140, 280
-"""Maximum number of characters in a line with a JSON value under a key, and in a line with an entry of a list."""
+"""Maximum length of a line that contains the JSON value of a key, and of a line that contains a list entry."""
 _DIGITS, _PER_LINE = 7, 5
-"""Number of significant digits in fractions, and number of scalars per line in long lists."""
+"""Number of significant digits in fractions, and number of scalars in each line of a long list."""
 _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
 """Number of bytes above which a text is represented by its hash."""
 _COPY = "model.tflite"
-"""File name of copies of an exported model; their tensors are not shown, since the original's are."""
+"""File name of copies of an exported model, which are not summarized, since the original is."""
 
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
@@ -61,7 +61,7 @@ def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
 
 
 def _unless_shown(shown: dict[str, str], name: str, lines: Iterable[str]) -> list[str]:
-    """Return the lines, or a single line that refers to an earlier output or file with equal lines."""
+    """Return the given lines, or a line that refers to an earlier output or file with equal lines."""
     listed = list(lines)
     before = shown.setdefault("\n".join(listed), name)
     return listed if before == name else [f"equals {before}"]
@@ -97,7 +97,7 @@ def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) ->
 
 
 def _visible(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the visible texts of an HTML page, given as lines that contain one tag or one text each."""
+    """Yield the visible texts of an HTML page, whose lines each contain one tag or one text."""
     hidden = False
     for line in lines:
         if line.startswith("<"):
@@ -130,7 +130,7 @@ def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") 
 
 
 def _width(line: str) -> int:
-    """Return the length of a line, with each fraction counted as if it had the maximum number of digits."""
+    """Return the length that a line would have if all its fractions had the maximum number of digits."""
     return len(_FRACTION.sub("0." + "0" * _DIGITS, line))
 
 
@@ -145,7 +145,7 @@ def _compact(value: Any) -> str:
 
 
 def model_summary(content: bytes) -> Iterator[str]:
-    """Yield a line for each operator in a `.tflite`, each followed by lines for its constants with their hashes."""
+    """Yield a line for each operator in a `.tflite`, followed by a line with a hash for each of its constants."""
     model = unpack_model(content)
     (graph,) = model.subgraphs
     operators = _names(schema().BuiltinOperator)

@@ -1,1 +1,1 @@
-"""Mutation testing: small faults are inserted into modules one at a time, and a test must detect each of them."""
+"""Mutation testing: small faults are inserted into modules one at a time, and a test must detect each fault."""

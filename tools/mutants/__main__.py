@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> None:
-    """Run the mutants of a module (those with `line`, if given); save the results only if all mutants were run."""
+    """Run the mutants of a module, or of one line if `line` is given; save the results if all mutants were run."""
     all_mutants = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
     chosen = [mutant for mutant in all_mutants if line is None or line in mutant.before]
     results = _run(module, chosen, stop_at, jobs)
@@ -75,7 +75,7 @@ def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> Non
 
 
 def _run_survivors(module: str, stop_at: float, jobs: int) -> None:
-    """Run the mutants of a module that survived the previous run, and update their saved results."""
+    """Run the mutants of a module that survived the last run, and update their saved results."""
     last = {(result.before, result.after): result for result in load(module, fresh=False) or ()}
     alive = {key for key, result in last.items() if not result.killed}
     all_mutants = mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8"))

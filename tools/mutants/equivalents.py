@@ -11,8 +11,8 @@ class Equivalent:
 
     Attributes:
         module: path under `poets_edge`.
-        before, after: the changed source lines, as in the report.
-        reason: why the behavior is the same, or why the difference does not matter.
+        before, after: the original and the changed source lines, as in the report.
+        reason: why the behavior is unchanged, or why the difference is irrelevant.
     """
 
     module: str

@@ -107,7 +107,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "photos/groups.py": ("photos/test_groups.py",),
     },
 )
-"""Modules under `poets_edge` with their test files under `tests`, in parts of up to 20 minutes on two free cores."""
+"""Modules in `poets_edge` with their test files in `tests`, in parts that take up to 20 minutes on two idle cores."""
 
 MODULES = {module: tests for part in PARTS for module, tests in part.items()}
 

@@ -18,8 +18,8 @@ class Mutant:
 
     Attributes:
         operator: name of the mutation operator.
-        lines: first and last line of the statement with the fault, without the body of a compound statement.
-        before, after: the changed source lines, stripped and joined.
+        lines: first and last line number of the statement with the fault, without the body of a compound statement.
+        before, after: the changed source lines in the original and in the mutant, stripped and joined.
         source: the source of the whole mutated module.
         on_import: whether the statement runs when the module is imported.
     """
@@ -57,7 +57,7 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def planted(source: str, before: str, after: str) -> Mutant | None:
-    """Return the module with the text `before` replaced by `after`; None if `before` does not occur exactly once."""
+    """Return the mutant with `before` replaced by `after`; None if `before` is not unique or the code is invalid."""
     if source.count(before) != 1:
         return None
     start = source.index(before)
@@ -106,7 +106,7 @@ def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
 
 
 def _snapshot(node: Any, depth: int = 4) -> list[tuple[Any, str, Any]]:
-    """Return the attributes that an operator may change in a node and below, as (node, attribute name, value)."""
+    """Return (node, attribute name, value) for each attribute that an operator may change in a syntax tree."""
     found = [(node, "value", node.value)] if hasattr(node, "value") else []
     if hasattr(node, "children"):
         found.append((node, "children", list(node.children)))
@@ -123,7 +123,7 @@ class _Statement:
 
 
 def _statements(source: str) -> list[_Statement]:
-    """Return the line ranges of a module's statements, without nested statements and decorators."""
+    """Return the line ranges of all statements in a module, without their nested statements and decorators."""
     found = []
 
     def walk(node: ast.AST, on_import: bool) -> None:
@@ -151,7 +151,7 @@ _Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _skipped(source: str) -> list[_Span]:
-    """Return the spans in which faults have no effect: annotations, and blocks for type checkers only."""
+    """Return the source spans in which faults have no effect: annotations, and blocks under `TYPE_CHECKING`."""
     spans: list[ast.expr | ast.stmt | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg | ast.AnnAssign):

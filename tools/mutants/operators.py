@@ -1,4 +1,4 @@
-"""Mutation operators: those of cosmic-ray that imitate plausible mistakes, and operators for input checks."""
+"""Mutation operators: those from cosmic-ray that imitate plausible mistakes, and some for input checks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NeverTrue(Operator):  # type: ignore[misc]
 
 
 class Increment(NumberReplacer):  # type: ignore[misc]
-    """Add one to a number; unlike cosmic-ray's operator, do not also subtract one."""
+    """Add one to a number, without the second mutant of cosmic-ray's operator, which subtracts one."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         yield from list(super().mutation_positions(node))[:1]

@@ -1,9 +1,9 @@
-"""Plant faults that a person wrote, one at a time: `python -m tools.mutants --planted`.
+"""Insert hand-written faults into modules, one at a time: `python -m tools.mutants --planted`.
 
-The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; the tests are those of
-`tools.mutants.modules` if the line has none. A fault is a text after `- ` that occurs once in the module, and its
-replacement after `+ `; both may continue on the following lines. Tests with the marker `slow` are run with `--slow`
-only.
+The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; without TESTS, the tests in
+`tools.mutants.modules` are used. A fault consists of a text after `- `, which must occur once in the module, and its
+replacement after `+ `; both may continue on the following lines. Tests with the marker `slow` are run only with
+`--slow`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESULTS = ROOT / "build/planted.json"
 
 @dataclass(frozen=True)
 class ModuleFaults:
-    """Faults of one module, as pairs (text, replacement), and the test files that must notice them."""
+    """Faults for one module, as pairs (text, replacement), and the test files that must detect them."""
 
     module: str
     tests: tuple[str, ...]
@@ -35,7 +35,7 @@ class ModuleFaults:
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """Outcome of a planted fault: an outcome of `ForkingRunner`, or "does not apply"; and the test that noticed it."""
+    """Outcome of a planted fault, as in `ForkingRunner` or "does not apply", and the test that has detected it."""
 
     before: str
     after: str
@@ -48,7 +48,7 @@ class PlantedResult:
 
 
 def read_faults(text: str) -> list[ModuleFaults]:
-    """Parse the content of `planted.txt`."""
+    """Return the faults for each module from the content of `planted.txt`."""
     found: list[tuple[str, tuple[str, ...], list[list[str]]]] = []
     for line in text.splitlines():
         if line.startswith("@ "):
@@ -66,11 +66,11 @@ def read_faults(text: str) -> list[ModuleFaults]:
 
 
 def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False) -> None:
-    """Plant the faults of all modules, or of some, each module in a process of its own; save and print the results.
+    """Run the tests on each planted fault, with a process for each module; save and print the results.
 
     Args:
-        only: beginnings of the names of modules.
-        slow: run tests with the marker `slow`, too.
+        only: prefixes of the names of the modules to test; None for all modules.
+        slow: whether to run tests with the marker `slow`, too.
     """
     for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
         if only is None or entry.module.startswith(tuple(only)):
@@ -86,7 +86,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False) -> N
 
 
 def load_planted() -> dict[str, list[PlantedResult]]:
-    """Return the saved results by module."""
+    """Return the saved results of planted faults, by module name."""
     if not RESULTS.exists():
         return {}
     saved = json.loads(RESULTS.read_text(encoding="utf-8"))

@@ -110,7 +110,7 @@ def report() -> str:
 
 
 def _planted() -> list[str]:
-    """Return the section on faults that were planted by hand, as lines."""
+    """Return the lines of the report's section on hand-written faults."""
     found = load_planted()
     if not found:
         return []
@@ -139,7 +139,7 @@ def _planted() -> list[str]:
 
 
 def _origin() -> str:
-    """Return the line with command, commit, date and machine that every page of results has."""
+    """Return the line with the command, commit, date and machine, as on every page of results."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True, text=True).stdout
     status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True).stdout

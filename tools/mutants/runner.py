@@ -1,4 +1,4 @@
-"""Run each mutant in a process forked from a pytest process that has already collected and imported the tests."""
+"""Run each mutant in a fork of a pytest process that has already collected and imported the tests."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tools.mutants.swap import Swap
 
 ROOT = Path(__file__).resolve().parents[2]
 _MEMORY = 4 << 30
-"""Memory in bytes that a mutant may allocate in addition to the memory in use after test collection."""
+"""Memory in bytes that a mutant may allocate in addition to the memory that is in use after test collection."""
 NOTICED = ("killed", "timeout")
-"""Outcomes of a mutant that a test noticed."""
+"""Outcomes of mutants that a test has detected."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Baseline:
     tests_by_line: dict[int, list[str]]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Return the node IDs of the tests that execute a mutant's lines, fastest first."""
+        """Return the node IDs of the tests that execute the lines of a mutant, fastest first."""
         if mutant.on_import:
             reached = set(self.seconds)
         else:
@@ -62,7 +62,7 @@ class ForkingRunner:
         module: dotted name of the mutated module.
         mutants: mutants to run.
         report: function that is called with each mutant, its outcome ("killed", "survived", "timeout" or "not
-            reached") and the test that killed it.
+            reached") and the test that killed it, if any.
         stop_at: value of `time.monotonic()` after which no mutant is started.
         jobs: number of concurrent processes.
     """
@@ -75,7 +75,7 @@ class ForkingRunner:
     problems: list[str] = field(default_factory=list)
 
     def pytest_configure(self) -> None:
-        """Make Hypothesis's examples independent of chance and load, and do not shrink failing examples."""
+        """Make the examples of Hypothesis deterministic and independent of load, and do not shrink failing examples."""
         from hypothesis import HealthCheck, Phase, settings  # pytest must import it first
 
         settings.register_profile(
@@ -119,7 +119,7 @@ class ForkingRunner:
         return True
 
     def _collect(self, running: dict[int, tuple[Mutant, Path, float]]) -> None:
-        """Wait until a process has ended or exceeded its time limit, and report the outcome of its mutant."""
+        """Wait until one of the processes has ended or exceeded its time limit; report the outcome of its mutant."""
         while True:
             for process, (mutant, scratch, deadline) in list(running.items()):
                 ended, status = os.waitpid(process, os.WNOHANG)
@@ -216,7 +216,7 @@ def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline,
 
 
 def _run(swap: Swap, mutant: Mutant, items: Sequence[pytest.Item], scratch: Path) -> int:
-    """Run tests on a mutant; return 1 after the first failure, or 0 if all tests pass."""
+    """Run tests on a mutant; return 1 after the first failure, and 0 if all tests pass."""
     try:
         swap.apply(mutant.source, on_import=mutant.on_import)
     except Exception as error:  # a module that cannot be imported is noticed by every test

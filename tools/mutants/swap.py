@@ -1,4 +1,4 @@
-"""Replace an imported module by a mutant, in place, so that existing references to its functions run it."""
+"""Replace an imported module by a mutant in place, so that existing references to its functions run the mutant."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Swap:
             self._replace_values(loaded)
 
     def _replace_values(self, loaded: dict[str, Any]) -> None:
-        """Replace the module's values, also where modules have imported them by name.
+        """Replace the module's values, including those that other modules have imported by name.
 
-        A value is found by its name as well as its identity, since equal small numbers are one object in Python.
+        Imported values are found by name and identity, since equal small numbers are a single object in Python.
         """
         spaces = [
             vars(module)
@@ -69,7 +69,7 @@ class Swap:
 def _codes(code: types.CodeType, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], types.CodeType]]:
     """Yield (key, code object) for the functions and classes that a code object defines, including nested ones.
 
-    A key is the path of names; each name is followed by its count among equal names.
+    A key is the path of names to the code object; each name is followed by its number among equal names.
     """
     counts: dict[str, int] = {}
     for constant in code.co_consts:

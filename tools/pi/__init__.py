@@ -1,1 +1,1 @@
-"""Emulated Raspberry Pi systems in folders, for tests."""
+"""Emulated Raspberry Pi systems for tests, each in a root folder."""

@@ -1,4 +1,4 @@
-"""Boards: architecture, packages and wheels of each emulated system."""
+"""Descriptions of the emulated systems: architecture, packages and wheels of each Raspberry Pi."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 PYTHON = "3.11"
 VENV = "home/pi/poets"
 POETS_EDGE = (f"/{VENV}/bin/python", f"/{VENV}/bin/poets-edge")
-"""Start of the command with which `emulate` runs the installed program."""
+"""First arguments of a command with which `emulate` runs the installed program."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Components of a Pi's system.
+    """Components of an emulated Raspberry Pi system.
 
     Attributes:
-        qemu: file name of the emulator.
+        qemu: file name of the qemu emulator.
         debs: Debian packages in addition to Python.
-        install: arguments of `pip install`.
+        install: requirement to install with pip.
         wheels: packages whose wheels the host downloads; if empty, the dependencies of poets_edge's wheel.
         platforms: platform tags of the wheels.
         features: value of the line "Features" in /proc/cpuinfo.
@@ -56,4 +56,4 @@ ARCHITECTURES = {
 
 
 class ImpossibleError(Exception):
-    """Raised if this machine cannot create or run the emulated system; the message contains the reason."""
+    """Raised if this machine cannot create or run an emulated system; the message states the reason."""

@@ -19,7 +19,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def prepare_host(architecture: Architecture) -> None:
-    """Install the host packages that are needed to create and run a system. Raises ImpossibleError on failure."""
+    """Install the host packages that emulated systems require. Raises ImpossibleError if they cannot be installed."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise ImpossibleError("it is made on Linux on x86-64 only")
     if os.geteuid() != 0:
@@ -39,14 +39,14 @@ def prepare_host(architecture: Architecture) -> None:
 
 @contextlib.contextmanager
 def _host_packages() -> Iterator[None]:
-    """Context manager for exclusive use of the host's apt, since builds may run concurrently."""
+    """Context manager that locks the host's apt, since several systems may be created concurrently."""
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]:
-    """Download packages and their dependencies with a separate apt configuration; return the paths of the files."""
+    """Download Debian packages and their dependencies, using a separate apt configuration; return their paths."""
     shutil.rmtree(apt, ignore_errors=True)
     for folder in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (apt / folder).mkdir(parents=True)

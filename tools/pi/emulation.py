@@ -13,11 +13,11 @@ from tools.pi.boards import ARCHITECTURES, PYTHON, Architecture
 
 REAL_PYTHON = f"usr/lib/emulated-python{PYTHON}"
 _PARTS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B, "cortex-a7": 0xC07}
-"""ARM's part number for each processor core; programs choose optimized code by it."""
+"""ARM's part number for each processor core, by which programs choose optimized code."""
 
 
 def pretend_cpu(root: Path, name: str, cpu: str) -> None:
-    """Write the /proc and /sys files that describe the processor to programs; XNNPACK requires them."""
+    """Write the files in /proc and /sys that describe the emulated processor; XNNPACK requires them."""
     features = ARCHITECTURES[name].features + (" asimdhp atomics asimddp" if cpu == "cortex-a76" else "")
     lines = [
         "processor\t: 0",
@@ -36,7 +36,7 @@ def pretend_cpu(root: Path, name: str, cpu: str) -> None:
 
 
 def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command in the root folder on an emulated processor; return its status and output unchecked."""
+    """Run a command in the root folder on an emulated processor; return its result without checking the exit status."""
     return subprocess.run(
         ["/usr/sbin/chroot", str(root), *command],
         env={"QEMU_CPU": cpu, "PATH": "/usr/bin:/bin", "HOME": "/home/pi", "LANG": "C.UTF-8"},
@@ -48,12 +48,12 @@ def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subpro
 
 
 def usual_cpu(name: str) -> str:
-    """Return the processor that is emulated for commands that run on any processor."""
+    """Return the processor to emulate for commands that do not depend on the processor."""
     return "cortex-a7" if name == "armhf" else "cortex-a72"
 
 
 def emulate_python(architecture: Architecture, root: Path) -> None:
-    """Replace Python by a script that starts it in the emulator."""
+    """Replace the Python in the root folder by a script that starts Python in the emulator."""
     python, real = root / f"usr/bin/python{PYTHON}", root / REAL_PYTHON
     python.rename(real)
     python.write_text(f'#!/usr/bin/busybox sh\nexec /usr/bin/{architecture.qemu} -0 "$0" /{REAL_PYTHON} "$@"\n')
@@ -61,6 +61,6 @@ def emulate_python(architecture: Architecture, root: Path) -> None:
 
 
 def checked(ended: subprocess.CompletedProcess[str]) -> None:
-    """Raise an error if an emulated command has failed."""
+    """Raise SystemExit with the output of an emulated command if the command has failed."""
     if ended.returncode:
         raise SystemExit(f"{ended.args}: status {ended.returncode}\n{ended.stdout}{ended.stderr}")

@@ -3,10 +3,10 @@
     python -m tools.pi.root arm64 ROOTS --wheel dist/poets_edge-0.1.0-py3-none-any.whl
     QEMU_CPU=cortex-a72 chroot ROOTS/arm64 /home/pi/poets/bin/python /home/pi/poets/bin/poets-edge --help
 
-Needs root (for chroot) on a Debian x86-64; installs qemu-user-static and busybox-static if missing.
+Requires root permissions (for chroot) on Debian x86-64. Installs qemu-user-static and busybox-static if necessary.
 
-A finished system is reused while its description is unchanged. If the system cannot be created on this machine, the
-program prints the reason and exits with status 3.
+A finished system is reused as long as its description is unchanged. If the system cannot be created on this machine,
+the program prints the reason and exits with status 3.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
     """Create or update `folder/name`, a root folder with the wheel installed in `home/pi/poets`.
 
     Args:
-        extra: extra of the wheel to install, in a separate system `folder/name-extra`.
+        extra: extra of the wheel to install; it is installed in a separate system, `folder/name-extra`.
 
     Raises:
         ImpossibleError: the system cannot be created on this machine.
@@ -53,7 +53,8 @@ def system(name: str, folder: Path) -> Path:
     """Create `folder/name`, a Raspberry Pi system without poets_edge.
 
     Raises:
-        ImpossibleError, subprocess.CalledProcessError: see `build`.
+        ImpossibleError: the system cannot be created on this machine.
+        subprocess.CalledProcessError: a step failed.
     """
     with _locked(folder, name):
         return _system(name, folder / name)
@@ -105,7 +106,7 @@ def _make_system(name: str, architecture: Architecture, root: Path) -> None:
 
 
 def _install(name: str, root: Path, wheel: Path, extra: str) -> None:
-    """Install the wheel with pip; if its requirements are unchanged, install later versions without dependencies."""
+    """Install the wheel with pip, without dependencies if its requirements are already installed."""
     needs = hashlib.sha256("\n".join(_requirements(wheel)).encode()).hexdigest()
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
     wheels = root / "home/pi/wheels"
