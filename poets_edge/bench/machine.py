@@ -231,7 +231,7 @@ def _throttle_count() -> int | None:
 
 
 def _throttled() -> int | None:
-    """Return the throttling flags from the Raspberry Pi's firmware; None if they are not available."""
+    """Return the throttling flags from the firmware of the Raspberry Pi; None if they are not available."""
     text = _text(_PI_THROTTLED) or _vcgencmd()
     try:
         return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)

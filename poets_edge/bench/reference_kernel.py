@@ -2,9 +2,9 @@
 
 Separate runs of `benchmark` differ by 1 % and more, because the clock frequency and the load from other virtual
 machines differ between them. The time of the kernel, measured alternately with a model in one process, differs in the
-same way, so that the ratio of the two times is more stable than either time.
+same way, so the ratio of the two times is more stable than either time.
 
-The kernel does not use the interpreter, so that a comparison of two versions of the interpreter shows their difference.
+The kernel does not use the TFLite interpreter, so that the ratio shows differences between its versions.
 Its matrices are small: NumPy multiplies them on a single thread, and they take less space in the caches (48 KiB) than
 the activations of a model. After a call of the kernel, the next inference of mobilenet_0.25_128 is up to 1.5 % slower;
 for mobilenet_0.50_224, no slowdown was measured.

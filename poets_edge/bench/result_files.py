@@ -48,8 +48,8 @@ class VariantResult:
         median: median inference time in milliseconds.
         fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
             no samples.
-        kernel: time of the fastest call of the reference kernel in each process, in milliseconds; empty if it was not
-            timed in all of them.
+        kernel: time of the fastest call of the reference kernel in each process, in milliseconds; empty unless it was
+            timed in all processes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
         timings: timings of the rounds; empty if the result file lacks any of their fields.
     """
@@ -136,7 +136,7 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
 
 
 def _fastest(result: Any, name: str) -> tuple[float, ...]:
-    """Return the shortest time in each round; an empty tuple if a round does not contain the list of times."""
+    """Return the shortest time in each round; an empty tuple if a round does not contain these times."""
     samples = [entry.get(name) for entry in result.get("rounds") or ()]
     return tuple(map(min, samples)) if all(samples) else ()
 

@@ -71,7 +71,7 @@ class Variant:
 
 
 def variants_of(models: Iterable[Path], threads: Iterable[int], delegate: str | None = None) -> list[Variant]:
-    """Return a variant for each combination of a model and a number of threads, without duplicates."""
+    """Return a variant for each combination of model and number of threads, without duplicates."""
     digests: list[str] = []
     found = []
     for model in dict.fromkeys(models):
@@ -201,7 +201,7 @@ def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
 
 
 def append_round(file: Path, round: Round) -> None:
-    """Append a round to a file. If a crash has truncated the last line of the file, it is ended first.
+    """Append a round to a file. If a crash has truncated the last line of the file, a line break is added first.
 
     Raises:
         OutputError: the file cannot be written.

@@ -19,11 +19,11 @@ import numpy as np
 from poets_edge.bench.ratios import NORMAL, TimeRatio, compare_times
 
 QUIET_VARIATION = 0.007
-"""Standard deviation of the logarithms of times from separate runs on a quiet machine. The difference between two runs
-has a standard deviation that is 1.4 times as large."""
+"""Standard deviation of the logarithm of a time between separate runs on a quiet machine. The standard deviation of the
+difference between two runs is 1.4 times as large."""
 RELATIVE_VARIATION = 0.0035
-"""Standard deviation of the logarithms of times relative to the reference kernel, from separate runs on a quiet
-machine."""
+"""Standard deviation, between separate runs on a quiet machine, of the logarithm of a time that has been divided by the
+time of the reference kernel."""
 _SAME_STATE = 1.1
 """Maximum ratio between the times of the reference kernel in two runs. With a larger ratio, the machine was throttled
 or busy in one of the runs."""
@@ -49,8 +49,8 @@ def run_variation(times: Sequence[float], least: float = QUIET_VARIATION) -> flo
     The estimate includes a margin for its uncertainty. To compute it, the run is divided into parts of successive
     processes. The variance of the medians of the parts, beyond the variance that the differences between successive
     processes explain, is the drift of the machine (an analysis of variance with random effects; Searle, Casella and
-    McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left
-    out, because several of them in one part would look like drift.
+    McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out, because
+    several of them in one part would look like drift.
 
     Args:
         times: one time per process, in the order of the measurement.

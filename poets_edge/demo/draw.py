@@ -1,8 +1,8 @@
 """Generate images of the five flowers in the codelab "TensorFlow for Poets", which replace real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flowers of one kind with stems
-and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. The same
-seed and version of Pillow result in identical files.
+and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. The same seed and
+version of Pillow result in identical files.
 """
 
 from __future__ import annotations

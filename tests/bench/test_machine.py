@@ -1,4 +1,4 @@
-"""Tests of facts about a machine, read from files as Linux and a Raspberry Pi have them."""
+"""Tests of facts about a machine, which are read from files such as those on Linux and a Raspberry Pi."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the statistics of a measurement against hand computation, and of the order of variants."""
+"""Tests that statistics of a measurement agree with manual computation, and of the order of variants."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_thread_counts_do_not_exceed_cores_by_default(
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Variant, TimingConfig]]:
-    """Replace the timing process; return a list that receives the timed variants in order."""
+    """Replace the measuring process; return a list to which the measured variants are added in order."""
     order: list[tuple[Variant, TimingConfig]] = []
 
     def once(variant: Variant, config: TimingConfig, photos: object) -> Timing:

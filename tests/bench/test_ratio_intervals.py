@@ -1,4 +1,4 @@
-"""Tests of intervals of time ratios against published tables and an enumeration of all orders of ranks."""
+"""Tests that intervals of time ratios agree with published tables and with an enumeration of all rank orders."""
 
 from __future__ import annotations
 

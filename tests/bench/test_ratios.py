@@ -1,4 +1,4 @@
-"""Tests of time ratios: rates of false positives and of missed differences."""
+"""Tests of the rates at which time ratios report false differences or miss true ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of rounds: their JSON, and the log with which a measurement continues."""
+"""Tests of rounds: their JSON, and the log with which an interrupted measurement continues."""
 
 from __future__ import annotations
 

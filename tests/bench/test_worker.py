@@ -1,4 +1,4 @@
-"""Tests of the programs that time models in processes of their own, with a clock that the test controls."""
+"""Tests of measuring times and running load in a process, with a clock that the test controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of generated photos: reproducibility, atomic writes, and difficulty for color histograms."""
+"""Tests of generated photos: reproducibility, atomic writes, and that color histograms do not classify them."""
 
 from __future__ import annotations
 

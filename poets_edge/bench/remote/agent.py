@@ -246,7 +246,7 @@ class Agent:
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path for the link to a unit in systemd's folder, and whether another file already has this path.
+        """Return the path in systemd's folder for the link to a unit, and whether another file already has this path.
 
         The answer includes the folders of other deployments of the program.
         """

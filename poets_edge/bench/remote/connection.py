@@ -40,7 +40,7 @@ _OPTIONS = {
     "RemoteCommand": "none",
     "ClearAllForwardings": "yes",
 }
-"""Options for ssh that detect dead connections and override interactive settings in ~/.ssh/config."""
+"""Options for ssh, which detect lost connections and override settings in ~/.ssh/config for interactive use."""
 
 
 _HEARTBEAT = 10.0
@@ -229,7 +229,7 @@ class Connection:
             item: path of the item in the program's folder, `<kind>/<key>`.
             members: local files by their paths in the item.
             wheels: whether the files are wheels, which the device must unpack.
-            advance: function that is called with the number of bytes sent since the last call.
+            advance: function that is called repeatedly with the number of bytes sent since the previous call.
 
         Raises:
             RemoteError: the connection is lost, or the item cannot be written.

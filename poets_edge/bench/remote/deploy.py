@@ -217,7 +217,7 @@ class _Systemd:
         self._environment = {"XDG_RUNTIME_DIR": facts.runtime or f"/run/user/{facts.uid}", "LC_ALL": "C.UTF-8"}
 
     def check(self) -> None:
-        """Raise RemoteError if the user has no systemd instance."""
+        """Raise RemoteError if no systemd instance runs for the user on the device."""
         try:
             ended = self._call("systemctl", "--user", "daemon-reload")[0]
         except RemoteError as error:

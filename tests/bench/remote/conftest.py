@@ -17,7 +17,7 @@ from tests.conftest import ROOT, poets_edge
 
 @dataclass(frozen=True)
 class FlowerModel:
-    """A model as float32 and as int8, and its labeled photos."""
+    """A model as a float32 file and an int8 file, and the labeled photos that it was trained on."""
 
     float32: Path
     int8: Path
@@ -30,14 +30,14 @@ QUICK = ("--threads", "1", "--min-seconds", "0.1", "--min-runs", "5", "--rounds"
 
 @pytest.fixture(scope="session")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
-    """A device called `pi` with an ordinary shell. Its home folder is empty at first."""
+    """A device named `pi` with an ordinary shell and an empty home folder."""
     with ssh_server(tmp_path_factory.mktemp("pi"), "pi") as server:
         yield server
 
 
 @pytest.fixture
 def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
-    """The device as a host in ssh's configuration, with an empty local cache."""
+    """The device `pi`, which the configuration of ssh contains. The local cache is empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with ssh_configured(tmp_path, device):
         yield device

@@ -47,14 +47,14 @@ class Recorder(Silent):
 
 
 class ScriptedConnection:
-    """Connection whose answers are prescribed.
+    """Fake connection whose answers are prescribed.
 
     Args:
-        answers: answer to each request by its name; an exception is raised, and a function gets the request.
+        answers: answers by the name of the request. Exceptions are raised; functions are called with the request.
         programs: function that returns the status and the lines of output of a program, given its command.
 
     Attributes:
-        asked: requests, as (name, values).
+        asked: requests that were sent, as tuples (name, values).
         commands: commands of the programs that were run.
     """
 
@@ -92,7 +92,7 @@ def installed(
     """Return an installation that sends prescribed messages when one of its modules is run.
 
     Args:
-        changes: changes of the `facts`.
+        changes: facts that replace those of `facts`.
     """
 
     def run(module: str, *, text: str, line: Callable[[str], object], pause: float) -> Ended:

@@ -1,4 +1,4 @@
-"""A real sshd on the loopback address, run as this user, for the tests of `--on`."""
+"""A real sshd on the loopback address, which runs as the current user, for tests of `--on`."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class SshServer:
 def ssh_server(
     folder: Path, name: str, *, shell: Sequence[str] = (), home: Path | None = None, jump: SshServer | None = None
 ) -> Iterator[SshServer]:
-    """Start a server.
+    """Start an sshd, and stop it at the end.
 
     Args:
-        folder: for its keys and files.
-        shell: login shell, which gets the command line as its last argument; by default bash.
+        folder: folder for the keys and other files of the server.
+        shell: login shell, which receives the command line as its last argument; by default bash.
         home: the home folder after login.
-        jump: server to log in through (ProxyJump).
+        jump: server through which ssh connects (ProxyJump).
     """
     need_programs("sshd", "ssh", "ssh-keygen")
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ _SYSTEMD = Path("/lib/systemd/systemd")
 
 @contextlib.contextmanager
 def user_systemd(folder: Path, home: Path) -> Iterator[tuple[str, ...]]:
-    """Start systemd for this user with another home folder, and yield a login shell in its namespace.
+    """Start systemd for the current user with a different home folder, and yield a login shell in its namespace.
 
     Skip the test if this machine cannot run a second systemd.
     """

@@ -1,4 +1,4 @@
-"""Tests of the agent on a device: the program's own folder, and what is removed from it."""
+"""Tests of the program's folder on a device: the agent removes only files that it created."""
 
 from __future__ import annotations
 

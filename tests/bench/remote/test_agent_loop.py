@@ -1,4 +1,4 @@
-"""Tests of the agent's loop in this process: requests, heartbeats, silence and its end."""
+"""Tests of the agent's main loop, run in this process: requests, heartbeats, silence and exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the comparison of a device's scores with this machine's, and of the rounds that are kept between runs."""
+"""Tests of comparing scores on a device with scores on this machine, and of rounds that are kept between runs."""
 
 from __future__ import annotations
 

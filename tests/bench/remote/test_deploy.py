@@ -44,7 +44,7 @@ class Box:
 
 @pytest.fixture
 def box(pi: SshServer, tmp_path: Path) -> Iterator[Box]:
-    """A device called `box`, whose home folder has a blank, a `%`, a `$` and an umlaut in its name."""
+    """A device named `box`, whose home folder has a blank, a `%`, a `$` and an umlaut in its name."""
     with Connection("pi") as connection:
         install(connection)
     home = tmp_path / "Jörgs 100% $HOME"

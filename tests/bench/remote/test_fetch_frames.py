@@ -27,7 +27,7 @@ _LIMITS = Limits(login=10, silence=5, taking=5, answer=5, work=5, fetch=5, progr
 
 
 def _collect(folder: Path, *scenes: int) -> list[Path]:
-    """Save frames as `watch --collect` does. The label of each frame is the one with the index `number % 3`."""
+    """Save frames as `watch --collect` does. The label of a frame is the label with the index `number % 3`."""
     collector = Collector(CollectOptions(folder=folder), LABELS, Silent())
     for number in scenes:
         collector.add(scene(number), unsure(number % 3))

@@ -1,4 +1,4 @@
-"""Tests of the conditions under which the program is installed on a device, whose answers the tests prescribe."""
+"""Tests of the conditions under which the program is installed on a device, with a fake device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the program that measures on a device: the messages it sends for each request, in this process."""
+"""Tests of the program that measures on a device, run in this process: the messages that it sends for each request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COLORS = {"red": (255, 0, 0), "blue": (0, 51, 204)}
 
 @pytest.fixture(autouse=True)
 def lock_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder that measurements lock while they run."""
+    """Folder that a measurement locks while it runs."""
     folder = tmp_path / "run"
     folder.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))

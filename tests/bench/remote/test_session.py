@@ -1,4 +1,4 @@
-"""Tests of the messages from a device during a measurement, in this process and without a connection."""
+"""Tests of how messages from a device are processed during a measurement, without a connection."""
 
 from __future__ import annotations
 

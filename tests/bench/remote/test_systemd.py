@@ -1,4 +1,4 @@
-"""Tests of `deploy`'s requests to the systemd of a device, whose answers the tests prescribe."""
+"""Tests of the requests that `deploy` sends to systemd, with a fake device."""
 
 from __future__ import annotations
 

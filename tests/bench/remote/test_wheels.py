@@ -1,4 +1,4 @@
-"""Tests of the wheel that a device gets: its content, and the commands that run from it."""
+"""Tests of the wheel that is sent to devices: its content, and the commands that run from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTED = ("--threads", "1", "--min-seconds", "0.05", "--min-runs", "2", "--roun
 
 @pytest.fixture(scope="module")
 def device_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked wheel, as on a device."""
+    """Folder with the unpacked wheel, as on a device."""
     folder = tmp_path_factory.mktemp("device")
     with zipfile.ZipFile(own_wheel(tmp_path_factory.mktemp("wheel"))) as wheel:
         wheel.extractall(folder)
