@@ -19,7 +19,7 @@ TARGETS = (_MICROCONTROLLER, *NPUS)
 def export_target(
     options: ExportOptions, target: str | None, board_name: str | None, memory: str | None, reporter: Reporter
 ) -> Firmware | NpuExport:
-    """Export for a microcontroller or an NPU.
+    """Export a graph for a microcontroller or an NPU.
 
     Raises:
         UsageError: options are missing or contradict each other.

@@ -70,9 +70,9 @@ def annotate(
 ) -> AnnotatedModel:
     """Write a copy of a `.tflite` file with labels and normalization in standard metadata, replacing existing metadata.
 
-    Because some readers support neither models without a softmax nor int8 inputs and outputs, the copy converts the
-    outputs to probabilities, and int8 inputs and outputs to uint8. The copy of a model from another program also
-    specifies that images are resized as MediaPipe does, without antialiasing, so that all readers agree.
+    Some programs that use `.tflite` files require a softmax and uint8 inputs and outputs; the copy has both. If another
+    program wrote the model, the metadata also states that images are resized without antialiasing, as in MediaPipe, so
+    that all programs compute the same scores.
 
     Args:
         labels: text file with one label per line, or a sequence of labels; by default the labels in the model. For a

@@ -1,4 +1,4 @@
-"""One grammar for all commands, and hints for names that other programs use."""
+"""Tests that all commands follow the same conventions, and give hints for names that other programs use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STREAMING = {"watch"}
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in STREAMING])
-def test_every_command_has_json_and_output(name: str) -> None:
+def test_every_command_has_the_options_json_and_output(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     options = {option: parameter for parameter in command.params for option in parameter.opts}
@@ -27,7 +27,7 @@ def test_every_command_has_json_and_output(name: str) -> None:
     assert isinstance(output, click.Option) and output.metavar == "FILE" and "as JSON" in str(output.help)
 
 
-def test_output_option_writes_the_json_that_json_option_prints(tmp_path: Path) -> None:
+def test_output_option_writes_what_json_option_prints(tmp_path: Path) -> None:
     ran = poets_edge("doctor", "--json", "--output", tmp_path / "doctor.json").ok()
     assert json.loads(ran.stdout) == json.loads((tmp_path / "doctor.json").read_text())
     shown = poets_edge("doctor", "--output", tmp_path / "again.json").ok()
@@ -72,7 +72,7 @@ def test_train_and_grid_accept_the_photo_folder_as_argument(tmp_path: Path) -> N
     poets_edge("grid", "nowhere", cwd=tmp_path).failed("nowhere")
 
 
-def test_with_flags_names_the_options_of_the_command() -> None:
+def test_with_flags_replaces_parameters_by_options_of_the_command() -> None:
     @click.command
     @click.option("--how_many_training_steps", "steps")
     @click.option("-q", "--quiet", "quiet")

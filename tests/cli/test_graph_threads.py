@@ -1,4 +1,4 @@
-"""Threads of commands that run a frozen graph."""
+"""Tests of the number of threads in commands that run a frozen graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import poets_edge
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work folder with a graph, trained on drawn photos."""
+    """A working folder with a graph that was trained on synthetic photos."""
     folder = tmp_path_factory.mktemp("threads")
     poets_edge("draw-photos", "photos", "--per-class", "8", cwd=folder).ok()
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of threads of each interpreter session that is opened for a graph."""
+    """List of the number of threads in each interpreter session that is opened for a graph."""
     opened: list[int] = []
 
     class Recorded(Session):
@@ -37,7 +37,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return opened
 
 
-def test_label_runs_a_graph_with_the_threads_of_the_option(folder: Path, sessions: list[int]) -> None:
+def test_label_runs_a_graph_with_the_requested_number_of_threads(folder: Path, sessions: list[int]) -> None:
     photo = next((folder / "photos/daisy").iterdir())
     poets_edge("label", "tf_files/retrained_graph.pb", photo, "--threads", "2", cwd=folder).ok()
     assert sessions == [2]

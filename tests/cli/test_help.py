@@ -1,4 +1,4 @@
-"""Help of the command line, and old spellings of options."""
+"""Tests of the command line's help, and of old spellings of options."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_full_disk_on_stdout_is_reported_in_one_line() -> None:
 
 @pytest.mark.parametrize("flag", RETRAIN_FLAGS)
 @pytest.mark.parametrize("spelling", ["underscores", "hyphens"])
-def test_flags_of_retrain_are_accepted_in_both_spellings(tmp_path: Path, flag: str, spelling: str) -> None:
+def test_train_accepts_options_of_retrain_in_both_spellings(tmp_path: Path, flag: str, spelling: str) -> None:
     typed = flag if spelling == "underscores" else flag.replace("_", "-")
     value = [] if flag in ("print_misclassified_test_images", "flip_left_right") else ["=1"]
     where = "" if flag == "image_dir" else "--image_dir=nowhere"

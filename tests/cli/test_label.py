@@ -1,4 +1,4 @@
-"""Tests of `poets-edge label`, mostly in a process of its own."""
+"""Tests of `poets-edge label`, most of which run it in a separate process."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_label_refuses_truncated_models(trained: Trained, flowers: Path, tmp_pat
 
 
 def test_label_requires_labels_for_a_foreign_model(trained: Trained, flowers: Path, tmp_path: Path) -> None:
-    """A model without metadata has no labels; --labels supplies them, and labels that do not fit are refused."""
+    """A model without metadata needs --labels, with one label for each output."""
     with zipfile.ZipFile(trained.model()) as archive:
         start = min(info.header_offset for info in archive.infolist())
         labels = archive.read("labels.txt")
@@ -164,7 +164,7 @@ def test_label_ends_silently_if_the_pipe_is_closed(trained: Trained, flowers: Pa
     assert ran.stderr == ""
 
 
-def test_label_prints_the_scores_of_the_library(trained: Trained, flowers: Path) -> None:
+def test_label_prints_the_scores_that_classifier_returns(trained: Trained, flowers: Path) -> None:
     classifier = Classifier(trained.model())
     best = classifier.classify(flowers / DAISY, top=1)[0]
     assert (

@@ -1,4 +1,4 @@
-"""Names of classes and photos that are not UTF-8 or not in the locale's encoding."""
+"""Tests of class and photo names that are not UTF-8, or not in the encoding of the locale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PHOTOS_A_CLASS = 8
 
 
 def photos(folder: Path, *classes: bytes) -> Path:
-    """Draw photos; those of the first class get names that are not UTF-8."""
+    """Generate synthetic photos in the given classes; the names of those in the first class are not UTF-8."""
     poets_edge("draw-photos", folder / "drawn", "--per_class", str(PHOTOS_A_CLASS), "--quiet").ok()
     for name, source in zip(classes, sorted((folder / "drawn").iterdir()), strict=False):
         target = folder / "photos" / os.fsdecode(name)

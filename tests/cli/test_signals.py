@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C during imports, and the end of helper processes with their parent."""
+"""Tests of signals: Ctrl-C during imports, and termination of helper processes with their parent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def start(*arguments: str | Path, cwd: Path, path: Path | None = None) -> subpro
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """A graph that TensorFlow has to run, with a photo beside it."""
+    """A graph that only TensorFlow can run, and a photo next to it."""
     graph = small_graph(("daisy", "roses"))
     reshape = operation("same", "Reshape", ["head/logits", "shape"])
     reshape.attr["Tshape"].type = DT_INT32
@@ -125,7 +125,7 @@ def test_interrupted_benchmark_ends_its_worker_processes(tmp_path: Path, number:
     ],
 )
 def test_interrupted_watch_ends_its_running_commands(tmp_path: Path, how: signal.Signals | str) -> None:
-    """The children of a shell, too."""
+    """This includes processes that were started by a shell."""
     import fcntl
     import pty
     import termios

@@ -1,4 +1,4 @@
-"""Output to terminals, pipes and files: control characters, encodings, closed and full streams."""
+"""Tests of output to terminals, pipes and files: control characters, encodings, closed and full streams."""
 
 from __future__ import annotations
 
@@ -72,6 +72,6 @@ def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
     assert poets_edge_process("label", MODEL, file).ok().stdout
 
 
-def test_refused_arguments_with_line_breaks_are_reported_in_one_line(tmp_path: Path) -> None:
+def test_invalid_arguments_with_line_breaks_are_reported_in_one_line(tmp_path: Path) -> None:
     ended = shell(f"poets-edge watch {MODEL} $'a\\nb' $'\\x1b[2J'", tmp_path)
     assert ended.returncode == 2 and ended.stderr.splitlines()[-1].endswith(rb"(a\u000ab \u001b[2J)")

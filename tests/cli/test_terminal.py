@@ -1,4 +1,4 @@
-"""Progress of the command line, on a terminal and in a file."""
+"""Tests of progress output, on a terminal and in a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS = 2.0
 
 @dataclass
 class Clock:
-    """A clock that a test sets."""
+    """A clock whose time is set by the test."""
 
     now: float = 0.0
 

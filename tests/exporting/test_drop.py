@@ -1,4 +1,4 @@
-"""Limits on lost accuracy in photos and points, with p-values of the exact McNemar test computed by hand."""
+"""Tests of the limit on the loss of accuracy, with independently computed p-values of the exact McNemar test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from poets_edge.exporting.drop import allowed_photos, drop_is_significant, excee
 
 
 def pair(worse: int, better: int, photos: int = 200) -> Paired:
-    """Return the comparison of a file that loses `worse` photos and gains `better` of `photos`."""
+    """Return a comparison in which, out of `photos`, `worse` become misclassified and `better` become correct."""
     lost, won = [(False, True)] * worse, [(True, False)] * better
     both = np.array(lost + won + [(True, True)] * (photos - worse - better)).reshape(-1, 2)
     return compare_paired(both[:, 0], both[:, 1])

@@ -18,7 +18,7 @@ from tests.needs import need_module
 
 @pytest.fixture
 def work(trained: Trained, tmp_path: Path) -> Path:
-    """A trained graph with its labels and record, without exports."""
+    """A folder with a trained graph, its labels and its record, but no exported files."""
     (tmp_path / "tf_files").mkdir()
     for path in (trained.folder / "tf_files").glob("retrained_*"):
         if path.suffix != ".tflite":
@@ -62,7 +62,7 @@ def test_float_io_keeps_float_inputs_and_outputs(work: Path, trained: Trained, f
 def test_export_full_int8_writes_a_file_that_tensorflow_lite_micro_runs(
     input_type: str, work: Path, trained: Trained, flowers: Path
 ) -> None:
-    """Its scores equal those of `Classifier`, and agree with the float model."""
+    """The scores there equal those of `Classifier`, and agree with those of the float model."""
     arguments = ("export", "--quiet", "--json", "--quantize", "full-int8", "--input-type", input_type)
     [file] = json.loads(poets_edge(*arguments, cwd=work).ok().stdout)["files"]
     assert file["path"] == "tf_files/retrained_graph_full_int8.tflite" and file["quantization"] == "full-int8"
@@ -168,7 +168,7 @@ def _edit(record: Path, **changes: str) -> None:
 @pytest.mark.parametrize(
     ("network", "quantization"), [*(("trained", name) for name in QUANTIZATIONS), ("trained_lite", "int8")]
 )
-def test_mediapipe_predictions_are_equal(
+def test_mediapipe_predictions_equal_those_of_classifier(
     network: str, quantization: str, flowers: Path, request: pytest.FixtureRequest
 ) -> None:
     """MediaPipe reads labels and normalization from the standard metadata."""
@@ -196,7 +196,7 @@ def test_mediapipe_predictions_are_equal(
     assert worst < 1e-3
 
 
-def test_export_with_unknown_label_predicts_it_for_photos_unlike_the_training_photos(
+def test_unknown_label_is_predicted_for_photos_unlike_the_training_photos(
     work: Path, flowers: Path, tmp_path: Path
 ) -> None:
     export = ("export", "--quiet", "--quantize", "int8", "--unknown-label")

@@ -1,4 +1,4 @@
-"""Tests of `export --for frigate`, with a reimplementation of the steps of Frigate's classification."""
+"""Tests of `export --for frigate`, with a reimplementation of image classification in Frigate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AssignLabel = Callable[[Image.Image], tuple[str, float]]
 
 
 def frigate(folder: Path) -> AssignLabel:
-    """Return a function that returns the label and the score of an image, computed as Frigate's classifier does.
+    """Return a function that computes the label and the score of an image in the same way as Frigate.
 
     Frigate runs the model in the default interpreter with two threads, in which XNNPACK computes most operators.
     """
@@ -81,7 +81,7 @@ def test_frigate_assigns_none_to_unknown_photos(exported: Path, shared: Path) ->
     assert len(strangers) >= 50 and np.mean([answer == ("none", 1.0) for answer in strangers]) >= 0.9
 
 
-def test_frigate_assigns_none_to_few_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:
+def test_frigate_rarely_assigns_none_to_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:
     label = frigate(exported)
     record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
     known = [label(Image.open(flowers / name))[0] for name in record["sets"]["test"]]
@@ -109,7 +109,7 @@ def test_frigate_model_keeps_a_user_class_named_none(trained: Trained, flowers: 
     assert Classifier(tmp_path / "out/model.tflite").output.shape == (1, 5)
 
 
-def test_export_for_frigate_refuses_other_sizes_and_conflicting_options(trained: Trained, tmp_path: Path) -> None:
+def test_export_for_frigate_rejects_other_input_sizes_and_conflicting_options(trained: Trained, tmp_path: Path) -> None:
     poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=tmp_path).ok()
     small = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
     poets_edge("train", "photos", *small, "--steps", "20", "--quiet", cwd=tmp_path).ok()

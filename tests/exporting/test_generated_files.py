@@ -1,4 +1,4 @@
-"""Tests that generated files replace neither edited files nor those of other programs."""
+"""Tests that generated files replace neither edited files nor files from other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the evaluation of exported files, and of checks before they are written, on prescribed scores."""
+"""Tests of how exported files are evaluated and checked before they are written, with predefined scores."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ PHOTOS = [Photo(Path(f"{number}.jpg"), f"{number}.jpg", "daisy") for number in r
 
 
 def predictions(answers: str) -> Predictions:
-    """Return predictions of daisies: d for daisy, r for roses."""
+    """Return predictions for photos of daisies; each letter is a predicted class, d for daisy and r for roses."""
     rows = [[0.9, 0.1] if answer == "d" else [0.2, 0.8] for answer in answers]
     return Predictions(PHOTOS, np.array(rows, np.float32), ())
 
 
 def evaluated(scored: dict[Quantization, Predictions]) -> list[ExportedFile]:
-    """Return the evaluations of a float32 and an int8 file."""
+    """Return a float32 file and an int8 file, with their evaluations."""
     names: list[Quantization] = ["float32", "int8"]
     return [_evaluated(Path("x"), name, scored, LABELS) for name in names]
 
 
-def test_file_is_compared_with_the_float_file() -> None:
+def test_int8_file_is_compared_with_the_float32_file() -> None:
     float32, int8 = evaluated({"float32": predictions("ddddr"), "int8": predictions("drrdd")})
     assert float32.agreement == 1.0 and int8.agreement == pytest.approx(2 / 5)
     assert float32.beside_float is None
@@ -65,7 +65,7 @@ def test_quantized_architectures_are_exported_as_int8(architecture: str, quantiz
     assert _default_quantizations(None) == ("float32",)
 
 
-def test_annotate_refuses_another_input_range_for_own_models(tmp_path: Path) -> None:
+def test_annotate_rejects_another_input_range_for_models_of_poets_edge(tmp_path: Path) -> None:
     (tmp_path / "own.tflite").write_bytes(color_model(normalization=UNIT, facts={"format": 1}))
     with pytest.raises(UsageError, match="states its own input range"):
         annotate(tmp_path / "own.tflite", input_range="0:1")
@@ -83,7 +83,7 @@ def test_annotate_fixes_the_batch_size(tmp_path: Path) -> None:
 
 
 def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> None:
-    """The first output is the brightness, and the second one has the scores."""
+    """The model has two outputs: the brightness, and the scores."""
     model = unpack_model(color_model())
     graph = model.subgraphs[0]
     brightness = add_tensor(graph, b"brightness", (1,), schema().TensorType.FLOAT32)
@@ -97,7 +97,7 @@ def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> 
     assert Classifier(written.path)(np.full((8, 8, 3), (10, 200, 30), np.uint8), top=1)[0].name == "green"
 
 
-def test_check_scores_refuses_a_model_with_other_scores(tmp_path: Path) -> None:
+def test_check_scores_rejects_a_model_with_different_scores(tmp_path: Path) -> None:
     """The other model multiplies pixels by 255."""
     for name, std in (("one", 255.0), ("other", 1.0)):
         normalization = replace(UNIT, mean=(0.0,), std=(std,))

@@ -1,4 +1,4 @@
-"""Labels that are not in alphabetical order, from the graph to the file; and the version of a web page."""
+"""Tests that exports keep the order of labels and the split of photos, and of the version of a web page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROBE = ROOT / "poets_edge/tflite/probe.tflite"
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph whose biases make `daisy`, the second label, the answer to every photo; without a record."""
+    """A graph without a record, whose biases make it predict `daisy`, the second label, for every photo."""
     folder, entry = tmp_path_factory.mktemp("graph"), architecture("mobilenet_0.25_128")
     backbone = prepare_backbone(entry, find_weights(entry, folder, EMBEDDED), folder)
     weights, biases = np.zeros((entry.bottleneck_size, 3), np.float32), np.array([0.0, 2.0, 1.0], np.float32)
@@ -95,7 +95,7 @@ def test_export_renames_labels(graph: Path, tmp_path: Path) -> None:
 
 
 def page_of(folder: Path, name: str) -> str:
-    """Write the page of a model with a name; return the version in its service worker."""
+    """Write the web page of a model with the given name; return the version in the page's service worker."""
     card = ModelInfo(name, "for tests", tuple(f"label {number}" for number in range(256)))
     model = folder / f"{name}.tflite"
     model.write_bytes(with_files(with_metadata(PROBE.read_bytes(), card), card, {}))
@@ -108,7 +108,7 @@ def page_of(folder: Path, name: str) -> str:
 
 
 def test_page_version_depends_on_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service worker fetches files again only if the version is another one."""
+    """A service worker downloads files again only if the version has changed."""
     (tmp_path / "runtime.js").write_text("// stands in for megabytes of WebAssembly")
     with tarfile.open(tmp_path / "runtime.tar.xz", "w:xz") as archive:
         archive.add(tmp_path / "runtime.js", "runtime.js")

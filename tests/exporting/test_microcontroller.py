@@ -60,7 +60,7 @@ def firmware(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Firm
 
 @pytest.fixture(scope="module")
 def library(firmware: Firmware) -> Any:
-    """Compiled firmware, linked with the library of tflite-micro and loaded with ctypes."""
+    """The firmware as a shared library that uses the kernels in the package tflite-micro, loaded with ctypes."""
     sketch, target = firmware.folder / "photo_classifier", firmware.folder / "firmware.so"
     sources = [sketch / name for name in ("classifier.cc", "model.cc", "preprocess.cc")]
     includes = ("-I", sketch, "-I", HEADERS)
@@ -77,7 +77,7 @@ def address(values: npt.NDArray[Any]) -> ctypes.c_void_p:
 
 
 def preprocessed(library: Any, frame: Pixels, layout: int, size: tuple[int, int], channels: int = 3) -> Pixels:
-    """Return the pixels that the firmware computes from a frame, uint8 [height, width, channels]."""
+    """Return the model input that the firmware computes from a camera frame, as uint8 [height, width, channels]."""
     height, width = size
     values = np.zeros((height, width, channels), np.int8)
     rows, columns = frame.shape[:2]
@@ -92,15 +92,15 @@ def random_frame(height: int, width: int, channels: int = 3) -> Pixels:
 
 
 def test_firmware_is_written_with_a_list_of_its_files(firmware: Firmware) -> None:
-    """The list protects edited files from the next export."""
+    """Because of this list, the next export does not overwrite edited files."""
     listed = json.loads((firmware.folder / LIST).read_text())["files"]
     assert {"README.md", "photo_classifier/photo_classifier.ino", firmware.file.path.name} <= set(listed)
 
 
 def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: Any, flowers: Path) -> None:
-    """The firmware computes equal scores from a photo, with the kernels of TensorFlow Lite Micro.
+    """The firmware, with the kernels of TensorFlow Lite Micro, also detects the same unknown photos.
 
-    It also detects the same unknown photos, among which is one of noise.
+    One of the photos is random noise, which is unknown.
     """
     classifier = Classifier(firmware.file.path)
     frames = [np.ascontiguousarray(read_photo(photo)) for photo in sorted(flowers.glob("*/*"))[::90]]
@@ -117,10 +117,10 @@ def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: 
     assert len(labels) >= 3 and labels <= set(classifier.labels) and verdicts == {False, True}
 
 
-def test_full_int8_refuses_nearly_the_same_photos_as_float32(
+def test_full_int8_and_float32_detect_nearly_the_same_unknown_photos(
     firmware: Firmware, trained: Trained, flowers: Path
 ) -> None:
-    """The verdicts differ for at most 3 % of flowers, and 5 % of flowers, their negatives, and noise."""
+    """They differ on at most 3 % of the flower photos, and on 5 % of all images, including negatives and noise."""
     integer, real = Classifier(firmware.file.path), Classifier(trained.model("float32"))
     photos = [np.asarray(read_photo(photo)) for photo in sorted(flowers.glob("*/*"))[::16]]
     frames = [random_frame(60 + index, 80) for index in range(len(photos))]
@@ -141,12 +141,12 @@ def test_full_int8_refuses_nearly_the_same_photos_as_float32(
         ((481, 333), (5, 7)),
     ],
 )
-def test_preprocessing_equals_that_of_python(library: Any, frame: tuple[int, int], size: tuple[int, int]) -> None:
+def test_firmware_preprocesses_frames_like_python(library: Any, frame: tuple[int, int], size: tuple[int, int]) -> None:
     pixels = random_frame(*frame)
     np.testing.assert_array_equal(preprocessed(library, pixels, RGB888, size), fit(Image.fromarray(pixels), size))
 
 
-def test_preprocessing_of_rgb565_equals_that_of_the_expanded_pixels(library: Any) -> None:
+def test_firmware_expands_rgb565_frames_to_rgb(library: Any) -> None:
     packed = np.random.default_rng(0).integers(0, 1 << 16, (60, 80), np.uint16)
     red, green, blue = packed >> 11, packed >> 5 & 63, packed & 31
     expanded = np.stack([red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2], axis=-1).astype(np.uint8)
@@ -167,7 +167,7 @@ def test_preprocessing_converts_gray_frames_to_rgb_and_rgb_frames_to_gray(librar
 
 @pytest.mark.parametrize("name", [one.name for one in BOARDS])
 def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) -> None:
-    """They are compiled with declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
+    """The compiler checks them against declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
     model = MicroModel(
         name="a test", content=bytes(range(256)), labels=['a "b" \\ ü??', "c"], size=(96, 128), channels=3, arena=1000,
         operators=("Conv2D", "Softmax"), has_detector=True,
@@ -232,7 +232,7 @@ def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, t
     assert not (tmp_path / "firmware").exists()
 
 
-def test_fitting_architecture_has_the_most_multiply_accumulates_that_fit() -> None:
+def test_fitting_architecture_is_the_largest_one_that_fits() -> None:
     need_module("tflite_micro")
     limited = replace(board("nano33"), memory=170_000, flash=500_000)
     found = fitting_architecture(limited, classes=5)

@@ -47,7 +47,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def full_int8() -> bytes:
-    """A model with a detector of unknown photos."""
+    """A full-int8 model that detects unknown photos."""
     rng = np.random.default_rng(1)
     arrays = {
         field.name: rng.normal(size=shape).astype(np.float32)
@@ -123,7 +123,7 @@ def test_export_target_compiles_for_an_npu_and_checks_for_the_edge_tpu(trained: 
 
 
 def test_vela_supports_all_offered_accelerators() -> None:
-    """All accelerators that are offered are listed in the help of Vela."""
+    """Vela's help lists all accelerators for which poets_edge can compile."""
     need_module("ethosu")
     shown = subprocess.run([sys.executable, "-m", "ethosu.vela", "--help"], capture_output=True, text=True, check=True)
     assert all(accelerator in shown.stdout for accelerator in ACCELERATORS)

@@ -1,4 +1,4 @@
-"""Tests of `export --format`: ONNX models are run, Core ML models are only inspected because they run on macOS only."""
+"""Tests of `export --format`. ONNX models are run; Core ML models, which require macOS, are only inspected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test that every row of the table of targets in the documentation has tests."""
+"""Test that each target in the documentation's table of targets has tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TESTS = {
 """Names of the rows, each with the file of its tests."""
 
 
-def test_table_of_targets_has_rows_with_tests_only() -> None:
+def test_every_row_in_the_table_of_targets_has_a_test() -> None:
     table = (ROOT / "docs/targets.md").read_text("utf-8").partition("| target |")[2].partition("\n\n")[0]
     rows = [line.split(" | ") for line in table.splitlines()[2:]]
     assert [row[0].removeprefix("| ") for row in rows] == list(TESTS)

@@ -39,7 +39,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network(drawn: Path) -> Callable[..., Any]:
-    """Return a function that makes a Keras classifier of the photos: random features and a head by least squares."""
+    """Return a function that creates a Keras classifier, with random features and a last layer fitted to the photos."""
     import keras
 
     keras.utils.set_random_seed(3)
@@ -106,7 +106,7 @@ def test_exported_files_agree_with_the_tensorflow_model(
 def test_first_layers_that_expect_values_from_0_to_1_are_recognized(
     network: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """A scaling layer does not imply pixel values as input."""
+    """A Rescaling layer does not imply that the input range is 0 to 255."""
     import keras
 
     inner = network(rescale=False, softmax=True)
@@ -119,7 +119,7 @@ def test_first_layers_that_expect_values_from_0_to_1_are_recognized(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_networks_of_caffe_take_pixels_if_they_reorder_the_channels(tmp_path: Path) -> None:
+def test_caffe_networks_are_accepted_only_if_they_reorder_the_channels(tmp_path: Path) -> None:
     import keras
     import tensorflow as tf
 
@@ -160,7 +160,7 @@ def test_single_output_becomes_two_scores(activation: str | None, tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_exported_gray_model_takes_rgb_photos(tmp_path: Path) -> None:
+def test_exported_gray_model_accepts_rgb_photos(tmp_path: Path) -> None:
     import keras
 
     keras.utils.set_random_seed(1)
@@ -209,7 +209,7 @@ def test_exported_frozen_graph_normalizes_pixels_as_its_first_layers_require(tmp
 def test_export_converts_onnx_models_with_onnx2tf(
     network: Callable[..., Any], drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """onnx2tf is replaced by a program that writes a SavedModel, or an error."""
+    """The test replaces onnx2tf by a program that writes a SavedModel or prints an error."""
     _write(network(rescale=True, softmax=True), tmp_path / "saved")
     model = tmp_path / "model.onnx"
     content = b"\x08\x08\x12\x07pytorch\x1a\x05"
@@ -250,7 +250,7 @@ def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_load_model_rejects_models_with_code_only_weights_or_several_outputs(
+def test_load_model_rejects_weights_only_files_code_and_several_outputs(
     network: Callable[..., Any], tmp_path: Path
 ) -> None:
     import keras
@@ -273,7 +273,7 @@ def test_load_model_rejects_models_with_code_only_weights_or_several_outputs(
 
 @pytest.mark.filterwarnings("ignore")
 def test_load_model_reads_depthwise_layers_of_keras_2(tmp_path: Path) -> None:
-    """Keras 2 wrote the option `groups`, as in the `keras_model.h5` of Teachable Machine."""
+    """Files from Keras 2, such as those that Teachable Machine writes, contain the option `groups`."""
     import h5py
     import keras
 

@@ -37,7 +37,7 @@ _PROBE = ROOT / "poets_edge/tflite/probe.tflite"
 
 
 def _tiny_classifier(path: Path, labels: int = 256) -> Path:
-    """A classifier of 256 classes: the convolution of `doctor`'s probe."""
+    """Write a tiny classifier with 256 classes, which is a single convolution; return its path."""
     card = ModelInfo("tiny", "for tests", tuple(f"label {number}" for number in range(labels)))
     path.write_bytes(with_files(with_metadata(_PROBE.read_bytes(), card), card, {}))
     return path
@@ -103,7 +103,7 @@ def test_web_prints_download_size(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
 @pytest.mark.parametrize("number", [1, 9])  # before the renames are noted; in the midst of them
-def test_web_completes_page_of_killed_run(number: int, model: Path, site: Path, tmp_path: Path) -> None:
+def test_web_completes_a_page_that_a_killed_run_has_begun(number: int, model: Path, site: Path, tmp_path: Path) -> None:
     from tools.crash_points import Point, environment
 
     line = [sys.executable, "-m", "poets_edge", "web", str(model), "--output", "begun"]
@@ -309,7 +309,7 @@ def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> No
 
 
 def test_packaged_pages_are_built_from_their_sources(tmp_path: Path) -> None:
-    """Files of both pages in the package are written by `make web` only."""
+    """The files of both web pages in the package are those that `make web` builds."""
     if shutil.which("npm") is None:
         missing("building the page needs npm")
     copy = tmp_path / "checkout"

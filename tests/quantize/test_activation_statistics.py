@@ -1,4 +1,4 @@
-"""Tests of calibration: reading of photos, independence of the number of threads."""
+"""Tests of calibration: photos are read in order, and the number of threads does not affect the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EMBEDDED = architecture("mobilenet_0.25_128")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Return 13 photos, so that the tasks have different sizes."""
+    """Return 13 photos, a number that cannot be divided into tasks of equal size."""
     folder = tmp_path_factory.mktemp("photos")
     draw_photos(folder / "photos", per_class=3)
     return list(scan(folder / "photos").photos)[:13]

@@ -1,4 +1,4 @@
-"""Tests of sums of two tensors in graphs and in models of all quantizations."""
+"""Tests of the layer that adds two tensors, in frozen graphs and in models of all quantizations."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def network() -> Network:
 
 
 def photos(count: int) -> list[Any]:
-    """Return images of random colors, uint8, for which scores vary."""
+    """Return noisy uint8 images of different random colors, for which a network's scores vary."""
     rng = np.random.default_rng(1)
     noise = rng.integers(-40, 40, (count, *SIZE, 3)) + rng.integers(0, 255, (count, 1, 1, 3))
     return list(np.clip(noise, 0, 255).astype(np.uint8))
@@ -112,6 +112,6 @@ def test_int8_add_layer_has_its_own_quantization(network: Network) -> None:
 
 
 @pytest.mark.parametrize(("inputs", "rounded"), [(1248, True), (1249, False)])
-def test_gptq_rounds_layers_up_to_the_width_in_efficientnet_lite2(inputs: int, rounded: bool) -> None:
+def test_gptq_rounds_layers_with_at_most_1248_inputs(inputs: int, rounded: bool) -> None:
     layer = GptqLayer(np.zeros((1, 1, inputs, 2), np.float32), False, (1, 1), "SAME")
     assert layer.can_be_rounded() == rounded

@@ -1,4 +1,4 @@
-"""Tests that frozen graphs and `.tflite` files compute the formula of the detector of unknown photos."""
+"""Tests that frozen graphs and `.tflite` files compute the distance that `Detector` defines."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def pictures(count: int) -> list[Any]:
 
 
 def outputs(content: bytes, inputs: list[Any]) -> tuple[Any, Any]:
-    """Return the dequantized scores and distances of a model for some inputs."""
+    """Run a model on inputs; return its dequantized scores and distances."""
     session = Session(ModelFile(ROOT / "model", content))
     answers = [session.run_some(one[None], range(len(session.outputs))) for one in inputs]
     real = [[info.dequantize(raw)[0] for info, raw in zip(session.outputs, one, strict=True)] for one in answers]
@@ -182,7 +182,7 @@ def test_rounding_to_uint8_does_not_change_whether_a_photo_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_detector_is_read_back_from_a_graph(background: bool) -> None:
+def test_detector_round_trips_through_a_graph(background: bool) -> None:
     found = detector(background=background)
     graph = with_detector(graph_of(network(None)), found)
     again = detector_of(parse_graph(serialize(graph), "graph"))

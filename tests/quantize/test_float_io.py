@@ -44,7 +44,7 @@ def test_exact_floats_sums_do_not_depend_on_the_order(seed: int, weight: float, 
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_exact_floats_preserves_eleven_binary_digits(seed: int) -> None:
+def test_exact_floats_keeps_a_precision_of_eleven_bits(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4)
     exact_weights, exact_bias = exact_floats(weights, bias)
@@ -68,7 +68,7 @@ def test_for_pixels_preserves_the_output(seed: int) -> None:
 
 
 def test_with_metadata_writes_the_normalization_of_the_input(trained: Trained, tmp_path: Path) -> None:
-    """A uint8 input may have the scale of TensorFlow's converter."""
+    """The normalization is derived from the scale of the uint8 input, which may come from TensorFlow's converter."""
     tree = unpack_model(trained.model("int8").read_bytes())
     tree.metadata = []
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
@@ -93,8 +93,8 @@ def test_int8_model_has_float_first_layer_and_softmax(trained: Trained) -> None:
     assert {graph.tensors[index].type for index in inner} == {schema().TensorType.INT8}
 
 
-def test_int8_model_accepts_unchanged_pixels(trained: Trained, flowers: Path) -> None:
-    """Programs may ignore the scale of the input."""
+def test_int8_model_accepts_raw_pixels(trained: Trained, flowers: Path) -> None:
+    """Programs can therefore ignore the scale of the input."""
     model = Classifier(trained.model("int8"))
     pixels = fit(read_photo(flowers / DAISY), model.size)
     assert np.array_equal(model.input_values(pixels), pixels)
@@ -104,7 +104,7 @@ def test_int8_model_accepts_unchanged_pixels(trained: Trained, flowers: Path) ->
 def test_first_layer_of_an_int8_model_is_exact(
     trained: Trained, flowers: Path, tmp_path: Path, accelerate: bool
 ) -> None:
-    """Two implementations, which sum in different orders, equal a sum in float64 to the last bit."""
+    """Two implementations that sum in different orders return exactly the same values as float64 arithmetic."""
     model = Classifier(trained.model("int8"))
     tree = unpack_model(model.path.read_bytes())
     graph = tree.subgraphs[0]

@@ -1,4 +1,4 @@
-"""Tests of full-int8 models, which have only integer tensors and the scores of TensorFlow Lite Micro."""
+"""Tests that full-int8 models have integer tensors only, and the same scores in TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def written(network: Network, pictures: list[npt.NDArray[np.uint8]], input_type:
 
 
 def shifted(picture: npt.NDArray[np.uint8], input_type: str) -> npt.NDArray[Any]:
-    """Return the input of a model for a picture: its pixels for "uint8", its pixels minus 128 for "int8"."""
+    """Convert an image to the input of a model: pixels for "uint8", pixels minus 128 for "int8"."""
     return picture[None] if input_type == "uint8" else (picture[None].astype(np.int16) - 128).astype(np.int8)
 
 
@@ -90,7 +90,7 @@ def test_full_int8_model_has_integer_tensors_only(
 def test_first_convolution_of_full_int8_reads_pixels_minus_128(
     network: Network, pictures: list[npt.NDArray[np.uint8]]
 ) -> None:
-    """The dequantized weights and bias are those for inputs (pixel - 128) / 128."""
+    """The dequantized weights and bias correspond to inputs of (pixel - 128) / 128."""
     tree = unpack_model(written(network, pictures, "int8"))
     tensors = {tensor.name.decode(): tensor for tensor in tree.subgraphs[0].tensors}
     kernel, bias = (
@@ -178,7 +178,7 @@ def test_efficientnet_lite_scores_equal_those_of_tensorflow_lite_micro() -> None
 
 
 def test_pool_and_concatenation_are_computed_with_integers(network: Network) -> None:
-    """The network has layers of Inception V3."""
+    """The network contains the kinds of layers in Inception V3."""
     layers = (
         LAYERS[0],
         Layer("pool", "max_pool", ("first",), 0, (3, 3), 1),
@@ -196,7 +196,7 @@ def test_pool_and_concatenation_are_computed_with_integers(network: Network) -> 
     assert {tensor.type for tensor in tree.subgraphs[0].tensors} <= {types.INT8, types.INT32}
 
 
-def test_gray_model_scores_gray_pictures_like_the_model_for_rgb(
+def test_gray_model_scores_gray_pictures_like_the_rgb_model(
     network: Network, pictures: list[npt.NDArray[np.uint8]]
 ) -> None:
     gray = [picture[..., :1] for picture in pictures]

@@ -1,4 +1,4 @@
-"""Tests of GPTQ: rounding against Optimal Brain Surgeon as defined, the Hessian against TensorFlow."""
+"""Tests that compare GPTQ with Optimal Brain Surgeon, and its Hessian with outputs of TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def correlated_inputs(rng: np.random.Generator, samples: int, inputs: int) -> Floats:
-    """Return inputs like those of a layer: correlated and not negative."""
+    """Return random inputs that resemble those of a layer: correlated and not negative."""
     causes = rng.normal(size=(samples, max(inputs // 4, 1)))
     return np.maximum(causes @ rng.normal(size=(causes.shape[1], inputs)) + 0.1 * rng.normal(size=(samples, inputs)), 0)
 
@@ -29,18 +29,18 @@ def hessian_of(inputs: Floats) -> Floats:
 
 
 def rounded(weights: Floats, hessian: Floats) -> Floats:
-    """Round the weights of one group, [inputs, outputs]."""
+    """Round weights with GPTQ as a single group, [inputs, outputs]."""
     return np.asarray(gptq._round(weights[None].astype(np.float32), hessian[None])[0], np.float64)
 
 
 def to_nearest(weights: Floats) -> Floats:
-    """Round each weight separately, as a converter does."""
+    """Round each weight to the nearest 8-bit value, as a converter does."""
     step = np.abs(weights).max(axis=0) / 127
     return np.asarray(np.rint(weights / step) * step)
 
 
 def by_definition(weights: Floats, hessian: Floats) -> Floats:
-    """Round by Optimal Brain Surgeon: round an input, correct the others, remove it from the inverse Hessian."""
+    """Round with Optimal Brain Surgeon: for each input, round, correct the others, and update the inverse Hessian."""
     left, hessian = weights.astype(np.float64), hessian.astype(np.float64)
     hessian = hessian + np.eye(len(hessian)) * 0.01 * np.diag(hessian).mean()
     inverse, step = np.linalg.inv(hessian), np.abs(left).max(axis=0) / 127
@@ -72,7 +72,7 @@ def test_round_puts_every_weight_on_the_8_bit_grid(seed: int, inputs: int, outpu
 
 @pytest.mark.parametrize("inputs", [5, 64, 65, 150], ids=lambda count: f"{count} inputs")
 def test_round_agrees_with_optimal_brain_surgeon(inputs: int) -> None:
-    """Sizes beyond 64 inputs need more than one batch of inputs."""
+    """Layers with more than 64 inputs are rounded in several batches of inputs."""
     rng = np.random.default_rng(inputs)
     weights, hessian = rng.normal(size=(inputs, 20)), hessian_of(correlated_inputs(rng, 400, inputs))
     found, defined = rounded(weights, hessian), by_definition(weights, hessian)
@@ -134,7 +134,7 @@ def test_hessian_of_several_photos_is_the_sum_over_photos(depthwise: bool) -> No
 @pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
 @pytest.mark.parametrize(("padding", "stride"), [("SAME", 1), ("SAME", 2), ("VALID", 2)])
 def test_hessian_predicts_the_squared_output_of_tensorflow(depthwise: bool, padding: str, stride: int) -> None:
-    """Check that w'Hw is the sum of the squared outputs of the convolution with weights w."""
+    """For a convolution with weights w and Hessian H, w'Hw must be the sum of its squared outputs."""
     tf = yardstick.tensorflow()
     rng = np.random.default_rng(3)
     pictures = rng.normal(size=(3, 11, 8, 4)).astype(np.float32)  # fewer outputs each than are sampled
@@ -172,7 +172,7 @@ def test_bias_correction_restores_the_mean_outputs(depthwise: bool) -> None:
 def test_hessian_samples_windows_that_are_not_square(
     kernel: tuple[int, int], strides: tuple[int, int], padding: str
 ) -> None:
-    """Against windows cut out of the padded picture, row by row."""
+    """The samples must equal the windows of the padded image, row by row."""
     layer = gptq.GptqLayer(np.zeros((*kernel, 2, 4), np.float32), False, strides, padding)
     pixels = np.random.default_rng(0).normal(size=(7, 5, 2)).astype(np.float32)
     counts, before, after = [], [], []
@@ -193,7 +193,7 @@ def test_hessian_samples_windows_that_are_not_square(
 
 
 def test_rounding_never_exceeds_the_largest_weight() -> None:
-    """The second input is a tenth of the first, so an error of 0.45 steps in the first is one of 4.5 in the second."""
+    """The second input is about a tenth of the first, so GPTQ would correct its weight by about 4.5 steps."""
     rng = np.random.default_rng(0)
     first, third = rng.normal(size=(2, 500))
     inputs = np.stack([first, first / 10 + rng.normal(size=500) / 1000, third], axis=1)

@@ -43,7 +43,7 @@ RANGES = {
 
 
 def network() -> Network:
-    """Return a small network; one output of its last convolution has no weights."""
+    """Return a small network, in which all weights for one output of the last convolution are zero."""
     rng = np.random.default_rng(0)
     parameters = {
         "first": Parameters(rng.normal(size=(3, 3, 3, 4)).astype(np.float32), np.zeros(4, np.float32)),
@@ -89,7 +89,7 @@ def test_quant_params_represent_both_ends_within_half_a_step(low: float, width: 
 
 
 def test_layers_with_shared_quantization_cover_all_their_ranges() -> None:
-    """A pool and a mean have the scale of their source."""
+    """A pooling layer and a mean have the same scale as their input."""
     tree, _ = tensors(write_int8_model(network(), RANGES))
     found = {
         tensor.name.decode(): (list(tensor.quantization.scale), list(tensor.quantization.zeroPoint))
@@ -140,7 +140,7 @@ def test_weight_scales_keep_biases_within_32_bits() -> None:
 
 
 def test_int8_model_has_uint8_or_float_input_and_output() -> None:
-    """Pixels are n / 128 - 1, scores n / 256; with float values at both ends the pixels are rounded first."""
+    """uint8 inputs represent n / 128 - 1, and uint8 scores n / 256. Float inputs are first rounded to 8 bits."""
     types = schema().TensorType
     tree, found = tensors(write_int8_model(network(), RANGES))
     graph = tree.subgraphs[0]
@@ -157,7 +157,7 @@ def test_int8_model_has_uint8_or_float_input_and_output() -> None:
 
 
 def test_first_layer_is_written_for_the_normalization_of_its_input() -> None:
-    """Pixels are n / 127.5 - 1 in the network and in float models, n / 128 - 1 in uint8 models."""
+    """A pixel n becomes n / 127.5 - 1 in the network and in float models, and n / 128 - 1 in uint8 models."""
     kernel = network().parameters["first"].kernel.transpose(3, 0, 1, 2)
     found = {}
     for float_io in (False, True):
@@ -174,7 +174,7 @@ def test_first_layer_is_written_for_the_normalization_of_its_input() -> None:
 
 @pytest.mark.parametrize("float_io", [False, True])
 def test_int8_model_agrees_with_the_float_model_within_quantization_error(float_io: bool) -> None:
-    """Against the float model, with ranges calibrated on the pictures themselves; a step of the logits is 1/255."""
+    """The ranges are calibrated on the images that are compared. One step of the logits is 1/255 of their range."""
     net = network()
     net.parameters["depth"].kernel[:] /= np.array([1, 10, 100, 1000], np.float32)[:, None]
     pictures = [np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8) for seed in range(8)]
@@ -221,7 +221,7 @@ def test_calibrate_returns_the_smallest_and_largest_output_of_each_layer() -> No
         ((LAYERS[0], Layer("depth", "convolution", (INPUT,), 4, (3, 3)), *LAYERS[2:]), False),
     ],
 )
-def test_can_be_int8_requires_a_single_convolution_of_the_input(layers: tuple[Layer, ...], possible: bool) -> None:
+def test_can_be_int8_requires_that_one_convolution_reads_the_input(layers: tuple[Layer, ...], possible: bool) -> None:
     assert can_be_int8(Network(SIZE, layers, {})) is possible
 
 
@@ -275,7 +275,7 @@ def test_dynamic_models_quantize_kernels_of_1024_weights_or_more() -> None:
 
 @pytest.mark.parametrize("kind", ["max_pool", "average_pool"])
 def test_pools_apply_the_height_and_width_of_their_window(kind: Any) -> None:
-    """A window of 3 x 2 pixels over the picture itself, against numpy."""
+    """A pooling layer with a window of 3 x 2 pixels must return the same values as numpy."""
     layers = (Layer("pool", kind, (INPUT,), 0, (3, 2), 1, "VALID"),)
     session = Session(ModelFile(ROOT / "pool", write_float_model(Network((5, 4), layers, {}))))
     picture = np.random.default_rng(0).normal(size=(1, 5, 4, 3)).astype(np.float32)

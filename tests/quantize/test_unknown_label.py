@@ -1,4 +1,4 @@
-"""Tests of the additional label "unknown" of a model."""
+"""Tests of the additional label "unknown" in a `.tflite` model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of writing and reading networks, against TensorFlow with equal weights and graphs."""
+"""Tests that networks, after writing and reading, compute the same outputs as TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float32]
 
 
 def pictures(entry: Architecture, count: int = 8) -> list[Array]:
-    """Return blurred noise, for which outputs of a network vary more than for white noise."""
+    """Return images of coarse random blocks, for which a network's outputs vary more than for white noise."""
     rng = np.random.default_rng(0)
     coarse = rng.uniform(-1, 1, (count, 1, 13, 13, 3)).astype(np.float32)
     rows = np.linspace(0, 12, entry.resolution).round().astype(int)
@@ -43,14 +43,14 @@ def answers(model: Path, inputs: list[Array]) -> Array:
 
 
 def with_head(network: Network, classes: int = 5) -> Network:
-    """Add a random head whose scores vary and are not close to 0 or 1."""
+    """Add a random last layer whose scores vary and are not close to 0 or 1."""
     rng = np.random.default_rng(1)
     size = network.shapes()[network.output][0]
     return network.with_head(rng.normal(0, 0.4, (size, classes)).astype(np.float32), np.zeros(classes, np.float32), "x")
 
 
 def random_inception(folder: Path) -> tuple[Weights, Any]:
-    """Save Inception V3 with random weights and batch norms, as Keras does."""
+    """Save Inception V3, with random weights and random batch normalization, in the format of Keras."""
     tf = yardstick.tensorflow()
     tf.keras.utils.set_random_seed(0)
     model, rng = yardstick.keras_model(architecture("inception_v3")), np.random.default_rng(0)
