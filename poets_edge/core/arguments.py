@@ -50,8 +50,8 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
     Args:
         options: a dataclass instance, usually `self` in `__post_init__`.
-        converters: maps the name of a field to a function that converts its value before the check, such as a function
-            that converts the name in the field `architecture` to an `Architecture`.
+        converters: mapping from field names to functions that convert the values before the check; for example, the one
+            for the field `architecture` converts a name to an `Architecture`.
 
     Raises:
         WrongTypeError: the value of a field has the wrong type.

@@ -21,8 +21,8 @@ from poets_edge.errors import RecordError
 _LARGEST_INTEGER = 1 << 64
 """Maximum absolute value of an integer; larger values could overflow in a division or a conversion to float."""
 DEEPEST = 32
-"""Maximum nesting depth of JSON values. Deeper nesting could exhaust the stack; files of poets_edge have up to seven
-levels."""
+"""Maximum nesting depth of JSON values. Deeper nesting could exhaust the stack. The files that poets_edge writes
+have up to seven levels."""
 
 
 class Optional(NamedTuple):

@@ -49,14 +49,14 @@ class HelperEndedError(ModelError):
 
 @dataclass(frozen=True)
 class _Failure:
-    """Message that a helper sends instead of an answer, with the exception that its function raised."""
+    """Message that a helper process sends instead of an answer: the exception that its function raised."""
 
     error: PoetsEdgeError
 
 
 @dataclass(frozen=True)
 class _Message:
-    """Message that a helper sends before its answer to a request."""
+    """Message that a helper process sends before its answer to a request."""
 
     value: object
 

@@ -55,7 +55,7 @@ class Archive:
     Attributes:
         names: sorted paths of the photos inside the archive, without a common top folder.
         labels: class of each photo if the archive is a WebDataset shard; None if the archive has class folders.
-        others: number of files that are not photos, by folder and kind.
+        others: number of files that are not photos, by (folder, file suffix).
         notes: messages about the archive, one line each.
     """
 

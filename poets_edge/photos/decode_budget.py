@@ -25,9 +25,9 @@ _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
 """Plugins for HEIF, which Pillow itself cannot decode. The first is preferred, because it contains no GPL code."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-"""Number of bytes per pixel in memory, for each of Pillow's image modes that needs other than 4."""
+"""Number of bytes per pixel in memory, by Pillow image mode; modes that are not listed need 4."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}
-"""Number of copies of the image that a decoder holds in memory, for each format whose decoder holds more than one."""
+"""Number of copies of the image that a decoder holds in memory, by format; 1 for formats that are not listed."""
 _COEFFICIENTS = 6
 """Number of bytes per pixel that the decoder of a progressive JPEG holds in memory for its coefficients. It holds them
 for all pixels in the file, even if it decodes to a smaller size."""

@@ -85,16 +85,16 @@ class Exclusions:
         return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
-        """Return the names, excluded or reassigned, of photos that are not in the folder, sorted."""
+        """Return the excluded or reassigned names for which the folder contains no photo, sorted."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields to write to a list file or a training record."""
+        """Return the exclusions as JSON fields, for a file that lists them or for a training record."""
         return {"leave_out": sorted(self.leave_out), "belongs_to": dict(sorted(self.belongs_to.items()))}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Exclusions:
-        """Construct an instance from the validated fields of a list file or a training record."""
+        """Construct an instance from the validated fields of an exclusion list or a training record."""
         return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
 
     def to_facts(self) -> dict[str, object]:
@@ -128,7 +128,7 @@ def _hash(name: str) -> str:
 
 
 def read_exclusions(path: Path) -> Exclusions:
-    """Read a list file. Raises DatasetError if it is missing or is not a list of photos."""
+    """Read a list of exclusions from a file. Raises DatasetError if the file is missing or contains no such list."""
     try:
         text = read_bytes(path, _LARGEST_LIST).decode("utf-8-sig")
     except OSError as error:
@@ -150,12 +150,12 @@ def read_exclusions(path: Path) -> Exclusions:
 
 
 def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
-    """Write a list file with the names of photos to exclude. Raises OutputError if it cannot be written."""
+    """Write the names of photos to exclude to a file. Raises OutputError if it cannot be written."""
     write_text(path, exclusions_text(leave_out))
 
 
 def exclusions_text(leave_out: Iterable[str]) -> str:
-    """Return the content of a list file with the names of photos to exclude."""
+    """Return the content of a file that lists photos to exclude, as JSON text."""
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
     return json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
 
@@ -167,7 +167,7 @@ def scan_without_excluded(
 
     Args:
         image_dir: folder with one folder of photos per class.
-        exclude: list file, or None to exclude nothing.
+        exclude: file that lists the exclusions; None to exclude nothing.
         reporter: reporter for the warning.
         recursive: whether to include subfolders of class folders.
 

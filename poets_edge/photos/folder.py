@@ -51,7 +51,7 @@ class PhotoFolder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that have a photo, sorted."""
+        """Names of the classes that have at least one photo, sorted."""
         return self.photos.present
 
     def warnings(self) -> list[str]:
@@ -170,7 +170,7 @@ def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], Counter[str]]:
-    """Return the photo files in a folder, sorted, and the number of other files, by kind.
+    """Return the photo files in a folder, sorted, and the number of files that are not photos, by suffix.
 
     Photos are recognized by suffix or content; hidden files are skipped.
 

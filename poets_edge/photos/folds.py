@@ -27,7 +27,7 @@ DEFAULT_FOLDS = 5
 _MIN_FOLDS = 2
 
 NO_FOLD = -1
-"""Fold number of a photo that is in no fold: every head is trained on it, and none is evaluated on it."""
+"""Fold number of a photo that is in no fold: it is used to train the classifier of every fold, and to evaluate none."""
 
 Group = tuple[int, ...]
 """Row numbers of photos that must stay in one fold, ascending."""
@@ -138,7 +138,7 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Find repeated values, and return pairs of row numbers: the first row with the value, and each later one."""
+    """Find repeated values in an array, and return pairs of rows: the first with the value, and each later one."""
     _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(marks)))

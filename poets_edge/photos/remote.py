@@ -24,7 +24,7 @@ CONNECTIONS = 16
 """Maximum number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Maps each URL scheme that fsspec reads to the extra of poets_edge that installs the required packages."""
+"""Mapping from the URL schemes that fsspec reads to the extras of poets_edge that install the required packages."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",

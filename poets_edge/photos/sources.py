@@ -47,7 +47,7 @@ class FoundPhotos:
         names: names of the photos, with `/` as the separator.
         labels: class of each photo if the archives are WebDataset shards; None if the photos are in class folders.
         depth: number of leading folders in each name that are not class folders.
-        others: number of files that are not photos, by folder, without its `depth` leading parts, and kind.
+        others: number of files that are not photos, by (folder, file suffix); the folder is without leading folders.
         notes: messages about the archives, one line each.
     """
 
@@ -180,7 +180,7 @@ def photo_at(folder: Location, name: str) -> Location:
 
 
 def _root_of(pattern: str) -> str:
-    """Return the folder in a pattern, such as `data/{0..9}.tar`, that precedes the first component with a wildcard."""
+    """Return the folder before the first wildcard in a pattern: `data` for `data/part-{0..9}.tar`."""
     return re.split(r"[*?{]", pattern)[0].replace(os.sep, "/").rpartition("/")[0]
 
 
@@ -214,7 +214,7 @@ def read(path: str, most: int) -> bytes:
 def stamp(path: str) -> FileStamp | None:
     """Return the current stamp of a photo in an archive or at an address.
 
-    The result is None if the photo is missing, or if its server reports no metadata that change when it changes.
+    The result is None if the photo is missing, or if its server does not report whether it has changed.
     """
     try:
         container, name = _through(path)

@@ -25,7 +25,7 @@ _SPLITS: dict[str, SplitName] = {
     "eval": "test",
     "evaluation": "test",
 }
-"""Maps the usual names of split folders, in lower case and without words such as `set`, to their splits."""
+"""Mapping from the usual names of split folders, in lower case and without words such as `set`, to splits."""
 FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
 _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
 _UNLABELED = frozenset(
@@ -38,7 +38,7 @@ def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:
     """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name.
 
     Args:
-        ignored: words to ignore in the name, in lower case, such as those that occur in the names of all split folders.
+        ignored: words to ignore in the name, in lower case, such as those that its sibling folders also contain.
     """
     meant = [word for word in words(name) if word not in FILLERS and word not in ignored]
     return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None

@@ -35,7 +35,7 @@ _ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 
 
 def checked(kind: str, data: bytes) -> bytes:
-    """Check the structure of a photo file, and return its bytes; large metadata in a PNG are removed from them.
+    """Check the structure of a photo file, and return its bytes, for a PNG without large metadata.
 
     Args:
         kind: Pillow's name of the format.

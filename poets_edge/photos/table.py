@@ -19,7 +19,7 @@ from poets_edge.photos.names import composed
 from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES, SplitName
 
 UNKNOWN_SIZE = -1
-"""Value for the size of a photo whose number of bytes is not known."""
+"""Value that represents an unknown photo size."""
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
@@ -59,7 +59,7 @@ class PhotoTable(Sequence[Photo]):
     Attributes:
         folder: path or address of the folder.
         names: path of each photo relative to the folder, with `/` as the separator.
-        labels: class names; a class need not have a photo.
+        labels: class names, including those of classes without photos.
         classes: class of each photo as an index into `labels`, int32 [photos].
         given: split in whose folder each photo is, as an index into SPLIT_NAMES; NO_SPLIT if it is in no split folder,
             int8 [photos].
@@ -119,7 +119,7 @@ class PhotoTable(Sequence[Photo]):
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Names of the classes that have a photo, sorted."""
+        """Names of the classes that have at least one photo, sorted."""
         counts = np.bincount(self.classes, minlength=len(self.labels))
         return tuple(sorted(label for label, count in zip(self.labels, counts, strict=True) if count))
 

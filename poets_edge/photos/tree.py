@@ -29,7 +29,7 @@ class Folder:
     Attributes:
         path: path relative to the root of the tree, with `/` as the separator; "" for the root.
         photos: names of the photos directly in the folder, relative to the folder, archive or address that was scanned.
-        others: number of files directly in the folder that are not photos, by kind, such as ".txt".
+        others: number of files directly in the folder that are not photos, by suffix, such as ".txt".
         folders: subfolders, sorted.
     """
 
@@ -123,7 +123,7 @@ def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: 
 
     Args:
         names: names of the photos, with `/` as the separator.
-        others: number of files that are not photos, by folder and kind.
+        others: number of files that are not photos, by (folder, file suffix).
         depth: number of leading folders in each name that are not part of the tree.
     """
     folders = {"": Folder("")}
@@ -154,7 +154,9 @@ def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: 
 
 
 def _listed(path: str) -> tuple[tuple[int, int], list[str], list[str]]:
-    """Return the (device, inode) of a folder, and the names of its files and subfolders without skipped ones.
+    """Return the (device, inode) of a folder, and the names of its files and of its subfolders, without skipped ones.
+
+    `is_skipped` determines which files and folders are skipped.
 
     Raises:
         DatasetError: the folder cannot be read.

@@ -300,8 +300,8 @@ def test_download_rejects_a_declared_size_above_the_expected_size(files: Files, 
     assert not [*tmp_path.iterdir()]
 
 
-def test_write_together_ignores_and_removes_foreign_journals(tmp_path: Path) -> None:
-    """The journal, written by another program, would rename a temporary file to the name of an existing file."""
+def test_write_together_ignores_and_removes_invalid_journals(tmp_path: Path) -> None:
+    """The journal would rename a temporary file to the name of an existing file that it does not belong to."""
     (tmp_path / "mine").write_bytes(b"mine")
     temporary = tmp_path / ".other.abcdefgh.tmp"
     temporary.write_bytes(b"theirs")

@@ -40,7 +40,7 @@ def test_read_exclusions_rejects_invalid_file_and_class_names(content: object, t
     assert "\x1b" not in str(raised.value)
 
 
-def test_read_exclusions_rejects_an_object_without_its_fields(tmp_path: Path) -> None:
+def test_read_exclusions_rejects_an_object_without_exclusion_fields(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('{"leaveout": ["roses/1.jpg"]}')
     with pytest.raises(DatasetError, match="contains none of leave_out, belongs_to"):
         read_exclusions(tmp_path / "list.json")
