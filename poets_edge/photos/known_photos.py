@@ -70,7 +70,7 @@ class KnownPhotos:
         return KnownPhotos(sets, test_groups=_renumbered(groups[tested[first]]))
 
     def for_model(self) -> KnownPhotos:
-        """Return a smaller copy to store in a model: with shorter digests, or a sample of them if there are many."""
+        """Return a copy to store in a model: with shorter digests, and only a sample of them if there are many."""
         sampled, bits = self.sample_bits, self.bits
 
         def count() -> int:

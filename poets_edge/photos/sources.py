@@ -47,7 +47,7 @@ class FoundPhotos:
         names: names of the photos, with `/` as the separator.
         labels: class of each photo if the archives are WebDataset shards; None if the photos are in class folders.
         depth: number of leading folders in each name that are not class folders.
-        others: number of files that are not photos, by (folder, file suffix); the folder is without leading folders.
+        others: number of files that are not photos, by (folder without the `depth` leading ones, suffix).
         notes: messages about the archives, one line each.
     """
 
