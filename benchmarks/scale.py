@@ -87,7 +87,7 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Compare two worker processes with the threads of one process; at least 0.9 times its speed is required."""
+    """Compare the speed of two worker processes with that of one process with threads; at least 90 % is required."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)  # from here on, checksums are cached

@@ -97,7 +97,11 @@ def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bo
 
 
 def rates(runs: Sequence[Run], *, with_kernel: bool = True) -> tuple[int, int, int]:
-    """Return the numbers of ordered pairs of runs called different, and called slower and faster after a slowdown."""
+    """Count the ordered pairs of runs by the verdict of `compare`.
+
+    Returns:
+        The numbers of pairs that are called different, and that are called slower or faster after a slowdown of 5 %.
+    """
     pairs = list(itertools.permutations(runs, 2))
     slowed = [compared(other, one, _SLOWDOWN, with_kernel=with_kernel).verdict for one, other in pairs]
     different = sum(not compared(other, one, with_kernel=with_kernel).could_be_equal for one, other in pairs)

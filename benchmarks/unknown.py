@@ -131,9 +131,9 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def chance_within(photos: int, low: float, high: float) -> float:
-    """Return the probability that `low` to `high` of the photos are rejected, if that of each photo is RATE.
+    """Return the probability that a fraction between `low` and `high` of the photos is rejected.
 
-    `low` and `high` are fractions of the photos.
+    Each photo is rejected with the probability RATE, independently of other photos.
     """
     counts = [count for count in range(photos + 1) if low <= count / photos <= high]
     return sum(math.comb(photos, count) * RATE**count * (1 - RATE) ** (photos - count) for count in counts)

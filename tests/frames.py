@@ -27,7 +27,7 @@ def jpeg(photo: Path | Image.Image, size: tuple[int, int] = SIZE) -> bytes:
 
 
 def exact_photos(flowers: Path, each: int, folder: Path) -> Path:
-    """Write photos as PNGs of 224 x 224 pixels, which all versions of Pillow read equally; return the folder."""
+    """Write photos as PNGs of 224 x 224 pixels, which every version of Pillow decodes equally; return the folder."""
     for photo in photos_of(flowers, each):
         (folder / photo.parent.name).mkdir(parents=True, exist_ok=True)
         Image.open(photo).convert("RGB").resize((224, 224)).save(folder / photo.parent.name / f"{photo.stem}.png")

@@ -15,7 +15,7 @@ _RELEASED = {
 
 
 def sections() -> dict[str, str]:
-    """Return the text of each section by its title."""
+    """Return the text of each section of the changelog, by title."""
     parts = re.split(r"^## (.+)\n", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 

@@ -77,7 +77,7 @@ def test_codelab_command_lines_run_unchanged(flowers: Path, keras_home: Path, tm
 
 
 def check_tensorboard_shows_the_run(summaries: Path) -> None:
-    """Check the event files with TensorBoard's reader."""
+    """Check that the event files contain the curves, histograms and graph of a training run, as read by TensorBoard."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves = {}

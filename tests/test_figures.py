@@ -136,7 +136,7 @@ def test_disagreements_lists_figures_that_contradict_the_results(paragraph: str,
     assert list(disagreements(paragraph, {"a.md": "| 64 MB | 0.123 s | **7.15** |"})) == found
 
 
-def test_commands_of_results_exist() -> None:
+def test_commands_in_results_exist() -> None:
     commands = {
         command for text in RESULTS.values() for command in re.findall(r"^`([^`\n]+)`, commit", text, re.MULTILINE)
     }

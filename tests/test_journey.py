@@ -1,6 +1,6 @@
 """Session of a new user who types only lines that the program has printed, from `poets-edge` to a labeled photo.
 
-It uses drawn photos and the embedded backbone, so it runs on any machine.
+The test uses synthetic photos and the embedded backbone, so it runs on any machine.
 """
 
 from __future__ import annotations

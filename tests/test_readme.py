@@ -123,7 +123,7 @@ def _form(text: str) -> list[str]:
     return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]
 
 
-def test_objects_of_the_library_page_exist() -> None:
+def test_objects_on_the_library_page_exist() -> None:
     for name in re.findall(r"^::: ([\w.]+)", PAGES["docs/library.md"], re.MULTILINE):
         assert pkgutil.resolve_name(name) is not None
 

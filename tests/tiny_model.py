@@ -21,7 +21,7 @@ from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadat
 
 COLORS = ("red", "green", "blue")
 SIDE = 8
-"""Height and width of the input, pixels."""
+"""Height and width of the input in pixels."""
 
 
 def color_model(

@@ -1,4 +1,4 @@
-"""Process ids of the workers of `--cluster local:N`, for tests and benchmarks that kill them."""
+"""Look up the worker processes that `--cluster local:N` starts, for tests and benchmarks that kill them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def workers_of(parent: int) -> list[int]:
-    """Return the pids of the worker processes of a run, from /proc."""
+    """Return the process ids of the workers that a run has started, as listed in /proc."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -54,7 +54,7 @@ class Ground:
     """Shared inputs of all commands: folders of photos, and the address of an archive.
 
     Attributes:
-        prepared: folders with the files that some preparatory command lines have written, by these command lines.
+        prepared: folders written by preparatory commands, with the command lines as keys.
     """
 
     work: Path
@@ -166,7 +166,7 @@ class Trial:
 
 
 def _make_device(cwd: Path) -> None:
-    """Create a device with an empty wheel installed in place of the program's large packages."""
+    """Create a simulated device on which an empty wheel replaces the large packages that the program requires."""
     (cwd / "pi").mkdir()
 
     @contextmanager

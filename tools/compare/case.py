@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Respelled:
-    """A command line whose spelling has changed: the base revision runs `old`, the other tree runs `new`."""
+    """A command line with two spellings: the base revision runs `old`, and the revision compared with it runs `new`."""
 
     old: str
     new: str
@@ -32,8 +32,8 @@ class Case:
         lines: command lines in order; each runs even if an earlier one has failed.
         inputs: names of the fixtures that are copied into the folder first.
         prepare: function that writes further inputs, called with the case's folder and the shared folder.
-        shared: required folders in the shared folder; if any is missing, the case is skipped. "keras" is the
-            KERAS_HOME of the commands.
+        shared: required folders in the shared folder; if any is missing, the case is skipped. "keras" is used as
+            KERAS_HOME by the commands.
     """
 
     name: str

@@ -16,7 +16,7 @@ from tools.compare.rules import Intended, Volatile, applies, at_or_below, at_pat
 _SHOWN = 120
 """Maximum number of characters of a value in a report."""
 _LONG = 5000
-"""Number of lines above which texts are compared without matching frequent lines, which takes quadratic time."""
+"""Number of lines in a text above which frequent lines are not matched, since exact matching takes quadratic time."""
 _NUMBER = re.compile(r"(?<!\w)\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _ABSENT = "(none)"
 
@@ -29,7 +29,7 @@ class Difference:
         file: name of the output.
         place: path inside a JSON document, or line number in a text; empty for whole files.
         old: shortened value in the base revision.
-        new: shortened value in the other tree.
+        new: shortened value in the revision compared with it.
     """
 
     file: str
@@ -51,11 +51,11 @@ class Rules:
 
 
 def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bool = False) -> list[Difference]:
-    """Return the differences of a case that no rule explains.
+    """Return the differences between the outputs of a case that no rule accepts.
 
     Args:
         old: outputs of the base revision, as written by `running.run_case`.
-        new: outputs of the other tree.
+        new: outputs of the revision compared with it.
         stderr: whether to compare the stderr of the commands, too.
     """
     before, after = _files(case, old, found, stderr), _files(case, new, found, stderr)

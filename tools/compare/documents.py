@@ -16,7 +16,7 @@ class Number(str):
 
 
 class Document:
-    """A parsed JSON document. A file of JSON lines is parsed as one list."""
+    """A parsed JSON document. A JSON Lines file is parsed as a list."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

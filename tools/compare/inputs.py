@@ -95,7 +95,7 @@ def odd_photos(folder: Path, _: Path) -> None:
 
 
 def copies(folder: Path, _: Path) -> None:
-    """Add copies of photos with small to large changes, some of them in a wrong class."""
+    """Add copies of photos with small to large changes, some of them to a wrong class."""
     for folders in ("photos", "flowers"):
         photos = sorted((folder / folders).rglob("*.jpg"))[::5]
         for number, photo in enumerate(photos):
@@ -142,7 +142,7 @@ def fixed_graph(folder: Path, _: Path) -> None:
 
 
 def fixed_benchmarks(folder: Path, _: Path) -> None:
-    """Write two results of `benchmark`; in the second one, the float model is 6 % slower, and the int8 model equal."""
+    """Write two results of `benchmark`; in the second one, only the latency of the float model differs, by 6 %."""
     for name, factors in (("first", (1.0, 1.0)), ("second", (1.06, 1.0))):
         results = [
             {

@@ -10,7 +10,7 @@ should be as narrow as possible, with the case, the output and, in JSON, the pat
         renamed="agreement_with_float",
     )
 
-A value that must not change in other ways needs at least one case without an entry for it.
+To detect unintended changes of a value, at least one case must have no entry for the value.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Check out the two revisions as trees of files, and run cases with each tree.
+"""Check out two revisions as trees of files, and run cases with each tree.
 
 A tree is a copy, so that edits of the working tree during a run have no effect. The version number in a tree is set to
 a constant, since models contain it.

@@ -1,4 +1,4 @@
-"""Install `tools.crash_points` in every Python process with this folder in PYTHONPATH; Python imports this first."""
+"""Install `tools.crash_points` in every Python process with this folder in PYTHONPATH, which imports this first."""
 
 from tools.crash_points import install
 

@@ -145,7 +145,7 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return randomly recolored images and their targets, and flip a random half of both.
+    """Return randomly recolored images and their targets, of which a random half is flipped.
 
     The images have the shape [N, 3, size, size] and values from -1 to 1, the targets [N, 256, size / 32, size / 32].
     """

@@ -62,7 +62,10 @@ def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers
 
 
 def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, float, float, float]:
-    """Return a random box (left, top, right, bottom) with 30 to 100 % of a picture's area and aspect 3:4 to 4:3."""
+    """Return a random box (left, top, right, bottom) with 30 to 100 % of a picture's area.
+
+    Its aspect ratio is between 3:4 and 4:3.
+    """
     while True:
         area = width * height * rng.uniform(0.3, 1.0)
         ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
@@ -73,7 +76,7 @@ def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, 
 
 
 def area_weights(inputs: int, outputs: int) -> np.ndarray:
-    """Return the matrix [outputs, inputs] that averages `inputs` cells into `outputs` equal parts."""
+    """Return the matrix [outputs, inputs] that averages a row of `inputs` cells over `outputs` equal intervals."""
     edges = np.linspace(0, inputs, outputs + 1)
     cells = np.arange(inputs)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)

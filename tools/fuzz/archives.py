@@ -41,7 +41,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def make_archive(photos: dict[str, bytes], rng: Random) -> tuple[str, bytes]:
-    """Return the suffix and the bytes of a damaged or inconsistent archive of photos."""
+    """Return the file name suffix and the bytes of a damaged or inconsistent archive of photos."""
     if rng.random() < 0.5:
         return ".zip", _cut(_lying_zip(photos, rng), rng)
     return ".tar", _cut(_lying_tar(photos, rng), rng)
@@ -119,7 +119,7 @@ def _bomb(photo: bytes, rng: Random) -> bytes:
 
 
 def make_list(rng: Random) -> bytes:
-    """Return a list of photos to exclude, with arbitrary content."""
+    """Return the bytes of a list of photos to exclude, with arbitrary content."""
     if rng.random() < 0.25:
         lines = [str(rng.choice(_VALUES)) for _ in range(rng.randrange(6))]
         return "\n".join(lines).encode("utf-8", "surrogatepass")

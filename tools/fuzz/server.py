@@ -46,8 +46,9 @@ class Outcome:
     """Outcome of a run.
 
     Attributes:
-        kind: "answered", "one line", or a fault: "signal", "hang", "traceback", "memory", "no number", "silent".
-        detail: last line of output, or the signal that ended the run.
+        kind: "answered", "one line" (an error message) or a fault: "signal", "hang", "traceback", "memory", "no number"
+            (NaN or infinity) or "silent" (a failure without a message).
+        detail: last line on stderr, or the signal that ended the run.
         megabytes: peak memory.
     """
 

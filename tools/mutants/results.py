@@ -64,7 +64,7 @@ def load(module: str, *, fresh: bool) -> list[Result] | None:
 
 
 def report() -> str:
-    """Return the report as Markdown: a table with a row per module, and lists of reviewed and other survivors."""
+    """Return the report as Markdown: a table with a row per module, and lists of the surviving mutants."""
     rows, reviewed, open_ones = [], [], []
     total = killed = equivalents = run = 0
     for module in MODULES:
