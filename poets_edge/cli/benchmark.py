@@ -231,7 +231,7 @@ def _timing_config(seconds: float, runs: int, rounds: int | None) -> TimingConfi
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
-    """Interpret `--json FILE` and `--json -` as version 0.1 did; FILE or `-` is parsed as one of the `models`.
+    """Interpret `--json FILE` and `--json -` as version 0.1 did. The command line yields FILE or `-` as a model.
 
     Returns:
         The models, the file to write (None for no file), and whether to print the JSON.

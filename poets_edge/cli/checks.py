@@ -63,7 +63,7 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Determine what this machine has and lacks, and the size of the caches in the current folder."""
+    """Inspect this machine, including the caches in the current folder, and return the diagnosis."""
     runtime, problem = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}
     found = [entry.name for entry in known_architectures() if local_weights(entry, MODELS)]
@@ -115,7 +115,7 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """Return what prevents the use of a camera, or how to fix it; None if a camera can be used."""
+    """Return a message that states why no camera can be used, or what to install; None if a camera can be used."""
     problem = picamera2_problem()
     if not _is_there("cv2") and (problem or not is_installed()):
         return problem or _CAMERA

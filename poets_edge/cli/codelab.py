@@ -1,4 +1,4 @@
-"""`poets-edge codelab`: make a folder in which the codelab's own command lines run."""
+"""`poets-edge codelab`: make a folder in which the commands from the codelab "TensorFlow for Poets" work."""
 
 from __future__ import annotations
 

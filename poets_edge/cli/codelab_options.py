@@ -1,4 +1,4 @@
-"""Options of the codelab's script `label_image.py` that describe the model, such as its input size.
+"""Options of `label_image.py`, a script in the codelab "TensorFlow for Poets", that describe the model.
 
 Models contain this information, so the options are only checked: values that contradict the model are errors.
 """

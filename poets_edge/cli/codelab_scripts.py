@@ -1,4 +1,4 @@
-"""The scripts in the codelab that have no equivalent command: `evaluate`, `count_ops` and `graph_pb2tb`."""
+"""Scripts from the codelab "TensorFlow for Poets" without an equivalent command, such as `count_ops`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
 
     Raises:
         UsageError: the script is unknown, or its arguments are invalid.
-        PoetsEdgeError: as raised by `poets_edge.evaluate` and the graph readers.
+        PoetsEdgeError: a graph or photo cannot be read or evaluated.
     """
     match name, list(arguments):
         case "evaluate", [graph]:

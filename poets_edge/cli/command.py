@@ -15,7 +15,7 @@ from poets_edge.cli.hints import option_hint
 
 OUTPUT = "Output"
 CODELAB = "Codelab"
-"""Heading of the options that exist only so that commands from the codelab work; shown by `--help-all`."""
+"""Heading of options that only commands from the codelab "TensorFlow for Poets" need; shown by `--help-all`."""
 
 _HELP = "Help"
 _LAST = (OUTPUT, CODELAB, _HELP)
@@ -31,7 +31,7 @@ class Argument(click.Argument):
     """Argument that is explained in the help.
 
     Args:
-        explained: explanations, by the placeholder in the usage line, such as MODEL.
+        explained: explanation of each placeholder in the usage line, such as MODEL.
     """
 
     def __init__(self, *args: Any, explained: Mapping[str, str], **settings: Any) -> None:

@@ -75,7 +75,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Show the progress of a long operation; yield a function that is called with the number of completed units."""
+        """Show the progress of a long operation; yield a function that adds to the number of completed units."""
         if self._quiet or not total:
             yield lambda amount: None
             return

@@ -119,7 +119,7 @@ def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[
     A model that poets_edge wrote is returned unchanged, unless the classifier has different labels.
 
     Args:
-        antialias: whether images are resized with antialiasing, instead of as MediaPipe does.
+        antialias: whether images are to be resized with antialiasing, unlike in MediaPipe.
     """
     file, metadata = classifier.file, classifier.metadata
     if metadata.facts and metadata.labels == classifier.labels:
@@ -143,7 +143,7 @@ def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[
 
 
 def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
-    """Add the softmax and uint8 conversions that a model lacks, set the batch size to 1, and describe the additions."""
+    """Add a softmax and uint8 conversions unless present, and set the batch size to 1; return a list of additions."""
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
     changes = [

@@ -95,7 +95,7 @@ def photos_of_record(
 
 
 def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that returns the photo with a given name in the record; None if the file does not exist."""
+    """Return a function that maps a name in the record to a photo, or to None if the file does not exist."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
     labels = {composed(label): label for label in record["labels"]}
@@ -115,7 +115,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that returns the photo with a given name in an archive or at a URL; None if it is missing."""
+    """Return a function that maps a name to a photo in an archive or at a URL, or to None if it is missing."""
     return _by_name(record, folder).get
 
 
@@ -130,7 +130,7 @@ def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
 
 
 def _split_again(record: dict[str, Any], photos: PhotoTable) -> ExportPhotos:
-    """Split the photos in a folder as in training; for large data sets, whose records do not list the photos.
+    """Split the photos in a folder as in a training run whose record does not list them, because there are too many.
 
     Test photos are recognized by the digests of their contents, if the record has them. Splitting by name alone could
     differ from the training run, in which the user may have specified groups of photos.
@@ -159,7 +159,7 @@ def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPho
 
 
 def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple[Photo, ...]:
-    """Return the photos that a training run had in a split, recognized by content; their digests are filled in."""
+    """Return the photos that were in a split of the training run, recognized by content, with `sha256` set."""
     digests = hash_photos(photos).digests
     rows = np.flatnonzero(known.splits(digests) == SPLIT_NAMES.index(split))
     return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in rows.tolist())

@@ -23,7 +23,7 @@ from poets_edge.photos.normalization import BACKBONE, PIXELS
 Array = npt.NDArray[np.float64]
 
 _EXACT = 1 << 24
-"""float32 represents all integers from 0 to this number exactly."""
+"""Largest n for which float32 represents all integers from 0 to n exactly."""
 _DIGITS = 7
 """Number of binary digits after the point in an input n / 128 of the first layer, where n is from -128 to 127."""
 

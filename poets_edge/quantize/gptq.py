@@ -237,7 +237,11 @@ def _channel_products(patches: Array) -> Array:
 
 
 def _outputs(shape: Sequence[int], layer: GptqLayer) -> list[tuple[int, int]]:
-    """Return the output length and the padding at the start, as in TensorFlow, first for the vertical axis."""
+    """Return the output length and the leading padding along each axis, as TensorFlow computes them.
+
+    Returns:
+        (length, padding) for the vertical axis, and (length, padding) for the horizontal axis.
+    """
     found = []
     for length, inside, stride in zip(shape[:2], layer.kernel, layer.strides, strict=True):
         if layer.padding == "SAME":

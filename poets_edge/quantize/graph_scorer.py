@@ -94,7 +94,7 @@ class FrozenGraphScorer:
         return self._has_detector
 
     def predict(self, photo: PhotoSource) -> ModelOutput:
-        """Return scores and distance from the training photos for a photo. Raises PhotoError if it cannot be read."""
+        """Return a photo's scores and distance from the training photos. Raises PhotoError if it cannot be read."""
         return self._run(fit(read_photo(photo), self.size))
 
     def scores(self, photo: PhotoSource) -> Scores:

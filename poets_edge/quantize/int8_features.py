@@ -1,6 +1,6 @@
-"""Extract the input of an int8 model's last layer, and round the weights of a last layer as int8 models do.
+"""Extract the features of an int8 model, which are the input of its last layer, and quantize that layer.
 
-The command `grid` uses this for cross-validation of int8 models: it trains last layers on this input, the features.
+The command `grid` trains cross-validated last layers on these features, so that it can evaluate int8 on all photos.
 """
 
 from __future__ import annotations

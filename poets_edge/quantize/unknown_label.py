@@ -27,7 +27,7 @@ from poets_edge.tflite.flatbuffer import (
 )
 
 _STEEP = 1e8
-"""Factor that scales the smallest possible excess over the limit of 1, which is 1.2e-7 in float32, to more than 1."""
+"""Multiplying by this factor makes the smallest excess over 1 in float32, 1.2e-7, larger than 1."""
 
 
 def with_unknown_label(content: bytes) -> bytes:

@@ -84,7 +84,7 @@ def can_be_int8(network: Network) -> bool:
 
 
 def weight_scales(layer: Layer, weights: Parameters, source_scale: np.float32) -> npt.NDArray[np.float32]:
-    """Return the quantization scales of a layer's weights, float32 [outputs]; biases then fit into 32 bits."""
+    """Return the scales of a layer's weights, float32 [outputs], which are large enough for 32-bit biases."""
     scales = kernel_scales(file_order(layer, weights.kernel), output_axis(layer))
     least = np.abs(weights.bias) / (source_scale * np.float32(_MAX_BIAS))
     return np.asarray(np.maximum(scales, least), np.float32)

@@ -173,7 +173,7 @@ def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> Quanti
 
 
 def output_axis(layer: Layer) -> int:
-    """Return the axis of the output channels in a kernel with the layout of a `.tflite`, as an index."""
+    """Return the axis number of the output channels in a kernel with the layout of a `.tflite`."""
     return 3 if layer.kind == "depthwise" else 0
 
 
