@@ -13,7 +13,7 @@ from poets_edge.training.background_model import fit_background
 KNOWN = np.array([[0.6, 0.8, 0.0], [0.8, 0.6, 0.0], [1.0, 0.0, 0.0], [0.6, 0.0, 0.8]])
 FOLD = np.array([0, 0, 1, 1])
 STRANGER = np.array([0.0, 0.28, 0.96])
-"""Vector of each background photo, so that it does not matter which of them is in which fold."""
+"""Vector of every background photo. All are identical, so their assignment to folds does not matter."""
 
 
 def logit(known: Any, strangers: int) -> Any:

@@ -47,7 +47,7 @@ def record(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
     return content
 
 
-def test_train_refuses_unusable_photo_folders(tmp_path: Path, photos: Path) -> None:
+def test_train_rejects_unusable_photo_folders(tmp_path: Path, photos: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     one = tmp_path / "one"
@@ -86,7 +86,7 @@ def test_train_refuses_unusable_photo_folders(tmp_path: Path, photos: Path) -> N
         (["--final_tensor_name", "a b"], "not a node name"),
     ],
 )
-def test_train_refuses_invalid_options(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:
+def test_train_rejects_invalid_options(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:
     poets_edge("train", "--image_dir", "photos", "--quiet", *flags, cwd=tmp_path).failed(said)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"], "nothing may be written"
 
@@ -165,7 +165,7 @@ def test_duplicate_photos_are_reported(photos: Path, tmp_path: Path) -> None:
     assert "right/same.png" in ran.stderr
 
 
-def test_link_loops_and_subfolders_are_scanned(photos: Path, tmp_path: Path) -> None:
+def test_link_loops_are_skipped_when_subfolders_are_scanned(photos: Path, tmp_path: Path) -> None:
     noise(photos / "left/deeper/6.png", 77)
     (photos / "left/deeper/loop").symlink_to(photos / "left")
     (photos / "left/self").symlink_to("self")
@@ -175,7 +175,7 @@ def test_link_loops_and_subfolders_are_scanned(photos: Path, tmp_path: Path) -> 
     assert sum(json.loads(deep.stdout)["classes"]["left"].values()) == 6
 
 
-def test_missing_and_damaged_weights_are_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_weights_are_rejected(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = tmp_path / "models"
     models.mkdir()
     name = "mobilenet_2_5_128_tf_no_top.h5"
@@ -199,7 +199,7 @@ def test_damaged_cache_is_moved_aside(photos: Path, tmp_path: Path) -> None:
     assert "the bottleneck cache was damaged" in ran.stderr or list(cache.parent.glob("*.damaged-*"))
 
 
-def test_flipped_bit_in_a_vector_is_detected(photos: Path, tmp_path: Path) -> None:
+def test_overwritten_vectors_are_computed_again(photos: Path, tmp_path: Path) -> None:
     import sqlite3
 
     poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
@@ -235,7 +235,7 @@ def test_changed_photo_gets_a_new_bottleneck(few_flowers: Callable[[int], Path],
     assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() != before
 
 
-def test_train_refuses_an_unusable_background(tmp_path: Path, photos: Path) -> None:
+def test_train_rejects_an_unusable_background(tmp_path: Path, photos: Path) -> None:
     train = ("train", photos, *FAST, "--bottleneck-dir", tmp_path / "cache")
     (tmp_path / "few").mkdir()
     for number in range(3):

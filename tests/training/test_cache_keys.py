@@ -1,4 +1,4 @@
-"""Caches of training in a world that changes: other preprocessing, other photos, other weights."""
+"""Tests of the training caches when the preprocessing, the photos or the weights change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PREPROCESSING = (
 
 
 class MeanColor:
-    """A source of vectors that counts its calls."""
+    """A source of vectors that computes mean colors and counts its calls."""
 
     name, size = "mean color", (4, 6)
 
@@ -95,7 +95,7 @@ def test_bottleneck_of_a_changed_photo_is_cached_under_its_new_digest(
         assert vector is not None and vector.round().tolist() == [0, 0, 90]
 
 
-def test_known_vectors_of_a_changed_photo_are_computed_again(photos: list[HashedPhoto], tmp_path: Path) -> None:
+def test_cached_vectors_of_a_changed_photo_are_computed_again(photos: list[HashedPhoto], tmp_path: Path) -> None:
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
         source = MeanColor(cache)
         colors(photos, source)
@@ -122,7 +122,7 @@ def test_every_cache_key_depends_on_preprocessing_photo_and_variant(monkeypatch:
     assert len({*before, *keys()}) == 2 * len(before)
 
 
-def test_backbone_of_weights_that_changed_after_hashing_is_refused(tmp_path: Path) -> None:
+def test_weights_changed_after_hashing_are_rejected(tmp_path: Path) -> None:
     entry = architecture("mobilenet_0.25_128")
     content = EMBEDDED_FILE.read_bytes()
     (tmp_path / "weights.npz").write_bytes(content)

@@ -14,7 +14,7 @@ TRUTH = np.zeros(100, np.int64)
 
 
 def hard(correct: int) -> Scores:
-    """Return scores of 0.9 or 0.1 for the true class, of which the first `correct` are 0.9."""
+    """Return scores for the true class: 0.9 for the first `correct` photos, 0.1 for all others."""
     first = np.where(np.arange(len(TRUTH)) < correct, 0.9, 0.1)
     return np.stack([first, 1 - first], axis=1).astype(np.float32)
 
@@ -38,7 +38,7 @@ def test_compare_scores_does_not_depend_on_the_temperature_of_the_scores() -> No
     assert not found.is_better
 
 
-def test_comparison_is_better_with_more_confident_correct_predictions_at_equal_accuracy() -> None:
+def test_comparison_is_better_if_correct_predictions_are_more_confident() -> None:
     rng = np.random.default_rng(0)
 
     def noisy(separation: float) -> Scores:

@@ -1,4 +1,4 @@
-"""Tests of `--cluster`: bit-identical results, killed workers, and protection against foreign tasks."""
+"""Tests of `--cluster`: bit-identical results, killed workers, and protection against unauthorized clients."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_killed_workers_are_replaced(photos: Path, alone: tuple[bytes, str], tmp
     assert "Traceback" not in stderr and graph(tmp_path) == alone[0]
 
 
-def test_worker_that_dies_during_an_answer_is_replaced(tmp_path: Path) -> None:
+def test_worker_that_dies_while_sending_a_result_is_replaced(tmp_path: Path) -> None:
     answers = run_in_processes([1, 2, 3], lambda number: (number, tmp_path / "died"), square_or_die, workers=1)
     assert list(answers) == [1, 4, 9] and (tmp_path / "died").exists()
 
@@ -145,7 +145,7 @@ def square_or_die(request: tuple[int, Path]) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_repeated_worker_deaths_stop_train_with_one_line(photos: Path, tmp_path: Path) -> None:
+def test_repeated_worker_deaths_stop_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:
     process = start(tmp_path, photos, "local:1", photos_per_task=4)
     while process.poll() is None:  # including starting workers
         for worker in workers_of(process.pid):
@@ -177,7 +177,7 @@ def test_killed_run_leaves_no_workers(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
 def test_local_processes_listen_on_no_socket(photos: Path, tmp_path: Path) -> None:
-    """Otherwise another user's process could submit a task."""
+    """If a socket listened, another user's process could submit a task."""
     process = start(tmp_path, photos, "local:2", photos_per_task=1)
     while not cached_vectors(tmp_path):
         assert process.poll() is None
@@ -297,7 +297,7 @@ def test_scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_client
     assert cached_vectors(tmp_path) == 200
 
 
-def test_lost_scheduler_stops_train_with_one_line(photos: Path, tmp_path: Path) -> None:
+def test_lost_scheduler_stops_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:
     with scheduler() as (address, process):
         run = start(tmp_path, photos, address)
         assert run.stderr is not None
@@ -330,7 +330,7 @@ def test_unencrypted_remote_scheduler_is_refused(photos: Path, tmp_path: Path, c
     "address",
     ["tls://192.0.2.7:1", "wss://a.example:1", "tcp://127.0.0.1:1", "tcp://[::1]:1", "localhost:1", "local:2"],
 )
-def test_protected_scheduler_is_accepted(address: str) -> None:
+def test_encrypted_or_local_scheduler_is_accepted(address: str) -> None:
     assert accepts(address, insecure=False)
 
 
@@ -340,7 +340,7 @@ def test_insecure_cluster_allows_unencrypted_scheduler() -> None:
 
 
 def accepts(address: str, *, insecure: bool) -> bool:
-    """Return whether an address passes the check."""
+    """Return whether `check_cluster` accepts an address."""
     try:
         check_cluster(address, insecure=insecure)
     except UsageError:

@@ -58,7 +58,7 @@ def test_photos_replaced_during_a_run_are_cached_correctly(tmp_path: Path, monke
 
 
 def test_files_from_different_training_runs_are_rejected(tmp_path: Path) -> None:
-    """Versions that replaced files one by one could leave them so when they were killed."""
+    """Earlier versions replaced the files one by one, and could leave files from two runs when they were killed."""
     first = training_files(tmp_path, ("daisy", "roses"))
     second = training_files(tmp_path, ("cats", "dogs"), seed=1)
     write_together(first)

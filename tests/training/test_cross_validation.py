@@ -23,14 +23,14 @@ PER_CLASS = 8
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn photos of five classes in its folder `photos`."""
+    """A folder whose subfolder `photos` contains synthetic photos of five classes."""
     folder = tmp_path_factory.mktemp("drawn")
     poets_edge("draw-photos", folder / "photos", "--per_class", str(PER_CLASS), "-q").ok()
     return folder
 
 
 def clouds(spread: float, count: int = 400, size: int = 64, classes: int = 4) -> LabeledVectors:
-    """Make positive vectors of classes that overlap more with a larger spread."""
+    """Return positive vectors of several classes; the larger the spread, the more the classes overlap."""
     rng = np.random.default_rng(1)
     truth = np.arange(count) % classes
     centers = rng.random((classes, size))
@@ -48,7 +48,7 @@ def cross_validated(data: LabeledVectors, fold: Indices, options: HeadOptions | 
     return FoldAssignment(fold, tuple(heads)).scores(data.vectors)
 
 
-def test_labels_of_a_fold_do_not_change_its_predictions() -> None:
+def test_photos_in_a_fold_are_predicted_by_a_head_trained_without_them() -> None:
     rng = np.random.default_rng(0)
     # More features than photos: a head answers every photo it has learned right, and others by chance.
     noise = LabeledVectors(rng.random((200, 300)).astype(np.float32), rng.integers(0, 4, 200))
@@ -60,7 +60,7 @@ def test_labels_of_a_fold_do_not_change_its_predictions() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
-def test_fold_heads_do_not_depend_on_allowed_cores() -> None:
+def test_fold_heads_do_not_depend_on_number_of_cores() -> None:
     data, folds = clouds(0.3), [np.arange(400) % 5, np.arange(400) // 80]
     everything = os.sched_getaffinity(0)
     by_all = fold_heads(data, folds, 4, HeadOptions())
@@ -128,7 +128,7 @@ def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyP
     assert [one.photos for one in curve.forecasts] == [600, 800, 1200, 1600]
 
 
-def test_fold_heads_fitted_in_parts_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fold_heads_fitted_in_parts_agree_with_heads_fitted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     data, folds = clouds(spread=1.0), [np.arange(400) % 5, np.arange(400) // 4 % 7]
     together = fold_heads(data, folds, 4, HeadOptions())
     assert [len(heads) for heads in together] == [5, 7]

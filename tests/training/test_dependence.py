@@ -1,4 +1,4 @@
-"""Tests of warnings about photos that are not independent, and about figures that differ."""
+"""Tests of warnings about photos that are not independent, and about accuracies that disagree."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def cross_validated(accuracy: float) -> Any:
 
 
 @pytest.mark.parametrize("groups", [None, PhotoGroups(np.arange(5), alike=0.2)])
-def test_dependence_is_none_if_few_photos_look_alike(groups: PhotoGroups | None) -> None:
+def test_dependence_warning_is_none_if_few_photos_look_alike(groups: PhotoGroups | None) -> None:
     assert dependence(groups, cross_validated(0.5), 0.9) is None
 
 
-def test_dependence_is_none_if_holding_out_groups_hardly_changes_the_accuracy() -> None:
+def test_dependence_warning_is_none_if_holding_out_groups_hardly_changes_accuracy() -> None:
     assert dependence(ALIKE, cross_validated(0.90), 0.92) is None
     assert dependence(ALIKE, cross_validated(0.90), 0.94) is not None
 
 
-def test_dependence_states_both_accuracies() -> None:
+def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     line = dependence(ALIKE, cross_validated(0.75), 0.95)
     assert line is not None and line.startswith("80 % of the photos look like another one") and "3 groups" in line
     assert "With groups held out the accuracy is 75.0 %, with their photos on both sides it would be 95.0 %." in line
     assert "`group_by`" in line
 
 
-def test_dependence_without_cross_validation_says_that_accuracy_is_unknown() -> None:
+def test_dependence_warning_without_cross_validation_says_accuracy_is_unknown() -> None:
     divided = PhotoGroups(ALIKE.numbers, alike=0.8, are_divided=True)
     for line in (dependence(ALIKE, None, None), dependence(divided, cross_validated(0.9), 0.9)):
         assert line is not None and "The accuracy on new people or objects is not known" in line
@@ -62,14 +62,14 @@ def result(test: tuple[float, float], crossed: tuple[float, float] | None, *, co
         ((0.9, 0.95), (0.8, 0.9), 9),
     ],
 )
-def test_disagreement_is_none_if_intervals_touch_or_are_missing(
+def test_disagreement_warning_is_none_if_intervals_overlap_or_are_missing(
     test: tuple[float, float], crossed: tuple[float, float] | None, count: int
 ) -> None:
     assert disagreement(result(test, crossed, count=count)) is None
 
 
 @pytest.mark.parametrize(("test", "own"), [((0.5, 0.79), False), ((0.91, 0.99), True)])
-def test_disagreement_explains_intervals_that_do_not_overlap(test: tuple[float, float], own: bool) -> None:
+def test_disagreement_warning_explains_intervals_that_do_not_overlap(test: tuple[float, float], own: bool) -> None:
     line = disagreement(result(test, (0.8, 0.9), own=own))
     figures = f"test accuracy ({100 * test[0]:.1f} to {100 * test[1]:.1f} %) and cross-validation (80.0 to 90.0 %)"
     assert line is not None and line.startswith(figures)
@@ -91,10 +91,8 @@ def figures(accuracy: float, interval: tuple[float, float], count: int) -> Any:
         (figures(0.9, (0.85, 0.95), 20), figures(0.8, (0.7, 0.91), 80), False),
     ],
 )
-def test_disagreement_names_related_test_photos_that_increase_the_accuracy(
-    others: Any, crossed: Any, warns: bool
-) -> None:
-    """The test accuracy is 92 %, 90 to 94 %, on 50 photos."""
+def test_disagreement_warning_counts_related_test_photos(others: Any, crossed: Any, warns: bool) -> None:
+    """The test accuracy on 50 photos is 92 %, with an interval of 90 to 94 %."""
     found = SimpleNamespace(
         test=figures(0.92, (0.90, 0.94), 50), cross_validated=crossed, has_own_test=True, unrelated_test=others
     )

@@ -1,4 +1,4 @@
-"""Tests of distortions: limits of their options, names of copies, pixels at the limits of the range."""
+"""Tests of distortions: limits of their options, names of variants, and pixels at the limits of the range."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_variant_names_depend_on_settings_and_number_but_not_on_the_count() -> N
     assert not set(names) & set(Distortions(random_crop=6).names())
 
 
-def test_distort_limits_bright_pixels() -> None:
+def test_distort_clips_bright_pixels() -> None:
     white = Image.new("RGB", (20, 20), "white")
     copies = [distort(white, (4, 4), Distortions(random_brightness=100), f"{n}", b"") for n in range(20)]
     assert {int(copy.max()) for copy in copies} >= {255}, "and none wraps around to a dark pixel"
@@ -77,7 +77,7 @@ def test_distort_crops_windows_at_all_positions() -> None:
 
 
 def test_distort_rounds_pixels_to_the_nearest_value() -> None:
-    """A ramp of all pixel values, made darker: the line through the results meets 0, not -0.5."""
+    """A line through a darkened ramp of all pixel values starts at 0; it would start at -0.5 after truncation."""
     ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2).repeat(2, axis=0)
     copies = (
         distort(Image.fromarray(ramp), (2, 256), Distortions(random_brightness=60), f"{n}", b"") for n in range(9)
@@ -89,7 +89,7 @@ def test_distort_rounds_pixels_to_the_nearest_value() -> None:
         assert abs(offset) < 0.2 and 0.4 <= factor < 1
 
 
-def test_distort_draws_other_variants_for_other_photos() -> None:
+def test_distort_generates_different_variants_for_different_photos() -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     one, other = (distort(image, (8, 8), Distortions(random_crop=50), "n", digest) for digest in (b"one", b"other"))
     assert not np.array_equal(one, other)

@@ -1,4 +1,4 @@
-"""Published figures of training: cross-validated accuracy with its interval, and calibration."""
+"""Tests of the figures that training reports: cross-validated accuracy with its interval, and calibration."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hashed(classes: Indices) -> list[HashedPhoto]:
 
 
 def one_hot(answers: list[list[int]], score: float = 0.8) -> Matrix:
-    """Return scores [repeats, photos, 3] with a score for the answers."""
+    """Return scores, float32 [repeats, photos, 3], in which each predicted class has the given score."""
     scores = np.full((len(answers), len(answers[0]), 3), (1 - score) / 2, np.float32)
     for repeat, of_repeat in enumerate(answers):
         scores[repeat, np.arange(len(of_repeat)), of_repeat] = score
@@ -48,7 +48,7 @@ def one_hot(answers: list[list[int]], score: float = 0.8) -> Matrix:
 
 @pytest.fixture
 def evaluated() -> CrossValidation:
-    """Five photos of two classes, four times; right 4, 3, 0, 2 and 4 times. Nobody answers the third class rightly."""
+    """Predictions in four repeats for five photos of two classes, which are correct 4, 3, 0, 2 and 4 times."""
     classes = np.array([0, 0, 0, 1, 1])
     answers = [[0, 0, 2, 1, 1], [0, 1, 1, 0, 1], [0, 0, 1, 1, 1], [0, 0, 1, 0, 1]]
     folds = Folds(np.array([0, 1, 0, 1, 0]), 2, 5, "roses")
@@ -63,7 +63,7 @@ def test_cross_validation_averages_over_photos_and_repeats(evaluated: CrossValid
 
 
 def test_cross_validation_interval_treats_photos_as_independent(evaluated: CrossValidation) -> None:
-    """Wilson's formula with 5 photos; with 20 predictions it would be half as wide."""
+    """Wilson's formula is applied to 5 photos; for 20 predictions, the interval would be half as wide."""
     n, p, z = 5, 13 / 20, 1.959964
     middle, reach = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     expected = [(middle + sign * reach) / (1 + z**2 / n) for sign in (-1, 1)]
@@ -71,7 +71,7 @@ def test_cross_validation_interval_treats_photos_as_independent(evaluated: Cross
     assert evaluated.to_json()["interval95"] == pytest.approx(expected)
 
 
-def test_cross_validation_interval_counts_groups(evaluated: CrossValidation) -> None:
+def test_cross_validation_interval_accounts_for_groups(evaluated: CrossValidation) -> None:
     """Photos 0, 1 and 3 are frames of one video, 2 and 4 of another."""
     groups = np.array([0, 0, 2, 0, 2])
     sums = np.array([1 + 3 / 4 + 2 / 4, 0 + 1]) - 13 / 20 * np.array([3, 2])
@@ -122,7 +122,7 @@ def test_cross_validation_lists_photos_that_are_not_always_correct(evaluated: Cr
 
 
 def test_cross_validate_evaluates_photos_with_heads_trained_without_them() -> None:
-    """Vectors that tell each photo apart, with random classes: only a head that has learned a photo knows it."""
+    """Each photo has a feature of its own and a random class, so only a head that was trained on it can classify it."""
     rng = np.random.default_rng(0)
     classes = np.append(rng.integers(0, 2, 80), 2)  # a single photo of the third class trains every head
     vectors = np.eye(81, 90, dtype=np.float32)
@@ -160,7 +160,7 @@ def careful(scores: Matrix, truth: Indices) -> float:
 
 
 def crossed(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
-    """Return scores calibrated with the temperature of all other folds, photo by photo."""
+    """Return the scores of each photo, scaled by the temperature that was fitted to all other folds."""
     rows = [
         with_temperature(scores[[row]], careful(scores[fold != fold[row]], truth[fold != fold[row]]))[0]
         for row in range(len(truth))
@@ -196,7 +196,7 @@ def test_calibrate_head_corrects_the_logit_scale_and_is_evaluated_across_folds(d
 
 
 def test_calibrate_head_keeps_scores_if_no_temperature_improves_held_out_folds() -> None:
-    """Folds of opposite sharpness: the temperature of one makes the other worse."""
+    """One fold has overconfident scores, and the other has underconfident ones; no temperature suits both."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, 3))
     plain = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -215,7 +215,7 @@ def test_calibrate_head_keeps_scores_if_no_temperature_improves_held_out_folds()
 
 
 def test_temperature_spread_is_the_standard_deviation_of_estimates() -> None:
-    """Of 200 samples, and of samples in which each photo is there four times, as in groups."""
+    """This is checked on 200 samples, and on samples in which each photo is repeated four times, as a group."""
     rng = np.random.default_rng(3)
     estimates, spreads, grouped = [], [], []
     for _ in range(200):
@@ -235,7 +235,7 @@ def test_temperature_spread_is_the_standard_deviation_of_estimates() -> None:
 
 
 def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
-    """Return photos of which those of a split are in a folder of the user's."""
+    """Return the data with the photos in a split assigned to it by the user, by their folder."""
     listed = [
         HashedPhoto(replace(item.photo, given_split=split if SPLIT_NAMES[number] == split else None), item.digest)
         for item, number in zip(data.photos, data.sets, strict=True)
@@ -244,8 +244,8 @@ def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_calibrate_head_keeps_scores_that_would_be_worse_on_the_users_set(split: SplitName) -> None:
-    """Photos of the user's set are hard, as those of another person are: a head must not become surer of them."""
+def test_calibrate_head_keeps_scores_if_calibration_is_worse_on_the_users_set(split: SplitName) -> None:
+    """The photos in the user's set are harder than all others, so the head must not become more confident."""
     rng = np.random.default_rng(5)
     classes = np.arange(300) % 3
     sets = np.array(([TRAINING] * 3 + [VALIDATION, TEST]) * 60, np.int8)
@@ -294,8 +294,8 @@ def test_calibrate_head_preserves_predictions_and_returns_none_without_photos(da
     assert calibrate_head(found.solved, data, None) == (found.solved, None)
 
 
-def test_calibrate_head_of_fine_tuned_backbone_keeps_groups_in_one_half() -> None:
-    """Photos of a group are scaled by a temperature that was fitted without them."""
+def test_calibrate_head_of_fine_tuned_backbone_keeps_each_group_in_one_fold() -> None:
+    """The scores of a group are scaled by a temperature that was fitted without this group."""
     rng, classes = np.random.default_rng(3), np.arange(600) % 3
     vectors = (np.eye(3, 12)[classes] + 0.6 * rng.standard_normal((600, 12))).astype(np.float32)
     sets = np.array(([TRAINING] * 3 + [VALIDATION, TEST]) * 120, np.int8)

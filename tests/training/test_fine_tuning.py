@@ -1,4 +1,4 @@
-"""Fine-tuning, on drawn photos and the embedded backbone."""
+"""Tests of fine-tuning with synthetic photos and the embedded backbone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TUNED = (*SMALL, "--fine_tune", "2", "--fine_tune_epochs", "3", "--fine_tune_fol
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with twenty drawn photos of each of five flowers."""
+    """A folder with twenty synthetic photos of each of five flowers."""
     folder = tmp_path_factory.mktemp("drawn") / "photos"
     poets_edge("draw-photos", folder, "--per_class", "20", "-q").ok()
     return folder
@@ -96,7 +96,7 @@ def library(photos: Path, work: Path, tuning: FineTuning) -> Any:
     )  # fmt: skip
 
 
-def test_train_reports_and_records_both_phases(tuned: tuple[Path, Ran]) -> None:
+def test_train_reports_and_records_fine_tuning(tuned: tuple[Path, Ran]) -> None:
     work, ran = tuned
     facts = record(work)
     tuning = facts["fine_tuning"]
@@ -206,7 +206,7 @@ def test_fine_tuning_reports_full_disk_in_one_line_and_resumes(
     assert graph(tmp_path) == graph(tuned[0])
 
 
-def test_missing_space_is_reported_before_computing(
+def test_insufficient_disk_space_is_reported_before_computing_activations(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -224,13 +224,15 @@ def test_missing_space_is_reported_before_computing(
         (["--fine_tune", "2", "--architecture", "inception_v3"], ["inception_v3", "MobileNet"]),
     ],
 )
-def test_invalid_fine_tuning_is_refused(photos: Path, tmp_path: Path, flags: list[str], fragments: list[str]) -> None:
+def test_train_rejects_invalid_fine_tuning_flags(
+    photos: Path, tmp_path: Path, flags: list[str], fragments: list[str]
+) -> None:
     poets_edge("train", photos, *SMALL, *flags, cwd=tmp_path).failed(*fragments)
     assert not (tmp_path / "tf_files").exists()
 
 
 @pytest.mark.tensorflow
-def test_diverged_fine_tuning_writes_the_frozen_result(photos: Path, tmp_path: Path) -> None:
+def test_diverged_fine_tuning_writes_the_frozen_backbone(photos: Path, tmp_path: Path) -> None:
     frozen = library(photos, tmp_path / "frozen", FineTuning())
     apart = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e30, folds=0))
     assert "no longer a number" in apart.fine_tuned.verdict and apart.fine_tuned.written == "frozen"
@@ -242,7 +244,7 @@ def test_diverged_fine_tuning_writes_the_frozen_result(photos: Path, tmp_path: P
 
 
 @pytest.mark.tensorflow
-def test_class_of_two_photos_is_fine_tuned(photos: Path, tmp_path: Path) -> None:
+def test_fine_tuning_accepts_a_class_of_two_photos(photos: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     shutil.copytree(photos, few)
     for path in sorted((few / "roses").iterdir())[2:]:
@@ -278,7 +280,7 @@ def test_frozen_network_is_kept_unless_fine_tuning_is_significantly_better() -> 
 def test_fine_tuning_in_folds_is_evaluated_on_every_photo_outside_the_test_set(
     folds: int | None, photos: Path, tmp_path: Path
 ) -> None:
-    """By default, two folds are used here, because twenty photos do not decide."""
+    """By default, two folds are used here, because the difference on twenty photos is not significant."""
     found = library(photos, tmp_path, FineTuning(blocks=1, epochs=2, folds=folds))
     expected = sum(sets["training"] + sets["validation"] for sets in found.table.values())
     assert found.fine_tuned.comparison.paired.photos == expected
@@ -316,7 +318,7 @@ def test_fine_tuning_rejects_invalid_options() -> None:
             FineTuning(**bad)
 
 
-def test_activations_are_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_activation_caches_are_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(tuned[0], work)
     folder = work / "tf_files/bottlenecks"

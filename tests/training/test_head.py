@@ -1,4 +1,4 @@
-"""The training of a head step by step, against gradient descent written out in the tests."""
+"""Tests of the training of a head, compared step by step with gradient descent written out in the tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from poets_edge.training.head import (
 )
 
 CLASSES = np.array([2, 0, 0, 0, 0, 0, 0, 0, 4, 4, 0, 0])
-"""Nine photos of one class, two and one of two others; classes 1 and 3 have none."""
+"""Class numbers of twelve photos: nine are in class 0, two in class 4 and one in class 2."""
 
 
 def vectors(classes: Indices, size: int = 5, seed: int = 0) -> LabeledVectors:
@@ -43,7 +43,7 @@ def cross_entropy(scores: Matrix, classes: Indices) -> float:
     return float(np.mean([-np.log(row[number]) for row, number in zip(scores, classes, strict=True)]))
 
 
-def test_drawer_draws_classes_and_then_photos() -> None:
+def test_drawer_samples_classes_and_then_photos() -> None:
     draw = class_balanced_drawer(CLASSES, 5, np.random.default_rng(0))
     rows = draw(30_000)
     assert np.bincount(CLASSES[rows], minlength=5) / 30_000 == pytest.approx([1 / 3, 0, 1 / 3, 0, 1 / 3], abs=0.01)
@@ -60,7 +60,7 @@ def test_drawer_returns_rows_of_photos(classes: list[int], count: int, seed: int
 
 @pytest.mark.parametrize("rate", [0.5, 2.0])
 def test_train_head_performs_a_step_of_gradient_descent(rate: float) -> None:
-    """One photo a class, so that a batch is known from its number of photos of the first class."""
+    """Each class has one photo, so a batch is determined by its number of photos from the first class."""
     data = vectors(np.array([0, 1]))
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     options = HeadOptions(steps=1, train_batch_size=4, seed=1)
@@ -75,7 +75,7 @@ def test_train_head_performs_a_step_of_gradient_descent(rate: float) -> None:
     assert min(distances) < 1e-6 < sorted(distances)[1]
 
 
-def test_train_head_starts_at_small_truncated_weights() -> None:
+def test_train_head_starts_with_weights_from_a_truncated_normal_distribution() -> None:
     data = vectors(np.arange(3), size=40_000)
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     start, _ = trained(data, empty, HeadOptions(steps=1, learning_rate=1e-30))
@@ -95,7 +95,7 @@ def test_train_head_evaluates_at_intervals_and_at_the_end() -> None:
         assert step.validation_cross_entropy == pytest.approx(cross_entropy(scores, validation.classes), rel=1e-5)
 
 
-def test_train_head_measures_training_on_the_batch_after_the_step() -> None:
+def test_train_head_evaluates_the_training_batch_after_the_step() -> None:
     data = vectors(np.array([0, 1, 1, 1]))
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     _, seen = trained(data, empty, HeadOptions(steps=1, train_batch_size=1, learning_rate=1.0), class_count=2)
@@ -106,7 +106,7 @@ def test_train_head_measures_training_on_the_batch_after_the_step() -> None:
     assert step.validation_accuracy is None and step.validation_cross_entropy is None
 
 
-def test_early_stop_returns_head_of_lowest_validation_loss() -> None:
+def test_early_stop_returns_head_with_lowest_validation_loss() -> None:
     rng = np.random.default_rng(0)
     training = LabeledVectors(rng.random((6, 30)).astype(np.float32), np.arange(6) % 3)
     validation = LabeledVectors(rng.random((40, 30)).astype(np.float32), rng.integers(0, 3, 40))
@@ -119,7 +119,7 @@ def test_early_stop_returns_head_of_lowest_validation_loss() -> None:
     assert (last.weights == seen[-1][1].weights).all()
 
 
-def test_validation_batch_does_not_change_the_head() -> None:
+def test_validation_batch_size_does_not_change_the_head() -> None:
     training, validation = vectors(np.arange(30) % 3), vectors(np.arange(20) % 3, seed=1)
     heads = [trained(training, validation, HeadOptions(steps=30, validation_batch_size=size))[0] for size in (1, 7, -1)]
     assert (heads[0].weights == heads[1].weights).all() and (heads[1].weights == heads[2].weights).all()
@@ -144,7 +144,7 @@ def test_head_scores_follow_a_permutation_of_classes(order: list[int]) -> None:
         {"learning_rate": 1000.1}, {"seed": -1},
     ],
 )  # fmt: skip
-def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> None:
+def test_head_options_reject_values_beyond_limits(fields: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         HeadOptions(**fields)  # type: ignore[arg-type]
     HeadOptions(steps=1, train_batch_size=1, eval_step_interval=1, validation_batch_size=-1, learning_rate=1000.0)
@@ -152,7 +152,7 @@ def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> N
 
 @pytest.mark.parametrize(("photos", "is_drawn"), [(999, False), (1000, True)])
 def test_validation_batches_are_sampled_for_a_thousand_photos_or_more(photos: int, is_drawn: bool) -> None:
-    """The accuracy on one photo is 0 or 1; that on all of them is neither."""
+    """The accuracy on a batch of one photo is 0 or 1; the accuracy on all photos is between 0 and 1."""
     rng = np.random.default_rng(0)
     validation = LabeledVectors(rng.random((photos, 5)).astype(np.float32), rng.integers(0, 3, photos))
     _, seen = trained(vectors(np.arange(30) % 3), validation, HeadOptions(steps=30, validation_batch_size=1))
@@ -161,7 +161,7 @@ def test_validation_batches_are_sampled_for_a_thousand_photos_or_more(photos: in
     assert all(step.validation_accuracy not in (0.0, 1.0) for step, _ in seen)
 
 
-def test_head_losses_are_cross_entropies_of_each_photo() -> None:
+def test_head_losses_are_cross_entropies_of_photos() -> None:
     head = Head(np.array([[1.0, 0.0], [0.0, 100.0]], np.float32), np.array([0.5, 0.0], np.float32))
     photos = LabeledVectors(np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32), np.array([0, 1, 0]))
     expected = [np.log1p(np.exp(-2.5)), 0, -np.log(1e-12)]  # e^-99.5 counts as 1e-12
@@ -193,7 +193,7 @@ def test_train_head_reports_every_update() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_train_head_refuses_weights_that_are_not_finite() -> None:
+def test_train_head_raises_error_for_non_finite_weights() -> None:
     data = LabeledVectors(np.full((4, 2), 1e38, np.float32), np.array([0, 1, 0, 1]))
     with pytest.raises(TrainingError, match="training diverged by step 0: `learning_rate` 1000 is too large"):
         trained(data, LabeledVectors(data.vectors[:0], data.classes[:0]), HeadOptions(learning_rate=1000.0))

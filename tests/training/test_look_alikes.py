@@ -29,19 +29,19 @@ def photos(count: int, classes: int = 2) -> HashedPhotos:
 
 
 def bursts(groups: int, size: int, spread: float) -> npt.NDArray[np.float32]:
-    """Return vectors of groups of photos, which differ by `spread` times as much as groups do."""
+    """Return vectors of photos in groups; the spread within groups is `spread` times that between groups."""
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((groups, 64))
     return (np.repeat(centers, size, axis=0) + spread * rng.standard_normal((groups * size, 64))).astype(np.float32)
 
 
-def test_find_groups_joins_bursts(tmp_path: Path) -> None:
+def test_find_groups_puts_bursts_into_groups(tmp_path: Path) -> None:
     found = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
     assert found.numbers.tolist() == np.repeat(np.arange(40) * 6, 6).tolist()
     assert found.count == 40 and found.are_dependent and not found.are_divided
 
 
-def test_find_groups_does_not_join_independent_photos(tmp_path: Path) -> None:
+def test_find_groups_does_not_group_independent_photos(tmp_path: Path) -> None:
     found = find_groups(photos(300), bursts(300, 1, 0), tmp_path)
     assert found.count == 300 and found.alike == 0 and not found.are_dependent
 
@@ -62,7 +62,7 @@ def test_find_groups_recognizes_variants_of_photos_by_the_distance_to_their_clas
 
 
 def test_find_groups_splits_groups_that_are_too_large_to_hold_out(tmp_path: Path) -> None:
-    """All photos of a class show one thing, moving slowly: no photo of another thing can be held out."""
+    """All photos of a class show one slowly moving object, so photos of a different object cannot be held out."""
     angles = np.linspace(0, 1.5, 100)
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((64, 4)))[0].T
     films = [np.outer(np.cos(angles), axes[a]) + np.outer(np.sin(angles), axes[b]) for a, b in ((0, 1), (2, 3))]
@@ -81,7 +81,7 @@ def test_find_groups_reads_its_result_from_the_cache(tmp_path: Path, monkeypatch
     assert (again.alike, again.are_divided) == (first.alike, first.are_divided)
 
 
-def test_similar_pairs_equal_brute_force() -> None:
+def test_similar_pairs_equal_pairs_found_by_brute_force() -> None:
     vectors = bursts(30, 4, 0.4)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     pairs, similarities, best = similar_pairs(vectors, 0.6)
@@ -101,7 +101,7 @@ def test_independent_count_without_groups_is_number_of_photos() -> None:
     assert independent_count(np.array([1, 0, 1, 1]), np.arange(4)) == 4
 
 
-def test_independent_count_of_equal_photos_in_groups_is_about_number_of_groups() -> None:
+def test_independent_count_of_identical_photos_in_groups_is_about_number_of_groups() -> None:
     rng = np.random.default_rng(0)
     correct = np.repeat(rng.random(200) < 0.8, 10)
     assert independent_count(correct, np.arange(2000) // 10) == pytest.approx(200, rel=0.1)
@@ -160,7 +160,7 @@ def test_photo_groups_are_dependent_if_a_quarter_of_the_photos_look_alike(alike:
     assert PhotoGroups(np.arange(4), alike).are_dependent == dependent
 
 
-def test_find_groups_searches_again_for_other_classes_and_backbones(tmp_path: Path) -> None:
+def test_find_groups_searches_again_for_different_classes_or_backbones(tmp_path: Path) -> None:
     def labeled(classes: npt.NDArray[np.int64]) -> HashedPhotos:
         return HashedPhotos.of(
             [

@@ -16,7 +16,7 @@ _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
 
 
 def _head(sharpness: float) -> Head:
-    """Return a head that is right about vectors [1, 0] of class 0 and [0, 1] of class 1, with a confidence."""
+    """Return a head that classifies [1, 0] as class 0 and [0, 1] as class 1; `sharpness` raises its confidence."""
     return Head(np.array([[sharpness, 0], [0, sharpness]], np.float32), np.zeros(2, np.float32))
 
 
@@ -27,14 +27,14 @@ def _photos(right: int, wrong: int) -> LabeledVectors:
 
 
 def test_lower_loss_at_earlier_step_is_reported_if_significant() -> None:
-    """The last head is confident: 20 mistakes in 100 cost it more than the 80 correct answers gain."""
+    """The last head is so confident that its 20 mistakes in 100 photos increase the loss."""
     line = better_step(EvaluatedHead(10, _head(1)), EvaluatedHead(50, _head(12)), _photos(80, 20), early_stop=False)
     assert line and "lowest at step 10 (0.5133; at the end 2.4000, on 100 photos)" in line
     assert "`early_stop` keeps" in line
 
 
 def test_lower_loss_at_earlier_step_is_not_reported_if_not_significant() -> None:
-    """One mistake in 49 photos makes the last head three times as bad, and could be chance."""
+    """One mistake in 49 photos more than doubles the loss of the last head, but is not significant."""
     best, last = EvaluatedHead(10, _head(3.5)), EvaluatedHead(50, _head(12))
     photos = _photos(48, 1)
     assert last.head.losses(photos).mean() > 2 * best.head.losses(photos).mean()
@@ -43,7 +43,7 @@ def test_lower_loss_at_earlier_step_is_not_reported_if_not_significant() -> None
 
 
 def test_small_validation_set_is_evaluated_completely() -> None:
-    """Batches drawn from 49 photos would give an accuracy that is not a multiple of 1/49."""
+    """The loss on random batches would differ from the loss on all 49 photos."""
     rng = np.random.default_rng(0)
     training, validation = (
         LabeledVectors(rng.normal(size=(49, 8)).astype(np.float32), rng.integers(3, size=49)) for _ in range(2)
@@ -93,7 +93,7 @@ def test_early_stop_keeps_the_best_head() -> None:
     assert "that head was kept" in str(line)
 
 
-def test_train_refuses_rates_that_diverge(photos: Path, tmp_path: Path) -> None:
+def test_train_rejects_learning_rates_that_diverge(photos: Path, tmp_path: Path) -> None:
     poets_edge("train", photos, *_BACKBONE, "--learning_rate", "1e30", cwd=tmp_path).failed("--learning-rate", "1000")
 
 
@@ -109,7 +109,7 @@ def test_train_prints_classes_and_next_command(photos: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("validation", [None, 0.875])
-def test_parse_step_line_returns_the_figures_of_a_step_line(validation: float | None) -> None:
+def test_parse_step_line_returns_step_and_accuracies(validation: float | None) -> None:
     step = Step(120, 0.5, 1.25, validation, None if validation is None else 0.75)
     assert parse_step_line(step_line(step)) == (120, 0.5, validation)
     assert parse_step_line("looking for photos in step 3") is None

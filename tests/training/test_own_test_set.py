@@ -1,4 +1,4 @@
-"""A test set that the user chose decides, in `train`, `audit` and `grid`."""
+"""Tests of `train`, `audit` and `grid` with a test set that the user chose."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL, LARGE = "mobilenet_0.25_128", "mobilenet_1.0_224"
 
 
 def divided(*splits: SplitName | None) -> TrainingData:
-    """Return photos of two classes in turn, in folders of splits or of none."""
+    """Return photos of two alternating classes, in the folders of the given splits; None stands for no such folder."""
     photos = [
         HashedPhoto(Photo(Path(f"{row}.jpg"), f"{row}.jpg", "ab"[row % 2], split), row.to_bytes(32, "big"))
         for row, split in enumerate(splits)
@@ -42,7 +42,7 @@ def test_cross_validated_rows_exclude_the_users_test_set() -> None:
 
 
 def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training_photos() -> None:
-    """In the test photos the classes are exchanged, so a head of the training photos is always wrong."""
+    """The classes of the test photos are exchanged, so a head trained on the training photos is always wrong."""
     parts: tuple[tuple[SplitName, int], ...] = (("training", 20), ("test", 10), ("validation", 10))
     data = divided(*(split for split, count in parts for _ in range(count)))
     classes = data.photos.photos.classes.astype(np.int64)
@@ -55,7 +55,7 @@ def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training
 
 
 def test_choose_breaks_ties_on_the_users_test_set_by_cross_validation() -> None:
-    """Three mistakes in 100 against none could be chance; 40 in 1,000 against none in cross-validation could not."""
+    """Three more mistakes in 100 test photos are not significant, but 40 more in 1,000 cross-validated photos are."""
     fast, slow = point(SMALL, 1.0, range(3)), point(LARGE, 9.0, range(0))
     assert choose((fast, slow), Budget()).point == fast
     worse = replace(fast, cross_validated=(0,) * 40 + (1,) * 960)
@@ -79,7 +79,7 @@ def test_choose_prefers_the_faster_point_if_cross_validation_shows_no_difference
 
 
 def test_train_warns_about_copies_of_training_photos_in_the_users_test_set(tmp_path: Path) -> None:
-    """Classes are drawn by lot, so half of new photos are wrong, but copies that were saved again are right."""
+    """Classes are random, so half of the new photos are misclassified, but not the copies of training photos."""
     draw_photos(tmp_path / "drawn", per_class=16)
     rng = np.random.default_rng(0)
     for number, photo in enumerate(sorted((tmp_path / "drawn").rglob("*.jpg"))):

@@ -49,7 +49,7 @@ def test_report_shows_results_of_the_run(work: Path) -> None:
     assert f"{100 * record['test']['accuracy']:.1f}\N{NO-BREAK SPACE}%" in page
 
 
-def test_report_counts_photos_in_its_confusion_matrices(work: Path) -> None:
+def test_confusion_matrices_in_report_count_all_photos(work: Path) -> None:
     page = (work / "tf_files/retrained_graph.html").read_text()
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
     cross_validated, test = re.findall(r'<table class="confusion">.*?</table>', page, re.DOTALL)
@@ -66,7 +66,9 @@ def test_report_has_no_external_resources_and_escapes_names(work: Path) -> None:
     assert "a&b<i>" not in page
 
 
-def test_equal_runs_write_equal_reports_and_open_shows_them(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identical_runs_write_identical_reports_and_open_shows_them(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)
     before = (work / "tf_files/retrained_graph.html").read_bytes()

@@ -1,4 +1,4 @@
-"""Results of `train` on drawn photos: which photos are counted where, and when a checkpoint is removed."""
+"""Tests of the results of `train`: which photos each result counts, and when a checkpoint is removed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A function that trains with some options changed, in one folder."""
+    """A function that calls `train` with changes to the options, always in the same folder."""
     work = tmp_path_factory.mktemp("work")
     options = TrainOptions(
         image_dir=photos, architecture=architecture("mobilenet_0.25_128"), weights="embedded",

@@ -1,6 +1,6 @@
 """Training on many photos: vectors in files, sampled cross-validation, and records without names.
 
-The limits are lowered, so that a few drawn photos exceed them.
+The limits are lowered, so that a few synthetic photos exceed them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def trained(photos: Path, folder: Path, *more: str) -> tuple[bytes, dict[str, An
 
 
 @pytest.mark.parametrize("distorted", [(), ("--flip_left_right", "--distorted-variants", "2")])
-def test_head_trained_on_vectors_in_a_file_is_equal(
+def test_head_trained_on_vectors_in_a_file_is_identical(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distorted: tuple[str, ...]
 ) -> None:
     before = trained(photos, tmp_path / "one", *distorted)
@@ -111,7 +111,7 @@ def test_vector_table_returns_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (apply(lambda part: part.sum(axis=1), found) == whole.sum(axis=1)).all()
 
 
-def test_vector_table_without_space_raises_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_table_in_unusable_folder_raises_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "LARGE", 0)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="bottleneck_dir"):

@@ -35,7 +35,7 @@ def schedule(classes: list[int], batch_size: int = 4, seed: int = 1) -> Schedule
 
 
 def shown(order: Schedule, number: int) -> list[tuple[str, str, int]]:
-    """Return (photo, view, class) of an epoch in order."""
+    """Return (photo, view, class) for each photo shown in an epoch, in order."""
     return [
         (view.photo.photo.name, view.name, int(number))
         for views, numbers in order.epoch(number)
@@ -75,7 +75,7 @@ def test_epoch_is_determined_by_seed_and_number() -> None:
 
 
 def test_views_of_a_photo_alternate_between_epochs() -> None:
-    """Every photo is shown once an epoch, and starts with a view that is drawn."""
+    """Every photo is shown once per epoch, beginning with a random view."""
     order = schedule([0, 0, 0, 0, 1, 1, 1, 1])
     by_epoch = [{name: view for name, view, _ in shown(order, number)} for number in range(5)]
     for name in by_epoch[0]:
@@ -117,7 +117,7 @@ def test_schedule_everything_lists_each_view_of_each_photo_once() -> None:
         ({"averaging": 1.0}, "averaging"),
     ],
 )
-def test_fine_tuning_refuses_options_out_of_range(options: dict[str, Any], parameter: str) -> None:
+def test_fine_tuning_rejects_options_out_of_range(options: dict[str, Any], parameter: str) -> None:
     with pytest.raises(UsageError, match=f"`{parameter}` must be"):
         FineTuning(**options)
 
@@ -129,7 +129,7 @@ def test_fine_tuning_accepts_options_at_their_limits() -> None:
     assert FineTuning().averaging == 0.99 and FineTuning().blocks == 0 and FineTuning().folds is None
 
 
-def test_fine_tuning_refuses_more_blocks_than_an_architecture_has() -> None:
+def test_fine_tuning_rejects_more_blocks_than_an_architecture_has() -> None:
     entry = architecture("mobilenet_0.25_128")
     FineTuning(blocks=0).check(entry)
     FineTuning(blocks=13).check(entry)

@@ -24,7 +24,7 @@ EMBEDDED = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q
 
 
 def drawn_scores(count: int, sharpness: float) -> tuple[Any, Any]:
-    """Draw scores and matching classes, then sharpen the scores: float32 [count, 4], int64 [count]."""
+    """Return random scores of a given sharpness, float32 [count, 4], and their true classes, int64 [count]."""
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 1.5, (count, 4))
     scores = np.exp(logits)

@@ -17,7 +17,7 @@ SMALL = ("--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "1
 
 @pytest.fixture
 def folder(few_flowers: Callable[[int], Path], keras_home: Path) -> Path:
-    """A hundred real photos."""
+    """A folder with a hundred real photos."""
     return few_flowers(20)
 
 

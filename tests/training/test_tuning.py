@@ -165,7 +165,7 @@ def test_checkpoint_name_depends_on_every_training_input() -> None:
     assert len(set(keys)) == len(keys) and key() == keys[0]
 
 
-def test_fine_tuning_options_depend_on_width_and_epochs() -> None:
+def test_default_fine_tuning_options_depend_on_architecture() -> None:
     assert FineTuning(blocks=1).resolved(ENTRY).learning_rate == pytest.approx(1e-3)
     assert FineTuning(blocks=1).resolved(architecture("mobilenet_1.0_224")).learning_rate == pytest.approx(2.5e-4)
     assert FineTuning(blocks=1, learning_rate=0.5).resolved(ENTRY).learning_rate == 0.5
@@ -180,7 +180,7 @@ def test_fine_tuning_options_depend_on_width_and_epochs() -> None:
 def trained_by_hand(
     head: Head, features: Matrix, classes: np.ndarray[Any, Any], options: FineTuning, steps_per_epoch: int, steps: int
 ) -> tuple[list[Matrix], list[Matrix], list[float]]:
-    """Return weights, averaged weights and losses of AdamW, as published, on a head alone."""
+    """Train a head alone with AdamW as published; return its weights, averaged weights and losses."""
     weights = [head.weights.astype(np.float64), head.biases.astype(np.float64)]
     average, first, second = ([array.copy() * keep for array in weights] for keep in (1, 0, 0))
     assert options.epochs is not None
@@ -232,7 +232,7 @@ def test_trainer_agrees_with_published_adamw_and_averages_weights() -> None:
     assert resumed.train(activations, classes) == trainer.train(activations, classes)
 
 
-def test_with_weights_restores_order() -> None:
+def test_with_weights_assigns_weights_in_order() -> None:
     tail, head = with_weights(NO_LAYERS, [np.ones((2, 3), np.float32), np.zeros(3, np.float32)])
     assert head.weights.shape == (2, 3) and head.biases.shape == (3,) and tail.convolutions == ()
 
@@ -268,10 +268,8 @@ def test_activations_are_rounded_to_the_nearest_step(backbone: Backbone, photo: 
         assert np.abs(found[row] - exact).max() <= RELU6_STEP / 2 + 1e-5
 
 
-def test_activations_of_another_length_are_computed_again(
-    backbone: Backbone, photo: HashedPhoto, tmp_path: Path
-) -> None:
-    """A version with another encoding may have written them."""
+def test_activations_of_wrong_length_are_computed_again(backbone: Backbone, photo: HashedPhoto, tmp_path: Path) -> None:
+    """They may have been written by a version with a different encoding."""
     network = backbone_network(backbone)
     tail, views = read_tail(network, 1, ENTRY.name), Views(Distortions(), 2)
     with open_activations(backbone, network, tail, views, tmp_path, Silent()) as activations:
@@ -282,7 +280,9 @@ def test_activations_of_another_length_are_computed_again(
         np.testing.assert_array_equal(activations.read([view]), exact)
 
 
-def test_activations_of_a_changed_photo_are_refused(backbone: Backbone, photo: HashedPhoto, tmp_path: Path) -> None:
+def test_reading_activations_of_a_changed_photo_raises_photo_error(
+    backbone: Backbone, photo: HashedPhoto, tmp_path: Path
+) -> None:
     network = backbone_network(backbone)
     tail, views = read_tail(network, 1, ENTRY.name), Views(Distortions(), 2)
     Image.new("RGB", (50, 50)).save(photo.photo.file)

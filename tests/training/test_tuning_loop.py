@@ -39,7 +39,7 @@ VALIDATION = ValidationSet(PHOTOS[4:], np.array([0, 1]))
 
 
 class Activations:
-    """Activations whose value is the number of the photo, and which remember the views that were read."""
+    """Activations with the number of the photo as their value, which record the views that are read."""
 
     file = Path("backbone.activations.sqlite")
 
@@ -103,7 +103,7 @@ def tuned(monkeypatch: pytest.MonkeyPatch, folder: Path, activations: Any = None
     return tune((TAIL, START), schedule, VALIDATION, activations, options, folder, Silent())[0]
 
 
-def test_tune_averages_each_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tune_reports_averages_for_each_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = tuned(monkeypatch, tmp_path, losses=[1.0, 2.0, 3.0, 5.0, 0.5, 0.5], correct=[True] * 3)
     assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3] and found.chosen == 3
     assert [epoch.train_cross_entropy for epoch in found.epochs] == [1.5, 4.0, 0.5]
@@ -141,7 +141,7 @@ def test_tune_continues_from_the_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp
     assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3]
 
 
-def test_tune_validates_plain_views_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tune_validates_on_undistorted_views_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     activations = Activations()
     tuned(monkeypatch, tmp_path, activations)
     plain = [view for view in activations.seen if view.name == PLAIN]
@@ -152,7 +152,7 @@ EPOCH = Epoch(1, 0.5, 1.0, None, None)
 
 
 def test_checkpoint_restores_state_and_best_weights(tmp_path: Path) -> None:
-    """Eleven arrays, since the names of arrays are sorted as text."""
+    """Eleven arrays are saved, since their names are sorted as text, in which 10 precedes 2."""
     state = [np.full(number + 1, number) for number in range(11)]
     saved = Checkpoint((EPOCH,), 1, state, [np.array([-1.0]), np.array([-2.0])])
     checkpoint.save(tmp_path / "x.npz", saved)
@@ -162,7 +162,7 @@ def test_checkpoint_restores_state_and_best_weights(tmp_path: Path) -> None:
     assert [array.tolist() for array in found.best] == [[-1.0], [-2.0]]
 
 
-def test_checkpoint_runs_no_code_of_the_file(tmp_path: Path) -> None:
+def test_loading_a_checkpoint_runs_no_code_from_the_file(tmp_path: Path) -> None:
     class Planted:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "ran",)
@@ -172,7 +172,7 @@ def test_checkpoint_runs_no_code_of_the_file(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "x.npz") is None and not (tmp_path / "ran").exists()
 
 
-def test_check_space_compares_with_free_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_check_space_requires_enough_free_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     needed = _check_space(tmp_path / "x", 1000, 5000)
     assert needed > 5_000_000
     usage = SimpleNamespace(free=needed)

@@ -98,7 +98,7 @@ def test_moments_without_photos_equal_the_moments_of_the_remaining_photos() -> N
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_detector_computes_distance_and_background(background: bool) -> None:
+def test_detector_computes_maximum_of_distance_and_background_value(background: bool) -> None:
     bottlenecks, classes = draw(40)
     units = unit_vectors(bottlenecks)
     model = fitted(units, classes)
@@ -110,7 +110,7 @@ def test_detector_computes_distance_and_background(background: bool) -> None:
     np.testing.assert_allclose(found.distances(bottlenecks), expected, rtol=5e-3)
 
 
-def test_detector_refuses_the_stated_fraction_of_new_photos_and_most_strangers() -> None:
+def test_detector_rejects_the_stated_fraction_of_new_photos_and_most_strangers() -> None:
     for rate in (0.05, 0.2):
         found = detect_unknown(training_data(*draw(150)), rate, 0)
         assert found.distances.shape == (450,)
@@ -159,7 +159,7 @@ def test_upper_quantile_agrees_with_the_lognormal_distribution() -> None:
     assert np.std(small) < np.std(plain)
 
 
-def test_background_is_refused_at_the_stated_rate_for_known_photos() -> None:
+def test_detector_rejects_background_photos_at_the_stated_rate_for_known_photos() -> None:
     """The background differs from the classes in a direction in which the classes also vary."""
     world = np.random.default_rng(99)
     world.random((3, FEATURES))
@@ -218,7 +218,7 @@ def test_fit_distance_divides_by_the_number_of_photos_minus_classes() -> None:
     assert directions == 24 + 2, "those of the largest variances, and those between three class means"
 
 
-def test_fit_distance_weights_the_class_means_by_their_photos() -> None:
+def test_fit_distance_weights_the_class_means_by_number_of_photos() -> None:
     bottlenecks, classes = draw(30)
     some = np.concatenate([np.arange(30), 30 + np.arange(10), 60 + np.arange(5)])
     units, classes = unit_vectors(bottlenecks[some]), classes[some]
@@ -242,7 +242,7 @@ def test_detect_unknown_omits_the_only_photo_of_a_class() -> None:
     assert found.rows.tolist() == list(range(40)) and found.distances.shape == (40,)
 
 
-def test_detect_unknown_measures_the_test_photos() -> None:
+def test_detect_unknown_returns_distances_of_test_photos() -> None:
     bottlenecks, classes = draw(40)
     sets = np.zeros(120, np.int8)
     sets[:9], sets[50:54] = 1, 2
@@ -251,7 +251,7 @@ def test_detect_unknown_measures_the_test_photos() -> None:
     assert found.to_json()["test_photos"] == 4
 
 
-def test_detect_unknown_samples_the_classes_of_many_photos_equally(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detect_unknown_samples_many_photos_equally_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unknown, "_MAX_PHOTOS", 60)
     bottlenecks, classes = draw(100)
     some = np.concatenate([np.arange(100), 100 + np.arange(15), 200 + np.arange(60)])
@@ -260,13 +260,13 @@ def test_detect_unknown_samples_the_classes_of_many_photos_equally(monkeypatch: 
     assert (np.diff(found.rows) > 0).all()
 
 
-def test_refused_counts_distances_above_the_limit() -> None:
+def test_refused_returns_fraction_of_distances_above_the_limit() -> None:
     assert unknown.refused(np.array([0.2, LIMIT, 1.01, 3], np.float32)) == 0.5
     assert unknown.refused(np.zeros(0, np.float32)) is None
 
 
 def test_background_detector_of_a_fine_tuned_backbone_is_fitted_on_validation_photos() -> None:
-    """The backbone has moved the photos that it learned from away from the background, and no others."""
+    """The fine-tuned backbone moves only the photos that it learned from away from the background."""
     bottlenecks, classes = draw(60)
     sets = np.arange(len(classes)) % 4 == 0
     away = draw(1, shift=1)[0][0] - draw(1)[0][0]
