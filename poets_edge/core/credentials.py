@@ -41,7 +41,7 @@ def without_user_info(text: str) -> str:
 
 
 def without_login(host: str) -> str:
-    """Return a host without the text before its last `@`; a scheme before that text is kept.
+    """Remove the user name and password (all text before the last `@`) from a host, with or without a scheme.
 
     Unlike `without_user_info`, this recognizes passwords that contain spaces, and addresses without a scheme.
     """
@@ -82,7 +82,7 @@ def origin(address: str) -> str:
 
 
 def authorization(address: str) -> str | None:
-    """Return the value of the `Authorization` header for a request to an address; None if its server has none."""
+    """Return the value of the `Authorization` header for requests to an address; None without a stored password."""
     _load()
     user_info = _user_info.get(origin(address))
     if user_info is None:

@@ -169,7 +169,7 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError unless an address whose file has no known checksum uses https or is on this machine."""
+    """Raise DownloadError unless an address uses https or is on this machine, as files without a checksum require."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(

@@ -125,7 +125,7 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
 
 
 def count_rows(path: Path, table: str) -> int | None:
-    """Return the number of rows in a table of a database, opened read-only; None if it cannot be read."""
+    """Open a database read-only, and return the number of rows in a table; None if it cannot be read."""
     try:
         with _reading(path) as connection:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

@@ -28,7 +28,7 @@ class _Turn:
             self._is_taken = True
 
     def end(self) -> None:
-        """Release the turn if this thread has it."""
+        """End the turn of this thread; do nothing if it does not have the turn."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
