@@ -1,4 +1,4 @@
-"""`poets-edge train`: retrain a network on a folder of photos. Accepts all options of `retrain.py`."""
+"""`poets-edge train`: retrain a network on a folder of photos. Accepts all options of the codelab's `retrain.py`."""
 
 from __future__ import annotations
 
