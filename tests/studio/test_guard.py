@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from starlette.responses import Response
 
 from poets_edge.studio.security import Access, Guard
+from tests.studio.event_loop import run_coroutine
 
 LOCAL = Access("s3cret", ("http://127.0.0.1:8000", "http://localhost:8000"), 8000)
 LAN = Access("s3cret", ("https://192.168.1.2:8000",), 8000)
@@ -41,7 +41,7 @@ def ask_with(
         "type": "http", "path": path, "method": method, "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in headers],
     }  # fmt: skip
-    asyncio.run(Guard(Response("reached", REACHED), access)(scope, receive, send))
+    run_coroutine(Guard(Response("reached", REACHED), access)(scope, receive, send))
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 
@@ -159,7 +159,7 @@ def test_guard_closes_web_sockets() -> None:
         reached.append(scope["type"])
 
     for kind in ("websocket", "lifespan"):
-        asyncio.run(Guard(app, LOCAL)({"type": kind}, None, None))  # type: ignore[arg-type]
+        run_coroutine(Guard(app, LOCAL)({"type": kind}, None, None))  # type: ignore[arg-type]
     assert reached == ["lifespan"]
 
 

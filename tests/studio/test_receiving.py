@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import shutil
@@ -22,6 +21,7 @@ from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.thumbnails import Thumbnails
 from poets_edge.studio.unpacking import UnpackRequest, unpack
 from poets_edge.studio.uploads import Received, Upload, clear_incoming, receive
+from tests.studio.event_loop import run_coroutine
 
 JPEG = b"\xff\xd8\xff\xe0"
 BAD = b"cannot be decoded"
@@ -51,7 +51,7 @@ def send(project: Project, upload: Upload, *parts: bytes) -> Received:
             yield part
 
     try:
-        return asyncio.run(receive(project, Changes(project), upload, body()))
+        return run_coroutine(receive(project, Changes(project), upload, body()))
     finally:
         assert list(project.places.incoming.iterdir()) == []
 
