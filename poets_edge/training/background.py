@@ -3,7 +3,7 @@ arbitrary other photos.
 
 They are not used to train the head, and are in no split. The unknown-photo detector learns to distinguish background
 photos from the training photos. Strangers are used only to measure which fraction of unknown photos the detector
-refuses.
+rejects.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from poets_edge.training.mahalanobis import Array, LinearModel
 _LENGTH = 15.0
 """Length to which unit vectors are scaled for fitting: about that of bottlenecks, for which the penalty was chosen."""
 _OPTIONS = HeadOptions(steps=400)
-"""Options for fitting. With a penalty ten times smaller, the detector would not refuse more unknown photos."""
+"""Options for fitting. With a penalty ten times smaller, the detector would not reject more unknown photos."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,10 +78,10 @@ class TrainingData:
         return None if self.groups is None else self.groups.numbers[rows]
 
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
-        """Return the photos in the given rows; their vectors, as an array in memory, and classes; and their groups.
+        """Return the photos in the given rows, their vectors and classes, and their groups.
 
-        If the data set is too large to be searched for groups, only the photos in these rows are searched. The groups
-        are None if each photo is a group.
+        The vectors are an array in memory. If the data set is too large to be searched for groups, only the photos in
+        these rows are searched. The groups are None if each photo is a group.
 
         Args:
             rows: at most MAX_EVALUATED row numbers.

@@ -26,7 +26,7 @@ from poets_edge.progress import Reporter, Silent
 PHOTOS_PER_BATCH = 4096
 """Maximum number of vectors, or of photos to hash, that are processed in one batch; it limits memory use."""
 _HASHED_PER_HANDOVER = 16
-"""Number of photos that a thread hashes per task, since returning a result takes as long as hashing a small photo."""
+"""Number of photos that a thread hashes per task. Returning a result takes as long as hashing a small photo."""
 THREADS_PER_CORE_REMOTE = 4
 """Threads per core for photos on a server, since most threads wait for the network."""
 

@@ -146,7 +146,8 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix) -> float:
     """Return the fraction of photos that look like another photo.
 
-    These are photos with a neighbor of similarity TIGHT or, if they are many, with a neighbor by LOOSE and DISTINCT.
+    A photo is counted if it has a neighbor of similarity TIGHT. If at least MIN_DISTINCT of the photos have neighbors
+    that meet both LOOSE and DISTINCT, they are counted, too.
 
     Args:
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.
@@ -190,7 +191,7 @@ def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Mat
 
 
 def _alike_successors(photos: HashedPhotos, projections: Vectors) -> list[tuple[int, int]]:
-    """Return pairs of similar photos whose names indicate that they were taken one after the other."""
+    """Return pairs of row numbers of similar photos whose names indicate that one was taken after the other."""
     pairs = np.array(successors(photos.photos), np.int64).reshape(-1, 2)
     similarity = np.einsum("ij,ij->i", projections[pairs[:, 0]], projections[pairs[:, 1]])
     return [(int(a), int(b)) for a, b in pairs[similarity >= _SUCCESSIVE]]

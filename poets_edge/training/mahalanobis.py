@@ -12,9 +12,10 @@ distance for improving near-OOD detection", 2021).
 
 A few hundred photos cannot determine a covariance of hundreds of features. W is therefore shrunk towards a multiple of
 the identity (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004), and is
-used only in the directions of its largest variances and in those between the class means. The remaining directions
-share one variance, and both terms together have a smaller weight there, which depends on the number of photos. The
-distance is therefore a quadratic function of a few projections, which `poets_edge.nets.detector` adds to a graph.
+used only in the directions of its largest variances and in the directions between the class means. The remaining
+directions share one variance, and both terms together have a smaller weight there, which depends on the number of
+photos. The distance is therefore a quadratic function of a few projections, which `poets_edge.nets.detector` adds to a
+graph.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ Values from 0.8 to 1 lead to about equal results."""
 _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
 """Weight of the squared distance in directions outside of the basis: _REST divided by the number of photos, limited to
 the range from _LEAST_REST to _MOST_REST. With a smaller weight, more unknown photos that resemble the classes are
-refused. If there are few training photos, however, fewer of the other unknown photos are refused, as the basis is then
-less certain."""
+rejected. If there are few training photos, however, fewer of the other unknown photos are rejected, as the basis is
+then less certain."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance. After a single step, the

@@ -42,12 +42,12 @@ class TrainOptions:
         weights: weights of the backbone: "imagenet", "embedded", or the path of a weights file.
         with_report: write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten predictions with a score of 0.9 are correct.
-        unknown_rate: percentage of the known photos that the unknown-photo detector may refuse; 0 for a model without a
+        unknown_rate: percentage of the known photos that the unknown-photo detector may reject; 0 for a model without a
             detector.
         background: folder of photos that belong to no class, such as frames of the empty scene, which the detector
             learns to distinguish from the training photos; None for no background photos.
         strangers: folder of other photos that belong to no class. The result includes how many of them the detector
-            refuses; nothing is learned from them. None for no such photos.
+            rejects; nothing is learned from them. None for no such photos.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.

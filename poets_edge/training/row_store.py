@@ -19,7 +19,7 @@ from poets_edge.errors import OutputError
 
 _SECONDS_TO_WAIT = 60.0
 _ROWS_PER_COMMIT = 16
-"""Number of rows per commit. A commit for each row would take a tenth of the time for processing a photo."""
+"""Number of rows per commit. Committing each row separately would add a tenth to the time for processing a photo."""
 
 
 class RowStore:

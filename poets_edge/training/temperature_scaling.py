@@ -61,7 +61,7 @@ class HeadCalibration:
         fitted: temperature with the smallest cross entropy on the photos that were used.
         before, after: expected calibration error, 0 to 1, before and after scaling, on the photos that were used; for
             `after`, each photo's temperature is fitted on other photos.
-        scores: out-of-fold scores of these photos, calibrated as for `after`, float32 [photos, classes].
+        scores: out-of-fold scores of the photos that were used, calibrated as for `after`, float32 [photos, classes].
         truth: class number of each photo, int64 [photos].
     """
 

@@ -1,13 +1,15 @@
-"""Detect photos unlike the training photos, calibrated so that a stated fraction of known photos is refused.
+"""Detect unknown photos, which are unlike the training photos.
+
+The detector is calibrated so that it rejects a stated fraction of known photos.
 
 For each training photo, a model that was fitted to the photos in the other folds computes the distance defined in
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
-fraction lies, so that new photos of the classes are refused at about this rate. A fine-tuned backbone has learned from
+fraction lies, so that new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
 up to the median distance of the validation photos.
 
-If there are background photos, a photo is also refused if a logistic regression predicts that it belongs to the
-background. Both limits are then set so that together they refuse the stated fraction of known photos, and as many
+If there are background photos, a photo is also rejected if a logistic regression predicts that it belongs to the
+background. Both limits are then set so that together they reject the stated fraction of known photos, and as many
 background photos as possible.
 """
 
@@ -36,14 +38,14 @@ from poets_edge.training.mahalanobis import (
 from poets_edge.training.vectors import Vectors, take
 
 MIN_PHOTOS = 20
-"""Minimum number of training photos for a detector."""
+"""Minimum number of training photos for fitting a detector."""
 
 _MAX_PHOTOS = 5000
 """Maximum number of training photos to which a detector is fitted; more photos do not change it noticeably."""
 _FOLDS, _FEWER_FOLDS, _MANY_FEATURES = 40, 20, 1000
 """Number of folds: _FEWER_FOLDS if there are _MANY_FEATURES features or more, with which each fit takes longer,
 otherwise _FOLDS. With ten folds, each model would lack a tenth of the photos; the out-of-fold distances, and thus the
-limit, would be so large that too few known photos are refused."""
+limit, would be so large that too few known photos are rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
@@ -51,7 +53,7 @@ _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
-"""Pairs of weights for the distances and for the background logits; the pair that refuses the most background photos is
+"""Pairs of weights for the distances and for the background logits; the pair that rejects the most background photos is
 used. The first pair is best if background photos show arbitrary things, the last if they show things that resemble the
 classes."""
 
@@ -64,9 +66,9 @@ class UnknownDetection:
 
     Attributes:
         detector: weights for the graph.
-        rate: requested fraction of known photos that are refused, 0 to 1.
+        rate: requested fraction of known photos that are rejected, 0 to 1.
         distances: out-of-fold distances of training photos, divided by the limit, float32 [photos]; photos above 1 are
-            refused.
+            rejected.
         rows: row numbers of the photos in `distances`, int64 [photos].
         test: distances of the test photos, float32 [test photos].
         background: distances of the background photos, float32 [photos], with out-of-fold values of the logistic
@@ -93,7 +95,7 @@ class UnknownDetection:
         return f"{', '.join(shares)} (asked for: {100 * self.rate:g} % of known photos)"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the requested rate, and the number of photos and the fraction refused in each set, for JSON."""
+        """Return the requested rate, and the number of photos and the fraction rejected in each set, for JSON."""
         strangers = {"strangers": len(self.strangers), "strangers_refused": refused(self.strangers)}
         return {
             "rate": self.rate,
@@ -109,7 +111,10 @@ class UnknownDetection:
 
 @dataclass(frozen=True)
 class _JointLimit:
-    """Limits for distances and logits. A photo is unknown if max(distance / limit, factor * logit + offset) > 1."""
+    """Limits for distances and background logits.
+
+    A photo is unknown if max(distance / limit, factor * logit + offset) > 1.
+    """
 
     limit: float
     factor: float
@@ -134,11 +139,11 @@ def detect_unknown(
     strangers: Vectors | None = None,
     tuned: Vectors | None = None,
 ) -> UnknownDetection:
-    """Fit a detector to the training photos, and calibrate it to refuse a fraction of known photos.
+    """Fit a detector to the training photos, and calibrate it to reject a fraction of known photos.
 
     Args:
         data: photos with bottlenecks from the frozen backbone.
-        rate: fraction of known photos to refuse, 0 to 1.
+        rate: fraction of known photos to reject, 0 to 1.
         seed: random seed for the assignment of photos to folds.
         background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
             backbone as the bottlenecks of the training photos; None if there are none.
@@ -210,15 +215,15 @@ def upper_quantile(distances: Array, quantile: float) -> float:
 
 
 def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple[Array, Array]) -> _JointLimit:
-    """Return the limits for distances and logits that together refuse a fraction of known photos.
+    """Return the limits for distances and logits that together reject a fraction of known photos.
 
-    For each pair of weights in _WEIGHTS, one pair of limits refuses this fraction. Of these, the limits that refuse the
+    For each pair of weights in _WEIGHTS, one pair of limits rejects this fraction. Of these, the limits that reject the
     most background photos are returned.
 
     Args:
         distances: out-of-fold distances of known photos, float64 [photos].
         logits: out-of-fold logits of known photos for the class "background", float64 [photos].
-        rate: fraction of known photos to be refused, 0 to 1.
+        rate: fraction of known photos to be rejected, 0 to 1.
         background: distances and out-of-fold logits of background photos, both float64 [background photos].
     """
     limits = [_weighted_limit(distances, logits, rate, weights) for weights in _WEIGHTS]
@@ -226,7 +231,7 @@ def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple
 
 
 def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple[float, float]) -> _JointLimit:
-    """Return the limits, with given weights, that together refuse a fraction of known photos.
+    """Return the limits, with given weights, that together reject a fraction of known photos.
 
     Distances and logits are each measured from their median, in units of the difference between an upper quantile and
     the median. The fraction of known photos above this quantile is the rate times the weight.

@@ -35,7 +35,7 @@ def noise(path: Path, seed: int, size: tuple[int, int] = (64, 48), mode: str = "
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with two classes of five photos."""
+    """A folder with two classes of five photos each."""
     for label in ("left", "right"):
         for number in range(5):
             noise(tmp_path / "photos" / label / f"{number}.png", 10 * number + (label == "right"))

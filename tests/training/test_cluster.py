@@ -357,7 +357,7 @@ def test_train_reports_unreachable_scheduler_in_one_line(
 
 
 def test_extractor_runs_while_a_profiler_holds_stack_frames(tmp_path: Path) -> None:
-    """Dask workers have a profiler; the interpreter refuses to run while a frame holds a view of its memory."""
+    """Dask workers run a profiler, and the interpreter fails while a stack frame holds a view of its memory."""
     wanted = architecture("mobilenet_0.25_128")
     extract = Extractor(prepare_backbone(wanted, find_weights(wanted, tmp_path, "embedded"), tmp_path).model)
     pixels = np.random.default_rng(0).integers(256, size=(128, 128, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Tests of the tails of networks of inverted residuals, and of the encodings of their inputs."""
+"""Tests of fine-tuned layers in networks of inverted residuals, and of the encodings of their inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SMALL = architecture("efficientnet_lite0_128")
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """EfficientNet-Lite0 with random weights, with which features vary."""
+    """EfficientNet-Lite0 with random weights, which are scaled so that features vary."""
     rng, layers, known = np.random.default_rng(0), SMALL.layers(), shapes(SMALL.layers(), SMALL.size)
     parameters = {}
     for layer in layers:
@@ -75,7 +75,7 @@ def test_read_tail_rejects_more_blocks_than_the_network_has(network: Network) ->
 
 @pytest.fixture(params=["compiled", "eager"])
 def execution(request: pytest.FixtureRequest) -> Iterator[None]:
-    """How TensorFlow runs functions. Coverage does not see the lines of compiled ones."""
+    """How TensorFlow runs functions: compiled, or eagerly. Coverage does not count lines of compiled functions."""
     tf = tensorflow()
     tf.config.run_functions_eagerly(request.param == "eager")
     yield

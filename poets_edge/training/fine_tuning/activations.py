@@ -1,6 +1,7 @@
 """Disk cache for the inputs of the fine-tuned layers, called the tail, encoded in 8 bits.
 
-For each view of a photo, the cache has one row with the activations that the first trained layer reads.
+For each view (distorted variant) of a photo, the cache has one row with the activations that the first trained layer
+reads.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class View:
     name: str
 
     def key(self, encoding: Encoding) -> bytes:
-        """Return the key for the view's row in an activation cache."""
+        """Return the key under which the activations for the view are cached."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {encoding.name} {self.name}")
 
 
@@ -154,7 +155,7 @@ def open_activations(
     A damaged cache is moved aside, and its activations are computed again.
 
     Args:
-        backbone: the backbone, whose name determines the name of the cache file.
+        backbone: the backbone; the name of its model file determines the name of the cache file.
         network: layers and weights of the backbone.
         tail: the trained layers.
         views: views of the photos.

@@ -39,7 +39,7 @@ class Encoding(Protocol):
 class Relu6Encoding:
     """Encoding for outputs of relu6, from 0 to 6, in steps of 6 / 255.
 
-    It needs a quarter of the space of float32, 50 kB per view for MobileNet 0.50_224 and 3 blocks, without loss of
+    It needs a quarter of the space of float32, 50 kB per image for MobileNet 0.50_224 and 3 blocks, without loss of
     accuracy (`benchmarks/results/fine_tuning.md`).
     """
 
@@ -60,7 +60,7 @@ class Relu6Encoding:
 
 
 class ChannelEncoding:
-    """Encoding for signed outputs of any range: each channel of a view has its own range, divided into 255 steps.
+    """Encoding for signed outputs of any range: each channel of an image has its own range, divided into 255 steps.
 
     The ranges of a linear layer's channels differ by a factor of ten and more. With one range for all channels, most
     channels would have only a few steps.

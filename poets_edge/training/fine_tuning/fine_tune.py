@@ -66,7 +66,7 @@ class FineTuned:
         comparison: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
         verdict: message for users that states which network was chosen, and why.
         checkpoints: checkpoint files, to be removed when all outputs are written.
-        views: names of the views of each training photo.
+        views: names of the views (distorted variants) of each training photo.
         options: options with the architecture's defaults filled in.
         network: the fine-tuned backbone; None if the frozen one is written.
     """
@@ -106,7 +106,7 @@ def fine_tune(
     Args:
         data: photos with bottlenecks from the frozen backbone.
         head: head that was trained on these bottlenecks.
-        views: views of the training photos.
+        views: how views (distorted variants) of the training photos are made.
         head_options: options with which `head` was trained, for training the heads of folds.
         folder: folder for activations and the checkpoint.
 
@@ -155,7 +155,7 @@ def fine_tune(
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """Arguments of `fine_tune`, with the opened cache of activations."""
+    """Arguments of `fine_tune`, and the opened cache of activations."""
 
     data: TrainingData
     backbone: Backbone

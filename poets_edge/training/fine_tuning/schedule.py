@@ -19,7 +19,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Training photos and their views, as a sequence of batches.
+    """Order in which the views (distorted variants) of the training photos are shown, in batches.
 
     Attributes:
         photos: training photos.

@@ -48,23 +48,27 @@ class Epoch:
 
 
 def weights_of(tail: Tail, head: Head) -> list[Array]:
-    """Return the kernels and biases of a tail and a head in the order of computation; the head's are the last two."""
+    """Return the kernels and biases of the fine-tuned layers and the head, in the order of computation."""
     parameters = [tail.parameters[layer.name] for layer in tail.convolutions]
     return [array for each in parameters for array in (each.kernel, each.bias)] + [head.weights, head.biases]
 
 
 def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
-    """Return a copy of a tail, and a head, with the given weights, which are in the order of `weights_of`."""
+    """Return the fine-tuned layers and a head with the given weights, which are in the order of `weights_of`."""
     pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
     parameters = {layer.name: Parameters(kernel, bias) for kernel, bias, layer in pairs}
     return replace(tail, parameters=parameters), Head(weights[-2], weights[-1])
 
 
 class Trainer:
-    """Trainer of a tail and a head; `state` and `restore` save and load the weights and the state of the optimizer."""
+    """Trainer of the fine-tuned layers and the head.
+
+    Its state, which includes the weights and the optimizer's moments, is saved by `state` and loaded by `restore`.
+    """
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
-        """Initialize with the weights of a tail, and of a head that was trained on bottlenecks from this tail."""
+        """Initialize with the weights of the layers to fine-tune, and of a head that was trained on their outputs.
+        """
         self._tf = tf = load_tensorflow("fine-tuning")
         self._tail = tail
         self._options = options
@@ -104,7 +108,7 @@ class Trainer:
         return np.asarray(self._predict(activations), np.float32)
 
     def averaged(self) -> tuple[Tail, Head]:
-        """Return a tail and a head with a copy of the averaged weights."""
+        """Return the fine-tuned layers and the head, with a copy of the averaged weights."""
         return with_weights(self._tail, [variable.numpy() for variable in self._average])
 
     def state(self) -> list[npt.NDArray[Any]]:
@@ -112,7 +116,7 @@ class Trainer:
         return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Continue from a state that `state` returned for a tail and a head with weights of the same shapes."""
+        """Continue from a state that `state` returned for layers and a head with weights of the same shapes."""
         self._step = int(state[0])
         for variable, array in zip(self._variables(), state[1:], strict=True):
             variable.assign(array)

@@ -81,10 +81,10 @@ def tune(
     start: tuple[Tail, Head], schedule: Schedule, validation: ValidationSet, activations: Activations,
     options: FineTuning, folder: Path, reporter: Reporter,
 ) -> tuple[Tuned, Path]:  # fmt: skip
-    """Train a tail and a head, resuming from the checkpoint of an identical run that was interrupted, if any.
+    """Fine-tune the final blocks and the head, resuming from the checkpoint of an identical interrupted run, if any.
 
     Args:
-        start: tail and head to start from.
+        start: final blocks (the tail) and head to start from.
         activations: cache with all views of the schedule and of the validation photos.
         folder: folder for the checkpoint.
 
