@@ -27,7 +27,7 @@ from poets_edge.training.projection import pca_projection
 from poets_edge.training.vectors import Matrix
 
 MIN_BACKGROUND = 20
-"""Minimum number of background photos."""
+"""Minimum number of background photos for training the unknown-photo detector."""
 
 _COPY = 0.92
 """A background photo is considered a copy of a photo in a class if the cosine similarity of their principal components

@@ -56,7 +56,7 @@ class VectorSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the source that a progress bar shows."""
+        """Name of the source, as shown by progress bars."""
 
     @property
     def size(self) -> tuple[int, int]:

@@ -91,7 +91,7 @@ class CrossValidation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy; for photos in groups, based on the effective number of photos."""
+        """95 % Wilson interval of the accuracy; groups of photos reduce the effective sample size."""
         count = float(self.count)
         if self.groups is not None and self.count:
             count = independent_count(self.right / len(self.scores), self.groups)

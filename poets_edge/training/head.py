@@ -18,7 +18,7 @@ from poets_edge.errors import TrainingError, UsageError
 from poets_edge.training.vectors import Vectors, apply, pick
 
 MANY_VALIDATION = 1000
-"""Minimum number of validation photos from which random batches are evaluated; smaller sets are evaluated in full."""
+"""Minimum size of a validation set of which random batches are evaluated; smaller sets are evaluated in full."""
 _MIN_RATE, _MAX_RATE = 1e-30, 1000.0
 """Limits for the learning rate, whose reciprocal must fit into float32."""
 
@@ -181,7 +181,7 @@ def _check_finite(head: Head, step: int, options: HeadOptions) -> None:
 
 
 def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:
-    """Return a function that draws n random row numbers: for each, first a class, uniformly, and then a row in it."""
+    """Return a function that draws n random row numbers: for each, first a class, uniformly, then one of its rows."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
     present = np.flatnonzero(counts)

@@ -81,12 +81,12 @@ class Moments:
         return Moments(self.counts - truth.sum(axis=0), self.sums - truth.T @ units, self.products, units)
 
     def multiply(self, directions: Array) -> Array:
-        """Return the sum of the outer products times the given directions, float64 [features, directions]."""
+        """Return the product of `matrix()` and the given directions, float64 [features, directions]."""
         found = self.products @ directions
         return found if self.removed is None else found - self.removed.T @ (self.removed @ directions)
 
     def matrix(self) -> Array:
-        """Return the sum of the outer products, float64 [features, features]."""
+        """Return the sum of the outer products of the unit vectors, float64 [features, features]."""
         return self.products if self.removed is None else self.products - self.removed.T @ self.removed
 
     def trace(self) -> float:

@@ -18,7 +18,7 @@ _SAMPLE = 4096
 """Approximate number of photos from which the principal components are computed."""
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
-"""Numbers of rows and columns of the similarity matrix that are computed at once, as a part of 4 MB in float32."""
+"""Rows and columns of the part of the similarity matrix that is computed at once; it takes 4 MB in float32."""
 
 
 def pca_projection(vectors: Vectors, folder: Path) -> Vectors:

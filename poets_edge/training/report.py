@@ -90,7 +90,7 @@ def write_report(
 
 
 def _accuracy(evaluation: Any) -> dict[str, Any] | None:
-    """Return the accuracy, interval and count from an Evaluation or a CrossValidation; None if it has no photos."""
+    """Return accuracy, interval and count from an Evaluation or a CrossValidation; None if no photo was evaluated."""
     if not evaluation.count:
         return None
     return {"accuracy": evaluation.accuracy, "interval": evaluation.interval, "count": evaluation.count}

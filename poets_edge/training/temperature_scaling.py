@@ -44,9 +44,9 @@ from poets_edge.training.vectors import Vectors, take
 TARGET = 0.95
 """Accuracy that predictions with scores above a model's suggested threshold should have."""
 _ERRORS_OF_CAUTION, _ERRORS_OF_CONFIDENCE = 1.0, 2.0
-"""Number of standard errors by which a temperature is moved towards 1, if it is above 1 and if it is below 1. On the
-data sets in `benchmarks/results/truth.md`, the cross entropy of new photos then rises by at most 0.007; without the
-move, by 0.025."""
+"""Numbers of standard errors by which a temperature is moved towards 1: the first if it is above 1, the second if it is
+below 1. On the data sets in `benchmarks/results/truth.md`, the cross entropy of new photos then rises by at most 0.007;
+without the move, by 0.025."""
 _NUDGE = 1.001
 _MAX_NUDGES = 8
 
@@ -213,7 +213,7 @@ def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
 
 
 def _stretch(head: Head, solved: Head, data: TrainingData) -> float:
-    """Return the ratio, fitted by least squares, of the logits of `head` to those of `solved`."""
+    """Return the ratio, fitted by least squares, of a head's logits to those of `solved`, a head from `fold_heads`."""
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centered(one.logits(vectors)) for one in (head, solved))

@@ -12,7 +12,7 @@ from poets_edge.tflite.distance import LIMIT
 from poets_edge.training.unknown import UnknownDetection
 
 _WIDTH, _BINS = 0.1, 30
-"""Width of a bin, and number of bins; distances beyond the last bin are counted in it."""
+"""Width and number of the bins in a histogram; distances beyond the last bin are counted in it."""
 
 
 def unknown_chart(found: UnknownDetection) -> Markup:

@@ -27,7 +27,7 @@ class Encoding(Protocol):
     name: str
 
     def size(self, shape: Shape) -> int:
-        """Return the size of encoded activations in bytes, for activations of a given shape."""
+        """Return the number of bytes into which activations of a given shape are encoded."""
 
     def encode(self, values: Array) -> bytes:
         """Encode activations as bytes."""
@@ -89,5 +89,5 @@ class ChannelEncoding:
 
 
 def encoding_of(layer: Layer) -> Encoding:
-    """Return the encoding for the outputs of a layer."""
+    """Return the encoding for the outputs of a layer: Relu6Encoding if they are relu6 outputs, else ChannelEncoding."""
     return Relu6Encoding() if layer.activation == "relu6" else ChannelEncoding()

@@ -67,8 +67,7 @@ class Trainer:
     """
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
-        """Initialize with the weights of the layers to fine-tune, and of a head that was trained on their outputs.
-        """
+        """Initialize with the weights of the layers to fine-tune, and of a head trained on their outputs."""
         self._tf = tf = load_tensorflow("fine-tuning")
         self._tail = tail
         self._options = options
