@@ -1,4 +1,4 @@
-"""Lower bound of the time for training and exporting 16 architectures: only the unavoidable work, timed by part.
+"""Lower bound of the time for training and exporting 16 architectures: times of the unavoidable parts of the work.
 
     python -m benchmarks.bare_parts GRID_DIR BOTTLENECK_DIR
 

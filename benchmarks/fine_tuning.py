@@ -1,7 +1,7 @@
 """Accuracy and speed of `train --fine-tune`: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
-- accuracy: 5-fold cross-validation of a network with its final blocks frozen and fine-tuned, compared photo by photo,
-  and of the int8 file of the fine-tuned network, compared with its float32 file.
+- accuracy: 5-fold cross-validation of a network with its final blocks frozen, and with these blocks fine-tuned,
+  compared photo by photo; also of the int8 file of the fine-tuned network, compared with its float32 file.
 - speed: time and memory of `poets-edge train --fine-tune N` with empty caches, compared with those of a Keras program
   with the same weights, layers and epochs. With `--blocks 0`, both programs train only a new head.
 """

@@ -23,7 +23,7 @@ def keras_recipe(photos: Path, model: Any, size: tuple[int, int]) -> Any:
 
 
 def bare_loop(paths: Sequence[Path], model: Path, size: tuple[int, int], threads: int) -> dict[Path, Any]:
-    """Return bottlenecks by photo, computed with only Pillow and one interpreter per thread."""
+    """Return the bottleneck of each photo, computed with only Pillow and one interpreter per thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     todo: SimpleQueue[Path] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Compare three ways of resizing photos, by the accuracy of other programs' models and agreement with MediaPipe.
+"""Compare three ways of resizing photos by the accuracy of other programs' models and by agreement with MediaPipe.
 
     python -m benchmarks.resizing MODELS_DIR PHOTOS_DIR
 

@@ -65,7 +65,7 @@ def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) 
 def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
     """Measure runs with nothing cached.
 
-    From the smallest to the largest number of photos, memory may increase by 20 % and speed may decrease by 5 %.
+    From the smallest to the largest number of photos, memory may grow by at most 20 %, and speed drop by at most 5 %.
     """
     runs = []
     for count in counts:
@@ -87,7 +87,10 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Compare the speed of two worker processes with that of one process with threads; at least 90 % is required."""
+    """Compare the speed of two worker processes with that of one process with threads.
+
+    The worker processes must reach at least 90 % of the speed of the threads.
+    """
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)  # from here on, checksums are cached
@@ -126,7 +129,10 @@ def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> 
 
 
 def cached(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with everything cached. Limits: 60 s and 1 GB for 1,000,000 photos, 10 s and 400 MB for 100,000."""
+    """Measure runs with everything cached.
+
+    The limits are 60 s and 1 GB for 1,000,000 photos, and 10 s and 400 MB for 100,000 photos.
+    """
     for count in counts:
         photos = _photos(folder, count)
         fill_cache(photos, folder / "tf_files/bottlenecks")

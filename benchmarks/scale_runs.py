@@ -176,7 +176,7 @@ class _CountingExtractor(Extractor):
 def compute_counted(
     photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
 ) -> TaskResult:
-    """Compute a worker's task as in `poets_edge.training.vector_task`, and record each computed photo."""
+    """Compute vectors like `vector_task.compute_vectors`, and record the process id for each photo in a file."""
     setattr(vector_task, "Extractor", _CountingExtractor)  # noqa: B010 - in the worker only
     return vector_task.compute_vectors(photos, models, sizes)
 

@@ -1,4 +1,4 @@
-"""Time alternating contenders, so that other load on the machine affects all of them equally."""
+"""Time several programs in alternation, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 

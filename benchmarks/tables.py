@@ -14,11 +14,11 @@ from poets_edge.core.parallel import cores
 RESULTS = Path(__file__).parent / "results"
 
 STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_192"})
-"""Architectures whose weights next to the checkout are for a different input size. Only their times are valid."""
+"""Architectures whose weights next to the checkout are for a different input size, so their accuracies are invalid."""
 
 
 def accuracy(architecture: str, share: float) -> str:
-    """Return an accuracy as text in percent, or a dash if the weights are stand-ins."""
+    """Return an accuracy in percent as text, or a dash if the architecture is in STAND_INS."""
     return "-" if architecture in STAND_INS else f"{100 * share:.1f}"
 
 
@@ -57,7 +57,7 @@ def origin(command: str) -> str:
 
 
 def publish(name: str, title: str, command: str, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """Write `results/<name>.md` and print it. The first row is the heading, and the first column is text.
+    """Write `results/<name>.md` and print it. The first row is the heading; columns after the first are right-aligned.
 
     Args:
         command: command line that repeats the measurement when run in the checkout.

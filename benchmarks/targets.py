@@ -52,7 +52,7 @@ _KINDS = {"float32": "float32", "int8": "int8", "ours": "full-int8", "theirs": "
 _8_BIT = ("int8", "ours", "theirs")
 _COMPARED = 10
 _STRANGERS = 200
-"""Number of photos from STRANGERS that are scored."""
+"""Number of photos in the folder STRANGERS that are scored."""
 _GRAY = "mobilenet_0.25_96"
 """Architecture that is also measured with gray input."""
 

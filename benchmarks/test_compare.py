@@ -85,7 +85,7 @@ def recorded(timings: Sequence[Timing]) -> Run:
 
 
 def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bool = True) -> TimeRatio:
-    """Compare two runs as `compare` does, after multiplying the inference times of the first run by a factor."""
+    """Compare two runs like the command `compare`, with the inference times of `run` multiplied by `slowdown`."""
     slowed = [slowdown * value for value in run["fastest"]]
     if not with_kernel or kernel_ratio(run["kernel"], reference["kernel"]) is None:
         return compare_runs(slowed, reference["fastest"])

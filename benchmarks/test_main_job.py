@@ -30,7 +30,7 @@ _COMMAND = "python -m pytest benchmarks/test_main_job.py --benchmark-only -s"
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
-    """Yield the table to which the benchmarks in this file add rows; publish it when all have run."""
+    """Yield the table to which the benchmarks in this file add rows; publish it after all of them have run."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
     if len(found) == 9:

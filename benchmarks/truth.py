@@ -188,7 +188,7 @@ def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> tuple[bool, 
     """Forecast the accuracy of a head for twice as many photos, and compare it with the measured accuracy.
 
     Returns:
-        Whether the interval covers the true accuracy, the error of the forecast, and the width of the interval.
+        Whether the forecast's 90 % interval contains the true accuracy, the forecast's error, and the interval's width.
     """
     rng = np.random.default_rng([seed, size])
     order = [rng.permutation(np.flatnonzero(photos.classes == number)) for number in range(len(photos.labels))]

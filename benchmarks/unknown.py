@@ -46,7 +46,7 @@ WITH_BACKGROUND = 5
 EVERYDAY, OF_BACKGROUND = 13, 200
 """Step for selecting everyday photos (every 13th is used), and number of photos in a background."""
 NEAR = {"flowers": (), "defects": (1, 4), "two flowers": (1, 3, 4), "three flowers": (1, 3)}
-"""Indices of the classes that are near strangers, not known photos, for each set of known photos."""
+"""Indices of the classes whose photos are near strangers instead of known photos, for each set of known photos."""
 
 
 NOTES = (
@@ -70,7 +70,7 @@ class World:
 
 @dataclass(frozen=True)
 class Result:
-    """Fractions of rejected photos in one draw; None if there are no photos of this kind or no background.
+    """Fractions of rejected photos of each kind in one draw; None for kinds without photos or without a background.
 
     `new` is the number of known photos that were not used to fit the detector. `answered` is the accuracy on accepted
     known photos minus the accuracy on all known photos.

@@ -223,7 +223,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of five classes of flowers: 1,000 real photos, or 300 synthetic ones. Both include DAISY and ROSE."""
+    """Folder of flower photos in five classes, 1,000 real or 300 synthetic ones. Both sets include DAISY and ROSE."""
     if HAS_SHARED:
         return SHARED / "data/flower_photos"
     named = {DAISY: 51, ROSE: 31}
@@ -234,7 +234,7 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def keras_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """KERAS_HOME with weights for MobileNets: real ones, or the embedded weights widened to each MobileNet."""
+    """Folder set as KERAS_HOME, with real weights of MobileNets, or the embedded weights widened to each MobileNet."""
     home = SHARED / "keras" if HAS_SHARED else made_once(tmp_path_factory, "keras", write_keras_weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
@@ -270,7 +270,7 @@ def trained_lite(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 @pytest.fixture
 def few_flowers(flowers: Path, tmp_path: Path) -> Callable[[int], Path]:
-    """Return a function that makes a photo folder of links to the first `count` photos of each class."""
+    """Return a function that creates a folder with links to the first `count` photos of each class."""
 
     def make(count: int) -> Path:
         folder = tmp_path / f"flowers-{count}"

@@ -1,4 +1,4 @@
-"""Decoy files in and next to the folders passed to the program, which must not change or remove the files."""
+"""Decoy files in and next to the folders that are passed to the program, which must not change or remove them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def photos_of(flowers: Path, each: int) -> list[Path]:
 
 
 def jpeg(photo: Path | Image.Image, size: tuple[int, int] = SIZE) -> bytes:
-    """Return a photo as a JPEG of the size of a camera frame."""
+    """Return a photo as a JPEG, resized to the size of a camera frame."""
     image = photo if isinstance(photo, Image.Image) else Image.open(photo)
     data = io.BytesIO()
     image.convert("RGB").resize(size).save(data, "JPEG", quality=90)

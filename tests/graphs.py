@@ -37,7 +37,7 @@ def small_graph(labels: Sequence[str], seed: int = 0) -> Any:
 def training_files(folder: Path, labels: Sequence[str], seed: int = 0, *, carry: bool = True) -> dict[Path, bytes]:
     """Return the contents of a graph, a labels file and a record as `train` would write them, by path.
 
-    With `carry`, the graph also contains the labels.
+    If `carry` is true, the graph contains the labels, too.
     """
     graph = small_graph(labels, seed)
     content = serialize(with_labels(graph, labels) if carry else graph)

@@ -1,4 +1,4 @@
-"""Functions that tests run in helper processes, with their request and reply."""
+"""Functions that tests run in helper processes, and the classes of their requests and replies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reply:
 
 
 def reply(question: Question) -> Reply:
-    """Return the number of the question and the process id, after printing text as a native library might."""
+    """Return the number in the question and the id of this process, after printing text as a native library might."""
     os.write(1, b"printed by a native library")
     if question.number == -1:
         os._exit(3)

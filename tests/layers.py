@@ -32,7 +32,7 @@ LAYERS = (
 """Top-level packages and modules of `poets_edge`, by layer, highest first. Each may import only from lower layers."""
 
 IMPORT_WHEN_CALLED = frozenset({"api", "cli"})
-"""Layers that may import packages of this project inside functions, since devices lack those above `bench`."""
+"""Layers that may import packages inside functions, since devices do not have the packages in layers above `bench`."""
 
 DEFERRED = {
     "device/classifier.py": {"poets_edge.device.evaluate"},  # 30 ms of `label`; it imports the classifier

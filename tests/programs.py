@@ -40,7 +40,7 @@ def need_programs(*names: str) -> None:
 
 
 def find_program(name: str) -> str | None:
-    """Return the path of a program, including those in the sbin folders; None if it is not installed."""
+    """Return the path of a program in PATH, /usr/sbin or /sbin; None if the program is not installed."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 

@@ -30,7 +30,7 @@ def draw_flowers(folder: Path, named: dict[str, int]) -> Path:
     """Write synthetic flower photos with names like those in the codelab, <number>_m.jpg; return the folder.
 
     Args:
-        named: other file names that tests require, relative to the folder, with the number of the photo for each.
+        named: file names that tests require instead, relative to the folder, each with the number of its photo.
     """
     names = {(Path(name).parent.name, number): name for name, number in named.items()}
     for label in HEADS:

@@ -26,7 +26,7 @@ def test_commands_accept_or_reject_corpus_records(tmp_path: Path, record: Path) 
 
 
 @pytest.mark.parametrize("photo", sorted((CORPUS / "photos").iterdir()), ids=lambda path: path.name)
-def test_label_refuses_corpus_photos(photo: Path) -> None:
+def test_label_rejects_corpus_photos(photo: Path) -> None:
     poets_edge("label", CORPUS / "seeds/seed_graph.tflite", photo, "--json").failed(str(photo))
 
 

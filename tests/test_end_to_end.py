@@ -95,7 +95,7 @@ def check_tensorboard_shows_the_run(summaries: Path) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["float32", "int8"])
-def test_evaluate_agrees_with_export(trained: Trained, flowers: Path, quantization: str) -> None:
+def test_evaluate_reports_the_test_results_stored_by_export(trained: Trained, flowers: Path, quantization: str) -> None:
     ran = poets_edge_process("evaluate", "--graph", trained.model(quantization), "--image_dir", flowers, "--json").ok()
     found = json.loads(ran.stdout)
     facts = Classifier(trained.model(quantization)).metadata.facts["test"]

@@ -28,7 +28,7 @@ PAGES = {
 }
 PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = ("README.md", "docs/index.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
-"""Pages whose command lines are run in order in one folder. On other pages, only the options are checked."""
+"""Pages whose command lines are run in order in one folder; on other pages, the tests check only the options."""
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Tests that SECURITY.md states the figures in the code, and that each of its promises has tests."""
+"""Tests that the figures in SECURITY.md agree with the code, and that each of its promises has tests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FIGURES = (
     (f"of {8 * server._TOKEN_BYTES} random bits", True),
     (f"archives {uploads.LARGEST_ARCHIVE // GB} GB", True),
 )
-"""Phrases that SECURITY.md must contain, with figures from the code, and whether figures in words equal the code's."""
+"""Phrases that SECURITY.md must contain, and whether figures that they spell out in words agree with the code."""
 
 PROMISES = {
     "without a shell unless you add `--shell`": ["watch_expands_no_variables_in_a_command_without_shell"],

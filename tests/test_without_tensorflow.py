@@ -34,7 +34,7 @@ def test_all_test_files_are_collected_without_tensorflow() -> None:
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
-def test_tests_that_need_tensorflow_are_skipped_but_fail_on_ci(ci: str, status: int) -> None:
+def test_tensorflow_tests_are_skipped_locally_and_fail_on_ci(ci: str, status: int) -> None:
     ended = without_tensorflow("-rs", *_SOME, ci=ci)
     assert ended.returncode == status, ended.stdout[-2000:]
     assert "TensorFlow is not installed" in ended.stdout and "passed" not in ended.stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def workers_of(parent: int) -> list[int]:
-    """Return the process ids of the workers that a run has started, as listed in /proc."""
+    """Return the process ids of the worker processes that a run has started, found in /proc."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

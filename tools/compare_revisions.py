@@ -49,9 +49,9 @@ class Comparison:
     Attributes:
         base: tree of the base revision.
         new: tree to compare with the base revision.
-        reference: outputs and fixtures of the base revision.
-        outputs: outputs of the new tree.
-        shared: photos and weights next to the checkout.
+        reference: folder with the outputs and fixtures of the base revision.
+        outputs: folder with the outputs of the new tree.
+        shared: folder with photos and weights next to the checkout.
     """
 
     base: Tree
@@ -61,7 +61,7 @@ class Comparison:
     shared: Path
 
     def lacking(self, case: Case) -> list[str]:
-        """Return the names of the shared folders that a case or its fixtures require but that are missing."""
+        """Return the names of missing folders of shared photos and weights that a case or its fixtures require."""
         lacking = [name for name in case.shared if not (self.shared / name).is_dir()]
         for name in case.inputs:
             lacking += self.lacking(_FIXTURES[name])

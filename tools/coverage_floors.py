@@ -18,11 +18,11 @@ from typing import Any
 TARGET = 90
 """Branch coverage, in percent, that each package in FLOORS should reach."""
 FLOORS: Mapping[str, int] = {"tflite": 90, "device": 93, "quantize": 94, "training": 89, "bench": 91}
-"""Minimum branch coverage of each package in percent, as measured with all tests."""
+"""Minimum branch coverage of each package in percent, when all tests are run."""
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return (number of branches taken, number of branches) for each package in poets_edge, by package name.
+    """Return (number of executed branches, number of all branches) of each package in poets_edge, by its name.
 
     Args:
         report: content of a file written by `coverage json` with branch coverage.

@@ -1,7 +1,8 @@
 """Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
 
-After each kill, every file must be the previous one or the output of a complete run, no file may be missing, and graph,
-labels and record must be from one training run. The next run must produce the files of an undisturbed run, bit for bit.
+After each kill, every file must equal the previous file or the output of a complete run, no file may be missing, and
+graph, labels and record must be from one training run. The next run must produce the files of an undisturbed run, bit
+for bit.
 With --writers, two or three commands run concurrently in one folder (trainings on different photos, exports or
 downloads); the final files must all be the outputs of a single command.
 
@@ -51,10 +52,10 @@ _LARGE = 30 << 20
 
 @dataclass(frozen=True)
 class Ground:
-    """Shared inputs of all commands: folders of photos, and the address of an archive.
+    """Inputs shared by all commands: folders of photos, and the address of an archive.
 
     Attributes:
-        prepared: folders written by preparatory commands, with the command lines as keys.
+        prepared: folders that preparatory commands have written, by the command lines that were run.
     """
 
     work: Path
@@ -199,7 +200,7 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
     """Kill a command before and after its renames and commits; return the numbers of points and kills, and the faults.
 
     Args:
-        most: maximum number of kills; 0 for the maximum of the command.
+        most: maximum number of kills; if 0, the maximum set for the command is used.
     """
     command = trial.command
     counter = trial.place / "points"
@@ -226,7 +227,7 @@ def random_kills(
     """Kill commands at random moments; return the number of kills by command name, and the faults.
 
     Args:
-        seconds: time in seconds after which no further command is started.
+        seconds: time limit in seconds, after which no command is started.
     """
     rng, wrong = Random(seed), []
     end = time.monotonic() + seconds
@@ -321,7 +322,7 @@ def _exports_of_another(place: Path) -> list[str]:
 
 
 def archive_of(photos: Path) -> bytes:
-    """Return an archive like the codelab's, with fewer photos and a large license file."""
+    """Return an archive like that of the codelab's photos, with fewer photos and a large license file."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         archive.add(photos, "flower_photos")

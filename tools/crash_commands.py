@@ -20,7 +20,7 @@ def train(photos: str, *more: str) -> Line:
 
 
 _EARLIER, _NOW = "{photos-1}", "{photos-0}"
-"""Photo folders of the earlier and the current run. Their class names differ, which reveals files of both runs."""
+"""Photo folders of the earlier and the current run. Their class names differ, so that mixed files can be detected."""
 _FINE_TUNE = ("--fine-tune", "1", "--fine-tune-epochs", "2")
 _EXPORT = ("export", "--all", "--quiet")
 _INT8 = "tf_files/retrained_graph_int8.tflite"
@@ -35,8 +35,8 @@ class Command:
         first: command lines that are run to completion first, to write previous files.
         share: relative frequency of the command among random kills.
         most: maximum number of kills at renames and commits, evenly spaced; 0 for all.
-        after: arguments of the run after a kill; empty for `line`.
-        once: whether the command refuses to run again once its output is complete; such a refusal is not a fault.
+        after: arguments of the run after a kill; if empty, those in `line`.
+        once: whether the command fails if its complete output already exists; this failure is not a fault.
         removals: whether removing a file counts as a point at which the command is killed.
         device: whether the command requires a device called `pi`, whose home is the folder `pi`.
     """
@@ -129,7 +129,7 @@ def files(cwd: Path) -> dict[str, bytes]:
 
 
 def names(cwd: Path) -> Counter[str]:
-    """Return the number of files by name, including hidden files and caches; digits in names are replaced by "#"."""
+    """Return the number of files with each name, including hidden files and caches, with "#" for numbers in names."""
     found = Counter(
         re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
         for path in cwd.rglob("*")

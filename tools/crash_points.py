@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _POINT = "POETS_EDGE_CRASH_POINT"
 _ARCHIVE = "POETS_EDGE_CRASH_ARCHIVE"
 _DEVICE = ROOT / "tools/crash_site/device"
-"""Folder of programs that replace ssh and the systemd of the device."""
+"""Folder of programs that replace ssh, and systemd on the simulated device."""
 SSH_VARIABLE = "POETS_EDGE_SSH"
 When = Literal["before", "after"]
 
@@ -70,7 +70,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
 
 class _Points:
-    """Counter of the points, which kills the process and its helper processes at a chosen point."""
+    """Counter of the points that a command passes; it kills the command and its helper processes at a chosen point."""
 
     def __init__(self, counter: str, number: int, when: str) -> None:
         self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)
@@ -100,7 +100,7 @@ class _Points:
 
 
 def install() -> None:
-    """Install the counter of points in a command's Python process, as its environment variables specify."""
+    """Install the counter of points in this process, as specified by the variables that `environment` returns."""
     if said := os.environ.get(_POINT):
         number, when, removals, counter = said.split(":", 3)
         points = _Points(counter, int(number), when)

@@ -1,4 +1,4 @@
-"""Generate the pictures of the README and of docs/: a chart, a terminal.
+"""Generate the pictures in the README and in docs/: a chart and a terminal.
 
     python -m tools.pictures chart              docs/images/grid.png, from the figures in benchmarks/results
     python -m tools.pictures terminal PHOTOS    docs/images/terminal.svg, with the output of `label` and `watch`
@@ -134,7 +134,7 @@ def recorded_points() -> Iterator[GridPoint]:
 
 
 def table(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield (architecture name, other cells) for each row of a Markdown table that begins with an architecture."""
+    """Yield (architecture name, other cells) for each row that begins with an architecture in a Markdown table."""
     for line in page.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| mobilenet_", line):
             name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))
@@ -148,7 +148,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def drawn_terminal(lines: Sequence[str]) -> str:
-    """Return an SVG of a dark terminal with some lines; those with a leading dollar sign look like typed commands."""
+    """Return an SVG of a dark terminal with the given lines; lines that begin with a dollar sign look like commands."""
     width = round(max(map(len, lines)) * _LETTER) + 2 * _MARGIN
     height = len(lines) * _ROW + 2 * _MARGIN
     rows = "\n".join(

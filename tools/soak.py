@@ -49,7 +49,7 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """State of this process after some frames: resident memory in MB, and numbers of files, threads and children."""
+    """State of this process after some frames: resident memory in MB, numbers of open files, threads and children."""
 
     frames: int
     megabytes: float
@@ -83,7 +83,7 @@ class Sampler:
 
 
 def sample(frames: int) -> Sample:
-    """Return the current memory, open files, threads and children of this process."""
+    """Return the resident memory and the numbers of open files, threads and child processes of this process."""
     status = Path("/proc/self/status").read_text()
     megabytes = int(status.split("VmRSS:")[1].split()[0]) / 1024
     files = len(list(Path("/proc/self/fd").iterdir()))
@@ -181,7 +181,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
 
 
 def judge(name: str, samples: list[Sample]) -> list[str]:
-    """Compare the last sample with that after a tenth of the frames; return descriptions of what has grown."""
+    """Compare the last sample with that taken after a tenth of the frames; return descriptions of what has grown."""
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []
     growth = max(one.megabytes for one in samples[-3:]) - first.megabytes

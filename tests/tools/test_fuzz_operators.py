@@ -15,7 +15,7 @@ from tools.fuzz.operators import make
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_models_are_verified_and_run(seed: int) -> None:
+def test_random_models_pass_verification_and_their_scores_sum_to_one(seed: int) -> None:
     content = make(Random(seed))
     check(content)
     scores = Classifier(ModelFile(Path("fuzz"), content, verified=True)).score_pixels(np.full((8, 8, 3), 90, np.uint8))

@@ -61,7 +61,7 @@ def test_mutants_of_a_module_contain_one_fault_each() -> None:
     }
 
 
-def test_mutants_keep_exceptions_with_dotted_names() -> None:
+def test_mutants_replace_one_exception_in_an_except_clause() -> None:
     source = "import json\n\ntry:\n    x = 1\nexcept (json.JSONDecodeError, OSError):\n    x = 2\n"
     assert ("except (json.JSONDecodeError, OSError):", "except (json.JSONDecodeError, CosmicRayTestingException):") in (
         changes(source)

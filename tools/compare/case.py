@@ -16,9 +16,9 @@ class Respelled:
 
 
 Line = str | Respelled
-"""A command line, split as a shell splits it.
+"""A command line, which is split into words as in a shell.
 
-It consists of the arguments of `poets-edge`; if it begins with "python", Python runs instead. A leading "!" marks a
+The words are arguments of `poets-edge`; if the first word is "python", Python runs instead. A leading "!" marks a
 line that must exit with an error. A trailing "< FILE" names the file for its standard input.
 """
 
@@ -32,8 +32,8 @@ class Case:
         lines: command lines in order; each runs even if an earlier one has failed.
         inputs: names of the fixtures that are copied into the folder first.
         prepare: function that writes further inputs, called with the case's folder and the shared folder.
-        shared: required folders in the shared folder; if any is missing, the case is skipped. "keras" is used as
-            KERAS_HOME by the commands.
+        shared: names of folders of shared photos and weights that the case requires; if any is missing, the case is
+            skipped. The commands use the folder "keras" as KERAS_HOME.
     """
 
     name: str

@@ -14,7 +14,7 @@ from tools.compare.documents import Content, Document, Number, nodes, read_conte
 from tools.compare.rules import Intended, Volatile, applies, at_or_below, at_path
 
 _SHOWN = 120
-"""Maximum number of characters of a value in a report."""
+"""Maximum number of characters of a value that a report shows; longer values are shortened."""
 _LONG = 5000
 """Number of lines in a text above which frequent lines are not matched, since exact matching takes quadratic time."""
 _NUMBER = re.compile(r"(?<!\w)\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of a comparison. The set `used` collects the intended differences that have occurred."""
+    """Rules for accepting differences. The set `used` collects the rules for intended differences that have applied."""
 
     volatile: Sequence[Volatile]
     intended: Sequence[Intended]
@@ -56,7 +56,7 @@ def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bo
     Args:
         old: outputs of the base revision, as written by `running.run_case`.
         new: outputs of the revision compared with it.
-        stderr: whether to compare the stderr of the commands, too.
+        stderr: whether to compare the standard error output of the commands, too.
     """
     before, after = _files(case, old, found, stderr), _files(case, new, found, stderr)
     before = {_new_name(case, name, found): path for name, path in before.items()}
@@ -167,7 +167,7 @@ def _different(name: str, old: Content, new: Content, here: list[Intended], foun
 
 
 def _translated(content: Content, rule: Intended) -> Content:
-    """Apply an intended change to an output of the base revision; return the content itself if nothing changes."""
+    """Apply an intended change to an output of the base revision; if nothing changes, return the same object."""
     before, after = rule.replaced
     if before:
         if isinstance(content, Document):

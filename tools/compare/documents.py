@@ -27,7 +27,7 @@ Content = Document | list[str] | bytes
 
 
 def read_content(path: Path) -> Content:
-    """Read an output file. HTML pages are split into one line per tag or text, event files into one line per event."""
+    """Read an output file. Split HTML pages into one line per tag or text, TensorBoard files into one per event."""
     content = path.read_bytes()
     if "tfevents" in path.name:
         return _events(content)

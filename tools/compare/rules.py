@@ -67,22 +67,22 @@ class Intended:
 
     @property
     def accepts(self) -> bool:
-        """Whether the rule accepts every difference. Otherwise, it translates the old output before the comparison."""
+        """Whether the rule accepts any difference; if not, it changes the old output before the comparison."""
         return not (self.renamed or self.replaced[0] or self.figures)
 
 
 def applies(rule: Volatile | Intended, case: str, file: str) -> bool:
-    """Return whether a rule applies to the named output of the named case."""
+    """Return whether a rule applies to the output `file` of the case named `case`."""
     return fnmatchcase(case, rule.case) and fnmatchcase(file, rule.file)
 
 
 def at_path(pattern: str, path: Path) -> bool:
-    """Return whether a pattern such as "/results/*/latency_ms/**" matches a whole path."""
+    """Return whether a pattern such as "/results/*/latency_ms/**" matches the whole path of a JSON value."""
     return _matches(pattern.split("/")[1:], path)
 
 
 def at_or_below(pattern: str, path: Path) -> bool:
-    """Return whether a pattern matches a path or one of its parents."""
+    """Return whether a pattern matches the path of a JSON value, or the path of a value that contains it."""
     return any(at_path(pattern, path[:length]) for length in range(len(path) + 1))
 
 

@@ -116,7 +116,7 @@ def _version(library: str) -> str:
 
 
 def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run the command lines of a fixture, and save its folder as `target`, from which cases copy it."""
+    """Run the command lines of a fixture, and save the resulting folder as `target`, for cases to copy."""
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         folder = _begin(fixture, inputs, shared, Path(scratch))
         for number, line in enumerate(fixture.lines, 1):

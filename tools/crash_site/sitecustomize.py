@@ -1,4 +1,4 @@
-"""Install `tools.crash_points` in every Python process with this folder in PYTHONPATH, which imports this first."""
+"""Install `tools.crash_points` in Python processes with this folder in PYTHONPATH, which import this module first."""
 
 from tools.crash_points import install
 

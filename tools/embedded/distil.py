@@ -123,7 +123,7 @@ def _rate(progress: float) -> float:
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """Return parameter groups for the optimizer, without weight decay for depthwise filters and norms."""
+    """Return parameter groups for the optimizer, without weight decay for depthwise filters and batch norms."""
     full = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
     rest = [p for p in parameters if not (p.ndim == 4 and p.shape[1] > 1)]
     return [{"params": full, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
@@ -145,7 +145,7 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return randomly recolored images and their targets, of which a random half is flipped.
+    """Return randomly recolored images and their targets; a random half of these pairs is flipped.
 
     The images have the shape [N, 3, size, size] and values from -1 to 1, the targets [N, 256, size / 32, size / 32].
     """

@@ -20,7 +20,7 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 
 
 def read_photos(folder: Path) -> tuple[Matrix, Indices]:
-    """Return the photos of a folder, float32 [N, 128, 128, 3] in -1..1, and their class numbers."""
+    """Return the photos in a folder, float32 [N, 128, 128, 3] from -1 to 1, and their class numbers."""
     found = scan(folder)
     normalize = normalizer(BACKBONE)
     images = np.empty((len(found.photos), *ARCHITECTURE.size, 3), np.float32)

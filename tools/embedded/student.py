@@ -85,7 +85,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
 def student() -> nn.Sequential:
     """Return the untrained network in PyTorch's channels-last memory format.
 
-    It converts pictures [N, 3, H, W] with values from -1 to 1 to feature maps [N, 256, H / 32, W / 32].
+    The network converts pictures [N, 3, H, W] with values from -1 to 1 to feature maps [N, 256, H / 32, W / 32].
     """
     layers: list[nn.Module] = [Convolution(3, WIDTHS[0], 3, 2), NormRelu(WIDTHS[0])]
     for inputs, outputs, stride in zip(WIDTHS[:-1], WIDTHS[1:], STRIDES, strict=True):

@@ -84,7 +84,7 @@ def area_weights(inputs: int, outputs: int) -> np.ndarray:
 
 
 def _converted(teacher: Teacher, out: Path) -> Path:
-    """Convert the teacher to a .tflite whose output is the last feature map; return its path."""
+    """Convert the teacher to a `.tflite` file whose output is the last feature map; return the path of the file."""
     path = out / f"teacher_{teacher.alpha:g}_{teacher.size}.tflite"
     if not path.exists():
         import keras

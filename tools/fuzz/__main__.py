@@ -1,4 +1,4 @@
-"""Fuzzer: run commands on hostile files, which must be accepted or refused in one line.
+"""Fuzzer: run commands on hostile files, which must be accepted, or rejected with a one-line error message.
 
     python -m tools.fuzz --seconds 60 --seed 1 --kinds models,photos
     python -m tools.fuzz --tries models=10000,photos=2000 --report fuzzing.md
@@ -96,7 +96,7 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
-    """Return a command that runs a mutated graph. Networks that only TensorFlow can run take seconds."""
+    """Return a command that runs or exports a mutated graph. Graphs that only TensorFlow can run take seconds."""
     file = work / "seed_graph.pb"
     file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
     shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
@@ -205,7 +205,7 @@ _TRAIN = [
     *("train", "folder", "--weights", "embedded", "--architecture", "mobilenet_0.25_128"),
     *("--how_many_training_steps", "1", "--folds", "0"),
 ]
-"""Arguments of a training run, which first fills the caches and later reads the damaged caches."""
+"""Arguments of a training run: it is run once to fill the caches, and again after the caches are damaged."""
 
 
 def _cache(seeds: Path, work: Path, rng: Random) -> Case:
@@ -332,7 +332,7 @@ def main() -> int:
 
 
 def prepare(folder: Path, kinds: list[str]) -> Path:
-    """Copy the stored seeds, and create seeds that depend on the machine or are large; return their folder."""
+    """Copy the stored seed files, and create those that are large or depend on the machine; return their folder."""
     import os
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -368,7 +368,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
 
 
 def _draw_folder(work: Path) -> None:
-    """Write two photos in each of two class folders."""
+    """Write two photos into each of two class folders."""
     for label in ("daisy", "roses"):
         (work / "folder" / label).mkdir(parents=True)
         for index in range(2):

@@ -1,4 +1,4 @@
-"""Hostile devices for `--on`: random plans of wrong answers, which `fake_device.py` carries out."""
+"""Hostile devices for `--on`: random plans of incorrect responses, which `fake_device.py` carries out."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _LINES: tuple[bytes, ...] = (
 
 
 def prepare(seeds: Path, folder: Path) -> None:
-    """Write the answers of a correct device to `seeds/device.json`, and shorten the time limits of connections."""
+    """Write the responses of a correct device to `seeds/device.json`, and shorten the time limits of connections."""
     connection.LIMITS = _LIMITS  # type: ignore[attr-defined]  # replaces the imported default
     model = seeds / "seed_graph.tflite"
     agent = Agent(io.BytesIO(), io.StringIO())

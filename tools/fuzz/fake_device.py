@@ -20,7 +20,7 @@ FRAME = b"\xff\xd8\xff a JPEG"
 
 
 class Device:
-    """Device that answers requests line by line, and replaces one line by the action in a plan."""
+    """Device that answers requests with lines of JSON, and replaces one of the lines as specified in a plan."""
 
     def __init__(self, plan: dict) -> None:  # type: ignore[type-arg]
         self.plan = plan
@@ -79,7 +79,7 @@ class Device:
             time.sleep(1000)
 
     def answer(self, request: dict) -> None:  # type: ignore[type-arg]
-        """Answer a request in the format of the agent, with the facts from the plan."""
+        """Answer a request in the format of the agent, with values from the plan."""
         number, do = request.get("id"), request["do"]
         if number is None:
             return
@@ -131,7 +131,7 @@ class Device:
         return []
 
     def measure(self, asked: dict) -> list:  # type: ignore[type-arg]
-        """Return the messages that a measurement prints."""
+        """Return the messages that the measuring program prints on a device."""
         machine = self.plan["machine"]
         lines = [{"kind": "Machine", **machine}, {"kind": "Note", "text": "measuring"}]
         if asked["task"] == "rounds":

@@ -173,7 +173,7 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return the archive appended to a model with only its text files, since a checksum would hide other faults."""
+    """Return only the text files of a model's appended archive, since the checksum in it would hide other faults."""
     if not rest:
         return rest
     target = io.BytesIO()

@@ -32,7 +32,7 @@ class Limits:
 
 
 USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
-"""Usual limits, and limits for kinds of files that must be fast. Time spent waiting for a core does not count."""
+"""Limits for most files, and for files that must be processed fast. Time spent waiting for a core does not count."""
 _LONGEST = 3600.0
 """Maximum duration of a run in seconds, including time spent waiting for a core."""
 _LOOK_SECONDS = 1.0
@@ -63,10 +63,10 @@ class Outcome:
 
 
 def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Limits = USUAL) -> Outcome:
-    """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own.
+    """Run `poets-edge ARGUMENTS` in a fork, with `cwd` as its working folder; return the outcome.
 
     Args:
-        apart: whether to start a new Python instead; for TensorFlow, whose threads do not survive a fork.
+        apart: whether to start a new Python process instead, because the threads of TensorFlow do not survive a fork.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         before = time.monotonic()
@@ -136,7 +136,7 @@ def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struc
 
 
 def _starved(session: int) -> dict[str, float]:
-    """Return the seconds that each process of a session has waited for a core, by process id.
+    """Return the seconds that each process in a session has waited for a processor core, by process id.
 
     For a process with several threads, this is the time of the thread that has waited longest.
     """

@@ -12,11 +12,11 @@ _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 _FILE = re.compile(r'^\d+ bytes, sha256 .*|"size": \d+')
 """Pattern of a file's size and hash in a golden text, which depend on versions in the file's metadata."""
 _TOLERANCE = 0.02
-"""Maximum absolute or relative difference between two numbers: five steps of an int8 score."""
+"""Maximum absolute or relative difference between numbers that are considered equal: five steps of an int8 score."""
 
 
 class Promise(Enum):
-    """Degree to which outputs must agree between two machines."""
+    """Degree to which the outputs on two machines must agree."""
 
     BITS = "every character"
     VALUES = "everything but the size and hash of files"
@@ -24,7 +24,7 @@ class Promise(Enum):
 
 
 def golden_differences(stored: str, made: str, promise: Promise) -> list[str]:
-    """Return the lines of a unified diff, or an empty list if the texts agree as closely as `promise` requires."""
+    """Return a unified diff of two golden texts as lines; [] if they agree as closely as `promise` requires."""
     old, new = stored.splitlines(), made.splitlines()
     if len(old) == len(new):
         new = [one if _agree(one, other, promise) else other for one, other in zip(old, new, strict=True)]

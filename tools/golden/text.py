@@ -23,14 +23,14 @@ from tools.compare.documents import Document, Number, read_content
 from tools.compare.rules import Volatile, applies
 
 _WIDTH, _ROW_WIDTH = 140, 280
-"""Maximum length of a line that contains the JSON value of a key, and of a line that contains a list entry."""
+"""Maximum length of a line with the JSON value of a key, and of a line with a list entry; longer ones are split."""
 _DIGITS, _PER_LINE = 7, 5
 """Number of significant digits in fractions, and number of scalars in each line of a long list."""
 _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
 """Number of bytes above which a text is represented by its hash."""
 _COPY = "model.tflite"
-"""File name of copies of an exported model; only the original is summarized."""
+"""File name of copies of an exported model, which are not summarized, unlike the original."""
 
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
@@ -61,7 +61,7 @@ def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
 
 
 def _unless_shown(shown: dict[str, str], name: str, lines: Iterable[str]) -> list[str]:
-    """Return the given lines, or a line that refers to an earlier output or file with equal lines."""
+    """Return the given lines; if an earlier output or file has equal lines, return a line that refers to it."""
     listed = list(lines)
     before = shown.setdefault("\n".join(listed), name)
     return listed if before == name else [f"equals {before}"]

@@ -86,7 +86,7 @@ def _run_survivors(module: str, stop_at: float, jobs: int) -> None:
 
 
 def _run_changed(base: str, most: int, stop_at: float, jobs: int) -> None:
-    """Run at most `most` mutants in lines changed since a commit, sampled with a fixed seed; print the survivors."""
+    """Run up to `most` mutants of lines that changed since a commit, sampled with a fixed seed; print the survivors."""
     chosen: list[tuple[str, Mutant]] = []
     for module in MODULES:
         lines = _changed_lines(base, f"poets_edge/{module}")

@@ -80,7 +80,7 @@ def _removable(statement: Any) -> bool:
 
 
 def operators() -> dict[str, Any]:
-    """Return the operators by name."""
+    """Return the mutation operators by name."""
     names = [f"ReplaceBinaryOperator_{before}_{after}" for before, after in _BINARY]
     names += [f"ReplaceComparisonOperator_{before}_{after}" for before, after in _COMPARISON]
     found = {name: get_operator(f"core/{name}")() for name in (*names, *_OTHERS)}

@@ -26,7 +26,7 @@ RESULTS = ROOT / "build/planted.json"
 
 @dataclass(frozen=True)
 class ModuleFaults:
-    """Faults for one module, as pairs (text, replacement), and the test files that must detect them."""
+    """Faults to insert into one module, as pairs (text, replacement), and the test files that must detect them."""
 
     module: str
     tests: tuple[str, ...]
@@ -35,7 +35,7 @@ class ModuleFaults:
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """Outcome of a planted fault, as in `ForkingRunner` or "does not apply", and the test that has detected it."""
+    """Outcome of a planted fault (from `ForkingRunner`, or "does not apply"), and the test that detected it, if any."""
 
     before: str
     after: str

@@ -17,9 +17,9 @@ class Architecture:
     Attributes:
         qemu: file name of the qemu emulator.
         debs: Debian packages in addition to Python.
-        install: requirement to install with pip.
+        install: requirement that pip installs, such as "poets-edge".
         wheels: packages whose wheels the host downloads; if empty, the dependencies of poets_edge's wheel.
-        platforms: platform tags of the wheels.
+        platforms: platform tags of the wheels, such as "manylinux_2_34_armv7l".
         features: value of the line "Features" in /proc/cpuinfo.
         links: symbolic links, as (path, target), that Debian's packages would create when they are configured.
     """

@@ -13,7 +13,7 @@ from tools.pi.boards import ARCHITECTURES, PYTHON, Architecture
 
 REAL_PYTHON = f"usr/lib/emulated-python{PYTHON}"
 _PARTS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B, "cortex-a7": 0xC07}
-"""ARM's part number for each processor core, by which programs choose optimized code."""
+"""ARM's part number of each processor core; programs choose optimized code by this number."""
 
 
 def pretend_cpu(root: Path, name: str, cpu: str) -> None:
