@@ -43,7 +43,7 @@ The names are `fastest` and `median` for inferences, and `kernel` and `kernel_me
 the reference kernel. `kernel` is empty in runs before version 0.3.
 """
 Runs: TypeAlias = Mapping[str, Sequence[Run]]
-"""Runs of each model, by its name."""
+"""Runs of each model, by the name of the model."""
 
 
 @pytest.mark.benchmark(group="compare")

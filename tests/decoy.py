@@ -67,7 +67,7 @@ class Decoy:
         self._before |= {path: _fingerprint(path) for path in folder.rglob("*")}
 
     def moved(self, old: Path, new: Path) -> Decoy:
-        """Return the planted files inside `old` with their paths in its copy `new`."""
+        """Return the planted files in the folder `old` as a Decoy with their paths in `new`, a copy of the folder."""
         inside = {path: before for path, before in self._before.items() if path.is_relative_to(old)}
         return Decoy({new / path.relative_to(old): before for path, before in inside.items()})
 

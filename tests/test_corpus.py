@@ -31,6 +31,6 @@ def test_label_rejects_corpus_photos(photo: Path) -> None:
 
 
 @pytest.mark.parametrize("model", sorted((CORPUS / "models").iterdir()), ids=lambda path: path.name)
-def test_commands_accept_or_reject_corpus_models(model: Path) -> None:
+def test_commands_reject_corpus_models(model: Path) -> None:
     for command in (("inspect", model, "--json"), ("label", model, CORPUS / "photos/strip.tif"), ("benchmark", model)):
         poets_edge(*command).failed(str(model))

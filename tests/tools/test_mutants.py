@@ -128,7 +128,7 @@ def test_listed_modules_and_tests_exist() -> None:
     assert not [test for tests in MODULES.values() for test in tests if not (ROOT / "tests" / test).is_file()]
 
 
-def test_equivalent_mutants_belong_to_their_modules() -> None:
+def test_listed_equivalents_are_mutants_of_their_modules() -> None:
     stale = [
         entry
         for module in {entry.module for entry in EQUIVALENTS}
@@ -148,7 +148,7 @@ def test_planted_replaces_a_text_that_occurs_once() -> None:
     assert planted(SOURCE, "value > most:", "value >") is None, "is no Python"
 
 
-def test_read_faults_parses_modules_tests_and_texts_of_several_lines() -> None:
+def test_read_faults_parses_modules_tests_and_multiline_texts() -> None:
     text = "@ device/metrics.py\n- a = 1\n    b\n+ a = 2\n    b\n@ x.py: t/test_x.py t/test_y.py\n- c\n+ \n"
     assert read_faults(text) == [
         ModuleFaults("device/metrics.py", MODULES["device/metrics.py"], (("a = 1\n    b", "a = 2\n    b"),)),

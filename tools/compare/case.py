@@ -1,4 +1,4 @@
-"""A case of the comparison: command lines that run one after another in a fresh folder."""
+"""A case in the comparison of two revisions: command lines that run one after another in a fresh folder."""
 
 from __future__ import annotations
 
