@@ -1,4 +1,4 @@
-"""Regression tests with files that once crashed a command; each must be accepted, or refused in one line."""
+"""Regression tests with files that once crashed a command; each must be accepted, or rejected with a one-line error."""
 
 from __future__ import annotations
 
