@@ -116,7 +116,7 @@ def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossVali
     """Train and calibrate a head as `train` does, and return the effects of score thresholds on its predictions.
 
     Args:
-        validation: evaluation whose uncalibrated scores are used if there are no photos to calibrate the head with.
+        validation: cross-validation; its uncalibrated scores are used if no photos are available for calibration.
     """
     grouped = photos.groups if photos.groups.count < len(photos) else None
     data = TrainingData(photos.photos, photos.vectors, photos.splits, photos.labels, grouped, options.bottleneck_dir)

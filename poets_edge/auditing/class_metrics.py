@@ -41,7 +41,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedClasses:
-    """Two classes, and the photos of one class that are predicted as the other class.
+    """A pair of classes, and the photos of each class that are predicted as the other class.
 
     Attributes:
         labels: names of the two classes.
@@ -96,7 +96,7 @@ def most_confused_classes(
     rows: npt.NDArray[np.int64],
     count: int = 5,
 ) -> list[ConfusedClasses]:
-    """Return the most frequently confused pairs of classes, those with the most misclassified photos first.
+    """Return the most frequently confused pairs of classes, sorted by decreasing number of misclassified photos.
 
     Args:
         scores: out-of-fold scores, [evaluated, classes].

@@ -35,7 +35,7 @@ _VARIANT = f"look-1 {PREPROCESSING}"
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)
-"""Minimum and maximum pixel value of the gray color with which decoders fill missing parts of a JPEG image."""
+"""Lowest and highest pixel value of the gray with which decoders fill the missing part of a truncated JPEG file."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ _TRAINING, _VALIDATION, _TEST = map(SPLIT_NAMES.index, ("training", "validation"
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Leaked photos, which are test photos with a near-duplicate in the training set, and the accuracy without them.
+    """Leaked photos (test photos with near-duplicates in the training set), and the accuracy with and without them.
 
     Attributes:
         rows: row numbers of the leaked photos.

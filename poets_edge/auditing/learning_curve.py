@@ -8,8 +8,9 @@ The error of heads fitted to n photos is modeled as e(n) = e(m) (1 + r ((n / m)^
 measured number of photos and r, from 0 to 1, is the removable fraction of the errors, so the curve cannot fall. Errors
 have an irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a
 part that is about inversely proportional to the square root of n, like the excess risk of penalized regression. The
-exponent a is 1/2 for the curve, and varies from 0.3 to 0.8 for the interval. On the 1,000 flowers, errors of 21.1,
-17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % / sqrt(n) to within 0.4 points.
+exponent a is 1/2 for the curve, and varies from 0.3 to 0.8 for the interval. For flower photos,
+errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % with 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % / sqrt(n) to
+within 0.4 percentage points.
 
 The 90 % interval covers the sampling of the evaluated photos, the uncertainty of r and a, and the variation between
 heads fitted to different photos. Its measured coverage is in `benchmarks/results/truth.md`.
@@ -46,8 +47,8 @@ _QUANTILES = (0.05, 0.95)
 
 _EXPONENT, _EXPONENT_RANGE = 0.5, (0.3, 0.8)
 _PRIOR_OF_ONE, _PRIOR_PER_LOGARITHM, _PRIOR_SPREAD = 0.9, -0.09, 0.25
-"""Prior mean of the removable fraction, 0.9 - 0.09 ln(n) for n photos (about 0.47 for 120 photos and 0.36 for 400), and
-its standard deviation."""
+"""Prior mean of the fraction of errors that more photos would remove, 0.9 - 0.09 ln(n) for n photos (about 0.47 for 120
+photos and 0.36 for 400), and its standard deviation, 0.25."""
 _VARIATION = 0.1
 """Standard deviation of the error rate between heads fitted to different photos, relative to the error rate."""
 _HUNDRED = 100
@@ -59,7 +60,7 @@ class CurvePoint:
 
     Attributes:
         photos: mean number of photos that the heads were fitted to.
-        accuracy: accuracy on held-out photos, 0 to 1; limited to the accuracy at points with more photos.
+        accuracy: accuracy on held-out photos, 0 to 1; capped at the accuracy at points with more photos.
     """
 
     photos: int
@@ -204,7 +205,7 @@ def _mean_learned(fold: Indices, count: int) -> float:
 
 
 def _photos(fold: Indices) -> int:
-    """Return the current number of photos, to which forecasts are relative, without the user's own test set."""
+    """Return the number of photos on which forecasts are based, which excludes the user's own test set."""
     return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
 
 
@@ -215,8 +216,8 @@ def _correct_with_fraction(
     """Evaluate out-of-fold heads that are fitted to a random fraction of the photos.
 
     Returns:
-        1 for each correctly predicted photo and 0 for each incorrectly predicted one, float64 [evaluated]; None if the
-        random fraction contains no photo of some fold.
+        1 for each correctly predicted photo and 0 for each incorrectly predicted one, float64 [evaluated]; None if a
+        fold has no photo in the random fraction.
     """
     chosen = rows[_stratified_sample(data.classes[rows], fraction, rng)]
     if fold.max() == 0:  # a test set: its photos only stand for its fold

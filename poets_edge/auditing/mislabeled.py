@@ -24,8 +24,8 @@ from poets_edge.training.vectors import take
 
 _HEAD = HeadOptions(steps=1000)
 _MAX_REMOVED = 0.3
-"""Maximum fraction of a class that is removed for the second fit. If the fraction of probably mislabeled photos is
-larger, no photo of the class is removed."""
+"""Maximum fraction of the photos in a class that are removed, as probably mislabeled, before heads are fitted again. If
+the fraction is larger, no photo of the class is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +108,10 @@ def _find_mislabeled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDA
 
 
 def _trusted(mislabeled: npt.NDArray[np.bool_], classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
-    """Return whether each photo is used for the second fit, bool [photos].
+    """Return whether each photo is used when the heads are fitted a second time, bool [photos].
 
-    Classes whose fraction of mislabeled photos exceeds _MAX_REMOVED keep all photos. If a fold would be empty, all
-    photos are used.
+    Probably mislabeled photos are not used, except in classes where their fraction exceeds _MAX_REMOVED. If this would
+    leave a fold empty, all photos are used.
     """
     trusted = ~mislabeled
     for number in np.unique(classes):

@@ -36,7 +36,7 @@ photo may be a mirrored copy."""
 _MIN_COARSE_CORRELATION = 0.7
 """Minimum correlation between thumbnails reduced to 8 x 8 pixels at which an alignment is attempted."""
 _MIN_FIRST_CORRELATION = 0.15
-"""Minimum correlation in one of the first two alignments at which all remaining alignments are attempted."""
+"""Minimum correlation that one of the first alignments must reach before the remaining alignments are attempted."""
 _MAX_NEIGHBORS = 6
 """Maximum number of candidate pairs per photo, enough to connect thousands of similar film frames in one group."""
 _COARSE_SIDE = 8
@@ -55,7 +55,7 @@ class NearDuplicates:
     groups: tuple[tuple[int, ...], ...]
 
     def pairs(self) -> Iterator[Pair]:
-        """Yield the pairs of photos in each group; in groups of more than eight, only pairs with the first photo."""
+        """Yield the pairs of photos in each group; for groups of more than eight, only pairs with the first photo."""
         for group in self.groups:
             if len(group) > _LARGE_GROUP:
                 yield from ((group[0], other) for other in group[1:])
@@ -72,7 +72,7 @@ def find_near_duplicates(
         projections: PCA projections of the bottlenecks, float32 [photos, up to 64].
         thumbnails: gray thumbnails, uint8 [photos, 32, 32].
         digests: digest of each photo's contents; photos with equal digests are duplicates and are not compared.
-        folder: folder for large tables.
+        folder: folder for temporary files with large tables.
 
     Raises:
         OutputError: the disk is full.

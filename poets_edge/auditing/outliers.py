@@ -27,24 +27,24 @@ _BLACK, _WHITE = 12.0, 243.0
 _BLANK, _LOW_CONTRAST = 4.0, 10.0
 """Maximum contrast of a blank photo, and maximum contrast of a black or white photo, in gray levels."""
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
-"""Maximum sharpness of a blurred photo: as a value, and as a fraction of the median sharpness in the folder. 1 % of the
-flower photos are below both limits, and so are half of the same photos after blurring over 1 % of their width."""
+"""Upper limits for the sharpness of a blurred photo: an absolute limit, and a fraction of the median sharpness in the
+folder. 1 % of the flower photos are below both limits, as are half of them after blurring over 1 % of their width."""
 _GRAY, _COLORED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
 """Maximum colorfulness of a gray photo; minimum median colorfulness of the photos in a colored folder; and maximum
 fraction of gray photos in a colored folder. Gray photos are outliers only in a colored folder."""
 _GRAY_OF_BRIGHTNESS = 0.06
 """Maximum colorfulness of a gray photo, as a fraction of the photo's brightness."""
 _TRUNCATED = 0.06
-"""Minimum fraction of the rows that is missing in a truncated photo."""
+"""Minimum fraction of pixel rows that are missing in a truncated photo."""
 _NEIGHBORS = 5
 _MAX_DEVIATION = 4.5
-"""Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
-deviations; photos above it are isolated."""
+"""Threshold for isolated photos: the amount by which a photo's mean distance to its five nearest photos exceeds the
+median in the folder, in robust standard deviations."""
 _UNKNOWN_RATE = 0.05
 """Fraction of the photos that the unknown-photo detector is expected to reject, 0 to 1; equal to the default in
 `train`."""
 _MIN_PHOTOS = 30
-"""Minimum number of photos for the search for isolated photos."""
+"""Minimum number of photos in a folder; in smaller folders, isolated photos are not detected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
 
 
 def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGroup]:
-    """Return a list with the group of photos that are rejected by an unknown-photo detector fitted to other photos.
+    """Return a list with one group: the photos that an unknown-photo detector, fitted to other photos, rejects.
 
     The list is empty if there are no such photos, or too few photos to fit a detector.
     """

@@ -77,11 +77,11 @@ class AuditPhotos:
         return LabeledVectors(self.vectors, self.classes)
 
     def name(self, row: int) -> str:
-        """Return the path of the photo in a row, relative to the folder and with `/` as separator."""
+        """Return the path of the photo in the given row, relative to the folder and with `/` as separator."""
         return self.photos.photos.names[row]
 
     def label(self, row: int) -> str:
-        """Return the class name of the photo in a row."""
+        """Return the class name of the photo in the given row."""
         return self.labels[int(self.classes[row])]
 
 

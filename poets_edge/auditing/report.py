@@ -126,7 +126,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 
 
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
-    """Return the groups of near-duplicates to show: groups that contain several classes first, then several splits."""
+    """Return groups of near-duplicates to show: those with several classes first, then those with several splits."""
     photos = result.photos
     splits = photos.splits
 
@@ -180,7 +180,7 @@ def _curve_chart(curve: LearningCurve) -> Markup:
 
 
 def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
-    """Return the x values of every second point, as positions of ticks on an axis."""
+    """Return the x value of every second point, starting with the first, for the ticks of an axis."""
     return [value for value, _ in points][::2]
 
 

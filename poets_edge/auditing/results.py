@@ -109,7 +109,7 @@ class AuditResult(Tabular):
         outliers: groups of outliers, one for each reason.
         leak: test photos with near-duplicates in the training set; None if there are none.
         evaluation: comparison of labels with out-of-fold predictions; None if no class has two distinct photos.
-        warnings: warnings of the cross-validation, one sentence each.
+        warnings: warnings about the cross-validation, one sentence each.
     """
 
     options: AuditOptions

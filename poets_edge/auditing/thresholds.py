@@ -53,7 +53,7 @@ class ScoreCalibration:
         temperature: divisor of the logits; 1 if temperature scaling was not applied.
         before, after: expected calibration error before and after temperature scaling, 0 to 1.
         bins: calibrated predictions grouped by score.
-        thresholds: effects of ten thresholds from 0 to 0.99 on calibrated scores.
+        thresholds: effects of ten thresholds, from 0 to 0.99, on the calibrated scores.
         suggested: lowest threshold that reaches the target accuracy; if none does, the one with the highest accuracy.
         target: required accuracy of accepted predictions, 0 to 1.
     """
@@ -100,7 +100,7 @@ def threshold_effects(
     """Compute the effects of score thresholds, and suggest the lowest threshold that reaches a target accuracy.
 
     Args:
-        calibration: calibration of the scores.
+        calibration: result of temperature scaling, copied to the returned object.
         scores: calibrated scores of photos that the head was not fitted to, [photos, classes]; at least one photo.
         truth: class index of each photo, [photos].
         target: required accuracy of accepted predictions, 0 to 1.

@@ -14,7 +14,7 @@ _IMAGENET_CLASSES = 1001
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """Published figures of an ImageNet model.
+    """Published accuracies and latencies of a model trained on ImageNet.
 
     Attributes:
         top1, top5: ImageNet accuracy of the float model, percent.

@@ -22,8 +22,8 @@ RECOMMENDED = {
     "balanced": DEFAULT_ARCHITECTURE,
     "accurate": "efficientnet_lite0_224",
 }
-"""Recommended architectures for users who do not run `grid`. As int8 models, they have about 0.3, 1 and 4 MB and
-classify 84, 86 and 89 % of flower photos correctly (`benchmarks/results/efficientnet_lite.md`)."""
+"""Recommended architectures for users who do not run `grid`, by keyword. The int8 models are about 0.3, 1 and 4 MB in
+size, and classify 84, 86 and 89 % of flower photos correctly (`benchmarks/results/efficientnet_lite.md`)."""
 
 FAMILIES: tuple[Family, ...] = (MOBILENET_V1, EFFICIENTNET_LITE, INCEPTION_V3)
 

@@ -1,4 +1,7 @@
-"""Read the codelab's frozen MobileNets (`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside)."""
+"""Read the frozen MobileNets of the TensorFlow for Poets codelab.
+
+A file is named, for example, `mobilenet_v1_0.50_224_frozen.tgz`, or is the `frozen_graph.pb` inside it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 
 
 def read_codelab_weights(architecture: Architecture, weights: Weights) -> Network:
-    """Read a frozen MobileNet up to its average pooling, and rename its layers as in `Architecture.layers`.
+    """Read a frozen MobileNet up to its average pooling, and give its layers the names in `Architecture.layers`.
 
     Raises:
         WeightsError: the file is damaged, or belongs to another architecture.

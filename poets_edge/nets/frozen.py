@@ -30,7 +30,7 @@ _OPERATIONS = frozenset(
 """Operations that a graph may contain: stateless arithmetic on tensors whose size follows from their inputs. TensorFlow
 has other operations that read or write files when a graph is run."""
 _MAX_GRAPH_BYTES = 512 << 20
-"""Maximum size of a graph file, in bytes. The graph of Inception V3, the largest supported network, has 95 MB."""
+"""Maximum size of a graph file, in bytes. The largest supported graph, Inception V3, is 95 MB."""
 
 
 @dataclass(frozen=True)

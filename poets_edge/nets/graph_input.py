@@ -128,7 +128,7 @@ class _Evidence:
     def _joined(self, name: str) -> Any:
         """Return the node that concatenates the channels of a node after slices selected them; None if there is none.
 
-        Every consumer of the node must be a slice or a reversal whose result is used by the concatenation only.
+        Every consumer of the node must be a slice or a reversal whose result only the concatenation uses.
         """
         readers = self._readers.get(name, [])
         if not readers or any(node.op not in _REVERSING for node in readers):
@@ -138,7 +138,10 @@ class _Evidence:
         return first if first and first.op in _JOINING and all(node is first for node in following) else None
 
     def _other(self, node: Any, name: str) -> npt.NDArray[np.float64] | None:
-        """Return the constant that a node combines with the output of node `name`; None if it does not combine them."""
+        """Return the constant operand of a node whose other operand is the output of node `name`.
+
+        None is returned if the operand is not constant, or comes first in a subtraction or division.
+        """
         first, second = map(_name, node.input[:2])
         if first != name and node.op in ("Sub", "RealDiv"):
             return None

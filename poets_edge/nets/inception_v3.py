@@ -29,7 +29,7 @@ class _Builder:
         )  # fmt: skip
 
     def chain(self, source: str, *steps: tuple[int, int, int]) -> str:
-        """Add consecutive convolutions, each given as (outputs, height, width), and return the name of the last one."""
+        """Add consecutive convolutions, each given as (channels, height, width); return the name of the last one."""
         for step in steps:
             source = self.conv(source, *step)
         return source

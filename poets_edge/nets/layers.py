@@ -47,7 +47,7 @@ class Layer:
 
     @property
     def source(self) -> str:
-        """Name of the source, for layers with a single source."""
+        """Name of the layer that this layer reads, for layers with a single input."""
         (name,) = self.sources
         return name
 

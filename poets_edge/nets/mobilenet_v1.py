@@ -1,4 +1,4 @@
-"""MobileNet V1 in 16 sizes, and two smaller ones: Howard et al., "MobileNets", 2017, table 1."""
+"""MobileNet V1 in 16 sizes (Howard et al., "MobileNets", 2017, table 1), and in two smaller sizes."""
 
 from __future__ import annotations
 

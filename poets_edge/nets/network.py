@@ -56,7 +56,7 @@ class Norm:
         """Return factors and offsets, both float32 [channels], that express the norm as x * factor + offset.
 
         TensorFlow's converter computes them in the same way, but its square root has an error of one or two units in
-        the last place. Here the square root is rounded correctly, and is therefore equal on every processor.
+        the last place. Here the square root is correctly rounded, so the result is the same on every processor.
         """
         root = np.sqrt((self.variance + self.epsilon).astype(np.float64))
         factors = np.asarray(1 / root, np.float32)

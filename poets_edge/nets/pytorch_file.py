@@ -1,10 +1,10 @@
 """Read PyTorch's weights files (`.pth`, the format before PyTorch 1.6) without PyTorch and without unpickling.
 
-A file consists of five pickles (a magic number, the format's version, facts about the machine, a dictionary of tensors,
-and the keys of the storages) and, for each storage, an int64 count and the values. A tensor is a view of a storage,
-with an offset and strides that need not be contiguous.
+A file consists of five pickles (a magic number, the format's version, properties of the machine, a dictionary of
+tensors, and the keys of the storages) and, for each storage, an int64 count and the values. A tensor is a view of a
+storage, with an offset and strides that need not be contiguous.
 
-Unpickling is unsafe because a pickle can call any function. Here its operations are interpreted by a small stack
+Unpickling is unsafe because a pickle can call any function. Here, pickles are interpreted by a small stack
 machine that cannot call functions. It builds only tuples, lists, dictionaries and descriptions of tensors, and supports
 only the four global names that a weights file requires.
 """

@@ -50,7 +50,7 @@ class _Window:
 
 
 def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
-    """Convert the part of a graph between its input and the node `output`, with the graph's detector, to a network.
+    """Convert the part of a graph from its input to the node `output`, and its unknown-photo detector, to a network.
 
     Args:
         size: (height, width) of the input, pixels.
@@ -217,7 +217,7 @@ class _Reader:
         return self._add(Layer(node.name, "mean", (self._layer(node),)))
 
     def reshaped(self, node: Any) -> str | Array:
-        """Reshape constant values, or replace a pool over the whole image by a mean."""
+        """Read a reshape: reshape a constant input, or replace a pool over the whole image by a mean layer."""
         values = self._found[_name(node.input[0])]
         if isinstance(values, np.ndarray):
             return values.reshape(self._values(node, 1))

@@ -18,8 +18,8 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Maximum number of attempts to read matching files, which another process may be replacing, and pause between two
-attempts in seconds."""
+"""Maximum number of attempts to read files that match, because another process may be replacing them, and the pause
+between two attempts, in seconds."""
 _MAX_RECORD_BYTES = 256 << 20
 
 
@@ -46,7 +46,7 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
 
     Args:
         labels: labels file for a graph without labels, or file with translations of its labels (see `renamed_labels`);
-            by default the labels in the graph, else the labels file next to it.
+            by default, the labels in the graph are used, else the labels file next to it.
         labels_needed: whether missing labels are an error.
 
     Raises:

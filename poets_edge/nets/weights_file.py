@@ -14,7 +14,7 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import WeightsError
 
 _MAX_BYTES = 512 << 20
-"""Maximum size of a weights file in bytes, both compressed and uncompressed. The largest, Inception V3, has 88 MB."""
+"""Maximum size of a weights file in bytes, both compressed and uncompressed. The largest, Inception V3, is 88 MB."""
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,17 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _BLUE_FIRST = (3.0, 30.0)
-"""Range, in pixel values, of the last channel mean minus the first if the channels are blue, green and red. The
-ImageNet means are 103.5 to 103.9 for blue and 123.7 for red."""
+"""Range of the difference between the third and the first channel mean, in pixel values, at which the channels are in
+the order blue, green, red. The ImageNet means are 103.5 to 103.9 for blue and 123.7 for red."""
 _IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """ImageNet normalization of PyTorch's networks, in pixel values."""
 _ROUNDING = 0.03
 """Maximum difference between the limits of a quantized range and those of a common input range, as a fraction of the
 width of the input range."""
 _NEGLIGIBLE = 0.02
-"""Ratio below which the input range -1 to 1 is ruled out: the effect of such inputs on the results of the first
-convolution, divided by its bias. It is 0.003 for a MobileNet with rescaling folded into its first convolution, and at
-least 0.6 for other networks."""
+"""Threshold for the effect of inputs from -1 to 1 on the results of the first convolution, divided by its bias;
+below it, the inputs are assumed to be 0 to 255. The ratio is 0.003 for a MobileNet with rescaling folded into its first
+convolution, and at least 0.6 for other networks."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
 
 
 def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
-    """Return evidence for inputs from 0 to 255 if the first convolution's weights are too small for other ranges, or
-    None.
+    """Return evidence for inputs from 0 to 255 if the first convolution's weights are too small for other ranges.
+
+    None is returned if the weights are not small enough, or if the biases are close to zero.
 
     Args:
         weights: kernel of the convolution, [outputs, ...].

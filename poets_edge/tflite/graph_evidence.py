@@ -108,7 +108,7 @@ class Graph:
         return evidence_of_quantization((limits[0] - zero) * scale, (limits[1] - zero) * scale)
 
     def last_operator(self, output: int) -> str:
-        """Return the name of the operator that computes an output, apart from conversions and reshapes at the end."""
+        """Return the name of the operator that computes an output, ignoring conversions and reshapes at the end."""
         tensor = self.outputs[output]
         name = ""
         for operator in reversed(self._operators):
@@ -129,7 +129,7 @@ class Graph:
     def _joined(self, tensor: int) -> Mapping[str, Any] | None:
         """Return the operator that concatenates a tensor's channels after slices selected them; None if there is none.
 
-        Every consumer of the tensor must be a slice or a reversal whose result is used by the concatenation only.
+        Every consumer of the tensor must be a slice or a reversal whose result only the concatenation uses.
         """
         readers = [operator for operator in self._operators if tensor in operator["inputs"]]
         if not readers or any(self._name(operator) not in _REVERSING for operator in readers):

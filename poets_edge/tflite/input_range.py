@@ -126,6 +126,6 @@ def _check(known: InputRange, given: Normalization, file: ModelFile, tensor: Ten
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return pairs of the lower limits and of the upper limits of two normalizations' ranges, for each channel."""
+    """Return the lower limits of two normalizations as a pair, and their upper limits as a pair, for each channel."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

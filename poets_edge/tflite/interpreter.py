@@ -96,7 +96,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True, de
     """Load a model into an interpreter and allocate its tensors.
 
     Args:
-        threads: CPU threads for one inference.
+        threads: number of CPU threads for one inference.
         accelerate: whether to use XNNPACK; without it, the interpreter lists the operators of the model file unchanged.
         delegate: path or name of the shared library of a delegate, such as libedgetpu.so.1, which runs the operators
             that it supports.

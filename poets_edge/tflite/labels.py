@@ -23,7 +23,7 @@ _NAMES = r"(?m)(?:^names|['\"]names['\"]):\s*(\[[^\]]*\]|\{[^}]*\})"
 """Pattern for the class names in a Roboflow `data.yaml`, `names: ['daisy', 'roses']`, or in Ultralytics metadata."""
 _YAML_ITEM = r"[ \t]*(?:-|(\d+):)[ \t]+(\"[^\"]*\"|'[^']*'|.*?)[ \t]*(?:[ \t]#.*)?"
 _LIST_ITEM = r"\s*(?:(\d+)\s*:\s*)?(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,\"'\[\]{}][^,\[\]{}\n]*)\s*(?:,|\Z)"
-"""Pattern for an item of a list or dictionary of Python or YAML, with or without quotation marks."""
+"""Pattern for an item in a Python or YAML list or dictionary, with or without quotation marks."""
 _JSON_KEYS = ("labels", "names", "classes", "class_names", "id2label")
 _DELIMITERS = ",;\t|:"
 _QUOTED = r"\"([^\"]*)\",?|'([^']*)',?"
@@ -60,8 +60,9 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
     Spaces around labels, empty lines and a byte-order mark are ignored. If every line starts with a number, and the
     numbers are 0, 1, ... or 1, 2, ... in any order, they are the numbers of the outputs and not part of the labels; the
     first output has number 0 or 1. Numbers in a label map (`item { id: 1 name: "daisy" }`) may also start from 1. Other
-    formats are a list of labels, or an object or dictionary that maps numbers to labels or labels to numbers, in JSON,
-    Python or YAML; the names in a `data.yaml`; a table with a column of numbers; and one line with commas.
+    supported formats are a JSON, Python or YAML list of labels; a JSON, Python or YAML dictionary that maps numbers to
+    labels or labels to numbers; the names in a `data.yaml`; a table with a column of numbers; and a single line of
+    labels separated by commas.
 
     Args:
         source: name of the file, for messages.
@@ -178,7 +179,7 @@ def _table(lines: list[str]) -> list[tuple[int, str]] | None:
 
 
 def _outputs(column: list[str]) -> list[int] | None:
-    """Return the output indices in a column that holds 0, 1, ... or 1, 2, ... in any order; otherwise None."""
+    """Convert a column that holds 0, 1, ... or 1, 2, ... in any order to output indices; return None for others."""
     if len(column) < 2 or not all(re.fullmatch(r"\d{1,9}", cell) for cell in column):
         return None
     numbers = list(map(int, column))
@@ -193,7 +194,7 @@ def _distinct(labels: list[str]) -> bool:
 
 
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
-    """Return pairs (output index, label) if all lines are numbered from 0 or from 1; otherwise None.
+    """Return pairs (output index, label) if all lines start with numbers that count from 0 or 1; otherwise None.
 
     Numbers that start at 1 are output numbers only if none is missing and the texts after them differ: "1 euro" and "2
     euro" are labels.

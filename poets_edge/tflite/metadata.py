@@ -1,4 +1,4 @@
-"""Read the metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
+"""Read the metadata inside a `.tflite`: labels, normalization, and the content of `poets_edge.json`.
 
 A `.tflite` is a FlatBuffer. Standard TFLite metadata are a second FlatBuffer inside one of its buffers, and the label
 file is in a zip archive that is appended to it. poets_edge adds `poets_edge.json` to the archive, with a checksum of
@@ -126,7 +126,7 @@ class Metadata:
 
 
 def read_metadata(file: ModelFile) -> Metadata:
-    """Read the labels, normalization and facts from a model.
+    """Read the labels, the normalization and the content of `poets_edge.json` from a model.
 
     Raises:
         ModelError: the file is damaged: its checksum does not match, or a value is not valid.
@@ -196,7 +196,7 @@ def _check_directory(data: bytes) -> None:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a file in the archive. Raises ValueError if it is too large."""
+    """Return the content of a file in the archive appended to a model. Raises ValueError if it is too large."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"compressed by method {info.compress_type}")
     with archive.open(info) as file:

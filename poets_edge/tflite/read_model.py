@@ -25,7 +25,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import is_known, remember
 
 LARGEST_MODEL = 512 << 20
-"""Maximum size of a model file, in bytes. Inception V3, the largest backbone, has 95 MB."""
+"""Maximum size of a model file, in bytes. Inception V3, the largest backbone, is 95 MB."""
 
 ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
 """Path of a TensorFlow Lite file or of a zip that contains one, or a model in memory."""
@@ -41,7 +41,7 @@ def read_model(model: ModelSource, *, compiled: bool = False) -> ModelFile:
     From a zip with one TensorFlow Lite model, as exported by Teachable Machine, the model and its labels file are read.
 
     Args:
-        compiled: accept a model compiled for an Edge TPU, unverified; only the delegate for the Edge TPU can run it.
+        compiled: whether to accept, without verification, a model compiled for an Edge TPU.
 
     Raises:
         ModelError: the file is missing, unreadable, not a regular file, too large, not a `.tflite`, damaged, or unsafe

@@ -76,8 +76,8 @@ def to_scores(kind: ScoreKind, values: _Values, labels: int) -> _Values:
 
     Args:
         values: float32 [outputs].
-        labels: number of labels. It equals the number of outputs; or it is two for a single output, which is then the
-            score of the second label.
+        labels: number of labels, equal to the number of outputs; or 2 for a single output, which is then the score of
+            the second label.
 
     Returns:
         float32 [labels].

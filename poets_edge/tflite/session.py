@@ -53,7 +53,7 @@ class Session:
         """Load a model.
 
         Args:
-            threads: CPU threads for one inference.
+            threads: number of CPU threads for one inference.
             accelerate: whether to use XNNPACK.
             delegate: path or name of the shared library of a delegate.
 

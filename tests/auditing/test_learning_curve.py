@@ -54,7 +54,7 @@ def test_fit_removable_agrees_with_least_squares() -> None:
 @pytest.mark.parametrize(
     "errors", [[0.1, 0.12, 0.15, 0.18, 0.2], [0.0] * 5, [0.5, 0.4, 0.2, 0.1, 0.0], [1.0] * 5, [0.3, 0.2, 0.2, 0.3, 0.1]]
 )
-def test_forecasts_never_fall(errors: list[float]) -> None:
+def test_forecasts_never_decrease_with_more_photos(errors: list[float]) -> None:
     curve = measured(errors)
     found = module._extrapolate(curve, *module._fit_removable(curve), 120, 200.0, np.random.default_rng(0))
     accuracies = [1 - errors[-1], *(one.accuracy for one in found)]
@@ -94,7 +94,7 @@ def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
     assert list(found) == sorted(expected, key=lambda label: -expected[label]) == ["daisy", "roses", "tulips"]
 
 
-def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) -> None:
+def test_learning_curve_measures_accuracy_with_fractions_and_all_photos(curve: LearningCurve) -> None:
     assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80], "four fifths, with five folds"
     assert curve.points[-1].accuracy == pytest.approx((np.random.default_rng(1).random(100) < 0.8).mean())
     assert curve.doubled.photos == 200
@@ -106,13 +106,13 @@ def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) 
     assert [point.accuracy for point in curve.points] == sorted(point.accuracy for point in curve.points)
 
 
-def test_learning_curve_of_three_photos_begins_with_one_photo() -> None:
+def test_learning_curve_of_three_photos_starts_at_one_photo() -> None:
     tiny = LabeledVectors(np.eye(3, 4, dtype=np.float32), np.array([0, 0, 1]))
     found = learning_curve(tiny, np.array([0, 1, NO_FOLD]), ("a", "b"), np.array([1.0, 0.0]), HeadOptions())
     assert all(point.photos >= 1 for point in found.points)
 
 
-def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabeledVectors) -> None:
+def test_learning_curve_does_not_evaluate_photos_without_a_fold(data: LabeledVectors) -> None:
     fold = np.where(CLASSES == 2, NO_FOLD, np.arange(100) % 5)
     correct = np.ones(85)
     found = learning_curve(data, fold, LABELS, correct, HeadOptions())

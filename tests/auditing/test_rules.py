@@ -94,7 +94,7 @@ def test_find_outliers_applies_each_limit(change: dict[str, float], reason: str 
     assert reasons(change) == [[reason] if reason else []]
 
 
-def test_find_outliers_blur_limit_is_relative_to_median_sharpness() -> None:
+def test_find_outliers_scales_the_blur_limit_with_the_median_sharpness() -> None:
     """The limit is 0.025, a quarter of the median sharpness of 0.1."""
     soft = [{"sharpness": 0.1}] * 40
     assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
@@ -263,7 +263,7 @@ def test_score_labels_fits_again_without_the_flagged_photos() -> None:
         assert found.score[row] == pytest.approx(other / (other + own), rel=1e-4) and found.likely[row] == name
 
 
-def test_find_outliers_isolation_is_measured_in_robust_standard_deviations() -> None:
+def test_find_outliers_measures_isolation_in_robust_standard_deviations() -> None:
     """The expected outliers are computed from the mean cosine distance of each photo to its five nearest photos."""
     rng = np.random.default_rng(4)
     vectors = np.column_stack([np.ones(80), rng.normal(0, 0.15, (80, 3))])

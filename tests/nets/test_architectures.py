@@ -67,7 +67,7 @@ def test_inception_v3_trains_and_exports_with_random_weights(
     assert len(set(scores)) == len(photos), "the outputs must vary"
 
 
-def test_codelab_weights_produce_equal_bottlenecks(
+def test_codelab_and_keras_weights_produce_equal_bottlenecks(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = architecture("mobilenet_0.25_128")

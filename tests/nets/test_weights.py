@@ -93,7 +93,7 @@ def test_train_uses_a_given_weights_file(few_flowers: Callable[[int], Path], ker
     )
 
 
-def test_train_downloads_missing_weights_or_fails(
+def test_train_downloads_missing_weights_or_reports_why_it_cannot(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

@@ -112,7 +112,7 @@ _WAYS_OUT = {
 
 
 @pytest.mark.parametrize("name", sorted(_WAYS_OUT))
-def test_errors_for_other_model_formats_explain_how_to_convert_them(tmp_path: Path, name: str) -> None:
+def test_errors_for_unsupported_model_formats_explain_how_to_convert_them(tmp_path: Path, name: str) -> None:
     model = _FOREIGN[name][0](tmp_path / name)
     said = _WAYS_OUT[name].format(model)
     with pytest.raises(ModelError, match=f"not a TensorFlow Lite model. {re.escape(said)}$"):

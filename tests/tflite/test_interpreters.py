@@ -82,7 +82,7 @@ def test_scores_are_equal_on_every_python_version(version: str, trained: Trained
     assert _run(python, "inspect", trained.model("int8"))["accelerated"]
 
 
-def test_tflite_runtime_predicts_equal_scores_with_efficientnet_lite(trained_lite: Trained, photos: Path) -> None:
+def test_tflite_runtime_agrees_with_litert_on_efficientnet_lite(trained_lite: Trained, photos: Path) -> None:
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
     for quantization in ("float32", "int8"):
         answers = _run(python, "label", "--graph", trained_lite.model(quantization), photos)
@@ -93,7 +93,7 @@ def test_tflite_runtime_predicts_equal_scores_with_efficientnet_lite(trained_lit
             assert sum(a == b for a, b in zip(_labels(answers), _labels(expected), strict=True)) >= 14
 
 
-def test_tflite_runtime_with_numpy_1_predicts_equal_scores(trained: Trained, photos: Path) -> None:
+def test_tflite_runtime_with_numpy_1_agrees_with_litert(trained: Trained, photos: Path) -> None:
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
     code = "import numpy, tflite_runtime; print(numpy.__version__, tflite_runtime.__version__)"
     found = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout

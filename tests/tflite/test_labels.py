@@ -92,7 +92,7 @@ def test_decode_labels_reads_text_that_windows_writes(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "utf-32"])
-def test_decode_labels_refuses_other_encodings(encoding: str) -> None:
+def test_decode_labels_refuses_unsupported_encodings(encoding: str) -> None:
     with pytest.raises(UnicodeDecodeError):
         decode_labels("Gänseblümchen\n".encode(encoding))
 

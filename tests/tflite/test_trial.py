@@ -29,7 +29,7 @@ def test_trial_finds_no_flaw_in_a_valid_model() -> None:
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_trial_finds_outputs_that_are_not_finite() -> None:
+def test_trial_reports_outputs_that_are_not_finite() -> None:
     """The model divides an input of zeros by itself."""
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
     assert trial._try(trial._Trial(content, NO_LIMIT)) == "its output contains NaN or infinity"

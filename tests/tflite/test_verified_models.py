@@ -34,7 +34,7 @@ def test_remember_makes_a_model_known() -> None:
     assert memory.is_known(MODEL)
 
 
-def test_model_with_equal_first_bytes_is_unknown() -> None:
+def test_model_that_shares_only_its_first_bytes_is_unknown() -> None:
     memory.remember(MODEL)
     assert not memory.is_known(MODEL[:8] + b"other weights")
 

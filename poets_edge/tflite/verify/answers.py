@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def other_answer(shapes: Iterable[Sequence[int]]) -> str:
-    """Return a sentence about a network whose output is not one score per label; "" for a classifier.
+    """Return a sentence that describes the output of a network that is not a classifier; "" for a classifier.
 
     Args:
         shapes: shapes of the network's outputs.

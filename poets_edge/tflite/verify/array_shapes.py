@@ -11,16 +11,16 @@ from poets_edge.tflite.verify.shapes import Call, Shape, axis_of, check_bias, el
 from poets_edge.tflite.verify.tables import FlawError
 
 _MAX_SIDE = 1 << 13
-"""Maximum height or width of a resized image, in pixels, and maximum step of a slice, padding and cropping."""
+"""Upper limit for the sides of a resized image, for the step of a slice, and for padding or cropping at an edge."""
 _MAX_PARTS = 1 << 10
-"""Maximum number of parts into which an array is split, of repeats of an array, and of pixels along the side of a
-block."""
+"""Upper limit for the number of parts that an array is split into, for the number of times that it is repeated along a
+dimension, and for the sides of a block of pixels."""
 _BROADCAST_RANK = 4
 """Maximum rank of broadcast arrays; the kernels of some operators read out of bounds for higher ranks."""
 
 
 def low_rank(call: Call) -> Shape:
-    """Return the shape of inputs after broadcasting. Raises FlawError if several inputs have more than 4 dimensions."""
+    """Return the shape after broadcasting the inputs. Raises FlawError if several inputs are broadcast to rank > 4."""
     result = elementwise(call)
     if len(result) > _BROADCAST_RANK and len(call.shapes) > 1:
         raise FlawError(f"inputs of rank {len(result)}")
@@ -274,9 +274,7 @@ def arg_max(call: Call) -> Shape:
 
 
 def along_axis(call: Call) -> Shape:
-    """Return the output shape of an operator along the axes in its second input; it equals the shape of the first
-    input.
-    """
+    """Return the shape of the first input, which an operator along the axes in its second input does not change."""
     shape = call.shape(0)
     for axis in call.constant(1):
         axis_of(axis, len(shape))

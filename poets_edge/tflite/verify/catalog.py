@@ -13,9 +13,12 @@ from poets_edge.tflite.verify.shapes import Infer
 Kind: TypeAlias = Literal[
     "same", "weights", "quantize", "dequantize", "compare", "logical", "select", "integers", "any"
 ]
-"""Rule for the types of an operator's tensors. In the order of the names: all types are equal; the types of a layer
-with weights; a conversion to quantized values; a conversion from quantized values; a comparison of equal types with a
-Boolean result; all Boolean; a Boolean followed by equal types; an integer result; any types."""
+"""Rule for the types of an operator's tensors.
+
+"same": all types are equal; "weights": types of a layer with weights; "quantize", "dequantize": types of a conversion
+to or from quantized values; "compare": inputs of equal type and a Boolean result; "logical": all types are Boolean;
+"select": a Boolean input, followed by inputs of the result's type; "integers": an integer result; "any": any types.
+"""
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ Infer = Callable[[Call], "Shape | list[Shape]"]
 
 
 def windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-    """Return how many rows and how many columns of positions a kernel has on an image."""
+    """Return the number of vertical and of horizontal positions of a kernel on an image, (rows, columns)."""
     found = []
     for length, window, side in zip(size, kernel, "hw", strict=True):
         stride, dilation = options[f"stride_{side}"], options.get(f"dilation_{side}", 1)
