@@ -74,14 +74,14 @@ _EXTRAS = {
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
     **dict.fromkeys(("anyio", "h11", "starlette", "uvicorn"), "studio"),
 }
-"""Name of the extra that installs each package. A plain install, as on a Raspberry Pi, has none of these packages."""
+"""Name of the pip extra that installs a package, by package. Without extras, none of these packages is installed."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Environment variables that limit the number of threads in OpenBLAS."""
 
 
 class _LazyGroup(click.Group):
-    """Command group that imports only the module of the command that is run, so that `label` starts quickly."""
+    """Command group that imports only the module of the command that is run, so that the command starts quickly."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -140,7 +140,7 @@ def cli() -> None:
 
 @contextlib.contextmanager
 def _quick_start() -> Iterator[None]:
-    """Context manager for faster imports: disables garbage collection and the threads of OpenBLAS.
+    """Context manager that makes imports faster by disabling garbage collection and the threads of OpenBLAS.
 
     Imports create hardly any garbage, but garbage collection takes a tenth of their time. OpenBLAS, which numpy loads,
     would start a busy-waiting thread for each core; this program uses threads and processes of its own instead.

@@ -231,7 +231,9 @@ def _timing_config(seconds: float, runs: int, rounds: int | None) -> TimingConfi
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
-    """Interpret `--json FILE` and `--json -` as version 0.1 did. The command line yields FILE or `-` as a model.
+    """Interpret `--json FILE` and `--json -` as version 0.1 did, although `--json` is a flag now.
+
+    The parser regards FILE or `-` as another model, so it is removed from the models here.
 
     Returns:
         The models, the file to write (None for no file), and whether to print the JSON.
@@ -246,7 +248,7 @@ def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tupl
 
 
 def _print(results: Sequence[BenchmarkResult]) -> None:
-    """Print the results of all devices in shared tables, grouped by model and number of threads."""
+    """Print tables that contain the results from all devices, grouped by model and number of threads."""
     for result in results:
         machine, host = result.machine, f"{result.host}: " if result.host else ""
         click.echo(f"{host}{machine_name(machine)}, {machine['interpreter']} {machine['interpreter_version']}")

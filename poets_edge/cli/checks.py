@@ -33,7 +33,7 @@ _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: su
 
 @dataclass(frozen=True)
 class Fact:
-    """A named fact about this machine; `value` is None if the component is missing."""
+    """A fact about this machine, such as the version of a component; `value` is None if the component is missing."""
 
     name: str
     value: str | None
@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Job:
-    """A task of poets_edge. `missing` states what to install or connect for it; None if nothing is missing."""
+    """A task for poets_edge. `missing` states what must be installed or connected for it; None if nothing must be."""
 
     name: str
     missing: str | None
@@ -95,9 +95,9 @@ def examine() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """Return the name and version of the TensorFlow Lite interpreter, or the error message if there is none.
+    """Return the name and version of the TensorFlow Lite interpreter as one text, and an error message.
 
-    Exactly one of the two values is None.
+    The text is None if no interpreter is installed; otherwise, the error message is None.
     """
     try:
         runtime = find_runtime()

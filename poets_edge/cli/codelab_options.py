@@ -1,6 +1,7 @@
 """Options of `label_image.py`, a script in the codelab "TensorFlow for Poets", that describe the model.
 
-Models contain this information, so the options are only checked: values that contradict the model are errors.
+Models contain this information, so the options are only compared with it: a value that differs from the model's is an
+error.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
 _TOLERANCE = 0.5
-"""Accepted difference in mean and standard deviation: the codelab specified 128, but training used 127.5."""
+"""Maximum difference between an option and the model in the mean or the standard deviation of the input. The codelab's
+scripts used 128 for models that were trained with 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:

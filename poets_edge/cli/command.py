@@ -20,7 +20,7 @@ CODELAB = "Codelab"
 _HELP = "Help"
 _LAST = (OUTPUT, CODELAB, _HELP)
 _WIDEST = 27
-"""Maximum width of an option's name in the help; the explanation of a longer name starts on the next line."""
+"""Maximum width of an option's name in the help, in characters. Explanations of longer names start on a new line."""
 _HELP_ALL = f"{__name__}.help_all"
 _METAVARS = {"integer": "N", "integer range": "N", "number": "X"}
 
@@ -64,7 +64,7 @@ class Option(click.Option):
             self.metavar = _METAVARS.get(self.type.name)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Register the current and the former names; messages and help show only the current names."""
+        """Register the option under its current and former names; messages and help show only the current names."""
         shown = self.opts
         self.opts = [*shown, *self.old]
         try:

@@ -70,7 +70,7 @@ def _print(comparison: Comparison) -> None:
 
 
 def _corrections(comparison: Comparison) -> str:
-    """Return the relative time of the reference kernel, as `0.976x the time in b`; "" if no ratios were corrected."""
+    """Return the reference kernel's relative time, such as `0.976x the time in b`; "" if it corrected no ratios."""
     phrases = []
     for number, name in list(enumerate(comparison.names))[1:]:
         cells = [row.cells[number] for row in comparison.rows]

@@ -169,9 +169,9 @@ def _what(result: EvaluateResult) -> str:
 
 
 def _overlap_lines(result: EvaluateResult) -> list[str]:
-    """Return a line on how many of the photos the model was trained on, and its accuracy on the remaining photos.
+    """Return a list with a line that states how many of the evaluated photos the model was trained on.
 
-    The list contains this line; it is empty if the model does not record which photos it was trained on.
+    The line also states the accuracy on the remaining photos. The list is empty if this number cannot be determined.
     """
     if not result.overlap:
         return [result.overlap.lack] if result.overlap.lack else []

@@ -32,12 +32,12 @@ _DEFAULT = ExportOptions()
 _TFLITE = "tflite"
 _FILES = "Files"
 PURPOSES = ("frigate",)
-"""Values of the option `--for`: programs with their own layout of model files."""
+"""Values of the option `--for`: names of programs that require their own layout of model files."""
 _TARGET = "Microcontroller or NPU"
 
 
 class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """Parameter type for a quantization; accepts `none`, the name of float32 in version 0.1."""
+    """Parameter type for a quantization; accepts `none`, as float32 was called in version 0.1."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.endswith(".pb"):

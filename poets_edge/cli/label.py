@@ -127,7 +127,7 @@ def command(
 
 
 def _sources(images: Sequence[Path]) -> Iterator[tuple[str, Path | bytes]]:
-    """Yield the name and the file or bytes of each photo."""
+    """Yield the name of each photo, and its path or, for a photo from standard input, its content."""
     for image in images:
         if str(image) == "-":
             yield "-", sys.stdin.buffer.read()

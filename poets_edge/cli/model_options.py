@@ -87,7 +87,11 @@ def input_options(function: _Function) -> _Function:
 
 
 def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> str | None:
-    """Return the input range that the options specify; None if they specify none. Raises UsageError if they clash."""
+    """Return the input range that the options specify; None if they specify none.
+
+    Raises:
+        UsageError: the options contradict each other, or a mean or standard deviation is invalid.
+    """
     if mean is None or std is None:
         return input_range
     if input_range is not None:

@@ -21,11 +21,11 @@ from poets_edge.core.credentials import without_user_info
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ERRORS = "poets_edge.escape"
 _OURS = "\x1b[33mwarning: \x1b[0m"
-"""The only colored text that poets_edge prints; it starts a line on stderr."""
+"""Start of a warning on stderr, the only colored text that poets_edge prints."""
 
 
 def escaped(text: str, *, line: bool = False) -> str:
-    """Replace control characters in a text by escapes; if `line` is set, this includes newlines and tabs."""
+    """Replace control characters in a text by escapes; if `line` is True, this includes newlines and tabs."""
     if line:
         text = re.sub("[\t\n]", _escape, text)
     return _CONTROLS.sub(_escape, text)
@@ -91,7 +91,7 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open the null device for each closed standard stream, since another file could get its descriptor otherwise."""
+    """Open the null device for each closed standard stream, so that no other file gets the stream's descriptor."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -53,7 +53,7 @@ class Terminal:
             self._print(escaped(text))
 
     def status(self, text: str) -> None:
-        """Show the current activity, in a terminal on a line that is overwritten, otherwise once every few seconds."""
+        """Show the current activity on a line that is overwritten; without a terminal, print it every few seconds."""
         if self._quiet:
             return
         text = escaped(text, line=True)
@@ -70,7 +70,7 @@ class Terminal:
         self._status_shown = True
 
     def warn(self, text: str) -> None:
-        """Print a warning, even if `quiet` is set."""
+        """Print a warning, even if other output is suppressed by `quiet`."""
         self._print(click.style("warning: ", fg="yellow") + escaped(text, line=True))
 
     @contextlib.contextmanager
@@ -127,7 +127,7 @@ class Terminal:
         show()
 
     def _is_due(self) -> bool:
-        """Return whether it is time for another progress line; if so, restart the interval."""
+        """Return whether a progress line is due; if so, the next one is due after LINE_SECONDS."""
         now = time.monotonic()
         if now - self._last_line < LINE_SECONDS:
             return False
@@ -157,7 +157,7 @@ def give(
     """Write a result as JSON to the file that `--output` names, and print it if `--json` is given.
 
     Args:
-        result: the result; or a function that returns it, which is called only if the result is written or printed.
+        result: the result, or a function that returns it, which is called only if the result is written or printed.
 
     Returns:
         Whether the result was printed; if not, the caller prints it as a table.

@@ -27,7 +27,7 @@ _ENDING = (
     "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL",
     "SIGPWR", "SIGXCPU",
 )  # fmt: skip
-"""Signals that would kill this process but not the command that it is running."""
+"""Signals that are handled because they would kill `watch` but not a command that it is running."""
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
 _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Collecting", "MQTT, Home Assistant"
 
@@ -235,7 +235,7 @@ def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: P
 
 
 class _Stop:
-    """Signal handling of `watch`. The first signal ends it after the current frame, a second signal immediately.
+    """Signal handler of `watch`. The first signal ends `watch` after the current frame; a second, immediately.
 
     Signals that were ignored at the start, such as SIGHUP under `nohup`, stay ignored. Calling the object returns
     whether a signal has been received.

@@ -143,7 +143,7 @@ def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[
 
 
 def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
-    """Add a softmax and uint8 conversions unless present, and set the batch size to 1; return a list of additions."""
+    """Add a softmax and uint8 conversions to a model that lacks them, and fix its batch size; return what was added."""
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
     changes = [

@@ -28,12 +28,12 @@ def drop_is_significant(paired: Paired, allowed: float) -> bool:
 
 
 def exceeds(paired: Paired, allowed: float) -> bool:
-    """Return whether the measured loss of accuracy is larger than `allowed` percentage points."""
+    """Return whether a quantized file loses more than `allowed` percentage points of accuracy on the test photos."""
     return paired.worse - paired.better > allowed_photos(paired, allowed)
 
 
 def allowed_photos(paired: Paired, allowed: float) -> int:
-    """Convert a loss of accuracy in percentage points to a number of test photos, rounded down."""
+    """Return how many test photos, rounded down, the accuracy loss `allowed` (in percentage points) amounts to."""
     return math.floor(allowed * paired.photos / 100 + 1e-9)
 
 

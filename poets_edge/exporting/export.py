@@ -80,7 +80,7 @@ class PreparedExport:
 
     Attributes:
         contents: content of each file in `result.files`, in the same order.
-        models: bytes of each `.tflite`, without the labels and facts that files contain, by quantization.
+        models: bytes of each `.tflite` before labels and facts are added to it, by quantization.
         size: (height, width) of the input, pixels.
     """
 

@@ -30,7 +30,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 
 SIZE = (224, 224)
-"""Height and width of the images that Frigate passes to a model."""
+"""Height and width, in pixels, of the images that Frigate passes to a model."""
 THRESHOLD = 0.8
 """Default value of `threshold` in the configuration of Frigate."""
 NONE = "none"

@@ -95,7 +95,7 @@ def photos_of_record(
 
 
 def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that maps a name in the record to a photo, or to None if the file does not exist."""
+    """Return a function that maps the name of a photo in the training run to the photo, or to None if it is missing."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
     labels = {composed(label): label for label in record["labels"]}
@@ -115,7 +115,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that maps a name to a photo in an archive or at a URL, or to None if it is missing."""
+    """Return a function that maps the name of a photo in an archive or at a URL to the photo, or to None."""
     return _by_name(record, folder).get
 
 

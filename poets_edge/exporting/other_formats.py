@@ -1,7 +1,7 @@
 """Export a frozen graph to ONNX with tf2onnx, or to a zipped Core ML package with coremltools.
 
-Both converters need TensorFlow. Before an ONNX file is written, its outputs in ONNX Runtime are compared with those of
-the float32 `.tflite`. Core ML models run on macOS only, so their outputs are not compared.
+tf2onnx and coremltools need TensorFlow. Before an ONNX file is written, its outputs in ONNX Runtime are compared with
+those of the float32 `.tflite`. Core ML models run on macOS only, so their outputs are not compared.
 """
 
 from __future__ import annotations

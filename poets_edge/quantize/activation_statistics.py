@@ -30,7 +30,8 @@ _ROUNDING_PHOTOS = 50
 """Maximum number of photos from which the Hessians are computed. Each photo contributes up to 128 samples per layer, so
 more photos hardly change the result."""
 _PHOTOS_PER_TASK = 5
-"""Number of photos per task. Their samples are multiplied in one matrix product, so this affects rounding errors."""
+"""Number of photos that a worker processes in one task. It affects rounding errors, because the samples from its photos
+are multiplied in one matrix product."""
 _TASKS_AHEAD = 2
 """Maximum number of tasks per worker that are running, or whose results have not been added to the Hessians yet. The
 result of a task takes up to 15 MB for a MobileNet."""
@@ -95,7 +96,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     order of the images. It depends on the number of BLAS threads in numpy, which the command line sets to one.
 
     Args:
-        pictures: images in the size of the network's input, uint8 [height, width, 3].
+        pictures: images, resized to the network's input size, uint8 [height, width, 3].
         workers: number of threads; by default one per core.
     """
     ranged = network.layers[:-1]  # the softmax stays in float

@@ -22,7 +22,7 @@ from poets_edge.tflite.formats import HDF5, LARGEST_DIRECTORY, model_format
 _CONFIG = "config.json"
 _LARGEST_CONFIG = 64 << 20
 _LARGEST_GRAPH = (2 << 30) - 1
-"""Maximum size of a protocol buffer, in bytes."""
+"""Maximum size of the file with the graph of a SavedModel, in bytes; no protocol buffer can be larger."""
 _LAYERS_WITH_CODE = frozenset(
     {"Lambda", "TFOpLambda", "__lambda__", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "function"}
 )
@@ -42,7 +42,7 @@ _HARMLESS = re.compile(
 """Pattern that matches operations that are allowed although they have state or a suspicious name."""
 _SUSPICIOUS = re.compile(r"File|PyFunc|Debug|Proto|Remap|Summary|Dataset|Table|Reader|Rpc|Abort|Dump|Write|Save|Print")
 _WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
-"""Operations that write checkpoints. Every SavedModel contains them, but loading or calling it must not run them."""
+"""Operations that write checkpoints. Every SavedModel has them, but they must not run when it is loaded or called."""
 
 
 def check_keras(path: Path) -> None:

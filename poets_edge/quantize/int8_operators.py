@@ -37,7 +37,7 @@ class Int8Writer:
         return tensor
 
     def tensor(self, name: str, size: int, params: QuantParams) -> int:
-        """Add an int8 tensor that an operator will compute, [1, size], and return its index."""
+        """Add an int8 tensor of shape [1, size] for the output of an operator, and return its index."""
         found = add_tensor(
             self._graph,
             name.encode(),
@@ -49,7 +49,7 @@ class Int8Writer:
         return found
 
     def constant(self, name: str, value: float, params: QuantParams) -> int:
-        """Add a constant of shape [1, 1], and return the index of its tensor."""
+        """Add an int8 constant of shape [1, 1], and return the index of its tensor."""
         integer = np.array([[np.clip(np.rint(value / params.scale) + params.zero_point, -128, 127)]], np.int8)
         quantization = quant_params(params.scale, params.zero_point)
         return add_constant(self._model, f"{self._prefix}{name}".encode(), integer, quantization)

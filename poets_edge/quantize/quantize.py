@@ -34,7 +34,7 @@ def quantize(
     """Convert a network to the bytes of a `.tflite` without metadata.
 
     Args:
-        calibration: images for calibrating int8 and full-int8, in the size of the network's input, each uint8
+        calibration: images for calibrating int8 and full-int8, resized to the network's input size, each uint8
             [height, width, 3].
         float_io: whether int8 has float32 input and output instead of uint8.
         input_type: type of the input and the output of full-int8.

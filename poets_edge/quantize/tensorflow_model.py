@@ -37,7 +37,7 @@ _RANGES = (BACKBONE, UNIT, RAW)
 """Input normalizations that are tried on photos if a model does not specify its own."""
 _INPUT, _OUTPUT = "input", "final_result"
 _SHOWN = 32
-"""Maximum number of images on which it is checked whether the scores sum to 1."""
+"""Maximum number of images that are used to check whether the scores of a model sum to 1."""
 _TOLERANCE = 1e-3
 _LUMA = (LUMA / LUMA.sum()).astype(np.float32).reshape(1, 1, 3, 1)
 """Weights of a 1x1 convolution that converts RGB images to gray images."""
@@ -66,7 +66,7 @@ class TensorFlowModel:
     outputs: int
 
     def scores(self, pixels: Sequence[Pixels], normalization: Normalization) -> Scores:
-        """Return the model's outputs for images in the size of its input, float32 [images, outputs]."""
+        """Return the model's outputs for images that have its input size, float32 [images, outputs]."""
         factor, offset = _from_backbone(normalization)
         values = (image[None].astype(np.float32) / 127.5 - 1 for image in pixels)
         return np.asarray([np.asarray(self.run(one * factor + offset))[0] for one in values], np.float32)
@@ -191,7 +191,7 @@ def find_input_range(
     significantly higher with one input range than with the others.
 
     Args:
-        pixels: images in the size of the model's input.
+        pixels: images, resized to the model's input size.
         classes: index of each image's class among the model's outputs, int64 [images].
 
     Raises:
@@ -219,8 +219,8 @@ def freeze(
     """Convert a model to a frozen graph that accepts values from -1 to 1 and returns probabilities.
 
     Args:
-        pixels: images in the size of the model's input, which are used to determine whether its outputs are
-            probabilities; a gray image is used if there are none.
+        pixels: images, resized to the model's input size, on which it is tested whether the outputs are
+            probabilities; if there are no images, a gray image is used.
 
     Raises:
         ModelError: the model cannot be frozen, or returns scores from 0 to 1 whose sum is not 1.

@@ -27,7 +27,7 @@ from poets_edge.tflite.flatbuffer import (
 )
 
 _STEEP = 1e8
-"""Multiplying by this factor makes the smallest excess over 1 in float32, 1.2e-7, larger than 1."""
+"""Factor that makes the smallest possible excess of a distance over the limit 1.0, 1.2e-7 in float32, larger than 1."""
 
 
 def with_unknown_label(content: bytes) -> bytes:
@@ -80,7 +80,7 @@ def _join_int8(model: Any, scores: int, distance: int) -> int:
     """Write int8 operators that add the score of "unknown" to the scores; return the index of the result.
 
     Two layers with a steep slope convert the distance: one to 255/256 if the photo is unknown, else 0; the other one to
-    255/256 if the photo is known, else 0. The score of each class is limited to the output of the second layer.
+    255/256 if the photo is known, else 0. The score of each class is capped at the output of the second layer.
     """
     write = Int8Writer(model, "unknown/")
     write.read(scores)

@@ -149,7 +149,8 @@ def _layers_with_free_offset(network: Network) -> set[str]:
 
     The layers that read the output must compensate for the constant. Dense layers and 1x1 convolutions do so with their
     bias, a softmax ignores it, and additions and means pass it on. Other convolutions cannot, because padding is 0. The
-    bottleneck is excluded if there is an unknown-photo detector, which depends on its length.
+    bottleneck is excluded if there is an unknown-photo detector, which depends on the Euclidean length of that layer's
+    output.
     """
     free: set[str] = set()
     for layer in reversed(network.layers):

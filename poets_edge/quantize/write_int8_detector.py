@@ -35,8 +35,8 @@ _DISTANCE = QuantParams(UINT8_SCALE, -128)
 _FARTHEST = 255 * float(UINT8_SCALE)
 """Largest distance that the quantization _DISTANCE can represent."""
 _HEADROOM = 1.3
-"""Ratio of the largest value that can be represented to the largest value for a calibration photo. It exceeds 1 because
-unknown photos have larger values."""
+"""Ratio of the largest value that an 8-bit tensor can represent to the largest value for a calibration photo. It
+exceeds 1 because unknown photos have larger values."""
 _SMALLEST = 1e-6
 
 Array = npt.NDArray[np.float64]
@@ -132,9 +132,9 @@ def _add_unit_vector(write: Int8Writer, bottleneck: int, bottlenecks: Array) -> 
 
 
 def _sum_of_rounded(squares: Array, params: QuantParams) -> tuple[float, float]:
-    """Return the slope and the offset of a linear fit of the sum of squares to the sum of rounded squares.
+    """Return the slope and the offset of the line that predicts the sum of squares from the sum of rounded squares.
 
-    They correct the effect of rounding, which is noticeable because most squares are only a few steps large.
+    This corrects the effect of rounding, which is noticeable because most squares are only a few steps large.
     """
     rounded = (np.rint(squares / params.scale) * params.scale).sum(axis=1)
     spread = float(rounded.var())

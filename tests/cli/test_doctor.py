@@ -66,7 +66,7 @@ def test_doctor_reports_a_missing_camera(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def on_a_machine_with(folder: Path, *packages: str) -> Any:
-    """Return the output of `doctor --json` where only the given packages are installed."""
+    """Return the output of `doctor --json` on a simulated machine with the given packages only."""
     installed = folder / "installed"
     installed.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():

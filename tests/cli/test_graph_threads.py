@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """List of the number of threads in each interpreter session that is opened for a graph."""
+    """Numbers of threads in the interpreter sessions that are opened for a graph, in order of opening."""
     opened: list[int] = []
 
     class Recorded(Session):

@@ -48,7 +48,8 @@ RENAMED = [
     ("evaluate", "--split=none", "--set=none", "--split"),
     ("benchmark", "--split=none", "--set=none", "--split"),
 ]
-"""Command, present and old spelling with a value that is refused, and the name in the message."""
+"""For each command, an option with an invalid value in its current spelling and in its old spelling, and the option's name
+in the error message."""
 
 
 def _command(name: str) -> Command:

@@ -26,7 +26,7 @@ def test_label_prints_the_best_label_first(trained: Trained, flowers: Path) -> N
     assert sum(scores) == pytest.approx(1, abs=1e-3)
 
 
-def test_label_accepts_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
+def test_label_accepts_the_options_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
     label = ("label", "--graph", trained.model("int8"), flowers / ROSE)
     assert len(poets_edge_process(*label, "--top", "2").ok().stdout.splitlines()) == 2
     sure = ("label", trained.model(), flowers / ROSE, "--threshold", "0.999999")
@@ -143,7 +143,7 @@ def test_label_requires_labels_for_a_foreign_model(trained: Trained, flowers: Pa
     poets_edge_process(*label, "--labels", tmp_path / "none.txt").failed("none.txt")
 
 
-def test_label_refuses_bad_photos_and_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_refuses_unreadable_photos_and_invalid_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     label = ("label", "--graph", trained.model())
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty").mkdir()

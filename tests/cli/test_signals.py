@@ -31,7 +31,7 @@ try:
 except KeyboardInterrupt:
     {what}
 """
-"""A module that turns an interrupt into another error, as native packages do."""
+"""Source of a module that turns a KeyboardInterrupt into another error, as native packages do."""
 
 
 def start(*arguments: str | Path, cwd: Path, path: Path | None = None) -> subprocess.Popen[str]:
@@ -125,7 +125,7 @@ def test_interrupted_benchmark_ends_its_worker_processes(tmp_path: Path, number:
     ],
 )
 def test_interrupted_watch_ends_its_running_commands(tmp_path: Path, how: signal.Signals | str) -> None:
-    """This includes processes that were started by a shell."""
+    """Commands that were started in a shell are ended, too."""
     import fcntl
     import pty
     import termios

@@ -44,7 +44,7 @@ def test_allowed_photos_converts_accuracy_points_to_photos_rounded_down(
         (10, 0, 100, False),
     ],
 )
-def test_drop_is_significant_by_exact_test(worse: int, better: int, allowed: float, is_significant: bool) -> None:
+def test_drop_is_significant_uses_mcnemar_test(worse: int, better: int, allowed: float, is_significant: bool) -> None:
     paired = pair(worse, better)
     tail = sum(math.comb(worse + better, k) for k in range(min(worse, better) + 1)) / 2 ** (worse + better)
     assert paired.p_value == pytest.approx(min(1, 2 * tail))
@@ -66,7 +66,7 @@ def test_significant_drop_exceeds_the_limit(worse: int, better: int, allowed: fl
         assert drop_is_significant(paired, allowed / 2), "a stricter limit fails too"
 
 
-def test_verdict_states_lost_points_and_changed_photos() -> None:
+def test_verdict_states_lost_points_and_changed_predictions() -> None:
     text = verdict({"int8": pair(8, 2), "dynamic": pair(3, 0)}, 1)
     assert text == (
         "int8 loses 3.0 points (8 photos worse and 2 better of 200 test photos); dynamic loses 1.5 points (3 photos"

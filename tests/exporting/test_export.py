@@ -62,7 +62,7 @@ def test_float_io_keeps_float_inputs_and_outputs(work: Path, trained: Trained, f
 def test_export_full_int8_writes_a_file_that_tensorflow_lite_micro_runs(
     input_type: str, work: Path, trained: Trained, flowers: Path
 ) -> None:
-    """The scores there equal those of `Classifier`, and agree with those of the float model."""
+    """The scores in TensorFlow Lite Micro equal those of `Classifier`, and labels agree with the float model's."""
     arguments = ("export", "--quiet", "--json", "--quantize", "full-int8", "--input-type", input_type)
     [file] = json.loads(poets_edge(*arguments, cwd=work).ok().stdout)["files"]
     assert file["path"] == "tf_files/retrained_graph_full_int8.tflite" and file["quantization"] == "full-int8"
@@ -88,7 +88,7 @@ def test_export_of_quantized_architecture_writes_int8(
     assert [file["quantization"] for file in json.loads(ran.stdout)["files"]] == ["int8"]
 
 
-def test_export_with_too_large_accuracy_drop_fails_without_files(work: Path) -> None:
+def test_export_writes_no_files_if_the_accuracy_drop_is_too_large(work: Path) -> None:
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
     # To ensure a loss, the test photos are the ones that only float32 classifies correctly.
     photos = Path(record["image_dir"])

@@ -75,13 +75,13 @@ def test_frigate_assigns_correct_labels_to_test_photos(exported: Path, trained: 
 
 
 @pytest.mark.shared
-def test_frigate_assigns_none_to_unknown_photos(exported: Path, shared: Path) -> None:
+def test_frigate_assigns_the_label_none_to_unknown_photos(exported: Path, shared: Path) -> None:
     label = frigate(exported)
     strangers = [label(Image.open(photo)) for photo in sorted(shared.glob("data/surface_defects/*/*"))[::5]]
     assert len(strangers) >= 50 and np.mean([answer == ("none", 1.0) for answer in strangers]) >= 0.9
 
 
-def test_frigate_rarely_assigns_none_to_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:
+def test_frigate_rarely_assigns_the_label_none_to_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:
     label = frigate(exported)
     record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
     known = [label(Image.open(flowers / name))[0] for name in record["sets"]["test"]]

@@ -83,7 +83,7 @@ def test_annotate_fixes_the_batch_size(tmp_path: Path) -> None:
 
 
 def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> None:
-    """The model has two outputs: the brightness, and the scores."""
+    """The test model has two outputs, brightness and scores, and its metadata assigns the labels to the scores."""
     model = unpack_model(color_model())
     graph = model.subgraphs[0]
     brightness = add_tensor(graph, b"brightness", (1,), schema().TensorType.FLOAT32)
@@ -98,7 +98,7 @@ def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> 
 
 
 def test_check_scores_rejects_a_model_with_different_scores(tmp_path: Path) -> None:
-    """The other model multiplies pixels by 255."""
+    """The model with different scores normalizes pixels by 1 instead of 255."""
     for name, std in (("one", 255.0), ("other", 1.0)):
         normalization = replace(UNIT, mean=(0.0,), std=(std,))
         (tmp_path / name).write_bytes(color_model(normalization=normalization))

@@ -92,15 +92,15 @@ def random_frame(height: int, width: int, channels: int = 3) -> Pixels:
 
 
 def test_firmware_is_written_with_a_list_of_its_files(firmware: Firmware) -> None:
-    """Because of this list, the next export does not overwrite edited files."""
+    """The list has the purpose that the next export does not overwrite edited files."""
     listed = json.loads((firmware.folder / LIST).read_text())["files"]
     assert {"README.md", "photo_classifier/photo_classifier.ino", firmware.file.path.name} <= set(listed)
 
 
 def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: Any, flowers: Path) -> None:
-    """The firmware, with the kernels of TensorFlow Lite Micro, also detects the same unknown photos.
+    """The firmware uses the kernels of TensorFlow Lite Micro, and also detects the same unknown photos as `Classifier`.
 
-    One of the photos is random noise, which is unknown.
+    One of the images is random noise, which is unknown.
     """
     classifier = Classifier(firmware.file.path)
     frames = [np.ascontiguousarray(read_photo(photo)) for photo in sorted(flowers.glob("*/*"))[::90]]
@@ -120,7 +120,7 @@ def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: 
 def test_full_int8_and_float32_detect_nearly_the_same_unknown_photos(
     firmware: Firmware, trained: Trained, flowers: Path
 ) -> None:
-    """They differ on at most 3 % of the flower photos, and on 5 % of all images, including negatives and noise."""
+    """The models disagree on at most 3 % of the flower photos, and 5 % of all images, including negatives and noise."""
     integer, real = Classifier(firmware.file.path), Classifier(trained.model("float32"))
     photos = [np.asarray(read_photo(photo)) for photo in sorted(flowers.glob("*/*"))[::16]]
     frames = [random_frame(60 + index, 80) for index in range(len(photos))]
@@ -167,7 +167,7 @@ def test_preprocessing_converts_gray_frames_to_rgb_and_rgb_frames_to_gray(librar
 
 @pytest.mark.parametrize("name", [one.name for one in BOARDS])
 def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) -> None:
-    """The compiler checks them against declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
+    """The sources are compiled with declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
     model = MicroModel(
         name="a test", content=bytes(range(256)), labels=['a "b" \\ ü??', "c"], size=(96, 128), channels=3, arena=1000,
         operators=("Conv2D", "Softmax"), has_detector=True,
@@ -185,7 +185,7 @@ def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) ->
     assert "static_assert" in (sketch / "model.cc").read_text()
 
 
-def test_firmware_is_measured_and_compared_before_it_is_written(firmware: Firmware) -> None:
+def test_export_firmware_measures_memory_and_compares_scores(firmware: Firmware) -> None:
     of_network = ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean", "Softmax")
     of_detector = ("Concatenation", "FullyConnected", "Mul", "ReduceMax", "Rsqrt", "SquaredDifference")
     assert firmware.operators == tuple(sorted({*of_network, *of_detector}))
@@ -200,7 +200,7 @@ def test_firmware_is_measured_and_compared_before_it_is_written(firmware: Firmwa
 
 
 def test_run_micro_finds_the_smallest_arena_in_which_a_model_runs(firmware: Firmware) -> None:
-    """The model runs in an arena of the reported size, and does not run in one that is 16 bytes smaller."""
+    """The model runs in an arena of the reported size, but not in an arena that is 16 bytes smaller."""
     need_module("tflite_micro")
     source = (firmware.folder / "photo_classifier/model.cc").read_text()
     data = bytes(

@@ -123,7 +123,7 @@ def test_export_target_compiles_for_an_npu_and_checks_for_the_edge_tpu(trained: 
 
 
 def test_vela_supports_all_offered_accelerators() -> None:
-    """Vela's help lists all accelerators for which poets_edge can compile."""
+    """The output of `vela --help` lists all accelerators for which poets_edge can compile."""
     need_module("ethosu")
     shown = subprocess.run([sys.executable, "-m", "ethosu.vela", "--help"], capture_output=True, text=True, check=True)
     assert all(accelerator in shown.stdout for accelerator in ACCELERATORS)

@@ -17,7 +17,7 @@ TESTS = {
     "[Core ML](other-formats.md#core-ml)": "exporting/test_other_formats.py",
     "[Kotlin and Swift](your-app.md)": "android/test_snippets.py",
 }
-"""Names of the rows, each with the file of its tests."""
+"""Path of the file that tests a target, relative to `tests`, by the target's entry in the table."""
 
 
 def test_every_row_in_the_table_of_targets_has_a_test() -> None:

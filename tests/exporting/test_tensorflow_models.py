@@ -106,7 +106,7 @@ def test_exported_files_agree_with_the_tensorflow_model(
 def test_first_layers_that_expect_values_from_0_to_1_are_recognized(
     network: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """A Rescaling layer does not imply that the input range is 0 to 255."""
+    """A model that begins with a Rescaling layer does not necessarily expect values from 0 to 255."""
     import keras
 
     inner = network(rescale=False, softmax=True)
@@ -142,7 +142,7 @@ def test_caffe_networks_are_accepted_only_if_they_reorder_the_channels(tmp_path:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("activation", ["sigmoid", None])
-def test_single_output_becomes_two_scores(activation: str | None, tmp_path: Path) -> None:
+def test_model_with_a_single_output_is_exported_with_two_scores(activation: str | None, tmp_path: Path) -> None:
     import keras
 
     keras.utils.set_random_seed(1)

@@ -309,7 +309,7 @@ def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> No
 
 
 def test_packaged_pages_are_built_from_their_sources(tmp_path: Path) -> None:
-    """The files of both web pages in the package are those that `make web` builds."""
+    """The web pages in the package equal those that `make web` builds."""
     if shutil.which("npm") is None:
         missing("building the page needs npm")
     copy = tmp_path / "checkout"

@@ -23,7 +23,7 @@ EMBEDDED = architecture("mobilenet_0.25_128")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Return 13 photos, a number that cannot be divided into tasks of equal size."""
+    """Return 13 photos, so that the last task has fewer photos than the others."""
     folder = tmp_path_factory.mktemp("photos")
     draw_photos(folder / "photos", per_class=3)
     return list(scan(folder / "photos").photos)[:13]

@@ -94,14 +94,14 @@ def test_int8_model_has_float_first_layer_and_softmax(trained: Trained) -> None:
 
 
 def test_int8_model_accepts_raw_pixels(trained: Trained, flowers: Path) -> None:
-    """Programs can therefore ignore the scale of the input."""
+    """Pixel values are the input as they are, so programs can ignore the scale of the input tensor."""
     model = Classifier(trained.model("int8"))
     pixels = fit(read_photo(flowers / DAISY), model.size)
     assert np.array_equal(model.input_values(pixels), pixels)
 
 
 @pytest.mark.parametrize("accelerate", [True, False], ids=["XNNPACK", "plain kernels"])
-def test_first_layer_of_an_int8_model_is_exact(
+def test_first_layer_of_an_int8_model_computes_exact_sums(
     trained: Trained, flowers: Path, tmp_path: Path, accelerate: bool
 ) -> None:
     """Two implementations that sum in different orders return exactly the same values as float64 arithmetic."""

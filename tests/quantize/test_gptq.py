@@ -172,7 +172,7 @@ def test_bias_correction_restores_the_mean_outputs(depthwise: bool) -> None:
 def test_hessian_samples_windows_that_are_not_square(
     kernel: tuple[int, int], strides: tuple[int, int], padding: str
 ) -> None:
-    """The samples must equal the windows of the padded image, row by row."""
+    """The samples must equal the windows of the padded image, in row-major order."""
     layer = gptq.GptqLayer(np.zeros((*kernel, 2, 4), np.float32), False, strides, padding)
     pixels = np.random.default_rng(0).normal(size=(7, 5, 2)).astype(np.float32)
     counts, before, after = [], [], []
@@ -193,7 +193,7 @@ def test_hessian_samples_windows_that_are_not_square(
 
 
 def test_rounding_never_exceeds_the_largest_weight() -> None:
-    """The second input is about a tenth of the first, so GPTQ would correct its weight by about 4.5 steps."""
+    """The second input is about a tenth of the first, so GPTQ would raise its weight from 126.4 to more than 127."""
     rng = np.random.default_rng(0)
     first, third = rng.normal(size=(2, 500))
     inputs = np.stack([first, first / 10 + rng.normal(size=500) / 1000, third], axis=1)

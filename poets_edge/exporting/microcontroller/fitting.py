@@ -19,7 +19,7 @@ from poets_edge.quantize.write_full_int8 import write_full_int8_model
 _RANGE = (0.0, 6.0)
 """Arbitrary quantization range for every layer of a model that is written only to measure its size and memory."""
 _DIRECTIONS = 32
-"""Width of the unknown-photo detector's projection in a model that is written only to measure its memory."""
+"""Number of directions in the unknown-photo detector of a model that is written only to measure its memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
