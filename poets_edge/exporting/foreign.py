@@ -73,7 +73,7 @@ def _labels(
 def _shown(
     model: TensorFlowModel, photos: Sequence[Photo], labels: tuple[str, ...]
 ) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
-    """Return up to 200 photos, balanced among the classes and resized to the model's input, and their class indices."""
+    """Return up to 200 photos, resized to the model's input and balanced among classes, and their class indices."""
     pixels, shown = [], []
     for photo in calibration_photos(photos, _SHOWN_PHOTOS):
         try:

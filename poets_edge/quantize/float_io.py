@@ -51,7 +51,7 @@ def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], 
 
 
 def for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
-    """Convert weights and bias for inputs normalized by BACKBONE to inputs normalized by PIXELS.
+    """Convert weights and bias for inputs (pixel - 127.5) / 127.5 to weights and bias for inputs (pixel - 128) / 128.
 
     Padding remains 0; it represents a pixel value of 128 after the conversion, and 127.5 before it.
 

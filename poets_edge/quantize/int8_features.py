@@ -26,7 +26,7 @@ class LogitQuantization:
 
     @classmethod
     def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
-        """Return the quantization that calibration would choose for the given logits: it covers their range."""
+        """Return the quantization that calibration would choose for the given logits, which covers their range."""
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255
         return cls(scale, round(-128 - low / scale))

@@ -29,7 +29,7 @@ from poets_edge.tflite.distance import DISTANCE
 _PREFIX = "detector/"
 
 _PROJECTION = QuantParams(np.float32(1 / 64), -128)
-"""Quantization, from 0 to 4, of the projections and of the squares of their differences from _CENTER."""
+"""Quantization with a range from 0 to 4, for the projections and for the squares of their differences from _CENTER."""
 _CENTER = 2.0
 _DISTANCE = QuantParams(UINT8_SCALE, -128)
 _FARTHEST = 255 * float(UINT8_SCALE)

@@ -53,7 +53,7 @@ def write_float_model(
 
     Args:
         quantization: "float32"; "float16" for weights in half precision; "dynamic" for 8-bit kernels.
-        also: names of layers; their outputs become additional outputs of the model, in this order.
+        also: names of layers whose outputs become additional outputs of the model, in this order.
 
     Returns:
         The bytes of a model. Its outputs are the output of the network, the outputs of the layers in `also` and, if the

@@ -48,8 +48,8 @@ RENAMED = [
     ("evaluate", "--split=none", "--set=none", "--split"),
     ("benchmark", "--split=none", "--set=none", "--split"),
 ]
-"""For each command, an option with an invalid value in its current spelling and in its old spelling, and the option's name
-in the error message."""
+"""For each command: an option with an invalid value, in its current and in its old spelling, and the option's name in
+the error message."""
 
 
 def _command(name: str) -> Command:

@@ -26,9 +26,10 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.model_file import ModelFile
 
 _COMPARED = 25
-"""Maximum number of test photos for TensorFlow Lite Micro, which is slow on this machine."""
+"""Maximum number of test photos that are run in TensorFlow Lite Micro, which is slow on a computer."""
 _TOLERANCE = 1
-"""Maximum accepted difference between two 8-bit outputs, as integers. No differences were observed on x86."""
+"""Maximum accepted difference between an output in TensorFlow Lite Micro and in `Classifier`, as 8-bit integers. No
+differences were observed on x86."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Firmware:
         model_size: bytes of flash memory that the model occupies.
         operators: names of the operators that the model uses.
         compared: number of photos on which TensorFlow Lite Micro was compared with `Classifier`.
-        largest_difference: largest difference between two 8-bit outputs in this comparison, divided by 256.
+        largest_difference: largest difference between two outputs in this comparison, in 8-bit steps divided by 256.
     """
 
     folder: Path
@@ -78,7 +79,8 @@ def export_firmware(
 ) -> Firmware:
     """Convert a trained graph to full-int8, run it in TensorFlow Lite Micro, and write firmware for a board.
 
-    Nothing is written if the model does not fit the board, or if its scores in TensorFlow Lite Micro differ too much.
+    Nothing is written if the model does not fit the board, or if its scores in TensorFlow Lite Micro differ too much
+    from those of `Classifier`.
 
     Args:
         options: options of the export; `quantizations`, `input_type` and `float_io` are set by this function, and
