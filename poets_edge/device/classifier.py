@@ -56,7 +56,7 @@ class Classifier:
         labels: class names, in the order of the scores in the output.
         size: (height, width) of the input, pixels.
         metadata: normalization, labels, and facts about training and export that are stored in the model.
-        input, output: descriptions of the input tensor, and of the output tensor that holds the scores.
+        input, output: description of the input tensor, and of the output tensor that contains the scores.
         input_range: normalization of the input, and how it was determined.
         score_output: index of `output` among the model's outputs.
         distance_output: index of the output with the distance from the training photos; None if the model has
@@ -80,12 +80,12 @@ class Classifier:
             model: path of a `.tflite` or `.lite` file, a file returned by `export`, or a `ModelFile`.
             labels: path of a text file with one label per line, or a sequence of labels, for a model without labels; or
                 translations of the model's labels, as `old=new`. By default, the labels in the model are used.
-            input_range: values that the pixels 0 and 255 have in a float input, such as "-1:1", "0:1" or "0:255";
+            input_range: values for the pixel values 0 and 255 in a float input, such as "-1:1", "0:1" or "0:255";
                 required if neither the metadata nor the graph of the model determines it.
             threads: CPU threads for one inference, at least 1.
             delegate: path or name of the shared library of a delegate, such as "libedgetpu.so.1" for a Coral Edge TPU;
                 the delegate runs the operators that it supports.
-            unlabeled: accept a model without labels or input range, for callers that need only its speed.
+            unlabeled: whether to accept a model without labels or input range, for callers that only measure its speed.
 
         Raises:
             ModelError: the model or the labels are missing or damaged, or do not match each other.
@@ -161,7 +161,7 @@ class Classifier:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Messages to users: one if the normalization was inferred, and one if the outputs are not probabilities."""
+        """Messages to users: one if the normalization was inferred, and one if the scores are not probabilities."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
         if text := remark(self.score_kind, math.prod(self.output.shape)):
             found.append(text)
@@ -207,7 +207,7 @@ class Classifier:
     def __call__(self, photo: Sequence[PhotoInput], top: int | None = None) -> list[Labels]: ...
 
     def __call__(self, photo: PhotoInput | Sequence[PhotoInput], top: int | None = None) -> Labels | list[Labels]:
-        """Classify one photo, or each photo of a list.
+        """Classify one photo, or each photo in a list.
 
         Args:
             photo: path, bytes of a file, open binary file, PIL image, or RGB pixels as uint8 [height, width, 3]; or a
@@ -242,17 +242,17 @@ class Classifier:
         return self.predict_pixels(self.resize(read_photo(_photo_source(photo))))
 
     def resize(self, image: Image.Image) -> Pixels:
-        """Resize an RGB image to the input size by the method that the model specifies; uint8 [height, width, 3]."""
+        """Return an RGB image resized to the model's input size by the model's method, as uint8 [height, width, 3]."""
         return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
-        """Return the scores of an image of the input size, and its distance from the training photos.
+        """Return the scores and the distance from the training photos of an image with the size of the model's input.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
 
         Raises:
-            UsageError: `pixels` does not have the shape [height, width, 3] of the input.
+            UsageError: `pixels` does not have the shape [height, width, 3] with the size of the input.
             WrongTypeError: `pixels` is not a uint8 array.
         """
         self._check_pixels(pixels)
@@ -374,10 +374,10 @@ def _known_kind(model: Classifier, speed_only: bool) -> ScoreKind | None:
     """Return the meaning of the output's values, such as "probabilities" or "logits", or None if it is unknown.
 
     Args:
-        speed_only: accept a model that returns no scores.
+        speed_only: whether to accept a model that returns no scores.
 
     Raises:
-        ModelError: the model returns the index of a label instead of scores.
+        ModelError: the model returns the index of a label instead of scores, and `speed_only` is False.
     """
     try:
         return known_kind(model.file, model.metadata, model.score_output)
@@ -392,10 +392,10 @@ def _input_range(model: Classifier, given: str | None, speed_only: bool) -> Inpu
 
     Args:
         given: the user's input range, such as "-1:1"; None if the user has given no range.
-        speed_only: accept a model whose normalization cannot be determined.
+        speed_only: whether to accept a model whose normalization cannot be determined.
 
     Raises:
-        ModelError: the normalization cannot be determined.
+        ModelError: the normalization cannot be determined, and `speed_only` is False.
         UsageError: `given` is not a valid range, or contradicts the model.
         WrongTypeError: `given` is not a string.
     """

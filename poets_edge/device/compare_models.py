@@ -1,4 +1,4 @@
-"""Comparison of models on photos that none of the models has learned from."""
+"""Compare models on photos that none of them has learned from."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def evaluate_together(
 def common_split(results: Sequence[EvaluateResult]) -> EvaluatedSplit:
     """Return the name of the split that several results were computed on.
 
-    If the results have different splits, the name is "validation" if a model has learned from any of its photos, and
-    otherwise "unseen".
+    If the results have different splits, the name is "validation" if any model has learned from photos that it was
+    evaluated on, and otherwise "unseen".
     """
     splits = {result.split for result in results}
     if len(splits) == 1:

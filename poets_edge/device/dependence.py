@@ -14,7 +14,7 @@ from poets_edge.photos.taken import burst_pairs
 def photo_groups(photos: PhotoTable, digests: Digest, known: KnownPhotos | None, group_by: str = "") -> Rows | None:
     """Return the group number of each photo, int64 [photos]; None if no two photos are in one group.
 
-    Test photos of the model's training run keep their groups from training, in which look-alikes are grouped, too. All
+    Test photos of the model's training run keep their groups from training, which also join look-alikes. All
     other photos are grouped if their contents are equal, or if their names or EXIF times show that they belong
     together.
 

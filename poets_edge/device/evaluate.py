@@ -60,7 +60,7 @@ class EvaluateResult(Tabular):
         evaluation: accuracy, recall and confusion matrix.
         predictions: scores of the model for each evaluated photo.
         learned: whether the model was trained or validated on each evaluated photo, bool [photos].
-        overlap: how many photos in the folder the model was trained on, and how many it was validated on.
+        overlap: number of photos in the folder that the model was trained on, and number that it was validated on.
         strangers: predictions for the photos that belong to no class; None if there are none.
     """
 
@@ -96,14 +96,14 @@ class EvaluateResult(Tabular):
 
     @property
     def unseen(self) -> Evaluation | None:
-        """Evaluation on only the photos that the model has not learned from; None if that is all of them or none."""
+        """Evaluation on only the photos that the model has not learned from; None if these are all photos or none."""
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
         )
 
     @property
     def unknown(self) -> UnknownEvaluation | None:
-        """Evaluation of the unknown-photo detector; None if the model has no detector."""
+        """Evaluation of the model's unknown-photo detector; None if the model has no such detector."""
         return evaluate_unknown(self.predictions, self.labels, self.strangers)
 
     def take(self, rows: Rows) -> EvaluateResult:
@@ -172,13 +172,13 @@ def evaluate(
     Args:
         image_dir: folder, archive or address with one folder of photos per class.
         split: "training", "validation" or "test", according to subfolders, to `percentages` or to the model's record of
-            its photos; "unseen", the photos that the model has not learned from; or "all". By default "test" for a
-            folder that is divided into train/, val/ and test/ or by `percentages`, and "unseen" for any other folder.
+            its photos; "unseen", the photos that the model has not learned from; or "all". By default "test" if
+            the folder has subfolders train/, val/ and test/ or `percentages` is given, and otherwise "unseen".
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
         recursive: include photos in subfolders of the class folders.
-        group_by: which photos belong together, for the interval of the accuracy: "parent", a regular expression, or a
-            .csv file, as for `train`; empty to find them by contents, names and EXIF times.
+        group_by: definition of groups of related photos, which widen the interval of the accuracy: "parent", a regular
+            expression, or a .csv file, as for `train`; empty to find groups by contents, names and EXIF times.
         strangers: folder of photos that belong to no class; the result states how many the model calls unknown.
 
     Raises:
@@ -257,11 +257,10 @@ def evaluate(
 def _candidates(
     photos: PhotoTable, wanted: EvaluatedSplit, config: SplitConfig, known: KnownPhotos | None, divided: bool
 ) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
-    """Return the photos that may be in the split `wanted`.
+    """Return the photos that may be in the split `wanted`, and a mapping from photo names to splits.
 
-    Returns:
-        The photos, and a mapping from photo names to splits, for photos that the model has no record of. The mapping is
-        empty if `wanted` is "unseen" or "all", or if the returned photos are exactly the photos in the split.
+    The mapping applies to photos that the model has no record of. It is empty if `wanted` is "unseen" or "all", or if
+    the returned photos are exactly the photos in the split.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}
@@ -298,7 +297,7 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Apply exclusions and label corrections; return the remaining predictions and their row indices."""
+    """Apply the exclusions and label corrections; return the remaining predictions and the indices of their rows."""
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to

@@ -45,7 +45,7 @@ class Inspection:
     facts: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the description as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the description of the model as JSON-compatible dictionaries, lists, strings and numbers."""
         normalization = self.input_range.normalization if self.input_range else None
         named = asdict(self)
         del named["input_range"]

@@ -13,7 +13,7 @@ _Z95 = 1.959963984540054
 """Quantile of the standard normal distribution for two-sided 95 % intervals."""
 
 _MIN_PROBABILITY = 1e-7
-"""Scores are raised to this value for the cross entropy, which a score of 0 would make infinite."""
+"""Lower bound for scores in the cross entropy, which a score of 0 would make infinite."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Evaluation:
 
     @property
     def count(self) -> int:
-        """Number of photos."""
+        """Number of evaluated photos."""
         return int(self.confusion.sum())
 
     @property
@@ -56,7 +56,7 @@ class Evaluation:
         return wilson_interval(self.accuracy * self.independent, self.independent)
 
     def recall(self, label: str) -> float:
-        """Return the fraction of photos in a class that were classified correctly; nan if it has no photos."""
+        """Return the fraction of a class's photos that were classified correctly; nan if the class has no photos."""
         index = self.labels.index(label)
         total = int(self.confusion[index].sum())
         return int(self.confusion[index, index]) / total if total else math.nan
@@ -76,11 +76,11 @@ class Evaluation:
 
 
 _ALMOST_ALL = 0.9
-"""Minimum ratio of groups to photos at which all photos count as independent, so that a few pairs do not matter."""
+"""Minimum ratio of groups to photos at which all photos are regarded as independent, in spite of a few pairs."""
 
 
 _ROUNDING = 1e-20
-"""Variances of an accuracy below this value count as 0; the sums within groups have rounding errors of about 1e-16."""
+"""Threshold below which the variance of an accuracy is regarded as 0, because it may be due to rounding errors."""
 
 
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:

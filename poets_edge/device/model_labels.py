@@ -1,4 +1,4 @@
-"""Labels of a model: from its metadata, from a labels file or from the user, who may rename them."""
+"""Labels of a model, which come from its metadata, a labels file or the user, and can be renamed."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
 
 
 def renaming(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the argument `given` for which `renamed_labels` returns `names`; None if no label has to be renamed.
+    """Return the argument `given` with which `renamed_labels` returns `names`; None if no label has to be renamed.
 
     The result consists of translations, as `old=new`, or of the names themselves if the model has no labels.
 
     Args:
         own: labels inside the model; () if it has none.
-        names: labels to use, one for each label in the model; () for the labels in the model.
+        names: labels to use, one for each label in the model; () to use the labels in the model.
     """
     if names == own or not names:
         return None
@@ -79,7 +79,7 @@ def given_labels(
 
     Args:
         own: labels inside the model; () if it has none.
-        labels: path of a labels file, or labels, or translations as `old=new`; None for the labels in the model.
+        labels: path of a labels file, or labels, or translations as `old=new`; None to use the labels in the model.
         model: path of the model, for messages.
 
     Raises:
@@ -100,16 +100,17 @@ def given_labels(
 def checked_labels(
     names: tuple[str, ...], shape: tuple[int, ...], *, source: str, model: Path, unlabeled: bool
 ) -> tuple[str, ...]:
-    """Check that the number of labels suits the output; return the labels, or () if none are required.
+    """Check that the number of labels matches the model's output; return the labels, or () if there are none.
 
     Args:
-        shape: shape of the output that holds the scores.
+        shape: shape of the output that contains the scores.
         source: source of the labels, as returned by `given_labels`.
         model: path of the model, for messages.
         unlabeled: whether a model without labels is accepted.
 
     Raises:
-        ModelError: there are no labels, or their number does not suit the number of scores.
+        ModelError: required labels are missing, or their number differs from the number of scores. Two labels are
+            accepted for one score.
     """
     outputs = math.prod(shape)
     if not names and unlabeled and source == str(model):

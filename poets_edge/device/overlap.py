@@ -25,7 +25,7 @@ _TRAINING, _VALIDATION = (SPLIT_NAMES.index(name) for name in ("training", "vali
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOverlap:
-    """How many of the photos in an evaluation the model was trained or validated on.
+    """Number of photos in an evaluation, and how many of them the model was trained or validated on.
 
     Attributes:
         photos: number of photos in the evaluation.
@@ -65,7 +65,7 @@ class TrainingOverlap:
 
     @property
     def warning(self) -> str | None:
-        """Warning that training photos may be counted as new photos; None if photos are recognized by contents."""
+        """Warning that training photos may be counted as new; None if photos are recognized by their contents."""
         if self.evidence == "unknown":
             return (
                 "which photos the model has learned from is not known: if some of these are among them, it is less"
@@ -80,7 +80,7 @@ class TrainingOverlap:
 
     @property
     def lack(self) -> str | None:
-        """Message that no training photo was recognized; None if some were, or if contents cannot be compared."""
+        """Message that no training photo was recognized; None if some were, or if the model stores no digests."""
         if self or self.evidence not in ("contents", "sample"):
             return None
         line = (
@@ -101,7 +101,7 @@ class TrainingOverlap:
         return f"trained on {at_least}{self.training:,}{validated} of {self.photos:,} photos"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers and the evidence as a JSON-compatible dictionary."""
+        """Return the numbers of photos, and the evidence for them, as a JSON-compatible dictionary."""
         return asdict(self)
 
 
@@ -113,7 +113,7 @@ def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | No
     cropped or mirrored, which cannot be recognized by their contents. If neither accuracy is known, None is returned.
 
     Args:
-        evaluation: evaluation on the photos that are not recognized.
+        evaluation: evaluation on the photos that are not recognized as training photos.
         facts: facts that are stored with the model.
     """
     training = facts.get("training") or facts

@@ -2,8 +2,8 @@
 
 Two accuracies with overlapping intervals say little, because hard photos are hard for both models. The informative
 photos are those that one model classifies correctly and the other does not. If the models are equally good, each of
-these photos favors either model with probability 1/2: McNemar's test, here in its exact form, which holds for any
-number of photos.
+these photos favors either model with probability 1/2. McNemar's test is based on this; its exact form, used here, is
+valid for any number of photos.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _DRAWS, _DRAWS_AT_ONCE = 9_999, 101
 
 @dataclass(frozen=True)
 class Paired:
-    """Comparison of a model with a reference on the same photos.
+    """Comparison of a model with a reference model on the same photos.
 
     Attributes:
-        photos: number of photos.
+        photos: number of photos on which the models are compared.
         worse: number of photos that the model classified correctly less often than the reference did.
         better: number of photos that the model classified correctly more often than the reference did.
         gain: accuracy of the model minus accuracy of the reference, in percentage points; nan if there are no photos.
@@ -55,11 +55,11 @@ class Paired:
 
     @property
     def verdict(self) -> str:
-        """Phrase that states the significance, as returned by `significance`."""
+        """Phrase that states whether the difference could be due to chance, as returned by `significance`."""
         return significance(self.p_value)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the comparison as a JSON-compatible dictionary."""
         return {
             **asdict(self),
             "gain": None if math.isnan(self.gain) else self.gain,
@@ -68,7 +68,7 @@ class Paired:
 
 
 def significance(p_value: float) -> str:
-    """Return the phrase for a p-value: `could be chance`, or `unlikely to be chance (p = 0.012)`."""
+    """Return the phrase that describes a p-value: `could be chance`, or `unlikely to be chance (p = 0.012)`."""
     if p_value > SIGNIFICANCE:
         return "could be chance"
     return f"unlikely to be chance (p {f'= {p_value:.2g}' if p_value >= 0.001 else 'below 0.001'})"

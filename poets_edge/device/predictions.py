@@ -70,7 +70,7 @@ class Predictions:
     def of(
         photos: Sequence[Photo], outputs: Sequence[ModelOutput], labels: int, unreadable: tuple[str, ...]
     ) -> Predictions:
-        """Construct predictions from a model's output for each photo.
+        """Combine a model's outputs for several photos.
 
         Args:
             labels: number of the model's labels.
@@ -81,7 +81,7 @@ class Predictions:
         return Predictions(tuple(photos), scores, unreadable, found)
 
     def take(self, rows: Rows) -> Predictions:
-        """Return the predictions in the given rows, in the order of `rows`."""
+        """Return the predictions for the photos with the given row indices, in the order of `rows`."""
         return replace(
             self,
             photos=tuple(self.photos[row] for row in rows.tolist()),
@@ -91,7 +91,7 @@ class Predictions:
         )
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
-        """Return the accuracy, recall and confusion matrix.
+        """Return the accuracy, recall and confusion matrix of the predictions.
 
         Raises:
             DatasetError: the class of a photo is missing from `labels` or occurs twice in it.
@@ -129,7 +129,7 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of photos in both predictions that have equal labels, 0 to 1; None if there are none."""
+        """Return the fraction of shared photos with equal predicted labels, 0 to 1; None if no photo is shared."""
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer
@@ -182,7 +182,7 @@ def score_chosen(
     workers: int | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> ChosenPredictions:
-    """Score the photos that a function chooses, and read each photo once; otherwise like `score_photos`.
+    """Score the photos that a function chooses, reading each photo only once; see also `score_photos`.
 
     Args:
         choose: function that accepts a photo and the SHA-256 of its contents, and returns whether to score the photo.

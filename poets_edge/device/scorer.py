@@ -41,7 +41,7 @@ class Labels(list[Label]):
 
     @property
     def unknown(self) -> bool:
-        """Whether the photo is unlike the training photos; False if the model has no detector."""
+        """Whether the photo is unlike the training photos; False if the model has no unknown-photo detector."""
         return is_unknown(self.distance)
 
 
@@ -59,7 +59,7 @@ class ModelOutput:
 
     @property
     def unknown(self) -> bool:
-        """Whether the photo is unlike the training photos; False if the model has no detector."""
+        """Whether the photo is unlike the training photos; False if the model has no unknown-photo detector."""
         return is_unknown(self.distance)
 
 

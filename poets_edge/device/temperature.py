@@ -22,12 +22,12 @@ BINS = 15
 
 _MIN_SCORE = 1e-30
 _MIN_PROBABILITY = 1e-7
-"""Scores are raised to this value for the cross entropy, which a score of 0 would make infinite."""
+"""Lower bound for scores in the cross entropy, which a score of 0 would make infinite."""
 _MAX_LOGARITHM = math.log(5.0)
 _PRIOR_WIDTH = 0.5
 """Standard deviation of the prior for ln(temperature), which keeps the temperature near 1 if there are few photos."""
 _MAX_FITTED = 80_000
-"""Maximum number of photos to which a temperature is fitted, to limit memory use."""
+"""Maximum number of photos to which a temperature is fitted, to limit memory use; of more photos, a subset is used."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 

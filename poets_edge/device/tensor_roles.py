@@ -19,7 +19,7 @@ def only_input(tensors: Sequence[TensorInfo], path: Path) -> TensorInfo:
 
 
 def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequence[str], path: Path) -> int:
-    """Return the index of the model's output that holds the scores.
+    """Return the index of the model's output that contains the scores.
 
     Raises:
         ModelError: the model has several outputs, the metadata do not specify one of them, and the number of values
@@ -41,7 +41,7 @@ def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequ
 
 
 def distance_output(tensors: Sequence[TensorInfo], metadata: Metadata) -> int | None:
-    """Return the index of the output with the distance from the training photos; None if no output has it.
+    """Return the index of the output with the distance from the training photos; None if there is no such output.
 
     The result is None for models from other programs, in which an output named "distance" may mean something else.
     """

@@ -24,14 +24,14 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Number of photos that an unknown-photo detector calls unknown (`refused`), and of all photos (`photos`)."""
+    """Result of an unknown-photo detector: of `photos` photos, the detector calls `refused` unknown."""
 
     refused: int
     photos: int
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Count the photos whose distance from the training photos is above the limit, and all photos."""
+        """Count the photos, and those whose distance from the training photos is above the limit for known photos."""
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
     @property
@@ -44,7 +44,7 @@ class Refused:
         return f"{self.refused} of {self.photos} photos ({share})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts, and the fraction of unknown photos with its 95 % interval, as JSON-compatible values."""
+        """Return the counts, the fraction of photos called unknown and its 95 % interval, as JSON-compatible values."""
         return {
             "refused": self.refused,
             "photos": self.photos,
@@ -58,9 +58,9 @@ class UnknownEvaluation:
     """Evaluation of an unknown-photo detector on photos of the classes and on photos that belong to no class.
 
     Attributes:
-        known: number of photos of the classes that are called unknown.
+        known: how many photos of the classes there are, and how many of them are called unknown.
         answered: accuracy, recall and confusion matrix for the photos of the classes that are not called unknown.
-        strangers: number of photos that belong to no class and are called unknown; None if none were given.
+        strangers: how many photos belong to no class, and how many of them are called unknown; None if none were given.
     """
 
     known: Refused
@@ -84,7 +84,7 @@ class UnknownEvaluation:
 def evaluate_unknown(
     predictions: Predictions, labels: tuple[str, ...], strangers: Predictions | None = None
 ) -> UnknownEvaluation | None:
-    """Evaluate a model's unknown-photo detector; return None if the model has no detector.
+    """Evaluate a model's unknown-photo detector; return None if the model has no such detector.
 
     Args:
         predictions: predictions for photos of the classes.

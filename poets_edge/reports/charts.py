@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 640.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 32.0, 34.0, 46.0
 _TICKS = 5
 _TOLERANCE = 0.8
-"""Smallest accepted ratio of a round tick spacing to the spacing that divides the axis into `_TICKS` intervals."""
+"""Minimum ratio of a round tick spacing to the spacing that would divide the axis into `_TICKS` equal intervals."""
 
 Point = tuple[float, float]
 
@@ -29,7 +29,7 @@ class Line:
         style: CSS class: "main", "second", "faint" or "dashed".
         band: triples (x, low, high) that bound a shaded area behind the line; empty for none.
         dots: whether to draw a dot at each point, with its values as a tooltip.
-        counts: number of photos that each dot represents, drawn above it and shown in its tooltip; empty for none.
+        counts: number of photos for each dot, drawn above the dot and shown in its tooltip; empty for none.
     """
 
     name: str
@@ -133,7 +133,7 @@ def _legend(lines: Sequence[Line]) -> list[str]:
 
 
 def position(a: float, b: float, x: Axis, y: Axis) -> Point:
-    """Return the position (left, top) in the image, in SVG units, of the point with the data coordinates (a, b)."""
+    """Convert data coordinates (a, b) to a position (left, top) in the chart, in SVG units."""
     left = LEFT + x.place(a) * (WIDTH - LEFT - RIGHT)
     return left, TOP + (1 - y.place(b)) * (HEIGHT - TOP - BOTTOM)
 

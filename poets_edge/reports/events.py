@@ -1,7 +1,7 @@
 """TensorBoard event files: curves, histograms and the graph of one training run.
 
-Events are protocol buffers defined by TensorBoard. TensorBoard's own writer is not used, because importing it takes
-0.2 s: it loads every plugin.
+Events are protocol buffers defined by TensorBoard. TensorBoard's own writer is not used, because importing it
+loads every plugin, which takes 0.2 s.
 """
 
 from __future__ import annotations

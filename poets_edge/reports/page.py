@@ -1,7 +1,7 @@
 """HTML pages from templates. Values are escaped unless they are markup.
 
 A page contains its style, its scripts, and a Content-Security-Policy that permits only these scripts, by their hashes,
-and no external resources. Even if a bug left a file name or label unescaped, it could not run as a script.
+and no external resources. Even if a bug left a file name or label unescaped, the browser would not run it as a script.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_page(path: Path, template: str, **context: Any) -> None:
 
     Args:
         template: name of a file in `poets_edge/reports/templates`.
-        context: values for the template.
+        context: values for the variables in the template.
 
     Raises:
         OutputError: the file cannot be written.
@@ -78,7 +78,7 @@ def _source(script: str) -> Markup:
 
 
 def _policy(scripts: Sequence[str]) -> Markup:
-    """Return the Content-Security-Policy of a page with the given scripts (file names)."""
+    """Return the Content-Security-Policy of a page that contains the script files with the given names."""
     digests = (hashlib.sha256(_source(script).encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return Markup(

@@ -30,7 +30,7 @@ SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_score_values_equals_score_pixels(quantization: str, trained: Trained, flowers: Path) -> None:
+def test_score_values_and_score_pixels_return_equal_scores(quantization: str, trained: Trained, flowers: Path) -> None:
     classifier = Classifier(trained.model(quantization))
     pixels = fit(read_photo(flowers / DAISY), classifier.size)
     scores = classifier.score_pixels(pixels)

@@ -137,7 +137,7 @@ def test_numbers_in_a_labels_file_are_output_indices() -> None:
 @pytest.mark.shared
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["hub_placeholder.pb", "keras_raw_input.pb"])
-def test_frozen_graphs_determine_the_input_range_by_their_first_layers(name: str) -> None:
+def test_first_layers_of_a_frozen_graph_determine_its_input_range(name: str) -> None:
     """Two graphs contain one network, with the first layers (input - 0.5) * 2 and (input - 127.5) / 127.5."""
     need_tensorflow()
     scorers = [FrozenGraphScorer(CASES / file, LABELS) for file in (name, "keras_raw_input.pb")]

@@ -114,7 +114,7 @@ def test_evaluate_excludes_photos_that_the_model_was_trained_on(
         assert overlap["evidence"] == "contents" and overlap["training"] > overlap["validation"] > 0
 
 
-def test_evaluate_counts_groups_specified_by_the_user(drawn: Trained) -> None:
+def test_evaluate_widens_the_interval_for_groups_specified_by_the_user(drawn: Trained) -> None:
     """Five groups, one per class, give a wider interval than 60 photos. One group per photo changes nothing."""
     whole = (drawn.model("int8"), drawn.folder / "photos", "--split", "all")
     alone, classes, photos = (evaluated(*whole, *more) for more in ((), ("--group-by", "^[^/]+"), ("--group-by", ".+")))

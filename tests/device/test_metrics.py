@@ -100,7 +100,7 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.20
 
 
 @pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
-def test_independent_count_of_equally_mixed_groups_agrees_with_students_table(group_count: int) -> None:
+def test_independent_count_of_equally_mixed_groups_agrees_with_t_tables(group_count: int) -> None:
     """In half of the groups 3 of 4 photos are correct, in the others 1 of 4; in the last of an odd number, 2 of 4."""
     right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
     correct = np.concatenate([np.arange(4) < count for count in right])

@@ -91,7 +91,7 @@ def test_photo_groups_uses_the_groups_of_test_photos_recorded_in_training() -> N
     assert found[4] == found[5] and len(set(found.tolist())) == 4
 
 
-def test_evaluation_of_predictions_counts_groups_instead_of_photos() -> None:
+def test_evaluation_of_grouped_photos_has_a_wider_interval() -> None:
     photos = [Photo(Path("1"), "1", "a")] * 40
     scores = np.repeat(np.eye(2, dtype=np.float32)[[0, 0, 0, 1]], 10, axis=0)
     alone, grouped = (

@@ -82,7 +82,7 @@ def test_evaluate_uses_the_split_percentages_from_training(folder: Path, percent
     assert names_of(other) == [photo.name for photo in photos if splits[photo.name] == "validation"]
 
 
-def test_evaluate_prefers_given_percentages(folder: Path) -> None:
+def test_evaluate_prefers_given_percentages_to_those_from_training(folder: Path) -> None:
     facts = {"percentages": {"testing": 40, "validation": 5}}
     percentages = SplitConfig(testing=15, validation=30)
     result = evaluate(ColorScorer(facts), folder, percentages=percentages)
@@ -237,7 +237,7 @@ def test_evaluate_counts_photos_and_strangers_called_unknown(folder: Path, tmp_p
     assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
 
 
-def test_evaluate_with_strangers_requires_a_detector_and_photos(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_with_strangers_requires_photos_and_a_detector_of_unknown_photos(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert evaluate(ColorScorer(), folder).unknown is None
     with pytest.raises(DatasetError, match="has no detector"):
@@ -255,7 +255,7 @@ def outputs(*distances: float | None) -> Predictions:
     return Predictions.of(photos, [ModelOutput(scores[1], distance) for distance in distances], 3, ())
 
 
-def test_predictions_take_selects_names_scores_and_distances_of_the_rows() -> None:
+def test_predictions_take_returns_the_given_rows() -> None:
     found = outputs(0.25, 0.5, 2.0).take(np.array([2, 0]))
     assert [photo.name for photo in found.photos] == ["daisy/2.jpg", "daisy/0.jpg"]
     assert found.distances is not None and found.distances.tolist() == [2.0, 0.25]

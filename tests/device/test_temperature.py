@@ -103,7 +103,7 @@ def spread_by_hand(scores: Any, truth: Any, temperature: float, groups: list[int
 
 
 @pytest.mark.parametrize("groups", [None, [0, 0, 1, 1, 1], [3, 7, 3, 7, 3]])
-def test_temperature_spread_is_the_sandwich_estimate_over_groups(groups: list[int] | None) -> None:
+def test_temperature_spread_equals_the_cluster_robust_standard_error(groups: list[int] | None) -> None:
     scores = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.8, 0.1, 0.1]], np.float32)
     truth = np.array([0, 0, 1, 2, 0])
     found = temperature_spread(scores, truth, 1.7, None if groups is None else np.array(groups))

@@ -162,7 +162,7 @@ def _name(photo: str) -> str:
 
 @pytest.mark.parametrize("cpu", ARM64)
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_label_on_64_bit_pi_prints_equal_scores(
+def test_label_on_64_bit_pi_agrees_with_local_scores(
     cpu: str, quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     there = boards["arm64"].json(cpu, f"label {quantization}")
@@ -176,7 +176,7 @@ def test_label_on_64_bit_pi_prints_equal_scores(
 
 
 @pytest.mark.parametrize("cpu", ARM64)
-def test_label_with_efficientnet_lite_on_64_bit_pi_prints_equal_scores(
+def test_efficientnet_lite_on_64_bit_pi_agrees_with_local_scores(
     cpu: str, boards: dict[str, Board], trained_lite: Trained, photos: Path
 ) -> None:
     there = boards["arm64"].json(cpu, "label efficientnet")
@@ -186,7 +186,7 @@ def test_label_with_efficientnet_lite_on_64_bit_pi_prints_equal_scores(
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_label_on_32_bit_pi_prints_equal_predictions(
+def test_label_on_32_bit_pi_agrees_with_local_predictions(
     quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     mine = boards["armhf"].json("cortex-a7", f"label {quantization}")
@@ -204,7 +204,7 @@ def test_label_on_32_bit_pi_prints_equal_predictions(
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_evaluate_on_pi_returns_equal_results(
+def test_evaluate_on_pi_agrees_with_local_evaluation(
     name: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     judged = boards[name].json(LAST_CPU[name], "evaluate")

@@ -42,7 +42,7 @@ def cache() -> Iterator[Path]:
         yield folder
 
 
-def test_training_on_pi_equals_local_training(cache: Path, tmp_path: Path) -> None:
+def test_training_on_pi_agrees_with_local_training(cache: Path, tmp_path: Path) -> None:
     try:
         root = build("arm64", CACHE / "pi", project_wheel(), "train")
     except ImpossibleError as error:

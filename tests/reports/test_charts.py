@@ -37,7 +37,7 @@ def test_axis_has_round_ticks_between_its_limits(low: float, high: float, ticks:
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0.01, 1e3))
-def test_axis_ticks_are_few_and_within_limits(low: float, span: float) -> None:
+def test_axis_has_few_ticks_within_its_limits(low: float, span: float) -> None:
     ticks = list(axis(low, low + span).tick_values())
     assert ticks == sorted(ticks) and 2 <= len(ticks) <= 7
     assert all(low - 1e-6 * span <= tick <= low + span + 1e-6 * span for tick in ticks)

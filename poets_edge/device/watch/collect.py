@@ -27,7 +27,7 @@ from poets_edge.progress import Reporter
 
 _PREFIX = "collected"
 FRAME_NAME = re.compile(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg")
-"""Pattern for the file names of saved frames. `poets_edge.bench.remote.agent`, which runs alone, repeats it."""
+"""Pattern for the file names of saved frames; `poets_edge.bench.remote.agent` contains a copy of it."""
 _SIDE = 16
 _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
@@ -60,14 +60,14 @@ class CollectOptions:
 
 
 class Collector:
-    """Saver of frames with low scores. If a frame cannot be written, it warns once and saves no more frames.
+    """Object that saves frames with low scores. If a frame cannot be written, it warns once and saves no more frames.
 
     Attributes:
         kept: number of frames that were saved.
     """
 
     def __init__(self, options: CollectOptions, labels: Sequence[str], reporter: Reporter) -> None:
-        """Count the existing frames in the folder. Raises OutputError if the folder cannot be written."""
+        """Count the existing frames in the folder. Raises OutputError if the folder is not writable."""
         self.folder = options.folder
         check_writable(options.folder / _PREFIX)
         self._options = options
@@ -83,10 +83,10 @@ class Collector:
         self.kept = 0
 
     def add(self, photo: PhotoSource, scores: Scores, *, unknown: bool = False) -> None:
-        """Save a frame if it is uncertain or unknown, and its scene differs from that of the last saved frame.
+        """Save a frame if it is uncertain or unknown, unless it shows the same scene as the last saved frame.
 
         Args:
-            scores: float32 [labels]; a frame is uncertain if its highest score is below the limit.
+            scores: float32 [labels]; a frame is uncertain if all scores are below `CollectOptions.below`.
             unknown: whether the frame is unlike the training photos.
         """
         best = int(scores.argmax())

@@ -130,7 +130,7 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _WITHOUT_LENGTH = (_START, _END)
 _CHUNK = 1 << 16
 _MAX_PICTURE_BYTES = 1 << 25
-"""Maximum size of an image, in bytes; a JPEG of 100 megapixels is smaller."""
+"""Size, in bytes, at which an unfinished image is regarded as damaged; a JPEG of 100 megapixels is smaller."""
 
 
 def _mjpeg_file(path: Path) -> Iterator[Frame | None]:

@@ -1,7 +1,7 @@
 """Discovery messages from which Home Assistant creates a device with entities for the predictions of `watch`.
 
-There is one message per entity, with the topic `homeassistant/<component>/<device>/<entity>/config`, which all versions
-with MQTT discovery support: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
+There is one message per entity, with the topic `homeassistant/<component>/<device>/<entity>/config`. All versions of
+Home Assistant with MQTT discovery support this format: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PREFIX = "homeassistant"
 def discovery_messages(
     device: str, *, name: str, topic: str, labels: Sequence[str], model: str, version: str
 ) -> dict[str, dict[str, Any]]:
-    """Return the discovery messages for a camera's label, score, unknown and snapshot, as a dict from topic to message.
+    """Return a camera's discovery messages, for label, score, unknown and snapshot, as a dict from topics to messages.
 
     Args:
         device: identifier of the device, which consists of letters, digits, `_` and `-`.

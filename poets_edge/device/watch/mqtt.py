@@ -35,12 +35,12 @@ from poets_edge.progress import Reporter
 _KEEPALIVE_SECONDS = 30
 _CONNECT_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60
-"""Maximum time between two attempts to connect; it is 1 s at first, and doubles after each attempt."""
+"""Maximum time between attempts to connect, in seconds. The time is 1 s at first, and doubles after each attempt."""
 _STATE_SECONDS = 10.0
-"""Time after the last publication at which a prediction is published even if the label has not changed."""
+"""Time since the last publication, in seconds, after which a prediction with an unchanged label is published."""
 _CLOSE_SECONDS = 2.0
 _LARGEST_PACKET = 1 << 16
-"""Maximum size of a packet from the broker, bytes. Only acknowledgments of a few bytes are expected."""
+"""Maximum size of a packet from the broker, bytes; larger packets close the connection. Acknowledgments are smaller."""
 
 
 class MqttPublisher:
@@ -109,7 +109,7 @@ class MqttPublisher:
         problem: str = "",
         photo: PhotoSource | None = None,
     ) -> None:
-        """Publish the prediction for a frame if its label has changed or the last publication is 10 s old.
+        """Publish the prediction for a frame if the label has changed or nothing was published for 10 s.
 
         The frame itself is published only if the label has changed.
 
@@ -158,7 +158,7 @@ class MqttPublisher:
                     self._in_flight[topic] = self._client.publish(topic, self._latest[topic], qos=1, retain=True)
 
     def close(self) -> None:
-        """Publish "offline", and disconnect. Messages that cannot be delivered within 2 s are lost."""
+        """Publish the status "offline", and disconnect. Messages that cannot be delivered within 2 s are lost."""
         self._put(f"{self._topic}/status", OFFLINE.encode())
         end = time.monotonic() + _CLOSE_SECONDS
         self.poll()

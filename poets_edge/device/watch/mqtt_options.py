@@ -62,7 +62,7 @@ class MqttOptions:
 
     @property
     def tls(self) -> bool:
-        """Whether the connection is encrypted."""
+        """Whether the connection to the broker is encrypted."""
         return urlsplit(self.broker).scheme == "mqtts"
 
     @property
@@ -88,7 +88,7 @@ class MqttOptions:
         """Return the user name and the password; None if there is no login file.
 
         Raises:
-            UsageError: the file cannot be read, or is not one line of the form `user:password`.
+            UsageError: the login file cannot be read, or is not one line of the form `user:password`.
         """
         if self.login is None:
             return None
@@ -105,5 +105,5 @@ class MqttOptions:
 
     @property
     def login_is_public(self) -> bool:
-        """Whether other users can read the login file."""
+        """Whether other users of this machine can read the login file."""
         return self.login is not None and os.name == "posix" and bool(self.login.stat().st_mode & stat.S_IROTH)

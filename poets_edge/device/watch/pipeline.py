@@ -63,7 +63,7 @@ def predict_frames(
     """Label the frames of a source until it ends or `stopped` returns True.
 
     Args:
-        triggers: commands that are started by labels.
+        triggers: commands that are started when frames have certain labels.
         collector: saves frames with low scores.
         publisher: publishes the predictions.
         stopped: called after every frame, and five times a second while no frame is available.
@@ -115,7 +115,7 @@ def predict_frames(
 
 
 def show_predictions(predictions: PredictionStream, display: Display) -> WatchSummary:
-    """Pass predictions to a display as they are made, and return the totals of the run."""
+    """Pass each prediction to a display as soon as it is made; return the totals of the run."""
     with contextlib.closing(predictions):
         while True:
             try:
@@ -194,7 +194,7 @@ def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterat
 
 
 class _Watcher:
-    """Converter of scored frames to predictions, which also passes them to triggers, a collector and a publisher."""
+    """Object that converts scored frames to predictions, and passes them to triggers, a collector and a publisher."""
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ class Prediction:
         unknown: whether the label is "unknown": the frame is unlike the training photos, or its score is below the
             threshold.
         distance: distance from the training photos, averaged over frames like the scores; a frame with a distance above
-            1 is unlike them. None if the model has no detector, or the frame could not be labeled.
+            1 is unlike them. None if the model has no unknown-photo detector, or the frame could not be labeled.
         problem: reason why the frame could not be labeled; empty if it was labeled.
         changed: whether the label differs from that of the previous frame.
         latency: time from the receipt of the frame to its label, seconds.
@@ -100,7 +100,7 @@ class Display(Protocol):
         """Receive the prediction for one frame."""
 
     def idle(self) -> None:
-        """Do pending work; called while no frame is available."""
+        """Do pending work. This is called repeatedly while no frame is available."""
 
 
 class Smoother:
@@ -110,7 +110,7 @@ class Smoother:
         self._recent: deque[ModelOutput] = deque(maxlen=frames)
 
     def add(self, output: ModelOutput) -> ModelOutput:
-        """Add the output for a frame, and return the mean of the outputs for the last frames."""
+        """Add the model's output for a frame, and return the mean of the outputs for the last frames."""
         self._recent.append(output)
         if len(self._recent) == 1:
             return output
@@ -119,7 +119,7 @@ class Smoother:
         return ModelOutput(scores, float(np.mean(distances)) if distances else None)
 
     def reset(self) -> None:
-        """Discard the scores of all frames; call this at a gap in the sequence."""
+        """Discard the scores of all previous frames. Call this at a gap in the sequence of frames."""
         self._recent.clear()
 
 

@@ -1,7 +1,7 @@
 """Run an iterator in a separate thread, concurrently with the code that consumes its items.
 
-Items from a file wait for the consumer. Of the items from a live source, only the newest is kept: a slow consumer skips
-items instead of falling behind.
+Items from a file wait for the consumer. Of the items from a live source, only the newest is kept, so that a slow
+consumer skips items instead of falling behind.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
     """
 
     def __init__(self, items: Iterator[Item | None], *, newest_only: bool, gives_up_after: float | None = None) -> None:
-        """Start the thread.
+        """Start the thread that runs the wrapped iterator.
 
         Args:
             newest_only: drop a waiting item when the next item arrives.
@@ -84,7 +84,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
                 self._changed.notify_all()
 
     def _put(self, item: Item | None) -> bool:
-        """Queue an item for the consumer; return whether to continue, which is False after `close`."""
+        """Queue an item for the consumer; return False if `close` has been called, and True otherwise."""
         with self._changed:
             if item is not None:
                 while self._newest_only and self._ready:

@@ -1,7 +1,8 @@
 """Choose the number of threads for one inference, by measurement.
 
 More threads are not always faster: with hyperthreads, with cores that another program uses, or with small models, an
-inference can become slower. The effect depends on the machine, so it is measured there.
+inference can become slower. The effect depends on the machine that runs the model, so it is
+measured on that machine.
 """
 
 from __future__ import annotations

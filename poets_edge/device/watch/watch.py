@@ -51,15 +51,15 @@ class WatchOptions:
         model: path of a `.tflite` file, or a classifier.
         source: a video, a folder of images, an image, or MJPEG in a file or (`-`) on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
-        labels: path of a labels file that replaces the model's labels.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        labels: path of a labels file for a model without labels, or of a file that translates the model's labels.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
         accept_all: ignore the unknown-photo detector, and assign a class to frames unlike the training photos.
-        keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
+        keep_all: label every frame from a camera or pipe, even if the labels are then delayed.
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
-        triggers: commands that are started by labels.
+        triggers: commands that are started when frames have certain labels.
         collect: options for saving frames with low scores; by default, no frames are saved.
         mqtt: options for publishing predictions to an MQTT broker; by default, nothing is published.
     """
@@ -117,7 +117,7 @@ def watch(
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
         threshold: score below which the label is "unknown".
         accept_all: ignore the unknown-photo detector, and assign a class to frames unlike the training photos.
-        keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
+        keep_all: label every frame from a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
 
     Returns:

@@ -51,7 +51,7 @@ def starts(labels: Sequence[str], hold: int, folder: Path) -> int:
         ("xxx", 1, 0),
     ],
 )
-def test_trigger_starts_its_command_once_per_sequence_of_hold_frames(
+def test_trigger_starts_its_command_once_after_hold_consecutive_frames(
     frames: str, hold: int, expected: int, tmp_path: Path
 ) -> None:
     assert starts([{"d": "daisy", "x": "tulips"}[frame] for frame in frames], hold, tmp_path) == expected

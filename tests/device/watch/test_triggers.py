@@ -37,7 +37,7 @@ def _watch(model: Path, clip: Path, *arguments: str | Path) -> Ran:
     return poets_edge("watch", model, "--source", clip, "--threads", "1", "--smooth", "1", *arguments)
 
 
-def test_trigger_starts_its_command_once_per_sequence_of_frames(model: Path, clip: Path, tmp_path: Path) -> None:
+def test_watch_does_not_restart_a_running_command(model: Path, clip: Path, tmp_path: Path) -> None:
     ran = _watch(model, clip, "--on-label", "daisy", "--run", f"mkdir {tmp_path}/once", "--hold", "10").ok()
     assert (tmp_path / "once").is_dir()
     assert "not started again" not in ran.stderr

@@ -88,7 +88,7 @@ def test_watch_smooth_averages_scores_of_the_last_frames(model: Path, folder: Pa
     assert len(_watch(model, "--source", folder, "--smooth", "7")) < len(raw), "smoothing reduces changes"
 
 
-def test_watch_prints_only_changed_labels(model: Path, folder: Path) -> None:
+def test_watch_prints_only_frames_whose_label_changed(model: Path, folder: Path) -> None:
     every = _watch(model, "--source", folder, "--every-frame")
     changes = [line for before, line in zip([{}, *every], every, strict=False) if before.get("label") != line["label"]]
     assert 5 <= len(changes) < len(every)

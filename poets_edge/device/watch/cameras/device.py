@@ -14,7 +14,7 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 from poets_edge.errors import SourceError
 
 _BAD_READS = 5
-"""Number of consecutive reads without a frame after which a camera counts as unplugged."""
+"""Number of consecutive reads without a frame after which a camera is regarded as unplugged."""
 _RETRY_SECONDS = 1.0
 
 

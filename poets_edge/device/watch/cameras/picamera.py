@@ -61,7 +61,7 @@ def find_picamera2(number: int) -> Any | None:
 
 
 def is_installed() -> bool:
-    """Return whether picamera2 is installed; it may still fail to start."""
+    """Return whether picamera2 is installed, even if it cannot be imported."""
     try:
         return importlib.util.find_spec("picamera2") is not None
     except ValueError:  # a module in sys.modules without a spec
@@ -69,7 +69,7 @@ def is_installed() -> bool:
 
 
 def picamera2_problem() -> str | None:
-    """Return the reason why an installed picamera2 does not start; None if it starts or is not installed."""
+    """Return why picamera2 cannot be imported; None if it can be imported or is not installed."""
     if not is_installed():
         return None
     try:
