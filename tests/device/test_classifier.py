@@ -375,7 +375,7 @@ def test_float_and_quantized_pixels_reach_the_input_unchanged(tmp_path: Path, mo
 
 
 def test_scores_of_an_int8_output_use_its_zero_point(tmp_path: Path) -> None:
-    """The seed model has a uint8 output with zero point 0. An int8 output with zero point -128 has equal scores."""
+    """A uint8 output with zero point 0 and an int8 output with zero point -128 represent the same scores."""
     content = SEED.with_stem("seed_graph_int8").read_bytes()
     tree = unpack_model(content)
     output = tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]]

@@ -151,7 +151,7 @@ def test_first_layers_of_a_frozen_graph_determine_its_input_range(name: str) -> 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", [name for name in RIGHT if name != "codelab.lite"])
 def test_mediapipe_and_classifier_agree_on_annotated_models(name: str, tmp_path: Path) -> None:
-    """The photos have their original size, so that MediaPipe and poets_edge resize them, too."""
+    """The photos have their original size, so that the resizing by MediaPipe and poets_edge is compared, too."""
     mediapipe = need_module("mediapipe")
     written = annotate(CASES / name, labels=LABELS, input_range=RIGHT[name][0], output=tmp_path / "x.tflite")
     ours, vision = Classifier(written.path), mediapipe.tasks.vision
@@ -234,7 +234,7 @@ def test_annotated_model_needs_no_options_and_can_be_annotated_again(tmp_path: P
 
 
 def test_annotated_models_specify_the_resizing_of_mediapipe(tmp_path: Path) -> None:
-    """Output sample i is taken at i * 3 / 2 in an image of twelve columns."""
+    """Output column i is sampled at column i * 3 / 2, because the image is 1.5 times as wide as the model's input."""
     size = Classifier(SEED).size
     model = variant(tmp_path / "x.tflite")
     labels = ["a", "b", "c"]

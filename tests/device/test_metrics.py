@@ -45,7 +45,7 @@ def test_wilson_interval_is_symmetric_and_narrows_with_more_photos(counts: tuple
 
 
 def test_confusion_matrix_has_a_row_for_each_true_class() -> None:
-    """Two of three roses are classified as daisies and one as a tulip; one daisy is correct; no tulips."""
+    """Of three roses, two are classified as daisies and one as a tulip; one daisy is correct; there are no tulips."""
     scores = np.array([[0.1, 0.7, 0.2], [0.3, 0.6, 0.1], [0.2, 0.3, 0.5], [0.0, 0.9, 0.1]], np.float32)
     found = evaluate_scores(LABELS, scores, np.array([0, 0, 0, 1]))
     assert found.confusion.tolist() == [[0, 2, 1], [0, 1, 0], [0, 0, 0]]
@@ -101,7 +101,7 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.20
 
 @pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
 def test_independent_count_of_equally_mixed_groups_agrees_with_t_tables(group_count: int) -> None:
-    """In half of the groups 3 of 4 photos are correct, in the others 1 of 4; in the last of an odd number, 2 of 4."""
+    """Groups alternately have 3 and 1 correct photos of 4; if their number is odd, the last group has 2."""
     right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
     correct = np.concatenate([np.arange(4) < count for count in right])
     squares = [(count - 2) ** 2 for count in right]

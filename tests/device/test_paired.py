@@ -1,4 +1,4 @@
-"""Tests of the paired comparison of models: counts, the exact test, descriptions."""
+"""Tests of the paired comparison of models: its counts, exact significance test and descriptions."""
 
 from __future__ import annotations
 

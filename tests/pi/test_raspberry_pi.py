@@ -1,4 +1,4 @@
-"""Tests of the installed program on emulated Raspberry Pis, in comparison with results of this machine.
+"""Tests of the installed program on emulated Raspberry Pis, in comparison with results on this machine.
 
 Times and memory are not checked, since emulation does not reproduce them.
 """
@@ -32,18 +32,18 @@ Ended = subprocess.CompletedProcess[str]
 ARM64 = ("cortex-a53", "cortex-a72", "cortex-a76")
 ARMHF = ("cortex-a7",)
 LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
-"""Processor for the slower commands."""
+"""Emulated processor on which the slower commands run, for each architecture."""
 QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
 _PROCESSES = ("label int8", "benchmark", "doctor")
 """Commands that are started as the installed program; the others run in one process for each processor."""
 _LABELED = {"float32": "few", "int8": "photos", "efficientnet": "few"}
-"""Photos by model; an emulated inference of a float or a large model takes more than a second."""
+"""Folder of photos to label with each model; an emulated inference of the slower models takes more than a second."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """An emulated system, and the result of each command by processor, command and quantization."""
+    """An emulated system, and the results of its commands by processor, command and quantization."""
 
     root: Path
     ends: dict[tuple[str, str], Ended]
@@ -62,7 +62,10 @@ def cache() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two and one real photos of each class, and two of each class whose pixels do not depend on the JPEG decoder."""
+    """Return a folder with photos of each class: two in `photos`, one in `few`, and two in `exact`.
+
+    The pixels of the photos in `exact` do not depend on the JPEG decoder.
+    """
     folder = tmp_path_factory.mktemp("pi")
     for name, each in (("photos", 2), ("few", 1)):
         for photo in photos_of(flowers, each):
@@ -74,7 +77,7 @@ def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def boards(cache: Path, photos: Path, trained: Trained, trained_lite: Trained) -> dict[str, Board]:
-    """Both boards, built and run concurrently."""
+    """Build both emulated systems, and run the commands on both concurrently."""
     wheel = project_wheel()
     models = {quantization: trained.model(quantization) for quantization in QUANTIZATIONS}
     models["efficientnet"] = trained_lite.model("int8")
@@ -156,7 +159,7 @@ def _tops(answers: Any) -> dict[str, str]:
 
 
 def _name(photo: str) -> str:
-    """Return the name of a photo on both machines, with its class, since file names may be equal."""
+    """Return the last two parts of a path, class and file name, which are the same on both machines."""
     return "/".join(Path(photo).parts[-2:])
 
 
