@@ -176,7 +176,7 @@ def evaluate(
             the folder has subfolders train/, val/ and test/ or `percentages` is given, and otherwise "unseen".
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
-        recursive: include photos in subfolders of the class folders.
+        recursive: whether to include photos in subfolders of the class folders.
         group_by: definition of groups of related photos, which widen the interval of the accuracy: "parent", a regular
             expression, or a .csv file, as for `train`; empty to find groups by contents, names and EXIF times.
         strangers: folder of photos that belong to no class; the result states how many the model calls unknown.

@@ -24,7 +24,7 @@ class Inspection:
     Attributes:
         kind: "TensorFlow Lite" or "frozen graph".
         size: size of the file, bytes.
-        operators: number of uses of each operator, most frequent first.
+        operators: names of the operators with their numbers of uses, most frequent first.
         accelerated: whether XNNPACK runs the model on this machine; None for frozen graphs and full-int8 files.
         input_range: normalization of the input, and how it was determined; None if it is unknown.
         scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is unknown.

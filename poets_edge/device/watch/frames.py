@@ -47,7 +47,7 @@ class FrameSource:
         live: whether frames arrive in real time, as from a camera, and are lost if they are not read.
         frames: function that starts the source and returns an iterator of its frames, which yields None while no frame
             is available. The iterator raises SourceError if the source cannot be read.
-        still: whether the frames are separate images instead of frames from one video or camera.
+        still: whether the frames are independent images, as in a folder, instead of parts of one video.
     """
 
     name: str

@@ -24,7 +24,8 @@ class LabelingOptions:
     Attributes:
         smooth: number of frames whose scores are averaged.
         threshold: score below which the label is "unknown".
-        accept_all: whether to ignore the unknown-photo detector, so that unknown photos are assigned a class.
+        accept_all: whether to ignore the unknown-photo detector, so that frames unlike the training photos are assigned
+            a class.
     """
 
     smooth: int = 5

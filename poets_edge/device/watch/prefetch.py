@@ -34,7 +34,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
         """Start the thread that runs the wrapped iterator.
 
         Args:
-            newest_only: drop a waiting item when the next item arrives.
+            newest_only: whether to drop a waiting item when the next item arrives.
             gives_up_after: maximum time, in seconds, that `close` waits for the thread; None for no limit.
         """
         self.dropped = 0

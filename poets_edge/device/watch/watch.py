@@ -56,8 +56,8 @@ class WatchOptions:
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
-        accept_all: ignore the unknown-photo detector, and assign a class to frames unlike the training photos.
-        keep_all: label every frame from a camera or pipe, even if the labels are then delayed.
+        accept_all: whether to ignore the unknown-photo detector, so that the label depends only on the scores.
+        keep_all: whether to label every frame from a camera or pipe, even if the labels are then delayed.
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
         triggers: commands that are started when frames have certain labels.
         collect: options for saving frames with low scores; by default, no frames are saved.
@@ -116,8 +116,8 @@ def watch(
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
         threshold: score below which the label is "unknown".
-        accept_all: ignore the unknown-photo detector, and assign a class to frames unlike the training photos.
-        keep_all: label every frame from a camera or pipe, even if the labels are then delayed.
+        accept_all: whether to ignore the unknown-photo detector, so that the label depends only on the scores.
+        keep_all: whether to label every frame from a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
 
     Returns:
