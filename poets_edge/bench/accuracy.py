@@ -44,7 +44,7 @@ class ModelAccuracy:
             was exported from the same graph; None if there is no such file in the benchmark.
         overlap: numbers of evaluated photos that the model was trained or validated on.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
-        check: comparison of the scores with those on this machine; None unless another device was measured.
+        check: comparison of the scores on the device with those on this machine; None if this machine was measured.
     """
 
     evaluation: Evaluation
@@ -76,7 +76,7 @@ class EvaluatedPhotos:
 
     @staticmethod
     def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
-        """Return the photos that `results` have in common; None if `image_dir` is None or `results` is empty."""
+        """Return the photos that all `results` refer to; None if `image_dir` is None or `results` is empty."""
         if image_dir is None or not results:
             return None
         return EvaluatedPhotos(
@@ -125,7 +125,7 @@ def accuracy_of(
 
 
 def _float_twin(model: Path, evaluations: Mapping[Path, EvaluateResult]) -> Path | None:
-    """Return the float32 model that was exported from the same graph as `model`; None if there is none."""
+    """Return the float32 model that was exported from the same graph as `model`; None if it was not evaluated."""
     facts = {path: read_metadata(read_model(path)).facts for path in evaluations}
     graphs = {path: (found.get("training") or {}).get("graph_sha256") for path, found in facts.items()}
     twins = (path for path, found in facts.items() if found.get("quantization") == "float32")

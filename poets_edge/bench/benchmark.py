@@ -88,7 +88,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Latency of the first model in milliseconds, for the number of threads with the lowest median."""
+        """Distribution of the latency of the first model, in ms, for the number of threads with the lowest median."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)
@@ -117,7 +117,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def names(self) -> dict[Path, str]:
-        """Names of the models in tables, by model file; the names are distinct."""
+        """Distinct names of the models for tables, keyed by model file."""
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
     def to_json(self) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[in
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return up to 20 photos for timing decoding and resizing; empty if `predictions` is empty."""
+    """Return up to 20 of the scored photos, for timing decoding and resizing; empty if `predictions` is empty."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 

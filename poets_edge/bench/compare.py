@@ -16,7 +16,7 @@ from poets_edge.core.files import distinct_names
 from poets_edge.errors import UsageError
 
 _HARDWARE = ("board", "cpu", "architecture", "cores", "governor", "max_frequency_mhz", "memory_mb", "python")
-"""Keys of facts about a machine that are the same in every run on it."""
+"""Keys of the facts about a machine that are the same in every run on that machine."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Cell:
         ratio: latency relative to the first device, with a confidence interval; None if the first device has no
             results for the variant.
         kernel: time of the reference kernel relative to the first device; `ratio` has been divided by it. None if the
-            kernel was not timed, or if the two machines differ in hardware or, by more than 10 %, in kernel time.
+            kernel was not timed, the two machines have different hardware, or their kernel times differ by over 10 %.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
     """
@@ -138,7 +138,7 @@ def compare(files: Sequence[Path]) -> Comparison:
 
 
 def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
-    """Return the results from a device as a dictionary with the keys (model name, number of threads).
+    """Return a device's results in a dictionary, with pairs of model name and number of threads as keys.
 
     The name of a model consists of its architecture and quantization if the results contain them; otherwise it is the
     file name. Equal names are made distinct.

@@ -18,7 +18,7 @@ from poets_edge.photos.image import read_photo
 from poets_edge.tflite.interpreter import find_runtime
 
 _MAX_SAMPLES = 1000
-"""Maximum number of inference times that a window stores. If there are more, every n-th time is stored."""
+"""Maximum number of inference times stored per window; of a larger number, only every n-th is stored."""
 
 _SHAPE = {
     "seconds": POSITIVE,

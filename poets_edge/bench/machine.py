@@ -26,9 +26,9 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
 """Meanings of the low bits of `get_throttled` in the Raspberry Pi's firmware, which describe the current state."""
 _PI_SINCE_START = 16
-"""Offset of the bits in `get_throttled` that describe events since the Raspberry Pi started; see `_PI_NOW`."""
+"""Number of bits by which the flags in `_PI_NOW` are shifted in `get_throttled` for events since the Pi started."""
 _HOT = 80
-"""Temperature in °C at or above which the result of a measurement contains a warning."""
+"""CPU temperature in °C at or above which a measurement results in a warning."""
 
 
 _STATE = {
@@ -189,7 +189,7 @@ def machine_name(facts: dict[str, Any]) -> str:
 
 
 def _is_emulated() -> bool:
-    """Return whether the processor is emulated by QEMU in user mode; times then do not apply to a real device."""
+    """Return whether QEMU emulates the processor in user mode, so that times do not apply to a real device."""
     if any(name.startswith("QEMU_") for name in os.environ):
         return True
     # QEMU passes the host's /proc/cpuinfo to programs; only x86 processors have a line with the vendor.
@@ -231,7 +231,7 @@ def _throttle_count() -> int | None:
 
 
 def _throttled() -> int | None:
-    """Return the throttling flags from the firmware of the Raspberry Pi; None if they are not available."""
+    """Return the throttling flags from the Raspberry Pi's firmware as an integer; None if they are not available."""
     text = _text(_PI_THROTTLED) or _vcgencmd()
     try:
         return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)

@@ -94,7 +94,7 @@ class Measurement:
 
     @property
     def peak_memory(self) -> float | None:
-        """Highest peak memory of a measuring process in any round, in MB; None if it is unknown."""
+        """Highest peak memory use of all measuring processes, in MB; None if the system does not report it."""
         return max((t.peak_memory_mb for t in self.timings if t.peak_memory_mb is not None), default=None)
 
     @property
@@ -211,7 +211,7 @@ def measure_variants(
 def measurements_of(
     variants: Sequence[Variant], names: Sequence[str], log: RoundLog, stamp: str, config: TimingConfig
 ) -> tuple[Measurement, ...]:
-    """Return the measurements of variants, which are computed from the rounds in a log.
+    """Return one measurement per variant, computed from the rounds in a log.
 
     Args:
         names: names of the models for tables, in the order of `variants`.
@@ -224,7 +224,7 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Return facts about a variant's model, named `name` or by its file. Raises ModelError if it is damaged."""
+    """Return facts about a variant's model, by default named after its file. Raises ModelError if it is damaged."""
     facts = read_metadata(read_model(variant.model, compiled=variant.delegate is not None)).facts
     training = facts.get("training") or {}
     return ModelFacts(

@@ -101,10 +101,10 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the rank k for which the k-th smallest and k-th largest pairwise difference bound the interval.
+    """Return the rank k for which the k-th smallest and k-th largest pairwise differences bound the interval.
 
     The rank is the largest k for which the Mann-Whitney statistic of two samples from one distribution is below k with
-    a probability of at most 1 %. It is 0 if the samples are too small for an interval.
+    a probability of at most 1 %. It is 0 if the samples are too small for a confidence interval.
 
     Args:
         one, other: sizes of the two samples.
@@ -132,7 +132,7 @@ def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> 
 
 
 def _student(freedom: float) -> float:
-    """Return the value that Student's t distribution exceeds with a probability of 1 %.
+    """Return the 99 % quantile of Student's t distribution with `freedom` degrees of freedom.
 
     The relative error is at most 1 % for 4 or more degrees of freedom. Source: Abramowitz and Stegun, Handbook of
     Mathematical Functions, 26.7.5.

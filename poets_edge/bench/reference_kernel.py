@@ -1,6 +1,6 @@
 """Reference kernel: a fixed computation, whose running time indicates the current speed of the processor.
 
-Separate runs of `benchmark` differ by 1 % and more, because the clock frequency and the load from other virtual
+Separate runs of `benchmark` differ by 1 % or more, because the clock frequency and the load from other virtual
 machines differ between them. The time of the kernel, measured alternately with a model in one process, differs in the
 same way, so the ratio of the two times is more stable than either time.
 
@@ -36,7 +36,7 @@ def reference_kernel() -> Callable[[], None]:
 
 
 def time_kernel(call: Callable[[], None], seconds: float) -> list[float]:
-    """Call the kernel, at least once, until `seconds` seconds have passed. Return the times in milliseconds."""
+    """Call the kernel repeatedly for `seconds` seconds, at least once. Return the time of each call in milliseconds."""
     clock = time.perf_counter_ns
     samples: list[float] = []
     after, end = 0, clock() + int(seconds * 1e9)

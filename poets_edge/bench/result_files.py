@@ -68,7 +68,7 @@ class VariantResult:
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
-        """Return the results from an entry of the list `results` in a file. Raises RecordError if it is invalid."""
+        """Return the results from an entry in a file's list `results`. Raises RecordError if it is invalid."""
         found = check(value, _RESULT)
         median = found["latency_ms"]["median"]
         quantization = found.get("quantization") or ""
@@ -136,7 +136,7 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
 
 
 def _fastest(result: Any, name: str) -> tuple[float, ...]:
-    """Return the shortest time in each round; an empty tuple if a round does not contain these times."""
+    """Return the shortest of the times `name` in each round; an empty tuple if any round lacks these times."""
     samples = [entry.get(name) for entry in result.get("rounds") or ()]
     return tuple(map(min, samples)) if all(samples) else ()
 

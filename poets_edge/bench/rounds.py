@@ -33,8 +33,8 @@ class TimingConfig:
         runs: minimum total number of timed inferences of a variant in all rounds.
         rounds: number of rounds. Each round times every variant in a new process. With 30 rounds, most slowdowns of 5 %
             are detected if undisturbed processes differ by 2 % (see `benchmarks/results/compare.md`).
-        enough: number of rounds after which the measurement ends on a slow device, where it has taken more than a
-            minute per variant.
+        enough: number of rounds after which the measurement ends early if it has taken more than a minute per
+            variant.
     """
 
     seconds: float = 12.0
@@ -60,7 +60,7 @@ class Variant:
         model: path of the model file.
         sha256: hexadecimal SHA-256 of the model file.
         delegate: shared library of the delegate that runs the model; None for the CPU.
-        copy: number of earlier models in the benchmark with the same content; distinguishes copies of one file.
+        copy: number of earlier models in the benchmark with the same content, which distinguishes them.
     """
 
     model: Path
@@ -170,7 +170,7 @@ class RoundLog:
         self.keep(round)
 
     def timings(self, stamp: str, variant: Variant, count: int) -> dict[int, Timing]:
-        """Return the timings of a variant in the finished rounds among the first `count`, by round number."""
+        """Return a variant's timings from the finished rounds with numbers below `count`, keyed by round number."""
         keys = (RoundKey(stamp, variant.sha256, variant.threads, variant.copy, number) for number in range(count))
         return {key.number: self.rounds[key].timing for key in keys if key in self.rounds}
 

@@ -34,11 +34,11 @@ _DISTURBED = 1.25
 """Ratio to the median time above which a process counts as disturbed. If other virtual machines use the same core, 10 %
 to 30 % of the processes take 1.25 to 1.7 times as long, often several in succession, although there is no drift."""
 _SIGNIFICANT = 2.37
-"""Ratio of the observed to the expected variance of the parts, which 5 % of runs without drift exceed (chi-squared
-distribution with 4 degrees of freedom)."""
+"""Ratio of the observed to the expected variance between the parts of a run above which the run counts as drifting.
+5 % of runs without drift exceed it (chi-squared distribution with 4 degrees of freedom)."""
 _FEW_PARTS = 1.245
-"""Factor for estimates from few parts: the 99 % quantile of Student's t distribution with 8 degrees of freedom (two
-runs), divided by that of the normal distribution."""
+"""Factor by which an estimate of drift is enlarged, because it is based on few parts: the 99 % quantile of Student's
+t distribution with 8 degrees of freedom (two runs), divided by that of the normal distribution."""
 _MEDIAN_VARIANCE = math.pi / 2
 """Variance of a median relative to the variance of a mean, for normally distributed values."""
 
@@ -107,5 +107,5 @@ def kernel_ratio(kernel: Sequence[float], reference: Sequence[float]) -> float |
 
 
 def relative_times(times: Sequence[float], kernel: Sequence[float]) -> list[float]:
-    """Return the times divided by the time of the reference kernel in the same process."""
+    """Return each process's time divided by the time of the reference kernel in that process."""
     return [time / other for time, other in zip(times, kernel, strict=True)]

@@ -31,7 +31,7 @@ _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""Minimum ratio of the median times after and before a step; smaller steps do not count as slowdowns."""
+"""Minimum ratio of the median latency after a step to that before it; smaller steps do not count as slowdowns."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -199,7 +199,7 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 
 
 def step_up(values: Sequence[float]) -> int | None:
-    """Return the index of the first value after the upward step that fits `values` best; None if there is none.
+    """Return the index of the first value after the upward step that fits `values` best; None if no step is upward.
 
     The step minimizes the sum of absolute deviations from the medians before and after it, so that a single outlier in
     a long series does not count as a step.
@@ -255,6 +255,6 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Return descriptions of disturbances by other programs. Heat and throttling are results, not disturbances."""
+    """Return descriptions of disturbances by other programs. Heat and throttling are results, so they are left out."""
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

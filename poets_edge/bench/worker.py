@@ -112,7 +112,7 @@ def sample_photo() -> bytes:
 def _timed(
     call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
 ) -> tuple[list[float], list[float]]:
-    """Time calls of a function for `seconds` seconds and, between them, calls of the reference kernel.
+    """Time at least `runs` calls of a function over `seconds` seconds and, between them, the reference kernel.
 
     Returns:
         The times of the function and the times of the kernel, in milliseconds.
@@ -136,7 +136,7 @@ def _timed(
 
 
 def _photo(path: str) -> Path | bytes:
-    """Return the path of a photo or, if it is in an archive or at an address, its content."""
+    """Return the path of a photo or, if it is in an archive or at a web address, its content."""
     return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
 
 

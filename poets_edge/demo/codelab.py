@@ -29,7 +29,7 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
     """Write `scripts/` and an empty `tf_files/` into a folder, and return the paths of the scripts.
 
     Raises:
-        OutputError: the folder cannot be written, or contains scripts with these names that another program wrote.
+        OutputError: the folder cannot be written, or already contains other scripts with the same names.
     """
     scripts = [folder / "scripts" / f"{name}.py" for name in SCRIPTS]
     package = folder / "scripts/__init__.py"

@@ -1,4 +1,4 @@
-"""Generate images of the five flowers in the codelab "TensorFlow for Poets", which replace real photos.
+"""Generate images of the five flowers in the codelab "TensorFlow for Poets", as a substitute for real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flowers of one kind with stems
 and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. The same seed and

@@ -155,7 +155,7 @@ HEADS: dict[str, Callable[[Random, int], Image.Image]] = {
     "sunflowers": sunflower,
     "tulips": tulip,
 }
-"""Functions that draw a flower head, by the name of the class in the codelab."""
+"""Functions that draw a flower head, keyed by the name of the flower."""
 
 
 def _blank(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Point, float]:
@@ -187,7 +187,7 @@ def _petal(
     """Draw a petal that extends from distance `start` to distance `end` from `origin` in the direction `angle`.
 
     Args:
-        belly: position of the widest part; above 1 it is near the tip.
+        belly: position of the widest part; 1 is the middle, and larger values are nearer to the tip.
         power: exponent of the outline; low values result in blunt ends.
         edge: brightness of the outline relative to `fill`.
     """
@@ -205,7 +205,7 @@ def _petal(
 
 
 def _lobe(pen: ImageDraw.ImageDraw, rng: Random, center: Point, radius: float, angle: float, fill: Color) -> None:
-    """Draw a round petal with a wavy outline. It is longest at a right angle to the direction `angle`."""
+    """Draw a round petal with a wavy outline, which is widest at right angles to the direction `angle`."""
     phase = rng.uniform(0, math.tau)
     points = []
     for step in range(20):

@@ -26,7 +26,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _SETS = SplitConfig(testing=30, validation=10)
-"""Split percentages. There are more test photos than by default, for a narrower confidence interval of the accuracy."""
+"""Split percentages. More test photos than by default narrow the confidence interval for the accuracy."""
 _TIMED_RUNS = 100
 
 

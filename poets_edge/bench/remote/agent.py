@@ -1,4 +1,4 @@
-"""Agent: a program that runs on the device. It is sent over the ssh connection and requires only Python.
+"""The agent, a program that carries out requests on another device. It is sent over ssh and requires only Python.
 
 The agent first writes a line with MARKER to standard output. It then reads requests from standard input (lines of JSON,
 some followed by chunks of bytes) and writes one answer for each request: a line of JSON with the number of the request.
@@ -6,7 +6,7 @@ Requests do not pass through the login shell of the device, since shells differ 
 Output of the shell before the marker is ignored.
 
 The agent writes to the program's folder only (`own_folder.py`). When standard input ends, or after SILENCE seconds
-without a message, it kills its child processes, removes partially received items and exits, so that no process keeps
+without a message, it kills its child processes, removes partially received files and exits, so that no process keeps
 running on the device after the connection is lost.
 """
 
@@ -54,7 +54,7 @@ Message = dict[str, Any]
 
 
 class Payload:
-    """Stream of the bytes that follow a request, in chunks. A line with its size precedes each chunk; 0 is the end."""
+    """Stream of the bytes that follow a request, in chunks. Each follows a line with its size; size 0 is the end."""
 
     def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
         self._source = source
@@ -63,7 +63,7 @@ class Payload:
         self._ended = False
 
     def read(self, size: int = _CHUNK) -> bytes:
-        """Return up to `size` bytes; b"" at the end. Raises EOFError if the connection is lost earlier."""
+        """Return up to `size` bytes, or b"" at the end. Raises EOFError if the connection is lost before the end."""
         if not self._left and not self._ended:
             line = self._source.readline()
             if not line:
@@ -121,7 +121,7 @@ class Agent:
             self.end()
 
     def end(self) -> None:
-        """Kill child processes, remove partially received items, and exit."""
+        """Kill child processes, remove partially received files, and exit."""
         for child in list(self._children):
             _kill(child)
         for staging in list(self._staging):
@@ -165,7 +165,7 @@ class Agent:
             self.end()
 
     def do_ping(self, request: Message) -> None:
-        """Receive a heartbeat. If it contains `silence`, exit after that many seconds without a message."""
+        """Receive a heartbeat. Its value `silence`, if present, is the new limit for the time without a message."""
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
@@ -204,11 +204,11 @@ class Agent:
         return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
-        """Return the requested items (`<kind>/<key>`) that are complete, and record that this session has used them."""
+        """Return those of the requested folders (`<kind>/<key>`) that are complete, and record that they were used."""
         return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
-        """Create an item atomically from the tar archive that follows the request, and unpack wheels if requested."""
+        """Create a folder atomically from the tar archive that follows the request, and unpack wheels if requested."""
         payload = Payload(self._requests, self._heard)
         try:
             with (
@@ -225,7 +225,7 @@ class Agent:
             payload.drain()
 
     def do_fetch(self, request: Message) -> None:
-        """Create an item from the wheels that a command downloads. `{}` in the command is replaced by a new folder."""
+        """Run a command that downloads wheels, with `{}` replaced by the path of a folder, and unpack the wheels."""
         with self._new_item(request["item"]) as staging:
             folder = staging.expect("wheels")
             command = [word.replace("{}", folder) for word in request["command"]]
@@ -237,7 +237,7 @@ class Agent:
             staging.drop("wheels")
 
     def do_service(self, request: Message) -> Message:
-        """Return the record of the deployment in the program's folder; None if there is no deployment."""
+        """Return the record of the deployed service from the program's folder; None if no service is deployed."""
         return {"note": self._own.service() or None}
 
     def do_set_service(self, request: Message) -> Message:
@@ -246,9 +246,9 @@ class Agent:
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path in systemd's folder for the link to a unit, and whether another file already has this path.
+        """Return the path of the link to a unit in systemd's folder, and whether a different file exists at this path.
 
-        The answer includes the folders of other deployments of the program.
+        The answer also contains the folders of other deployments of the program.
         """
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
@@ -269,7 +269,7 @@ class Agent:
                 os.unlink(path)
 
     def do_give_linger(self, request: Message) -> None:
-        """Record in another deployment by the same user that removing that deployment must disable lingering."""
+        """Record in another deployment by the same user that its removal must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service()
         if note:
@@ -375,7 +375,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def _unpack_wheel(wheel: str, staging: Staging) -> None:
-    """Unpack a wheel (PyPA, "Binary distribution format") as `pip install --target` does, then remove it."""
+    """Unpack a wheel (PyPA, "Binary distribution format") as `pip install --target` does, then delete it."""
     with zipfile.ZipFile(os.path.join(staging.path, wheel)) as archive:
         for member in archive.infolist():
             first, _, rest = member.filename.partition("/")
@@ -392,7 +392,7 @@ def _unpack_wheel(wheel: str, staging: Staging) -> None:
 
 
 def _in_home(folder: str) -> str:
-    """Return the absolute path of a folder; relative paths start at the home folder, as for scp."""
+    """Return the absolute path of a folder; relative paths are resolved against the home folder, as by scp."""
     return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))
 
 

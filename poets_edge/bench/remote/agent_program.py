@@ -17,7 +17,7 @@ START = (
 the command contains no single quotes, backslashes or exclamation marks, so that sh, bash, zsh, fish and csh interpret
 it identically."""
 _DEVICE_MODULES = ("own_files", "own_items", "own_folder")
-"""Modules of this package that are sent to the device with the agent, in an order in which they can be imported."""
+"""Modules of this package that are sent to the device with the agent, each after the modules that it imports."""
 
 
 def agent_program() -> bytes:

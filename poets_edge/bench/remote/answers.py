@@ -1,4 +1,4 @@
-"""Answers from the agent on a device, as frozen dataclasses that limit every value.
+"""Answers from the agent on a device, as frozen dataclasses that define the type and limits of every value.
 
 Devices are not trusted. If an answer does not match its class, the connection is closed and a one-line error is shown.
 The agent (`agent.py`) runs without this package, so it writes plain JSON.
@@ -75,9 +75,9 @@ class Facts:
         folder: path of the program's folder.
         usual: whether `folder` is the default folder of `deploy`.
         state: state of `folder`; see `OwnFolder.state`.
-        older: paths of files from older versions, which did not store them in the program's own folder.
+        older: paths of files on the device that older versions of the program created.
         free: free space on the disk that holds `folder`, in bytes.
-        versions: version of each requested package; None if it is not installed.
+        versions: version of each requested package; None for packages that are not installed.
     """
 
     python: tuple[Index, Index, Index]
@@ -110,7 +110,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Items:
-    """Answer that lists the requested items that are complete in the program's folder."""
+    """Answer that lists which of the requested folders (`<kind>/<key>`) are complete on the device."""
 
     items: Texts
 

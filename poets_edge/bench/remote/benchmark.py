@@ -39,10 +39,10 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
-"""Maximum difference between scores from two processors, which may add floats in another order; measured: 1e-5."""
+"""Difference between the scores on two machines above which a warning is issued. Rounding errors are about 1e-5."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
-"""Maximum age, in seconds, of rounds from an interrupted run that are reused. Older rounds are measured again."""
+"""Age in seconds above which rounds from an interrupted run are discarded and measured again."""
 
 
 def benchmark_on(
@@ -60,7 +60,7 @@ def benchmark_on(
         The results from the devices, and an error for each device on which the measurement failed.
 
     Raises:
-        UsageError: a host is given twice, or the photos are in an archive or at an address.
+        UsageError: a host is given twice, or the photos are in an archive or at a web address.
         RemoteError: a device cannot be reached or set up.
         ModelError, DatasetError: see `benchmark`; raised before the first request to a device.
     """
@@ -88,7 +88,7 @@ def benchmark_on(
 
 
 def _evaluate_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, EvaluateResult]:
-    """Evaluate the models on this machine. Raises UsageError if `image_dir` is an archive or an address."""
+    """Evaluate the models on this machine. Raises UsageError if `image_dir` is an archive or a web address."""
     if options.image_dir is not None and is_archive_or_address(str(options.image_dir)):
         raise UsageError(
             f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
@@ -154,7 +154,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Send files unless the device has them. Return their folder on the device; "" if there are no files."""
+    """Copy files to the device unless it already has them. Return their folder there, or "" if there are no files."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
@@ -196,7 +196,7 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return the predictions of each model on the device, in the order of the local photos."""
+    """Return each model's predictions on the device, with the photos in the same order as on this machine."""
     there = {}
     for number, model in enumerate(models):
         if model in here:

@@ -31,7 +31,7 @@ from poets_edge.core.json_objects import from_json
 from poets_edge.errors import RecordError, RemoteError, UsageError
 
 SSH_VARIABLE = "POETS_EDGE_SSH"
-"""Environment variable that contains the ssh command, such as `ssh -F FILE`; compare GIT_SSH_COMMAND in git."""
+"""Environment variable for the ssh command, such as `ssh -F FILE`; it corresponds to GIT_SSH_COMMAND in git."""
 
 _OPTIONS = {
     "ConnectTimeout": "15",
@@ -40,7 +40,7 @@ _OPTIONS = {
     "RemoteCommand": "none",
     "ClearAllForwardings": "yes",
 }
-"""Options for ssh, which detect lost connections and override settings in ~/.ssh/config for interactive use."""
+"""Options for ssh that detect lost connections and override interactive settings in ~/.ssh/config."""
 
 
 _HEARTBEAT = 10.0
@@ -77,7 +77,7 @@ def check_host(host: str) -> str:
 
 
 def ssh_command() -> list[str]:
-    """Return the ssh command, split into words. Raises UsageError if a quotation in SSH_VARIABLE is not closed."""
+    """Return the command in POETS_EDGE_SSH, or `ssh`, split into words. Raises UsageError if a quote is not closed."""
     text = os.environ.get(SSH_VARIABLE) or "ssh"
     try:
         return shlex.split(text, posix=os.name != "nt")
@@ -96,7 +96,7 @@ class Connection:
             limits: time limits for the connection; by default LIMITS.
 
         Raises:
-            RemoteError: the device cannot be reached, refuses the login, or has no Python.
+            RemoteError: the device cannot be reached, rejects the login, or has no Python.
         """
         self.host = check_host(host)
         self._silence = silence
@@ -208,7 +208,7 @@ class Connection:
             The exit status, and the lines of standard output; the list of lines is empty if `line` is given.
 
         Raises:
-            RemoteError: the connection is lost, the program does not exist, exceeds the time limit, or prints too much.
+            RemoteError: the connection is lost, or the program is missing, exceeds the time limit, or prints too much.
         """
         lines: list[str] = []
 
@@ -223,16 +223,16 @@ class Connection:
     def send_item(
         self, item: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
     ) -> None:
-        """Create an item in the program's folder on the device atomically from local files.
+        """Copy local files to the device as a new folder, which is created atomically.
 
         Args:
-            item: path of the item in the program's folder, `<kind>/<key>`.
-            members: local files by their paths in the item.
+            item: path of the new folder, `<kind>/<key>`, relative to the program's folder.
+            members: local files, keyed by their paths in the new folder.
             wheels: whether the files are wheels, which the device must unpack.
             advance: function that is called repeatedly with the number of bytes sent since the previous call.
 
         Raises:
-            RemoteError: the connection is lost, or the item cannot be written.
+            RemoteError: the connection is lost, or the new folder cannot be written.
         """
 
         def write(pipe: _Chunks) -> None:

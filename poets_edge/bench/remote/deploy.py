@@ -51,7 +51,7 @@ class DeployOptions:
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
         mqtt: options for publishing predictions to an MQTT broker; None to publish nothing. The login and the
-            certificates are copied to the device, where only its user can read them.
+            certificates are copied to the device, where no other user can read them.
         remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.
     """
 
@@ -73,7 +73,7 @@ class Deployed:
 
     Attributes:
         host: SSH destination of the device.
-        service: name of the service, which also identifies its lines in the journal.
+        service: name of the service, which also identifies its lines in the systemd journal.
         model: path of the model on the device.
         unit: path of the unit file on the device.
         undo: shell command that runs `remove` for this service.
@@ -99,7 +99,7 @@ class Deployed:
 
 
 def undo_command(host: str, remote_dir: str = "") -> str:
-    """Return a shell command with which the user can undo `deploy` on a host."""
+    """Return a shell command that undoes `deploy` on a host."""
     where = ["--remote-dir", remote_dir] if remote_dir else []
     return shlex.join(["poets-edge", "deploy", "--on", host, *where, "--remove"])
 
@@ -151,7 +151,7 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
 
 
 def _send_mqtt(device: Installation, mqtt: MqttOptions, reporter: Reporter) -> tuple[list[str], list[str]]:
-    """Copy the files that `--mqtt` needs. Return arguments for `watch`, and the new items in the program's folder."""
+    """Copy the MQTT login and certificates. Return arguments for `watch`, and the folders with the copies, if any."""
     arguments = ["--mqtt", mqtt.broker]
     arguments += ["--mqtt-name", mqtt.name] if mqtt.name is not None else []
     files = {name: path for name, path in ((_LOGIN, mqtt.login), (_CA, mqtt.ca)) if path is not None}
@@ -192,7 +192,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
-    """Return the absolute path after `--collect` in arguments of `watch`; None if there is no `--collect`."""
+    """Return the folder that `--collect` names in `watch` arguments, as an absolute path; None without `--collect`."""
     for word, following in zip_longest(watch, watch[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         if flag == "--collect":
@@ -236,7 +236,7 @@ class _Systemd:
 
         Args:
             command: program and arguments of the service.
-            needed: items in the program's folder that the service requires; they are kept as long as it exists.
+            needed: items (`<kind>/<key>`) that the service requires; they are kept as long as the service exists.
             collect: folder in which the service saves frames; None if the service saves no frames.
 
         Returns:
@@ -360,7 +360,7 @@ class _Systemd:
 
 
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """Return arguments for `watch` from pairs of flag and value. True adds only the flag; a tuple repeats the flag."""
+    """Return arguments for `watch` from (flag, value) pairs; True adds the flag alone, and a tuple repeats the flag."""
     words: list[str] = []
     for flag, value in given:
         if value is True:

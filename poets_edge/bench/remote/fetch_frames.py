@@ -72,7 +72,7 @@ def fetch_frames(
         host: SSH destination of the device.
         folder: local folder; each frame is saved in a subfolder named after its label.
         source: folder on the device; by default the one in which the deployed service saves frames.
-        remote_dir: value of `DeployOptions.remote_dir` of the deployment.
+        remote_dir: value of `DeployOptions.remote_dir` with which the service was deployed.
 
     Raises:
         RemoteError: the device cannot be reached, the folder `source` does not exist, or the device sends data that are
@@ -108,7 +108,7 @@ def fetch_frames(
 
 
 def _collecting(connection: Connection, remote_dir: str, reporter: Reporter) -> str:
-    """Return the folder on the device in which the service saves frames. Raises RemoteError if it does not save any."""
+    """Return the folder on the device in which the service saves frames. Raises RemoteError if it saves no frames."""
     host = connection.host
     facts = connection.ask("facts", Facts, folder=remote_dir, kind="data", packages=[])
     if facts.state != "ours":
@@ -135,7 +135,7 @@ def _jpeg(connection: Connection, data: str, size: int) -> bytes:
 
 
 def _save(folder: Path, name: str, content: bytes) -> Path | None:
-    """Write a file under an unused name, and return its path; None if an identical file exists already."""
+    """Write a file under an unused name and return its path, or return None if an identical file already exists."""
     stem, dot, suffix = name.rpartition(".")
     number, path = 1, folder / name
     while path.exists() or path.is_symlink():

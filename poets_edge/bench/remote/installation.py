@@ -33,13 +33,13 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, support, userland
 
 _PACKAGES_MB = {True: 20, False: 170}
-"""Disk space that the packages require on a device, in MB, rounded up. The key is `Needs.alone`: whether only packages
-without their dependencies, such as numpy, are installed, as on 32-bit systems."""
+"""Disk space that the packages require on a device, in MB, rounded up. The key is true if they are installed without
+their dependencies, such as numpy, as on 32-bit systems; see `Needs.alone`."""
 _CLOCK_SECONDS = 86400.0
 _NAMED = 5
 _CAMERA = "picamera2"
 _WITH_CAMERA = ("numpy", "pillow")
-"""Packages that are not installed on devices with picamera2, whose compiled parts require the system's versions."""
+"""Packages that are not installed on devices with picamera2, because it requires the operating system's versions."""
 
 Kind = Literal["cache", "data"]
 
@@ -51,7 +51,7 @@ class Installation:
     Attributes:
         folder: the program's folder on the device.
         python: path of the device's Python.
-        items: folders of the program and of its packages, relative to `folder`; empty if it is not installed.
+        items: folders of the program and of its packages, relative to `folder`; empty if the program is not installed.
         facts: facts about the device, from its agent.
     """
 
@@ -104,7 +104,7 @@ def install(
     Args:
         folder: parent of the program's folder `poets-edge`; by default the user's cache or data folder on the device.
         kind: default for `folder`: "cache" for the cache folder, "data" for the data folder.
-        extra: name of an extra of this program whose packages are installed, too, such as "mqtt"; "" for none.
+        extra: name of an extra of this program, such as "mqtt", whose packages are also installed; "" for none.
 
     Raises:
         RemoteError: the device is not supported, the folder cannot be written, or packages cannot be downloaded.
@@ -176,7 +176,7 @@ def warn_remaining_files(host: str, left: Sequence[str], reporter: Reporter) -> 
 
 
 def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
-    """Print the paths of files from older versions, which did not store them in the program's own folder."""
+    """Tell the user which files on the device were created by older versions of the program and are not used."""
     if facts.older:
         reporter.note(
             f"{host}: not used and not removed, because an older version created it: {', '.join(facts.older)}"
@@ -186,7 +186,7 @@ def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
 
 
 def item(kind: str, *parts: str | bytes) -> str:
-    """Return the path `<kind>/<key>` of an item in the program's folder; the key is a digest of `parts`."""
+    """Return the path `<kind>/<key>` for an item (a folder in the program's folder); the key is a digest of `parts`."""
     return f"{kind}/{digest_of(SIGNATURE, *parts)}"
 
 
@@ -199,10 +199,10 @@ def send(
     *,
     wheels: bool = False,
 ) -> None:
-    """Copy local files to the device as an item in the program's folder, and show the progress.
+    """Copy local files to the folder `item` in the program's folder on the device, and show the progress.
 
     Raises:
-        RemoteError: the item cannot be written; the message suggests a remedy.
+        RemoteError: the files cannot be written; the message suggests a remedy.
     """
     total = sum(path.stat().st_size for path in members.values())
     try:

@@ -1,4 +1,4 @@
-"""Program that measures on a device: `python -m poets_edge.bench.remote.measure`.
+"""Program that carries out measurements on a device: `python -m poets_edge.bench.remote.measure`.
 
 The program reads one request from standard input, and writes progress and results to standard output as lines of JSON;
 see `messages.py`. Each round is sent as soon as it is finished, so that it is not lost if the connection fails later.
@@ -127,7 +127,7 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
 
 
 def _predict(options: BenchmarkOptions, reporter: JsonReporter) -> dict[Path, Predictions]:
-    """Return each model's scores for the photos in `image_dir`; an empty dictionary if the request names no folder."""
+    """Return each model's scores for the photos in `image_dir`; an empty dictionary if `image_dir` is None."""
     if options.image_dir is None:
         return {}
     photos, models = scan(options.image_dir).photos, tuple(dict.fromkeys(options.models))

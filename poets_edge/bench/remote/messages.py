@@ -94,7 +94,7 @@ Request = FactsRequest | RoundsRequest | LoadRequest
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """Return the request from JSON values. Raises KeyError if a different version of the program wrote them."""
+    """Return the request from JSON values. Raises KeyError if a value that this version requires is missing."""
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()
@@ -176,7 +176,7 @@ class PhotoScores:
     Attributes:
         model: index of the model in the request.
         scores: one score per label.
-        distance: distance from the training photos; None if the model has no unknown-photo detector.
+        distance: distance of the photo from the training photos; None if the model has no unknown-photo detector.
     """
 
     model: Index

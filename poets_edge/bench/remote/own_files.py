@@ -33,12 +33,12 @@ def sha256(path: str) -> str:
 
 
 def state_bytes(state: State) -> bytes:
-    """Return the content for a state file: the given values and the signature of the program, as JSON."""
+    """Return the content of a state file: the given values and the signature of the program, as JSON."""
     return json.dumps({"signature": SIGNATURE, **state}, indent=1).encode() + b"\n"
 
 
 def read_state(path: str) -> State | None:
-    """Return the values in a state file; None if it is missing, a link, damaged, or was not written by the program."""
+    """Return the values in a state file; None if the file is missing, damaged, a link, or from another program."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -72,7 +72,7 @@ def locked(path: str, flags: int, how: int) -> int:
 
     Raises:
         BlockingIOError: `how` contains LOCK_NB, and another process has locked the file.
-        FileNotFoundError: the file does not exist, and `flags` do not create it.
+        FileNotFoundError: the file does not exist, and `flags` does not contain O_CREAT.
     """
     while True:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)

@@ -57,7 +57,7 @@ if sys.platform != "win32":  # devices run Unix, but Windows imports this module
 
 NAME = "poets-edge"
 SESSIONS = 30
-"""Number of sessions after which an unused item in the folder expires. Items in `secrets` expire after 1 session."""
+"""Number of sessions after which an unused item, such as a model, is removed; 1 session for items in `secrets`."""
 _USES = ".poets-edge-uses.json"
 _SERVICE = ".poets-edge-service.json"
 _INCOMING = "incoming"
@@ -141,7 +141,7 @@ class OwnFolder:
             self._lock = -1
 
     def have(self, items: Sequence[str]) -> list[str]:
-        """Return the given items (`<kind>/<key>`) that are complete, and record that this session has used them."""
+        """Return those of the items (folders `<kind>/<key>`) that are complete, and record that they were used."""
         found = [item for item in items if self._is_complete(item)]
         with self._uses() as uses:
             uses["items"].update(dict.fromkeys(found, uses["session"]))
@@ -170,7 +170,7 @@ class OwnFolder:
         self.have([item])
 
     def service(self) -> State:
-        """Return the facts saved by `set_service`; empty if there are none. Raises OSError if the file is damaged."""
+        """Return the facts that `set_service` saved; empty if there are none. Raises OSError if the file is damaged."""
         path = os.path.join(self.path, _SERVICE)
         found = read_state(path)
         if found is None and os.path.lexists(path):
@@ -249,7 +249,7 @@ class OwnFolder:
         return [] if made else [self.path]
 
     def _mark(self) -> None:
-        """Create the folder, then its marker. If the process is killed in between, an empty folder is left."""
+        """Create the folder, then its marker file. If the process is killed in between, an empty folder is left."""
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         made = True
         try:
@@ -313,9 +313,9 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Context manager that yields the session in which each item was last used, and saves changes afterwards.
+        """Context manager that yields the session number in which each item was last used, and then saves changes.
 
-        If this record is damaged, all items count as used in the current session.
+        If the saved numbers are damaged, all items count as used in the current session.
         """
         path = os.path.join(self.path, _USES)
         descriptor = locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
@@ -342,7 +342,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove items that are unused by recent sessions and the service. Return the paths of files that are kept.
+        """Remove items that neither recent sessions nor the service use. Return the paths of files that are kept.
 
         Nothing is removed while another session is running.
         """
@@ -374,7 +374,7 @@ def _is_secret(item: str) -> bool:
 
 
 def older_deployment(folder: str) -> list[str]:
-    """Return the paths in `folder` that were created by older versions, which wrote no marker; empty if none."""
+    """Return the paths in `folder` that older versions of the program created, which wrote no marker file."""
     found = []
     programs = os.path.join(folder, "program")
     with contextlib.suppress(OSError):
@@ -386,6 +386,6 @@ def older_deployment(folder: str) -> list[str]:
 
 
 def _checksums(note: Any) -> list[str]:
-    """Return the checksums of a service's unit file from the facts about the service; empty if there are none."""
+    """Return the checksums that the facts about a service list for its unit file; an empty list if there are none."""
     sums = note.get("sha256") if isinstance(note, dict) else None
     return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []

@@ -124,7 +124,7 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
     """Remove the files of an incomplete item, which its journal lists, and then the journal.
 
     Args:
-        held: open file of the journal, if this process has locked it.
+        held: the open journal file if this process has locked it, otherwise None.
 
     Raises:
         BlockingIOError: another process has locked the journal, because it is creating the item.
@@ -175,7 +175,7 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def remove_item(place: str) -> list[str]:
-    """Remove an item. Return the paths of files that are kept, because they are not listed or were changed."""
+    """Remove an item. Return the paths of files that are kept, because its list lacks them or they were changed."""
     sums = listed(place)
     if sums is None:
         return []
@@ -212,7 +212,7 @@ def _is_bytecode(relative: str, sums: State) -> bool:
 
 
 def listed(place: str) -> State | None:
-    """Return the checksums of the files in an item, by file name; None if the folder is not an item."""
+    """Return the checksums of the files in an item, keyed by relative path; None if the folder is not an item."""
     for name in (MARKER, _REMOVING):
         sums = (read_state(os.path.join(place, name)) or {}).get("files")
         if isinstance(sums, dict):

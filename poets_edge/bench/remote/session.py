@@ -91,7 +91,7 @@ def send_models(installation: Installation, models: Sequence[Path], reporter: Re
 
 
 def _name_there(model: Path) -> str:
-    """Return the file name for a copy of a model on the device: the same name or, if it is not printable, "model"."""
+    """Return a model's file name on the device: the local name or, if that is not printable, "model" with a suffix."""
     return model.name if model.name.isprintable() else f"model{model.suffix if model.suffix.isprintable() else ''}"
 
 

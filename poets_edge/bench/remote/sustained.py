@@ -24,7 +24,7 @@ def sustain_on(
         folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Raises:
-        RemoteError: the device cannot be reached or set up, or the connection is lost, which also stops the models.
+        RemoteError: the device cannot be reached or set up, or the connection is lost; the models are then stopped.
         ModelError: see `sustain`; raised before the first request to the device.
     """
     reporter = reporter or Silent()

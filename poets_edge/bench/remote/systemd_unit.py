@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""Name of the service if the program is in the default folder; otherwise prefix of its name."""
+"""Name of the service for a program in the default folder, and prefix of the name for other folders."""
 
 
 def unit_name(folder: str, *, usual: bool) -> str:
-    """Return the name of the service that runs the program in a folder. The name also identifies its journal entries.
+    """Return the name of the service for the program in a folder. The name also identifies its journal entries.
 
     Args:
         folder: the program's own folder on the device.
@@ -58,7 +58,7 @@ def quoted(text: str, *, expanded: bool = False) -> str:
     """Return text quoted and escaped for a unit file.
 
     Args:
-        expanded: whether systemd expands variables in the text, as in command lines.
+        expanded: whether systemd would expand variables in the text, as it does in command lines.
     """
     escaped = "".join(map(_escaped, text))
     return f'"{escaped.replace("$", "$$") if expanded else escaped}"'

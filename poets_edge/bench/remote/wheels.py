@@ -29,11 +29,11 @@ _NAME = "poets_edge"
 _DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
 """Names, without suffix, of the files and folders in the wheel for a device; "py" stands for the file `py.typed`."""
 _OLDEST_GLIBC = 17
-"""Minor version of glibc in the tag manylinux_2_17, the oldest that a required package uses (PEP 600)."""
+"""Minor version of glibc in manylinux_2_17, the oldest platform tag of the required packages (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""Packages that have no wheels for a processor, so that the operating system must provide them."""
+"""For each processor, the packages without wheels for it, which the operating system must provide."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Needs:
 
     Attributes:
         requirements: requirement specifiers for pip.
-        alone: whether to download the packages without dependencies.
+        alone: whether to download the packages without their dependencies.
         system: packages that the operating system of the device must provide.
     """
 
@@ -56,7 +56,8 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
 
     Args:
         runtime: name of the package with the TFLite interpreter.
-        own: packages that the device's operating system provides and its camera library requires.
+        own: packages that are not downloaded, because the device's operating system provides them for its camera
+            library.
     """
     without = {*_WITHOUT_WHEELS.get(system.machine, ()), *own}
     wanted = {package_name(text): text.partition(";")[0].strip() for text in _own_requirements()}
@@ -134,7 +135,7 @@ def _metadata() -> str:
 
 @contextlib.contextmanager
 def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
-    """Download wheels for a device with this machine's pip, and yield their paths. The files are removed at the end.
+    """Download wheels for a device with this machine's pip, and yield their paths. The files are removed afterwards.
 
     Pip's cache keeps the wheels, so that a second device of the same kind needs no download.
 
@@ -172,6 +173,6 @@ def platform_tags(system: System) -> list[str]:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return a digest of texts and bytes as 16 hexadecimal digits; file names may be invalid UTF-8."""
+    """Return a digest of texts and bytes as 16 hexadecimal digits. Texts may be file names in invalid UTF-8."""
     sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]
