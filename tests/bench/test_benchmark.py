@@ -122,7 +122,7 @@ def test_benchmark_warns_about_more_threads_than_cores(trained: Trained) -> None
     assert "64 threads on" in ran.stderr
 
 
-def test_benchmark_refuses_invalid_arguments(
+def test_benchmark_rejects_invalid_arguments(
     trained: Trained, tmp_path: Path, few_flowers: Callable[[int], Path]
 ) -> None:
     model = trained.model("int8")
@@ -145,7 +145,7 @@ def test_benchmark_refuses_invalid_arguments(
     poets_edge("benchmark", model, "--image_dir", strangers, "--set", "all").failed("photo", "can be read")
 
 
-def test_benchmark_refuses_a_model_with_two_inputs(tmp_path: Path) -> None:
+def test_benchmark_rejects_a_model_with_two_inputs(tmp_path: Path) -> None:
     tf = yardstick.tensorflow()
     picture = tf.TensorSpec([1, 32, 32, 3], tf.float32)
     module = tf.Module()
@@ -208,7 +208,7 @@ def test_compare_divides_times_by_kernel_times_on_one_machine(measured: Path, tm
     assert "ratios are relative to a reference kernel, which took 1.040x the time in machine\n" in printed
 
 
-def test_compare_shows_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
+def test_compare_shows_no_verdict_for_times_from_a_single_process(measured: Path, tmp_path: Path) -> None:
     single = json.loads(measured.read_text())
     for result in single["results"]:
         result["rounds"] = result["rounds"][:1]

@@ -154,6 +154,6 @@ def test_round_stamp_depends_on_machine_and_configuration() -> None:
 
 
 @pytest.mark.parametrize("values", [{"seconds": 0}, {"seconds": -1}, {"runs": 0}, {"rounds": 0}])
-def test_timing_config_refuses_values_out_of_range(values: dict[str, Any]) -> None:
+def test_timing_config_rejects_values_out_of_range(values: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(values))):
         TimingConfig(**values)

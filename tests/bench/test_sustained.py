@@ -95,7 +95,7 @@ def test_benchmark_sustained_writes_windows_and_chart(model: Path, tmp_path: Pat
     ElementTree.parse(tmp_path / "c.svg")
 
 
-def test_benchmark_sustained_refuses_invalid_arguments(model: Path, tmp_path: Path) -> None:
+def test_benchmark_sustained_rejects_invalid_arguments(model: Path, tmp_path: Path) -> None:
     poets_edge("benchmark", model, "--sustained", "soon").failed("--sustained soon", "10m")
     poets_edge("benchmark", model, "--sustained", "0s").failed("--sustained", "1s or more")
     poets_edge("benchmark", model, "--sustained", "2s", "--rate", "0").failed("--rate must be above 0")

@@ -65,9 +65,7 @@ def test_measure_times_at_least_the_requested_number_of_inferences(
     assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
 
 
-def test_measure_times_the_kernel_in_addition_to_the_measuring_time(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_measure_extends_the_measuring_time_by_the_kernel_time(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = TickingTime()
 
     def time_kernel(call: Callable[[], None], seconds: float) -> list[float]:

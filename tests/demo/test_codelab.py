@@ -61,7 +61,7 @@ def test_codelab_scripts_report_wrong_arguments_in_one_line(folder: Path) -> Non
         assert ended.returncode == 1 and ended.stderr.count("Error: ") == 1 and "Traceback" not in ended.stderr
 
 
-def test_write_codelab_refuses_to_overwrite_foreign_scripts(tmp_path: Path) -> None:
+def test_write_codelab_does_not_overwrite_foreign_scripts(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/retrain.py").write_text("print('mine')\n")
     poets_edge("codelab", tmp_path).failed("retrain.py", "a script that poets-edge has not written")
@@ -114,7 +114,7 @@ def test_summaries_contain_the_names_in_the_codelab_instructions(folder: Path) -
         ("output_layer", "final_result", "softmax"),
     ],
 )
-def test_label_image_refuses_options_that_contradict_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
+def test_label_image_rejects_options_that_contradict_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
     poets_edge("export", "-q", cwd=folder).ok()
     photo = "tf_files/flower_photos/daisy/daisy-001.jpg"
     for model in ("tf_files/retrained_graph.tflite", "tf_files/retrained_graph.pb"):

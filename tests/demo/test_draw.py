@@ -49,7 +49,7 @@ def test_generated_photos_cannot_be_classified_by_color_histograms(drawn: PhotoF
             assert accuracy < 0.45, f"{name} over {bins} levels of red, green and blue is right on {accuracy:.0%}"
 
 
-def test_draw_photos_refuses_a_folder_with_files(tmp_path: Path) -> None:
+def test_draw_photos_rejects_a_folder_with_files(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(OutputError, match="it already contains something"):
         draw_photos(tmp_path)

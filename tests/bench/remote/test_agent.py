@@ -143,7 +143,7 @@ def test_set_service_does_not_block_on_a_named_pipe(folder: Path) -> None:
         session.agent.do_set_service({"note": {"unit": "unit"}, "text": "new"})
 
 
-def test_agent_answers_unexpected_errors_in_one_line(folder: Path) -> None:
+def test_agent_reports_unexpected_errors_in_one_line(folder: Path) -> None:
     answers = io.StringIO()
     agent = Agent(io.BytesIO(), answers)
     agent._answer({"id": 1, "do": "have", "items": 3})
@@ -152,7 +152,7 @@ def test_agent_answers_unexpected_errors_in_one_line(folder: Path) -> None:
     assert [error["id"] for error in errors] == [1, 2] and all(error["error"] for error in errors)
 
 
-def test_open_refuses_a_folder_with_user_files(folder: Path) -> None:
+def test_open_rejects_a_folder_with_user_files(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder)
     with pytest.raises(OSError, match="was not created by this program"):

@@ -79,7 +79,7 @@ def test_frames_lists_only_files_saved_by_watch(agent: Agent, home: Path) -> Non
     assert base64.b64decode(ask(agent, do="frame", folder="unsure", name=f"daisy/{FRAME}")["data"]) == b"12345"
 
 
-def test_frame_refuses_links_and_files_not_saved_by_watch(agent: Agent, home: Path) -> None:
+def test_frame_rejects_links_and_files_not_saved_by_watch(agent: Agent, home: Path) -> None:
     (home / "secret.txt").write_text("secret")
     (home / FRAME).symlink_to(home / "secret.txt")
     assert "not a frame" in ask(agent, do="frame", folder="", name="secret.txt")["error"]
@@ -103,7 +103,7 @@ def test_run_reports_a_program_that_does_not_exist(agent: Agent) -> None:
     assert answer["error"] == "No such file or directory" and answer["path"] == "/no/such/program"
 
 
-def test_fetch_reports_the_last_line_of_a_command_that_fails(agent: Agent, home: Path) -> None:
+def test_fetch_reports_the_last_error_line_of_a_failed_command(agent: Agent, home: Path) -> None:
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('first\\nno network')"]
     answer = ask(agent, do="fetch", item="packages/00aa", command=command)

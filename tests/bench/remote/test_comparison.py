@@ -77,12 +77,12 @@ def test_predictions_are_in_the_order_of_the_local_photos() -> None:
     assert there.distances is not None and there.distances.tolist() == [0.5, 1.5]
 
 
-def test_photos_in_an_archive_are_refused() -> None:
+def test_benchmark_on_rejects_photos_in_an_archive() -> None:
     with pytest.raises(UsageError, match="photos are sent to devices as files"):
         _evaluate_here(BenchmarkOptions(models=(PROBE,), image_dir=Path("flowers.zip")), Silent())
 
 
-def test_one_machine_under_two_names_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_on_warns_about_one_machine_under_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boot = tmp_path / "boot_id"
     boot.write_text("here\n")
     monkeypatch.setattr(module, "_BOOT", boot)

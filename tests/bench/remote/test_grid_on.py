@@ -113,7 +113,7 @@ def test_grid_latency_skips_models_without_times(work: Work) -> None:
     assert "mobilenet_0.25_128  float32" not in ran.stdout
 
 
-def test_grid_latency_refuses_result_files_with_unusable_times(work: Work, tmp_path: Path) -> None:
+def test_grid_latency_rejects_result_files_with_unusable_times(work: Work, tmp_path: Path) -> None:
     def emulated(found: dict[str, Any]) -> None:
         found["machine"]["emulated"] = True
 

@@ -54,7 +54,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"machine": "armv7l", "bits": 32, "versions": {"numpy": "1.24"}}, "pillow must be packages of its system"),
     ],
 )
-def test_install_refuses_unsuitable_devices(changes: dict[str, Any], message: str) -> None:
+def test_install_rejects_unsuitable_devices(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RemoteError, match=message):
         install_on(**changes)
 

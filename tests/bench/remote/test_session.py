@@ -53,7 +53,7 @@ def test_device_facts_returns_the_machine() -> None:
         ([{"kind": "Other"}], ""),
     ],
 )
-def test_follower_refuses_messages_out_of_order(messages: list[dict[str, Any]], reason: str) -> None:
+def test_follower_rejects_messages_out_of_order(messages: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(RemoteError, match=f"pi: refused .*{reason}"):
         follow(*messages)
 
@@ -106,7 +106,7 @@ def scores(**changes: Any) -> dict[str, Any]:
         [{"kind": "Window", "model": 0, "window": {}}],
     ],
 )
-def test_measure_rounds_refuses_scores_that_were_not_requested(messages: list[dict[str, Any]]) -> None:
+def test_measure_rounds_rejects_scores_that_were_not_requested(messages: list[dict[str, Any]]) -> None:
     with pytest.raises(RemoteError, match="not requested"):
         measured(MACHINE, *messages, photos=("a.jpg",))
 
@@ -118,7 +118,7 @@ def load_follower(*messages: dict[str, Any]) -> _LoadFollower:
     return follower
 
 
-def test_load_follower_refuses_results_that_were_not_requested() -> None:
+def test_load_follower_rejects_results_that_were_not_requested() -> None:
     with pytest.raises(RemoteError, match="a window of load that was not requested"):
         load_follower({"kind": "Window", "model": 1, "window": {}})
     with pytest.raises(RemoteError, match="PhotoScores was not requested"):
