@@ -1,4 +1,4 @@
-"""Tests that statistics of a measurement agree with manual computation, and of the order of variants."""
+"""Tests of the statistics of a measurement, and of the order in which variants are measured."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from poets_edge.bench.ratios import TimeRatio, compare_times
 
 TAIL = 0.01
-"""Probability of each tail of a 98 % interval."""
+"""Probability of each tail outside a 98 % confidence interval."""
 
 
 def enumerated_interval(times: list[float], reference: list[float]) -> tuple[float, float]:

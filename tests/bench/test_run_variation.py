@@ -95,7 +95,7 @@ def test_run_variation_is_at_least_the_variation_of_a_quiet_machine(count: int) 
 
 @pytest.mark.parametrize("disturbed", [range(5), range(12, 18), (1, 2, 3, 20, 21, 22)])
 def test_run_variation_ignores_disturbed_processes(disturbed: Sequence[int]) -> None:
-    """Several successive processes take 1.5 times as long, because another virtual machine uses the core; no drift."""
+    """Several successive processes take 1.5 times as long, because another virtual machine uses the core."""
     times = np.exp(0.02 * np.random.default_rng(0).standard_normal(ROUNDS))
     undisturbed = times.copy()
     times[list(disturbed)] *= 1.5

@@ -1,4 +1,4 @@
-"""Tests of generated photos: reproducibility, atomic writes, and that color histograms do not classify them."""
+"""Tests that generated photos are reproducible, written atomically, and not classifiable by color histograms."""
 
 from __future__ import annotations
 

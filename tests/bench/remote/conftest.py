@@ -37,7 +37,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 @pytest.fixture
 def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
-    """The device `pi`, which the configuration of ssh contains. The local cache is empty."""
+    """The device `pi`, which ssh is configured to reach. The local cache is empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with ssh_configured(tmp_path, device):
         yield device
@@ -60,7 +60,7 @@ def share_packages(from_home: Path, to_home: Path, folder: str = ".cache") -> No
     """Copy the packages from one home folder to another home folder, to avoid a download.
 
     Args:
-        folder: parent of the program's folder in the other home.
+        folder: parent of the program's folder in the destination home folder.
     """
     own = OwnFolder(str(to_home / folder / "poets-edge"))
     own.open(adopt=False)

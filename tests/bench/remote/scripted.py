@@ -22,7 +22,7 @@ MACHINE: dict[str, Any] = {
 
 
 def facts(**changes: Any) -> Facts:
-    """Return the facts about a 64-bit Raspberry Pi on which nothing is installed; the arguments replace facts."""
+    """Return the facts about a 64-bit Raspberry Pi on which nothing is installed; arguments replace some facts."""
     values: dict[str, Any] = {
         "python": (3, 11, 2), "executable": "/usr/bin/python3", "bits": 64, "machine": "aarch64", "system": "Linux",
         "libc": "glibc 2.36", "host": "pi", "home": "/home/pi", "user": "pi", "uid": 1000, "config": None,

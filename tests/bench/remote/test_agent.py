@@ -416,7 +416,7 @@ def test_receive_rejects_archive_members_outside_the_item_folder(
 
 
 def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) -> None:
-    """If links were created, files that follow in the archive could be written outside the item."""
+    """If links were created, later files in the archive could be written through them to other folders."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w|") as archive:
         link = tarfile.TarInfo("a")

@@ -150,7 +150,7 @@ def test_benchmark_on_accepts_names_that_are_not_utf8(
 
 
 def _of_device(home: Path, text: str = "") -> list[int]:
-    """Return the processes that logins to the device with the given home folder have started."""
+    """Return the processes that were started by logins to the device with the given home folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""Tests with devices that send wrong data: a stand-in for ssh violates the agent's protocol in one line."""
+"""Tests with devices that send wrong data: a stand-in for ssh sends one line that violates the agent's protocol."""
 
 from __future__ import annotations
 

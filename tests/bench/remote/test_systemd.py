@@ -33,7 +33,7 @@ def systemd(programs: Programs | None = None, **answers: Any) -> tuple[_Systemd,
 
 
 def refusing(*words: str) -> Programs:
-    """Return a function that runs programs; those whose command contains one of the given words fail."""
+    """Return a fake function for running programs; it fails if the command contains one of the given words."""
     return lambda command: (1, ["Access denied."]) if set(words) & set(command) else (0, [])
 
 
