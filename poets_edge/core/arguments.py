@@ -1,7 +1,8 @@
 """Convert and validate the arguments of library calls.
 
 An options class calls `check_fields` at the start of `__post_init__`. It converts strings to paths and single values to
-tuples, according to the annotations of the fields, and raises an error that names the field for any other type.
+tuples, according to the annotations of the fields. If a value has any other type, it raises an error that names the
+field.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ StrPath: TypeAlias = "str | os.PathLike[str]"
 """A path as a string or a path object."""
 
 _LARGEST = (1 << 63) - 1
-"""Largest integer that an argument may have: the largest signed 64-bit integer, the limit of many libraries."""
+"""Largest integer that is accepted as an argument: the largest signed 64-bit integer, which is the limit of many
+libraries."""
 _LONGEST = 60
-"""Maximum number of characters of an invalid value that an error message shows."""
+"""Maximum length of an invalid value in an error message, in characters; longer values are truncated."""
 
 
 MOST_THREADS = 4096
@@ -65,7 +67,7 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:
-    """Return `value` converted to the annotation `hint`.
+    """Return `value` converted to the type that the annotation `hint` describes.
 
     Strings and path objects are converted to `Path`, lists and single values to tuples, and integers of types from
     other libraries (such as `numpy.int64`) to `int`.
@@ -75,7 +77,7 @@ def convert(value: Any, hint: Any, name: str) -> Any:
 
     Raises:
         WrongTypeError: the value has the wrong type.
-        UsageError: the value is not one of the choices, not finite, or too large.
+        UsageError: the value is not one of the choices in the annotation, not finite, or too large.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, object) or isinstance(hint, (str, typing.TypeVar)):

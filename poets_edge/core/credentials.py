@@ -21,8 +21,8 @@ VARIABLE = "POETS_EDGE_CREDENTIALS"
 `user:password`."""
 
 _SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,3})"
-"""Pattern for the scheme at the beginning of an address, with one to three slashes: a path object merges two slashes
-into one, and three are a common typing error.
+"""Pattern for the scheme at the beginning of an address, with one to three slashes. One slash is accepted because
+a path object merges two slashes into one, and three because this is a common typing error.
 """
 _USER_INFO = rf"(?i){_SCHEME}([^/?#]*)@"
 _USER_INFO_IN_TEXT = rf"(?i){_SCHEME}[^/?#\s]*@"
@@ -82,7 +82,7 @@ def origin(address: str) -> str:
 
 
 def authorization(address: str) -> str | None:
-    """Return the value of the `Authorization` header for requests to an address; None without a stored password."""
+    """Return the value of the `Authorization` header for requests to an address; None if no password is stored."""
     _load()
     user_info = _user_info.get(origin(address))
     if user_info is None:
@@ -94,7 +94,10 @@ def authorization(address: str) -> str | None:
 
 
 def helper_variables() -> dict[str, str]:
-    """Return the environment variable that passes passwords to helper processes; {} if no passwords are stored."""
+    """Return a dictionary with the environment variable that passes the stored passwords to helper processes.
+
+    The dictionary is empty if no passwords are stored.
+    """
     _load()
     return {VARIABLE: json.dumps(_user_info)} if _user_info else {}
 

@@ -169,7 +169,7 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError unless an address uses https or is on this machine, as files without a checksum require."""
+    """Raise DownloadError if a file without a checksum would be downloaded over http from another machine."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(
@@ -215,7 +215,7 @@ def _read(response: Any) -> bytes:
 
 
 def _fault(path: Path, wanted: _Wanted) -> str | None:
-    """Return a description of what is wrong with a complete file; None if it is valid."""
+    """Return a description of what is wrong with a downloaded file; None if it is valid."""
     found = path.stat().st_size
     if wanted.size is not None and found != wanted.size:
         return f"{found:,} bytes arrived, and {wanted.size:,} are expected"

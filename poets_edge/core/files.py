@@ -218,7 +218,7 @@ def check_writable(path: Path) -> None:
 def _check_replaceable(path: Path) -> None:
     """Raise OSError if `path` is a folder, pipe, device or socket, or the target of standard output or standard error.
 
-    Without this check, an atomic write would replace it with a file: as root, even `/dev/null` and `/dev/stdout`.
+    Without this check, an atomic write would replace `path` with a file; root could even replace `/dev/null`.
     """
     try:
         status = path.stat()

@@ -5,8 +5,8 @@
 Optional({...})}`.
 
 Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, on which `compare` also runs. Shapes
-are named tuples because these are defined ten times faster than dataclasses, and every start of `label` imports this
-module.
+are named tuples rather than dataclasses, because named tuples are defined ten times faster, and every start of `label`
+imports this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 from poets_edge.errors import RecordError
 
 _LARGEST_INTEGER = 1 << 64
-"""Maximum absolute value of an integer; larger values could overflow in a division or a conversion to float."""
+"""Maximum absolute value of an accepted integer; larger ones could overflow in a division or a conversion to float."""
 DEEPEST = 32
 """Maximum nesting depth of JSON values. Deeper nesting could exhaust the stack. The files that poets_edge writes
 have up to seven levels."""
@@ -38,7 +38,7 @@ class DictOf(NamedTuple):
 
 
 class OneOf(NamedTuple):
-    """Shape that matches a fixed set of values."""
+    """Shape that matches each value in a fixed set."""
 
     values: tuple[Any, ...]
 

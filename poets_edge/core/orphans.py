@@ -13,7 +13,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def helper_environment() -> dict[str, str]:
-    """Return the environment for a helper process: that of this process, with its process id and server passwords."""
+    """Return the environment for a helper process.
+
+    It is the environment of this process with two additions: the id of this process, and the stored passwords for web
+    servers.
+    """
     return {**os.environ, **helper_variables(), _PARENT: str(os.getpid())}
 
 

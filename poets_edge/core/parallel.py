@@ -21,7 +21,8 @@ Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Default maximum number of chunks of items per thread whose results are not yet consumed; limits memory use."""
+"""Default limit, per thread, on the number of chunks of items whose results are not yet consumed. It bounds memory
+use."""
 
 
 def cores() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 VALUES_PER_QUERY = 500
-"""Maximum number of values in a query; older versions of SQLite allow at most 999."""
+"""Maximum number of values that are bound to one query; older versions of SQLite allow at most 999."""
 
 LOG_BYTES = 16 << 20
 """Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive inserts change random pages
@@ -111,7 +111,10 @@ def has_other_tables(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def is_foreign(path: Path, table: str) -> bool:
-    """Return whether a database has tables other than `table`, so it is another program's; False if unreadable."""
+    """Return whether a database belongs to another program, because it has tables other than `table`.
+
+    The result is False if the database cannot be read.
+    """
     try:
         with _reading(path) as connection:
             return has_other_tables(connection, table)

@@ -107,7 +107,7 @@ def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], Non
 
     Args:
         folder: folder that contains the files.
-        prefix, suffix: what precedes and follows the eight random characters of `tempfile` in the names.
+        prefix, suffix: parts of the file names before and after the eight random characters that `tempfile` chooses.
         before: function that is called before the removal, while the folder is locked, if any name matches.
     """
     remove_dead_matching(folder, _made_with(re.escape(prefix), suffix), before)

@@ -1,7 +1,7 @@
 """In a parallel map, process items that need much memory one at a time.
 
 A function that is about to allocate much memory calls `take_turn`. The turn ends when the item is finished, rather than
-when the function returns, because its results are still in memory then.
+when the function returns, because the results of the function remain in memory until then.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _current = _Current()
 
 @contextmanager
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
-    """Context manager for processing one item, in which `take_turn` may acquire `lock`; it is released on exit."""
+    """Context manager for processing one item, in which `take_turn` may acquire `lock`, which is released on exit."""
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
         yield

@@ -88,5 +88,10 @@ def as_photo_path(value: Any) -> Any:
 
 
 def joined(folder: str, name: str) -> str:
-    """Join the path or address of a folder or archive and the name of a photo in it, which has `/` as the separator."""
+    """Return the path or address of a photo in a folder or archive.
+
+    Args:
+        folder: path or address of the folder or archive.
+        name: path of the photo relative to the folder or archive, with `/` as the separator.
+    """
     return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.join(folder, name)  # noqa: PTH118

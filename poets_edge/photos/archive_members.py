@@ -26,8 +26,8 @@ class Member(NamedTuple):
     """A photo in an archive.
 
     Attributes:
-        start: offset in the archive: of the photo's bytes in a tar file, of the header before them in a zip file.
-        stored: number of bytes in the archive, usually compressed.
+        start: offset in the archive of the photo's bytes (tar file) or of the header that precedes them (zip file).
+        stored: number of bytes that the photo occupies in the archive, where it is usually compressed.
         length: number of bytes after decompression.
         method: compression method, as numbered by the zip format.
         crc: CRC-32 of the decompressed bytes; NO_CRC for a photo in a tar file.
@@ -79,7 +79,8 @@ def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes
 def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
     """Return the decompressed bytes of a zip member.
 
-    If there are more bytes than its header declares, one of these is included, so that the caller notices it.
+    If there are more bytes than the header of the member declares, the result is one byte longer than declared, so that
+    the caller notices this.
     """
     data, most = io.BytesIO(), member.length + 1
     for piece in _inflated(parts) if member.method == DEFLATED else parts:

@@ -35,12 +35,13 @@ _ENCRYPTED = 1
 _LARGEST_CLASS = 1024
 """Maximum size, in bytes, of a `.cls` file, which contains the class of a photo in a WebDataset shard."""
 _LARGEST_HEADER = 1 << 20
-"""Maximum size of an extended header in a tar, in bytes."""
+"""Maximum size of an extended header in a tar file, in bytes."""
 _LARGEST_DIRECTORY = 256 << 20
 """Maximum size, in bytes, of the central directory of a zip file on this machine."""
 MOST_REMOTE_MEMBERS = 1 << 18
 _BYTES_PER_MEMBER = 128
-"""Assumed average size of an entry in the central directory of a zip, in bytes."""
+"""Limit on the size of the central directory of a zip file at an address: this number of bytes for each member that
+the file may have."""
 _BLOCK = 512
 """Size of a tar block in bytes."""
 _SNIFFED = 1024
@@ -55,7 +56,7 @@ class Archive:
     Attributes:
         names: sorted paths of the photos inside the archive, without a common top folder.
         labels: class of each photo if the archive is a WebDataset shard; None if the archive has class folders.
-        others: number of files that are not photos, by (folder, file suffix).
+        others: number of files that are not photos, for each pair (folder, file suffix).
         notes: messages about the archive, one line each.
     """
 
@@ -103,7 +104,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
 
     Args:
         file: the archive, seekable.
-        place: path or address of the archive, for its suffix and for messages.
+        place: path or address of the archive; its suffix determines the format, and error messages contain it.
         most: maximum number of members of an archive at an address; None for an archive on this machine.
         encoding: encoding of names in a zip that are not marked as UTF-8; by default UTF-8 if a name is valid UTF-8,
             else cp437, which the format prescribes.

@@ -78,7 +78,7 @@ def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
 
     Args:
         image: image that is opened but not yet decoded; its size is the size after decoding.
-        full: (width, height) of the image in the file.
+        full: (width, height) as stored in the file, which may be larger than the size after decoding.
     """
     pixels = image.width * image.height
     each = _BYTES.get(image.mode, 4) * _DECODER.get(image.format or "", 1)
@@ -91,7 +91,7 @@ def most_megapixels(image: Image.Image, full: tuple[int, int]) -> float:
 
     Args:
         image: image that is opened but not yet decoded.
-        full: (width, height) of the image in the file.
+        full: (width, height) as stored in the file, which may be larger than the size after decoding.
     """
     return BUDGET / bytes_needed(image, full) * full[0] * full[1] / 1e6
 

@@ -73,5 +73,5 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Return a pixel value as unsigned if `white` exceeds 2**31, because Pillow reads 32-bit values as signed."""
+    """Return a pixel value as unsigned if `white` exceeds 2**31; Pillow reads 32-bit values as signed integers."""
     return value + 2**32 if white > 2**31 and value < 0 else value

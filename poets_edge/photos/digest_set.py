@@ -45,7 +45,12 @@ class DigestSet:
 
     @staticmethod
     def of(keys: Keys, bits: int) -> DigestSet:
-        """Construct a set from the first 64 bits of each digest (`keys_of`), of which the set stores `bits`."""
+        """Construct a set that stores the first `bits` bits of each digest.
+
+        Args:
+            keys: first 64 bits of each digest, as returned by `keys_of`.
+            bits: number of bits to store, 1 to 63.
+        """
         return DigestSet(bits, np.unique(keys >> np.uint64(64 - bits)))
 
     def __len__(self) -> int:

@@ -39,7 +39,8 @@ TABLE = "digests"
 _COLUMNS = "(folder BLOB, name BLOB, seen TEXT, digest BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID"
 
 RACY_SECONDS = 2.0
-"""Resolution, in seconds, of the times that FAT stores, the coarsest of the common file systems."""
+"""A digest is not cached if the file changed less than this number of seconds before it was hashed. The value is the
+resolution of file times in FAT, the coarsest among common file systems."""
 
 _SECONDS_TO_WAIT = 10.0
 _DIGEST_BYTES = 32

@@ -98,7 +98,10 @@ class Exclusions:
         return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
 
     def to_facts(self) -> dict[str, object]:
-        """Return the fields to store in a model, which may be published: hashes replace the file names."""
+        """Return the exclusions as fields to store in a model.
+
+        Hashes replace the names of the photos, because the model may be published.
+        """
         return {
             "leave_out": sorted(map(_hash, self.leave_out)),
             "belongs_to": {_hash(name): label for name, label in sorted(self.belongs_to.items())},
@@ -128,7 +131,7 @@ def _hash(name: str) -> str:
 
 
 def read_exclusions(path: Path) -> Exclusions:
-    """Read a list of exclusions from a file. Raises DatasetError if the file is missing or contains no such list."""
+    """Read a list of exclusions from a file. Raises DatasetError if the file is missing or invalid."""
     try:
         text = read_bytes(path, _LARGEST_LIST).decode("utf-8-sig")
     except OSError as error:

@@ -16,7 +16,7 @@ from poets_edge.progress import Reporter, Silent
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.tgz` file that contains one folder: its URL, size in bytes and SHA-256."""
+    """URL, size in bytes and SHA-256 of a `.tgz` file that contains one folder."""
 
     url: str
     size: int

@@ -42,7 +42,7 @@ class Folds:
             [photos].
         count: number of folds.
         requested: requested number of folds; larger than `count` if a class has too few groups of photos.
-        smallest: class that limits `count`: among the classes with two or more groups, the one with the fewest.
+        smallest: class that limits `count`: among the classes with two or more groups, the one with the fewest groups.
         always_trained: classes with a single group; every head is trained on them, and they are not evaluated.
     """
 
@@ -146,7 +146,7 @@ def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
 
 
 def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Rows]:
-    """Return the groups of photos that must stay in one fold, and the row numbers of the photos in no group.
+    """Return the groups of two or more photos that must stay in one fold, and the row numbers of all other photos.
 
     Two photos belong to one group if their names up to `_nohash_`, contents or group numbers are equal, or if other
     photos connect them.
@@ -160,7 +160,10 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
 
 
 def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: int) -> Iterator[Group]:
-    """Yield all groups of photos, largest first; those of equal size in a pseudorandom order, set by `repeat`."""
+    """Yield all groups of photos, largest first.
+
+    Groups of equal size are in a pseudorandom order, which differs between repeats.
+    """
     yield from sorted(joined, key=lambda group: (-len(group), _order_key(table, group, repeat)))
     keys = np.fromiter((_order_key(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
     yield from ((row,) for row in single[np.argsort(keys)].tolist())

@@ -34,8 +34,8 @@ _UNANNOUNCED = 64 << 20
 """Maximum number of bytes in a body without a Content-Length header."""
 _BLOCK = 1 << 18
 _BLOCK_WITH_FRAMING = _BLOCK + _BLOCK // 8
-"""Number of bytes that may be received per block of a body in chunked encoding, including the framing of the chunks.
-A body with very small chunks exceeds it."""
+"""Number of bytes that may be received for every `_BLOCK` bytes of a body in chunked encoding; the rest is for the
+framing of the chunks. A body with very small chunks exceeds this limit and is rejected."""
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -151,7 +151,7 @@ def listing(address: str) -> list[str]:
 
 
 def _links(page: Response) -> list[str]:
-    """Return the names of the files and folders that a page links to and that are directly below the page's address."""
+    """Return the names of the files and folders directly inside a folder, from the links on the folder's web page."""
     base = page.url.partition("?")[0]
     names = []
     for match in _LINK.finditer(page.body):
@@ -164,7 +164,7 @@ def _links(page: Response) -> list[str]:
 
 
 def is_allowed(address: str) -> bool:
-    """Return whether an address has a host and a valid port, and uses https, or uses http and is on this machine."""
+    """Return whether an address has a host and a valid port, and uses https, or http on this machine."""
     try:
         parts = urlsplit(address)
         origin(address)

@@ -41,7 +41,8 @@ PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
 _Result = TypeVar("_Result")
 
 PREPROCESSING = f"poets_edge-2/pillow-{PIL.__version__}"
-"""Version of the code that determines pixel values (this module and Pillow). It is part of the keys of caches."""
+"""Version of the code that determines pixel values (this module and Pillow). Cache keys include it, so that a
+different version does not read old entries."""
 
 # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time, as long as both sides stay at least
 # twice the largest MobileNet input, so that the resize below averages over several pixels. The limit does not depend

@@ -23,6 +23,7 @@ class ImageCache:
 
         Args:
             most_bytes: maximum number of bytes of cached pixels; photos beyond this limit are decoded each time.
+                By default, nothing is cached.
         """
         self._free_bytes = most_bytes
         self._images: dict[tuple[Photo, Size, bool], Pixels] = {}

@@ -1,7 +1,7 @@
 """Resize images by bilinear interpolation without antialiasing, as MediaPipe does.
 
-Output sample i interpolates the two input samples next to i * size / new_size, as in OpenCV's `warpPerspective`, which
-MediaPipe calls, and in TensorFlow 1's `resize_bilinear`.
+Output sample i is interpolated between the two input samples next to the position i * size / new_size, as in OpenCV's
+`warpPerspective`, which MediaPipe calls, and in TensorFlow 1's `resize_bilinear`.
 """
 
 from __future__ import annotations

@@ -22,4 +22,4 @@ PHOTO_SETS = Optional(
         "test_groups": Optional([COUNT]),
     }
 )
-"""JSON structure of an encoded `poets_edge.photos.known_photos.KnownPhotos`; the field may be missing."""
+"""JSON structure of an encoded `poets_edge.photos.known_photos.KnownPhotos`, which may be missing from a file."""

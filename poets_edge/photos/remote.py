@@ -52,7 +52,12 @@ class Facts(NamedTuple):
 
 
 def listed(address: str) -> list[str]:
-    """Return the names of all files below an address. Raises DatasetError if there are no files."""
+    """Return the names of all files in the folder at an address and in its subfolders.
+
+    Raises:
+        DatasetError: no files are found.
+        RemoteError: the address cannot be reached.
+    """
     with readable_errors(address):
         if _is_web(address):
             names = _list_or_empty(_web().listing, address)

@@ -47,7 +47,8 @@ class FoundPhotos:
         names: names of the photos, with `/` as the separator.
         labels: class of each photo if the archives are WebDataset shards; None if the photos are in class folders.
         depth: number of leading folders in each name that are not class folders.
-        others: number of files that are not photos, by (folder without the `depth` leading ones, suffix).
+        others: number of files that are not photos, for each pair (folder, file suffix). The first `depth` folders are
+            omitted.
         notes: messages about the archives, one line each.
     """
 
@@ -111,7 +112,7 @@ def _without_encoding(path: str) -> str:
 
 
 def find_photos(place: str) -> FoundPhotos:
-    """Return the photos of an archive, of several archives, or below an address.
+    """Return the photos in an archive, in several archives, or in a folder at an address.
 
     Args:
         place: path or address. A pattern for several archives contains `{000..011}`, `{a,b}`, `*` or `?`. The path of a
@@ -152,7 +153,10 @@ def find_photos(place: str) -> FoundPhotos:
 
 
 def _listed(place: str) -> FoundPhotos:
-    """Return the photos below an address. They are recognized by suffix, so that no file needs to be requested."""
+    """Return the photos in a folder at an address and in its subfolders.
+
+    Photos are recognized by file suffix, so that no file needs to be requested.
+    """
     names, others = [], Counter[tuple[str, str]]()
     for name in remote.listed(place):
         folder, _, base = name.rpartition("/")

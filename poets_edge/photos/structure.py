@@ -19,7 +19,7 @@ _MOST_SEGMENTS = 8192
 _MOST_EXIF_SEGMENTS = 100
 """Maximum number of EXIF segments in a JPEG. Pillow copies all previous segments for each further one."""
 _MOST_SCANS = 100
-"""Maximum number of scans in a progressive JPEG; 10 are usual. Each takes as long to decode as a baseline JPEG."""
+"""Maximum number of scans in a progressive JPEG; 10 are usual. Each scan takes as long to decode as a baseline JPEG."""
 _MOST_FILLING = 1 << 16
 """Maximum number of fill bytes before a marker in a JPEG."""
 _MOST_GIF_BLOCKS = 1 << 16
@@ -35,7 +35,7 @@ _ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 
 
 def checked(kind: str, data: bytes) -> bytes:
-    """Check the structure of a photo file, and return its bytes, for a PNG without large metadata.
+    """Check the structure of a photo file, and return its bytes; large metadata is removed from a PNG.
 
     Args:
         kind: Pillow's name of the format.

@@ -47,7 +47,7 @@ class Photo:
 
     @property
     def file(self) -> Path:
-        """Path of the photo. Raises TypeError if the photo has an address instead."""
+        """Path of the photo. Raises TypeError if the photo has an address instead of a path."""
         if isinstance(self.path, Path):
             return self.path
         raise TypeError(f"{self.path} is an address")
@@ -124,7 +124,7 @@ class PhotoTable(Sequence[Photo]):
         return tuple(sorted(label for label, count in zip(self.labels, counts, strict=True) if count))
 
     def has_folder(self, split: SplitName) -> bool:
-        """Return whether the photo folder has a folder with photos for a split, such as `test/`."""
+        """Return whether the photo folder has a split folder, such as `test/`, with photos of the given split."""
         return bool((self.given == SPLIT_NAMES.index(split)).any())
 
     def paths(self) -> Iterator[str]:
@@ -163,7 +163,7 @@ class PhotoTable(Sequence[Photo]):
 
 @dataclass(frozen=True)
 class HashedPhoto:
-    """A photo with the SHA-256 digest of its contents, 32 bytes."""
+    """A photo and the SHA-256 digest of its contents (32 bytes)."""
 
     photo: Photo
     digest: bytes

@@ -123,7 +123,7 @@ def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: 
 
     Args:
         names: names of the photos, with `/` as the separator.
-        others: number of files that are not photos, by (folder, file suffix).
+        others: number of files that are not photos, for each pair (folder, file suffix).
         depth: number of leading folders in each name that are not part of the tree.
     """
     folders = {"": Folder("")}

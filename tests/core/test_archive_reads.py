@@ -42,7 +42,7 @@ def test_opened_zip_rejects_a_large_central_directory(zip64: bool) -> None:
         assert len(archive.namelist()) == 1000
 
 
-def test_bounded_reads_rejects_reading_a_whole_file_beyond_the_limit() -> None:
+def test_bounded_reads_rejects_a_whole_file_larger_than_the_limit() -> None:
     assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
     with pytest.raises(ValueError, match="more than 9"):
         BoundedReads(io.BytesIO(bytes(10)), 9).read()

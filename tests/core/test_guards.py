@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX files")
 
 
 class Disk:
-    """Recorder of the files that are flushed to the disk and of the files that are renamed.
+    """Recorder of the files that are flushed to disk and of the files that are renamed.
 
     Attributes:
         synced: size of each file at its last flush, by inode.
@@ -94,7 +94,7 @@ def test_download_flushes_the_file_before_the_rename(disk: Disk, files: Files, t
 
 
 def swap_before_open(patch: pytest.MonkeyPatch, path: Path, swap: Callable[[], object]) -> None:
-    """Call `swap` once, immediately before `path` is opened."""
+    """Patch `os.open` so that it calls `swap` immediately before it opens `path`."""
     opened = os.open
 
     def swapped(target: object, *arguments: int, **others: int) -> int:

@@ -37,7 +37,7 @@ def test_read_exclusions_reports_the_path_of_an_invalid_field(tmp_path: Path, te
     assert place in str(raised.value)
 
 
-def test_damaged_json_of_backbones_and_journals_is_replaced_or_removed(tmp_path: Path) -> None:
+def test_damaged_checksum_files_are_replaced_and_damaged_journals_removed(tmp_path: Path) -> None:
     wanted = architecture("mobilenet_0.25_128")
     weights = find_weights(wanted, tmp_path, "embedded")
     backbone = prepare_backbone(wanted, weights, tmp_path)

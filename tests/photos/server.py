@@ -14,11 +14,11 @@ class Files:
     """Files, faults and received requests of the server.
 
     Attributes:
-        content: by path, `/photos.tgz`.
-        break_after: bytes of a body after which the connection is closed, one a request; None for a whole body.
-        ignore_range: answer every request with the whole file.
-        announce: a Content-Length in place of the true one.
-        statuses: answers in place of a file, one a request.
+        content: contents of the files, by URL path, such as `/photos.tgz`.
+        break_after: number of bytes sent before the connection is closed, for each request in turn; None for all bytes.
+        ignore_range: whether to answer every request with the whole file.
+        announce: Content-Length to send instead of the correct one.
+        statuses: HTTP status codes to send instead of a file, for each request in turn.
         requests: (path, Range header) of each request so far.
     """
 

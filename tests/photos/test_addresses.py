@@ -1,4 +1,4 @@
-"""Tests of photos at addresses: training gives the same graph as on a local folder; errors are single lines."""
+"""Tests of photos at addresses: training gives the same graph as with a local folder, and errors are single lines."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_read_archive_rejects_names_that_lead_out_of_the_archive(name: str) -> N
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_read_member_holds_large_members_in_memory_once(method: int) -> None:
+def test_read_member_holds_one_copy_of_a_large_member_in_memory(method: int) -> None:
     content = np.random.default_rng(1).bytes(24 << 20)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:

@@ -55,7 +55,7 @@ def test_read_photo_reads_unsigned_32_bit_photos() -> None:
 
 @pytest.mark.parametrize("highest", [255, 256, 4095])
 def test_read_photo_rejects_16_bit_photos_that_would_be_almost_black(highest: int) -> None:
-    """Photos with the highest value 255 and 256 are treated equally."""
+    """A photo whose highest value is 255 is rejected like one whose highest value is 256."""
     values = (SHADES * highest / 255).astype(np.uint16)
     for kind in ("PNG", "TIFF"):
         with pytest.raises(PhotoError, match=f"^picture: almost black: its highest value is {highest}, and 65535 is"):

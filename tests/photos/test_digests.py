@@ -95,7 +95,7 @@ def test_signature_excludes_unreadable_photos(folder: Folder) -> None:
 
 
 def test_hash_photos_returns_the_sizes_that_the_server_reports(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The MinHash signature of a folder uses the reported size, which may be missing or that of compressed contents."""
+    """A server may report no size, or the size of the compressed contents; MinHash signatures use the reported size."""
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
     for module in (digests, hashed_photos):

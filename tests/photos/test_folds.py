@@ -132,7 +132,7 @@ def test_assign_folds_places_large_groups_first() -> None:
 def test_assign_folds_gives_priority_to_the_smaller_class_of_a_group() -> None:
     """Photos 0 to 19 of class a are a group in one fold, and three of the four photos of class b are in the other fold.
 
-    A group of one photo of a and the last photo of b is put into the first fold, although that has more photos.
+    A group of one photo of a and the last photo of b is put into the first fold, although that fold has more photos.
     """
     names = [f"a/{number}.jpg" for number in range(100)] + [f"b/{number}.jpg" for number in range(4)]
     groups = np.arange(104)

@@ -1,4 +1,4 @@
-"""Tests of photos on untrusted servers: limits of size, time and depth, passwords, and unreliable time stamps."""
+"""Tests of photos on untrusted servers: limits of size, time and depth, passwords, and unreliable timestamps."""
 
 from __future__ import annotations
 

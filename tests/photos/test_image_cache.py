@@ -42,7 +42,7 @@ def test_image_cache_decodes_once_for_all_sizes(photos: list[Photo], decoded: li
         np.testing.assert_array_equal(pixels, fit(open_photo(photos[0]), size))
 
 
-def test_image_cache_is_empty_by_default(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_stores_nothing_by_default(photos: list[Photo], decoded: list[Photo]) -> None:
     images = ImageCache()
     for _ in range(2):
         images.at(photos[0], [SMALL])

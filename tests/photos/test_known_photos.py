@@ -16,7 +16,7 @@ from poets_edge.photos.photo_sets import PHOTO_SETS
 
 
 def drawn(count: int, seed: int = 0) -> tuple[Any, Any]:
-    """Return the random digests and splits of photos."""
+    """Return random digests and splits for `count` photos."""
     rng = np.random.default_rng(seed)
     digests = rng.integers(0, 256, (count, 32), dtype=np.uint8)
     return digests, rng.choice(3, count, p=[0.8, 0.1, 0.1]).astype(np.int8)

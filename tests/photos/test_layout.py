@@ -1,4 +1,4 @@
-"""Tests of folder layouts: they are interpreted, and this is reported; or rejected, with a command line to use."""
+"""Tests of folder layouts: the interpretation is reported, or an error explains how to resolve an ambiguity."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_scan_interprets_folder_layouts_and_reports_the_interpretation(
         ),
     ],
 )
-def test_scan_rejects_ambiguous_layouts_with_a_command_line_to_use(
+def test_scan_explains_how_to_resolve_an_ambiguous_layout(
     kind: str, names: list[str], said: str, tmp_path: Path
 ) -> None:
     place = _place(kind, tmp_path, names)

@@ -37,7 +37,7 @@ def test_fit_computes_weighted_averages_of_pixels() -> None:
     assert fit(row.transpose(Image.Transpose.ROTATE_270), (4, 1))[1:3, 0, 1].tolist() == [100, 120]
 
 
-def test_fit_crops_left_top_right_bottom() -> None:
+def test_fit_interprets_crop_as_left_top_right_bottom() -> None:
     pixels = fit(ramp(40, 24), (4, 10), crop=(5, 2, 15, 6))
     assert np.array_equal(pixels, np.asarray(ramp(40, 24))[2:6, 5:15])
     whole = fit(ramp(40, 24), (24, 40), crop=(0, 0, 40, 24))
@@ -56,7 +56,7 @@ def test_fit_preserves_solid_colors_and_commutes_with_flipping(
     assert np.abs(mirrored[::-1].astype(int) - fit(image, (rows, columns))).max() <= 1
 
 
-def test_normalizer_uses_the_mean_and_deviation_of_each_channel() -> None:
+def test_normalizer_uses_the_mean_and_standard_deviation_of_each_channel() -> None:
     pixels = np.array([[[0, 10, 20], [255, 128, 64]]], np.uint8)
     out = np.empty(pixels.shape, np.float32)
     normalizer(Normalization((10.0, 20.0, 40.0), (2.0, 5.0, 10.0)))(pixels, out)

@@ -48,7 +48,7 @@ def test_exclusions_remove_photos_and_change_classes(folder: Path) -> None:
     assert Exclusions(frozenset({"a/1.jpg", "x"})).unknown(scan(folder)) == ["x"]
 
 
-def test_photo_digests_map_names_to_hexadecimal(folder: Path) -> None:
+def test_photo_digests_map_names_to_hexadecimal_digests(folder: Path) -> None:
     listed = [HashedPhoto(photo, bytes([row]) * 32) for row, photo in enumerate(scan(folder).photos)]
     columns = HashedPhotos.of(listed)
     assert list(columns) == listed and list(columns[1:3]) == listed[1:3]

@@ -51,7 +51,7 @@ def test_time_taken_is_none_without_exif_or_file(tmp_path: Path) -> None:
     assert time_taken(tmp_path) is None
 
 
-def test_burst_pairs_are_photos_in_one_folder_taken_within_seconds(tmp_path: Path) -> None:
+def test_burst_pairs_are_photos_in_one_folder_taken_seconds_apart(tmp_path: Path) -> None:
     for name, seconds in {"a/1": "00", "a/2": "02", "a/3": "40", "b/1": "01"}.items():
         photo(tmp_path / f"{name}.jpg", f"2024:05:01 12:00:{seconds}")
     assert burst_pairs(table(tmp_path)) == [(0, 1)]

@@ -57,7 +57,7 @@ def test_scan_reads_cp437_names_and_reports_the_encoding(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("text", "encoding"), [("雏菊/1.jpg", "gbk"), ("表/ソ.jpg", "cp932"), ("Роза/1.jpg", "cp866")])
-def test_scan_reads_declared_encodings(text: str, encoding: str, tmp_path: Path) -> None:
+def test_scan_reads_names_in_the_declared_encoding(text: str, encoding: str, tmp_path: Path) -> None:
     """In cp932, the second byte of the characters 表 and ソ is a backslash."""
     name = text.encode(encoding)
     place = with_encoding(_zip(tmp_path / "a.zip", name, b"roses/001.jpg"), encoding)
