@@ -16,7 +16,7 @@ Vector = npt.NDArray[np.float32]
 
 
 def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
-    """Return the key of a photo's vector in the cache of a backbone, 32 bytes.
+    """Return the 32-byte key under which the cache for a backbone stores the vector of a photo.
 
     Args:
         photo_digest: SHA-256 of the photo's bytes.
@@ -36,11 +36,11 @@ class BottleneckCache:
         return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
-        """Return the vectors for several keys, in order, with None for vectors that are absent or damaged."""
+        """Return the vectors for several keys, in their order, with None for absent or damaged vectors."""
         return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return, in order, the keys that have no cached vector.
+        """Return those of the given keys that have no cached vector, in their given order.
 
         Damage to a cached vector is detected only when it is read.
         """
@@ -63,7 +63,7 @@ class BottleneckCache:
         return found
 
     def commit(self) -> None:
-        """Write stored vectors to disk. Raises OutputError if the disk is full or damaged."""
+        """Write all uncommitted vectors to disk. Raises OutputError if the disk is full or damaged."""
         self._rows.commit()
 
 

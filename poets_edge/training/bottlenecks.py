@@ -27,12 +27,12 @@ from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_
 from poets_edge.training.hashed_photos import PHOTOS_PER_BATCH, THREADS_PER_CORE_REMOTE
 
 _MAX_INTERPRETERS = 256
-"""Maximum number of interpreters in all threads together; each contains the weights of its model, up to 17 MB for a
-MobileNet."""
+"""Maximum number of interpreters in all threads together. Each interpreter holds a copy of the model's weights, up to
+17 MB for a MobileNet."""
 
 
 _PHOTOS_PER_GROUP = 8
-"""Number of photos that a thread decodes at a time if several networks run on them, one after the other."""
+"""Number of photos that a thread decodes before it runs several networks on them, one network after another."""
 
 PLAIN = ""
 """Name of the variant of a photo that is not distorted."""
@@ -101,9 +101,9 @@ class Batch:
 
     Attributes:
         photos: the photos, with their digests.
-        vectors: for each photo, a list of its vectors, ordered by source and then by variant, or the error if the photo
+        vectors: for each photo, a list of its vectors, ordered by source and then by variant, or an error if the photo
             cannot be read.
-        changed: new digests of photos whose files have changed since they were hashed, by their index in `photos`.
+        changed: new digest of each photo whose file has changed since it was hashed, by the photo's index in `photos`.
     """
 
     photos: HashedPhotos
@@ -119,7 +119,7 @@ def bottlenecks(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """Yield a pair for each photo: the photo, with the digest of the decoded contents, and its vectors or an error.
+    """Yield each photo, with the digest of its decoded contents, together with its vectors or an error.
 
     The arguments are those of `bottleneck_batches`.
     """
@@ -145,7 +145,7 @@ def bottleneck_batches(
         sources: networks with their caches.
         variants: names of the variants to compute for each photo.
         render: function that renders a variant; by default, the whole image is resized.
-        what: description of the vectors that the progress bar shows.
+        what: description of the vectors, which is shown in the progress bar.
 
     Raises:
         OutputError: a cache cannot be written; vectors that it already contains are kept.

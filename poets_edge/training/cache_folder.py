@@ -35,8 +35,8 @@ class Cache:
 
     Attributes:
         name: name by which `remove_caches` selects the cache.
-        kind: bottlenecks of a backbone (with the backbone's files), activations below its final blocks (with
-            checkpoints of killed runs), digests of photos, or groups of look-alikes.
+        kind: what the cache contains: bottlenecks (and the files of their backbone), activations below the final blocks
+            of a backbone (and checkpoints of killed runs), digests of photos, or groups of look-alikes.
         rows: number of entries; None if the file is damaged.
         size: total size of the files in bytes.
         files: all files of the cache.
@@ -66,7 +66,7 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
     """Remove the caches with the given names, and return the removed caches.
 
     Raises:
-        UsageError: no cache has one of the names; in this case, no cache is removed.
+        UsageError: one of the names belongs to no cache; in this case, no cache is removed.
         OutputError: a file cannot be removed.
     """
     present = {cache.name: cache for cache in caches(folder)}

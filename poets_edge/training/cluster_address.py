@@ -26,8 +26,8 @@ def check_cluster(address: str, *, insecure: bool) -> None:
         insecure: allow unencrypted connections to other machines.
 
     Raises:
-        UsageError: the address is invalid, contains a user name or password, or stands for an unencrypted connection to
-            another machine that is not allowed.
+        UsageError: the address is invalid, or contains a user name or password, or the connection to another machine
+            would be unencrypted and `insecure` is not set.
     """
     if not address or local_workers(address):
         return

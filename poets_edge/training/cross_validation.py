@@ -13,10 +13,10 @@ from it in three small ways:
   default.
 - The head is not trained by thousands of random steps but computed directly as their limit (see `fold_heads`).
   `benchmarks/results/cross_validation.md` compares the two on 16 architectures.
-- The interval is computed as for a proportion of independent photos. It does not account for the facts that the heads
-  share most of their training photos, and that another folder of photos would result in different heads (this variance
-  has no unbiased estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation",
-  2004).
+- The confidence interval is computed as for a proportion of independent photos. It does not account for the facts
+  that the heads share most of their training photos, and that another folder of photos would result in different heads
+  (this variance has no unbiased estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold
+  cross-validation", 2004).
 
 All folds use the same backbone, which has not learned from any of these photos.
 """
@@ -173,7 +173,7 @@ def cross_validate(
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
         labels: sorted class names, which include all classes of the photos.
         options: options of the head that `train` would train.
-        requested: number of folds, 2 or more; limited by the number of photos in the smallest class.
+        requested: number of folds, 2 or more; reduced if a class has too few photos or groups.
         groups: number of each photo's group, int64 [photos], to keep each group in one fold; None if photos are
             independent.
 
@@ -213,7 +213,7 @@ def fit_folds(
 def fit_to_training(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], sets: SplitNumbers, options: HeadOptions
 ) -> tuple[Folds, list[FoldAssignment]]:
-    """Fit one head to the training photos, and make the test photos the only fold, for `evaluate_folds`.
+    """Fit one head to the training photos, and treat the test photos as the only fold, for `evaluate_folds`.
 
     Args:
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
@@ -233,7 +233,7 @@ def evaluate_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], folds: Folds,
     assignments: Sequence[FoldAssignment], groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
-    """Evaluate the heads for the folds on the photos that they were not fitted to.
+    """Evaluate the head for each fold on the photos in that fold, to which it was not fitted.
 
     This is the second half of `cross_validate`. For `vectors`, see `FoldAssignment.scores`.
     """

@@ -71,8 +71,8 @@ def run_on_scheduler(
 
     Args:
         items: first arguments of the calls; only a few per thread are sent to the scheduler at a time.
-        shared: values that are passed to every call as a list, its second argument; they are sent to the scheduler
-            once, and to each worker once.
+        shared: values that are passed to every call as its second argument, a list; they are sent only once to the
+            scheduler and to each worker.
     """
     from distributed import wait
 

@@ -27,13 +27,13 @@ from poets_edge.training.vectors import Vectors, VectorTable, take
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Readable photos with their vectors and splits; all columns have one row per photo.
+    """Readable photos with their vectors and splits; `photos`, `vectors` and `sets` have one row per photo.
 
     Attributes:
         photos: photos with their digests.
         vectors: bottlenecks of the photos without augmentation, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
-        labels: sorted class names; the classes of `photos` are indices into them.
+        labels: sorted class names; class numbers are indices into them.
         groups: groups of photos that stay together in splits and folds; None if each photo is a group.
         folder: bottleneck folder, where the groups found in samples are cached; None if samples are not searched for
             groups.
@@ -67,7 +67,7 @@ class TrainingData:
         return np.arange(len(self.photos))
 
     def unrelated(self, rows: Rows) -> Rows:
-        """Return those of the given row numbers of test photos whose groups have no training or validation photos."""
+        """Return the given row numbers without those of photos whose groups include training or validation photos."""
         if self.groups is None:
             return rows
         learned = self.groups.numbers[self.rows("training", "validation")]
@@ -80,8 +80,8 @@ class TrainingData:
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
         """Return the photos in the given rows, their vectors and classes, and their groups.
 
-        The vectors are an array in memory. If the data set is too large to be searched for groups, only the photos in
-        these rows are searched. The groups are None if each photo is a group.
+        The vectors are an array in memory. If the data set was too large to be searched for groups, the photos in the
+        given rows are searched now. The groups are None if each photo is a group.
 
         Args:
             rows: at most MAX_EVALUATED row numbers.

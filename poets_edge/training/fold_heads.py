@@ -25,7 +25,7 @@ _TOLERANCE = 3e-3
 changes accuracies by 0.1 percentage points.
 """
 _MIN_HEADS = 3
-"""Minimum number of heads that a thread fits together. Fitting fewer heads takes longer per head."""
+"""Minimum number of heads that a thread fits at once, because fitting fewer heads takes longer per head."""
 _ROWS_AT_ONCE = 1 << 12
 _MAX_LOGITS = 1 << 22
 """Maximum product of the numbers of photos, classes and heads that all cores fit at once. It limits memory use."""
@@ -133,8 +133,9 @@ def _gradient(inputs: Matrix, truth: Matrix, sample_weights: Matrix, penalty: np
 def _preconditioner(inputs: Matrix, sample_weights: Matrix, penalty: np.float32) -> Matrix:
     """Return the inverse of an upper bound on the second derivative of the loss, float32 [inputs, inputs].
 
-    The second derivative of softmax regression is at most 1/2 X'DX for each class (Boehning, "Multinomial logistic
-    regression algorithm", 1992), so steps with this inverse never overshoot, whatever the scale of the features is.
+    With inputs X and the sample weights in the diagonal matrix D, the second derivative of the loss of softmax
+    regression is at most 1/2 X'DX for each class (Boehning, "Multinomial logistic regression algorithm", 1992), so
+    steps with this inverse never overshoot, whatever the scale of the features is.
     """
     bound = 0.5 * ((inputs.T * sample_weights) @ inputs).astype(np.float64)
     bound[np.diag_indices_from(bound)] += float(penalty)
@@ -142,7 +143,11 @@ def _preconditioner(inputs: Matrix, sample_weights: Matrix, penalty: np.float32)
 
 
 def _minimize(gradient: Callable[[Matrix], Matrix], preconditioner: Matrix, columns: int) -> Matrix:
-    """Return the minimizing weights, by Nesterov's accelerated descent with restarts (O'Donoghue and Candes, 2015)."""
+    """Return the weights at which a gradient vanishes, approximately.
+
+    They are found by Nesterov's accelerated gradient descent with restarts (O'Donoghue and Candes, "Adaptive restart
+    for accelerated gradient schemes", 2015).
+    """
     weights = ahead = np.zeros((len(preconditioner), columns), np.float32)
     momentum, first = 1.0, 0.0
     for _ in range(_MAX_UPDATES):

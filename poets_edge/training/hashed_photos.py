@@ -26,7 +26,8 @@ from poets_edge.progress import Reporter, Silent
 PHOTOS_PER_BATCH = 4096
 """Maximum number of vectors, or of photos to hash, that are processed in one batch; it limits memory use."""
 _HASHED_PER_HANDOVER = 16
-"""Number of photos that a thread hashes per task. Returning a result takes as long as hashing a small photo."""
+"""Number of photos that a thread hashes per task. If each photo were a task, returning the result would take as long
+as hashing a small photo."""
 THREADS_PER_CORE_REMOTE = 4
 """Threads per core for photos on a server, since most threads wait for the network."""
 
@@ -111,9 +112,10 @@ def hash_photos(
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """Read a photo; return its digest and size or an error, the stamp of its file, and the time of the stamp.
+    """Read a photo; return its digest and size, or an error; the stamp of its file; and the time of the stamp.
 
-    The stamp is taken before the file is read; it is None if none is available.
+    The stamp identifies the state of the file (see `FileStamp`) before it was read. It is None if the file has no
+    stamp, or after an error.
     """
     at, stamp = time.time(), current_stamp(str(photo.path))
     try:

@@ -18,9 +18,9 @@ from poets_edge.errors import TrainingError, UsageError
 from poets_edge.training.vectors import Vectors, apply, pick
 
 MANY_VALIDATION = 1000
-"""Minimum size of a validation set of which random batches are evaluated; smaller sets are evaluated in full."""
+"""Validation sets of at least this many photos are evaluated on random batches, and smaller sets in full."""
 _MIN_RATE, _MAX_RATE = 1e-30, 1000.0
-"""Limits for the learning rate, whose reciprocal must fit into float32."""
+"""Smallest and largest accepted learning rate; the reciprocal of the rate must fit into float32."""
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

@@ -1,10 +1,10 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
 Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more. In
-independent photos that is rare: 2 % of 1,000 photos of flowers have such a neighbor and 15 % of 360 pictures of steel
-surfaces, but 98 % of computer-generated pictures of the hands of eight people. If a fraction of MIN_DEPENDENT or more
-of the photos have one, the photos are considered dependent, and photos with a similarity of LOOSE or more are placed in
-one group, too.
+independent photos that is rare: 2 % of 1,000 photos of flowers and 15 % of 360 pictures of steel surfaces have such a
+neighbor, but 98 % of computer-generated pictures of the hands of eight people do. If at least a fraction MIN_DEPENDENT
+of the photos have such a neighbor, the photos are considered dependent, and photos with a similarity of LOOSE or more
+are placed in one group, too.
 
 Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are
 recognized by a similarity of LOOSE that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480
@@ -40,9 +40,11 @@ _SUCCESSIVE = 0.75
 MIN_DEPENDENT = 0.25
 """Photos are considered dependent if at least this fraction of them looks like another photo."""
 DISTINCT = 0.5
-"""Minimum difference between a photo's similarity to its most similar neighbor and its mean similarity to its class."""
+"""A photo may be a variant of its most similar other photo if their similarity exceeds the photo's mean similarity to
+its class by at least this much."""
 MIN_DISTINCT = 0.5
-"""Neighbors that meet both LOOSE and DISTINCT count as look-alikes if at least this fraction of photos has one."""
+"""Minimum fraction of photos that must have a neighbor that meets both LOOSE and DISTINCT, before such neighbors count
+as look-alikes."""
 _MOSTLY = 0.9
 """If more than this fraction of the photos is grouped by name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
@@ -103,7 +105,8 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
         group_by: the user's statement of the groups (see `poets_edge.photos.groups.stated_groups`); empty to find them.
 
     Raises:
-        UsageError, DatasetError: `group_by` is not applicable.
+        UsageError: `group_by` is invalid, or assigns no photo to a group.
+        DatasetError: the CSV file that `group_by` names cannot be used.
         OutputError: the folder cannot be written.
     """
     if group_by:
@@ -146,8 +149,8 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix) -> float:
     """Return the fraction of photos that look like another photo.
 
-    A photo is counted if it has a neighbor of similarity TIGHT. If at least MIN_DISTINCT of the photos have neighbors
-    that meet both LOOSE and DISTINCT, they are counted, too.
+    A photo is counted if it has a neighbor with a similarity of TIGHT or more. Photos that have a neighbor that meets
+    both LOOSE and DISTINCT are counted, too, if their fraction is at least MIN_DISTINCT.
 
     Args:
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.

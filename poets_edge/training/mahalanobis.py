@@ -36,20 +36,21 @@ DIRECTIONS = 24
 _MEAN_DIRECTIONS = 32
 """Maximum number of directions that are added for the differences between class means."""
 _DISCOUNT = 0.8
-"""Weight of the squared distance from the mean of all photos, which is subtracted from that to the nearest class.
-Values from 0.8 to 1 lead to about equal results."""
+"""Weight with which the squared distance to the mean of all photos is subtracted from the squared distance to the
+nearest class mean. Values from 0.8 to 1 lead to about equal results."""
 _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
-"""Weight of the squared distance in directions outside of the basis: _REST divided by the number of photos, limited to
-the range from _LEAST_REST to _MOST_REST. With a smaller weight, more unknown photos that resemble the classes are
-rejected. If there are few training photos, however, fewer of the other unknown photos are rejected, as the basis is
-then less certain."""
+"""Parameters for the weight of the squared distance in the directions that share one variance: the weight is _REST
+divided by the number of photos, limited to the range from _LEAST_REST to _MOST_REST. With a smaller weight, more
+unknown photos that resemble the classes are rejected. If there are few training photos, however, fewer of the other
+unknown photos are rejected, because the directions with separate variances are then less certain."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance. After a single step, the
 directions would still depend on the photos that a fold holds out, and the distances of these photos would be too small.
 """
 _SMALLEST = 1e-9
-"""Smallest variance in a direction; differences between class means below its square root are ignored."""
+"""Divided by the number of features, a lower bound for the variance in any direction. Differences between class means
+that are shorter than the square root of this value are ignored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ class DistanceModel:
     Attributes:
         mean: mean of all unit vectors, [features].
         basis: orthonormal directions, [features, directions].
-        means: class means minus `mean`, in the basis, [classes, directions].
+        means: coordinates in the basis of the class means minus `mean`, [classes, directions].
         within, total: inverses of the covariances W and T in the basis, [directions, directions].
         rest: variance in each direction outside of the basis.
         rest_weight: weight of the squared distance outside of the basis.
@@ -182,7 +183,7 @@ class DistanceModel:
 
 
 def unit_vectors(bottlenecks: npt.NDArray[np.float32]) -> Array:
-    """Return bottlenecks scaled to unit length as in `Detector.distances`, float64 [photos, bottleneck_size]."""
+    """Return bottlenecks scaled to unit length, float64 [photos, bottleneck_size], as `Detector.distances` does."""
     wide = bottlenecks.astype(np.float64)
     return np.asarray(wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True) + EPSILON))
 
@@ -197,11 +198,11 @@ def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = 
     """Compute the means and covariances of a distance model from moments.
 
     Args:
-        moments: moments of one or more photos of one or more classes.
+        moments: moments of one or more photos.
         fourth: `fourth_moment` of the photos.
-        start: model fitted to these photos and a few others. Its shrinkage and its weight outside of the basis are
-            used, so that the distances of both models are comparable; starting from its directions makes fitting
-            faster. None to fit without such a model.
+        start: model fitted to these photos and a few others, or None. The new model has the same `shrinkage` and
+            `rest_weight`, so that the distances of both models are comparable. Starting from the directions of `start`
+            makes fitting faster.
     """
     present = moments.counts > 0
     counts, features = moments.counts[present], moments.products.shape[0]

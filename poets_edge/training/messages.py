@@ -30,8 +30,8 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
 _MATTERS = 0.03
-"""Minimum difference for a warning, between the cross-validated accuracy with groups divided among folds and that with
-whole groups held out."""
+"""Minimum decrease of the cross-validated accuracy that causes a warning. The accuracy can decrease when whole groups
+of photos are held out instead of being divided among folds."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"
@@ -153,7 +153,7 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
 
     Args:
         found: cross-validation with groups held out; None if it was not possible.
-        divided: cross-validated accuracy with photos of one group in several folds; None if it was not computed.
+        divided: cross-validated accuracy if groups are divided among folds; None if it was not computed.
     """
     if groups is None or not groups.are_dependent:
         return None

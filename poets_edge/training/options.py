@@ -133,7 +133,7 @@ class TrainOptions:
 
     @property
     def _outside(self) -> dict[str, Path]:
-        """Folders of photos that belong to no class, by name of the option."""
+        """Folders of photos that belong to no class, by the name of the option that sets them."""
         folders = {"background": self.background, "strangers": self.strangers}
         return {name: folder for name, folder in folders.items() if folder is not None}
 

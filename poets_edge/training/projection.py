@@ -18,11 +18,13 @@ _SAMPLE = 4096
 """Approximate number of photos from which the principal components are computed."""
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
-"""Rows and columns of the part of the similarity matrix that is computed at once; it takes 4 MB in float32."""
+"""Number of rows and columns of the similarity matrix that are computed at once; they take 4 MB in float32."""
 
 
 def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
-    """Project bottlenecks onto their principal components and normalize to unit length, float32 [photos, up to 64].
+    """Return the projections of bottlenecks onto up to 64 principal components, float32 [photos, components].
+
+    Each projection is scaled to unit length.
 
     Args:
         vectors: bottlenecks, float32 [photos, bottleneck_size].

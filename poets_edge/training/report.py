@@ -90,7 +90,7 @@ def write_report(
 
 
 def _accuracy(evaluation: Any) -> dict[str, Any] | None:
-    """Return accuracy, interval and count from an Evaluation or a CrossValidation; None if no photo was evaluated."""
+    """Return the accuracy, its interval and the number of photos of an evaluation; None if no photo was evaluated."""
     if not evaluation.count:
         return None
     return {"accuracy": evaluation.accuracy, "interval": evaluation.interval, "count": evaluation.count}
@@ -110,7 +110,7 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
 
 
 def _correct_examples(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return, for each class, the correctly classified photos with the highest and lowest scores; at most 18 photos."""
+    """Return the correctly classified photos with the highest and lowest score in each class; in total at most 18."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):

@@ -42,7 +42,10 @@ class RowStore:
         return self._database.set_aside
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return, in order, the keys that have no row. Damage to a row is detected only when it is read."""
+        """Return those of the given keys that have no row, in their given order.
+
+        Damage to a row is detected only when it is read.
+        """
         present = {row[0] for row in self._select_keys("key", keys)}
         return [key for key in keys if key not in present]
 
@@ -51,7 +54,7 @@ class RowStore:
         return self.read_many([key])[0]
 
     def read_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the data for several keys, in order, with None for rows that are absent or damaged."""
+        """Return the data for several keys, in their order, with None for absent or damaged rows."""
         found = {}
         for key, crc, data in self._select_keys("key, crc, vector", keys):
             if isinstance(data, bytes) and zlib.crc32(data) == crc:
@@ -74,7 +77,7 @@ class RowStore:
             self.commit()
 
     def commit(self) -> None:
-        """Write stored rows to disk. Raises OutputError if the disk is full or the file is locked."""
+        """Write all uncommitted rows to disk. Raises OutputError if the disk is full or the file is locked."""
         self._uncommitted = 0
         try:
             self._database.commit()

@@ -58,7 +58,7 @@ class Run:
 
 
 def save_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
-    """Save the note and the event files of a finished run, and return the new folder.
+    """Save `run.json` and copies of the event files of a finished run, and return the new folder.
 
     Args:
         folder: folder that contains all runs.
@@ -103,7 +103,7 @@ def _copy(curves: Path, folder: Path) -> None:
 
 
 def list_runs(folder: Path) -> tuple[Run, ...]:
-    """Return the runs in a folder, oldest first. Raises RecordError if a note is damaged."""
+    """Return the runs in a folder, oldest first. Raises RecordError if a `run.json` is damaged."""
     return tuple(_read(path) for path in sorted(folder.glob(f"*/{_NOTE}")))
 
 

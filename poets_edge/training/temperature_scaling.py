@@ -6,8 +6,8 @@ the model needs no additional operator. Predicted classes do not change.
 The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
 out-of-fold predictions of the training photos are used too (see `poets_edge.training.cross_validation`). The heads of
 the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio is measured
-on photos that neither has learned from, without their labels. Of more than `MAX_EVALUATED` photos, a random sample of
-that size is used.
+on photos that neither has learned from, without their labels. If there are more than `MAX_EVALUATED` photos, a random
+sample of that size is used.
 
 The temperature is moved towards 1 by its standard error, since few photos, or few groups, determine it only
 roughly. It is applied only if it improves the cross entropy of photos that it was not fitted to: photos in other folds,
@@ -227,8 +227,8 @@ def _centered(logits: Matrix) -> Matrix:
 def _divided(head: Head, temperature: float, vectors: Vectors) -> tuple[Head, float]:
     """Return a head with its logits divided by a temperature, and the divisor.
 
-    The divisor is increased slightly until all predictions are unchanged. If that fails, the unchanged head and 1 are
-    returned.
+    The divisor is the temperature, increased slightly if rounding would otherwise change a prediction. If that fails,
+    the unchanged head and 1 are returned.
     """
     before = head.logits(vectors).argmax(axis=1)
     for _ in range(_MAX_NUDGES):

@@ -63,7 +63,8 @@ from poets_edge.training.unknown import UnknownDetection, detect_unknown
 from poets_edge.training.vectors import Vectors, take
 
 _EVALUATIONS_PER_HISTOGRAM = 8
-"""Number of evaluations per histogram. A run has 401 by default, and TensorBoard shows 50 histograms of each tag."""
+"""Number of evaluations per histogram. By default, a run has 401 evaluations, and TensorBoard shows 50 histograms
+per tag."""
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
@@ -270,9 +271,9 @@ def _cross_validate(options: TrainOptions, data: TrainingData) -> tuple[CrossVal
     """Cross-validate the head, with groups held out.
 
     Returns:
-        The result, and the accuracy of a second cross-validation in which groups are divided among folds; this accuracy
-        is None if few photos look alike. None instead of both if cross-validation is not requested or photos are
-        distorted.
+        A pair of the result and the accuracy of a second cross-validation, in which groups are divided among folds;
+        this accuracy is None if few photos look alike. The pair is None if cross-validation is not requested, or if
+        photos are distorted.
     """
     if not options.folds or options.distortions.active:
         return None

@@ -49,7 +49,7 @@ limit, would be so large that too few known photos are rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
-"""Differences between the requested quantile and the neighboring quantiles over which its estimate is averaged."""
+"""Offsets from the requested quantile to the neighboring quantiles over which its estimate is averaged."""
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
@@ -62,13 +62,12 @@ Folds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownDetection:
-    """A fitted detector, and the distances it assigns to photos.
+    """A fitted detector, and distances of photos, divided by its limit: photos above 1 are rejected.
 
     Attributes:
         detector: weights for the graph.
-        rate: requested fraction of known photos that are rejected, 0 to 1.
-        distances: out-of-fold distances of training photos, divided by the limit, float32 [photos]; photos above 1 are
-            rejected.
+        rate: requested fraction of known photos to reject, 0 to 1.
+        distances: out-of-fold distances of training photos, float32 [photos].
         rows: row numbers of the photos in `distances`, int64 [photos].
         test: distances of the test photos, float32 [test photos].
         background: distances of the background photos, float32 [photos], with out-of-fold values of the logistic
@@ -247,7 +246,7 @@ def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
-    """Return the row numbers or, if there are more than _MAX_PHOTOS, a sorted sample that is balanced by class."""
+    """Return the given row numbers or, if there are more than _MAX_PHOTOS, a sorted class-balanced sample."""
     if len(rows) <= _MAX_PHOTOS:
         return rows
     rng, classes = np.random.default_rng([seed, 7]), data.photos.photos.classes[rows]

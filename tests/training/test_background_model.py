@@ -19,7 +19,8 @@ STRANGER = np.array([0.0, 0.28, 0.96])
 def logit(known: Any, strangers: int) -> Any:
     """Return the difference of the two logits as a function of unit vectors, fitted to photos and background photos.
 
-    The penalty is that of 400 steps with a learning rate of 0.01, on vectors of length 15; both classes count equally.
+    The penalty corresponds to 400 steps with a learning rate of 0.01 on vectors of length 15, where both
+    classes have the same weight.
     """
     vectors = np.concatenate([known, np.repeat(STRANGER[None], strangers, axis=0)]) * 15
     inputs = np.column_stack([vectors, np.ones(len(vectors))])

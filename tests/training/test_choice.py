@@ -14,7 +14,7 @@ TRUTH = np.zeros(100, np.int64)
 
 
 def hard(correct: int) -> Scores:
-    """Return scores for the true class: 0.9 for the first `correct` photos, 0.1 for all others."""
+    """Return scores of 100 photos: the true class scores 0.9 for the first `correct` photos, and 0.1 for the others."""
     first = np.where(np.arange(len(TRUTH)) < correct, 0.9, 0.1)
     return np.stack([first, 1 - first], axis=1).astype(np.float32)
 

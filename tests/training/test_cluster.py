@@ -133,7 +133,7 @@ def test_worker_that_dies_while_sending_a_result_is_replaced(tmp_path: Path) -> 
 
 
 def square_or_die(request: tuple[int, Path]) -> int:
-    """Return the square of a number, but end the process in the middle of the first answer."""
+    """Return the square of a number; in the first call, end the process while it sends the answer."""
     number, died = request
     if not died.exists():
         died.touch()

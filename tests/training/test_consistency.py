@@ -72,7 +72,7 @@ def test_files_from_different_training_runs_are_rejected(tmp_path: Path) -> None
 
 
 def test_graph_without_labels_is_checked_against_its_record(tmp_path: Path) -> None:
-    """Graphs of version 0.1 have no labels."""
+    """Graphs written by version 0.1 of poets_edge contain no labels."""
     files = training_files(tmp_path, ("daisy", "roses"), carry=False)
     labels = tmp_path / "retrained_labels.txt"
     write_together(files)

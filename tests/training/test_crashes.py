@@ -92,7 +92,7 @@ def test_concurrent_runs_share_a_cache(few_flowers: Callable[[int], Path], tmp_p
 def test_train_reports_full_disk_in_one_line_and_resumes(
     few_flowers: Callable[[int], Path], tmp_path: Path, largest: int, prepared: int, what: str
 ) -> None:
-    """File sizes are limited to `largest` bytes, after an unlimited run on `prepared` photos of each class."""
+    """A run on `prepared` photos per class has no limit; in the next run, files can have at most `largest` bytes."""
     folder, work = few_flowers(60), _made(tmp_path / "work")
     if prepared:
         photos = folder if prepared == 60 else few_flowers(prepared)

@@ -154,7 +154,7 @@ def test_train_reports_cross_validation_of_all_photos(drawn: Path) -> None:
     assert lines[place + 1].startswith(expected)
 
 
-def test_folds_option_is_checked_and_limited(drawn: Path) -> None:
+def test_folds_option_is_checked_and_limited_by_class_size(drawn: Path) -> None:
     without = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "0", "--json", cwd=drawn).ok()
     assert json.loads(without.stdout)["cross_validation"] is None
     many = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "50", cwd=drawn).ok()

@@ -64,7 +64,7 @@ def test_distort_without_distortions_returns_the_resized_photo() -> None:
 
 
 def test_distort_crops_windows_at_all_positions() -> None:
-    """A window of half the width starts anywhere in the left half, and in the upper half."""
+    """Windows of half the photo's size start at all positions in the left half and in the upper half of the photo."""
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[..., 0], pixels[..., 1] = np.arange(100), np.arange(100)[:, None]
     corners = [
@@ -77,7 +77,7 @@ def test_distort_crops_windows_at_all_positions() -> None:
 
 
 def test_distort_rounds_pixels_to_the_nearest_value() -> None:
-    """A line through a darkened ramp of all pixel values starts at 0; it would start at -0.5 after truncation."""
+    """A line fitted to a darkened ramp of all pixel values starts at 0; with truncation, it would start at -0.5."""
     ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2).repeat(2, axis=0)
     copies = (
         distort(Image.fromarray(ramp), (2, 256), Distortions(random_brightness=60), f"{n}", b"") for n in range(9)

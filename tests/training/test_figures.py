@@ -153,14 +153,14 @@ def data() -> TrainingData:
 
 
 def careful(scores: Matrix, truth: Indices) -> float:
-    """Return the best temperature, moved towards 1 by its standard error, or by two if it is below 1."""
+    """Return the best temperature, moved towards 1 by one standard error, or by two if it is below 1."""
     found = best_temperature(scores, truth)
     step = temperature_spread(scores, truth, found)
     return max(1.0, found * math.exp(-step)) if found > 1 else min(1.0, found * math.exp(2 * step))
 
 
 def crossed(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
-    """Return the scores of each photo, scaled by the temperature that was fitted to all other folds."""
+    """Return the scores of each photo, scaled by the temperature that was fitted to the photos outside its fold."""
     rows = [
         with_temperature(scores[[row]], careful(scores[fold != fold[row]], truth[fold != fold[row]]))[0]
         for row in range(len(truth))
@@ -215,7 +215,7 @@ def test_calibrate_head_keeps_scores_if_no_temperature_improves_held_out_folds()
 
 
 def test_temperature_spread_is_the_standard_deviation_of_estimates() -> None:
-    """This is checked on 200 samples, and on samples in which each photo is repeated four times, as a group."""
+    """The spread is computed for 200 samples, and again with four copies of each photo, which form a group."""
     rng = np.random.default_rng(3)
     estimates, spreads, grouped = [], [], []
     for _ in range(200):
@@ -235,7 +235,7 @@ def test_temperature_spread_is_the_standard_deviation_of_estimates() -> None:
 
 
 def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
-    """Return the data with the photos in a split assigned to it by the user, by their folder."""
+    """Return the data as if the user had chosen the photos in a split by putting them into its folder."""
     listed = [
         HashedPhoto(replace(item.photo, given_split=split if SPLIT_NAMES[number] == split else None), item.digest)
         for item, number in zip(data.photos, data.sets, strict=True)

@@ -43,7 +43,7 @@ def cross_entropy(scores: Matrix, classes: Indices) -> float:
     return float(np.mean([-np.log(row[number]) for row, number in zip(scores, classes, strict=True)]))
 
 
-def test_drawer_samples_classes_and_then_photos() -> None:
+def test_class_balanced_drawer_samples_classes_equally_often() -> None:
     draw = class_balanced_drawer(CLASSES, 5, np.random.default_rng(0))
     rows = draw(30_000)
     assert np.bincount(CLASSES[rows], minlength=5) / 30_000 == pytest.approx([1 / 3, 0, 1 / 3, 0, 1 / 3], abs=0.01)
@@ -53,7 +53,7 @@ def test_drawer_samples_classes_and_then_photos() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(1, 40), st.integers(0, 3))
-def test_drawer_returns_rows_of_photos(classes: list[int], count: int, seed: int) -> None:
+def test_class_balanced_drawer_returns_valid_row_numbers(classes: list[int], count: int, seed: int) -> None:
     rows = class_balanced_drawer(np.array(classes), 5, np.random.default_rng(seed))(count)
     assert len(rows) == count and rows.min() >= 0 and rows.max() < len(classes)
 
@@ -126,7 +126,7 @@ def test_validation_batch_size_does_not_change_the_head() -> None:
 
 
 @given(st.permutations(range(4)))
-def test_head_scores_follow_a_permutation_of_classes(order: list[int]) -> None:
+def test_permuting_classes_permutes_head_scores(order: list[int]) -> None:
     rng = np.random.default_rng(0)
     head = Head(rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32))
     inputs = rng.random((9, 6)).astype(np.float32)
@@ -206,7 +206,7 @@ def test_train_head_depends_on_the_seed() -> None:
     assert (one == again).all() and (one != other).any()
 
 
-def test_head_options_have_the_defaults_of_retrain() -> None:
+def test_head_options_have_the_defaults_of_retrain_py() -> None:
     options = HeadOptions()
     assert (options.steps, options.learning_rate, options.eval_step_interval) == (4000, 0.01, 10)
     assert (options.train_batch_size, options.validation_batch_size) == (100, 100)

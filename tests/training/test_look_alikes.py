@@ -109,7 +109,7 @@ def test_independent_count_of_identical_photos_in_groups_is_about_number_of_grou
 
 
 def test_interval_of_grouped_photos_contains_the_true_accuracy() -> None:
-    """Accuracies of 12 groups vary by 0.15; an interval for independent photos would cover less than half of them."""
+    """Accuracies of 12 groups have a standard deviation of 0.15, so intervals for independent photos are too narrow."""
     rng = np.random.default_rng(1)
     covered, naive = 0, 0
     groups = np.arange(12 * 30) // 30

@@ -26,7 +26,7 @@ SMALL, LARGE = "mobilenet_0.25_128", "mobilenet_1.0_224"
 
 
 def divided(*splits: SplitName | None) -> TrainingData:
-    """Return photos of two alternating classes, in the folders of the given splits; None stands for no such folder."""
+    """Return a photo for each given split, in the folder of that split unless it is None. Two classes alternate."""
     photos = [
         HashedPhoto(Photo(Path(f"{row}.jpg"), f"{row}.jpg", "ab"[row % 2], split), row.to_bytes(32, "big"))
         for row, split in enumerate(splits)

@@ -64,7 +64,7 @@ def test_save_run_skips_event_files_of_concurrent_training(work: Path, tmp_path:
     assert (saved / "run.json").exists() and not (saved / "validation").exists()
 
 
-def test_list_runs_names_damaged_file(work: Path, tmp_path: Path) -> None:
+def test_list_runs_error_names_the_damaged_file(work: Path, tmp_path: Path) -> None:
     assert "No runs" in poets_edge("runs", cwd=tmp_path).ok().stdout
     for text in ("{", '{"date": 3}', "[]"):
         note = tmp_path / "tf_files/runs/one/run.json"

@@ -91,7 +91,7 @@ def test_record_of_many_photos_has_a_checksum_instead_of_names(
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_vector_table_returns_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+def test_vector_table_returns_the_appended_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
     monkeypatch.setattr(vectors, "_ROWS_PER_PART", 64)
     if large:
         monkeypatch.setattr(vectors, "LARGE", 0)

@@ -104,7 +104,7 @@ def test_trainer_scores_equal_the_network_scores(network: Network, blocks: int, 
         assert not np.array_equal(before.parameters[layer.name].kernel, after.parameters[layer.name].kernel)
 
 
-def test_channel_encoding_rounds_each_channel_to_its_range() -> None:
+def test_channel_encoding_rounds_to_steps_of_each_channels_range() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(7, 5, 4)) * [0.01, 1, 30, 0] + [5, 0, -3, 2]).astype(np.float32)
     encoding = ChannelEncoding()

@@ -35,7 +35,7 @@ def vectors(cwd: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
 
 
-def test_train_with_equal_seed_writes_identical_graph(folder: Path, tmp_path: Path) -> None:
+def test_train_with_the_same_seed_writes_an_identical_graph(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path, "--seed", "3")
     first, record = graph(tmp_path), (tmp_path / "tf_files/retrained_graph.json").read_bytes()
     train(folder, tmp_path, "--seed", "3")
@@ -88,7 +88,7 @@ def test_label_accepts_intermediate_graphs(folder: Path, tmp_path: Path) -> None
     assert "(score = " in ran.ok().stdout
 
 
-def test_train_lists_misclassified_photos_and_limits_test_batch(folder: Path, tmp_path: Path) -> None:
+def test_train_lists_misclassified_photos_and_applies_the_test_batch_size(folder: Path, tmp_path: Path) -> None:
     ran = train(folder, tmp_path, "--print_misclassified_test_images", "--how_many_training_steps", "1")
     wrong = [line for line in ran.stdout.splitlines() if "answered" in line]
     record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())

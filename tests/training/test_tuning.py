@@ -269,7 +269,7 @@ def test_activations_are_rounded_to_the_nearest_step(backbone: Backbone, photo: 
 
 
 def test_activations_of_wrong_length_are_computed_again(backbone: Backbone, photo: HashedPhoto, tmp_path: Path) -> None:
-    """They may have been written by a version with a different encoding."""
+    """Such activations may have been written by a version of poets_edge with a different encoding."""
     network = backbone_network(backbone)
     tail, views = read_tail(network, 1, ENTRY.name), Views(Distortions(), 2)
     with open_activations(backbone, network, tail, views, tmp_path, Silent()) as activations:

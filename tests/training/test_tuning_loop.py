@@ -39,7 +39,7 @@ VALIDATION = ValidationSet(PHOTOS[4:], np.array([0, 1]))
 
 
 class Activations:
-    """Activations with the number of the photo as their value, which record the views that are read."""
+    """Fake cache of activations, which returns the number of each view's photo and records the views in `seen`."""
 
     file = Path("backbone.activations.sqlite")
 

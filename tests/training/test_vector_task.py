@@ -36,6 +36,6 @@ def test_compute_vectors_skips_photos_that_are_damaged_missing_or_changed(tmp_pa
         np.testing.assert_allclose(vectors, [[1, -1, -1], [-1, -1, 1]], atol=1e-6)
 
 
-def test_compute_vectors_without_a_readable_photo_is_empty(tmp_path: Path) -> None:
+def test_compute_vectors_returns_no_vectors_if_no_photo_is_readable(tmp_path: Path) -> None:
     found = compute_vectors([PhotoFile(str(tmp_path / "missing.png"), b"0" * 32)], [MODEL], [(SIDE, SIDE)])
     assert (found.photo_count, found.digests, [len(one) for one in found.vectors]) == (1, (), [0])

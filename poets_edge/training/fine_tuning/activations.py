@@ -1,4 +1,4 @@
-"""Disk cache for the inputs of the fine-tuned layers, called the tail, encoded in 8 bits.
+"""Disk cache for the activations that the fine-tuned layers (the tail) read, encoded in 8 bits.
 
 For each view (distorted variant) of a photo, the cache has one row with the activations that the first trained layer
 reads.
@@ -182,7 +182,7 @@ def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Return the disk space that additional rows need, in bytes. Raises OutputError if less is free."""
+    """Return the disk space for a number of new rows, in bytes. Raises OutputError if less space is free."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

@@ -39,8 +39,8 @@ class Encoding(Protocol):
 class Relu6Encoding:
     """Encoding for outputs of relu6, from 0 to 6, in steps of 6 / 255.
 
-    It needs a quarter of the space of float32, 50 kB per image for MobileNet 0.50_224 and 3 blocks, without loss of
-    accuracy (`benchmarks/results/fine_tuning.md`).
+    It needs a quarter of the space of float32 (50 kB per image for MobileNet 0.50_224 with 3 fine-tuned blocks) without
+    loss of accuracy (`benchmarks/results/fine_tuning.md`).
     """
 
     name = "uint8-1"

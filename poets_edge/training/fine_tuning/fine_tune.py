@@ -62,8 +62,9 @@ class FineTuned:
         vectors: bottlenecks from that backbone, float32 [photos, bottleneck_size].
         epochs: results of the epochs; fewer than requested if training diverged.
         chosen: number of the epoch whose weights are used, from 1; 0 for the frozen backbone.
-        written: which network was chosen and is in `graph` and `head`.
-        comparison: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
+        written: which network was chosen, "fine-tuned" or "frozen"; `graph` and `head` contain it.
+        comparison: comparison with the frozen backbone on photos that neither network has learned from; None if there
+            are no such photos.
         verdict: message for users that states which network was chosen, and why.
         checkpoints: checkpoint files, to be removed when all outputs are written.
         views: names of the views (distorted variants) of each training photo.
@@ -107,12 +108,12 @@ def fine_tune(
         data: photos with bottlenecks from the frozen backbone.
         head: head that was trained on these bottlenecks.
         views: how views (distorted variants) of the training photos are made.
-        head_options: options with which `head` was trained, for training the heads of folds.
+        head_options: options with which `head` was trained; the heads for the folds are trained with them, too.
         folder: folder for activations and the checkpoint.
 
     Raises:
         UsageError: the backbone is not a chain of blocks, or has fewer blocks than requested.
-        DatasetError: `options.folds` is given, and the photos cannot be divided into folds.
+        DatasetError: `options.folds` requests folds, but the photos cannot be divided into folds.
         OutputError: the disk does not have enough space for the activations; cached activations are kept.
         PhotoError: a photo has changed since its bottleneck was computed.
         RuntimeMissingError: TensorFlow is not installed.
@@ -201,8 +202,8 @@ def _compare(
     """Compare a fine-tuned network with the frozen backbone, each given as a head and its bottlenecks.
 
     Returns:
-        The comparison and a description of its photos, as a pair that is None if there are no such photos; and the
-        checkpoint files of the folds.
+        A pair of the comparison and a description of the photos on which it was made, or None if no photos are left for
+        a comparison; and the checkpoint files of the folds.
     """
     unseen, count = job.data.rows("validation", "test"), job.options.folds
     compared = None
@@ -275,7 +276,7 @@ def _scores(
 
 
 def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:
-    """Compute the bottlenecks of the wanted photos, float32 [all photos, bottleneck_size]; all other rows are zero."""
+    """Return the bottlenecks of photos, float32 [photos, bottleneck_size]; rows that are not in `wanted` are zero."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = wanted.tolist()
     vectors = np.zeros((len(photos), backbone.architecture.bottleneck_size), np.float32)

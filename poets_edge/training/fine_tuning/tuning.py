@@ -149,7 +149,7 @@ def _one_epoch(
 def _validate(
     trainer: Trainer, validation: ValidationSet, activations: Activations, batch: int
 ) -> tuple[float | None, float | None]:
-    """Return accuracy and cross entropy on the validation photos; both are None if there are no photos."""
+    """Return the accuracy and mean cross entropy on the validation photos; both are None if there are no photos."""
     if not validation.photos:
         return None, None
     views = validation.views
