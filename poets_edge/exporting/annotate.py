@@ -143,7 +143,10 @@ def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[
 
 
 def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
-    """Add a softmax and uint8 conversions to a model that lacks them, and fix its batch size; return what was added."""
+    """Add a softmax and uint8 conversions to a model that lacks them; return descriptions of what was added.
+
+    The batch size is set to 1.
+    """
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
     changes = [

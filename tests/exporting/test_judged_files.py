@@ -72,7 +72,7 @@ def test_annotate_rejects_another_input_range_for_models_of_poets_edge(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["own.tflite"]
 
 
-def test_annotate_fixes_the_batch_size(tmp_path: Path) -> None:
+def test_annotate_sets_the_batch_size_to_1(tmp_path: Path) -> None:
     model = unpack_model(color_model())
     for tensor in model.subgraphs[0].tensors:
         tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
