@@ -6,8 +6,8 @@ digest is not stored ("racily clean" in git's documentation), and the file is ha
 Some changes are not detected: bit errors on the disk, or changes on a network drive whose server and client clocks
 differ by more than `RACY_SECONDS`. The option `rehash` detects them, because it ignores the cached digests.
 
-The stamp of a photo in an archive consists of the archive's stamp and the photo's position; the stamp of a photo at an
-address comes from its server (`poets_edge.photos.remote`).
+The size, times and inode of a file form its stamp. The stamp of a photo in an archive consists of the archive's stamp
+and the photo's position; the stamp of a photo at an address comes from its server (`poets_edge.photos.remote`).
 
 If the cache cannot be read or written, all photos are read.
 """

@@ -26,7 +26,7 @@ NO_GROUP = -1
 """Group number of a photo that was not in the test split of the training run."""
 
 _MOST_IN_MODEL = 32_000
-"""Maximum number of photos in the sets stored in a model; each needs 4 to 5 bytes as base64."""
+"""Maximum number of photos in the sets that a model stores; each photo needs 4 to 5 bytes as base64."""
 _MODEL_BITS = 19
 """Number of bits that a model stores per digest, in addition to log2 of the number of photos. At most about one in
 2**19 (half a million) photos from outside the training run is recognized by mistake."""
