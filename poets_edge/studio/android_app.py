@@ -29,12 +29,12 @@ def app_sources(folder: Path) -> Path:
 
 
 def missing_sources() -> str:
-    """Return a one-line reason why the sources of the app cannot be copied; "" if they are on this computer."""
+    """Return a one-line reason why the sources of the app cannot be copied; "" if they can be."""
     return "" if APP.is_dir() else messages.APP_NEEDS_CHECKOUT
 
 
 def missing_programs() -> str:
-    """Return a line with the command that installs the programs missing for the build; "" if none is missing."""
+    """Return a line with the command that installs missing build programs; "" if no program is missing."""
     programs = check(parse_json(_PROGRAMS.read_bytes()), DictOf(str))
     packages = [package for program, package in programs.items() if shutil.which(program) is None]
     command = f"sudo apt-get install {' '.join(packages)}"
@@ -42,7 +42,7 @@ def missing_programs() -> str:
 
 
 def build_app(app: Path, out: Path) -> Path:
-    """Build the app, and return the path of the APK. The build includes a verification of the APK.
+    """Build the app, verify the APK, and return the path of the APK.
 
     Args:
         app: folder with the sources of the app and with a model.

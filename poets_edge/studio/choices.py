@@ -39,14 +39,13 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
 
 
 def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
-    """Return the architectures that `grid` compares, the source of their weights, and the architectures that it
-    excludes.
+    """Return the architectures that `grid` compares, the source of their weights, and the architectures
+    that are left out because their weights are not on this computer.
 
-    Architectures whose weights are on this computer are compared. If there are none, only the architecture whose
-    weights are included in this package is used.
+    If no weights are on this computer, only the architecture whose weights are included in this package is compared.
 
     Args:
-        name: name of the only architecture to use; empty for all that are available.
+        name: name of the only architecture to compare; empty to compare all that have weights.
 
     Raises:
         UsageError: there is no network of this name.

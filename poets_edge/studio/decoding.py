@@ -41,7 +41,7 @@ class Decoded:
     """Result of decoding a photo.
 
     Attributes:
-        jpeg: content of the reduced photo as a JPEG; empty if it was written to a file or could not be decoded.
+        jpeg: the scaled-down photo as a JPEG; empty if it was written to a file or could not be decoded.
         problem: reason why the photo cannot be decoded; empty if it can.
         gone: whether the photo no longer exists.
     """
@@ -52,7 +52,7 @@ class Decoded:
 
 
 def decode(request: DecodeRequest) -> Decoded:
-    """Decode a photo as `label` and `train` do, reduce it, and return it as a JPEG or write it to a file."""
+    """Decode a photo as `label` and `train` do, scale it down, and return it as a JPEG or write it to a file."""
     try:
         image = read_photo(_contents(request.path), name=request.name, smallest=request.side)
     except PhotoError as error:
@@ -77,7 +77,7 @@ def decode(request: DecodeRequest) -> Decoded:
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:
-    """Reduce an image so that its longer side has at most `side` pixels, faster than Pillow's `thumbnail`."""
+    """Scale an image down so that its longer side has at most `side` pixels, faster than Pillow's `thumbnail`."""
     scale = side / max(image.size)
     if scale >= 1:
         return image
@@ -86,7 +86,7 @@ def _reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def _contents(path: Path) -> bytes:
-    """Return the content of a file. Raises OSError if it is a link or not a regular file, or is too large."""
+    """Return the content of a file. Raises OSError if the file is a link, is not regular, or is too large."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())

@@ -44,7 +44,7 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
 
 @contextlib.contextmanager
 def _mqtt(request: JobRequest) -> Iterator[MqttOptions | None]:
-    """Context manager that yields the MQTT options for a request. On exit, it deletes the file with the login."""
+    """Context manager that yields the MQTT options for a request. On exit, the broker login is deleted."""
     if not request.mqtt:
         yield None
         return

@@ -19,7 +19,7 @@ async def state_changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -
 
     Args:
         states: function that returns the current states, a JSON-compatible value for each event name. It is called in
-            a thread.
+            a worker thread.
     """
     sent: dict[str, str] = {}
     quiet = 0

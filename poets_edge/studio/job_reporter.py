@@ -75,7 +75,7 @@ class JobReporter:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Context manager that sends the progress of an activity; yields a function that reports finished units."""
+        """Context manager that sends the progress of an activity. It yields a function that adds finished units."""
         done = 0
         self._started = time.monotonic()
         self._report(what, 0.0 if total else None, at_once=True)

@@ -44,8 +44,8 @@ class JobRequest:
         choice: network to train: "quick", "balanced" or "best"; see `chosen_network`.
         architecture: name of the network to train, which overrides `choice`; empty to use `choice`.
         max_latency_ms, min_accuracy: limits for the network that `grid` recommends; the accuracy is 0 to 1.
-        on: SSH destination on which `grid` measures latencies; by default this computer.
-        host: SSH destination to deploy to.
+        on: SSH destination of the device on which `grid` measures latencies; by default this computer.
+        host: SSH destination of the device to deploy to.
         password: password for `host`; if empty, ssh logs in with a key.
         source: source of frames for the deployed model, as for `watch`; by default the camera of the device.
         mqtt: address of the MQTT broker of Home Assistant; empty if the deployed model publishes nothing.

@@ -29,7 +29,7 @@ TYPES = {
 
 
 class PageFiles:
-    """Files of the page, by name. They are found in a dictionary, not by path, so that no other file can be read."""
+    """Files of the page, by name. Names are looked up in a dictionary, so that no other file can be read."""
 
     def __init__(self, folder: Path = PAGE) -> None:
         self._folder = folder

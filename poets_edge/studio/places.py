@@ -101,8 +101,8 @@ class Places:
         """Return the path of an existing photo, given its name `class/file`.
 
         Raises:
-            RefusedError: the name does not have this form, or the project has no such photo. A symbolic link is refused
-                both as the class folder and as the photo.
+            RefusedError: the name does not have this form, the project has no such photo, or the photo or its class
+                folder is a symbolic link.
         """
         folder, _, file = name.partition("/")
         if not (is_plain(folder) and is_plain(file)):

@@ -50,7 +50,7 @@ class Project:
 
     @property
     def found(self) -> Found:
-        """Result of the last scan."""
+        """Result of the last scan of the project folder."""
         return self._found
 
     @property

@@ -120,7 +120,7 @@ def _check_arrangement(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(places: Places) -> Iterator[None]:
-    """Context manager that creates the studio's own folders in the project and holds the lock on it."""
+    """Context manager that creates the studio's own folders in a project and holds the project's lock."""
     try:
         places.create()
         stack = contextlib.ExitStack()

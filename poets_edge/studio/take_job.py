@@ -70,7 +70,7 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, Verified]:
-    """Copy the model with a quantization to the download folder; export it first if it has not been exported."""
+    """Copy the `.tflite` file with a given quantization to the download folder; export it first if needed."""
     if any(listed["form"] == form for listed in model.shown["files"]):
         exported, accuracy = model.file(form), model.accuracy(form)
     else:

@@ -90,11 +90,11 @@ class Thumbnails:
         return decoded
 
     def photo(self, name: str, side: int) -> Decoded:
-        """Return a photo, reduced so that its longer side has at most `side` pixels."""
+        """Return a photo, scaled down so that its longer side has at most `side` pixels."""
         return self._ask(name, side)
 
     def check_files(self, paths: Iterable[Path]) -> Iterator[str]:
-        """Decode uploaded files, save their thumbnails, and yield the reason why each file is unreadable, or "".
+        """Decode uploaded files, save their thumbnails, and yield why each file is unreadable, or "" if it is readable.
 
         All files are queued before the first result is awaited.
         """

@@ -70,7 +70,7 @@ class TrainedModel:
         return self.folder / GRAPH.name
 
     def file(self, form: str) -> Path:
-        """Return the path of the file exported with a quantization. Raises RefusedError if there is no such file."""
+        """Return the path of the file with a given quantization. Raises RefusedError if it has not been exported."""
         stem = GRAPH.stem
         path = self.folder / (f"{stem}.tflite" if form == "float32" else f"{stem}_{form}.tflite")
         if form not in QUANTIZATIONS or not path.is_file():
@@ -78,12 +78,12 @@ class TrainedModel:
         return path
 
     def accuracy(self, form: str) -> float | None:
-        """Return the test accuracy of the file exported with a quantization, 0 to 1; None if it was not evaluated."""
+        """Return the test accuracy of the file with a given quantization, 0 to 1; None if it was not evaluated."""
         accuracies: dict[str, float | None] = {file["form"]: file["accuracy"] for file in self.shown["files"]}
         return accuracies.get(form)
 
     def predictions(self) -> tuple[PhotoPrediction, ...]:
-        """Return the predictions for the evaluated photos; none if their file is missing or damaged."""
+        """Return the predictions for the evaluated photos; an empty tuple if their file is missing or damaged."""
         try:
             found = check(parse_json(read_bytes(self.folder / _PREDICTIONS)), [_PREDICTION])
         except (OSError, RecordError, UnicodeError):
@@ -92,8 +92,8 @@ class TrainedModel:
 
 
 def read_model(places: Places) -> TrainedModel | None:
-    """Return the current model of a project; None if it has no model, or the file that describes the model is
-    damaged."""
+    """Return the current model of a project; None if the project has no model, or the file that describes it
+    is damaged."""
     try:
         found = check(parse_json(read_bytes(places.models / _NAME)), _SHAPE)
     except (OSError, RecordError, UnicodeError):

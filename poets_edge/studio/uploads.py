@@ -60,7 +60,8 @@ class Upload:
 
     Attributes:
         name: file name that the browser sent.
-        label: class of a photo, or of photos in an archive that are not in a folder; if None, such photos are skipped.
+        label: class of the photo, or of the photos in an archive that are not in a folder. If it is None, a photo is
+            refused, and such photos in an archive are skipped.
         batch: name of the group of uploads that are undone together.
         size: size in bytes that the request declares; None if the request declares no size.
     """

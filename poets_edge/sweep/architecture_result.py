@@ -25,7 +25,7 @@ FILE = "result.json"
 INT8_BACKBONE = "int8_features.tflite"
 """File name, in an architecture's folder, of the int8 model without its last layer."""
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
-"""Quantizations exported for each architecture of a grid."""
+"""Quantizations to which each architecture in a grid is exported."""
 
 _FILE_NAME = Check(str, "the name of a file", lambda name: name not in ("", ".", "..") and not set(name) & set("/\\\0"))
 _EVALUATION = {
@@ -210,7 +210,7 @@ class ArchitectureResult:
             folder: folder that contains the models.
 
         Raises:
-            RecordError: a field is missing or has the wrong type; the message names it.
+            RecordError: a field is missing or has the wrong type; the message names the field.
         """
         fields = check(value, _RESULT)
         return ArchitectureResult(

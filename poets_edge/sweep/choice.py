@@ -17,7 +17,7 @@ from poets_edge.sweep.points import GridPoint
 _EQUAL_SIZES = 1.05
 """Maximum ratio of two file sizes that are considered equal."""
 _CLEARLY_FASTER = 1.05
-"""Minimum ratio of latencies that is stated in the reason for a choice; below it, the file size is stated."""
+"""Minimum speedup that is stated as the reason for a choice; below it, a smaller file is stated instead."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
 
 
 def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the point with the highest accuracy, or the fastest of these points if several are equally accurate."""
+    """Return the grid point with the highest accuracy; if several are equally accurate, the fastest of these."""
     return max(points, key=lambda point: (point.accuracy, -point.latency.median))
 
 
 def fastest(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the point with the smallest file among the points that are not significantly slower than the fastest.
+    """Return the grid point with the smallest file among those that are not significantly slower than the fastest.
 
     If several files are considered equally small, return the fastest of these points.
     """
@@ -78,13 +78,13 @@ def fastest(points: Sequence[GridPoint]) -> GridPoint:
 
 
 def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the most accurate point and all points whose accuracy does not differ significantly from its accuracy."""
+    """Return the most accurate grid point and all points that are not significantly less accurate."""
     best = most_accurate(points)
     return [point for point in points if point.compare(best).could_be_chance]
 
 
 def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points that are not significantly worse than the best point in cross-validation.
+    """Return the grid points that are not significantly worse in cross-validation than the best point.
 
     If there are no cross-validation results, all points are returned.
     """
@@ -93,7 +93,7 @@ def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
 
 
 def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) -> str:
-    """Return a sentence that explains how cross-validation decided between the points; "" if it excluded none."""
+    """Return a sentence that explains how cross-validation decided between points; "" if it excluded no point."""
     if len(contenders) == len(equals):
         return ""
     return (
@@ -104,7 +104,7 @@ def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) ->
 
 
 def figures(point: GridPoint) -> str:
-    """Return accuracy, median latency and file size as text, for example `86.2 % in 3.14 ms, 0.98 MB`."""
+    """Format the accuracy, median latency and file size of a point, for example `86.2 % in 3.14 ms, 0.98 MB`."""
     return f"{100 * point.accuracy:.1f} % in {point.latency.median:.2f} ms, {point.size / 1e6:.2f} MB"
 
 

@@ -110,8 +110,8 @@ class _Device:
 
 
 def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
-    """Read result files from `benchmark`, and return facts about the device and all results. Raises RecordError if the
-    files are from different devices."""
+    """Read result files from `benchmark`, and return facts about the device, and the results. Raises RecordError if
+    the files are from different devices."""
     machine: dict[str, Any] = {}
     results: list[VariantResult] = []
     for file in files:

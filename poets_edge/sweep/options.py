@@ -32,12 +32,12 @@ class GridOptions:
         output_dir: folder for the results, with a subfolder for each architecture.
         bottleneck_dir, model_dir, weights: as for `train`.
         head, recursive, rehash, exclude, cluster, insecure_cluster: as for `train`.
-        percentages: sizes of the test and validation sets, percent of the photos.
+        percentages: sizes of the test and validation sets, in percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
         folds: number of cross-validation folds for evaluating every point on all photos; 0 to use the test set.
         group_by: which photos stay together in splits and folds, as for `train`.
         threads: number of CPU threads for each inference.
-        timing: duration and repetition of the latency measurement for each model.
+        timing: duration of the latency measurements, and number of rounds.
         budget: limits that the point to ship must satisfy.
         fine_tuning: options for training the final blocks of the backbone; by default only the head is trained.
         strangers: folder of photos that belong to no class, with which the unknown-photo detector of each model is

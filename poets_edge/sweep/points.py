@@ -23,7 +23,7 @@ from poets_edge.quantize.convert import Quantization
 
 _IMAGENET_CLASSES = 1001
 _MAX_RATIO_OF_EQUALS = 1.25
-"""Maximum ratio of two latencies that can be considered equal. Between networks of adjacent sizes, it is about 1.4."""
+"""Maximum ratio of two latencies that are considered equal. The ratio between adjacent network sizes is about 1.4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ def _cost_json(cost: MicroCost) -> dict[str, Any]:
 
 
 def fitting_boards(cost: MicroCost, *, gray: bool = False) -> list[str]:
-    """Return the names of the boards with enough memory and flash for a model. `gray` selects gray model input."""
+    """Return the names of the boards with enough memory and flash for a model; its input is gray if `gray` is true."""
     return [board.name for board in BOARDS if cost.fits(board, gray=gray)]
 
 
@@ -199,8 +199,8 @@ def published_texts(point: GridPoint) -> tuple[str, str]:
 
 
 def unknown_texts(point: GridPoint) -> tuple[str, str]:
-    """Format the fractions of test photos and of strangers classified as unknown for a table. A dash means no
-    photos."""
+    """Format the fractions of test photos and of strangers classified as unknown for a table. Fractions that were
+    not evaluated are dashes."""
     unknown, strangers = (percent(one.share if one else None) for one in (point.unknown, point.strangers))
     return unknown, strangers
 

@@ -17,7 +17,7 @@ class GridResult(Tabular):
     """The result of `grid`.
 
     Attributes:
-        points: float32 and int8 point of each architecture, in the order of the options.
+        points: float32 and int8 point of each architecture, in the order in which the architectures were specified.
         labels: class names, sorted.
         front: Pareto front of accuracy and latency, fastest first.
         choice: point to ship, with the reason.

@@ -98,7 +98,7 @@ class Int8Head(Head):
     """Head of an int8 model, with weights and logits rounded to 8 bits.
 
     Attributes:
-        steps: parameters for quantizing the logits.
+        steps: scale and zero point with which the logits are rounded.
     """
 
     steps: LogitQuantization
@@ -109,7 +109,7 @@ class Int8Head(Head):
 
 
 def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
-    """Return a copy of a fold assignment in which the heads are quantized to 8 bits.
+    """Return a copy of a cross-validation fold assignment in which the head of each fold is quantized to 8 bits.
 
     Args:
         features: features from the int8 backbone, float32 [photos, bottleneck_size]; the range of their logits is the

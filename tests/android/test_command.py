@@ -1,4 +1,4 @@
-"""Tests of `poets-edge android`: supported models are copied into the app, others are refused in one line."""
+"""Tests of `poets-edge android`: supported models are copied into the app; other models are refused in one line."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_app_texts_are_resources_and_all_are_used() -> None:
         assert not re.search(r'android:(?:text|contentDescription)="(?!@)', layout.read_text()), layout
 
 
-def test_dark_theme_defines_all_colors_except_the_icon() -> None:
+def test_dark_theme_defines_all_colors_except_that_of_the_icon() -> None:
     def colors(folder: str) -> set[str]:
         return set(re.findall(r'<color name="(\w+)"', read(f"app/src/main/res/{folder}/colors.xml")))
 

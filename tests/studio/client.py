@@ -82,7 +82,7 @@ class StudioClient:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str | None] | None = None
     ) -> Answer:
-        """Send a request with the cookie and the origin; `headers` overrides other headers; None removes one."""
+        """Send a request with the cookie and the origin. `headers` overrides headers; the value None removes one."""
         sent: dict[str, str | None] = {"Cookie": self.cookie or None}
         if method == "POST":
             sent |= {"Origin": self.origin, "X-Poets-Edge": "1", "Content-Type": "application/json"}

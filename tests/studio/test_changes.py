@@ -83,7 +83,7 @@ def test_undo_restores_every_path_and_redo_repeats_the_step(flowers: Path, path:
         client.post("/api/undo").refused(409)
 
 
-def test_excluded_photos_are_stored_in_the_format_of_train(flowers: Path) -> None:
+def test_excluded_photos_are_stored_as_a_list_that_train_accepts(flowers: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/exclude", {"photos": [ONE, THREE]}).ok()
         assert client.photos()[ONE][1] == "excluded"

@@ -80,7 +80,7 @@ def test_guard_refuses_two_host_headers() -> None:
         assert ask_with([*(("host", host) for host in hosts), ("cookie", COOKIE)], "/api/project", "GET")[0] == 421
 
 
-def test_guard_accepts_links_from_other_sites_to_the_page_only() -> None:
+def test_guard_accepts_links_from_other_sites_only_to_the_page() -> None:
     followed = changed(GET, sec_fetch_site="cross-site", sec_fetch_mode="navigate")
     assert ask_with(followed, "/", "GET")[0] == REACHED
     assert ask_with(followed, "/api/model/int8.tflite", "GET")[0] == 403
@@ -130,7 +130,7 @@ def test_address_with_the_token_sets_the_cookie(access: Access, secure: bool) ->
         ("/", "POST", "token=s3cret", "127.0.0.1:8000", 401),
     ],
 )
-def test_token_in_query_is_accepted_at_the_entry_only(
+def test_token_in_query_is_accepted_only_for_the_entry_address(
     path: str, method: str, query: str, host: str, status: int
 ) -> None:
     found, headers = ask(path, method, query=query, host=host)

@@ -101,7 +101,7 @@ def test_unsuitable_new_class_name_is_refused(name: str, message: str) -> None:
         ("no suffix", "no suffix"),
     ],
 )
-def test_safe_file_name_keeps_the_last_part(given: str, name: str) -> None:
+def test_safe_file_name_keeps_the_last_part_of_a_path(given: str, name: str) -> None:
     assert safe_file_name(given) == name
 
 

@@ -93,12 +93,12 @@ def test_phone_opens_the_studio_over_https_with_the_token(flowers: Path, tmp_pat
             socket.create_connection(("127.0.0.1", client.port), timeout=2).close()
 
 
-def test_phone_request_without_lan_is_refused_and_states_the_command(flowers: Path) -> None:
+def test_phone_address_without_lan_is_refused_with_the_command_to_run(flowers: Path) -> None:
     with running(flowers) as client:
         assert "poets-edge studio --lan" in client.get("/api/phone").refused(409)
 
 
-def test_error_names_the_missing_extra(tmp_path: Path) -> None:
+def test_missing_packages_are_reported_with_the_extra_to_install(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['starlette'] = None; sys.modules['uvicorn'] = None\n"
         "sys.argv = ['poets-edge', 'studio', 'photos', '--no-open']\n"

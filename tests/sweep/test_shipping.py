@@ -33,7 +33,7 @@ def _shipped_name() -> str:
     return f"{facts['training']['architecture']}_{facts['quantization']}.tflite"
 
 
-def test_remove_shipped_keeps_files_of_the_user(folder: Path) -> None:
+def test_remove_shipped_keeps_user_files(folder: Path) -> None:
     decoy = Decoy()
     decoy.watch(folder)
     (folder / _shipped_name()).write_bytes(MODEL.read_bytes())

@@ -299,7 +299,7 @@ def test_page_works_offline_after_the_first_visit(
     _until(page, "document.getElementById('verdict').textContent === 'daisy'")
 
 
-def test_page_replaces_cached_model_by_newer_one(
+def test_page_replaces_cached_model_with_newer_one(
     written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
 ) -> None:
     folder = copy_page(written, tmp_path / "site")

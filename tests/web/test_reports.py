@@ -24,7 +24,7 @@ _OVERLAPS = """() => [...document.querySelectorAll("svg.chart")].flatMap((chart)
   ).map(([other]) => `${one} / ${other}`));
   return [...cut.map(([name]) => name), ...over];
 })"""
-"""JavaScript function that returns the chart texts that are cut off, or overlap others by more than 4 pixels."""
+"""JavaScript function that returns the chart texts that are cut off, or overlap other texts by more than 4 pixels."""
 
 
 @pytest.fixture(scope="module")

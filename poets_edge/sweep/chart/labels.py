@@ -15,7 +15,7 @@ from poets_edge.sweep.results import GridResult
 
 
 def write_labels(figure: Any, panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Label each bubble with its resolution, and the bubble of the chosen point with its name."""
+    """Label each bubble with the input resolution of its network, and the bubble of the chosen point with its name."""
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
