@@ -27,7 +27,7 @@ CONFIDENCE = 98
 model with itself would report a difference."""
 _TAIL = (100 - CONFIDENCE) / 2
 NORMAL = 2.326348
-"""Value that a standard normal variable exceeds with a probability of 1 %."""
+"""99 % quantile of the standard normal distribution."""
 _LARGEST_EXACT = 40
 """Maximum sample size for which the exact distribution of the rank statistic is used; otherwise it is approximated
 by a normal distribution."""

@@ -38,7 +38,7 @@ PER_CLASS = 60
 """Default number of generated photos per class."""
 _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))
 _FINE = 2
-"""Factor by which images are drawn larger and then reduced, so that their edges are smooth."""
+"""Factor by which images are drawn larger than their final size, so that reducing them smooths the edges."""
 
 _GRASS: tuple[Color, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
 _GROUNDS: tuple[Color, ...] = (

@@ -16,7 +16,7 @@ class Limits:
         answer: limit for the answer to a short request.
         work: limit for the answer to a request that writes or removes many files.
         fetch: limit for downloading packages on the device.
-        program: limit for the next line of output from a program, or for its end.
+        program: limit for the time until a program prints its next line of output or ends.
         measuring: limit for the next message from a measurement, in addition to the measuring time; a round may take up
             to ten minutes.
     """

@@ -69,7 +69,7 @@ class JsonReporter:
         self.send(Note(shortened(text)))
 
     def status(self, text: str) -> None:
-        """Do nothing: status lines, which replace each other, are for terminals only."""
+        """Do nothing, because status lines, which replace each other, are for terminals only."""
 
     def warn(self, text: str) -> None:
         self.send(Warn(shortened(text)))

@@ -59,7 +59,7 @@ class DeviceTimings:
         machine: facts about the device; see `machine_facts`.
         variants: measured variants.
         stamp: digest of the measurement conditions, which identifies the rounds in the log.
-        outputs: scores and distance from the training photos, by index of the model and name of the photo.
+        outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
         warnings: descriptions of disturbances of the device.
     """
 
@@ -271,7 +271,7 @@ class _RoundsFollower(Follower):
 
     Attributes:
         stamp: digest of the measurement conditions; "" until the facts about the device are known.
-        outputs: scores and distance from the training photos, by index of the model and name of the photo.
+        outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
     """
 
     def __init__(
