@@ -175,7 +175,7 @@ def test_measure_variants_divides_time_and_runs_among_rounds(monkeypatch: pytest
     assert [(request.seconds, request.runs) for request in requests] == [(3, 13)] * 4, "13 * 4 is 50 or more"
 
 
-def test_measure_variants_reports_disturbances_of_an_earlier_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_reports_disturbances_from_an_earlier_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
     hot = replace(timing(1.0), state=MachineState(throttled=("throttled",)))
     log = RoundLog.of([Round(stamp="", sha256=VARIANTS[0].sha256, threads=1, number=0, timing=hot)])
     assert "throttled" in " ".join(measure_variants(VARIANTS[:1], TimingConfig(rounds=1), log=log))

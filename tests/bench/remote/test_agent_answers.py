@@ -98,7 +98,7 @@ def test_run_sends_each_output_line_before_status_and_errors(agent: Agent) -> No
     assert answer == {"status": 1, "stderr": ["failed"]}
 
 
-def test_run_reports_a_program_that_does_not_exist(agent: Agent) -> None:
+def test_run_reports_a_missing_program(agent: Agent) -> None:
     answer = ask(agent, do="run", command=["/no/such/program"])
     assert answer["error"] == "No such file or directory" and answer["path"] == "/no/such/program"
 

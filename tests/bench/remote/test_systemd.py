@@ -111,7 +111,7 @@ def test_run_reports_the_command_that_failed() -> None:
     assert system.run("enable", "/unit", check=False) == ""
 
 
-def test_loginctl_returns_none_without_the_program() -> None:
+def test_loginctl_returns_none_if_the_program_is_missing() -> None:
     def missing(command: Sequence[str]) -> tuple[int, list[str]]:
         raise RemoteError("pi: loginctl: No such file")
 
