@@ -86,12 +86,12 @@ def recorded(timings: Sequence[Timing]) -> Run:
 
 def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bool = True) -> TimeRatio:
     """Compare two runs like the command `compare`, with the inference times of `run` multiplied by `slowdown`."""
-    slowed = [slowdown * value for value in run["fastest"]]
-    if not with_kernel or kernel_ratio(run["kernel"], reference["kernel"]) is None:
-        return compare_runs(slowed, reference["fastest"])
+    if not with_kernel or kernel_ratio(run["kernel_median"], reference["kernel_median"]) is None:
+        return compare_runs([slowdown * value for value in run["fastest"]], reference["fastest"])
+    slowed = [slowdown * value for value in run["median"]]
     return compare_runs(
-        relative_times(slowed, run["kernel"]),
-        relative_times(reference["fastest"], reference["kernel"]),
+        relative_times(slowed, run["kernel_median"]),
+        relative_times(reference["median"], reference["kernel_median"]),
         RELATIVE_VARIATION,
     )
 
@@ -114,7 +114,9 @@ def report(kept: Runs) -> None:
     rows = [heading.split(",")]
     for name, runs in kept.items():
         for with_kernel in (False, True) if all(run["kernel"] for run in runs) else (False,):
-            times = [relative_times(run["fastest"], run["kernel"]) if with_kernel else run["fastest"] for run in runs]
+            times = [
+                relative_times(run["median"], run["kernel_median"]) if with_kernel else run["fastest"] for run in runs
+            ]
             centers = np.log([np.median(run) for run in times])
             counts = map(str, rates(runs, with_kernel=with_kernel))
             pairs = len(runs) * (len(runs) - 1)

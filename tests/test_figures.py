@@ -37,10 +37,9 @@ _NOT_MEASURED = {
         "98 %": "a level of confidence",
         "95 %": "a level of confidence",
         "5 %": "a limit",
-        "10 %": "a limit",
         "1 %": "an assumption of `compare`",
         "0.7 %": "an assumption of `compare`",
-        "0.35 %": "an assumption of `compare`",
+        "0.6 %": "an assumption of `compare`",
     },
     "docs/how-it-works.md": {
         "16 MB": "a limit",

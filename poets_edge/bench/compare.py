@@ -28,7 +28,8 @@ class Cell:
         ratio: latency relative to the first device, with a confidence interval; None if the first device has no
             results for the variant.
         kernel: time of the reference kernel relative to the first device; `ratio` has been divided by it. None if the
-            kernel was not timed, the two machines have different hardware, or their kernel times differ by over 10 %.
+            kernel was not timed, if the machines differ in hardware, or if the kernel times differ by more than a
+            factor of 1.6.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
     """
@@ -171,6 +172,6 @@ def _cell(result: VariantResult | None, first: VariantResult | None, *, is_same_
         if kernel is None:
             ratio = compare_runs(result.fastest, first.fastest)
         else:
-            times, reference = (relative_times(one.fastest, one.kernel) for one in (result, first))
+            times, reference = (relative_times(one.medians, one.kernel) for one in (result, first))
             ratio = compare_runs(times, reference, RELATIVE_VARIATION)
     return Cell(result.median, ratio, kernel, result.size, result.accuracy)

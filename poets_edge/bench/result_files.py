@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class VariantResult:
         median: median inference time in milliseconds.
         fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
             no samples.
-        kernel: time of the fastest call of the reference kernel in each process, in milliseconds; empty unless it was
+        medians: median time of an inference in each process, in milliseconds; empty if the result file has no samples.
+        kernel: median time of a call of the reference kernel in each process, in milliseconds; empty unless it was
             timed in all processes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
         timings: timings of the rounds; empty if the result file lacks any of their fields.
@@ -62,6 +64,7 @@ class VariantResult:
     quantization: str
     median: float
     fastest: tuple[float, ...]
+    medians: tuple[float, ...]
     kernel: tuple[float, ...]
     accuracy: float | None
     timings: tuple[Timing, ...]
@@ -70,7 +73,7 @@ class VariantResult:
     def from_json(cls, value: Any) -> VariantResult:
         """Return the results from an entry in a file's list `results`. Raises RecordError if it is invalid."""
         found = check(value, _RESULT)
-        median = found["latency_ms"]["median"]
+        median, samples = found["latency_ms"]["median"], _rounds(found, "samples_ms")
         quantization = found.get("quantization") or ""
         return cls(
             name=found["name"],
@@ -80,8 +83,9 @@ class VariantResult:
             architecture=found.get("architecture") or "",
             quantization="float32" if quantization == "none" else quantization,  # version 0.1
             median=median,
-            fastest=_fastest(found, "samples_ms") or (median,),
-            kernel=_fastest(found, "kernel_ms"),
+            fastest=tuple(map(min, samples)) or (median,),
+            medians=tuple(map(statistics.median, samples)),
+            kernel=tuple(map(statistics.median, _rounds(found, "kernel_ms"))),
             accuracy=(found.get("accuracy") or {}).get("accuracy"),
             timings=_timings(found.get("rounds") or ()),
         )
@@ -135,10 +139,10 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
     return read
 
 
-def _fastest(result: Any, name: str) -> tuple[float, ...]:
-    """Return the shortest of the times `name` in each round; an empty tuple if any round lacks these times."""
+def _rounds(result: Any, name: str) -> list[list[float]]:
+    """Return the times with a given name in each round; an empty list if they are missing from a round."""
     samples = [entry.get(name) for entry in result.get("rounds") or ()]
-    return tuple(map(min, samples)) if all(samples) else ()
+    return samples if all(samples) else []
 
 
 def _timings(rounds: Any) -> tuple[Timing, ...]:

@@ -85,7 +85,8 @@ def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ() -> None:
     assert kernel_ratio([1.0, 1.05, 9.0], [1.0, 1.0, 1.0]) == 1.05
     assert kernel_ratio([0.95] * 3, [1.0] * 3) == 0.95
     assert kernel_ratio([1.0], []) is None and kernel_ratio([], [1.0]) is None
-    assert kernel_ratio([1.11], [1.0]) is None and kernel_ratio([1.0], [1.11]) is None
+    assert kernel_ratio([1.59], [1.0]) == 1.59
+    assert kernel_ratio([1.61], [1.0]) is None and kernel_ratio([1.0], [1.61]) is None
 
 
 @pytest.mark.parametrize("count", [2, 14, 30])
