@@ -127,7 +127,7 @@ PROMISES = {
     "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
     "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
     "removes an earlier model only if the name of the file agrees with its metadata": [
-        "remove_shipped_keeps_files_of_the_user"
+        "remove_shipped_keeps_user_files"
     ],
     "rounds, photos and windows of load that were not requested are refused": [
         "benchmark_on_rejects_rounds_that_it_did_not_request"
