@@ -41,7 +41,7 @@ def installed(pi: SshServer) -> SshServer:
 
 
 def test_benchmark_on_installs_the_program_once(pi: SshServer, tmp_path: Path) -> None:
-    before = {path.name for path in pi.home.iterdir()}
+    earlier = {path.name for path in pi.home.iterdir()}
     ran = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--output", tmp_path / "pi.json").ok()
     assert ran.stdout.startswith("pi: ")
     result = json.loads((tmp_path / "pi.json").read_text())
@@ -53,7 +53,7 @@ def test_benchmark_on_installs_the_program_once(pi: SshServer, tmp_path: Path) -
         "packages", "program", "models", "incoming", "cache",
     }  # fmt: skip
     assert not list((folder / "incoming").iterdir())
-    assert {path.name for path in pi.home.iterdir()} - before <= {".cache"}, "it wrote outside of its own folder"
+    assert {path.name for path in pi.home.iterdir()} - earlier <= {".cache"}, "it wrote outside of its own folder"
     assert [path.name for path in (pi.home / ".cache").iterdir()] == ["poets-edge"]
 
     def stamps() -> dict[Path, tuple[int, int]]:
