@@ -6,7 +6,7 @@ same way, so the ratio of the two times is more stable than either time.
 
 The kernel does not use the TFLite interpreter, so that the ratio shows differences between its versions.
 Its matrices are small: NumPy multiplies them on a single thread, and they take less space in the caches (48 KiB) than
-the activations of a model. After a call of the kernel, the next inference of mobilenet_0.25_128 is up to 1.5 % slower;
+the activations of a model. After a call of the kernel, the next inference of mobilenet_0.25_128 is up to 1.8 % slower;
 for mobilenet_0.50_224, no slowdown was measured.
 """
 

@@ -62,16 +62,9 @@ class Int8Writer:
             params: quantization of the output.
             fields: values of the operator's options.
         """
-        parts = schema()
         found = self.tensor(f"{self._prefix}{name}", size, params)
-        added = new_operator(self._model, getattr(parts.BuiltinOperator, code), _VERSION, inputs, [found])
-        options = _OPTIONS.get(code)
-        if options:
-            added.builtinOptionsType = getattr(parts.BuiltinOptions, options)
-            added.builtinOptions = getattr(parts, f"{options}T")()
-            for field, value in fields.items():
-                setattr(added.builtinOptions, field, value)
-        self._graph.operators.append(added)
+        kind, options = getattr(schema().BuiltinOperator, code), _OPTIONS.get(code, "")
+        self._graph.operators.append(new_operator(self._model, kind, _VERSION, inputs, [found], options, **fields))
         return found
 
     def maximum(self, name: str, source: int) -> int:

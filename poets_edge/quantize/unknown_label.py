@@ -123,16 +123,13 @@ class _Writer:
         parts = schema()
         found = add_tensor(self._graph, f"unknown/{name}".encode(), (1, size), parts.TensorType.FLOAT32)
         kind = {"MINIMUM": "MaximumMinimum"}.get(code, code.capitalize())
-        operator = self.operator(code, inputs, found)
-        operator.builtinOptionsType = getattr(parts.BuiltinOptions, f"{kind}Options")
-        operator.builtinOptions = getattr(parts, f"{kind}OptionsT")()
-        if code == "CONCATENATION":
-            operator.builtinOptions.axis = 1
+        fields = {"axis": 1} if code == "CONCATENATION" else {}
         if relu:
-            operator.builtinOptions.fusedActivationFunction = parts.ActivationFunctionType.RELU
+            fields["fusedActivationFunction"] = parts.ActivationFunctionType.RELU
+        self.operator(code, inputs, found, f"{kind}Options", **fields)
         return found
 
-    def operator(self, code: str, inputs: Sequence[int], output: int) -> Any:
-        added = new_operator(self._model, getattr(schema().BuiltinOperator, code), 1, inputs, [output])
-        self._graph.operators.append(added)
-        return added
+    def operator(self, code: str, inputs: Sequence[int], output: int, options: str = "", **fields: int) -> None:
+        """Append an operator that writes an existing tensor."""
+        kind = getattr(schema().BuiltinOperator, code)
+        self._graph.operators.append(new_operator(self._model, kind, 1, inputs, [output], options, **fields))

@@ -142,15 +142,12 @@ class _Writer:
         """Append an operator whose output is float32 [1, size]; return the index of the output tensor."""
         name = name if name == DISTANCE or "/" in name else f"{_PREFIX}{name}"
         found = add_tensor(self._graph, name.encode(), (1, size), schema().TensorType.FLOAT32)
-        operator = self.operator(code, inputs, found)
-        if options:
-            operator.builtinOptionsType = getattr(schema().BuiltinOptions, options)
-            operator.builtinOptions = getattr(schema(), f"{options}T")()
-            for field, value in fields.items():
-                setattr(operator.builtinOptions, field, value)
+        self.operator(code, inputs, found, 1, options, **fields)
         return found
 
-    def operator(self, code: str, inputs: Sequence[int], output: int, version: int = 1) -> Any:
-        added = new_operator(self._model, getattr(schema().BuiltinOperator, code), version, inputs, [output])
-        self._graph.operators.append(added)
-        return added
+    def operator(
+        self, code: str, inputs: Sequence[int], output: int, version: int = 1, options: str = "", **fields: Any
+    ) -> None:
+        """Append an operator that writes an existing tensor."""
+        kind = getattr(schema().BuiltinOperator, code)
+        self._graph.operators.append(new_operator(self._model, kind, version, inputs, [output], options, **fields))

@@ -108,13 +108,17 @@ def quant_params(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> A
     return parameters
 
 
-def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+def new_operator(
+    model: Any, code: int, version: int, inputs: Sequence[int], outputs: Sequence[int], options: str = "", **fields: Any
+) -> Any:
     """Return a new operator and register its type in the model. The caller adds the operator to a subgraph.
 
     Args:
         code: a value of `schema().BuiltinOperator`.
         version: lowest version of the operator that accepts the types of its inputs; older interpreters reject it.
         inputs, outputs: indices of tensors.
+        options: name of the table of the operator's options, such as "ReducerOptions"; "" for none.
+        fields: values of the options that differ from the defaults of the schema.
     """
     key = (code, version)
     used = [(entry.builtinCode, entry.version) for entry in model.operatorCodes]
@@ -127,4 +131,9 @@ def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], out
         used.append(key)
     operator = schema().OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = used.index(key), list(inputs), list(outputs)
+    if options:
+        operator.builtinOptionsType = getattr(schema().BuiltinOptions, options)
+        operator.builtinOptions = getattr(schema(), f"{options}T")()
+        for name, value in fields.items():
+            setattr(operator.builtinOptions, name, value)
     return operator

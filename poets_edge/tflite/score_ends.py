@@ -99,11 +99,5 @@ def _append(model: Any, code: int, version: int, inputs: list[int], size: int, o
     parts, graph = schema(), model.subgraphs[0]
     shape = list(graph.tensors[inputs[0]].shape) if code == parts.BuiltinOperator.DEQUANTIZE else [1, size]
     found = add_tensor(graph, f"scores_{len(graph.tensors)}".encode(), shape, parts.TensorType.FLOAT32)
-    operator = new_operator(model, code, version, inputs, [found])
-    if options:
-        operator.builtinOptionsType = getattr(parts.BuiltinOptions, options)
-        operator.builtinOptions = getattr(parts, f"{options}T")()
-        for name, value in fields.items():
-            setattr(operator.builtinOptions, name, value)
-    graph.operators.append(operator)
+    graph.operators.append(new_operator(model, code, version, inputs, [found], options, **fields))
     return found

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +20,7 @@ from poets_edge.studio.thumbnails import Thumbnails
 from poets_edge.studio.unpacking import UnpackRequest, unpack
 from poets_edge.studio.uploads import Received, Upload, clear_incoming, receive
 from tests.studio.event_loop import run_coroutine
+from tests.studio.test_uploads import archive
 
 JPEG = b"\xff\xd8\xff\xe0"
 BAD = b"cannot be decoded"
@@ -113,11 +112,11 @@ def test_receive_refuses_uploads_above_the_size_limit(project: Project, monkeypa
 def test_photos_in_an_archive_get_the_class_of_their_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bool] = []
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
-    packed = zipped({"x/roses/a.jpg": JPEG + b"a", "b.jpg": JPEG + b"b", "ro\u0301t/c.jpg": JPEG + b"c"})
+    packed = archive({"x/roses/a.jpg": JPEG + b"a", "b.jpg": JPEG + b"b", "ro\u0301t/c.jpg": JPEG + b"c"})
     found = send(project, Upload("photos.zip", "daisy"), packed)
     assert found.added == 3 and names(project) == {"daisy/1.jpg", "roses/a.jpg", "daisy/b.jpg", "r\u00f3t/c.jpg"}
     assert synced, "files are complete after a power failure"
-    again = send(project, Upload("../a?.zip", None), zipped({"d.jpg": JPEG + b"d", "x/notes.txt": b"no photo"}))
+    again = send(project, Upload("../a?.zip", None), archive({"d.jpg": JPEG + b"d", "x/notes.txt": b"no photo"}))
     assert again.added == 0 and {name for name, _ in again.skipped} == {"d.jpg", "a_.zip"}
 
 
@@ -130,19 +129,11 @@ def test_photos_are_compared_by_content_and_not_by_modification_time(tmp_path: P
     assert equal == [False, True, False, False]
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
 @pytest.fixture
 def request_of(tmp_path: Path) -> UnpackRequest:
     """Request to unpack an archive with three photos, two of them in class folders, and a text file."""
     members = {"x/roses/a.jpg": JPEG + b"a", "x/daisy/b.jpg": JPEG, "c.jpg": JPEG, "x/notes.txt": b"no photo"}
-    (tmp_path / "photos.zip").write_bytes(zipped(members))
+    (tmp_path / "photos.zip").write_bytes(archive(members))
     (tmp_path / "out").mkdir()
     return UnpackRequest(tmp_path / "photos.zip", "photos.zip", tmp_path / "out")
 

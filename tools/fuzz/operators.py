@@ -60,15 +60,8 @@ class _Builder:
         return self.constant(self.numbers.normal(0, 0.3, shape), np.float32)
 
     def add(self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: str = "", **fields: Any) -> None:
-        parts = schema()
-        version = 2 if name == "BROADCAST_TO" else 1
-        operator = new_operator(self.model, getattr(parts.BuiltinOperator, name), version, inputs, outputs)
-        if options:
-            operator.builtinOptionsType = getattr(parts.BuiltinOptions, options)
-            operator.builtinOptions = getattr(parts, f"{options}T")()
-            for field, value in fields.items():
-                setattr(operator.builtinOptions, field, value)
-        self.graph.operators.append(operator)
+        code, version = getattr(schema().BuiltinOperator, name), 2 if name == "BROADCAST_TO" else 1
+        self.graph.operators.append(new_operator(self.model, code, version, inputs, outputs, options, **fields))
 
     def then(
         self, name: str, shape: Sequence[int], *more: int, options: str = "", first: bool = True, **fields: Any
