@@ -11,7 +11,7 @@ from poets_edge.core.credentials import without_user_info
 from poets_edge.device.compare_models import common_split
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.overlap import TrainingOverlap
+from poets_edge.device.overlap import TrainingOverlap, overlap_lines
 from poets_edge.device.predictions import Predictions
 from poets_edge.device.unknown import UnknownEvaluation, evaluate_unknown
 from poets_edge.photos.address import Location
@@ -42,7 +42,8 @@ class ModelAccuracy:
         evaluation: accuracy and related measures on the evaluated photos.
         agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 file that
             was exported from the same graph; None if there is no such file in the benchmark.
-        overlap: numbers of evaluated photos that the model was trained or validated on.
+        overlap: numbers of photos in the folder that the model was trained or validated on.
+        overlap_lines: sentences about these photos for users.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
         check: comparison of the scores on the device with those on this machine; None if this machine was measured.
     """
@@ -50,6 +51,7 @@ class ModelAccuracy:
     evaluation: Evaluation
     agreement: float | None
     overlap: TrainingOverlap
+    overlap_lines: tuple[str, ...] = ()
     unknown: UnknownEvaluation | None = None
     check: ScoreCheck | None = None
 
@@ -119,6 +121,9 @@ def accuracy_of(
             evaluation=scores.evaluation(evaluations[model].labels),
             agreement=agreement,
             overlap=evaluations[model].overlap,
+            overlap_lines=overlap_lines(
+                evaluations[model].overlap, evaluations[model].learned, evaluations[model].unseen
+            ),
             unknown=evaluate_unknown(scores, evaluations[model].labels),
         )
     return found

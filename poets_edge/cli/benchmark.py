@@ -268,6 +268,9 @@ def _print(results: Sequence[BenchmarkResult]) -> None:
         photos = next(result.photos for result in results if result.photos)
         click.echo(f"\naccuracy on {photos}:")
         click.echo(table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
+        for model, accuracy in results[0].accuracy.items():
+            for line in accuracy.overlap_lines:
+                click.echo(f"{results[0].names[model]}: {line}")
 
 
 def _table(

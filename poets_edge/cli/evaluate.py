@@ -27,6 +27,7 @@ from poets_edge.core.wording import percent
 from poets_edge.device.compare_models import common_split, compare_results, evaluate_together
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
+from poets_edge.device.overlap import overlap_lines
 from poets_edge.device.paired import Paired
 from poets_edge.photos.address import as_photo_path
 from poets_edge.photos.split import SplitConfig
@@ -123,7 +124,7 @@ def command(
 
 def _print(result: EvaluateResult) -> None:
     click.echo(f"{_what(result)}: {accuracy_text(result.evaluation)}")
-    for line in _overlap_lines(result):
+    for line in overlap_lines(result.overlap, result.learned, result.unseen):
         click.echo(line)
     for line in result.unknown.lines() if result.unknown else ():
         click.echo(line)
@@ -150,7 +151,7 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
         )
     click.echo(table([["model", "accuracy", "95 % interval", "N", "cross entropy"], *rows]) + "\n")
     for name, result in zip(names, results, strict=True):
-        for line in _overlap_lines(result):
+        for line in overlap_lines(result.overlap, result.learned, result.unseen):
             click.echo(f"{name}: {line}")
     for name, result in zip(names, results, strict=True):
         for line in result.unknown.lines() if result.unknown else ():
@@ -166,19 +167,6 @@ def _what(result: EvaluateResult) -> str:
     which = "photos that the model has not learned from" if result.split == "unseen" else f"the {result.split} set"
     others = f" ({result.excluded} photos of other splits skipped; --split all includes them)"
     return f"accuracy on {which}{others if result.excluded else ''}"
-
-
-def _overlap_lines(result: EvaluateResult) -> list[str]:
-    """Return a list with a line that states how many of the evaluated photos the model was trained on.
-
-    The line also states the accuracy on the remaining photos. The list is empty if this number cannot be determined.
-    """
-    if not result.overlap:
-        return [result.overlap.lack] if result.overlap.lack else []
-    line = f"the model was {result.overlap}"
-    if result.learned.all():
-        return [f"{line}: expect it to be less accurate on new ones"]
-    return [f"{line}; on the other {result.unseen.count}: {accuracy_text(result.unseen)}" if result.unseen else line]
 
 
 def _matrix(evaluation: Evaluation) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.core.wording import interval_text, percent
+from poets_edge.core.wording import accuracy_text, interval_text, percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.scorer import Scorer
 from poets_edge.errors import ModelError, RecordError
@@ -34,6 +34,7 @@ class TrainingOverlap:
         evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
             training photos; "names", by the names and sizes of all photos in the folder, for models of version 0.2;
             "unknown" for models that do not record their photos.
+        new: number of photos whose files were in no split of the training run.
         unchecked: number of photos that cannot be recognized because their digests are outside the sample.
     """
 
@@ -41,6 +42,7 @@ class TrainingOverlap:
     training: int = 0
     validation: int = 0
     evidence: Evidence = "contents"
+    new: int = 0
     unchecked: int = 0
 
     @staticmethod
@@ -60,6 +62,7 @@ class TrainingOverlap:
             training=int((splits == _TRAINING).sum()),
             validation=int((splits == _VALIDATION).sum()),
             evidence="sample" if known.sample_bits else "contents",
+            new=int((splits == NO_SPLIT).sum()),
             unchecked=int((splits == UNCHECKED).sum()),
         )
 
@@ -80,13 +83,19 @@ class TrainingOverlap:
 
     @property
     def lack(self) -> str | None:
-        """Message that no training photo was recognized; None if some were, or if the model stores no digests."""
-        if self or self.evidence not in ("contents", "sample"):
+        """Message that photos were not recognized, so copies of training photos may be among them.
+
+        It is None if all photos were recognized, or if the model stores no digests.
+        """
+        count = self.new + self.unchecked
+        if not count:
             return None
         line = (
-            f"none of the {self.photos:,} photos is a file that the model has learned from; copies that were saved"
-            " again are not recognized"
+            f"none of the {self.photos:,} photos is a file of the training run"
+            if count == self.photos
+            else f"{count:,} of the {self.photos:,} photos are not files of the training run"
         )
+        line += "; copies that were saved again are not recognized"
         if self.unchecked:
             line += f", and {self.unchecked:,} are outside the sample of files that the model keeps"
         return line
@@ -103,6 +112,29 @@ class TrainingOverlap:
     def to_json(self) -> dict[str, Any]:
         """Return the numbers of photos, and the evidence for them, as a JSON-compatible dictionary."""
         return asdict(self)
+
+
+def overlap_lines(
+    overlap: TrainingOverlap, learned: npt.NDArray[np.bool_], unseen: Evaluation | None
+) -> tuple[str, ...]:
+    """Return sentences for users about the photos in an evaluation that the model has learned from.
+
+    They state the number of these photos, the accuracy on the others, and how many photos were not recognized. There
+    are none if all photos were recognized, and the model has not learned from any of them.
+
+    Args:
+        learned: whether the model has learned from each evaluated photo, bool [photos].
+        unseen: evaluation on the photos that the model has not learned from; None if these are all photos or none.
+    """
+    lines = []
+    if overlap:
+        line = f"the model was {overlap}"
+        if len(learned) and learned.all():
+            line += ": expect it to be less accurate on new ones"
+        elif unseen is not None:
+            line += f"; on the other {unseen.count}: {accuracy_text(unseen.accuracy, unseen.count, unseen.interval)}"
+        lines.append(line)
+    return (*lines, overlap.lack) if overlap.lack else tuple(lines)
 
 
 def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:

@@ -97,6 +97,7 @@ def test_benchmark_states_which_photos_were_evaluated(measured: Path, trained: T
     shown = poets_edge("benchmark", trained.model("int8"), "--threads", "1", *SHORT, "--image_dir", flowers, "-q").ok()
     assert f"accuracy on the test set of {flowers}, N = {len(expected)}:" in shown.stdout
     assert "agrees with float32  unknown  accuracy of others" in shown.stdout
+    assert f"{trained.model('int8').name}: the model was trained on" in shown.stdout
 
 
 def test_benchmark_warns_about_other_programs(trained: Trained) -> None:

@@ -223,7 +223,7 @@ def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained,
         (tmp_path / photo.parent.name).mkdir(exist_ok=True)
         Image.open(photo).save(tmp_path / photo.parent.name / photo.name, quality=60)
     ran = poets_edge("evaluate", drawn.model("int8"), tmp_path).ok()
-    assert "none of the 60 photos is a file that the model has learned from" in ran.stdout
+    assert "none of the 60 photos is a file of the training run" in ran.stdout
 
 
 @pytest.mark.parametrize("own_first", [True, False])

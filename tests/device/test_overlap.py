@@ -10,7 +10,7 @@ import pytest
 
 from poets_edge.device.dependence import photo_groups
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.overlap import TrainingOverlap, copies_warning
+from poets_edge.device.overlap import TrainingOverlap, copies_warning, overlap_lines
 from poets_edge.device.predictions import Predictions
 from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos
 from poets_edge.photos.table import Photo, PhotoTable
@@ -49,11 +49,42 @@ def test_overlap_states_that_no_photo_was_recognized() -> None:
     known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))
     found = TrainingOverlap.of(np.full(20, -1, np.int8), known, {})
     assert found.lack == (
-        "none of the 20 photos is a file that the model has learned from; copies that were saved again are not"
-        " recognized"
+        "none of the 20 photos is a file of the training run; copies that were saved again are not recognized"
     )
-    assert TrainingOverlap.of(np.array([0, -1], np.int8), known, {}).lack is None
+    assert TrainingOverlap.of(np.array([0, 1, 2], np.int8), known, {}).lack is None, "all photos are recognized"
     assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).lack is None, "its warning states that it is unknown"
+
+
+@pytest.mark.parametrize(
+    ("splits", "evaluated", "lines"),
+    [
+        ([2, 2], [0, 1], []),
+        (
+            [0, 0, 1],
+            [0, 1],
+            ["the model was trained on 2 and validated on 1 of 3 photos: expect it to be less accurate"],
+        ),
+        (
+            [0, 2, -1],
+            [1, 2],
+            ["the model was trained on 1 of 3 photos", "1 of the 3 photos are not files of the training"],
+        ),
+        ([0, 2], [0, 1], ["the model was trained on 1 of 2 photos; on the other 1: 0.0 % (N = 1"]),
+        (
+            [-1, -1],
+            [0, 1],
+            ["none of the 2 photos is a file of the training run; copies that were saved again are not"],
+        ),
+    ],
+)
+def test_overlap_lines_state_which_photos_are_not_new(
+    splits: list[int], evaluated: list[int], lines: list[str]
+) -> None:
+    known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))
+    overlap = TrainingOverlap.of(np.array(splits, np.int8), known, {})
+    learned = np.isin(np.array(splits)[evaluated], (0, 1))
+    found = overlap_lines(overlap, learned, evaluation(0, 1) if 0 < learned.sum() < len(learned) else None)
+    assert [line[: len(start)] for line, start in zip(found, lines, strict=True)] == lines
 
 
 def test_overlap_states_how_many_photos_are_outside_the_sample() -> None:
