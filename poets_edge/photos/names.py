@@ -13,14 +13,14 @@ def class_name(folder: str) -> str:
     """Return the class name for a folder: its name, decoded as UTF-8 in any locale and normalized to NFC.
 
     Raises:
-        DatasetError: the name is not UTF-8, or has more than one line.
+        DatasetError: the name is not UTF-8, or contains a line break.
     """
     try:
         name = folder if folder.isascii() else os.fsencode(folder).decode("utf-8")
     except UnicodeError:
         raise DatasetError(f"{folder}: the name of this class is not UTF-8. Rename the folder.") from None
-    if len(name.splitlines()) > 1:
-        raise DatasetError(f"{folder}: the name of this class has more than one line. Rename the folder.")
+    if len(f"{name}.".splitlines()) > 1:  # the period makes a line break at the end count
+        raise DatasetError(f"{folder!r}: the name of this class contains a line break. Rename the folder.")
     return composed(name)
 
 

@@ -111,7 +111,6 @@ def train_photos(
     """
     if folder.set_folders:
         reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
-    _check_labels(folder.classes)
     for line in folder.warnings():
         reporter.warn(line)
     reporter.status(f"preparing the backbone {options.architecture.backbone}")
@@ -386,14 +385,6 @@ def _score(head: Head, data: TrainingData, rows: Rows) -> Predictions:
     """Return the predictions of a head for the photos in the given rows, with the groups of the photos."""
     scores = head.scores(take(data.vectors, rows))
     return Predictions(data.photos.photos.take(rows), scores, (), groups=data.groups_of(rows))
-
-
-def _check_labels(labels: Sequence[str]) -> None:
-    for label in labels:
-        if "\n" in label or "\r" in label:
-            raise DatasetError(
-                f"class folder {label!r}: a line break in its name cannot stand in a labels file. Rename it."
-            )
 
 
 def _fields(

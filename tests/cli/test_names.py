@@ -42,7 +42,7 @@ def ascii_locale(*arguments: str | Path, cwd: Path) -> Ran:
     return Ran(ended.returncode, ended.stdout.decode("ascii"), ended.stderr.decode("ascii"))
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", b"one\n"])
 def test_commands_refuse_undecodable_and_multiline_class_names(tmp_path: Path, name: bytes) -> None:
     folder = photos(tmp_path, b"daisy", name)
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"

@@ -16,6 +16,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New, masked_crc32c
 
 from poets_edge.reports.events import event_file, remove_event_files, write_record
+from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
+from poets_edge.training.fine_tuning.trainer import Epoch
+from poets_edge.training.head import Head
 from tests.conftest import ROOT
 
 
@@ -97,3 +100,25 @@ def events_of(path: Path) -> list[Any]:
         found.append(Event.FromString(data[12 : 12 + length]))
         data = data[16 + length :]
     return found
+
+
+def test_fine_tuning_curves_have_validation_points_only_for_evaluated_epochs(tmp_path: Path) -> None:
+    head = Head(np.ones((2, 3), np.float32), np.zeros(3, np.float32))
+    write_curves(tmp_path, [Epoch(1, 0.5, 0.75, None, None), Epoch(2, 0.625, 0.25, 0.875, 0.125)], head)
+    points: dict[str, list[tuple[int, str, float]]] = {}
+    histograms: dict[str, int] = {}
+    for path in tmp_path.glob("*/events.*"):
+        values = [(event.step, value) for event in events_of(path) for value in event.summary.value]
+        points[path.parent.name] = sorted(
+            (step, value.tag, value.simple_value) for step, value in values if not value.HasField("histo")
+        )
+        histograms |= {value.tag: step for step, value in values if value.HasField("histo")}
+    assert points == {
+        "fine_tuning_train": [
+            (1, "accuracy", 0.5), (1, "cross_entropy", 0.75), (2, "accuracy", 0.625), (2, "cross_entropy", 0.25),
+        ],
+        "fine_tuning_validation": [(2, "accuracy", 0.875), (2, "cross_entropy", 0.125)],
+    }  # fmt: skip
+    assert histograms == {"head/weights": 2, "head/biases": 2}
+    remove_curves(tmp_path)
+    assert not list(tmp_path.glob("*/events.*"))

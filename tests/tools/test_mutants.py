@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from tests.conftest import ROOT
+from tools.mutants.copied import run_in_copy
 from tools.mutants.equivalents import EQUIVALENTS
 from tools.mutants.modules import MODULES
 from tools.mutants.mutate import Mutant, mutants, planted
@@ -160,3 +161,29 @@ def test_planted_faults_name_existing_tests() -> None:
     entries = read_faults(FAULTS.read_text(encoding="utf-8"))
     assert sum(len(entry.faults) for entry in entries) > 500
     assert all((ROOT / "tests" / test).is_file() for entry in entries for test in entry.tests)
+
+
+def test_run_in_copy_runs_mutants_in_processes_that_tests_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time is that for plugins
+    (tmp_path / "poets_edge").mkdir()
+    module, test = tmp_path / "poets_edge/limits.py", tmp_path / "test_limits.py"
+    module.write_text(SOURCE + "\nif __name__ == '__main__':\n    print(check(5))\n")
+    test.write_text(
+        "import subprocess, sys\n\n\ndef test_check() -> None:\n"
+        "    run = subprocess.run([sys.executable, 'poets_edge/limits.py'], capture_output=True, text=True)\n"
+        "    assert run.stdout == '8\\n'\n"
+    )
+    chosen = [planted(module.read_text(), "LIMIT = 3", "LIMIT = 4"), planted(module.read_text(), "> most", ">= most")]
+    found: list[tuple[str, str]] = []
+    problems = run_in_copy(
+        tmp_path, "limits.py", [one for one in chosen if one], ["test_limits.py"],
+        lambda mutant, outcome, killer: found.append((outcome, killer)),
+    )  # fmt: skip
+    assert problems == [] and found == [("killed", "test_limits.py::test_check"), ("survived", "")]
+    assert module.read_text().startswith(SOURCE), "restored"
+    module.write_text(SOURCE)
+    assert run_in_copy(tmp_path, "limits.py", [chosen[0]] if chosen[0] else [], ["test_limits.py"], print) == [
+        "test_limits.py::test_check"
+    ]

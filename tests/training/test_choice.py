@@ -74,3 +74,26 @@ def test_comparison_is_better_only_if_not_less_accurate(
         cross_entropy=entropy, frozen_cross_entropy=0.30, p_value=p_value,
     )  # fmt: skip
     assert comparison.is_better is expected
+
+
+def test_comparison_of_equal_scores_has_a_p_value_of_one() -> None:
+    found = compare_scores(hard(80), hard(80), TRUTH)
+    assert found.p_value == 1 and found.is_undecided
+    # All 20 differences have one sign, as in 2 of 2**20 assignments of signs.
+    first = np.where(np.arange(len(TRUTH)) < 20, 0.9, 0.6)
+    surer = np.stack([first, 1 - first], axis=1).astype(np.float32)
+    assert compare_scores(surer, hard(100), TRUTH).p_value < 0.05
+
+
+@pytest.mark.parametrize(
+    ("better", "p_value", "undecided"), [(0, 0.5, True), (0, 0.01, False), (12, 0.5, False), (12, 0.01, False)]
+)
+def test_comparison_is_undecided_if_neither_difference_is_significant(
+    better: int, p_value: float, undecided: bool
+) -> None:
+    before = np.array([False] * better + [True] * 80)
+    comparison = Comparison(
+        correct=80 + better, frozen_correct=80, paired=compare_paired(np.ones_like(before), before),
+        cross_entropy=0.2, frozen_cross_entropy=0.3, p_value=p_value,
+    )  # fmt: skip
+    assert comparison.is_undecided is undecided

@@ -27,9 +27,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from poets_edge.errors import UsageError
+from poets_edge.errors import RemoteError, UsageError
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
+from poets_edge.training import worker_processes
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cluster_address import check_cluster
@@ -142,6 +143,12 @@ def square_or_die(request: tuple[int, Path]) -> int:
         answers.flush()
         os._exit(1)
     return number**2
+
+
+def test_worker_that_dies_in_every_attempt_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_processes, "_MAX_DEATHS", 2)
+    with pytest.raises(RemoteError, match="2 worker processes died one after the other"):
+        list(run_in_processes([3], lambda status: status, os._exit, workers=1))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")

@@ -24,7 +24,7 @@ from poets_edge.training.cross_validation import CrossValidation, cross_validate
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
 from poets_edge.training.look_alikes import PhotoGroups
-from poets_edge.training.temperature_scaling import HeldOutPredictions, calibrate_head, predict_held_out
+from poets_edge.training.temperature_scaling import HeldOutPredictions, _divided, calibrate_head, predict_held_out
 
 LABELS = ("daisy", "roses", "tulips")
 TRAINING, VALIDATION, TEST = map(SPLIT_NAMES.index, ("training", "validation", "test"))
@@ -330,3 +330,19 @@ def test_training_data_splits_are_disjoint_and_complete(data: TrainingData) -> N
     plain = data.plain("test")
     assert plain.classes.tolist() == [LABELS.index(one.photo.label) for one in data.named("test")]
     assert (plain.vectors[:] == data.vectors[data.rows("test")]).all()
+
+
+def test_dividing_a_head_by_a_temperature_preserves_predictions_despite_rounding() -> None:
+    """The two logits differ in their last digit, and some quotients are equal; then a larger divisor is used."""
+    nearly_two = np.nextafter(np.float32(2), np.float32(0))
+    head = Head(np.zeros((1, 2), np.float32), np.array([np.nextafter(nearly_two, np.float32(0)), nearly_two]))
+    vectors = np.zeros((1, 1), np.float32)
+    used = []
+    for temperature in np.linspace(1.01, 3, 60).tolist():
+        divided, divisor = _divided(head, temperature, vectors)
+        assert divided.biases[1] > divided.biases[0] and temperature <= divisor < 1.01 * temperature
+        np.testing.assert_array_equal(divided.biases, head.biases / np.float32(divisor))
+        used.append(divisor > temperature)
+    assert set(used) == {True, False}
+    smallest = Head(head.weights, np.array([1e-45, 3e-45], np.float32))  # one and two times the smallest number
+    assert _divided(smallest, 1.5, vectors) == (smallest, 1.0)

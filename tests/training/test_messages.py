@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import NormalDist, mean, stdev
 
 import numpy as np
 import pytest
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.training.head import Head, HeadOptions, LabeledVectors, Step, train_head
-from poets_edge.training.messages import EvaluatedHead, better_step, curve, parse_step_line, small_classes, step_line
+from poets_edge.training.messages import (
+    EvaluatedHead,
+    better_step,
+    curve,
+    paired_p_value,
+    parse_step_line,
+    small_classes,
+    step_line,
+)
 from tests.conftest import poets_edge
 
 _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
@@ -67,10 +76,11 @@ def test_curve_draws_higher_bars_for_larger_values() -> None:
     assert curve([]) == "" and curve([1.0]) == "█"
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    draw_photos(tmp_path / "photos", per_class=10)
-    return tmp_path / "photos"
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "photos"
+    draw_photos(folder, per_class=10)
+    return folder
 
 
 def test_early_stop_keeps_the_best_head() -> None:
@@ -113,3 +123,12 @@ def test_parse_step_line_returns_step_and_accuracies(validation: float | None) -
     step = Step(120, 0.5, 1.25, validation, None if validation is None else 0.75)
     assert parse_step_line(step_line(step)) == (120, 0.5, validation)
     assert parse_step_line("looking for photos in step 3") is None
+
+
+def test_paired_p_value_agrees_with_the_normal_approximation() -> None:
+    differences = np.array([0.3, -0.1, 0.4, 0.2, -0.2, 0.5, 0.1], np.float32)
+    statistic = mean(differences.tolist()) / (stdev(differences.tolist()) / 7**0.5)
+    assert paired_p_value(differences) == pytest.approx(2 * NormalDist().cdf(-statistic), rel=1e-4)
+    assert paired_p_value(-differences) == pytest.approx(paired_p_value(differences))
+    for undecided in ([0.5], [0.0, 0.0, 0.0], []):
+        assert paired_p_value(np.array(undecided, np.float32)) == 1.0

@@ -15,13 +15,18 @@ from poets_edge.demo.draw import draw_photos
 from poets_edge.device.metrics import Evaluation
 from poets_edge.errors import OutputError
 from poets_edge.nets.architectures import architecture
+from poets_edge.nets.network import Parameters
+from poets_edge.nets.write_graph import graph_of
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import HashedPhoto, HashedPhotos
+from poets_edge.progress import Silent
 from poets_edge.training import train as module
+from poets_edge.training.distort import Distortions
 from poets_edge.training.fine_tuning.fine_tune import FineTuned
 from poets_edge.training.fine_tuning.options import FineTuning
-from poets_edge.training.head import HeadOptions
+from poets_edge.training.fine_tuning.tail import backbone_network
+from poets_edge.training.head import Head, HeadOptions
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import class_table, find_duplicates, photo_fields
 from poets_edge.training.results import TrainResult
@@ -46,7 +51,7 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         model_dir=work, summaries_dir=work / "summaries", runs_dir=work / "runs", head=HeadOptions(steps=100), folds=0,
         with_report=False,
     )  # fmt: skip
-    return lambda **changes: module.train(replace(options, **changes))
+    return lambda reporter=None, **changes: module.train(replace(options, **changes), reporter)
 
 
 def test_train_evaluates_test_and_validation_photos_separately(run: Run) -> None:
@@ -96,6 +101,62 @@ def test_checkpoint_is_removed_after_results_are_written(
     assert checkpoint.exists(), "the next run resumes from it"
     run(fine_tuning=FineTuning(blocks=1))
     assert not checkpoint.exists()
+
+
+class Notes(Silent):
+    """Reporter that keeps the notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_train_evaluates_a_fine_tuned_network_by_its_own_vectors(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fine-tuned network is the backbone with its features in reverse order, so no score changes."""
+    draw_photos(tmp_path / "others", per_class=1)
+    frozen = run(strangers=tmp_path / "others", folds=2)
+
+    def tuned(data: Any, backbone: Any, head: Any, options: Any, *rest: Any) -> FineTuned:
+        network = backbone_network(backbone)
+        last = [layer.name for layer in network.layers if layer.has_weights()][-1]
+        of_last = network.parameters[last]
+        reverse = Parameters(of_last.kernel[..., ::-1].copy(), of_last.bias[::-1].copy())
+        changed = replace(network, parameters={**network.parameters, last: reverse})
+        reversed_head = Head(head.weights[::-1].copy(), head.biases)
+        vectors = data.vectors[:, ::-1].copy()
+        return FineTuned(
+            graph_of(changed), reversed_head, vectors, (), 3, "fine-tuned", None, "", (), (), options, changed
+        )
+
+    monkeypatch.setattr(module, "fine_tune", tuned)
+    notes = Notes()
+    result = run(notes, strangers=tmp_path / "others", folds=2, calibrated=False, fine_tuning=FineTuning(blocks=1))
+    assert result.test.correct == frozen.test.correct and result.validation.correct == frozen.validation.correct
+    assert frozen.cross_validated is not None and result.cross_validated is None
+    assert ", cross-validated " in repr(frozen) and "cross-validated" not in repr(result)
+    assert any("no cross-validation" in line and f"N = {result.test.count}" in line for line in notes.lines)
+    assert frozen.unknown is not None and result.unknown is not None
+    ratios = result.unknown.strangers / frozen.unknown.strangers  # the limit may rise for validation photos
+    assert len(ratios) == 5 and ratios.max() <= 1.001 and np.ptp(ratios) < 1e-3 * ratios.max()
+
+
+def test_train_saves_a_note_on_each_run_unless_disabled(run: Run, tmp_path: Path) -> None:
+    run(runs_dir=None, summaries_dir=tmp_path / "curves")
+    assert [path.name for path in tmp_path.iterdir()] == ["curves"]
+    run(runs_dir=tmp_path / "runs", summaries_dir=tmp_path / "curves")
+    [note] = tmp_path.glob("runs/*/run.json")
+    assert json.loads(note.read_text())["accuracies"]["cross_validation"] is None
+
+
+def test_train_reports_why_distorted_photos_are_not_cross_validated(run: Run) -> None:
+    notes = Notes()
+    result = run(notes, folds=2, distortions=Distortions(flip_left_right=True, variants=1))
+    assert result.cross_validated is None
+    assert "no cross-validation: it would need distorted copies of the test photos too." in notes.lines
 
 
 def test_class_table_counts_each_photo_once() -> None:

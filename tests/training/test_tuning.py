@@ -24,6 +24,7 @@ from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import PLAIN, Extractor, HashedPhoto
 from poets_edge.training.distort import Distortions, distort
 from poets_edge.training.fine_tuning import tuning
+from poets_edge.training.fine_tuning import views as views_module
 from poets_edge.training.fine_tuning.activations import View, open_activations
 from poets_edge.training.fine_tuning.encoding import RELU6_STEP
 from poets_edge.training.fine_tuning.options import FineTuning
@@ -72,6 +73,15 @@ def test_default_views_are_parts_of_the_photo_and_half_are_mirrored() -> None:
     assert (whole == fit(ramp(), SIZE)).all()
     assert [name for name in views.whole if name != PLAIN]
     assert (views.render(ramp(), SIZE, views.whole[1], b"") == whole[:, ::-1]).all()
+
+
+def test_view_is_the_whole_photo_if_no_window_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_module, "_MIN_AREA", 1.0)  # so every window of another aspect is too wide or too high
+    whole = fit(ramp(), SIZE)
+    views = Views(Distortions(), 12)
+    drawn = [views.render(ramp(), SIZE, name, b"digest") for name in views.names]
+    assert {np.array_equal(one, whole) for one in drawn} == {True, False}
+    assert all(np.array_equal(one, whole) or np.array_equal(one, whole[:, ::-1]) for one in drawn)
 
 
 def test_views_apply_the_distortion_flags() -> None:

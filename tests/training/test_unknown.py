@@ -174,6 +174,7 @@ def test_detector_rejects_background_photos_at_the_stated_rate_for_known_photos(
     assert refused_with > 0.6 > 0.4 > refused_without
     assert (found.distances > LIMIT).mean() == pytest.approx(0.05, abs=0.01)
     assert (found.background > LIMIT).mean() == pytest.approx(refused_with, abs=0.1)
+    assert "% of 210 photos of the background (asked for: 5 %" in str(found)
     far = draw(300, 6, shift=0.4)[0]
     assert (found.detector.distances(far) > LIMIT).mean() > 0.9
 

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time [default: 1]")
     parser.add_argument("--planted", action="store_true", help="plant the faults of planted.txt instead")
     parser.add_argument("--slow", action="store_true", help="with --planted: run tests marked slow, too")
+    parser.add_argument("--copy", action="store_true", help="with --planted: write faults to a copy of the checkout")
     parser.add_argument("--report", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and end")
     parser.add_argument("--again", action="store_true", help="run modules whose results are up to date, too")
     given = parser.parse_args()
@@ -40,7 +41,7 @@ def main() -> None:
         REPORT.write_text(report(), encoding="utf-8")
         print(f"Wrote {REPORT.relative_to(ROOT)}.")
     elif given.planted:
-        plant_all(given.module, given.jobs, slow=given.slow)
+        plant_all(given.module, given.jobs, slow=given.slow, copy=given.copy)
     elif given.changed:
         _run_changed(given.changed, given.most, stop_at, given.jobs)
     else:

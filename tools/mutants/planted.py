@@ -3,7 +3,8 @@
 The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; without TESTS, the tests in
 `tools.mutants.modules` are used. A fault consists of a text after `- `, which must occur once in the module, and its
 replacement after `+ `; both may continue on the following lines. Tests with the marker `slow` are run only with
-`--slow`.
+`--slow`. With `--copy`, the faults that were not noticed before are written to a copy of the checkout, so that
+processes that tests start run them, too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tools.mutants.copied import copied_checkout, run_in_copy
 from tools.mutants.modules import MODULES, module_name
 from tools.mutants.mutate import Mutant, planted
 from tools.mutants.runner import NOTICED, ROOT, ForkingRunner, run_mutants
@@ -65,12 +67,13 @@ def read_faults(text: str) -> list[ModuleFaults]:
     ]
 
 
-def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False) -> None:
+def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy: bool = False) -> None:
     """Run the tests on each planted fault, with a process for each module; save and print the results.
 
     Args:
         only: prefixes of the names of the modules to test; None for all modules.
         slow: whether to run tests with the marker `slow`, too.
+        copy: whether to write the faults that were not noticed before to a copy of the checkout, one at a time.
     """
     for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
         if only is None or entry.module.startswith(tuple(only)):
@@ -81,6 +84,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False) -> N
                 entry.module,
                 str(jobs),
                 *(["slow"] if slow else []),
+                *(["copy"] if copy else []),
             ]
             subprocess.run(command, cwd=ROOT, check=False)
 
@@ -93,23 +97,30 @@ def load_planted() -> dict[str, list[PlantedResult]]:
     return {module: [PlantedResult(**row) for row in rows] for module, rows in saved.items()}
 
 
-def _plant(entry: ModuleFaults, jobs: int, *, slow: bool) -> None:
+def _plant(entry: ModuleFaults, jobs: int, *, slow: bool, copy: bool) -> None:
     source = (ROOT / "poets_edge" / entry.module).read_text(encoding="utf-8")
-    results: list[PlantedResult] = []
+    last = load_planted().get(entry.module, ()) if copy else ()
+    results = [result for result in last if result.noticed]
+    noticed_before = {(result.before, result.after) for result in results}
     mutants = []
     for before, after in entry.faults:
         mutant = planted(source, before, after)
         if mutant is None:
             results.append(PlantedResult(before, after, "does not apply"))
-        else:
+        elif (mutant.before, mutant.after) not in noticed_before:
             mutants.append(mutant)
 
     def keep(mutant: Mutant, outcome: str, killer: str) -> None:
         results.append(PlantedResult(mutant.before, mutant.after, outcome, killer))
 
-    runner = ForkingRunner(module_name(entry.module), mutants, keep, time.monotonic() + 3600, jobs)
-    marked = [] if slow else ["-m", "not slow"]
-    for problem in run_mutants(runner, [*marked, *(f"tests/{test}" for test in entry.tests)]):
+    tests = [*([] if slow else ["-m", "not slow"]), *(f"tests/{test}" for test in entry.tests)]
+    if copy:
+        with copied_checkout() as folder:
+            problems = run_in_copy(folder, entry.module, mutants, tests, keep)
+    else:
+        runner = ForkingRunner(module_name(entry.module), mutants, keep, time.monotonic() + 3600, jobs)
+        problems = run_mutants(runner, tests)
+    for problem in problems:
         print(f"{entry.module}: not used: {problem}", file=sys.stderr)
     noticed = sum(result.noticed for result in results)
     print(f"{entry.module}: {noticed} of {len(entry.faults)} planted faults noticed", flush=True)
@@ -124,4 +135,4 @@ def _plant(entry: ModuleFaults, jobs: int, *, slow: bool) -> None:
 
 if __name__ == "__main__":
     chosen = next(entry for entry in read_faults(FAULTS.read_text("utf-8")) if entry.module == sys.argv[1])
-    _plant(chosen, int(sys.argv[2]), slow="slow" in sys.argv[3:])
+    _plant(chosen, int(sys.argv[2]), slow="slow" in sys.argv[3:], copy="copy" in sys.argv[3:])

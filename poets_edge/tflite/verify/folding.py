@@ -52,6 +52,11 @@ def _floor_divide(call: Call, values: Sequence[Integers]) -> Integers:
     return np.where(values[1] == 0, 0, values[0] // np.where(values[1] == 0, 1, values[1]))
 
 
+def _truncating_divide(call: Call, values: Sequence[Integers]) -> Integers:
+    quotients = _floor_divide(call, [np.abs(values[0]), np.abs(values[1])])
+    return quotients * np.sign(values[0]) * np.sign(values[1])
+
+
 def _product(call: Call, values: Sequence[Integers]) -> Integers:
     axes = tuple(axis_of(int(axis), values[0].ndim) for axis in values[1].ravel())
     return np.asarray(np.prod(values[0], axis=axes), np.int64)
@@ -69,7 +74,7 @@ _FOLDS: Mapping[str, Callable[[Call, Sequence[Integers]], Any]] = {
     "ADD": lambda call, values: values[0] + values[1],
     "SUB": lambda call, values: values[0] - values[1],
     "MUL": lambda call, values: values[0] * values[1],
-    "DIV": _floor_divide,
+    "DIV": _truncating_divide,
     "FLOOR_DIV": _floor_divide,
     "MAXIMUM": lambda call, values: np.maximum(values[0], values[1]),
     "MINIMUM": lambda call, values: np.minimum(values[0], values[1]),

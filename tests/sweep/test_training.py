@@ -1,0 +1,105 @@
+"""Tests of what `grid` trains on: cross-validated photos, groups of photos, and when saved results are reused."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.errors import PhotoError
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.weights import EMBEDDED, find_weights
+from poets_edge.nets.weights_file import Weights
+from poets_edge.photos.exclude import Exclusions
+from poets_edge.photos.folder import PhotoFolder
+from poets_edge.photos.split import SplitConfig
+from poets_edge.photos.table import Photo, PhotoTable
+from poets_edge.progress import Silent
+from poets_edge.sweep import training
+from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import vector_key
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.hashed_photos import Hashed, hash_photos
+from poets_edge.training.head import HeadOptions
+
+ENTRY = architecture("mobilenet_0.25_128")
+
+
+def snapshot(*photos: Photo, errors: tuple[int, ...] = ()) -> PhotoSnapshot:
+    """Return a snapshot of photos; the photos in the rows `errors` cannot be read."""
+    table = PhotoTable.of(photos)
+    digests = np.arange(32 * len(photos), dtype=np.uint8).reshape(-1, 32)
+    failed = {row: PhotoError("gone") for row in errors}
+    return PhotoSnapshot(
+        PhotoFolder(Path("photos"), table), Hashed(table, digests, np.ones(len(photos), np.int64), failed)
+    )
+
+
+def test_cross_validated_photos_are_readable_and_not_in_the_users_test_set() -> None:
+    names = [f"{number}.jpg" for number in range(6)]
+    plain = [Photo(Path(name), name, "a") for name in names]
+    assert snapshot(*plain, errors=(2,)).cross_validated_rows.tolist() == [0, 1, 2, 3, 4]
+    splits: Any = ("training", "test", "validation", None, "test", "training")
+    given = [replace(photo, given_split=split) for photo, split in zip(plain, splits, strict=True)]
+    chosen = snapshot(*given, errors=(0,))
+    rows = chosen.cross_validated_rows
+    assert [chosen.readable[row].photo.name for row in rows.tolist()] == ["2.jpg", "3.jpg", "5.jpg"]
+
+
+def test_result_is_saved_under_a_key_that_depends_on_every_input_of_training(tmp_path: Path) -> None:
+    options = GridOptions(image_dir=tmp_path / "photos", architectures=(ENTRY, architecture("mobilenet_0.50_160")))
+    photos = snapshot(*(Photo(Path(f"{number}.jpg"), f"a/{number}.jpg", "a") for number in range(3)))
+    weights = find_weights(ENTRY, tmp_path, EMBEDDED)
+
+    def key(changed: PhotoSnapshot = photos, used: Weights = weights, **changes: Any) -> str:
+        return training._key(replace(options, **changes), changed, used)
+
+    digests = photos.hashed.digests.copy()
+    digests[2, 0] ^= 1
+    keys = [
+        key(), key(percentages=SplitConfig(testing=20)), key(percentages=SplitConfig(validation=20)),
+        key(head=HeadOptions(steps=99)), key(head=HeadOptions(seed=1)), key(calibration_count=99),
+        key(group_by="parent"), key(architectures=options.architectures[::-1]), key(fine_tuning=FineTuning(blocks=1)),
+        key(fine_tuning=FineTuning(blocks=2)), key(replace(photos, exclusions=Exclusions(frozenset({"a/9.jpg"})))),
+        key(replace(photos, hashed=Hashed(photos.hashed.photos, digests, photos.hashed.sizes, {}))),
+        key(snapshot(*photos.folder.photos, errors=(1,))),
+        key(used=replace(weights, digest=hashlib.sha256(b"others").hexdigest())),
+    ]  # fmt: skip
+    assert len(set(keys)) == len(keys)
+    for changes in (
+        {"folds": 3},
+        {"threads": 2},
+        {"budget": Budget(latency=1.0)},
+        {"fine_tuning": FineTuning(epochs=3)},
+    ):
+        assert key(**changes) == keys[0], "does not change the trained models"
+
+
+def test_photos_that_cannot_be_decoded_are_in_groups_of_their_own(tmp_path: Path) -> None:
+    contents = ["no photo", "one", "one", "two"]
+    backbone = prepare_backbone(ENTRY, find_weights(ENTRY, tmp_path, EMBEDDED), tmp_path)
+    photos = []
+    with open_cache(backbone.cache_file) as (cache, _):
+        for row, text in enumerate(contents):
+            name = f"{'ab'[row // 3]}/{row * 7919 % 10007}.jpg"
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+            photos.append(Photo(tmp_path / name, name, name[0]))
+            if row:
+                vector = np.eye(ENTRY.bottleneck_size, dtype=np.float32)[len(text) * ord(text[0]) % 100]
+                cache.put(vector_key(hashlib.sha256(text.encode()).digest()), vector)
+    options = GridOptions(
+        image_dir=tmp_path / "photos", architectures=(ENTRY,), weights=EMBEDDED, bottleneck_dir=tmp_path,
+        model_dir=tmp_path,
+    )  # fmt: skip
+    shot = PhotoSnapshot(PhotoFolder(tmp_path, PhotoTable.of(photos)), hash_photos(photos))
+    numbers = training.find_photo_groups(options, shot, Silent()).numbers
+    expected = [[one == other for other in (0, 1, 1, 3)] for one in (0, 1, 1, 3)]
+    assert np.equal.outer(numbers, numbers).tolist() == expected
