@@ -3,9 +3,10 @@
     python -m benchmarks.studio [--photos 5000] [--turns 10]
     python -m benchmarks.studio --soak 60
 
-The photos are JPEGs of about 1 MB. The import is compared with copying and decoding the same files in as many processes
-as the server uses. The two measurements alternate, so that other load affects both equally. With `--soak`, only the
-memory during that many minutes of scripted use is measured. Output: a table on stdout.
+The photos are JPEGs of about 1 MB. They are uploaded over as many connections as the page uses. The import is compared
+with copying and decoding the same files, by Pillow at full size and as `train` does at reduced size, in as many
+processes as the server uses. The measurements alternate, so that other load affects all of them equally. With
+`--soak`, only the memory during that many minutes of scripted use is measured. Output: a table on stdout.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache, partial
+from http.client import HTTPConnection
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from PIL import Image
@@ -64,7 +67,8 @@ def main() -> None:
 
 
 def _import(client: StudioClient, processes: ProcessPoolExecutor, folder: Path, photos: int, turns: int) -> None:
-    size, count, ratios, uploads = 0, photos // turns, [], []
+    size, count = 0, photos // turns
+    uploads, reduced, full = [], [], []
     for turn in range(turns):
         files = [_photo(turn * count + number) for number in range(count)]
         size = len(files[0])
@@ -73,32 +77,56 @@ def _import(client: StudioClient, processes: ProcessPoolExecutor, folder: Path, 
         paths = [source / f"{turn}-{number}.jpg" for number in range(count)]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        started = time.perf_counter()
-        list(processes.map(_copy_and_decode, paths, chunksize=8))
-        copied = time.perf_counter() - started
-        started = time.perf_counter()
-        with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
-            list(pool.map(partial(_upload, client, turn), paths, files))
-        uploads.append(time.perf_counter() - started)
-        ratios.append(uploads[-1] / copied)
+        reduced.append(_seconds(partial(processes.map, _copy_and_decode, paths, chunksize=8)))
+        uploads.append(_seconds(partial(_upload_all, client, turn, paths, files)))
+        full.append(_seconds(partial(processes.map, _copy_and_decode_in_full, paths, chunksize=8)))
         for path in source.rglob("*"):
             path.unlink()
         source.rmdir()
     _print(f"import of {photos} photos of {size / 1e6:.2f} MB, photos a second", f"{photos / sum(uploads):.0f}")
-    _print(
-        f"import over copying and decoding, median of {turns} turns (range)",
-        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-    )
+    for name, times in {"at full size": full, "at reduced size": reduced}.items():
+        ratios = [one / other for one, other in zip(uploads, times, strict=True)]
+        _print(
+            f"import over copying and decoding {name}, median of {turns} turns (range)",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        )
 
 
-def _upload(client: StudioClient, turn: int, path: Path, data: bytes) -> None:
-    assert client.upload(data, path.name, f"class {hash(path.name) % _CLASSES}", batch=f"turn{turn}").ok()["added"] == 1
+def _seconds(work: Callable[[], Iterable[object]]) -> float:
+    started = time.perf_counter()
+    list(work())
+    return time.perf_counter() - started
+
+
+def _upload_all(client: StudioClient, turn: int, paths: Sequence[Path], files: Sequence[bytes]) -> Iterator[None]:
+    """Upload files over _UPLOADS_AT_ONCE connections, and yield when one is done."""
+    connections = [client.connection() for _ in range(_UPLOADS_AT_ONCE)]
+    idle = SimpleQueue[HTTPConnection]()
+    for connection in connections:
+        idle.put(connection)
+
+    def upload(path: Path, data: bytes) -> None:
+        connection = idle.get()
+        label = f"class {hash(path.name) % _CLASSES}"
+        assert client.upload(data, path.name, label, f"turn{turn}", connection=connection).ok()["added"] == 1
+        idle.put(connection)
+
+    with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
+        yield from pool.map(upload, paths, files)
+    for connection in connections:
+        connection.close()
 
 
 def _copy_and_decode(path: Path) -> None:
     data = path.read_bytes()
     path.with_suffix(".copy").write_bytes(data)
     read_photo(data)
+
+
+def _copy_and_decode_in_full(path: Path) -> None:
+    data = path.read_bytes()
+    path.with_suffix(".copy").write_bytes(data)
+    Image.open(io.BytesIO(data)).load()
 
 
 def _lists(client: StudioClient) -> None:

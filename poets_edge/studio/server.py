@@ -137,7 +137,9 @@ def _locked(places: Places) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only if the protocol is given. Without it, each response after the first one on a
+    # connection takes 40 ms longer: its body waits for the acknowledgement of its headers, which the client delays.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -80,17 +80,32 @@ class StudioClient:
         return http.client.HTTPSConnection(self.host, self.port, timeout=60, context=context)
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str | None] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str | None] | None = None,
+        *,
+        connection: http.client.HTTPConnection | None = None,
     ) -> Answer:
-        """Send a request with the cookie and the origin. `headers` overrides headers; the value None removes one."""
+        """Send a request with the cookie and the origin.
+
+        Args:
+            headers: headers that replace those of the same name; the value None removes a header.
+            connection: connection to use and keep open; by default a new one, which is closed after the request.
+        """
         sent: dict[str, str | None] = {"Cookie": self.cookie or None}
         if method == "POST":
             sent |= {"Origin": self.origin, "X-Poets-Edge": "1", "Content-Type": "application/json"}
         sent |= headers or {}
-        with contextlib.closing(self.connection()) as connection:
-            connection.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
-            answer = connection.getresponse()
+        used = connection or self.connection()
+        try:
+            used.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
+            answer = used.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            if connection is None:
+                used.close()
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
@@ -98,11 +113,20 @@ class StudioClient:
     def post(self, path: str, value: object = None) -> Answer:
         return self.request("POST", path, json.dumps({} if value is None else value).encode())
 
-    def upload(self, data: bytes, name: str, label: str | None = None, batch: str = "") -> Answer:
+    def upload(
+        self,
+        data: bytes,
+        name: str,
+        label: str | None = None,
+        batch: str = "",
+        *,
+        connection: http.client.HTTPConnection | None = None,
+    ) -> Answer:
         query = f"name={quote(name, safe='')}"
         query += f"&class={quote(label, safe='')}" if label is not None else ""
         query += f"&batch={batch}" if batch else ""
-        return self.request("POST", f"/api/upload?{query}", data, {"Content-Type": "application/octet-stream"})
+        headers: dict[str, str | None] = {"Content-Type": "application/octet-stream"}
+        return self.request("POST", f"/api/upload?{query}", data, headers, connection=connection)
 
     def photos(self) -> dict[str, tuple[str, str]]:
         """Return a dictionary with a tuple (stamp, status) for each photo name."""

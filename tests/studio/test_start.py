@@ -98,6 +98,17 @@ def test_phone_address_without_lan_is_refused_with_the_command_to_run(flowers: P
         assert "poets-edge studio --lan" in client.get("/api/phone").refused(409)
 
 
+def test_answers_on_an_open_connection_are_not_delayed(flowers: Path) -> None:
+    """Without TCP_NODELAY, each answer waits at least 40 ms for a delayed acknowledgement."""
+    with running(flowers) as client, contextlib.closing(client.connection()) as connection:
+        seconds = []
+        for _ in range(20):
+            started = time.perf_counter()
+            client.request("GET", "/api/project", connection=connection).ok()
+            seconds.append(time.perf_counter() - started)
+    assert min(seconds[5:]) < 0.035
+
+
 def test_missing_packages_are_reported_with_the_extra_to_install(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['starlette'] = None; sys.modules['uvicorn'] = None\n"

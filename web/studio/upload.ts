@@ -5,7 +5,8 @@ import { upload } from "./api";
 import { complain, refresh, tell } from "./store";
 import { text } from "../text";
 
-const AT_ONCE = 3;
+/** A browser opens at most six connections to a server; one is for events, and one is left for everything else. */
+const AT_ONCE = 4;
 const REFRESH_EVERY = 50;
 const PICTURE = /\.(jpe?g|png|gif|bmp|webp|tiff?|heic|heif|avif|ppm|pgm)$/i;
 const ARCHIVE = /\.(zip|tar)$/i;
