@@ -5,8 +5,9 @@ because the clock frequency, the memory layout and the load from other virtual m
 this variation cancels out in times relative to the reference kernel (`poets_edge.bench.reference_kernel`).
 
 The interval from `compare_times` covers only the differences within a run. This module widens the interval by the
-variation between runs, which is estimated from the drift within each run and is at least the variation on a quiet
-machine.
+variation between runs. For times, it is estimated from the drift within each run and is at least the variation on a
+quiet machine. For times relative to the kernel, it is a constant: the kernel drifts with the model, and what looks like
+drift of their ratio was disturbance by other programs in every recording in `benchmarks/results/compare.md`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ QUIET_VARIATION = 0.007
 difference between two runs is 1.4 times as large."""
 RELATIVE_VARIATION = 0.006
 """Standard deviation, between separate runs on one machine, of the logarithm of a median time that has been divided by
-the median time of the reference kernel. It was 0.0042 and 0.0051 for the two models in `benchmarks/results/compare.md`;
-the rest is a margin."""
+the median time of the reference kernel. It was 0.0042 to 0.0069, 0.0054 on average, in two recordings of two models
+(`benchmarks/results/compare.md`); the rest is a margin."""
 _SAME_STATE = 1.6
 """Maximum ratio between the times of the reference kernel in two runs. While other virtual machines slowed the kernel
 by a factor of 1.5, times relative to it changed by less than 1.5 %. Larger ratios have not been examined."""
@@ -44,8 +45,9 @@ _MEDIAN_VARIANCE = math.pi / 2
 """Variance of a median relative to the variance of a mean, for normally distributed values."""
 
 
-def run_variation(times: Sequence[float], least: float = QUIET_VARIATION) -> float:
-    """Estimate how much the logarithm of a time varies between runs, as a standard deviation.
+def run_variation(times: Sequence[float]) -> float:
+    """Estimate how much the logarithm of a time varies between runs, as a standard deviation of at least
+    QUIET_VARIATION.
 
     The estimate includes a margin for its uncertainty. To compute it, the run is divided into parts of successive
     processes. The variance of the medians of the parts, beyond the variance that the differences between successive
@@ -55,39 +57,40 @@ def run_variation(times: Sequence[float], least: float = QUIET_VARIATION) -> flo
 
     Args:
         times: one time per process, in the order of the measurement.
-        least: lower limit for the estimate.
     """
     logs = np.log(np.asarray(times, np.float64))
     logs = logs[logs <= np.median(logs) + math.log(_DISTURBED)]
     size = len(logs) // _PARTS
     if size < _SMALLEST_PART:
-        return least
+        return QUIET_VARIATION
     medians = [float(np.median(part)) for part in np.array_split(logs, _PARTS)]
     # Differences of successive processes contain no drift. The median ignores disturbances of single processes.
     step = float(np.median(np.abs(np.diff(logs)))) / (_NORMAL_QUARTILE * math.sqrt(2))
     found, explained = float(np.var(medians, ddof=1)), _MEDIAN_VARIANCE * step**2 / size
     if found <= _SIGNIFICANT * explained:
-        return least
-    return max(least, _FEW_PARTS * math.sqrt(found - explained))
+        return QUIET_VARIATION
+    return max(QUIET_VARIATION, _FEW_PARTS * math.sqrt(found - explained))
 
 
 _NORMAL_QUARTILE = 0.674490
 """Median absolute deviation of the standard normal distribution."""
 
 
-def compare_runs(times: Sequence[float], reference: Sequence[float], least: float = QUIET_VARIATION) -> TimeRatio:
+def compare_runs(times: Sequence[float], reference: Sequence[float], variation: float | None = None) -> TimeRatio:
     """Compare two runs as `compare_times` does, with an interval that includes the variation between runs.
 
     Args:
         times: one time per process, in the order of the measurement.
         reference: one time per process of the reference run, in the order of the measurement.
-        least: lower limit for the standard deviation between runs of the logarithm of a time.
+        variation: standard deviation between runs of the logarithm of a time; None to estimate it for each run with
+            `run_variation`.
     """
     found = compare_times(times, reference)
     if not math.isfinite(found.high):
         return found
     middle = math.log(found.ratio)
-    between = NORMAL * math.hypot(run_variation(times, least), run_variation(reference, least))
+    deviations = [run_variation(run) if variation is None else variation for run in (times, reference)]
+    between = NORMAL * math.hypot(*deviations)
     low = middle - math.hypot(middle - math.log(found.low), between)
     high = middle + math.hypot(math.log(found.high) - middle, between)
     return TimeRatio(found.ratio, math.exp(low), math.exp(high))
