@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from poets_edge.errors import DatasetError
 from poets_edge.exporting.microcontroller.boards import BOARDS
 from poets_edge.studio.answers import answered, as_json
 from poets_edge.studio.changes import Changes
@@ -74,10 +75,14 @@ def studio_app(project: Project, changes: Changes, jobs: Jobs, access: Access) -
 
     async def events(request: Request) -> Response:
         def states() -> dict[str, dict[str, Any]]:
-            project.refresh()
+            problem = ""
+            try:
+                project.refresh()
+            except DatasetError as error:
+                problem = str(error)
             newest = jobs.newest
             job = {"job": newest.to_json(curve=True)} if newest else {}
-            return {"project": {"version": project.version}, **job}
+            return {"project": {"version": project.version, "problem": problem}, **job}
 
         return StreamingResponse(state_changes(states), media_type="text/event-stream")
 

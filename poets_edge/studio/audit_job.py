@@ -74,18 +74,23 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
         "strangers": [photo for photo, reason in outliers.items() if reason in _STRANGERS],
         "reasons": outliers,
         "unreadable": [[photo, reason] for photo, reason in result.photos.unreadable],
-        "summary": _summary(result, len(probable.intersection(listed)), len(duplicates), len(outliers)),
+        "summary": messages.audited(
+            audited_photos=len(result.photos),
+            wrong_labels=len(probable.intersection(listed)),
+            groups=len(duplicates),
+            outliers=len(outliers),
+        ),
+        "more_photos": _more_photos(result),
         "warnings": list(dict.fromkeys([*result.warnings, *warnings])),
     }
 
 
-def _summary(result: AuditResult, wrong: int, duplicates: int, outliers: int) -> str:
-    """Return a summary of the findings, in one or two sentences."""
-    text = messages.audited(audited_photos=len(result.photos), wrong_labels=wrong, groups=duplicates, outliers=outliers)
+def _more_photos(result: AuditResult) -> str:
+    """Return a sentence with the estimated effect of more photos on the accuracy; "" if it was not estimated."""
     if result.evaluation is None:
-        return text
+        return ""
     curve = result.evaluation.curve
     low, high = curve.doubled.interval
-    now = curve.points[-1].accuracy
-    more = messages.MORE_PHOTOS_HELP.format(low=100 * low, high=100 * high, now=100 * now, classes=most_helped(curve))
-    return f"{text} {more}"
+    return messages.MORE_PHOTOS_HELP.format(
+        low=100 * low, high=100 * high, now=100 * curve.points[-1].accuracy, classes=most_helped(curve)
+    )

@@ -155,7 +155,10 @@ class Changes:
         with self._project.lock:
             classes = self._project.found.classes
             labels = dict.fromkeys(label for _, label, _ in files)
-            created = [check_new_class(label, classes) for label in labels if label not in classes]
+            created: list[str] = []
+            for label in labels:
+                if label not in classes:
+                    created.append(check_new_class(label, (*classes, *created)))
             taken: set[Path] = set()
             renames = []
             for path, label, name in files:

@@ -13,6 +13,8 @@ from poets_edge.studio import messages
 from poets_edge.studio.refusal import RefusedError
 
 JobKind = Literal["train", "audit", "grid", "deploy", "take"]
+READ_PHOTOS: frozenset[JobKind] = frozenset({"train", "audit", "grid"})
+"""Kinds of jobs that read the photos of the project."""
 Choice = Literal["quick", "balanced", "best"]
 
 _SHAPE = {

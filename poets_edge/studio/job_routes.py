@@ -11,13 +11,15 @@ from starlette.responses import FileResponse, Response
 
 from poets_edge.studio import messages
 from poets_edge.studio.answers import Endpoint, as_json
-from poets_edge.studio.job_requests import job_request
+from poets_edge.studio.job_requests import READ_PHOTOS, JobRequest, job_request
 from poets_edge.studio.jobs import Jobs
-from poets_edge.studio.model_card import model_card
 from poets_edge.studio.mutations import json_body
 from poets_edge.studio.project import Project
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.take_job import current_model, taken_file
+
+_NAMED_LINKS = 3
+"""Maximum number of links that a message names."""
 
 
 def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
@@ -29,7 +31,14 @@ def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
         def begin() -> str:
             project.refresh(now=True)
             state = project.state
-            return jobs.start(lambda number: job_request(body, project.places.root, number, state)).number
+
+            def make(number: str) -> JobRequest:
+                request = job_request(body, project.places.root, number, state)
+                if request.kind in READ_PHOTOS:
+                    _check_links(project)
+                return request
+
+            return jobs.start(make).number
 
         return as_json({"id": await run_in_threadpool(begin)})
 
@@ -53,9 +62,6 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
             raise RefusedError(messages.NO_RESULT.format(state=job.state), 409)
         return as_json(job.result)
 
-    async def model(request: Request) -> Response:
-        return as_json(await run_in_threadpool(lambda: model_card(current_model(places))))
-
     async def predictions(request: Request) -> Response:
         return as_json(await run_in_threadpool(_predictions, project))
 
@@ -71,11 +77,21 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
     return {
         "/api/jobs": list_jobs,
         "/api/jobs/{number}/result": result,
-        "/api/model": model,
         "/api/model/predictions": predictions,
         "/api/model/{form}.tflite": file,
         "/api/take/{form}": take,
     }
+
+
+def _check_links(project: Project) -> None:
+    """Raise RefusedError if the project contains links.
+
+    A job would follow them, and read photos that the page does not show and that may be outside the project.
+    """
+    links = project.found.links
+    if links:
+        names = ", ".join(links[:_NAMED_LINKS]) + (", …" if len(links) > _NAMED_LINKS else "")
+        raise RefusedError(messages.LINKS_IN_PROJECT.format(folder=project.places.root.name, names=names), 409)
 
 
 def _predictions(project: Project) -> list[list[Any]]:

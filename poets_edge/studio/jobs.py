@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from poets_edge.core.files import read_bytes, write_bytes
-from poets_edge.core.json_checks import OneOf, Optional, check, json_bytes, parse_json
+from poets_edge.core.json_checks import Check, OneOf, Optional, check, json_bytes, parse_json
 from poets_edge.core.processes import Helper, HelperEndedError, Messaging
 from poets_edge.errors import OutputError, PoetsEdgeError, RecordError
 from poets_edge.studio import messages
 from poets_edge.studio.job_reporter import JobProgress
 from poets_edge.studio.job_requests import JobKind, JobRequest
+from poets_edge.studio.job_results import RESULTS
 from poets_edge.studio.job_worker import run_job
 from poets_edge.studio.places import Places
 from poets_edge.studio.refusal import RefusedError
@@ -28,8 +29,10 @@ _KEPT = 20
 _IDLE_SECONDS = 600.0
 """Time in seconds that the helper process waits for another job before it ends. The next job starts faster if its
 libraries are already loaded."""
+_LARGEST = 64 << 20
+"""Maximum size in bytes of the file of a job."""
 _SHAPE = {
-    "number": str,
+    "number": Check(str, "up to 18 digits", lambda value: value.isascii() and value.isdecimal() and len(value) <= 18),
     "kind": OneOf(get_args(JobKind)),
     "state": OneOf(get_args(State)),
     "text": str,
@@ -214,10 +217,12 @@ class Jobs:
         found = []
         for path in self._places.jobs.glob("*.json"):
             try:
-                kept = check(parse_json(read_bytes(path)), _SHAPE)
+                kept = check(parse_json(read_bytes(path, _LARGEST)), _SHAPE)
+                if kept["state"] == "done":
+                    check(kept["result"], RESULTS[kept["kind"]])
             except (OSError, RecordError, UnicodeError):
                 continue
-            if not kept["number"].isdecimal() or path.stem != kept["number"]:
+            if path.stem != kept["number"]:
                 continue
             interrupted = kept["state"] == "running"
             found.append(

@@ -57,49 +57,58 @@ NO_SPACE_TO_UNPACK = "{name}: unpacked it needs {megabytes:,.0f} MB, which the d
 NOT_ADDED = "{name}: {reason}. Nothing was added."
 
 # Photos and the project folder.
-PHOTO_GONE = "{name}: not there any more."
+PHOTO_GONE = "{name}: no longer exists."
 FILE_FAILED = "{name}: {reason}."
 DISK = "the disk"
 NOT_A_FILE = "not a regular file"
 PHOTO_TOO_LARGE = "larger than {megabytes:,.0f} MB"
 NOT_DECODED = "cannot be decoded"
+PROJECT_GONE = (
+    "{folder} was moved, deleted or replaced while the studio is open. Put it back, or stop the studio with Ctrl-C and"
+    " start it again."
+)
 FOLDER_UNREADABLE = "{name}: cannot be read ({reason})."
 FOLDER_IS_LINK = "a link, and the studio writes to folders only"
-LOOSE_PHOTOS = "{folder}: {photos} lie directly in the folder; move them into a class."
-UNSUITABLE_NAMES = "{folder}: {files} have names that are not plain UTF-8 text; rename them."
-LINKS = "{folder}: {files} are links, which the studio does not open."
-DEEPER_FOLDERS = "{folder}: {folders} inside class folders are not used; move their photos one level up."
+NOT_OWN = "neither a file nor a folder, so that the studio cannot have created it. Remove it"
+LOOSE_PHOTOS = "{folder}: {photos} directly in the folder, outside of any class. Move them into a class folder."
+UNSUITABLE_NAMES = "{folder}: {files} skipped, because of names that are not plain UTF-8 text. Rename them."
+LINKS = "{folder}: {files} skipped, because the studio does not open links."
+DEEPER_FOLDERS = "{folder}: {folders} inside class folders skipped. Move their photos one level up."
 
 # Jobs.
 STARTING = "starting"
-INTERRUPTED = "the studio ended while it ran. Start it again."
+INTERRUPTED = "The studio was stopped while this job was running. Start the job again."
 JOB_RUNS = "The job {kind!r} is running. Wait for it, or cancel it."
 NO_JOB = "There is no job {number!r}."
 NO_RESULT = "The job is {state}; it has no result."
 NOT_A_JOB = "Not a job: {reason}."
+LINKS_IN_PROJECT = (
+    "{folder} contains links ({names}), which the studio does not follow. Replace them with copies, or remove them, and"
+    " start again."
+)
 NO_HOST = "Give the name of the device, such as pi@raspberrypi.local."
-NO_FORM = "Choose the form in which to take the model."
-NOT_COMPARED = "not compared, for their weights are not on this computer: {names}."
+NO_FORM = "Choose a download format."
+NOT_COMPARED = "not compared, because their weights are not on this computer: {names}."
 DEPLOYED = "{host}: {service} runs. To remove it: {undo}"
 PREPARING = "preparing {form}"
 
 # Audit and training.
 MORE_PHOTOS_HELP = (
-    "With twice as many photos, the accuracy would be {low:.0f} to {high:.0f} % (it is {now:.0f} % now); photos of"
-    " {classes} help most."
+    "With twice as many photos, the accuracy would be about {low:.0f} to {high:.0f} % (it is {now:.0f} % now); photos"
+    " of {classes} help most."
 )
 TOO_FEW_TO_EVALUATE = "Too few photos to judge the model."
 ACCURACY = (
     "Of 100 new photos like these, about {correct:.0f} get the right label ({low:.0f} to {high:.0f}, estimated from"
     " {photos} that it was not trained on)."
 )
-WORST_CLASS = "{label} is recognized worst: {recall} of its photos. Photograph more of it."
+WORST_CLASS = "{label} is recognized least often: {recall} of its photos. Take more photos of it."
 
 # Model files and packages.
 NO_MODEL = "There is no model yet. Train one first."
-NO_SUCH_FORM = "The model cannot be taken as {form!r}."
-NOT_PREPARED = "The model was not prepared as {form!r}. Take it in this form first."
-NOT_EXPORTED = "The model does not exist as {form}. Take it in this form first."
+NO_SUCH_FORM = "{form!r} is not a download format."
+NOT_PREPARED = "The download {form!r} does not exist yet. Prepare it first."
+NOT_EXPORTED = "The model was not exported as {form}. Prepare this download first."
 EVALUATED = "run on the test photos"
 NOT_EVALUATED = "no test photos"
 CONTAINS_INT8 = "contains the int8 file"

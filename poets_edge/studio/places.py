@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.photos.names import folded, has_controls
+from poets_edge.photos.names import composed, folded, has_controls
 from poets_edge.photos.tree import is_skipped
 from poets_edge.studio import messages
 from poets_edge.studio.refusal import RefusedError, missing
@@ -91,11 +93,28 @@ class Places:
         return self.own / "lock"
 
     def create(self) -> None:
-        """Create the studio's folders. Raises OSError if the project folder is not writable."""
+        """Create the studio's folders, and check that they contain nothing that came from elsewhere.
+
+        A project from another person may contain links, pipes or devices where the studio expects its own files.
+        Opening them could read or write files outside the project, or never end.
+
+        Raises:
+            OSError: the project folder is not writable, or one of the studio's folders contains, at any depth,
+                something other than files and folders. The bin, which contains the user's files, is not checked.
+        """
         for folder in (self.own, self.bin, self.incoming, self.thumbnails, self.models, self.jobs, self.taken):
             folder.mkdir(parents=True, exist_ok=True)
             if folder.is_symlink():
-                raise NotADirectoryError(20, messages.FOLDER_IS_LINK, str(folder))
+                raise NotADirectoryError(errno.ENOTDIR, messages.FOLDER_IS_LINK, str(folder))
+        waiting = [self.own]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if Path(entry.path) != self.bin:
+                            waiting.append(Path(entry.path))
+                    elif not entry.is_file(follow_symlinks=False):
+                        raise OSError(errno.EINVAL, messages.NOT_OWN, entry.path)
 
     def photo(self, name: str) -> Path:
         """Return the path of an existing photo, given its name `class/file`.
@@ -141,7 +160,7 @@ def is_plain(name: str) -> bool:
     return bool(name) and not is_skipped(name) and not has_controls(name) and not set(name) & set("/\\")
 
 
-def check_new_class(name: str, existing: tuple[str, ...]) -> str:
+def check_new_class(name: str, existing: Sequence[str]) -> str:
     """Check the name of a new class, and return it without surrounding spaces.
 
     Raises:
@@ -158,6 +177,19 @@ def check_new_class(name: str, existing: tuple[str, ...]) -> str:
         if folded(other) == folded(name):
             raise RefusedError(messages.CLASS_EXISTS.format(name=other), 409)
     return name
+
+
+def upload_class(name: str, existing: Sequence[str]) -> str:
+    """Return the class of an uploaded photo: the existing class of this name, or the name of a new class.
+
+    Names that differ only in Unicode normalization are equal, because macOS may store é as e and a combining accent.
+
+    Raises:
+        RefusedError: the name is not a valid folder name on every system, or differs from an existing class only in
+            case.
+    """
+    same = (other for other in existing if composed(other) == composed(name))
+    return next(same, None) or check_new_class(composed(name), existing)
 
 
 def safe_file_name(name: str) -> str:

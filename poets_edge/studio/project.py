@@ -8,8 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from poets_edge.errors import DatasetError
+from poets_edge.studio import messages
 from poets_edge.studio.photo_lists import names_in
 from poets_edge.studio.places import OWN, Places
 from poets_edge.studio.refusal import missing
@@ -46,6 +49,7 @@ class Project:
         self._kept: frozenset[str] = frozenset()
         self._problems = 0
         self._next_scan = 0.0
+        self._identity = _identity(places.own)
         self.refresh(now=True)
 
     @property
@@ -68,11 +72,16 @@ class Project:
 
         Args:
             now: whether to scan even if the last scan is recent.
+
+        Raises:
+            DatasetError: the folder cannot be read, or was moved, deleted or replaced since the start.
         """
         with self.lock:
             started = time.monotonic()
             if started < self._next_scan and not now:
                 return
+            if _identity(self.places.own) != self._identity:
+                raise DatasetError(messages.PROJECT_GONE.format(folder=self.places.root))
             found = scan_project(self.places.root)
             excluded, kept = names_in(self.places.excluded), names_in(self.places.kept)
             problems = len(self.thumbnails.problems)
@@ -171,3 +180,12 @@ class Project:
                 "kept": sorted(self._kept),
                 "reasons": {name: problems[stamp] for name, stamp in stamps.items() if stamp in problems},
             }
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return numbers that identify a folder even if it is renamed; None if it does not exist."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

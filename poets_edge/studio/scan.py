@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from poets_edge.core.wording import counted
@@ -25,11 +25,13 @@ class Found:
         classes: names of the class folders, sorted.
         stamps: stamp of each photo by its name, `class/file`. See `stamp_of`.
         notes: messages about skipped files and folders, one line each.
+        links: names of the skipped symbolic links. Training is refused if there are any, because it would follow them.
     """
 
     classes: tuple[str, ...]
     stamps: Mapping[str, str]
     notes: tuple[str, ...]
+    links: tuple[str, ...] = ()
 
 
 def scan_project(root: Path) -> Found:
@@ -50,14 +52,14 @@ def scan_project(root: Path) -> Found:
     stamps: dict[str, str] = {}
     for label in classes:
         stamps.update(sorted(_photos(root / label, label, others)))
-    return Found(tuple(classes), stamps, others.notes(root))
+    return Found(tuple(classes), stamps, others.notes(root), tuple(sorted(others.links)))
 
 
 @dataclass
 class _Others:
-    """Counts of the files and folders that a scan has skipped, by reason."""
+    """Files and folders that a scan has skipped: the names of links, and counts by reason."""
 
-    links: int = 0
+    links: list[str] = field(default_factory=list)
     names: int = 0
     loose: int = 0
     deeper: int = 0
@@ -66,7 +68,7 @@ class _Others:
         found = {
             messages.LOOSE_PHOTOS: (self.loose, "photo"),
             messages.UNSUITABLE_NAMES: (self.names, "file"),
-            messages.LINKS: (self.links, "file"),
+            messages.LINKS: (len(self.links), "file"),
             messages.DEEPER_FOLDERS: (self.deeper, "folder"),
         }
         return tuple(
@@ -76,14 +78,18 @@ class _Others:
         )
 
 
-def _entries(folder: Path, others: _Others) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries of a folder, except hidden ones, symbolic links, and names that cannot be sent to a browser."""
+def _entries(folder: Path, others: _Others, prefix: str = "") -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a folder, except hidden ones, symbolic links, and names that cannot be sent to a browser.
+
+    Args:
+        prefix: path of the folder in the project, with a final slash; "" for the project folder.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_skipped(entry.name):
                 continue
             if entry.is_symlink():
-                others.links += 1
+                others.links.append(f"{prefix}{entry.name}")
             elif not is_plain(entry.name):
                 others.names += 1
             else:
@@ -93,7 +99,7 @@ def _entries(folder: Path, others: _Others) -> Iterator[os.DirEntry[str]]:
 def _photos(folder: Path, label: str, others: _Others) -> Iterator[tuple[str, str]]:
     """Yield (name, stamp) for each photo in a class folder; nothing if the folder no longer exists."""
     try:
-        for entry in _entries(folder, others):
+        for entry in _entries(folder, others, f"{label}/"):
             if entry.is_dir(follow_symlinks=False):
                 others.deeper += 1
             elif _is_photo(entry):

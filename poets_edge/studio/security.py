@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from poets_edge.studio import messages
@@ -139,19 +139,19 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, method = Headers(scope=scope), scope["method"]
         if not self._is_own_host(headers):
-            return _refuse(421, messages.OTHER_HOST)
+            return _refuse(headers, 421, messages.OTHER_HOST)
         if headers.get("sec-fetch-site", "none") not in _FETCHED_HERE and not _is_navigation(scope, headers):
-            return _refuse(403, messages.OTHER_PAGE)
+            return _refuse(headers, 403, messages.OTHER_PAGE)
         if not self._has_cookie(headers):
-            return _refuse(401, messages.NO_TOKEN)
+            return _refuse(headers, 401, messages.NO_TOKEN)
         if method in ("GET", "HEAD"):
             return None
         if method != "POST":
-            return _refuse(405, messages.OTHER_METHOD.format(method=method[:10]))
+            return _refuse(headers, 405, messages.OTHER_METHOD.format(method=method[:10]))
         if headers.get("origin") not in self._access.origins or headers.get(OWN_HEADER) != "1":
-            return _refuse(403, messages.OTHER_ORIGIN)
+            return _refuse(headers, 403, messages.OTHER_ORIGIN)
         if headers.get("content-type", "").partition(";")[0].strip().lower() not in _BODIES:
-            return _refuse(415, messages.OTHER_BODY.format(types=" or ".join(_BODIES)))
+            return _refuse(headers, 415, messages.OTHER_BODY.format(types=" or ".join(_BODIES)))
         return None
 
     def _is_own_host(self, headers: Headers) -> bool:
@@ -174,5 +174,8 @@ def _is_navigation(scope: Scope, headers: Headers) -> bool:
     return scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
 
 
-def _refuse(status: int, reason: str) -> Response:
+def _refuse(headers: Headers, status: int, reason: str) -> Response:
+    """Return a response with the reason for a refusal: text if the browser would show it to the user, else JSON."""
+    if "text/html" in headers.get("accept", ""):
+        return PlainTextResponse(f"{reason}\n", status)
     return Response(json.dumps({"error": reason}), status, media_type="application/json")

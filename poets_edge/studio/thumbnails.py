@@ -14,9 +14,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from poets_edge.core.files import read_bytes, write_text
 from poets_edge.core.parallel import cores
 from poets_edge.core.processes import Helper, HelperEndedError
-from poets_edge.errors import PoetsEdgeError
+from poets_edge.errors import OutputError, PoetsEdgeError
 from poets_edge.studio import messages
 from poets_edge.studio.decoding import Decoded, DecodeRequest, decode
 from poets_edge.studio.places import Places
@@ -26,6 +27,8 @@ SIDE = 192
 """Length of the longer side of a thumbnail in pixels."""
 _UPLOADED = "picture"
 """Placeholder for the name of an uploaded file in messages from the decoder."""
+_LARGEST = 1 << 20
+"""Maximum size in bytes of a file in the cache."""
 _MOST_SECONDS = 60.0
 _MOST_HELPERS = 2
 
@@ -80,14 +83,11 @@ class Thumbnails:
         """Return the thumbnail of a photo. If it is not in the cache, the photo is decoded immediately."""
         path = self._places.thumbnails / f"{stamp}.jpg"
         with contextlib.suppress(OSError):
-            return Decoded(path.read_bytes())
+            return Decoded(read_bytes(path, _LARGEST))
         if problem := self._problems.get(stamp):
             return Decoded(problem=problem)
-        decoded = self._ask(name, SIDE)
-        with contextlib.suppress(OSError):  # a full disk
-            if decoded.jpeg:
-                path.write_bytes(decoded.jpeg)
-        return decoded
+        decoded = self._ask(name, SIDE, path)
+        return decoded if decoded.jpeg or decoded.problem else Decoded(read_bytes(path, _LARGEST))
 
     def photo(self, name: str, side: int) -> Decoded:
         """Return a photo, scaled down so that its longer side has at most `side` pixels."""
@@ -105,8 +105,9 @@ class Thumbnails:
     def _check_request(self, path: Path) -> DecodeRequest:
         return DecodeRequest(path, _UPLOADED, SIDE, self._places.thumbnails / f"{stamp_of(path.lstat())}.jpg")
 
-    def _ask(self, name: str, side: int) -> Decoded:
-        return self._queue(_Task(DecodeRequest(self._places.photo(name), name, side), Future())).result()
+    def _ask(self, name: str, side: int, target: Path | None = None) -> Decoded:
+        request = DecodeRequest(self._places.photo(name), name, side, target)
+        return self._queue(_Task(request, Future())).result()
 
     def _queue(self, task: _Task) -> Future[Decoded]:
         with self._ready:
@@ -158,12 +159,12 @@ class Thumbnails:
                 self._known.add(stamp)
                 return
             self._problems = {**self._problems, stamp: decoded.problem}
-        with contextlib.suppress(OSError):
-            (self._places.thumbnails / f"{stamp}.txt").write_text(decoded.problem, encoding="utf-8")
+        with contextlib.suppress(OutputError):  # a full disk
+            write_text(self._places.thumbnails / f"{stamp}.txt", decoded.problem)
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_bytes(path, _LARGEST).decode(errors="replace")
     except OSError:
         return messages.NOT_DECODED

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.files import read_bytes, write_bytes
-from poets_edge.core.json_checks import Optional, check, json_bytes, parse_json
+from poets_edge.core.json_checks import check, json_bytes, parse_json
 from poets_edge.core.paths import GRAPH
 from poets_edge.errors import RecordError
 from poets_edge.quantize.convert import QUANTIZATIONS
 from poets_edge.studio import messages
+from poets_edge.studio.job_results import TRAINED
 from poets_edge.studio.places import Places, is_plain
 from poets_edge.studio.refusal import RefusedError
 
 _NAME = "model.json"
 _PREDICTIONS = "predictions.json"
-_SHAPE = {"number": str, "state": str, "shown": {"files": [{"form": str, "bytes": int, "accuracy": Optional(float)}]}}
+_SHAPE = {"number": str, "state": str, "shown": TRAINED}
+_LARGEST = 16 << 20
+"""Maximum size of `model.json` in bytes."""
 _PREDICTION = {"photo": str, "label": str, "predicted": str, "score": float, "stamp": str, "digest": str}
 
 
@@ -95,7 +98,7 @@ def read_model(places: Places) -> TrainedModel | None:
     """Return the current model of a project; None if the project has no model, or the file that describes it
     is damaged."""
     try:
-        found = check(parse_json(read_bytes(places.models / _NAME)), _SHAPE)
+        found = check(parse_json(read_bytes(places.models / _NAME, _LARGEST)), _SHAPE)
     except (OSError, RecordError, UnicodeError):
         return None
     folder = places.models / found["number"]

@@ -18,11 +18,10 @@ from starlette.concurrency import run_in_threadpool
 from poets_edge.core.processes import Helper
 from poets_edge.photos.contents import LARGEST_PHOTO
 from poets_edge.photos.formats import HEADER_BYTES, PHOTO_SUFFIXES, photo_format
-from poets_edge.photos.names import composed
 from poets_edge.studio import messages
 from poets_edge.studio.changes import Changes
 from poets_edge.studio.journal import Step
-from poets_edge.studio.places import is_plain, safe_file_name
+from poets_edge.studio.places import is_plain, safe_file_name, upload_class
 from poets_edge.studio.project import Project
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.unpacking import UnpackRequest, unpack
@@ -153,7 +152,8 @@ def _add(project: Project, changes: Changes, upload: Upload, path: Path) -> Rece
     if upload.is_archive:
         return _add_archive(project, changes, upload, path)
     assert upload.label is not None
-    return _add_photos(project, changes, [(path, upload.label, upload.name)], upload.batch, ())
+    label = upload_class(upload.label, project.found.classes)
+    return _add_photos(project, changes, [(path, label, upload.name)], upload.batch, ())
 
 
 def _add_archive(project: Project, changes: Changes, upload: Upload, path: Path) -> Received:
@@ -171,14 +171,33 @@ def _add_unpacked(project: Project, changes: Changes, upload: Upload, path: Path
         unpacked = helper.ask(UnpackRequest(path, name, folder), name, seconds=_UNPACK_SECONDS)
     path.unlink()
     photos, skipped = [], list(unpacked.skipped)
+    classes = _Classes(project.found.classes)
     for file, label, photo in unpacked.photos:
-        chosen = composed(label) or upload.label
-        if chosen and is_plain(chosen):
-            photos.append((file, chosen, photo))
-        else:
-            skipped.append((photo, messages.SKIPPED_NOT_IN_A_CLASS))
+        try:
+            photos.append((file, classes.named(label or upload.label or ""), photo))
+        except RefusedError as error:
+            skipped.append((photo, str(error)))
     os.sync()  # all files at once: flushing each takes longer than writing it
     return _add_photos(project, changes, photos, upload.batch, skipped)
+
+
+class _Classes:
+    """Classes of the photos in an archive: existing ones, and new ones with valid and distinct names."""
+
+    def __init__(self, existing: Sequence[str]) -> None:
+        self._existing = list(existing)
+        self._by_name: dict[str, str] = {}
+
+    def named(self, name: str) -> str:
+        """Return the class for a folder name. Raises RefusedError if it is empty or unsuitable."""
+        if not name:
+            raise RefusedError(messages.SKIPPED_NOT_IN_A_CLASS)
+        if name not in self._by_name:
+            label = upload_class(name, self._existing)
+            if label not in self._existing:
+                self._existing.append(label)
+            self._by_name[name] = label
+        return self._by_name[name]
 
 
 def _add_photos(

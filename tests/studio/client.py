@@ -172,21 +172,30 @@ class StudioClient:
 
 
 def start(
-    folder: Path, *options: str, largest_file: int | None = None, environment: dict[str, str] | None = None
+    folder: Path,
+    *options: str,
+    port: int = 0,
+    largest_file: int | None = None,
+    environment: dict[str, str] | None = None,
 ) -> StudioClient:
     """Start a studio on a folder and return its client.
 
     Args:
+        port: port number; 0 selects a free port.
         largest_file: maximum size in bytes of files that the server and its helpers can write, to simulate a full disk.
         environment: additional environment variables.
     """
     return start_command(
-        str(folder), *options, cwd=folder.parent, largest_file=largest_file, environment=environment or {}
+        str(folder), *options, cwd=folder.parent, port=port, largest_file=largest_file, environment=environment or {}
     )
 
 
 def start_command(
-    *arguments: str, cwd: Path, largest_file: int | None = None, environment: dict[str, str] | None = None
+    *arguments: str,
+    cwd: Path,
+    port: int = 0,
+    largest_file: int | None = None,
+    environment: dict[str, str] | None = None,
 ) -> StudioClient:
     """Start a studio with the given arguments in a working directory, and return its client."""
 
@@ -195,7 +204,7 @@ def start_command(
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "poets_edge", "studio", *arguments, "--no-open", "--port", "0"],
+        [sys.executable, "-m", "poets_edge", "studio", *arguments, "--no-open", "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

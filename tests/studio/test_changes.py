@@ -151,6 +151,22 @@ def test_undo_skips_photos_that_were_moved_by_other_programs(flowers: Path) -> N
         assert (flowers / "tulips/by-hand.jpg").is_file()
 
 
+def test_moved_project_is_reported_until_it_is_back(flowers: Path, tmp_path: Path) -> None:
+    """A copy in its place is another project, which another studio may have opened."""
+    photos = tree(flowers)
+    with running(flowers) as client:
+        away = flowers.rename(tmp_path / "away")
+        assert "moved" in client.post("/api/classes", {"add": "asters"}).refused(400)
+        shutil.copytree(away, flowers)
+        assert "moved" in client.post("/api/classes", {"add": "asters"}).refused(400)
+        assert any("moved" in event["problem"] for event in client.events("project", until=""))
+        shutil.rmtree(flowers)
+        away.rename(flowers)
+        client.post("/api/classes", {"add": "asters"}).ok()
+        client.post("/api/undo").ok()
+        assert tree(flowers) == photos
+
+
 def test_changes_by_other_programs_are_detected(flowers: Path) -> None:
     with running(flowers) as client:
         version = client.get("/api/project").ok()["version"]
@@ -204,10 +220,10 @@ def test_journal_entries_with_paths_outside_the_project_are_ignored(flowers: Pat
     own = flowers / ".poets-edge"
     own.mkdir()
     (flowers.parent / "elsewhere").mkdir()
-    (own / "link").symlink_to(flowers.parent / "elsewhere")
+    (flowers / "link").symlink_to(flowers.parent / "elsewhere")
     lines = [
         {"number": 1, "text": "x", "kind": "do", "renames": [["../outside.jpg", "daisy/x.jpg"]]},
-        {"number": 2, "text": "y", "kind": "do", "renames": [["daisy/daisy-000.jpg", ".poets-edge/link/x.jpg"]]},
+        {"number": 2, "text": "y", "kind": "do", "renames": [["daisy/daisy-000.jpg", "link/x.jpg"]]},
         {"done": 2},
         "not a step",
     ]

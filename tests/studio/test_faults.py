@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.studio.test_changes import contents, tree
 from tests.studio.test_jobs import helpers
 
 KILLS = int(os.environ.get("POETS_EDGE_KILLS", "12"))  # random ones; tests of recovery kill at every system call
+JOB_KILLS = int(os.environ.get("POETS_EDGE_JOB_KILLS", "4"))
 CONCURRENT = 100
 
 
@@ -84,6 +86,33 @@ def test_nothing_is_lost_when_server_or_job_is_killed(flowers: Path) -> None:
 
 def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def test_killed_jobs_leave_the_project_and_the_previous_model(flowers: Path) -> None:
+    """Jobs are killed at points that are spread evenly over the duration of a training run."""
+    with running(flowers) as client:
+        started = time.monotonic()
+        client.run_job(kind="train", choice="quick")
+        seconds = time.monotonic() - started
+        before, model = tree(flowers), client.get("/api/model/int8.tflite").body
+        states = Counter[str]()
+        for kill in range(JOB_KILLS):
+            kind = ("train", "audit", "take")[kill % 3]
+            number = client.post("/api/jobs", {"kind": kind, "form": "web"}).ok()["id"]
+            time.sleep(seconds * kill / JOB_KILLS)
+            for pid in helpers(client):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            job = client.wait_for_job(number)
+            states[job["state"]] += 1
+            if job["state"] == "failed":
+                assert "signal 9" in job["error"] and len(job["error"].splitlines()) == 1
+            assert client.get("/api/model/int8.tflite").body == model
+            assert client.get("/api/project").ok()["model"]["files"] and tree(flowers) == before
+        assert states["failed"] >= JOB_KILLS / 2
+        client.run_job(kind="train", choice="quick")
+        assert client.get("/api/model/int8.tflite").body == model
+        assert len([folder for folder in (flowers / ".poets-edge/models").iterdir() if folder.name.isdecimal()]) <= 2
 
 
 @pytest.mark.parametrize("largest", [0, 1_000, 4_000])

@@ -107,6 +107,13 @@ def test_guard_checks_every_post_request(status: int, changes: dict[str, str | N
     assert ask_with(changed(POST, **changes), "/api/undo", "POST")[0] == status
 
 
+@pytest.mark.parametrize(("accept", "kind"), [("text/html,*/*;q=0.8", "text/plain"), ("*/*", "application/json")])
+def test_refusal_is_text_if_the_browser_shows_it(accept: str, kind: str) -> None:
+    """An address without the token is usually opened by a person, for example from a bookmark."""
+    status, headers = ask("/", host="127.0.0.1:8000", accept=accept)
+    assert status == 401 and headers["content-type"].startswith(kind)
+
+
 @pytest.mark.parametrize(("method", "status"), [("HEAD", REACHED), ("PUT", 405), ("DELETE", 405), ("OPTIONS", 405)])
 def test_guard_allows_get_head_and_post_only(method: str, status: int) -> None:
     assert ask_with(list(POST.items()), "/api/project", method)[0] == status

@@ -120,6 +120,24 @@ def test_photos_in_an_archive_get_the_class_of_their_folder(project: Project, mo
     assert again.added == 0 and {name for name, _ in again.skipped} == {"d.jpg", "a_.zip"}
 
 
+def test_photos_in_archive_folders_without_a_valid_class_name_are_skipped(project: Project) -> None:
+    """A name must be valid on every system, and differ from other classes in more than case."""
+    files = {"DAISY/2.jpg": b"2", "what?/3.jpg": b"3", "NEW/4.jpg": b"4", "new/5.jpg": b"5", "con/6.jpg": b"6"}
+    packed = archive({name: JPEG + content for name, content in files.items()})
+    found = send(project, Upload("photos.zip", None), packed)
+    assert found.added == 1 and names(project) == {"daisy/1.jpg", "NEW/4.jpg"}
+    assert {name for name, _ in found.skipped} == {"2.jpg", "3.jpg", "5.jpg", "6.jpg"}
+
+
+def test_class_names_in_both_unicode_normalizations_are_the_same_class(project: Project) -> None:
+    for number, label in enumerate(("ro\u0301t", "r\u00f3t")):
+        assert send(project, Upload(f"{number}.jpg", label), JPEG + bytes([number])).added == 1
+    (project.places.root / "gru\u0308n").mkdir()
+    project.refresh(now=True)
+    assert send(project, Upload("2.jpg", "gr\u00fcn"), JPEG + b"2").added == 1
+    assert names(project) == {"daisy/1.jpg", "r\u00f3t/0.jpg", "r\u00f3t/1.jpg", "gru\u0308n/2.jpg"}
+
+
 def test_photos_are_compared_by_content_and_not_by_modification_time(tmp_path: Path) -> None:
     for name, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
         (tmp_path / name).write_bytes(content)

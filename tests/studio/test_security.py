@@ -26,6 +26,8 @@ GARBAGE = (
     b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    b"GET http://attacker.example/api/photos HTTP/1.1\r\nHost: attacker.example\r\n\r\n",
+    b"CONNECT attacker.example:443 HTTP/1.1\r\nHost: attacker.example\r\n\r\n",
 )
 
 
@@ -99,6 +101,15 @@ def test_requests_with_other_methods_are_refused(studio: StudioClient, method: s
     studio.request(method, "/api/classes").refused(405)
 
 
+@pytest.mark.parametrize("path", READABLE)
+def test_other_sites_read_nothing_even_with_the_cookie(studio: StudioClient, path: str) -> None:
+    """This includes server-sent events, and requests to upgrade a connection to a WebSocket."""
+    foreign: dict[str, str | None] = {"Sec-Fetch-Site": "cross-site", "Origin": "https://attacker.example"}
+    studio.request("GET", path, headers=foreign).refused(403)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    studio.request("GET", path, headers={**foreign, **upgrade}).refused(403)
+
+
 def test_photos_cannot_be_embedded_in_other_pages(studio: StudioClient) -> None:
     path = "/photo/daisy/daisy-000.jpg"
     studio.request("GET", path, headers={"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}).refused(403)
@@ -120,7 +131,9 @@ def test_every_response_has_a_strict_content_security_policy(studio: StudioClien
 @pytest.mark.parametrize(
     "name",
     [
-        "../secret.jpg", "daisy/../../secret.jpg", "daisy/..%2f..%2fsecret.jpg", "%2e%2e/secret.jpg", "daisy/",
+        "../secret.jpg", "daisy/../../secret.jpg", "daisy/..%2f..%2fsecret.jpg", "daisy/..%252f..%252fsecret.jpg",
+        "daisy/..%ef%bc%8f..%ef%bc%8fsecret.jpg", "daisy/..%c0%af..%c0%afsecret.jpg", "daisy/%E2%80%A6/secret.jpg",
+        "%2e%2e/secret.jpg", "daisy/",
         "/etc/passwd", "daisy/%00.jpg", "daisy\\daisy-000.jpg", ".poets-edge/journal.jsonl", "daisy//daisy-000.jpg",
         "daisy/daisy-000.jpg/x", "C:%5csecret.jpg", "%ff%fe/x.jpg", "daisy/" + "a" * 5000,
     ],
@@ -148,6 +161,8 @@ def test_links_to_files_outside_the_project_are_not_opened(flowers: Path, tmp_pa
     with running(flowers) as client:
         assert not [name for name in client.photos() if "link" in name]
         assert any("links" in note["text"] for note in client.get("/api/project").ok()["notes"])
+        for kind in ("train", "audit", "grid"):
+            assert "daisy/link.jpg, linked" in client.post("/api/jobs", {"kind": kind}).refused(409)
         for name in ("linked/private.jpg", "daisy/link.jpg"):
             client.get(f"/photo/{name}").refused(404)
             client.get(f"/thumb/{name}").refused(404)

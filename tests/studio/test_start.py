@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT, poets_edge
 from tests.studio.client import running, running_command, start
@@ -107,6 +110,30 @@ def test_answers_on_an_open_connection_are_not_delayed(flowers: Path) -> None:
             client.request("GET", "/api/project", connection=connection).ok()
             seconds.append(time.perf_counter() - started)
     assert min(seconds[5:]) < 0.035
+
+
+def test_studio_extra_adds_at_most_25_megabytes_to_the_extra_train() -> None:
+    added = _packages_of("studio") - _packages_of("train")
+    assert {"starlette", "uvicorn"} <= added
+    files = [file for name in added for file in distribution(name).files or ()]
+    sizes = [Path(str(file.locate())).stat().st_size for file in files if Path(str(file.locate())).is_file()]
+    assert 1_000_000 < sum(sizes) <= 25_000_000, f"{sum(sizes) / 1e6:.1f} MB"
+
+
+def _packages_of(extra: str) -> set[str]:
+    """Return the names of the packages that an extra of poets_edge installs, directly or as dependencies."""
+    found: set[str] = set()
+    waiting = [("poets-edge", extra), ("poets-edge", "")]
+    while waiting:
+        name, extra = waiting.pop()
+        for line in distribution(name).requires or ():
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                package = canonicalize_name(needed.name)
+                asked = [(package, one) for one in needed.extras] + ([] if package in found else [(package, "")])
+                waiting += asked
+                found.add(package)
+    return found - {"poets-edge"}
 
 
 def test_missing_packages_are_reported_with_the_extra_to_install(tmp_path: Path) -> None:
