@@ -57,8 +57,8 @@ def main() -> None:
         folder = Path(name) / "photos"
         folder.mkdir()
         with running(folder) as client, ProcessPoolExecutor(min(2, cores())) as processes:
-            _print("question", "result")
-            _print("---", "--:")
+            print_row("question", "result")
+            print_row("---", "--:")
             _import(client, processes, Path(name), arguments.photos, arguments.turns)
             _lists(client)
             _memory(client)
@@ -83,10 +83,10 @@ def _import(client: StudioClient, processes: ProcessPoolExecutor, folder: Path, 
         for path in source.rglob("*"):
             path.unlink()
         source.rmdir()
-    _print(f"import of {photos} photos of {size / 1e6:.2f} MB, photos a second", f"{photos / sum(uploads):.0f}")
+    print_row(f"import of {photos} photos of {size / 1e6:.2f} MB, photos a second", f"{photos / sum(uploads):.0f}")
     for name, times in {"at full size": full, "at reduced size": reduced}.items():
         ratios = [one / other for one, other in zip(uploads, times, strict=True)]
-        _print(
+        print_row(
             f"import over copying and decoding {name}, median of {turns} turns (range)",
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
         )
@@ -136,14 +136,14 @@ def _lists(client: StudioClient) -> None:
         answer = client.get("/api/photos").body
         times.append(time.perf_counter() - started)
     count = len(json.loads(answer)["photos"])
-    _print(f"list of {count} photos, median of 20 requests (worst)", f"{_ms(times)} ms ({1000 * max(times):.0f})")
+    print_row(f"list of {count} photos, median of 20 requests (worst)", f"{_ms(times)} ms ({1000 * max(times):.0f})")
     names = sorted(client.photos())
     times = []
     for name in names[:: max(1, len(names) // 200)]:
         started = time.perf_counter()
         client.get(f"/thumb/{name.replace(' ', '%20')}")
         times.append(time.perf_counter() - started)
-    _print("thumbnail, median of 200", f"{_ms(times)} ms")
+    print_row("thumbnail, median of 200", f"{_ms(times)} ms")
 
 
 def _memory(client: StudioClient) -> None:
@@ -159,14 +159,14 @@ def _memory(client: StudioClient) -> None:
         client.post("/api/undo")
         found.append(_resident(client))
     shown = ", ".join(f"{value:.0f}" for value in found[:: _ROUNDS_OF_USE // 5])
-    _print("memory of the server after the import and during use, MB", shown)
-    _print("memory of its two decoders, MB", ", ".join(f"{value:.0f}" for value in _helpers(client)))
+    print_row("memory of the server after the import and during use, MB", shown)
+    print_row("memory of its two decoders, MB", ", ".join(f"{value:.0f}" for value in _helpers(client)))
 
 
 def _soak(folder: Path, minutes: float) -> None:
     """Print the memory of the server during scripted use: lists, thumbnails, photos, changes, uploads and training."""
     project = folder / "soak"
-    _write_small(project, _TRAINED)
+    write_photos(project, _TRAINED)
     with running(project) as client:
         client.run_job(kind="train", choice="quick")
         found: list[float] = []
@@ -176,9 +176,11 @@ def _soak(folder: Path, minutes: float) -> None:
             found.append(_resident(client))
             time.sleep(_SOAK_PAUSE)
     warm = len(found) // 6  # caches are filled
-    _print(f"memory after {minutes * warm / len(found):.0f} of {minutes:.0f} minutes of use, MB", f"{found[warm]:.1f}")
-    _print(f"memory at the end, after {len(found)} rounds, MB", f"{found[-1]:.1f}")
-    _print("largest memory, MB", f"{max(found):.1f}")
+    print_row(
+        f"memory after {minutes * warm / len(found):.0f} of {minutes:.0f} minutes of use, MB", f"{found[warm]:.1f}"
+    )
+    print_row(f"memory at the end, after {len(found)} rounds, MB", f"{found[-1]:.1f}")
+    print_row("largest memory, MB", f"{max(found):.1f}")
 
 
 def _use(client: StudioClient, round_number: int) -> None:
@@ -202,26 +204,32 @@ def _use(client: StudioClient, round_number: int) -> None:
 def _many(folder: Path) -> None:
     """Print the listing time and the memory of a project with many small photos, after all thumbnails were made."""
     project = folder / "many"
-    _write_small(project, _MANY)
+    write_photos(project, _MANY)
     with running(project) as client:
-        deadline = time.monotonic() + _THUMBNAIL_SECONDS
-        while len(list((project / ".poets-edge/thumbnails").iterdir())) < _MANY and time.monotonic() < deadline:
-            time.sleep(1)
+        wait_for_thumbnails(project, _MANY)
         _lists(client)
-        _print(f"memory of the server with {_MANY} photos, MB", f"{_resident(client):.0f}")
+        print_row(f"memory of the server with {_MANY} photos, MB", f"{_resident(client):.0f}")
 
 
-def _write_small(project: Path, count: int) -> None:
+def wait_for_thumbnails(project: Path, count: int) -> None:
+    """Wait until the server has made a number of thumbnails."""
+    deadline = time.monotonic() + _THUMBNAIL_SECONDS
+    while len(list((project / ".poets-edge/thumbnails").iterdir())) < count and time.monotonic() < deadline:
+        time.sleep(1)
+
+
+def write_photos(project: Path, count: int, side: int = 320) -> None:
+    """Write photos with the given width in pixels, evenly distributed over the classes."""
     for number in range(count):
         path = project / f"class {number % _CLASSES}" / f"photo {number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_photo(number, side=320))
+        path.write_bytes(_photo(number, side))
 
 
 def _retrain(folder: Path) -> None:
     """Print the time of the first training, and of retraining after some photos were moved."""
     project = folder / "retrained"
-    _write_small(project, _TRAINED)
+    write_photos(project, _TRAINED)
     with running(project) as client:
         seconds = []
         for _ in range(4):
@@ -230,8 +238,8 @@ def _retrain(folder: Path) -> None:
             seconds.append(time.perf_counter() - started)
             chosen = [name for name in sorted(client.photos()) if name.startswith("class 0")][:_MOVED]
             client.post("/api/photos/move", {"photos": chosen, "to": "class 1"}).ok()
-        _print(f"first training with {_TRAINED} photos", f"{seconds[0]:.1f} s")
-        _print(f"training again after moving {_MOVED} of them, best of 3", f"{min(seconds[1:]):.1f} s")
+        print_row(f"first training with {_TRAINED} photos", f"{seconds[0]:.1f} s")
+        print_row(f"training again after moving {_MOVED} of them, best of 3", f"{min(seconds[1:]):.1f} s")
 
 
 def _photo(number: int, side: int = 2400) -> bytes:
@@ -274,7 +282,8 @@ def _ms(times: list[float]) -> str:
     return f"{1000 * statistics.median(times):.0f}"
 
 
-def _print(question: str, result: str) -> None:
+def print_row(question: str, result: str) -> None:
+    """Print a row of the table."""
     print(f"| {question} | {result} |", flush=True)
 
 

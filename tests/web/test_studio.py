@@ -24,6 +24,13 @@ _OVERFLOWING = """() => [...document.querySelectorAll('.card')]
   .map((card) => card.outerHTML.slice(0, 200))"""
 """Script that returns the cards whose content is wider than the card."""
 
+HOSTILE_NAMES = {
+    "dandelion": "dandelion <img src=x onerror=window.attacked=1>",
+    "roses": "ורדים 🌹",
+    "sunflowers": "sunflowers of the southern garden, photographed from the terrace in August and in September",
+}
+"""Names that replace those of some classes: HTML, right-to-left text with an emoji, and a very long name."""
+
 STEPS = ("photos", "check", "train", "try", "choose", "take")
 
 
@@ -32,6 +39,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
     """Running studio whose photos were audited and used for training. Tests must not change its photos."""
     folder = tmp_path_factory.mktemp("trained") / "flowers"
     draw_photos(folder, per_class=10)
+    for name, hostile in HOSTILE_NAMES.items():
+        (folder / name).rename(folder / hostile)
+    shutil.copyfile(folder / "daisy/daisy-000.jpg", folder / "daisy/copy.jpg")
     (folder / "tulips/broken.jpg").write_bytes(next(folder.glob("tulips/*.jpg")).read_bytes()[:900])
     with running(folder) as client:
         client.run_job(kind="audit")
@@ -70,6 +80,43 @@ def test_every_step_is_accessible_and_fits_at_every_width(
         assert grid.bounding_box() == before, "the second click of a double click would hit another photo"
         assert_accessible(studio.page)
         assert not [problem for problem in studio.problems if "422" not in problem]
+
+
+def test_class_names_are_shown_as_text_in_every_step(camera_browser: Any, trained: StudioClient) -> None:
+    name = HOSTILE_NAMES["dandelion"]
+    trained.run_job(kind="take", form="float16")
+    with open_page(camera_browser, trained) as studio:
+        for step, selector in {
+            "photos": ".class-name",
+            "check": ".findings",
+            "train": ".confusion th",
+            "try": ".trial[data-ready]",
+            "take": ".file",
+        }.items():
+            studio.go(step)
+            studio.page.wait_for_selector(selector)
+            if step == "try":
+                studio.page.set_input_files("#try-picture", next((trained.folder / name).glob("*.jpg")))
+                studio.page.wait_for_selector(f".answers .label >> text={name}")
+            studio.page.wait_for_timeout(100)
+            assert not studio.page.evaluate("window.attacked || document.querySelectorAll('img[src=x]').length"), step
+        assert not studio.foreign_requests()
+
+
+def test_near_duplicates_are_decided_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
+    with open_page(camera_browser, trained) as studio:
+        page = studio.page
+        studio.go("check")
+        group = page.wait_for_selector(".group:has([title='daisy/copy.jpg'])")
+        first, second = (photo.get_attribute("title") for photo in group.query_selector_all(".thumb"))
+        group.query_selector(".finding-actions button").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f".group:has([title='{second}'])", state="detached")
+        assert page.evaluate("document.activeElement !== document.body"), "the keyboard would start at the top again"
+        photos = trained.photos()
+        assert (photos[first][1], photos[second][1]) == ("ok", "excluded")
+        page.keyboard.press("Control+z")
+        page.wait_for_selector(f".group:has([title='{second}'])")
 
 
 def test_every_step_can_be_used_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
@@ -244,7 +291,7 @@ def test_model_trained_on_too_few_photos_has_no_accuracy_but_can_be_downloaded(
         client.run_job(kind="train", choice="quick")
         page.wait_for_selector("[data-target=float16] button")
         studio.go("train")
-        page.wait_for_selector("text=Every photo is answered as before.")
+        page.wait_for_selector("text=Every photo is classified as before.")
         assert not studio.problems
 
 
@@ -260,8 +307,35 @@ def test_page_shows_the_end_of_jobs_in_immediate_succession(camera_browser: Any,
         studio.page.wait_for_selector("text=Check again")
 
 
-def test_page_reconnects_to_a_restarted_server(camera_browser: Any, tmp_path: Path) -> None:
-    """A message says that the server does not answer, and disappears when the server is running again."""
+def test_page_continues_after_a_restart_of_the_server(camera_browser: Any, drawn_project: Path) -> None:
+    """A restarted server has another token, which the browser gets when its new address is opened in another tab."""
+    with running(drawn_project) as client, open_page(camera_browser, client) as studio:
+        page = studio.page
+        page.wait_for_selector(".tile img")
+        client.kill()
+        page.wait_for_selector(".problem >> text=does not respond")
+        with running(drawn_project, port=client.port) as restarted:
+            page.wait_for_selector(".problem >> text=was restarted")
+            page.context.new_page().goto(restarted.url)
+            page.wait_for_selector(".problem", state="detached")
+            restarted.post("/api/classes", {"add": "asters"}).ok()
+            page.wait_for_selector("[data-class=asters]")
+
+
+def test_page_reports_a_moved_project_until_it_is_back(camera_browser: Any, drawn_project: Path) -> None:
+    with running(drawn_project) as client, open_page(camera_browser, client) as studio:
+        page = studio.page
+        page.wait_for_selector(".tile img")
+        away = drawn_project.rename(drawn_project.with_name("away"))
+        page.wait_for_selector(".problem >> text=was moved, deleted or replaced")
+        (away / "asters").mkdir()
+        away.rename(drawn_project)
+        page.wait_for_selector(".problem", state="detached")
+        page.wait_for_selector("[data-class=asters]")
+
+
+def test_page_reconnects_after_a_broken_connection(camera_browser: Any, tmp_path: Path) -> None:
+    """A message says that the studio does not respond, and disappears when the server is reachable again."""
     folder = tmp_path / "flowers"
     draw_photos(folder, per_class=2)
     with running(folder) as client, open_page(camera_browser, client) as studio:
@@ -270,7 +344,7 @@ def test_page_reconnects_to_a_restarted_server(camera_browser: Any, tmp_path: Pa
         page.context.set_offline(True)
         page.click("#tile-0")
         page.keyboard.press("x")
-        page.wait_for_selector(".problem >> text=does not answer")
+        page.wait_for_selector(".problem >> text=does not respond")
         page.context.set_offline(False)
         page.wait_for_selector(".problem", state="detached")
 

@@ -205,7 +205,7 @@ def test_class_list_shows_imbalance_and_unreadable_photos(plain_browser: Any, dr
         row = studio.page.locator("[data-class=tulips]")
         assert row.locator(".tag").is_visible()
         hint = studio.page.locator(".classes .hint")
-        studio.until(lambda: "tulips has 6 times fewer photos" in hint.inner_text(), "no word on the imbalance")
+        studio.until(lambda: "has 6 times as many photos as tulips" in hint.inner_text(), "no word on the imbalance")
         studio.page.click("[data-class=roses] .class-row")
         studio.page.click("[data-class=roses] .class-extra .bad")
         assert studio.page.get_attribute(".tile.unreadable", "aria-label").startswith("roses/broken.jpg")
@@ -236,6 +236,40 @@ def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStu
     page.set_input_files("input[type=file][accept*=zip]", tmp_path / "notes.jpg")
     page.click("text=1 file skipped")
     assert "notes.jpg" in page.inner_text("dialog")
+
+
+def test_files_that_are_not_photos_are_named_and_not_sent(studio: OpenStudio, tmp_path: Path) -> None:
+    page = studio.page
+    video, large = tmp_path / "holiday.mp4", tmp_path / "large.jpg"
+    video.write_bytes(b"\0\0\0\x18ftypmp42")
+    large.touch()
+    os.truncate(large, (256 << 20) + 1)
+    page.click("[data-class=roses] .class-row")
+    _drop(studio, [video], page.locator(".grid"))
+    page.wait_for_selector(".toast.bad >> text=holiday.mp4: neither a photo nor a zip")
+    _drop(studio, [video, large], page.locator(".grid"))
+    page.wait_for_selector(".toast.bad >> text=(and 1 more file)")
+    page.click("text=2 files skipped")
+    page.wait_for_selector("dialog >> text=larger than 268.4 MB")
+    page.keyboard.press("Escape")
+    assert not [url for url in studio.requests if "/api/upload" in url]
+    studio.go("train")
+    page.wait_for_selector("#train")
+    _drop(studio, [video], page.locator("h1"))
+    page.wait_for_timeout(300)
+    assert page.url.endswith("#train"), "the browser has left the page to open the file"
+
+
+def test_photos_step_receives_drops_alone_after_a_visit_of_the_try_step(studio: OpenStudio, tmp_path: Path) -> None:
+    (tmp_path / "loose.jpg").write_bytes(_jpeg("orange"))
+    studio.client.run_job(kind="train", choice="quick")
+    studio.go("try")
+    studio.page.wait_for_selector(".trial[data-ready]")
+    studio.go("photos")
+    studio.page.click("[data-class=roses] .class-row")
+    _drop(studio, [tmp_path / "loose.jpg"], studio.page.locator(".grid"))
+    studio.page.wait_for_selector(".toast >> text=Added 1 photo")
+    assert not studio.page.is_visible(".toast.bad")
 
 
 def _add_class(studio: OpenStudio, name: str) -> None:

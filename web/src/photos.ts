@@ -30,24 +30,30 @@ export async function decodePhoto(file: Blob): Promise<ImageBitmap> {
   }
 }
 
-/** Calls `take` with each picture that is dropped on the page or pasted into it. */
-export function watchDropAndPaste(take: (file: File) => void, mark: (dragging: boolean) => void): void {
-  document.addEventListener("dragover", (event) => {
+/** Calls `take` with each picture that is dropped on the page or pasted into it. Returns a function that stops this. */
+export function watchDropAndPaste(take: (file: File) => void, mark: (dragging: boolean) => void): () => void {
+  const listeners = new AbortController();
+  const { signal } = listeners;
+  const over = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     mark(true);
-  });
-  document.addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false));
-  document.addEventListener("drop", (event) => {
+  };
+  const drop = (event: DragEvent) => {
     event.preventDefault();
     mark(false);
     const file = event.dataTransfer?.files[0];
     if (file) take(file);
-  });
-  document.addEventListener("paste", (event) => {
+  };
+  const paste = (event: ClipboardEvent) => {
     const file = event.clipboardData?.files[0];
     if (file) take(file);
-  });
+  };
+  document.addEventListener("dragover", over, { signal });
+  document.addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false), { signal });
+  document.addEventListener("drop", drop, { signal });
+  document.addEventListener("paste", paste, { signal });
+  return () => listeners.abort();
 }
 
 async function unreadable(file: Blob): Promise<Sentence> {

@@ -90,6 +90,8 @@ export interface Audit {
   readonly warnings?: readonly string[];
   readonly unreadable: readonly (readonly [string, string])[];
   readonly summary: string;
+  /** How much more photos would help, and of which classes; empty if it was not estimated. */
+  readonly more_photos: string;
 }
 
 export interface GridPoint {

@@ -1,11 +1,13 @@
 /** The frame of the page: steps, project, job that is running, messages; the step inside. */
-import { useEffect } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useErrorBoundary } from "preact/hooks";
+import { sentenceFor } from "../src/sentence";
 import { CheckStep } from "./check";
 import { ChooseStep } from "./choose";
 import { Icon } from "./icons";
 import { JobBar } from "./job-bar";
 import { PhotosStep } from "./photos";
-import { connected, go, project, redo, step, type Step, STEPS, undo } from "./store";
+import { connected, go, problem, project, redo, restarted, step, type Step, STEPS, undo } from "./store";
 import { TakeStep } from "./take";
 import { text } from "../text";
 import { Toast } from "./toast";
@@ -20,6 +22,7 @@ export function App() {
   useEffect(() => document.getElementById("main")!.scrollTo(0, 0), [step.value]);
   const Part = PARTS[step.value];
   const open = project.value !== null;
+  const obstacle = restarted.value ? text.restarted : connected.value ? problem.value : text.offline;
   return (
     <>
       <a class="skip" href="#main" onClick={skip}>
@@ -28,16 +31,32 @@ export function App() {
       <Header />
       <Steps />
       <main id="main" tabIndex={-1} data-ready={open ? "" : undefined}>
-        {!connected.value && (
-          <p class="problem" role="alert">
-            <Icon name="warning" /> {text.offline}
-          </p>
+        {obstacle && <Problem line={obstacle} />}
+        {open ? (
+          <Guarded key={step.value}>
+            <Part />
+          </Guarded>
+        ) : (
+          !obstacle && <p class="note opening">{text.loading}</p>
         )}
-        {open ? <Part key={step.value} /> : connected.value && <p class="note">{text.loading}</p>}
       </main>
       <Toast />
     </>
   );
+}
+
+function Problem({ line }: { line: string }) {
+  return (
+    <p class="problem" role="alert">
+      <Icon name="warning" /> <span>{line}</span>
+    </p>
+  );
+}
+
+/** Shows an error in a part of the page in its place, and leaves the rest of the page usable. */
+function Guarded({ children }: { children: ComponentChildren }) {
+  const [error] = useErrorBoundary();
+  return <>{error ? <Problem line={sentenceFor(error)} /> : children}</>;
 }
 
 function Header() {

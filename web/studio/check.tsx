@@ -38,7 +38,9 @@ export function CheckStep() {
       )}
       {found && (
         <>
-          <p class="lead">{found.summary}</p>
+          <p class="lead">
+            {found.summary} {found.more_photos}
+          </p>
           <Warnings lines={found.warnings} />
           {undecided.value === 0 && (
             <div class="card calm">
@@ -60,6 +62,7 @@ export function CheckStep() {
           <Findings
             title={text.check.outliers}
             hint={text.check.outliersHint}
+            keys={text.check.keys}
             items={found.outliers.filter(isOpen)}
             all={found.outliers.length}
             render={(path) => <PhotoCard key={path} path={path} detail={found.reasons?.[path]} onOpen={setViewed} />}
@@ -67,6 +70,7 @@ export function CheckStep() {
           <Findings
             title={text.check.strangers}
             hint={text.check.strangersHint}
+            keys={text.check.keys}
             items={found.strangers.filter(isOpen)}
             all={found.strangers.length}
             render={(path) => <PhotoCard key={path} path={path} detail={found.reasons?.[path]} onOpen={setViewed} />}
@@ -83,12 +87,14 @@ export function CheckStep() {
 interface FindingsProps<T> {
   readonly title: string;
   readonly hint: string;
+  /** Keys that decide about a focused finding. */
+  readonly keys?: string;
   readonly items: readonly T[];
   readonly all: number;
   render(item: T): ComponentChildren;
 }
 
-function Findings<T>({ title, hint, items, all, render }: FindingsProps<T>) {
+function Findings<T>({ title, hint, keys, items, all, render }: FindingsProps<T>) {
   const [most, setMost] = useState(FIRST);
   if (!items.length) return null;
   return (
@@ -100,7 +106,7 @@ function Findings<T>({ title, hint, items, all, render }: FindingsProps<T>) {
         {all > items.length && <span class="note">{text.check.decided(all - items.length, all)}</span>}
       </div>
       <p class="note">
-        {hint} <span class="keys">{text.check.keys}</span>
+        {hint} {keys && <span class="keys">{keys}</span>}
       </p>
       <div class="cards" onKeyDown={roam}>
         {items.slice(0, most).map(render)}
@@ -125,10 +131,6 @@ interface CardProps {
 /** A photo with its decisions as buttons and keys. */
 function PhotoCard({ path, detail, suggested, children, onOpen }: CardProps) {
   const photo = photoByPath.value.get(path);
-  const decide = (action: () => void) => (event: Event) => {
-    focusNext(event.currentTarget as HTMLElement);
-    action();
-  };
   const actions: Record<string, () => void> = {
     k: () => void keep([path]),
     x: () => void exclude([path]),
@@ -184,6 +186,7 @@ function Suspects({ suspects, title, hint, onOpen }: SuspectsProps) {
     <Findings
       title={title}
       hint={hint}
+      keys={text.check.keys}
       items={suspects.filter((suspect) => isOpen(suspect.path))}
       all={suspects.length}
       render={(suspect) => <SuspectCard key={suspect.path} suspect={suspect} onOpen={onOpen} />}
@@ -213,11 +216,11 @@ function GroupCard({ group, onOpen }: { group: readonly string[]; onOpen(path: s
         ))}
       </div>
       <div class="finding-actions">
-        <button type="button" class="main small" onClick={() => void exclude(group.slice(1))}>
+        <button type="button" class="main small" onClick={decide(() => void exclude(group.slice(1)))}>
           {text.check.keepFirst}
         </button>
-        <button type="button" class="second small" onClick={() => void keep(group)}>
-          {text.check.keep}
+        <button type="button" class="second small" onClick={decide(() => void keep(group))}>
+          {text.check.keepAll}
         </button>
       </div>
     </div>
@@ -259,9 +262,17 @@ function roam(event: KeyboardEvent): void {
   event.preventDefault();
 }
 
-/** Moves the focus off a photo that is about to leave the page. */
+/** Carries out a decision about a finding, which then leaves the page: the next finding gets the focus. */
+function decide(action: () => void): (event: Event) => void {
+  return (event) => {
+    focusNext(event.currentTarget as HTMLElement);
+    action();
+  };
+}
+
 function focusNext(from: HTMLElement): void {
-  const card = from.closest<HTMLElement>(".finding");
+  const card = from.closest(".finding, .group");
   const next = card?.nextElementSibling ?? card?.previousElementSibling;
-  if (next instanceof HTMLElement) next.focus();
+  const target = next?.matches(".finding") ? next : next?.querySelector(".finding-actions button");
+  ((target as HTMLElement | null | undefined) ?? document.getElementById("main")!).focus();
 }

@@ -80,7 +80,9 @@ function ClassRow({ info, most, target, onEdit }: ClassRowProps) {
           if (event.key === "F2") onEdit();
         }}
       >
-        <span class="class-name">{info.name}</span>
+        <span class="class-name" dir="auto" title={info.name}>
+          {info.name}
+        </span>
         {isFew(info, most) && (
           <span class="tag warn" title={text.photo.fewHint(info.name, most.name)}>
             {text.photo.few}

@@ -16,7 +16,7 @@ export function Confusion({ confusion: { labels, counts }, openable, onOpen }: C
             <th scope="col">{text.train.actual}</th>
             {labels.map((label) => (
               <th scope="col">
-                <span>{label}</span>
+                <Label name={label} />
               </th>
             ))}
           </tr>
@@ -26,7 +26,9 @@ export function Confusion({ confusion: { labels, counts }, openable, onOpen }: C
             const all = counts[row].reduce((sum, count) => sum + count, 0) || 1;
             return (
               <tr>
-                <th scope="row">{label}</th>
+                <th scope="row">
+                  <Label name={label} />
+                </th>
                 {labels.map((predicted, column) => {
                   const count = counts[row][column];
                   const right = row === column;
@@ -49,5 +51,13 @@ export function Confusion({ confusion: { labels, counts }, openable, onOpen }: C
         </tbody>
       </table>
     </div>
+  );
+}
+
+function Label({ name }: { name: string }) {
+  return (
+    <span class="table-label" dir="auto" title={name}>
+      {name}
+    </span>
   );
 }

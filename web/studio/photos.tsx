@@ -101,7 +101,7 @@ function AddBar({ onOpen }: { onOpen(dialog: Open): void }) {
   };
   return (
     <div class="bar-row">
-      <input ref={files} type="file" multiple accept="image/*,.zip" hidden onChange={(event) => take(event.currentTarget)} />
+      <input ref={files} type="file" multiple accept="image/*,.heic,.heif,.zip,.tar" hidden onChange={(event) => take(event.currentTarget)} />
       <input ref={folder} type="file" multiple hidden onChange={(event) => take(event.currentTarget)} />
       <div class="button-row">
         <button type="button" class="main" id="record" onClick={() => onOpen("record")}>

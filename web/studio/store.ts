@@ -17,6 +17,7 @@ import {
 import { text } from "../text";
 
 const RETRY_MS = 2000;
+const UNAUTHORIZED = 401;
 
 export const STEPS = ["photos", "check", "train", "try", "choose", "take"] as const;
 export type Step = (typeof STEPS)[number];
@@ -53,6 +54,10 @@ export const jobs = signal<readonly Job[]>([]);
 export const curve = signal<readonly CurvePoint[]>([]);
 export const message = signal<Message | null>(null);
 export const connected = signal(true);
+/** Whether the server was restarted: it answers, but not to the token of this page. */
+export const restarted = signal(false);
+/** Why the server cannot use the project folder at present; empty if it can. */
+export const problem = signal("");
 export const step = signal<Step>(stepOf(location.hash));
 
 export const running = computed(() => jobs.value.find((job) => job.state === "running"));
@@ -83,6 +88,10 @@ export function tell(line: string, { undo = false } = {}): void {
 export function complain(error: unknown): void {
   if (error instanceof Unreachable) {
     connected.value = false;
+    return;
+  }
+  if (error instanceof ServerError && error.status === UNAUTHORIZED) {
+    restarted.value = true;
     return;
   }
   const known = error instanceof ServerError || error instanceof Sentence;
@@ -127,6 +136,7 @@ async function read(): Promise<void> {
     });
     kept.value = new Set(listed.kept);
     connected.value = true;
+    restarted.value = false;
   });
 }
 
@@ -216,9 +226,10 @@ export async function open(): Promise<void> {
   });
   follow();
   window.setInterval(() => {
-    if (connected.value || document.hidden) return;
-    if (events?.readyState === EventSource.CLOSED) follow(); // a broken connection is opened again by the browser
-    void readAll();
+    if (document.hidden) return;
+    const closed = events?.readyState === EventSource.CLOSED; // a broken connection is opened again by the browser
+    if (closed) follow();
+    if (closed || !connected.value || restarted.value) void readAll();
   }, RETRY_MS);
 }
 
@@ -235,7 +246,10 @@ function listen(): EventSource {
   const events = new EventSource("/api/events");
   events.addEventListener("job", ({ data }) => noteJob(JSON.parse(data)));
   events.addEventListener("project", ({ data }) => {
-    if (JSON.parse(data).version !== project.value?.version) void refresh();
+    const state = JSON.parse(data) as { version: number; problem: string };
+    const recovered = problem.value !== "" && state.problem === "";
+    problem.value = state.problem;
+    if (state.problem === "" && (recovered || state.version !== project.value?.version)) void refresh();
   });
   events.addEventListener("error", () => {
     connected.value = false;

@@ -4,6 +4,7 @@ import { recall, remember } from "../src/settings";
 import { get, type Model, type Prediction, thumbUrl } from "./api";
 import { Confusion } from "./confusion";
 import { Curve } from "./curve";
+import { audit } from "./findings";
 import { Icon } from "./icons";
 import { JobProgress, runningOf } from "./job-bar";
 import { complain, curve, go, photoByPath, project, running, startJob, trainable } from "./store";
@@ -134,24 +135,7 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
           />
         </section>
         <div class="stack">
-          {model.more_photos && (
-            <section class="card" aria-label={text.train.more}>
-              <h2>{text.train.more}</h2>
-              <p>{model.more_photos.text}</p>
-              {model.more_photos.class && (
-                <button
-                  type="button"
-                  class="second"
-                  onClick={() => {
-                    show(model.more_photos!.class!);
-                    go("photos");
-                  }}
-                >
-                  <Icon name="add" /> {text.train.photograph(model.more_photos.class)}
-                </button>
-              )}
-            </section>
-          )}
+          <MorePhotos advice={model.more_photos} />
           <section class="card" aria-label={text.train.changes} hidden={model.changes === null}>
             <h2>
               {text.train.changes} {changes.length > 0 && <span class="number">{changes.length}</span>}
@@ -179,6 +163,38 @@ function Result({ model, stale }: { model: Model; stale: boolean }) {
       </div>
       {viewed && <Viewer paths={viewed.paths} start={viewed.start} caption={caption} onClose={() => setViewed(undefined)} />}
     </>
+  );
+}
+
+/** Whether more photos would help: an estimate of the latest check, and the class that the model recognizes worst. */
+function MorePhotos({ advice }: { advice: Model["more_photos"] }) {
+  const estimate = audit.value?.more_photos;
+  const label = advice?.class;
+  return (
+    <section class="card more-photos" aria-label={text.train.more}>
+      <h2>{text.train.more}</h2>
+      <p>{estimate || text.train.moreUnknown}</p>
+      {advice && <p>{advice.text}</p>}
+      <div class="button-row">
+        {!estimate && (
+          <button type="button" class="second" onClick={() => go("check")}>
+            <Icon name="check" /> {text.train.toCheck}
+          </button>
+        )}
+        {label && (
+          <button
+            type="button"
+            class="second"
+            onClick={() => {
+              show(label);
+              go("photos");
+            }}
+          >
+            <Icon name="add" /> {text.train.photograph(label)}
+          </button>
+        )}
+      </div>
+    </section>
   );
 }
 

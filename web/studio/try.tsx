@@ -237,7 +237,9 @@ function Verdict({ shown, description }: { shown: Shown | undefined; description
       <ol class="answers">
         {shown?.answers.map((answer) => (
           <li key={answer.label} class={shown.unknown || answer.score < threshold ? "below" : ""}>
-            <span class="label">{answer.label}</span>
+            <span class="label" dir="auto">
+              {answer.label}
+            </span>
             <span class="score">{percent(answer.score, 1)}</span>
             <span class="meter">
               <span style={{ transform: `scaleX(${Math.max(0, Math.min(1, answer.score))})` }} />
