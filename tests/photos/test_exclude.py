@@ -90,3 +90,17 @@ def test_evaluate_applies_exclusions_of_training(photos: Path, tmp_path: Path) -
     file = tmp_path / "tf_files/retrained_graph.tflite"
     ran = poets_edge("evaluate", file, tmp_path / "other", "--split", "all", cwd=tmp_path).ok()
     assert "excluded" not in ran.stderr
+
+
+def test_read_exclusions_reads_lines_without_comments_and_blank_lines(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("# blurred\nroses/1.jpg\n\n  daisy/two words.jpg  \n#roses/2.jpg\n")
+    found = read_exclusions(tmp_path / "list.txt")
+    assert found.leave_out == {"roses/1.jpg", "daisy/two words.jpg"} and not found.belongs_to
+
+
+def test_apply_moves_photos_after_leaving_others_out(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff")
+    found = Exclusions(frozenset({"a/1.jpg"}), {"b/3.jpg": "c"}).apply(scan(tmp_path))
+    assert [(one.name, one.label) for one in found.photos] == [("a/2.jpg", "a"), ("b/3.jpg", "c"), ("b/4.jpg", "b")]

@@ -36,6 +36,13 @@ def test_photo_table_is_a_sequence_of_photos(folder: Path) -> None:
         found[len(found)]
 
 
+def test_present_classes_are_sorted_and_have_photos() -> None:
+    photos = [Photo(Path(f"{number}.jpg"), f"{number}.jpg", label) for number, label in enumerate("cabca")]
+    table = PhotoTable.of(photos)
+    assert table.labels == ("c", "a", "b") and table.present == ("a", "b", "c")
+    assert table.take(np.array([3, 1, 4])).present == ("a", "c")
+
+
 def test_exclusions_remove_photos_and_change_classes(folder: Path) -> None:
     changed = Exclusions(frozenset({"a/1.jpg"}), {"b/2.jpg": "c", "b/日本.jpg": "a"}).apply(scan(folder))
     assert {photo.name: photo.label for photo in changed.photos} == {

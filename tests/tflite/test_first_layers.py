@@ -51,6 +51,7 @@ def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, o
         (-0.9961, 1.0039, BACKBONE),
         (0, 0.98, UNIT),
         (0, 255, RAW),
+        (3, 250, RAW),
         (-2.127, 2.631, Normalization(tuple(255 * IMAGENET_MEAN), tuple(255 * IMAGENET_STD))),
     ],
 )
@@ -78,6 +79,8 @@ def test_evidence_of_weights_recognizes_a_folded_rescaling() -> None:
     found = evidence_of_weights(weights / 127.5, bias)
     assert found is not None and found.normalization == RAW
     assert evidence_of_weights(weights / 127.5, np.zeros(8)) is None, "no bias to compare with"
+    for each, expected in ((0.0006, True), (0.001, False)):  # 27 weights add up to 1.6 % and 2.7 % of the bias
+        assert (evidence_of_weights(np.full((8, 3, 3, 3), each), np.ones(8)) is not None) is expected
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,18 @@ def test_split_jpegs_ignores_embedded_thumbnails(model: Path, frames: list[bytes
     assert scores[0] == scores[1] and len(scores[0]) == 3
 
 
+def test_split_jpegs_accepts_restart_markers(tmp_path: Path) -> None:
+    pictures = []
+    for number in range(2):
+        file = _file(b"")
+        pixels = np.random.default_rng(number).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(file, "JPEG", restart_marker_blocks=1)
+        pictures.append(file.getvalue())
+        assert b"\xff\xd0" in pictures[-1] and b"\xff\xd7" in pictures[-1]
+    stream = b"".join(pictures)
+    assert list(split_jpegs(stream[at : at + 7] for at in range(0, len(stream), 7))) == pictures
+
+
 def _file(data: bytes) -> Any:
     import io
 
