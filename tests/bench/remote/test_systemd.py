@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from poets_edge.bench.remote import deploy
+from poets_edge.bench.remote import systemd_service
 from poets_edge.bench.remote.answers import Done, Items, Links, Service, ServiceNote, UnitPath
-from poets_edge.bench.remote.deploy import _collect_folder, _send_mqtt, _Systemd, watch_arguments
+from poets_edge.bench.remote.deploy import _collect_folder, _send_mqtt, watch_arguments
+from poets_edge.bench.remote.systemd_service import SystemdService
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.errors import RemoteError
 from tests.bench.remote.scripted import Recorder, ScriptedConnection, installed
@@ -20,7 +21,7 @@ Programs = Callable[[Sequence[str]], tuple[int, list[str]]]
 UNDO = "poets-edge deploy --on pi --remove"
 
 
-def systemd(programs: Programs | None = None, **answers: Any) -> tuple[_Systemd, ScriptedConnection]:
+def systemd(programs: Programs | None = None, **answers: Any) -> tuple[SystemdService, ScriptedConnection]:
     linked = Links(path="/home/pi/.config/systemd/user/it.service", foreign=False, others=())
     usual: dict[str, Any] = {
         "links": linked,
@@ -29,7 +30,7 @@ def systemd(programs: Programs | None = None, **answers: Any) -> tuple[_Systemd,
         "unlink": Done(),
     }
     connection = ScriptedConnection({**usual, **answers}, programs)
-    return _Systemd(installed(connection), UNDO), connection
+    return SystemdService(installed(connection), UNDO), connection
 
 
 def refusing(*words: str) -> Programs:
@@ -152,7 +153,7 @@ def test_first_lines_reports_a_service_that_ends(no_waiting: None) -> None:
 
 
 def test_first_lines_returns_no_lines_after_the_time_limit(no_waiting: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "_FIRST_LABELS_SECONDS", 0.0)
+    monkeypatch.setattr(systemd_service, "_FIRST_LABELS_SECONDS", 0.0)
     assert systemd()[0].first_lines(Recorder()) == []
 
 
