@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from poets_edge.bench.remote import agent, answers, fetch_frames
+from poets_edge.bench.remote import answers, fetch_frames, saved_frames
 from poets_edge.bench.remote.limits import LIMITS
 from poets_edge.nets import keras_weights, weights_file
 from poets_edge.photos import archives, contents, decode_budget, digests, exclude, http, png_chunks, remote
@@ -35,7 +35,7 @@ FIGURES = (
     ("does not accept data for two minutes", LIMITS.taking == 120),
     ("a login with a password may take three minutes", LIMITS.login == 180),
     (f"at most {LIMITS.measuring / 60:.0f} minutes between two messages", True),
-    (f"at most {agent._MOST_FRAMES:,} frames of at most {fetch_frames._LARGEST_FRAME // MB} MB each", True),
+    (f"at most {saved_frames.MOST_FRAMES:,} frames of at most {fetch_frames._LARGEST_FRAME // MB} MB each", True),
     (f"{http._HEADERS // MB} MB of status line and headers, {contents.LARGEST_PHOTO // MB} MB of a photo", True),
     (f"({http._UNANNOUNCED // MB} MB if the server does not declare its length)", True),
     (

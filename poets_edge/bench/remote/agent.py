@@ -16,23 +16,25 @@ import base64
 import contextlib
 import json
 import os
-import platform
-import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from poets_edge.bench.remote.own_folder import NAME, OwnFolder, older_deployment
+from poets_edge.bench.remote.chunks import CHUNK, ChunkReader
+from poets_edge.bench.remote.device_description import describe_device
+from poets_edge.bench.remote.own_files import in_home
+from poets_edge.bench.remote.own_folder import OwnFolder
 from poets_edge.bench.remote.own_items import Staging
+from poets_edge.bench.remote.saved_frames import list_frames, read_frame
+from poets_edge.bench.remote.unit_links import is_foreign, link_path, other_deployments, remove_links
+from poets_edge.bench.remote.unpack_wheel import unpack_wheel
 
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0
@@ -43,46 +45,8 @@ BEAT = b'{"beat": true}\n'
 _BEAT_SECONDS = 3.0
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000
-_CHUNK = 1 << 16
-_FRAME = re.compile(r"collected-\d{8}-\d{6}-\d{5,}\.jpg")
-"""Pattern for the names of the files that `watch --collect` writes."""
-_MOST_FRAMES = 10_000
-_LARGEST_FRAME = 8 << 20
-_WHEEL_ROOTS = ("purelib", "platlib")
 
 Message = dict[str, Any]
-
-
-class Payload:
-    """Stream of the bytes that follow a request, in chunks. Each follows a line with its size; size 0 is the end."""
-
-    def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
-        self._source = source
-        self._heard = heard
-        self._left = 0
-        self._ended = False
-
-    def read(self, size: int = _CHUNK) -> bytes:
-        """Return up to `size` bytes, or b"" at the end. Raises EOFError if the connection is lost before the end."""
-        if not self._left and not self._ended:
-            line = self._source.readline()
-            if not line:
-                raise EOFError
-            self._left = int(line)
-            self._ended = self._left == 0
-        if self._ended:
-            return b""
-        data = self._source.read(min(size, self._left))
-        if not data:
-            raise EOFError
-        self._heard()
-        self._left -= len(data)
-        return data
-
-    def drain(self) -> None:
-        """Discard the remaining bytes, so that the next request can be read."""
-        while self.read():
-            pass
 
 
 class Agent:
@@ -169,34 +133,9 @@ class Agent:
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
-        """Return facts about the device, such as its system, Python and free disk space, with the keys of `Facts`."""
-        usual = _usual_folder(request["kind"])
-        parent = _in_home(request["folder"]) if request["folder"] else os.path.dirname(usual)
-        folder = os.path.join(os.path.realpath(parent), NAME)
-        older = [path for place in dict.fromkeys((parent, folder)) for path in older_deployment(place)]
-        return {
-            "python": list(sys.version_info[:3]),
-            "executable": sys.executable,
-            "bits": 8 * struct.calcsize("P"),
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "libc": _libc(),
-            "host": platform.node(),
-            "home": os.path.expanduser("~"),
-            "user": _user(),
-            "uid": os.getuid(),
-            "config": os.environ.get("XDG_CONFIG_HOME"),
-            "runtime": os.environ.get("XDG_RUNTIME_DIR"),
-            "boot": _text("/proc/sys/kernel/random/boot_id"),
-            "time": time.time(),
-            "folder": folder,
-            "usual": folder == os.path.join(os.path.realpath(os.path.dirname(_usual_folder("data"))), NAME),
-            "state": OwnFolder(folder).state,
-            "older": _few(older),
-            "free": shutil.disk_usage(_existing(folder)).free,
-            "writable": os.access(_existing(folder), os.W_OK),
-            "versions": {name: _version(name) for name in request["packages"]},
-        }
+        """Return a description of the device; see `describe_device`."""
+        found = describe_device(request["kind"], request["folder"], request["packages"])
+        return {**found, "older": _few(found["older"])}
 
     def do_open(self, request: Message) -> Message:
         """Open the program's folder for this session, and create it if needed; see `OwnFolder.open`."""
@@ -209,7 +148,7 @@ class Agent:
 
     def do_receive(self, request: Message) -> None:
         """Create a folder atomically from the tar archive that follows the request, and unpack wheels if requested."""
-        payload = Payload(self._requests, self._heard)
+        payload = ChunkReader(self._requests, self._heard)
         try:
             with (
                 self._new_item(request["item"]) as staging,
@@ -218,9 +157,9 @@ class Agent:
                 for member in archive:
                     if member.isfile():
                         with staging.create(member.name) as file:
-                            shutil.copyfileobj(archive.extractfile(member), file, _CHUNK)
+                            shutil.copyfileobj(archive.extractfile(member), file, CHUNK)
                         if request["wheels"]:
-                            _unpack_wheel(member.name, staging)
+                            unpack_wheel(member.name, staging)
         finally:
             payload.drain()
 
@@ -233,7 +172,7 @@ class Agent:
             if ended.returncode:
                 raise OSError((ended.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1])
             for name in sorted(os.listdir(folder)):
-                _unpack_wheel(f"wheels/{name}", staging)
+                unpack_wheel(f"wheels/{name}", staging)
             staging.drop("wheels")
 
     def do_service(self, request: Message) -> Message:
@@ -250,23 +189,16 @@ class Agent:
 
         The answer also contains the folders of other deployments of the program.
         """
-        path = os.path.join(request["folder"], f"{request['unit']}.service")
-        others = []
-        for entry in os.scandir(request["folder"]) if os.path.isdir(request["folder"]) else ():
-            if entry.path != path and entry.name.startswith(request["prefix"]) and entry.is_symlink():
-                folder = os.path.dirname(os.path.dirname(os.readlink(entry.path)))
-                if os.path.basename(folder) == NAME and OwnFolder(folder).state == "ours":
-                    others.append(folder)
-        own = os.path.islink(path) and os.readlink(path) == self._own.unit_path(request["unit"])
-        return {"foreign": os.path.lexists(path) and not own, "path": path, "others": _few(others)}
+        path = link_path(request["folder"], request["unit"])
+        return {
+            "path": path,
+            "foreign": is_foreign(path, self._own.unit_path(request["unit"])),
+            "others": _few(other_deployments(request["folder"], request["prefix"], path)),
+        }
 
     def do_unlink(self, request: Message) -> None:
         """Remove any links to a unit file from systemd's folders."""
-        target = self._own.unit_path(request["unit"])
-        for folder in (request["folder"], os.path.join(request["folder"], "default.target.wants")):
-            path = os.path.join(folder, f"{request['unit']}.service")
-            if os.path.islink(path) and os.readlink(path) == target:
-                os.unlink(path)
+        remove_links(request["folder"], request["unit"], self._own.unit_path(request["unit"]))
 
     def do_give_linger(self, request: Message) -> None:
         """Record in another deployment by the same user that its removal must disable lingering."""
@@ -281,26 +213,17 @@ class Agent:
 
     def do_frames(self, request: Message) -> Message:
         """Return the names (`<label>/<file>`) and sizes in bytes of frames that `watch --collect` saved in a folder."""
-        folder = _in_home(request["folder"])
-        found = {}
-        for entry in os.scandir(folder):
-            for file in os.scandir(entry.path) if entry.is_dir(follow_symlinks=False) else ():
-                if _FRAME.fullmatch(file.name) and file.is_file(follow_symlinks=False):
-                    found[f"{entry.name}/{file.name}"] = file.stat(follow_symlinks=False).st_size
-        names = sorted(found)[:_MOST_FRAMES]
-        return {"folder": folder, "names": names, "sizes": [found[name] for name in names]}
+        folder = in_home(request["folder"])
+        sizes = list_frames(folder)
+        return {"folder": folder, "names": list(sizes), "sizes": list(sizes.values())}
 
     def do_frame(self, request: Message) -> Message:
         """Return the content of a frame that `watch --collect` saved, as base64.
 
         The request contains the folder and the name of the frame, as returned by `do_frames`.
         """
-        path = os.path.join(_in_home(request["folder"]), request["name"])
-        if not _FRAME.fullmatch(os.path.basename(path)):
-            raise OSError(0, "not a frame that this program has saved", path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            return {"data": base64.b64encode(file.read(_LARGEST_FRAME)).decode("ascii")}
+        content = read_frame(os.path.join(in_home(request["folder"]), request["name"]))
+        return {"data": base64.b64encode(content).decode("ascii")}
 
     def do_run(self, request: Message) -> Message:
         """Run a program, and send each line of its output immediately. Return its exit status and last error lines."""
@@ -372,72 +295,6 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 def _kill(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         os.killpg(child.pid, signal.SIGKILL)
-
-
-def _unpack_wheel(wheel: str, staging: Staging) -> None:
-    """Unpack a wheel (PyPA, "Binary distribution format") as `pip install --target` does, then delete it."""
-    with zipfile.ZipFile(os.path.join(staging.path, wheel)) as archive:
-        for member in archive.infolist():
-            first, _, rest = member.filename.partition("/")
-            if first.endswith(".data"):
-                root, _, rest = rest.partition("/")
-                if root not in _WHEEL_ROOTS:  # scripts and headers are not needed here
-                    continue
-            else:
-                rest = member.filename
-            if rest and not member.is_dir():
-                with archive.open(member) as source, staging.create(rest) as file:
-                    shutil.copyfileobj(source, file, _CHUNK)
-    staging.drop(wheel)
-
-
-def _in_home(folder: str) -> str:
-    """Return the absolute path of a folder; relative paths are resolved against the home folder, as by scp."""
-    return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))
-
-
-def _usual_folder(kind: str) -> str:
-    variable, usual = {"cache": ("XDG_CACHE_HOME", "~/.cache"), "data": ("XDG_DATA_HOME", "~/.local/share")}[kind]
-    return os.path.join(os.path.expanduser(os.environ.get(variable) or usual), NAME)
-
-
-def _existing(path: str) -> str:
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return path
-
-
-def _user() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def _libc() -> str:
-    try:
-        return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (AttributeError, OSError, ValueError):
-        return ""
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def main() -> None:

@@ -16,7 +16,16 @@ START = (
 """Shell command that starts Python on the device; Python then reads the source code of the agent. The quoted part of
 the command contains no single quotes, backslashes or exclamation marks, so that sh, bash, zsh, fish and csh interpret
 it identically."""
-_DEVICE_MODULES = ("own_files", "own_items", "own_folder")
+_DEVICE_MODULES = (
+    "chunks",
+    "own_files",
+    "own_items",
+    "own_folder",
+    "device_description",
+    "saved_frames",
+    "unit_links",
+    "unpack_wheel",
+)
 """Modules of this package that are sent to the device with the agent, each after the modules that it imports."""
 
 

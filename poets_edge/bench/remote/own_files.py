@@ -127,3 +127,8 @@ def leaves(path: str) -> list[str]:
     if not is_directory(path):
         return [path]
     return [leaf for entry in os.scandir(path) for leaf in leaves(entry.path)] or [path]
+
+
+def in_home(folder: str) -> str:
+    """Return the absolute path of a folder; relative paths are resolved against the home folder, as by scp."""
+    return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from poets_edge.bench.remote.agent import Agent, Payload
+from poets_edge.bench.remote.agent import Agent
+from poets_edge.bench.remote.chunks import ChunkReader
 from poets_edge.bench.remote.own_folder import OwnFolder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
@@ -147,15 +148,15 @@ def test_lingering_is_recorded_only_in_a_folder_with_a_service(agent: Agent, hom
 
 
 @pytest.mark.parametrize("content", [b"", b"3\nab", b"3\nabc"], ids=["no size", "a partial chunk", "no end"])
-def test_payload_raises_eof_error_if_the_connection_is_lost(content: bytes) -> None:
+def test_chunk_reader_raises_eof_error_if_the_connection_is_lost(content: bytes) -> None:
     with pytest.raises(EOFError):
-        Payload(io.BytesIO(content), lambda: None).drain()
+        ChunkReader(io.BytesIO(content), lambda: None).drain()
 
 
-def test_payload_ends_at_an_empty_chunk() -> None:
+def test_chunk_reader_ends_at_an_empty_chunk() -> None:
     source, heard = io.BytesIO(b"3\nabc2\nde0\nnext request\n"), []
-    payload = Payload(source, lambda: heard.append(1))
-    assert b"".join(iter(payload.read, b"")) == b"abcde" and payload.read() == b""
+    stream = ChunkReader(source, lambda: heard.append(1))
+    assert b"".join(iter(stream.read, b"")) == b"abcde" and stream.read() == b""
     assert source.read() == b"next request\n" and len(heard) == 2
 
 

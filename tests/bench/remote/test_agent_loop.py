@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from poets_edge.bench.remote import agent as module
+from poets_edge.bench.remote import device_description
 from poets_edge.bench.remote.agent import BEAT, MARKER, Agent
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
@@ -166,4 +167,4 @@ def test_main_writes_the_marker_and_redirects_other_output(monkeypatch: pytest.M
 
 def test_text_returns_an_empty_string_for_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(" id\n")
-    assert module._text(str(tmp_path / "x")) == "id" and module._text(str(tmp_path / "y")) == ""
+    assert device_description._text(str(tmp_path / "x")) == "id" and device_description._text(str(tmp_path / "y")) == ""

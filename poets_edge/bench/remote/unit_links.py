@@ -1,0 +1,48 @@
+"""Links from systemd's folder to the unit files of deployed services: find them, and remove them.
+
+This module runs on the device with the standard library only; see `agent.py`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from poets_edge.bench.remote.own_folder import NAME, OwnFolder
+
+
+def link_path(folder: str, unit: str) -> str:
+    """Return the path of the link to a unit in systemd's folder."""
+    return os.path.join(folder, f"{unit}.service")
+
+
+def is_foreign(link: str, target: str) -> bool:
+    """Return whether there is a file at the path `link` that is not a link to `target`."""
+    return os.path.lexists(link) and not _leads_to(link, target)
+
+
+def other_deployments(folder: str, prefix: str, link: str) -> list[str]:
+    """Return the program's folders to whose unit files systemd's folder contains links, except for the given link.
+
+    Args:
+        folder: systemd's folder.
+        prefix: start of the names of the links.
+    """
+    others = []
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+        if entry.path != link and entry.name.startswith(prefix) and entry.is_symlink():
+            other = os.path.dirname(os.path.dirname(os.readlink(entry.path)))
+            if os.path.basename(other) == NAME and OwnFolder(other).state == "ours":
+                others.append(other)
+    return others
+
+
+def remove_links(folder: str, unit: str, target: str) -> None:
+    """Remove the links to the unit file `target` that enable and start the unit from systemd's folder."""
+    for parent in (folder, os.path.join(folder, "default.target.wants")):
+        link = link_path(parent, unit)
+        if _leads_to(link, target):
+            os.unlink(link)
+
+
+def _leads_to(link: str, target: str) -> bool:
+    return os.path.islink(link) and os.readlink(link) == target
