@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.remote.connection import SSH_VARIABLE, ssh_command
 from poets_edge.bench.remote.deploy import DeployOptions, deploy
+from poets_edge.bench.remote.ssh import SSH_VARIABLE, ssh_command
 from poets_edge.core.files import scratch_folder
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.studio import messages

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from poets_edge.bench.machine import machine_facts, machine_state
-from poets_edge.bench.remote import connection
+from poets_edge.bench.remote import connection, ssh
 from poets_edge.bench.remote.agent import Agent
 from poets_edge.bench.remote.limits import Limits
 from poets_edge.bench.timing import Timing
@@ -145,7 +145,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
     plan["data"] = base64.b64encode(data).decode()
     file = work / "plan.json"
     file.write_text(json.dumps(plan))
-    os.environ[connection.SSH_VARIABLE] = shlex.join([sys.executable, "-S", "-E", str(_FAKE), str(file)])
+    os.environ[ssh.SSH_VARIABLE] = shlex.join([sys.executable, "-S", "-E", str(_FAKE), str(file)])
     model, on = str(seeds / "seed_graph.tflite"), ["--on", "pi"]
     measure = ["benchmark", model, "--threads", "1", "--min-seconds", "0.01", "--rounds", "2", *on]
     commands = [

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from poets_edge.bench.remote.answers import Facts, Items, Left, Service
-from poets_edge.bench.remote.connection import Connection, check_host
+from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.installation import (
     Installation,
     install,
@@ -25,6 +25,7 @@ from poets_edge.bench.remote.installation import (
     warn_remaining_files,
 )
 from poets_edge.bench.remote.session import send_models
+from poets_edge.bench.remote.ssh import check_host
 from poets_edge.bench.remote.systemd_service import SystemdService
 from poets_edge.core.arguments import check_fields
 from poets_edge.device.classifier import Classifier

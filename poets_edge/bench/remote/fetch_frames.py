@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.remote.answers import Facts, FrameContent, Frames, Service
-from poets_edge.bench.remote.connection import Connection, check_host
+from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.installation import open_folder
+from poets_edge.bench.remote.ssh import check_host
 from poets_edge.core.files import check_writable, read_bytes, write_bytes
 from poets_edge.core.json_checks import check, parse_json
 from poets_edge.device.watch.collect import FRAME_NAME, class_folder
@@ -87,7 +88,7 @@ def fetch_frames(
     with Connection(check_host(host)) as connection:
         found = connection.ask("frames", Frames, folder=source or _collecting(connection, remote_dir, reporter))
         if len(found.names) != len(found.sizes) or len(set(found.names)) != len(found.names):
-            raise connection.refusal("names and sizes of frames")
+            raise connection.invalid_answer("names and sizes of frames")
         keys = {f"{name} {size}": (name, size) for name, size in zip(found.names, found.sizes, strict=True)}
         new = {key: frame for key, frame in keys.items() if key not in listed}
         try:
@@ -128,9 +129,9 @@ def _jpeg(connection: Connection, data: str, size: int) -> bytes:
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise connection.refusal("a frame in base64") from None
+        raise connection.invalid_answer("a frame in base64") from None
     if len(content) != size or not content.startswith(_JPEG):
-        raise connection.refusal("a JPEG of the size it has told")
+        raise connection.invalid_answer("a JPEG of the size it has told")
     return content
 
 

@@ -211,7 +211,7 @@ class Follower:
         try:
             self._take(read_message(line))
         except RecordError as error:
-            raise self._installation.connection.refusal(str(error)) from None
+            raise self._installation.connection.invalid_answer(str(error)) from None
 
     def _take(self, message: Message) -> None:
         if self._last is not None:

@@ -82,7 +82,7 @@ class ScriptedConnection:
         status, lines = self._programs(command) if self._programs else (0, [])
         return Ended(status, tuple(lines) if status else ()), [] if status else lines
 
-    def refusal(self, detail: str) -> RemoteError:
+    def invalid_answer(self, detail: str) -> RemoteError:
         return RemoteError(f"pi: refused ({detail})")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.bench.remote.connection import SSH_VARIABLE
+from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from tests.programs import find_program, free_port, need_programs
 
 

@@ -20,7 +20,8 @@ import pytest
 
 from poets_edge.bench.remote import installation
 from poets_edge.bench.remote.answers import Facts
-from poets_edge.bench.remote.connection import SSH_VARIABLE, Connection
+from poets_edge.bench.remote.connection import Connection
+from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from tests.bench.remote.conftest import PROBE, QUICK, FlowerModel, share_packages
 from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.conftest import ROOT, poets_edge
@@ -228,11 +229,11 @@ def test_agent_ends_if_the_connection_is_silent(installed: SshServer) -> None:
         time.sleep(2.5)  # heartbeats keep it alive
         assert connection.ask("facts", Facts, folder="", kind="cache", packages=[]).system == "Linux"
         _await(lambda: _of_device(installed.home))
-        os.kill(connection._ssh.pid, signal.SIGSTOP)
+        os.kill(connection._agent.pid, signal.SIGSTOP)
         try:
             _await(lambda: not _of_device(installed.home, "python"))
         finally:
-            os.kill(connection._ssh.pid, signal.SIGCONT)
+            os.kill(connection._agent.pid, signal.SIGCONT)
 
 
 def test_benchmark_on_warns_about_a_wrong_clock(
