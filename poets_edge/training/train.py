@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from poets_edge.core.files import write_bytes, write_together
+from poets_edge.core.files import write_together
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import DatasetError
 from poets_edge.nets.detector import with_detector
 from poets_edge.nets.graphdef import serialize, with_labels, with_photo_sets, with_softmax_layer
-from poets_edge.nets.tensorboard_graph import training_picture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import Exclusions, scan_without_excluded
 from poets_edge.photos.folder import PhotoFolder
@@ -26,32 +23,27 @@ from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.split_names import NO_SPLIT
 from poets_edge.photos.table import PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
-from poets_edge.reports.events import event_file
 from poets_edge.tflite.labels import join_labels
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.background import OutsidePhotos, read_background, read_strangers
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache
 from poets_edge.training.cluster import compute_on_cluster
-from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
+from poets_edge.training.cross_validated_run import cross_validate_run, report_cross_validation
 from poets_edge.training.data import TrainingData, read_data, training_vectors
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, compute_bottlenecks, fine_tune
 from poets_edge.training.fine_tuning.views import Views
-from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.hashed_photos import Hashed, hash_photos
-from poets_edge.training.head import Head, LabeledVectors, Step, train_head
+from poets_edge.training.head import Head
+from poets_edge.training.head_training import train_monitored_head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import (
-    EvaluatedHead,
-    better_step,
-    dependence,
     disagreement,
     report_groups,
     report_run,
     report_sets,
     report_stale_exports,
-    step_line,
 )
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import class_table, find_duplicates, photo_fields, record_of
@@ -61,10 +53,6 @@ from poets_edge.training.runs import save_run
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
 from poets_edge.training.unknown import UnknownDetection, detect_unknown
 from poets_edge.training.vectors import Vectors, take
-
-_EVALUATIONS_PER_HISTOGRAM = 8
-"""Number of evaluations per histogram. By default, a run has 401 evaluations, and TensorBoard shows 50 histograms
-per tag."""
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
@@ -138,10 +126,12 @@ def train_photos(
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
     with ThreadPoolExecutor(1) as thread:
         # Training steps are sequential and use one core; another core evaluates meanwhile.
-        cross_validation = thread.submit(_cross_validate, options, data)
+        cross_validation = thread.submit(cross_validate_run, options, data)
         held_out = thread.submit(predict_held_out, data, options.head) if options.calibrated else None
         unknown = thread.submit(_detect_unknown, options, data, outside)
-        head, steps, advice = _train(options, training, validation, data.labels, graph_of, reporter)
+        head, steps, advice = train_monitored_head(
+            options, training, validation, data.labels, graph_of, reporter
+        )
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
         head, data = fine_tuned.head, replace(data, vectors=fine_tuned.vectors)
@@ -180,7 +170,14 @@ def train_photos(
         unreadable=unreadable,
         duplicates=tuple(duplicates),
         digests=PhotoDigests(data.photos),
-        cross_validated=_cross_validated(cross_validation, options, data, reporter, backbone_has_learned=learned),
+        cross_validated=report_cross_validation(
+            cross_validation,
+            options,
+            data,
+            reporter,
+            backbone_has_learned=learned,
+            test_count=len(test_rows),
+        ),
         calibration=calibration,
         fine_tuned=fine_tuned,
         has_own_test=data.has_own_test,
@@ -213,118 +210,6 @@ def train_photos(
     if difference := disagreement(result):
         reporter.warn(difference)
     return result
-
-
-def _train(
-    options: TrainOptions,
-    training: LabeledVectors,
-    validation: LabeledVectors,
-    labels: Sequence[str],
-    graph_of: Any,
-    reporter: Reporter,
-) -> tuple[Head, list[Step], str | None]:
-    """Train the head, and return it with its evaluations and the advice from `better_step`, which may be None."""
-    steps: list[Step] = []
-    evaluated: list[EvaluatedHead] = []  # the best one and the last one
-    lowest = math.inf
-    with ExitStack() as stack:
-        train_events = stack.enter_context(event_file(options.summaries / "train"))
-        validation_events = stack.enter_context(event_file(options.summaries / "validation"))
-
-        def on_step(step: Step, head: Head) -> None:
-            nonlocal lowest
-            steps.append(step)
-            if step.validation_cross_entropy is not None:
-                best = evaluated[:1]
-                if step.validation_cross_entropy < lowest:
-                    lowest, best = step.validation_cross_entropy, [EvaluatedHead(step.step, head)]
-                evaluated[:] = [*best, EvaluatedHead(step.step, head)]
-            reporter.status(step_line(step))
-            histograms = {"head/weights": head.weights, "head/biases": head.biases}
-            if (len(steps) - 1) % _EVALUATIONS_PER_HISTOGRAM and step.step + 1 < options.head.steps:
-                histograms = {}
-            scalars = {"accuracy": step.train_accuracy, "cross_entropy": step.train_cross_entropy}
-            train_events.add(step.step, scalars, histograms)
-            if step.validation_accuracy is not None and step.validation_cross_entropy is not None:
-                scalars = {
-                    "accuracy": step.validation_accuracy,
-                    "cross_entropy": step.validation_cross_entropy,
-                }
-                validation_events.add(step.step, scalars)
-
-        def on_update(updates: int, head: Head) -> None:
-            every = options.intermediate_store_frequency
-            if every and updates % every == 0:
-                path = options.intermediate_output_graphs_dir / f"intermediate_{updates}.pb"
-                write_bytes(path, serialize(with_labels(graph_of(head), labels)))
-
-        head = train_head(training, validation, len(labels), options.head, on_step, on_update)
-        train_events.add_graph(training_picture(graph_of(head)))
-    if len(evaluated) < 2:
-        return head, steps, None
-    best, last = evaluated
-    return head, steps, better_step(best, last, validation, early_stop=options.head.early_stop)
-
-
-def _cross_validate(options: TrainOptions, data: TrainingData) -> tuple[CrossValidation, float | None] | None:
-    """Cross-validate the head, with groups held out.
-
-    Returns:
-        A pair of the result and the accuracy of a second cross-validation, in which groups are divided among folds;
-        this accuracy is None if few photos look alike. The pair is None if cross-validation is not requested, or if
-        photos are distorted.
-    """
-    if not options.folds or options.distortions.active:
-        return None
-    rows = sample_rows(data.cross_validated_rows, options.head.seed)
-    photos, known, groups = data.sample(rows)
-    numbers = groups.numbers if groups else None
-    found = cross_validate(photos, known.vectors, data.labels, options.head, options.folds, numbers)
-    if groups is None or not groups.are_dependent:
-        return found, None
-    return found, cross_validate(photos, known.vectors, data.labels, options.head, options.folds).accuracy
-
-
-def _cross_validated(
-    cross_validation: Future[tuple[CrossValidation, float | None] | None],
-    options: TrainOptions,
-    data: TrainingData,
-    reporter: Reporter,
-    *,
-    backbone_has_learned: bool,
-) -> CrossValidation | None:
-    """Return the result of `_cross_validate` and report its warnings.
-
-    None is returned if cross-validation was not requested, was not possible, or does not apply to the trained model.
-    """
-    if not options.folds:
-        return None
-    if backbone_has_learned:
-        reporter.note(
-            "no cross-validation: the last blocks have learned from every training photo, so no fold can evaluate them."
-            f" The accuracy is that of the test set, N = {len(_test_rows(options, data))}."
-        )
-        return None
-    if options.distortions.active:
-        reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
-        return None
-    try:
-        done = cross_validation.result()
-    except DatasetError as error:
-        reporter.warn(f"no cross-validation: {error}")
-        if line := dependence(data.groups, None, None):
-            reporter.warn(line)
-        return None
-    if done is None:
-        return None
-    found, divided = done
-    if line := dependence(data.groups, found, divided):
-        reporter.warn(line)
-    if len(data.cross_validated_rows) > MAX_EVALUATED:
-        reporter.note(f"cross-validation takes a random {found.count:,} of {len(data.cross_validated_rows):,} photos")
-    for remark in found.folds.warnings():
-        reporter.warn(remark)
-    return found
 
 
 def _fine_tune(

@@ -60,7 +60,7 @@ def test_train_uses_a_sample_of_many_photos_for_cross_validation_and_calibration
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)
-    monkeypatch.setattr("poets_edge.training.train.MAX_EVALUATED", 30)
+    monkeypatch.setattr("poets_edge.training.cross_validated_run.MAX_EVALUATED", 30)
     first, found, told = trained(photos, tmp_path)
     assert "cross-validation takes a random 30 of 60 photos" in told
     assert found["cross_validation"]["photos"] == 30 and found["calibration"]["photos"] <= 30
