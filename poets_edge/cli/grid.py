@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from poets_edge.bench.machine import machine_name
 from poets_edge.bench.rounds import TimingConfig
 from poets_edge.cli.command import OUTPUT, option, subcommand
+from poets_edge.cli.grid_results import print_result
 from poets_edge.cli.options import (
     DEVICE_SECTION,
     FILE,
@@ -38,8 +38,7 @@ from poets_edge.cli.photo_options import (
     rehash_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, give, open_page, table
-from poets_edge.core.wording import interval_text, percent
+from poets_edge.cli.terminal import Terminal, give, open_page
 from poets_edge.errors import BudgetError
 from poets_edge.exporting.microcontroller.boards import BOARDS, board_with_memory
 from poets_edge.exporting.npu.vela import ACCELERATORS
@@ -51,8 +50,6 @@ from poets_edge.photos.split import SplitConfig
 from poets_edge.sweep.budget import parse_budget
 from poets_edge.sweep.grid import grid
 from poets_edge.sweep.options import GridOptions
-from poets_edge.sweep.points import GridPoint, published_texts, unknown_texts
-from poets_edge.sweep.results import GridResult
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 
@@ -273,7 +270,7 @@ def command(
     if opened:
         open_page(options.output_dir / "report.html")
     if not give(result.to_json(), as_json=as_json, output=output):
-        _print(result, options)
+        print_result(result, options)
     if result.choice.point is None:
         raise BudgetError(result.choice.reason)
 
@@ -289,65 +286,3 @@ def _note_absent(options: GridOptions, terminal: Terminal) -> None:
     if absent:
         names = ", ".join(entry.name for entry in absent)
         terminal.note(f"not compared, for their weights are not installed: {names}. {absent[0].weights.install}")
-
-
-def _print(result: GridResult, options: GridOptions) -> None:
-    heading = ["architecture", "quantization", "front", "MMACs", "Mparams", "MB", "median ms", "p90 ms", "photos/s",
-               "accuracy", "95 % interval", "vs. best", "unknown", *(["strangers"] if options.strangers else []),
-               "ImageNet", "Pixel 3 ms"]  # fmt: skip
-    if result.budget.board:
-        heading.append(f"fits {result.budget.board.name}")
-    click.echo(table([heading, *(_row(point, result, options) for point in result.points)], left=3))
-    threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
-    click.echo(
-        f"\n* on the front: no other point is both faster and more accurate. Times with {threads}.\n"
-        f"Accuracy on {result.photos_text}.\n"
-        'vs. best: on the same photos; "could be equal" means that the difference is not statistically significant.\n'
-        f"unknown: test photos that the model calls unknown{', and strangers' if options.strangers else ''}.\n"
-        "ImageNet: published top-1. Pixel 3: published, 4 threads.\n"
-    )
-    if result.machine.get("host") or options.latency:
-        click.echo(f"Times of {machine_name(result.machine)}.\n")
-    measured = [
-        *(["the estimated times"] if result.machine.get("estimated") else []),
-        *(["the memory"] if result.budget.board else []),
-    ]
-    if measured:
-        click.echo(f"Of the full-int8 model: {' and '.join(measured)}. Of the int8 model: all other figures.\n")
-    if result.choice.point:
-        click.echo(f"Ship {result.choice.reason}")
-        if options.ship:
-            click.echo(f"Its files are in {options.output_dir / 'ship'}.")
-        if options.target or result.budget.board:
-            graph = options.train_options(result.choice.point.architecture).output_graph
-            target = (
-                options.target or f"microcontroller --board {result.budget.board.name if result.budget.board else ''}"
-            )
-            gray = " --gray" if result.budget.board and result.choice.point.architecture.gray else ""
-            click.echo(f"Next: poets-edge export {graph} --target {target}{gray}")
-    click.echo(f"Report: {options.output_dir / 'report.html'}")
-
-
-def _row(point: GridPoint, result: GridResult, options: GridOptions) -> list[str]:
-    return [
-        point.architecture.name,
-        point.quantization,
-        "*" if point in result.front else "",
-        f"{point.mmacs:g}",
-        f"{point.mparams:.2f}",
-        f"{point.size / 1e6:.2f}",
-        f"{point.latency.median:.3f}",
-        f"{point.latency.p90:.3f}",
-        "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
-        percent(point.accuracy),
-        interval_text(point.interval),
-        result.comparison_text(point),
-        *unknown_texts(point)[: 2 if options.strangers else 1],
-        *published_texts(point),
-        *([_fits(point, result)] if result.budget.board else []),
-    ]
-
-
-def _fits(point: GridPoint, result: GridResult) -> str:
-    fits = "yes" if result.budget.fits_board(point) else "no"
-    return f"{fits}, {point.cost.arena / 1024:.0f} KB" if point.cost else fits

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from poets_edge.cli.command import CODELAB, OUTPUT, option, subcommand
+from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     FILE,
     NETWORK_SECTION,
@@ -33,9 +32,9 @@ from poets_edge.cli.photo_options import (
     rehash_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
-from poets_edge.core.paths import GRAPH
-from poets_edge.core.wording import percent
+from poets_edge.cli.retrain_options import retrain_options
+from poets_edge.cli.terminal import Terminal, give, open_page
+from poets_edge.cli.train_results import print_result
 from poets_edge.errors import UsageError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, RECOMMENDED
@@ -45,9 +44,6 @@ from poets_edge.training.distort import DEFAULT_VARIANTS, Distortions
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
-
-if TYPE_CHECKING:
-    from poets_edge.training.results import TrainResult
 
 _DEFAULT = TrainOptions(image_dir=Path("photos"))
 _HEAD = _DEFAULT.head
@@ -211,75 +207,7 @@ _SPLIT = _DEFAULT.percentages
     advanced=True,
     help="Folder for a summary of each run, which the command runs lists.",
 )
-@option(
-    "--output-graph",
-    type=FILE,
-    metavar="FILE",
-    default=_DEFAULT.output_graph,
-    section=CODELAB,
-    help="The trained graph.",
-)
-@option(
-    "--output-labels", type=FILE, metavar="FILE", default=_DEFAULT.output_labels, section=CODELAB, help="Its labels."
-)
-@option(
-    "--summaries-dir",
-    type=FILE,
-    metavar="DIR",
-    section=CODELAB,
-    show_default="tf_files/training_summaries/ARCHITECTURE",
-    help="Folder for TensorBoard's files.",
-)
-@option(
-    "--eval-step-interval",
-    type=int,
-    default=_HEAD.eval_step_interval,
-    section=CODELAB,
-    help="Number of steps between two evaluations.",
-)
-@option(
-    "--train-batch-size",
-    type=int,
-    default=_HEAD.train_batch_size,
-    section=CODELAB,
-    help="Photos in a training batch; all classes are drawn equally often.",
-)
-@option(
-    "--validation-batch-size",
-    type=int,
-    default=_HEAD.validation_batch_size,
-    section=CODELAB,
-    help="Photos in a validation batch; -1 for all.",
-)
-@option(
-    "--test-batch-size",
-    type=int,
-    default=_DEFAULT.test_batch_size,
-    section=CODELAB,
-    help="Photos in the final test; -1 for all.",
-)
-@option(
-    "--print-misclassified-test-images",
-    is_flag=True,
-    section=CODELAB,
-    help="List the misclassified test photos.",
-)
-@option("--final-tensor-name", default=_DEFAULT.final_tensor_name, section=CODELAB, help="Name of the graph's output.")
-@option(
-    "--intermediate-store-frequency",
-    type=int,
-    default=0,
-    section=CODELAB,
-    help="Number of steps between two intermediate graphs; 0 for none.",
-)
-@option(
-    "--intermediate-output-graphs-dir",
-    type=FILE,
-    metavar="DIR",
-    default=_DEFAULT.intermediate_output_graphs_dir,
-    section=CODELAB,
-    help="Folder for intermediate graphs.",
-)
+@retrain_options
 def command(
     folders: tuple[Path, ...],
     image_dir: Path | None,
@@ -388,26 +316,8 @@ def command(
         result = train(options, terminal)
     if opened:
         open_page(options.report)
-    if give(result.to_json(), as_json=as_json, output=output):
-        return
-    if result.fine_tuned:
-        click.echo(result.fine_tuned.verdict)
-    click.echo(_recall(result))
-    click.echo(f"validation accuracy {accuracy_text(result.validation)}")
-    click.echo(f"test accuracy {accuracy_text(result.test)}")
-    if result.cross_validated:
-        where = " within training and validation photos" if result.has_own_test else ""
-        click.echo(f"cross-validated accuracy{where} {accuracy_text(result.cross_validated)}")
-    if result.unknown:
-        click.echo(f"unknown {result.unknown}")
-    if print_misclassified_test_images:
-        for mistake in result.misclassified:
-            click.echo(f"  {mistake.photo.name}  answered {mistake.answer} (score = {mistake.score:.5f})")
-    click.echo(
-        f"graph   {result.graph}\nlabels  {result.labels_file}\nrecord  {result.record}\nreport  {result.report}"
-    )
-    named = "" if result.graph == GRAPH else f" {result.graph}"
-    click.echo(f"next    poets-edge export{named} --quantize int8")
+    if not give(result.to_json(), as_json=as_json, output=output):
+        print_result(result, misclassified=print_misclassified_test_images)
 
 
 def _architecture(network: str | None, name: str | None) -> Architecture:
@@ -417,15 +327,3 @@ def _architecture(network: str | None, name: str | None) -> Architecture:
     if recommended and chosen and recommended != chosen:
         raise UsageError(f"`network` {network} is {recommended.name}, and `architecture` is {chosen.name}: give one.")
     return chosen or recommended or find_architecture(DEFAULT_ARCHITECTURE)
-
-
-def _recall(result: TrainResult) -> str:
-    """Return a table with each class's number of photos, its recall on the test set, and its cross-validated recall."""
-    judged = {"test recall": result.test}
-    if result.cross_validated:
-        judged["cross-validated recall"] = result.cross_validated.scored.evaluation(result.labels)
-    rows = [
-        [label, str(sum(result.table[label].values())), *(percent(judge.recall(label)) for judge in judged.values())]
-        for label in result.labels
-    ]
-    return table([["class", "photos", *judged], *rows])
