@@ -177,12 +177,12 @@ class Agent:
 
     def do_service(self, request: Message) -> Message:
         """Return the record of the deployed service from the program's folder; None if no service is deployed."""
-        return {"note": self._own.service() or None}
+        return {"note": self._own.service.read() or None}
 
     def do_set_service(self, request: Message) -> Message:
         """Write the unit file of a service, record the deployment, and return the path of the unit file."""
-        self._own.set_service(request["note"], request["text"])
-        return {"path": self._own.unit_path(request["note"]["unit"])}
+        self._own.service.write(request["note"], request["text"])
+        return {"path": self._own.service.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
         """Return the path of the link to a unit in systemd's folder, and whether a different file exists at this path.
@@ -192,20 +192,20 @@ class Agent:
         path = link_path(request["folder"], request["unit"])
         return {
             "path": path,
-            "foreign": is_foreign(path, self._own.unit_path(request["unit"])),
+            "foreign": is_foreign(path, self._own.service.unit_path(request["unit"])),
             "others": _few(other_deployments(request["folder"], request["prefix"], path)),
         }
 
     def do_unlink(self, request: Message) -> None:
         """Remove any links to a unit file from systemd's folders."""
-        remove_links(request["folder"], request["unit"], self._own.unit_path(request["unit"]))
+        remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_give_linger(self, request: Message) -> None:
         """Record in another deployment by the same user that its removal must disable lingering."""
         other = OwnFolder(request["folder"])
-        note = other.service()
+        note = other.service.read()
         if note:
-            other.set_service({**note, "lingered": True})
+            other.service.write({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
         """Remove the program's folder. Return the paths of files that are kept because other programs created them."""

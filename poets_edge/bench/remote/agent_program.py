@@ -20,6 +20,7 @@ _DEVICE_MODULES = (
     "chunks",
     "own_files",
     "own_items",
+    "own_service",
     "own_folder",
     "device_description",
     "saved_frames",

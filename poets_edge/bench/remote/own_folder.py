@@ -5,7 +5,7 @@ This module runs on the device with the standard library only; `Connection` send
     DIR/poets-edge/
         .poets-edge.json           marker that identifies the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
-        .poets-edge-service.json   description of the deployed service, with the checksums of its unit file
+        .poets-edge-service.json   record of the deployed service, with the checksums of its unit file (`own_service.py`)
         service/<unit>.service     the unit file, to which a link in systemd's folder points
         cache/verified/            empty files that record verified models (`tflite/verify/memory.py`)
         incoming/                  partially received items, each with a journal
@@ -22,13 +22,11 @@ removed if its journal is not locked, because the agent that created it was kill
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from poets_edge.bench.remote.own_files import (
     LARGEST_STATE,
@@ -40,7 +38,6 @@ from poets_edge.bench.remote.own_files import (
     parsed,
     read_state,
     remove_empty,
-    sha256,
     state_bytes,
 )
 from poets_edge.bench.remote.own_items import (
@@ -51,6 +48,7 @@ from poets_edge.bench.remote.own_items import (
     listed,
     remove_item,
 )
+from poets_edge.bench.remote.own_service import OwnService
 
 if sys.platform != "win32":  # devices run Unix, but Windows imports this module, too
     import fcntl
@@ -59,9 +57,7 @@ NAME = "poets-edge"
 SESSIONS = 30
 """Number of sessions after which an unused item, such as a model, is removed; 1 session for items in `secrets`."""
 _USES = ".poets-edge-uses.json"
-_SERVICE = ".poets-edge-service.json"
 _INCOMING = "incoming"
-_UNITS = "service"
 _NOTES = os.path.join("cache", "verified")
 _NOTE_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}-\d+")
 _JOURNAL_NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(JOURNAL)}")
@@ -70,7 +66,12 @@ _KINDS = ("packages", "program", "models", "photos", "labels", _SECRETS)
 
 
 class OwnFolder:
-    """The program's folder on a device. Call `open` once per session; it locks the folder until the process ends."""
+    """The program's folder on a device. Call `open` once per session; it locks the folder until the process ends.
+
+    Attributes:
+        path: path of the folder.
+        service: service of the deployed model in this folder.
+    """
 
     def __init__(self, path: str) -> None:
         """Store the path, without reading or writing anything.
@@ -79,6 +80,7 @@ class OwnFolder:
             path: absolute path of the folder; the last component is `poets-edge`.
         """
         self.path = path
+        self.service = OwnService(path, os.path.join(path, _INCOMING))
         self._lock = -1
 
     @property
@@ -169,46 +171,6 @@ class OwnFolder:
             staging.discard()
         self.have([item])
 
-    def service(self) -> State:
-        """Return the facts that `set_service` saved; empty if there are none. Raises OSError if the file is damaged."""
-        path = os.path.join(self.path, _SERVICE)
-        found = read_state(path)
-        if found is None and os.path.lexists(path):
-            raise OSError(0, "is damaged or was not written by this program; move it away", path)
-        note = (found or {}).get("service")
-        return note if isinstance(note, dict) else {}
-
-    def unit_path(self, unit: str) -> str:
-        """Return the path of the unit file for a service. Raises OSError if the name of the service is invalid."""
-        if not unit.replace("-", "").isalnum():
-            raise OSError(0, "not a name for a unit", unit)
-        return os.path.join(self.path, _UNITS, f"{unit}.service")
-
-    def set_service(self, note: State, text: str = "") -> None:
-        """Write the unit file of a service, and save facts about the service.
-
-        Args:
-            note: facts about the service; the key "unit" contains its name.
-            text: text of the unit file; "" leaves the file unchanged.
-
-        Raises:
-            OSError: a file cannot be written, or the unit was edited by hand.
-        """
-        path = self.unit_path(note["unit"])
-        before = self.service()
-        known = _checksums(before)
-        if text:
-            regular = os.path.isfile(path) and not os.path.islink(path)
-            there = sha256(path) if regular else ""
-            if os.path.lexists(path) and there not in known:
-                raise OSError(0, "was changed since this program wrote it; move it away", path)
-            new = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-            known = [one for one in (there, new) if one]
-        self._replace(os.path.join(self.path, _SERVICE), state_bytes({"service": {**note, "sha256": known}}))
-        if text:
-            own_directory(os.path.dirname(path))
-            self._replace(path, text.encode("utf-8", "surrogateescape"))
-
     def remove(self) -> list[str]:
         """Remove all files that the program created in the folder.
 
@@ -222,22 +184,18 @@ class OwnFolder:
         """
         for item in self._items():
             remove_item(self._place(item))
-        units = os.path.join(self.path, _UNITS)
-        known = _checksums((read_state(os.path.join(self.path, _SERVICE)) or {}).get("service"))
-        for entry in list(os.scandir(units)) if is_directory(units) else ():
-            if entry.is_file(follow_symlinks=False) and sha256(entry.path) in known:
-                os.unlink(entry.path)
+        self.service.remove()
         notes = os.path.join(self.path, _NOTES)
         linked = os.path.islink(os.path.dirname(notes))
         for entry in list(os.scandir(notes)) if is_directory(notes) and not linked else ():
             empty = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
             if empty and _NOTE_NAME.fullmatch(entry.name):
                 os.unlink(entry.path)
-        for folder in (*_KINDS, _INCOMING, _UNITS, *(() if linked else (_NOTES, os.path.dirname(_NOTES)))):
+        for folder in (*_KINDS, _INCOMING, *(() if linked else (_NOTES, os.path.dirname(_NOTES)))):
             remove_empty(os.path.join(self.path, folder))
-        for name in (_SERVICE, _USES):
-            if read_state(os.path.join(self.path, name)) is not None:
-                os.unlink(os.path.join(self.path, name))
+        uses = os.path.join(self.path, _USES)
+        if read_state(uses) is not None:
+            os.unlink(uses)
         left = [path for entry in os.scandir(self.path) if entry.name != MARKER for path in leaves(entry.path)]
         if left:  # with the marker, so that the next session recognizes the folder
             return sorted(left)
@@ -266,18 +224,6 @@ class OwnFolder:
                 raise OSError(0, "is damaged or was not written by this program; move it away", marker)
         finally:
             os.close(descriptor)
-
-    def _replace(self, path: str, content: bytes) -> None:
-        """Replace the file at `path` atomically."""
-        staging = Staging(own_directory(os.path.join(self.path, _INCOMING)))
-        try:
-            with staging.create("new") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(os.path.join(staging.path, "new"), path)
-        finally:
-            staging.discard()
 
     def _is_complete(self, item: str) -> bool:
         place = self._place(item)
@@ -354,7 +300,7 @@ class OwnFolder:
                 for item, last in uses["items"].items()
                 if uses["session"] - last > (1 if _is_secret(item) else SESSIONS)
             ]
-        items = self.service().get("items") if old else None
+        items = self.service.read().get("items") if old else None
         needed = items if isinstance(items, list) else []
         left = [path for item in old if item not in needed for path in remove_item(self._place(item))]
         fcntl.flock(self._lock, fcntl.LOCK_SH)
@@ -383,9 +329,3 @@ def older_deployment(folder: str) -> list[str]:
             if listed(entry.path) is None and os.path.isfile(os.path.join(place, "__init__.py")):
                 found = [os.path.join(folder, name) for name in (*_KINDS, "model", "deployed.json")]
     return [path for path in found if os.path.lexists(path)]
-
-
-def _checksums(note: Any) -> list[str]:
-    """Return the checksums that the facts about a service list for its unit file; an empty list if there are none."""
-    sums = note.get("sha256") if isinstance(note, dict) else None
-    return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []

@@ -23,6 +23,7 @@ from poets_edge.bench.remote.own_files import (
     is_directory,
     leaves,
     locked,
+    own_directory,
     parsed_json,
     read_state,
     remove_empty,
@@ -218,3 +219,20 @@ def listed(place: str) -> State | None:
         if isinstance(sums, dict):
             return sums
     return None
+
+
+def replace_file(incoming: str, path: str, content: bytes) -> None:
+    """Replace the file at `path` atomically.
+
+    Args:
+        incoming: folder for incomplete files; it is created if it is missing.
+    """
+    staging = Staging(own_directory(incoming))
+    try:
+        with staging.create("new") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(os.path.join(staging.path, "new"), path)
+    finally:
+        staging.discard()

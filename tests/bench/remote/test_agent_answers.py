@@ -120,9 +120,9 @@ def test_links_distinguishes_own_and_foreign_units(agent: Agent, home: Path) -> 
     assert ask(agent, **request)["foreign"] is False
     other = OwnFolder(str(home / "other/poets-edge"))
     other.open(adopt=False, alone=False)
-    (units / "poets-edge-other.service").symlink_to(other.unit_path("poets-edge-other"))
+    (units / "poets-edge-other.service").symlink_to(other.service.unit_path("poets-edge-other"))
     (units / "poets-edge-gone.service").symlink_to("/gone/service/poets-edge-gone.service")
-    (units / "another.service").symlink_to(other.unit_path("another"))
+    (units / "another.service").symlink_to(other.service.unit_path("another"))
     path = ask(agent, do="set_service", note={"unit": unit, "items": []}, text="[Unit]\n")["path"]
     (units / f"{unit}.service").symlink_to(path)
     (units / "default.target.wants").mkdir()
