@@ -13,43 +13,45 @@ from tests.photos.server import Files, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
 if os.name != "nt":
-    from tools.crash import Ground, Trial, archive_of, draw, every_point
-    from tools.crash_commands import COMMANDS, names
-    from tools.crash_points import Point
+    from tools.crash.kills import every_point
+    from tools.crash.commands import COMMANDS, names
+    from tools.crash.points import Point
+    from tools.crash.runner import Runner, archive_of, draw_photos
+    from tools.crash.trial import Trial
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     work = tmp_path_factory.mktemp("crash")
-    photos = draw(work)
+    photos = draw_photos(work)
     content = archive_of(photos[0])
     with serving(Files({"/flowers.tgz": content})) as server:
         address = f"{server.url}/flowers.tgz {len(content)} {hashlib.sha256(content).hexdigest()}"
-        yield Ground(work, photos, address)
+        yield Runner(work, photos, address)
 
 
-def trial(name: str, ground: Ground, most: int) -> Trial:
+def trial(name: str, runner: Runner, most: int) -> Trial:
     [command] = (command for command in COMMANDS if command.name == name)
-    return Trial(replace(command, most=most), ground)
+    return Trial(replace(command, most=most), runner)
 
 
-def test_commands_killed_at_renames_leave_no_faults(ground: Ground) -> None:
-    training = trial("train", ground, 4)
+def test_commands_killed_at_renames_leave_no_faults(runner: Runner) -> None:
+    training = trial("train", runner, 4)
     assert {f"tf_files/retrained_{name}" for name in ("graph.pb", "labels.txt", "graph.json")} <= set(training.wanted)
     assert every_point(training)[1:] == (4, [])
-    assert every_point(trial("fetch-flowers", ground, 4))[1:] == (4, [])
+    assert every_point(trial("fetch-flowers", runner, 4))[1:] == (4, [])
 
 
-def test_killed_download_leaves_files_that_the_next_run_removes(ground: Ground) -> None:
+def test_killed_download_leaves_files_that_the_next_run_removes(runner: Runner) -> None:
     """A leftover file shows that the kill has interrupted the download."""
-    fetching = trial("fetch-flowers", replace(ground, work=ground.work / "again"), 0)
+    fetching = trial("fetch-flowers", replace(runner, work=runner.work / "again"), 0)
     point = Point(fetching.place / "points", number=1)
-    fetching.ground.run(fetching.command.line, fetching.begin(), point)
+    fetching.runner.run(fetching.command.line, fetching.begin(), point)
     assert any(".flowers." in name for name in names(fetching.torn))
     assert fetching.after_kill() == [] and fetching.after_next() == []
 
 
-def test_commands_killed_on_a_device_preserve_user_files(ground: Ground) -> None:
+def test_commands_killed_on_a_device_preserve_user_files(runner: Runner) -> None:
     for name in ("benchmark-on", "deploy", "undeploy"):
-        points, _, wrong = every_point(trial(name, ground, 5))
+        points, _, wrong = every_point(trial(name, runner, 5))
         assert points > 5 and wrong == []

@@ -2,7 +2,7 @@
 
 Files change only at renames, at commits of SQLite and, for some commands, at removals. A kill between two of these
 points is therefore equivalent to a kill at a point. With the variables that `environment` returns, a command and its
-helper processes count the points, and are killed at a chosen one; `tools.crash` iterates over all points.
+helper processes count the points, and are killed at a chosen one; `kills.py` iterates over all points.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 _POINT = "POETS_EDGE_CRASH_POINT"
 _ARCHIVE = "POETS_EDGE_CRASH_ARCHIVE"
-_DEVICE = ROOT / "tools/crash_site/device"
+_DEVICE = ROOT / "tools/crash/startup/device"
 """Folder of programs that replace ssh, and systemd on the simulated device."""
 SSH_VARIABLE = "POETS_EDGE_SSH"
 When = Literal["before", "after"]
@@ -57,7 +57,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
     variables = {
         # The stand-in device finds this interpreter, which has the packages that `_make_device` leaves out.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
-        "PYTHONPATH": os.pathsep.join((str(ROOT / "tools/crash_site"), str(ROOT))),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "tools/crash/startup"), str(ROOT))),
         "XDG_CACHE_HOME": str(cwd / "cache"),
         _ARCHIVE: archive,
         SSH_VARIABLE: shlex.quote(str(_DEVICE / "ssh")),

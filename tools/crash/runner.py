@@ -1,0 +1,74 @@
+"""Run commands for the crash tests, on photos and an archive that all of them share."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tools.crash.commands import Line, words
+from tools.crash.points import Point, environment
+
+_LARGE = 30 << 20
+"""Minimum size of the archive in bytes, so that its download can be interrupted."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runner of commands that share folders of photos and an archive.
+
+    Attributes:
+        work: scratch folder.
+        photos: folders of photos, for `{photos-0}`, `{photos-1}` and so on in a command line.
+        archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads.
+        prepared: folders that preparatory commands have written, by the command lines that were run.
+    """
+
+    work: Path
+    photos: tuple[Path, ...]
+    archive: str
+    prepared: dict[tuple[Line, ...], Path] = field(default_factory=dict)
+
+    def start(self, line: Line, cwd: Path, point: Point | None = None) -> subprocess.Popen[bytes]:
+        """Start `poets-edge LINE` in a folder, and return its process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "poets_edge", *words(line, self.photos, cwd)],
+            cwd=cwd,
+            env=environment(cwd, point, self.archive if line[0] == "fetch-flowers" else ""),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self, line: Line, cwd: Path, point: Point | None = None) -> tuple[int, str]:
+        """Run `poets-edge LINE`; return its exit status and the last line of its output."""
+        process = self.start(line, cwd, point)
+        _, said = process.communicate()
+        return process.returncode, (said.decode(errors="replace").strip().splitlines() or [""])[-1]
+
+
+def archive_of(photos: Path) -> bytes:
+    """Return an archive like that of the codelab's photos, with fewer photos and a large license file."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
+        archive.add(photos, "flower_photos")
+        info = tarfile.TarInfo("flower_photos/LICENSE.txt")
+        info.size = _LARGE
+        archive.addfile(info, io.BytesIO(Random(0).randbytes(_LARGE)))
+    return file.getvalue()
+
+
+def draw_photos(work: Path) -> tuple[Path, ...]:
+    """Generate three folders of photos with different class names; return their paths."""
+    photos = tuple(work / f"photos-{number}" for number in range(3))
+    bare = Runner(work, (), "")
+    for number, folder in enumerate(photos):
+        line = ("draw-photos", str(folder), "--per_class", "3", "--seed", str(number), "--quiet")
+        assert bare.run(line, work)[0] == 0
+        for label in folder.iterdir() if number else ():
+            label.rename(folder / f"{label.name}-{number}")
+    return photos
