@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, poets_edge
-from tools.fuzz.__main__ import _draw_photos
+from tools.fuzz.preparation import draw_photos
 
 CORPUS = ROOT / "tests/corpus"
 
@@ -18,7 +18,7 @@ def test_commands_accept_or_reject_corpus_records(tmp_path: Path, record: Path) 
     for name in ("seed_graph.pb", "seed_labels.txt"):
         shutil.copy(CORPUS / "seeds" / name, tmp_path / name)
     shutil.copy(record, tmp_path / "seed_graph.json")
-    _draw_photos(tmp_path)
+    draw_photos(tmp_path)
     for command in ("inspect", "export"):
         ran = poets_edge(command, tmp_path / "seed_graph.pb", "--json", cwd=tmp_path)
         if ran.status:

@@ -21,7 +21,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write the seeds and the photos that the exports require into a folder."""
+    """Write a graph, its labels, its record and its exports to a folder. The record lists random photos, which are not kept."""
     import tensorflow as tf
 
     from poets_edge.exporting.export import export
