@@ -1,1 +1,1 @@
-"""Kill commands at random moments and at every rename and commit, and check their files. See `python -m tools.crash`."""
+"""Kill commands at random moments and at renames and commits, and check their files. See `python -m tools.crash`."""

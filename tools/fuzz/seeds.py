@@ -21,7 +21,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write a graph, its labels, its record and its exports to a folder. The record lists random photos, which are not kept."""
+    """Write a graph, its labels, record and exports to a folder. The random photos in the record are not kept."""
     import tensorflow as tf
 
     from poets_edge.exporting.export import export

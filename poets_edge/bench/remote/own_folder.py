@@ -5,7 +5,7 @@ This module runs on the device with the standard library only; `Connection` send
     DIR/poets-edge/
         .poets-edge.json           marker that identifies the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
-        .poets-edge-service.json   record of the deployed service, with the checksums of its unit file (`own_service.py`)
+        .poets-edge-service.json   record of the deployed service, with checksums of its unit file (`own_service.py`)
         service/<unit>.service     the unit file, to which a link in systemd's folder points
         cache/verified/            empty files that record verified models (`tflite/verify/memory.py`)
         incoming/                  partially received items, each with a journal
