@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tables import STAND_INS, load, publish
+from benchmarks.training import train_graph
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.input_tensor import gray_pixels
 from poets_edge.device.predictions import Predictions, score_models
@@ -36,17 +37,14 @@ from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.image import fit
 from poets_edge.photos.open_photo import open_photo
-from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.activation_statistics import calibrate, calibration_pixels
 from poets_edge.quantize.convert import convert
 from poets_edge.quantize.quantize import network_of, quantize, quantize_fully, quantize_int8
 from poets_edge.tflite.distance import LIMIT
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
-from poets_edge.training.options import TrainOptions
-from poets_edge.training.train import train
 
-_PERCENTAGES = SplitConfig(testing=50, validation=10)
+_TEST_PERCENTAGE = 50
 _NPUS = ("ethos-u55-128", "ethos-u65-256")
 _KINDS = {"float32": "float32", "int8": "int8", "ours": "full-int8", "theirs": "full-int8"}
 _8_BIT = ("int8", "ours", "theirs")
@@ -88,7 +86,7 @@ class Row:
 
 def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Row:
     """Train, convert and measure one architecture."""
-    frozen, network, labels, record = trained_network(one, photos, work / one.name, work)
+    frozen, network, labels, record = trained_network(one, photos, work)
     sets = photos_of_record(record, None)
     pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
     statistics = calibrate(network, pixels)
@@ -133,21 +131,10 @@ def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Ro
 
 
 def trained_network(
-    one: Architecture, photos: Path, folder: Path, work: Path
+    one: Architecture, photos: Path, work: Path
 ) -> tuple[FrozenGraph, Network, tuple[str, ...], dict[str, Any]]:
     """Train an architecture, and return its graph, network, labels and training record."""
-    graph = folder / "graph.pb"
-    train(
-        TrainOptions(
-            image_dir=photos,
-            architecture=one,
-            output_graph=graph,
-            output_labels=graph.with_name("labels.txt"),
-            bottleneck_dir=work / "bottlenecks",
-            summaries_dir=work / "summaries",
-            percentages=_PERCENTAGES,
-        )
-    )
+    graph = train_graph(one, photos, work, testing=_TEST_PERCENTAGE)
     trained = read_trained(graph)
     network = network_of(trained.frozen)
     assert network is not None and trained.record is not None
@@ -174,7 +161,7 @@ def _agreement(
 
 def measured_gray(one: Architecture, photos: Path, work: Path) -> Row:
     """Train an architecture, and measure its full-int8 file with gray input on the test photos."""
-    frozen, network, labels, record = trained_network(one, photos, work / one.name, work)
+    frozen, network, labels, record = trained_network(one, photos, work)
     sets = photos_of_record(record, None)
     pixels = [
         np.repeat(gray_pixels(picture), 3, axis=2)

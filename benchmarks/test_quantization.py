@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.tables import STAND_INS, accuracy, load, publish
+from benchmarks.training import train_graph
 from poets_edge.bench.measurement import measure_variants
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
 from poets_edge.exporting.export import export
@@ -16,10 +17,7 @@ from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.mobilenet_v1 import MOBILENETS
-from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS
-from poets_edge.training.options import TrainOptions
-from poets_edge.training.train import train
 
 _TEST_PERCENTAGE = 50
 """Percentage of photos used for testing, large enough to detect differences of one percentage point."""
@@ -50,18 +48,7 @@ def test_time(benchmark: Any, files: dict[Architecture, Files]) -> None:
 
 
 def _train_and_export(architecture: Architecture, flowers: Path, work: Path) -> Files:
-    graph = work / architecture.name / "graph.pb"
-    train(
-        TrainOptions(
-            image_dir=flowers,
-            architecture=architecture,
-            output_graph=graph,
-            output_labels=graph.with_name("labels.txt"),
-            bottleneck_dir=work / "bottlenecks",
-            summaries_dir=work / "summaries",
-            percentages=SplitConfig(testing=_TEST_PERCENTAGE, validation=10),
-        )
-    )
+    graph = train_graph(architecture, flowers, work, testing=_TEST_PERCENTAGE)
     exported = export(ExportOptions(graph=graph, labels=graph.with_name("labels.txt"), quantizations=QUANTIZATIONS))
     return {file.quantization: file for file in exported.files}
 

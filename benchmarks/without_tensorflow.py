@@ -17,22 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.tables import STAND_INS, accuracy, load, publish
+from benchmarks.training import train_graph
 from poets_edge.device.predictions import score_models
 from poets_edge.exporting.held_out import calibration_photos, photos_of_record
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
-from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
-from poets_edge.training.options import TrainOptions
-from poets_edge.training.train import train
 
-_PERCENTAGES = SplitConfig(testing=40, validation=10)
+_TEST_PERCENTAGE = 40
 _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 
 
@@ -49,18 +47,7 @@ def link_photos(photos: Path, folder: Path, count: int) -> Path:
 
 def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
     """Train an architecture, convert it with both converters, and return its row in the table."""
-    graph = work / architecture.name / "graph.pb"
-    train(
-        TrainOptions(
-            image_dir=photos,
-            architecture=architecture,
-            output_graph=graph,
-            output_labels=graph.with_name("labels.txt"),
-            bottleneck_dir=work / "bottlenecks",
-            summaries_dir=work / "summaries",
-            percentages=_PERCENTAGES,
-        )
-    )
+    graph = train_graph(architecture, photos, work, testing=_TEST_PERCENTAGE)
     trained = read_trained(graph, graph.with_name("labels.txt"))
     frozen, network = trained.frozen, network_of(trained.frozen)
     assert network is not None and trained.record is not None

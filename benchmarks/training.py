@@ -1,0 +1,33 @@
+"""Training for benchmarks that measure exported files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poets_edge.nets.architecture import Architecture
+from poets_edge.photos.split import SplitConfig
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
+
+
+def train_graph(architecture: Architecture, photos: Path, work: Path, *, testing: int) -> Path:
+    """Train an architecture with the default options, and return the path of the graph; labels.txt is next to it.
+
+    Args:
+        work: folder for bottlenecks and event files, which architectures share, and for a folder named after each
+            architecture, which contains the graph and its record.
+        testing: percentage of photos in the test set; 10 percent are validation photos.
+    """
+    graph = work / architecture.name / "graph.pb"
+    train(
+        TrainOptions(
+            image_dir=photos,
+            architecture=architecture,
+            output_graph=graph,
+            output_labels=graph.with_name("labels.txt"),
+            bottleneck_dir=work / "bottlenecks",
+            summaries_dir=work / "summaries",
+            percentages=SplitConfig(testing=testing, validation=10),
+        )
+    )
+    return graph
