@@ -60,12 +60,12 @@ class Comparison:
     outputs: Path
     shared: Path
 
-    def lacking(self, case: Case) -> list[str]:
+    def missing_inputs(self, case: Case) -> list[str]:
         """Return the names of missing folders of shared photos and weights that a case or its fixtures require."""
-        lacking = [name for name in case.shared if not (self.shared / name).is_dir()]
+        missing = [name for name in case.shared if not (self.shared / name).is_dir()]
         for name in case.inputs:
-            lacking += self.lacking(_FIXTURES[name])
-        return sorted(set(lacking))
+            missing += self.missing_inputs(_FIXTURES[name])
+        return sorted(set(missing))
 
     def run(self, case: Case, rules: Rules, *, stderr: bool) -> list[Difference]:
         """Run a case with both trees, or only with the new tree if reference outputs exist; return the differences."""
@@ -155,8 +155,8 @@ def _compare(comparison: Comparison, cases: list[Case], options: argparse.Namesp
     rules = Rules(VOLATILE, INTENDED, set())
     ready = []
     for case in cases:
-        if lacking := comparison.lacking(case):
-            print(f"{case.name}: skipped, {', '.join(lacking)} not in {comparison.shared}")
+        if missing := comparison.missing_inputs(case):
+            print(f"{case.name}: skipped, {', '.join(missing)} not in {comparison.shared}")
         else:
             ready.append(case)
             shutil.rmtree(comparison.outputs / case.name, ignore_errors=True)

@@ -95,7 +95,7 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
         return TimeRatio(*(math.exp(float(value)) for value in found))
     middle = float(logs.mean() - others.mean())
     error = math.sqrt(sum(float(values.var(ddof=1)) / len(values) for values in (logs, others)))
-    reach = _student(_freedom(logs, others)) * error
+    reach = _student(_degrees_of_freedom(logs, others)) * error
     return TimeRatio(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach))
 
 
@@ -124,7 +124,7 @@ def _outside(one: int, other: int) -> int:
     return int(np.searchsorted(below, _TAIL / 100, side="right"))
 
 
-def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
+def _degrees_of_freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
     """Return the degrees of freedom for Welch's t-test (Welch-Satterthwaite equation) from two samples."""
     parts = [float(values.var(ddof=1)) / len(values) for values in (logs, others)]
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (logs, others), strict=True))

@@ -174,7 +174,7 @@ class RoundLog:
         keys = (RoundKey(stamp, variant.sha256, variant.threads, variant.copy, number) for number in range(count))
         return {key.number: self.rounds[key].timing for key in keys if key in self.rounds}
 
-    def of_models(self, digests: Sequence[str]) -> list[Round]:
+    def rounds_of(self, digests: Sequence[str]) -> list[Round]:
         """Return the rounds of all models whose SHA-256 digest is in `digests`."""
         return [round for round in self.rounds.values() if round.sha256 in digests]
 

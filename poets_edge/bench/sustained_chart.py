@@ -46,7 +46,7 @@ def _panel(model: Sustained) -> list[str]:
     title = f"{model.name}: " + (
         f"{100 * (slow.ratio - 1):.0f} % slower from {clock_text(slow.after)} on" if slow else "no slowdown"
     )
-    top = _nice(max(window.p90_ms for window in model.windows) * 1.05)
+    top = _rounded_up(max(window.p90_ms for window in model.windows) * 1.05)
     places = [end / span * _WIDTH for end in ends]
     parts = [f'<text x="0" y="-12" font-size="14" font-weight="bold">{html.escape(title)}</text>']
     for place, begin, window in zip(places, [0.0, *places], model.windows, strict=False):
@@ -92,7 +92,7 @@ def _line(places: Sequence[float], shares: Sequence[float], color: str, more: st
     return f'<polyline points="{points}" fill="none" stroke="{color}" {more}/>'
 
 
-def _nice(value: float) -> float:
+def _rounded_up(value: float) -> float:
     """Return a round number that is at least `value`, for the upper end of an axis."""
     power = 10 ** math.floor(math.log10(value))
     return float(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value))

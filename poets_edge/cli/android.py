@@ -9,7 +9,7 @@ import click
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.model_options import input_options, labels_option
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import give
+from poets_edge.cli.terminal import output_json
 from poets_edge.exporting.android import DEFAULT_APP, install_model
 
 
@@ -29,7 +29,7 @@ def command(
     """
     installed = install_model(model, app, labels=labels, input_range=input_range)
     facts = {"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)}
-    if give(facts, as_json=as_json, output=output):
+    if output_json(facts, as_json=as_json, output=output):
         return
     height, width = installed.input.shape[1:3]
     click.echo(

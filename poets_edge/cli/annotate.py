@@ -9,7 +9,7 @@ import click
 from poets_edge.cli.command import OUTPUT, argument, option, subcommand
 from poets_edge.cli.model_options import input_options, labels_option
 from poets_edge.cli.options import FILE
-from poets_edge.cli.terminal import give
+from poets_edge.cli.terminal import output_json
 from poets_edge.exporting.annotate import annotate
 
 
@@ -40,7 +40,7 @@ def command(model: Path, labels: Path | None, input_range: str | None, output: P
     """
     record = output if output is not None and output.suffix == ".json" else None
     written = annotate(model, labels=labels, input_range=input_range, output=None if record else output)
-    if give(written.to_json(), as_json=as_json, output=record):
+    if output_json(written.to_json(), as_json=as_json, output=record):
         return
     click.echo(f"{written.path}  {written.size / 1e6:.2f} MB, {len(written.labels)} labels")
     click.echo(f"pixels: {written.input_range}")

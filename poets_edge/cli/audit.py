@@ -31,7 +31,7 @@ from poets_edge.cli.photo_options import (
     rehash_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, give, open_page, table
+from poets_edge.cli.terminal import Terminal, output_json, open_page, table
 from poets_edge.core.wording import counted, percent
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
@@ -144,7 +144,7 @@ def command(
     if move_suspects is not None:
         write_exclusions(move_suspects / EXCLUDE_FILE, result.mislabeled)
     # Passed as a function, since the JSON of 100,000 photos takes 30 MB.
-    if not give(result.to_json, as_json=as_json, output=output):
+    if not output_json(result.to_json, as_json=as_json, output=output):
         click.echo("\n".join(_lines(result)))
         if move_suspects is not None:
             click.echo(f"exclude {move_suspects / EXCLUDE_FILE}")

@@ -31,7 +31,7 @@ from poets_edge.cli.options import (
     thread_list,
 )
 from poets_edge.cli.photo_options import split_option
-from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.cli.terminal import Terminal, output_json, table
 from poets_edge.core.files import check_writable
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.device.evaluate import EvaluatedSplit
@@ -158,7 +158,7 @@ def command(
             raise UsageError("--sustained loads one device at a time: give --on once.")
         load = _sustained_options(models, sustained, thread_list(threads), rate, chart)
         measure = partial(sustain_on, host=hosts[0], folder=remote_dir) if hosts else sustain
-        _give_sustained(measure(load, reporter=Terminal(quiet)), chart, as_json=as_json, output=output)
+        _print_sustained(measure(load, reporter=Terminal(quiet)), chart, as_json=as_json, output=output)
         return
     if rate is not None or chart is not None:
         raise UsageError("--rate and --chart belong to --sustained TIME.")
@@ -177,7 +177,7 @@ def command(
         results, failures = benchmark_on(options, hosts, folder=remote_dir, reporter=Terminal(quiet))
     else:
         results = [benchmark(options, Terminal(quiet))]
-    if results and not give(results_json(results), as_json=as_json, output=output):
+    if results and not output_json(results_json(results), as_json=as_json, output=output):
         _print(results)
     for failure in failures[:-1]:
         click.echo(f"Error: {failure}", err=True)
@@ -199,10 +199,10 @@ def _sustained_options(
     )
 
 
-def _give_sustained(result: SustainedResult, chart: Path | None, *, as_json: bool, output: Path | None) -> None:
+def _print_sustained(result: SustainedResult, chart: Path | None, *, as_json: bool, output: Path | None) -> None:
     if chart is not None:
         draw_sustained(result, chart)
-    if give(result.to_json(), as_json=as_json, output=output):
+    if output_json(result.to_json(), as_json=as_json, output=output):
         return
     heading = ["model", "runs", "first ms", "last ms", "slowed down", "hottest", "limited by", "frames missed"]
     click.echo(table([heading, *(_sustained_row(model, result.options) for model in result.models)]))

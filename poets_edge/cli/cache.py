@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.command import option, subcommand
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import give, table
+from poets_edge.cli.terminal import output_json, table
 from poets_edge.core.paths import BOTTLENECKS
 
 
@@ -32,7 +32,7 @@ def command(bottleneck_dir: Path, names: tuple[str, ...], as_json: bool, output:
 
     found = remove_caches(bottleneck_dir, names) if names else caches(bottleneck_dir)
     facts = [{"name": each.name, "kind": each.kind, "rows": each.rows, "bytes": each.size} for each in found]
-    if give({"folder": str(bottleneck_dir), "removed" if names else "caches": facts}, as_json=as_json, output=output):
+    if output_json({"folder": str(bottleneck_dir), "removed" if names else "caches": facts}, as_json=as_json, output=output):
         return
     if not found:
         click.echo(f"nothing in {bottleneck_dir}")

@@ -62,7 +62,7 @@ class Diagnosis:
         }
 
 
-def examine() -> Diagnosis:
+def diagnose() -> Diagnosis:
     """Inspect this machine, including the caches in the current folder, and return the diagnosis."""
     runtime, problem = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}

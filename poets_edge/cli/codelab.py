@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import result_options
-from poets_edge.cli.terminal import give
+from poets_edge.cli.terminal import output_json
 from poets_edge.demo.codelab import write_codelab
 from poets_edge.errors import UsageError
 
@@ -42,7 +42,7 @@ def command(arguments: tuple[str, ...], script: str | None, as_json: bool, outpu
         raise UsageError("name one folder, as in: poets-edge codelab tensorflow-for-poets")
     folder = Path(arguments[0])
     scripts = write_codelab(folder)
-    if give({"folder": str(folder), "scripts": [str(path) for path in scripts]}, as_json=as_json, output=output):
+    if output_json({"folder": str(folder), "scripts": [str(path) for path in scripts]}, as_json=as_json, output=output):
         return
     click.echo(f"{folder} has scripts/ and tf_files/. Next:")
     click.echo(f"  cd {folder}")

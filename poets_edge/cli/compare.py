@@ -12,7 +12,7 @@ from poets_edge.bench.compare import Cell, Comparison, compare
 from poets_edge.bench.ratios import CONFIDENCE, NO_DIFFERENCE
 from poets_edge.cli.command import argument, subcommand
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import give, table
+from poets_edge.cli.terminal import output_json, table
 from poets_edge.core.wording import percent
 
 _MEANINGS = {
@@ -33,7 +33,7 @@ def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None
     quantization, others by file name.
     """
     comparison = compare(files)
-    if not give(comparison.to_json(), as_json=as_json, output=output):
+    if not output_json(comparison.to_json(), as_json=as_json, output=output):
         _print(comparison)
 
 

@@ -14,7 +14,7 @@ from poets_edge.bench.remote.fetch_frames import fetch_frames
 from poets_edge.cli.command import Command, argument, option, subcommand
 from poets_edge.cli.model_options import input_options, labels_option
 from poets_edge.cli.options import DEVICE_SECTION, FILE, on_option, quiet_option, remote_dir_option, result_options
-from poets_edge.cli.terminal import Terminal, give
+from poets_edge.cli.terminal import Terminal, output_json
 from poets_edge.cli.watch import command as watch_command
 from poets_edge.cli.watch import mqtt_options
 from poets_edge.device.classifier import Classifier
@@ -124,7 +124,7 @@ def command(
         remote_dir=remote_dir,
     )
     deployed = deploy(options, terminal)
-    if give(deployed.to_json(), as_json=as_json, output=output):
+    if output_json(deployed.to_json(), as_json=as_json, output=output):
         return
     click.echo("\n".join(deployed.lines) or "Started; no output yet.")
     click.echo(f"\nMore of it: ssh {shlex.quote(on)} journalctl -t {deployed.service} -f")
@@ -143,7 +143,7 @@ def _fetch(
 ) -> None:
     where = "" if source is None else source.as_posix()
     fetched = fetch_frames(on, folder, source=where, remote_dir=remote_dir, reporter=terminal)
-    if give(fetched.to_json(), as_json=as_json, output=output):
+    if output_json(fetched.to_json(), as_json=as_json, output=output):
         return
     counts = ", ".join(f"{label} {count}" for label, count in fetched.per_label.items())
     known = f"; {fetched.known} were fetched before" if fetched.known else ""

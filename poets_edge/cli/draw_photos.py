@@ -6,7 +6,7 @@ from pathlib import Path
 
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import FILE, quiet_option, result_options
-from poets_edge.cli.terminal import Terminal, give_photos
+from poets_edge.cli.terminal import Terminal, print_photo_counts
 from poets_edge.demo.draw import PER_CLASS, draw_photos
 
 
@@ -19,4 +19,4 @@ from poets_edge.demo.draw import PER_CLASS, draw_photos
 def command(folder: Path, per_class: int, seed: int, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Draw photos of five kinds of flowers, for machines without a network."""
     found = draw_photos(folder, per_class=per_class, seed=seed, reporter=Terminal(quiet))
-    give_photos(found, as_json=as_json, output=output)
+    print_photo_counts(found, as_json=as_json, output=output)

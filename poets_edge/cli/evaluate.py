@@ -21,7 +21,7 @@ from poets_edge.cli.photo_options import (
     split_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
+from poets_edge.cli.terminal import Terminal, accuracy_text, output_json, table
 from poets_edge.core.files import distinct_names
 from poets_edge.core.wording import percent
 from poets_edge.device.compare_models import common_split, compare_results, evaluate_together
@@ -113,17 +113,17 @@ def command(
     paired = [compare_results(result, results[0]) for result in results[1:]]
     facts = [result.to_json() for result in results]
     if len(results) == 1:
-        if not give(facts[0], as_json=as_json, output=output):
+        if not output_json(facts[0], as_json=as_json, output=output):
             _print(results[0])
         return
     beside: list[dict[str, Any]] = [{}, *({"beside_first": one.to_json()} for one in paired)]
     named = [{"model": str(model), **fact, **more} for model, fact, more in zip(models, facts, beside, strict=True)]
-    if not give({"models": named}, as_json=as_json, output=output):
+    if not output_json({"models": named}, as_json=as_json, output=output):
         _print_several(distinct_names(models), results, paired)
 
 
 def _print(result: EvaluateResult) -> None:
-    click.echo(f"{_what(result)}: {accuracy_text(result.evaluation)}")
+    click.echo(f"{_heading(result)}: {accuracy_text(result.evaluation)}")
     for line in overlap_lines(result.overlap, result.learned, result.unseen):
         click.echo(line)
     for line in result.unknown.lines() if result.unknown else ():
@@ -135,8 +135,8 @@ def _print(result: EvaluateResult) -> None:
 def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], paired: Sequence[Paired]) -> None:
     split = common_split(results)
     which = "photos that no model is known to have learned from" if split == "unseen" else f"the {split} set"
-    same = len({_what(result) for result in results}) == 1
-    click.echo(f"{_what(results[0]) if same else f'accuracy on {which}'}:\n")
+    same = len({_heading(result) for result in results}) == 1
+    click.echo(f"{_heading(results[0]) if same else f'accuracy on {which}'}:\n")
     rows = []
     for name, result in zip(names, results, strict=True):
         low, high = result.evaluation.interval
@@ -160,7 +160,7 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
         click.echo(f"{name} compared with {names[0]}, on {one.photos} photos: {one}.")
 
 
-def _what(result: EvaluateResult) -> str:
+def _heading(result: EvaluateResult) -> str:
     """Return a heading that states which photos were evaluated and how many were skipped."""
     if result.split == "all":
         return "accuracy on all photos"

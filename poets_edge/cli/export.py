@@ -13,7 +13,7 @@ from poets_edge.cli.export_targets import TARGETS, export_target, target_rows
 from poets_edge.cli.model_options import input_options
 from poets_edge.cli.options import FILE, NUMBER, PHOTOS, PHOTOS_SECTION, quiet_option, result_options
 from poets_edge.cli.photo_options import percentage_options
-from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.cli.terminal import Terminal, output_json, table
 from poets_edge.core.paths import GRAPH
 from poets_edge.errors import UsageError
 from poets_edge.exporting.export import export
@@ -271,7 +271,7 @@ def _graph(argument: Path | None, graph: Path | None) -> Path:
 
 
 def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
-    if give(result.to_json(), as_json=as_json, output=output):
+    if output_json(result.to_json(), as_json=as_json, output=output):
         return
     tested = result.files[0].evaluation
     heading = ["quantization", "file", *RESULT_HEADING]
@@ -279,14 +279,14 @@ def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
     click.echo(table([heading, *rows], left=2))
     click.echo(f"Evaluated on {tested.count} test photos." if tested else "Not evaluated: no test photos.")
     for file in result.files:
-        if file.beside_float and file.beside_float.photos:
-            click.echo(f"{file.quantization} compared with float32: {file.beside_float}.")
+        if file.compared_with_float32 and file.compared_with_float32.photos:
+            click.echo(f"{file.quantization} compared with float32: {file.compared_with_float32}.")
     click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
     click.echo("To find the network that suits your device: poets-edge grid flower_photos")
 
 
 def _print_target(result: Firmware | NpuExport, *, as_json: bool, output: Path | None) -> None:
-    if not give(result.to_json(), as_json=as_json, output=output):
+    if not output_json(result.to_json(), as_json=as_json, output=output):
         rows, step = target_rows(result)
         click.echo(table(rows, left=2))
         click.echo(f"Next: {step}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.terminal import give, table
+from poets_edge.cli.terminal import output_json, table
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.exporting.frigate import THRESHOLD, FrigateExport
 from poets_edge.exporting.other_formats import ConvertedModel
@@ -30,7 +30,7 @@ def result_cells(file: ExportedFile) -> list[str]:
 
 def print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) -> None:
     """Print the files for Frigate, and how many test photos get a label at Frigate's default threshold."""
-    if give(result.to_json(), as_json=as_json, output=output):
+    if output_json(result.to_json(), as_json=as_json, output=output):
         return
     file = result.model
     click.echo(table([["file", *RESULT_HEADING], [str(file.path), *result_cells(file)]], left=1))
@@ -46,7 +46,7 @@ def print_frigate(result: FrigateExport, *, as_json: bool, output: Path | None) 
 
 def print_converted(result: ConvertedModel, *, as_json: bool, output: Path | None) -> None:
     """Print a summary of a converted file and, if it could be run, its comparison with the float32 `.tflite`."""
-    if give(result.to_json(), as_json=as_json, output=output):
+    if output_json(result.to_json(), as_json=as_json, output=output):
         return
     click.echo(f"{result.path}  {result.size / 1e6:.2f} MB, {len(result.labels)} labels")
     if result.compared:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from poets_edge.cli.command import argument, subcommand
 from poets_edge.cli.options import FILE, quiet_option, result_options
-from poets_edge.cli.terminal import Terminal, give_photos
+from poets_edge.cli.terminal import Terminal, print_photo_counts
 
 
 @subcommand("fetch-flowers", "poets-edge fetch-flowers flower_photos")
@@ -21,4 +21,4 @@ def command(folder: Path, as_json: bool, output: Path | None, quiet: bool) -> No
     """
     from poets_edge.photos.fetch import fetch_flowers
 
-    give_photos(fetch_flowers(folder, reporter=Terminal(quiet)), as_json=as_json, output=output)
+    print_photo_counts(fetch_flowers(folder, reporter=Terminal(quiet)), as_json=as_json, output=output)

@@ -38,7 +38,7 @@ from poets_edge.cli.photo_options import (
     rehash_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, give, open_page
+from poets_edge.cli.terminal import Terminal, output_json, open_page
 from poets_edge.errors import BudgetError
 from poets_edge.exporting.microcontroller.boards import BOARDS, board_with_memory
 from poets_edge.exporting.npu.vela import ACCELERATORS
@@ -269,7 +269,7 @@ def command(
     result = grid(options, terminal)
     if opened:
         open_page(options.output_dir / "report.html")
-    if not give(result.to_json(), as_json=as_json, output=output):
+    if not output_json(result.to_json(), as_json=as_json, output=output):
         print_result(result, options)
     if result.choice.point is None:
         raise BudgetError(result.choice.reason)

@@ -10,7 +10,7 @@ import click
 from poets_edge.api.models import inspect
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import give
+from poets_edge.cli.terminal import output_json
 from poets_edge.core.wording import accuracy_text
 from poets_edge.device.inspection import Inspection
 from poets_edge.tflite.session import TensorInfo
@@ -32,7 +32,7 @@ def command(model: Path, tensorboard: Path | None, as_json: bool, output: Path |
         from poets_edge.reports.tensorboard import write_tensorboard_graph
 
         write_tensorboard_graph(model, tensorboard)
-    if give(found.to_json(), as_json=as_json, output=output):
+    if output_json(found.to_json(), as_json=as_json, output=output):
         return
     rows = list(_rows(found))
     width = max(len(name) for name, _ in rows)

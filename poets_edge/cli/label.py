@@ -23,7 +23,7 @@ from poets_edge.cli.model_options import (
 )
 from poets_edge.cli.options import FILE, Number, result_options
 from poets_edge.cli.streams import escaped
-from poets_edge.cli.terminal import Terminal, give
+from poets_edge.cli.terminal import Terminal, output_json
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.scorer import Label, best
 from poets_edge.device.staleness import stale_line
@@ -121,7 +121,7 @@ def command(
             )
         if not as_json:
             _print(name if len(sources) > 1 else None, found, unknown=unknown)
-    give(answers, as_json=as_json, output=output)
+    output_json(answers, as_json=as_json, output=output)
     if failures:
         sys.exit(1)
 
@@ -133,14 +133,14 @@ def _sources(images: Sequence[Path]) -> Iterator[tuple[str, Path | bytes]]:
             yield "-", sys.stdin.buffer.read()
         elif image.is_dir():
             from poets_edge.photos.folder import photo_files
-            from poets_edge.photos.tree import others_line
+            from poets_edge.photos.tree import other_files_text
 
             found, others = photo_files(image, recursive=True)
             if not found:
-                but = f", but {others_line(others)}" if others else ""
+                but = f", but {other_files_text(others)}" if others else ""
                 raise DatasetError(f"{image}: no photos in this folder{but}.")
             if others:
-                Terminal().warn(f"{image}: left out {others_line(others)}.")
+                Terminal().warn(f"{image}: left out {other_files_text(others)}.")
             yield from ((str(path), path) for path in found)
         else:
             yield str(image), image

@@ -133,7 +133,7 @@ def _is_model(path: Path) -> bool:
     if not isinstance(path, Path):  # an address
         return path.suffix.lower() in MODEL_SUFFIXES
     found = model_format(path)
-    if found is not None and found.way_out:
+    if found is not None and found.remedy:
         raise ModelError(found.refusal(path))
     return found is not None or (path.suffix.lower() in MODEL_SUFFIXES and not path.is_dir())
 

@@ -9,7 +9,7 @@ import click
 
 from poets_edge.cli.command import option, subcommand
 from poets_edge.cli.options import FILE, quiet_option, result_options
-from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.cli.terminal import Terminal, output_json, table
 
 if TYPE_CHECKING:
     from poets_edge.demo.quickstart import QuickstartResult
@@ -25,7 +25,7 @@ def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -
     from poets_edge.demo.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))
-    if give(_as_dict(result), as_json=as_json, output=output):
+    if output_json(_as_dict(result), as_json=as_json, output=output):
         return
     heading = ["quantization", *RESULT_HEADING, "ms on one core"]
     rows = [[f.file.quantization, *result_cells(f.file), f"{f.latency_ms:.2f}"] for f in result.files]

@@ -9,7 +9,7 @@ import click
 
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import give, table
+from poets_edge.cli.terminal import output_json, table
 from poets_edge.core.paths import RUNS
 from poets_edge.errors import UsageError
 from poets_edge.training.runs import Run, differences, list_runs
@@ -38,7 +38,7 @@ def command(numbers: tuple[int, ...], runs_dir: Path, as_json: bool, output: Pat
         if not 1 <= number <= len(runs):
             raise UsageError(f"there is no run {number}; {runs_dir} holds {len(runs)}.")
     chosen = [runs[number - 1] for number in numbers] or list(runs)
-    if give([run.to_json() for run in chosen], as_json=as_json, output=output):
+    if output_json([run.to_json() for run in chosen], as_json=as_json, output=output):
         return
     if not chosen:
         click.echo(f"No runs in {runs_dir} yet. Next: poets-edge train flower_photos")

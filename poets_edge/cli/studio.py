@@ -9,7 +9,7 @@ import click
 
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import Terminal, give
+from poets_edge.cli.terminal import Terminal, output_json
 from poets_edge.studio.server import StudioOptions, studio
 
 _PORT = 8765
@@ -52,7 +52,7 @@ def command(
     """
     options = StudioOptions(folder=folder or (_DEMO if demo else _PHOTOS), port=port, demo=demo, lan=lan)
     with studio(options, Terminal()) as server:
-        if not give({"url": server.url}, as_json=as_json, output=output):
+        if not output_json({"url": server.url}, as_json=as_json, output=output):
             click.echo(server.url)
         click.echo("Open this address in a browser. Stop: Ctrl-C", err=True)
         if not no_open:

@@ -151,7 +151,7 @@ class Terminal:
             click.echo(text, err=True)
 
 
-def give(
+def output_json(
     result: dict[str, Any] | list[Any] | Callable[[], dict[str, Any]], *, as_json: bool, output: Path | None
 ) -> bool:
     """Write a result as JSON to the file that `--output` names, and print it if `--json` is given.
@@ -195,11 +195,11 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     return "\n".join(lines)
 
 
-def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> None:
+def print_photo_counts(found: PhotoFolder, *, as_json: bool, output: Path | None) -> None:
     """Print the number of photos in each class of a folder, as a table or as JSON."""
     counts = Counter(photo.label for photo in found.photos)
     result = {"folder": str(found.path), "classes": dict(sorted(counts.items()))}
-    if not give(result, as_json=as_json, output=output):
+    if not output_json(result, as_json=as_json, output=output):
         click.echo(table([["class", "photos"], *([label, str(counts[label])] for label in found.classes)]))
         click.echo(f"{len(found.photos)} photos in {found.path}")
 

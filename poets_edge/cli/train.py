@@ -33,7 +33,7 @@ from poets_edge.cli.photo_options import (
     zip_encoding_option,
 )
 from poets_edge.cli.retrain_options import retrain_options
-from poets_edge.cli.terminal import Terminal, give, open_page
+from poets_edge.cli.terminal import Terminal, output_json, open_page
 from poets_edge.cli.train_results import print_result
 from poets_edge.errors import UsageError
 from poets_edge.nets.architecture import Architecture
@@ -316,7 +316,7 @@ def command(
         result = train(options, terminal)
     if opened:
         open_page(options.report)
-    if not give(result.to_json(), as_json=as_json, output=output):
+    if not output_json(result.to_json(), as_json=as_json, output=output):
         print_result(result, misclassified=print_misclassified_test_images)
 
 

@@ -12,7 +12,7 @@ import click
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.model_options import input_options, labels_option
 from poets_edge.cli.options import FILE, result_options
-from poets_edge.cli.terminal import give
+from poets_edge.cli.terminal import output_json
 from poets_edge.core.files import scratch_folder
 from poets_edge.exporting.certificate import certificate_for
 from poets_edge.exporting.serving import LOOPBACK, PageServer, check_host, network_address
@@ -113,7 +113,7 @@ def _print(page: WrittenPage, *, as_json: bool, output: Path | None) -> None:
         "model_transfer": page.model_transfer,
         "labels": list(page.labels),
     }
-    if give(facts, as_json=as_json, output=output):
+    if output_json(facts, as_json=as_json, output=output):
         return
     height, width = page.input.shape[1:3]
     click.echo(
@@ -124,7 +124,7 @@ def _print(page: WrittenPage, *, as_json: bool, output: Path | None) -> None:
 
 
 def _announce(url: str, *, as_json: bool, output: Path | None) -> None:
-    if give({"url": url}, as_json=as_json, output=output):
+    if output_json({"url": url}, as_json=as_json, output=output):
         return
     click.echo(url)
     if url.startswith(f"http://{LOOPBACK}:"):

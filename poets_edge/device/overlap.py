@@ -14,7 +14,7 @@ from poets_edge.device.metrics import Evaluation
 from poets_edge.device.scorer import Scorer
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos, known_photos
-from poets_edge.photos.minhash import overlap, sketch_now
+from poets_edge.photos.minhash import current_signature, overlap
 from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES
 from poets_edge.photos.table import Digest, PhotoTable, SplitNumbers
 
@@ -82,7 +82,7 @@ class TrainingOverlap:
         return None
 
     @property
-    def lack(self) -> str | None:
+    def unrecognized_warning(self) -> str | None:
         """Message that photos were not recognized, so copies of training photos may be among them.
 
         It is None if all photos were recognized, or if the model stores no digests.
@@ -134,7 +134,7 @@ def overlap_lines(
         elif unseen is not None:
             line += f"; on the other {unseen.count}: {accuracy_text(unseen.accuracy, unseen.count, unseen.interval)}"
         lines.append(line)
-    return (*lines, overlap.lack) if overlap.lack else tuple(lines)
+    return (*lines, overlap.unrecognized_warning) if overlap.unrecognized_warning else tuple(lines)
 
 
 def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
@@ -192,4 +192,4 @@ def was_trained_on(photos: PhotoTable, facts: Mapping[str, Any]) -> bool:
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
         return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none
-    return overlap(training["photos_sketch"], sketch_now(photos))
+    return overlap(training["photos_sketch"], current_signature(photos))

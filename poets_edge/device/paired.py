@@ -154,14 +154,14 @@ def _p_value(differences: npt.NDArray[np.int64]) -> float:
         if size and count:
             # The sum of `count` signs is 2 heads - count, so that `size` times it changes in steps of 2 size.
             spread = np.zeros(2 * size * count + 1)
-            spread[:: 2 * size] = _coins(int(count))
+            spread[:: 2 * size] = _binomial(int(count))
             chances = np.convolve(chances, spread)
     reach = len(chances) // 2
     far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(differences.sum()))
     return min(1.0, float(chances[far].sum()))
 
 
-def _coins(count: int) -> npt.NDArray[np.float64]:
+def _binomial(count: int) -> npt.NDArray[np.float64]:
     """Return the probabilities of 0, 1, ..., `count` heads in `count` tosses of a fair coin."""
     logs = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
     return np.asarray(np.exp(logs[-1] - logs - logs[::-1] - count * math.log(2)))

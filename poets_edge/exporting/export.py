@@ -265,7 +265,7 @@ def _evaluated(
         file,
         evaluation=one.evaluation(labels),
         agreement=one.agreement(reference),
-        beside_float=None if one is reference else _compared(one, reference, labels),
+        compared_with_float32=None if one is reference else _compared(one, reference, labels),
         scored=one,
     )
 
@@ -275,7 +275,7 @@ def _compared(one: Predictions, reference: Predictions, labels: tuple[str, ...])
 
 
 def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> None:
-    losses = {file.quantization: file.beside_float for file in result.files if file.quantization != "float32"}
+    losses = {file.quantization: file.compared_with_float32 for file in result.files if file.quantization != "float32"}
     if any(paired is None or not paired.photos for paired in losses.values()):
         raise DatasetError("`max_accuracy_drop` needs test photos, and there are none.")
     larger = {name: paired for name, paired in losses.items() if paired and exceeds(paired, allowed)}

@@ -25,7 +25,7 @@ class ExportedFile:
         evaluation: evaluation on the test photos; None if there are no test photos.
         agreement: fraction of the test photos, 0 to 1, to which this file and the float32 file assign the same label;
             None if there are no test photos.
-        beside_float: paired comparison with the float32 file; None for the float32 file, or if there are no test
+        compared_with_float32: paired comparison with the float32 file; None for the float32 file, or if there are no test
             photos.
         scored: predictions for the test photos; None if there are no test photos.
     """
@@ -35,7 +35,7 @@ class ExportedFile:
     size: int
     evaluation: Evaluation | None
     agreement: float | None
-    beside_float: Paired | None = None
+    compared_with_float32: Paired | None = None
     scored: Predictions | None = None
 
     @property
@@ -51,7 +51,7 @@ class ExportedFile:
             "size": self.size,
             "test": self.evaluation.to_json() if self.evaluation else None,
             "agreement_with_float": self.agreement,
-            "beside_float": self.beside_float.to_json() if self.beside_float else None,
+            "beside_float": self.compared_with_float32.to_json() if self.compared_with_float32 else None,
         }
 
     def __fspath__(self) -> str:

@@ -102,7 +102,7 @@ def _not_a_graph(path: Path) -> ModelError:
     found = model_format(path)
     if found is TFLITE:
         return ModelError(f"{path}: a TensorFlow Lite model already. Try it: poets-edge label {path} PHOTO")
-    if found is not None and found.way_out:
+    if found is not None and found.remedy:
         return ModelError(found.refusal(path, "a frozen graph"))
     return ModelError(f"{path}: not a frozen graph, or damaged or empty.")
 

@@ -77,7 +77,7 @@ def input_evidence(graph: Any, name: str) -> Evidence | None:
     Raises:
         BlueFirstError: the nodes subtract the channel means of photos whose first channel is blue.
     """
-    return _Evidence(graph).of_input(name)
+    return _Evidence(graph).range_of(name)
 
 
 class _Evidence:
@@ -89,12 +89,12 @@ class _Evidence:
                 if not source.startswith("^"):  # a control dependency reads no values
                     self._readers.setdefault(_name(source), []).append(node)
 
-    def of_input(self, name: str) -> Evidence | None:
+    def range_of(self, name: str) -> Evidence | None:
         """Infer the range of an input from the nodes that follow it; return None if these nodes do not determine it."""
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
         reordered = False
-        while (node := self._only_reader(name) or self._joined(name)) is not None:
+        while (node := self._only_reader(name) or self._concatenated(name)) is not None:
             if node.op in _ADDITIONS | _PRODUCTS:
                 values = self._other(node, name)
                 if values is None or values.size not in (1, 3):
@@ -125,7 +125,7 @@ class _Evidence:
         readers = self._readers.get(name, [])
         return readers[0] if len(readers) == 1 else None
 
-    def _joined(self, name: str) -> Any:
+    def _concatenated(self, name: str) -> Any:
         """Return the node that concatenates the channels of a node after slices selected them; None if there is none.
 
         Every consumer of the node must be a slice or a reversal whose result only the concatenation uses.

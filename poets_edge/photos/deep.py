@@ -25,7 +25,7 @@ _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
 """Smallest and largest accepted value in a float image. The nominal range is 0 to 1, which sharpening may exceed."""
 
 
-def white_of(image: Image.Image) -> float:
+def white_value(image: Image.Image) -> float:
     """Return the pixel value that represents white in an opened gray image with more than 8 bits per pixel."""
     if image.mode == "F":
         return 1.0

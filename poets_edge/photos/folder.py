@@ -25,7 +25,7 @@ from poets_edge.photos.sources import find_photos, is_archive_or_address
 from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES
 from poets_edge.photos.table import Photo as Photo
 from poets_edge.photos.table import PhotoTable
-from poets_edge.photos.tree import DEEPEST, Folder, others_line, read_tree, tree_of
+from poets_edge.photos.tree import DEEPEST, Folder, other_files_text, read_tree, folder_tree
 
 _MOST_CLASSES = 4096
 """Maximum number of class folders; a class that occurs in two splits counts twice. A limit is needed because the size
@@ -92,7 +92,7 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
 def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
     found = find_photos(str(folder))
     if found.labels is None:
-        tree = tree_of(sorted(found.names), found.others, found.depth)
+        tree = folder_tree(sorted(found.names), found.others, found.depth)
         arranged = _arranged(folder, found.root, tree, recursive=recursive)
         return replace(arranged, notes=(*found.notes, *arranged.notes))
     rows = sorted(range(len(found.names)), key=found.names.__getitem__)
@@ -109,7 +109,7 @@ def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
     others: Counter[str] = Counter()
     for (_, kind), count in found.others.items():
         others[kind] += count
-    return PhotoFolder(folder, photos, notes=(f"{folder}: left out {others_line(others)}.",) if others else ())
+    return PhotoFolder(folder, photos, notes=(f"{folder}: left out {other_files_text(others)}.",) if others else ())
 
 
 def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> PhotoFolder:
@@ -161,7 +161,7 @@ def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
     others: Counter[str] = Counter()
     for below in tree.below():
         others += below.others
-    found = f", but {others_line(others)}" if others else ""
+    found = f", but {other_files_text(others)}" if others else ""
     if layout.empty:
         return f"{folder}: no photos in {', '.join(layout.empty[:5])}{found}."
     return (

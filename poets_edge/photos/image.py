@@ -29,7 +29,7 @@ from poets_edge.photos.decode_budget import (
     format_of,
     most_megapixels,
 )
-from poets_edge.photos.deep import DEEP_MODES, check_range, to_gray, white_of
+from poets_edge.photos.deep import DEEP_MODES, check_range, to_gray, white_value
 from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
 from poets_edge.photos.png_chunks import without_metadata
@@ -76,7 +76,7 @@ def read_photo(source: PhotoSource, *, name: str = "", smallest: int = _SMALLEST
         if isinstance(source, Image.Image):
             if 0 in source.size:
                 raise PhotoError(f"{name}: an image without pixels.")
-            return _to_rgb(source, white_of(source))
+            return _to_rgb(source, white_value(source))
         if isinstance(source, (str, Path)):
             source = read_bytes(Path(source), LARGEST_PHOTO)
         elif not isinstance(source, bytes):
@@ -140,7 +140,7 @@ def _decode(contents: bytes, name: str, smallest: int) -> Image.Image:
             )
         if needed > LARGE:
             take_turn()
-        return _to_rgb(_upright(image), white_of(image) if image.mode in DEEP_MODES else 0)
+        return _to_rgb(_upright(image), white_value(image) if image.mode in DEEP_MODES else 0)
 
 
 def _open(contents: bytes) -> Image.Image:

@@ -18,7 +18,7 @@ from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError
 from poets_edge.photos.names import class_name, folded
 from poets_edge.photos.split_names import FILLERS, SplitName, is_unlabeled, split_of, words
-from poets_edge.photos.tree import Folder, others_line
+from poets_edge.photos.tree import Folder, other_files_text
 
 _SHOWN = 5
 
@@ -99,7 +99,7 @@ class _Arrangement:
                 for one in folder.below():
                     others += one.others
         if others:
-            self._notes.append(f"{self._place}: left out {others_line(others)}.")
+            self._notes.append(f"{self._place}: left out {other_files_text(others)}.")
         if len(classes) > 1:
             self._notes += [
                 f"class {one.label} is named like photos without a class. If it is not a class, move"
@@ -163,14 +163,14 @@ class _Arrangement:
         unclear = [folder for folder in flat if folder not in unlabeled]
         if unclear:
             training = next((folder for folder in splits if meant[folder] == "training"), None)
-            way_out = (
+            remedy = (
                 f"To train on the classes in {training.name}, name it: {shlex.quote(self._at(training))}"
                 if training
                 else f"Put the others into a folder named train, next to {splits[0].name}."
             )
             raise DatasetError(
                 f"{self._place}: split folders ({_names(splits)}) and other folders ({_names(unclear)}) are mixed."
-                f" {way_out}"
+                f" {remedy}"
             )
         for folder in unlabeled:
             self._notes.append(f"{self._at(folder)}: left out {counted(folder.total, 'photo')} without class folders.")

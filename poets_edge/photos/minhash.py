@@ -21,7 +21,7 @@ in common with the training folder, on average."""
 _AT_ONCE = 1 << 14
 
 
-def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
+def minhash_signature(photos: Iterable[tuple[str, int]]) -> list[int]:
     """Return the MinHash signature of a folder: up to 128 integers of 48 bits, in ascending order.
 
     Args:
@@ -39,10 +39,10 @@ def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
     return sorted(least)[:_LENGTH]
 
 
-def sketch_now(photos: Iterable[Photo]) -> list[int]:
+def current_signature(photos: Iterable[Photo]) -> list[int]:
     """Return the MinHash signature of photos from their current file sizes; missing photos are skipped."""
     paths = photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos)
-    return sketch((path, _size_now(path)) for path in paths)
+    return minhash_signature((path, _size_now(path)) for path in paths)
 
 
 def overlap(one: Collection[int], other: Collection[int]) -> bool:

@@ -78,7 +78,7 @@ def is_scanned(path: Path, folder: Path) -> bool:
     return place.is_relative_to(root) and not any(map(is_skipped, place.relative_to(root).parts))
 
 
-def others_line(others: Mapping[str, int]) -> str:
+def other_files_text(others: Mapping[str, int]) -> str:
     """Format counts, by kind, of files that are not photos: "3 files that are not photos: 2 .txt, 1 .mp4"."""
     count = sum(others.values())
     kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(others.items(), key=lambda item: (-item[1], item)))
@@ -118,7 +118,7 @@ def read_tree(root: str | Path, *, deepest: int | None = DEEPEST) -> Folder:
     return tree
 
 
-def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: int = 0) -> Folder:
+def folder_tree(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: int = 0) -> Folder:
     """Arrange the names of photos in an archive or at an address as a tree.
 
     Args:

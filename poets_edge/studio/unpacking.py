@@ -10,7 +10,7 @@ from poets_edge.errors import DatasetError, OutputError
 from poets_edge.photos.archive_members import read_member
 from poets_edge.photos.archives import read_archive
 from poets_edge.photos.contents import LARGEST_PHOTO
-from poets_edge.photos.tree import others_line
+from poets_edge.photos.tree import other_files_text
 from poets_edge.studio import messages
 
 _SPARE = 64 << 20
@@ -87,5 +87,5 @@ def unpack(request: UnpackRequest) -> Unpacked:
         kinds: dict[str, int] = {}
         for (_, kind), count in archive.others.items():
             kinds[kind] = kinds.get(kind, 0) + count
-        skipped.append((request.name, others_line(kinds)))
+        skipped.append((request.name, other_files_text(kinds)))
     return Unpacked(tuple(photos), tuple(skipped))

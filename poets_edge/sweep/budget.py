@@ -38,7 +38,7 @@ class Budget:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def excess(self, point: GridPoint) -> dict[str, float]:
+    def violations(self, point: GridPoint) -> dict[str, float]:
         """Return a dictionary with the relative violation of each violated limit; 0.1 means 10 % worse than the
         limit."""
         found = {}

@@ -40,7 +40,7 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
 
     If the budget consists of a minimum accuracy only, choose the fastest point with at least that accuracy.
     """
-    within = [point for point in points if not budget.excess(point)]
+    within = [point for point in points if not budget.violations(point)]
     if not within:
         return _choose_nearest(points, budget)
     if budget.accuracy is not None and budget.latency is None and budget.size is None:
@@ -145,8 +145,8 @@ def _size_reason(chosen: GridPoint, points: Sequence[GridPoint]) -> str:
 
 
 def _choose_nearest(points: Sequence[GridPoint], budget: Budget) -> Choice:
-    nearest = min(points, key=lambda point: (max(budget.excess(point).values()), point.latency.median))
-    broken = budget.excess(nearest)
+    nearest = min(points, key=lambda point: (max(budget.violations(point).values()), point.latency.median))
+    broken = budget.violations(nearest)
     misses = []
     if "latency" in broken:
         misses.append(f"it takes {nearest.latency.median:.2f} ms")

@@ -53,7 +53,7 @@ def live_chart(result: GridResult) -> Markup:
             radius=max(_SMALLEST_RADIUS, _RADIUS_OF_MB * math.sqrt(point.size / 1e6)),
             hue=hues[point.architecture.family, point.architecture.series],
             hollow=point.quantization == "float32",
-            faint=bool(budget.excess(point)),
+            faint=bool(budget.violations(point)),
             tip=tip(point),
             target=row_id(point),
             label="ship" if point == result.choice.point else "",

@@ -45,7 +45,7 @@ def write_report(
     write_page(
         path,
         "grid.html.j2",
-        circumstances=_circumstances(result),
+        conditions=_conditions(result),
         verdict=_verdict(result),
         chart=live_chart(result),
         limits=str(result.budget),
@@ -95,7 +95,7 @@ def _label(name: str, labels: Sequence[str]) -> str:
     return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
 
 
-def _circumstances(result: GridResult) -> str:
+def _conditions(result: GridResult) -> str:
     """Return two sentences that describe the evaluated models and photos, and the device and interpreter used."""
     machine = result.machine
     return (

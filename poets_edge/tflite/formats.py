@@ -35,11 +35,11 @@ class ModelFormat:
 
     Attributes:
         name: name of the format with an article, such as "a Keras model".
-        way_out: sentence, with the placeholder `{path}`, that says what to do; "" for formats that can be read.
+        remedy: sentence, with the placeholder `{path}`, that says what to do; "" for formats that can be read.
     """
 
     name: str
-    way_out: str = ""
+    remedy: str = ""
 
     def refusal(self, path: Path, wanted: str = "a TensorFlow Lite model") -> str:
         """Return the one-line error message for a model of this format.
@@ -47,7 +47,7 @@ class ModelFormat:
         Args:
             wanted: name of the format that is required.
         """
-        return f"{path}: {self.name}, not {wanted}. {self.way_out.format(path=path)}"
+        return f"{path}: {self.name}, not {wanted}. {self.remedy.format(path=path)}"
 
 
 TFLITE = ModelFormat("a TensorFlow Lite model")

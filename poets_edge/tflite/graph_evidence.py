@@ -60,7 +60,7 @@ class Graph:
         tensor, reordered = self.inputs[0], False
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
-        while (operator := self._only_reader(tensor) or self._joined(tensor)) is not None:
+        while (operator := self._only_reader(tensor) or self._concatenated(tensor)) is not None:
             name, inputs = self._name(operator), [int(i) for i in operator["inputs"]]
             if name in _ARITHMETIC:
                 other = self._constant(inputs[1] if inputs[0] == tensor else inputs[0])
@@ -126,7 +126,7 @@ class Graph:
         readers = [operator for operator in self._operators if tensor in operator["inputs"]]
         return readers[0] if len(readers) == 1 else None
 
-    def _joined(self, tensor: int) -> Mapping[str, Any] | None:
+    def _concatenated(self, tensor: int) -> Mapping[str, Any] | None:
         """Return the operator that concatenates a tensor's channels after slices selected them; None if there is none.
 
         Every consumer of the tensor must be a slice or a reversal whose result only the concatenation uses.

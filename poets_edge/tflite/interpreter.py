@@ -75,9 +75,9 @@ def find_runtime() -> Runtime:
 
     system = this_system()
     found = support(system)
-    way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.problem} {found.way_out}"
+    remedy = f"Run: {install_command(system)}" if found.runtimes else f"{found.problem} {found.remedy}"
     detail = f" {'; '.join(problems)}." if problems else ""
-    raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
+    raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {remedy}")
 
 
 def _check_numpy(runtime: Runtime) -> None:
@@ -119,10 +119,10 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True, de
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200] or "damaged"
-        way_out = "Export it again, or copy it again."
+        remedy = "Export it again, or copy it again."
         if "find op for builtin opcode" in reason:
-            way_out = f"{runtime.name} {runtime.version} is too old for it. {_newer_runtime(runtime)}"
-        raise ModelError(f"{file.path}: cannot be loaded ({reason}). {way_out}") from None
+            remedy = f"{runtime.name} {runtime.version} is too old for it. {_newer_runtime(runtime)}"
+        raise ModelError(f"{file.path}: cannot be loaded ({reason}). {remedy}") from None
     return interpreter
 
 

@@ -84,8 +84,8 @@ def _inside(path: Path) -> tuple[bytes, bytes]:
     """
     found = model_format(path)
     if found is not MODEL_ZIP:
-        way_out = f" Export it: poets-edge export {path}" if is_frozen_graph(path, found) else ""
-        refusal = found.refusal(path) if found and found.way_out else f"{path}: not a TensorFlow Lite model.{way_out}"
+        remedy = f" Export it: poets-edge export {path}" if is_frozen_graph(path, found) else ""
+        refusal = found.refusal(path) if found and found.remedy else f"{path}: not a TensorFlow Lite model.{remedy}"
         raise ModelError(refusal)
     try:
         with path.open("rb") as file, opened_zip(file, LARGEST_DIRECTORY) as archive:

@@ -47,12 +47,12 @@ class Support:
     Attributes:
         runtimes: names of the packages on PyPI, in order of preference.
         problem: reason why no package can be installed; empty if one can.
-        way_out: advice if no package can be installed; otherwise empty.
+        remedy: advice if no package can be installed; otherwise empty.
     """
 
     runtimes: tuple[str, ...]
     problem: str = ""
-    way_out: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def this_system() -> System:
     libc, version = _libc()
     kernel = platform.machine()
     return System(
-        userland(kernel, 8 * struct.calcsize("P")),
+        program_architecture(kernel, 8 * struct.calcsize("P")),
         (sys.version_info.major, sys.version_info.minor),
         libc,
         version,
@@ -93,7 +93,7 @@ def this_system() -> System:
     )
 
 
-def userland(kernel: str, bits: int) -> str:
+def program_architecture(kernel: str, bits: int) -> str:
     """Return the architecture of a system's programs, which may be 32-bit under a 64-bit kernel.
 
     Args:

@@ -168,12 +168,12 @@ def calibrate_head(
     if not len(truth):
         return head, None
     fitted = best_temperature(scores, truth)
-    temperature = _cautious(fitted, scores, truth, groups)
+    temperature = _shrink(fitted, scores, truth, groups)
     crossed = scores.copy()
     for number in sorted(set(fold.tolist())):
         rows = fold == number
         others = best_temperature(scores[~rows], truth[~rows])
-        others = _cautious(others, scores[~rows], truth[~rows], None if groups is None else groups[~rows])
+        others = _shrink(others, scores[~rows], truth[~rows], None if groups is None else groups[~rows])
         crossed[rows] = with_temperature(scores[rows], others)
     before = expected_calibration_error(scores, truth)
     if cross_entropy(crossed, truth) >= cross_entropy(scores, truth) or not _is_safe(head, data, temperature):
@@ -183,7 +183,7 @@ def calibrate_head(
     return calibrated, HeadCalibration(used, fitted, before, expected_calibration_error(crossed, truth), crossed, truth)
 
 
-def _cautious(temperature: float, scores: Matrix, truth: Indices, groups: Indices | None) -> float:
+def _shrink(temperature: float, scores: Matrix, truth: Indices, groups: Indices | None) -> float:
     """Return a fitted temperature moved towards 1 by one standard error, or by two if it makes scores more confident.
 
     Overconfident scores increase the cross entropy more than underconfident ones.

@@ -129,7 +129,7 @@ def test_round_log_returns_timings_of_one_stamp_and_variant() -> None:
     assert log.timings("s", replace(variant, copy=1), 3) == {0: one.timing}
     assert log.timings("s", variant, 1) == {} and log.timings("s", replace(variant, threads=2), 3) == {}
     assert [round.number for round in kept] == [0], "rounds that were there are not saved again"
-    assert log.of_models(["1" * 64]) == [] and len(log.of_models(["0" * 64])) == 3
+    assert log.rounds_of(["1" * 64]) == [] and len(log.rounds_of(["0" * 64])) == 3
 
 
 def test_variants_of_numbers_identical_copies_of_a_model(tmp_path: Path) -> None:

@@ -35,10 +35,10 @@ def test_doctor_reports_interpreter_xnnpack_weights_and_jobs(keras_home: Path, t
 def test_doctor_reports_missing_packages_by_job(tmp_path: Path) -> None:
     found = on_a_machine_with(tmp_path, "click", "numpy", "PIL", "pillow", "tqdm", "flatbuffers")
     missing_for = {job["name"]: job["missing"] for job in found["jobs"]}
-    way_out = install_command(this_system())
-    assert way_out and way_out in missing_for["label, evaluate, inspect, benchmark"]
+    remedy = install_command(this_system())
+    assert remedy and remedy in missing_for["label, evaluate, inspect, benchmark"]
     assert missing_for["TensorBoard"] == "pip install 'poets-edge[train]'"
-    assert way_out in missing_for["watch a camera"]
+    assert remedy in missing_for["watch a camera"]
     assert found["facts"]["tensorflow"] is None and found["facts"]["XNNPACK"] is None
     assert "none yet" in found["facts"]["ImageNet weights"]
 

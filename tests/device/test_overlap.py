@@ -48,11 +48,11 @@ def test_copies_warning_requires_a_held_out_accuracy(facts: dict[str, Any]) -> N
 def test_overlap_states_that_no_photo_was_recognized() -> None:
     known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))
     found = TrainingOverlap.of(np.full(20, -1, np.int8), known, {})
-    assert found.lack == (
+    assert found.unrecognized_warning == (
         "none of the 20 photos is a file of the training run; copies that were saved again are not recognized"
     )
-    assert TrainingOverlap.of(np.array([0, 1, 2], np.int8), known, {}).lack is None, "all photos are recognized"
-    assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).lack is None, "its warning states that it is unknown"
+    assert TrainingOverlap.of(np.array([0, 1, 2], np.int8), known, {}).unrecognized_warning is None, "all photos are recognized"
+    assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).unrecognized_warning is None, "its warning states that it is unknown"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_overlap_states_how_many_photos_are_outside_the_sample() -> None:
     digests = np.random.default_rng(0).integers(0, 256, (70_000, 32), dtype=np.uint8)
     known = KnownPhotos.of(digests, np.zeros(70_000, np.int8)).for_model()
     found = TrainingOverlap.of(np.array([UNCHECKED, UNCHECKED, -1], np.int8), known, {})
-    assert found.unchecked == 2 and found.lack is not None
-    assert found.lack.endswith("and 2 are outside the sample of files that the model keeps")
+    assert found.unchecked == 2 and found.unrecognized_warning is not None
+    assert found.unrecognized_warning.endswith("and 2 are outside the sample of files that the model keeps")
 
 
 def table(*names: str) -> PhotoTable:

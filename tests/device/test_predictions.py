@@ -18,7 +18,7 @@ from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.image import PhotoSource
-from poets_edge.photos.minhash import sketch_now
+from poets_edge.photos.minhash import current_signature
 from poets_edge.photos.normalization import RAW
 from poets_edge.photos.split import SplitConfig, split
 from poets_edge.tflite.input_range import InputRange
@@ -70,7 +70,7 @@ def names_of(result: Any) -> list[str]:
 @pytest.mark.parametrize("percentages", [{"testing": 40, "validation": 5}, {"testing": 5, "validation": 40}, None])
 def test_evaluate_uses_the_split_percentages_from_training(folder: Path, percentages: Any) -> None:
     photos = scan(folder).photos
-    facts: dict[str, Any] = {"training": {"photos_sketch": sketch_now(photos)}}
+    facts: dict[str, Any] = {"training": {"photos_sketch": current_signature(photos)}}
     if percentages:
         facts["percentages"] = percentages
     result = evaluate(ColorScorer(facts), folder)

@@ -43,9 +43,9 @@ def evaluated(scored: dict[Quantization, Predictions]) -> list[ExportedFile]:
 def test_int8_file_is_compared_with_the_float32_file() -> None:
     float32, int8 = evaluated({"float32": predictions("ddddr"), "int8": predictions("drrdd")})
     assert float32.agreement == 1.0 and int8.agreement == pytest.approx(2 / 5)
-    assert float32.beside_float is None
-    assert int8.beside_float is not None
-    assert (int8.beside_float.worse, int8.beside_float.better, int8.beside_float.photos) == (2, 1, 5)
+    assert float32.compared_with_float32 is None
+    assert int8.compared_with_float32 is not None
+    assert (int8.compared_with_float32.worse, int8.compared_with_float32.better, int8.compared_with_float32.photos) == (2, 1, 5)
     assert int8.evaluation is not None and int8.evaluation.correct == 3
 
 

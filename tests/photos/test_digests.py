@@ -12,7 +12,7 @@ import pytest
 
 from poets_edge.photos import digests
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.minhash import sketch, sketch_now
+from poets_edge.photos.minhash import current_signature, minhash_signature
 from poets_edge.photos.open_photo import read_contents
 from poets_edge.photos.sources import FileStamp
 from poets_edge.photos.table import UNKNOWN_SIZE
@@ -81,8 +81,8 @@ def test_signature_from_cached_sizes_equals_the_signature_of_the_folder(folder: 
         hashed = hash_photos(photos, folder.bottlenecks_dir)
         assert sorted(folder.reads) == reads
         assert hashed.sizes.tolist() == [photo.file.stat().st_size for photo in photos]
-        assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
-    assert len(sketch_now(photos)) == len(ALL)
+        assert minhash_signature(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == current_signature(photos)
+    assert len(current_signature(photos)) == len(ALL)
 
 
 def test_signature_excludes_unreadable_photos(folder: Folder) -> None:
@@ -90,8 +90,8 @@ def test_signature_excludes_unreadable_photos(folder: Folder) -> None:
     (folder.path / "a/1.jpg").unlink()
     hashed = hash_photos(photos, folder.bottlenecks_dir)
     assert (hashed.sizes == UNKNOWN_SIZE).sum() == len(hashed.errors) == 1
-    assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
-    assert len(sketch_now(photos)) == len(ALL) - 1
+    assert minhash_signature(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == current_signature(photos)
+    assert len(current_signature(photos)) == len(ALL) - 1
 
 
 def test_hash_photos_returns_the_sizes_that_the_server_reports(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from poets_edge.errors import PhotoError
 from poets_edge.photos.decode_budget import BUDGET, bytes_needed, format_of, most_megapixels
 from poets_edge.photos.image import fit, normalizer, read_photo
-from poets_edge.photos.minhash import overlap, sketch
+from poets_edge.photos.minhash import minhash_signature, overlap
 from poets_edge.photos.normalization import Normalization
 from poets_edge.photos.table import UNKNOWN_SIZE
 
@@ -109,18 +109,18 @@ def test_format_of_rejects_unsupported_formats(header: bytes) -> None:
 
 @given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=6), st.integers(0, 9)), max_size=20))
 def test_sketch_is_independent_of_photo_order_and_folders(photos: list[tuple[str, int]]) -> None:
-    found = sketch(photos)
-    assert found == sorted(set(found)) == sketch(reversed(photos))
-    assert found == sketch((f"/other/folder/{name}", size) for name, size in photos)
+    found = minhash_signature(photos)
+    assert found == sorted(set(found)) == minhash_signature(reversed(photos))
+    assert found == minhash_signature((f"/other/folder/{name}", size) for name, size in photos)
     assert overlap(found, found) is bool(photos)
 
 
 def test_sketch_distinguishes_photo_names_and_sizes() -> None:
-    one = sketch([("a.jpg", 10)])
+    one = minhash_signature([("a.jpg", 10)])
     assert len(one) == 1 and 0 <= one[0] < 1 << 48
     for other in ([("a.jpg", 11)], [("b.jpg", 10)]):
-        assert not overlap(one, sketch(other))
-    assert sketch([("a.jpg", UNKNOWN_SIZE)]) == []
+        assert not overlap(one, minhash_signature(other))
+    assert minhash_signature([("a.jpg", UNKNOWN_SIZE)]) == []
     many = [(f"{number}.jpg", number) for number in range(500)]
-    smallest = sorted(value for photo in many for value in sketch([photo]))[:128]
-    assert sketch(many) == smallest
+    smallest = sorted(value for photo in many for value in minhash_signature([photo]))[:128]
+    assert minhash_signature(many) == smallest

@@ -75,7 +75,7 @@ def test_live_chart_shows_limits_and_fades_points_that_exceed_them() -> None:
     result = grid_result(LIMITED)
     chart = str(live_chart(result))
     assert ">limit: 2 ms</text>" in chart and ">limit: 80 %</text>" in chart
-    outside = sum(bool(LIMITED.excess(point)) for point in result.points)
+    outside = sum(bool(LIMITED.violations(point)) for point in result.points)
     assert chart.count(" pale") == outside > 0 and chart.count('class="dot') == len(result.points)
     unlimited = str(live_chart(grid_result(Budget())))
     assert "limit" not in unlimited and " pale" not in unlimited

@@ -51,10 +51,10 @@ def test_pareto_front_is_independent_of_order_of_points(values: list[tuple[int, 
 def test_budget_accepts_points_exactly_on_limits() -> None:
     at_limit = point(NAME, 20.0, range(10), megabytes=1.0)
     budget = Budget(latency=20.0, size=1e6, accuracy=0.9)
-    assert budget.excess(at_limit) == {}
+    assert budget.violations(at_limit) == {}
     assert choose((at_limit,), budget).point == at_limit
     beyond = point(NAME, 20.2, range(11), megabytes=1.1)
-    assert budget.excess(beyond) == pytest.approx({"latency": 0.01, "size": 0.1, "accuracy": 1 - 0.89 / 0.9})
+    assert budget.violations(beyond) == pytest.approx({"latency": 0.01, "size": 0.1, "accuracy": 1 - 0.89 / 0.9})
 
 
 def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
@@ -77,11 +77,11 @@ def test_budget_with_board_limits_memory_and_flash(arena: int, size: int, excess
     budget = Budget(board=replace(board("nano33"), memory=1000, flash=5000))
     measured = replace(point(NAME, 1.0, range(0)), cost=MicroCost(arena=arena, size=size, gray_arena=arena))
     assert budget.fits_board(measured) == (excess is None)
-    assert budget.excess(measured) == ({} if excess is None else {"board": pytest.approx(excess)})
+    assert budget.violations(measured) == ({} if excess is None else {"board": pytest.approx(excess)})
 
 
 def test_budget_with_board_excludes_models_of_unknown_cost() -> None:
-    assert Budget(board=board("nano33")).excess(point(NAME, 1.0, range(0))) == {"board": math.inf}
+    assert Budget(board=board("nano33")).violations(point(NAME, 1.0, range(0))) == {"board": math.inf}
 
 
 @pytest.mark.parametrize(

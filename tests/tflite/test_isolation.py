@@ -72,7 +72,7 @@ def test_device_packages_import_no_optional_packages() -> None:
 def test_commands_name_missing_packages(trained: Trained, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "clip.gif")
     (tmp_path / "clip.avi").write_bytes(b"RIFF")
-    for arguments, way_out in (
+    for arguments, remedy in (
         (("train", "--image_dir", tmp_path), "poets-edge[train]"),
         (("export",), "poets-edge[train]"),
         (("label", "--graph", trained.graph, tmp_path / "clip.gif"), "poets-edge[train]"),
@@ -82,4 +82,4 @@ def test_commands_name_missing_packages(trained: Trained, tmp_path: Path) -> Non
         ended = _python(_RUN, *arguments)
         assert ended.returncode == 1
         assert ended.stderr.strip().splitlines()[-1].startswith("Error: ")
-        assert way_out in ended.stderr and "Traceback" not in ended.stderr
+        assert remedy in ended.stderr and "Traceback" not in ended.stderr

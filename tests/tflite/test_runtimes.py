@@ -13,7 +13,7 @@ import pytest
 from poets_edge import tflite
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.interpreter import find_runtime
-from poets_edge.tflite.runtimes import System, install_command, support, this_system, userland
+from poets_edge.tflite.runtimes import System, install_command, support, this_system, program_architecture
 from tests.conftest import poets_edge
 
 
@@ -39,7 +39,7 @@ def test_install_command_depends_on_the_system(system: System, runtimes: str, co
 
 
 @pytest.mark.parametrize(
-    ("system", "problem", "way_out"),
+    ("system", "problem", "remedy"),
     [
         (System("armv7l", (3, 13), "glibc", (2, 41)), "Python 3.13 on armv7l", "bookworm"),
         (System("armv6l", (3, 11), "glibc", (2, 36)), "ARMv6", "Zero 2 W"),
@@ -51,11 +51,11 @@ def test_install_command_depends_on_the_system(system: System, runtimes: str, co
         (System("riscv64", (3, 11), "glibc", (2, 36)), "riscv64", "x86_64"),
     ],
 )
-def test_support_explains_why_no_interpreter_fits(system: System, problem: str, way_out: str) -> None:
+def test_support_explains_why_no_interpreter_fits(system: System, problem: str, remedy: str) -> None:
     found = support(system)
     assert not found.runtimes and not install_command(system)
-    assert problem in found.problem and way_out in found.way_out
-    assert "\n" not in found.problem + found.way_out
+    assert problem in found.problem and remedy in found.remedy
+    assert "\n" not in found.problem + found.remedy
 
 
 def test_support_assumes_an_interpreter_on_macos() -> None:
@@ -64,9 +64,9 @@ def test_support_assumes_an_interpreter_on_macos() -> None:
 
 
 def test_userland_recognizes_32_bit_programs_under_a_64_bit_kernel() -> None:
-    assert userland("aarch64", 32) == userland("armv8l", 32) == "armv7l"
-    assert userland("aarch64", 64) == "aarch64"
-    assert userland("x86_64", 32) == "i686"
+    assert program_architecture("aarch64", 32) == program_architecture("armv8l", 32) == "armv7l"
+    assert program_architecture("aarch64", 64) == "aarch64"
+    assert program_architecture("x86_64", 32) == "i686"
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,8 @@ def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
     tail = 0
     while before[-1 - tail] == after[-1 - tail] and min(len(before), len(after)) - tail > first + 1:
         tail += 1
-    return _joined(before[first : len(before) - tail]), _joined(after[first : len(after) - tail])
+    return _one_line(before[first : len(before) - tail]), _one_line(after[first : len(after) - tail])
 
 
-def _joined(lines: list[str]) -> str:
+def _one_line(lines: list[str]) -> str:
     return " ".join(line.strip() for line in lines)

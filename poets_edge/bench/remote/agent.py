@@ -200,7 +200,7 @@ class Agent:
         """Remove any links to a unit file from systemd's folders."""
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
-    def do_give_linger(self, request: Message) -> None:
+    def do_hand_over_linger(self, request: Message) -> None:
         """Record in another deployment by the same user that its removal must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service.read()

@@ -30,7 +30,7 @@ from poets_edge.core.files import scratch_folder
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
 from poets_edge.progress import Reporter, Silent
-from poets_edge.tflite.runtimes import System, support, userland
+from poets_edge.tflite.runtimes import System, support, program_architecture
 
 _PACKAGES_MB = {True: 20, False: 170}
 """Disk space that the packages require on a device, in MB, rounded up. The key is true if they are installed without
@@ -115,7 +115,7 @@ def install(
     system = system_of(facts)
     found = support(system)
     if not found.runtimes:
-        raise RemoteError(f"{connection.host}: {found.problem} {found.way_out}")
+        raise RemoteError(f"{connection.host}: {found.problem} {found.remedy}")
     wanted = [needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())]
     _check_system_packages(connection.host, wanted[0], facts)
     wanted += [extra_needs(extra)] if extra else []
@@ -221,15 +221,15 @@ def with_remedy(error: RemoteError) -> RemoteError:
         "Permission denied": "Name a folder that can be written with `remote_dir`.",
         "Disk quota": "Free some space there, or name another folder with `remote_dir`.",
     }
-    way_out = next((hint for start, hint in hints.items() if error.reason.startswith(start)), "")
-    return RemoteError(f"{error} {way_out}".strip(), reason=error.reason)
+    remedy = next((hint for start, hint in hints.items() if error.reason.startswith(start)), "")
+    return RemoteError(f"{error} {remedy}".strip(), reason=error.reason)
 
 
 def system_of(facts: Facts) -> System:
     """Return the processor, Python and C library of a device, which determine which TFLite interpreter it can use."""
     libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
-        userland(facts.machine, facts.bits),
+        program_architecture(facts.machine, facts.bits),
         facts.python[:2],
         libc[1] if libc else "musl" if facts.system == "Linux" else "",
         (int(libc[2]), int(libc[3])) if libc else (0, 0),

@@ -131,7 +131,7 @@ def measure_rounds(
         models=tuple(paths),
         threads=tuple(threads),
         config=config,
-        known=tuple(log.of_models(digests)),
+        known=tuple(log.rounds_of(digests)),
         image_dir=image_dir,
         labels=labels,
         input_range=input_range,
@@ -340,4 +340,4 @@ class _RoundsFollower(Follower):
         return f"{count} measured rounds are kept; the same command continues from there." if count else ""
 
     def _count(self) -> int:
-        return sum(round.stamp == self.stamp for round in self._log.of_models(self._digests))
+        return sum(round.stamp == self.stamp for round in self._log.rounds_of(self._digests))

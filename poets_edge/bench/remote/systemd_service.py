@@ -103,7 +103,7 @@ class SystemdService:
         if lingered:
             others = self._found().others
             if others:
-                connection.ask("give_linger", Done, folder=others[0])
+                connection.ask("hand_over_linger", Done, folder=others[0])
             else:
                 self.loginctl("disable-linger")
 

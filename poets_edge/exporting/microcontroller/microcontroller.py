@@ -176,10 +176,10 @@ def _check_fit(graph: Path, board: Board, *, arena: int, size: int, labels: Sequ
         if arena > board.memory
         else f"it has {size:,} bytes, and {board.name} has {board.flash:,} bytes of flash memory for it"
     )
-    raise ModelError(f"{graph}: {needs}. {_way_out(board, classes=len(labels))}")
+    raise ModelError(f"{graph}: {needs}. {_remedy(board, classes=len(labels))}")
 
 
-def _way_out(board: Board, *, classes: int) -> str:
+def _remedy(board: Board, *, classes: int) -> str:
     """Return a sentence for users that suggests an architecture that fits a board, or states that none fits."""
     for gray, condition in ((False, ""), (True, " with `gray`")):
         if found := fitting_architecture(board, classes=classes, gray=gray):

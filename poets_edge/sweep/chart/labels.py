@@ -45,7 +45,7 @@ def _label_boxes(
     taken = [(x - radii[p], y - radii[p], x + radii[p], y + radii[p]) for p, (x, y) in centers.items()]
     strokes = _strokes(points, centers)
     frame, labels = panel.get_window_extent(), []
-    for point in sorted(points, key=lambda p: (p != result.choice.point, bool(result.budget.excess(p)), -p.size)):
+    for point in sorted(points, key=lambda p: (p != result.choice.point, bool(result.budget.violations(p)), -p.size)):
         text = f"{point.architecture.resolution}{' gray' if point.architecture.gray else ''}"
         width, height = 5.0 * pixels, 8.5 * pixels
         if point == result.choice.point:

@@ -161,7 +161,7 @@ _STATE = "Its variables are not constants. Freeze them, or convert it again from
 _RANDOM = "Random numbers belong to training. Convert it in inference mode, without dropout and augmentation."
 _CONTROL = "It controls the flow. Convert it without loops and conditions."
 
-WAYS_OUT: Mapping[str, str] = {
+REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE"), _STATE),
     **dict.fromkeys(("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"), _RANDOM),
     **dict.fromkeys(("IF", "WHILE", "CALL"), _CONTROL),

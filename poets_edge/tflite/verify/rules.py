@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.tflite.verify import shapes
-from poets_edge.tflite.verify.catalog import RULES, WAYS_OUT, Rule
+from poets_edge.tflite.verify.catalog import RULES, REMEDIES, Rule
 from poets_edge.tflite.verify.folding import Integers, fold
 from poets_edge.tflite.verify.operators import operator_name, operator_number
 from poets_edge.tflite.verify.schema import OPTIONS
@@ -62,7 +62,7 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
-        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one. {_way_out_of_graphs(model)}")
+        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one. {_remedy_for_graphs(model)}")
     for buffer in model["buffers"]:
         if buffer["offset"] or buffer["size"]:
             raise FlawError("a buffer beyond the end")
@@ -76,11 +76,11 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     return _Graph(model).check()
 
 
-def _way_out_of_graphs(model: Mapping[str, Any]) -> str:
+def _remedy_for_graphs(model: Mapping[str, Any]) -> str:
     """Return advice for a model with several graphs: select a signature, or convert it without control flow."""
     graphs = {signature["subgraph_index"]: signature["signature_key"] for signature in model["signature_defs"]}
     if len(graphs) < 2:
-        return WAYS_OUT["IF"]
+        return REMEDIES["IF"]
     keys = ", ".join(str(key)[:40] for key in list(graphs.values())[:5])
     return f"It has several signatures ({keys}). Convert it with the one that classifies: signature_keys=[...]"
 
@@ -103,12 +103,12 @@ def _check_operators(model: Mapping[str, Any]) -> None:
     if other := next((_OTHER_NETWORKS[name] for name in unknown if name in _OTHER_NETWORKS), None):
         raise OtherNetworkError(other)
     custom = any(code["custom_code"] for code in model["operator_codes"])
-    way_out = WAYS_OUT.get(unknown[0]) or (
+    remedy = REMEDIES.get(unknown[0]) or (
         "Convert it with builtin operators only (without SELECT_TF_OPS)."
         if custom
         else "Convert it with other layers, or with TensorFlow's converter and a fixed batch of 1."
     )
-    raise UnsupportedError(f"the operator {unknown[0][:60]}. {way_out}")
+    raise UnsupportedError(f"the operator {unknown[0][:60]}. {remedy}")
 
 
 def output_shapes(model: Mapping[str, Any]) -> list[Sequence[int]]:

@@ -356,7 +356,7 @@ def test_lingering_stays_enabled_for_services_in_other_folders(folder: Path, tmp
     request = {"folder": str(links), "unit": "poets-edge-watch", "prefix": "poets-edge-watch"}
     found = session.agent.do_links(request)
     assert found["others"] == [str(tmp_path / "other/poets-edge")] and not found["foreign"]
-    session.agent.do_give_linger({"folder": found["others"][0]})
+    session.agent.do_hand_over_linger({"folder": found["others"][0]})
     assert other.agent.do_service({})["note"]["lingered"] is True
     for target, foreign in ((session.agent._own.service.unit_path("poets-edge-watch"), False), (unit["path"], True)):
         link = links / "poets-edge-watch.service"

@@ -140,10 +140,10 @@ def test_links_distinguishes_own_and_foreign_units(agent: Agent, home: Path) -> 
 
 def test_lingering_is_recorded_only_in_a_folder_with_a_service(agent: Agent, home: Path) -> None:
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
-    ask(agent, do="give_linger", folder=str(home / "poets-edge"))
+    ask(agent, do="hand_over_linger", folder=str(home / "poets-edge"))
     assert ask(agent, do="service")["note"] is None
     ask(agent, do="set_service", note={"unit": "u", "items": []}, text="[Unit]\n")
-    ask(agent, do="give_linger", folder=str(home / "poets-edge"))
+    ask(agent, do="hand_over_linger", folder=str(home / "poets-edge"))
     assert ask(agent, do="service")["note"]["lingered"] is True
 
 

@@ -94,11 +94,11 @@ def test_set_up_suggests_a_remedy_if_the_unit_cannot_be_written() -> None:
 @pytest.mark.parametrize(("others", "kept"), [((), False), (("/home/pi/other",), True)])
 def test_take_down_disables_lingering_unless_another_deployment_needs_it(others: tuple[str, ...], kept: bool) -> None:
     system, connection = systemd(
-        refusing("disable"), links=Links(path="/l", foreign=False, others=others), give_linger=Done()
+        refusing("disable"), links=Links(path="/l", foreign=False, others=others), hand_over_linger=Done()
     )
     system.take_down(lingered=True)
     assert (["loginctl", "disable-linger", "pi"] in connection.commands) is not kept
-    assert (("give_linger", {"folder": "/home/pi/other"}) in connection.asked) is kept
+    assert (("hand_over_linger", {"folder": "/home/pi/other"}) in connection.asked) is kept
     assert ("unlink", {"folder": "/home/pi/.config/systemd/user", "unit": system.name}) in connection.asked
     system, connection = systemd()
     system.take_down(lingered=False)
