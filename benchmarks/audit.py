@@ -130,8 +130,8 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
         options.architecture, find_weights(options.architecture, options.model_dir), options.bottleneck_dir
     )
     extractor = Extractor(backbone.model)
-    marks = photos.photos.marks
-    before = set(find_near_duplicates(photos.projections, photos.thumbnails, marks, options.bottleneck_dir).pairs())
+    digests = photos.photos.byte_digests
+    before = set(find_near_duplicates(photos.projections, photos.thumbnails, digests, options.bottleneck_dir).pairs())
     print(f"pairs among the photos themselves: {len(before)}")
     print("| seed | found of 50 | other pairs |\n|--:|--:|--:|")
     for seed in SEEDS:
@@ -147,7 +147,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
             find_near_duplicates(
                 pca_projection(np.concatenate([photos.vectors[:], vectors]), options.bottleneck_dir),
                 np.concatenate([photos.thumbnails[:], thumbnails]),
-                np.array([*marks, *more], marks.dtype),
+                np.array([*digests, *more], digests.dtype),
                 options.bottleneck_dir,
             ).pairs()
         )

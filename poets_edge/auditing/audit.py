@@ -39,7 +39,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     photos = read_photos(options, reporter)
     reporter.status(f"looking through {len(photos.photos)} photos")
     duplicates = find_near_duplicates(
-        photos.projections, photos.thumbnails, photos.photos.marks, options.bottleneck_dir
+        photos.projections, photos.thumbnails, photos.photos.byte_digests, options.bottleneck_dir
     )
     warnings: list[str] = []
     rotated = find_rotated(photos, options, reporter) if options.orientation else []

@@ -60,7 +60,7 @@ class CurvePoint:
 
     Attributes:
         photos: mean number of photos that the heads were fitted to.
-        accuracy: accuracy on held-out photos, 0 to 1; capped at the accuracy at points with more photos.
+        accuracy: accuracy on held-out photos, 0 to 1; at most the accuracy that was measured with more photos.
     """
 
     photos: int

@@ -72,7 +72,7 @@ class BenchmarkResult(Tabular):
     """Result of `benchmark`.
 
     Attributes:
-        machine: facts about the device; see `machine_facts`.
+        machine: description of the device, such as its CPU and number of cores; see `machine_facts`.
         measurements: one measurement per model and number of threads, in the order of the models.
         accuracy: accuracy of each model; empty if no photos were given.
         photos: photos on which the accuracy was measured; None if no photos were given.

@@ -16,7 +16,7 @@ from poets_edge.core.files import distinct_names
 from poets_edge.errors import UsageError
 
 _HARDWARE = ("board", "cpu", "architecture", "cores", "governor", "max_frequency_mhz", "memory_mb", "python")
-"""Keys of the facts about a machine that are the same in every run on that machine."""
+"""Keys of a machine's description whose values are the same in every run on that machine."""
 
 
 @dataclass(frozen=True)

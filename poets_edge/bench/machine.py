@@ -1,4 +1,4 @@
-"""Facts about the machine on which a benchmark runs, and its state during a measurement.
+"""Description of the machine on which a benchmark runs, and its state during a measurement.
 
 The values are read from /proc and /sys; values that are not available are None.
 """
@@ -89,7 +89,7 @@ class MachineState:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return constant facts about this machine, such as its CPU, number of cores and TFLite interpreter.
+    """Return a description of this machine: properties that do not change, such as its CPU and TFLite interpreter.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.

@@ -40,7 +40,7 @@ _PROCESS_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts about a model file.
+    """Description of a model file.
 
     Attributes:
         name: name of the model for tables, distinct within a benchmark.
@@ -224,7 +224,7 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Return facts about a variant's model, by default named after its file. Raises ModelError if it is damaged."""
+    """Describe a variant's model, by default named after its file. Raises ModelError if the model is damaged."""
     facts = read_metadata(read_model(variant.model, compiled=variant.delegate is not None)).facts
     training = facts.get("training") or {}
     return ModelFacts(

@@ -45,7 +45,7 @@ class VariantResult:
         name: name of the model.
         threads: number of CPU threads.
         size: file size of the model in bytes.
-        sha256, architecture, quantization: facts about the model; "" for those that the result file lacks.
+        sha256, architecture, quantization: description of the model; "" for a value that the result file lacks.
         median: median inference time in milliseconds.
         fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
             no samples.
@@ -96,7 +96,7 @@ class DeviceResults:
     """Results of one device in a result file.
 
     Attributes:
-        machine: facts about the device; see `machine_facts`.
+        machine: description of the device; see `machine_facts`.
         host: SSH destination of the device; "" if the file lacks it.
         warnings: warnings about the measurement.
         results: results of the variants.

@@ -151,7 +151,7 @@ class SustainedResult:
     """Result of `sustain`.
 
     Attributes:
-        machine: facts about the device; see `machine_facts`.
+        machine: description of the device; see `machine_facts`.
         models: measurements of the models, in the order of `SustainedOptions.models`.
         host: SSH destination of the measured device; "" for this machine.
     """

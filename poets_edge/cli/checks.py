@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Facts about this machine, and what it lacks for each task."""
+    """Components of this machine, and what it lacks for each task."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]

@@ -55,7 +55,7 @@ class Classifier:
         path: path of the model, used in messages.
         labels: class names, in the order of the scores in the output.
         size: (height, width) of the input, pixels.
-        metadata: normalization, labels, and facts about training and export that are stored in the model.
+        metadata: normalization and labels, and how the model was trained and exported, as stored in the model.
         input, output: description of the input tensor, and of the output tensor that contains the scores.
         input_range: normalization of the input, and how it was determined.
         score_output: index of `output` among the model's outputs.
@@ -151,7 +151,7 @@ class Classifier:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that are stored in the model; empty if poets_edge did not write the model."""
+        """How the model was trained and exported, as stored in it; empty if poets_edge did not write the model."""
         return self.metadata.facts
 
     @property

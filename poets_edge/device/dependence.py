@@ -31,7 +31,7 @@ def photo_groups(photos: PhotoTable, digests: Digest, known: KnownPhotos | None,
     recorded = np.full(len(photos), NO_GROUP, np.int64) if known is None else known.groups(digests)
     others = np.flatnonzero(recorded == NO_GROUP)
     new = HashedPhotos(photos.take(others), digests[others])
-    pairs = [*copies(new.marks), *name_pairs(new.photos), *burst_pairs(new.photos)]
+    pairs = [*copies(new.byte_digests), *name_pairs(new.photos), *burst_pairs(new.photos)]
     numbers = recorded.copy()
     numbers[others] = grouped_rows(len(others), pairs) + recorded.max(initial=NO_GROUP) + 1
     return numbers if len(np.unique(numbers)) < len(numbers) else None

@@ -52,7 +52,7 @@ class TrainingOverlap:
         Args:
             splits: result of `splits_of`.
             known: digests of the training run's photos that the model contains; None if it contains none.
-            facts: facts that are stored with the model.
+            facts: how the model was trained and exported, as stored with it.
         """
         if known is None:
             by_name = "photos_sketch" in (facts.get("training") or facts)
@@ -146,7 +146,7 @@ def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | No
 
     Args:
         evaluation: evaluation on the photos that are not recognized as training photos.
-        facts: facts that are stored with the model.
+        facts: how the model was trained and exported, as stored with it.
     """
     training = facts.get("training") or facts
     cross_validation = None if training.get("own_test_set") else training.get("cross_validation")

@@ -79,7 +79,7 @@ class Scorer(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that are stored with a model; empty if poets_edge did not write the model."""
+        """How the model was trained and exported, as stored with it; empty if poets_edge did not write the model."""
 
     @property
     def nodes(self) -> Mapping[str, str]:

@@ -80,7 +80,7 @@ class PreparedExport:
 
     Attributes:
         contents: content of each file in `result.files`, in the same order.
-        models: bytes of each `.tflite` before labels and facts are added to it, by quantization.
+        models: bytes of each `.tflite` before metadata are added to it, by quantization.
         size: (height, width) of the input, pixels.
     """
 
@@ -293,7 +293,7 @@ def _facts(
     source: _Source,
     file: ExportedFile,
 ) -> dict[str, Any]:
-    """Return facts about a model, its training and its evaluation, to be stored in the exported file."""
+    """Return a description of a model, its training and its evaluation, to be stored in the exported file."""
     record = source.record or {}
     training: dict[str, Any] = {
         key: record[key]

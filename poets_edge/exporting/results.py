@@ -25,8 +25,8 @@ class ExportedFile:
         evaluation: evaluation on the test photos; None if there are no test photos.
         agreement: fraction of the test photos, 0 to 1, to which this file and the float32 file assign the same label;
             None if there are no test photos.
-        compared_with_float32: paired comparison with the float32 file; None for the float32 file, or if there are no test
-            photos.
+        compared_with_float32: paired comparison with the float32 file; None for the float32 file, or if there are no
+            test photos.
         scored: predictions for the test photos; None if there are no test photos.
     """
 

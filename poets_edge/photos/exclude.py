@@ -112,7 +112,8 @@ def exclusions_of_training(training: Mapping[str, Any], names: Iterable[str]) ->
     """Return the exclusions that a training run applied, limited to the given photos.
 
     Args:
-        training: a training record, which contains names, or the `training` facts in a model, which contain hashes.
+        training: a training record, which contains names, or the field `training` of a model's metadata, which
+            contains hashes.
         names: names of the photos to which the result is limited.
     """
     listed = training.get("exclude") or training.get("exclude_hashes") or {}

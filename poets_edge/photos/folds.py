@@ -137,11 +137,11 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
     return [tuple(group) for _, group in sorted(groups.items())]
 
 
-def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
+def copies(values: npt.NDArray[Any]) -> list[tuple[int, int]]:
     """Find repeated values in an array, and return pairs of rows: the first with the value, and each later one."""
-    _, first, which = np.unique(marks, return_index=True, return_inverse=True)
+    _, first, which = np.unique(values, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
-    again = np.flatnonzero(first_of != np.arange(len(marks)))
+    again = np.flatnonzero(first_of != np.arange(len(values)))
     return list(zip(first_of[again].tolist(), again.tolist(), strict=True))
 
 
@@ -153,7 +153,7 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
-    joined = join([*copies(checksums), *copies(photos.marks), *(copies(groups) if groups is not None else [])])
+    joined = join([*copies(checksums), *copies(photos.byte_digests), *(copies(groups) if groups is not None else [])])
     alone = np.ones(len(photos), np.bool_)
     alone[list(itertools.chain(*joined))] = False
     return joined, np.flatnonzero(alone)

@@ -155,7 +155,7 @@ def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
     """Return the digests of the photos of a training run; None if the training record or model does not contain them.
 
     Args:
-        facts: a training record, or the facts stored in a model.
+        facts: a training record, or the description of the training that is stored in a model.
 
     Raises:
         RecordError: the sets are damaged.

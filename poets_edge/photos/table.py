@@ -210,7 +210,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
         return len(self.photos)
 
     @property
-    def marks(self) -> npt.NDArray[np.bytes_]:
+    def byte_digests(self) -> npt.NDArray[np.bytes_]:
         """Digests as byte strings, which numpy can sort and compare, dtype S32 [photos]."""
         return np.ascontiguousarray(self.digests).view(f"S{self.digests.shape[1]}").reshape(-1)
 

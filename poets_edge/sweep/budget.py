@@ -21,7 +21,7 @@ unit is probably missing."""
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits that a point of a grid must satisfy. A limit that is None is not applied.
+    """Limits that the model to ship from a grid must satisfy. A limit that is None is not applied.
 
     Attributes:
         latency: maximum median latency, milliseconds.
@@ -39,8 +39,7 @@ class Budget:
         check_fields(self)
 
     def violations(self, point: GridPoint) -> dict[str, float]:
-        """Return a dictionary with the relative violation of each violated limit; 0.1 means 10 % worse than the
-        limit."""
+        """Return by how much a model violates each limit that it violates; 0.1 means 10 % worse than the limit."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1
@@ -54,7 +53,7 @@ class Budget:
         return found
 
     def fits_board(self, point: GridPoint) -> bool:
-        """Return whether the model of a point fits the board in this budget; False for a float32 model."""
+        """Return whether a model fits the microcontroller board in this budget; False for a float32 model."""
         return bool(point.cost and self.board and point.cost.fits(self.board))
 
     def __str__(self) -> str:

@@ -1,4 +1,6 @@
-"""Choose the point of a grid to ship, and give the reason in plain English.
+"""Choose the model to ship from a grid, and give the reason in plain English.
+
+A point of a grid is a model with its measurements: one architecture at one quantization.
 
 Differences that are not statistically significant are ignored. From the points that are not significantly less accurate
 than the most accurate point, those that are not significantly slower than the fastest are selected, and the one with
@@ -22,7 +24,7 @@ _CLEARLY_FASTER = 1.05
 
 @dataclass(frozen=True)
 class Choice:
-    """Point of a grid to ship, and the reason for the choice.
+    """Point of a grid (a model with its measurements) to ship, and the reason for the choice.
 
     Attributes:
         point: chosen point; None if no point is within the budget.
@@ -93,7 +95,7 @@ def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
 
 
 def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) -> str:
-    """Return a sentence that explains how cross-validation decided between points; "" if it excluded no point."""
+    """Return a sentence that explains how cross-validation decided between models; "" if it excluded no model."""
     if len(contenders) == len(equals):
         return ""
     return (
@@ -104,12 +106,12 @@ def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) ->
 
 
 def figures(point: GridPoint) -> str:
-    """Format the accuracy, median latency and file size of a point, for example `86.2 % in 3.14 ms, 0.98 MB`."""
+    """Format the accuracy, median latency and file size of a model, for example `86.2 % in 3.14 ms, 0.98 MB`."""
     return f"{100 * point.accuracy:.1f} % in {point.latency.median:.2f} ms, {point.size / 1e6:.2f} MB"
 
 
 def _comparison(best: GridPoint, chosen: GridPoint, budget: Budget) -> str:
-    """Return a sentence that explains why the most accurate point was not chosen."""
+    """Return a sentence that explains why the most accurate model was not chosen."""
     paired = chosen.compare(best)
     limits = "" if str(budget) == "no limits" else f" with {budget}"
     speedup = best.latency.median / chosen.latency.median

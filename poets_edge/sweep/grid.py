@@ -122,7 +122,7 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
 def _evaluations(
     options: GridOptions, results: Mapping[Architecture, ArchitectureResult], *, use_folds: bool
 ) -> dict[Architecture, Evaluations]:
-    """Return the evaluations of each architecture that are used to compare the points.
+    """Return the evaluations of each architecture that are used to compare the models.
 
     Args:
         use_folds: whether to return the evaluations by cross-validation instead of those on the test set.

@@ -25,7 +25,7 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
     """Return a function that measures the latency of models on this machine.
 
     Args:
-        machine: facts about this machine, which become part of the stamp of each round.
+        machine: description of this machine, which becomes part of the stamp of each round.
     """
 
     def measure(variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:

@@ -35,7 +35,7 @@ class LatencySource:
     """Source of the latencies of exported models.
 
     Attributes:
-        machine: facts about the measured device; includes `host` if it is not this machine.
+        machine: description of the measured device; includes `host` if it is not this machine.
         measure: function that returns a dictionary of measurements by model path, and a list of warnings. Models
             without a measurement are omitted from the dictionary.
     """
@@ -110,8 +110,11 @@ class _Device:
 
 
 def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
-    """Read result files from `benchmark`, and return facts about the device, and the results. Raises RecordError if
-    the files are from different devices."""
+    """Read result files from `benchmark`; return the description of the device, and the results.
+
+    Raises:
+        RecordError: the files are from different devices.
+    """
     machine: dict[str, Any] = {}
     results: list[VariantResult] = []
     for file in files:

@@ -18,7 +18,7 @@ _STEPS = (1.0, 2.0, 5.0)
 
 
 def row_id(point: GridPoint) -> str:
-    """Return the HTML identifier of the table row for a point."""
+    """Return the HTML identifier of the table row for a grid point (a model with its measurements)."""
     return f"point-{point.name.replace(' ', '-')}"
 
 
@@ -64,7 +64,7 @@ def live_chart(result: GridResult) -> Markup:
 
 
 def tip(point: GridPoint) -> str:
-    """Return the tooltip of a point: its name, accuracy with interval, latency and file size."""
+    """Return the tooltip of a model in the chart: its name, accuracy with interval, latency and file size."""
     low, high = point.interval
     return (
         f"{point.name}: {percent(point.accuracy)} ({100 * low:.0f} to {100 * high:.0f}),"

@@ -29,7 +29,7 @@ from poets_edge.sweep.options import GridOptions
 
 
 def npu_facts(target: str) -> dict[str, Any]:
-    """Return facts about an NPU, in the format that is also used for facts about a computer."""
+    """Return a description of an NPU, in the format of the description of a computer."""
     try:
         compiler = version("ethos-u-vela")
     except PackageNotFoundError:  # the error of the compilation says how to install it

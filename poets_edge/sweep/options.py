@@ -34,15 +34,15 @@ class GridOptions:
         head, recursive, rehash, exclude, cluster, insecure_cluster: as for `train`.
         percentages: sizes of the test and validation sets, in percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
-        folds: number of cross-validation folds for evaluating every point on all photos; 0 to use the test set.
+        folds: number of cross-validation folds for evaluating every model on all photos; 0 to use the test set.
         group_by: which photos stay together in splits and folds, as for `train`.
         threads: number of CPU threads for each inference.
         timing: duration of the latency measurements, and number of rounds.
-        budget: limits that the point to ship must satisfy.
+        budget: limits that the model to ship must satisfy.
         fine_tuning: options for training the final blocks of the backbone; by default only the head is trained.
         strangers: folder of photos that belong to no class, with which the unknown-photo detector of each model is
             tested; None if there are none.
-        ship: whether to copy the model and labels of the chosen point to the subfolder `ship` of the output folder.
+        ship: whether to copy the chosen model and its labels to the subfolder `ship` of the output folder.
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.
         latency: result files that `benchmark` wrote on a device; if given, no latencies are measured.
@@ -100,7 +100,7 @@ class GridOptions:
 
     @property
     def uses_folds(self) -> bool:
-        """Whether points are evaluated by cross-validation instead of on the test set.
+        """Whether models are evaluated by cross-validation instead of on the test set.
 
         It is False with fine-tuning: the fine-tuned blocks are trained on all training photos, so that only the test
         set is unseen.

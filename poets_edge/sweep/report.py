@@ -31,7 +31,7 @@ def write_report(
     """Write the HTML report of a grid.
 
     Args:
-        shown: point for which the confusion matrix and the misclassified photos are shown.
+        shown: grid point (model) for which the confusion matrix and the misclassified photos are shown.
         evaluation: evaluation of `shown`.
         image_dir: photo folder, for thumbnails of the misclassified photos.
         path: output file.
@@ -112,7 +112,7 @@ def _verdict(result: GridResult) -> str:
 
 
 def _style(point: GridPoint, result: GridResult) -> str:
-    """Return the CSS classes for the table row of a point, separated by spaces."""
+    """Return the CSS classes for the table row of a model, separated by spaces."""
     classes = {"front": point in result.front, "chosen": point == result.choice.point}
     return " ".join(name for name, applies in classes.items() if applies)
 

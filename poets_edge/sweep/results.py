@@ -17,17 +17,17 @@ class GridResult(Tabular):
     """The result of `grid`.
 
     Attributes:
-        points: float32 and int8 point of each architecture, in the order in which the architectures were specified.
+        points: results of each architecture as float32 and as int8, in the order in which architectures were specified.
         labels: class names, sorted.
         front: Pareto front of accuracy and latency, fastest first.
-        choice: point to ship, with the reason.
-        machine: facts about the measured device.
+        choice: model to ship, with the reason.
+        machine: description of the measured device.
         threads: number of CPU threads for each inference.
-        folds: number of cross-validation folds; 0 if the points were evaluated on the test set.
+        folds: number of cross-validation folds; 0 if the models were evaluated on the test set.
         has_own_test: whether the user provided a separate folder of test photos.
         seconds: duration of each part of this run, in seconds; near 0 for parts that an earlier run completed.
         warnings: warnings about the latencies, one sentence each.
-        budget: limits that the point to ship must satisfy.
+        budget: limits that the model to ship must satisfy.
     """
 
     points: tuple[GridPoint, ...]
@@ -44,16 +44,16 @@ class GridResult(Tabular):
 
     @property
     def best(self) -> GridPoint | None:
-        """Point to ship; None if no point is within the budget."""
+        """Model to ship; None if no model is within the budget."""
         return self.choice.point
 
     @property
     def most_accurate(self) -> GridPoint:
-        """Point with the highest accuracy, with which other points are compared."""
+        """Most accurate model, with which the other models are compared."""
         return most_accurate(self.points)
 
     def comparison_text(self, point: GridPoint) -> str:
-        """Return a text that compares a point with the most accurate point: `best`, `could be equal` or a difference
+        """Return a text that compares a model with the most accurate one: `best`, `could be equal` or a difference
         in accuracy, for example `-2.3 points` (percentage points)."""
         if point == self.most_accurate:
             return "best"
@@ -89,7 +89,7 @@ class GridResult(Tabular):
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dictionary per point with accuracy, latency and size, for `pandas.DataFrame(result.rows())`."""
+        """Return one dictionary per model with accuracy, latency and size, for `pandas.DataFrame(result.rows())`."""
         return [
             {
                 "architecture": point.architecture.name,

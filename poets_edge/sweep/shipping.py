@@ -17,7 +17,7 @@ _LABELS = "labels.txt"
 
 
 def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
-    """Copy the model of a point and its labels into a folder.
+    """Copy the model of a grid point (an architecture at a quantization) and its labels into a folder.
 
     Returns:
         The path of the copied model, for example `mobilenet_0.50_160_int8.tflite` in the folder.

@@ -16,7 +16,7 @@ def trend(points: Sequence[GridPoint]) -> list[float]:
     """Return the accuracy of the trend line at each point, 0 to 1.
 
     Args:
-        points: points of one series at one quantization, by ascending resolution.
+        points: grid points (models) of one series at one quantization, by ascending resolution.
     """
     pools: list[list[GridPoint]] = []
     for point in points:

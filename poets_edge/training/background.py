@@ -108,13 +108,13 @@ def _without_copies(
     both = np.concatenate([np.asarray(data.vectors[rows]), background.vectors])
     projections = np.asarray(pca_projection(both, cache_folder)[:])
     similarity = projections[len(rows) :] @ projections[: len(rows)].T
-    exact = np.isin(background.photos.marks, data.photos.marks)
+    exact = np.isin(background.photos.byte_digests, data.photos.byte_digests)
     copies = np.flatnonzero(exact | (similarity.max(axis=1) >= _COPY))
     if not len(copies):
         return background
     first = int(copies[0])
     names = list(data.photos.photos.names)
-    same = np.flatnonzero(data.photos.marks == background.photos.marks[first])
+    same = np.flatnonzero(data.photos.byte_digests == background.photos.byte_digests[first])
     other = names[int(same[0])] if len(same) else names[int(rows[similarity[first].argmax()])]
     what = (
         f"{folder}: {len(copies)} of {len(background.photos)} photos show the same as photos of the classes, as"

@@ -131,7 +131,7 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     pairs, similarities, best = similar_pairs(projections, LOOSE)
     alike = _fraction_alike(photos, projections, best)
     named = name_pairs(photos.photos)
-    certain = [*copies(photos.marks), *named, *burst_pairs(photos.photos)]
+    certain = [*copies(photos.byte_digests), *named, *burst_pairs(photos.photos)]
     if len(photos) and len(set(np.array(named).reshape(-1).tolist())) > _MOSTLY * len(photos):
         # The names identify the subjects, so subjects that look alike are not joined.
         return PhotoGroups(grouped_rows(len(photos), certain), alike)

@@ -153,7 +153,7 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
 
     Args:
         found: cross-validation with groups held out; None if it was not possible.
-        divided: cross-validated accuracy if groups are divided among folds; None if it was not computed.
+        divided: cross-validated accuracy with groups divided among folds; None if it was not computed.
     """
     if groups is None or not groups.are_dependent:
         return None

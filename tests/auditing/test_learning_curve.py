@@ -37,7 +37,7 @@ def measured(errors: list[float], photos: int = 200) -> Measured:
     return Measured(SIZES, 1 - np.stack(wrong, axis=1).astype(np.float64))
 
 
-def test_fit_removable_agrees_with_least_squares() -> None:
+def test_removable_fraction_of_errors_agrees_with_least_squares() -> None:
     """The prior acts as an additional measurement of 0.9 - 0.09 ln(100) with a standard deviation of 0.25."""
     errors = [0.24, 0.2, 0.18, 0.16, 0.15]
     steps = (SIZES[:-1] / 100) ** -0.5 - 1

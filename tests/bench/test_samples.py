@@ -69,7 +69,7 @@ class Clock:
         return self.now
 
 
-def test_warm_up_ends_when_times_have_settled() -> None:
+def test_warm_up_ends_when_the_times_have_settled() -> None:
     clock = Clock([0.1 * 0.9**n for n in range(60)] + [0.0002])
     calls, steady = warm_up(clock.call, clock.read, longest=60)
     assert steady

@@ -20,7 +20,7 @@ TESTS = {
 """Path of the file that tests a target, relative to `tests`, by the target's entry in the table."""
 
 
-def test_every_row_in_the_table_of_targets_has_a_test() -> None:
+def test_every_export_target_in_the_documentation_has_a_test() -> None:
     table = (ROOT / "docs/targets.md").read_text("utf-8").partition("| target |")[2].partition("\n\n")[0]
     rows = [line.split(" | ") for line in table.splitlines()[2:]]
     assert [row[0].removeprefix("| ") for row in rows] == list(TESTS)

@@ -1,4 +1,4 @@
-"""MobileNet V2 1.0_224 (Sandler et al., 2018), an architecture that is used by tests only.
+"""MobileNet V2 1.0_224 (Sandler et al., 2018), defined here to test how an architecture is added.
 
 If only the head is trained, it is no more accurate than MobileNet V1, which has half the cost. It is therefore not part
 of the program.

@@ -108,14 +108,14 @@ def test_format_of_rejects_unsupported_formats(header: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=6), st.integers(0, 9)), max_size=20))
-def test_sketch_is_independent_of_photo_order_and_folders(photos: list[tuple[str, int]]) -> None:
+def test_minhash_signature_is_independent_of_photo_order_and_folders(photos: list[tuple[str, int]]) -> None:
     found = minhash_signature(photos)
     assert found == sorted(set(found)) == minhash_signature(reversed(photos))
     assert found == minhash_signature((f"/other/folder/{name}", size) for name, size in photos)
     assert overlap(found, found) is bool(photos)
 
 
-def test_sketch_distinguishes_photo_names_and_sizes() -> None:
+def test_minhash_signature_depends_on_photo_names_and_sizes() -> None:
     one = minhash_signature([("a.jpg", 10)])
     assert len(one) == 1 and 0 <= one[0] < 1 << 48
     for other in ([("a.jpg", 11)], [("b.jpg", 10)]):

@@ -47,7 +47,7 @@ def test_cookies_of_other_programs_do_not_block_access(studio: StudioClient, oth
     studio.request("GET", "/api/photos", headers={"Cookie": other}).refused(401)
 
 
-def test_entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use(studio: StudioClient) -> None:
+def test_entry_address_sets_a_cookie_that_scripts_and_other_sites_cannot_use(studio: StudioClient) -> None:
     entry = studio.request("GET", f"/?token={studio.token}", headers={"Cookie": None})
     assert (entry.status, entry.headers["location"]) == (303, "/")
     assert {"HttpOnly", "SameSite=strict"} <= {part.strip() for part in entry.headers["set-cookie"].split(";")}

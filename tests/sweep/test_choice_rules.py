@@ -57,7 +57,7 @@ def test_budget_accepts_points_exactly_on_limits() -> None:
     assert budget.violations(beyond) == pytest.approx({"latency": 0.01, "size": 0.1, "accuracy": 1 - 0.89 / 0.9})
 
 
-def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
+def test_choose_selects_nearest_point_by_largest_violation_then_latency() -> None:
     budget = Budget(latency=10.0, size=1e6)
     slow = point(NAME, 14.0, range(0), megabytes=0.5)  # 40 % over one limit
     both = point(NAME, 13.0, range(0), megabytes=1.3)  # 30 % over both limits; excesses are not added

@@ -63,7 +63,7 @@ def test_support_assumes_an_interpreter_on_macos() -> None:
     assert found.runtimes and not found.problem
 
 
-def test_userland_recognizes_32_bit_programs_under_a_64_bit_kernel() -> None:
+def test_program_architecture_is_32_bit_for_32_bit_programs_under_a_64_bit_kernel() -> None:
     assert program_architecture("aarch64", 32) == program_architecture("armv8l", 32) == "armv7l"
     assert program_architecture("aarch64", 64) == "aarch64"
     assert program_architecture("x86_64", 32) == "i686"

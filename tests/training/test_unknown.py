@@ -261,7 +261,7 @@ def test_detect_unknown_samples_many_photos_equally_by_class(monkeypatch: pytest
     assert (np.diff(found.rows) > 0).all()
 
 
-def test_refused_returns_fraction_of_distances_above_the_limit() -> None:
+def test_refused_is_the_fraction_of_distances_above_the_limit() -> None:
     assert unknown.refused(np.array([0.2, LIMIT, 1.01, 3], np.float32)) == 0.5
     assert unknown.refused(np.zeros(0, np.float32)) is None
 

@@ -61,7 +61,7 @@ Path = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Facts about a device, as its agent reports them.
+    """Description of a device, as its agent reports it.
 
     Attributes:
         python: version of the Python that runs the agent.

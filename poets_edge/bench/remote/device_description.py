@@ -42,7 +42,7 @@ def describe_device(kind: str, folder: str, packages: Sequence[str]) -> dict[str
         "uid": os.getuid(),
         "config": os.environ.get("XDG_CONFIG_HOME"),
         "runtime": os.environ.get("XDG_RUNTIME_DIR"),
-        "boot": _text("/proc/sys/kernel/random/boot_id"),
+        "boot": _read_text("/proc/sys/kernel/random/boot_id"),
         "time": time.time(),
         "folder": own,
         "usual": own == os.path.join(os.path.realpath(os.path.dirname(_usual_folder("data"))), NAME),
@@ -90,7 +90,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _text(path: str) -> str:
+def _read_text(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()

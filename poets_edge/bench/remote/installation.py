@@ -52,7 +52,7 @@ class Installation:
         folder: the program's folder on the device.
         python: path of the device's Python.
         items: folders of the program and of its packages, relative to `folder`; empty if the program is not installed.
-        facts: facts about the device, from its agent.
+        facts: description of the device, from its agent.
     """
 
     connection: Connection
@@ -140,7 +140,7 @@ def open_folder(
     """Open the program's folder on the device for this session, and create it if needed.
 
     Args:
-        facts: facts about the device, including the path of the folder.
+        facts: description of the device, including the path of the folder.
         default: whether the folder is the default, which is used even if it contains files of other programs.
         alone: whether to prevent other sessions from using the folder.
 

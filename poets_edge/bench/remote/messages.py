@@ -17,7 +17,7 @@ from poets_edge.errors import RecordError
 
 @dataclass(frozen=True)
 class FactsRequest:
-    """Request for facts about the device, without a measurement."""
+    """Request for a description of the device, without a measurement."""
 
     def to_json(self) -> dict[str, Any]:
         return {"task": "facts"}
@@ -142,7 +142,7 @@ class Warn:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """First message from a device. It contains the facts that `machine_facts` returns."""
+    """First message from a device: the description of the device that `machine_facts` returns."""
 
     board: Text | None
     cpu: Text | None
@@ -158,7 +158,7 @@ class Machine:
     emulated: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return the facts as a dictionary with the keys that `machine_facts` uses."""
+        """Return the description as a dictionary with the keys that `machine_facts` uses."""
         return asdict(self)
 
 

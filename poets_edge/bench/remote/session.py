@@ -56,7 +56,7 @@ class DeviceTimings:
     """Result of `measure_rounds`. The timings themselves are in the log that was passed to the function.
 
     Attributes:
-        machine: facts about the device; see `machine_facts`.
+        machine: description of the device; see `machine_facts`.
         variants: measured variants.
         stamp: digest of the measurement conditions, which identifies the rounds in the log.
         outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
@@ -161,7 +161,7 @@ class Follower:
     """Client for one request to a device, which shows the progress and warnings that the device sends.
 
     Attributes:
-        machine: facts about the device; empty until the device has sent them.
+        machine: description of the device (see `machine_facts`); empty until the device has sent it.
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, *, results: int = 0) -> None:
@@ -201,7 +201,7 @@ class Follower:
         return self._last.warnings
 
     def on_machine(self) -> None:
-        """Process the facts about the device; called when they have been received and stored in `machine`."""
+        """Process the description of the device; called when it has been received and stored in `machine`."""
 
     def on_result(self, message: Message) -> None:
         """Process a message with a round, scores or a load window. Raises RecordError if it was not requested."""
@@ -270,7 +270,7 @@ class _RoundsFollower(Follower):
     """Client that adds rounds from a device to a log and collects the scores that the device sends.
 
     Attributes:
-        stamp: digest of the measurement conditions; "" until the facts about the device are known.
+        stamp: digest of the measurement conditions; "" until the description of the device is known.
         outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
     """
 

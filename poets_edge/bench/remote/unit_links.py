@@ -37,7 +37,7 @@ def other_deployments(folder: str, prefix: str, link: str) -> list[str]:
 
 
 def remove_links(folder: str, unit: str, target: str) -> None:
-    """Remove the links to the unit file `target` that enable and start the unit from systemd's folder."""
+    """Remove the links to the unit file `target` from systemd's folder and from its folder of enabled units."""
     for parent in (folder, os.path.join(folder, "default.target.wants")):
         link = link_path(parent, unit)
         if _leads_to(link, target):

@@ -103,7 +103,7 @@ def compose_chart(figure: Any, result: GridResult) -> None:
 
 
 def _families(result: GridResult) -> str:
-    """Return the names of the architecture families of all points as text, such as `A, B and C`, in a fixed order."""
+    """Return the names of the architecture families of all models as text, such as `A, B and C`, in a fixed order."""
     present = {point.architecture.family for point in result.points}
     *first, last = (family.name for family in families() if family.name in present)
     return f"{', '.join(first)} and {last}" if first else last

@@ -1,4 +1,4 @@
-"""Labels of the points in a panel: resolutions, and the name of the chosen point."""
+"""Labels in a panel of the chart: the input resolution of each network, and the name of the chosen model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poets_edge.sweep.results import GridResult
 
 
 def write_labels(figure: Any, panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Label each bubble with the input resolution of its network, and the bubble of the chosen point with its name."""
+    """Label each bubble with the input resolution of its network, and the bubble of the chosen model with its name."""
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -36,7 +36,7 @@ def _label_boxes(
 ) -> list[tuple[GridPoint, str, Box]]:
     """Return a triple (point, label, box of the label) for each label; no box overlaps a bubble or another box.
 
-    A bubble without enough free space next to it has no label, unless it is the bubble of the chosen point.
+    A bubble without enough free space next to it has no label, unless it is the bubble of the chosen model.
     """
     pixels = figure.dpi / 72
     centers = {p: panel.transData.transform((axis.of_point(p), 100 * p.accuracy)) for p in points}

@@ -26,7 +26,7 @@ class PanelAxis:
 
     Attributes:
         label: text below the axis.
-        of_point: function that returns the value of a point on this axis.
+        of_point: function that returns the value of a grid point (a model with its measurements) on this axis.
         limit: value and name of the limit on this axis; None if there is no limit.
         published: function that returns the published value on this axis for an architecture and a quantization, or
             None if there is none.
@@ -41,7 +41,7 @@ class PanelAxis:
 
 
 def draw_panel(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], quantization: str, result: GridResult) -> None:
-    """Draw the points of one quantization in a panel, without their labels."""
+    """Draw the models of one quantization as bubbles in a panel, without their labels."""
     panel.set_xscale("log")
     panel.grid(True, which="major", color="#e4e4e4", linewidth=0.8)
     panel.set_axisbelow(True)
@@ -77,7 +77,7 @@ def _draw_lines(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result
 
 
 def _draw_bubble(panel: Any, axis: PanelAxis, point: GridPoint, result: GridResult) -> None:
-    """Draw a point as a bubble, with a ring around it if it is on the Pareto front."""
+    """Draw a model as a bubble, with a ring around it if it is on the Pareto front."""
     x, y = axis.of_point(point), 100 * point.accuracy
     area = AREA_OF_MB * point.size / 1e6
     style = series_styles()[series_of(point.architecture)]

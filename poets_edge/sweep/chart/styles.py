@@ -70,5 +70,5 @@ def series_styles() -> dict[Series, Style]:
 
 
 def opacity(point: GridPoint, result: GridResult) -> float:
-    """Return the opacity of a point, 0 to 1; points that violate the budget are pale."""
+    """Return the opacity of a model's bubble, 0 to 1; bubbles of models that violate the budget are pale."""
     return _PALE if result.budget.violations(point) else 1.0

@@ -68,7 +68,7 @@ def answers(request: Any) -> tuple[list[Message], tuple[str, ...]]:
     return [read_message(line) for line in stream.getvalue().splitlines()], warnings
 
 
-def test_measure_returns_facts_without_measuring(lock_folder: Path) -> None:
+def test_measure_describes_the_machine_without_measuring(lock_folder: Path) -> None:
     with locked(lock_folder):
         messages, warnings = answers(FactsRequest())
     [machine] = messages
