@@ -112,7 +112,7 @@ PROMISES = {
     "no decision about removal depends on a clock": ["expiry_does_not_depend_on_the_system_clock"],
     "A request with another name in `Host` is refused": ["requests_with_other_host_names_are_refused"],
     "Every request needs the token": ["requests_without_the_token_are_refused"],
-    "the browser stores it in a cookie": ["entry_sets_a_cookie_that_scripts_and_other_sites_cannot_use"],
+    "the browser stores it in a cookie": ["entry_address_sets_a_cookie_that_scripts_and_other_sites_cannot_use"],
     "a header that forms cannot send": ["posts_of_other_pages_are_refused", "requests_with_form_bodies_are_refused"],
     "Responses allow no scripts except the studio's own": ["every_response_has_a_strict_content_security_policy"],
     "links in the project are not followed": [
