@@ -1,6 +1,6 @@
 """Comparison of the exported files of all MobileNets with the output of TensorFlow's converter.
 
-    python -m benchmarks.without_tensorflow PHOTOS WORK_DIR [PHOTOS_A_CLASS]
+    python -m benchmarks.without_tensorflow PHOTOS WORK_DIR [PHOTOS_PER_CLASS]
 
 Both converters use the same calibration photos for int8. Accuracy is measured on the test photos. Writes
 `results/without_tensorflow.md`; requires TensorFlow, and the weights that the tests require.

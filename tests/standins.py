@@ -20,7 +20,7 @@ from poets_edge.demo.flowers import HEADS
 from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.weights import EMBEDDED_FILE
 
-PHOTOS_A_CLASS = 60
+PHOTOS_PER_CLASS = 60
 _BLOCKS = 13
 
 Array = npt.NDArray[np.float32]
@@ -35,7 +35,7 @@ def draw_flowers(folder: Path, named: dict[str, int]) -> Path:
     names = {(Path(name).parent.name, number): name for name, number in named.items()}
     for label in HEADS:
         (folder / label).mkdir(parents=True)
-        for number in range(PHOTOS_A_CLASS):
+        for number in range(PHOTOS_PER_CLASS):
             name = names.get((label, number), f"{label}/{number:03}_m.jpg")
             (folder / name).write_bytes(draw_photo(label, number))
     return folder

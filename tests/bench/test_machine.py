@@ -1,4 +1,4 @@
-"""Tests of facts about a machine, which are read from files such as those on Linux and a Raspberry Pi."""
+"""Tests of the description of a machine, which is read from files such as those on Linux and a Raspberry Pi."""
 
 from __future__ import annotations
 

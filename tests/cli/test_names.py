@@ -15,12 +15,12 @@ from tests.conftest import ROOT, Ran, poets_edge
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
 TRAIN = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "20", "--quiet")
-PHOTOS_A_CLASS = 8
+PHOTOS_PER_CLASS = 8
 
 
 def photos(folder: Path, *classes: bytes) -> Path:
     """Generate synthetic photos in the given classes; the names of those in the first class are not UTF-8."""
-    poets_edge("draw-photos", folder / "drawn", "--per_class", str(PHOTOS_A_CLASS), "--quiet").ok()
+    poets_edge("draw-photos", folder / "drawn", "--per_class", str(PHOTOS_PER_CLASS), "--quiet").ok()
     for name, source in zip(classes, sorted((folder / "drawn").iterdir()), strict=False):
         target = folder / "photos" / os.fsdecode(name)
         shutil.copytree(source, target)

@@ -45,7 +45,7 @@ def models(drawn: Trained) -> tuple[Path, ...]:
 
 
 def without_facts(model: Path) -> bytes:
-    """Return the contents of a `.tflite` file without the facts that are stored with the labels."""
+    """Return the contents of a `.tflite` file without the description of its training, stored next to the labels."""
     content, labels = model.read_bytes(), read_metadata(read_model(model)).labels
     bare = content[: content.rindex(b"PK\x03\x04", 0, content.rindex(b"PK\x03\x04"))]
     return with_files(bare, ModelInfo("", "", labels), {})

@@ -92,7 +92,7 @@ def random_frame(height: int, width: int, channels: int = 3) -> Pixels:
 
 
 def test_firmware_is_written_with_a_list_of_its_files(firmware: Firmware) -> None:
-    """The list has the purpose that the next export does not overwrite edited files."""
+    """With the list, the next export recognizes edited files, which it does not overwrite."""
     listed = json.loads((firmware.folder / LIST).read_text())["files"]
     assert {"README.md", "photo_classifier/photo_classifier.ino", firmware.file.path.name} <= set(listed)
 

@@ -39,7 +39,7 @@ OPTIONS = (
     "--calibration_photos", "5", "--testing_percentage", "40", "--how_many_training_steps", "200",
     "--min-seconds", "0.05", "--min-runs", "5", "--rounds", "2", "-q",
 )  # fmt: skip
-PHOTOS_A_CLASS = 12
+PHOTOS_PER_CLASS = 12
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def done(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFacto
     photos = folder / "flowers"
     for class_folder in sorted(path for path in flowers.iterdir() if path.is_dir()):
         (photos / class_folder.name).mkdir(parents=True)
-        for photo in sorted(class_folder.iterdir())[:PHOTOS_A_CLASS]:
+        for photo in sorted(class_folder.iterdir())[:PHOTOS_PER_CLASS]:
             (photos / class_folder.name / photo.name).symlink_to(photo)
     output = folder / "tf_files/grid"
     running = start(folder, photos)
@@ -123,7 +123,7 @@ def test_grid_evaluates_each_architecture_at_each_quantization(done: Grid, resul
     assert set(points) == {(name, quantization) for name in NAMES for quantization in ("float32", "int8")}
     for point in points.values():
         assert point["size"] == Path(done.folder, point["model"]).stat().st_size
-        assert point["photos"] == 5 * PHOTOS_A_CLASS, "each point must be evaluated on all photos"
+        assert point["photos"] == 5 * PHOTOS_PER_CLASS, "each point must be evaluated on all photos"
         assert point["accuracy"] == pytest.approx(sum(point["right"]) / point["judgments"] / point["photos"])
         assert point["interval95"][0] <= point["accuracy"] <= point["interval95"][1]
         assert 0 < point["latency_ms"]["median"] <= point["latency_ms"]["p90"]
@@ -146,7 +146,7 @@ def test_grid_compares_points_photo_by_photo(done: Grid, result: dict[str, Any])
     assert result["seconds"]["judging"] > 0
     table = done.run().ok().stdout
     assert "vs. best" in table
-    assert f"{5 * PHOTOS_A_CLASS} photos (5-fold cross-validation)" in table
+    assert f"{5 * PHOTOS_PER_CLASS} photos (5-fold cross-validation)" in table
 
 
 def test_grid_without_folds_agrees_with_evaluate(done: Grid) -> None:
@@ -172,8 +172,8 @@ def test_grid_caches_int8_features(done: Grid, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("poets_edge.training.bottlenecks.read_photo", fail)
     ran = done.run("--folds", "50", "--json").ok()
-    assert f"uses {PHOTOS_A_CLASS} folds instead of 50" in ran.stderr
-    assert json.loads(ran.stdout)["folds"] == PHOTOS_A_CLASS
+    assert f"uses {PHOTOS_PER_CLASS} folds instead of 50" in ran.stderr
+    assert json.loads(ran.stdout)["folds"] == PHOTOS_PER_CLASS
     done.run().ok()
 
 

@@ -18,11 +18,11 @@ MACHINE: dict[str, Any] = {
     "max_frequency_mhz": None, "memory_mb": 1024, "system": "Linux", "python": "3.11.2",
     "interpreter": "ai_edge_litert", "interpreter_version": "1.2", "emulated": False,
 }  # fmt: skip
-"""Message with the facts about the device, as JSON values."""
+"""Message with the description of the device, as JSON values."""
 
 
 def facts(**changes: Any) -> Facts:
-    """Return the facts about a 64-bit Raspberry Pi on which nothing is installed; arguments replace some facts."""
+    """Return the description of a 64-bit Raspberry Pi on which nothing is installed; arguments replace some values."""
     values: dict[str, Any] = {
         "python": (3, 11, 2), "executable": "/usr/bin/python3", "bits": 64, "machine": "aarch64", "system": "Linux",
         "libc": "glibc 2.36", "host": "pi", "home": "/home/pi", "user": "pi", "uid": 1000, "config": None,
@@ -92,7 +92,7 @@ def installed(
     """Return an installation that sends prescribed messages when one of its modules is run.
 
     Args:
-        changes: facts that replace those of `facts`.
+        changes: values that replace those that `facts` returns.
     """
 
     def run(module: str, *, text: str, line: Callable[[str], object], pause: float) -> Ended:

@@ -19,7 +19,7 @@ from tests.bench.remote.scripted import Recorder, ScriptedConnection, facts
 
 
 def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any = None, **changes: Any) -> Any:
-    """Install the program on a fake device with the given facts; return the connection and the installation."""
+    """Install the program on a fake device with the given description; return the connection and the installation."""
     connection: Any = ScriptedConnection(
         {
             "facts": facts(**{"time": time.time(), **changes}),
