@@ -24,7 +24,7 @@ from poets_edge.bench.remote.installation import (
     send,
     warn_remaining_files,
 )
-from poets_edge.bench.remote.session import send_models
+from poets_edge.bench.remote.device_rounds import send_models
 from poets_edge.bench.remote.ssh import check_host
 from poets_edge.bench.remote.systemd_service import SystemdService
 from poets_edge.core.arguments import check_fields

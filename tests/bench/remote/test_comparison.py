@@ -20,7 +20,7 @@ from poets_edge.bench.remote.benchmark import (
     _predictions,
     _warn_same_device,
 )
-from poets_edge.bench.remote.session import DeviceTimings
+from poets_edge.bench.remote.device_rounds import DeviceTimings
 from poets_edge.bench.rounds import Round
 from poets_edge.device.predictions import Predictions
 from poets_edge.device.scorer import ModelOutput
