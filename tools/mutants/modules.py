@@ -94,6 +94,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "core/json_checks.py": ("core/test_json_files.py",),
         "bench/remote/agent.py": ("bench/remote/test_agent.py",),
         "bench/remote/own_folder.py": ("bench/remote/test_agent.py",),
+        "bench/remote/own_service.py": ("bench/remote/test_agent.py",),
     },
     {
         "training/unknown.py": ("training/test_unknown.py",),
