@@ -9,8 +9,8 @@ from tests.conftest import ROOT
 _OWN_PROTOCOL = {
     "core/json_checks.py": "the one place",
     "core/files.py": "its own journal, whose every path is checked",
-    "bench/remote/agent.py": "runs on a device that has no poets_edge yet",
-    "bench/remote/own_files.py": "runs on a device that has no poets_edge yet",
+    "bench/remote/on_device/agent.py": "runs on a device that has no poets_edge yet",
+    "bench/remote/on_device/own_files.py": "runs on a device that has no poets_edge yet",
     "bench/remote/measure.py": "what the other end of the connection asks for",
 }
 

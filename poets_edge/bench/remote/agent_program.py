@@ -27,15 +27,15 @@ _DEVICE_MODULES = (
     "unit_links",
     "unpack_wheel",
 )
-"""Modules of this package that are sent to the device with the agent, each after the modules that it imports."""
+"""Modules in `on_device` that are sent to the device with the agent, each after the modules that it imports."""
 
 
 def agent_program() -> bytes:
     """Return the source code of the agent as a single program, including the modules that it imports."""
-    folder = files("poets_edge.bench.remote")
+    folder = files("poets_edge.bench.remote.on_device")
     program = "import sys, types\n"
     for name in _DEVICE_MODULES:
-        module, source = f"poets_edge.bench.remote.{name}", folder.joinpath(f"{name}.py").read_text("utf-8")
+        module, source = f"poets_edge.bench.remote.on_device.{name}", folder.joinpath(f"{name}.py").read_text("utf-8")
         program += f"sys.modules[{module!r}] = types.ModuleType({module!r})\n"
         program += f"exec(compile({source!r}, {module!r}, 'exec'), sys.modules[{module!r}].__dict__)\n"
     agent = folder.joinpath("agent.py").read_text("utf-8")

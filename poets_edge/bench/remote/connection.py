@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from poets_edge.bench.remote.agent import SILENCE, Message
+from poets_edge.bench.remote.on_device.agent import SILENCE, Message
 from poets_edge.bench.remote.agent_process import AgentProcess, shown
 from poets_edge.bench.remote.answers import Done, Ended, Refusal
-from poets_edge.bench.remote.chunks import CHUNK, ChunkWriter
+from poets_edge.bench.remote.on_device.chunks import CHUNK, ChunkWriter
 from poets_edge.bench.remote.limits import LIMITS, Limits
 from poets_edge.bench.remote.ssh import check_host
 from poets_edge.core.json_checks import check

@@ -23,7 +23,7 @@ from typing import Literal
 
 from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left
 from poets_edge.bench.remote.connection import Connection
-from poets_edge.bench.remote.own_files import SIGNATURE
+from poets_edge.bench.remote.on_device.own_files import SIGNATURE
 from poets_edge.bench.remote.systemd_unit import NAME
 from poets_edge.bench.remote.wheels import Needs, digest_of, extra_needs, fetched, needs, own_wheel
 from poets_edge.core.files import scratch_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.bench.remote.own_folder import OwnFolder
+from poets_edge.bench.remote.on_device.own_folder import OwnFolder
 from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.conftest import ROOT, poets_edge
 

@@ -17,9 +17,9 @@ from unittest.mock import patch
 
 import pytest
 
-from poets_edge.bench.remote.agent import Agent
-from poets_edge.bench.remote.own_files import SIGNATURE
-from poets_edge.bench.remote.own_folder import SESSIONS
+from poets_edge.bench.remote.on_device.agent import Agent
+from poets_edge.bench.remote.on_device.own_files import SIGNATURE
+from poets_edge.bench.remote.on_device.own_folder import SESSIONS
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.tflite.verify.memory import remember
 from tests.conftest import ROOT
@@ -276,7 +276,7 @@ class Source(io.BytesIO):
             os.kill(os.getpid(), 9)
         return data
 session.agent._requests = Source(whole)
-import poets_edge.bench.remote.own_items as own
+import poets_edge.bench.remote.on_device.own_items as own
 create = own.Staging.create
 def counted(self, name, made=[0]):
     made[0] += 1

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from poets_edge.bench.remote.agent import Agent
-from poets_edge.bench.remote.chunks import ChunkReader
-from poets_edge.bench.remote.own_folder import OwnFolder
+from poets_edge.bench.remote.on_device.agent import Agent
+from poets_edge.bench.remote.on_device.chunks import ChunkReader
+from poets_edge.bench.remote.on_device.own_folder import OwnFolder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from poets_edge.bench.remote import agent as module
-from poets_edge.bench.remote import device_description
-from poets_edge.bench.remote.agent import BEAT, MARKER, Agent
+from poets_edge.bench.remote.on_device import agent as module
+from poets_edge.bench.remote.on_device import device_description
+from poets_edge.bench.remote.on_device.agent import BEAT, MARKER, Agent
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
 

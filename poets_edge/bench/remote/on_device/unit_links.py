@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from poets_edge.bench.remote.own_folder import NAME, OwnFolder
+from poets_edge.bench.remote.on_device.own_folder import NAME, OwnFolder
 
 
 def link_path(folder: str, unit: str) -> str:

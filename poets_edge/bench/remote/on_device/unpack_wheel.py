@@ -9,7 +9,7 @@ import os
 import shutil
 import zipfile
 
-from poets_edge.bench.remote.own_items import Staging
+from poets_edge.bench.remote.on_device.own_items import Staging
 
 _ROOTS = ("purelib", "platlib")
 

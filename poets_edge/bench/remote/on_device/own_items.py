@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
-from poets_edge.bench.remote.own_files import (
+from poets_edge.bench.remote.on_device.own_files import (
     LARGEST_STATE,
     SIGNATURE,
     State,

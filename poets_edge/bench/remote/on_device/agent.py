@@ -27,14 +27,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from poets_edge.bench.remote.chunks import CHUNK, ChunkReader
-from poets_edge.bench.remote.device_description import describe_device
-from poets_edge.bench.remote.own_files import in_home
-from poets_edge.bench.remote.own_folder import OwnFolder
-from poets_edge.bench.remote.own_items import Staging
-from poets_edge.bench.remote.saved_frames import list_frames, read_frame
-from poets_edge.bench.remote.unit_links import is_foreign, link_path, other_deployments, remove_links
-from poets_edge.bench.remote.unpack_wheel import unpack_wheel
+from poets_edge.bench.remote.on_device.chunks import CHUNK, ChunkReader
+from poets_edge.bench.remote.on_device.device_description import describe_device
+from poets_edge.bench.remote.on_device.own_files import in_home
+from poets_edge.bench.remote.on_device.own_folder import OwnFolder
+from poets_edge.bench.remote.on_device.own_items import Staging
+from poets_edge.bench.remote.on_device.saved_frames import list_frames, read_frame
+from poets_edge.bench.remote.on_device.unit_links import is_foreign, link_path, other_deployments, remove_links
+from poets_edge.bench.remote.on_device.unpack_wheel import unpack_wheel
 
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0

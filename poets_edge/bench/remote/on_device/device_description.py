@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from poets_edge.bench.remote.own_files import in_home
-from poets_edge.bench.remote.own_folder import NAME, OwnFolder, older_deployment
+from poets_edge.bench.remote.on_device.own_files import in_home
+from poets_edge.bench.remote.on_device.own_folder import NAME, OwnFolder, older_deployment
 
 
 def describe_device(kind: str, folder: str, packages: Sequence[str]) -> dict[str, Any]:

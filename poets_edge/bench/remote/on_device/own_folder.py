@@ -28,7 +28,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 
-from poets_edge.bench.remote.own_files import (
+from poets_edge.bench.remote.on_device.own_files import (
     LARGEST_STATE,
     State,
     is_directory,
@@ -40,7 +40,7 @@ from poets_edge.bench.remote.own_files import (
     remove_empty,
     state_bytes,
 )
-from poets_edge.bench.remote.own_items import (
+from poets_edge.bench.remote.on_device.own_items import (
     JOURNAL,
     MARKER,
     Staging,
@@ -48,7 +48,7 @@ from poets_edge.bench.remote.own_items import (
     listed,
     remove_item,
 )
-from poets_edge.bench.remote.own_service import OwnService
+from poets_edge.bench.remote.on_device.own_service import OwnService
 
 if sys.platform != "win32":  # devices run Unix, but Windows imports this module, too
     import fcntl
