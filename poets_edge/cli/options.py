@@ -136,7 +136,7 @@ def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Funct
 
 
 def result_options(function: _Function) -> _Function:
-    """Add the options `--json` and `--output`, whose values the command passes to `poets_edge.cli.terminal.output_json`."""
+    """Add the options `--json` and `--output`, whose values the command passes to `terminal.output_json`."""
     function = option(
         "--output", type=FILE, metavar="FILE", section=OUTPUT, help="Also write the result to FILE, as JSON."
     )(function)

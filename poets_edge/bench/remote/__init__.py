@@ -1,4 +1,5 @@
-"""Measure and deploy models on other devices over ssh. The modules in `on_device` run there, all others here.
+"""Measure and deploy models on other devices over ssh.
 
-`measure.py` and `messages.py` are also imported on the device, from the installed program.
+The modules in `on_device` are sent to a device and run there before the program is installed; `measure.py` runs there
+afterwards, from the installed program. All other modules run on this machine.
 """
