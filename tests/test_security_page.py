@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from poets_edge.bench.remote import answers, fetch_frames
-from poets_edge.bench.remote.on_device import saved_frames
 from poets_edge.bench.remote.limits import LIMITS
+from poets_edge.bench.remote.on_device import saved_frames
 from poets_edge.nets import keras_weights, weights_file
 from poets_edge.photos import archives, contents, decode_budget, digests, exclude, http, png_chunks, remote
 from poets_edge.studio import server, uploads

@@ -31,7 +31,7 @@ from poets_edge.cli.photo_options import (
     rehash_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, output_json, open_page, table
+from poets_edge.cli.terminal import Terminal, open_page, output_json, table
 from poets_edge.core.wording import counted, percent
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture

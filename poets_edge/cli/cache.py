@@ -32,7 +32,9 @@ def command(bottleneck_dir: Path, names: tuple[str, ...], as_json: bool, output:
 
     found = remove_caches(bottleneck_dir, names) if names else caches(bottleneck_dir)
     facts = [{"name": each.name, "kind": each.kind, "rows": each.rows, "bytes": each.size} for each in found]
-    if output_json({"folder": str(bottleneck_dir), "removed" if names else "caches": facts}, as_json=as_json, output=output):
+    if output_json(
+        {"folder": str(bottleneck_dir), "removed" if names else "caches": facts}, as_json=as_json, output=output
+    ):
         return
     if not found:
         click.echo(f"nothing in {bottleneck_dir}")

@@ -38,7 +38,7 @@ from poets_edge.cli.photo_options import (
     rehash_option,
     zip_encoding_option,
 )
-from poets_edge.cli.terminal import Terminal, output_json, open_page
+from poets_edge.cli.terminal import Terminal, open_page, output_json
 from poets_edge.errors import BudgetError
 from poets_edge.exporting.microcontroller.boards import BOARDS, board_with_memory
 from poets_edge.exporting.npu.vela import ACCELERATORS

@@ -28,7 +28,12 @@ _OPTIONS = (
         help="The trained graph.",
     ),
     option(
-        "--output-labels", type=FILE, metavar="FILE", default=_DEFAULT.output_labels, section=CODELAB, help="Its labels."
+        "--output-labels",
+        type=FILE,
+        metavar="FILE",
+        default=_DEFAULT.output_labels,
+        section=CODELAB,
+        help="Its labels.",
     ),
     option(
         "--summaries-dir",
@@ -72,7 +77,9 @@ _OPTIONS = (
         section=CODELAB,
         help="List the misclassified test photos.",
     ),
-    option("--final-tensor-name", default=_DEFAULT.final_tensor_name, section=CODELAB, help="Name of the graph's output."),
+    option(
+        "--final-tensor-name", default=_DEFAULT.final_tensor_name, section=CODELAB, help="Name of the graph's output."
+    ),
     option(
         "--intermediate-store-frequency",
         type=int,

@@ -33,7 +33,7 @@ from poets_edge.cli.photo_options import (
     zip_encoding_option,
 )
 from poets_edge.cli.retrain_options import retrain_options
-from poets_edge.cli.terminal import Terminal, output_json, open_page
+from poets_edge.cli.terminal import Terminal, open_page, output_json
 from poets_edge.cli.train_results import print_result
 from poets_edge.errors import UsageError
 from poets_edge.nets.architecture import Architecture

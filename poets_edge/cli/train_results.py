@@ -46,7 +46,11 @@ def _recall(result: TrainResult) -> str:
     if result.cross_validated:
         evaluations["cross-validated recall"] = result.cross_validated.scored.evaluation(result.labels)
     rows = [
-        [label, str(sum(result.table[label].values())), *(percent(evaluation.recall(label)) for evaluation in evaluations.values())]
+        [
+            label,
+            str(sum(result.table[label].values())),
+            *(percent(evaluation.recall(label)) for evaluation in evaluations.values()),
+        ]
         for label in result.labels
     ]
     return table([["class", "photos", *evaluations], *rows])

@@ -25,7 +25,7 @@ from poets_edge.photos.sources import find_photos, is_archive_or_address
 from poets_edge.photos.split_names import NO_SPLIT, SPLIT_NAMES
 from poets_edge.photos.table import Photo as Photo
 from poets_edge.photos.table import PhotoTable
-from poets_edge.photos.tree import DEEPEST, Folder, other_files_text, read_tree, folder_tree
+from poets_edge.photos.tree import DEEPEST, Folder, folder_tree, other_files_text, read_tree
 
 _MOST_CLASSES = 4096
 """Maximum number of class folders; a class that occurs in two splits counts twice. A limit is needed because the size

@@ -15,9 +15,9 @@ from typing import Any
 from poets_edge.bench.machine import machine_facts, machine_name
 from poets_edge.bench.measurement import Measurement, model_facts
 from poets_edge.bench.remote.connection import Connection
+from poets_edge.bench.remote.device_rounds import measure_rounds
 from poets_edge.bench.remote.follower import device_facts
 from poets_edge.bench.remote.installation import Installation, install
-from poets_edge.bench.remote.device_rounds import measure_rounds
 from poets_edge.bench.result_files import VariantResult, read_benchmark
 from poets_edge.bench.rounds import RoundLog, Variant
 from poets_edge.errors import RecordError, UsageError

@@ -129,9 +129,7 @@ def train_photos(
         cross_validation = thread.submit(cross_validate_run, options, data)
         held_out = thread.submit(predict_held_out, data, options.head) if options.calibrated else None
         unknown = thread.submit(_detect_unknown, options, data, outside)
-        head, steps, advice = train_monitored_head(
-            options, training, validation, data.labels, graph_of, reporter
-        )
+        head, steps, advice = train_monitored_head(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
         head, data = fine_tuned.head, replace(data, vectors=fine_tuned.vectors)

@@ -51,8 +51,12 @@ def test_overlap_states_that_no_photo_was_recognized() -> None:
     assert found.unrecognized_warning == (
         "none of the 20 photos is a file of the training run; copies that were saved again are not recognized"
     )
-    assert TrainingOverlap.of(np.array([0, 1, 2], np.int8), known, {}).unrecognized_warning is None, "all photos are recognized"
-    assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).unrecognized_warning is None, "its warning states that it is unknown"
+    assert TrainingOverlap.of(np.array([0, 1, 2], np.int8), known, {}).unrecognized_warning is None, (
+        "all photos are recognized"
+    )
+    assert TrainingOverlap.of(np.array([-1], np.int8), None, {}).unrecognized_warning is None, (
+        "its warning states that it is unknown"
+    )
 
 
 @pytest.mark.parametrize(

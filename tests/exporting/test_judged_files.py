@@ -45,7 +45,11 @@ def test_int8_file_is_compared_with_the_float32_file() -> None:
     assert float32.agreement == 1.0 and int8.agreement == pytest.approx(2 / 5)
     assert float32.compared_with_float32 is None
     assert int8.compared_with_float32 is not None
-    assert (int8.compared_with_float32.worse, int8.compared_with_float32.better, int8.compared_with_float32.photos) == (2, 1, 5)
+    assert (int8.compared_with_float32.worse, int8.compared_with_float32.better, int8.compared_with_float32.photos) == (
+        2,
+        1,
+        5,
+    )
     assert int8.evaluation is not None and int8.evaluation.correct == 3
 
 

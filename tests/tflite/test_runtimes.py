@@ -13,7 +13,7 @@ import pytest
 from poets_edge import tflite
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.interpreter import find_runtime
-from poets_edge.tflite.runtimes import System, install_command, support, this_system, program_architecture
+from poets_edge.tflite.runtimes import System, install_command, program_architecture, support, this_system
 from tests.conftest import poets_edge
 
 

@@ -13,8 +13,8 @@ from tests.photos.server import Files, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
 if os.name != "nt":
-    from tools.crash.kills import every_point
     from tools.crash.commands import COMMANDS, names
+    from tools.crash.kills import every_point
     from tools.crash.points import Point
     from tools.crash.runner import Runner, archive_of, draw_photos
     from tools.crash.trial import Trial

@@ -173,3 +173,4 @@ KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "exclude": _exclude_list,
     "devices": _device,
     "options": options.make,
+}

@@ -14,8 +14,8 @@ from typing import Any
 
 from poets_edge.bench.machine import machine_facts, machine_state
 from poets_edge.bench.remote import connection, ssh
-from poets_edge.bench.remote.on_device.agent import Agent
 from poets_edge.bench.remote.limits import Limits
+from poets_edge.bench.remote.on_device.agent import Agent
 from poets_edge.bench.timing import Timing
 from poets_edge.core.files import sha256_of
 from poets_edge.device.classifier import Classifier

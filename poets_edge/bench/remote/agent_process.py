@@ -9,12 +9,12 @@ import time
 from collections import deque
 from typing import IO, Any
 
-from poets_edge.bench.remote.on_device.agent import BEAT, MARKER
 from poets_edge.bench.remote.agent_program import agent_program
 from poets_edge.bench.remote.answers import LONGEST_LINE, parse_line
-from poets_edge.bench.remote.on_device.chunks import CHUNK
 from poets_edge.bench.remote.inbox import Inbox, LineReader
 from poets_edge.bench.remote.limits import Limits
+from poets_edge.bench.remote.on_device.agent import BEAT, MARKER
+from poets_edge.bench.remote.on_device.chunks import CHUNK
 from poets_edge.bench.remote.ssh import ended_error, start_ssh
 from poets_edge.errors import RecordError, RemoteError
 

@@ -26,8 +26,8 @@ from poets_edge.bench.benchmark import (
 from poets_edge.bench.measurement import measurements_of
 from poets_edge.bench.remote.answers import Items
 from poets_edge.bench.remote.connection import Connection
-from poets_edge.bench.remote.installation import Installation, install, item, send
 from poets_edge.bench.remote.device_rounds import DeviceTimings, measure_rounds
+from poets_edge.bench.remote.installation import Installation, install, item, send
 from poets_edge.bench.remote.ssh import check_host
 from poets_edge.bench.remote.wheels import digest_of
 from poets_edge.bench.rounds import Round, RoundLog, append_round, read_rounds

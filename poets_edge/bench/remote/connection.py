@@ -6,7 +6,7 @@ ProxyJump, apply. When the ssh process ends, `agent.py` ends the programs that i
 """
 
 from __future__ import annotations
-from __future__ import annotations
+
 import contextlib
 import json
 import tarfile
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from poets_edge.bench.remote.on_device.agent import SILENCE, Message
 from poets_edge.bench.remote.agent_process import AgentProcess, shown
 from poets_edge.bench.remote.answers import Done, Ended, Refusal
-from poets_edge.bench.remote.on_device.chunks import CHUNK, ChunkWriter
 from poets_edge.bench.remote.limits import LIMITS, Limits
+from poets_edge.bench.remote.on_device.agent import SILENCE, Message
+from poets_edge.bench.remote.on_device.chunks import CHUNK, ChunkWriter
 from poets_edge.bench.remote.ssh import check_host
 from poets_edge.core.json_checks import check
 from poets_edge.core.json_objects import from_json

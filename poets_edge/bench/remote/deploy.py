@@ -15,6 +15,7 @@ from typing import Any
 
 from poets_edge.bench.remote.answers import Facts, Items, Left, Service
 from poets_edge.bench.remote.connection import Connection
+from poets_edge.bench.remote.device_rounds import send_models
 from poets_edge.bench.remote.installation import (
     Installation,
     install,
@@ -24,7 +25,6 @@ from poets_edge.bench.remote.installation import (
     send,
     warn_remaining_files,
 )
-from poets_edge.bench.remote.device_rounds import send_models
 from poets_edge.bench.remote.ssh import check_host
 from poets_edge.bench.remote.systemd_service import SystemdService
 from poets_edge.core.arguments import check_fields

@@ -30,7 +30,7 @@ from poets_edge.core.files import scratch_folder
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
 from poets_edge.progress import Reporter, Silent
-from poets_edge.tflite.runtimes import System, support, program_architecture
+from poets_edge.tflite.runtimes import System, program_architecture, support
 
 _PACKAGES_MB = {True: 20, False: 170}
 """Disk space that the packages require on a device, in MB, rounded up. The key is true if they are installed without

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from poets_edge.bench.load import LoadWindow
 from poets_edge.bench.remote.connection import Connection
+from poets_edge.bench.remote.device_rounds import send_models
 from poets_edge.bench.remote.follower import Follower
 from poets_edge.bench.remote.installation import Installation, install
 from poets_edge.bench.remote.messages import LoadRequest, Message, Window
-from poets_edge.bench.remote.device_rounds import send_models
 from poets_edge.bench.remote.ssh import check_host
 from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult, most_windows
 from poets_edge.core.files import distinct_names

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.tflite.verify import shapes
-from poets_edge.tflite.verify.catalog import RULES, REMEDIES, Rule
+from poets_edge.tflite.verify.catalog import REMEDIES, RULES, Rule
 from poets_edge.tflite.verify.folding import Integers, fold
 from poets_edge.tflite.verify.operators import operator_name, operator_number
 from poets_edge.tflite.verify.schema import OPTIONS

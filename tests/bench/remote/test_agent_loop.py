@@ -167,4 +167,7 @@ def test_main_writes_the_marker_and_redirects_other_output(monkeypatch: pytest.M
 
 def test_read_text_returns_an_empty_string_for_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(" id\n")
-    assert device_description._read_text(str(tmp_path / "x")) == "id" and device_description._read_text(str(tmp_path / "y")) == ""
+    assert (
+        device_description._read_text(str(tmp_path / "x")) == "id"
+        and device_description._read_text(str(tmp_path / "y")) == ""
+    )

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from poets_edge.bench.remote import connection
-from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from poets_edge.bench.remote.limits import Limits
+from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.progress import Silent
 from tests.bench.remote.sshd import SshServer

@@ -16,8 +16,8 @@ import pytest
 
 from poets_edge.bench.remote import connection
 from poets_edge.bench.remote.connection import Connection
-from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from poets_edge.bench.remote.limits import Limits
+from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from poets_edge.errors import UsageError
 from tests.bench.remote.conftest import QUICK
 from tests.conftest import ROOT, Ran, poets_edge

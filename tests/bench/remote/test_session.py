@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from poets_edge.bench.remote.answers import Ended
-from poets_edge.bench.remote.messages import FactsRequest
-from poets_edge.bench.remote.follower import Follower, device_facts
 from poets_edge.bench.remote.device_rounds import measure_rounds
+from poets_edge.bench.remote.follower import Follower, device_facts
+from poets_edge.bench.remote.messages import FactsRequest
 from poets_edge.bench.remote.sustained import _LoadFollower
 from poets_edge.bench.rounds import RoundLog, TimingConfig
 from poets_edge.bench.sustained import SustainedOptions

@@ -8,7 +8,15 @@ from __future__ import annotations
 import hashlib
 import os
 
-from poets_edge.bench.remote.on_device.own_files import State, is_directory, own_directory, read_state, remove_empty, sha256, state_bytes
+from poets_edge.bench.remote.on_device.own_files import (
+    State,
+    is_directory,
+    own_directory,
+    read_state,
+    remove_empty,
+    sha256,
+    state_bytes,
+)
 from poets_edge.bench.remote.on_device.own_items import replace_file
 
 _RECORD = ".poets-edge-service.json"
