@@ -1,13 +1,16 @@
 """Compare the program's estimates with the truth, measured on photos that it has never used.
 
-    python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--curve-draws 6]
+    python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--sets flowers defects ...] [--curve-draws 6]
 
-Five sets of photos are split at random, by group, into photos for the program and held-out photos. The program gets:
+Eight sets of photos are split at random, by group, into photos for the program and held-out photos. The program gets:
 
 - flowers: 60 photos per class, from 1,000 photos
 - defects: 15 photos per class, from 360 pictures of steel surfaces
 - bursts: 12 bursts per class, each with six frames of a synthetic flower
 - variants: 12 photos per class, from 120 flowers, each in eight variants (cropped, rotated, mirrored, recolored)
+- triples: 30 photos per class, from 300 flowers, each in three variants
+- originals: 30 photos per class, from 300 flowers, each with two variants
+- rotated: 30 photos per class, from 300 flowers, each with a copy that is rotated by 90 degrees
 - persons: the photos of 12 persons, from synthetic photos of hands with eight photos per person and class
 
 Each draw records whether the 95 % interval from cross-validation contains the accuracy on the held-out photos of the
@@ -58,10 +61,11 @@ from tests.hands import draw_hands
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 SCENES, FRAMES = 100, 6
-VARIED, VARIANTS = 24, 8
-"""Number of photos per class that have variants, and number of variants of each."""
+VARIED = {"variants": 24, "triples": 60, "originals": 60, "rotated": 60}
+"""Number of photos per class that have variants, by photo set."""
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
-SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "persons": 12}
+SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "triples": 30, "originals": 30, "rotated": 30,
+        "persons": 12}  # fmt: skip
 """Number of groups that the program gets from each set: per class, except for persons, where it is the total."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Numbers of photos per class from which the learning curve is forecast, by photo set."""
@@ -128,14 +132,15 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--curve-draws", type=int, default=6)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     lines = ["| set | in the interval | no difference | mean headline | mean truth | warned | cross entropy |",
              "|---|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
-    for name, groups in SETS.items():
+    for name in arguments.sets:
         photos = read(name, arguments.shared, arguments.work)
-        draws = [one_draw(photos, name, groups, seed, arguments.work) for seed in range(arguments.draws)]
+        draws = [one_draw(photos, name, SETS[name], seed, arguments.work) for seed in range(arguments.draws)]
         lines.append(
             f"| {name} | {sum(one.is_covered for one in draws)} of {len(draws)} | {sum(one.agrees for one in draws)}"
             f" | {100 * np.mean([one.headline for one in draws]):.1f} %"
@@ -256,13 +261,12 @@ def pictures(name: str, shared: Path, work: Path) -> Labeled:
                 scene = read_photo(draw_photo(label, number, seed=3))
                 for _ in range(FRAMES):
                     yield frame(scene, rng), label, f"{label}/{number}"
-    elif name == "variants":
+    elif name in VARIED:
         rng = np.random.default_rng(5)
         for folder in sorted((shared / "data/flower_photos").glob("*/")):
-            for path in sorted(folder.glob("*.jpg"))[:VARIED]:
-                photo = read_photo(path.read_bytes())
-                for _ in range(VARIANTS):
-                    yield variant(photo, rng), folder.name, path.name
+            for path in sorted(folder.glob("*.jpg"))[: VARIED[name]]:
+                for picture in variants(name, read_photo(path.read_bytes()), rng):
+                    yield picture, folder.name, path.name
     else:
         persons, of_person = (PERSONS, OF_PERSON) if name == "persons" else (ALONE, 1)
         with tempfile.TemporaryDirectory(dir=work) as temporary:
@@ -279,6 +283,15 @@ def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
     left, top = rng.uniform(0, width * (1 - part)), rng.uniform(0, height * (1 - part))
     box = (round(left), round(top), round(left + width * part), round(top + height * part))
     return ImageEnhance.Brightness(scene.crop(box).rotate(rng.normal(0, 3))).enhance(rng.uniform(0.9, 1.1))
+
+
+def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Image.Image]:
+    """Return the pictures of a photo in one of the sets in VARIED."""
+    if name == "rotated":
+        return [photo, photo.rotate(90, expand=True)]
+    if name == "originals":
+        return [photo, variant(photo, rng), variant(photo, rng)]
+    return [variant(photo, rng) for _ in range(8 if name == "variants" else 3)]
 
 
 def variant(photo: Image.Image, rng: np.random.Generator) -> Image.Image:

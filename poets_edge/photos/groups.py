@@ -29,6 +29,8 @@ PARENT = "parent"
 _LARGEST_CSV = 1 << 28
 _COUNTER = re.compile(r"^(.*?)(\d+)$", re.DOTALL)
 _SEQUENCE_WORD = re.compile(r"frame|video|burst|clip", re.IGNORECASE)
+_AUGMENTED = re.compile(r"^(.+)\.rf\.[0-9A-Za-z]{16,}$")
+"""Pattern for the names of the variants that Roboflow writes of each photo, as `rose1_jpg.rf.0123456789abcdef`."""
 _SUBJECT = re.compile(r"\d[^0-9]+$|\d{1,4}$")
 """Pattern for the number of a person or object in a file name. It is applied to the part before the final counter: in
 `rock01-042`, 01 is the number of the person and 042 that of the frame."""
@@ -79,11 +81,11 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
 def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
     """Return pairs of row numbers of photos that belong together according to their names.
 
-    These are photos whose names agree up to `_nohash_`; video frames in one folder, such as `frame_000123`; and
-    photos of one person or object, whose number precedes a counter in the name, such as 01 in `rock01-042`. Frames or
-    numbered photos are not grouped if this would put all of them in a class into one group.
+    These are photos whose names agree up to `_nohash_`; variants of a photo that Roboflow wrote; video frames in one
+    folder, such as `frame_000123`; and photos of one person or object, whose number precedes a counter in the name: 01
+    in `rock01-042`. Frames or numbered photos are not grouped if this would put all of them in a class into one group.
     """
-    keys = [group_name(name) if "_nohash_" in name else None for name in photos.names]
+    keys = [_variant_of(name) for name in photos.names]
     pairs = _pairs_of_keys(keys)
     sequences = [_sequence(photos, row) for row in range(len(photos))]
     of_class: dict[int, set[str]] = defaultdict(set)
@@ -138,6 +140,15 @@ def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
         if key is not None and first.setdefault(key, row) != row:
             pairs.append((first[key], row))
     return pairs
+
+
+def _variant_of(name: str) -> str | None:
+    """Return the part of a photo's name that is common to all variants of the photo; None if there is no such part."""
+    if "_nohash_" in name:
+        return group_name(name)
+    path = PurePosixPath(name)
+    match = _AUGMENTED.match(path.stem)
+    return f"{path.parent}/{match[1]}" if match else None
 
 
 def _sequence(photos: PhotoTable, row: int) -> str | None:

@@ -6,11 +6,11 @@ neighbor, but 98 % of computer-generated pictures of the hands of eight people d
 of the photos have such a neighbor, the photos are considered dependent, and photos with a similarity of LOOSE or more
 are placed in one group, too.
 
-Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are
-recognized by a similarity of LOOSE that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480
-variants of 60 flowers have such a neighbor, 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are
-uniform. With a fraction of MIN_DISTINCT or more, the photos are considered dependent, too.
-`benchmarks/results/truth.md` has the figures.
+Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are found by
+`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a similarity of LOOSE that
+exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of 60 flowers have such a neighbor,
+15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are uniform. With a fraction of MIN_DISTINCT or
+more, the photos are considered dependent, too. `benchmarks/results/truth.md` has the figures.
 
 Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
 the accuracy on new people or objects is then unknown, and `train` warns about it.
@@ -32,6 +32,7 @@ from poets_edge.photos.taken import burst_pairs
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.projection import pca_projection, spans
+from poets_edge.training.variants import MIN_SIMILARITY, find_variants
 from poets_edge.training.vectors import Matrix, Vectors
 
 TIGHT, LOOSE = 0.9, 0.8
@@ -49,9 +50,9 @@ _MOSTLY = 0.9
 """If more than this fraction of the photos is grouped by name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
-_LEVELS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
+_LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Similarity thresholds that are tried in turn to divide groups that are too large."""
-_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-2"
+_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-3"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
 def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     projections = pca_projection(vectors, folder)
     pairs, similarities, best = similar_pairs(projections, LOOSE)
-    alike = _fraction_alike(photos, projections, best)
+    variants = find_variants(projections, photos.photos.classes.astype(np.int64))
+    alike = _fraction_alike(photos, projections, best, variants.rows)
     named = name_pairs(photos.photos)
     certain = [*copies(photos.byte_digests), *named, *burst_pairs(photos.photos)]
     if len(photos) and len(set(np.array(named).reshape(-1).tolist())) > _MOSTLY * len(photos):
@@ -138,6 +140,10 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     certain += _alike_successors(photos, projections)
     limits = _groups_per_class(photos, grouped_rows(len(photos), certain))
     start = LOOSE if alike >= MIN_DEPENDENT else TIGHT
+    if len(variants.rows):
+        start = MIN_SIMILARITY
+        pairs = np.concatenate([pairs, variants.pairs])
+        similarities = np.concatenate([similarities, variants.similarities])
     for level in (start, *(one for one in _LEVELS if one > start), np.inf):
         joined = [(int(a), int(b)) for a, b in pairs[similarities >= level]]
         numbers = grouped_rows(len(photos), [*certain, *joined])
@@ -146,22 +152,24 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     return PhotoGroups(numbers, alike, bool(level > start))
 
 
-def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix) -> float:
+def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:
     """Return the fraction of photos that look like another photo.
 
-    A photo is counted if it has a neighbor with a similarity of TIGHT or more. Photos that have a neighbor that meets
-    both LOOSE and DISTINCT are counted, too, if their fraction is at least MIN_DISTINCT.
+    A photo is counted if it has a neighbor with a similarity of TIGHT or more, or if it has variants. Photos that have
+    a neighbor that meets both LOOSE and DISTINCT are counted, too, if their fraction is at least MIN_DISTINCT.
 
     Args:
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.
+        variants: row numbers of the photos that have variants, int64 [variants].
     """
     if not len(photos):
         return 0.0
-    tight, classes = best >= TIGHT, photos.photos.classes.astype(np.int64)
+    alike, classes = best >= TIGHT, photos.photos.classes.astype(np.int64)
     vectors = projections[:]
     means = np.stack([vectors[classes == number].mean(axis=0) for number in range(int(classes.max()) + 1)])
     distinct = (best >= LOOSE) & (best - np.einsum("ij,ij->i", vectors, means[classes]) >= DISTINCT)
-    return float(np.float32((tight | distinct if distinct.mean() >= MIN_DISTINCT else tight).mean()))
+    alike[variants] = True
+    return float(np.float32((alike | distinct if distinct.mean() >= MIN_DISTINCT else alike).mean()))
 
 
 def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Matrix]:

@@ -50,6 +50,11 @@ def test_name_pairs_is_empty_for_names_without_groups(names: tuple[str, ...]) ->
     assert by_name(table(*names)) == list(range(len(names)))
 
 
+def test_name_pairs_joins_variants_written_by_roboflow() -> None:
+    names = [f"a/rose{n}_jpg.rf.{32 * digit}.jpg" for n in (1, 2) for digit in "ab"]
+    assert name_pairs(table(*names, "a/rose1_jpg.rf.1.jpg")) == [(0, 1), (2, 3)]
+
+
 def test_successors_pairs_photos_in_one_folder_with_close_counters() -> None:
     photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
     assert successors(photos) == [(0, 1)]
