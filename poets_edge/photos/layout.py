@@ -16,6 +16,7 @@ from pathlib import Path
 
 from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError
+from poets_edge.photos.folder_names import folders_for_splits, is_no_class, unusual_classes
 from poets_edge.photos.names import class_name, folded
 from poets_edge.photos.split_names import FILLERS, SplitName, is_unlabeled, split_of, words
 from poets_edge.photos.tree import Folder, other_files_text
@@ -100,13 +101,8 @@ class _Arrangement:
                     others += one.others
         if others:
             self._notes.append(f"{self._place}: left out {other_files_text(others)}.")
-        if len(classes) > 1:
-            self._notes += [
-                f"class {one.label} is named like photos without a class. If it is not a class, move"
-                f" {self._at(one.folder)} out of the folder."
-                for one in classes
-                if split_of(one.label) or is_unlabeled(one.label)
-            ]
+        if len({folded(one.label) for one in classes}) > 1:
+            self._check_class_names(classes)
         present = {folded(one.label) for one in classes}
         return Layout(
             classes=self._one_spelling(classes),
@@ -114,6 +110,21 @@ class _Arrangement:
             set_folders=tuple(folder.name for folder, _ in splits),
             notes=tuple(self._notes),
         )
+
+    def _check_class_names(self, classes: Sequence[ClassFolder]) -> None:
+        """Note class folders whose names are unusual for classes. Raises DatasetError if no name denotes a class."""
+        if all(is_no_class(one.label) for one in classes):
+            folders = [one.folder for one in classes]
+            raise DatasetError(
+                f"{self._place}: {_names(folders)} hold photos, and no class folders. {self._sort(folders[0])}"
+            )
+        unusual = unusual_classes([one.label for one in classes])
+        self._notes += [
+            f"class {one.label} {unusual[one.label]}. If it is not a class, move {self._at(one.folder)} out of the"
+            " folder."
+            for one in classes
+            if one.label in unusual
+        ]
 
     def _at(self, folder: Folder) -> str:
         return f"{self._place}/{folder.path}" if folder.path else self._place
@@ -144,7 +155,15 @@ class _Arrangement:
         splits = [folder for folder in meant if _holds_classes(_inside_copies(folder))]
         flat = [folder for folder in inside if folder not in splits]
         if not splits:
-            if len(flat) > 1 and all(split_of(folder.name) or is_unlabeled(folder.name) for folder in flat):
+            if targets := folders_for_splits([folder.name for folder in flat]):
+                raise DatasetError(
+                    f"{self._place}: {_names(flat)} are named after a split and a class. Put the folder of each class"
+                    f" into the folder of its split: {self._place}/{targets[flat[0].name]} instead of {flat[0].name}."
+                )
+            trained = "training" in meant.values()
+            if len(flat) > 1 and all(
+                split_of(folder.name) or is_unlabeled(folder.name) or (trained and folder in meant) for folder in flat
+            ):
                 raise DatasetError(
                     f"{self._place}: {_names(flat)} hold photos, and no class folders. {self._sort(flat[0])}"
                 )

@@ -13,7 +13,7 @@ SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 NO_SPLIT = -1
 """Split number of a photo that is not in a split folder."""
 
-_SPLITS: dict[str, SplitName] = {
+SPLIT_WORDS: dict[str, SplitName] = {
     "train": "training",
     "training": "training",
     "val": "validation",
@@ -26,7 +26,13 @@ _SPLITS: dict[str, SplitName] = {
     "evaluation": "test",
 }
 """Mapping from the usual names of split folders, in lower case and without words such as `set`, to splits."""
-FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
+FILLERS = frozenset(
+    {
+        *("set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"),
+        *("pic", "pics", "jpg", "jpeg", "png", "seg", "split"),
+    }
+)
+"""Words that may be part of the name of a split folder, or the name of the only folder inside one."""
 _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
 _UNLABELED = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
@@ -41,7 +47,7 @@ def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:
         ignored: words to ignore in the name, in lower case, such as those that its sibling folders also contain.
     """
     meant = [word for word in words(name) if word not in FILLERS and word not in ignored]
-    return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None
+    return SPLIT_WORDS.get(_ENDING.sub("", meant[0]), SPLIT_WORDS.get(meant[0])) if len(meant) == 1 else None
 
 
 def is_unlabeled(name: str) -> bool:
@@ -51,5 +57,10 @@ def is_unlabeled(name: str) -> bool:
 
 def words(name: str) -> list[str]:
     """Return the words in a name in lower case, without digits: ["train", "set"] for `trainSet_2017`."""
+    return [word.lower() for word in parts(name)]
+
+
+def parts(name: str) -> list[str]:
+    """Return the words in a name as they are spelled, without digits."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return [word for word in re.split(r"[\W_\d]+", parted.lower()) if word]
+    return [word for word in re.split(r"[\W_\d]+", parted) if word]

@@ -121,6 +121,22 @@ def test_scan_interprets_folder_layouts_and_reports_the_interpretation(
     [
         (_photos("train", "test"), "Put the photos of each class into a folder: x/test/daisy"),
         (_photos("train", "test", "images_to_predict"), "hold photos, and no class folders"),
+        *(
+            (_photos(*names), "hold photos, and no class folders")
+            for names in (
+                ("images", "masks"),
+                ("images", "test"),
+                ("train/images", "train/masks"),
+                ("JPEGImages", "SegmentationClass"),
+                ("train-jpg", "test-jpg"),
+                ("cats_train", "cats_test"),
+            )
+        ),
+        (
+            _photos("trainA", "trainB", "testA", "testB"),
+            "a class. Put the folder of each class into the folder of its split: x/test/A",
+        ),
+        (_photos("dogs_val", "cats_train", "dogs_train"), "of its split: x/train/cats instead of cats_train"),
         (_in("train") + _photos("bus", "car"), "To train on the classes in train, name it: x/train"),
         (_in("test") + _photos("daisy", "roses"), "Put the others into a folder named train, next to test"),
         (_in("train") + _in("training"), "train, training are one split by their names"),
@@ -179,16 +195,24 @@ def test_scan_recursive_includes_nested_photos(kind: str, tmp_path: Path) -> Non
 
 
 @both
-def test_scan_accepts_classes_train_station_and_test_station(kind: str, tmp_path: Path) -> None:
-    found = scan(_place(kind, tmp_path, _photos("train station", "test station")))
-    assert found.classes == ("test station", "train station")
+def test_scan_accepts_classes_whose_names_contain_train_and_test(kind: str, tmp_path: Path) -> None:
+    names = ("bus station", "test station", "test tube", "train station")
+    assert scan(_place(kind, tmp_path, _photos(*names))).classes == names
 
 
 @both
-def test_scan_warns_about_a_class_with_the_name_of_a_split(kind: str, tmp_path: Path) -> None:
-    found = scan(_place(kind, tmp_path, _photos("daisy", "roses", "test")))
-    assert found.classes == ("daisy", "roses", "test")
-    assert any(line.startswith("class test is named like photos without a class") for line in found.warnings())
+@pytest.mark.parametrize("name", ["test", "masks", "images_2"])
+def test_scan_warns_about_a_class_with_an_unusual_name(kind: str, name: str, tmp_path: Path) -> None:
+    found = scan(_place(kind, tmp_path, _photos("daisy", "roses", name)))
+    assert found.classes == tuple(sorted(("daisy", "roses", name)))
+    assert any(line.startswith(f"class {name} is named like photos without a class") for line in found.warnings())
+
+
+@pytest.mark.parametrize("name", ["daisy (1)", "daisy - Copy", "Daisy_aug", "daisy-resized"])
+def test_scan_warns_about_a_class_that_is_named_like_a_copy(name: str, tmp_path: Path) -> None:
+    place = _place("folder", tmp_path, _photos("daisy", "roses", "tulips (1)", name))
+    [warning] = scan(place).warnings()
+    assert warning.startswith(f"class {name} is named like a copy of {name[:5]}. If")
 
 
 @both

@@ -1,0 +1,53 @@
+"""Recognize names of folders that are not classes, although the folders contain photos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from poets_edge.photos.names import folded
+from poets_edge.photos.split_names import FILLERS, SPLIT_WORDS, SplitName, is_unlabeled, parts, split_of, words
+
+_CONTENTS = FILLERS | {"masks", "labels", "annotations", "trimaps", "gt", "groundtruth", "jpegimages", "segmentation"}
+"""Words in the name of a folder that describe the kind of its files, as in data sets for segmentation."""
+_COPY = re.compile(r"(?i)[\s_-]+(\(\d+\)|copy(\s\(\d+\))?|aug(mented)?|augmentations?|resized|cropped|backup)$")
+"""Pattern for the end of the name of a folder with copies, or with changed versions, of the photos in another one."""
+_FOLDERS: dict[SplitName, str] = {"training": "train", "validation": "val", "test": "test"}
+
+
+def is_no_class(name: str) -> bool:
+    """Return whether a folder name denotes a split, photos of unknown classes, or a kind of files."""
+    contents = set(words(name)) - {"class", "object"}  # of `SegmentationClass`; the name `class 1` is usual for a class
+    return bool(split_of(name)) or is_unlabeled(name) or (bool(contents) and contents <= _CONTENTS)
+
+
+def unusual_classes(labels: Collection[str]) -> dict[str, str]:
+    """Return the labels that may not be classes, each with the reason as a clause for messages."""
+    known = {folded(label) for label in labels}
+    reasons = {}
+    for label in labels:
+        original = _COPY.sub("", label)
+        if is_no_class(label):
+            reasons[label] = "is named like photos without a class"
+        elif original != label and folded(original) in known:
+            reasons[label] = f"is named like a copy of {original}"
+    return reasons
+
+
+def folders_for_splits(names: Sequence[str]) -> dict[str, str]:
+    """Return a path such as `train/A` for each name, if each consists of a split and a class, as `trainA` and `testA`.
+
+    The result is empty if a name does not consist of both, if there is only one class, or if each class has only one
+    split, as in `test tube` and `train station`.
+    """
+    found = {name: part for name in names if (part := _split_and_class(name))}
+    classes = {label for _, label in found.values()}
+    if len(found) < len(names) or not 1 < len(classes) < len(set(found.values())):
+        return {}
+    return {name: f"{_FOLDERS[split]}/{label}" for name, (split, label) in found.items()}
+
+
+def _split_and_class(name: str) -> tuple[SplitName, str] | None:
+    splits = [word for word in words(name) if word in SPLIT_WORDS]
+    others = [word for word in parts(name) if word.lower() not in FILLERS and word.lower() not in SPLIT_WORDS]
+    return (SPLIT_WORDS[splits[0]], " ".join(others)) if len(splits) == 1 and others else None
