@@ -8,6 +8,8 @@ is rejected: if it has float values far outside the range, or if it would be alm
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -23,6 +25,30 @@ _DARK = 1 / 16
 """Smallest accepted value of the brightest pixel, as a fraction of white; an image with only zeros is accepted too."""
 _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
 """Smallest and largest accepted value in a float image. The nominal range is 0 to 1, which sharpening may exceed."""
+
+
+def is_deep_color(image: Image.Image) -> bool:
+    """Return whether an opened, not yet decoded image has 16 bits for each color, of which Pillow keeps the upper 8."""
+    if image.format not in ("PNG", "TIFF") or image.mode in DEEP_MODES:
+        return False
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def check_deep_color(image: Image.Image) -> None:
+    """Raise PhotoError if a decoded image with 16 bits for each color is almost black, as with values of 12 bits."""
+    bands = [limits for band, limits in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
+    highest = max(limits[1] for limits in bands)
+    if highest < 256 * _DARK:
+        raise PhotoError(
+            f"almost black: its values are below {256 * (highest + 1)}, and 65535 is white in its format. Scale the"
+            " values of all photos of this kind alike, or save them with 8 bits."
+        )
+
+
+def _extrema(image: Image.Image) -> list[tuple[int, int]]:
+    """Return the lowest and the highest value of each channel."""
+    found: Any = image.getextrema()
+    return list(found) if isinstance(found[0], tuple) else [found]
 
 
 def white_value(image: Image.Image) -> float:

@@ -29,7 +29,14 @@ from poets_edge.photos.decode_budget import (
     format_of,
     most_megapixels,
 )
-from poets_edge.photos.deep import DEEP_MODES, check_range, to_gray, white_value
+from poets_edge.photos.deep import (
+    DEEP_MODES,
+    check_deep_color,
+    check_range,
+    is_deep_color,
+    to_gray,
+    white_value,
+)
 from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
 from poets_edge.photos.png_chunks import without_metadata
@@ -140,7 +147,11 @@ def _decode(contents: bytes, name: str, smallest: int) -> Image.Image:
             )
         if needed > LARGE:
             take_turn()
-        return _to_rgb(_upright(image), white_value(image) if image.mode in DEEP_MODES else 0)
+        deep_color = is_deep_color(image)
+        upright = _upright(image)
+        if deep_color:
+            check_deep_color(upright)
+        return _to_rgb(upright, white_value(image) if image.mode in DEEP_MODES else 0)
 
 
 def _open(contents: bytes) -> Image.Image:

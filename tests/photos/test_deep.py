@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +62,27 @@ def test_read_photo_rejects_16_bit_photos_that_would_be_almost_black(highest: in
     for kind in ("PNG", "TIFF"):
         with pytest.raises(PhotoError, match=f"^picture: almost black: its highest value is {highest}, and 65535 is"):
             read_photo(_file(values, kind))
+
+
+def _color_png(values: Any) -> bytes:
+    """Encode values, uint16 [height, width, 3], as a PNG, which Pillow cannot write with 16 bits for each color."""
+    height, width, _ = values.shape
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("highest", [255, 4095])
+def test_read_photo_rejects_16_bit_color_photos_that_would_be_almost_black(highest: int) -> None:
+    """Pillow keeps the upper 8 bits of each color, which are at most 15 here."""
+    colors = np.repeat((SHADES * highest / 255).astype(np.uint16)[..., None], 3, axis=2)
+    with pytest.raises(PhotoError, match=r"^picture: almost black: its values are below \d+, and 65535 is white"):
+        read_photo(_color_png(colors))
+    np.testing.assert_allclose(_gray(_color_png(colors * (65535 // highest))), SHADES, atol=1)
 
 
 @pytest.mark.parametrize(
