@@ -33,7 +33,7 @@ from poets_edge.tflite.input_range import InputRange, decide_input_range
 from poets_edge.tflite.metadata import Metadata, read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import ModelSource, read_model
-from poets_edge.tflite.scores import ScoreKind, kind_of_values, known_kind, remark, to_scores
+from poets_edge.tflite.scores import ScoreFormat, format_of_values, known_format, remark, to_scores
 from poets_edge.tflite.session import Session
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Classifier:
         score_output: index of `output` among the model's outputs.
         distance_output: index of the output with the distance from the training photos; None if the model has
             no such output.
-        score_kind: meaning of the output's values, such as "probabilities" or "logits".
+        score_format: meaning of the output's values, such as probabilities or logits.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Classifier:
         self.score_output = score_output(self._session.outputs, self.metadata, names, self.path)
         self.output = self._session.outputs[self.score_output]
         self.distance_output = distance_output(self._session.outputs, self.metadata)
-        known = _known_kind(self, unlabeled)
+        known = _known_format(self, unlabeled)
         self.labels: tuple[str, ...] = checked_labels(
             names, self.output.shape, source=source, model=self.path, unlabeled=unlabeled
         )
@@ -126,7 +126,7 @@ class Classifier:
         # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
         # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
-        self.score_kind: ScoreKind = known or self._score_kind_for_black()
+        self.score_format: ScoreFormat = known if known and not known.uncertain else self._probed_format(known)
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -163,7 +163,7 @@ class Classifier:
     def remarks(self) -> tuple[str, ...]:
         """Messages to users: one if the normalization was inferred, and one if the scores are not probabilities."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
-        if text := remark(self.score_kind, math.prod(self.output.shape)):
+        if text := remark(self.score_format, math.prod(self.output.shape), self.labels):
             found.append(text)
         return tuple(f"{self.path}: {text}" for text in found)
 
@@ -184,10 +184,10 @@ class Classifier:
     @property
     def highest_score(self) -> float:
         """Highest score that the model can return: 1, or slightly less for a quantized output (255/256 for int8)."""
-        if not self.output.scale or self.score_kind != "probabilities":
+        if not self.output.scale or self.score_format.kind != "probabilities":
             return 1.0
         largest = np.iinfo(self.output.dtype).max
-        return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
+        return min(1.0, float((largest - self.output.zero_point) * self.output.scale / self.score_format.high))
 
     def check_threshold(self, threshold: float) -> None:
         """Raise UsageError if a threshold is not between 0 and 1, or exceeds the highest score the model can return."""
@@ -336,11 +336,17 @@ class Classifier:
             raise ModelError(
                 f"{self.path}: its scores contain NaN or infinity: its weights are damaged. Export it again."
             )
-        return to_scores(self.score_kind, values, len(self.labels))
+        return to_scores(self.score_format, values, len(self.labels))
 
-    def _score_kind_for_black(self) -> ScoreKind:
-        """Run the model on a black image, and infer from the output whether the values are probabilities or logits."""
-        return kind_of_values(self.output.dequantize(self.raw_output(np.zeros((*self.size, 3), np.uint8))))
+    def _probed_format(self, known: ScoreFormat | None) -> ScoreFormat:
+        """Run the model on a black, a white and a random image, and infer the format of the output from its values."""
+        shape = (*self.size, 3)
+        images = (
+            np.zeros(shape, np.uint8),
+            np.full(shape, 255, np.uint8),
+            np.random.default_rng(0).integers(0, 256, shape, np.uint8),
+        )
+        return format_of_values(np.stack([self.output.dequantize(self.raw_output(image)) for image in images]), known)
 
 
 def _photo_source(photo: PhotoInput) -> PhotoSource:
@@ -370,8 +376,8 @@ def _type_of(value: object) -> str:
     return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def _known_kind(model: Classifier, speed_only: bool) -> ScoreKind | None:
-    """Return the meaning of the output's values, such as "probabilities" or "logits", or None if it is unknown.
+def _known_format(model: Classifier, speed_only: bool) -> ScoreFormat | None:
+    """Return the format of the output that the graph determines; None if the graph does not determine it.
 
     Args:
         speed_only: whether to accept a model that returns no scores.
@@ -380,7 +386,7 @@ def _known_kind(model: Classifier, speed_only: bool) -> ScoreKind | None:
         ModelError: the model returns the index of a label instead of scores, and `speed_only` is False.
     """
     try:
-        return known_kind(model.file, model.metadata, model.score_output)
+        return known_format(model.file, model.metadata, model.score_output)
     except ModelError:
         if speed_only:
             return None

@@ -13,7 +13,7 @@ from poets_edge.tflite.interpreter import is_accelerated, operator_names
 from poets_edge.tflite.metadata import Metadata, read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import read_model
-from poets_edge.tflite.scores import known_kind
+from poets_edge.tflite.scores import known_format
 from poets_edge.tflite.session import Session, TensorInfo
 
 
@@ -80,7 +80,7 @@ def inspect_tflite(model: Path) -> Inspection:
         operators=dict(Counter(operator_names(plain.interpreter)).most_common()),
         accelerated=None if metadata.full_int8 else is_accelerated(Session(file).interpreter),
         input_range=_input_range(file, metadata, plain.inputs[0]),
-        scores=known_kind(file, metadata, metadata.score_output or 0) or "",
+        scores=_score_kind(file, metadata),
         labels=metadata.labels,
         facts=metadata.facts,
     )
@@ -91,6 +91,14 @@ def _input_range(file: ModelFile, metadata: Metadata, tensor: TensorInfo) -> Inp
         return decide_input_range(file, metadata, tensor)
     except ModelError:
         return None
+
+
+def _score_kind(file: ModelFile, metadata: Metadata) -> str:
+    try:
+        found = known_format(file, metadata, metadata.score_output or 0)
+    except ModelError:
+        return ""
+    return found.kind if found else ""
 
 
 def _tensor(tensor: TensorInfo) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
     changes = [
-        add_scores(model, output, classifier.score_kind, len(classifier.labels)),
+        add_scores(model, output, classifier.score_format, len(classifier.labels)),
         use_uint8(model, output),
     ]
     for tensor in graph.tensors:

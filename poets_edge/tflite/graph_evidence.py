@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,18 @@ _REVERSING = frozenset(("REVERSE_V2", "SLICE", "STRIDED_SLICE"))
 _JOINING = frozenset(("PACK", "CONCATENATION"))
 _ARITHMETIC = frozenset(("MUL", "ADD", "SUB", "DIV"))
 _WEIGHTED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D"))
+_ACTIVATIONS = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH"}
+"""Operators that may be part of another operator, by number in `ActivationFunctionType`."""
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "<u1", 9: "<i1"}
+
+
+@dataclass(frozen=True)
+class OutputSource:
+    """Operator that computes an output, which equals its result * factor + offset."""
+
+    operator: str
+    factor: float = 1.0
+    offset: float = 0.0
 
 
 class Graph:
@@ -107,17 +119,45 @@ class Graph:
         scale, zero = float(quantization["scale"][0]), int(sum(quantization["zero_point"]))
         return evidence_of_quantization((limits[0] - zero) * scale, (limits[1] - zero) * scale)
 
-    def last_operator(self, output: int) -> str:
-        """Return the name of the operator that computes an output, ignoring conversions and reshapes at the end."""
+    def output_source(self, output: int) -> OutputSource:
+        """Return the operator that computes an output, before conversions, reshapes and arithmetic with one number."""
         tensor = self.outputs[output]
-        name = ""
+        name, factor, offset = "", 1.0, 0.0
         for operator in reversed(self._operators):
-            if tensor in operator["outputs"]:
-                name = self._name(operator)
-                if name not in _PASSING:
-                    break
-                tensor = int(operator["inputs"][0])
-        return name
+            if tensor not in operator["outputs"]:
+                continue
+            name, inputs = self._name(operator), [int(i) for i in operator["inputs"]]
+            if activation := _ACTIVATIONS.get((operator["options"] or {}).get("activation", 0)):
+                name = activation
+                break
+            if name in _PASSING:
+                tensor = inputs[0]
+            elif name in _ARITHMETIC and (step := self._step(name, inputs)) is not None:
+                tensor, scale, term = step
+                factor, offset = factor * scale, offset + factor * term
+            else:
+                break
+        return OutputSource(name, factor, offset)
+
+    def output_size(self, output: int) -> int:
+        """Return the number of values in an output."""
+        return int(np.prod(self._tensors[self.outputs[output]]["shape"]))
+
+    def _step(self, name: str, inputs: Sequence[int]) -> tuple[int, float, float] | None:
+        """Return (tensor, scale, term) if an arithmetic operator computes tensor * scale + term with two numbers."""
+        for tensor, other in (inputs, inputs[::-1]):
+            values = self._constant(other)
+            if values is None or not values.size or not (values == values.flat[0]).all():
+                continue
+            number, first = float(values.flat[0]), tensor == inputs[0]
+            if name == "MUL":
+                return tensor, number, 0.0
+            if name == "DIV":
+                return (tensor, 1 / number, 0.0) if first and number else None
+            if name == "ADD":
+                return tensor, 1.0, number
+            return (tensor, 1.0, -number) if first else (tensor, -1.0, number)
+        return None
 
     def _name(self, operator: Mapping[str, Any]) -> str:
         return self._names[int(operator["opcode_index"])]

@@ -10,28 +10,37 @@ from typing import Any
 import numpy as np
 
 from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
-from poets_edge.tflite.scores import ScoreKind
+from poets_edge.tflite.scores import ScoreFormat
 
 
-def add_scores(model: Any, output: int, kind: ScoreKind, labels: int) -> str:
+def add_scores(model: Any, output: int, format: ScoreFormat, labels: int) -> str:
     """Append operators to a model so that an output holds one score, from 0 to 1, for each label.
 
     Args:
         model: a `ModelT`, changed in place.
         output: index of the output in the model's list of outputs.
-        kind: meaning of the values in the output before the change.
+        format: format of the output before the change.
         labels: number of labels.
 
     Returns:
         A phrase that describes the operators, such as "a softmax"; "" if none are needed.
     """
-    graph = model.subgraphs[0]
+    graph, kind = model.subgraphs[0], format.kind
     size = int(np.prod(graph.tensors[graph.outputs[output]].shape))
     binary = size == 1 and labels == 2
-    if kind == "probabilities" or (kind == "sigmoids" and not binary):
+    are_scores = kind == "probabilities" or (kind == "sigmoids" and not binary)
+    if are_scores and not format.is_scaled:
         return ""
     codes = schema().BuiltinOperator
     values = _as_float(model, graph.outputs[output])
+    if format.is_scaled:
+        factor = 1 / (format.high - format.low)
+        numbers = [add_constant(model, b"scale", np.array([[x]], np.float32)) for x in (factor, -format.low * factor)]
+        values = _append(model, codes.MUL, 1, [values, numbers[0]], size, "MulOptions")
+        values = _append(model, codes.ADD, 1, [values, numbers[1]], size, "AddOptions")
+    if are_scores:
+        graph.outputs[output] = values
+        return f"scores from 0 to 1 instead of {format.low:g} to {format.high:g}"
     if binary:
         score = _append(model, codes.LOGISTIC, 1, [values], 1) if kind == "logits" else values
         one = add_constant(model, b"one", np.ones((1, 1), np.float32))
@@ -87,8 +96,12 @@ def _as_float(model: Any, index: int) -> int:
     """Append operators that convert a tensor to float32 [1, values], and return the index of the converted tensor."""
     parts, graph = schema(), model.subgraphs[0]
     size = int(np.prod(graph.tensors[index].shape))
-    if graph.tensors[index].type != parts.TensorType.FLOAT32:
+    kind, quantization = graph.tensors[index].type, graph.tensors[index].quantization
+    if kind != parts.TensorType.FLOAT32 and quantization and quantization.scale is not None and len(quantization.scale):
         index = _append(model, parts.BuiltinOperator.DEQUANTIZE, 2, [index], size, "DequantizeOptions")
+    elif kind != parts.TensorType.FLOAT32:
+        types = {"inDataType": kind, "outDataType": parts.TensorType.FLOAT32}
+        index = _append(model, parts.BuiltinOperator.CAST, 1, [index], size, "CastOptions", **types)
     if list(graph.tensors[index].shape) != [1, size]:
         index = _append(model, parts.BuiltinOperator.RESHAPE, 1, [index], size, "ReshapeOptions", newShape=[1, size])
     return index
@@ -97,7 +110,8 @@ def _as_float(model: Any, index: int) -> int:
 def _append(model: Any, code: int, version: int, inputs: list[int], size: int, options: str = "", **fields: Any) -> int:
     """Append an operator whose output is a float32 tensor [1, size], and return the index of that tensor."""
     parts, graph = schema(), model.subgraphs[0]
-    shape = list(graph.tensors[inputs[0]].shape) if code == parts.BuiltinOperator.DEQUANTIZE else [1, size]
+    same_shape = code in (parts.BuiltinOperator.DEQUANTIZE, parts.BuiltinOperator.CAST)
+    shape = list(graph.tensors[inputs[0]].shape) if same_shape else [1, size]
     found = add_tensor(graph, f"scores_{len(graph.tensors)}".encode(), shape, parts.TensorType.FLOAT32)
     graph.operators.append(new_operator(model, code, version, inputs, [found], options, **fields))
     return found

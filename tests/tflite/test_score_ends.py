@@ -19,6 +19,7 @@ from poets_edge.tflite.flatbuffer import (
 )
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.score_ends import add_scores, use_uint8
+from poets_edge.tflite.scores import ScoreFormat
 from poets_edge.tflite.session import Session
 from tests.tiny_model import SIDE, color_model
 
@@ -61,7 +62,7 @@ def test_add_scores_computes_probabilities_of_three_labels(kind: Any, phrase: st
         list(model.subgraphs[0].operators),
         list(model.subgraphs[0].outputs),
     )
-    assert add_scores(model, 0, kind, 3) == phrase
+    assert add_scores(model, 0, ScoreFormat(kind), 3) == phrase
     np.testing.assert_allclose(run(model), expected, rtol=1e-5)
 
 
@@ -78,7 +79,7 @@ def test_add_scores_returns_scores_of_both_labels_for_one_output(
 ) -> None:
     """The single output is the mean of the input, 0.5, and determines the score of the second label."""
     model = brightness_model()
-    assert add_scores(model, 0, kind, labels) == phrase
+    assert add_scores(model, 0, ScoreFormat(kind), labels) == phrase
     np.testing.assert_allclose(run(model), expected, rtol=1e-5)
 
 
