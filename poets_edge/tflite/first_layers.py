@@ -23,6 +23,12 @@ _MAX_PIXEL_MEAN = 180.0
 _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 """Ranges of the factors and of the means with which networks standardize inputs from 0 to 1. Examples: 2 and 0.5, or
 1/0.226 and 0.45 (ImageNet)."""
+_MIN_UNIT_FACTOR = 3.3
+"""Smallest factor with which a network standardizes inputs from 0 to 1 by statistics of its photos. Below it, inputs
+from -1 to 1 are possible, too: their standard deviation is up to twice as large, and their mean is positive if the
+photos are bright. A mean of exactly 0.5 is not a statistic but the middle of the range from 0 to 1."""
+_MIDDLE = 0.005
+"""Maximum distance of a mean from 0.5."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _BLUE_FIRST = (3.0, 30.0)
@@ -65,7 +71,8 @@ def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
     if _within(pixels, _SUBTRACTED_PIXELS) and _BLUE_FIRST[0] <= pixels[2] - pixels[0] <= _BLUE_FIRST[1]:
         raise BlueFirstError(
             f"its first layers subtract {_numbers(means)}, the means of blue, green and red, but photos are passed as"
-            " red, green and blue. Reverse the channels in the model, as with x[..., ::-1]."
+            " red, green and blue. Reverse the channels in the model, as with x[..., ::-1]. If these means are of red,"
+            " green and blue after all, specify the range: `input_range`=0:255 or 0:1"
         )
 
 
@@ -89,6 +96,9 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
         (BACKBONE, (0.45, 0.55), (-1.1, -0.9)),
     ):
         if _within(factors, scales) and _within(means, centers):
+            middle = bool((np.abs(means - 0.5) <= _MIDDLE).all())
+            if scales is _UNIT_SCALES and not middle and factors.min() < _MIN_UNIT_FACTOR:
+                return None
             return Evidence(normalization, what)
     return None
 

@@ -67,6 +67,7 @@ def decide_input_range(
             _check(known, given, file, tensor)
         return known
     if given is not None:
+        _check_limits(given, file, tensor)
         return InputRange(given, "as given")
     found = _inferred(file, metadata)
     if found is None:
@@ -123,6 +124,20 @@ def _check(known: InputRange, given: Normalization, file: ModelFile, tensor: Ten
         f"`input_range` {given.short}: {file.path} takes {known}. Leave it out, or replace it in the model: poets-edge"
         " annotate"
     )
+
+
+def _check_limits(given: Normalization, file: ModelFile, tensor: TensorInfo) -> None:
+    """Raise UsageError if an integer input cannot represent all values of the given input range."""
+    if tensor.dtype.kind not in "iu":
+        return
+    scale, limits = tensor.scale or 1.0, np.iinfo(tensor.dtype)
+    low, high = ((limit - tensor.zero_point) * scale for limit in (limits.min, limits.max))
+    step = _QUANTIZATION_STEPS * scale
+    if any(first < low - step or last > high + step for first, last in given.ranges):
+        raise UsageError(
+            f"`input_range` {given.short}: the input of {file.path} is {tensor.dtype}, with values from {low:.4g} to"
+            f" {high:.4g} only."
+        )
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:

@@ -27,6 +27,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
         (1, [-103.939, -116.779, -123.68], RAW),
         (2, -1, UNIT),
         (1 / IMAGENET_STD, -IMAGENET_MEAN / IMAGENET_STD, UNIT),
+        (1, -0.5, UNIT),
         (255, 0, UNIT),
         (127.5, 127.5, BACKBONE),
         (0.5, 0.5, BACKBONE),
@@ -43,6 +44,12 @@ def test_evidence_of_arithmetic_recognizes_common_rescalings(
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0, 0), (-1, 0), (1e-5, 0), (2, 0), (1, 0.5)])
 def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, offset: float) -> None:
     assert evidence_of_arithmetic(scale, offset) is None
+
+
+def test_evidence_of_arithmetic_is_none_for_statistics_of_bright_photos_from_minus_1_to_1() -> None:
+    """Photos of hands on white have a mean of about 219 and a standard deviation of about 42, in pixel values."""
+    mean, std = 219 / 127.5 - 1, 42 / 127.5
+    assert evidence_of_arithmetic(1 / std, -mean / std) is None
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,23 @@ def test_given_range_must_agree_with_the_model(metadata: Metadata, source: Tenso
         decide_input_range(FILE, metadata, source, UNIT)
 
 
+@pytest.mark.parametrize(
+    ("source", "given", "values"),
+    [
+        (tensor("int8"), RAW, "-128 to 127"),
+        (tensor("int16", 1 / 32767), RAW, "-1 to 1"),
+        (tensor("int16", 1 / 32767), BACKBONE, ""),
+        (tensor("int8"), Normalization((128.0,), (1.0,)), ""),
+    ],
+)
+def test_given_range_must_fit_an_integer_input(source: TensorInfo, given: Normalization, values: str) -> None:
+    if not values:
+        assert decide_input_range(FILE, Metadata(), source, given).normalization == given
+        return
+    with pytest.raises(UsageError, match=f"with values from {values} only"):
+        decide_input_range(FILE, Metadata(), source, given)
+
+
 @pytest.mark.parametrize("source", [tensor(), tensor("int8")])
 def test_decide_input_range_rejects_a_model_without_evidence(source: TensorInfo) -> None:
     with pytest.raises(ModelError, match="`input_range`=-1:1, 0:1 or 0:255"):
