@@ -24,6 +24,10 @@ _NAMES = r"(?m)(?:^names|['\"]names['\"]):\s*(\[[^\]]*\]|\{[^}]*\})"
 _YAML_ITEM = r"[ \t]*(?:-|(\d+):)[ \t]+(\"[^\"]*\"|'[^']*'|.*?)[ \t]*(?:[ \t]#.*)?"
 _LIST_ITEM = r"\s*(?:(\d+)\s*:\s*)?(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,\"'\[\]{}][^,\[\]{}\n]*)\s*(?:,|\Z)"
 """Pattern for an item in a Python or YAML list or dictionary, with or without quotation marks."""
+_NAMED_ITEM = (
+    r"\s*(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,:\"'\[\]{}][^,:\[\]{}\n]*)\s*:\s*(\d{1,9})\s*(?:,|\Z)"
+)
+"""Pattern for an item in a Python or YAML dictionary that maps labels to numbers, as Keras's `class_indices`."""
 _JSON_KEYS = ("labels", "names", "classes", "class_names", "id2label")
 _DELIMITERS = ",;\t|:"
 _QUOTED = r"\"([^\"]*)\",?|'([^']*)',?"
@@ -77,6 +81,8 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
             return labels
         if found := _list_items(plain[1:-1]):
             return _labels_of(found, source)
+        if plain.startswith("{"):
+            raise ModelError(f"{source}: a dictionary, but not of numbers and labels. Give one label per line.")
     if items := re.findall(_ITEM, plain):
         return _label_map(items, source)
     if names := re.search(_YAML_NAMES, f"{plain}\n"):
@@ -130,14 +136,23 @@ def _list_items(text: str) -> list[tuple[str | None, str]] | None:
 
     None is returned if the text cannot be parsed or has fewer than two items.
     """
-    pattern, text = re.compile(_LIST_ITEM), text.strip().removesuffix(",")
-    found, end = [], 0
+    text = text.strip().removesuffix(",")
+    for pattern, number, label in ((_NAMED_ITEM, 2, 1), (_LIST_ITEM, 1, 2)):
+        matches = _matches(pattern, text)
+        if len(matches) > 1:
+            return [(match[number], _unquoted(match[label])) for match in matches]
+    return None
+
+
+def _matches(pattern: str, text: str) -> list[re.Match[str]]:
+    """Return successive matches of a pattern that cover a text; an empty list if they do not."""
+    compiled, found, end = re.compile(pattern), [], 0
     while end < len(text):
-        if (match := pattern.match(text, end)) is None:
-            return None
-        found.append((match[1], _unquoted(match[2])))
+        if (match := compiled.match(text, end)) is None:
+            return []
+        found.append(match)
         end = match.end()
-    return found if len(found) > 1 else None
+    return found
 
 
 def _labels_of(items: list[tuple[str | None, str]], source: str) -> tuple[str, ...]:
@@ -196,18 +211,17 @@ def _distinct(labels: list[str]) -> bool:
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines start with numbers that count from 0 or 1; otherwise None.
 
-    Numbers that start at 1 are output numbers only if none is missing and the texts after them differ: "1 euro" and "2
-    euro" are labels.
+    They are output numbers only if the texts after them differ ("0 stars" and "2 stars" are labels) and, for numbers
+    that start at 1, none is missing.
     """
     matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]
     if len(found) < len(lines) or not found:
         return None
-    if min(number for number, _ in found) == 0:
-        return found
-    if _distinct([name for _, name in found]) and sorted(number for number, _ in found) == list(
-        range(1, len(found) + 1)
-    ):
+    numbers, distinct = [number for number, _ in found], _distinct([name for _, name in found])
+    if min(numbers) == 0:
+        return found if distinct or len(set(numbers)) < len(numbers) else None
+    if distinct and sorted(numbers) == list(range(1, len(found) + 1)):
         return [(number - 1, name) for number, name in found]
     return None
 
