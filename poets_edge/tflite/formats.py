@@ -21,6 +21,18 @@ MODEL_SUFFIXES = frozenset(
 )
 """File name suffixes that mark a command-line argument as a model, even if the file does not exist."""
 
+_ARCHIVES = (
+    (b"PK\3\4", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf", "7z"),
+    (b"Rar!", "rar"),
+    (b"(\xb5/\xfd", "zstd"),
+)
+"""First bytes of archives, and names of their formats."""
+_TAR_MAGIC, _BLOCK = 257, 512
+"""Offset of the word that identifies a tar file, and size of its first header, in bytes."""
 _DOCS = "docs/other-formats.md"
 _HEAD = 4096
 _MOST_MEMBERS = 1000
@@ -118,6 +130,18 @@ def model_format(path: Path) -> ModelFormat | None:
     except OSError:
         return None
     return next((found for test, found in _TESTS if test(head, path)), None) or _zip_format(path, head)
+
+
+def archive_format(path: Path) -> str:
+    """Return the name of the format of an archive, such as "gzip"; "" for other files."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_BLOCK)
+    except OSError:
+        return ""
+    if head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar":
+        return "tar"
+    return next((name for magic, name in _ARCHIVES if head.startswith(magic)), "")
 
 
 def tflite_members(names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from poets_edge.errors import ModelError, WrongTypeError
 from poets_edge.tflite.formats import (
     LARGEST_DIRECTORY,
     MODEL_ZIP,
+    archive_format,
     is_frozen_graph,
     labels_member,
     model_format,
@@ -85,6 +86,10 @@ def _inside(path: Path) -> tuple[bytes, bytes]:
     found = model_format(path)
     if found is not MODEL_ZIP:
         remedy = f" Export it: poets-edge export {path}" if is_frozen_graph(path, found) else ""
+        if found is None and (kind := archive_format(path)):
+            raise ModelError(
+                f"{path}: an archive ({kind}), not a TensorFlow Lite model. Unpack it, and name the model in it."
+            )
         refusal = found.refusal(path) if found and found.remedy else f"{path}: not a TensorFlow Lite model.{remedy}"
         raise ModelError(refusal)
     try:

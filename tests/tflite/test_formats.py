@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import re
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -195,6 +197,22 @@ def test_zip_with_a_damaged_model_is_refused(tmp_path: Path) -> None:
     whole = _zip(tmp_path / "cut.zip", **{"model.tflite": _PROBE.read_bytes()}).read_bytes()
     with pytest.raises(ModelError, match="cannot be unpacked"):
         Classifier(_write(tmp_path / "cut.zip", whole[:100] + bytes(50) + whole[150:]))
+
+
+def test_archives_of_models_are_named_with_a_remedy(tmp_path: Path) -> None:
+    model = _PROBE.read_bytes()
+    inner = _zip(tmp_path / "converted_tflite.zip", **{"model.tflite": model})
+    with tarfile.open(tmp_path / "model.tar", "w") as archive:
+        archive.add(inner, "model.tflite")
+    archives = {
+        "zip": _zip(tmp_path / "outer.zip", **{"converted_tflite.zip": inner.read_bytes()}),
+        "gzip": _write(tmp_path / "model.tflite.gz", gzip.compress(model)),
+        "tar": tmp_path / "model.tar",
+        "7z": _write(tmp_path / "model.7z", b"7z\xbc\xaf\x27\x1c" + bytes(20)),
+    }
+    for kind, path in archives.items():
+        with pytest.raises(ModelError, match=rf"an archive \({kind}\), not a TensorFlow Lite model\. Unpack it"):
+            Classifier(path)
 
 
 def test_model_format_is_none_for_photos_and_photo_folders(flowers: Path, tmp_path: Path) -> None:
