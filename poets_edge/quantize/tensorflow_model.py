@@ -32,6 +32,7 @@ from poets_edge.quantize.tensorflow_files import load_keras, load_saved
 from poets_edge.tflite.first_layers import BlueFirstError
 from poets_edge.tflite.formats import HDF5, KERAS, ONNX, SAVED_MODEL, model_format
 from poets_edge.tflite.interpreter import silent_stderr
+from poets_edge.tflite.scores import format_of_values
 
 _RANGES = (BACKBONE, UNIT, RAW)
 """Input normalizations that are tried on photos if a model does not specify its own."""
@@ -39,6 +40,8 @@ _INPUT, _OUTPUT = "input", "final_result"
 _SHOWN = 32
 """Maximum number of images that are used to check whether the scores of a model sum to 1."""
 _TOLERANCE = 1e-3
+_ON_SIGMOIDS = ("Sub", "Mul", "AddV2", "RealDiv", "Neg", "Softmax")
+"""Operations at the end of a model with a single output that hide its meaning, such as 1 - sigmoid."""
 _LUMA = (LUMA / LUMA.sum()).astype(np.float32).reshape(1, 1, 3, 1)
 """Weights of a 1x1 convolution that converts RGB images to gray images."""
 
@@ -124,7 +127,13 @@ def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowMode
     graph = parse_graph(frozen.graph.as_graph_def().SerializeToString(), str(path))
     outputs = int(answer.shape[1])
     single = outputs == 1
-    sigmoid = single and _last_operation(graph, frozen.outputs[0].op.name) == "Sigmoid"
+    last = _last_operation(graph, frozen.outputs[0].op.name)
+    if single and last in _ON_SIGMOIDS:
+        raise ModelError(
+            f"{path}: its only output is computed by {last}, and nothing tells whether it is the score of the second"
+            " label. Convert it with a sigmoid, or with an output for each label, at its end."
+        )
+    sigmoid = last == "Sigmoid"
 
     def scores(values: Any) -> Any:
         image = tf.convert_to_tensor(values, tf.float32)
@@ -229,13 +238,15 @@ def freeze(
     factor, offset = _from_backbone(normalization)
     shown = pixels[:_SHOWN] or [np.full((*model.size, 3), 128, np.uint8)]
     scores = model.scores(shown, normalization)
-    normalized = (scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < _TOLERANCE).all()
-    if not normalized and (scores >= 0).all() and (scores <= 1).all():
+    found = format_of_values(scores, tolerance=_TOLERANCE)
+    if found.kind == "sigmoids":
         raise ModelError(f"{model.path}: its scores do not sum to 1, as of a model with several labels for a photo.")
 
     def answer(values: Any) -> Any:
-        found = model.run(values * factor + offset)
-        return tf.identity(found if normalized else tf.nn.softmax(found), name=_OUTPUT)
+        output = model.run(values * factor + offset)
+        if found.kind == "logits":
+            return tf.nn.softmax(output, name=_OUTPUT)
+        return tf.identity(output / found.high if found.is_scaled else output, name=_OUTPUT)
 
     try:
         with silent_stderr():
