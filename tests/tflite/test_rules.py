@@ -19,9 +19,9 @@ from poets_edge.tflite.flatbuffer import (
     quant_params,
     schema,
 )
-from poets_edge.tflite.verify import rules, types
+from poets_edge.tflite.verify import graph_rules, types
 from poets_edge.tflite.verify.catalog import RULES
-from poets_edge.tflite.verify.rules import InferenceCost
+from poets_edge.tflite.verify.graph_rules import InferenceCost
 from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
 from poets_edge.tflite.verify.verify import check
 
@@ -171,14 +171,14 @@ def test_check_counts_multiplications_of_depthwise_and_dense_layers() -> None:
 
 def test_check_limits_memory_and_multiplications(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = check(convolution())
-    monkeypatch.setattr(rules, "MAX_BYTES", cost.memory)
-    monkeypatch.setattr(rules, "MAX_MULTIPLICATIONS", cost.multiplications)
+    monkeypatch.setattr(graph_rules, "MAX_BYTES", cost.memory)
+    monkeypatch.setattr(graph_rules, "MAX_MULTIPLICATIONS", cost.multiplications)
     assert check(convolution()) == cost
-    monkeypatch.setattr(rules, "MAX_BYTES", cost.memory - 1)
+    monkeypatch.setattr(graph_rules, "MAX_BYTES", cost.memory - 1)
     with pytest.raises(FlawError, match="MB of memory"):
         check(convolution())
-    monkeypatch.setattr(rules, "MAX_BYTES", cost.memory)
-    monkeypatch.setattr(rules, "MAX_MULTIPLICATIONS", cost.multiplications - 1)
+    monkeypatch.setattr(graph_rules, "MAX_BYTES", cost.memory)
+    monkeypatch.setattr(graph_rules, "MAX_MULTIPLICATIONS", cost.multiplications - 1)
     with pytest.raises(FlawError, match="billion multiplications"):
         check(convolution())
 

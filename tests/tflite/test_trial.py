@@ -10,7 +10,7 @@ import pytest
 
 from poets_edge.tflite.verify import memory, trial
 from poets_edge.tflite.verify.answers import other_answer
-from poets_edge.tflite.verify.rules import InferenceCost
+from poets_edge.tflite.verify.graph_rules import InferenceCost
 from poets_edge.tflite.verify.tables import FlawError
 from tests.tflite.test_rules import Tensor, convolution, model
 

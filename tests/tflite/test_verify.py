@@ -146,7 +146,7 @@ def test_read_model_verifies_a_model_once(tmp_path: Path, photo: Path, monkeypat
 
 def test_run_trial_survives_a_crash_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trial is called directly, because the rules would already refuse the model."""
-    from poets_edge.tflite.verify.rules import InferenceCost
+    from poets_edge.tflite.verify.graph_rules import InferenceCost
     from poets_edge.tflite.verify.trial import run_trial
 
     run_trial(SEED, InferenceCost(10_000, 10_000))

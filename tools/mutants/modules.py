@@ -13,6 +13,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {
         "tflite/verify/rules.py": ("tflite/test_rules.py", "tflite/test_shapes.py"),
+        "tflite/verify/graph_rules.py": ("tflite/test_rules.py", "tflite/test_shapes.py"),
         "tflite/verify/shapes.py": ("tflite/test_shapes.py",),
         "tflite/verify/array_shapes.py": ("tflite/test_array_shapes.py",),
         "tflite/verify/tables.py": ("tflite/test_tables.py",),

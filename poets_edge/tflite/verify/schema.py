@@ -2,7 +2,7 @@
 
 The order and numbers of the fields follow TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version
 3c). Fields that image classifiers do not use (sparsity, variants, custom options, buffers beyond 2 GB) are parsed, so
-that `rules` can refuse them.
+that `graph_rules` can refuse them.
 """
 
 from __future__ import annotations

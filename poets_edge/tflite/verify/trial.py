@@ -15,7 +15,7 @@ from poets_edge.core.processes import Helper, HelperEndedError
 from poets_edge.errors import ModelError
 from poets_edge.tflite.interpreter import find_runtime, open_model
 from poets_edge.tflite.model_file import ModelFile
-from poets_edge.tflite.verify.rules import InferenceCost
+from poets_edge.tflite.verify.graph_rules import InferenceCost
 from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
 
 _SPARE_BYTES = 512 << 20

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from poets_edge.errors import ModelError
 from poets_edge.tflite.verify.answers import other_answer
-from poets_edge.tflite.verify.rules import InferenceCost, check_model, output_shapes
+from poets_edge.tflite.verify.graph_rules import InferenceCost
+from poets_edge.tflite.verify.rules import check_model, output_shapes
 from poets_edge.tflite.verify.schema import METADATA, MODEL
 from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, UnsupportedError, parse
 from poets_edge.tflite.verify.trial import run_trial
