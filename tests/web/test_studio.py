@@ -282,6 +282,9 @@ def test_model_trained_on_too_few_photos_has_no_accuracy_but_can_be_downloaded(
         client.run_job(kind="train", choice="quick")
         studio.go("train")
         page.wait_for_selector(".result >> text=Too few photos")
+        shown = page.locator(".result .warning:visible").count()
+        page.click(".more-warnings summary")
+        assert shown == 3 < page.locator(".result .warning:visible").count()
         assert not page.is_visible("text=What changed"), "there is no previous model"
         client.run_job(kind="take", form="float16")
         for _ in range(2):

@@ -154,7 +154,9 @@ function PhotoCard({ path, detail, suggested, children, onOpen }: CardProps) {
     >
       <img src={thumbUrl(path, photo?.stamp ?? 0)} alt="" loading="lazy" decoding="async" onClick={() => onOpen(path)} />
       <figcaption>
-        <span class="finding-path">{path}</span>
+        <span class="finding-path" title={path}>
+          {path}
+        </span>
         {children ?? (detail && <span>{detail}</span>)}
         <div class="finding-actions">
           {suggested !== undefined && (
