@@ -65,10 +65,10 @@ def decide_input_range(
     if known is not None:
         if given is not None:
             _check(known, given, file, tensor)
-        return known
+        return known if metadata.facts or tensor.dtype.kind in "iu" else _compared(known, file)
     if given is not None:
         _check_limits(given, file, tensor)
-        return InputRange(given, "as given")
+        return _compared(InputRange(given, "as given"), file)
     found = _inferred(file, metadata)
     if found is None:
         raise ModelError(
@@ -96,6 +96,22 @@ def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
             f" {'minus 128' if lowest else 'unchanged'}",
         )
     return InputRange(stored, "its metadata") if stored else None
+
+
+def _compared(specified: InputRange, file: ModelFile) -> InputRange:
+    """Return a specified normalization; its evidence states whether the first layers of the model contradict it."""
+    # Loaded only for foreign models: the import takes as long as an inference.
+    from poets_edge.tflite.graph_evidence import Graph
+
+    try:
+        evidence = Graph(file).input_evidence()
+    except ModelError:
+        contradiction = "its first layers subtract the means of blue, green and red, in this order"
+    else:
+        if evidence is None or evidence.normalization.is_close(specified.normalization):
+            return specified
+        contradiction = f"{evidence.reason}, as for {evidence.normalization.short}"
+    return InputRange(specified.normalization, f"{specified.evidence}, although {contradiction}", inferred=True)
 
 
 def _inferred(file: ModelFile, metadata: Metadata) -> InputRange | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,19 @@ import pytest
 
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
+from poets_edge.tflite.flatbuffer import (
+    add_constant,
+    add_tensor,
+    new_operator,
+    pack_model,
+    schema,
+    unpack_model,
+)
 from poets_edge.tflite.input_range import decide_input_range
 from poets_edge.tflite.metadata import Metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import TensorInfo
-from tests.tiny_model import color_model
+from tests.tiny_model import SIDE, color_model
 
 FILE = ModelFile(Path("colors.tflite"), color_model())
 STATED = Metadata(mean=(127.5,), std=(127.5,))
@@ -71,6 +80,42 @@ def test_given_range_may_differ_from_a_quantized_input_by_two_steps(steps: float
 def test_given_range_must_agree_with_the_model(metadata: Metadata, source: TensorInfo) -> None:
     with pytest.raises(UsageError, match=r"colors\.tflite takes"):
         decide_input_range(FILE, metadata, source, UNIT)
+
+
+def rescaling_model(mean: Sequence[float], std: float) -> ModelFile:
+    """Return a model that computes the means of (input - mean) / std over each channel."""
+    model = unpack_model(color_model())
+    graph, parts = model.subgraphs[0], schema()
+    graph.inputs, graph.operators = list(graph.inputs), list(graph.operators)
+    image = add_tensor(graph, b"image", (1, SIDE, SIDE, 3), parts.TensorType.FLOAT32)
+    centered = add_tensor(graph, b"centered", (1, SIDE, SIDE, 3), parts.TensorType.FLOAT32)
+    means, stds = (add_constant(model, b"number", np.array(value, np.float32)) for value in (mean, [std]))
+    codes, result = parts.BuiltinOperator, int(graph.inputs[0])
+    graph.operators[:0] = [
+        new_operator(model, codes.SUB, 1, [image, means], [centered], "SubOptions"),
+        new_operator(model, codes.DIV, 1, [centered, stds], [result], "DivOptions"),
+    ]
+    graph.inputs = [image]
+    return ModelFile(Path("colors.tflite"), pack_model(model))
+
+
+@pytest.mark.parametrize("metadata", [Metadata(), STATED])
+@pytest.mark.parametrize(
+    ("mean", "std", "contradiction"),
+    [
+        ([127.5], 127.5, "although its first layers compute (input - 127.5) * 0.007843, as for 0:255"),
+        ([103.9, 116.8, 123.7], 1, "although its first layers subtract the means of blue, green and red"),
+        ([0], 1, ""),
+    ],
+)
+def test_range_that_the_first_layers_contradict_is_reported(
+    metadata: Metadata, mean: list[float], std: float, contradiction: str
+) -> None:
+    found = decide_input_range(rescaling_model(mean, std), metadata, tensor(), BACKBONE)
+    assert found.normalization == BACKBONE and found.inferred == bool(contradiction)
+    assert (
+        found.evidence.startswith("its metadata" if metadata.mean else "as given") and contradiction in found.evidence
+    )
 
 
 @pytest.mark.parametrize(
