@@ -93,10 +93,14 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
     lines = [line.strip() for line in plain.split("\n") if line.strip()]
     if len(lines) == 1 and "," in plain and (found := _list_items(plain)):
         return _labels_of(found, source)
-    if (numbered := _table(lines) or _numbered(lines)) is not None:
+    if (numbered := _table(lines) or _numbered(lines) or _numbered_at_end(lines)) is not None:
         return _in_order(numbered, source)
     if len(lines) > 2 and re.fullmatch(_HEADING, lines[0]) and (numbered := _numbered(lines[1:])) is not None:
         return _in_order(numbered, source)
+    if all(line.startswith("- ") for line in lines):
+        lines = [line[2:].strip() for line in lines]
+    if len(lines) > 1 and all(line.endswith(",") for line in lines[:-1]):
+        lines = [line.removesuffix(",").strip() for line in lines]
     quoted = [re.fullmatch(_QUOTED, line) for line in lines]
     return tuple(match[1] or match[2] or "" for match in quoted if match) if all(quoted) else tuple(lines)
 
@@ -224,6 +228,19 @@ def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     if distinct and sorted(numbers) == list(range(1, len(found) + 1)):
         return [(number - 1, name) for number, name in found]
     return None
+
+
+def _numbered_at_end(lines: list[str]) -> list[tuple[int, str]] | None:
+    """Return pairs (output index, label) if all lines end with the numbers 0, 1, ... in any order, as in `daisy 0`.
+
+    The texts must differ: "level 0" and "level 1" are labels.
+    """
+    matches = [match for line in lines if (match := re.fullmatch(r"(.*\S)\s+(\d{1,9})", line))]
+    numbers = [int(match[2]) for match in matches]
+    if len(matches) < max(len(lines), 2) or sorted(numbers) != list(range(len(lines))):
+        return None
+    names = [str(match[1]) for match in matches]
+    return list(zip(numbers, names, strict=True)) if _distinct(names) else None
 
 
 def _label_map(items: list[str], source: str) -> tuple[str, ...]:

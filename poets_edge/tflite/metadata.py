@@ -27,7 +27,7 @@ from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.normalization import is_sound
 from poets_edge.photos.photo_sets import PHOTO_SETS
 from poets_edge.tflite.distance import DISTANCE
-from poets_edge.tflite.labels import parse_labels, split_labels
+from poets_edge.tflite.labels import decode_labels, parse_labels, split_labels
 from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -142,7 +142,13 @@ def read_metadata(file: ModelFile) -> Metadata:
     if expected and not file.verified and hashlib.sha256(data[:start]).hexdigest() != expected:
         raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
     _check_normalization(path, found.mean, found.std)
-    label_text = (files.get(label_file) or file.labels_file).decode("utf-8", errors="replace")
+    try:
+        label_text = decode_labels(files.get(label_file) or file.labels_file)
+    except UnicodeDecodeError:
+        raise ModelError(
+            f"{path}: its labels ({label_file or 'labels.txt'}) are not text in UTF-8. Give them in a file next to an"
+            " unpacked model: `labels`"
+        ) from None
     labels = split_labels(label_text) if facts else parse_labels(label_text, f"{path} ({label_file or 'labels.txt'})")
     if ULTRALYTICS_FILE in files and not facts and not labels:
         return replace(found, labels=_names(path, files[ULTRALYTICS_FILE]), author=found.author or ULTRALYTICS)

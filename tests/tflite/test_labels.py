@@ -49,6 +49,9 @@ from poets_edge.tflite.labels import decode_labels, join_labels, parse_labels, s
         '"daisy",\n"roses",\n"tulips"\n',
         "{'daisy': 0,\n 'tulips': 2,\n 'roses': 1}",
         "{daisy: 0, roses: 1, tulips: 2}",
+        "daisy 0\ntulips 2\nroses 1\n",
+        "- daisy\n- roses\n- tulips\n",
+        "daisy,\nroses,\ntulips\n",
         "0\tdaisy\r\n1\troses\r\n2\ttulips\r\n",
         'item { id: 0 name: "/m/1" display_name: "daisy" }\nitem { id: 1 display_name: "roses" }\n'
         'item { id: 2 display_name: "tulips" }',
@@ -61,6 +64,7 @@ def test_parse_labels_reads_labels_files_from_other_programs(text: str) -> None:
 def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
     assert parse_labels("1 euro\n2 euro\n", "labels.txt") == ("1 euro", "2 euro")
     assert parse_labels("0 stars\n1 star\n2 stars\n", "labels.txt") == ("0 stars", "1 star", "2 stars")
+    assert parse_labels("level 0\nlevel 1\n", "labels.txt") == ("level 0", "level 1")
     assert parse_labels("5 cent\n2 euro\n", "labels.txt") == ("5 cent", "2 euro")
     assert parse_labels("[unknown]\nroses\n", "labels.txt") == ("[unknown]", "roses")
     assert parse_labels("0 daisy\nroses\n", "labels.txt") == ("0 daisy", "roses")
