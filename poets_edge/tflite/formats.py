@@ -100,6 +100,8 @@ _EDGE_IMPULSE = ModelFormat(
     "a program of Edge Impulse (.eim)",
     "Choose TensorFlow Lite at its export: Dashboard, Download block output, TensorFlow Lite.",
 )
+_GIT_LFS = ModelFormat("a pointer of Git LFS", "Fetch the file itself: git lfs pull")
+_HTML = ModelFormat("a web page", "Download the model again, from the address of the file itself.")
 _SEVERAL = ModelFormat("a zip with several models", "Unpack it, and name the one you mean: unzip {path}")
 
 
@@ -238,5 +240,7 @@ _TESTS: tuple[tuple[Callable[[bytes, Path], bool], ModelFormat], ...] = (
     (_has(rb'\s*\{.*("modelTopology"|"(layers|graph)-model")'), _TENSORFLOW_JS),
     (_has(rb"\s*(<\?xml[^>]*>)?\s*<net "), _OPENVINO),
     (_starts(b"7767517\n", b"7767517\r\n"), _NCNN),
+    (_starts(b"version https://git-lfs."), _GIT_LFS),
+    (_has(rb"(?i)\s*<(!doctype )?html"), _HTML),
     (lambda head, path: head.startswith(b"\x7fELF") and path.suffix.lower() == ".eim", _EDGE_IMPULSE),
 )

@@ -190,6 +190,12 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
+def test_labels_of_a_zip_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+    members = {"model.tflite": _PROBE.read_bytes(), "labels.txt": "Gänseblümchen\nRosen\n".encode("latin-1")}
+    with pytest.raises(ModelError, match=r"its labels \(labels\.txt\) are not text in UTF-8"):
+        Classifier(_zip(tmp_path / "model.zip", **members))
+
+
 def test_zip_with_a_damaged_model_is_refused(tmp_path: Path) -> None:
     path = _zip(tmp_path / "model.zip", **{"model.tflite": b"not a model", "labels.txt": b"a\nb\n"})
     with pytest.raises(ModelError, match=r"model\.tflite in it is not a TensorFlow Lite model"):
@@ -213,6 +219,18 @@ def test_archives_of_models_are_named_with_a_remedy(tmp_path: Path) -> None:
     for kind, path in archives.items():
         with pytest.raises(ModelError, match=rf"an archive \({kind}\), not a TensorFlow Lite model\. Unpack it"):
             Classifier(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS, not .* git lfs pull"),
+        (b"\n<!DOCTYPE html>\n<html></html>", "a web page, not a TensorFlow Lite model"),
+    ],
+)
+def test_incomplete_downloads_are_named_with_a_remedy(content: bytes, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=said):
+        Classifier(_write(tmp_path / "model.tflite", content))
 
 
 def test_model_format_is_none_for_photos_and_photo_folders(flowers: Path, tmp_path: Path) -> None:
