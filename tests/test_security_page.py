@@ -127,9 +127,23 @@ PROMISES = {
     ],
     "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
     "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
-    "removes an earlier model only if the name of the file agrees with its metadata": [
-        "remove_shipped_keeps_user_files"
+    "`--output` replaces only JSON files": ["output_does_not_replace_files_that_are_not_json"],
+    "never a file that the same command reads": ["output_does_not_replace_an_input"],
+    "records and pages of earlier runs": ["train_replaces_only_results_of_training"],
+    "`annotate` replaces only": ["annotate_replaces_only_models"],
+    "they were not edited since": [
+        "web_keeps_edited_and_foreign_files",
+        "export_for_frigate_keeps_files_of_frigate",
+        "write_generated_keeps_edited_files",
+        "write_codelab_preserves_edited_scripts",
+        "audit_keeps_a_foreign_page_and_an_edited_list",
     ],
+    "only together with its `grid.json`": ["grid_does_not_replace_files_of_other_programs"],
+    "removes an earlier model only if it was listed and not changed since": [
+        "remove_shipped_keeps_user_files",
+        "remove_shipped_removes_shipped_files_unless_they_were_edited",
+    ],
+    "The studio removes only its own files": ["retraining_reports_each_changed_prediction"],
     "rounds, photos and windows of load that were not requested are refused": [
         "benchmark_on_rejects_rounds_that_it_did_not_request"
     ],

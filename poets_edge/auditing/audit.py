@@ -22,6 +22,7 @@ from poets_edge.photos.folds import NO_FOLD, assign_folds
 from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
+from poets_edge.reports.page import check_page
 from poets_edge.training.cross_validation import CrossValidation, evaluate_folds, fit_folds, fit_to_training
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import train_head
@@ -36,6 +37,8 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
     """
     reporter = reporter or Silent()
+    if options.report is not None:
+        check_page(options.report)
     photos = read_photos(options, reporter)
     reporter.status(f"looking through {len(photos.photos)} photos")
     duplicates = find_near_duplicates(

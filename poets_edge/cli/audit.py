@@ -33,9 +33,10 @@ from poets_edge.cli.photo_options import (
 )
 from poets_edge.cli.terminal import Terminal, open_page, output_json, table
 from poets_edge.core.wording import counted, percent
+from poets_edge.exporting.generated_files import check_generated, write_generated
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
-from poets_edge.photos.exclude import write_exclusions
+from poets_edge.photos.exclude import exclusions_json
 
 _DEFAULT = AuditOptions(image_dir=Path("photos"))
 _LISTED = 10
@@ -139,10 +140,12 @@ def command(
         rehash=rehash,
         group_by=group_by,
     )
+    if move_suspects is not None:
+        check_generated(move_suspects, [EXCLUDE_FILE])
     with Terminal(quiet) as terminal:
         result = audit(options, terminal)
     if move_suspects is not None:
-        write_exclusions(move_suspects / EXCLUDE_FILE, result.mislabeled)
+        write_generated(move_suspects, {EXCLUDE_FILE: exclusions_json(result.mislabeled)})
     # Passed as a function, since the JSON of 100,000 photos takes 30 MB.
     if not output_json(result.to_json, as_json=as_json, output=output):
         click.echo("\n".join(_lines(result)))

@@ -6,7 +6,9 @@ people need are listed by `--help-all` but not by `--help`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -94,6 +96,11 @@ class Command(click.Command):
                 raise
             ctx.fail(f"No such option: {error.option_name}. {hint}")
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless it would replace a file that it reads."""
+        self._check_outputs(ctx)
+        return super().invoke(ctx)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters of the command, including `--help` and, if there are advanced options, `--help-all`."""
         params = super().get_params(ctx)
@@ -134,11 +141,29 @@ class Command(click.Command):
             with formatter.section(section):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in sections[section]], col_max=width)
 
+    def _check_outputs(self, ctx: click.Context) -> None:
+        """Fail if a file that the command writes is also one of its other arguments."""
+        files = [(param, path) for param in self.params for path in _files(ctx.params.get(param.name or ""))]
+        for param, path in files:
+            written = isinstance(param, Option) and (param.section == OUTPUT or param.opts[0].startswith("--output"))
+            if written and any(path.samefile(other) for also, other in files if also is not param):
+                ctx.fail(f"{param.opts[0]} {path}: also another argument of this command. Name another file.")
+
     def _format_arguments(self, formatter: click.HelpFormatter) -> None:
         rows = [row for param in self.params if isinstance(param, Argument) for row in param.explained.items()]
         if rows:
             with formatter.section("Arguments"):
                 formatter.write_dl(rows)
+
+
+def _files(value: object) -> list[Path]:
+    """Return the paths of existing files in the value of a parameter."""
+    found = []
+    for path in value if isinstance(value, (list, tuple)) else [value]:
+        with contextlib.suppress(OSError):  # too long, or without permission
+            if isinstance(path, Path) and path.is_file():
+                found.append(path)
+    return found
 
 
 def format_example(example: str, formatter: click.HelpFormatter) -> None:

@@ -11,6 +11,7 @@ import click
 
 from poets_edge.cli.command import OUTPUT, option
 from poets_edge.core.credentials import split_user_info
+from poets_edge.core.files import read_head
 from poets_edge.core.paths import BOTTLENECKS, MODELS
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import is_address, photo_path
@@ -23,6 +24,7 @@ TIMING_SECTION = "Timing"
 DEVICE_SECTION = "Device"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_HEAD_BYTES = 1024
 
 
 class _File(click.Path):
@@ -42,6 +44,20 @@ class _Photos(_File):
         if is_address(str(value)) and PurePosixPath(str(value)).suffix.lower() not in MODEL_SUFFIXES:
             return photo_path(str(value))
         return super().convert(value, param, ctx)
+
+
+class _ResultFile(_File):
+    """Parameter type for a file to which a result is written as JSON; an existing file of another kind is an error."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        try:
+            head = read_head(path, _HEAD_BYTES).lstrip()
+        except (OSError, ValueError):  # missing, or reported when the file is written
+            return path
+        if head and head[:1] not in (b"{", b"["):
+            self.fail(f"{path} exists, is not JSON, and is not replaced. Name another file.", param, ctx)
+        return path
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -76,6 +92,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 FILE = _File(path_type=Path)
 PHOTOS = _Photos(path_type=Path)
+_RESULT = _ResultFile(path_type=Path)
 NUMBER = Number()
 NUMBERS = _Numbers()
 
@@ -138,7 +155,7 @@ def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Funct
 def result_options(function: _Function) -> _Function:
     """Add the options `--json` and `--output`, whose values the command passes to `terminal.output_json`."""
     function = option(
-        "--output", type=FILE, metavar="FILE", section=OUTPUT, help="Also write the result to FILE, as JSON."
+        "--output", type=_RESULT, metavar="FILE", section=OUTPUT, help="Also write the result to FILE, as JSON."
     )(function)
     return option("--json", "as_json", is_flag=True, section=OUTPUT, help="Print the result as JSON.")(function)
 

@@ -1,8 +1,9 @@
 """Resumable downloads of files, verified before they are renamed to their destination.
 
-Received bytes are stored in `NAME.part` next to the destination. If the connection is lost, the remaining bytes are
-requested. If a checksum is known, a later call also resumes an unfinished download, because the checksum verifies the
-complete file. If several programs download to the same destination, one of them fetches the file and the others wait.
+Received bytes are stored in `.NAME.poets_edge.part` next to the destination. If the connection is lost, the missing
+bytes are requested. If a checksum is known, a later call also resumes an unfinished download, because the checksum
+verifies the complete file. If several programs download to the same destination, one of them fetches the file and the
+others wait.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def download(
     wanted = _Wanted(url, size, sha256, check)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
+        part = path.with_name(f".{path.name}.poets_edge.part")
         with owned(part, _PATIENCE_S):
             if _is_checked(wanted) and path.is_file() and _fault(path, wanted) is None:
                 part.unlink()

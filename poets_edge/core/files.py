@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from poets_edge.core.temporary import LOCK, held, is_temporary, locked, remove_dead, temporary_pattern
+from poets_edge.core.temporary import LOCK, SUFFIX, held, is_temporary, locked, remove_dead, temporary_pattern
 from poets_edge.errors import OutputError
 
 LARGEST_FILE = 1 << 30
@@ -124,7 +124,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         journal = staged[0][1].parent / _JOURNAL
         with _writing(journal.parent), locked({path.parent for path in files}):
             _complete(journal)
-            remove_dead(journal.parent, f".{_JOURNAL}.", ".tmp")
+            remove_dead(journal.parent, f".{_JOURNAL}.", SUFFIX)
             noted = [
                 [str(folder / temporary.name), str(folder / path.name)]
                 for folder, temporary, path in ((path.parent.resolve(), temporary, path) for temporary, path in staged)
@@ -169,10 +169,10 @@ def unused_folder(folder: Path) -> Iterator[Path]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise _taken(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        remove_dead(folder.parent, f".{folder.name}.", ".tmp")
+        remove_dead(folder.parent, f".{folder.name}.", SUFFIX)
         import tempfile
 
-        make = lambda: Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))  # noqa: E731
+        make = lambda: Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SUFFIX, dir=folder.parent))  # noqa: E731
         with held(make) as temporary:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
@@ -270,12 +270,12 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
     prefix = f".{path.name}."
     if tidy:
         finish_pending(path.parent)
-        remove_dead(path.parent, prefix, ".tmp", lambda: _complete(path.parent / _JOURNAL))
+        remove_dead(path.parent, prefix, SUFFIX, lambda: _complete(path.parent / _JOURNAL))
 
     def make() -> Path:
         import tempfile
 
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=SUFFIX, dir=path.parent)
         os.close(handle)
         return Path(name)
 
@@ -300,7 +300,7 @@ def _complete(journal: Path) -> None:
     except (OSError, ValueError, TypeError, RecursionError):  # damaged, or written by another program
         renames = []
     for temporary, path in renames:
-        ours = temporary.parent == path.parent and is_temporary(temporary.name, f".{path.name}.", ".tmp")
+        ours = temporary.parent == path.parent and is_temporary(temporary.name, f".{path.name}.", SUFFIX)
         if ours and temporary.is_file() and not temporary.is_symlink():
             temporary.replace(path)
     journal.unlink(missing_ok=True)

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from poets_edge.core.files import read_head
+
 VALUES_PER_QUERY = 500
 """Maximum number of values that are bound to one query; older versions of SQLite allow at most 999."""
 
@@ -20,6 +22,7 @@ LOG_BYTES = 16 << 20
 """Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive inserts change random pages
 of the file; with a long log, several changes to a page are written back together."""
 _PAGE_BYTES = 4096
+_MAGIC = b"SQLite format 3\0"
 
 Row = tuple[Any, ...]
 
@@ -47,6 +50,9 @@ class Database:
         self.path, self._table, self._columns, self._timeout = path, table, columns, timeout
         self.set_aside: list[Path] = []
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and not is_database(path):
+            self._replace()  # without opening it: SQLite would delete the write-ahead log of an encrypted database
+            return
         try:
             self._connection = self._connect()
         except sqlite3.DatabaseError as error:
@@ -127,6 +133,17 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
     return contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
 
 
+def is_database(path: Path) -> bool:
+    """Return whether a file begins like an unencrypted SQLite database, or is empty, as a new database is.
+
+    The result is True if the file cannot be read.
+    """
+    try:
+        return read_head(path, len(_MAGIC)) in (b"", _MAGIC)
+    except OSError:
+        return True
+
+
 def count_rows(path: Path, table: str) -> int | None:
     """Open a database read-only, and return the number of rows in a table; None if it cannot be read."""
     try:
@@ -148,6 +165,7 @@ def _move_aside(path: Path) -> Path:
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
     path.replace(aside)
-    for suffix in ("-wal", "-shm", "-journal"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm", "-journal"):  # kept, in case that the file is an encrypted database of the user
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).replace(aside.with_name(aside.name + suffix))
     return aside

@@ -21,6 +21,8 @@ except ImportError:  # not Unix: without locks, leftovers cannot be recognized
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".poets_edge.lock"
+SUFFIX = ".poets_edge.tmp"
+"""Suffix of temporary files and folders, which distinguishes them from those of other programs."""
 _PATIENCE_SECONDS = 60.0
 
 
@@ -143,7 +145,7 @@ def is_temporary(name: str, prefix: str, suffix: str) -> bool:
 
 def temporary_pattern(name: str) -> str:
     """Return a regular expression for the temporary names of files whose final names match the expression `name`."""
-    return _made_with(rf"\.{name}\.", ".tmp")
+    return _made_with(rf"\.{name}\.", SUFFIX)
 
 
 def _made_with(prefix: str, suffix: str) -> str:

@@ -10,13 +10,14 @@ import contextlib
 import os
 from pathlib import Path
 
-from poets_edge.core.files import read_head, write_text
+from poets_edge.core.files import read_bytes, write_text
 from poets_edge.core.paths import WORK
 from poets_edge.errors import OutputError
 
 SCRIPTS = ("retrain", "label_image", "evaluate", "count_ops", "graph_pb2tb")
 
 _HEAD = "# Written by: poets-edge codelab"
+_LARGEST = 1 << 16
 _SCRIPT = f"""{_HEAD}
 from poets_edge.codelab import run_script
 
@@ -33,21 +34,23 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
     """
     scripts = [folder / "scripts" / f"{name}.py" for name in SCRIPTS]
     package = folder / "scripts/__init__.py"
-    for path in (package, *scripts):
-        if os.path.lexists(path) and not _is_own(path):
-            raise OutputError(f"{path}: a script that poets-edge has not written. Give a new folder.")
+    contents = {package: f"{_HEAD}\n", **{path: _SCRIPT.format(name=path.stem) for path in scripts}}
+    for path, content in contents.items():
+        if os.path.lexists(path) and not _is_own(path, content):
+            raise OutputError(
+                f"{path}: a script that poets-edge has not written, or that was edited. Give a new folder."
+            )
     try:
         (folder / WORK).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder / WORK}: {error.strerror or error}.") from None
-    write_text(package, f"{_HEAD}\n")
-    for path in scripts:
-        write_text(path, _SCRIPT.format(name=path.stem))
+    for path, content in contents.items():
+        write_text(path, content)
     return tuple(scripts)
 
 
-def _is_own(script: Path) -> bool:
-    """Return whether a script was written by `write_codelab` or is empty, so that it may be replaced."""
+def _is_own(script: Path, content: str) -> bool:
+    """Return whether a script has the given content or is empty, so that it may be replaced."""
     with contextlib.suppress(OSError):
-        return read_head(script, len(_HEAD.encode())) in (b"", _HEAD.encode())
+        return read_bytes(script, _LARGEST) in (b"", content.encode())
     return False

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.arguments import StrPath, convert
-from poets_edge.core.files import write_bytes
+from poets_edge.core.files import read_head, write_bytes
 from poets_edge.device.classifier import Classifier
-from poets_edge.errors import ModelError, UsageError
+from poets_edge.errors import ModelError, OutputError, UsageError
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.input_range import InputRange
 from poets_edge.tflite.metadata import METADATA_NAME, RESIZE_NAME, read_metadata
@@ -27,6 +27,7 @@ from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadat
 _IMAGES = 4
 """Number of random images on which the written model's scores are compared with those of the original model."""
 _TOLERANCE = 0.02
+_IDENTIFIER = b"TFL3"
 _NAMES = (METADATA_NAME, RESIZE_NAME)
 
 
@@ -84,12 +85,13 @@ def annotate(
         ModelError: the model or its labels cannot be used, or its input range is neither given nor found.
         UsageError: the input range contradicts the quantization of the input, or is given for a model that poets_edge
             wrote; or the output is the model itself.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or would replace a file that is not a `.tflite` file.
     """
     path: Path = convert(model, Path, "model")
     target: Path = convert(output, Path | None, "output") or path.with_name(f"{path.stem}_annotated.tflite")
     if target.exists() and path.exists() and target.samefile(path):
         raise UsageError(f"`output` {target}: the model itself, which is not replaced. Name another file.")
+    _check_replaceable(target)
     file = read_model(path)
     metadata = read_metadata(file)
     if metadata.facts and input_range is not None:
@@ -111,6 +113,16 @@ def annotate(
         input_range=original.input_range,
         changes=changes,
     )
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise OutputError if a file exists that is not a `.tflite` file, such as a photo."""
+    try:
+        head = read_head(target, len(_IDENTIFIER) + 4)
+    except OSError:  # missing, or reported when the file is written
+        return
+    if head and head[4:] != _IDENTIFIER:
+        raise OutputError(f"{target}: not a .tflite file, and is not replaced. Name another file: `output`.")
 
 
 def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from poets_edge.core.files import read_bytes
-from poets_edge.core.temporary import held, remove_dead
+from poets_edge.core.temporary import SUFFIX, held, remove_dead
 from poets_edge.errors import OutputError, RuntimeMissingError
 
 _DAYS = 397  # Apple's devices accept at most 398 days
@@ -97,13 +97,13 @@ def _write_private(path: Path, data: bytes) -> None:
     prefix = f".{path.name}."
 
     def make() -> Path:
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=SUFFIX, dir=path.parent)
         os.close(handle)
         return Path(name)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_dead(path.parent, prefix, ".tmp")
+        remove_dead(path.parent, prefix, SUFFIX)
         with held(make) as temporary:
             temporary.write_bytes(data)
             temporary.replace(path)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.core.files import write_together
 from poets_edge.device.predictions import score_models
 from poets_edge.errors import ModelError
 from poets_edge.exporting.annotate import remove_metadata
 from poets_edge.exporting.export import prepare_export
+from poets_edge.exporting.generated_files import check_generated, write_generated
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.progress import Reporter, Silent
@@ -76,8 +76,10 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
         options: options of the export; `quantizations`, `float_io` and `output_dir` are set by this function.
         folder: folder for the two files.
 
-    Raises the exceptions of `export`, and ModelError if the input of the graph is not 224 x 224 pixels.
+    Raises the exceptions of `export`, ModelError if the input of the graph is not 224 x 224 pixels, and OutputError if
+    the folder contains files with these names that this function has not written, such as a model that Frigate trained.
     """
+    check_generated(folder, (_MODEL, _LABELS))
     options = replace(options, quantizations=("int8",), float_io=False, output_dir=folder)
     prepared = prepare_export(options, reporter or Silent())
     if prepared.size != SIZE:
@@ -89,7 +91,7 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
     file = replace(file, path=folder / _MODEL)
     if NONE not in labels:
         file, content, labels = _with_none(file, content, labels)
-    write_together({file.path: content, folder / _LABELS: join_labels(labels).encode()})
+    write_generated(folder, {_MODEL: content, _LABELS: join_labels(labels).encode()})
     assigned, correct = _assigned(file, labels)
     return FrigateExport(
         model=file, labelmap=folder / _LABELS, labels=labels, assigned=assigned, assigned_correct=correct

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.core.files import finish_pending, is_auxiliary, read_head, write_together
+from poets_edge.core.files import finish_pending, is_auxiliary, read_head
 from poets_edge.core.json_checks import parse_json
 from poets_edge.errors import OutputError, UsageError
+from poets_edge.exporting.generated_files import write_generated
 from poets_edge.exporting.other_readers import open_for_other_readers
 from poets_edge.tflite.session import TensorInfo
 
@@ -97,7 +98,7 @@ def write_page(
     }
     shorter = {name: data for name, data in packed.items() if len(data) < len(contents[name])}
     files = {**{f"{name}.gz": data for name, data in shorter.items()}, **contents}
-    write_together({folder / name: data for name, data in files.items()})
+    write_generated(folder, files)
     transfer = {name: len(shorter.get(name, data)) for name, data in contents.items()}
     model_transfer = transfer.pop(MODEL_NAME)
     page_transfer = sum(transfer[name] for name in transfer if not any(part in name for part in _NOT_ON_FIRST_VISIT))

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from poets_edge.core.files import read_bytes, write_text
+from poets_edge.core.files import read_bytes
 from poets_edge.core.json_checks import Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import DatasetError, RecordError
 from poets_edge.photos.address import Location
@@ -153,15 +153,13 @@ def read_exclusions(path: Path) -> Exclusions:
     return Exclusions.from_json(found)
 
 
-def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
-    """Write the names of photos to exclude to a file. Raises OutputError if it cannot be written."""
-    write_text(path, exclusions_text(leave_out))
+def exclusions_json(leave_out: Iterable[str]) -> bytes:
+    """Return the content of a file that lists photos to exclude, as JSON in UTF-8.
 
-
-def exclusions_text(leave_out: Iterable[str]) -> str:
-    """Return the content of a file that lists photos to exclude, as JSON text."""
+    Lone surrogates, which represent undecodable bytes in file names, are written as escapes such as `\\udce9`.
+    """
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
-    return json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
+    return (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode("utf-8", errors="backslashreplace")
 
 
 def scan_without_excluded(

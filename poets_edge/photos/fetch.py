@@ -44,7 +44,7 @@ def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporte
     """
     reporter = reporter or Silent()
     with unused_folder(folder) as temporary:
-        file = folder.with_name(f".{folder.name}.tgz")
+        file = folder.with_name(f".{folder.name}.poets_edge.tgz")
         download(
             archive.url, file, size=archive.size, sha256=archive.sha256, label="flower_photos.tgz", reporter=reporter
         )

@@ -15,26 +15,44 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 import poets_edge
-from poets_edge.core.files import write_text
+from poets_edge.core.files import read_head, write_text
 from poets_edge.core.paths import cache_folder
 from poets_edge.core.wording import interval_text, percent
+from poets_edge.errors import OutputError
 
 if TYPE_CHECKING:
     from jinja2 import BytecodeCache
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_GENERATOR = b'<meta name="generator" content="poets_edge'
+"""Line in the head of every page, by which `check_page` recognizes pages that may be replaced."""
+_HEAD_BYTES = 4096
+
+
+def check_page(path: Path) -> None:
+    """Raise OutputError if a page at `path` would replace a file other than an earlier page; see `write_page`."""
+    try:
+        head = read_head(path, _HEAD_BYTES)
+    except OSError:  # missing, or reported when the page is written
+        return
+    if head and _GENERATOR not in head:
+        raise OutputError(
+            f"{path}: not a page that poets_edge has written, and is not replaced. Move it away, or choose another"
+            " name."
+        )
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:
-    """Render a template into a file.
+    """Render a template into a file, which replaces an earlier page, but no other file.
 
     Args:
         template: name of a file in `poets_edge/reports/templates`.
         context: values for the variables in the template.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or another program wrote the existing file.
     """
+    check_page(path)
     page = _render(template, {"version": poets_edge.__version__, **context})
     # File names may contain bytes that are not UTF-8, but a page must be valid UTF-8.
     write_text(path, page.encode("utf-8", errors="replace").decode("utf-8"))

@@ -12,7 +12,7 @@ from typing import Literal
 
 from poets_edge.core.files import write_together
 from poets_edge.errors import OutputError
-from poets_edge.photos.exclude import exclusions_text
+from poets_edge.photos.exclude import exclusions_json
 from poets_edge.studio import messages
 from poets_edge.studio.journal import Journal, Step
 from poets_edge.studio.photo_lists import names_after
@@ -273,7 +273,7 @@ class Changes:
             ),
             places.kept: (project.kept, names_after(project.kept, step, add=step.keep, drop=step.reopen)),
         }
-        changed = {path: exclusions_text(after).encode() for path, (before, after) in lists.items() if after != before}
+        changed = {path: exclusions_json(after) for path, (before, after) in lists.items() if after != before}
         if changed:
             write_together(changed)
 

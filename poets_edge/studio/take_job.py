@@ -62,11 +62,23 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 def taken_file(places: Places, form: str) -> Path:
     """Return the path of the file that a job has prepared in a download format. Raises RefusedError if it is
     missing."""
-    name = PACKAGES[form].name if form in PACKAGES else f"{form}.tflite"
-    path = places.taken / name
-    if (form not in PACKAGES and form not in QUANTIZATIONS) or not path.is_file():
+    path = _prepared(places).get(form)
+    if path is None or not path.is_file():
         raise RefusedError(messages.NOT_PREPARED.format(form=form[:20]), 404)
     return path
+
+
+def remove_taken(places: Places) -> None:
+    """Remove the files that jobs have prepared for download, after their model was replaced; other files are kept."""
+    for path in _prepared(places).values():
+        if path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def _prepared(places: Places) -> dict[str, Path]:
+    """Return the path of the file for download in each format, whether or not it has been prepared."""
+    names = {form: package.name for form, package in PACKAGES.items()}
+    return {form: places.taken / names.get(form, f"{form}.tflite") for form in (*QUANTIZATIONS, *PACKAGES)}
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, Verified]:

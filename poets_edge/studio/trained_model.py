@@ -6,7 +6,7 @@ photos are in a file of their own, because the page asks for the description muc
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from poets_edge.core.files import read_bytes, write_bytes
 from poets_edge.core.json_checks import check, json_bytes, parse_json
-from poets_edge.core.paths import GRAPH
+from poets_edge.core.paths import GRAPH, LABELS
 from poets_edge.errors import RecordError
 from poets_edge.quantize.convert import QUANTIZATIONS
 from poets_edge.studio import messages
@@ -108,7 +108,7 @@ def read_model(places: Places) -> TrainedModel | None:
 
 
 def write_model(places: Places, model: TrainedModel, predictions: Sequence[PhotoPrediction]) -> None:
-    """Make a model the current one; remove the prepared downloads, and all older models except the previous one.
+    """Make a model the current one, and remove all older models except the previous one.
 
     Raises:
         OutputError: `model.json` cannot be written, for example because the disk is full.
@@ -118,9 +118,16 @@ def write_model(places: Places, model: TrainedModel, predictions: Sequence[Photo
     described = {"number": model.number, "state": model.state, "shown": dict(model.shown)}
     write_bytes(places.models / _NAME, json_bytes(described))
     kept = {model.number, before.number if before else model.number}
-    for prepared in places.taken.iterdir():
-        if prepared.is_file() and not prepared.is_symlink():
-            prepared.unlink()
     for folder in places.models.iterdir():
-        if folder.name.isdecimal() and folder.name not in kept and not folder.is_symlink():
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.name.isdecimal() and folder.name not in kept and folder.is_dir() and not folder.is_symlink():
+            _remove_model(folder)
+
+
+def _remove_model(folder: Path) -> None:
+    """Remove the files of a model, and its folder if it is empty afterwards; other files are kept."""
+    for path in folder.iterdir():
+        own = path.stem.startswith(GRAPH.stem) or path.name in (LABELS.name, _PREDICTIONS)
+        if own and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it contains something else
+        folder.rmdir()

@@ -20,6 +20,7 @@ from poets_edge.studio.job_reporter import JobReporter
 from poets_edge.studio.job_requests import JobRequest
 from poets_edge.studio.places import Places
 from poets_edge.studio.scan import stamp_of
+from poets_edge.studio.take_job import remove_taken
 from poets_edge.studio.trained_model import PhotoPrediction, TrainedModel, read_model, write_model
 from poets_edge.training.options import TrainOptions
 
@@ -77,6 +78,7 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
     }
     model = TrainedModel(folder=options.output_graph.parent, number=request.number, state=request.state, shown=shown)
     write_model(places, model, predictions)
+    remove_taken(places)
     return shown
 
 

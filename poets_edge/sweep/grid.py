@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from poets_edge.bench.measurement import Measurement
-from poets_edge.core.files import write_text
+from poets_edge.core.files import read_head, write_text
 from poets_edge.device.unknown import Refused, count_strangers, stranger_photos
-from poets_edge.errors import DatasetError
+from poets_edge.errors import DatasetError, OutputError
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architecture import Architecture
 from poets_edge.progress import Reporter, Silent
@@ -26,10 +26,14 @@ from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import take_snapshot
 from poets_edge.sweep.points import GridPoint, pareto_front
 from poets_edge.sweep.report import write_report
-from poets_edge.sweep.results import GridResult
-from poets_edge.sweep.shipping import remove_shipped, ship
+from poets_edge.sweep.results import FORMAT, GridResult
+from poets_edge.sweep.shipping import check_shipping, remove_shipped, ship
 from poets_edge.sweep.training import train_architectures
 from poets_edge.sweep.validation import validate_architectures
+
+_RESULT, _REPORT = "grid.json", "report.html"
+_CHARTS = ("chart.png", "chart.svg")
+_HEAD_BYTES = 1024
 
 
 def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
@@ -44,6 +48,7 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
         RecordError: a file with latencies cannot be used.
     """
     reporter = reporter or Silent()
+    _check_outputs(options)
     with open_latency_source(options, reporter) as source:
         return _run(options, source, reporter)
 
@@ -180,15 +185,32 @@ def _point(
     )
 
 
+def _check_outputs(options: GridOptions) -> None:
+    """Raise OutputError if the results would replace files that `grid` has not written."""
+    folder = options.output_dir
+    try:
+        is_own = f'"{FORMAT}"'.encode() in read_head(folder / _RESULT, _HEAD_BYTES)
+    except OSError:
+        is_own = False
+    for name in (_RESULT, *_CHARTS, _REPORT):
+        if not is_own and (folder / name).exists():
+            raise OutputError(
+                f"{folder / name}: not written by `grid`, and is not replaced. Move it away, or choose another"
+                " `output_dir`."
+            )
+    if options.ship:
+        check_shipping(folder / "ship")
+
+
 def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Architecture, Evaluations]) -> None:
     """Write the JSON file, the charts, the HTML report and, if requested, the model and labels to ship."""
     folder = options.output_dir
     text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(folder / "grid.json", text + "\n")
-    draw_chart(result, folder / "chart.png", folder / "chart.svg")
+    write_text(folder / _RESULT, text + "\n")
+    draw_chart(result, folder / _CHARTS[0], folder / _CHARTS[1])
     shown = result.choice.point or result.choice.nearest or result.points[0]
     evaluation = evaluations[shown.architecture].models[shown.quantization]
-    write_report(result, shown, evaluation, options.image_dir, folder / "report.html")
+    write_report(result, shown, evaluation, options.image_dir, folder / _REPORT)
     if options.ship:
         remove_shipped(folder / "ship")
         if result.choice.point:

@@ -11,6 +11,9 @@ from poets_edge.sweep.choice import Choice, most_accurate
 from poets_edge.sweep.points import GridPoint
 from poets_edge.training.record import versions
 
+FORMAT = "poets_edge-grid-1"
+"""Value of "format" in the results that `GridResult.to_json` returns."""
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class GridResult(Tabular):
@@ -74,7 +77,7 @@ class GridResult(Tabular):
         """Return the result as a JSON-compatible dictionary."""
         best = self.most_accurate
         return {
-            "format": "poets_edge-grid-1",
+            "format": FORMAT,
             "machine": self.machine,
             "threads": self.threads,
             "labels": list(self.labels),

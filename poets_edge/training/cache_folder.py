@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from poets_edge.core.sqlite import count_rows, is_foreign
+from poets_edge.core.sqlite import count_rows, is_database, is_foreign
 from poets_edge.errors import OutputError, UsageError
+from poets_edge.nets.architectures import architecture
 
 Kind = Literal["bottlenecks", "activations", "digests", "groups"]
 
+_DIGESTS, _GROUPS = "photos", "groups"
 _NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
-_SQLITE = r"(-wal|-shm|-journal|\.damaged-\d+)?"
+_SQLITE = r"(\.damaged-\d+)?(-wal|-shm|-journal)?"
 _FILE = re.compile(
-    rf"(?P<whole>photos|groups)\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+    rf"(?P<whole>{_DIGESTS}|{_GROUPS})\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
 _ENDINGS: dict[Kind, str] = {"activations": ".activations.sqlite"}
 """Suffix of the database file by kind of cache; for kinds that are not listed, the suffix is `.sqlite`."""
@@ -55,11 +57,7 @@ def caches(folder: Path) -> list[Cache]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and (match := _FILE.fullmatch(path.name)):
             files[match["whole"] or match["backbone"] + (match["cut"] or "")].append(path)
-    return [
-        _cache(folder, name, paths)
-        for name, paths in sorted(files.items())
-        if not is_foreign(_database(folder, name), _table(_kind(name)))
-    ]
+    return [_cache(folder, name, paths) for name, paths in sorted(files.items()) if _is_own(folder, name)]
 
 
 def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
@@ -82,9 +80,26 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
     return removed
 
 
+def _is_own(folder: Path, name: str) -> bool:
+    """Return whether `train` has written the files with a name.
+
+    The names `photos` and `groups` could also be those of another program's database, which may be encrypted, and
+    other names begin with the name of an architecture.
+    """
+    database = _database(folder, name)
+    if is_foreign(database, _table(_kind(name))):
+        return False
+    if name in (_DIGESTS, _GROUPS):
+        return is_database(database) or not database.exists()
+    try:
+        return bool(architecture(name.partition("-")[0]))
+    except UsageError:
+        return False
+
+
 def _kind(name: str) -> Kind:
-    if name in ("photos", "groups"):
-        return "digests" if name == "photos" else "groups"
+    if name in (_DIGESTS, _GROUPS):
+        return "digests" if name == _DIGESTS else "groups"
     return "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
 
 

@@ -46,6 +46,7 @@ from poets_edge.training.messages import (
     report_stale_exports,
 )
 from poets_edge.training.options import TrainOptions
+from poets_edge.training.outputs import check_outputs
 from poets_edge.training.record import class_table, find_duplicates, photo_fields, record_of
 from poets_edge.training.report import write_report
 from poets_edge.training.results import TrainResult
@@ -97,6 +98,7 @@ def train_photos(
     Raises:
         The exceptions that `train` raises.
     """
+    check_outputs(options)
     if folder.set_folders:
         reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
     for line in folder.warnings():

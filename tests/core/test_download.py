@@ -52,19 +52,19 @@ def test_download_requests_only_missing_bytes_after_a_disconnection(files: Files
 
 
 def test_download_resumes_a_partial_file_from_an_earlier_call(files: Files, tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(BODY[:300_000])
+    (tmp_path / ".file.poets_edge.part").write_bytes(BODY[:300_000])
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=300000-"]
 
 
 def test_download_discards_a_partial_file_that_belongs_to_a_different_file(files: Files, tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(b"something else")
+    (tmp_path / ".file.poets_edge.part").write_bytes(b"something else")
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=14-", None]
 
 
 def test_download_without_checksum_discards_partial_file(files: Files, tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(b"something else")
+    (tmp_path / ".file.poets_edge.part").write_bytes(b"something else")
     assert download(f"{files.url}/file", tmp_path / "file").read_bytes() == BODY
     assert ranges(files) == [None]
 
@@ -127,9 +127,9 @@ def test_download_renames_the_file_after_the_check(files: Files, tmp_path: Path)
 
     with pytest.raises(DownloadError, match="is not the one"):
         download(f"{files.url}/file", tmp_path / "file", check=check)
-    assert seen == [["file.part"]] and not list(tmp_path.iterdir())
+    assert seen == [[".file.poets_edge.part"]] and not list(tmp_path.iterdir())
     download(f"{files.url}/file", tmp_path / "file", check=check)
-    assert seen[1:] == [["file.part"]] and [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert seen[1:] == [[".file.poets_edge.part"]] and [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX locks")

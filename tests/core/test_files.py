@@ -83,7 +83,7 @@ def test_write_together_keeps_old_files_if_one_file_cannot_be_written(tmp_path: 
 
 
 def test_remove_dead_removes_only_leftovers_of_killed_programs(tmp_path: Path) -> None:
-    dead, foreign = tmp_path / ".out.abcdefgh.tmp", tmp_path / ".out.notes.tmp"
+    dead, foreign = tmp_path / ".out.abcdefgh.poets_edge.tmp", tmp_path / ".out.abcdefgh.tmp"
     dead.write_bytes(b"")
     foreign.write_bytes(b"")
     with replacing(tmp_path / "out") as alive:

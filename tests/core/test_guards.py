@@ -202,12 +202,13 @@ def test_check_writable_removes_its_temporary_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "begun"),
     [
-        (".out.abcdefgh.tmp", True),
+        (".out.abcdefgh.poets_edge.tmp", True),
         (".poets_edge.pending", True),
         (".poets_edge.lock", True),
-        (".out.notes.tmp", False),
-        ("out.abcdefgh.tmp", False),
-        (".out.abcdefgh.tmp2", False),
+        (".out.notes.poets_edge.tmp", False),
+        (".out.abcdefgh.tmp", False),
+        ("out.abcdefgh.poets_edge.tmp", False),
+        (".out.abcdefgh.poets_edge.tmp2", False),
     ],
 )
 def test_is_auxiliary_recognizes_temporary_files_by_name(name: str, begun: bool) -> None:
@@ -303,7 +304,7 @@ def test_download_rejects_a_declared_size_above_the_expected_size(files: Files, 
 def test_write_together_ignores_and_removes_invalid_journals(tmp_path: Path) -> None:
     """The journal would rename a temporary file to the name of an existing file that it does not belong to."""
     (tmp_path / "mine").write_bytes(b"mine")
-    temporary = tmp_path / ".other.abcdefgh.tmp"
+    temporary = tmp_path / ".other.abcdefgh.poets_edge.tmp"
     temporary.write_bytes(b"theirs")
     (tmp_path / ".poets_edge.pending").write_text(json.dumps([[str(temporary), str(tmp_path / "mine")]]))
     write_together({tmp_path / "new": b"1"})

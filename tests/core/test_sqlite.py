@@ -47,6 +47,14 @@ def test_database_renames_damaged_files_with_distinct_names(file: Path) -> None:
         assert opened.set_aside[0].read_bytes() == b"not a database" * 1000
 
 
+def test_database_renames_the_log_of_a_damaged_file_with_it(file: Path) -> None:
+    file.write_bytes(b"encrypted" * 1000)
+    file.with_name(f"{file.name}-wal").write_bytes(b"committed changes")
+    with database(file) as opened:
+        [aside] = opened.set_aside
+    assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"committed changes"
+
+
 def test_database_start_again_replaces_the_file(file: Path) -> None:
     before = file.read_bytes()
     with database(file) as opened:

@@ -83,6 +83,15 @@ def test_write_codelab_preserves_user_files(tmp_path: Path, name: str) -> None:
         write_codelab(tmp_path)
 
 
+def test_write_codelab_preserves_edited_scripts(tmp_path: Path) -> None:
+    script, *_ = write_codelab(tmp_path)
+    edited = script.read_text() + "print('mine')\n"
+    script.write_text(edited)
+    with pytest.raises(OutputError, match="or that was edited"):
+        write_codelab(tmp_path)
+    assert script.read_text() == edited
+
+
 def test_write_codelab_overwrites_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/__init__.py").touch()

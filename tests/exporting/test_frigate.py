@@ -109,6 +109,14 @@ def test_frigate_model_keeps_a_user_class_named_none(trained: Trained, flowers: 
     assert Classifier(tmp_path / "out/model.tflite").output.shape == (1, 5)
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "labelmap.txt"])
+def test_export_for_frigate_keeps_files_of_frigate(trained: Trained, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"trained by Frigate")
+    poets_edge("export", trained.graph, "--for", "frigate", tmp_path).failed(name, "not replaced")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"trained by Frigate"
+
+
 def test_export_for_frigate_rejects_other_input_sizes_and_conflicting_options(trained: Trained, tmp_path: Path) -> None:
     poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=tmp_path).ok()
     small = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")

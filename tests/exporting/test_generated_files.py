@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.errors import OutputError
-from poets_edge.exporting.generated_files import LIST, write_generated
+from poets_edge.exporting.generated_files import LIST, check_generated, remove_generated, write_generated
 
 
 def test_write_generated_replaces_its_own_files(tmp_path: Path) -> None:
@@ -43,3 +43,26 @@ def test_write_generated_keeps_the_target_of_a_link(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"README\.md"):
         write_generated(tmp_path / "out", {"README.md": b"1"})
     assert (tmp_path / "mine").read_bytes() == b"mine" and (tmp_path / "out/README.md").is_symlink()
+
+
+def test_check_generated_rejects_edited_and_foreign_files(tmp_path: Path) -> None:
+    check_generated(tmp_path / "new", ["a.txt"])
+    write_generated(tmp_path, {"a.txt": b"1", "b.txt": b"1"})
+    check_generated(tmp_path, ["a.txt", "b.txt", "c.txt"])
+    (tmp_path / "b.txt").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "dangling").symlink_to("nothing")
+    for name in ("b.txt", "folder", "dangling"):
+        with pytest.raises(OutputError, match=name):
+            check_generated(tmp_path, ["a.txt", name])
+
+
+def test_remove_generated_updates_the_list(tmp_path: Path) -> None:
+    write_generated(tmp_path, {"a.txt": b"1", "b.bin": b"1"})
+    remove_generated(tmp_path, [".txt"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LIST, "b.bin"]
+    (tmp_path / "a.txt").write_bytes(b"1")
+    with pytest.raises(OutputError, match=r"a\.txt"):
+        check_generated(tmp_path, ["a.txt"])
+    remove_generated(tmp_path, [".bin"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -67,7 +67,7 @@ def test_web_writes_a_folder_of_static_files(model: Path, site: Path) -> None:
         assert gzip.decompress(path.read_bytes()) == path.with_suffix("").read_bytes()
     assert {path.suffix for path in (site / "runtime").iterdir()} == {".js", ".wasm", ".gz"}
     kept = json.loads(re.match(rb"const SITE=(.*);", (site / "service-worker.js").read_bytes())[1])["files"]  # type: ignore[index]
-    others = {"service-worker.js"}
+    others = {"service-worker.js", ".poets-edge.json"}
     assert {
         path.relative_to(site).as_posix() for path in site.rglob("*") if path.suffix != ".gz" and path.is_file()
     } == (set(kept) | others)
@@ -192,7 +192,7 @@ def test_serve_uses_certificate_for_local_address(site: Path, tmp_path: Path) ->
     if os.name == "posix":
         assert certificate.stat().st_mode & 0o077 == 0  # the key is in it
     assert certificate_for("127.0.0.1", tmp_path / "settings").read_bytes() == certificate.read_bytes()
-    other = tmp_path / "settings/.web-127.0.0.1.pem.0123abcd.tmp"  # of one that was killed
+    other = tmp_path / "settings/.web-127.0.0.1.pem.0123abcd.poets_edge.tmp"  # of one that was killed
     other.write_bytes(certificate.read_bytes()[:100])
     certificate.write_bytes(b"")
     certificate = certificate_for("127.0.0.1", tmp_path / "settings")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.errors import DatasetError
-from poets_edge.photos.exclude import Exclusions, exclusions_of_training, read_exclusions, write_exclusions
+from poets_edge.photos.exclude import Exclusions, exclusions_json, exclusions_of_training, read_exclusions
 from poets_edge.photos.folder import scan
 from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW
@@ -52,9 +52,9 @@ def test_read_exclusions_rejects_named_pipe_without_waiting(tmp_path: Path) -> N
         read_exclusions(tmp_path / "list.json")
 
 
-def test_write_exclusions_preserves_arbitrary_file_names(tmp_path: Path) -> None:
+def test_exclusions_json_preserves_arbitrary_file_names(tmp_path: Path) -> None:
     names = [os.fsdecode(b"daisy/\xff.jpg"), "daisy/a\nb.jpg", "daisy/\u65e5\u672c.jpg"]
-    write_exclusions(tmp_path / "list.json", names)
+    (tmp_path / "list.json").write_bytes(exclusions_json(names))
     assert read_exclusions(tmp_path / "list.json").leave_out == set(names)
 
 

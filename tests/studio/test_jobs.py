@@ -375,10 +375,17 @@ def test_retraining_reports_each_changed_prediction(flowers: Path) -> None:
         client.post("/api/photos/move", {"photos": names, "to": "roses"}).ok()
         assert client.get("/api/project").ok()["needs_training"]
         client.run_job(kind="take", form="int8")
+        own = flowers / ".poets-edge"
+        [number] = [path.name for path in (own / "models").iterdir() if path.name.isdecimal()]
+        mine = (own / "take/mine.zip", own / "models" / number / "mine.txt", own / "models/1/mine.txt")
+        for path in mine:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("mine")
         changes = client.run_job(kind="train", choice="quick")["changes"]
         client.get("/api/take/int8").refused(404)  # it was that of the model before
         assert changes and all(change["before"] != change["after"] for change in changes)
         assert {change["path"] for change in changes} <= set(client.photos())
+        assert all(path.read_text() == "mine" for path in mine)
 
 
 def test_deleting_photos_during_training_does_not_stop_the_server(flowers: Path) -> None:

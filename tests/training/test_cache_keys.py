@@ -159,6 +159,15 @@ def test_caches_omits_databases_from_other_programs(tmp_path: Path) -> None:
     assert (tmp_path / "photos.sqlite").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["photos.sqlite", "invoice-0123456789abcdef.json", "birds-0123456789abcdef.tflite"])
+def test_caches_omits_user_files_with_similar_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine, encrypted")
+    assert caches(tmp_path) == []
+    with pytest.raises(UsageError, match="no cache named"):
+        remove_caches(tmp_path, [name.partition(".")[0]])
+    assert (tmp_path / name).read_bytes() == b"mine, encrypted"
+
+
 def test_caches_lists_and_removes_look_alike_groups(tmp_path: Path) -> None:
     with open_cache(tmp_path / "groups.sqlite") as (cache, _):
         cache.put(b"key", np.ones(3, np.float32))

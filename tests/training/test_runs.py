@@ -57,7 +57,7 @@ def test_save_run_skips_event_files_of_concurrent_training(work: Path, tmp_path:
     curves = tmp_path / "summaries/train"
     curves.mkdir(parents=True)
     (curves / "events.out.tfevents.1.host.poets_edge").write_bytes(b"whole")
-    (curves / ".events.out.tfevents.2.host.poets_edge.abcd1234.tmp").write_bytes(b"half")
+    (curves / ".events.out.tfevents.2.host.poets_edge.abcd1234.poets_edge.tmp").write_bytes(b"half")
     (curves / "events.out.tfevents.0.host.poets_edge").symlink_to(tmp_path / "replaced")
     saved = save_run(tmp_path / "runs", record, tmp_path / "summaries")
     assert [path.name for path in (saved / "train").iterdir()] == ["events.out.tfevents.1.host.poets_edge"]

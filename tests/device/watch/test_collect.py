@@ -112,7 +112,7 @@ def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: 
 def test_collector_removes_temporary_files_of_a_killed_watch(tmp_path: Path) -> None:
     folder = tmp_path / "daisy"
     folder.mkdir()
-    (folder / ".collected-20261125-012345-00007.jpg.abcd_123.tmp").write_bytes(b"half a frame")
+    (folder / ".collected-20261125-012345-00007.jpg.abcd_123.poets_edge.tmp").write_bytes(b"half a frame")
     (folder / ".mine.tmp").write_bytes(b"of somebody else")
     Collector(CollectOptions(folder=tmp_path), ["daisy"], Silent())
     assert [path.name for path in folder.iterdir()] == [".mine.tmp"]
