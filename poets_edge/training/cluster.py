@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import numpy as np
+
+from poets_edge.errors import RemoteError
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.tflite.model_file import ModelFile
@@ -75,6 +78,17 @@ def _photo_files(photos: HashedPhotos, rows: Sequence[int]) -> list[PhotoFile]:
     return [PhotoFile(str(item.photo.path.absolute()), item.digest) for item in (photos[row] for row in rows)]
 
 
+def _check_result(result: object, sources: Sequence[BackboneCache], address: str) -> None:
+    """Raise RemoteError if the result of a task is not a `TaskResult` with one array of vectors for each backbone."""
+    if isinstance(result, TaskResult) and len(result.vectors) == len(sources):
+        shapes = {len(vectors) for vectors in result.vectors}
+        if shapes == {len(result.digests)} and all(vectors.dtype == np.float32 for vectors in result.vectors):
+            return
+    raise RemoteError(
+        f"`cluster` {address}: a worker did not send vectors. Install this version of poets-edge for all workers."
+    )
+
+
 def _store(
     results: Iterable[TaskResult],
     photo_count: int,
@@ -85,6 +99,7 @@ def _store(
     """Write the results of tasks to the caches as they arrive, and commit after each task."""
     with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:
         for result in results:
+            _check_result(result, sources, address)
             for source, vectors in zip(sources, result.vectors, strict=True):
                 for digest, vector in zip(result.digests, vectors, strict=True):
                     source.cache.put(vector_key(digest), vector)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import urlsplit
 
 from poets_edge.core.credentials import without_login
 from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
+_MOST_PER_CORE, _MOST_ANYWHERE = 4, 16
+"""Maximum number of processes for each core of this machine, and on machines with few cores; each process needs about
+100 MB of memory."""
+_LONGEST_NUMBER = 9
+"""Maximum length of a number of processes, in digits; Python refuses to convert numbers of thousands of digits."""
 _ENCRYPTED = frozenset({"tls", "wss"})
 """Dask's encrypted protocols, which use certificates for both ends of a connection."""
 
@@ -15,7 +21,9 @@ _ENCRYPTED = frozenset({"tls", "wss"})
 def local_workers(address: str) -> int:
     """Return the number of processes N in an address `local:N`; 0 for any other address."""
     number = address.removeprefix(_LOCAL)
-    return int(number) if address.startswith(_LOCAL) and number.isdecimal() else 0
+    if not address.startswith(_LOCAL) or not number.isdecimal() or len(number) > _LONGEST_NUMBER:
+        return 0
+    return int(number)
 
 
 def check_cluster(address: str, *, insecure: bool) -> None:
@@ -29,12 +37,15 @@ def check_cluster(address: str, *, insecure: bool) -> None:
         UsageError: the address is invalid, or contains a user name or password, or the connection to another machine
             would be unencrypted and `insecure` is not set.
     """
-    if not address or local_workers(address):
+    if not address:
         return
     if "@" in address:
         raise UsageError(f"`cluster` {without_login(address)}: Dask takes no names and passwords in addresses.")
     if address.startswith(_LOCAL):
-        raise UsageError(f"`cluster` {address}: wanted a number of processes, as local:2.")
+        most = max(_MOST_ANYWHERE, _MOST_PER_CORE * (os.cpu_count() or 1))
+        if not 1 <= local_workers(address) <= most:
+            raise UsageError(f"`cluster` {address[:40]}: wanted a number of processes from 1 to {most}, as local:2.")
+        return
     if ":" not in address:
         raise UsageError(f"`cluster` {address}: wanted local:2, or a Dask scheduler's address as tls://10.0.0.5:8786.")
     if not (insecure or _is_protected(address)):

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from queue import Empty, Queue
 from typing import Any
 
-from poets_edge.errors import RemoteError, RuntimeMissingError
+import poets_edge
+from poets_edge.errors import PoetsEdgeError, RemoteError, RuntimeMissingError
 
 _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
@@ -34,7 +37,7 @@ def connect(address: str) -> Iterator[Any]:
     """
     try:
         import dask
-        from distributed import Client
+        import distributed  # noqa: F401
     except ImportError:
         raise RuntimeMissingError(
             f"`cluster` {address} needs Dask: pip install 'poets-edge[cluster]'. Or use local:4 for processes here."
@@ -47,16 +50,41 @@ def connect(address: str) -> Iterator[Any]:
     }
     with dask.config.set(settings), _without_dask_log():
         try:
-            client = Client(address, timeout=_SECONDS_TO_CONNECT)
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
+            client = _client(address)
+        except Exception as error:  # tornado, msgpack and the network each raise their own
             reason = _first_line(error)
             raise RemoteError(f"`cluster` {address}: no Dask scheduler answers there ({reason}).") from None
         try:
-            with _lost_scheduler_as_error(address):
+            with _readable_errors(address):
                 yield client
         finally:
             with contextlib.suppress(Exception):  # the scheduler may be gone
                 client.close(timeout=1)
+
+
+def _client(address: str) -> Any:
+    """Return a client of a scheduler. Raises TimeoutError if a server accepts the connection but sends nothing.
+
+    Dask has no time limit for the first message of a server, so the client is created in another thread.
+    """
+    from distributed import Client
+
+    made: Queue[Any] = Queue()
+
+    def make() -> None:
+        try:
+            made.put(Client(address, timeout=_SECONDS_TO_CONNECT))
+        except BaseException as error:
+            made.put(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    try:
+        client = made.get(timeout=2 * _SECONDS_TO_CONNECT)
+    except Empty:
+        raise TimeoutError("it accepts the connection, but sends nothing") from None
+    if isinstance(client, BaseException):
+        raise client
+    return client
 
 
 def worker_count(client: Any) -> int:
@@ -110,7 +138,8 @@ def _without_dask_log() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lost_scheduler_as_error(address: str) -> Iterator[None]:
+def _readable_errors(address: str) -> Iterator[None]:
+    """Context manager that converts errors of Dask, and errors that its workers raise, to a RemoteError."""
     from asyncio import TimeoutError as AsyncTimeoutError  # until Python 3.11 not the builtin; asyncio loads slowly
 
     from distributed import CancelledError
@@ -118,10 +147,17 @@ def _lost_scheduler_as_error(address: str) -> Iterator[None]:
 
     try:
         yield
+    except PoetsEdgeError:
+        raise
     except (CancelledError, KilledWorker, OSError, AsyncTimeoutError) as error:
         raise RemoteError(
             f"`cluster` {address}: the scheduler, or every worker, was lost ({_first_line(error)}). What is computed"
             " stays; run again to go on."
+        ) from None
+    except Exception as error:  # for example ModuleNotFoundError, if a worker's Python has no poets_edge
+        raise RemoteError(
+            f"`cluster` {address}: a worker or the scheduler failed ({type(error).__name__}: {_first_line(error)})."
+            f" Install poets-edge {poets_edge.__version__} for all workers."
         ) from None
 
 

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from poets_edge.errors import RemoteError, UsageError
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
-from poets_edge.training import worker_processes
+from poets_edge.training import dask_scheduler, worker_processes
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cluster_address import check_cluster
@@ -238,11 +238,12 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def scheduler(
-    protocol: str = "tcp", workers: int = 0, environment: Mapping[str, str] = NOTHING
+    protocol: str = "tcp", workers: int = 0, environment: Mapping[str, str] = NOTHING, cwd: Path = ROOT
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start a Dask scheduler; yield its address and process."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SCHEDULER, protocol, str(workers)],
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -317,7 +318,10 @@ def test_lost_scheduler_stops_train_with_one_line_error(photos: Path, tmp_path: 
     assert last.startswith("Error: ") and "--cluster" in last and "run again" in last
 
 
-@pytest.mark.parametrize("address", ["local:0", "local:x", "somewhere"])
+@pytest.mark.parametrize(
+    "address",
+    ["local:0", "local:x", "somewhere", f"local:{max(16, 4 * (os.cpu_count() or 1)) + 1}", f"local:{'9' * 5000}"],
+)
 def test_invalid_cluster_address_is_rejected(photos: Path, tmp_path: Path, address: str) -> None:
     poets_edge("train", "--image_dir", photos, *FEW, "--cluster", address, cwd=tmp_path).failed("--cluster", "local:2")
 
@@ -344,6 +348,43 @@ def test_encrypted_or_local_scheduler_is_accepted(address: str) -> None:
 def test_insecure_cluster_allows_unencrypted_scheduler() -> None:
     assert accepts("tcp://192.0.2.7:8786", insecure=True)
     assert not accepts("tcp://192.0.2.7:8786", insecure=False)
+
+
+_NO_ANSWER = (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(8), b"\xff" * 4096, b"\x01" + bytes(7) + b"\x04" * 12)
+
+
+@pytest.mark.parametrize("answer", _NO_ANSWER, ids=range(len(_NO_ANSWER)))
+def test_connect_reports_servers_that_are_not_schedulers(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_scheduler, "_SECONDS_TO_CONNECT", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(server.accept()[0])
+                    accepted[-1].sendall(answer)
+
+        accepted: list[socket.socket] = []
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RemoteError, match="no Dask scheduler answers there"), dask_scheduler.connect(address):
+            pass
+        for connection in accepted:
+            connection.close()
+
+
+def test_worker_that_sends_no_vectors_stops_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:
+    """The program on the worker is another version, whose results are dictionaries."""
+    other = tmp_path / "other/poets_edge/training"
+    other.mkdir(parents=True)
+    for package in (other, other.parent):
+        (package / "__init__.py").touch()
+    (other / "vector_task.py").write_text("def compute_vectors(*_, **__):\n    return {}\n")
+    with scheduler(workers=1, cwd=tmp_path / "other") as (address, _):
+        stderr = start(tmp_path, photos, address).communicate(timeout=120)[1]
+    last = stderr.strip().splitlines()[-1]
+    assert "Traceback" not in stderr and last.startswith("Error: ") and "--cluster" in last, stderr
+    assert "for all workers" in last and cached_vectors(tmp_path) == 0
 
 
 def accepts(address: str, *, insecure: bool) -> bool:
