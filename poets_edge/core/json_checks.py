@@ -64,7 +64,7 @@ Shape: TypeAlias = "type | list[Any] | tuple[Any, ...] | Mapping[str, Any] | Opt
 `(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at least the given keys."""
 
 SHARE = Check(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-COUNT = Check(int, "a whole number, 0 or more", lambda value: value >= 0)
+COUNT = Check(int, "a whole number from 0 to 2**63 - 1", lambda value: 0 <= value < 1 << 63)  # fits numpy's int64
 SHA256 = Check(str, "64 hexadecimal digits", lambda value: len(value) == 64 and set(value) <= set("0123456789abcdef"))
 
 

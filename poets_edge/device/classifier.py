@@ -261,7 +261,17 @@ class Classifier:
             return self._predict(self._values)
 
     def predict_values(self, values: npt.NDArray[Any]) -> ModelOutput:
-        """Return the scores and the distance from the training photos for values returned by `input_values`."""
+        """Return the scores and the distance from the training photos for values returned by `input_values`.
+
+        Raises:
+            UsageError: `values` does not have the shape of the input without its batch dimension.
+            WrongTypeError: `values` does not have the dtype of the input.
+        """
+        if not isinstance(values, np.ndarray) or values.dtype != self.input.dtype:
+            raise WrongTypeError(f"`values` must be an array of {self.input.dtype}, not {_type_of(values)}.")
+        _check_unmasked("values", values)
+        if values.shape != self.input.shape[1:]:
+            raise UsageError(f"`values` must have the shape {list(self.input.shape[1:])}, not {list(values.shape)}.")
         with self._lock:
             return self._predict(values[None])
 
@@ -319,6 +329,7 @@ class Classifier:
     def _check_pixels(self, pixels: Pixels) -> None:
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
             raise WrongTypeError(f"`pixels` must be an array of uint8, 0 to 255, not {_type_of(pixels)}.")
+        _check_unmasked("pixels", pixels)
         if pixels.shape != (*self.size, 3):
             raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
 
@@ -359,6 +370,7 @@ def _photo_source(photo: PhotoInput) -> PhotoSource:
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8:
             raise WrongTypeError(f"`photo` as an array must be of uint8, 0 to 255, not {photo.dtype}.")
+        _check_unmasked("photo", photo)
         if photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
             raise UsageError(f"`photo` as an array must have the shape [height, width, 3], not {list(photo.shape)}.")
         return Image.fromarray(photo)
@@ -369,6 +381,12 @@ def _photo_source(photo: PhotoInput) -> PhotoSource:
     raise WrongTypeError(
         f"`photo` must be a path, bytes, an open file, a PIL image or an array, not {_type_of(photo)}."
     )
+
+
+def _check_unmasked(name: str, pixels: npt.NDArray[Any]) -> None:
+    """Raise WrongTypeError for a masked array, whose mask would be ignored."""
+    if hasattr(pixels, "mask"):  # not isinstance, which would import numpy.ma
+        raise WrongTypeError(f"`{name}` is a masked array, whose mask would be ignored. Fill it: {name}.filled(0).")
 
 
 def _type_of(value: object) -> str:

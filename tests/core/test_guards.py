@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from poets_edge.core import download as download_module
@@ -29,7 +30,8 @@ from poets_edge.core.files import (
     write_text,
     write_together,
 )
-from poets_edge.errors import DownloadError, OutputError
+from poets_edge.core.json_checks import COUNT, check
+from poets_edge.errors import DownloadError, OutputError, RecordError
 from tests.photos.server import Files, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX files")
@@ -309,3 +311,10 @@ def test_write_together_ignores_and_removes_invalid_journals(tmp_path: Path) -> 
     (tmp_path / ".poets_edge.pending").write_text(json.dumps([[str(temporary), str(tmp_path / "mine")]]))
     write_together({tmp_path / "new": b"1"})
     assert (tmp_path / "mine").read_bytes() == b"mine" and not (tmp_path / ".poets_edge.pending").exists()
+
+
+def test_count_accepts_only_numbers_that_numpy_can_store() -> None:
+    assert [check(value, COUNT) for value in (0, (1 << 63) - 1)] == [0, np.iinfo(np.int64).max]
+    for value in (-1, 1 << 63):
+        with pytest.raises(RecordError, match="a whole number from 0 to"):
+            check(value, COUNT)

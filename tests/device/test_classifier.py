@@ -126,6 +126,7 @@ def test_classifier_rejects_invalid_photo_arguments(photo: Any, error: type[Exce
         (np.zeros((32, 32, 1), np.uint8), UsageError, r"`pixels`.*\[32, 32, 3\].*\[32, 32, 1\]"),
         (np.zeros((3,), np.uint8), UsageError, r"`pixels`.*\[3\]"),
         (np.zeros((1, 32, 32, 3), np.uint8), UsageError, r"`pixels`.*\[1, 32, 32, 3\]"),
+        (np.ma.masked_less(np.zeros((32, 32, 3), np.uint8), 5), WrongTypeError, r"masked array.* pixels\.filled\(0\)"),
     ],
 )
 def test_score_pixels_rejects_arrays_with_wrong_shape_or_type(
@@ -135,6 +136,27 @@ def test_score_pixels_rejects_arrays_with_wrong_shape_or_type(
     for method in (classifier.score_pixels, classifier.raw_output, classifier.input_values):
         with pytest.raises(error, match=message):
             method(pixels)
+
+
+def test_score_values_rejects_arrays_that_input_values_does_not_return() -> None:
+    classifier = Classifier(SEED)
+    values = classifier.input_values(np.zeros((32, 32, 3), np.uint8))
+    assert classifier.score_values(values).shape == (len(classifier.labels),)
+    for wrong, error in (
+        (values.astype(np.float64), WrongTypeError),
+        (values.tolist(), WrongTypeError),
+        (values[None], UsageError),
+        (values[:16], UsageError),
+        (np.ma.masked_less(values, 5), WrongTypeError),
+    ):
+        with pytest.raises(error, match="`values`"):
+            classifier.score_values(wrong)
+
+
+def test_masked_photos_are_rejected() -> None:
+    """The mask would be ignored."""
+    with pytest.raises(WrongTypeError, match=r"`photo` is a masked array"):
+        Classifier(SEED)(np.ma.masked_less(np.zeros((40, 50, 3), np.uint8), 5))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from poets_edge.exporting.generated_files import LIST
 from poets_edge.tflite.flatbuffer import schema, unpack_model
 from tools.compare.case import Case, Respelled
 from tools.compare.differences import settle
@@ -52,7 +53,7 @@ def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
         ]
         lines += _unless_shown(shown, "the output of a command", _content(case, output, output.name, volatile))
     files = outputs / "files"
-    for path in sorted(path for path in files.rglob("*") if path.is_file()):
+    for path in sorted(path for path in files.rglob("*") if path.is_file() and path.name != LIST):
         name = path.relative_to(outputs).as_posix()
         if not any(rule.skipped and applies(rule, case.name, name) for rule in volatile):
             file = path.relative_to(files).as_posix()
