@@ -40,8 +40,7 @@ _INPUT, _OUTPUT = "input", "final_result"
 _SHOWN = 32
 """Maximum number of images that are used to check whether the scores of a model sum to 1."""
 _TOLERANCE = 1e-3
-_ON_SIGMOIDS = ("Sub", "Mul", "AddV2", "RealDiv", "Neg", "Softmax")
-"""Operations at the end of a model with a single output that hide its meaning, such as 1 - sigmoid."""
+_ARITHMETIC = ("Identity", "AddV2", "Sub", "Mul", "RealDiv", "Neg")
 _LUMA = (LUMA / LUMA.sum()).astype(np.float32).reshape(1, 1, 3, 1)
 """Weights of a 1x1 convolution that converts RGB images to gray images."""
 
@@ -127,13 +126,12 @@ def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowMode
     graph = parse_graph(frozen.graph.as_graph_def().SerializeToString(), str(path))
     outputs = int(answer.shape[1])
     single = outputs == 1
-    last = _last_operation(graph, frozen.outputs[0].op.name)
-    if single and last in _ON_SIGMOIDS:
+    sigmoid = _last_operation(graph, frozen.outputs[0].op.name) == "Sigmoid"
+    if single and not sigmoid and _depends_on_scores(graph, frozen.outputs[0].op.name):
         raise ModelError(
-            f"{path}: its only output is computed by {last}, and nothing tells whether it is the score of the second"
-            " label. Convert it with a sigmoid, or with an output for each label, at its end."
+            f"{path}: its only output is computed from a sigmoid or softmax, and nothing tells whether it is the score"
+            " of the second label. Convert it with a sigmoid, or with an output for each label, at its end."
         )
-    sigmoid = last == "Sigmoid"
 
     def scores(values: Any) -> Any:
         image = tf.convert_to_tensor(values, tf.float32)
@@ -294,3 +292,18 @@ def _last_operation(graph: Any, name: str) -> str:
     while (node := nodes[name]).op == "Identity":
         name = node.input[0].partition(":")[0]
     return str(node.op)
+
+
+def _depends_on_scores(graph: Any, name: str) -> bool:
+    """Return whether a node is a softmax, or the result of arithmetic with a sigmoid or softmax, as 1 - sigmoid."""
+    nodes = {node.name: node for node in graph.node}
+    waiting, known = [name], {name}
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.op in ("Sigmoid", "Softmax"):
+            return True
+        if node.op in _ARITHMETIC:
+            new = {source.removeprefix("^").partition(":")[0] for source in node.input} - known
+            waiting += new
+            known |= new
+    return False

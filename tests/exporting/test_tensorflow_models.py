@@ -18,10 +18,10 @@ from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit
-from poets_edge.photos.normalization import RAW, UNIT
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT
 from poets_edge.photos.open_photo import open_photo
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
-from poets_edge.quantize.tensorflow_model import find_input_range, load_model
+from poets_edge.quantize.tensorflow_model import find_input_range, freeze, load_model, model_of_graph
 from tests.conftest import SHARED, poets_edge
 from tests.needs import need_module
 
@@ -157,6 +157,25 @@ def test_model_with_a_single_output_is_exported_with_two_scores(activation: str 
     expected = value if activation else 1 / (1 + np.exp(-value))
     assert 0.02 < expected < 0.98 and written.labels == ("cat", "dog")
     np.testing.assert_allclose(written.score_pixels(pixels), [1 - expected, expected], atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_keras_model_that_returns_percentages_is_frozen_with_probabilities(tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax"), keras.layers.Rescaling(100)]
+    path = _write(keras.Sequential([keras.Input((8, 8, 3)), *layers]), tmp_path / "model.keras")
+    model = load_model(path)
+    pixels = [np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8) for seed in range(3)]
+    expected = model.scores(pixels, UNIT) / 100
+    assert expected.max() > 0.4
+    frozen = model_of_graph(freeze(model, UNIT, ("a", "b", "c"), pixels))
+    np.testing.assert_allclose(frozen.scores(pixels, BACKBONE), expected, atol=1e-5)
+    inverted = [keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid"), keras.layers.Rescaling(-1.0, 1.0)]
+    path = _write(keras.Sequential([keras.Input((8, 8, 3)), *inverted]), tmp_path / "inverted.keras")
+    with pytest.raises(ModelError, match="nothing tells whether it is the score of the second label"):
+        load_model(path)
 
 
 @pytest.mark.filterwarnings("ignore")
