@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from poets_edge.photos.names import folded
@@ -24,6 +25,8 @@ def is_no_class(name: str) -> bool:
 def unusual_classes(labels: Collection[str]) -> dict[str, str]:
     """Return the labels that may not be classes, each with the reason as a clause for messages."""
     known = {folded(label) for label in labels}
+    found = {label: _split_and_class(label) for label in labels}
+    splits = Counter(part[1] for part in set(found.values()) if part)
     reasons = {}
     for label in labels:
         original = _COPY.sub("", label)
@@ -31,6 +34,8 @@ def unusual_classes(labels: Collection[str]) -> dict[str, str]:
             reasons[label] = "is named like photos without a class"
         elif original != label and folded(original) in known:
             reasons[label] = f"is named like a copy of {original}"
+        elif (part := found[label]) and splits[part[1]] > 1:
+            reasons[label] = f"is named like a split of {part[1]}"
     return reasons
 
 

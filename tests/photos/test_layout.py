@@ -215,6 +215,15 @@ def test_scan_warns_about_a_class_that_is_named_like_a_copy(name: str, tmp_path:
     assert warning.startswith(f"class {name} is named like a copy of {name[:5]}. If")
 
 
+def test_scan_warns_about_classes_that_are_named_like_splits_of_one_class(tmp_path: Path) -> None:
+    names = ("box_test", "box_train", "gallery", "test tube")
+    warnings = scan(_place("folder", tmp_path, _photos(*names))).warnings()
+    assert [line.partition(". If")[0] for line in warnings] == [
+        "class box_test is named like a split of box",
+        "class box_train is named like a split of box",
+    ]
+
+
 @both
 def test_scan_counts_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path) -> None:
     names = [
