@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import time
 from pathlib import Path
-from types import FrameType
-
-import numpy as np
 
 from poets_edge.cli.command import OUTPUT, argument, option, subcommand
 from poets_edge.cli.lines import Lines
 from poets_edge.cli.model_options import accept_all_option, input_options, labels_option
 from poets_edge.cli.options import FILE, Number, quiet_option
+from poets_edge.cli.stop_signals import StopSignals
 from poets_edge.cli.terminal import Terminal
+from poets_edge.cli.watch_output import Printer, summary_text
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
 from poets_edge.device.watch.mqtt_options import MqttOptions
-from poets_edge.device.watch.prediction import LabelingOptions, Prediction, WatchSummary
+from poets_edge.device.watch.prediction import LabelingOptions
 from poets_edge.device.watch.trigger import Command
 from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, run_watch
 from poets_edge.errors import UsageError
 
-_ENDING = (
-    "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL",
-    "SIGPWR", "SIGXCPU",
-)  # fmt: skip
-"""Signals that are handled because they would kill `watch` but not a command that it is running."""
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
 _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Collecting", "MQTT, Home Assistant"
 
@@ -204,13 +195,13 @@ def command(
         mqtt=mqtt_options(mqtt, mqtt_name, mqtt_login, mqtt_ca),
     )
     terminal = Terminal(quiet)
-    with _Stop() as stop:
+    with StopSignals() as stop:
 
-        def display(source: FrameSource) -> _Printer:
-            return _Printer(Lines(live=source.live, stopped=stop), every_frame=every_frame, as_json=as_json)
+        def display(source: FrameSource) -> Printer:
+            return Printer(Lines(live=source.live, stopped=stop), every_frame=every_frame, as_json=as_json)
 
         summary = run_watch(options, display=display, reporter=terminal, stopped=stop)
-    terminal.note(_summary_text(summary))
+    terminal.note(summary_text(summary))
 
 
 def _collect(folder: Path | None, below: float | None, most: int | None) -> CollectOptions | None:
@@ -232,92 +223,3 @@ def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: P
             raise UsageError("--mqtt-name, --mqtt-login and --mqtt-ca need --mqtt mqtt://HOST.")
         return None
     return MqttOptions(broker=broker, name=name, login=login, ca=ca)
-
-
-class _Stop:
-    """Signal handler of `watch`. The first signal ends `watch` after the current frame; a second, immediately.
-
-    Signals that were ignored at the start, such as SIGHUP under `nohup`, stay ignored. Calling the object returns
-    whether a signal has been received.
-    """
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def __call__(self) -> bool:
-        return self._asked
-
-    def __enter__(self) -> _Stop:
-        numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
-        self._before = {
-            number: signal.signal(number, self._ask)
-            for number in numbers
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            signal.signal(number, signal.SIG_DFL)
-            raise KeyboardInterrupt
-        self._asked = True
-
-
-class _Printer:
-    """Prints a line whenever the label changes or, if `every_frame` is set, for each frame."""
-
-    def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
-        self._lines = lines
-        self._every_frame = every_frame
-        self._write = _json_line if as_json else _text_line
-
-    def show(self, prediction: Prediction) -> None:
-        line = self._write(prediction) if prediction.changed or self._every_frame else ""
-        if line:
-            self._lines.put(line)
-        else:
-            self._lines.flush()
-
-    def idle(self) -> None:
-        self._lines.flush()
-
-
-def _text_line(prediction: Prediction) -> str:
-    if prediction.problem:  # reported on stderr
-        return ""
-    rate = f"{prediction.rate:.1f} photos/s, " if prediction.rate else ""
-    facts = f"{prediction.label} (score = {prediction.score:.5f})  {rate}{1e3 * prediction.latency:.1f} ms"
-    return f"{time.strftime('%H:%M:%S')}  {prediction.name + '  ' if prediction.name else ''}{facts}"
-
-
-def _json_line(prediction: Prediction) -> str:
-    return json.dumps(
-        {
-            "time": round(time.time(), 3),
-            "frame": prediction.frame,
-            "name": prediction.name or None,
-            "label": prediction.label or None,
-            "score": round(prediction.score, 6) if prediction.label else None,
-            "unknown": prediction.unknown,
-            "distance": None if prediction.distance is None else round(prediction.distance, 4),
-            "problem": prediction.problem or None,
-            "latency_ms": round(1e3 * prediction.latency, 3),
-            "photos_per_second": round(prediction.rate, 2) or None,
-        },
-        ensure_ascii=False,
-    )
-
-
-def _summary_text(summary: WatchSummary) -> str:
-    counts = f"{summary.labeled} frames labeled"
-    counts += f", {summary.dropped} dropped" if summary.dropped else ""
-    counts += f", {summary.bad} bad" if summary.bad else ""
-    if not summary.latencies:
-        return counts
-    median, slow = 1e3 * np.percentile(summary.latencies, [50, 95])
-    last = f" of the last {len(summary.latencies)}" if len(summary.latencies) < summary.labeled else ""
-    return f"{counts}; {summary.rate:.1f} photos/s; latency{last} {median:.1f} ms (median), {slow:.1f} ms (95 %)"
