@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import counted
+from poets_edge.device.chance import chance_warning
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.dependence import photo_groups
 from poets_edge.device.metrics import Evaluation
@@ -242,11 +243,14 @@ def evaluate(
     new = evaluated.take(np.flatnonzero(splits[rows] < 0))
     if known is not None and (line := copies_warning(new.evaluation(scorer.labels), scorer.facts)):
         reporter.warn(line)
+    evaluation = evaluated.evaluation(scorer.labels)
+    if isinstance(scorer, Classifier) and not scorer.facts and (line := chance_warning(evaluation)):
+        reporter.warn(line)
     return EvaluateResult(
         split=wanted,
         excluded=len(folder.photos) - len(rows) - len(predictions.unreadable),
         labels=scorer.labels,
-        evaluation=evaluated.evaluation(scorer.labels),
+        evaluation=evaluation,
         predictions=evaluated,
         learned=is_learned(splits[rows]),
         overlap=overlap,
