@@ -1,10 +1,10 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
-Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more. In
-independent photos that is rare: 2 % of 1,000 photos of flowers and 15 % of 360 pictures of steel surfaces have such a
-neighbor, but 98 % of computer-generated pictures of the hands of eight people do. If at least a fraction MIN_DEPENDENT
-of the photos have such a neighbor, the photos are considered dependent, and photos with a similarity of LOOSE or more
-are placed in one group, too.
+Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more, and
+the photos of their class are not all similar, as pictures of surfaces are. In independent photos that is rare: 2 % of
+1,000 photos of flowers and 8 % of 360 pictures of steel surfaces have such a neighbor, but 98 % of computer-generated
+pictures of the hands of eight people do. If at least a fraction MIN_DEPENDENT of the photos have such a neighbor, the
+photos are considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
 
 Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are found by
 `poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a similarity of LOOSE that
@@ -38,6 +38,9 @@ from poets_edge.training.vectors import Matrix, Vectors
 TIGHT, LOOSE = 0.9, 0.8
 _SUCCESSIVE = 0.75
 """Minimum similarity at which photos are grouped if their names indicate that they were taken one after the other."""
+_ABOVE_CLASS, _ONE_SUBJECT = 0.35, 0.8
+"""A similarity of TIGHT is that of a look-alike if it exceeds the mean similarity to the class by _ABOVE_CLASS or
+more, or if that mean is at least _ONE_SUBJECT. Otherwise, all photos of the class are similar, as surfaces are."""
 MIN_DEPENDENT = 0.25
 """Photos are considered dependent if at least this fraction of them looks like another photo."""
 DISTINCT = 0.5
@@ -52,7 +55,7 @@ _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Similarity thresholds that are tried in turn to divide groups that are too large."""
-_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-3"
+_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-4"
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,9 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:
     """Return the fraction of photos that look like another photo.
 
-    A photo is counted if it has a neighbor with a similarity of TIGHT or more, or if it has variants. Photos that have
-    a neighbor that meets both LOOSE and DISTINCT are counted, too, if their fraction is at least MIN_DISTINCT.
+    A photo is counted if it has a neighbor with a similarity of TIGHT or more that stands out from its class (see
+    _ABOVE_CLASS), or if it has variants. Photos that have a neighbor that meets both LOOSE and DISTINCT are counted,
+    too, if their fraction is at least MIN_DISTINCT.
 
     Args:
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.
@@ -164,10 +168,11 @@ def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, va
     """
     if not len(photos):
         return 0.0
-    alike, classes = best >= TIGHT, photos.photos.classes.astype(np.int64)
-    vectors = projections[:]
+    vectors, classes = projections[:], photos.photos.classes.astype(np.int64)
     means = np.stack([vectors[classes == number].mean(axis=0) for number in range(int(classes.max()) + 1)])
-    distinct = (best >= LOOSE) & (best - np.einsum("ij,ij->i", vectors, means[classes]) >= DISTINCT)
+    typical = np.einsum("ij,ij->i", vectors, means[classes])
+    alike = (best >= TIGHT) & ((best - typical >= _ABOVE_CLASS) | (typical >= _ONE_SUBJECT))
+    distinct = (best >= LOOSE) & (best - typical >= DISTINCT)
     alike[variants] = True
     return float(np.float32((alike | distinct if distinct.mean() >= MIN_DISTINCT else alike).mean()))
 

@@ -27,11 +27,11 @@ _WITHIN = 0.25
 """Variants of a photo have at most this much less similarity than its nearest neighbor."""
 _CROWD = 14
 """Maximum number of variants of a photo, or an eighth of the median class size, if that is more."""
-_MIN_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 2.5
-"""Minimum advantage of distinct neighbors, and by how many standard errors it must differ from 0."""
-_RANKS = (1, 3, 8, 16, 32)
-"""Numbers of nearest neighbors to skip before the vote; the largest advantage is used, because the number of variants
-is not known."""
+_MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5
+"""Minimum advantage of distinct neighbors over near and over far neighbors, and by how many standard errors it must
+differ from 0. Of independent photos, far neighbors predict the class less well than near ones."""
+_RANKS = (1, 3, 8, 12, 16, 24, 32)
+"""Numbers of nearest neighbors to skip before the vote; all are tried, because the number of variants is not known."""
 _MIN_VOTES, _MAX_VOTES = 3, 10
 _NEAREST = _RANKS[-1] + _MAX_VOTES
 _MAX_PAIRS = 8
@@ -128,8 +128,8 @@ def _distinct(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbo
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
     """Return whether distinct neighbors predict the class significantly better than later neighbors.
 
-    A vote of later neighbors says something about photos that are not variants only as long as it stays within a fifth
-    of the class (a fourth, for the vote that begins at the second neighbor). In smaller classes, False is returned.
+    Neighbors are near if the vote stays within a fifth of the class (a fourth, for the vote that begins at the second
+    neighbor), and far within half of it. In smaller classes, there is no vote.
 
     Args:
         count: number of photos among which `found` are those with a distinct neighbor.
@@ -137,15 +137,19 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
     """
     votes = int(np.clip(size // 12, _MIN_VOTES, _MAX_VOTES))
     labels, own = classes[found.neighbors], classes[found.rows]
-    advantages = [np.zeros(1)]
     for rank in _RANKS:
-        if rank + votes < size / 5 or (rank == 1 and rank + votes <= size / 4):
-            voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
-            advantages.append((labels[:, 0] == own).astype(np.float64) - (voted == own))
-    best = max(advantages, key=np.sum)
-    return bool(
-        best.sum() >= _MIN_ADVANTAGE * count and best.sum() >= _MIN_DEVIATIONS * np.sqrt(np.count_nonzero(best))
-    )
+        if rank + votes > size / 2:
+            break
+        is_near = rank + votes < size / 5 or (rank == 1 and rank + votes <= size / 4)
+        voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
+        advantages = (labels[:, 0] == own).astype(np.float64) - (voted == own)
+        needed = max(
+            (_MIN_ADVANTAGE if is_near else _MIN_FAR_ADVANTAGE) * count,
+            _MIN_DEVIATIONS * np.sqrt(np.count_nonzero(advantages)),
+        )
+        if advantages.sum() >= needed > 0:
+            return True
+    return False
 
 
 def _winner(labels: Rows, class_count: int) -> Rows:

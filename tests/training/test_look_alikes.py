@@ -61,6 +61,20 @@ def test_find_groups_recognizes_variants_of_photos_by_the_distance_to_their_clas
     assert find_groups(photos(240), vectors, tmp_path).are_dependent == dependent
 
 
+@pytest.mark.parametrize(("spread", "dependent"), [(0.5, False), (0.3, True)])
+def test_find_groups_does_not_take_uniform_classes_for_look_alikes(
+    tmp_path: Path, spread: float, dependent: bool
+) -> None:
+    """All photos of a class have a mean similarity of 0.67, as surfaces do, or of 0.85, like frames of one video."""
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.standard_normal((64, 5)))[0].T
+    around = rng.standard_normal((240, 3))
+    around *= spread / np.linalg.norm(around, axis=1, keepdims=True)
+    vectors = (axes[np.arange(240) % 2] + around @ axes[2:]).astype(np.float32)
+    found = find_groups(photos(240), vectors, tmp_path)
+    assert found.are_dependent is dependent
+
+
 def test_find_groups_splits_groups_that_are_too_large_to_hold_out(tmp_path: Path) -> None:
     """All photos of a class show one slowly moving object, so photos of a different object cannot be held out."""
     angles = np.linspace(0, 1.5, 100)

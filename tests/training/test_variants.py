@@ -53,7 +53,7 @@ def test_find_variants_returns_nothing_if_later_neighbors_predict_classes_as_wel
     assert not len(find_variants(vectors, classes).rows)
 
 
-@pytest.mark.parametrize(("photos", "found"), [(40, True), (8, False)])
+@pytest.mark.parametrize(("photos", "found"), [(40, True), (6, False)])
 def test_find_variants_needs_enough_photos_of_a_class(photos: int, found: bool) -> None:
     classes = np.repeat(np.arange(photos), 2) % 2
     assert bool(len(find_variants(augmented(photos, 2, 0.85), classes).rows)) is found
