@@ -25,7 +25,7 @@ class LogitQuantization:
     zero_point: int
 
     @classmethod
-    def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
+    def covering(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
         """Return the quantization that calibration would choose for the given logits, which covers their range."""
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255

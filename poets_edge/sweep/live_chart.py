@@ -54,7 +54,7 @@ def live_chart(result: GridResult) -> Markup:
             hue=hues[point.architecture.family, point.architecture.series],
             hollow=point.quantization == "float32",
             faint=bool(budget.violations(point)),
-            tip=tip(point),
+            tip=tooltip(point),
             target=row_id(point),
             label="ship" if point == result.choice.point else "",
         )
@@ -63,7 +63,7 @@ def live_chart(result: GridResult) -> Markup:
     return scatter_chart(dots, limits, x, y, title="Accuracy over median latency of all points")
 
 
-def tip(point: GridPoint) -> str:
+def tooltip(point: GridPoint) -> str:
     """Return the tooltip of a model in the chart: its name, accuracy with interval, latency and file size."""
     low, high = point.interval
     return (

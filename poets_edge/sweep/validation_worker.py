@@ -119,7 +119,7 @@ def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
     for head in assignment.heads:
         weights = round_weights(head.weights)
         logits = np.asarray(features @ weights + head.biases, np.float32)
-        heads.append(Int8Head(weights, head.biases, LogitQuantization.spanning(logits)))
+        heads.append(Int8Head(weights, head.biases, LogitQuantization.covering(logits)))
     return FoldAssignment(assignment.fold, tuple(heads))
 
 

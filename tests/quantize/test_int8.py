@@ -286,7 +286,7 @@ def test_pools_apply_the_height_and_width_of_their_window(kind: Any) -> None:
 
 @pytest.mark.parametrize(("low", "high", "zero_point"), [(-1.0, 3.0, -64), (1.0, 2.0, -128), (-3.0, -1.0, 127)])
 def test_logit_quantization_equals_that_of_the_model(low: float, high: float, zero_point: int) -> None:
-    found = LogitQuantization.spanning(np.array([[low, high]], np.float32))
+    found = LogitQuantization.covering(np.array([[low, high]], np.float32))
     params = QuantParams.over(low, high)
     assert found.zero_point == params.zero_point == zero_point and found.scale == pytest.approx(params.scale)
     logits = np.array([low - 5, low, high, high + 5, 0], np.float32)

@@ -97,8 +97,8 @@ def test_last_epochs_show_whole_photos() -> None:
     assert {view for _, view, _ in shown(order, 5)} | {view for _, view, _ in shown(order, 6)} == set(WHOLE)
 
 
-def test_schedule_everything_lists_each_view_of_each_photo_once() -> None:
-    views = [(view.photo.photo.name, view.name) for view in schedule([0, 1]).everything()]
+def test_all_views_lists_each_view_of_each_photo_once() -> None:
+    views = [(view.photo.photo.name, view.name) for view in schedule([0, 1]).all_views()]
     assert views == [(f"{n}.jpg", name) for n in range(2) for name in ("a", "b", "c", "w", "x")]
 
 

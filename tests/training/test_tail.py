@@ -18,7 +18,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from poets_edge.training.fine_tuning.encoding import ChannelEncoding, Relu6Encoding
 from poets_edge.training.fine_tuning.options import FineTuning
-from poets_edge.training.fine_tuning.tail import below, read_tail, with_tail
+from poets_edge.training.fine_tuning.tail import read_tail, up_to, with_tail
 from poets_edge.training.fine_tuning.trainer import Trainer
 from poets_edge.training.head import Head
 from tests.yardstick import tensorflow
@@ -59,7 +59,7 @@ def test_read_tail_returns_whole_blocks_and_the_last_convolution(
     tail = read_tail(network, blocks, SMALL.name)
     assert (tail.cut.name, tail.layers[0].name, tail.layers[-1].name) == (cut, first, "head_conv")
     assert len(tail.convolutions) == convolutions == len(tail.parameters)
-    assert below(network, tail.cut).layers[-1].name == cut
+    assert up_to(network, tail.cut).layers[-1].name == cut
     assert write_float_model(with_tail(network, tail)) == write_float_model(network)
 
 
@@ -93,7 +93,7 @@ def test_trainer_scores_equal_the_network_scores(network: Network, blocks: int, 
     wanted = run(network.with_head(head.weights, head.biases, "scores"), picture)
     assert wanted.min() > 0.01 and wanted.max() < 0.99
     tail = read_tail(network, blocks, SMALL.name)
-    activations = run(below(network, tail.cut), picture)
+    activations = run(up_to(network, tail.cut), picture)
     trainer = Trainer(tail, head, FineTuning(blocks=blocks, epochs=1, learning_rate=1e-3), 1)
     np.testing.assert_allclose(trainer.scores(activations), wanted, rtol=1e-3)
     before = trainer.averaged()[0]

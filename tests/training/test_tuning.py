@@ -29,7 +29,7 @@ from poets_edge.training.fine_tuning.activations import View, open_activations
 from poets_edge.training.fine_tuning.encoding import RELU6_STEP
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
-from poets_edge.training.fine_tuning.tail import Tail, backbone_network, below, read_tail
+from poets_edge.training.fine_tuning.tail import Tail, backbone_network, read_tail, up_to
 from poets_edge.training.fine_tuning.trainer import Epoch, Trainer, with_weights
 from poets_edge.training.fine_tuning.tuning import ValidationSet
 from poets_edge.training.fine_tuning.views import Views
@@ -270,7 +270,7 @@ def test_activations_are_rounded_to_the_nearest_step(backbone: Backbone, photo: 
         assert activations.compute(wanted, Silent()) == 2
         assert activations.compute(wanted, Silent()) == 0
         found = activations.read(wanted)
-    extractor = Extractor(ModelFile(tmp_path / "below", write_float_model(below(network, tail.cut))))
+    extractor = Extractor(ModelFile(tmp_path / "below", write_float_model(up_to(network, tail.cut))))
     image = Image.open(photo.photo.file)
     for row, view in enumerate(wanted):
         exact = extractor(views.render(image, ENTRY.size, view.name, photo.digest))

@@ -178,7 +178,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
             note_older_files(host, facts, reporter)
             return False
         open_folder(connection, facts, default=False, reporter=reporter, alone=True)
-        service = SystemdService(Installation.bare(connection, facts), undo_command(host, remote_dir))
+        service = SystemdService(Installation.without_program(connection, facts), undo_command(host, remote_dir))
         note = connection.ask("service", Service).note
         if note:
             service.take_down(lingered=note.lingered is True)

@@ -25,7 +25,7 @@ from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left
 from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.on_device.own_files import SIGNATURE
 from poets_edge.bench.remote.systemd_unit import NAME
-from poets_edge.bench.remote.wheels import Needs, digest_of, extra_needs, fetched, needs, own_wheel
+from poets_edge.bench.remote.wheels import Needs, digest_of, extra_needs, fetched, own_wheel, required_packages
 from poets_edge.core.files import scratch_folder
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
@@ -62,7 +62,7 @@ class Installation:
     facts: Facts
 
     @classmethod
-    def bare(cls, connection: Connection, facts: Facts) -> Installation:
+    def without_program(cls, connection: Connection, facts: Facts) -> Installation:
         """Return an `Installation` for a device on which the program is not installed."""
         return cls(connection, PurePosixPath(facts.folder), facts.executable, (), facts)
 
@@ -116,7 +116,7 @@ def install(
     found = support(system)
     if not found.runtimes:
         raise RemoteError(f"{connection.host}: {found.problem} {found.remedy}")
-    wanted = [needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())]
+    wanted = [required_packages(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())]
     _check_system_packages(connection.host, wanted[0], facts)
     wanted += [extra_needs(extra)] if extra else []
     open_folder(connection, facts, default=not folder, reporter=reporter)

@@ -51,7 +51,7 @@ class Needs:
     system: tuple[str, ...]
 
 
-def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
+def required_packages(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
     """Return the packages that the program needs on a device.
 
     Args:

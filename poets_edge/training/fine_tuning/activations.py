@@ -30,7 +30,7 @@ from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import cache_key
 from poets_edge.training.bottlenecks import Extractor, HashedPhoto
 from poets_edge.training.fine_tuning.encoding import Encoding, encoding_of
-from poets_edge.training.fine_tuning.tail import Tail, below
+from poets_edge.training.fine_tuning.tail import Tail, up_to
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.row_store import RowStore, open_row_store
 
@@ -169,7 +169,7 @@ def open_activations(
     with open_row_store(file, "activations") as (rows, damaged):
         if damaged:
             reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed again.")
-        model = ModelFile(file, write_float_model(below(network, tail.cut)))
+        model = ModelFile(file, write_float_model(up_to(network, tail.cut)))
         shape = network.shapes()[tail.cut.name]
         yield Activations(backbone, model, shape, rows, file, views, encoding_of(tail.cut))
         for moved in rows.set_aside:

@@ -188,7 +188,7 @@ class _Job:
             seed=self.head_options.seed,
         )
         validation = ValidationSet(list(photos.take(validated)), self.data.labeled(validated).classes)
-        self.activations.compute([*schedule.everything(), *validation.views], self.reporter)
+        self.activations.compute([*schedule.all_views(), *validation.views], self.reporter)
         start = (self.tail, head)
         release_memory()  # that of the interpreters
         result = tune(start, schedule, validation, self.activations, self.options, self.folder, self.reporter)

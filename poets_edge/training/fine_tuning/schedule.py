@@ -49,7 +49,7 @@ class Schedule:
         """Number of photos per step: the batch size, limited by the number of photos."""
         return min(self.batch_size, len(self.photos))
 
-    def everything(self) -> list[View]:
+    def all_views(self) -> list[View]:
         """Return all views of all photos."""
         return [View(photo, name) for photo in self.photos for name in (*self.views, *self.whole)]
 

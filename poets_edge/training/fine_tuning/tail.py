@@ -93,7 +93,7 @@ def with_tail(network: Network, tail: Tail) -> Network:
     return replace(network, parameters={**network.parameters, **tail.parameters})
 
 
-def below(network: Network, cut: Layer) -> Network:
+def up_to(network: Network, cut: Layer) -> Network:
     """Return the part of a backbone up to and including the layer `cut`."""
     names = [layer.name for layer in network.layers]
     return replace(network, layers=network.layers[: names.index(cut.name) + 1])
