@@ -71,9 +71,10 @@ def decide_input_range(
         return _compared(InputRange(given, "as given"), file)
     found = _inferred(file, metadata)
     if found is None:
+        ranges = "-128:127" if tensor.dtype == np.int8 else "-1:1, 0:1 or 0:255"
         raise ModelError(
-            f"{file.path}: it does not specify its input range. Specify it:"
-            " `input_range`=-1:1, 0:1 or 0:255. To store it in the model: poets-edge annotate"
+            f"{file.path}: it does not specify its input range. Specify it: `input_range`={ranges}. To store it in the"
+            " model: poets-edge annotate"
         )
     return found
 

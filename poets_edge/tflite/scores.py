@@ -59,6 +59,8 @@ _CHOICES = ("ARG_MAX", "ARG_MIN")
 """Operators that return the index of the largest or smallest value."""
 _TOLERANCE = 0.02
 """Maximum distance of quantized probabilities from the range 0 to 1, and of their sum from 1."""
+_WIDTHS = (1e-3, 1e6)
+"""Smallest and largest difference between the values for the scores 0 and 1 in scaled scores."""
 _TOTALS = (1.0, 100.0, 255.0)
 """Sums of the probabilities of all labels: fractions, percentages, and integers of 8 bits."""
 
@@ -91,17 +93,27 @@ def known_format(file: ModelFile, metadata: Metadata, output: int) -> ScoreForma
             )
         if np.isclose(source.factor + graph.output_size(output) * source.offset, 1):  # smoothed probabilities
             return ScoreFormat("probabilities")
-        return ScoreFormat("probabilities", *_range(0, 1, source.factor, source.offset)) if source.factor > 0 else None
+        return _scaled("probabilities", source.factor, source.offset) if source.factor > 0 else None
     if source.operator == "LOG_SOFTMAX":
         return ScoreFormat("log probabilities" if (source.factor, source.offset) == (1, 0) else "logits")
     if source.operator == "LOGISTIC":
-        return ScoreFormat("sigmoids", *_range(0, 1, source.factor, source.offset))
+        return _scaled("sigmoids", source.factor, source.offset)
     if source.operator in _BOUNDED:
         limits = _range(*_BOUNDED[source.operator], source.factor, source.offset)
         return ScoreFormat("sigmoids" if np.allclose(limits, (0, 1), atol=1e-3) else "logits")
     if source.operator in _LOGITS | _SUMS:
         return ScoreFormat("logits", uncertain=source.operator in _SUMS)
     return None
+
+
+def _scaled(kind: ScoreKind, factor: float, offset: float) -> ScoreFormat | None:
+    """Return the format of scores that are multiplied by a factor, after which an offset is added.
+
+    The result is None if the width of the range is unusual, or too small compared with the offset.
+    """
+    low, high = _range(0, 1, factor, offset)
+    width = high - low
+    return ScoreFormat(kind, low, high) if _WIDTHS[0] <= width <= _WIDTHS[1] else None
 
 
 def _range(lowest: float, highest: float, factor: float, offset: float) -> tuple[float, float]:
@@ -121,8 +133,9 @@ def format_of_values(values: _Values, known: ScoreFormat | None = None, toleranc
         tolerance: maximum distance of probabilities from the range 0 to 1, and of their sum from 1.
     """
     if values.shape[1] > 1 and values.min() >= -tolerance:
+        sums = values.sum(axis=1, dtype=np.float64)
         for total in _TOTALS:
-            if (np.abs(values.sum(axis=1) - total) <= tolerance * total).all():
+            if (np.abs(sums - total) <= tolerance * total).all():
                 return ScoreFormat("probabilities", high=total)
     if known is not None:
         return ScoreFormat(known.kind)
@@ -143,7 +156,7 @@ def to_scores(format: ScoreFormat, values: _Values, labels: int) -> _Values:
     """
     kind = format.kind
     if format.is_scaled:
-        values = ((values - format.low) / (format.high - format.low)).astype(np.float32)
+        values = ((values.astype(np.float64) - format.low) / (format.high - format.low)).astype(np.float32)
     if values.size == 1 and kind in ("logits", "sigmoids"):
         score = 1 / (1 + np.exp(-np.clip(values, -80, 80))) if kind == "logits" else values
         return np.concatenate([1 - score, score]).astype(np.float32) if labels == 2 else score.astype(np.float32)

@@ -135,7 +135,7 @@ def test_given_range_must_fit_an_integer_input(source: TensorInfo, given: Normal
         decide_input_range(FILE, Metadata(), source, given)
 
 
-@pytest.mark.parametrize("source", [tensor(), tensor("int8")])
-def test_decide_input_range_rejects_a_model_without_evidence(source: TensorInfo) -> None:
-    with pytest.raises(ModelError, match="`input_range`=-1:1, 0:1 or 0:255"):
-        decide_input_range(FILE, Metadata(), source)
+@pytest.mark.parametrize(("dtype", "ranges"), [("float32", "-1:1, 0:1 or 0:255"), ("int8", "-128:127")])
+def test_decide_input_range_rejects_a_model_without_evidence(dtype: str, ranges: str) -> None:
+    with pytest.raises(ModelError, match=f"`input_range`={ranges}"):
+        decide_input_range(FILE, Metadata(), tensor(dtype))

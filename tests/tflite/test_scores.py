@@ -141,6 +141,14 @@ def test_single_output_is_the_score_of_the_second_label(steps: list[Any], expect
     assert "its single output is the score of yes, the second of two labels" in found.remarks[-1]
 
 
+@pytest.mark.parametrize("steps", [[("MUL", "x", 0)], [("ADD", "x", 1e30)], [("MUL", "x", 1e-45)], [("MUL", "x", -1)]])
+def test_scores_without_differences_are_read_by_their_values(steps: list[Any], tmp_path: Path) -> None:
+    for name in ("SOFTMAX", "LOGISTIC"):
+        found = classifier(ending(tmp_path / "x.tflite", (name, "x"), *steps, softmax=False))
+        assert np.isfinite(found.score_pixels(pixels(found))).all()
+        assert found.score_format.is_scaled == ((name, steps[0][2]) == ("LOGISTIC", -1))
+
+
 def test_softmax_of_a_single_value_is_refused(tmp_path: Path) -> None:
     path = ending(tmp_path / "x.tflite", ("SOFTMAX", "x"), softmax=False, outputs=1)
     with pytest.raises(ModelError, match="the softmax of a single value, which is always 1"):
