@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from PIL import Image
 from poets_edge.auditing.class_metrics import balanced_accuracy, class_metrics, most_confused_classes
 from poets_edge.auditing.image_stats import compute_stats
 from poets_edge.auditing.leaks import find_leak
-from poets_edge.auditing.mislabeled import out_of_fold_logits, score_labels
+from poets_edge.auditing.mislabeled import LabelScores, out_of_fold_logits, score_labels
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.outliers import OutlierGroup, find_outliers, find_unknown
 from poets_edge.auditing.photos import AuditPhotos
+from poets_edge.auditing.results import AuditResult
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split import SplitConfig, assign_splits
@@ -291,3 +293,24 @@ def test_find_unknown_lists_photos_in_order_of_distance() -> None:
     values = [float(detail.removeprefix("distance ")) for detail in found.details]
     assert values == sorted(values, reverse=True) and values[-1] >= 1 and len(values) < 12
     assert list(found.names[:2]) == [photos.name(89), photos.name(7)]
+
+
+def test_suspects_are_a_tenth_of_the_photos_and_all_probable_label_errors() -> None:
+    photos = photos_with(labels=("a", "b", "c"), normal=21)
+    order = np.random.default_rng(0).permutation(21)
+    wrong = np.zeros(21, np.bool_)
+    wrong[order[[0, 5]]] = True
+    certainty = np.linspace(0, 1, 21, dtype=np.float32)
+    scores = LabelScores(order=order, score=certainty, likely=(photos.classes + 1) % 3, mislabeled=wrong)
+    evaluation: Any = SimpleNamespace(label_scores=scores, cross_validation=SimpleNamespace(accuracy=0.875))
+    result = AuditResult(
+        options=AuditOptions(image_dir=Path("photos")), photos=photos, near_duplicates=NearDuplicates(()),
+        outliers=(), leak=None, evaluation=evaluation, warnings=(),
+    )  # fmt: skip
+    rows = order[[0, 1, 2, 5]].tolist()  # 10 % of 21 photos are rounded up to 3
+    assert [one.photo for one in result.suspects] == [photos.name(row) for row in rows]
+    assert [one.label for one in result.suspects] == ["abc"[row % 3] for row in rows]
+    assert [one.likely for one in result.suspects] == ["abc"[(row + 1) % 3] for row in rows]
+    assert [one.score for one in result.suspects] == pytest.approx([row / 20 for row in rows])
+    assert result.mislabeled == (photos.name(rows[0]), photos.name(rows[3]))
+    assert repr(result) == "<AuditResult 21 photos: 2 probable label errors, accuracy 87.5 %>"

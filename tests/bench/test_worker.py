@@ -7,11 +7,13 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from poets_edge.bench import load, worker
+from poets_edge.bench import reference_kernel as kernel_module
 from poets_edge.bench.load import Load, LoadWindow
 from poets_edge.bench.reference_kernel import reference_kernel, time_kernel
 from poets_edge.bench.worker import Request, sample_photo
@@ -86,6 +88,13 @@ def test_time_kernel_calls_the_kernel_at_least_once() -> None:
     calls: list[int] = []
     assert len(time_kernel(lambda: calls.append(1), 1e-9)) == len(calls) == 1
     assert min(time_kernel(reference_kernel(), 1e-9)) > 0
+
+
+def test_time_kernel_returns_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([0, 1_000_000, 3_000_000, 3_000_000, 6_500_000])  # nanoseconds
+    clock = SimpleNamespace(perf_counter_ns=lambda: next(readings))
+    monkeypatch.setattr(kernel_module, "time", clock)
+    assert time_kernel(lambda: None, 0.005) == [2.0, 3.5]
 
 
 def test_measure_reads_photos_from_files_and_archives(model: Path, tmp_path: Path) -> None:

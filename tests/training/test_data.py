@@ -315,4 +315,7 @@ def test_finished_table_without_rows_has_the_width_of_a_row(tmp_path: Path, monk
         table = vectors.VectorTable(4, 3, tmp_path)
         table.append(AXES[:2, :3])
         table.append(AXES[2:3, :3])
-        np.testing.assert_array_equal(table.finish()[np.array([2, 0])], [[0, 0, 1], [1, 0, 0]])
+        finished = table.finish()
+        np.testing.assert_array_equal(finished[np.array([2, 0])], [[0, 0, 1], [1, 0, 0]])
+        some = vectors.take(vectors.take(finished, np.array([1, 2])), np.array([1]))
+        assert some.shape == (1, 3) and some[:].tolist() == [[0, 0, 1]]
