@@ -19,7 +19,7 @@ the accuracy on new people or objects is then unknown, and `train` warns about i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Similarity thresholds that are tried in turn to divide groups that are too large."""
-_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-4"
+_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-5"
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,13 @@ class PhotoGroups:
         alike: fraction of the photos that look like another photo; 0 if the user stated the groups.
         are_divided: whether groups of look-alikes were divided because there would have been too few groups for the
             folds.
+        are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
     """
 
     numbers: Rows
     alike: float = 0.0
     are_divided: bool = False
+    are_repetitive: bool = False
 
     @property
     def count(self) -> int:
@@ -80,16 +82,17 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether the fraction of photos that look like another photo is at least MIN_DEPENDENT."""
-        return self.alike >= MIN_DEPENDENT
+        """Whether a fraction of MIN_DEPENDENT or more look like another photo, or the photos are repetitive."""
+        return self.alike >= MIN_DEPENDENT or self.are_repetitive
 
     def take(self, rows: Rows) -> PhotoGroups:
         """Return the groups of the given photos. The number of a group is the position of its first photo in `rows`."""
-        return PhotoGroups(renumbered(self.numbers[rows]), self.alike, self.are_divided)
+        return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:
         """Return the number of groups, the fraction of look-alikes, and whether groups were divided, for JSON."""
-        return {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
+        found = {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
+        return {**found, "repetitive": True} if self.are_repetitive else found
 
 
 def renumbered(numbers: Rows) -> Rows:
@@ -123,10 +126,12 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
     key.update(np.ascontiguousarray(vectors[:1]).tobytes())  # distinguishes backbones
     with open_cache(folder / _CACHE_FILE) as (cache, _):
         stored = cache.get(key.digest())
-        if stored is not None and len(stored) == len(photos) + 2:
-            return PhotoGroups(stored[2:].astype(np.int64), float(stored[0]), bool(stored[1]))
+        if stored is not None and len(stored) == len(photos) + 3:
+            return PhotoGroups(stored[3:].astype(np.int64), float(stored[0]), bool(stored[1]), bool(stored[2]))
         found = _find(photos, vectors, folder)
-        cache.put(key.digest(), np.array([found.alike, found.are_divided, *found.numbers], np.float32))
+        cache.put(
+            key.digest(), np.array([found.alike, found.are_divided, found.are_repetitive, *found.numbers], np.float32)
+        )
     return found
 
 
@@ -152,7 +157,7 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
         numbers = grouped_rows(len(photos), [*certain, *joined])
         if (_groups_per_class(photos, numbers) >= np.minimum(limits, DEFAULT_FOLDS)).all():
             break
-    return PhotoGroups(numbers, alike, bool(level > start))
+    return PhotoGroups(numbers, alike, bool(level > start), variants.are_repetitive)
 
 
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:

@@ -22,7 +22,7 @@ from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from poets_edge.training.cross_validation import CrossValidation
 from poets_edge.training.head import Head, LabeledVectors, Step
-from poets_edge.training.look_alikes import PhotoGroups
+from poets_edge.training.look_alikes import MIN_DEPENDENT, PhotoGroups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
 from poets_edge.training.results import TrainResult
@@ -157,6 +157,15 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
     """
     if groups is None or not groups.are_dependent:
         return None
+    unknown = (
+        " The accuracy on new people or objects is not known: name the groups (`group_by`), or put photos of others"
+        " into a folder test/."
+    )
+    if groups.alike < MIN_DEPENDENT:
+        return (
+            "the most similar other photo predicts the class of a photo much better than the next ones do, as in"
+            f" photos of few people or objects, but groups were not found.{unknown}"
+        )
     if found is not None and divided is not None and not groups.are_divided and divided - found.accuracy < _MATTERS:
         return None
     line = (
@@ -168,10 +177,7 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
             f" With groups held out the accuracy is {percent(found.accuracy)}, with their photos on both sides it would"
             f" be {percent(divided)}."
         )
-    return (
-        f"{line} The accuracy on new people or objects is not known: name the groups (`group_by`), or put photos of"
-        " others into a folder test/."
-    )
+    return f"{line}{unknown}"
 
 
 def disagreement(result: TrainResult) -> str | None:

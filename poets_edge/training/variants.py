@@ -7,13 +7,18 @@ its similarity stands out from that of all other photos (see `_distinct`). The a
 fraction of photos whose class they predict, less the fraction whose class a vote of later neighbors predicts. In random
 parts of 1,000 flowers, it is at most 0.08; in folders with two to 23 variants of each flower, it is at least 0.09
 (`benchmarks/results/truth.md`).
+
+In photos of few people or objects against different backgrounds, no neighbor stands out, so groups cannot be found. But
+then the nearest neighbors of all photos predict the class much better than later neighbors, and the photos are called
+repetitive.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from poets_edge.photos.table import Rows
 from poets_edge.training.projection import spans
@@ -30,13 +35,16 @@ _CROWD = 14
 _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5
 """Minimum advantage of distinct neighbors over near and over far neighbors, and by how many standard errors it must
 differ from 0. Of independent photos, far neighbors predict the class less well than near ones."""
+_MIN_REPETITIVE, _REPETITIVE_DEVIATIONS = 0.27, 6.0
+"""Minimum advantage of all nearest neighbors for repetitive photos, and by how many standard errors it must differ from
+0. In random parts of 1,000 flowers, an advantage of 0.2 or more is at most 5.5 standard errors."""
 _RANKS = (1, 3, 8, 12, 16, 24, 32)
 """Numbers of nearest neighbors to skip before the vote; all are tried, because the number of variants is not known."""
 _MIN_VOTES, _MAX_VOTES = 3, 10
 _NEAREST = _RANKS[-1] + _MAX_VOTES
 _MAX_PAIRS = 8
 """Maximum number of pairs per photo. Variants that are not paired are connected by other variants."""
-_SAMPLE = 4096
+_SAMPLE = 2048
 _ROWS_AT_ONCE = 512
 
 
@@ -48,20 +56,31 @@ class Variants:
         rows: row numbers of the photos, ascending, int64 [variants].
         pairs: pairs of row numbers of photos that are variants of each other, int64 [pairs, 2].
         similarities: cosine similarity of each pair, float32 [pairs].
+        are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
     """
 
     rows: Rows
     pairs: Rows
     similarities: Matrix
+    are_repetitive: bool = False
 
 
 @dataclass(frozen=True)
 class _Neighbors:
-    """Nearest neighbors of photos: their row numbers and similarities, most similar first, [photos, neighbors]."""
+    """Nearest neighbors of photos: their row numbers and similarities, most similar first, [photos, neighbors].
+
+    `is_distinct` is whether the nearest neighbor is distinct, bool [photos].
+    """
 
     rows: Rows
     neighbors: Rows
     similarities: Matrix
+    is_distinct: npt.NDArray[np.bool_]
+
+    def distinct(self) -> _Neighbors:
+        """Return the neighbors of the photos whose nearest neighbor is distinct."""
+        kept = self.is_distinct
+        return _Neighbors(self.rows[kept], self.neighbors[kept], self.similarities[kept], kept[kept])
 
 
 def find_variants(projections: Vectors, classes: Rows) -> Variants:
@@ -73,11 +92,13 @@ def find_variants(projections: Vectors, classes: Rows) -> Variants:
     """
     vectors, size = np.asarray(projections[:]), class_size(classes)
     sample = np.arange(0, len(vectors), -(-len(vectors) // _SAMPLE) or 1)
-    found = _distinct(vectors, classes, sample, size)
+    everyone = _neighbors(vectors, classes, sample, size)
+    found = everyone.distinct()
     if not _have_advantage(found, classes, len(sample), size):
-        found = _distinct(vectors, classes, sample[:0], size)
-    elif len(sample) < len(vectors):
-        found = _distinct(vectors, classes, np.arange(len(vectors)), size)
+        nobody = Variants(sample[:0], np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
+        return replace(nobody, are_repetitive=_are_repetitive(everyone, classes, size))
+    if len(sample) < len(vectors):
+        found = _neighbors(vectors, classes, np.arange(len(vectors)), size).distinct()
     best = found.similarities[:, :1]
     is_pair = found.similarities[:, :_MAX_PAIRS] >= np.maximum(best - _WITHIN, MIN_SIMILARITY)
     first, place = np.nonzero(is_pair)
@@ -91,8 +112,8 @@ def class_size(classes: Rows) -> int:
     return int(np.median(counts[counts > 0])) if len(classes) else 0
 
 
-def _distinct(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbors:
-    """Return the nearest neighbors of each photo in `rows` whose nearest neighbor is distinct.
+def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbors:
+    """Return the nearest neighbors of each photo in `rows`.
 
     The nearest neighbor is distinct if its similarity is MIN_SIMILARITY or more, exceeds the mean similarity to the
     photo's class by _ABOVE_CLASS or more, and exceeds that of all but a few other photos by more than _WITHIN.
@@ -101,28 +122,21 @@ def _distinct(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbo
     means = np.zeros((int(classes.max(initial=0)) + 1, vectors.shape[1]), np.float32)
     for number in np.unique(classes):
         means[number] = vectors[classes == number].mean(axis=0)
-    parts = [_Neighbors(rows[:0], np.zeros((0, count), np.int64), np.zeros((0, count), np.float32))]
-    for block in spans(0, len(rows), _ROWS_AT_ONCE):
+    neighbors, values = np.zeros((len(rows), count), np.int64), np.zeros((len(rows), count), np.float32)
+    is_distinct = np.zeros(len(rows), np.bool_)
+    for block in spans(0, len(rows) if count else 0, _ROWS_AT_ONCE):
         part = rows[block]
         similarity = vectors[part] @ vectors.T
         similarity[np.arange(len(part)), part] = -1
-        best, typical = similarity.max(axis=1), np.einsum("ij,ij->i", vectors[part], means[classes[part]])
-        stands_out = np.flatnonzero((best >= MIN_SIMILARITY) & (best - typical >= _ABOVE_CLASS))
-        near = np.count_nonzero(similarity[stands_out] >= best[stands_out, None] - _WITHIN, axis=1)
-        kept = stands_out[near <= crowd]
-        nearest = np.argpartition(-similarity[kept], count - 1, axis=1)[:, :count]
-        values = np.take_along_axis(similarity[kept], nearest, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        parts.append(
-            _Neighbors(
-                part[kept], np.take_along_axis(nearest, order, axis=1), np.take_along_axis(values, order, axis=1)
-            )
-        )
-    return _Neighbors(
-        np.concatenate([one.rows for one in parts]),
-        np.concatenate([one.neighbors for one in parts]),
-        np.concatenate([one.similarities for one in parts]),
-    )
+        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        nearest_values = np.take_along_axis(similarity, nearest, axis=1)
+        order = np.argsort(-nearest_values, axis=1, kind="stable")
+        neighbors[block] = np.take_along_axis(nearest, order, axis=1)
+        values[block] = np.take_along_axis(nearest_values, order, axis=1)
+        best, typical = values[block, 0], np.einsum("ij,ij->i", vectors[part], means[classes[part]])
+        near = np.count_nonzero(similarity >= best[:, None] - _WITHIN, axis=1)
+        is_distinct[block] = (best >= MIN_SIMILARITY) & (best - typical >= _ABOVE_CLASS) & (near <= crowd)
+    return _Neighbors(rows, neighbors, values, is_distinct)
 
 
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
@@ -135,21 +149,48 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
         count: number of photos among which `found` are those with a distinct neighbor.
         size: median number of photos of a class.
     """
-    votes = int(np.clip(size // 12, _MIN_VOTES, _MAX_VOTES))
-    labels, own = classes[found.neighbors], classes[found.rows]
+    votes = _votes(size)
     for rank in _RANKS:
         if rank + votes > size / 2:
             break
         is_near = rank + votes < size / 5 or (rank == 1 and rank + votes <= size / 4)
-        voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
-        advantages = (labels[:, 0] == own).astype(np.float64) - (voted == own)
-        needed = max(
-            (_MIN_ADVANTAGE if is_near else _MIN_FAR_ADVANTAGE) * count,
-            _MIN_DEVIATIONS * np.sqrt(np.count_nonzero(advantages)),
-        )
-        if advantages.sum() >= needed > 0:
+        needed = _MIN_ADVANTAGE if is_near else _MIN_FAR_ADVANTAGE
+        if _is_significant(_advantages(found, classes, rank, votes), needed * count, _MIN_DEVIATIONS):
             return True
     return False
+
+
+def _are_repetitive(found: _Neighbors, classes: Rows, size: int) -> bool:
+    """Return whether the nearest neighbors of all photos predict the class much better than later neighbors.
+
+    Args:
+        size: median number of photos of a class.
+    """
+    votes = _votes(size)
+    return any(
+        _is_significant(
+            _advantages(found, classes, rank, votes), _MIN_REPETITIVE * len(found.rows), _REPETITIVE_DEVIATIONS
+        )
+        for rank in _RANKS[2:]
+        if rank + votes <= 0.36 * size
+    )
+
+
+def _votes(size: int) -> int:
+    """Return the number of neighbors that vote, given the median number of photos of a class."""
+    return int(np.clip(size // 12, _MIN_VOTES, _MAX_VOTES))
+
+
+def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
+    """Return for each photo 1 if only its nearest neighbor predicts its class, -1 if only the vote does, and else 0."""
+    labels, own = classes[found.neighbors], classes[found.rows]
+    voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
+    return np.asarray((labels[:, 0] == own).astype(np.float64) - (voted == own))
+
+
+def _is_significant(advantages: npt.NDArray[np.float64], needed: float, deviations: float) -> bool:
+    total = advantages.sum()
+    return bool(total >= needed > 0 and total >= deviations * np.sqrt(np.count_nonzero(advantages)))
 
 
 def _winner(labels: Rows, class_count: int) -> Rows:

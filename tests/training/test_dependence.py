@@ -36,6 +36,11 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     assert "`group_by`" in line
 
 
+def test_dependence_warning_of_repetitive_photos_states_that_groups_were_not_found() -> None:
+    line = dependence(PhotoGroups(np.arange(5), are_repetitive=True), cross_validated(0.9), 0.9)
+    assert line is not None and "groups were not found. The accuracy on new people or objects is not known" in line
+
+
 def test_dependence_warning_without_cross_validation_says_accuracy_is_unknown() -> None:
     divided = PhotoGroups(ALIKE.numbers, alike=0.8, are_divided=True)
     for line in (dependence(ALIKE, None, None), dependence(divided, cross_validated(0.9), 0.9)):

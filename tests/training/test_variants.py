@@ -72,6 +72,14 @@ def test_find_variants_of_a_sample_agrees_with_all_photos(monkeypatch: pytest.Mo
     assert find_variants(vectors, classes).pairs.tolist() == whole.pairs.tolist()
 
 
+def test_find_variants_tells_repetitive_photos_without_groups() -> None:
+    """Photos of 40 objects, 12 of each, have a similarity of about 0.4; without objects, they have none."""
+    objects = np.repeat(np.arange(40), 12)
+    for similarity in (0.4, 0.001):
+        found = find_variants(augmented(40, 12, similarity), objects % 4)
+        assert found.are_repetitive is (similarity > 0.1) and not len(found.pairs)
+
+
 def test_find_groups_puts_variants_into_groups(tmp_path: Path) -> None:
     """Most pairs have a similarity between 0.7 and 0.8, so they would not be grouped as look-alikes."""
     photos = HashedPhotos.of(
