@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 from poets_edge.device.classifier import Classifier
+from poets_edge.studio.packages import PACKAGES
+from poets_edge.studio.trained_model import TrainedModel
 from tests.conftest import Trained, poets_edge
 from tests.device.watch.test_collect import scene
 from tests.frames import jpeg
@@ -58,6 +61,18 @@ def test_export_writes_two_files_with_uint8_input_and_output(exported: Path) -> 
     assert model.input.shape == (1, 224, 224, 3)
     assert model.input.dtype == model.output.dtype == np.uint8
     assert tuple((exported / "labelmap.txt").read_text().splitlines()) == model.labels
+
+
+def test_studio_download_contains_both_files_and_states_how_they_were_verified(
+    exported: Path, trained: Trained, tmp_path: Path
+) -> None:
+    model = TrainedModel(folder=trained.graph.parent, number="1", state="", shown={"files": []})
+    verified = PACKAGES["frigate"].write(model, tmp_path / "frigate.zip", "")
+    with zipfile.ZipFile(tmp_path / "frigate.zip") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert files == {path.name: path.read_bytes() for path in exported.iterdir()}
+    assert "Frigate assigns a label to" in verified.text
+    assert verified.accuracy == json.loads((exported.parent / "facts.json").read_text())["accuracy"]
 
 
 def test_frigate_assigns_correct_labels_to_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:

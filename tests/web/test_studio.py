@@ -145,6 +145,14 @@ def test_every_step_can_be_used_by_keyboard(camera_browser: Any, trained: Studio
         press("Enter")
         page.wait_for_selector("dialog[open] .viewer img")
         press("Escape")
+        press("Alt+4")
+        page.wait_for_selector(".trial[data-ready]")
+        _tab_to(page, "#camera")
+        press("Enter")
+        page.wait_for_selector("#camera", state="detached")
+        page.wait_for_selector("main:focus")  # the button that had the focus is gone
+        press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Freeze"
 
 
 def _tab_to(page: Any, selector: str) -> None:

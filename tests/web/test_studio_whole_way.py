@@ -77,6 +77,7 @@ def test_workflow_from_an_empty_folder_to_a_downloaded_model(
         for label in SCENES:
             _record(studio, label)
         assert_accessible(page)
+        assert not page.is_visible(".toast"), "the dialog shows the number of photos"
         page.keyboard.press("Escape")
         page.wait_for_selector(".tile img")
         misplaced = sorted(studio.folder.glob("mug/*"))[0].name

@@ -1,6 +1,7 @@
 /** The list of classes: counts at a glance, names edited in place; photos are dropped on it. */
 import { useState } from "preact/hooks";
 import { type ClassInfo, used } from "./api";
+import { isFocusLost } from "./focus";
 import { Icon } from "./icons";
 import { change, project } from "./store";
 import { text } from "../text";
@@ -177,7 +178,7 @@ function isFew(info: ClassInfo, most: ClassInfo): boolean {
 /** Focuses an element if the field that had the focus is gone, so that the keyboard does not start at the top again. */
 function focusInstead(selector: string): void {
   requestAnimationFrame(() => {
-    if (document.activeElement === document.body) document.querySelector<HTMLElement>(selector)?.focus({ preventScroll: true });
+    if (isFocusLost()) document.querySelector<HTMLElement>(selector)?.focus({ preventScroll: true });
   });
 }
 

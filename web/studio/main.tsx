@@ -1,6 +1,7 @@
 /** Starts the studio's page. */
 import { render } from "preact";
 import { App } from "./app";
+import { keepFocus } from "./focus";
 import { complain, open } from "./store";
 
 window.addEventListener("unhandledrejection", (event) => complain(event.reason));
@@ -13,4 +14,5 @@ for (const kind of ["dragover", "drop"] as const) {
   });
 }
 render(<App />, document.getElementById("app")!);
+keepFocus();
 void open();

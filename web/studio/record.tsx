@@ -46,7 +46,7 @@ export function RecordDialog({ onClose }: { onClose(): void }) {
       busy = true;
       try {
         const content = await toJpeg(await centralSquare(video.current!));
-        enqueue([{ content, name: `camera-${Date.now()}.jpg`, label: label.trim() }], batch);
+        enqueue([{ content, name: `camera-${Date.now()}.jpg`, label: label.trim() }], batch, false);
         setTaken((count) => count + 1);
       } catch (error) {
         complain(error);

@@ -39,7 +39,7 @@ interface Sorted {
 export const progress = signal<Progress | null>(null);
 export const skipped = signal<readonly Skipped[]>([]);
 
-const queue: (Incoming & { readonly batch: string })[] = [];
+const queue: (Incoming & { readonly batch: string; readonly tells: boolean })[] = [];
 let added = 0;
 let workers = 0;
 
@@ -47,11 +47,14 @@ export function newBatch(): string {
   return crypto.randomUUID();
 }
 
-/** Adds files to the queue, which is worked off in the background. Files of one batch are undone together. */
-export function enqueue(incoming: readonly Incoming[], batch = newBatch()): void {
+/**
+ * Adds files to the queue, which is worked off in the background. Files of one batch are undone together. `tells` is
+ * false if the page shows the number of added photos elsewhere.
+ */
+export function enqueue(incoming: readonly Incoming[], batch = newBatch(), tells = true): void {
   if (!incoming.length) return;
   if (!progress.value) begin();
-  for (const each of incoming) queue.push({ ...each, batch });
+  for (const each of incoming) queue.push({ ...each, batch, tells });
   progress.value = { done: progress.value?.done ?? 0, all: (progress.value?.all ?? 0) + incoming.length };
   while (workers < Math.min(AT_ONCE, queue.length + workers)) void work();
 }
@@ -66,7 +69,7 @@ async function work(): Promise<void> {
   for (let next = queue.shift(); next; next = queue.shift()) {
     try {
       const answer = await upload(next.content, next.name, next.label, next.batch);
-      added += answer.added;
+      if (next.tells) added += answer.added;
       if (answer.skipped.length) skipped.value = [...skipped.value, ...answer.skipped];
     } catch (error) {
       const unsent = error instanceof Unreachable;
