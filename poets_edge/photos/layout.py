@@ -237,7 +237,7 @@ class _Arrangement:
                     f"{self._place}: class folders are expected, but {_names(inside)} are in {folder.name}. Name that"
                     f" folder: {shlex.quote(self._at(folder))}"
                 )
-            if split_of(folder.name):
+            if is_no_class(folder.name):
                 raise DatasetError(
                     f"{self._at(inside[0])}: holds photos, and no class folders. {self._sort(inside[0])}"
                 )
@@ -306,6 +306,6 @@ def _holds_classes(folder: Folder) -> bool:
 
 def _names(folders: Sequence[Folder]) -> str:
     """Format the names of folders for a message: up to five, separated by commas, and the number of further ones."""
-    names = [folder.name for folder in folders]
+    names = list(dict.fromkeys(folder.name for folder in folders))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

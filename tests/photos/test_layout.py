@@ -132,6 +132,7 @@ def test_scan_interprets_folder_layouts_and_reports_the_interpretation(
                 ("cats_train", "cats_test"),
             )
         ),
+        (_photos("images/train", "masks/train"), "x/images/train: holds photos, and no class folders"),
         (
             _photos("trainA", "trainB", "testA", "testB"),
             "a class. Put the folder of each class into the folder of its split: x/test/A",
