@@ -1,0 +1,273 @@
+"""Tests of the journal of changes, of undo and of renames, without a server."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.errors import OutputError
+from poets_edge.studio import changes as changes_module
+from poets_edge.studio.changes import Changes
+from poets_edge.studio.journal import Journal, Step, is_inside
+from poets_edge.studio.places import Places
+from poets_edge.studio.project import Project
+from poets_edge.studio.refusal import RefusedError
+from poets_edge.studio.renames import finish_rename, free_name, rename
+from poets_edge.studio.thumbnails import Thumbnails
+from poets_edge.studio.undoing import inverse
+
+JPEG = b"\xff\xd8\xff\xe0"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal.jsonl")
+
+
+def step(number: int, **fields: Any) -> Step:
+    return Step(number=number, text=f"step {number}", create=(f"class {number}",), **fields)
+
+
+def reread(journal: Journal) -> Journal:
+    return Journal(journal._path)
+
+
+def numbers(groups: list[list[Step]]) -> list[list[int]]:
+    return [[one.number for one in group] for group in groups]
+
+
+def test_journal_repeats_its_history_when_it_is_opened_again(journal: Journal) -> None:
+    for one in (step(1), step(2, batch="upload"), step(3, batch="upload"), step(4, batch="other")):
+        journal.begin(one)
+        journal.end(one)
+    assert numbers(journal.history) == numbers(reread(journal).history) == [[1], [2, 3], [4]]
+    for one in (step(5, kind="undo"), step(6, kind="undo"), step(7, kind="redo")):
+        journal.begin(one)
+        journal.end(one)
+    for found in (journal, reread(journal)):
+        assert numbers(found.history) == [[1], [7]] and numbers(found.undone) == [[5]] and found.next_number == 8
+    journal.begin(step(8))
+    journal.end(step(8))
+    for found in (journal, reread(journal)):
+        assert numbers(found.history) == [[1], [7], [8]] and found.undone == [], "a new step ends redo"
+
+
+def test_journal_names_interrupted_steps_but_not_those_that_were_taken_back(journal: Journal) -> None:
+    for one in (step(1), step(2), step(9)):
+        journal.begin(one)
+    journal.take_back(step(9))
+    journal.end(step(1))
+    found = reread(journal)
+    assert [one.number for one in found.interrupted] == [2] and numbers(found.history) == [[1]]
+    assert found.next_number == 10, "above the highest number, in any order"
+    with journal._path.open("ab") as file:
+        file.write(json.dumps({"number": 3, "text": "older", "kind": "do", "create": ["x"]}).encode() + b"\n")
+    assert reread(journal).next_number == 10
+
+
+def test_journal_continues_after_a_line_that_was_cut_short(journal: Journal) -> None:
+    journal.begin(step(1))
+    journal.end(step(1))
+    with journal._path.open("ab") as file:
+        file.write(b'{"number":2,"te')
+    journal.begin(step(3))
+    journal.end(step(3))
+    assert numbers(reread(journal).history) == [[1], [3]]
+
+
+def test_step_is_flushed_to_disk_before_it_is_carried_out(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_size))
+    journal.begin(step(1))
+    assert flushed == [journal._path.stat().st_size]
+    journal.end(step(1))
+    assert len(flushed) == 1, "without its end line, a step is carried out again, which changes nothing"
+
+
+def test_journal_is_restored_if_a_line_cannot_be_written(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.begin(step(1))
+    journal.end(step(1))
+    before = journal._path.read_bytes()
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        journal.begin(step(2))
+    assert journal._path.read_bytes() == before
+
+
+def test_journal_skips_steps_with_paths_outside_the_project(journal: Journal) -> None:
+    for path in ("/etc", "../other", "a/../../b", "", "a\\b", "a\0b"):
+        assert not is_inside(path)
+        line = json.dumps({"number": 1, "text": "", "kind": "do", "create": [path]})
+        journal._path.write_text(f"{line}\n")
+        assert reread(journal).interrupted == ()
+    assert is_inside("roses/..jpg") and is_inside("a/b c.jpg")
+
+
+@pytest.fixture
+def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Changes:
+    """Changes to a project with the classes daisy and roses, each with the photos 0.jpg to 2.jpg."""
+    monkeypatch.setattr(Thumbnails, "check", lambda self, stamps: None)
+    root = tmp_path / "flowers"
+    for label in ("daisy", "roses"):
+        (root / label).mkdir(parents=True)
+        for number in range(3):
+            (root / label / f"{number}.jpg").write_bytes(JPEG + f"{label} {number}".encode())
+    return opened(root)
+
+
+def opened(root: Path) -> Changes:
+    places = Places(root)
+    places.create()
+    return Changes(Project(places))
+
+
+def files(changes: Changes) -> dict[str, str]:
+    """Return the photos in the classes, by name, as the text after the signature."""
+    root = changes._root
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()[len(JPEG) :].decode()
+        for path in sorted(root.glob("[!.]*/*"))
+    }
+
+
+def test_moved_photos_get_free_names_and_undo_restores_them(changes: Changes) -> None:
+    before = files(changes)
+    (changes._root / "weeds").mkdir()
+    changes._project.refresh(now=True)
+    _, moved = changes.move(["daisy/0.jpg", "roses/0.jpg"], "weeds")
+    assert moved == {"daisy/0.jpg": "weeds/0.jpg", "roses/0.jpg": "weeds/0 (2).jpg"}
+    assert files(changes)["weeds/0.jpg"] == "daisy 0" and files(changes)["weeds/0 (2).jpg"] == "roses 0"
+    changes.undo()
+    assert files(changes) == before
+    changes.redo()
+    (changes._root / "weeds/0.jpg").unlink()  # by hand
+    changes.undo()
+    assert files(changes) == {name: text for name, text in before.items() if name != "daisy/0.jpg"}
+
+
+def test_failed_step_is_taken_back(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files(changes)
+
+    def fails(old: Path, new: Path) -> None:
+        if old.name == "1.jpg":
+            raise OSError(errno.EACCES, "not allowed", str(old))
+        rename(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes_module, "rename", fails)
+        with pytest.raises(OutputError, match="not allowed"):
+            changes.move(["daisy/0.jpg", "daisy/1.jpg"], "roses")
+    assert files(changes) == before and changes.undo_text is None
+    assert files(opened(changes._root)) == before, "it is not an interrupted step"
+    chain = (("daisy/0.jpg", "daisy/x.jpg"), ("daisy/1.jpg", "daisy/0.jpg"), ("daisy/none.jpg", "daisy/1.jpg"))
+    with pytest.raises(OutputError):
+        changes._run(changes._step("rename", renames=chain))
+    assert files(changes) == before, "the last rename is undone first"
+    assert opened(changes._root).undo_text is None
+
+
+def test_interrupted_step_is_completed_even_if_a_part_was_carried_out(changes: Changes) -> None:
+    root = changes._root
+    interrupted = Step(number=1, text="move", renames=(("daisy/0.jpg", "roses/a.jpg"), ("daisy/1.jpg", "roses/b.jpg")))
+    changes._journal.begin(interrupted)
+    (root / "daisy/0.jpg").rename(root / "roses/a.jpg")
+    os.link(root / "daisy/1.jpg", root / "roses/b.jpg")
+    again = opened(root)
+    assert {name for name in files(again) if name[0] == "d"} == {"daisy/2.jpg"}
+    assert files(again)["roses/a.jpg"] == "daisy 0" and files(again)["roses/b.jpg"] == "daisy 1"
+    again.undo()
+    assert files(again)["daisy/0.jpg"] == "daisy 0" and files(again)["daisy/1.jpg"] == "daisy 1"
+
+
+def test_step_through_a_link_that_leads_outside_is_refused(changes: Changes, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (changes._root / "away").symlink_to(tmp_path / "outside")
+    with pytest.raises(RefusedError):
+        changes._run(changes._step("move", renames=(("daisy/0.jpg", "away/0.jpg"),)))
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_deleted_photos_leave_the_list_of_excluded_photos_and_return_to_it(changes: Changes) -> None:
+    changes.exclude(["daisy/0.jpg", "daisy/1.jpg"])
+    changes.delete(["daisy/0.jpg"])
+    assert changes._project.excluded == {"daisy/1.jpg"}
+    changes.undo()
+    assert changes._project.excluded == {"daisy/0.jpg", "daisy/1.jpg"}
+    changes.undo()
+    assert changes._project.excluded == set()
+
+
+def test_class_can_be_renamed_to_another_spelling_but_not_to_another_class(changes: Changes) -> None:
+    with pytest.raises(RefusedError):
+        changes.rename_class("daisy", "Roses")
+    changes.rename_class("daisy", "Daisy")
+    assert {name.partition("/")[0] for name in files(changes)} == {"Daisy", "roses"}
+
+
+def test_inverse_of_a_group_repeats_its_parts_in_reverse_order(tmp_path: Path) -> None:
+    for name in ("b/1.jpg", "b/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    group = (
+        Step(number=1, text="one", create=("b",), renames=(("a/1.jpg", "b/1.jpg"),), include=("x",), exclude=("y",)),
+        Step(number=2, text="two", renames=((".poets-edge/incoming/7", "b/2.jpg"),), include=("z",)),
+    )
+    found = inverse(group, tmp_path, kind="undo", number=5, bin_folder=".poets-edge/bin/5")
+    assert found.renames == (("b/2.jpg", ".poets-edge/bin/5/b/2.jpg"), ("b/1.jpg", "a/1.jpg"))
+    assert set(found.create) == {"a", ".poets-edge/bin/5/b"} and found.remove == ("b",)
+    assert (found.exclude, found.include) == (("x", "z"), ("y",)) and (found.kind, found.number) == ("undo", 5)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_rename_does_not_replace_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    old, new, free = (tmp_path / name for name in ("old", "new", "free"))
+    old.write_text("old")
+    new.write_text("new")
+    if not links:  # as on exFAT
+
+        def link(*arguments: Any, **options: Any) -> None:
+            raise OSError(errno.EPERM, "no hard links")
+
+        monkeypatch.setattr(os, "link", link)
+    with pytest.raises(FileExistsError):
+        rename(old, new)
+    finish_rename(old, new)
+    assert (old.read_text(), new.read_text()) == ("old", "new"), "two different files"
+    rename(old, free)
+    assert free.read_text() == "old" and not old.exists()
+
+
+def test_finish_rename_removes_the_old_name_of_the_renamed_file(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("photo")
+    os.link(old, new)
+    finish_rename(old, new)
+    assert new.read_text() == "photo" and not old.exists()
+    finish_rename(old, new)
+    assert new.read_text() == "photo"
+
+
+def test_rename_reports_other_errors_than_missing_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.EIO, "broken disk")
+
+    monkeypatch.setattr(os, "link", link)
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(OSError, match="broken disk"):
+        rename(tmp_path / "old", tmp_path / "new")
+
+
+def test_free_name_avoids_files_and_assigned_names(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("")
+    (tmp_path / "a (2).jpg").symlink_to("nowhere")
+    assert free_name(tmp_path / "a.jpg", {tmp_path / "a (3).jpg"}) == tmp_path / "a (4).jpg"
+    assert free_name(tmp_path / "b.jpg", set()) == tmp_path / "b.jpg"
