@@ -9,7 +9,7 @@ all training photos, so even their out-of-fold distances are smaller than the di
 up to the median distance of the validation photos.
 
 If there are background photos, a photo is also rejected if a logistic regression predicts that it belongs to the
-background. Both limits are then set so that together they reject the stated fraction of known photos, and as many
+background. Both limits are then set so that together they reject the stated fraction of known photos, and about as many
 background photos as possible.
 """
 
@@ -53,9 +53,12 @@ _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
-"""Pairs of weights for the distances and for the background logits; the pair that rejects the most background photos is
-used. The first pair is best if background photos show arbitrary things, the last if they show things that resemble the
-classes."""
+"""Pairs of weights for the distances and for the background logits. The first pair is best if background photos show
+arbitrary things, the last if they show things that resemble the classes."""
+_TOLERANCE = 0.03
+"""The first pair of weights that rejects at most this fraction of the background photos less than the best pair is
+used. The first pair relies most on the distances, and therefore rejects more photos that resemble neither the classes
+nor the background."""
 
 Folds = npt.NDArray[np.int64]
 
@@ -216,8 +219,8 @@ def upper_quantile(distances: Array, quantile: float) -> float:
 def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple[Array, Array]) -> _JointLimit:
     """Return the limits for distances and logits that together reject a fraction of known photos.
 
-    For each pair of weights in _WEIGHTS, one pair of limits rejects this fraction. Of these, the limits that reject the
-    most background photos are returned.
+    For each pair of weights in _WEIGHTS, one pair of limits rejects this fraction. Of these, the first limits that
+    reject about as many background photos as the best ones are returned; see _TOLERANCE.
 
     Args:
         distances: out-of-fold distances of known photos, float64 [photos].
@@ -226,7 +229,8 @@ def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple
         background: distances and out-of-fold logits of background photos, both float64 [background photos].
     """
     limits = [_weighted_limit(distances, logits, rate, weights) for weights in _WEIGHTS]
-    return max(limits, key=lambda limit: float((limit.relative(*background) > LIMIT).mean()))
+    shares = [float((limit.relative(*background) > LIMIT).mean()) for limit in limits]
+    return next(limit for limit, share in zip(limits, shares, strict=True) if share >= max(shares) - _TOLERANCE)
 
 
 def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple[float, float]) -> _JointLimit:

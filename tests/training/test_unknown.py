@@ -179,6 +179,21 @@ def test_detector_rejects_background_photos_at_the_stated_rate_for_known_photos(
     assert (found.detector.distances(far) > LIMIT).mean() > 0.9
 
 
+def test_joint_limit_relies_on_distances_unless_background_photos_resemble_the_classes() -> None:
+    rng = np.random.default_rng(0)
+    distances, logits = rng.normal(10, 1, 400), rng.normal(-5, 1, 400)
+
+    def index(background: tuple[Any, Any]) -> int:
+        limits = [unknown._weighted_limit(distances, logits, 0.05, weights) for weights in unknown._WEIGHTS]
+        return limits.index(unknown._joint_limit(distances, logits, 0.05, background))
+
+    assert index((rng.normal(20, 1, 100), rng.normal(5, 1, 100))) == 0, "all pairs of weights reject all photos"
+    resembling = rng.normal(10, 1, 100), rng.normal(-3.1, 0.2, 100)
+    assert index(resembling) == 2
+    mostly_different = tuple(np.append(one, np.repeat(30.0, 4900)) for one in resembling)
+    assert index((mostly_different[0], mostly_different[1])) == 0, "the pairs differ in less than 3 % of the photos"
+
+
 def test_unknown_chart_has_a_histogram_for_known_photos_and_background() -> None:
     bottlenecks, classes = draw(30)
     found = detect_unknown(training_data(bottlenecks, classes), 0.05, 0)
