@@ -81,8 +81,6 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
             return labels
         if found := _list_items(plain[1:-1]):
             return _labels_of(found, source)
-        if plain.startswith("{"):
-            raise ModelError(f"{source}: a dictionary, but not of numbers and labels. Give one label per line.")
     if items := re.findall(_ITEM, plain):
         return _label_map(items, source)
     if names := re.search(_YAML_NAMES, f"{plain}\n"):
@@ -90,6 +88,8 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
         return _labels_of([(match[1], _unquoted(match[2])) for match in entries if match], source)
     if (names := re.search(_NAMES, plain)) and (found := _list_items(names[1][1:-1])):
         return _labels_of(found, source)
+    if plain.startswith("{"):
+        raise ModelError(f"{source}: a dictionary, but not of numbers and labels. Give one label per line.")
     lines = [line.strip() for line in plain.split("\n") if line.strip()]
     if len(lines) == 1 and "," in plain and (found := _list_items(plain)):
         return _labels_of(found, source)

@@ -158,7 +158,9 @@ def test_mediapipe_and_classifier_agree_on_annotated_models(name: str, tmp_path:
     options = vision.ImageClassifierOptions(
         base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(written.path))
     )
-    photos = [photo for label in ours.labels for photo in sorted((SHARED / "data/flower_photos" / label).iterdir())[:8]]
+    photos = [
+        photo for label in ours.labels for photo in sorted((SHARED / "data/flower_photos" / label).iterdir())[5::25]
+    ]
     answers = []
     with vision.ImageClassifier.create_from_options(options) as theirs:
         for photo in photos:
