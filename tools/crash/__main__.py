@@ -30,7 +30,9 @@ from tools.crash.writers import run_writers
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.crash", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20, help="at random moments")
     parser.add_argument("--writers", type=int, default=0, help="rounds of two and three at once")
     parser.add_argument("--points", default="", help="commands to kill at renames and commits: train,export or all")

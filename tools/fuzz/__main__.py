@@ -57,7 +57,9 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="how long, over all kinds; without --tries")
     parser.add_argument("--tries", default="", help="how many of each kind instead: models=10000,photos=2000")
     parser.add_argument("--kinds", default=",".join(KINDS), help="which kinds, %(default)s")
