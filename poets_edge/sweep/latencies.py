@@ -69,12 +69,17 @@ def measure_all(
     stamp, warnings = measure(variants, log)
     names = [variant.model.name for variant in variants]
     measured = measurements_of(variants, names, log, stamp, options.timing)
+    return {measurement.variant.model: measurement for measurement in measured}, [*warnings, *noise_warnings(measured)]
+
+
+def noise_warnings(measured: Sequence[Measurement]) -> list[str]:
+    """Return a list with a warning that the latencies of some models vary; an empty list if none does."""
     noisy = [measurement for measurement in measured if measurement.warnings()]
-    if noisy:
-        worst = max(noisy, key=lambda measurement: measurement.rounds_differ)
-        warnings = [
-            *warnings,
-            f"the times of {len(noisy)} of {len(measured)} models are noisy: medians of one model's rounds differ by"
-            f" up to {100 * worst.rounds_differ:.0f} %. Smaller differences may be noise.",
-        ]
-    return {measurement.variant.model: measurement for measurement in measured}, warnings
+    if not noisy:
+        return []
+    differ = max(measurement.rounds_differ for measurement in noisy)
+    if differ >= 0.01:
+        how = f"medians of one model's rounds differ by up to {100 * differ:.0f} %. Smaller differences may be noise."
+    else:  # a single round, or rounds that vary alike
+        how = "they vary widely within rounds. Measure again on an idle machine."
+    return [f"the times of {len(noisy)} of {len(measured)} models are noisy: {how}"]
