@@ -224,7 +224,7 @@ class Changes:
             self._carry_out(step)
             self._journal.end(step)
         except (OSError, OutputError) as error:
-            self._take_back(step, made)
+            self._revert(step, made)
             if isinstance(error, OutputError):
                 raise
             raise OutputError(
@@ -245,7 +245,7 @@ class Changes:
                 (self._root / path).rmdir()
         self._write_lists(step)
 
-    def _take_back(self, step: Step, made: Sequence[str]) -> None:
+    def _revert(self, step: Step, made: Sequence[str]) -> None:
         """Undo the parts of a failed step that were carried out, and record in the journal that it failed.
 
         Args:
@@ -259,7 +259,7 @@ class Changes:
                     (self._root / path).rmdir()
             for path in step.remove:
                 (self._root / path).mkdir(exist_ok=True)
-            self._journal.take_back(step)
+            self._journal.revert(step)
         self._project.refresh(now=True)
 
     def _write_lists(self, step: Step) -> None:

@@ -109,7 +109,7 @@ class Journal:
         self._remember(step)
         self._append({"done": step.number}, flush=False)
 
-    def take_back(self, step: Step) -> None:
+    def revert(self, step: Step) -> None:
         """Record that a step failed and its parts were undone. Raises OSError if this cannot be written."""
         self._append({"done": -step.number}, flush=False)
 

@@ -57,10 +57,10 @@ def test_journal_repeats_its_history_when_it_is_opened_again(journal: Journal) -
         assert numbers(found.history) == [[1], [7], [8]] and found.undone == [], "a new step ends redo"
 
 
-def test_journal_names_interrupted_steps_but_not_those_that_were_taken_back(journal: Journal) -> None:
+def test_journal_lists_interrupted_steps_but_not_reverted_ones(journal: Journal) -> None:
     for one in (step(1), step(2), step(9)):
         journal.begin(one)
-    journal.take_back(step(9))
+    journal.revert(step(9))
     journal.end(step(1))
     found = reread(journal)
     assert [one.number for one in found.interrupted] == [2] and numbers(found.history) == [[1]]
@@ -154,7 +154,7 @@ def test_moved_photos_get_free_names_and_undo_restores_them(changes: Changes) ->
     assert files(changes) == {name: text for name, text in before.items() if name != "daisy/0.jpg"}
 
 
-def test_failed_step_is_taken_back(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_step_is_reverted(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(changes)
 
     def fails(old: Path, new: Path) -> None:

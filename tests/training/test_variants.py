@@ -72,7 +72,7 @@ def test_find_variants_of_a_sample_agrees_with_all_photos(monkeypatch: pytest.Mo
     assert find_variants(vectors, classes).pairs.tolist() == whole.pairs.tolist()
 
 
-def test_find_variants_tells_repetitive_photos_without_groups() -> None:
+def test_find_variants_recognizes_repetitive_photos_without_groups() -> None:
     """Photos of 40 objects, 12 of each, have a similarity of about 0.4; without objects, they have none."""
     objects = np.repeat(np.arange(40), 12)
     for similarity in (0.4, 0.001):
