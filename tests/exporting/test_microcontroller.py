@@ -23,7 +23,7 @@ from PIL import Image
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.exporting.generated_files import LIST
-from poets_edge.exporting.microcontroller.boards import BOARDS, board, parse_memory
+from poets_edge.exporting.microcontroller.boards import BOARDS, board
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import blank_network, fitting_architecture, micro_cost
 from poets_edge.exporting.microcontroller.microcontroller import Firmware, export_firmware
@@ -255,19 +255,6 @@ def test_model_with_float_operators_is_refused(trained: Trained) -> None:
     with pytest.raises(ModelError, match="TensorFlow Lite Micro cannot run the model"):
         run_micro(classifier.file.content, [values], name="int8")
     assert "Dequantize" in micro_operators(classifier.file.content)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("320KB", 327_680), ("1.5 mb", 1_572_864), ("65536", 65_536), ("64k", 65_536)]
-)
-def test_parse_memory_accepts_units(text: str, size: int) -> None:
-    assert parse_memory(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "KB", "-3KB", "much", "nan", "1e30MB"])
-def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a size"):
-        parse_memory(text)
 
 
 def test_documentation_lists_every_board_with_its_source() -> None:

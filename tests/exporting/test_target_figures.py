@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.exporting.microcontroller.boards import board
+from poets_edge.errors import UsageError
+from poets_edge.exporting.microcontroller.boards import board, parse_memory
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.exporting.microcontroller.microcontroller import _largest_difference
@@ -79,3 +80,21 @@ def test_largest_difference_of_scores_is_not_limited_to_eight_bits(micro: int, e
     classifier: Any = SimpleNamespace(session=session, input_values=lambda picture: picture)
     found = (np.array([[micro, -128]], np.int8), np.array([[5]], np.int8))
     assert _largest_difference(classifier, [np.zeros((2, 2, 3), np.uint8)], [found]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("320KB", 327_680), ("1.5 mb", 1_572_864), ("65536", 65_536), ("64k", 65_536)]
+)
+def test_parse_memory_accepts_units(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "KB", "-3KB", "much", "nan", "1e30MB"])
+def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        parse_memory(text)
+
+
+def test_memory_of_boards_is_that_of_the_chip_minus_frames_and_system() -> None:
+    """Of the 256 KiB of the Nano 33, 37.5 KiB hold a frame and 56 KiB the system; of the 520 KiB of the Pico 2, 112."""
+    assert [board(name).memory for name in ("nano33", "pico2")] == [166_400, 417_792]

@@ -16,12 +16,14 @@ from poets_edge.nets.weights_file import Weights
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import PhotoFolder
 from poets_edge.photos.split import SplitConfig
-from poets_edge.photos.table import Photo, PhotoTable
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo, PhotoTable
 from poets_edge.progress import Silent
 from poets_edge.sweep import training
 from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.int8_backbone import int8_vector_key
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.sweep.validation_worker import ValidationTask, ValidationWorker
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import vector_key
@@ -103,3 +105,30 @@ def test_photos_that_cannot_be_decoded_are_in_groups_of_their_own(tmp_path: Path
     numbers = training.find_photo_groups(options, shot, Silent()).numbers
     expected = [[one == other for other in (0, 1, 1, 3)] for one in (0, 1, 1, 3)]
     assert np.equal.outer(numbers, numbers).tolist() == expected
+
+
+def test_validation_evaluates_int8_models_on_int8_features_of_photos_in_both_caches(tmp_path: Path) -> None:
+    """The int8 features of each class are the float32 bottlenecks of the other class, so all predictions differ."""
+    rng, classes = np.random.default_rng(0), np.array([0] * 6 + [1] * 6 + [2] + [0])
+    items = [
+        HashedPhoto(Photo(Path(f"{row}.jpg"), f"{'abc'[label]}/{row}.jpg", "abc"[label]), bytes([row] * 32))
+        for row, label in enumerate(classes.tolist())
+    ]
+    vectors = (np.eye(3, 16)[classes] + 0.02 * rng.standard_normal((14, 16))).astype(np.float32)
+    features = (np.eye(3, 16)[[1, 0, 2]][classes] + 0.02 * rng.standard_normal((14, 16))).astype(np.float32)
+    with open_cache(tmp_path / "floats") as (floats, _), open_cache(tmp_path / "ints") as (ints, _):
+        for row, item in enumerate(items):
+            floats.put(vector_key(item.digest), vectors[row])
+            if row != 13:  # not in both caches
+                ints.put(int8_vector_key(item.digest, "model"), features[row])
+    worker = ValidationWorker(
+        photos=HashedPhotos.of(items), groups=np.arange(14) * 10, head=HeadOptions(steps=400), folds=3
+    )
+    found = worker(
+        ValidationTask(float_cache=tmp_path / "floats", int8_cache=tmp_path / "ints", int8_backbone_sha256="model")
+    )
+    assert found.photos == tuple(item.photo.name for item in items[:12]), "the only photo of a class is in no fold"
+    assert found.groups == tuple(range(0, 120, 10)) and (found.folds, found.requested_folds) == (3, 3)
+    float32, int8 = found.models["float32"], found.models["int8"]
+    assert float32.correct == (float32.repeats,) * 12 and int8.correct == (0,) * 12
+    assert (float32.agreement, int8.agreement) == (1.0, 0.0)
