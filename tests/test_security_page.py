@@ -127,6 +127,7 @@ PROMISES = {
     ],
     "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
     "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
+    "a file that is replaced keeps its permissions": ["writers_keep_permissions_and_write_protected_files"],
     "`--output` replaces only JSON files": ["output_does_not_replace_files_that_are_not_json"],
     "never a file that the same command reads": ["output_does_not_replace_an_input"],
     "records and pages of earlier runs": ["train_replaces_only_results_of_training"],

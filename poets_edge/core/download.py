@@ -78,7 +78,7 @@ def download(
     wanted = _Wanted(url, size, sha256, check)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.poets_edge.part")
+        part = path.with_name(f".{path.name.lstrip('.')}.poets_edge.part")
         with owned(part, _PATIENCE_S):
             if _is_checked(wanted) and path.is_file() and _fault(path, wanted) is None:
                 part.unlink()

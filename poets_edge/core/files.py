@@ -97,7 +97,7 @@ def replacing(path: Path) -> Iterator[Path]:
     with _writing(path), _temporary_file(path) as temporary:
         _check_replaceable(path)
         yield temporary
-        _finish(temporary)
+        _finish(temporary, path)
         temporary.replace(path)
 
 
@@ -119,7 +119,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                 _check_replaceable(path)
                 temporary = stack.enter_context(_temporary_file(path))
                 temporary.write_bytes(content)
-                _finish(temporary)
+                _finish(temporary, path)
                 staged.append((temporary, path))
         journal = staged[0][1].parent / _JOURNAL
         with _writing(journal.parent), locked({path.parent for path in files}):
@@ -131,7 +131,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
             ]
             with _temporary_file(journal, tidy=False) as temporary:
                 temporary.write_text(json.dumps(noted), encoding="ascii")
-                _finish(temporary)
+                _finish(temporary, journal)
                 temporary.replace(journal)
             try:
                 for temporary, path in staged:
@@ -216,15 +216,18 @@ def check_writable(path: Path) -> None:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise OSError if `path` is a folder, pipe, device or socket, or the target of standard output or standard error.
+    """Raise OSError if `path` must not be replaced with a file.
 
-    Without this check, an atomic write would replace `path` with a file; root could even replace `/dev/null`.
+    This is the case for a folder, pipe, device or socket, for the target of standard output or standard error, and for
+    a write-protected file. Without this check, an atomic write would replace them; root could even replace `/dev/null`.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
         return
     _check_regular(path, status, most=sys.maxsize)
+    if not (status.st_mode & 0o222 and os.access(path, os.W_OK)):
+        raise OSError(errno.EACCES, "write-protected", str(path))
     printed = []
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):  # closed
@@ -283,11 +286,18 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
         yield temporary
 
 
-def _finish(temporary: Path) -> None:
+def _finish(temporary: Path, path: Path) -> None:
+    """Flush a temporary file to disk, and give it the permissions of the file that it will replace.
+
+    If there is no such file, it gets the default permissions of the user's files; mkstemp creates private files.
+    """
     with temporary.open("rb") as written:
         os.fsync(written.fileno())
-    # mkstemp creates private files, but results get the default permissions of the user's files.
-    temporary.chmod(0o666 & ~_umask())
+    try:
+        mode = path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        mode = 0o666 & ~_umask()
+    temporary.chmod(mode)
 
 
 def _complete(journal: Path) -> None:

@@ -82,6 +82,22 @@ def test_write_together_keeps_old_files_if_one_file_cannot_be_written(tmp_path: 
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.skipif(os.name == "nt", reason="of POSIX permissions")
+def test_writers_keep_permissions_and_write_protected_files(tmp_path: Path) -> None:
+    private, protected = tmp_path / "private", tmp_path / "protected"
+    for path, mode in ((private, 0o600), (protected, 0o444)):
+        path.write_bytes(b"1")
+        path.chmod(mode)
+    write_together({private: b"2"})
+    write_bytes(private, b"3")
+    assert private.read_bytes() == b"3" and private.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(OutputError, match="protected: write-protected"):
+        write_bytes(protected, b"2")
+    with pytest.raises(OutputError, match="protected: write-protected"):
+        write_together({private: b"4", protected: b"2"})
+    assert protected.read_bytes() == b"1" and private.read_bytes() == b"3"
+
+
 def test_remove_dead_removes_only_leftovers_of_killed_programs(tmp_path: Path) -> None:
     dead, foreign = tmp_path / ".out.abcdefgh.poets_edge.tmp", tmp_path / ".out.abcdefgh.tmp"
     dead.write_bytes(b"")
