@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.errors import UsageError
-from poets_edge.exporting.microcontroller.boards import board, parse_memory
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.exporting.microcontroller import microcontroller as module
+from poets_edge.exporting.microcontroller.boards import Board, board, parse_memory
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import MicroCost
-from poets_edge.exporting.microcontroller.microcontroller import _largest_difference
+from poets_edge.exporting.microcontroller.microcontroller import Firmware, _largest_difference, export_firmware
+from poets_edge.exporting.microcontroller.tflm import micro_operators
 from poets_edge.exporting.npu.vela import NpuEstimate, _estimate
+from poets_edge.exporting.options import ExportOptions
+from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.network import Parameters, checked
+from poets_edge.photos.normalization import BACKBONE
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.model_file import ModelFile
+from tests.tiny_model import color_model
 
 MODEL = MicroModel(
     name="flowers", content=bytes(range(200)), labels=("tulips", 'the "rose"', "Gänseblümchen"), size=(96, 128),
@@ -30,12 +41,12 @@ def test_estimate_converts_the_units_of_vela(tmp_path: Path) -> None:
         "off_chip_flash_memory_used": "0.25",
     }  # fmt: skip
     (tmp_path / "model_summary_it.csv").write_text(f"{','.join(columns)}\n{','.join(columns.values())}\n")
-    found = _estimate("ethos-u55-128", "CPU operators = 1 (25.0%)\nNPU operators = 3 (75.0%)\n", tmp_path)
+    found = _estimate("ethos-u55-128", "CPU operators = 2 (40.0%)\nNPU operators = 3 (60.0%)\n", tmp_path)
     assert found == NpuEstimate(
-        accelerator="ethos-u55-128", system="Internal_Default, Shared_Sram", npu_operators=3, cpu_operators=1,
+        accelerator="ethos-u55-128", system="Internal_Default, Shared_Sram", npu_operators=3, cpu_operators=2,
         sram=12_800, flash=3_840, milliseconds=0.0042 * 1000,
     )  # fmt: skip
-    assert found.share == 0.75 and found.inferences_per_second == pytest.approx(238.095, abs=0.001)
+    assert found.share == 0.6 and found.inferences_per_second == pytest.approx(238.095, abs=0.001)
 
 
 def test_model_fits_a_board_if_both_memories_are_sufficient() -> None:
@@ -98,3 +109,67 @@ def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
 def test_memory_of_boards_is_that_of_the_chip_minus_frames_and_system() -> None:
     """Of the 256 KiB of the Nano 33, 37.5 KiB hold a frame and 56 KiB the system; of the 520 KiB of the Pico 2, 112."""
     assert [board(name).memory for name in ("nano33", "pico2")] == [166_400, 417_792]
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Firmware]:
+    """A function that writes firmware for a small model with chosen outputs in TensorFlow Lite Micro."""
+    content = color_model("int8", 1 / 128, normalization=BACKBONE)
+    prepared = SimpleNamespace(
+        result=SimpleNamespace(files=[SimpleNamespace(path=tmp_path / "colors.tflite", scored=None)]),
+        contents=[content], models={"full-int8": content}, remember=lambda: None,
+    )  # fmt: skip
+    own = Classifier(ModelFile(tmp_path / "colors.tflite", content))
+    gray = own.input_values(np.full((8, 8, 3), 128, np.uint8))[None]
+    [outputs] = own.session.run_some(gray, range(1))
+
+    def export(target: Board, arena: int = 1000, difference: int = 0, memory: int | None = None) -> Firmware:
+        changed = outputs.astype(int)
+        changed[0, 1] += difference
+        micro = SimpleNamespace(arena=arena, outputs=[(changed,)])
+        monkeypatch.setattr(module, "run_micro", lambda model, values, name: micro)
+        options = ExportOptions(graph=tmp_path / "graph.pb", output_dir=tmp_path / "firmware")
+        return export_firmware(options, target, memory=memory)
+
+    monkeypatch.setattr(module, "prepare_export", lambda options, reporter: prepared)
+    monkeypatch.setattr(module, "fitting_architecture", lambda *arguments, **options: None)
+    return export
+
+
+def test_firmware_is_refused_if_its_scores_differ_by_more_than_one_step(
+    export: Callable[..., Firmware], tmp_path: Path
+) -> None:
+    for difference in (2, -2):
+        with pytest.raises(ModelError, match="differ by 2/256"):
+            export(board("nano33"), difference=difference)
+    assert not (tmp_path / "firmware").exists()
+    assert export(board("nano33")).largest_difference == 0
+    found = export(board("nano33"), difference=-1)
+    assert found.largest_difference == 1 / 256 and found.compared == 1 and found.operators == ("Mean",)
+
+
+def test_firmware_is_refused_if_the_model_does_not_fit_the_memory_or_the_flash(
+    export: Callable[..., Firmware], tmp_path: Path
+) -> None:
+    size = export(board("nano33")).model_size
+    exact = replace(board("nano33"), memory=1000, flash=size)
+    assert export(exact).memory == 1000
+    with pytest.raises(ModelError, match="need 1,001 bytes of memory, and nano33 has 1,000 for them"):
+        export(exact, arena=1001)
+    assert export(exact, arena=1001, memory=1001).memory == 1001
+    with pytest.raises(ModelError, match=f"has {size - 1:,} bytes of flash memory for it"):
+        export(replace(exact, flash=size - 1))
+
+
+def test_micro_operators_are_named_as_in_the_resolver_of_tensorflow_lite_micro() -> None:
+    layers = (
+        Layer("first", "convolution", (INPUT,), 4, (3, 3), 2, activation="relu6"),
+        Layer("second", "depthwise", ("first",), 4, (3, 3), activation="relu6"),
+        Layer("bottleneck", "mean", ("second",)),
+    )
+    parameters = {
+        "first": Parameters(np.ones((3, 3, 3, 4), np.float32), np.zeros(4, np.float32)),
+        "second": Parameters(np.ones((3, 3, 4, 1), np.float32), np.zeros(4, np.float32)),
+    }
+    model = write_float_model(checked((8, 8), layers, parameters))
+    assert micro_operators(model) == ("Conv2D", "DepthwiseConv2D", "Mean")
