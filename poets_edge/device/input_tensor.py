@@ -87,7 +87,7 @@ def _channels_last_filler(tensor: TensorInfo, normalization: Normalization) -> F
     real = np.empty(levels.shape, np.float32)
     normalize(levels, real)
     limits = np.iinfo(tensor.dtype)
-    quantized = np.rint(real / np.float32(tensor.scale or 1)) + tensor.zero_point
+    quantized = np.rint(real / np.float32(tensor.scale)) + tensor.zero_point
     table = np.clip(quantized, limits.min, limits.max).astype(tensor.dtype)
     if tensor.dtype == np.uint8 and np.array_equal(table, levels):
         return lambda pixels, out: np.copyto(out, pixels)
