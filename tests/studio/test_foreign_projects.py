@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from poets_edge.errors import PoetsEdgeError
 from poets_edge.studio import messages
 from poets_edge.studio.jobs import Jobs
+from poets_edge.studio.packages import PACKAGES
 from poets_edge.studio.places import Places
 from poets_edge.studio.thumbnails import Thumbnails
-from poets_edge.studio.trained_model import read_model
+from poets_edge.studio.trained_model import TrainedModel, read_model
 
 SHOWN: dict[str, Any] = {
     "architecture": "mobilenet_0.25_128",
@@ -105,3 +107,15 @@ def test_cached_problem_of_enormous_size_is_not_read(places: Places) -> None:
     path.touch()
     os.truncate(path, 1 << 40)
     assert Thumbnails(places).problems == {path.stem: messages.NOT_DECODED}
+
+
+@pytest.mark.parametrize("form", ["web", "frigate", "android"])
+def test_damaged_model_is_refused_in_one_line(places: Places, form: str) -> None:
+    folder = places.models / "7"
+    folder.mkdir()
+    for name in ("retrained_graph.pb", "retrained_graph.tflite", "retrained_graph_int8.tflite"):
+        (folder / name).write_bytes(b"\x1c\0\0\0TFL3" + bytes(range(256)) * 40)
+    model = TrainedModel(folder=folder, number="7", state="", shown=SHOWN)
+    with pytest.raises(PoetsEdgeError) as raised:
+        PACKAGES[form].write(model, places.taken / "download", "")
+    assert len(str(raised.value).splitlines()) == 1
