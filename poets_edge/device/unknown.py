@@ -118,6 +118,12 @@ def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predict
             "the model has no detector of unknown photos, so `strangers` cannot be counted. Train and export it again."
         )
     photos = stranger_photos(folder)
+    detection = (scorer.facts.get("training") or scorer.facts).get("unknown") or {}
+    if background := detection.get("background_photos"):
+        reporter.warn(
+            f"the detector has learned from {background} photos of a background, which the model does not recognize: if"
+            " they are among the strangers, it rejects fewer of new ones."
+        )
     with reporter.progress("scoring strangers", len(photos)) as advance:
         found = score_photos(photos, scorer.clone, advance=advance)
     _check_readable(folder, found, reporter)

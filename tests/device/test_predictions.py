@@ -22,6 +22,7 @@ from poets_edge.photos.minhash import current_signature
 from poets_edge.photos.normalization import RAW
 from poets_edge.photos.split import SplitConfig, split
 from poets_edge.tflite.input_range import InputRange
+from tests.bench.remote.scripted import Recorder
 
 LABELS = ("tulips", "daisy", "roses")
 COLORS = {"tulips": (255, 0, 0), "daisy": (0, 255, 0), "roses": (0, 0, 255)}
@@ -235,6 +236,17 @@ def test_evaluate_counts_photos_and_strangers_called_unknown(folder: Path, tmp_p
     assert found.lines()[1].startswith("strangers: 2 of 3 photos (66.7 %")
     facts = evaluate(WidthDetector(), folder).to_json()["unknown"]
     assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
+
+
+def test_evaluate_warns_that_strangers_may_be_in_the_background(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "strangers").mkdir()
+    Image.new("RGB", (30, 4)).save(tmp_path / "strangers/a.png")
+    for count in (0, 1):
+        detector, reporter = WidthDetector(facts={"unknown": {"background_photos": 30 * count}}), Recorder()
+        evaluate(detector, folder, strangers=tmp_path / "strangers", reporter=reporter)
+        assert (
+            len([line for line in reporter.warnings if "has learned from 30 photos of a background" in line]) == count
+        )
 
 
 def test_evaluate_with_strangers_requires_photos_and_a_detector_of_unknown_photos(folder: Path, tmp_path: Path) -> None:
