@@ -154,6 +154,23 @@ def test_full_int8_models_compute_the_distance_with_integers(background: bool) -
     assert (info.name, info.shape, info.scale) == (DISTANCE, (1, 1), UINT8_SCALE) and info.dtype == np.int8
 
 
+def test_full_int8_models_divide_short_bottlenecks_by_their_length() -> None:
+    """Without biases, the length of a bottleneck is proportional to the contrast of the picture."""
+    found, plain = detector(), pictures(20)
+    images = [*plain, *((128 + (image.astype(np.float64) - 128) * 0.3).astype(np.uint8) for image in plain)]
+    unbiased = {name: replace(one, bias=np.zeros_like(one.bias)) for name, one in network(found).parameters.items()}
+    net = replace(network(found), parameters=unbiased)
+    session = Session(ModelFile(ROOT / "model", write_float_model(replace(net, detector=None), also=[BOTTLENECK])))
+    vectors = np.array([session.run(one[None], 1)[0] for one in normalized(images)])
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert lengths[:20].min() > 1.5 * lengths[20:].max()
+    statistics = calibrate(net, images, workers=1)
+    content = write_full_int8_model(net, statistics.ranges, bottlenecks=statistics.bottlenecks, input_type="int8")
+    _, distances = outputs(content, [(image.astype(np.int16) - 128).astype(np.int8) for image in images])
+    errors = np.abs(distances - np.minimum(by_hand(found, vectors), 255 * UINT8_SCALE))
+    assert errors[:20].mean() < 0.05 and errors[20:].mean() < 0.1
+
+
 @pytest.mark.parametrize("background", [False, True])
 def test_full_int8_distances_equal_those_of_tensorflow_lite_micro(background: bool) -> None:
     runtime = need_module("tflite_micro.python.tflite_micro.runtime")
