@@ -20,6 +20,7 @@ NO_SENTENCES = {
     "a number from 0 to 1",
     "a path inside the project",
     "the names of one or more photos",
+    "one or more points",
     "unlike all others",  # a kind of outlier, with a name of the library
 }
 SENTENCE = re.compile(r"(?:[a-zA-Z]{2,}[,;:]? ){2}[a-zA-Z]")
