@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from poets_edge.bench.sustained import (
     parse_duration,
     step_up,
 )
-from poets_edge.bench.sustained_chart import draw_sustained
+from poets_edge.bench.sustained_chart import clock_text, draw_sustained
 from poets_edge.errors import UsageError
 from tests.conftest import Trained, poets_edge
 
@@ -73,6 +74,9 @@ def test_draw_sustained_shows_latency_temperature_and_throttling(tmp_path: Path)
     assert "50 % slower from 2:30 on" in text
     assert "Raspberry Pi &lt;9&gt;" in text
     assert "shaded: throttled" in text
+    times = [re.search(rf">{clock}<", text) for clock in ("0:00", "1:15", "2:30", "3:45", "5:00")]
+    assert all(times), "five minutes are divided into quarters"
+    assert [clock_text(seconds) for seconds in (7, 59.6, 61, 750)] == ["0:07", "1:00", "1:01", "12:30"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1.5 h", 5400), ("30", 30)])

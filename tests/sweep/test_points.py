@@ -14,6 +14,7 @@ from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget, parse_budget
 from poets_edge.sweep.choice import choose, fastest, indistinguishable
 from poets_edge.sweep.points import GridPoint, pareto_front
+from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.trend import trend
 
 
@@ -174,3 +175,20 @@ def test_parse_budget_accepts_units(texts: tuple[str | None, ...], budget: Budge
 def test_parse_budget_rejects_invalid_text(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
     with pytest.raises(UsageError, match=f"`{parameter}`.*{example}"):
         parse_budget(*texts)
+
+
+def test_grid_result_describes_points_in_comparison_with_the_most_accurate_one() -> None:
+    similar = replace(SLOW, correct=tuple(int(photo not in range(6)) for photo in range(100)))
+    result = GridResult(
+        points=(SMALL, MIDDLE, similar, LARGE), labels=("a", "b", "c", "d", "e"), front=(SMALL, MIDDLE, LARGE),
+        choice=choose(ALL, Budget()), machine={}, threads=1, folds=0,
+    )  # fmt: skip
+    assert [result.comparison_text(one) for one in result.points] == [
+        "-25.0 points", "-10.0 points", "could be equal", "best",
+    ]  # fmt: skip
+    assert result.photos_text == "100 test photos"
+    assert replace(result, has_own_test=True).photos_text == "100 photos of your test set"
+    for count, text in ((10, "100 photos in 10 groups (5-fold cross-validation)"),
+                        (100, "100 photos (5-fold cross-validation)")):  # fmt: skip
+        first = replace(SMALL, groups=tuple(photo % count for photo in range(100)))
+        assert replace(result, points=(first, LARGE), folds=5).photos_text == text
