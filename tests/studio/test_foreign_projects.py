@@ -61,6 +61,7 @@ def test_links_in_the_bin_are_accepted(places: Places) -> None:
     (places.bin / "1/daisy").mkdir(parents=True)
     (places.bin / "1/daisy/link.jpg").symlink_to("/dev/zero")
     places.create()
+    assert (places.bin / "1/daisy/link.jpg").is_symlink()
 
 
 def _jobs(places: Places, **changes: Any) -> list[str]:
