@@ -19,12 +19,14 @@ from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_f
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.exporting.microcontroller.microcontroller import Firmware, _largest_difference, export_firmware
 from poets_edge.exporting.microcontroller.tflm import micro_operators
+from poets_edge.exporting.npu.edge_tpu import check_edge_tpu
 from poets_edge.exporting.npu.vela import NpuEstimate, _estimate
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Parameters, checked
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.flatbuffer import add_tensor, new_model, new_operator, pack_model, quant_params, schema
 from poets_edge.tflite.model_file import ModelFile
 from tests.tiny_model import color_model
 
@@ -173,3 +175,17 @@ def test_micro_operators_are_named_as_in_the_resolver_of_tensorflow_lite_micro()
     }
     model = write_float_model(checked((8, 8), layers, parameters))
     assert micro_operators(model) == ("Conv2D", "DepthwiseConv2D", "Mean")
+
+
+@pytest.mark.parametrize(("operator", "supported"), [("RSQRT", True), ("DIV", False), ("CUSTOM", False)])
+def test_edge_tpu_refuses_operators_that_it_does_not_have(operator: str, supported: bool) -> None:
+    model = new_model("one operator")
+    graph, types = model.subgraphs[0], schema().TensorType
+    ends = [add_tensor(graph, name, (1, 4), types.INT8, quant_params(0.1)) for name in (b"input", b"output")]
+    graph.inputs, graph.outputs = ends[:1], ends[1:]
+    graph.operators.append(new_operator(model, getattr(schema().BuiltinOperator, operator), 1, ends[:1], ends[1:]))
+    if supported:
+        check_edge_tpu(pack_model(model), name="it")
+        return
+    with pytest.raises(ModelError, match=f"it: the Edge TPU has no operator {operator}"):
+        check_edge_tpu(pack_model(model), name="it")
