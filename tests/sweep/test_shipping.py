@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from poets_edge.errors import OutputError
 from poets_edge.exporting.generated_files import write_generated
 from poets_edge.sweep.grid import grid
 from poets_edge.sweep.options import GridOptions
-from poets_edge.sweep.shipping import check_shipping, remove_shipped
+from poets_edge.sweep.shipping import check_shipping, remove_shipped, ship
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from tests.conftest import ROOT
 from tests.decoy import Decoy
+from tests.sweep.test_points import point
 from tools.fuzz.seeds import SEEDS
 
 MODEL = ROOT / SEEDS / "seed_graph.tflite"
@@ -34,6 +36,14 @@ def folder(tmp_path: Path) -> Path:
 def _name_in_metadata() -> str:
     facts = read_metadata(read_model(MODEL)).facts
     return f"{facts['training']['architecture']}_{facts['quantization']}.tflite"
+
+
+def test_ship_copies_the_model_and_writes_its_labels_in_order(tmp_path: Path) -> None:
+    (tmp_path / "trained.tflite").write_bytes(b"model")
+    best = replace(point("mobilenet_0.25_128", 1.0, ()), model=tmp_path / "trained.tflite")
+    assert ship(best, ["tulips", "daisy"], tmp_path / "ship") == tmp_path / "ship" / SHIPPED
+    assert (tmp_path / "ship" / SHIPPED).read_bytes() == b"model"
+    assert (tmp_path / "ship/labels.txt").read_bytes() == b"tulips\ndaisy\n"
 
 
 def test_remove_shipped_keeps_user_files(folder: Path) -> None:
