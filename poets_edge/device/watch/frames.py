@@ -105,7 +105,7 @@ def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
                 after = 2
             marker = _MARKER.search(data, after)
             if marker is None or (marker.end() + 2 > len(data) and marker[0] not in _WITHOUT_LENGTH):
-                after = max(2, len(data) - 1) if marker is None else marker.start()
+                after = max(after, len(data) - 1) if marker is None else marker.start()
                 break
             if marker[0] in _WITHOUT_LENGTH:
                 end = marker.end() if marker[0] == _END else marker.start()

@@ -185,16 +185,19 @@ def test_split_jpegs_ignores_embedded_thumbnails(model: Path, frames: list[bytes
     assert scores[0] == scores[1] and len(scores[0]) == 3
 
 
-def test_split_jpegs_accepts_restart_markers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 7, 500, 1 << 20])
+def test_split_jpegs_accepts_restart_markers_and_thumbnails_in_chunks_of_any_size(size: int) -> None:
     pictures = []
+    thumbnail = b"Exif\0\0" + jpeg(Image.new("RGB", (16, 12), "red"))
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     for number in range(2):
         file = _file(b"")
         pixels = np.random.default_rng(number).integers(0, 255, (64, 80, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(file, "JPEG", restart_marker_blocks=1)
-        pictures.append(file.getvalue())
+        pictures.append(file.getvalue()[:2] + segment + file.getvalue()[2:])
         assert b"\xff\xd0" in pictures[-1] and b"\xff\xd7" in pictures[-1]
     stream = b"".join(pictures)
-    assert list(split_jpegs(stream[at : at + 7] for at in range(0, len(stream), 7))) == pictures
+    assert list(split_jpegs(stream[at : at + size] for at in range(0, len(stream), size))) == pictures
 
 
 def _file(data: bytes) -> Any:

@@ -1,0 +1,81 @@
+"""Tests of what the agent does with files on a device, without a connection."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from poets_edge.bench.remote.on_device.own_items import Staging
+from poets_edge.bench.remote.on_device.saved_frames import list_frames, read_frame
+from poets_edge.bench.remote.on_device.unit_links import is_foreign, remove_links
+from poets_edge.bench.remote.on_device.unpack_wheel import unpack_wheel
+
+
+@pytest.mark.parametrize("name", ["../victim", "/victim", "a/../../victim", ".", ".."])
+def test_staging_refuses_names_outside_its_folder(tmp_path: Path, name: str) -> None:
+    staging = Staging(str(tmp_path))
+    with pytest.raises(OSError, match="not a name for a file in an item"), staging.create(name):
+        pass
+    staging.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_discard_removes_only_listed_files_inside_the_folder(tmp_path: Path) -> None:
+    staging = Staging(str(tmp_path))
+    for name in ("a/one.txt", "two.txt"):
+        with staging.create(name) as file:
+            file.write(b"content")
+    victim, linked = tmp_path / "victim", tmp_path / "linked"
+    linked.mkdir()
+    for path in (victim, linked / "file"):
+        path.write_text("of another program")
+    (Path(staging.path) / "link").symlink_to(linked)
+    for word in ("../victim", str(victim), "link/file"):  # as in a journal that another program has changed
+        staging._note(word)
+    staging.discard()
+    assert victim.exists() and (linked / "file").exists()
+    assert [path.name for path in Path(staging.path).iterdir()] == ["link"], "not listed, so it is kept"
+    assert not Path(f"{staging.path}.journal").exists()
+
+
+def test_frames_are_listed_and_read_only_if_watch_has_saved_them(tmp_path: Path) -> None:
+    name = "collected-20261130-120000-00001.jpg"
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / name).write_bytes(b"frame")
+    (tmp_path / "cat" / "secret.jpg").write_bytes(b"other")
+    (tmp_path / "cat" / name.replace("1.jpg", "2.jpg")).symlink_to(tmp_path / "cat" / "secret.jpg")
+    assert list_frames(str(tmp_path)) == {f"cat/{name}": 5}
+    assert read_frame(str(tmp_path / "cat" / name)) == b"frame"
+    for refused in ("secret.jpg", name.replace("1.jpg", "2.jpg")):
+        with pytest.raises(OSError, match=r"not a frame|symbolic links"):
+            read_frame(str(tmp_path / "cat" / refused))
+
+
+def test_remove_links_keeps_units_of_other_programs(tmp_path: Path) -> None:
+    target, other = tmp_path / "own.service", tmp_path / "other.service"
+    (tmp_path / "default.target.wants").mkdir()
+    for folder, leads_to in ((tmp_path / "default.target.wants", target), (tmp_path, other)):
+        (folder / "watch.service").symlink_to(leads_to)
+    remove_links(str(tmp_path), "watch", str(target))
+    assert not os.path.lexists(tmp_path / "default.target.wants/watch.service")
+    assert (tmp_path / "watch.service").readlink() == other
+    assert is_foreign(str(tmp_path / "watch.service"), str(target))
+    assert not is_foreign(str(tmp_path / "watch.service"), str(other))
+    assert not is_foreign(str(tmp_path / "missing.service"), str(target))
+
+
+def test_unpack_wheel_installs_packages_without_scripts(tmp_path: Path) -> None:
+    staging = Staging(str(tmp_path))
+    names = ("pkg/__init__.py", "p-1.data/purelib/pure.py", "p-1.data/platlib/deep/plat.so", "p-1.data/scripts/run")
+    with staging.create("p-1.whl") as file, zipfile.ZipFile(file, "w") as wheel:
+        for name in (*names, "p-1.data/headers/x.h", "p-1.dist-info/METADATA"):
+            wheel.writestr(name, name)
+    unpack_wheel("p-1.whl", staging)
+    root = Path(staging.path)
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} == {
+        "pkg/__init__.py", "pure.py", "deep/plat.so", "p-1.dist-info/METADATA",
+    }  # fmt: skip
+    staging.discard()
