@@ -7,6 +7,7 @@ and no external resources. Even if a bug left a file name or label unescaped, th
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 import poets_edge
-from poets_edge.core.files import read_head, write_text
+from poets_edge.core.files import read_bytes, read_head, write_bytes, write_text
 from poets_edge.core.paths import cache_folder
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import OutputError
 
 if TYPE_CHECKING:
     from jinja2 import BytecodeCache
+    from jinja2.bccache import Bucket
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _GENERATOR = b'<meta name="generator" content="poets_edge'
@@ -106,12 +108,25 @@ def _policy(scripts: Sequence[str]) -> Markup:
 
 
 def _bytecode_cache() -> BytecodeCache | None:
-    """Return a cache for compiled templates in the user's cache folder; None if the folder cannot be created."""
-    from jinja2 import FileSystemBytecodeCache
+    """Return a cache for compiled templates in the user's cache folder; None if the folder cannot be created.
+
+    Jinja's own cache leaves temporary files behind if the program is killed.
+    """
+    from jinja2 import BytecodeCache
 
     try:
         folder = cache_folder() / "pages"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, RuntimeError):
         return None
-    return FileSystemBytecodeCache(str(folder))  # compiling takes longer than rendering
+
+    class Cache(BytecodeCache):  # compiling takes longer than rendering
+        def load_bytecode(self, bucket: Bucket) -> None:
+            with contextlib.suppress(OSError):
+                bucket.bytecode_from_string(read_bytes(folder / f"{bucket.key}.cache"))
+
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            with contextlib.suppress(OutputError):
+                write_bytes(folder / f"{bucket.key}.cache", bucket.bytecode_to_string())
+
+    return Cache()

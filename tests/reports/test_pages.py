@@ -46,6 +46,15 @@ def test_damaged_template_cache_is_ignored(compiled: list[str], tmp_path: Path, 
     assert page(tmp_path / "2.html") == first and TEMPLATE in compiled
 
 
+def test_template_cache_removes_temporary_files_of_a_killed_program(compiled: list[str], tmp_path: Path) -> None:
+    page(tmp_path / "1.html")
+    cached = sorted((tmp_path / "cache").rglob("*.cache"))
+    for file in cached:
+        file.rename(file.with_name(f".{file.name}.abcdefgh.poets_edge.tmp"))
+    page(tmp_path / "2.html")
+    assert cached and sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file()) == cached
+
+
 def test_page_is_written_without_a_cache_folder(compiled: list[str], tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"a file where the folder should be")
     assert page(tmp_path / "1.html") == page(tmp_path / "2.html")
