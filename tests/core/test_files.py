@@ -128,6 +128,30 @@ def test_finish_pending_ignores_a_journal_that_renames_other_files(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "secret"]
 
 
+def test_finish_pending_completes_only_own_temporary_files_in_the_folder(tmp_path: Path) -> None:
+    name = ".public.abcdefgh.poets_edge.tmp"
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    for place in (folder, other):
+        place.mkdir()
+    (other / name).write_text("of another folder")
+    (tmp_path / "secret").write_text("secret")
+    for temporary, linked, expected in (
+        (other / name, False, None),
+        (folder / name, True, None),
+        (folder / name, False, "own"),
+    ):
+        (folder / name).unlink(missing_ok=True)
+        if linked:
+            (folder / name).symlink_to(tmp_path / "secret")
+        else:
+            (folder / name).write_text("own")
+        (folder / ".poets_edge.pending").write_text(f'[["{temporary}", "{folder}/public"]]')
+        finish_pending(folder)
+        found = (folder / "public").read_text() if os.path.lexists(folder / "public") else None
+        assert found == expected
+    assert (other / name).read_text() == "of another folder"
+
+
 def test_read_bytes_refuses_special_and_large_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
