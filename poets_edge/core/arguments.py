@@ -1,8 +1,8 @@
 """Convert and validate the arguments of library calls.
 
-An options class calls `check_fields` at the start of `__post_init__`. It converts strings to paths and single values to
-tuples, according to the annotations of the fields. If a value has any other type, it raises an error that names the
-field.
+An options class calls `check_fields` at the start of its `__post_init__`. The function converts strings to paths and
+single values to tuples, according to the annotations of the fields. If a value cannot be converted, it raises an error
+that names the field.
 """
 
 from __future__ import annotations

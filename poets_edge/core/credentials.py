@@ -17,8 +17,8 @@ from poets_edge.core.json_checks import DictOf, check, parse_json
 from poets_edge.errors import UsageError
 
 VARIABLE = "POETS_EDGE_CREDENTIALS"
-"""Environment variable that passes credentials to helper processes: a JSON object that maps origins to
-`user:password`."""
+"""Environment variable that passes credentials to helper processes: a JSON object that maps each origin
+(scheme, host and port) to `user:password`."""
 
 _SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,3})"
 """Pattern for the scheme at the beginning of an address, with one to three slashes. One slash is accepted because

@@ -99,7 +99,7 @@ def _is_checked(wanted: _Wanted) -> bool:
 
 
 def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Download the bytes that are missing from the partial file, and check the complete file.
+    """Download the bytes that are missing from a partially downloaded file, and check the complete file.
 
     If a resumed file fails the check, it is downloaded once more from the beginning.
     """
@@ -120,7 +120,7 @@ def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) ->
 
 
 def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Append downloaded bytes to the partial file, reconnecting as needed, until the file is complete."""
+    """Append downloaded bytes to a partially downloaded file, reconnecting as needed, until it is complete."""
     fruitless, furthest, validator = 0, 0, None
     while True:
         before = part.stat().st_size
@@ -179,7 +179,7 @@ def _check_vouched_for(url: str) -> None:
 
 
 def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str, reporter: Reporter) -> bool:
-    """Append the body of a response to the partial file, and return whether the file is complete."""
+    """Append the body of a response to a partially downloaded file, and return whether the file is complete."""
     partial = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
     if response.status != 206 or partial is None or int(partial[1]) != offset:
         if response.status == 206:

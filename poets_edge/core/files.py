@@ -49,7 +49,7 @@ def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
 
 
 def read_head(path: Path, count: int) -> bytes:
-    """Return the first `count` bytes of a regular file. Raises OSError if it cannot be read or is not regular."""
+    """Return the first `count` bytes of a regular file. Raises OSError if it is not regular or cannot be read."""
     with _open_regular(path, sys.maxsize) as file:
         return file.read(count)
 
@@ -210,7 +210,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError if a file cannot be written at `path`, or a folder, pipe or device has this path."""
+    """Raise OutputError if a file cannot be written at `path`, or if `path` is a folder, pipe or device."""
     with _writing(path), _temporary_file(path):
         _check_replaceable(path)
 
@@ -289,7 +289,8 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
 def _finish(temporary: Path, path: Path) -> None:
     """Flush a temporary file to disk, and give it the permissions of the file that it will replace.
 
-    If there is no such file, it gets the default permissions of the user's files; mkstemp creates private files.
+    If there is no such file, the temporary file gets the default permissions of new files, because mkstemp creates
+    files that only their owner can read.
     """
     with temporary.open("rb") as written:
         os.fsync(written.fileno())
@@ -301,7 +302,7 @@ def _finish(temporary: Path, path: Path) -> None:
 
 
 def _complete(journal: Path) -> None:
-    """Perform the remaining renames in a journal, and remove it. The caller must hold the lock of the folder."""
+    """Perform the remaining renames recorded in a journal, and remove it. The caller must hold the folder's lock."""
     try:
         noted = json.loads(read_bytes(journal).decode("ascii"))
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]

@@ -5,8 +5,8 @@
 Optional({...})}`.
 
 Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, on which `compare` also runs. Shapes
-are named tuples rather than dataclasses, because named tuples are defined ten times faster, and every start of `label`
-imports this module.
+are named tuples rather than dataclasses, because named tuples are defined ten times faster, and every start of the
+`label` command imports this module.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Check(NamedTuple):
 Shape: TypeAlias = "type | list[Any] | tuple[Any, ...] | Mapping[str, Any] | Optional | DictOf | OneOf | Check | None"
 """Description of a JSON value.
 
-`str`, `bool`, `int`, `float` (finite) or `object` (any value); `[shape]` for a list whose values all match one shape;
-`(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at least the given keys."""
+A shape is `str`, `bool`, `int`, `float` (finite) or `object` (any value); `[shape]` for a list whose values all match
+one shape; `(shape, shape)` for a list of fixed length; or `{key: shape}` for an object with at least the given keys."""
 
 SHARE = Check(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
 COUNT = Check(int, "a whole number from 0 to 2**63 - 1", lambda value: 0 <= value < 1 << 63)  # fits numpy's int64

@@ -10,8 +10,8 @@ import sys
 def release_memory() -> None:
     """Return unused memory to the operating system; do nothing if the C library does not support this.
 
-    glibc does not return the memory that a thread has freed, but keeps it for the thread. After TensorFlow has trained
-    a network, this is about 100 MB.
+    glibc does not return the memory that a thread has freed, but keeps it for the thread; after TensorFlow has trained
+    a network, it keeps about 100 MB.
     """
     gc.collect()  # TensorFlow's functions refer to themselves
     if sys.platform == "linux":

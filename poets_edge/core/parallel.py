@@ -42,7 +42,8 @@ def run_parallel(
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, work(item, tool)) for each item, in order, computed on several threads.
 
-    Exceptions from `make_tool` and `work` propagate after the running chunks have finished; queued chunks are canceled.
+    The items are divided into chunks, each of which is processed by one thread. Exceptions from `make_tool` and `work`
+    propagate after the running chunks have finished; queued chunks are canceled.
 
     Args:
         make_tool: function that creates a tool: an object that one thread uses at a time, such as an interpreter.

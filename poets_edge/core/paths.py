@@ -19,8 +19,8 @@ RUNS = WORK / "runs"
 def cache_folder() -> Path:
     """Return the user's cache folder: $XDG_CACHE_HOME/poets_edge, by default ~/.cache/poets_edge.
 
-    If $POETS_EDGE_CACHE is set, it is returned instead; `--on` and `deploy` set it on a device, to keep the home folder
-    clean.
+    If $POETS_EDGE_CACHE is set, its value is returned instead. The option `--on` and the command `deploy` set this
+    variable on a device, to keep the home folder clean.
 
     Raises:
         RuntimeError: neither variable is set and the user has no home folder, as in some system services.

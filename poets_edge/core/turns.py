@@ -22,13 +22,13 @@ class _Turn:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the turn, and take the turn; do nothing if this thread already has it."""
+        """Wait until no other thread has the turn to use much memory, and take it; do nothing if this thread has it."""
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
 
     def end(self) -> None:
-        """End the turn of this thread; do nothing if it does not have the turn."""
+        """End the turn of this thread to use much memory; do nothing if it does not have the turn."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
@@ -43,7 +43,7 @@ _current = _Current()
 
 @contextmanager
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
-    """Context manager for processing one item, in which `take_turn` may acquire `lock`, which is released on exit."""
+    """Context manager for processing one item. Inside it, `take_turn` may acquire `lock`, which is released on exit."""
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
         yield
@@ -53,15 +53,15 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 
 
 def take_turn() -> None:
-    """Wait until no other thread of the parallel map has the turn, and keep the turn until the item is finished.
+    """Wait until no other thread of a parallel map has the turn to use much memory, and take the turn.
 
-    Outside of a parallel map, return immediately.
+    The turn ends when the current item is finished. Outside of a parallel map, the function does nothing.
     """
     if _current.turn is not None:
         _current.turn.take()
 
 
 def end_turn() -> None:
-    """End the turn of this thread in the current parallel map; do nothing if it does not have the turn."""
+    """End the turn of this thread to use much memory in a parallel map; do nothing if it does not have the turn."""
     if _current.turn is not None:
         _current.turn.end()

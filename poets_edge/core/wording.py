@@ -20,7 +20,7 @@ def interval_text(interval: Sequence[float], digits: int = 1) -> str:
 def accuracy_text(accuracy: float | None, photos: int, interval: Sequence[float] | None) -> str:
     """Format an accuracy and its confidence interval: "87.5 % (N = 104, 95 % interval 79.8 to 92.5)".
 
-    Without photos, the text is "not known (no photos)".
+    If there are no photos, the text is "not known (no photos)".
     """
     if not photos or accuracy is None or interval is None:
         return "not known (no photos)"

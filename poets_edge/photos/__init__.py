@@ -1,1 +1,1 @@
-"""Photos: decoding, scanning of folders, archives and addresses, hashing, splits and folds."""
+"""Scan folders, archives and addresses for photos, read and hash the photos, and assign them to splits and folds."""

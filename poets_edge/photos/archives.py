@@ -40,8 +40,7 @@ _LARGEST_DIRECTORY = 256 << 20
 """Maximum size, in bytes, of the central directory of a zip file on this machine."""
 MOST_REMOTE_MEMBERS = 1 << 18
 _BYTES_PER_MEMBER = 128
-"""Limit on the size of the central directory of a zip file at an address: this number of bytes for each member that
-the file may have."""
+"""Maximum size of the central directory of a zip file at an address, in bytes per member that the file may have."""
 _BLOCK = 512
 """Size of a tar block in bytes."""
 _SNIFFED = 1024
@@ -224,7 +223,8 @@ def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
 def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
     """Yield the files in a tar file, except folders and hidden files.
 
-    A `.cls` file contains the class of a WebDataset sample; its `name` is the key of the sample.
+    The `name` of a `.cls` file, which contains the class of a WebDataset sample, is its path up to the first dot in the
+    file name.
     """
     import tarfile
 

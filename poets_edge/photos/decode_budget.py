@@ -1,6 +1,6 @@
 """Estimate the memory that decoding a photo needs, from the header of the photo.
 
-A file of 281 bytes may declare 169 million pixels. The memory is computed from the size, format and pixel mode of the
+A file of 281 bytes may declare 169 million pixels. The estimate is computed from the size, format and pixel mode of the
 image; a photo that needs more than `BUDGET` is rejected before it is decoded.
 """
 

@@ -35,7 +35,7 @@ def is_deep_color(image: Image.Image) -> bool:
 
 
 def check_deep_color(image: Image.Image) -> None:
-    """Raise PhotoError if a decoded image with 16 bits for each color is almost black, as with values of 12 bits."""
+    """Raise PhotoError if a decoded image with 16 bits for each color is almost black, as 12-bit values are."""
     bands = [limits for band, limits in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
     highest = max(limits[1] for limits in bands)
     if highest < 256 * _DARK:

@@ -60,7 +60,7 @@ class Known(NamedTuple):
 
 
 class Digests:
-    """Cache of digests in a file. `open_digests` creates it. Only one thread at a time may use it."""
+    """Cache of photo digests in a file, created by `open_digests`. Only one thread at a time may use it."""
 
     def __init__(self, database: Database | None, *, rehash: bool = False) -> None:
         self._database = database
@@ -161,7 +161,10 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
 
 
 def current_stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo; None if the photo is missing, or if its changes cannot be detected."""
+    """Return the current metadata of a photo, by which a cache detects whether the photo has changed.
+
+    The result is None if the photo is missing, or if its changes cannot be detected.
+    """
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

@@ -63,7 +63,7 @@ def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
     """Extract the files in an archive to `folder`, without the archive's top folder.
 
     Args:
-        advance: function that is called with the number of compressed bytes after each read.
+        advance: function that is called after each read with the number of compressed bytes that were read.
 
     Raises:
         DownloadError: the archive is damaged, or has a member that must not be extracted.

@@ -10,9 +10,9 @@ from poets_edge.photos.names import folded
 from poets_edge.photos.split_names import FILLERS, SPLIT_WORDS, SplitName, is_unlabeled, parts, split_of, words
 
 _CONTENTS = FILLERS | {"masks", "labels", "annotations", "trimaps", "gt", "groundtruth", "jpegimages", "segmentation"}
-"""Words in the name of a folder that describe the kind of its files, as in data sets for segmentation."""
+"""Words in the name of a folder that describe the kind of its files rather than their class, such as "masks"."""
 _COPY = re.compile(r"(?i)[\s_-]+(\(\d+\)|copy(\s\(\d+\))?|aug(mented)?|augmentations?|resized|cropped|backup)$")
-"""Pattern for the end of the name of a folder with copies, or with changed versions, of the photos in another one."""
+"""Pattern for the end of a folder name which shows that the photos are copies or variants of those elsewhere."""
 _FOLDERS: dict[SplitName, str] = {"training": "train", "validation": "val", "test": "test"}
 
 
@@ -40,10 +40,10 @@ def unusual_classes(labels: Collection[str]) -> dict[str, str]:
 
 
 def folders_for_splits(names: Sequence[str]) -> dict[str, str]:
-    """Return a path such as `train/A` for each name, if each consists of a split and a class, as `trainA` and `testA`.
+    """Map each name that consists of a split and a class, such as `trainA`, to a path, such as `train/A`.
 
-    The result is empty if a name does not consist of both, if there is only one class, or if each class has only one
-    split, as in `test tube` and `train station`.
+    The result is empty if any name does not consist of a split and a class, if there is only one class, or if each
+    class has only one split, as in `test tube` and `train station`.
     """
     found = {name: part for name in names if (part := _split_and_class(name))}
     classes = {label for _, label in found.values()}

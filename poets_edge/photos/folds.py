@@ -1,9 +1,10 @@
 """Assign photos to folds for cross-validation.
 
-Photos whose names agree up to `_nohash_`, photos with the same contents, and groups that the caller specifies stay in
-one fold, even if they are in different classes: otherwise a head would be evaluated on photos that it was trained on.
-Each class is spread over the folds as evenly as this allows. The assignment is deterministic; unlike the splits from
-`poets_edge.photos.split`, it changes when photos are added, because an even spread depends on all photos.
+Photos whose names have the same text before `_nohash_`, photos with the same contents, and groups that the caller
+specifies stay in one fold, even if they are in different classes. Otherwise, a classifier would be evaluated on photos
+like those that it was trained on. Each class is spread over the folds as evenly as this allows. The assignment is
+deterministic; unlike the splits from `poets_edge.photos.split`, it changes when photos are added, because an even
+spread depends on all photos.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Folds:
         count: number of folds.
         requested: requested number of folds; larger than `count` if a class has too few groups of photos.
         smallest: class that limits `count`: among the classes with two or more groups, the one with the fewest groups.
-        always_trained: classes with a single group; every head is trained on them, and they are not evaluated.
+        always_trained: classes with a single group of photos. The classifier of every fold is trained on them, and
+            they are not evaluated.
     """
 
     assignment: Rows
@@ -138,7 +140,7 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(values: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Find repeated values in an array, and return pairs of rows: the first with the value, and each later one."""
+    """Find repeated values in an array, and return pairs of row numbers: the first with a value, and a later one."""
     _, first, which = np.unique(values, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(values)))
@@ -148,8 +150,8 @@ def copies(values: npt.NDArray[Any]) -> list[tuple[int, int]]:
 def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Rows]:
     """Return the groups of two or more photos that must stay in one fold, and the row numbers of all other photos.
 
-    Two photos belong to one group if their names up to `_nohash_`, contents or group numbers are equal, or if other
-    photos connect them.
+    Two photos belong to one group if the text before `_nohash_` in their names, their contents or their group
+    numbers are equal, or if other photos connect them.
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")

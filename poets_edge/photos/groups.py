@@ -30,7 +30,7 @@ _LARGEST_CSV = 1 << 28
 _COUNTER = re.compile(r"^(.*?)(\d+)$", re.DOTALL)
 _SEQUENCE_WORD = re.compile(r"frame|video|burst|clip", re.IGNORECASE)
 _AUGMENTED = re.compile(r"^(.+)\.rf\.[0-9A-Za-z]{16,}$")
-"""Pattern for the names of the variants that Roboflow writes of each photo, as `rose1_jpg.rf.0123456789abcdef`."""
+"""Pattern for the names of augmented photos that Roboflow writes, such as `rose1_jpg.rf.0123456789abcdef`."""
 _SUBJECT = re.compile(r"\d[^0-9]+$|\d{1,4}$")
 """Pattern for the number of a person or object in a file name. It is applied to the part before the final counter: in
 `rock01-042`, 01 is the number of the person and 042 that of the frame."""
@@ -55,9 +55,9 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
     Args:
         group_by: "parent" for one group per folder inside the class folders (folders with the same name in several
             classes form one group); or the path of a CSV file with the columns photo (path relative to the photo
-            folder) and group; or a regular expression that is searched in the path of each photo; its first capturing
-            group, or the whole match if it has none, is the name of the photo's group. A photo without a group forms
-            its own group.
+            folder) and group; or a regular expression that is searched for in the path of each photo; its first
+            capturing group, or the whole match if it has none, is the name of the photo's group. A photo without a
+            group forms its own group.
 
     Raises:
         UsageError: no photo has a group, or the expression is invalid.
@@ -81,9 +81,10 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
 def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
     """Return pairs of row numbers of photos that belong together according to their names.
 
-    These are photos whose names agree up to `_nohash_`; variants of a photo that Roboflow wrote; video frames in one
-    folder, such as `frame_000123`; and photos of one person or object, whose number precedes a counter in the name: 01
-    in `rock01-042`. Frames or numbered photos are not grouped if this would put all of them in a class into one group.
+    These are photos whose names have the same text before `_nohash_`; augmented variants of one photo that Roboflow
+    wrote; video frames in one folder, such as `frame_000123`; and photos of one person or object, whose number precedes
+    a counter in the name, as 01 does in `rock01-042`. Frames or numbered photos are not grouped if this would put all
+    of them in a class into one group.
     """
     keys = [_variant_of(name) for name in photos.names]
     pairs = _pairs_of_keys(keys)
@@ -143,7 +144,7 @@ def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
 
 
 def _variant_of(name: str) -> str | None:
-    """Return the part of a photo's name that is common to all variants of the photo; None if there is no such part."""
+    """Return the part of a photo's name that its variants share; None if the name does not denote a variant."""
     if "_nohash_" in name:
         return group_name(name)
     path = PurePosixPath(name)

@@ -73,7 +73,7 @@ _idle = _Idle()
 
 
 def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
-    """Return the bytes of a file: all of them, or those from `start` up to `end`, or fewer if the file ends before.
+    """Return the bytes of a file: all of them, or those from `start` up to `end` or the end of the file.
 
     Raises:
         FileNotFoundError: the file does not exist.

@@ -44,7 +44,7 @@ class KnownPhotos:
         sample_bits: only digests that begin with this many zero bits are in the sets, about one in 2**sample_bits; 0 if
             the sets are complete.
         test_groups: group number of each test photo, in the order of the digests in `sets["test"]`, int64
-            [test photos]; None if each photo is a group.
+            [test photos]; None if each photo forms its own group.
     """
 
     sets: Mapping[SplitName, DigestSet]
@@ -58,7 +58,7 @@ class KnownPhotos:
         Args:
             digests: SHA-256 of each photo, uint8 [photos, 32].
             splits: split of each photo as an index into SPLIT_NAMES, int8 [photos].
-            groups: group number of each photo, int64 [photos]; None if each photo is a group.
+            groups: group number of each photo, int64 [photos]; None if each photo forms its own group.
         """
         keys = keys_of(digests)
         bits = min(MAX_BITS, len(keys).bit_length() + _RECORD_BITS)
@@ -158,7 +158,7 @@ def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
         facts: a training record, or the description of the training that is stored in a model.
 
     Raises:
-        RecordError: the sets are damaged.
+        RecordError: the stored digests are damaged.
     """
     training = facts.get("training") or facts
     if training.get("photo_sets"):

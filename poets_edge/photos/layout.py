@@ -112,7 +112,7 @@ class _Arrangement:
         )
 
     def _check_class_names(self, classes: Sequence[ClassFolder]) -> None:
-        """Note class folders whose names are unusual for classes. Raises DatasetError if no name denotes a class."""
+        """Add notes about names that are unusual for classes. Raises DatasetError if no name denotes a class."""
         if all(is_no_class(one.label) for one in classes):
             folders = [one.folder for one in classes]
             raise DatasetError(
@@ -142,7 +142,7 @@ class _Arrangement:
         return root
 
     def _splits(self, root: Folder) -> list[tuple[Folder, SplitName]]:
-        """Return the split folders in a folder. Folders next to them are excluded if their photos have no class.
+        """Return the split folders in a folder, and exclude folders next to them whose photos have no class.
 
         Words that occur in the names of all folders are ignored: `flowers_train` and `flowers_test` are splits.
 
@@ -219,10 +219,10 @@ class _Arrangement:
         return None
 
     def _exclude_nested(self, folder: Folder, inside: Sequence[Folder], parent: Folder) -> None:
-        """Exclude the folders in a class folder if they have the names of class folders next to it (a nested copy).
+        """Exclude the subfolders of a class folder if folders next to it have the same names, as in a nested copy.
 
         Raises:
-            DatasetError: the class folder contains a folder of photos with a different name.
+            DatasetError: a subfolder that contains photos has a different name.
         """
         others = {folded(one.name) for one in parent.folders if one.photos}
         if {folded(one.name) for one in inside} <= others:

@@ -1,4 +1,4 @@
-"""JSON structure of the sets of digests that identify the photos of a training run in records, graphs and models.
+"""JSON structure of the sets of digests by which a record or a model identifies the photos of a training run.
 
 The structure is validated whenever a model is read, so this module does not import `poets_edge.photos.known_photos`,
 which decodes the sets.

@@ -24,7 +24,7 @@ CONNECTIONS = 16
 """Maximum number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Mapping from the URL schemes that fsspec reads to the extras of poets_edge that install the required packages."""
+"""Mapping from URL schemes that fsspec reads to extras of the poets_edge package that install the required packages."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
@@ -90,7 +90,7 @@ def matching(address: str) -> list[str]:
 
 
 def opened(address: str) -> BinaryIO:
-    """Open a file at an address for random access. Raises DatasetError if a web server does not report its size."""
+    """Open a file at an address for random access. Raises DatasetError if a web server does not report the size."""
     with readable_errors(address):
         if _is_web(address):
             length = size(address)

@@ -61,7 +61,7 @@ class FoundPhotos:
 
 
 class FileStamp(NamedTuple):
-    """Stamp of a photo that changes when the photo changes, obtained without reading the photo.
+    """Metadata by which a cache detects that a photo has changed, obtained without reading the photo.
 
     It is a tuple to save memory, since there may be a million stamps.
 
@@ -216,7 +216,7 @@ def read(path: str, most: int) -> bytes:
 
 
 def stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo in an archive or at an address.
+    """Return the metadata by which a cache detects whether a photo in an archive or at an address has changed.
 
     The result is None if the photo is missing, or if its server does not report whether it has changed.
     """

@@ -3,7 +3,7 @@
 The split of a photo is determined by a hash of its path relative to the photo folder, so it does not change when photos
 are added or the folder is moved. (The original `retrain.py` hashed the path as typed, so entering `./photos` instead of
 `photos` moved a third of the photos to another split.) All photos in a group are in the same split. Photos whose names
-agree up to `_nohash_` form a group, and the caller may specify more (see `poets_edge.photos.groups`).
+have the same text before `_nohash_` form a group; the caller may specify more groups (see `poets_edge.photos.groups`).
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | N
 
     Args:
         groups: group number of each photo, int64 [photos]. All photos in a group are assigned to the split of the first
-            one, except those in a validation or test folder. By default, only photos whose names agree up to `_nohash_`
-            form a group.
+            one, except those in a validation or test folder. By default, only photos whose names have the same text
+            before `_nohash_` form a group.
     """
     numbers: SplitNumbers = photos.given.copy()
     given = {SPLIT_NAMES[number] for number in set(numbers.tolist()) if number != NO_SPLIT}

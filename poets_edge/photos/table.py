@@ -145,7 +145,7 @@ class PhotoTable(Sequence[Photo]):
         )
 
     def in_classes(self, labels: tuple[str, ...], of: dict[int, str] | None = None) -> PhotoTable:
-        """Return a table of the same photos with other class names, and with some photos in other classes.
+        """Return a table of the same photos with new class names, and with some photos reassigned to other classes.
 
         Args:
             labels: class names of the new table; they must include every class that has a photo.

@@ -16,8 +16,8 @@ _DATE = re.compile(rb"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)\0")
 _SECONDS = 3.0
 """Maximum time between successive photos in a burst, in seconds."""
 _MAX_PER_SECOND = 30
-"""Maximum number of photos in a folder with an identical time. A time that more photos share is probably that of
-scanning or copying them, and is ignored.
+"""Maximum number of photos in a folder that may have the same time. A time that more photos share is probably the time
+at which they were scanned or copied, and is ignored.
 """
 
 

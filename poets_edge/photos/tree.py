@@ -73,7 +73,7 @@ def is_skipped(name: str) -> bool:
 
 
 def is_scanned(path: Path, folder: Path) -> bool:
-    """Return whether a scan of a folder includes a path, which must be inside the folder and have no hidden parts."""
+    """Return whether a path is inside a folder and has no component that a scan skips (see `is_skipped`)."""
     place, root = path.resolve(), folder.resolve()
     return place.is_relative_to(root) and not any(map(is_skipped, place.relative_to(root).parts))
 
