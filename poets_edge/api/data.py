@@ -78,7 +78,8 @@ def grid(
         max_latency: maximum median latency, as "20ms" or a number of milliseconds.
         max_size: maximum file size, as "2MB" or a number of bytes.
         min_accuracy: minimum accuracy, as "90%" or a number from 0 to 1.
-        strangers: folder of photos that belong to no class; the result states how many each model calls unknown.
+        strangers: folder of photos that belong to no class; the result states how many of them each model
+            classifies as unknown.
         output_dir: folder for the models and the report; "tf_files/grid" by default.
         on: SSH destination of a device on which latencies are measured; by default this machine.
         reporter: receives progress and warnings.

@@ -26,7 +26,7 @@ def benchmark(
     """Measure the latency, and optionally the accuracy, of models on this machine or on another device.
 
     Args:
-        models: a `.tflite` file or several; or a `BenchmarkOptions`, whose fields the other arguments override.
+        models: one or more `.tflite` files; or a `BenchmarkOptions`, whose fields the other arguments override.
         on: SSH destination of a device, for example "pi@raspberrypi.local"; by default this machine.
         threads: numbers of CPU threads with which to measure; by default 1, 2 and 4, up to the number of cores.
         image_dir: folder of labeled photos on which the accuracy is measured; by default it is not measured.

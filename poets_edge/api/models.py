@@ -96,7 +96,8 @@ def evaluate(
     Args:
         labels: text file with one label per line; by default the labels of the model.
         input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
-        strangers: folder of photos that belong to no class; `result.unknown` states how many the model calls unknown.
+        strangers: folder of photos that belong to no class; `result.unknown` states how many of them the
+            model classifies as unknown.
 
     See `poets_edge.device.evaluate.evaluate` for the other arguments.
 

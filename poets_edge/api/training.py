@@ -69,16 +69,16 @@ def train(
             (`https://` or `s3://`) of either; or a `TrainOptions`, whose fields the other arguments override.
         architecture: name of the network; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
-        output_dir: folder for the graph, its record and report, the cached features and the records of runs; by
-            default "tf_files".
+        output_dir: folder for the graph with its training record and report, the cached features, and the records of
+            all runs; by default "tf_files".
         steps: number of training steps; 4,000 by default.
         fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
         background: folder of photos that belong to no class, from which the model learns to recognize unknown photos.
         strangers: folder of photos that belong to no class and are not used for training; the result states how many of
-            them the model calls unknown.
-        unknown_rate: percentage of the photos of the classes that the model may call unknown, 5 by default; if it is 0,
-            no unknown-photo detector is fitted.
+            them the model classifies as unknown.
+        unknown_rate: percentage of the photos in the known classes that may be classified as unknown, 5 by default; if
+            it is 0, no unknown-photo detector is fitted.
         seed: seed of the random numbers; 0 by default.
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 
@@ -136,7 +136,7 @@ def export(
         quantizations: "float32", "float16", "dynamic", "int8" or "full-int8"; by default "int8" if the name of the
             architecture ends in `_quantized`, otherwise "float32".
         output_dir: folder for the files; by default the folder of the graph.
-        image_dir: folder of the photos; required if they were moved or the graph has no record.
+        image_dir: folder of the photos; required if they were moved or the graph has no training record.
         labels: labels file; by default the labels in the graph or, if there are none, the labels file next to it.
         float_io: whether "int8" files have float32 inputs and outputs.
         input_type: type of the input and the output of "full-int8" files: "uint8" or "int8".
@@ -147,7 +147,7 @@ def export(
         A mapping from quantizations to exported files, for example `files["int8"].path`.
 
     Raises:
-        ModelError: the graph, its labels or its record are damaged or inconsistent.
+        ModelError: the graph, its labels or its training record are damaged or inconsistent.
         AccuracyDropError: a quantized file loses more accuracy than `max_accuracy_drop`; no file is written.
         DatasetError: required photos are missing.
         UsageError: an argument is out of range.

@@ -217,7 +217,7 @@ def _lobe(pen: ImageDraw.ImageDraw, rng: Random, center: Point, radius: float, a
 
 
 def _disk(pen: ImageDraw.ImageDraw, rng: Random, middle: Point, radius: float, color: Color, seeds: int) -> None:
-    """Draw a disk with `seeds` seeds in spirals."""
+    """Draw the disk of a flower, with `seeds` seeds arranged in spirals."""
     pen.ellipse(_box(middle, radius), fill=shade(color, 0.75))
     for index in range(seeds):
         share = math.sqrt((index + 0.5) / seeds)

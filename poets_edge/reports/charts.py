@@ -124,7 +124,7 @@ def axis_lines(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Return a legend as pieces of an HTML paragraph; [] if fewer than two lines have names."""
+    """Return a legend as a list of HTML fragments; an empty list if fewer than two lines have names."""
     named = [line for line in lines if line.name]
     if len(named) < 2:
         return []

@@ -17,7 +17,7 @@ APP = Path(poets_edge.__file__).parents[1] / DEFAULT_APP
 """Folder with the sources of the Android app. It exists in a checkout of poets_edge, but not in an installed
 package."""
 _PROGRAMS = APP / "recipe/programs.json"
-"""JSON file that maps each program that the build needs to the Debian package that contains the program."""
+"""JSON file that maps each program needed for the build to the Debian package that provides it."""
 _BUILT = ("build", ".gradle", ".kotlin", "__pycache__", ".idea", "local.properties")
 """Names of files and folders that are created by building the app; `app_sources` does not copy them."""
 _BUILD_SECONDS = 900

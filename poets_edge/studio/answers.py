@@ -1,4 +1,4 @@
-"""Create HTTP responses from JSON values, and from exceptions as one-line error messages."""
+"""Conversion of JSON values and exceptions to HTTP responses; an exception becomes a one-line error message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """Return an HTTP response with a JSON body. It is pure ASCII, because file names may contain invalid Unicode."""
+    """Return an HTTP response with a JSON body, which is pure ASCII because file names may contain invalid Unicode."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
 

@@ -17,7 +17,7 @@ from poets_edge.studio.places import Places
 from poets_edge.studio.training_job import train_options
 
 _STRANGERS = ("unlike all others", "unknown")
-"""Reasons for outliers that the page lists separately, as strangers (photos that may belong to no class)."""
+"""Reasons for which the page lists an outlier as a stranger, which is a photo that may belong to no class."""
 
 
 def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
 
 
 def _more_photos(result: AuditResult) -> str:
-    """Return a sentence with the estimated effect of more photos on the accuracy; "" if it was not estimated."""
+    """Return a sentence with the estimated effect of more photos on accuracy; "" if there is no estimate."""
     if result.evaluation is None:
         return ""
     curve = result.evaluation.curve

@@ -19,14 +19,15 @@ def weights_folder() -> Path:
 def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
     """Return the architecture to train, and the source of its weights.
 
-    "quick" uses the weights that are included in this package, so that it needs no download. "best" is the recommended
-    accurate architecture if its weights are on this computer, and otherwise mobilenet_1.0_224.
+    "quick" uses the weights that are included in this package, so that it needs no download. "balanced" is the
+    architecture recommended as a balance of speed and accuracy. "best" is the one recommended for accuracy if its
+    weights are on this computer, and otherwise mobilenet_1.0_224.
 
     Args:
         name: name of the architecture, which overrides the choice; empty to use the choice.
 
     Raises:
-        UsageError: there is no network of this name.
+        UsageError: there is no network with this name.
     """
     if name:
         return architecture(name), EMBEDDED if name == EMBEDDED_ARCHITECTURE and not _is_local(name) else IMAGENET
@@ -48,7 +49,7 @@ def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[A
         name: name of the only architecture to compare; empty to compare all that have weights.
 
     Raises:
-        UsageError: there is no network of this name.
+        UsageError: there is no network with this name.
     """
     if name:
         network, weights = chosen_network("quick", name)

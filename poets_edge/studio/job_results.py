@@ -1,5 +1,5 @@
-"""Structure of the results of jobs. Results are read from files of the project, which may be damaged or come from
-elsewhere."""
+"""Expected structure of job results. Results that are read from files are validated, because the files may be damaged
+or written by another program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRAINED: Shape = {
     "tested": COUNT,
     "warnings": [str],
 }
-"""Result of a training job, which also describes the current model."""
+"""Structure of the result of a training job, which also describes the current model."""
 
 _AUDITED: Shape = {
     "suspects": [

@@ -19,7 +19,7 @@ from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.take_job import current_model, taken_file
 
 _NAMED_LINKS = 3
-"""Maximum number of links that a message names."""
+"""Maximum number of symbolic links that are named in an error message."""
 
 
 def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
@@ -84,9 +84,9 @@ def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def _check_links(project: Project) -> None:
-    """Raise RefusedError if the project contains links.
+    """Raise RefusedError if the project contains symbolic links.
 
-    A job would follow them, and read photos that the page does not show and that may be outside the project.
+    A job would follow the links and read photos that the page does not show and that may be outside the project.
     """
     links = project.found.links
     if links:
@@ -105,7 +105,7 @@ def _predictions(project: Project) -> list[list[Any]]:
 
 
 def model_state(project: Project) -> dict[str, Any]:
-    """Return a description of the current model, and whether the photos were changed since its training."""
+    """Return a description of the current model, and whether the photos have changed since it was trained."""
     try:
         model = current_model(project.places)
     except RefusedError:

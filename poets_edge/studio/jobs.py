@@ -30,7 +30,7 @@ _IDLE_SECONDS = 600.0
 """Time in seconds that the helper process waits for another job before it ends. The next job starts faster if its
 libraries are already loaded."""
 _LARGEST = 64 << 20
-"""Maximum size in bytes of the file of a job."""
+"""Maximum size, in bytes, of the JSON file with the state and result of a job. Larger files are ignored."""
 _SHAPE = {
     "number": Check(str, "up to 18 digits", lambda value: value.isascii() and value.isdecimal() and len(value) <= 18),
     "kind": OneOf(get_args(JobKind)),
@@ -60,7 +60,11 @@ class Job:
     result: Any = None
 
     def to_json(self, *, curve: bool = False) -> dict[str, Any]:
-        """Return the job as a JSON-compatible dictionary without its result; `curve` includes the training curve."""
+        """Return the job as a JSON-compatible dictionary, without its result.
+
+        Args:
+            curve: whether to include the training curve.
+        """
         progress = self.progress
         running = self.state == "running"
         return {
@@ -129,7 +133,7 @@ class Jobs:
                     self._helper.kill()
 
     def find(self, number: str) -> Job:
-        """Return the job with a number. Raises RefusedError if there is no such job."""
+        """Return the job with a given number. Raises RefusedError if there is no such job."""
         job = self._jobs.get(number)
         if job is None:
             raise RefusedError(messages.NO_JOB.format(number=number[:20]), 404)

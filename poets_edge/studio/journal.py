@@ -24,7 +24,7 @@ Kind = Literal["do", "undo", "redo"]
 
 _LARGEST = 16 << 20
 _KEPT = 4 << 20
-"""Size in bytes to which a journal above _LARGEST is shortened. Steps that this removes can no longer be undone."""
+"""Size, in bytes, to which a journal larger than _LARGEST is shortened. The removed steps can no longer be undone."""
 
 
 @dataclass(frozen=True, kw_only=True)

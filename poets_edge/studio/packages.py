@@ -163,7 +163,7 @@ def offered_forms() -> tuple[Mapping[str, Any], ...]:
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    """Return the files in a folder, as a dictionary by path in an archive. Each path begins with the folder's name."""
+    """Return a dictionary that maps the path of each file in an archive, such as `folder/file`, to the file on disk."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     return {file.relative_to(folder.parent).as_posix(): file for file in files}
 

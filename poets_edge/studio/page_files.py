@@ -1,4 +1,4 @@
-"""Static files of the page, and the WebAssembly files of LiteRT.js that run models in it."""
+"""Static files of the studio's page, and the WebAssembly files of LiteRT.js with which the page runs models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poets_edge.studio.refusal import missing
 
 PAGE = Path(__file__).parent / "page"
 _WORKER = EXPORTED_PAGE / "worker.js"
-"""Web worker that runs a model. It is shared with the pages that `poets-edge web` writes."""
+"""Script of the web worker that runs a model. The pages that `poets-edge web` writes contain the same script."""
 
 TYPES = {
     ".css": "text/css; charset=utf-8",

@@ -11,7 +11,11 @@ from poets_edge.studio.places import OWN
 
 
 def names_in(path: Path) -> frozenset[str]:
-    """Return the names in a list of photos; an empty set if there is no file. Raises DatasetError if it is invalid."""
+    """Return the names in a list of photos; an empty set if the list does not exist.
+
+    Raises:
+        DatasetError: the list is invalid.
+    """
     return read_exclusions(path).leave_out if path.exists() else frozenset()
 
 

@@ -93,10 +93,10 @@ class Places:
         return self.own / "lock"
 
     def create(self) -> None:
-        """Create the studio's folders, and check that they contain nothing that came from elsewhere.
+        """Create the studio's folders, and check that they contain only regular files and folders.
 
         A project from another person may contain links, pipes or devices where the studio expects its own files.
-        Opening them could read or write files outside the project, or never end.
+        Opening them could read or write files outside the project, or block forever.
 
         Raises:
             OSError: the project folder is not writable, or one of the studio's folders contains, at any depth,
@@ -180,9 +180,10 @@ def check_new_class(name: str, existing: Sequence[str]) -> str:
 
 
 def upload_class(name: str, existing: Sequence[str]) -> str:
-    """Return the class of an uploaded photo: the existing class of this name, or the name of a new class.
+    """Return the class for an uploaded photo: an existing class with the given name, or the name of a new class.
 
-    Names that differ only in Unicode normalization are equal, because macOS may store é as e and a combining accent.
+    Names that differ only in Unicode normalization are considered equal, because macOS may store é as e and a
+    combining accent.
 
     Raises:
         RefusedError: the name is not a valid folder name on every system, or differs from an existing class only in

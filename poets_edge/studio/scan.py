@@ -57,7 +57,7 @@ def scan_project(root: Path) -> Found:
 
 @dataclass
 class _Others:
-    """Files and folders that a scan has skipped: the names of links, and counts by reason."""
+    """Files and folders that a scan skips: the names of symbolic links, and the numbers of other files and folders."""
 
     links: list[str] = field(default_factory=list)
     names: int = 0

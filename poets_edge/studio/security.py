@@ -170,12 +170,12 @@ def _only(values: Iterable[str]) -> str:
 
 
 def _is_navigation(scope: Scope, headers: Headers) -> bool:
-    """Return whether the browser navigates to the page, as when a user follows a link to it from another site."""
+    """Return whether the user opens the page with this request, for example by following a link on another site."""
     return scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
 
 
 def _refuse(headers: Headers, status: int, reason: str) -> Response:
-    """Return a response with the reason for a refusal: text if the browser would show it to the user, else JSON."""
+    """Return a response with the reason for a refusal: text if the browser shows it to the user, otherwise JSON."""
     if "text/html" in headers.get("accept", ""):
         return PlainTextResponse(f"{reason}\n", status)
     return Response(json.dumps({"error": reason}), status, media_type="application/json")

@@ -69,14 +69,14 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def remove_taken(places: Places) -> None:
-    """Remove the files that jobs have prepared for download, after their model was replaced; other files are kept."""
+    """Remove all files that jobs have prepared for download, since the current model was replaced. Keep other files."""
     for path in _prepared(places).values():
         if path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)
 
 
 def _prepared(places: Places) -> dict[str, Path]:
-    """Return the path of the file for download in each format, whether or not it has been prepared."""
+    """Return the path of the file for each download format. The file exists only if a job has prepared it."""
     names = {form: package.name for form, package in PACKAGES.items()}
     return {form: places.taken / names.get(form, f"{form}.tflite") for form in (*QUANTIZATIONS, *PACKAGES)}
 

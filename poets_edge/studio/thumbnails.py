@@ -41,7 +41,7 @@ class _Task:
 
 
 class Thumbnails:
-    """Thumbnail cache that decodes photos in up to two helper processes, which are started for the first photo."""
+    """Thumbnail cache that decodes photos in up to two helper processes, which are started when first needed."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -62,7 +62,7 @@ class Thumbnails:
         """Start decoding, in the background, the photos that have not been decoded before.
 
         Args:
-            stamps: stamp of each photo in the project, by name. Photos that still wait from earlier calls are dropped.
+            stamps: stamp of each photo in the project, by name. Photos still waiting from earlier calls are dropped.
         """
         with self._ready:
             known, problems = self._known, self._problems

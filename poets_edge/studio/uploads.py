@@ -182,14 +182,14 @@ def _add_unpacked(project: Project, changes: Changes, upload: Upload, path: Path
 
 
 class _Classes:
-    """Classes of the photos in an archive: existing ones, and new ones with valid and distinct names."""
+    """Mapping of folder names in an archive to existing classes, or to new classes with valid and distinct names."""
 
     def __init__(self, existing: Sequence[str]) -> None:
         self._existing = list(existing)
         self._by_name: dict[str, str] = {}
 
     def named(self, name: str) -> str:
-        """Return the class for a folder name. Raises RefusedError if it is empty or unsuitable."""
+        """Return the class for a folder name. Raises RefusedError if the name is empty or unsuitable."""
         if not name:
             raise RefusedError(messages.SKIPPED_NOT_IN_A_CLASS)
         if name not in self._by_name:

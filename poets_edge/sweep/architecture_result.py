@@ -25,7 +25,7 @@ FILE = "result.json"
 INT8_BACKBONE = "int8_features.tflite"
 """File name, in an architecture's folder, of the int8 model without its last layer."""
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
-"""Quantizations to which each architecture in a grid is exported."""
+"""Quantizations with which each architecture in a grid is exported."""
 
 _FILE_NAME = Check(str, "the name of a file", lambda name: name not in ("", ".", "..") and not set(name) & set("/\\\0"))
 _EVALUATION = {
@@ -112,7 +112,7 @@ class EvaluationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluations:
-    """Evaluations of all models of one architecture on one list of photos.
+    """Evaluations of all models of one architecture on the same photos.
 
     Attributes:
         photos: paths of the evaluated photos relative to the photo folder.

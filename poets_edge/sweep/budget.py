@@ -39,7 +39,7 @@ class Budget:
         check_fields(self)
 
     def violations(self, point: GridPoint) -> dict[str, float]:
-        """Return by how much a model violates each limit that it violates; 0.1 means 10 % worse than the limit."""
+        """Return the relative excess over each violated limit, by limit name; 0.1 means 10 % worse than the limit."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1
@@ -89,7 +89,7 @@ def _parse_quantity(name: str, text: str | None, units: dict[str, float], exampl
     Args:
         name: parameter name for the error message.
         text: text to parse; if it is None, None is returned.
-        units: number of base units in each unit, by the name of the unit.
+        units: dictionary that maps the name of each unit to its value in base units.
         example: valid text for the error message.
 
     Raises:

@@ -19,7 +19,7 @@ from poets_edge.sweep.points import GridPoint
 _EQUAL_SIZES = 1.05
 """Maximum ratio of two file sizes that are considered equal."""
 _CLEARLY_FASTER = 1.05
-"""Minimum speedup that is stated as the reason for a choice; below it, a smaller file is stated instead."""
+"""Minimum ratio of latencies at which a choice is explained by its speed; below it, a smaller file is the reason."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,10 @@ class Choice:
 
 
 def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
-    """Choose the fastest point within the budget that is not significantly less accurate than the most accurate one.
+    """Choose the fastest model within the budget that is not significantly less accurate than the most accurate one.
 
-    If the budget consists of a minimum accuracy only, choose the fastest point with at least that accuracy.
+    If the budget sets a minimum accuracy but limits neither latency nor size, choose the fastest model within the
+    budget. If no model is within the budget, choose none and return the one closest to the budget instead.
     """
     within = [point for point in points if not budget.violations(point)]
     if not within:

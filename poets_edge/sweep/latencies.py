@@ -25,7 +25,8 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
     """Return a function that measures the latency of models on this machine.
 
     Args:
-        machine: description of this machine, which becomes part of the stamp of each round.
+        machine: description of this machine, which becomes part of the stamp of each round (a fingerprint of the
+            measuring conditions).
     """
 
     def measure(variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:
@@ -73,7 +74,7 @@ def measure_all(
 
 
 def noise_warnings(measured: Sequence[Measurement]) -> list[str]:
-    """Return a list with a warning that the latencies of some models vary; an empty list if none does."""
+    """Return a list with one warning if the latency measurements of any model are noisy; otherwise an empty list."""
     noisy = [measurement for measurement in measured if measurement.warnings()]
     if not noisy:
         return []

@@ -72,7 +72,7 @@ def open_latency_source(options: GridOptions, reporter: Reporter) -> Iterator[La
 
 
 class _Device:
-    """Device connected by ssh; the connection is opened before training, and reopened for measuring if it was lost."""
+    """Device reached over ssh. The connection is opened before training, and reopened for measuring if it was lost."""
 
     def __init__(self, options: GridOptions, reporter: Reporter) -> None:
         self._options = options

@@ -64,7 +64,7 @@ def live_chart(result: GridResult) -> Markup:
 
 
 def tooltip(point: GridPoint) -> str:
-    """Return the tooltip of a model in the chart: its name, accuracy with interval, latency and file size."""
+    """Return the tooltip of a model in the chart: name, accuracy with confidence interval, latency and file size."""
     low, high = point.interval
     return (
         f"{point.name}: {percent(point.accuracy)} ({100 * low:.0f} to {100 * high:.0f}),"

@@ -29,7 +29,7 @@ from poets_edge.sweep.options import GridOptions
 
 
 def npu_facts(target: str) -> dict[str, Any]:
-    """Return a description of an NPU, in the format of the description of a computer."""
+    """Return a description of an NPU, a dictionary that takes the place of the description of a measured device."""
     try:
         compiler = version("ethos-u-vela")
     except PackageNotFoundError:  # the error of the compilation says how to install it
@@ -80,9 +80,9 @@ def estimate_latencies(
 def board_costs(
     options: GridOptions, architectures: Iterable[Architecture], reporter: Reporter
 ) -> dict[Architecture, MicroCost]:
-    """Return the cost of every architecture on a microcontroller; an empty dictionary if the options name no board.
+    """Return the cost of each architecture on a microcontroller; an empty dictionary if the options specify no board.
 
-    Architectures that convert their input to gray have the cost of a model with gray input.
+    For an architecture that converts its input to grayscale, this is the cost of a model with grayscale input.
 
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.

@@ -37,8 +37,8 @@ class GridPoint:
         classes: number of classes.
         correct: number of correct predictions for each photo; all points of a grid have the same order of photos.
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
-        groups: group number of each photo; the interval and comparisons take into account that photos in a group are
-            not independent. None if all photos are independent.
+        groups: group number of each photo; the confidence interval and comparisons take into account that photos in a
+            group are not independent. None if all photos are independent.
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
         latency: distribution of the latency of one inference, milliseconds.
         photos_per_second: end-to-end throughput, from photo file to scores; None if it was not measured.
@@ -188,7 +188,11 @@ def _cost_json(cost: MicroCost) -> dict[str, Any]:
 
 
 def fitting_boards(cost: MicroCost, *, gray: bool = False) -> list[str]:
-    """Return the names of the boards with enough memory and flash for a model; its input is gray if `gray` is true."""
+    """Return the names of the boards with enough memory and flash for a model.
+
+    Args:
+        gray: whether the input of the model is grayscale.
+    """
     return [board.name for board in BOARDS if cost.fits(board, gray=gray)]
 
 

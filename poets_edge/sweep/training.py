@@ -1,7 +1,7 @@
 """Train and export many architectures on one snapshot of photos.
 
 Each photo is decoded once for all architectures. The result for an architecture is saved as soon as it is finished,
-with a checksum of its inputs, and is reused by later runs with equal inputs.
+with a checksum of its inputs, and is reused by later runs with the same inputs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from poets_edge.training.record import versions
 from poets_edge.training.vectors import VectorTable
 
 _FORMAT = 6
-"""Version of saved results, which is part of their keys. Must be incremented when the format of a file in an
+"""Version of saved results, which is part of their keys. It must be incremented when the format of a file in an
 architecture's folder changes."""
 
 _Helper = Helper[BackboneTask | TrainingTask, ArchitectureResult | None]

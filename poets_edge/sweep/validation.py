@@ -45,7 +45,7 @@ def validate_architectures(
         The results of all architectures, including their cross-validations.
 
     Raises:
-        DatasetError: no class has two photos that are not copies or variants of each other.
+        DatasetError: no class has two groups of photos. Near-duplicates of a photo belong to its group.
         OutputError: a file cannot be written; finished cross-validations remain saved.
     """
     validated = dict(results)

@@ -1,4 +1,4 @@
-"""Chart of a grid: a column of panels for latency and one for multiply-accumulates. Float32 is in the top row."""
+"""Chart of a grid: panels for latency and for multiply-accumulates, with the float32 models in the top row."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def place_text(
     center: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
     strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
 ) -> Box:  # fmt: skip
-    """Return the box for a text next to a bubble that overlaps other elements least, preferably above or below it.
+    """Return the box next to a bubble in which a text overlaps other elements least, preferably above or below.
 
     Args:
         center: position of the bubble, pixels.

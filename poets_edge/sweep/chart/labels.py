@@ -60,7 +60,7 @@ def _label_boxes(
 
 
 def _strokes(points: Sequence[GridPoint], centers: dict[GridPoint, Any]) -> list[tuple[float, float]]:
-    """Return positions (x, y), in pixels, along the lines that connect the points in each series."""
+    """Return positions (x, y), in pixels, along the lines that connect the bubbles of each series of networks."""
     positions = []
     for series in dict.fromkeys(series_of(point.architecture) for point in points):
         members = [point for point in points if series_of(point.architecture) == series]

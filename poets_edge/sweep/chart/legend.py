@@ -57,6 +57,6 @@ def draw_legend(figure: Any, result: GridResult) -> None:
 
 
 def _round_sizes(points: Sequence[GridPoint]) -> list[float]:
-    """Return round file sizes for the legend, in MB, within the range of the file sizes of the points."""
+    """Return round file sizes, in MB, to show in the legend; they are within the range of the models' file sizes."""
     smallest, largest = (f(point.size for point in points) / 1e6 for f in (min, max))
     return [mb for mb in (0.1, 0.3, 1, 3, 10, 30, 100) if 0.7 * smallest <= mb <= 1.2 * largest] or [largest]

@@ -1,4 +1,4 @@
-"""One panel of a chart: points, trend lines, limits and published accuracies."""
+"""One panel of a chart: a bubble for each model, trend lines, limits and published accuracies."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def draw_panel(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], quantiz
 
 
 def _draw_lines(panel: Any, axis: PanelAxis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Draw the trend of each series, and the confidence interval of each point's accuracy as a vertical line."""
+    """Draw a trend line for each series of networks, and each model's confidence interval as a vertical line."""
     styles = series_styles()
     members: dict[Series, list[GridPoint]] = defaultdict(list)
     for point in points:
@@ -106,7 +106,7 @@ def _draw_limits(panel: Any, axis: PanelAxis, budget: Budget) -> None:
 
 
 def _draw_published(panel: Any, axis: PanelAxis, quantization: str) -> None:
-    """Draw the published ImageNet accuracies behind the points, with a separate vertical axis on the right."""
+    """Draw the published ImageNet accuracies behind the bubbles, with a separate vertical axis on the right."""
     behind = panel.twinx()
     behind.set_zorder(panel.get_zorder() - 1)
     panel.patch.set_visible(False)

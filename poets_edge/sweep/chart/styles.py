@@ -28,7 +28,7 @@ that series can be told apart in grayscale. The first family's colors are from m
 _MARKERS = ("o", "s", "D", "^")
 _LINES = (":", "-.", "--", "-")
 _PALE = 0.3
-"""Opacity of points that violate the budget."""
+"""Opacity of the bubbles of models that violate the budget."""
 
 Series = tuple[str, str]
 """Pair (name of a family, name of a series in the family)."""
@@ -36,7 +36,7 @@ Series = tuple[str, str]
 
 @dataclass(frozen=True)
 class Style:
-    """Appearance of the points and the line of a series.
+    """Appearance of the bubbles and the trend line of a series of networks.
 
     Attributes:
         color: color, as for matplotlib.
@@ -50,7 +50,7 @@ class Style:
 
 
 def series_of(architecture: Architecture) -> Series:
-    """Return the series that an architecture belongs to."""
+    """Return the family of an architecture and the name of its series within the family."""
     return architecture.family, architecture.series
 
 
