@@ -151,7 +151,7 @@ class Classifier:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """How the model was trained and exported, as stored in it; empty if poets_edge did not write the model."""
+        """How the model was trained and exported, as stored in its file; empty for models from other programs."""
         return self.metadata.facts
 
     @property
@@ -395,7 +395,7 @@ def _type_of(value: object) -> str:
 
 
 def _known_format(model: Classifier, speed_only: bool) -> ScoreFormat | None:
-    """Return the format of the output that the graph determines; None if the graph does not determine it.
+    """Determine the output format, such as probabilities or logits, from the graph; return None if this is impossible.
 
     Args:
         speed_only: whether to accept a model that returns no scores.

@@ -12,11 +12,10 @@ from poets_edge.photos.taken import burst_pairs
 
 
 def photo_groups(photos: PhotoTable, digests: Digest, known: KnownPhotos | None, group_by: str = "") -> Rows | None:
-    """Return the group number of each photo, int64 [photos]; None if no two photos are in one group.
+    """Return the group number of each photo, int64 [photos]; None if no two photos are in the same group.
 
-    Test photos of the model's training run keep their groups from training, which also join look-alikes. All
-    other photos are grouped if their contents are equal, or if their names or EXIF times show that they belong
-    together.
+    The model's test photos keep their groups from training, in which photos that look alike are also joined. All other
+    photos are grouped if their contents are equal, or if their names or EXIF times show that they belong together.
 
     Args:
         digests: SHA-256 of each photo, uint8 [photos, 32].

@@ -166,12 +166,12 @@ def evaluate(
     """Score the photos in a folder and compare the predicted labels with the names of the class folders.
 
     Photos that the model was trained or validated on are recognized by their contents and, unless `split` requests
-    them, are not evaluated. If none remain, the validation photos are evaluated.
+    them, are not evaluated. If no photos remain, those that the model was validated on are evaluated.
 
     Photos that were excluded from training are not evaluated, and label corrections from training are applied.
 
     Args:
-        image_dir: folder, archive or address with one folder of photos per class.
+        image_dir: folder, archive or URL with one folder of photos per class.
         split: "training", "validation" or "test", according to subfolders, to `percentages` or to the model's record of
             its photos; "unseen", the photos that the model has not learned from; or "all". By default "test" if
             the folder has subfolders train/, val/ and test/ or `percentages` is given, and otherwise "unseen".
@@ -301,7 +301,7 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Apply the exclusions and label corrections; return the remaining predictions and the indices of their rows."""
+    """Remove excluded photos and correct labels; return the remaining predictions and their original row indices."""
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to

@@ -76,7 +76,7 @@ class Evaluation:
 
 
 _ALMOST_ALL = 0.9
-"""Minimum ratio of groups to photos at which all photos are regarded as independent, in spite of a few pairs."""
+"""Minimum ratio of groups to photos at which all photos are regarded as independent, despite a few related pairs."""
 
 
 _ROUNDING = 1e-20

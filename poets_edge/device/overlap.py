@@ -32,10 +32,10 @@ class TrainingOverlap:
         training: number of photos that the model was trained on.
         validation: number of photos that the model was validated on, to choose among models or set the temperature.
         evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
-            training photos; "names", by the names and sizes of all photos in the folder, for models of version 0.2;
+            training photos; "names", by the names and sizes of all photos in the folder (models from poets_edge 0.2);
             "unknown" for models that do not record their photos.
         new: number of photos whose files were in no split of the training run.
-        unchecked: number of photos that cannot be recognized because their digests are outside the sample.
+        unchecked: number of photos that cannot be recognized, as the model's sample of digests does not cover them.
     """
 
     photos: int
@@ -83,7 +83,7 @@ class TrainingOverlap:
 
     @property
     def unrecognized_warning(self) -> str | None:
-        """Message that photos were not recognized, so copies of training photos may be among them.
+        """Message that states how many photos were not recognized, although they may be copies of training photos.
 
         It is None if all photos were recognized, or if the model stores no digests.
         """
@@ -119,8 +119,8 @@ def overlap_lines(
 ) -> tuple[str, ...]:
     """Return sentences for users about the photos in an evaluation that the model has learned from.
 
-    They state the number of these photos, the accuracy on the others, and how many photos were not recognized. There
-    are none if all photos were recognized, and the model has not learned from any of them.
+    They state the number of these photos, the accuracy on the others, and how many photos were not recognized. The
+    result is empty if all photos were recognized, and the model has not learned from any of them.
 
     Args:
         learned: whether the model has learned from each evaluated photo, bool [photos].
@@ -188,7 +188,7 @@ def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
 
 
 def was_trained_on(photos: PhotoTable, facts: Mapping[str, Any]) -> bool:
-    """Return whether a model of version 0.2 or older was trained on some of the photos, according to its metadata."""
+    """Determine from its metadata whether a model from poets_edge 0.2 or older was trained on some of the photos."""
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
         return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none

@@ -129,7 +129,10 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of shared photos with equal predicted labels, 0 to 1; None if no photo is shared."""
+        """Return the fraction of the photos in both predictions whose predicted labels agree, 0 to 1.
+
+        It is None if no photo is in both predictions.
+        """
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer

@@ -1,4 +1,4 @@
-"""Detect models that were exported from an earlier training run than the graph next to them."""
+"""Detect models that were exported from an earlier training run than the frozen graph in the same folder."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Result of an unknown-photo detector: of `photos` photos, the detector calls `refused` unknown."""
+    """Numbers of photos that an unknown-photo detector checked (`photos`) and called unknown (`refused`)."""
 
     refused: int
     photos: int
@@ -55,11 +55,11 @@ class Refused:
 
 @dataclass(frozen=True)
 class UnknownEvaluation:
-    """Evaluation of an unknown-photo detector on photos of the classes and on photos that belong to no class.
+    """Evaluation of an unknown-photo detector on photos that belong to a class and photos that belong to none.
 
     Attributes:
-        known: how many photos of the classes there are, and how many of them are called unknown.
-        answered: accuracy, recall and confusion matrix for the photos of the classes that are not called unknown.
+        known: how many photos belong to a class, and how many of them are called unknown.
+        answered: accuracy, recall and confusion matrix for the photos in `known` that are not called unknown.
         strangers: how many photos belong to no class, and how many of them are called unknown; None if none were given.
     """
 
@@ -87,7 +87,7 @@ def evaluate_unknown(
     """Evaluate a model's unknown-photo detector; return None if the model has no such detector.
 
     Args:
-        predictions: predictions for photos of the classes.
+        predictions: predictions for photos that belong to a class.
         labels: the model's labels.
         strangers: predictions for photos that belong to no class; None if there are none.
     """

@@ -24,11 +24,11 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 """Ranges of the factors and of the means with which networks standardize inputs from 0 to 1. Examples: 2 and 0.5, or
 1/0.226 and 0.45 (ImageNet)."""
 _MIN_UNIT_FACTOR = 3.3
-"""Smallest factor with which a network standardizes inputs from 0 to 1 by statistics of its photos. Below it, inputs
-from -1 to 1 are possible, too: their standard deviation is up to twice as large, and their mean is positive if the
-photos are bright. A mean of exactly 0.5 is not a statistic but the middle of the range from 0 to 1."""
+"""Smallest factor that shows, unless the mean is 0.5, that a network standardizes inputs from 0 to 1. Smaller factors
+may also belong to inputs from -1 to 1, whose standard deviation is up to twice as large and whose mean is positive if
+the photos are bright. A mean of 0.5 is the middle of the range from 0 to 1, and shows this range with any factor."""
 _MIDDLE = 0.005
-"""Maximum distance of a mean from 0.5."""
+"""Maximum distance from 0.5 at which a mean is regarded as the middle of the range from 0 to 1."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _BLUE_FIRST = (3.0, 30.0)
@@ -40,8 +40,8 @@ _ROUNDING = 0.03
 """Maximum difference between the limits of a quantized range and those of a common input range, as a fraction of the
 width of the input range."""
 _NEGLIGIBLE = 0.02
-"""Threshold for the effect of inputs from -1 to 1 on the results of the first convolution, divided by its bias;
-below it, the inputs are assumed to be 0 to 255. The ratio is 0.003 for a MobileNet with rescaling folded into its first
+"""Upper limit for the effect of inputs from -1 to 1 on the results of the first convolution, relative to its bias, at
+which the inputs are assumed to be 0 to 255. The ratio is 0.003 for a MobileNet with rescaling folded into its first
 convolution, and at least 0.6 for other networks."""
 
 
@@ -124,7 +124,7 @@ def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
 
     Args:
         weights: kernel of the convolution, [outputs, ...].
-        bias: [outputs].
+        bias: biases of the convolution, [outputs].
     """
     typical = float(np.sqrt(np.mean(np.square(bias)))) if bias.size else 0.0
     if typical < 1e-3:

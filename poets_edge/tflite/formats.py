@@ -30,7 +30,7 @@ _ARCHIVES = (
     (b"Rar!", "rar"),
     (b"(\xb5/\xfd", "zstd"),
 )
-"""First bytes of archives, and names of their formats."""
+"""First bytes that identify archives, and the names of the archive formats."""
 _TAR_MAGIC, _BLOCK = 257, 512
 """Offset of the word that identifies a tar file, and size of its first header, in bytes."""
 _DOCS = "docs/other-formats.md"

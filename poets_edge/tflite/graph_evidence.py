@@ -36,13 +36,13 @@ _JOINING = frozenset(("PACK", "CONCATENATION"))
 _ARITHMETIC = frozenset(("MUL", "ADD", "SUB", "DIV"))
 _WEIGHTED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D"))
 _ACTIVATIONS = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH"}
-"""Operators that may be part of another operator, by number in `ActivationFunctionType`."""
+"""Names of activation functions that can be fused into another operator, by number in `ActivationFunctionType`."""
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "<u1", 9: "<i1"}
 
 
 @dataclass(frozen=True)
 class OutputSource:
-    """Operator that computes an output, which equals its result * factor + offset."""
+    """Operator that computes an output of a model. The output equals the operator's result * factor + offset."""
 
     operator: str
     factor: float = 1.0
@@ -105,9 +105,7 @@ class Graph:
         return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
 
     def _evidence_of_quantization(self) -> Evidence | None:
-        """Infer the range of the first input from its quantization to 8 bits; None if it is not quantized to a known
-        range.
-        """
+        """Infer the range of the first input from its 8-bit quantization; return None if this does not determine it."""
         operator = self._only_reader(self.inputs[0])
         if operator is None or self._name(operator) != "QUANTIZE":
             return None
@@ -120,7 +118,7 @@ class Graph:
         return evidence_of_quantization((limits[0] - zero) * scale, (limits[1] - zero) * scale)
 
     def output_source(self, output: int) -> OutputSource:
-        """Return the operator that computes an output, before conversions, reshapes and arithmetic with one number."""
+        """Return the operator that computes an output, ignoring later conversions, reshapes and scalar arithmetic."""
         tensor = self.outputs[output]
         name, factor, offset = "", 1.0, 0.0
         for operator in reversed(self._operators):
@@ -144,7 +142,7 @@ class Graph:
         return int(np.prod(self._tensors[self.outputs[output]]["shape"]))
 
     def _step(self, name: str, inputs: Sequence[int]) -> tuple[int, float, float] | None:
-        """Return (tensor, scale, term) if an arithmetic operator computes tensor * scale + term with two numbers."""
+        """Return (tensor, scale, term) if an operator computes tensor * scale + term for two numbers, or else None."""
         for tensor, other in (inputs, inputs[::-1]):
             values = self._constant(other)
             if values is None or not values.size or not (values == values.flat[0]).all():
@@ -167,9 +165,9 @@ class Graph:
         return readers[0] if len(readers) == 1 else None
 
     def _concatenated(self, tensor: int) -> Mapping[str, Any] | None:
-        """Return the operator that concatenates a tensor's channels after slices selected them; None if there is none.
+        """Return the operator that concatenates slices of a tensor, such as reordered channels; None if there is none.
 
-        Every consumer of the tensor must be a slice or a reversal whose result only the concatenation uses.
+        Every operator that reads the tensor must be a slice or a reversal whose result only the concatenation uses.
         """
         readers = [operator for operator in self._operators if tensor in operator["inputs"]]
         if not readers or any(self._name(operator) not in _REVERSING for operator in readers):
@@ -180,9 +178,7 @@ class Graph:
         return first if alike else None
 
     def _constant(self, index: int) -> npt.NDArray[np.float64] | None:
-        """Return the values of a constant tensor as real numbers; None if it is not constant or its type is not
-        supported.
-        """
+        """Return the values of a constant tensor as real numbers; None for other tensors and unsupported types."""
         if index < 0:
             return None
         tensor = self._tensors[index]

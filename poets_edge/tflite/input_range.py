@@ -27,8 +27,7 @@ from poets_edge.tflite.session import TensorInfo
 
 _CODELAB_NAMES = ("input", "final_result")
 _QUANTIZATION_STEPS = 2
-"""Maximum difference between the range that the user specifies and the range of a quantized input, in quantization
-steps."""
+"""Maximum difference, in quantization steps, between a range that the user specifies and that of a quantized input."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
 
 
 def _compared(specified: InputRange, file: ModelFile) -> InputRange:
-    """Return a specified normalization; its evidence states whether the first layers of the model contradict it."""
+    """Return a specified normalization, with a note in its evidence if the first layers of the model contradict it."""
     # Loaded only for foreign models: the import takes as long as an inference.
     from poets_edge.tflite.graph_evidence import Graph
 

@@ -1,4 +1,4 @@
-"""Labels files: one label per line, or the formats in which other programs write them."""
+"""Parse and write labels files, which have one label per line or the format of another program."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _json_labels(text: str, source: str) -> tuple[str, ...] | None:
 
 
 def _numbered_pair(key: str, item: Any) -> tuple[int, str] | None:
-    """Return the output number and the label in a member of a JSON object; None if it has another form.
+    """Return the output number and the label from a member of a JSON object; None if the member has another form.
 
     Supported members are `"daisy": 0`, `"0": "daisy"` and `"0": ["n1", "daisy"]`.
     """
@@ -149,7 +149,7 @@ def _list_items(text: str) -> list[tuple[str | None, str]] | None:
 
 
 def _matches(pattern: str, text: str) -> list[re.Match[str]]:
-    """Return successive matches of a pattern that cover a text; an empty list if they do not."""
+    """Return the successive matches of a pattern if together they cover a whole text; otherwise, an empty list."""
     compiled, found, end = re.compile(pattern), [], 0
     while end < len(text):
         if (match := compiled.match(text, end)) is None:
@@ -198,7 +198,7 @@ def _table(lines: list[str]) -> list[tuple[int, str]] | None:
 
 
 def _outputs(column: list[str]) -> list[int] | None:
-    """Convert a column that holds 0, 1, ... or 1, 2, ... in any order to output indices; return None for others."""
+    """Convert a column that holds 0, 1, ... or 1, 2, ... in any order to output indices; None for any other column."""
     if len(column) < 2 or not all(re.fullmatch(r"\d{1,9}", cell) for cell in column):
         return None
     numbers = list(map(int, column))
@@ -215,8 +215,8 @@ def _distinct(labels: list[str]) -> bool:
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines start with numbers that count from 0 or 1; otherwise None.
 
-    They are output numbers only if the texts after them differ ("0 stars" and "2 stars" are labels) and, for numbers
-    that start at 1, none is missing.
+    The numbers belong to outputs only if the texts after them differ ("0 stars" and "2 stars" are labels) and, if they
+    start at 1, none is missing.
     """
     matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]

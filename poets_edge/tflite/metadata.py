@@ -32,7 +32,7 @@ from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
 RESIZE_NAME, INTERPOLATION = "POETS_EDGE_RESIZE", b"bilinear without antialiasing"
-"""Name and content of a metadata entry in models whose images are resized as MediaPipe does; see `annotate`."""
+"""Name and content of the metadata entry in models whose input images are resized as in MediaPipe; see `annotate`."""
 FACTS_FILE = "poets_edge.json"
 ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
 """Author named in models that Ultralytics exports, and name of the JSON file that is appended to these models and holds

@@ -37,7 +37,7 @@ _EDGE_TPU = b"edgetpu-custom-op"
 
 
 def read_model(model: ModelSource, *, compiled: bool = False) -> ModelFile:
-    """Read and verify a model, regardless of its file name; return a `ModelFile` unchanged.
+    """Read and verify a model, regardless of its file name; a `ModelFile` is returned unchanged.
 
     From a zip with one TensorFlow Lite model, as exported by Teachable Machine, the model and its labels file are read.
 

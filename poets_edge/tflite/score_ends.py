@@ -1,4 +1,4 @@
-"""Operators that are added to a model's input and output for other programs: a softmax, and conversion to uint8.
+"""Add operators to a model's input and output for use in other programs: a softmax, and conversion to uint8.
 
 MediaPipe, the web page and the Android app display a model's output unchanged, and MediaPipe rejects int8.
 """

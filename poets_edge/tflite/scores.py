@@ -30,7 +30,7 @@ class ScoreFormat:
     Attributes:
         kind: meaning of the values.
         low, high: output values for the scores 0 and 1, for the kinds "probabilities" and "sigmoids".
-        uncertain: whether the values may be probabilities instead, which only the values for some images show.
+        uncertain: whether the values may be probabilities instead; this is decided from the values for some images.
     """
 
     kind: ScoreKind
@@ -58,11 +58,11 @@ _BOUNDED = {"TANH": (-1.0, 1.0), "RELU6": (0.0, 6.0), "RELU_0_TO_1": (0.0, 1.0),
 _CHOICES = ("ARG_MAX", "ARG_MIN")
 """Operators that return the index of the largest or smallest value."""
 _TOLERANCE = 0.02
-"""Maximum distance of quantized probabilities from the range 0 to 1, and of their sum from 1."""
+"""Maximum amount by which quantized probabilities may lie outside 0 to 1, or their sum may differ from 1."""
 _WIDTHS = (1e-3, 1e6)
-"""Smallest and largest difference between the values for the scores 0 and 1 in scaled scores."""
+"""Smallest and largest accepted difference between the output values that stand for the scores 0 and 1."""
 _TOTALS = (1.0, 100.0, 255.0)
-"""Sums of the probabilities of all labels: fractions, percentages, and integers of 8 bits."""
+"""Possible sums of the probabilities of all labels, for fractions, percentages and 8-bit integers."""
 
 
 def known_format(file: ModelFile, metadata: Metadata, output: int) -> ScoreFormat | None:
@@ -117,7 +117,7 @@ def _scaled(kind: ScoreKind, factor: float, offset: float) -> ScoreFormat | None
 
 
 def _range(lowest: float, highest: float, factor: float, offset: float) -> tuple[float, float]:
-    """Return the range of value * factor + offset for values in a range, rounded to the accuracy of float32."""
+    """Return the range of value * factor + offset for values between two limits, rounded to the accuracy of float32."""
     ends = sorted((lowest * factor + offset, highest * factor + offset))
     return float(f"{ends[0]:.6g}"), float(f"{ends[1]:.6g}")
 

@@ -27,7 +27,7 @@ from poets_edge.progress import Reporter
 
 _PREFIX = "collected"
 FRAME_NAME = re.compile(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg")
-"""Pattern for the file names of saved frames; `poets_edge.bench.remote.on_device.saved_frames` contains a copy."""
+"""Pattern for the file names of saved frames, duplicated in `poets_edge.bench.remote.on_device.saved_frames`."""
 _SIDE = 16
 _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera

@@ -1,8 +1,7 @@
 """Choose the number of threads for one inference, by measurement.
 
 More threads are not always faster: with hyperthreads, with cores that another program uses, or with small models, an
-inference can become slower. The effect depends on the machine that runs the model, so it is
-measured on that machine.
+inference can become slower. The effect depends on the machine that runs the model, so it is measured on that machine.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""Twice as many threads are used only if they reduce the inference time to at most this fraction; otherwise, the cores
-are left for decoding."""
+"""Maximum ratio of new to old inference time at which the number of threads is doubled; if the gain is smaller, the
+additional cores are left for decoding."""
 
 
 def fastest_threads(model: ModelSource) -> int:

@@ -274,7 +274,7 @@ def arg_max(call: Call) -> Shape:
 
 
 def along_axis(call: Call) -> Shape:
-    """Return the shape of the first input, which an operator along the axes in its second input does not change."""
+    """Return the output shape of an operator along the axes in its second input: the shape of its first input."""
     shape = call.shape(0)
     for axis in call.constant(1):
         axis_of(axis, len(shape))

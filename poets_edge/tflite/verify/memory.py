@@ -1,4 +1,4 @@
-"""Record of the models that were verified on this machine, by their checksums and the interpreter.
+"""Record of the models that were verified on this machine, identified by their checksums and the interpreter.
 
 Each entry is an empty file in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache).
 If the folder is not writable, or is deleted, models are verified again.

@@ -18,7 +18,7 @@ _OTHER_NETWORKS = {
 
 
 def check_model(model: Mapping[str, Any]) -> InferenceCost:
-    """Check a model from `tables.parse` and return the cost of an inference. Raises FlawError if a rule is violated."""
+    """Check a parsed model, and return the cost of an inference. Raises FlawError if the model violates a rule."""
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
