@@ -60,6 +60,6 @@ def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array,
 
 
 def _linear(head: Head) -> LinearModel:
-    """Return the linear function of unit vectors whose values are a head's log odds for the class "background"."""
+    """Return a head as a linear function of unit vectors, which computes the log odds of the class "background"."""
     weights, biases = head.weights.astype(np.float64), head.biases.astype(np.float64)
     return LinearModel((weights[:, 1] - weights[:, 0]) * _LENGTH, float(biases[1] - biases[0]))

@@ -36,11 +36,11 @@ class BottleneckCache:
         return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
-        """Return the vectors for several keys, in their order, with None for absent or damaged vectors."""
+        """Return the vectors for several keys, in the order of the keys, with None for absent or damaged vectors."""
         return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return those of the given keys that have no cached vector, in their given order.
+        """Return the given keys that have no cached vector, in the given order.
 
         Damage to a cached vector is detected only when it is read.
         """

@@ -35,7 +35,7 @@ _PHOTOS_PER_GROUP = 8
 """Number of photos that a thread decodes before it runs several networks on them, one network after another."""
 
 PLAIN = ""
-"""Name of the variant of a photo that is not distorted."""
+"""Name of the undistorted variant of a photo."""
 
 
 Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
@@ -83,7 +83,7 @@ class BackboneCache:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the backbone's input."""
+        """Size (height, width) of the backbone's input."""
         return self.backbone.architecture.size
 
     def key(self, digest: bytes, variant: str) -> bytes:
@@ -119,7 +119,7 @@ def bottlenecks(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """Yield each photo, with the digest of its decoded contents, together with its vectors or an error.
+    """Yield each photo, with the digest of the contents that were decoded, and its vectors or an error.
 
     The arguments are those of `bottleneck_batches`.
     """

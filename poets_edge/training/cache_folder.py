@@ -81,10 +81,11 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
 
 
 def _is_own(folder: Path, name: str) -> bool:
-    """Return whether `train` has written the files with a name.
+    """Return whether the files of the cache with a given name were written by `train`.
 
-    The names `photos` and `groups` could also be those of another program's database, which may be encrypted, and
-    other names begin with the name of an architecture.
+    Files of another program are recognized by the tables in a database. As these cannot be read if the database is
+    encrypted, files named `photos` or `groups` must also begin like an unencrypted database, and other names must begin
+    with the name of an architecture.
     """
     database = _database(folder, name)
     if is_foreign(database, _table(_kind(name))):

@@ -10,10 +10,10 @@ from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
 _MOST_PER_CORE, _MOST_ANYWHERE = 4, 16
-"""Maximum number of processes for each core of this machine, and on machines with few cores; each process needs about
-100 MB of memory."""
+"""The maximum number of processes is _MOST_PER_CORE for each core of this machine, but at least _MOST_ANYWHERE. Each
+process needs about 100 MB of memory."""
 _LONGEST_NUMBER = 9
-"""Maximum length of a number of processes, in digits; Python refuses to convert numbers of thousands of digits."""
+"""Maximum number of digits in a number of processes; Python cannot convert numbers with thousands of digits."""
 _ENCRYPTED = frozenset({"tls", "wss"})
 """Dask's encrypted protocols, which use certificates for both ends of a connection."""
 

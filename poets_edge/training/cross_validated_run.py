@@ -29,7 +29,7 @@ class RunCrossValidation:
 
 
 def cross_validate_run(options: TrainOptions, data: TrainingData) -> RunCrossValidation | None:
-    """Cross-validate the head; return None if cross-validation is not requested, or if photos are distorted.
+    """Cross-validate the head; return None if this is not requested, or if the head learns from distorted photos.
 
     Raises:
         DatasetError: no class has two photos that are not copies or variants of each other.
@@ -58,7 +58,7 @@ def report_cross_validation(
     """Wait for `cross_validate_run`, report its warnings, and return its out-of-fold predictions.
 
     Args:
-        running: call of `cross_validate_run` in another thread.
+        running: the call of `cross_validate_run`, which runs in another thread.
         backbone_has_learned: whether fine-tuning has changed the backbone, to which the result then does not apply.
         test_count: number of test photos, for a message.
 

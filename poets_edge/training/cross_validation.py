@@ -55,7 +55,7 @@ class CrossValidation:
         photos: the evaluated photos.
         scores: out-of-fold scores, float32 [repeats, photos, classes]: each is from a head that did not learn from the
             photo.
-        groups: number of each photo's group, int64 [photos]; None if photos are independent.
+        groups: group number of each photo, int64 [photos]; None if photos are independent.
     """
 
     labels: tuple[str, ...]
@@ -174,7 +174,7 @@ def cross_validate(
         labels: sorted class names, which include all classes of the photos.
         options: options of the head that `train` would train.
         requested: number of folds, 2 or more; reduced if a class has too few photos or groups.
-        groups: number of each photo's group, int64 [photos], to keep each group in one fold; None if photos are
+        groups: group number of each photo, int64 [photos], to keep each group in one fold; None if photos are
             independent.
 
     Raises:

@@ -67,7 +67,7 @@ class TrainingData:
         return np.arange(len(self.photos))
 
     def unrelated(self, rows: Rows) -> Rows:
-        """Return the given row numbers without those of photos whose groups include training or validation photos."""
+        """Return the given row numbers, except for photos that share a group with training or validation photos."""
         if self.groups is None:
             return rows
         learned = self.groups.numbers[self.rows("training", "validation")]

@@ -1,9 +1,9 @@
 """Distorted variants of training photos (data augmentation): cropped, scaled, mirrored, brighter or darker.
 
-`retrain.py` distorted photos again at every step, which made training hundreds of times slower. Here each photo has a
-fixed number of distorted variants, whose bottlenecks are computed once and cached. A variant depends only on the
-photo's contents, the settings and the variant's number, so later runs find its bottleneck in the cache, even with
-another seed.
+TensorFlow's `retrain.py` distorted photos again at every step, which made training hundreds of times slower. Here each
+photo has a fixed number of distorted variants, whose bottlenecks are computed once and cached. A variant depends only
+on the photo's contents, the settings and the variant's number, so later runs find its bottleneck in the cache, even
+with another seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEFAULT_VARIANTS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Distortions:
-    """Distortion flags of `retrain.py`, and the number of distorted variants.
+    """Distortion flags, as in TensorFlow's `retrain.py`, and the number of distorted variants.
 
     Attributes:
         flip_left_right: mirror half of the variants, chosen at random.

@@ -109,7 +109,10 @@ def _with_ones(vectors: Vectors, rows: Indices) -> Matrix:
 
 
 def _sample_weights(classes: Indices, fold: Indices, class_count: int) -> Matrix:
-    """Return sample weights, float32 [photos, folds]: 0 for the photo's own fold, else inverse to the class size."""
+    """Return the weight of each photo in the loss of each fold's head, float32 [photos, folds].
+
+    The weight is 0 in the photo's own fold, and otherwise inversely proportional to the size of the photo's class.
+    """
     sample_weights = np.zeros((len(classes), int(fold.max()) + 1), np.float32)
     for number in range(sample_weights.shape[1]):
         learned = fold != number
@@ -143,7 +146,7 @@ def _preconditioner(inputs: Matrix, sample_weights: Matrix, penalty: np.float32)
 
 
 def _minimize(gradient: Callable[[Matrix], Matrix], preconditioner: Matrix, columns: int) -> Matrix:
-    """Return the weights at which a gradient vanishes, approximately.
+    """Return the weights at which a gradient is approximately zero.
 
     They are found by Nesterov's accelerated gradient descent with restarts (O'Donoghue and Candes, "Adaptive restart
     for accelerated gradient schemes", 2015).

@@ -29,7 +29,7 @@ _HASHED_PER_HANDOVER = 16
 """Number of photos that a thread hashes per task. If each photo were a task, returning the result would take as long
 as hashing a small photo."""
 THREADS_PER_CORE_REMOTE = 4
-"""Threads per core for photos on a server, since most threads wait for the network."""
+"""Number of threads per core for reading photos from a server; most of the threads wait for the network."""
 
 
 class Hashed(Sequence["HashedPhoto | PhotoError"]):
@@ -112,7 +112,7 @@ def hash_photos(
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """Read a photo; return its digest and size, or an error; the stamp of its file; and the time of the stamp.
+    """Read a photo; return its digest and size (or an error), the stamp of its file, and the time of the stamp.
 
     The stamp identifies the state of the file (see `FileStamp`) before it was read. It is None if the file has no
     stamp, or after an error.

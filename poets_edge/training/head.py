@@ -1,8 +1,8 @@
 """Train the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
 
 The head is trained by plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class
-is drawn uniformly and then a photo of that class, so all classes have equal weight. In numpy 4,000 steps of 100 vectors
-take a fraction of a second; loading TensorFlow alone takes several seconds.
+is drawn uniformly and then a photo of that class, so all classes have equal weight. In numpy, 4,000 steps of 100
+vectors take a fraction of a second; loading TensorFlow alone takes several seconds.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _check_finite(head: Head, step: int, options: HeadOptions) -> None:
 
 
 def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:
-    """Return a function that draws n random row numbers: for each, first a class, uniformly, then one of its rows."""
+    """Return a function that draws n random row numbers, each from the rows of a class that is drawn uniformly."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
     present = np.flatnonzero(counts)

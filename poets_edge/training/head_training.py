@@ -17,8 +17,8 @@ from poets_edge.training.messages import EvaluatedHead, better_step, step_line
 from poets_edge.training.options import TrainOptions
 
 _EVALUATIONS_PER_HISTOGRAM = 8
-"""Number of evaluations per histogram. By default, a run has 401 evaluations, and TensorBoard shows 50 histograms
-per tag."""
+"""Number of evaluations from one histogram to the next. By default, a run has 401 evaluations, and TensorBoard shows at
+most 50 histograms per tag."""
 
 
 def train_monitored_head(

@@ -7,10 +7,11 @@ pictures of the hands of eight people do. If at least a fraction MIN_DEPENDENT o
 photos are considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
 
 Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are found by
-`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a similarity of LOOSE that
-exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of 60 flowers have such a neighbor,
-15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are uniform. With a fraction of MIN_DISTINCT or
-more, the photos are considered dependent, too. `benchmarks/results/truth.md` has the figures.
+`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a similarity of LOOSE or more
+that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of 60 flowers have such a
+neighbor, but only 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are uniform. If at least a
+fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent, too.
+`benchmarks/results/truth.md` has the figures.
 
 Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
 the accuracy on new people or objects is then unknown, and `train` warns about it.
@@ -37,20 +38,21 @@ from poets_edge.training.vectors import Matrix, Vectors
 
 TIGHT, LOOSE = 0.9, 0.8
 _SUCCESSIVE = 0.75
-"""Minimum similarity at which photos are grouped if their names indicate that they were taken one after the other."""
+"""Minimum cosine similarity at which two photos are grouped if, by their names, one was taken after the other."""
 _ABOVE_CLASS, _ONE_SUBJECT = 0.35, 0.8
-"""A similarity of TIGHT is that of a look-alike if it exceeds the mean similarity to the class by _ABOVE_CLASS or
-more, or if that mean is at least _ONE_SUBJECT. Otherwise, all photos of the class are similar, as surfaces are."""
+"""A similarity of TIGHT or more makes a photo a look-alike only if it exceeds the photo's mean similarity to its class
+by at least _ABOVE_CLASS, or if that mean is at least _ONE_SUBJECT. Otherwise, all photos of the class are similar, as
+pictures of surfaces are."""
 MIN_DEPENDENT = 0.25
 """Photos are considered dependent if at least this fraction of them looks like another photo."""
 DISTINCT = 0.5
 """A photo may be a variant of its most similar other photo if their similarity exceeds the photo's mean similarity to
 its class by at least this much."""
 MIN_DISTINCT = 0.5
-"""Minimum fraction of photos that must have a neighbor that meets both LOOSE and DISTINCT, before such neighbors count
-as look-alikes."""
+"""A photo with a neighbor that meets both LOOSE and DISTINCT counts as a look-alike only if at least this fraction of
+the photos have such a neighbor."""
 _MOSTLY = 0.9
-"""If more than this fraction of the photos is grouped by name, photos are not grouped by similarity."""
+"""If more than this fraction of the photos are grouped by file name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
@@ -82,7 +84,7 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether a fraction of MIN_DEPENDENT or more look like another photo, or the photos are repetitive."""
+        """Whether at least a fraction MIN_DEPENDENT of the photos look alike, or `are_repetitive` is true."""
         return self.alike >= MIN_DEPENDENT or self.are_repetitive
 
     def take(self, rows: Rows) -> PhotoGroups:
@@ -102,7 +104,7 @@ def renumbered(numbers: Rows) -> Rows:
 
 
 def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: str = "") -> PhotoGroups:
-    """Return the groups of photos, as stated by the user, or else found by names, contents and similarity.
+    """Return the groups of photos: those stated by the user, or else those found by names, contents and similarity.
 
     If there are more than MAX_EVALUATED photos and the user stated no groups, each photo is a group.
 

@@ -41,15 +41,16 @@ nearest class mean. Values from 0.8 to 1 lead to about equal results."""
 _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
 """Parameters for the weight of the squared distance in the directions that share one variance: the weight is _REST
 divided by the number of photos, limited to the range from _LEAST_REST to _MOST_REST. With a smaller weight, more
-unknown photos that resemble the classes are rejected. If there are few training photos, however, fewer of the other
-unknown photos are rejected, because the directions with separate variances are then less certain."""
+unknown photos that resemble the classes are rejected. If there are few training photos, however, a smaller weight also
+means that fewer dissimilar photos are rejected, because the directions with separate variances are then less
+certain."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance. After a single step, the
 directions would still depend on the photos that a fold holds out, and the distances of these photos would be too small.
 """
 _SMALLEST = 1e-9
-"""Divided by the number of features, a lower bound for the variance in any direction. Differences between class means
+"""Lower bound for the variance in any direction, multiplied by the number of features. Differences between class means
 that are shorter than the square root of this value are ignored."""
 
 
@@ -91,7 +92,7 @@ class Moments:
         return self.products if self.removed is None else self.products - self.removed.T @ self.removed
 
     def trace(self) -> float:
-        """Return the sum of the squared lengths of the unit vectors."""
+        """Return the trace of `matrix()`: the sum of the squared lengths of the vectors."""
         return float(np.trace(self.products)) - (0.0 if self.removed is None else float((self.removed**2).sum()))
 
 
@@ -119,10 +120,11 @@ class DistanceModel:
         mean: mean of all unit vectors, [features].
         basis: orthonormal directions, [features, directions].
         means: coordinates in the basis of the class means minus `mean`, [classes, directions].
-        within, total: inverses of the covariances W and T in the basis, [directions, directions].
+        within, total: inverses of the covariance within the classes (W) and of the covariance of all photos (T), both
+            in the basis, [directions, directions].
         rest: variance in each direction outside of the basis.
         rest_weight: weight of the squared distance outside of the basis.
-        shrinkage: weight of the identity in W before its inversion, 0 to 1.
+        shrinkage: weight of the identity in the shrinkage estimate of W, 0 to 1.
     """
 
     mean: Array

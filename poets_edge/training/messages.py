@@ -28,10 +28,10 @@ from poets_edge.training.record import Duplicate
 from poets_edge.training.results import TrainResult
 
 _CLEARLY_WORSE = 1.05
-"""Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
+"""Ratio of the final to the lowest validation cross entropy above which `better_step` may report an earlier step."""
 _MATTERS = 0.03
-"""Minimum decrease of the cross-validated accuracy that causes a warning. The accuracy can decrease when whole groups
-of photos are held out instead of being divided among folds."""
+"""Minimum decrease in cross-validated accuracy that causes a warning. The decrease is measured between folds that
+divide groups of photos and folds that hold out whole groups."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"

@@ -10,7 +10,8 @@ from poets_edge.reports.page import check_page
 from poets_edge.training.options import TrainOptions
 
 _HEAD_BYTES = 1024
-"""Number of bytes by which a file is recognized; in a record, they contain its format and the checksum of its graph."""
+"""Number of bytes at the start of a file from which its kind is recognized. In a training record, they contain the
+format and the checksum of the graph."""
 
 
 def check_outputs(options: TrainOptions) -> None:

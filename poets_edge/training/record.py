@@ -65,7 +65,7 @@ def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]
 
 
 def _same(digests: Digest) -> list[Rows]:
-    """Return an array of row numbers for each digest that occurs more than once, ordered by their first row number."""
+    """Return an array of the row numbers of each digest that occurs more than once, sorted by first row number."""
     order = np.lexsort(digests.view(">u8").T) if len(digests) else np.zeros(0, np.int64)  # stable
     ordered = digests[order]
     ends = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
@@ -88,12 +88,12 @@ def class_table(photos: PhotoTable, sets: SplitNumbers) -> dict[str, dict[SplitN
 
 
 MOST_LISTED = 100_000
-"""Maximum number of photos that a record lists by name. If there are more, programs that read the record compute the
-splits again from the recorded options."""
+"""Maximum number of photos that a training record lists by name. If there are more, programs that read the record
+compute the splits again from the recorded options."""
 
 
 def photo_fields(photos: HashedPhotos, sets: SplitNumbers, groups: Rows | None = None) -> dict[str, Any]:
-    """Return the fields of a record that list photos: `sets` (names by split) and `photos` (digests by name).
+    """Return the fields of a training record that list photos: `sets` (names by split) and `photos` (digests by name).
 
     If test photos are in groups, `test_groups` has the group number of each name in `sets["test"]`.
 

@@ -90,7 +90,7 @@ def write_report(
 
 
 def _accuracy(evaluation: Any) -> dict[str, Any] | None:
-    """Return the accuracy, its interval and the number of photos of an evaluation; None if no photo was evaluated."""
+    """Return the accuracy, its interval and the number of photos as a dictionary; None if no photo was evaluated."""
     if not evaluation.count:
         return None
     return {"accuracy": evaluation.accuracy, "interval": evaluation.interval, "count": evaluation.count}

@@ -42,8 +42,8 @@ class TrainResult(Tabular):
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
-        unrelated_test: evaluation on the photos in the user's own test set that are in no group with training or
-            validation photos; None if this applies to all of them.
+        unrelated_test: evaluation on the photos in the user's own test set that share no group with training or
+            validation photos; None if no test photo shares a group with them.
         unknown: the fitted unknown-photo detector; None if it was not requested or is not possible.
     """
 

@@ -1,8 +1,8 @@
 """Storage of results in an SQLite file, one row per result, from which an interrupted computation can resume.
 
 The caches of bottlenecks and activations use it. A row's key is a hash of everything that the result depends on, so a
-stale row is never found. Rows are committed in small groups: a killed program loses only the last group. SQLite's locks
-allow two runs to share a file.
+stale row is never found. Rows are committed in small groups, so a program that is killed loses only the last group.
+SQLite's locks allow two runs to share a file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RowStore:
         return self._database.set_aside
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return those of the given keys that have no row, in their given order.
+        """Return the given keys that have no row, in the given order.
 
         Damage to a row is detected only when it is read.
         """
@@ -54,7 +54,7 @@ class RowStore:
         return self.read_many([key])[0]
 
     def read_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the data for several keys, in their order, with None for absent or damaged rows."""
+        """Return the data for several keys, in the order of the keys, with None for absent or damaged rows."""
         found = {}
         for key, crc, data in self._select_keys("key, crc, vector", keys):
             if isinstance(data, bytes) and zlib.crc32(data) == crc:

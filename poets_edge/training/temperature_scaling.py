@@ -5,9 +5,9 @@ the model needs no additional operator. Predicted classes do not change.
 
 The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
 out-of-fold predictions of the training photos are used too (see `poets_edge.training.cross_validation`). The heads of
-the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio is measured
-on photos that neither has learned from, without their labels. If there are more than `MAX_EVALUATED` photos, a random
-sample of that size is used.
+the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio of the
+logits is measured, without labels, on photos that neither has learned from. If there are more than `MAX_EVALUATED`
+photos, a random sample of that size is used.
 
 The temperature is moved towards 1 by its standard error, since few photos, or few groups, determine it only
 roughly. It is applied only if it improves the cross entropy of photos that it was not fitted to: photos in other folds,
@@ -103,7 +103,7 @@ class HeldOutPredictions:
         truth: class number of each photo, int64 [photos].
         fold: fold of each photo, int64 [photos].
         solved: head fitted to all training photos, by the solver that fits the heads of the folds.
-        groups: number of each photo's group, int64 [photos]; None if photos are independent.
+        groups: group number of each photo, int64 [photos]; None if photos are independent.
     """
 
     scores: Matrix

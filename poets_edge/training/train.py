@@ -1,4 +1,4 @@
-"""Training: from a folder of photos to a frozen graph, its labels and its record."""
+"""Train a classifier on a folder of photos, and write the frozen graph, its labels and the training record."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def _detect_unknown(
     fine_tuned: FineTuned | None = None,
     backbone: Backbone | None = None,
 ) -> UnknownDetection | DatasetError | None:
-    """Fit the unknown-photo detector; return the error if fitting fails, and None if no detector was requested.
+    """Fit the unknown-photo detector; return the error if fitting fails, or None if no detector was requested.
 
     Args:
         outside: photos that belong to no class, under the keys "background" and "strangers".

@@ -49,23 +49,23 @@ limit, would be so large that too few known photos are rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
-"""Offsets from the requested quantile to the neighboring quantiles over which its estimate is averaged."""
+"""Offsets of the neighboring quantiles from the requested quantile, which is estimated as an average over them."""
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
 """Pairs of weights for the distances and for the background logits. The first pair is best if background photos show
 arbitrary things, the last if they show things that resemble the classes."""
 _TOLERANCE = 0.03
-"""The first pair of weights that rejects at most this fraction of the background photos less than the best pair is
-used. The first pair relies most on the distances, and therefore rejects more photos that resemble neither the classes
-nor the background."""
+"""Maximum decrease in the fraction of rejected background photos, compared with the best pair of weights, at which an
+earlier pair is used. Earlier pairs rely more on the distances, and therefore reject more photos that resemble neither
+the classes nor the background."""
 
 Folds = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownDetection:
-    """A fitted detector, and distances of photos, divided by its limit: photos above 1 are rejected.
+    """A fitted detector, and distances of photos, divided by its limit: photos with a value above 1 are rejected.
 
     Attributes:
         detector: weights for the graph.
@@ -219,8 +219,8 @@ def upper_quantile(distances: Array, quantile: float) -> float:
 def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple[Array, Array]) -> _JointLimit:
     """Return the limits for distances and logits that together reject a fraction of known photos.
 
-    For each pair of weights in _WEIGHTS, one pair of limits rejects this fraction. Of these, the first limits that
-    reject about as many background photos as the best ones are returned; see _TOLERANCE.
+    Each pair of weights in _WEIGHTS leads to one pair of limits. The first pair of limits that rejects nearly as many
+    background photos as the best pair is returned (see _TOLERANCE).
 
     Args:
         distances: out-of-fold distances of known photos, float64 [photos].

@@ -25,25 +25,29 @@ from poets_edge.training.projection import spans
 from poets_edge.training.vectors import Matrix, Vectors
 
 MIN_SIMILARITY = 0.7
-"""Minimum cosine similarity of variants."""
+"""Minimum cosine similarity of two variants of a photo."""
 _ABOVE_CLASS = 0.5
-"""Minimum difference between the similarity of a distinct neighbor and the mean similarity to the photo's class."""
+"""A photo's nearest neighbor is distinct only if its similarity exceeds the photo's mean similarity to its class by at
+least this much."""
 _WITHIN = 0.25
-"""Variants of a photo have at most this much less similarity than its nearest neighbor."""
+"""Maximum amount by which a variant is less similar to a photo than the photo's nearest neighbor is."""
 _CROWD = 14
-"""Maximum number of variants of a photo, or an eighth of the median class size, if that is more."""
+"""Maximum number of variants of a photo; an eighth of the median class size is allowed if that is more."""
 _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5
-"""Minimum advantage of distinct neighbors over near and over far neighbors, and by how many standard errors it must
-differ from 0. Of independent photos, far neighbors predict the class less well than near ones."""
+"""Minimum advantage of distinct neighbors over near neighbors and over far neighbors (see `_have_advantage`), and the
+minimum ratio of an advantage to its standard error. Even in independent photos, far neighbors predict the class less
+well than near ones."""
 _MIN_REPETITIVE, _REPETITIVE_DEVIATIONS = 0.27, 6.0
-"""Minimum advantage of all nearest neighbors for repetitive photos, and by how many standard errors it must differ from
-0. In random parts of 1,000 flowers, an advantage of 0.2 or more is at most 5.5 standard errors."""
+"""Photos are repetitive if the advantage of their nearest neighbors over later ones is at least _MIN_REPETITIVE, and at
+least _REPETITIVE_DEVIATIONS standard errors. In random parts of 1,000 flowers, an advantage of 0.2 or more is at most
+5.5 standard errors."""
 _RANKS = (1, 3, 8, 12, 16, 24, 32)
-"""Numbers of nearest neighbors to skip before the vote; all are tried, because the number of variants is not known."""
+"""Numbers of nearest neighbors to skip before later neighbors vote on the class of a photo. All of them are tried,
+because the number of variants per photo is not known."""
 _MIN_VOTES, _MAX_VOTES = 3, 10
 _NEAREST = _RANKS[-1] + _MAX_VOTES
 _MAX_PAIRS = 8
-"""Maximum number of pairs per photo. Variants that are not paired are connected by other variants."""
+"""Maximum number of pairs of variants per photo. Variants that are not paired are connected through other variants."""
 _SAMPLE = 2048
 _ROWS_AT_ONCE = 512
 
@@ -69,7 +73,7 @@ class Variants:
 class _Neighbors:
     """Nearest neighbors of photos: their row numbers and similarities, most similar first, [photos, neighbors].
 
-    `is_distinct` is whether the nearest neighbor is distinct, bool [photos].
+    `is_distinct` states for each photo whether its nearest neighbor is distinct (see `_neighbors`), bool [photos].
     """
 
     rows: Rows
@@ -84,7 +88,9 @@ class _Neighbors:
 
 
 def find_variants(projections: Vectors, classes: Rows) -> Variants:
-    """Return the photos that have variants, and the pairs of variants. There are none if the advantage is too small.
+    """Return the photos that have variants, and the pairs of variants.
+
+    There are none unless distinct neighbors predict the class significantly better than later neighbors.
 
     Args:
         projections: unit vectors, float32 [photos, components].
@@ -107,7 +113,7 @@ def find_variants(projections: Vectors, classes: Rows) -> Variants:
 
 
 def class_size(classes: Rows) -> int:
-    """Return the median number of photos of a class; 0 without photos."""
+    """Return the median number of photos per class; 0 if there are no photos."""
     counts = np.bincount(classes)
     return int(np.median(counts[counts > 0])) if len(classes) else 0
 
@@ -142,8 +148,9 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
     """Return whether distinct neighbors predict the class significantly better than later neighbors.
 
-    Neighbors are near if the vote stays within a fifth of the class (a fourth, for the vote that begins at the second
-    neighbor), and far within half of it. In smaller classes, there is no vote.
+    Later neighbors, which vote on the class, are near if their ranks are within a fifth of the class size (a fourth if
+    the vote begins with the second neighbor), and far if their ranks are within half of it. Beyond that, there is no
+    vote.
 
     Args:
         count: number of photos among which `found` are those with a distinct neighbor.
@@ -177,12 +184,12 @@ def _are_repetitive(found: _Neighbors, classes: Rows, size: int) -> bool:
 
 
 def _votes(size: int) -> int:
-    """Return the number of neighbors that vote, given the median number of photos of a class."""
+    """Return the number of neighbors that vote on a photo's class, given the median number of photos per class."""
     return int(np.clip(size // 12, _MIN_VOTES, _MAX_VOTES))
 
 
 def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
-    """Return for each photo 1 if only its nearest neighbor predicts its class, -1 if only the vote does, and else 0."""
+    """Return 1 for each photo whose class only its nearest neighbor predicts, -1 if only the vote does, otherwise 0."""
     labels, own = classes[found.neighbors], classes[found.rows]
     voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
     return np.asarray((labels[:, 0] == own).astype(np.float64) - (voted == own))
@@ -194,7 +201,7 @@ def _is_significant(advantages: npt.NDArray[np.float64], needed: float, deviatio
 
 
 def _winner(labels: Rows, class_count: int) -> Rows:
-    """Return the most frequent class in each row; of equally frequent ones, that of the first neighbor if possible."""
+    """Return the most frequent class in each row; on a tie, the first neighbor's class if it is among them."""
     counts = np.stack([(labels == number).sum(axis=1) for number in range(class_count)], axis=1).astype(np.float64)
     counts[np.arange(len(labels)), labels[:, 0]] += 0.5
     return np.asarray(counts.argmax(axis=1), np.int64)

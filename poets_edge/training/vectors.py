@@ -23,11 +23,11 @@ from poets_edge.photos.table import Rows
 Matrix = npt.NDArray[np.float32]
 
 LARGE = 1 << 24
-"""Minimum size in bytes of tables that are stored in a file. The vectors of a few thousand photos reach it."""
+"""Minimum size in bytes of tables that are stored in a file. A table for a few thousand photos reaches this size."""
 _ROWS_PER_PART = 1 << 14
 """Number of rows per part of a table in memory; a small data set is one part."""
 _BYTES_PER_PART = 1 << 22
-"""Size in bytes of a part of a table in a file."""
+"""Maximum size in bytes of a part of a table that is stored in a file."""
 _ROWS_PER_READ = 512
 """Number of rows that are read before their memory pages are released; on Linux, reading a random row maps 64 kB."""
 

@@ -79,7 +79,7 @@ class Activations:
 
     @cached_property
     def _extractor(self) -> Extractor:
-        """Extractor that computes activations that are absent from the cache when they are read."""
+        """Extractor for activations that `read` does not find in the cache."""
         return Extractor(self._model)
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
@@ -127,7 +127,7 @@ class Activations:
         Activations that are absent from the cache, or damaged, are computed.
 
         Raises:
-            PhotoError: the photo of an absent activation has changed since it was hashed.
+            PhotoError: a photo whose activations must be computed has changed since it was hashed.
         """
         batch = np.empty((len(views), *self.shape), np.float32)
         for index, view in enumerate(views):
@@ -182,7 +182,7 @@ def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Return the disk space for a number of new rows, in bytes. Raises OutputError if less space is free."""
+    """Return the disk space that new rows need, in bytes. Raises OutputError if less space is free."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

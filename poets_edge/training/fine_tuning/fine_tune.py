@@ -270,13 +270,13 @@ def _head(training: LabeledVectors, class_count: int, options: HeadOptions) -> H
 def _scores(
     tuned: tuple[Head, Vectors], frozen: tuple[Head, Vectors], data: TrainingData, rows: Rows
 ) -> tuple[Scores, Scores, Classes]:
-    """Return the scores of the fine-tuned and frozen networks for the photos in the given rows, and their classes."""
+    """Return the scores of the fine-tuned and frozen networks for photos in the given rows, and the true classes."""
     one, other = (head.scores(take(vectors, rows)) for head, vectors in (tuned, frozen))
     return one, other, data.labeled(rows).classes
 
 
 def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:
-    """Return the bottlenecks of photos, float32 [photos, bottleneck_size]; rows that are not in `wanted` are zero."""
+    """Return the bottlenecks of photos, float32 [photos, bottleneck_size]; rows outside `wanted` are zero."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = wanted.tolist()
     vectors = np.zeros((len(photos), backbone.architecture.bottleneck_size), np.float32)

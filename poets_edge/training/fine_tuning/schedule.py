@@ -46,7 +46,7 @@ class Schedule:
 
     @property
     def batch(self) -> int:
-        """Number of photos per step: the batch size, limited by the number of photos."""
+        """Number of photos per step: the batch size, or the number of photos if that is smaller."""
         return min(self.batch_size, len(self.photos))
 
     def all_views(self) -> list[View]:

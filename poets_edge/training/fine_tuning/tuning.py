@@ -186,7 +186,7 @@ def _is_best(done: Sequence[Epoch], photos: int) -> bool:
 
 
 def _key(start: tuple[Tail, Head], schedule: Schedule, validation: ValidationSet, options: FineTuning) -> str:
-    """Return a checksum of all inputs that determine the result of fine-tuning, except the machine."""
+    """Return a checksum of all inputs that determine the result of fine-tuning on a given machine."""
     inputs = [
         _FORMAT,
         version("tensorflow"),

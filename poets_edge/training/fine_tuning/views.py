@@ -23,7 +23,7 @@ _MIN_AREA = 0.35
 _MAX_ASPECT = 4 / 3
 _ATTEMPTS = 10
 _CROP = "crop-1"
-"""Base name of the views from `_crop`; increase its number when the pixels of these views change."""
+"""Base name of the views from `_crop`; increase the number in it when a code change alters their pixels."""
 _MIRRORED = "mirrored-1"
 """Name of the view that is the whole photo, resized and mirrored."""
 
