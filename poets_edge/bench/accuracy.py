@@ -40,10 +40,10 @@ class ModelAccuracy:
 
     Attributes:
         evaluation: accuracy and related measures on the evaluated photos.
-        agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 file that
-            was exported from the same graph; None if there is no such file in the benchmark.
-        overlap: numbers of photos in the folder that the model was trained or validated on.
-        overlap_lines: sentences about these photos for users.
+        agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 model
+            exported from the same graph; None if the benchmark does not include that model.
+        overlap: how many of the evaluated photos the model was trained or validated on.
+        overlap_lines: sentences that describe the overlap to the user.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
         check: comparison of the scores on the device with those on this machine; None if this machine was measured.
     """

@@ -45,8 +45,10 @@ class BenchmarkOptions:
         timing: duration of the measurements and number of rounds.
         image_dir: folder of labeled photos, on which accuracy, decoding and resizing are measured.
         split: split on which the accuracy is measured; None for the default of `evaluate`.
-        labels: file with labels for models that contain none, or with translated labels; see `Classifier`.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        labels: file with labels for models that have none, or with translated labels; None to use the labels in each
+            model.
+        input_range: model inputs for the pixel values 0 and 255, such as "-1:1"; used for models that do not specify
+            them.
         delegate: shared library of a delegate, such as "libedgetpu.so.1", that runs the models; None for the CPU.
     """
 
@@ -121,7 +123,7 @@ class BenchmarkResult(Tabular):
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON-compatible values, in the format that `read_benchmark` reads."""
+        """Return the result as JSON-compatible values, which `read_benchmark` can read from a file."""
         results = []
         for measurement in self.measurements:
             entry = measurement.to_json()
@@ -202,12 +204,12 @@ def model_names(models: Sequence[Path]) -> dict[Path, str]:
 
 
 def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the thread counts to measure: `wanted` or, if it is empty, 1, 2 and 4 up to the number of cores."""
+    """Return `wanted` or, if it is empty, the default thread counts 1, 2 and 4, up to the number of cores."""
     return tuple(wanted) or tuple(n for n in _DEFAULT_THREADS if n <= machine["cores"]) or (1,)
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return up to 20 of the scored photos, for timing decoding and resizing; empty if `predictions` is empty."""
+    """Return up to 20 of the scored photos, for timing the decoding and resizing; empty if no photos were scored."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 

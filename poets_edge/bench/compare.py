@@ -72,8 +72,8 @@ class Comparison:
     Attributes:
         names: name of each result: the file name, or the host if the file contains several devices.
         machines: descriptions of the measured machines, in the order of `names`.
-        warnings: warnings about the measurements, in the order of `names`.
-        rows: one row per variant.
+        warnings: warnings about the measurements of all results, in the order of `names`.
+        rows: one row per variant (model and number of threads).
     """
 
     names: tuple[str, ...]

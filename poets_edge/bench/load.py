@@ -18,7 +18,7 @@ from poets_edge.photos.image import read_photo
 from poets_edge.tflite.interpreter import find_runtime
 
 _MAX_SAMPLES = 1000
-"""Maximum number of inference times stored per window; of a larger number, only every n-th is stored."""
+"""Maximum number of inference times stored per window; longer series are thinned out evenly."""
 
 _SHAPE = {
     "seconds": POSITIVE,
@@ -69,7 +69,7 @@ class Load:
     """Callable that runs a model at full load or at a fixed rate; the first call loads the model."""
 
     def __init__(self, model: Path, *, threads: int, rate: float | None) -> None:
-        """Store the options.
+        """Store the options, without loading the model.
 
         Args:
             model: path of a `.tflite` file.
@@ -83,7 +83,7 @@ class Load:
         self._due = 0.0
 
     def __call__(self, seconds: float) -> LoadWindow:
-        """Run the model for `seconds` seconds and return the measurements as a window.
+        """Run the model for `seconds` seconds and return the measurements of this time window.
 
         Raises:
             ModelError, RuntimeMissingError: the model cannot be run.

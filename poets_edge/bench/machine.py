@@ -26,7 +26,7 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
 """Meanings of the low bits of `get_throttled` in the Raspberry Pi's firmware, which describe the current state."""
 _PI_SINCE_START = 16
-"""Number of bits by which the flags in `_PI_NOW` are shifted in `get_throttled` for events since the Pi started."""
+"""Bit offset in `get_throttled` of the flags for events since the Pi started; their order is that of `_PI_NOW`."""
 _HOT = 80
 """CPU temperature in °C at or above which a measurement results in a warning."""
 
@@ -89,7 +89,7 @@ class MachineState:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return a description of this machine: properties that do not change, such as its CPU and TFLite interpreter.
+    """Return a description of this machine with properties that do not change, such as its CPU and TFLite interpreter.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.

@@ -33,7 +33,7 @@ _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
 """Interquartile range of the inference times, relative to their median, above which a warning is issued."""
 _PATIENCE_SECONDS = 60.0
-"""Time per variant, in seconds, after which a measurement on a slow device may end before its last round."""
+"""Average time per model and number of threads, in seconds, after which a benchmark may end before its last round."""
 _PROCESS_SECONDS = 600.0
 """Time limit for a measuring process, in seconds, in addition to ten times the measuring time."""
 
@@ -58,7 +58,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Times that were measured for one variant in all rounds, and statistics of these times."""
+    """Times of one variant (model and number of threads) in all rounds, and statistics of these times."""
 
     variant: Variant
     model: ModelFacts
@@ -81,7 +81,7 @@ class Measurement:
 
     @property
     def stages(self) -> dict[str, float]:
-        """Median times to decode, resize and score a photo, in ms; the keys are "decode", "resize" and "inference"."""
+        """Median times to decode, resize and score a photo, in ms, with the keys "decode", "resize" and "inference"."""
         return {name: statistics.median(samples) for name, samples in self._stage_samples.items()}
 
     @property
@@ -121,7 +121,7 @@ class Measurement:
         }
 
     def warnings(self) -> list[str]:
-        """Return warnings about times that vary widely or had not settled after the warm-up."""
+        """Return warnings if the inference times vary widely, or had not settled after the warm-up."""
         name = f"{self.model.name}, {self.variant.threads} thread{'s' if self.variant.threads > 1 else ''}"
         found = []
         if self.rounds_differ > _ROUNDS_DIFFER:
@@ -162,11 +162,13 @@ def measure_variants(
     log: RoundLog | None = None,
     stamp: str = "",
 ) -> list[str]:
-    """Time variants in several rounds. In each round, every variant runs in a new process; the order is random.
+    """Time variants, each a model with a number of threads, in several rounds.
+
+    In each round, every variant runs in a new process; the order is random.
 
     Args:
         photos: photos for timing decoding and resizing; a generated photo is used if there are none.
-        log: log to which finished rounds are added; rounds with this `stamp` that it already contains are skipped.
+        log: log to which finished rounds are added; rounds that it already contains with the same `stamp` are skipped.
         stamp: digest of the measurement conditions; see `round_stamp`.
 
     Returns:
@@ -211,7 +213,7 @@ def measure_variants(
 def measurements_of(
     variants: Sequence[Variant], names: Sequence[str], log: RoundLog, stamp: str, config: TimingConfig
 ) -> tuple[Measurement, ...]:
-    """Return one measurement per variant, computed from the rounds in a log.
+    """Return one measurement per variant (model and number of threads), computed from the rounds in a log.
 
     Args:
         names: names of the models for tables, in the order of `variants`.
@@ -224,7 +226,11 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Describe a variant's model, by default named after its file. Raises ModelError if the model is damaged."""
+    """Return a description of the model in `variant`; its default name is the file name.
+
+    Raises:
+        ModelError: the model is damaged.
+    """
     facts = read_metadata(read_model(variant.model, compiled=variant.delegate is not None)).facts
     training = facts.get("training") or {}
     return ModelFacts(

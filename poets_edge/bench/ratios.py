@@ -39,7 +39,8 @@ class TimeRatio:
 
     Attributes:
         ratio: time divided by the reference time; 2 means half the speed.
-        low, high: bounds of the 98 % confidence interval; 0 and infinity if only one process was timed for either time.
+        low, high: bounds of the 98 % confidence interval; 0 and infinity if either time was measured in
+            only one process.
     """
 
     ratio: float
@@ -66,7 +67,7 @@ class TimeRatio:
         return "slower" if self.ratio > 1 else "faster"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the ratio, the bounds of the interval (None if the upper bound is infinite) and the verdict."""
+        """Return the ratio, the bounds of its interval (both None if the upper bound is infinite) and the verdict."""
         known = math.isfinite(self.high)
         return {**asdict(self), "low": self.low if known else None, "high": self.high if known else None,
                 "verdict": self.verdict}  # fmt: skip

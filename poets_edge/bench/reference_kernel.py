@@ -4,10 +4,10 @@ Separate runs of `benchmark` differ by 1 % or more, because the clock frequency 
 machines differ between them. The time of the kernel, measured alternately with a model in one process, differs in the
 same way, so the ratio of the two times is more stable than either time.
 
-The kernel does not use the TFLite interpreter, so that the ratio shows differences between its versions.
-Its matrices are small: NumPy multiplies them on a single thread, and they take less space in the caches (48 KiB) than
-the activations of a model. After a call of the kernel, the next inference of mobilenet_0.25_128 is up to 1.8 % slower;
-for mobilenet_0.50_224, no slowdown was measured.
+The kernel does not use the TFLite interpreter, so that the ratio shows differences between versions of the
+interpreter. The matrices are small: NumPy multiplies them on a single thread, and they take less space in the caches
+(48 KiB) than the activations of a model. After a call of the kernel, the next inference of
+mobilenet_0.25_128 is up to 1.8 % slower; for mobilenet_0.50_224, no slowdown was measured.
 """
 
 from __future__ import annotations

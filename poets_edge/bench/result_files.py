@@ -99,7 +99,7 @@ class DeviceResults:
         machine: description of the device; see `machine_facts`.
         host: SSH destination of the device; "" if the file lacks it.
         warnings: warnings about the measurement.
-        results: results of the variants.
+        results: one result per model and number of threads.
     """
 
     machine: dict[str, Any]

@@ -29,7 +29,8 @@ class TimingConfig:
     """Duration of the measurements in a benchmark, and number of rounds.
 
     Attributes:
-        seconds: minimum total duration of the timed inferences of a variant in all rounds, in seconds.
+        seconds: minimum total duration, in seconds, of the timed inferences of a variant (model and number of threads)
+            in all rounds.
         runs: minimum total number of timed inferences of a variant in all rounds.
         rounds: number of rounds. Each round times every variant in a new process. With 30 rounds, most slowdowns of 5 %
             are detected if undisturbed processes differ by 2 % (see `benchmarks/results/compare.md`).
@@ -60,7 +61,7 @@ class Variant:
         model: path of the model file.
         sha256: hexadecimal SHA-256 of the model file.
         delegate: shared library of the delegate that runs the model; None for the CPU.
-        copy: number of earlier models in the benchmark with the same content, which distinguishes them.
+        copy: number of earlier models in the benchmark with the same content; it distinguishes identical models.
     """
 
     model: Path
@@ -83,7 +84,7 @@ def variants_of(models: Iterable[Path], threads: Iterable[int], delegate: str | 
 
 
 class RoundKey(NamedTuple):
-    """Key that identifies a round; for the fields, see `Round`."""
+    """Key that identifies a finished round of a benchmark; for the fields, see `Round`."""
 
     stamp: str
     sha256: str
@@ -149,10 +150,10 @@ def round_stamp(machine: Mapping[str, Any], config: TimingConfig) -> str:
 
 @dataclass
 class RoundLog:
-    """Log of finished rounds.
+    """Log of the finished rounds of a benchmark.
 
     Attributes:
-        rounds: finished rounds by key; they may have been measured under different conditions.
+        rounds: finished rounds, by key; the log may contain rounds from different measurement conditions.
         keep: function that saves a round; it is called with each new round.
     """
 
@@ -170,12 +171,12 @@ class RoundLog:
         self.keep(round)
 
     def timings(self, stamp: str, variant: Variant, count: int) -> dict[int, Timing]:
-        """Return a variant's timings from the finished rounds with numbers below `count`, keyed by round number."""
+        """Return the timings of `variant` in the finished rounds with numbers below `count`, keyed by round number."""
         keys = (RoundKey(stamp, variant.sha256, variant.threads, variant.copy, number) for number in range(count))
         return {key.number: self.rounds[key].timing for key in keys if key in self.rounds}
 
     def rounds_of(self, digests: Sequence[str]) -> list[Round]:
-        """Return the rounds of all models whose SHA-256 digest is in `digests`."""
+        """Return the rounds of the models with the given SHA-256 digests."""
         return [round for round in self.rounds.values() if round.sha256 in digests]
 
 

@@ -5,9 +5,10 @@ because the clock frequency, the memory layout and the load from other virtual m
 this variation cancels out in times relative to the reference kernel (`poets_edge.bench.reference_kernel`).
 
 The interval from `compare_times` covers only the differences within a run. This module widens the interval by the
-variation between runs. For times, it is estimated from the drift within each run and is at least the variation on a
-quiet machine. For times relative to the kernel, it is a constant: the kernel drifts with the model, and what looks like
-drift of their ratio was disturbance by other programs in every recording in `benchmarks/results/compare.md`.
+variation between runs. For absolute times, this variation is estimated from the drift within each run, and is at least
+the variation on a quiet machine. For times relative to the kernel, it is a constant, because the kernel and the model
+drift together. In all recordings in `benchmarks/results/compare.md`, apparent drift of their ratio was caused by other
+programs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ difference between two runs is 1.4 times as large."""
 RELATIVE_VARIATION = 0.006
 """Standard deviation, between separate runs on one machine, of the logarithm of a median time that has been divided by
 the median time of the reference kernel. It was 0.0042 to 0.0069, 0.0054 on average, in two recordings of two models
-(`benchmarks/results/compare.md`); the rest is a margin."""
+(`benchmarks/results/compare.md`); the difference is a safety margin."""
 _SAME_STATE = 1.6
 """Maximum ratio between the times of the reference kernel in two runs. While other virtual machines slowed the kernel
 by a factor of 1.5, times relative to it changed by less than 1.5 %. Larger ratios have not been examined."""
@@ -102,7 +103,7 @@ def kernel_ratio(kernel: Sequence[float], reference: Sequence[float]) -> float |
     Returns None if the kernel was not timed in both runs, or if the times differ by more than a factor of 1.6.
 
     Args:
-        kernel, reference: median time of a call of the kernel in each process; empty if it was not timed.
+        kernel, reference: median time of a kernel call in each process of the two runs; empty if it was not timed.
     """
     if not kernel or not reference:
         return None

@@ -31,7 +31,7 @@ _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""Minimum ratio of the median latency after a step to that before it; smaller steps do not count as slowdowns."""
+"""Minimum ratio of the median latencies after and before an increase; smaller increases do not count as slowdowns."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -69,7 +69,7 @@ class Slowdown:
 
     Attributes:
         after: time of the increase, in seconds from the start of the load.
-        before, since: median latency before and since the increase, in milliseconds.
+        before, since: median latency before and after the increase, in milliseconds.
     """
 
     after: float
@@ -255,6 +255,6 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Return descriptions of disturbances by other programs. Heat and throttling are results, so they are left out."""
+    """Return descriptions of disturbances by other programs; heat and throttling, which are results, are left out."""
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

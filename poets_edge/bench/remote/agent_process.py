@@ -1,4 +1,4 @@
-"""The ssh process at whose other end the agent runs: bytes go to its standard input, messages come from its output."""
+"""The ssh process that connects this machine to the agent on a device, through its standard input and output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _SHOWN_CHARACTERS = 300
 
 
 class AgentProcess:
-    """Running agent on a device. Two threads read from it; a third ends it if the device exceeds a time limit.
+    """Agent that runs on a device over ssh.
+
+    Two threads read its output and its errors; a third ends the connection if the device exceeds a time limit.
 
     Attributes:
         closing: event that is set when `close` is called.
@@ -68,7 +70,7 @@ class AgentProcess:
 
     @property
     def pid(self) -> int:
-        """Process ID of ssh."""
+        """Process ID of the local ssh process."""
         return self._ssh.pid
 
     def close(self) -> None:
@@ -105,8 +107,8 @@ class AgentProcess:
         """Return the next message from the agent.
 
         Args:
-            end: time until which to wait, in seconds of the monotonic clock.
-            seconds: time limit that led to `end`, for the error message.
+            end: time on the monotonic clock, in seconds, at which to stop waiting.
+            seconds: time limit that the error message states, in seconds.
 
         Raises:
             RemoteError: the connection is lost, or the message is not a JSON object or arrives too late.
@@ -149,7 +151,7 @@ class AgentProcess:
                 )
 
     def _listen(self) -> None:
-        """Read answers from the agent; skip the output of the login shell before the marker line."""
+        """Read answers from the agent; skip the text that the login shell prints before the agent starts."""
         noise = 0
 
         def take(line: bytes) -> None:
@@ -200,5 +202,5 @@ class AgentProcess:
 
 
 def shown(text: str) -> str:
-    """Return text from a device for an error message, truncated to 300 characters."""
+    """Return text from a device, truncated to 300 characters, for use in an error message."""
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

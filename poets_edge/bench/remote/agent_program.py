@@ -27,7 +27,8 @@ _DEVICE_MODULES = (
     "unit_links",
     "unpack_wheel",
 )
-"""Modules in `on_device` that are sent to the device with the agent, each after the modules that it imports."""
+"""Modules in `on_device` that are sent to the device with the agent, in an order in which imported modules come
+first."""
 
 
 def agent_program() -> bytes:

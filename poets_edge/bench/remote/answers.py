@@ -67,7 +67,7 @@ class Facts:
         python: version of the Python that runs the agent.
         executable: path of the Python interpreter that runs the agent.
         bits: size of a pointer in bits.
-        machine, system, host: results of the functions in `platform`.
+        machine, system, host: results of `machine()`, `system()` and `node()` in the module `platform`.
         libc: name and version of the C library.
         config, runtime: values of $XDG_CONFIG_HOME and $XDG_RUNTIME_DIR; None if the variable is not set.
         boot: random identifier of the last boot, unique to the machine; "" if unknown.
@@ -117,7 +117,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Left:
-    """Answer that lists paths on the device that were not removed, because the program did not create them."""
+    """Answer that lists the files on the device that were not removed, because the program did not create them."""
 
     left: Texts
 
@@ -154,9 +154,9 @@ class Links:
     """Answer that describes the links to the program's units in systemd's folder for user units.
 
     Attributes:
-        path: path for the link to the requested unit.
+        path: path of the link to the requested unit, whether or not it exists.
         foreign: whether `path` exists but is not a link to the program's unit.
-        others: folders of other deployments of the program whose units are linked.
+        others: folders of other deployments of the program, found through the links to their units.
     """
 
     path: Path

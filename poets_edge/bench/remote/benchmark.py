@@ -155,7 +155,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Copy files to the device unless it already has them. Return their folder there, or "" if there are no files."""
+    """Copy files to the device unless it has them. Return the path of their folder there; "" if there are no files."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
@@ -197,7 +197,7 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return each model's predictions on the device, with the photos in the same order as on this machine."""
+    """Return each model's predictions on the device, for the photos that it could read, in the order of `here`."""
     there = {}
     for number, model in enumerate(models):
         if model in here:

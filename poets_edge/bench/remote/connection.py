@@ -204,7 +204,7 @@ class Connection:
 
 
 class _Counted:
-    """Readable file that calls `advance` with the number of bytes that each read returns."""
+    """Readable file that reports progress: it calls `advance` with the number of bytes returned by each read."""
 
     def __init__(self, file: IO[bytes], advance: Advance) -> None:
         self._file = file

@@ -43,8 +43,10 @@ class DeployOptions:
     Attributes:
         model: path of a `.tflite` file.
         on: SSH destination of the device.
-        labels: file with labels for a model that contains none, or with translated labels; see `Classifier`.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        labels: file with labels for a model that has none, or with translated labels; None to use the labels in the
+            model.
+        input_range: model inputs for the pixel values 0 and 255, such as "-1:1"; used if the model does not specify
+            them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
         mqtt: options for publishing predictions to an MQTT broker; None to publish nothing. The login and the
             certificates are copied to the device, where no other user can read them.
@@ -147,7 +149,11 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
 
 
 def _send_mqtt(device: Installation, mqtt: MqttOptions, reporter: Reporter) -> tuple[list[str], list[str]]:
-    """Copy the MQTT login and certificates. Return arguments for `watch`, and the folders with the copies, if any."""
+    """Copy the MQTT login and certificates, if there are any, to the device.
+
+    Returns:
+        The MQTT arguments for `watch`, and the folders on the device that contain the copies.
+    """
     arguments = ["--mqtt", mqtt.broker]
     arguments += ["--mqtt-name", mqtt.name] if mqtt.name is not None else []
     files = {name: path for name, path in ((_LOGIN, mqtt.login), (_CA, mqtt.ca)) if path is not None}
@@ -188,7 +194,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
-    """Return the folder that `--collect` names in `watch` arguments, as an absolute path; None without `--collect`."""
+    """Return the absolute path of the folder given by `--collect` in `watch` arguments; None without `--collect`."""
     for word, following in zip_longest(watch, watch[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         if flag == "--collect":
@@ -201,7 +207,11 @@ def _item_of(device: Installation, path: str) -> str:
 
 
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """Return arguments for `watch` from (flag, value) pairs; True adds the flag alone, and a tuple repeats the flag."""
+    """Convert (flag, value) pairs to arguments for `watch`.
+
+    If the value is True, the flag is added alone; if it is a tuple, the flag is repeated for each element. Flags with
+    the value None, False or () are left out.
+    """
     words: list[str] = []
     for flag, value in given:
         if value is True:

@@ -28,11 +28,11 @@ _DEFAULT_THREADS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceTimings:
-    """Result of `measure_rounds`. The timings themselves are in the log that was passed to the function.
+    """Result of `measure_rounds`, which adds the timings themselves to the log that is passed to it.
 
     Attributes:
         machine: description of the device; see `machine_facts`.
-        variants: measured variants.
+        variants: measured combinations of a model and a number of threads.
         stamp: digest of the measurement conditions, which identifies the rounds in the log.
         outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
         warnings: descriptions of disturbances of the device.

@@ -1,4 +1,4 @@
-"""Client for one request to the measuring program on a device: it receives progress, warnings and results."""
+"""Client that sends one request to the measuring program on a device and receives progress, warnings and results."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _MOST_BARS = 8
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
-    """Return the result of `machine_facts` on the device. Raises RemoteError if the request fails."""
+    """Return a description of the device (see `machine_facts`). Raises RemoteError if the request fails."""
     follower = Follower(installation, reporter)
     follower.run(FactsRequest())
     return follower.machine
 
 
 class Follower:
-    """Client for one request to a device, which shows the progress and warnings that the device sends.
+    """Client that sends one request to a device, and shows the progress and warnings that the device reports.
 
     Attributes:
         machine: description of the device (see `machine_facts`); empty until the device has sent it.

@@ -33,8 +33,8 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, program_architecture, support
 
 _PACKAGES_MB = {True: 20, False: 170}
-"""Disk space that the packages require on a device, in MB, rounded up. The key is true if they are installed without
-their dependencies, such as numpy, as on 32-bit systems; see `Needs.alone`."""
+"""Disk space that the packages require on a device, in MB, rounded up. The key is True if the packages are
+installed without their dependencies, such as numpy (see `Needs.alone`); this is the case on 32-bit systems."""
 _CLOCK_SECONDS = 86400.0
 _NAMED = 5
 _CAMERA = "picamera2"
@@ -99,12 +99,12 @@ def install(
     extra: str = "",
     reporter: Reporter | None = None,
 ) -> Installation:
-    """Install this version on the device, unless it is installed already.
+    """Install this version of the program on the device, unless it is installed already.
 
     Args:
         folder: parent of the program's folder `poets-edge`; by default the user's cache or data folder on the device.
         kind: default for `folder`: "cache" for the cache folder, "data" for the data folder.
-        extra: name of an extra of this program, such as "mqtt", whose packages are also installed; "" for none.
+        extra: name of a group of optional dependencies, such as "mqtt", that are also installed; "" for none.
 
     Raises:
         RemoteError: the device is not supported, the folder cannot be written, or packages cannot be downloaded.
@@ -176,7 +176,7 @@ def warn_remaining_files(host: str, left: Sequence[str], reporter: Reporter) -> 
 
 
 def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
-    """Tell the user which files on the device were created by older versions of the program and are not used."""
+    """Tell the user which files on the device were created by older versions of the program and are no longer used."""
     if facts.older:
         reporter.note(
             f"{host}: not used and not removed, because an older version created it: {', '.join(facts.older)}"
@@ -226,7 +226,7 @@ def with_remedy(error: RemoteError) -> RemoteError:
 
 
 def system_of(facts: Facts) -> System:
-    """Return the processor, Python and C library of a device, which determine which TFLite interpreter it can use."""
+    """Return the properties of a device, such as its processor, that determine the TFLite interpreter for it."""
     libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
         program_architecture(facts.machine, facts.bits),

@@ -127,7 +127,7 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
 
 
 def _predict(options: BenchmarkOptions, reporter: JsonReporter) -> dict[Path, Predictions]:
-    """Return each model's scores for the photos in `image_dir`; an empty dictionary if `image_dir` is None."""
+    """Return each model's predictions for the photos in `image_dir`; an empty dictionary if `image_dir` is None."""
     if options.image_dir is None:
         return {}
     photos, models = scan(options.image_dir).photos, tuple(dict.fromkeys(options.models))
@@ -187,7 +187,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def main() -> None:
-    """Carry out one request. Anything else written to standard output is redirected to standard error."""
+    """Carry out one request. Output to standard output other than messages is redirected to standard error."""
     reporter = JsonReporter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
     end_with_parent()  # of an agent that was killed

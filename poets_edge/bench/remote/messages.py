@@ -32,7 +32,8 @@ class RoundsRequest:
         image_dir, labels: paths of the photo folder and the labels file on the device; "" for none.
         input_range: value of `BenchmarkOptions.input_range`; "" for None.
         threads: numbers of CPU threads per inference; empty for the default on the device.
-        known: rounds that were finished earlier; they are skipped if the conditions on the device are the same.
+        known: finished rounds of an interrupted run, which are not measured again if the measurement conditions are the
+            same.
     """
 
     models: tuple[str, ...]
@@ -187,7 +188,7 @@ class PhotoScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Message that contains a window of sustained load, as JSON values that `LoadWindow.to_json` returned.
+    """Message that contains measurements in one time window, as JSON values that `LoadWindow.to_json` returned.
 
     Attributes:
         model: index of the model in the request.

@@ -1,4 +1,4 @@
-"""The system's `ssh`: its destinations, its command line, and why a login failed or a connection was lost."""
+"""Start the system's `ssh`, check its destinations, and explain failed logins and lost connections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ssh_command() -> list[str]:
 
 
 def start_ssh(host: str) -> subprocess.Popen[bytes]:
-    """Start an ssh process that logs in to a device and starts Python there; return the process, with three pipes."""
+    """Start ssh, which logs in to a device and starts Python there. Return the ssh process, with three pipes."""
     command = [*ssh_command(), "-T"]
     command += [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
     try:
@@ -66,7 +66,7 @@ def ended_error(host: str, status: int | None, last: str, *, logged_in: bool, pr
 
     Args:
         status: exit status of ssh; None if it is still running.
-        last: last line of its standard error, or "".
+        last: last line of the standard error of ssh, or "".
         logged_in: whether the agent was started on the device.
         problem: reason for which this program has ended the connection, such as "has been silent for 15 s", or "".
     """

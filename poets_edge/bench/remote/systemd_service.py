@@ -1,4 +1,4 @@
-"""Service of a deployed model: set it up, start it and remove it with the systemd instance of the user on a device."""
+"""Set up, start and remove the service of a deployed model, with the user's systemd instance on the device."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ class SystemdService:
         return unit
 
     def take_down(self, *, lingered: bool) -> None:
-        """Stop the service, remove it from systemd, and disable lingering if `deploy` enabled it.
+        """Stop the service, remove it from systemd and, if `lingered` is true, disable lingering.
 
         Args:
-            lingered: whether `deploy` enabled lingering. It stays enabled if another deployment needs it.
+            lingered: whether `deploy` enabled lingering. It stays enabled if the user has another deployment.
         """
         connection = self._device.connection
         self.run("disable", "--now", f"{self.name}.service", check=False)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""Name of the service for a program in the default folder, and prefix of the name for other folders."""
+"""Name of the service if the program is in the default folder; prefix of its name if it is in another folder."""
 
 
 def unit_name(folder: str, *, usual: bool) -> str:

@@ -1,4 +1,4 @@
-"""Wheels of this program and of the packages that it requires, for the processor and the Python of a device.
+"""Wheels of this program and of the packages that it requires, for the processor and Python version of a device.
 
 The agent unpacks the wheels on the device, which requires Python but no internet access, pip or venv.
 """
@@ -33,7 +33,7 @@ _OLDEST_GLIBC = 17
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""For each processor, the packages without wheels for it, which the operating system must provide."""
+"""Packages that have no wheels for a processor, keyed by processor. The operating system must provide them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def required_packages(system: System, runtime: str, *, own: tuple[str, ...] = ()
 
 
 def extra_needs(name: str) -> Needs:
-    """Return the packages in an extra of this program; they must be pure Python without dependencies."""
+    """Return the packages in an extra of this program; all must be pure Python and have no dependencies."""
     wanted = tuple(text.partition(";")[0].strip() for text in _requirements() if _is_extra(text, name))
     if not wanted:
         raise RemoteError(f"the installation here does not know the extra [{name}]. Install it again.")
@@ -173,6 +173,6 @@ def platform_tags(system: System) -> list[str]:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return a digest of texts and bytes as 16 hexadecimal digits. Texts may be file names in invalid UTF-8."""
+    """Return a digest of texts and bytes as 16 hexadecimal digits. Texts may contain surrogate escapes (PEP 383)."""
     sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]

@@ -129,7 +129,7 @@ class Agent:
             self.end()
 
     def do_ping(self, request: Message) -> None:
-        """Receive a heartbeat. Its value `silence`, if present, is the new limit for the time without a message."""
+        """Accept a heartbeat; its value `silence`, if present, is the new time limit for waiting for a message."""
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
@@ -143,7 +143,7 @@ class Agent:
         return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
-        """Return those of the requested folders (`<kind>/<key>`) that are complete, and record that they were used."""
+        """Return which of the requested folders (`<kind>/<key>`) are complete, and record that they were used."""
         return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
@@ -201,14 +201,14 @@ class Agent:
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_hand_over_linger(self, request: Message) -> None:
-        """Record in another deployment by the same user that its removal must disable lingering."""
+        """Record in the folder of another deployment by the same user that its removal must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service.read()
         if note:
             other.service.write({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
-        """Remove the program's folder. Return the paths of files that are kept because other programs created them."""
+        """Remove the program's folder; return the paths of files that are kept, as the program did not create them."""
         return {"left": _few(self._own.remove())}
 
     def do_frames(self, request: Message) -> Message:

@@ -1,4 +1,4 @@
-"""Byte streams between this machine and the agent, as a sequence of chunks after a request.
+"""Byte streams that follow a request to the agent, sent as a sequence of chunks.
 
 Each chunk follows a line with its size in bytes; size 0 ends the stream. This module also runs on the device, with the
 standard library only; see `agent.py`.

@@ -22,9 +22,10 @@ def describe_device(kind: str, folder: str, packages: Sequence[str]) -> dict[str
     """Return a description of this device, with the keys of `answers.Facts`.
 
     Args:
-        kind: kind of the default parent of the program's folder: "cache" or "data" (XDG Base Directory Specification).
+        kind: default for `folder`: "cache" for the user's cache folder, "data" for the data folder (XDG Base Directory
+            Specification).
         folder: parent of the program's folder, absolute or relative to the home folder; "" for the default.
-        packages: names of the Python packages whose versions are included; None stands for a missing package.
+        packages: names of the Python packages whose versions are included; the version of a missing package is None.
     """
     usual = _usual_folder(kind)
     parent = in_home(folder) if folder else os.path.dirname(usual)

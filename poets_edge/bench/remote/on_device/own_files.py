@@ -123,12 +123,12 @@ def remove_file(path: str) -> None:
 
 
 def leaves(path: str) -> list[str]:
-    """Return the paths of all files and empty folders in a folder; if the path is not a folder, the path itself."""
+    """Return the paths of all files and empty folders below `path`, or `path` itself if nothing is below it."""
     if not is_directory(path):
         return [path]
     return [leaf for entry in os.scandir(path) for leaf in leaves(entry.path)] or [path]
 
 
 def in_home(folder: str) -> str:
-    """Return the absolute path of a folder; relative paths are resolved against the home folder, as by scp."""
+    """Return the absolute path of a folder; relative paths are resolved against the home folder, as in scp."""
     return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))

@@ -70,7 +70,7 @@ class OwnFolder:
 
     Attributes:
         path: path of the folder.
-        service: service of the deployed model in this folder.
+        service: service that is deployed in this folder; see `OwnService`.
     """
 
     def __init__(self, path: str) -> None:
@@ -87,8 +87,8 @@ class OwnFolder:
     def state(self) -> str:
         """State of the folder: "missing", "empty", "ours" (has the marker), "link" (symbolic link) or "other".
 
-        A folder that belongs to another user is "other", even with a marker: in /tmp, it could contain a malicious
-        program.
+        The state is "other" for everything else, including a folder that has the marker but belongs to another user,
+        because it could contain a malicious program, for example in /tmp.
         """
         try:
             status = os.lstat(self.path)
@@ -143,7 +143,7 @@ class OwnFolder:
             self._lock = -1
 
     def have(self, items: Sequence[str]) -> list[str]:
-        """Return those of the items (folders `<kind>/<key>`) that are complete, and record that they were used."""
+        """Return which of the items (folders `<kind>/<key>`) are complete, and record that they were used."""
         found = [item for item in items if self._is_complete(item)]
         with self._uses() as uses:
             uses["items"].update(dict.fromkeys(found, uses["session"]))
@@ -151,7 +151,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def new_item(self, item: str) -> Iterator[Staging]:
-        """Create an item atomically: after the `with` block, the item is complete, or absent if the block failed.
+        """Create an item, a folder `<kind>/<key>`, atomically: if the `with` block fails, the item does not exist.
 
         Raises:
             OSError: the item cannot be written, or its path belongs to a folder that the program did not create.
@@ -247,7 +247,7 @@ class OwnFolder:
         return os.path.join(self.path, kind, key)
 
     def _items(self) -> list[str]:
-        """Return the items (`<kind>/<key>`) that are complete, and those whose removal was interrupted."""
+        """Return the paths `<kind>/<key>` of all items that are complete, or whose removal was interrupted."""
         found = []
         for kind in _KINDS:
             parent = os.path.join(self.path, kind)
@@ -259,7 +259,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Context manager that yields the session number in which each item was last used, and then saves changes.
+        """Context manager that yields the session number in which each item was last used, and saves changes on exit.
 
         If the saved numbers are damaged, all items count as used in the current session.
         """
@@ -288,7 +288,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove items that neither recent sessions nor the service use. Return the paths of files that are kept.
+        """Remove items that no recent session has used and the service does not need. Return the paths of kept files.
 
         Nothing is removed while another session is running.
         """
@@ -320,7 +320,7 @@ def _is_secret(item: str) -> bool:
 
 
 def older_deployment(folder: str) -> list[str]:
-    """Return the paths in `folder` that older versions of the program created, which wrote no marker file."""
+    """Return the paths in `folder` that were created by versions of the program too old to write a marker file."""
     found = []
     programs = os.path.join(folder, "program")
     with contextlib.suppress(OSError):

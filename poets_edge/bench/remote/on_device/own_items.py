@@ -158,7 +158,7 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the paths of the files that a journal entry stands for: one file, or all wheels in a folder.
+    """Return the paths of the files to which a journal entry refers: one file, or all wheels in a folder.
 
     The result is empty if the entry is outside `folder`. Symbolic links are not followed.
     """
@@ -176,7 +176,7 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def remove_item(place: str) -> list[str]:
-    """Remove an item. Return the paths of files that are kept, because its list lacks them or they were changed."""
+    """Remove an item, and return the paths of files that are kept because they were changed or added later."""
     sums = listed(place)
     if sums is None:
         return []
@@ -213,7 +213,7 @@ def _is_bytecode(relative: str, sums: State) -> bool:
 
 
 def listed(place: str) -> State | None:
-    """Return the checksums of the files in an item, keyed by relative path; None if the folder is not an item."""
+    """Return the checksums of the files in an item, keyed by relative path; None if `place` is not an item."""
     for name in (MARKER, _REMOVING):
         sums = (read_state(os.path.join(place, name)) or {}).get("files")
         if isinstance(sums, dict):

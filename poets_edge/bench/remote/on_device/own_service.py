@@ -1,4 +1,4 @@
-"""Unit file and record of the service that `deploy` has started on a device, in the program's folder.
+"""The service that `deploy` has started on a device: its unit file and its record in the program's folder.
 
 This module runs on the device with the standard library only; see `own_folder.py`.
 """
@@ -24,7 +24,11 @@ _UNITS = "service"
 
 
 class OwnService:
-    """Service of the program in a folder. The record lists the checksums of its unit file, which users may edit."""
+    """Service that is deployed in the program's folder: its unit file and a record.
+
+    The record contains checksums of the unit file, so that a file that the user has edited is not overwritten or
+    removed.
+    """
 
     def __init__(self, folder: str, incoming: str) -> None:
         """Store the paths, without reading or writing anything.
@@ -59,7 +63,7 @@ class OwnService:
             text: text of the unit file; "" leaves the file unchanged.
 
         Raises:
-            OSError: a file cannot be written, or the unit was edited by hand.
+            OSError: a file cannot be written, or the unit file was edited by hand.
         """
         path = self.unit_path(record["unit"])
         known = _checksums(self.read())
@@ -76,7 +80,7 @@ class OwnService:
             replace_file(self._incoming, path, text.encode("utf-8", "surrogateescape"))
 
     def remove(self) -> None:
-        """Remove the unit files that the record lists, and then the record."""
+        """Remove the unit file unless it was edited by hand, and then the record."""
         units = os.path.join(self._folder, _UNITS)
         found = read_state(self._record)
         known = _checksums((found or {}).get("service"))
@@ -89,6 +93,6 @@ class OwnService:
 
 
 def _checksums(record: object) -> list[str]:
-    """Return the checksums that the record of a service lists for its unit file; an empty list if there are none."""
+    """Return the checksums of the unit file from the record of a service; an empty list if it contains none."""
     sums = record.get("sha256") if isinstance(record, dict) else None
     return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []

@@ -1,4 +1,4 @@
-"""Camera frames that `watch --collect` saved on a device: list them, and read one.
+"""List and read the camera frames that `watch --collect` saved on a device.
 
 This module runs on the device with the standard library only; see `agent.py`.
 """
@@ -11,7 +11,7 @@ import re
 FRAME_NAME = re.compile(r"collected-\d{8}-\d{6}-\d{5,}\.jpg")
 """Pattern for the names of the files that `watch --collect` writes."""
 MOST_FRAMES = 10_000
-"""Maximum number of frames in a list."""
+"""Maximum number of frames that `list_frames` returns."""
 _LARGEST_FRAME = 8 << 20
 
 
@@ -26,7 +26,7 @@ def list_frames(folder: str) -> dict[str, int]:
 
 
 def read_frame(path: str) -> bytes:
-    """Return the first 8 MB of a frame. Raises OSError if `watch --collect` does not write files of this name."""
+    """Return the first 8 MB of a frame. Raises OSError if the file name is not one that `watch --collect` writes."""
     if not FRAME_NAME.fullmatch(os.path.basename(path)):
         raise OSError(0, "not a frame that this program has saved", path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

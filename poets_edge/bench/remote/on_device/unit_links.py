@@ -1,4 +1,4 @@
-"""Links from systemd's folder to the unit files of deployed services: find them, and remove them.
+"""Find and remove the links in systemd's folder that lead to the unit files of deployed services.
 
 This module runs on the device with the standard library only; see `agent.py`.
 """
@@ -11,7 +11,7 @@ from poets_edge.bench.remote.on_device.own_folder import NAME, OwnFolder
 
 
 def link_path(folder: str, unit: str) -> str:
-    """Return the path of the link to a unit in systemd's folder."""
+    """Return the path in systemd's folder for the link to a unit."""
     return os.path.join(folder, f"{unit}.service")
 
 
@@ -21,11 +21,12 @@ def is_foreign(link: str, target: str) -> bool:
 
 
 def other_deployments(folder: str, prefix: str, link: str) -> list[str]:
-    """Return the program's folders to whose unit files systemd's folder contains links, except for the given link.
+    """Return the folders of other deployments of the program, found through the links to their unit files.
 
     Args:
-        folder: systemd's folder.
-        prefix: start of the names of the links.
+        folder: systemd's folder for user units, which contains the links.
+        prefix: prefix of the names of the links.
+        link: path of this deployment's link, which is left out.
     """
     others = []
     for entry in os.scandir(folder) if os.path.isdir(folder) else ():
