@@ -119,7 +119,8 @@ def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossVali
     """Train and calibrate a head as `train` does, and return the effects of score thresholds on its predictions.
 
     Args:
-        validation: cross-validation; its uncalibrated scores are used if no photos are available for calibration.
+        validation: result of the cross-validation; its uncalibrated scores are used if no photos are available for
+            calibration.
     """
     grouped = photos.groups if photos.groups.count < len(photos) else None
     data = TrainingData(photos.photos, photos.vectors, photos.splits, photos.labels, grouped, options.bottleneck_dir)

@@ -47,7 +47,7 @@ class ConfusedClasses:
         labels: names of the two classes.
         first_as_second: number of photos of the first class that are predicted as the second class.
         second_as_first: number of photos of the second class that are predicted as the first class.
-        rows: row numbers of the misclassified photos, most confident predictions first.
+        rows: row numbers of the misclassified photos in `AuditPhotos`, most confident predictions first.
     """
 
     labels: tuple[str, str]
@@ -101,7 +101,7 @@ def most_confused_classes(
     Args:
         scores: out-of-fold scores, [evaluated, classes].
         classes: class index of each evaluated photo, [evaluated].
-        rows: row number of each evaluated photo, [evaluated].
+        rows: row number of each evaluated photo in the table of all photos, [evaluated].
         count: maximum number of pairs.
     """
     answers = scores.argmax(axis=1)

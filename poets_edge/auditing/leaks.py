@@ -24,7 +24,7 @@ class Leak:
     """Leaked photos (test photos with near-duplicates in the training set), and the accuracy with and without them.
 
     Attributes:
-        rows: row numbers of the leaked photos.
+        rows: row numbers of the leaked photos in `AuditPhotos`.
         tested: number of test photos, including leaked ones.
         accuracy: accuracy on all test photos, for a head fitted to the training set, 0 to 1.
         accuracy_without: accuracy of the head on the test photos that are not leaked; NaN if all are leaked.
@@ -36,7 +36,7 @@ class Leak:
     accuracy_without: float
 
     def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
-        """Return the leak as a JSON-compatible dictionary, with None for an undefined accuracy.
+        """Return the leaked photos and accuracies as a JSON-compatible dictionary, with None for an undefined accuracy.
 
         Args:
             photos: photos of the audit, from which the names of the leaked photos are taken.

@@ -67,7 +67,7 @@ class CurvePoint:
     accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the point as a JSON-compatible dictionary."""
+        """Return the measured point as a JSON-compatible dictionary."""
         return {"photos": self.photos, "accuracy": self.accuracy}
 
 

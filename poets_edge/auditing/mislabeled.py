@@ -5,8 +5,8 @@ considers a photo mislabeled if its out-of-fold score for a class other than its
 class over the photos labeled with it. Because wrong labels also impair the heads, the heads are fitted a second time
 without the mislabeled photos, and the second heads rank all photos.
 
-The heads are regularized more strongly than in `train`, since a close fit reproduces wrong labels. On flowers with 5 %
-exchanged labels, stronger regularization finds more of the wrong labels.
+The heads are regularized more strongly than in `train`, since a close fit reproduces wrong labels. If 5 % of
+the labels of flower photos are exchanged, stronger regularization finds more of these wrong labels.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class NearDuplicates:
     """Groups of near-duplicates.
 
     Attributes:
-        groups: ascending row numbers of each group; a photo is in at most one group.
+        groups: ascending row numbers of the photos in each group; a photo is in at most one group.
     """
 
     groups: tuple[tuple[int, ...], ...]

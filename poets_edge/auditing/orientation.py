@@ -28,14 +28,14 @@ from poets_edge.training.vectors import take
 _REMEDIES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
 """Instruction for correcting a rotated photo, by the anticlockwise rotation in degrees."""
 _MIN_SCORE = 0.98
-"""Minimum score for listing a photo. At this score, 5 of the 1,000 flowers are listed, and 25 % of the same flowers
-after a rotation by 90 degrees."""
+"""Minimum score for listing a photo. At this score, 5 of 1,000 upright flower photos are listed, and 25 % of the
+same photos after a rotation by 90 degrees."""
 _MAX_LEARNED = 2000
 """Maximum number of photos that the heads are fitted to, to limit memory and time."""
 
 
 def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> list[OutlierGroup]:
-    """Return a list with one group of rotated photos, most confident first.
+    """Return a list with one group of rotated photos, highest scores first.
 
     The list is empty if no rotated photos are found or if there are too few photos for cross-validation.
 

@@ -28,7 +28,7 @@ _BLANK, _LOW_CONTRAST = 4.0, 10.0
 """Maximum contrast of a blank photo, and maximum contrast of a black or white photo, in gray levels."""
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
 """Upper limits for the sharpness of a blurred photo: an absolute limit, and a fraction of the median sharpness in the
-folder. 1 % of the flower photos are below both limits, as are half of them after blurring over 1 % of their width."""
+folder. Of the flower photos, 1 % are below both limits; after a blur over 1 % of their width, half of them are."""
 _GRAY, _COLORED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
 """Maximum colorfulness of a gray photo; minimum median colorfulness of the photos in a colored folder; and maximum
 fraction of gray photos in a colored folder. Gray photos are outliers only in a colored folder."""

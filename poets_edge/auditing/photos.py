@@ -160,7 +160,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
 
 
 def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
-    """Return the backbone that computes the bottlenecks.
+    """Return the backbone that computes the bottlenecks of the photos.
 
     Raises:
         WeightsError, OutputError: as for `train`.

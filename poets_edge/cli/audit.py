@@ -1,4 +1,4 @@
-"""`poets-edge audit`: label errors, near-duplicates and outliers in a folder of photos."""
+"""`poets-edge audit`: find label errors, near-duplicates and outliers in a folder of photos."""
 
 from __future__ import annotations
 

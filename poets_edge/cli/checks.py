@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Job:
-    """A task for poets_edge. `missing` states what must be installed or connected for it; None if nothing must be."""
+    """A task for which poets_edge is used. `missing` states what it still requires; None if nothing is missing."""
 
     name: str
     missing: str | None
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Components of this machine, and what it lacks for each task."""
+    """Facts about this machine, such as versions of components, and what is missing for each task."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]

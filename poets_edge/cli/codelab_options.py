@@ -18,8 +18,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
 _TOLERANCE = 0.5
-"""Maximum difference between an option and the model in the mean or the standard deviation of the input. The codelab's
-scripts used 128 for models that were trained with 127.5."""
+"""Maximum difference between a mean or standard deviation that is given as an option and that of the model. The
+codelab's scripts used 128 for models that were trained with 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:

@@ -1,4 +1,4 @@
-"""Scripts from the codelab "TensorFlow for Poets" without an equivalent command, such as `count_ops`."""
+"""Scripts from the codelab "TensorFlow for Poets" that have no equivalent command, such as `count_ops`."""
 
 from __future__ import annotations
 

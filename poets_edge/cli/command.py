@@ -30,7 +30,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Argument(click.Argument):
-    """Argument that is explained in the help.
+    """Command-line argument with an explanation in the help.
 
     Args:
         explained: explanation of each placeholder in the usage line, such as MODEL.
@@ -142,7 +142,7 @@ class Command(click.Command):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in sections[section]], col_max=width)
 
     def _check_outputs(self, ctx: click.Context) -> None:
-        """Fail if a file that the command writes is also one of its other arguments."""
+        """Report a usage error if an existing file that the command would write is also another of its arguments."""
         files = [(param, path) for param in self.params for path in _files(ctx.params.get(param.name or ""))]
         for param, path in files:
             written = isinstance(param, Option) and (param.section == OUTPUT or param.opts[0].startswith("--output"))

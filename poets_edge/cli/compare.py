@@ -70,7 +70,10 @@ def _print(comparison: Comparison) -> None:
 
 
 def _corrections(comparison: Comparison) -> str:
-    """Return the reference kernel's relative time, such as `0.976x the time in b`; "" if it corrected no ratios."""
+    """Return a phrase with the reference kernel's time in each later benchmark relative to its time in the first.
+
+    An example is `0.976x the time in b`. The phrase is empty if no ratio was corrected for the kernel's time.
+    """
     phrases = []
     for number, name in list(enumerate(comparison.names))[1:]:
         cells = [row.cells[number] for row in comparison.rows]

@@ -1,4 +1,4 @@
-"""`poets-edge evaluate`: accuracy, recall of each class and confusion matrix."""
+"""`poets-edge evaluate`: measure the accuracy, the recall of each class and the confusion matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`poets-edge export`: write `.tflite` files, with size, accuracy and agreement."""
+"""`poets-edge export`: write `.tflite` files, and print their size, accuracy and agreement with float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`poets-edge export --target`: firmware for microcontrollers, and models for NPUs."""
+"""`poets-edge export --target`: write firmware for microcontrollers, and models for NPUs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def export_target(
 
 
 def target_rows(result: Firmware | NpuExport) -> tuple[list[list[str]], str]:
-    """Return the rows of a table that describes the result, and a line that tells the user what to do next."""
+    """Return the rows of a table that describes an export, and a line that tells the user what to do next."""
     return _firmware_rows(result) if isinstance(result, Firmware) else _npu_rows(result)
 
 

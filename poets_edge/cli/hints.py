@@ -61,9 +61,9 @@ _OPTIONS = {
 
 
 def with_flags(text: str, command: click.Command) -> str:
-    """Replace quoted parameters in a message by command-line options: `` `threads`=1 `` becomes `--threads 1`.
+    """Replace backquoted parameters in a message by command-line options: `` `threads`=1 `` becomes `--threads 1`.
 
-    If the command has no such option, only the quotes are removed.
+    If the command has no such option, only the backquotes are removed.
     """
     if "`" not in text:
         return text

@@ -1,4 +1,4 @@
-"""Output of lines to stdout that does not block if the process at the other end of the pipe is slow."""
+"""Write lines to stdout without blocking if the process at the other end of the pipe is slow."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
         graph: value of `--graph`; if given, it is the only model, and all arguments are photos or folders.
 
     Returns:
-        The models, or the graph that `train` writes by default if no argument is a model; and the remaining arguments.
+        The models (if no argument is a model, the graph that `train` writes by default), and the other arguments.
 
     Raises:
         ModelError: a model has a format that cannot be read.

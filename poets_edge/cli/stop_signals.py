@@ -1,4 +1,4 @@
-"""Signals that ask a command to end: the first one after its current work, a second one immediately."""
+"""Handle signals that ask a command to end: the first ends it after its current work, the second immediately."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ENDING = (
     "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL",
     "SIGPWR", "SIGXCPU",
 )  # fmt: skip
-"""Signals that are handled because they would kill the command but not a program that it has started."""
+"""Signals that, if they were not handled, would kill the command but not a program that it has started."""
 
 
 class StopSignals:

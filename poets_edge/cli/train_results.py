@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_result(result: TrainResult, *, misclassified: bool) -> None:
-    """Print recalls and accuracies, the written files, and the next command.
+    """Print the recalls and accuracies of a training run, the files that it wrote, and the next command to run.
 
     Args:
         misclassified: whether to list the misclassified test photos.

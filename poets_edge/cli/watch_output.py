@@ -57,7 +57,7 @@ def _json_line(prediction: Prediction) -> str:
 
 
 def summary_text(summary: WatchSummary) -> str:
-    """Return a line with the numbers of frames, the labeled frames per second, and the latency."""
+    """Return a line with the numbers of labeled, dropped and bad frames, the frames per second, and the latency."""
     counts = f"{summary.labeled} frames labeled"
     counts += f", {summary.dropped} dropped" if summary.dropped else ""
     counts += f", {summary.bad} bad" if summary.bad else ""

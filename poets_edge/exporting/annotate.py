@@ -116,7 +116,7 @@ def annotate(
 
 
 def _check_replaceable(target: Path) -> None:
-    """Raise OutputError if a file exists that is not a `.tflite` file, such as a photo."""
+    """Raise OutputError if the output file exists and is not a `.tflite` file but, for example, a photo."""
     try:
         head = read_head(target, len(_IDENTIFIER) + 4)
     except OSError:  # missing, or reported when the file is written

@@ -16,8 +16,8 @@ from poets_edge.device.paired import SIGNIFICANCE, Paired, mcnemar
 def drop_is_significant(paired: Paired, allowed: float) -> bool:
     """Return whether a loss of accuracy exceeds the limit significantly, according to an exact McNemar test.
 
-    The test compares two numbers of photos: those that only the float32 file labels correctly, minus the number that
-    the limit allows; and those that only the quantized file labels correctly.
+    The number of photos that only the float32 file labels correctly, reduced by the number that the limit allows, is
+    compared with the number of photos that only the quantized file labels correctly.
 
     Args:
         paired: comparison of the quantized file with the float32 file.

@@ -54,11 +54,11 @@ _UNRECORDED = (
 
 @dataclass(frozen=True)
 class _Source:
-    """Graph to export, with its labels, the record of its training run, and its photos.
+    """Graph to export, with its labels, its training record and the photos of its training run.
 
     Attributes:
         network: the network that the graph was converted to; None if the graph requires TensorFlow's converter.
-        record: record of the training run; None if the graph has no record.
+        record: training record, the JSON file next to the graph; None if there is none.
         photos: calibration and test photos; None if the photos are unknown.
     """
 
@@ -70,7 +70,7 @@ class _Source:
 
     @property
     def known(self) -> KnownPhotos | None:
-        """Fingerprints of the photos in the training run; None if neither the record nor the graph contains them."""
+        """Fingerprints of the training run's photos; None if neither the training record nor the graph has them."""
         return known_photos(self.record or {"photo_sets": self.frozen.photo_sets})
 
 
@@ -106,7 +106,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     No file is written before all files have been converted and evaluated.
 
     Raises:
-        ModelError: the graph, its labels or its record are damaged or inconsistent, or a file computes NaN.
+        ModelError: the graph, its labels or its training record are damaged or inconsistent, or a file computes NaN.
         AccuracyDropError: a file loses significantly more accuracy than `options.max_accuracy_drop`; the exception
             contains the evaluations.
         DatasetError: required photos are missing.

@@ -18,7 +18,7 @@ LIST = ".poets-edge.json"
 
 
 def check_generated(folder: Path, names: Collection[str]) -> None:
-    """Check that files can be written by `write_generated`, before the work whose results they will contain.
+    """Check, before the contents of files are generated, that `write_generated` may write files with these names.
 
     Raises:
         OutputError: an existing file was not written by `write_generated` or was changed since.

@@ -47,7 +47,7 @@ class ExportPhotos:
 
 
 def _is_elsewhere(folder: str) -> bool:
-    """Return whether a folder is on another machine: whether it is a URL or a Windows network share."""
+    """Return whether a folder is on another machine, that is, a URL or a Windows network share."""
     return is_address(folder) or folder.startswith(("\\\\", "//"))
 
 
@@ -115,7 +115,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that maps the name of a photo in an archive or at a URL to the photo, or to None."""
+    """Return a function that maps the name of a photo in an archive or at a URL to the photo, or to None if missing."""
     return _by_name(record, folder).get
 
 

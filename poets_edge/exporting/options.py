@@ -35,8 +35,8 @@ class ExportOptions:
             in `image_dir`.
         input_size: height and width of the input, pixels, for a Keras model or SavedModel that accepts images of any
             size.
-        image_dir: folder of the photos; required if they were moved or the graph has no record.
-        percentages: sizes of the splits of `image_dir`, for a graph without a record.
+        image_dir: folder of the photos; required if they were moved or the graph has no training record.
+        percentages: sizes of the splits of `image_dir`, for a graph without a training record.
         unknown_label: name of an additional label for photos unlike the training photos, for programs that support a
             single output; by default "": the model has a second output with the distance from the training photos.
         calibration_count: number of training photos used to calibrate int8 and full-int8 files.

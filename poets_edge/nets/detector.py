@@ -29,7 +29,7 @@ _PREFIX = "detector/"
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """Weights for computing the distance from the training photos, scaled so that photos above LIMIT are unknown.
+    """Weights of the unknown-photo detector, scaled so that photos with a distance above LIMIT are unknown.
 
     With u = bottleneck / |bottleneck| and y = u @ projection + offsets, the distance is
     max(0, y**2 @ quadratic - max(y @ linear + biases), y @ background + background_bias).
@@ -54,7 +54,7 @@ class Detector:
 
     @property
     def has_background(self) -> bool:
-        """Whether the distance depends on background photos."""
+        """Whether the detector was trained with background photos, which then affect the distance, too."""
         return bool(self.background.any())
 
     def distances(self, bottlenecks: Array) -> Array:
@@ -73,7 +73,7 @@ class Detector:
 
 
 def with_detector(graph: Any, detector: Detector) -> Any:
-    """Return a graph with an additional output DISTANCE, float32 [1, 1].
+    """Return a copy of a graph that also computes the detector's output DISTANCE, float32 [1, 1].
 
     Args:
         graph: a GraphDef with a node `bottleneck`.
@@ -123,7 +123,7 @@ def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
         source: name of the graph in error messages.
 
     Raises:
-        ModelError: some of the weights are missing, or their shapes are inconsistent.
+        ModelError: some of the detector's weights are missing, or their shapes are inconsistent.
     """
     wanted = [field.name for field in fields(Detector)]
     nodes = {node.name.removeprefix(_PREFIX): node for node in graph.node if node.name.startswith(_PREFIX)}

@@ -45,7 +45,7 @@ class FrozenGraph:
         photo_sets: digests of the photos in the training run, in the format of `KnownPhotos.to_json`; None if the graph
             contains none.
         sha256: checksum of the file, hexadecimal.
-        has_detector: whether the graph computes the distance from its training photos.
+        has_detector: whether the graph computes a photo's distance from the training photos.
     """
 
     path: Path

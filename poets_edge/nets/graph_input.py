@@ -1,4 +1,4 @@
-"""Normalization of a frozen graph's input, with the evidence for it."""
+"""Determine the normalization of a frozen graph's input, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ADDITIONS, _PRODUCTS = frozenset(("Add", "AddV2", "BiasAdd", "Sub")), frozenset
 
 
 def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
-    """Decide the normalization of a frozen graph's input.
+    """Determine the normalization of a frozen graph's input, and the evidence for it.
 
     Args:
         given: the range that the user specified, as text for `parse_input_range`, such as "-1:1"; None if no range was
@@ -126,9 +126,10 @@ class _Evidence:
         return readers[0] if len(readers) == 1 else None
 
     def _concatenated(self, name: str) -> Any:
-        """Return the node that concatenates the channels of a node after slices selected them; None if there is none.
+        """Return the node that concatenates slices of a node's channels, as in a reversal; None if there is none.
 
-        Every consumer of the node must be a slice or a reversal whose result only the concatenation uses.
+        Every consumer of the given node must be a slice or a reversal, and the result of each must be used only by the
+        concatenation.
         """
         readers = self._readers.get(name, [])
         if not readers or any(node.op not in _REVERSING for node in readers):

@@ -18,8 +18,8 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Maximum number of attempts to read files that match, because another process may be replacing them, and the pause
-between two attempts, in seconds."""
+"""Maximum number of attempts to read a graph, its labels file and its training record, which another process may be
+replacing, and the pause between two attempts, in seconds."""
 _MAX_RECORD_BYTES = 256 << 20
 
 
@@ -29,7 +29,7 @@ class Trained:
 
     Attributes:
         labels: class names, in the order of the output.
-        record: the training record; None if the graph has no record.
+        record: content of the training record, a JSON file next to the graph; None if there is no such file.
     """
 
     frozen: FrozenGraph
@@ -38,15 +38,15 @@ class Trained:
 
 
 class _MismatchError(ModelError):
-    """Raised if a graph, its labels file and its record come from different training runs."""
+    """Raised if a graph, its labels file and its training record come from different training runs."""
 
 
 def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool = True) -> Trained:
-    """Read a graph with its labels and its record.
+    """Read a frozen graph with its labels and its training record.
 
     Args:
-        labels: labels file for a graph without labels, or file with translations of its labels (see `renamed_labels`);
-            by default, the labels in the graph are used, else the labels file next to it.
+        labels: labels file for a graph without labels, or file with translations of the labels in the graph (see
+            `renamed_labels`); by default, the labels in the graph are used, else the labels file next to it.
         labels_needed: whether missing labels are an error.
 
     Raises:

@@ -22,7 +22,7 @@ EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
-"""Phrase for messages that states the loss of accuracy with the embedded weights, measured in
+"""Phrase for messages that states the loss of accuracy with the embedded weights, as documented in
 embedded/MODEL_CARD.md."""
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
@@ -66,7 +66,7 @@ def local_weights(architecture: Architecture, model_dir: Path) -> Path | None:
 
 
 def default_grid(model_dir: Path = MODELS) -> tuple[Architecture, ...]:
-    """Return the architectures that `grid` compares by default: those with weights that exist or can be downloaded."""
+    """Return the architectures that `grid` compares by default: those whose weights exist or can be downloaded."""
     wanted = (entry for family in families() for entry in family.grid)
     return tuple(entry for entry in wanted if entry.weights.application or local_weights(entry, model_dir))
 

@@ -30,8 +30,8 @@ _ROUNDING_PHOTOS = 50
 """Maximum number of photos from which the Hessians are computed. Each photo contributes up to 128 samples per layer, so
 more photos hardly change the result."""
 _PHOTOS_PER_TASK = 5
-"""Number of photos that a worker processes in one task. It affects rounding errors, because the samples from its photos
-are multiplied in one matrix product."""
+"""Number of photos that a worker processes in one task. It affects rounding errors, because the samples from all photos
+in a task are multiplied in one matrix product."""
 _TASKS_AHEAD = 2
 """Maximum number of tasks per worker that are running, or whose results have not been added to the Hessians yet. The
 result of a task takes up to 15 MB for a MobileNet."""
@@ -113,7 +113,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     ]
 
     def observe(task: range, session: Session) -> tuple[list[list[Range]], list[Activations], dict[str, Activations]]:
-        """Return each image's output ranges and bottleneck, and the terms that the images add to the Hessians."""
+        """Return all layers' output ranges and the bottleneck for each image, and terms to add to the Hessians."""
         ranges: list[list[Range]] = []
         bottlenecks: list[Activations] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}

@@ -110,8 +110,8 @@ class Hessian:
 
         Returns:
             The input values from which each output position is computed, float32 [samples, inputs]. For a depthwise
-            layer, instead, the terms that they add to `moments`, float32 [groups, inputs + 1, inputs + 1], which need
-            less memory.
+            layer, the terms that these values add to `moments` are returned instead, float32 [groups, inputs + 1,
+            inputs + 1], because they need less memory.
         """
         patches = _patches(pixels, self._layer, positions)
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)

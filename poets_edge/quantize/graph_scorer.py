@@ -43,8 +43,8 @@ class FrozenGraphScorer:
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         nodes: names of the nodes, by the keys "input" and "output".
-        facts: record of the training run; if there is none, a dictionary whose value "photo_sets" identifies the
-            training run's photos, or is None if the graph does not store them.
+        facts: training record, the JSON file next to the graph; without one, a dictionary with the key "photo_sets",
+            whose value identifies the photos in the training run, or is None if the graph does not store them.
         input_range: normalization of the input, with the evidence for it.
     """
 

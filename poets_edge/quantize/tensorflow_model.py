@@ -226,8 +226,8 @@ def freeze(
     """Convert a model to a frozen graph that accepts values from -1 to 1 and returns probabilities.
 
     Args:
-        pixels: images, resized to the model's input size, on which it is tested whether the outputs are
-            probabilities; if there are no images, a gray image is used.
+        pixels: images, resized to the model's input size, that are used to test whether the outputs are probabilities;
+            if there are no images, a gray image is used.
 
     Raises:
         ModelError: the model cannot be frozen, or returns scores from 0 to 1 whose sum is not 1.
@@ -295,7 +295,7 @@ def _last_operation(graph: Any, name: str) -> str:
 
 
 def _depends_on_scores(graph: Any, name: str) -> bool:
-    """Return whether a node is a softmax, or the result of arithmetic with a sigmoid or softmax, as 1 - sigmoid."""
+    """Return whether a node is a softmax, or the result of arithmetic with a sigmoid or softmax, like 1 - sigmoid."""
     nodes = {node.name: node for node in graph.node}
     waiting, known = [name], {name}
     while waiting:

@@ -130,6 +130,6 @@ class _Writer:
         return found
 
     def operator(self, code: str, inputs: Sequence[int], output: int, options: str = "", **fields: int) -> None:
-        """Append an operator that writes an existing tensor."""
+        """Append an operator whose output is an existing tensor."""
         kind = getattr(schema().BuiltinOperator, code)
         self._graph.operators.append(new_operator(self._model, kind, 1, inputs, [output], options, **fields))

@@ -148,6 +148,6 @@ class _Writer:
     def operator(
         self, code: str, inputs: Sequence[int], output: int, version: int = 1, options: str = "", **fields: Any
     ) -> None:
-        """Append an operator that writes an existing tensor."""
+        """Append an operator whose output is an existing tensor."""
         kind = getattr(schema().BuiltinOperator, code)
         self._graph.operators.append(new_operator(self._model, kind, version, inputs, [output], options, **fields))

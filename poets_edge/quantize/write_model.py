@@ -34,7 +34,8 @@ LEVELS = 127
 DESCRIPTION = "poets_edge"
 
 _MIN_DYNAMIC = 1024
-"""Kernels with fewer weights remain float32 in "dynamic" files, as in files from TensorFlow's converter."""
+"""Minimum number of weights in a kernel that "dynamic" files store with 8 bits. Smaller kernels remain float32, as in
+files from TensorFlow's converter."""
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,9 @@ def board(name: str) -> Board:
 
 
 def board_with_memory(name: str | None, memory: str | None) -> Board | None:
-    """Return the board with the given name, and with `memory` for tensors if given; None if `name` is None.
+    """Return the board with the given name; None if `name` is None.
+
+    If `memory` is given, it replaces the board's memory for tensors.
 
     Raises:
         UsageError: there is no such board, `memory` is not a size, or `memory` is given without a board.

@@ -45,7 +45,7 @@ class Firmware:
         model_size: bytes of flash memory that the model occupies.
         operators: names of the operators that the model uses.
         compared: number of photos on which TensorFlow Lite Micro was compared with `Classifier`.
-        largest_difference: largest difference between two outputs in this comparison, in 8-bit steps divided by 256.
+        largest_difference: largest difference between the outputs of both, in 8-bit steps divided by 256.
     """
 
     folder: Path

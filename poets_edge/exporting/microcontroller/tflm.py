@@ -24,7 +24,7 @@ from poets_edge.errors import ModelError, RuntimeMissingError
 from poets_edge.tflite.flatbuffer import operator_code, schema, unpack_model
 
 _ROOM = 1 << 26
-"""Size in bytes of the arena in which the required size is measured, larger than any supported network needs."""
+"""Size in bytes of the arena that is used to measure the required size; no supported network needs a larger one."""
 _TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 _REASON = re.compile(r"Didn't find op|not supported|Failed|Missing|Couldn't", re.IGNORECASE)
 _SECONDS = 600
