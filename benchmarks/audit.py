@@ -105,7 +105,7 @@ def wrong_labels(photos: AuditPhotos) -> None:
 
 
 def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
-    """Assign photos to folds as if they had the given labels; return the fold number of each photo."""
+    """Assign photos to cross-validation folds as if they had the given labels; return the fold number of each photo."""
     named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
     [folds] = assign_folds(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
     return folds.assignment

@@ -41,7 +41,7 @@ RESOLUTIONS = (128, 160, 192, 224)
 
 
 def forward_passes(models: dict[int, list[Path]], photos: list[dict[int, Any]]) -> None:
-    """Run all models on all photos, one model at a time on all cores."""
+    """Run each model on all photos, one model at a time, on all cores."""
     normalize = normalizer(BACKBONE)
     for resolution, paths in models.items():
         pictures = [photo[resolution] for photo in photos]
@@ -60,7 +60,7 @@ def _share(path: Path, normalize: Any, pictures: list[Any]) -> None:
 
 
 def converter_calls(graphs: list[tuple[Path, list[Any]]]) -> None:
-    """Convert each graph to float and int8."""
+    """Convert each retrained graph to a float and an int8 model."""
     for path, calibration in graphs:
         graph = parse_graph(path.read_bytes(), str(path))
         convert(graph, str(path), INPUT, "final_result")

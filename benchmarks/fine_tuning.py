@@ -1,7 +1,7 @@
 """Accuracy and speed of `train --fine-tune`: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
 - accuracy: 5-fold cross-validation of a network with its final blocks frozen, and with these blocks fine-tuned,
-  compared photo by photo; also of the int8 file of the fine-tuned network, compared with its float32 file.
+  compared photo by photo. The int8 file of the fine-tuned network is compared with its float32 file, too.
 - speed: time and memory of `poets-edge train --fine-tune N` with empty caches, compared with those of a Keras program
   with the same weights, layers and epochs. With `--blocks 0`, both programs train only a new head.
 """
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def accuracy(options: argparse.Namespace) -> None:
-    """Print the accuracies in each fold and over all folds, for each seed."""
+    """Print the accuracies with frozen and with fine-tuned blocks, for each seed, per fold and over all folds."""
     photos = sorted(scan(options.folder).photos, key=lambda photo: photo.name)
     order = np.random.default_rng(0).permutation(len(photos))
     parts: list[tuple[Right, Right, Right]] = []

@@ -4,7 +4,7 @@
     python -m benchmarks.scale cold --photos 2000 4000  # some parts, or other sizes
 
 - small: 1,000 photos with everything cached, alternating with another checkout if `--against` is given.
-- unchanged: a second run over 100,000 unchanged photos, until the first step of the head.
+- unchanged: a second run over 100,000 unchanged photos, until the first training step of the head.
 - cold: 20,000 and 200,000 small JPEGs with nothing cached: memory, and photos per second until the first step.
 - cluster: 20,000 photos with only checksums cached: `--cluster local:2`, alternating with the threads of one process.
 - killed: 40,000 photos on `--cluster local:2`, whose workers are killed at random 20 times; compares the graph with
@@ -33,7 +33,7 @@ _KILLS = 20
 
 
 def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with everything cached, alternating with another checkout if `options.against` is set."""
+    """Measure training runs with everything cached, alternating with another checkout if `options.against` is set."""
     checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
     for count in counts:
         photos = _photos(folder, count)
@@ -54,7 +54,7 @@ def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> N
 
 
 def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure the time until the first step of a second run, which may be at most 5 s for 100,000 photos."""
+    """Measure the time until the first training step of a second run, which may be at most 5 s for 100,000 photos."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)
@@ -63,7 +63,7 @@ def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) 
 
 
 def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with nothing cached.
+    """Measure training runs with nothing cached.
 
     From the smallest to the largest number of photos, memory may grow by at most 20 %, and speed drop by at most 5 %.
     """
@@ -87,7 +87,7 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Compare the speed of two worker processes with that of one process with threads.
+    """Compare the training speed with two worker processes and with the threads of one process.
 
     The worker processes must reach at least 90 % of the speed of the threads.
     """
@@ -129,7 +129,7 @@ def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> 
 
 
 def cached(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with everything cached.
+    """Measure training runs with everything cached.
 
     The limits are 60 s and 1 GB for 1,000,000 photos, and 10 s and 400 MB for 100,000 photos.
     """

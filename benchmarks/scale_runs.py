@@ -61,7 +61,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
-    """Write a random feature vector for each photo into the cache; the classes overlap widely."""
+    """Write a random feature vector for each photo into the cache; the vectors of different classes overlap widely."""
     wanted = architecture(NETWORK)
     backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
     hashed = hash_photos(scan(photos).photos, bottleneck_dir)
@@ -89,7 +89,7 @@ class Run:
 
     Attributes:
         seconds: total duration.
-        first_step: seconds until the first step of the head.
+        first_step: seconds until the first training step of the head.
         connected: seconds until the workers were started; 0 without `--cluster`.
         processor: processor time of the process and its children, in seconds.
         memory: peak resident memory of the process, in MB.

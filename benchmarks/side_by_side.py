@@ -98,7 +98,7 @@ def measure(arguments: Sequence[str | Path], cwd: Path | None = None) -> Usage:
 
 
 def _environment() -> dict[str, str]:
-    """Return environment variables for a Python process, with bytecode caching as for an installed package."""
+    """Return environment variables for a Python process that imports this checkout and caches its bytecode."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment

@@ -99,7 +99,7 @@ def _seconds(work: Callable[[], Iterable[object]]) -> float:
 
 
 def _upload_all(client: StudioClient, turn: int, paths: Sequence[Path], files: Sequence[bytes]) -> Iterator[None]:
-    """Upload files over _UPLOADS_AT_ONCE connections, and yield when one is done."""
+    """Upload files over _UPLOADS_AT_ONCE connections; yield once for each uploaded file."""
     connections = [client.connection() for _ in range(_UPLOADS_AT_ONCE)]
     idle = SimpleQueue[HTTPConnection]()
     for connection in connections:
@@ -147,7 +147,7 @@ def _lists(client: StudioClient) -> None:
 
 
 def _memory(client: StudioClient) -> None:
-    """Print the memory of the server during scripted use: lists, thumbnails, moves and undos."""
+    """Print the memory of the server while a script requests thumbnails, moves photos and undoes the moves."""
     names = [name.replace(" ", "%20") for name in sorted(client.photos())]
     found = [_resident(client)]
     for turn in range(_ROUNDS_OF_USE):
@@ -164,7 +164,7 @@ def _memory(client: StudioClient) -> None:
 
 
 def _soak(folder: Path, minutes: float) -> None:
-    """Print the memory of the server during scripted use: lists, thumbnails, photos, changes, uploads and training."""
+    """Print the memory of the server while a script uses it for some minutes, including uploads and training."""
     project = folder / "soak"
     write_photos(project, _TRAINED)
     with running(project) as client:
@@ -184,7 +184,7 @@ def _soak(folder: Path, minutes: float) -> None:
 
 
 def _use(client: StudioClient, round_number: int) -> None:
-    """Use the studio as a page does for some seconds; every change is undone, and every 20th round trains a model."""
+    """Send the requests of one round of scripted use; changes are undone, and every 20th round trains a model."""
     names = sorted(client.photos())
     for name in names[round_number % 50 :: 50]:
         client.get(f"/thumb/{name.replace(' ', '%20')}")
@@ -212,14 +212,14 @@ def _many(folder: Path) -> None:
 
 
 def wait_for_thumbnails(project: Path, count: int) -> None:
-    """Wait until the server has made a number of thumbnails."""
+    """Wait until the server has made `count` thumbnails or the time limit is exceeded."""
     deadline = time.monotonic() + _THUMBNAIL_SECONDS
     while len(list((project / ".poets-edge/thumbnails").iterdir())) < count and time.monotonic() < deadline:
         time.sleep(1)
 
 
 def write_photos(project: Path, count: int, side: int = 320) -> None:
-    """Write photos with the given width in pixels, evenly distributed over the classes."""
+    """Write `count` photos of `side` pixels in width, evenly distributed over the classes."""
     for number in range(count):
         path = project / f"class {number % _CLASSES}" / f"photo {number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +227,7 @@ def write_photos(project: Path, count: int, side: int = 320) -> None:
 
 
 def _retrain(folder: Path) -> None:
-    """Print the time of the first training, and of retraining after some photos were moved."""
+    """Print the duration of the first training, and of retraining after some photos were moved to another class."""
     project = folder / "retrained"
     write_photos(project, _TRAINED)
     with running(project) as client:

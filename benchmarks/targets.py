@@ -62,8 +62,8 @@ class Row:
     Attributes:
         accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
         errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32.
-        agreement: fractions of the test photos and of the strangers for which full-int8 and float32 agree whether the
-            photo is unknown; empty if they were not compared.
+        agreement: fractions of the test photos, and of photos of no class, for which full-int8 and float32 agree on
+            whether the photo is unknown; empty if they were not compared.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
         size: size of the model with int8 input and without appended files, in bytes.
         difference: largest difference between scores of `Classifier` and of TensorFlow Lite Micro, in steps of 1/256.
@@ -150,7 +150,10 @@ def labeled(kind: str, model: bytes, labels: Sequence[str]) -> ModelFile:
 def _agreement(
     scored: Mapping[str, Predictions], files: Mapping[str, ModelFile], strangers: Sequence[Path]
 ) -> tuple[float, float]:
-    """Return the fractions of test photos and of strangers that full-int8 and float32 both accept or both reject."""
+    """Return how often full-int8 and float32 agree on whether a photo is unknown, as fractions.
+
+    The first fraction is of the test photos, the second of photos that belong to no class.
+    """
     distances = [scored[kind].distances for kind in ("ours", "float32")]
     assert distances[0] is not None and distances[1] is not None
     known = (distances[0] > LIMIT) == (distances[1] > LIMIT)

@@ -43,7 +43,7 @@ The names are `fastest` and `median` for inferences, and `kernel` and `kernel_me
 the reference kernel. `kernel` is empty in runs before version 0.3.
 """
 Runs: TypeAlias = Mapping[str, Sequence[Run]]
-"""Runs of each model, by the name of the model."""
+"""Runs of a benchmark, as a list for each model name."""
 
 
 @pytest.mark.benchmark(group="compare")
@@ -73,7 +73,7 @@ def test_separate_runs(benchmark: Any, trained: Trained) -> None:
 
 
 def recorded(timings: Sequence[Timing]) -> Run:
-    """Return the times of a run that are saved in `results/compare_runs.json`."""
+    """Return the times of a run in the form that is saved in `results/compare_runs.json`."""
     kernels = [timing.kernel_ms or (float("nan"),) for timing in timings]
     columns = {
         "fastest": [min(timing.samples_ms) for timing in timings],
@@ -85,7 +85,7 @@ def recorded(timings: Sequence[Timing]) -> Run:
 
 
 def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bool = True) -> TimeRatio:
-    """Compare two runs like the command `compare`, with the inference times of `run` multiplied by `slowdown`."""
+    """Compare two benchmark runs like the command `compare`, with the times of `run` multiplied by `slowdown`."""
     if not with_kernel or kernel_ratio(run["kernel_median"], reference["kernel_median"]) is None:
         return compare_runs([slowdown * value for value in run["fastest"]], reference["fastest"])
     slowed = [slowdown * value for value in run["median"]]

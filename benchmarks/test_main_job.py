@@ -30,7 +30,7 @@ _COMMAND = "python -m pytest benchmarks/test_main_job.py --benchmark-only -s"
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
-    """Yield the table to which the benchmarks in this file add rows; publish it after all of them have run."""
+    """Yield a list of table rows to which the benchmarks in this file append; publish the table at the end."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
     if len(found) == 9:
@@ -140,7 +140,7 @@ def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_p
 
 
 def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Compare peak memory of training on 200 and 1,000 photos; it may grow only by the size of the vectors."""
+    """Compare peak memory of training on 200 and 1,000 photos; it may grow only by the size of the feature vectors."""
     peaks = []
     for count in (40, 200):
         folder = tmp_path / f"photos-{count}"

@@ -1,4 +1,4 @@
-"""Comparison of `benchmark --on`, through a real sshd on this machine, with `benchmark`."""
+"""Comparison of `benchmark` with `benchmark --on`, which connects to a real sshd on the same machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison of `benchmark` with LiteRT's benchmark tool, and of repeated runs of `benchmark`."""
+"""Comparison of `benchmark` with LiteRT's benchmark tool, and of repeated runs of `benchmark` with each other."""
 
 from __future__ import annotations
 

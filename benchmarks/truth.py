@@ -16,7 +16,8 @@ Eight sets of photos are split at random, by group, into photos for the program 
 Each draw records whether the 95 % interval from cross-validation contains the accuracy on the held-out photos of the
 head that `train` would write. This interval is for any number of new photos; because the held-out photos are few, each
 draw also records whether the interval of the difference between the two accuracies contains 0. Each draw records
-whether `train` would warn, and the cross entropy on the held-out photos without and with temperature scaling.
+whether `train` would warn of similar photos, and the cross entropy on the held-out photos without and with temperature
+scaling.
 
 For the learning curve, the sets have no groups (one frame of each burst, one photo of each person). Each draw records
 whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a head trained on twice as
@@ -62,7 +63,7 @@ from tests.hands import draw_hands
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 SCENES, FRAMES = 100, 6
 VARIED = {"variants": 24, "triples": 60, "originals": 60, "rotated": 60}
-"""Number of photos per class that have variants, by photo set."""
+"""Number of photos per class that have variants (cropped, rotated or recolored pictures), by photo set."""
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
 SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "triples": 30, "originals": 30, "rotated": 30,
         "persons": 12}  # fmt: skip
@@ -100,7 +101,7 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class Draw:
-    """Result of one draw: estimated and true accuracy with their intervals, warning, and cross entropies."""
+    """Result for one random selection of photos: accuracies with intervals, presence of a warning, cross entropies."""
 
     headline: float
     interval: tuple[float, float]
@@ -164,7 +165,7 @@ def main() -> None:
 
 
 def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) -> Draw:
-    """Train on a random selection of groups as `train` does, and evaluate the head on all other photos."""
+    """Train a head on the photos in randomly selected groups as `train` does, and evaluate it on all other photos."""
     rng = np.random.default_rng([seed, 1])
     known = np.flatnonzero(np.isin(photos.groups, chosen_groups(photos, groups, rng)))
     unseen = np.setdiff1d(np.arange(len(photos.classes)), known)
@@ -286,7 +287,7 @@ def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Image.Image]:
-    """Return the pictures of a photo in one of the sets in VARIED."""
+    """Return the pictures that the photo set `name`, a key of VARIED, contains for one photo."""
     if name == "rotated":
         return [photo, photo.rotate(90, expand=True)]
     if name == "originals":
@@ -295,7 +296,7 @@ def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Im
 
 
 def variant(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a random variant of a photo, like those that data augmentation programs write."""
+    """Return a randomly cropped, mirrored, rotated and recolored version of a photo, as in data augmentation."""
     width, height = photo.size
     part = rng.uniform(0.45, 0.8)
     left, top = rng.uniform(0, width * (1 - part)), rng.uniform(0, height * (1 - part))

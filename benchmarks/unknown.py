@@ -42,11 +42,11 @@ NETWORKS = (
 """Networks to test, as (architecture, source of the weights, numbers of photos per class)."""
 RATE = 0.05
 WITH_BACKGROUND = 5
-"""Number of draws in which detectors are also fitted with background photos."""
+"""Number of random draws in which detectors are also fitted with background photos, which belong to no class."""
 EVERYDAY, OF_BACKGROUND = 13, 200
 """Step for selecting everyday photos (every 13th is used), and number of photos in a background."""
 NEAR = {"flowers": (), "defects": (1, 4), "two flowers": (1, 3, 4), "three flowers": (1, 3)}
-"""Indices of the classes whose photos are near strangers instead of known photos, for each set of known photos."""
+"""Indices of the classes that the detector does not learn, and whose photos test it, for each set of known photos."""
 
 
 NOTES = (
@@ -61,7 +61,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class World:
-    """Feature vectors from one network: for flowers and defects, with their classes, and for everyday photos."""
+    """Feature vectors from one network: those of flowers and surface defects, with classes, and of everyday photos."""
 
     flowers: PhotoSet
     defects: PhotoSet
@@ -70,7 +70,9 @@ class World:
 
 @dataclass(frozen=True)
 class Result:
-    """Fractions of rejected photos of each kind in one draw; None for kinds without photos or without a background.
+    """Fractions of photos that a detector rejects in one random draw, by kind of photo.
+
+    A fraction is None if there are no photos of the kind, or if no background was used.
 
     `new` is the number of known photos that were not used to fit the detector. `answered` is the accuracy on accepted
     known photos minus the accuracy on all known photos.
@@ -116,7 +118,7 @@ def main() -> None:
 
 
 def row(world: World, known: str, size: int, draws: int) -> list[str]:
-    """Return the cells of a table row: means over draws, for a set of known photos and a number of photos per class."""
+    """Return a table row with means over random draws, for a data set and a number of photos per class."""
     found = [one_draw(world, known, size, seed) for seed in range(draws)]
     low, high = (0.02, 0.09) if size == 20 else (0.03, 0.07)
     within = sum(low <= one.lost <= high for one in found)
@@ -131,7 +133,7 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def chance_within(photos: int, low: float, high: float) -> float:
-    """Return the probability that a fraction between `low` and `high` of the photos is rejected.
+    """Return the probability that a fraction from `low` to `high` of a number of photos is rejected.
 
     Each photo is rejected with the probability RATE, independently of other photos.
     """
@@ -208,7 +210,7 @@ def read(name: str, weights: str, shared: Path, work: Path) -> World:
 
 
 def photo_files(shared: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Yield the name and the photo paths of each data set."""
+    """Yield (name, list of photo paths) for each data set."""
     yield "flowers", sorted((shared / "data/flower_photos").glob("*/*.jpg"))
     yield "defects", sorted((shared / "data/surface_defects").glob("*/*"))
     yield "everyday", sorted((shared / "data/unlabelled_photos").glob("*.jpg"))[::EVERYDAY]

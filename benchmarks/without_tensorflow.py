@@ -2,7 +2,7 @@
 
     python -m benchmarks.without_tensorflow PHOTOS WORK_DIR [PHOTOS_PER_CLASS]
 
-Both converters use the same calibration photos for int8. Accuracy is measured on the test photos. Writes
+poets_edge and the converter use the same photos to calibrate int8. Accuracy is measured on the test photos. Writes
 `results/without_tensorflow.md`; requires TensorFlow, and the weights that the tests require.
 """
 
@@ -46,7 +46,7 @@ def link_photos(photos: Path, folder: Path, count: int) -> Path:
 
 
 def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
-    """Train an architecture, convert it with both converters, and return its row in the table."""
+    """Train an architecture, convert it with poets_edge and with TensorFlow, and return its row in the table."""
     graph = train_graph(architecture, photos, work, testing=_TEST_PERCENTAGE)
     trained = read_trained(graph, graph.with_name("labels.txt"))
     frozen, network = trained.frozen, network_of(trained.frozen)

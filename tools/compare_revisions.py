@@ -1,9 +1,9 @@
 """Compare the outputs of two revisions of the program: `python -m tools.compare_revisions 5dffe54`.
 
 Runs the cases of `tools/compare/cases.py` with a base revision and with the working tree (or a second revision) and
-compares everything that they print and write: graphs, models, records, JSON, pages, texts and exit statuses. Volatile
-values are listed in `tools/compare/volatile.py`, intended changes in `tools/compare/intended.py`. Exits with status 1
-if there is any other difference.
+compares everything that they print and write: graphs, models, training records, JSON, pages, texts and exit statuses.
+Volatile values are listed in `tools/compare/volatile.py`, intended changes in `tools/compare/intended.py`. Exits with
+status 1 if there is any other difference.
 
 With --reference, the outputs of the base revision are saved and reused.
 """
@@ -44,7 +44,7 @@ _FIXTURES = {fixture.name: fixture for fixture in FIXTURES}
 
 @dataclass(frozen=True)
 class Comparison:
-    """The files of one comparison.
+    """Folders that a comparison of two revisions reads and writes.
 
     Attributes:
         base: tree of the base revision.

@@ -47,7 +47,7 @@ def main() -> None:
 
 @main.command()
 def chart() -> None:
-    """Draw the chart from the figures in benchmarks/results."""
+    """Draw the chart of accuracy against latency from the figures in benchmarks/results."""
     points = tuple(recorded_points())
     machine = {
         "cpu": "x86-64 with AVX-512",
@@ -103,7 +103,7 @@ def save_small(image: Image.Image, path: Path, scale: float) -> None:
 
 
 def recorded_points() -> Iterator[GridPoint]:
-    """Yield a float32 and an int8 grid point for each architecture whose accuracy is in benchmarks/results."""
+    """Yield the float32 and the int8 results of each architecture whose accuracy is in benchmarks/results."""
     accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
     for name, cells in table(RESULTS / "quantization_cost.md"):
         if accuracies[name][0] == "-":

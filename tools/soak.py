@@ -59,7 +59,7 @@ class Sample:
 
 
 class Sampler:
-    """Display that counts frames, and records the resources of this process at regular intervals."""
+    """Display for `watch` that counts frames, and samples the resources of this process at regular intervals."""
 
     def __init__(self, frames: int) -> None:
         self.every = max(1, frames // _SAMPLES)
@@ -181,7 +181,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
 
 
 def judge(name: str, samples: list[Sample]) -> list[str]:
-    """Compare the last sample with that taken after a tenth of the frames; return descriptions of what has grown."""
+    """Return descriptions of the resources whose use has grown after the first tenth of the frames."""
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []
     growth = max(one.megabytes for one in samples[-3:]) - first.megabytes

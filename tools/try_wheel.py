@@ -44,7 +44,7 @@ def run(folder: Path, program: Path, *arguments: str | Path) -> None:
 
 
 def _bare() -> dict[str, str]:
-    """Return the environment variables, except for those that refer to the checkout or to weights."""
+    """Return this process's environment variables, except for those that refer to the checkout or to weights."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_HOME")}
 
 

@@ -21,7 +21,7 @@ _LONG_AGO = 315532800  # 1980
 
 
 def main() -> None:
-    """Write the archive, with reproducible bytes."""
+    """Write the archive; equal contents give equal bytes."""
     packed = io.BytesIO()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": _DICTIONARY}]
     with (

@@ -1,4 +1,4 @@
-"""Reader of output files as values to compare: JSON documents, lines of text, or bytes."""
+"""Read output files as values that can be compared: JSON documents, lines of text, or bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ Content = Document | list[str] | bytes
 
 
 def read_content(path: Path) -> Content:
-    """Read an output file. Split HTML pages into one line per tag or text, TensorBoard files into one per event."""
+    """Return the content of an output file for a comparison.
+
+    HTML pages are split into one line per tag or text, TensorBoard files into one line per event or graph node.
+    """
     content = path.read_bytes()
     if "tfevents" in path.name:
         return _events(content)
@@ -58,7 +61,7 @@ def _parse(text: str) -> Any:
 
 
 def _events(content: bytes) -> list[str]:
-    """Return TensorBoard events as text without times: one line for each event, and for each node of a graph."""
+    """Return TensorBoard events as text without times: one line for each event and for each graph node."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 

@@ -24,7 +24,7 @@ def flowers(folder: Path, shared: Path) -> None:
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each surface defect, which are gray and unlike photos in ImageNet."""
+    """Copy the first ten pictures of each surface defect, which are gray and unlike the photos in ImageNet."""
     for source in _classes(shared / "data/surface_defects"):
         _copy(sorted(path for path in source.iterdir() if path.is_file())[:10], folder / "defects" / source.name)
 
@@ -62,7 +62,7 @@ def nested(folder: Path, _: Path) -> None:
 
 
 def exclusions(folder: Path, _: Path) -> None:
-    """Write two lists of photos to exclude, in the JSON format of the audit page and with one name per line."""
+    """Write two lists of photos to exclude: one in the JSON format of the audit page, one with a name per line."""
     names = [photo.relative_to(folder / "photos").as_posix() for photo in _photos(folder)]
     listed = {"leave_out": names[:3], "belongs_to": {names[20]: "tulips", names[40]: "weeds"}}
     (folder / "exclude.json").write_text(json.dumps(listed))
@@ -95,7 +95,7 @@ def odd_photos(folder: Path, _: Path) -> None:
 
 
 def copies(folder: Path, _: Path) -> None:
-    """Add copies of photos with small to large changes, some of them to a wrong class."""
+    """Add copies of photos with small to large changes, some of them in a wrong class."""
     for folders in ("photos", "flowers"):
         photos = sorted((folder / folders).rglob("*.jpg"))[::5]
         for number, photo in enumerate(photos):
@@ -117,7 +117,7 @@ def copies(folder: Path, _: Path) -> None:
 
 
 def frames(folder: Path, shared: Path) -> None:
-    """Write thirty synthetic photos as frames, in a folder and in an MJPEG file, and a file with other label names."""
+    """Write thirty synthetic photos as frames, to a folder and to an MJPEG file, and a file with German label names."""
     other_labels(folder, shared)
     (folder / "frames").mkdir()
     stream = b""
@@ -130,7 +130,10 @@ def frames(folder: Path, shared: Path) -> None:
 
 
 def fixed_graph(folder: Path, _: Path) -> None:
-    """Copy a small graph and its int8 model without the record; write other labels, and pictures made from integers."""
+    """Copy a small graph and its int8 model, but not the training record; write pictures and label translations.
+
+    The pixels are computed with integers, so they are equal on all machines.
+    """
     names = ("seed_graph.pb", "seed_labels.txt", "seed_graph_int8.tflite")
     _copy([_SEEDS / name for name in names], folder / "seeds")
     (folder / "words.txt").write_text("daisy=marguerite\nroses=rose\ntulips=tulip\n")
@@ -171,7 +174,7 @@ def fixed_benchmarks(folder: Path, _: Path) -> None:
 
 
 def without_record(folder: Path, _: Path) -> None:
-    """Copy the graph and its labels without the record, like the files of another program."""
+    """Copy the trained graph and its labels without the training record, like files from another program."""
     for name in ("retrained_graph.pb", "retrained_labels.txt"):
         _copy([folder / "tf_files" / name], folder / "bare")
 
@@ -188,7 +191,7 @@ def app(folder: Path, _: Path) -> None:
 
 
 def odd_bytes(folder: Path, _: Path) -> None:
-    """Write a damaged model, a damaged graph, a damaged record and a damaged weights file."""
+    """Write a damaged model, a damaged graph, a damaged training record and a damaged weights file."""
     for name in ("retrained_graph_int8.tflite", "retrained_graph.pb"):
         content = (folder / "tf_files" / name).read_bytes()
         (folder / f"cut{Path(name).suffix}").write_bytes(content[: len(content) // 2])

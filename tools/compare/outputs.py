@@ -19,11 +19,11 @@ _NAMES = (
 
 
 def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, names: Mapping[str, str]) -> None:
-    """Copy the new and changed files of a work folder to `outputs`/files, and list the removed files.
+    """Copy the files that were created or changed in a folder to `outputs`/files, and list the removed files.
 
     Args:
-        before: contents of the files before the commands ran.
-        names: names that replace absolute paths in texts, by path.
+        before: contents of the files before the commands ran, by path.
+        names: replacements for the absolute paths that occur in texts, by path.
     """
     found = {path for path in folder.rglob("*") if path.is_file()}
     for path in sorted(found):

@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Volatile:
-    """Value that differs between two runs of one revision. Its presence and type are still compared.
+    """Rule for a value that differs between two runs of one revision; its presence and type are still compared.
 
     Attributes:
         reason: cause of the difference.
@@ -40,7 +40,7 @@ class Volatile:
 
 @dataclass(frozen=True, kw_only=True)
 class Intended:
-    """Intended difference from the base revision.
+    """Rule for an intended difference from the base revision.
 
     If only `json` is set, any difference at or below that path is accepted. If neither `json` nor a later field is set,
     any difference in the file is accepted, including a missing or an additional file.

@@ -68,7 +68,7 @@ def revision_name(revision: str) -> str:
 
 
 def check_out(revision: str, folder: Path) -> None:
-    """Write the program's files of a revision into a new folder."""
+    """Write the program's files, as of a revision, into a new folder."""
     archive = subprocess.run(["git", "archive", revision, *_PARTS], cwd=ROOT, capture_output=True, check=True).stdout
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -77,7 +77,7 @@ def check_out(revision: str, folder: Path) -> None:
 
 
 def copy_working_tree(folder: Path) -> None:
-    """Copy the program's files of the working tree into a new folder."""
+    """Copy the program's files from the working tree into a new folder."""
     for part in _PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "build"))
     _set_version(folder)

@@ -1,1 +1,1 @@
-"""Kill commands at random moments and at renames and commits, and check their files. See `python -m tools.crash`."""
+"""Kill commands at random moments, and at file renames and database commits. See `python -m tools.crash`."""

@@ -1,7 +1,9 @@
-"""Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
+"""Kill commands at random moments, and at every file rename and database commit.
+
+    python -m tools.crash --kills 200 --points all
 
 After each kill, every file must equal the previous file or the output of a complete run, no file may be missing, and
-graph, labels and record must be from one training run. The next run must produce the files of an undisturbed run, bit
+graph, labels and training record must be from one run. The next run must produce the files of an undisturbed run, bit
 for bit.
 With --writers, two or three commands run concurrently in one folder (trainings on different photos, exports or
 downloads); the final files must all be the outputs of a single command.

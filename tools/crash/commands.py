@@ -1,4 +1,4 @@
-"""Commands that `tools.crash` kills: their command lines, previous files and outputs."""
+"""Commands that `tools.crash` kills, with the preparatory commands, and functions that read their output files."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Command:
     """A command that is killed in tests.
 
     Attributes:
-        line: arguments; `{photos-0}` is a folder of photos.
-        first: command lines that are run to completion first, to write previous files.
+        line: arguments of `poets-edge`; `{photos-0}` stands for a folder of photos.
+        first: command lines that are run to completion first, to write the files of an earlier run.
         share: relative frequency of the command among random kills.
         most: maximum number of kills at renames and commits, evenly spaced; 0 for all.
         after: arguments of the run after a kill; if empty, those in `line`.

@@ -1,4 +1,4 @@
-"""Kill a command at every rename and commit, or commands at random moments, and check their files."""
+"""Kill a command at every file rename and database commit, or commands at random moments, and check their files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ _KILLS_PER_CHECK = 5
 
 
 def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
-    """Kill a command before and after its renames and commits; return the numbers of points and kills, and the faults.
+    """Kill a command before and after its renames and commits, and check its files.
 
     Args:
         most: maximum number of kills; if 0, the maximum set for the command is used.
+
+    Returns:
+        The number of renames and commits, the number of kills, and descriptions of the faults.
     """
     command = trial.command
     counter = trial.place / "points"

@@ -1,4 +1,4 @@
-"""Points at which a command can be killed: every rename and every commit in any of its processes.
+"""Points at which a command can be killed: every file rename and database commit in any of its processes.
 
 Files change only at renames, at commits of SQLite and, for some commands, at removals. A kill between two of these
 points is therefore equivalent to a kill at a point. With the variables that `environment` returns, a command and its
@@ -30,7 +30,7 @@ When = Literal["before", "after"]
 
 @dataclass(frozen=True)
 class Point:
-    """Rename, commit or removal at which a command is killed.
+    """File rename, database commit or file removal at which a command is killed.
 
     Attributes:
         counter: file in which all processes of the command count the points that they pass.
@@ -49,10 +49,11 @@ class Point:
 
 
 def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dict[str, str]:
-    """Return the environment variables for a command that runs in `cwd`.
+    """Return the environment of a command that runs in `cwd`, with the variables that `install` reads.
 
     Args:
-        archive: address, size in bytes and SHA-256 of the archive that replaces the codelab's in `fetch-flowers`.
+        archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads, or "" for the
+            codelab's.
     """
     variables = {
         # The stand-in device finds this interpreter, which has the packages that `_make_device` leaves out.
@@ -100,7 +101,7 @@ class _Points:
 
 
 def install() -> None:
-    """Install the counter of points in this process, as specified by the variables that `environment` returns."""
+    """Count renames and commits in this process, as specified by the variables that `environment` returns."""
     if said := os.environ.get(_POINT):
         number, when, removals, counter = said.split(":", 3)
         points = _Points(counter, int(number), when)

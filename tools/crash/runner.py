@@ -14,7 +14,7 @@ from tools.crash.commands import Line, words
 from tools.crash.points import Point, environment
 
 _LARGE = 30 << 20
-"""Minimum size of the archive in bytes, so that its download can be interrupted."""
+"""Minimum size of the archive of photos in bytes, which makes the download long enough to be interrupted."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Runner:
 
 
 def archive_of(photos: Path) -> bytes:
-    """Return an archive like that of the codelab's photos, with fewer photos and a large license file."""
+    """Return a tar.gz archive of photos like the codelab's, with fewer photos and a large license file."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         archive.add(photos, "flower_photos")

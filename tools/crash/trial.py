@@ -126,7 +126,7 @@ def _make_device(cwd: Path) -> None:
 
 
 def mixed_files(cwd: Path) -> list[str]:
-    """Return a list with a fault if the graph, labels and record in a folder do not belong together, otherwise []."""
+    """Return a list with a fault if graph, labels and training record are from different runs, otherwise []."""
     graph = cwd / "tf_files/retrained_graph.pb"
     try:
         if graph.exists():

@@ -15,7 +15,7 @@ from tools.crash.trial import mixed_files
 
 
 def run_writers(count: int, runner: Runner) -> tuple[int, list[str]]:
-    """Run two or three commands concurrently in one folder, in rounds of trainings, exports or downloads.
+    """Run two or three trainings, exports or downloads concurrently in one folder, for several rounds.
 
     Returns:
         The number of completed rounds, and the faults.

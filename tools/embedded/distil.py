@@ -1,12 +1,13 @@
 """Second stage of the distillation: train the student from random weights to reproduce the teacher's features.
 
-Input: the rounds written by `teacher`. Output: `student.npz`, the weights in the order of the Keras model's
-`get_weights()`; `checkpoint.pt`, from which an interrupted run resumes; and `curve.csv`, the loss over time.
+Input: the rounds of crops and features written by `teacher`, each with one crop per photo. Output: `student.npz`, the
+weights in the order of the Keras model's `get_weights()`; `checkpoint.pt`, from which an interrupted run resumes; and
+`curve.csv`, the loss over time.
 
 Each pass uses the crops of all photos in one round, randomly flipped and recolored. The loss is the squared distance to
 the teacher's feature map plus that to its pooled features, each divided by their variance. A linear layer, discarded
-afterwards, maps the student's 256 features to the teacher's axes. Most of the time is spent on smaller pictures.
-The learning rate follows a cosine over the given time, so that training ends in time even on a busy machine.
+afterwards, maps the student's 256 features to the teacher's axes. Most of the time, the crops are reduced to 96
+pixels. The learning rate follows a cosine over the given time, so that training ends in time even on a busy machine.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ SAVE_EVERY_S = 60.0  # between checkpoints
 
 
 def distil(run: Path, minutes: float, workers: int = 2, seed: int = 0) -> None:
-    """Train for `minutes` in total, resuming from the checkpoint in `run` if it exists.
+    """Train the student for `minutes` in total, resuming from the checkpoint in the folder `run` if it exists.
 
     Each worker is a process with one thread and its own batches; gradients are averaged over the workers. Threads of
     one process would synchronize hundreds of times per step, which is slow on a busy machine.
@@ -130,7 +131,9 @@ def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
 
 
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Return the crops of a round, the teacher's feature maps, and the variances of maps and of pooled features.
+    """Return the crops of a round, the teacher's feature maps for them, and the variances of the targets.
+
+    The variances are those of the feature maps and of the pooled features, averaged over the features.
 
     The rounds repeat: numbers beyond the last round start again with the first round.
     """
@@ -145,7 +148,7 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return randomly recolored images and their targets; a random half of these pairs is flipped.
+    """Return randomly recolored images, and the teacher's feature maps as targets; a random half is flipped.
 
     The images have the shape [N, 3, size, size] and values from -1 to 1, the targets [N, 256, size / 32, size / 32].
     """

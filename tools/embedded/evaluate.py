@@ -1,4 +1,4 @@
-"""Evaluate a backbone: last-layer accuracy on photos that it has not learned from.
+"""Evaluate a backbone by the accuracy of last layers that are trained on its features.
 
 Input: a folder of photos with one sub-folder per class, and weights. The photos are split into two random halves; a
 head is trained on each half with default options and tested on the other, so every photo is tested once.

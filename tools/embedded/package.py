@@ -1,4 +1,4 @@
-"""Convert the student's weights to the packaged file: float16, in the order of the Keras model's `get_weights()`."""
+"""Convert the distilled weights to the file in the package: float16, in the order of Keras's `get_weights()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poets_edge.core.files import replacing
 
 
 def package(student: Path, out: Path) -> int:
-    """Write the packaged file from `student.npz`; return its size in bytes.
+    """Write the weights in `student.npz` as float16 to the file in the package; return its size in bytes.
 
     Raises:
         ValueError: a weight is not finite in float16.

@@ -1,4 +1,4 @@
-"""The student: Keras's MobileNet V1 0.25 without its top, written in PyTorch with a fast CPU batch norm.
+"""Student of the distillation: Keras's MobileNet V1 0.25 without its top, in PyTorch with a fast CPU batch norm.
 
 The layers are those of `keras.applications.MobileNet(alpha=0.25, include_top=False, pooling="avg")`:
 `keras_weights` returns the weights in the order of that model's `get_weights()`.
@@ -83,7 +83,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
 
 
 def student() -> nn.Sequential:
-    """Return the untrained network in PyTorch's channels-last memory format.
+    """Return an untrained student network in PyTorch's channels-last memory format.
 
     The network converts pictures [N, 3, H, W] with values from -1 to 1 to feature maps [N, 256, H / 32, W / 32].
     """
@@ -95,7 +95,7 @@ def student() -> nn.Sequential:
 
 
 def keras_weights(network: nn.Sequential) -> list[np.ndarray]:
-    """Return the weights as float32 arrays, in the order and layout of the Keras model's `get_weights()`."""
+    """Return the student's weights as float32 arrays, in the order and layout of the Keras model's `get_weights()`."""
     arrays = []
     for layer in network:
         if isinstance(layer, Convolution):

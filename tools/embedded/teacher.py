@@ -6,8 +6,8 @@ Input: a folder of photos and the teacher's weights. Output of each round: two a
     answers-RR.npy  float16 [photos, 4, 4, 256]      the teacher's last feature map for the crop
 
 The teacher gets the crop at its own input size. Its features are standardized with the mean and standard deviation of
-pooled features of the first photos, and projected onto their 256 principal axes (`axes.npz`), which preserves distances
-and needs a quarter of the disk space. The pooled features are the mean over a map, so they need no separate array.
+pooled features from a sample of photos, and projected onto their 256 principal axes (`axes.npz`), which preserves
+distances at a quarter of the disk space. The pooled features are the mean over a map, so they need no separate array.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _converted(teacher: Teacher, out: Path) -> Path:
 
 
 def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
-    """Return the mean, standard deviation and principal axes of the pooled features of the first, uncropped photos."""
+    """Return the mean, standard deviation and principal axes of pooled features from a sample of uncropped photos."""
     path = out / "axes.npz"
     if not path.exists():
         jobs = [(photo, None) for photo in paths[:_SAMPLE]]
@@ -137,7 +137,7 @@ def _start(model: Path, size: int) -> None:
 
 
 def _crop_and_features(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map for it, float32 [4, 4, C]."""
+    """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map, float32 [4, 4, channels]."""
     path, seed = job
     with Image.open(path) as opened:
         image = opened.convert("RGB")

@@ -14,7 +14,7 @@ TRAIN = [
     *("train", "folder", "--weights", "embedded", "--architecture", "mobilenet_0.25_128"),
     *("--how_many_training_steps", "1", "--folds", "0"),
 ]
-"""Arguments of a training run: it is run once to fill the caches, and again after the caches are damaged."""
+"""Arguments of a training command, which is run once to fill the caches, and again after the caches are damaged."""
 _SHORT = ("--min-seconds", "0.01", "--rounds", "1")
 Case = tuple[list[str], list[Path]]
 """The arguments of a command, and its hostile input files."""

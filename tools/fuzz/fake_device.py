@@ -1,9 +1,9 @@
-"""Hostile device: a script that runs in place of ssh and answers like the agent, except for one line.
+"""Hostile device: a script that replaces ssh and answers like poets_edge's agent on a device, except for one line.
 
     python -S -E fake_device.py PLAN
 
 The plan is a JSON file with the correct answers, the number of the line to change, and the action at that line. This
-script imports only fast modules of the standard library, since it is started for every try.
+script imports only fast modules of the standard library, since it is started for every test.
 """
 
 import base64
@@ -79,7 +79,7 @@ class Device:
             time.sleep(1000)
 
     def answer(self, request: dict) -> None:  # type: ignore[type-arg]
-        """Answer a request in the format of the agent, with values from the plan."""
+        """Answer a request in the format of poets_edge's agent, with values from the plan."""
         number, do = request.get("id"), request["do"]
         if number is None:
             return
@@ -107,7 +107,7 @@ class Device:
             self.send({"id": number, "done": True, **known.get(do, {})})
 
     def send_line(self, number: int, line: dict | str) -> None:  # type: ignore[type-arg]
-        """Send a line from a program's output; the plan may replace either this line or the whole message."""
+        """Send a message with a line of a program's output; the plan may replace the line or the whole message."""
         text = line if isinstance(line, str) else json.dumps(line)
         if self.count + 1 == self.plan["at"] and self.plan["inner"]:
             self.count += 1
@@ -120,7 +120,7 @@ class Device:
         self.send({"id": number, "line": text})
 
     def lines(self, request: dict) -> list:  # type: ignore[type-arg]
-        """Return the lines of standard output from the program that a request runs."""
+        """Return the lines that the requested program prints to standard output."""
         command = request["command"]
         if "poets_edge.bench.remote.measure" in command:
             return self.measure(json.loads(request["input"]))
@@ -131,7 +131,7 @@ class Device:
         return []
 
     def measure(self, asked: dict) -> list:  # type: ignore[type-arg]
-        """Return the messages that the measuring program prints on a device."""
+        """Return the messages that the program for latency measurements prints on a device."""
         machine = self.plan["machine"]
         lines = [{"kind": "Machine", **machine}, {"kind": "Note", "text": "measuring"}]
         if asked["task"] == "rounds":

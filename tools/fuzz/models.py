@@ -173,7 +173,10 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return only the text files of a model's appended archive, since the checksum in it would hide other faults."""
+    """Return the archive appended to a model with only its text files.
+
+    The removed JSON file contains a checksum, whose failure would hide other faults.
+    """
     if not rest:
         return rest
     target = io.BytesIO()

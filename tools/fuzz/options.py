@@ -125,7 +125,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
 
 
 def _draw(seeds: Path, work: Path) -> None:
-    """Write the input files of all commands, and files with unusual types or contents."""
+    """Write valid input files for all commands, and files with unusual types or contents."""
     for name, seed in (
         ("model.tflite", "seed_graph.tflite"),
         ("seed_graph.pb", "seed_graph.pb"),

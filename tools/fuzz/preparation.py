@@ -1,4 +1,4 @@
-"""Prepare a run of the fuzzer: copy and create the seeds, create folders of photos, and import modules once."""
+"""Prepare a run of the fuzzer: copy or create the seed files, create photos, and import modules once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LATE = (
 
 
 def prepare(folder: Path, kinds: list[str]) -> Path:
-    """Copy the stored seed files, and create those that are large or depend on the machine; return their folder."""
+    """Copy the seed files to mutate, and create those that are large or depend on the machine; return their folder."""
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     os.environ["KERAS_HOME"] = str(folder / "no-weights")
     seeds = folder / "seeds"
@@ -90,7 +90,7 @@ def _load_all() -> None:
 
 
 def draw_photos(seeds: Path) -> None:
-    """Generate the photos that the record of the seed graph lists, so that exports can be evaluated on them."""
+    """Generate the photos that the seed graph's training record lists, so that exports can be evaluated on them."""
     record = json.loads((seeds / "seed_graph.json").read_bytes())
     for number, name in enumerate(record["photos"]):
         path = seeds / "photos" / name

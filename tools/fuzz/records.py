@@ -1,4 +1,4 @@
-"""Mutations of JSON records and benchmark results, and of the bytes of other files."""
+"""Mutations of training records and benchmark results in JSON, and of the bytes of other files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BROKEN = (b"", b"{", b"[" * 200_000, b"\xff\xfe", b"null", b"NaN")
 
 
 def mutate(record: bytes, rng: Random) -> bytes:
-    """Return a record with one to three values changed, removed or added, or with damaged text."""
+    """Return a JSON document with one to three values changed, removed or added, or with damaged text."""
     if rng.random() < 0.15:
         return rng.choice(
             (b"", b"{", b"[" * 200_000, b"\xff\xfe", b"null", b"NaN", record[: rng.randrange(len(record))])

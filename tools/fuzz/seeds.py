@@ -1,7 +1,8 @@
 """Small valid files to mutate: `python -m tools.fuzz.seeds` writes them to tests/corpus/seeds.
 
-The seeds are a frozen graph with its labels and record, and its exports in all quantizations. The network has three
-convolutions with random weights and an input of 32 x 32 pixels. Each file has a few kilobytes, so mutations are fast.
+The files are a frozen graph, its labels and training record, and its exports in all quantizations. The network has
+three convolutions with random weights and an input of 32 x 32 pixels. Each file has a few kilobytes, so mutations are
+fast.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write a graph, its labels, record and exports to a folder. The random photos in the record are not kept."""
+    """Write a graph, its labels, training record and exports to a folder; the random photos are not kept."""
     import tensorflow as tf
 
     from poets_edge.exporting.export import export

@@ -1,4 +1,4 @@
-"""Hostile files of weights: incorrect arrays, compression bombs, and archives with links or too large members."""
+"""Hostile files of weights: incorrect arrays, compression bombs, and archives with links or oversized members."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_bomb(rng: Random) -> bytes:
 
 
 def make_archive(rng: Random) -> bytes:
-    """Return a tar.gz file in which the frozen graph is a link, too large, or empty of content; sometimes damaged."""
+    """Return a tar.gz file in which the frozen graph is a link, too large or all zeros; some are also damaged."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         member = tarfile.TarInfo("mobilenet/frozen_graph.pb")

@@ -46,7 +46,7 @@ _BY_NAME = {case.name: case for case in (*FIXTURES, *CASES)}
 GOLDEN = tuple(replace(_BY_NAME[name], lines=_BY_NAME[name].lines[:count]) for name, count in _LINES.items())
 
 EXACT_EVERYWHERE = frozenset({"fixed-graph"})
-"""Cases whose values are equal on all 64-bit machines.
+"""Golden cases whose values are equal on all 64-bit machines.
 
 The weights in a float32, float16 or dynamic `.tflite` depend only on its graph, and the scores of an int8 model are
 computed with integers. Trained weights, float scores and int8 ranges depend on the machine's arithmetic (see

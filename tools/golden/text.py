@@ -31,7 +31,7 @@ _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
 """Number of bytes above which a text is represented by its hash."""
 _COPY = "model.tflite"
-"""File name of copies of an exported model, which are not summarized, unlike the original."""
+"""Name of the files that are copies of an exported model; only the original is summarized."""
 
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:

@@ -1,4 +1,9 @@
-"""Run mutants: `python -m tools.mutants --part 3`, `--module device/metrics.py`, `--changed BASE`, `--report`."""
+"""Run mutation tests, selected by part, module, or lines changed since a commit, and report the results.
+
+    python -m tools.mutants [--part 3 | --module device/metrics.py | --changed BASE | --report]
+
+The option --help lists further options.
+"""
 
 from __future__ import annotations
 

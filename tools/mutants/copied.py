@@ -20,7 +20,7 @@ from tools.mutants.mutate import Mutant
 from tools.mutants.runner import ROOT
 
 _OUTCOMES = {0: "survived", 1: "killed"}
-"""Outcomes by the exit status of pytest; other statuses mean that the module or a test cannot be imported."""
+"""Outcome of a mutant by the exit status of pytest; with other statuses, the module or a test cannot be imported."""
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def run_in_copy(
 
 
 def _run(copy: Path, tests: Sequence[str], seconds: float | None) -> tuple[int | None, str]:
-    """Run tests until the first failure; return pytest's exit status, None after `seconds`, and the failed test."""
+    """Run tests until the first failure; return pytest's exit status, or None after `seconds`, and the failed test."""
     shared = Path(os.environ.get("POETS_EDGE_SHARED", ROOT.parent / "shared")).resolve()
     # A mutant may have the size and the time of the module before it, so a cached module could be that one.
     environment = {"PYTHONPATH": str(copy), "POETS_EDGE_SHARED": str(shared), "PYTHONDONTWRITEBYTECODE": "1"}

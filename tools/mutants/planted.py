@@ -3,8 +3,8 @@
 The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; without TESTS, the tests in
 `tools.mutants.modules` are used. A fault consists of a text after `- `, which must occur once in the module, and its
 replacement after `+ `; both may continue on the following lines. Tests with the marker `slow` are run only with
-`--slow`. With `--copy`, the faults that were not noticed before are written to a copy of the checkout, so that
-processes that tests start run them, too.
+`--slow`. With `--copy`, the faults that no test has detected so far are written to a copy of the checkout, so
+that processes that tests start run them, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ModuleFaults:
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """Outcome of a planted fault (from `ForkingRunner`, or "does not apply"), and the test that detected it, if any."""
+    """A planted fault, its outcome as in `ForkingRunner` or "does not apply", and the test that detected it, if any."""
 
     before: str
     after: str
@@ -73,7 +73,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy
     Args:
         only: prefixes of the names of the modules to test; None for all modules.
         slow: whether to run tests with the marker `slow`, too.
-        copy: whether to write the faults that were not noticed before to a copy of the checkout, one at a time.
+        copy: whether to write the faults that no test has detected so far to a copy of the checkout, one at a time.
     """
     for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
         if only is None or entry.module.startswith(tuple(only)):

@@ -1,4 +1,4 @@
-"""Results of running mutants, saved per module, and the report on all modules."""
+"""Results of mutation testing, saved per module, and the report on all modules."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _planted() -> list[str]:
 
 
 def _origin() -> str:
-    """Return the line with the command, commit, date and machine, as on every page of results."""
+    """Return the line with the command, commit, date and machine, as on every page in benchmarks/results."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True, text=True).stdout
     status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True).stdout

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _MEMORY = 4 << 30
 """Memory in bytes that a mutant may allocate in addition to the memory that is in use after test collection."""
 NOTICED = ("killed", "timeout")
-"""Outcomes of mutants that a test has detected."""
+"""Outcomes that mean that a test has detected the mutant."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _passes(item: pytest.Item) -> bool:
 
 
 def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline, list[str]]:
-    """Run the tests on the unchanged module; return their baseline, and the node IDs of the tests that fail."""
+    """Run the tests on the unchanged module; return their results, and the node IDs of the tests that fail."""
     seconds, failed = {}, []
     measured = coverage.Coverage(data_file=None, config_file=False, include=[str(path)])
     measured.set_option("run:disable_warnings", ["no-data-collected"])  # if no test runs the module

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 PYTHON = "3.11"
 VENV = "home/pi/poets"
 POETS_EDGE = (f"/{VENV}/bin/python", f"/{VENV}/bin/poets-edge")
-"""First arguments of a command with which `emulate` runs the installed program."""
+"""First arguments of the commands with which `emulate` runs the installed poets-edge."""
 
 
 @dataclass(frozen=True)

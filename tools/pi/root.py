@@ -5,7 +5,7 @@
 
 Requires root permissions (for chroot) on Debian x86-64. Installs qemu-user-static and busybox-static if necessary.
 
-A finished system is reused as long as its description is unchanged. If the system cannot be created on this machine,
+A finished system is reused unless a module in tools/pi has changed. If the system cannot be created on this machine,
 the program prints the reason and exits with status 3.
 """
 
@@ -36,7 +36,7 @@ def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
     """Create or update `folder/name`, a root folder with the wheel installed in `home/pi/poets`.
 
     Args:
-        extra: extra of the wheel to install; it is installed in a separate system, `folder/name-extra`.
+        extra: optional dependencies (extra) of the wheel to install, in a separate root folder `folder/name-extra`.
 
     Raises:
         ImpossibleError: the system cannot be created on this machine.

@@ -1,4 +1,7 @@
-"""Install `tools.crash.points` in Python processes with this folder in PYTHONPATH, which import this module first."""
+"""Install `tools.crash.points` in every Python process that has this folder in PYTHONPATH.
+
+Python imports a module named `sitecustomize` when it starts.
+"""
 
 from tools.crash.points import install
 
