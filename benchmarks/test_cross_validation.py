@@ -95,7 +95,8 @@ def kendall(one: Mapping[str, float], other: Mapping[str, float]) -> float:
 
 
 def wrong_pairs(found: Mapping[str, float], truth: Mapping[str, float], points: float) -> list[tuple[str, str]]:
-    """Return the pairs of architectures with true accuracies at least `points` apart that are misranked or tied."""
+    """Return the pairs of architectures whose true accuracies differ by at least `points`, but whose estimated
+    accuracies are equal or in the wrong order."""
     pairs = itertools.permutations(found, 2)
     return [(a, b) for a, b in pairs if truth[a] - truth[b] >= points and found[a] <= found[b]]
 

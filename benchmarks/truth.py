@@ -2,7 +2,7 @@
 
     python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--sets flowers defects ...] [--curve-draws 6]
 
-Eight sets of photos are split at random, by group, into photos for the program and held-out photos. The program gets:
+Eight sets of photos are split at random, by group, into photos for poets_edge and held-out photos. poets_edge gets:
 
 - flowers: 60 photos per class, from 1,000 photos
 - defects: 15 photos per class, from 360 pictures of steel surfaces
@@ -13,18 +13,18 @@ Eight sets of photos are split at random, by group, into photos for the program 
 - rotated: 30 photos per class, from 300 flowers, each with a copy that is rotated by 90 degrees
 - persons: the photos of 12 persons, from synthetic photos of hands with eight photos per person and class
 
-Each draw records whether the 95 % interval from cross-validation contains the accuracy on the held-out photos of the
-head that `train` would write. This interval is for any number of new photos; because the held-out photos are few, each
-draw also records whether the interval of the difference between the two accuracies contains 0. Each draw records
-whether `train` would warn of similar photos, and the cross entropy on the held-out photos without and with temperature
-scaling.
+Each draw trains the head that `train` would write. It records whether the 95 % interval from cross-validation contains
+the accuracy of this head on the held-out photos. The interval does not cover the sampling error of the held-out photos,
+which are few. Therefore, each draw also records whether 0 is inside the interval of the difference between the
+cross-validated accuracy and the accuracy on the held-out photos. Each draw further records whether `train` would warn
+of similar photos, and the cross entropy on the held-out photos without and with temperature scaling.
 
 For the learning curve, the sets have no groups (one frame of each burst, one photo of each person). Each draw records
 whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a head trained on twice as
 many.
 
-The names of photos do not reveal their groups. The vectors are computed by mobilenet_0.25_128 and saved in DIR. The
-program prints one line per draw, and at the end the tables for `results/truth.md`.
+The names of photos do not reveal their groups. The vectors are computed by mobilenet_0.25_128 and saved in DIR. This
+script prints one line per draw, and at the end the tables for `results/truth.md`.
 """
 
 from __future__ import annotations

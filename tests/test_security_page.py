@@ -134,7 +134,7 @@ PROMISES = {
     "`annotate` replaces only": ["annotate_replaces_only_models"],
     "they were not edited since": [
         "web_keeps_edited_and_foreign_files",
-        "export_for_frigate_keeps_files_of_frigate",
+        "export_for_frigate_keeps_existing_frigate_files",
         "write_generated_keeps_edited_files",
         "write_codelab_preserves_edited_scripts",
         "audit_keeps_a_foreign_page_and_an_edited_list",

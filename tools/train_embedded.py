@@ -32,7 +32,7 @@ _run = click.option("--run", type=click.Path(path_type=Path), required=True, hel
 @click.option("--rounds", default=10, show_default=True, help="Crops a photo.")
 @_run
 def answers(photos: Path, teacher: Path, alpha: float, size: int, rounds: int, run: Path) -> None:
-    """Crop the photos and write the teacher's features."""
+    """Crop the photos, compute the features of the teacher network for the crops, and write both to a folder."""
     from tools.embedded.teacher import Teacher, write_rounds
 
     run.mkdir(parents=True, exist_ok=True)

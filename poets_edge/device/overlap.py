@@ -83,9 +83,9 @@ class TrainingOverlap:
 
     @property
     def unrecognized_warning(self) -> str | None:
-        """Message that states how many photos were not recognized, although they may be copies of training photos.
+        """Message that states how many photos could not be matched with a training photo and may still be copies.
 
-        It is None if all photos were recognized, or if the model stores no digests.
+        It is None if all photos were matched, or if the model stores no digests of its training photos.
         """
         count = self.new + self.unchecked
         if not count:

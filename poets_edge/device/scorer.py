@@ -64,7 +64,9 @@ class ModelOutput:
 
 
 def is_unknown(distance: float | None) -> bool:
-    """Return whether a distance from the training photos is above the limit for known photos; False if it is None."""
+    """Return whether `distance` from the training photos is above the limit for known photos.
+
+    A model without a detector of unknown photos has no distance: for None, the result is False."""
     return distance is not None and distance > LIMIT
 
 

@@ -1,8 +1,10 @@
-"""Add a label "unknown" to a `.tflite`, for programs that ignore its second output, the distance.
+"""Add a label "unknown" to a `.tflite` file, for programs that ignore the distance from the training photos.
+
+The distance is the second output of a model that detects unknown photos. The new model has one output, with the shape
+[1, labels + 1].
 
 For a photo unlike the training photos, the score of this label is 1 and the scores of the classes are 0. For any other
-photo, the score of this label is 0 and the scores of the classes are unchanged. The model has one output,
-[1, labels + 1].
+photo, the score of this label is 0 and the scores of the classes are unchanged.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ STEPS = ("photos", "try")
 
 
 def phone_address(access: Access, step: str) -> dict[str, str]:
-    """Return the address for a phone, which contains the token, and its QR code as SVG.
+    """Return the URL that a phone opens, including the access token, and a QR code of that URL as SVG.
 
     Args:
         step: step that the page opens on the phone; see `STEPS`.

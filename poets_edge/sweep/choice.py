@@ -19,7 +19,7 @@ from poets_edge.sweep.points import GridPoint
 _EQUAL_SIZES = 1.05
 """Maximum ratio of two file sizes that are considered equal."""
 _CLEARLY_FASTER = 1.05
-"""Minimum ratio of latencies at which a choice is explained by its speed; below it, a smaller file is the reason."""
+"""Minimum latency ratio at which speed is given as the reason for a choice. Below it, the smaller file is given."""
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class Graph:
         return int(np.prod(self._tensors[self.outputs[output]]["shape"]))
 
     def _step(self, name: str, inputs: Sequence[int]) -> tuple[int, float, float] | None:
-        """Return (tensor, scale, term) if an operator computes tensor * scale + term for two numbers, or else None."""
+        """Return (tensor, scale, term) if an operator computes tensor * scale + term with two constants, else None."""
         for tensor, other in (inputs, inputs[::-1]):
             values = self._constant(other)
             if values is None or not values.size or not (values == values.flat[0]).all():

@@ -20,8 +20,8 @@ class RunCrossValidation:
 
     Attributes:
         result: out-of-fold predictions.
-        ungrouped_accuracy: accuracy of a second cross-validation, in which groups are divided among folds; None if few
-            photos look alike.
+        ungrouped_accuracy: accuracy of a second cross-validation that ignores groups, so that similar photos are in
+            different folds; None if few photos are similar.
     """
 
     result: CrossValidation

@@ -237,7 +237,7 @@ def report_stale_exports(graph: Path, reporter: Reporter) -> None:
 
 
 def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
-    """Return the `.tflite` files next to a graph that were exported from another graph."""
+    """Return the `.tflite` files in the folder of a graph that were exported from a different graph."""
     found = []
     for path in sorted(graph.parent.glob(f"{graph.stem}*.tflite")):
         try:

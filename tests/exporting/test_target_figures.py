@@ -108,7 +108,7 @@ def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
         parse_memory(text)
 
 
-def test_memory_of_boards_is_that_of_the_chip_minus_frames_and_system() -> None:
+def test_board_memory_is_chip_memory_minus_frame_buffers_and_system() -> None:
     """Of the 256 KiB of the Nano 33, 37.5 KiB hold a frame and 56 KiB the system; of the 520 KiB of the Pico 2, 112."""
     assert [board(name).memory for name in ("nano33", "pico2")] == [166_400, 417_792]
 

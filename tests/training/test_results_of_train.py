@@ -113,7 +113,7 @@ class Notes(Silent):
         self.lines.append(text)
 
 
-def test_train_evaluates_a_fine_tuned_network_by_its_own_vectors(
+def test_train_evaluates_a_fine_tuned_network_on_its_own_bottlenecks(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fine-tuned network is the backbone with its features in reverse order, so no score changes."""

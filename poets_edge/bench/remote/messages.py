@@ -159,7 +159,7 @@ class Machine:
     emulated: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return the description as a dictionary with the keys that `machine_facts` uses."""
+        """Return the description of the machine as a dictionary with the keys that `machine_facts` uses."""
         return asdict(self)
 
 

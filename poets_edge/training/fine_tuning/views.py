@@ -30,7 +30,7 @@ _MIRRORED = "mirrored-1"
 
 @dataclass(frozen=True)
 class Views:
-    """The views of photos: their names, and how they are rendered.
+    """Augmented versions of the training photos, called views: their names, and how they are rendered.
 
     Attributes:
         distortions: distortions from the flags of `retrain.py`; if none is active, views are cropped and mirrored.
