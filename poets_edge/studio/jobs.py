@@ -171,6 +171,8 @@ class Jobs:
                 self._jobs[request.number] = replace(job, progress=replace(progress, curve=curve))
 
         ended: Job
+        if self._helper is not None and not self._helper.is_running:
+            self._close_helper()  # it was killed between two jobs, for example because memory was short
         try:
             with self._lock:
                 self._helper = self._helper or Helper(Messaging(run_job))

@@ -56,7 +56,7 @@ def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_export_writes_two_files_with_uint8_input_and_output(exported: Path) -> None:
-    assert sorted(path.name for path in exported.iterdir()) == ["labelmap.txt", "model.tflite"]
+    assert sorted(path.name for path in exported.glob("[!.]*")) == ["labelmap.txt", "model.tflite"]
     model = Classifier(exported / "model.tflite")
     assert model.input.shape == (1, 224, 224, 3)
     assert model.input.dtype == model.output.dtype == np.uint8
@@ -70,7 +70,7 @@ def test_studio_download_contains_both_files_and_states_how_they_were_verified(
     verified = PACKAGES["frigate"].write(model, tmp_path / "frigate.zip", "")
     with zipfile.ZipFile(tmp_path / "frigate.zip") as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    assert files == {path.name: path.read_bytes() for path in exported.iterdir()}
+    assert files == {path.name: path.read_bytes() for path in exported.glob("[!.]*")}
     assert "Frigate assigns a label to" in verified.text
     assert verified.accuracy == json.loads((exported.parent / "facts.json").read_text())["accuracy"]
 

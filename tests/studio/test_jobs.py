@@ -143,6 +143,7 @@ def test_app_is_built_and_downloaded_as_an_apk(trained: StudioClient) -> None:
 def test_canceled_app_build_ends_its_programs_and_leaves_no_files(trained: StudioClient) -> None:
     if reason := missing_programs():
         missing(reason)
+    earlier = trained.get("/api/take/apk")
     number = trained.post("/api/jobs", {"kind": "take", "form": "apk"}).ok()["id"]
     end = time.monotonic() + 60
     while not (compilers := _started_by(trained.process.pid, b"java")) and time.monotonic() < end:
@@ -157,7 +158,16 @@ def test_canceled_app_build_ends_its_programs_and_leaves_no_files(trained: Studi
     assert not left and len(started) > 2
     trained.run_job(kind="take", form="web")
     assert not list((trained.folder.parent / "tmp").glob("poets_edge-scratch-*"))
-    trained.get("/api/take/apk").refused(404)
+    later = trained.get("/api/take/apk")
+    assert (later.status, later.body) == (earlier.status, earlier.body)
+
+
+def test_job_runs_after_the_idle_helper_process_was_killed(trained: StudioClient) -> None:
+    trained.run_job(kind="take", form="web")
+    [helper] = helpers(trained)
+    os.kill(helper, signal.SIGKILL)
+    trained.run_job(kind="take", form="web")
+    assert helpers(trained) != [helper]
 
 
 def _running() -> set[int]:
