@@ -118,11 +118,6 @@ class Helper(Generic[Request, Answer]):
     def process_id(self) -> int:
         return self._process.pid
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
-
     def ask(
         self,
         request: Request,

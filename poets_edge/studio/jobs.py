@@ -163,7 +163,11 @@ class Jobs:
             self._on_change(False)
 
     def _run(self, request: JobRequest) -> Job:
+        was_idle, has_begun = self._helper is not None, False
+
         def receive(progress: JobProgress) -> None:
+            nonlocal has_begun
+            has_begun = True
             with self._lock:
                 job = self._jobs[request.number]
                 # An activity without evaluations follows the training, whose curve stays visible.
@@ -171,8 +175,6 @@ class Jobs:
                 self._jobs[request.number] = replace(job, progress=replace(progress, curve=curve))
 
         ended: Job
-        if self._helper is not None and not self._helper.is_running:
-            self._close_helper()  # it was killed between two jobs, for example because memory was short
         try:
             with self._lock:
                 self._helper = self._helper or Helper(Messaging(run_job))
@@ -183,6 +185,8 @@ class Jobs:
             ended = replace(self._jobs[request.number], state="done", result=result)
         except HelperEndedError as error:
             self._close_helper()
+            if was_idle and not has_begun:  # it was killed between two jobs, for example because memory was short
+                return self._run(request)
             ended = replace(self._jobs[request.number], state="failed", error=str(error))
         except (PoetsEdgeError, OSError) as error:
             ended = replace(self._jobs[request.number], state="failed", error=str(error))

