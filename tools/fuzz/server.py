@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ class Limits:
     memory: int
 
 
-USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
+USUAL, STRICT = Limits(120.0, 1_000_000_000), Limits(20.0, 300_000_000)
 """Limits for most files, and for files that must be processed fast. Time spent waiting for a core does not count."""
 _LONGEST = 3600.0
 """Maximum duration of a run in seconds, including time spent waiting for a core."""
@@ -49,7 +50,7 @@ class Outcome:
         kind: "answered", "one line" (an error message) or a fault: "signal", "hang", "traceback", "memory", "no number"
             (NaN or infinity) or "silent" (a failure without a message).
         detail: last line on stderr, or the signal that ended the run.
-        megabytes: peak memory.
+        megabytes: peak memory in MB, without memory that generated files have occupied in the parent process.
     """
 
     kind: str
@@ -69,6 +70,7 @@ def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Lim
         apart: whether to start a new Python process instead, because the threads of TensorFlow do not survive a fork.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        inherited = 0 if apart else _resident() - _resident_at_first_run()
         before = time.monotonic()
         child = os.fork()
         if child == 0:
@@ -79,7 +81,19 @@ def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Lim
         for file in (out, err):
             file.seek(0)
             texts.append(file.read(1 << 20).decode(errors="replace"))
-    return _judge(status, texts[0], texts[1], seconds, usage.ru_maxrss // 1024, limits)
+    return _judge(status, texts[0], texts[1], seconds, max(0, usage.ru_maxrss * 1024 - inherited), limits)
+
+
+def _resident() -> int:
+    """Return the resident memory of this process in bytes. A fork inherits it, and counts it in its peak memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@cache
+def _resident_at_first_run() -> int:
+    """Return the value of `_resident` at the first run. What this process allocates later, to generate files, is not
+    memory of the program."""
+    return _resident()
 
 
 def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bool) -> None:
@@ -149,7 +163,7 @@ def _starved(session: int) -> dict[str, float]:
     return found
 
 
-def _judge(status: int, out: str, err: str, seconds: float, megabytes: int, limits: Limits) -> Outcome:
+def _judge(status: int, out: str, err: str, seconds: float, memory: int, limits: Limits) -> Outcome:
     lines = [line for line in err.splitlines() if line.strip()]
     last = lines[-1][:200] if lines else ""
     if status == -signal.SIGXCPU:
@@ -158,10 +172,10 @@ def _judge(status: int, out: str, err: str, seconds: float, megabytes: int, limi
         kind, last = "signal", signal.Signals(-status).name
     elif "Traceback (most recent call last)" in err or status == 70:
         kind = "traceback"
-    elif megabytes > limits.memory >> 20:
+    elif memory > limits.memory:
         kind = "memory"
     elif status == 0:
         kind = "no number" if _NO_NUMBER.search(_TEXT.sub("", out)) else "answered"
     else:
         kind = "one line" if last.startswith("Error: ") else "silent"
-    return Outcome(kind, last, round(seconds, 3), megabytes)
+    return Outcome(kind, last, round(seconds, 3), memory // 1_000_000)
