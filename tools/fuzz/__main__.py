@@ -26,6 +26,9 @@ from tools.fuzz.preparation import draw_folder, prepare
 from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
 
 _TRIES_A_REPORT = 100
+_LARGE = 32_000_000
+"""Size in bytes above which a file is given to a process of its own. After generating such files, the memory of this
+process is fragmented, and a fork needs up to 100 MB more than a new process for the same work."""
 _STRICT_KINDS = ("servers", "archives", "exclude", "devices", "options")
 
 
@@ -42,7 +45,8 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
         decoys.plant_everywhere(work)
         if kind != "caches":  # training repairs its own cache
             decoys.watch(work)
-        outcome = run(command, work, apart=kind == "run-graphs", limits=STRICT if kind in _STRICT_KINDS else USUAL)
+        apart = kind == "run-graphs" or any(file.stat().st_size > _LARGE for file in files)
+        outcome = run(command, work, apart=apart, limits=STRICT if kind in _STRICT_KINDS else USUAL)
         given = {work / word.partition("=")[2] for word in command} | {work / word for word in command}
         if changed := [path for path in decoys.changed() if Path(path) not in given]:  # an output may replace a file
             outcome = replace(outcome, kind="touched", detail=changed[0])

@@ -67,7 +67,8 @@ def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Lim
     """Run `poets-edge ARGUMENTS` in a fork, with `cwd` as its working folder; return the outcome.
 
     Args:
-        apart: whether to start a new Python process instead, because the threads of TensorFlow do not survive a fork.
+        apart: whether to start a new Python process instead. Forks do not have the threads of TensorFlow, and inherit
+            the memory of this process.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         inherited = 0 if apart else _resident() - _resident_at_first_run()
