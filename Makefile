@@ -62,7 +62,7 @@ mutants: $(INSTALLED) ## run mutation tests: PART=3 or MODULE=device/metrics.py
 
 # A surviving mutant may be equivalent to the source, so this target reports survivors and does not fail.
 mutants-changed: $(INSTALLED) ## run a sample of mutants in lines that the last 25 commits changed
-	-$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 60 --jobs 2
+	-$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 30 --jobs 2
 
 # The outputs of BASE are cached in REFERENCE, so a second comparison runs only the working tree.
 compare: $(INSTALLED) ## run every command with BASE=5dffe54 and the working tree, and compare the outputs
