@@ -11,7 +11,7 @@ import click
 
 from poets_edge.cli.command import OUTPUT, option
 from poets_edge.core.credentials import split_user_info
-from poets_edge.core.files import read_head
+from poets_edge.core.files import existing_head
 from poets_edge.core.paths import BOTTLENECKS, MODELS
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import is_address, photo_path
@@ -51,10 +51,7 @@ class _ResultFile(_File):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
-        try:
-            head = read_head(path, _HEAD_BYTES).lstrip()
-        except (OSError, ValueError):  # missing, or reported when the file is written
-            return path
+        head = existing_head(path, _HEAD_BYTES).lstrip()
         if head and head[:1] not in (b"{", b"["):
             self.fail(f"{path} exists, is not JSON, and is not replaced. Name another file.", param, ctx)
         return path

@@ -54,6 +54,17 @@ def read_head(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
+def existing_head(path: Path, count: int) -> bytes:
+    """Return the first `count` bytes of a file that is about to be replaced; b"" if it is missing or cannot be read.
+
+    The reason why it cannot be read is reported when it is written.
+    """
+    try:
+        return read_head(path, count)
+    except (OSError, ValueError):
+        return b""
+
+
 def _open_regular(path: Path, most: int) -> BinaryIO:
     _check_regular(path, path.stat(), most)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

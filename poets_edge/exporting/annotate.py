@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.arguments import StrPath, convert
-from poets_edge.core.files import read_head, write_bytes
+from poets_edge.core.files import existing_head, write_bytes
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, OutputError, UsageError
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
@@ -117,10 +117,7 @@ def annotate(
 
 def _check_replaceable(target: Path) -> None:
     """Raise OutputError if the output file exists and is not a `.tflite` file but, for example, a photo."""
-    try:
-        head = read_head(target, len(_IDENTIFIER) + 4)
-    except OSError:  # missing, or reported when the file is written
-        return
+    head = existing_head(target, len(_IDENTIFIER) + 4)
     if head and head[4:] != _IDENTIFIER:
         raise OutputError(f"{target}: not a .tflite file, and is not replaced. Name another file: `output`.")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 import poets_edge
-from poets_edge.core.files import read_bytes, read_head, write_bytes, write_text
+from poets_edge.core.files import existing_head, read_bytes, write_bytes, write_text
 from poets_edge.core.paths import cache_folder
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import OutputError
@@ -33,10 +33,7 @@ _HEAD_BYTES = 4096
 
 def check_page(path: Path) -> None:
     """Raise OutputError if a page at `path` would replace a file other than an earlier page; see `write_page`."""
-    try:
-        head = read_head(path, _HEAD_BYTES)
-    except OSError:  # missing, or reported when the page is written
-        return
+    head = existing_head(path, _HEAD_BYTES)
     if head and _GENERATOR not in head:
         raise OutputError(
             f"{path}: not a page that poets_edge has written, and is not replaced. Move it away, or choose another"

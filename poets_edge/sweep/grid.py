@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from poets_edge.bench.measurement import Measurement
-from poets_edge.core.files import read_head, write_text
+from poets_edge.core.files import existing_head, write_text
 from poets_edge.device.unknown import Refused, count_strangers, stranger_photos
 from poets_edge.errors import DatasetError, OutputError
 from poets_edge.exporting.microcontroller.fitting import MicroCost
@@ -188,10 +188,7 @@ def _point(
 def _check_outputs(options: GridOptions) -> None:
     """Raise OutputError if the results would replace files that `grid` has not written."""
     folder = options.output_dir
-    try:
-        is_own = f'"{FORMAT}"'.encode() in read_head(folder / _RESULT, _HEAD_BYTES)
-    except OSError:
-        is_own = False
+    is_own = f'"{FORMAT}"'.encode() in existing_head(folder / _RESULT, _HEAD_BYTES)
     for name in (_RESULT, *_CHARTS, _REPORT):
         if not is_own and (folder / name).exists():
             raise OutputError(

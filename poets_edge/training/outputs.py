@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poets_edge.core.files import read_head
+from poets_edge.core.files import existing_head
 from poets_edge.errors import OutputError
 from poets_edge.reports.page import check_page
 from poets_edge.training.options import TrainOptions
@@ -16,25 +16,17 @@ format and the checksum of the graph."""
 
 def check_outputs(options: TrainOptions) -> None:
     """Raise OutputError if a result of training would replace a file of another kind, such as a photo or an archive."""
-    if _head(options.output_graph)[:1] not in (b"", b"\n"):  # a graph begins with the tag of its first node
+    if existing_head(options.output_graph, 1) not in (b"", b"\n"):  # a graph begins with the tag of its first node
         raise _taken(options.output_graph, "a frozen graph", "`output_graph`")
-    if b"\0" in _head(options.output_labels):
+    if b"\0" in existing_head(options.output_labels, _HEAD_BYTES):
         raise _taken(options.output_labels, "a text file", "`output_labels`")
-    record = _head(options.record)
+    record = existing_head(options.record, _HEAD_BYTES)
     if record and b'"graph_sha256"' not in record:
         raise _taken(
             options.record, "a record of a training run", "`output_graph`, next to which the record is written"
         )
     if options.with_report:
         check_page(options.report)
-
-
-def _head(path: Path) -> bytes:
-    """Return the first bytes of a file; b"" if it is missing or cannot be read."""
-    try:
-        return read_head(path, _HEAD_BYTES)
-    except OSError:
-        return b""
 
 
 def _taken(path: Path, kind: str, option: str) -> OutputError:
