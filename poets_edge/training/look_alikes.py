@@ -33,7 +33,7 @@ from poets_edge.photos.taken import burst_pairs
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.projection import pca_projection, spans
-from poets_edge.training.variants import MIN_SIMILARITY, find_variants
+from poets_edge.training.variants import MIN_SIMILARITY, class_similarities, find_variants
 from poets_edge.training.vectors import Matrix, Vectors
 
 TIGHT, LOOSE = 0.9, 0.8
@@ -175,9 +175,7 @@ def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, va
     """
     if not len(photos):
         return 0.0
-    vectors, classes = projections[:], photos.photos.classes.astype(np.int64)
-    means = np.stack([vectors[classes == number].mean(axis=0) for number in range(int(classes.max()) + 1)])
-    typical = np.einsum("ij,ij->i", vectors, means[classes])
+    typical = class_similarities(projections[:], photos.photos.classes.astype(np.int64))
     alike = (best >= TIGHT) & ((best - typical >= _ABOVE_CLASS) | (typical >= _ONE_SUBJECT))
     distinct = (best >= LOOSE) & (best - typical >= DISTINCT)
     alike[variants] = True

@@ -3,7 +3,7 @@
 Variants are less similar to each other than the frames of a burst, and independent photos can be as similar. Therefore,
 single pairs prove nothing. But if a folder has variants, the nearest neighbor of a photo predicts its class, whereas
 the neighbors that follow do not, because they are other photos. The nearest neighbor of a photo is called distinct if
-its similarity stands out from that of all other photos (see `_distinct`). The advantage of distinct neighbors is the
+its similarity stands out from that of all other photos (see `_neighbors`). The advantage of distinct neighbors is the
 fraction of photos whose class they predict, less the fraction whose class a vote of later neighbors predicts. In random
 parts of 1,000 flowers, it is at most 0.08; in folders with two to 23 variants of each flower, it is at least 0.09
 (`benchmarks/results/truth.md`).
@@ -118,6 +118,19 @@ def class_size(classes: Rows) -> int:
     return int(np.median(counts[counts > 0])) if len(classes) else 0
 
 
+def class_similarities(vectors: Matrix, classes: Rows) -> Matrix:
+    """Return the mean cosine similarity of each photo to the photos of its class, float32 [photos].
+
+    Args:
+        vectors: unit vectors, float32 [photos, components].
+        classes: class number of each photo, int64 [photos].
+    """
+    means = np.zeros((int(classes.max(initial=0)) + 1, vectors.shape[1]), np.float32)
+    for number in np.unique(classes):
+        means[number] = vectors[classes == number].mean(axis=0)
+    return np.asarray(np.einsum("ij,ij->i", vectors, means[classes]))
+
+
 def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbors:
     """Return the nearest neighbors of each photo in `rows`.
 
@@ -125,9 +138,7 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
     photo's class by _ABOVE_CLASS or more, and exceeds that of all but a few other photos by more than _WITHIN.
     """
     count, crowd = max(0, min(_NEAREST, len(vectors) - 1)), max(_CROWD, size // 8)
-    means = np.zeros((int(classes.max(initial=0)) + 1, vectors.shape[1]), np.float32)
-    for number in np.unique(classes):
-        means[number] = vectors[classes == number].mean(axis=0)
+    typical = class_similarities(vectors, classes)
     neighbors, values = np.zeros((len(rows), count), np.int64), np.zeros((len(rows), count), np.float32)
     is_distinct = np.zeros(len(rows), np.bool_)
     for block in spans(0, len(rows) if count else 0, _ROWS_AT_ONCE):
@@ -139,9 +150,9 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
         order = np.argsort(-nearest_values, axis=1, kind="stable")
         neighbors[block] = np.take_along_axis(nearest, order, axis=1)
         values[block] = np.take_along_axis(nearest_values, order, axis=1)
-        best, typical = values[block, 0], np.einsum("ij,ij->i", vectors[part], means[classes[part]])
+        best = values[block, 0]
         near = np.count_nonzero(similarity >= best[:, None] - _WITHIN, axis=1)
-        is_distinct[block] = (best >= MIN_SIMILARITY) & (best - typical >= _ABOVE_CLASS) & (near <= crowd)
+        is_distinct[block] = (best >= MIN_SIMILARITY) & (best - typical[part] >= _ABOVE_CLASS) & (near <= crowd)
     return _Neighbors(rows, neighbors, values, is_distinct)
 
 
