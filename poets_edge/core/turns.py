@@ -28,7 +28,7 @@ class _Turn:
             self._is_taken = True
 
     def end(self) -> None:
-        """End the turn of this thread to use much memory; do nothing if it does not have the turn."""
+        """Let another thread use much memory; do nothing if this thread does not have the turn."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
@@ -62,6 +62,6 @@ def take_turn() -> None:
 
 
 def end_turn() -> None:
-    """End the turn of this thread to use much memory in a parallel map; do nothing if it does not have the turn."""
+    """Let another thread of a parallel map use much memory; do nothing if this thread does not have the turn."""
     if _current.turn is not None:
         _current.turn.end()

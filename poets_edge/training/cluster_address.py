@@ -13,7 +13,7 @@ _MOST_PER_CORE, _MOST_ANYWHERE = 4, 16
 """The maximum number of processes is _MOST_PER_CORE for each core of this machine, but at least _MOST_ANYWHERE. Each
 process needs about 100 MB of memory."""
 _LONGEST_NUMBER = 9
-"""Maximum number of digits in a number of processes; Python cannot convert numbers with thousands of digits."""
+"""Maximum number of digits of N in `local:N`. Python refuses to convert strings of thousands of digits to integers."""
 _ENCRYPTED = frozenset({"tls", "wss"})
 """Dask's encrypted protocols, which use certificates for both ends of a connection."""
 

@@ -37,7 +37,13 @@ class ModuleFaults:
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """A planted fault, its outcome as in `ForkingRunner` or "does not apply", and the test that detected it, if any."""
+    """Result of planting a fault and running the tests.
+
+    Attributes:
+        before, after: source code without and with the fault.
+        outcome: one of the outcomes of `ForkingRunner`, or "does not apply" if the source does not contain `before`.
+        killer: test that detected the fault; empty if none did.
+    """
 
     before: str
     after: str
