@@ -216,7 +216,9 @@ class Changes:
         Raises:
             OutputError: a part failed, and the project was restored.
         """
-        if not any((step.create, step.renames, step.remove, step.exclude, step.include, step.keep, step.reopen)):
+        parts = (step.create, step.renames, step.remove, step.exclude, step.include, step.keep, step.reopen)
+        # The inverse of a step whose photos were all deleted by hand has no parts; it gives access to earlier steps.
+        if step.kind == "do" and not any(parts):
             raise RefusedError(messages.NOTHING_TO_CHANGE, 409)
         made = [path for path in step.create if not (self._root / path).exists()]
         try:

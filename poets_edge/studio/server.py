@@ -163,8 +163,8 @@ def _studio(
     names = (host,) if options.lan else (host, "localhost")
     access = Access(secrets.token_urlsafe(_TOKEN_BYTES), tuple(f"{scheme}://{name}:{port}" for name in names), port)
     project = Project(places, demo=options.demo)
-    clear_incoming(project)
     changes = Changes(project)
+    clear_incoming(project)  # only now: an interrupted step, which was completed above, may have needed these files
     jobs = Jobs(places, on_change=project.thumbnails.pause)
     config = uvicorn.Config(
         studio_app(project, changes, jobs, access),

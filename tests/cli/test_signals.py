@@ -144,8 +144,9 @@ def test_interrupted_watch_ends_its_running_commands(tmp_path: Path, how: signal
     terminal, inside = pty.openpty()
 
     def take_terminal() -> None:
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_DFL)  # a test run under nohup or in the background ignores them
+        # nohup, background jobs and MediaPipe (SIGPROF) ignore signals, and this is inherited.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPROF):
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         fcntl.ioctl(inside, termios.TIOCSCTTY, 0)
 

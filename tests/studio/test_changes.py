@@ -151,6 +151,18 @@ def test_undo_skips_photos_that_were_moved_by_other_programs(flowers: Path) -> N
         assert (flowers / "tulips/by-hand.jpg").is_file()
 
 
+def test_undo_reaches_earlier_steps_if_photos_of_the_last_step_were_deleted_by_other_programs(flowers: Path) -> None:
+    before = tree(flowers)
+    with running(flowers) as client:
+        client.post("/api/photos/move", {"photos": [ONE], "to": "roses"}).ok()
+        client.post("/api/photos/move", {"photos": [TWO], "to": "roses"}).ok()
+        gone = (flowers / "roses/daisy-001.jpg").rename(flowers.parent / "gone.jpg")
+        assert client.post("/api/undo").ok()["undo"] == "move 1 photo to roses"
+        assert client.post("/api/undo").ok()["undo"] is None
+        gone.rename(flowers / TWO)
+        assert tree(flowers) == before
+
+
 def test_moved_project_is_reported_until_it_is_back(flowers: Path, tmp_path: Path) -> None:
     """A copy in its place is another project, which another studio may have opened."""
     photos = tree(flowers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import time
 import zipfile
@@ -197,3 +198,23 @@ def test_start_removes_only_files_of_interrupted_uploads(flowers: Path) -> None:
     with running(flowers):
         assert not ours.exists() and not unpacked.exists() and not (mixed / "3.part").exists()
         assert all(path.read_bytes() == b"content" for path in foreign)
+
+
+def test_start_completes_an_upload_that_was_interrupted_in_the_journal(flowers: Path, photo: bytes) -> None:
+    """The server is killed after it has recorded the upload, but before it has moved the photo to its class."""
+    uploaded, unpacked = "0123456789abcdef", "fedcba9876543210.photos/1.part"
+    before, lines = tree(flowers), []
+    for number, (path, name) in enumerate({uploaded: "daisy/up.jpg", unpacked: "roses/up.jpg"}.items(), start=1):
+        incoming = f".poets-edge/incoming/{path}"
+        (flowers / incoming).parent.mkdir(parents=True, exist_ok=True)
+        (flowers / incoming).write_bytes(photo)
+        lines.append(
+            json.dumps({"number": number, "text": "add 1 photo", "kind": "do", "renames": [[incoming, name]]}) + "\n"
+        )
+    (flowers / ".poets-edge/journal.jsonl").write_text("".join(lines))
+    with running(flowers) as client:
+        assert (flowers / "daisy/up.jpg").read_bytes() == (flowers / "roses/up.jpg").read_bytes() == photo
+        assert {"daisy/up.jpg", "roses/up.jpg"} <= client.photos().keys() and not leftovers(flowers)
+        for _ in range(2):
+            client.post("/api/undo").ok()
+        assert tree(flowers) == before
