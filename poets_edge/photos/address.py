@@ -15,7 +15,9 @@ from poets_edge.core.credentials import split_user_info
 from poets_edge.errors import UsageError
 
 _QUERY = r"(?i)https?://[^?#]*(#|\?[^?]*=)"
-"""Pattern for a web address with a fragment or a query. A `?` without a later `=` is a wildcard in a file name."""
+"""Pattern for a web address with a fragment or a query. A `?` without a later `=` does not begin a query, because it
+can be a wildcard in a file name.
+"""
 
 
 @dataclass(frozen=True, order=True)

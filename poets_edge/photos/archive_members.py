@@ -26,7 +26,7 @@ class Member(NamedTuple):
     """A photo in an archive.
 
     Attributes:
-        start: offset in the archive of the photo's bytes (tar file) or of the header that precedes them (zip file).
+        start: position in the archive, in bytes, of the photo (tar file) or of the header before the photo (zip file).
         stored: number of bytes that the photo occupies in the archive, where it is usually compressed.
         length: number of bytes after decompression.
         method: compression method, as numbered by the zip format.
@@ -63,7 +63,11 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the stored bytes of a zip member in parts of about _PART bytes. Raises OSError if its header is damaged."""
+    """Yield the bytes of a zip member as they are in the archive, usually compressed, in parts of about _PART bytes.
+
+    Raises:
+        OSError: the header of the member is damaged.
+    """
     part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_EXTRA + min(member.stored, _PART))
     if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
         raise _damaged()
@@ -79,8 +83,8 @@ def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes
 def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
     """Return the decompressed bytes of a zip member.
 
-    If there are more bytes than the header of the member declares, the result is one byte longer than declared, so that
-    the caller notices this.
+    If the member is longer than its header declares, the result has one byte more than declared, so that the caller can
+    detect this.
     """
     data, most = io.BytesIO(), member.length + 1
     for piece in _inflated(parts) if member.method == DEFLATED else parts:

@@ -99,7 +99,8 @@ class _File(NamedTuple):
 def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: str = "") -> Archive:
     """List the photos of an archive.
 
-    A file without the suffix of a photo is recognized as one by its first bytes, except in a zip file at an address.
+    A file without a photo suffix counts as a photo if its first bytes show that it is one. In a zip file at an address,
+    only the suffix counts.
 
     Args:
         file: the archive, seekable.

@@ -18,7 +18,7 @@ BUDGET = 400 << 20
 """Maximum memory for decoding one photo, in bytes. It suffices for an RGB PNG of 100 megapixels, or a JPEG of 800
 megapixels, which is decoded at 1/8 of its size."""
 LARGE = 160 << 20
-"""Photos that need more than this memory for decoding, in bytes, are decoded one at a time. An RGB PNG of 40
+"""Photos that need more memory than this for decoding, in bytes, are decoded one at a time. An RGB PNG of 40
 megapixels or a progressive JPEG of 27 megapixels needs this much."""
 
 _PLUGINS = {"WEBP": "WebP"}
@@ -29,8 +29,8 @@ _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}
 """Number of copies of the image that a decoder holds in memory, by format; 1 for formats that are not listed."""
 _COEFFICIENTS = 6
-"""Number of bytes per pixel that the decoder of a progressive JPEG holds in memory for its coefficients. It holds them
-for all pixels in the file, even if it decodes to a smaller size."""
+"""Number of bytes per pixel that the decoder of a progressive JPEG needs for the DCT coefficients. It stores them
+for all pixels in the file, even if it decodes the photo to a smaller size."""
 _RGB = 4
 
 

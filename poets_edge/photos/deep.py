@@ -35,7 +35,7 @@ def is_deep_color(image: Image.Image) -> bool:
 
 
 def check_deep_color(image: Image.Image) -> None:
-    """Raise PhotoError if a decoded image with 16 bits for each color is almost black, as 12-bit values are."""
+    """Raise PhotoError if a decoded image with 16 bits per color is almost black, as if its values had only 12 bits."""
     bands = [limits for band, limits in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
     highest = max(limits[1] for limits in bands)
     if highest < 256 * _DARK:
@@ -99,5 +99,5 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Return a pixel value as unsigned if `white` exceeds 2**31; Pillow reads 32-bit values as signed integers."""
+    """Convert a pixel value that Pillow read as signed to unsigned if `white` belongs to 32-bit unsigned values."""
     return value + 2**32 if white > 2**31 and value < 0 else value

@@ -2,7 +2,8 @@
 
 A set stores the first bits of each digest in the Elias-Fano encoding (Elias, "Efficient storage and retrieval by
 content and address of static files", 1974): values are sorted, their upper bits are written in unary, and their lower
-bytes are stored unchanged. A photo outside a set is mistaken for a member with a probability of `count / 2**bits`.
+bytes are stored unchanged. A photo outside a set is mistaken for a member with a probability of n / 2**k if the set
+contains n digests and stores k bits of each.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from poets_edge.progress import Reporter
 Result = TypeVar("Result")
 
 FILE = "photos.sqlite"
-"""Name of the cache file in the bottleneck folder."""
+"""Name of the cache file in the folder for cached bottlenecks."""
 TABLE = "digests"
 _COLUMNS = "(folder BLOB, name BLOB, seen TEXT, digest BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID"
 
@@ -134,10 +134,10 @@ class Digests:
 
 @contextlib.contextmanager
 def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = False) -> Iterator[Digests]:
-    """Context manager that opens or creates the cache of digests in a bottleneck folder.
+    """Context manager that opens or creates the cache of digests in the folder for cached bottlenecks.
 
     Args:
-        folder: the bottleneck folder; None for a cache that is always empty.
+        folder: folder that contains the cache file; None for a cache that is always empty.
         reporter: receives a warning if the cache is damaged.
         rehash: whether to ignore cached digests and only store new ones.
     """

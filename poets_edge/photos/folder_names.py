@@ -12,12 +12,12 @@ from poets_edge.photos.split_names import FILLERS, SPLIT_WORDS, SplitName, is_un
 _CONTENTS = FILLERS | {"masks", "labels", "annotations", "trimaps", "gt", "groundtruth", "jpegimages", "segmentation"}
 """Words in the name of a folder that describe the kind of its files rather than their class, such as "masks"."""
 _COPY = re.compile(r"(?i)[\s_-]+(\(\d+\)|copy(\s\(\d+\))?|aug(mented)?|augmentations?|resized|cropped|backup)$")
-"""Pattern for the end of a folder name which shows that the photos are copies or variants of those elsewhere."""
+"""Pattern for the end of a folder name which shows that the folder contains copies or variants of other photos."""
 _FOLDERS: dict[SplitName, str] = {"training": "train", "validation": "val", "test": "test"}
 
 
 def is_no_class(name: str) -> bool:
-    """Return whether a folder name denotes a split, photos of unknown classes, or a kind of files."""
+    """Return whether a folder name denotes a split, photos of unknown classes, or a kind of file such as masks."""
     contents = set(words(name)) - {"class", "object"}  # of `SegmentationClass`; the name `class 1` is usual for a class
     return bool(split_of(name)) or is_unlabeled(name) or (bool(contents) and contents <= _CONTENTS)
 

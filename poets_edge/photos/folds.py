@@ -91,7 +91,7 @@ def assign_folds(
         fewer groups than that.
 
     Raises:
-        DatasetError: no class has two groups, so nothing can be evaluated.
+        DatasetError: the photos of each class form a single group, so no class can be evaluated.
     """
     hashed = HashedPhotos.of(photos)
     table, (joined, single) = hashed.photos, _groups(hashed, groups)
@@ -140,7 +140,10 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(values: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Find repeated values in an array, and return pairs of row numbers: the first with a value, and a later one."""
+    """Return a pair of row numbers for each repeated value in an array.
+
+    A pair consists of the row in which the value occurs first and the row in which it is repeated.
+    """
     _, first, which = np.unique(values, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(values)))
@@ -151,7 +154,7 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
     """Return the groups of two or more photos that must stay in one fold, and the row numbers of all other photos.
 
     Two photos belong to one group if the text before `_nohash_` in their names, their contents or their group
-    numbers are equal, or if other photos connect them.
+    numbers are equal, or if both belong to one group with a third photo.
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")

@@ -53,14 +53,14 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
     """Return the groups that the user specified: for each photo, the first row number in its group, int64 [photos].
 
     Args:
-        group_by: "parent" for one group per folder inside the class folders (folders with the same name in several
-            classes form one group); or the path of a CSV file with the columns photo (path relative to the photo
-            folder) and group; or a regular expression that is searched for in the path of each photo; its first
-            capturing group, or the whole match if it has none, is the name of the photo's group. A photo without a
-            group forms its own group.
+        group_by: "parent", the path of a CSV file, or a regular expression. With "parent", each folder inside the
+            class folders is a group; folders with the same name in several classes form one group. A CSV file has the
+            columns photo (path relative to the photo folder) and group. A regular expression is searched for in the
+            path of each photo; its first capturing group, or the whole match if it has none, is the name of the photo's
+            group. A photo to which this assigns no group forms its own group.
 
     Raises:
-        UsageError: no photo has a group, or the expression is invalid.
+        UsageError: `group_by` assigns a group to no photo, or the regular expression is invalid.
         DatasetError: the CSV file cannot be read.
     """
     check_group_by(group_by)
@@ -83,8 +83,8 @@ def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
     These are photos whose names have the same text before `_nohash_`; augmented variants of one photo that Roboflow
     wrote; video frames in one folder, such as `frame_000123`; and photos of one person or object, whose number precedes
-    a counter in the name, as 01 does in `rock01-042`. Frames or numbered photos are not grouped if this would put all
-    of them in a class into one group.
+    a counter in the name, as 01 does in `rock01-042`. In a class whose frames and numbered photos would all form one
+    group, they are not grouped.
     """
     keys = [_variant_of(name) for name in photos.names]
     pairs = _pairs_of_keys(keys)
@@ -144,7 +144,7 @@ def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
 
 
 def _variant_of(name: str) -> str | None:
-    """Return the part of a photo's name that its variants share; None if the name does not denote a variant."""
+    """Return the part of a name that all variants of one photo share; None if the name is not that of a variant."""
     if "_nohash_" in name:
         return group_name(name)
     path = PurePosixPath(name)

@@ -258,7 +258,7 @@ def _body(response: http.client.HTTPResponse, most: int, allow: Callable[[int], 
 
     Args:
         most: maximum number of bytes in the body.
-        allow: function that increases the number of bytes that may be received from the server.
+        allow: function that increases the number of bytes that may be received from the server by its argument.
     """
     packed = response.getheader("Content-Encoding", "identity").lower()
     length = response.length
@@ -288,8 +288,8 @@ def _too_large(limit: int) -> OSError:
 class _BoundedFile(io.RawIOBase):
     """File that reads from a socket, with limits on the number of bytes and on time.
 
-    The limits are `_HEADERS` bytes, which `allow` increases, and the time `end` on the monotonic clock, which is
-    extended by one second for every `_SLOWEST` bytes received.
+    At most `_HEADERS` bytes can be received unless `allow` increases this limit. The deadline is `end` on the monotonic
+    clock; it is extended by one second for every `_SLOWEST` bytes received.
     """
 
     def __init__(self, sock: socket.socket, end: float) -> None:

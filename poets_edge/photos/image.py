@@ -121,7 +121,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _Result:
-    """Return `read(contents)`. If Pillow rejects a PNG because of long texts, remove its metadata and try again."""
+    """Return `read(contents)`. If Pillow rejects a PNG because of long texts, try again without its metadata."""
     try:
         return read(contents)
     except ValueError as error:

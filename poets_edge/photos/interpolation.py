@@ -1,7 +1,8 @@
 """Resize images by bilinear interpolation without antialiasing, as MediaPipe does.
 
-Output sample i is interpolated between the two input samples next to the position i * size / new_size, as in OpenCV's
-`warpPerspective`, which MediaPipe calls, and in TensorFlow 1's `resize_bilinear`.
+Output sample i is interpolated between the two input samples next to the position i * n / m, where n and m are the
+numbers of input and output samples. OpenCV's `warpPerspective`, which MediaPipe calls, and TensorFlow 1's
+`resize_bilinear` work in this way.
 """
 
 from __future__ import annotations

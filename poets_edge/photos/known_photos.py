@@ -26,7 +26,7 @@ NO_GROUP = -1
 """Group number of a photo that was not in the test split of the training run."""
 
 _MOST_IN_MODEL = 32_000
-"""Maximum number of photos in the sets that a model stores; each photo needs 4 to 5 bytes as base64."""
+"""Maximum number of photo digests that a model stores; each needs 4 to 5 bytes as base64."""
 _MODEL_BITS = 19
 """Number of bits that a model stores per digest, in addition to log2 of the number of photos. At most about one in
 2**19 (half a million) photos from outside the training run is recognized by mistake."""
@@ -95,7 +95,10 @@ class KnownPhotos:
         return self.sets["training"].bits
 
     def splits(self, digests: Digest) -> SplitNumbers:
-        """Return the split of each photo, int8 [photos]: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED.
+        """Return the split of each photo in the training run, int8 [photos].
+
+        The result is an index into SPLIT_NAMES; NO_SPLIT for a photo that was not in the training run; or UNCHECKED if
+        this is unknown, because only a sample of the digests is stored.
 
         A photo with duplicates in several splits is assigned to the first of training, validation and test.
 

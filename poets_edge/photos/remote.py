@@ -24,7 +24,7 @@ CONNECTIONS = 16
 """Maximum number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Mapping from URL schemes that fsspec reads to extras of the poets_edge package that install the required packages."""
+"""For each URL scheme that fsspec reads, the extra of the poets_edge package that installs what fsspec requires."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
@@ -159,7 +159,7 @@ def forget() -> None:
 
 
 def _changed(said: dict[str, Any]) -> float:
-    """Return the time of the last change to a file, by this machine's clock; see `Facts.changed`.
+    """Return the time of the last change to a file, given its HTTP headers; see `Facts.changed` for the values.
 
     Last-Modified has a resolution of one second, and nginx and Apache derive ETags from it, so both stay the same if a
     file is rewritten within a second.

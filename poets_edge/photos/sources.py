@@ -47,8 +47,8 @@ class FoundPhotos:
         names: names of the photos, with `/` as the separator.
         labels: class of each photo if the archives are WebDataset shards; None if the photos are in class folders.
         depth: number of leading folders in each name that are not class folders.
-        others: number of files that are not photos, for each pair (folder, file suffix). The first `depth` folders are
-            omitted.
+        others: number of files that are not photos, for each pair (folder, file suffix). The paths of the folders do
+            not include the first `depth` parts.
         notes: messages about the archives, one line each.
     """
 
@@ -254,7 +254,9 @@ def size(path: str) -> int:
 
 
 def _through(path: str) -> tuple[str | None, str]:
-    """Split the path of a photo into the path of its archive and its name there; (None, "") for an address of a photo.
+    """Split the path of a photo into the path of its archive and its name there.
+
+    The result is (None, "") for the address of a photo that is not in an archive.
 
     Raises:
         OSError: the path is not an address, and contains no existing archive.

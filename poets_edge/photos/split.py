@@ -101,10 +101,10 @@ def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
 
 
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
-    """Return (split, position) for each split in which every class should have photos.
+    """Return a pair (split, position) for each split in which every class should have photos.
 
-    The split is an index into SPLIT_NAMES. If a class has no photos in that split, the group of photos whose
-    `_position` is nearest to the returned position is moved to the split.
+    The split is an index into SPLIT_NAMES. If a class has no photos in it, the group of photos whose `_position` is
+    nearest to the position in the pair is moved to the split.
     """
     required = [(_TRAINING, 100.0)]
     if percentages.validation:

@@ -154,9 +154,9 @@ def folder_tree(names: Iterable[str], others: Mapping[tuple[str, str], int], dep
 
 
 def _listed(path: str) -> tuple[tuple[int, int], list[str], list[str]]:
-    """Return the (device, inode) of a folder, and the names of its files and of its subfolders, without skipped ones.
+    """Return the (device, inode) of a folder, the names of its files, and the names of its subfolders.
 
-    `is_skipped` determines which files and folders are skipped.
+    Files and folders for which `is_skipped` returns True are left out.
 
     Raises:
         DatasetError: the folder cannot be read.
