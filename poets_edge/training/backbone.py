@@ -72,7 +72,7 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
 
 
 def write_backbone(network: Network, backbone: Backbone) -> Backbone:
-    """Write a network to the graph and the `.tflite` of a backbone, and return the backbone.
+    """Write a network as the frozen graph and the `.tflite` model of a backbone, and return the backbone.
 
     Raises:
         OutputError: a file cannot be written.

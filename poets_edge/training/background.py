@@ -69,7 +69,7 @@ def read_background(
 
 
 def read_strangers(folder: Path, backbone: Backbone, cache: BottleneckCache, reporter: Reporter) -> OutsidePhotos:
-    """Read or compute the bottlenecks of strangers, photos that belong to no class, in a folder and its subfolders.
+    """Read or compute the bottlenecks of strangers (photos that belong to no class) in a folder and its subfolders.
 
     Unreadable photos are skipped with a warning.
 

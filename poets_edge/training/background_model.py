@@ -15,8 +15,8 @@ _LENGTH = 15.0
 """Length to which unit vectors are scaled before fitting. Unscaled bottlenecks, for which the penalty on the weights
 was chosen, have about this length."""
 _OPTIONS = HeadOptions(steps=400)
-"""Options for fitting. The number of steps determines the penalty on the weights; with a penalty ten times smaller,
-the detector would not reject more unknown photos."""
+"""Options for fitting the logistic regression. The number of steps determines the penalty on the weights; with a
+penalty ten times smaller, the detector would not reject more unknown photos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,6 @@ def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array,
 
 
 def _linear(head: Head) -> LinearModel:
-    """Return a head as a linear function of unit vectors, which computes the log odds of the class "background"."""
+    """Convert a head with two classes to a linear function of unit vectors: the log odds of the class "background"."""
     weights, biases = head.weights.astype(np.float64), head.biases.astype(np.float64)
     return LinearModel((weights[:, 1] - weights[:, 0]) * _LENGTH, float(biases[1] - biases[0]))

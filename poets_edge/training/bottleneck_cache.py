@@ -1,4 +1,4 @@
-"""Cache of bottlenecks: one `RowStore` file per backbone, one row per photo."""
+"""Cache of bottlenecks: one `RowStore` file per backbone, with one row for each photo or distorted variant."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class FoldAssignment:
     heads: tuple[Head, ...]
 
     def scores(self, vectors: Vectors) -> Matrix:
-        """Return out-of-fold scores of the photos that have a fold, float32 [evaluated photos, classes].
+        """Return out-of-fold scores of the photos that are assigned to a fold, float32 [evaluated photos, classes].
 
         Args:
             vectors: bottlenecks of all photos, float32 [photos, bottleneck_size]; either the bottlenecks to which the

@@ -20,8 +20,8 @@ from poets_edge.errors import PoetsEdgeError, RemoteError, RuntimeMissingError
 
 _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
-"""Number of worker deaths after which a task fails. The number is high, because the death of a worker does not indicate
-a bad photo.
+"""Number of workers that may die while they run a task before the task fails. It is high, because the death of a worker
+does not indicate a bad photo.
 """
 _TASKS_PER_THREAD = 4
 """Number of tasks that are queued for each thread of the workers."""
@@ -63,7 +63,7 @@ def connect(address: str) -> Iterator[Any]:
 
 
 def _client(address: str) -> Any:
-    """Return a client of a scheduler. Raises TimeoutError if a server accepts the connection but sends nothing.
+    """Connect to a scheduler, and return the client. Raises TimeoutError if a server accepts but sends nothing.
 
     Dask has no time limit for the first message of a server, so the client is created in another thread.
     """

@@ -35,7 +35,7 @@ def train_monitored_head(
         graph_of: function that returns the graph for a head.
 
     Returns:
-        The head, its evaluations, and the advice from `better_step`, which may be None.
+        The head, its evaluations, and a message if the head was clearly better at an earlier step, else None.
     """
     steps: list[Step] = []
     evaluated: list[EvaluatedHead] = []  # the best one and the last one

@@ -49,14 +49,14 @@ DISTINCT = 0.5
 """A photo may be a variant of its most similar other photo if their similarity exceeds the photo's mean similarity to
 its class by at least this much."""
 MIN_DISTINCT = 0.5
-"""A photo with a neighbor that meets both LOOSE and DISTINCT counts as a look-alike only if at least this fraction of
-the photos have such a neighbor."""
+"""Photos with a neighbor that meets both thresholds LOOSE and DISTINCT count as look-alikes on these grounds only if at
+least this fraction of the photos have such a neighbor."""
 _MOSTLY = 0.9
 """If more than this fraction of the photos are grouped by file name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""Similarity thresholds that are tried in turn to divide groups that are too large."""
+"""Cosine similarity thresholds that are tried in ascending order to divide groups that are too large."""
 _CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-5"
 
 
@@ -88,7 +88,7 @@ class PhotoGroups:
         return self.alike >= MIN_DEPENDENT or self.are_repetitive
 
     def take(self, rows: Rows) -> PhotoGroups:
-        """Return the groups of the given photos. The number of a group is the position of its first photo in `rows`."""
+        """Return the groups of the photos in `rows`; a group has the number of its first photo's position in `rows`."""
         return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:

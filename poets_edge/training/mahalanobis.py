@@ -185,7 +185,7 @@ class DistanceModel:
 
 
 def unit_vectors(bottlenecks: npt.NDArray[np.float32]) -> Array:
-    """Return bottlenecks scaled to unit length, float64 [photos, bottleneck_size], as `Detector.distances` does."""
+    """Scale bottlenecks to unit length, as in `Detector.distances`; return float64 [photos, bottleneck_size]."""
     wide = bottlenecks.astype(np.float64)
     return np.asarray(wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True) + EPSILON))
 

@@ -30,8 +30,8 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` may report an earlier step."""
 _MATTERS = 0.03
-"""Minimum decrease in cross-validated accuracy that causes a warning. The decrease is measured between folds that
-divide groups of photos and folds that hold out whole groups."""
+"""Minimum decrease in cross-validated accuracy that causes a warning, if whole groups of photos are held out instead
+of being divided among folds."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"
@@ -104,8 +104,8 @@ def better_step(
 ) -> str | None:
     """Return a message about the step with the lowest validation loss; None unless the last step is clearly worse.
 
-    Because `best` was chosen among many steps by its loss on these photos, the difference must be significant at a
-    tenth of the usual level in a paired test on all validation photos.
+    Because `best` was chosen among many steps by its loss on the validation photos, the difference must be significant
+    at a tenth of the usual level in a paired test on all of them.
     """
     losses = [one.head.losses(validation) for one in (best, last)]
     lowest, final = (float(of_head.mean()) for of_head in losses)

@@ -52,7 +52,7 @@ class TrainOptions:
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
         exclude: file that lists photos to exclude or to move to another class, as saved by the audit page.
-        runs_dir: folder for the notes on training runs that `list_runs` reads; None if no note is saved.
+        runs_dir: folder in which a summary of the run is saved for `list_runs`; None for no summary.
         summaries_dir: folder for TensorBoard's event files; by default `tf_files/training_summaries/<architecture>`.
         fine_tuning: options of fine-tuning.
     """
@@ -123,7 +123,7 @@ class TrainOptions:
 
     @property
     def record(self) -> Path:
-        """Path of the JSON record, next to the graph."""
+        """Path of the JSON record of the training run, next to the graph."""
         return self.output_graph.with_suffix(".json")
 
     @property

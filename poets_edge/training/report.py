@@ -158,7 +158,7 @@ def _chart(
 
 
 def _thinned(points: Sequence[Point], most: int = 120) -> list[Point]:
-    """Return at most `most` points, each a mean of consecutive points, since accuracies on single batches are noisy."""
+    """Smooth a noisy curve: return at most `most` points, each of which is the mean of consecutive points."""
     size = max(1, -(-len(points) // most))
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(a for a, _ in part) / len(part), sum(b for _, b in part) / len(part)) for part in parts]

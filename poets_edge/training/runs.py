@@ -1,4 +1,4 @@
-"""History of training runs: `train` overwrites the graph and the curves, as in the codelab, and saves a note on each
+"""History of training runs: `train` overwrites the graph and the curves, as in the codelab, but saves a summary of each
 run.
 
 A run is a folder in `tf_files/runs`, named by its time and architecture. It holds `run.json`, with the options and the

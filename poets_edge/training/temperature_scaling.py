@@ -5,11 +5,11 @@ the model needs no additional operator. Predicted classes do not change.
 
 The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
 out-of-fold predictions of the training photos are used too (see `poets_edge.training.cross_validation`). The heads of
-the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio of the
-logits is measured, without labels, on photos that neither has learned from. If there are more than `MAX_EVALUATED`
-photos, a random sample of that size is used.
+the folds are fitted by a different solver and have slightly smaller logits than a head from `train_head`; the ratio of
+the logits is measured, without labels, on photos that none of these heads has learned from. If there are more than
+`MAX_EVALUATED` photos, a random sample of that size is used.
 
-The temperature is moved towards 1 by its standard error, since few photos, or few groups, determine it only
+The temperature is moved towards 1 by one or two standard errors, since few photos, or few groups, determine it only
 roughly. It is applied only if it improves the cross entropy of photos that it was not fitted to: photos in other folds,
 and photos in the user's own validation and test sets. Without such sets, scores are never made more confident if many
 photos look alike, since different folds may then contain photos of one group. The labels of test photos are used only
@@ -45,8 +45,8 @@ TARGET = 0.95
 """Accuracy that predictions with scores above a model's suggested threshold should have."""
 _ERRORS_OF_CAUTION, _ERRORS_OF_CONFIDENCE = 1.0, 2.0
 """Numbers of standard errors by which a temperature is moved towards 1: the first if it is above 1, the second if it is
-below 1. On the data sets in `benchmarks/results/truth.md`, the cross entropy of new photos then rises by at most 0.007;
-without the move, by 0.025."""
+below 1. On the data sets in `benchmarks/results/truth.md`, temperature scaling then increases the cross entropy of new
+photos by at most 0.007; without moving the temperature, it would increase it by up to 0.025."""
 _NUDGE = 1.001
 _MAX_NUDGES = 8
 
@@ -58,10 +58,10 @@ class HeadCalibration:
     Attributes:
         temperature: divisor of the logits: `fitted`, moved towards 1 by one or two standard errors; 1 if temperature
             scaling was not applied.
-        fitted: temperature with the smallest cross entropy on the photos that were used.
-        before, after: expected calibration error, 0 to 1, before and after scaling, on the photos that were used; for
-            `after`, each photo's temperature is fitted on other photos.
-        scores: out-of-fold scores of the photos that were used, calibrated as for `after`, float32 [photos, classes].
+        fitted: temperature with the smallest cross entropy on the photos that were used for fitting.
+        before, after: expected calibration error, 0 to 1, before and after scaling, on the photos that were used for
+            fitting; for `after`, each photo's temperature is fitted on other photos.
+        scores: out-of-fold scores of these photos, calibrated as for `after`, float32 [photos, classes].
         truth: class number of each photo, int64 [photos].
     """
 

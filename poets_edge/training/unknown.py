@@ -65,7 +65,7 @@ Folds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownDetection:
-    """A fitted detector, and distances of photos, divided by its limit: photos with a value above 1 are rejected.
+    """A fitted detector, and distances of photos. Distances are divided by the limit: those above 1 are rejected.
 
     Attributes:
         detector: weights for the graph.
@@ -128,7 +128,7 @@ class _JointLimit:
 
 
 def refused(distances: npt.NDArray[np.float32]) -> float | None:
-    """Return the fraction of distances that are above the limit, 0 to 1; None if `distances` is empty."""
+    """Return the fraction of relative distances that are above 1, the limit; None if `distances` is empty."""
     return float((distances > LIMIT).mean()) if len(distances) else None
 
 
@@ -234,7 +234,7 @@ def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple
 
 
 def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple[float, float]) -> _JointLimit:
-    """Return the limits, with given weights, that together reject a fraction of known photos.
+    """Return the limits that, for a given pair of weights, together reject a fraction of known photos.
 
     Distances and logits are each measured from their median, in units of the difference between an upper quantile and
     the median. The fraction of known photos above this quantile is the rate times the weight.

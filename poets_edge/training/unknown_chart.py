@@ -12,11 +12,12 @@ from poets_edge.tflite.distance import LIMIT
 from poets_edge.training.unknown import UnknownDetection
 
 _WIDTH, _BINS = 0.1, 30
-"""Width and number of the bins in a histogram; distances beyond the last bin are counted in it."""
+"""Width of the bins of a histogram, as a multiple of the limit, and number of bins; the last includes all distances
+beyond it."""
 
 
 def unknown_chart(found: UnknownDetection) -> Markup:
-    """Return an SVG chart with the percentage of photos in each range of distances, and the limit."""
+    """Return an SVG chart with the percentage of photos in each range of distances, and a line at the limit."""
     outlines = [
         Line("training photos, held out", _outline(found.distances), "main"),
         Line("strangers", _outline(found.strangers), "second"),

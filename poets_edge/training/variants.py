@@ -30,7 +30,7 @@ _ABOVE_CLASS = 0.5
 """A photo's nearest neighbor is distinct only if its similarity exceeds the photo's mean similarity to its class by at
 least this much."""
 _WITHIN = 0.25
-"""Maximum amount by which a variant is less similar to a photo than the photo's nearest neighbor is."""
+"""Maximum difference in similarity to a photo between its nearest neighbor and any other variant of the photo."""
 _CROWD = 14
 """Maximum number of variants of a photo; an eighth of the median class size is allowed if that is more."""
 _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5
@@ -90,7 +90,7 @@ class _Neighbors:
 def find_variants(projections: Vectors, classes: Rows) -> Variants:
     """Return the photos that have variants, and the pairs of variants.
 
-    There are none unless distinct neighbors predict the class significantly better than later neighbors.
+    Both are empty unless distinct neighbors predict the class significantly better than later neighbors.
 
     Args:
         projections: unit vectors, float32 [photos, components].

@@ -2,7 +2,7 @@
 
 Both kinds have the same interface: `table[rows]` returns an array in memory. The file is an unnamed temporary file in
 the bottleneck folder and is deleted with the table; a new table is filled from the bottleneck cache in seconds. Pages
-of the file are released after each read, since they count as memory of the program.
+of the file are released after each read, since they count towards the memory use of the program.
 """
 
 from __future__ import annotations

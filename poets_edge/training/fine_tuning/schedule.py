@@ -1,4 +1,4 @@
-"""Order of photos and views in the epochs of fine-tuning.
+"""Order in which fine-tuning shows photos and their views (distorted variants) in each epoch.
 
 The order in an epoch depends only on the seed and the number of the epoch, so training can resume at any epoch.
 """

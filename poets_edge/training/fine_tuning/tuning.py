@@ -57,7 +57,7 @@ class ValidationSet:
 
     @property
     def views(self) -> list[View]:
-        """The views of the photos without augmentation."""
+        """The unaugmented view of each photo."""
         return [View(photo, PLAIN) for photo in self.photos]
 
 
