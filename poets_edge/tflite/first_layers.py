@@ -28,7 +28,7 @@ _MIN_UNIT_FACTOR = 3.3
 (x - mean) * factor. Smaller factors also occur for inputs from -1 to 1, which have up to twice the standard deviation,
 and a positive mean if the photos are bright. If the mean is 0.5, the range is 0 to 1 for any factor."""
 _MIDDLE = 0.005
-"""Maximum distance from 0.5 at which a mean is regarded as the middle of the range from 0 to 1."""
+"""Maximum difference from 0.5 at which a mean counts as 0.5, the middle of the range from 0 to 1."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _BLUE_FIRST = (3.0, 30.0)

@@ -29,9 +29,9 @@ _PASSING = frozenset(
         *("RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "EXPAND_DIMS", "REVERSE_V2", "SLICE", "STRIDED_SLICE"),
     )
 )
-"""Operators whose output has the same range of values as their input."""
+"""Names of operators whose output has the same range of values as their input, such as reshapes."""
 _REVERSING = frozenset(("REVERSE_V2", "SLICE", "STRIDED_SLICE"))
-"""Operators that may reverse the order of the channels."""
+"""Names of operators that may reverse the order of the channels."""
 _JOINING = frozenset(("PACK", "CONCATENATION"))
 _ARITHMETIC = frozenset(("MUL", "ADD", "SUB", "DIV"))
 _WEIGHTED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D"))

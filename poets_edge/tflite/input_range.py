@@ -57,7 +57,7 @@ def decide_input_range(
         given: normalization that the user has specified; None if the user has specified none.
 
     Raises:
-        ModelError: the model does not specify the normalization, and none is given.
+        ModelError: the normalization is not given, not specified by the model, and cannot be inferred from it.
         UsageError: the given normalization contradicts the model.
     """
     known = _known(metadata, tensor)

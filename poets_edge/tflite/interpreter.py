@@ -23,7 +23,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
 
 _DELEGATE = "DELEGATE"
-"""Name of the operator that the interpreter substitutes for the operators that XNNPACK runs."""
+"""Name under which the interpreter lists a group of operators that XNNPACK runs."""
 _DEQUANTIZE = "DEQUANTIZE"
 _LAST_FOR_NUMPY_1 = ("2", "14")
 """Last version of tflite-runtime that requires numpy 1, from October 2023, as (major, minor)."""

@@ -32,7 +32,7 @@ from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
 RESIZE_NAME, INTERPOLATION = "POETS_EDGE_RESIZE", b"bilinear without antialiasing"
-"""Name and content of the metadata entry in models whose input images are resized as in MediaPipe; see `annotate`."""
+"""Name and content of the metadata entry that marks models whose input images are to be resized as in MediaPipe."""
 FACTS_FILE = "poets_edge.json"
 ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
 """Author named in models that Ultralytics exports, and name of the JSON file that is appended to these models and holds
@@ -223,7 +223,7 @@ def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _read_flatbuffer(data: bytes) -> tuple[Metadata, str]:
-    """Return the standard metadata without labels, and the name of the label file, or "" if there is none."""
+    """Return the standard metadata without labels, and the name of the label file ("" if there is none)."""
     model = _root(data)
     buffers = list(_tables(model, 4))
     contents: dict[str, bytes] = {}

@@ -18,7 +18,7 @@ from poets_edge.tflite.metadata import Metadata
 from poets_edge.tflite.model_file import ModelFile
 
 ScoreKind: TypeAlias = Literal["probabilities", "logits", "log probabilities", "sigmoids"]
-"""Meaning of a model's output values; "sigmoids" are independent scores."""
+"""Meaning of a model's output values; "sigmoids" are independent scores, one per label, from 0 to 1."""
 
 _Values = npt.NDArray[np.float32]
 
@@ -30,7 +30,7 @@ class ScoreFormat:
     Attributes:
         kind: meaning of the values.
         low, high: output values for the scores 0 and 1, for the kinds "probabilities" and "sigmoids".
-        uncertain: whether the values may be probabilities instead; this is decided from the values for some images.
+        uncertain: whether the values may be probabilities instead; only the values for some images can show this.
     """
 
     kind: ScoreKind
@@ -54,7 +54,7 @@ _LOGITS = frozenset(
 _SUMS = frozenset(("ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D"))
 """Operators that usually compute logits, but may also compute the average of several networks' probabilities."""
 _BOUNDED = {"TANH": (-1.0, 1.0), "RELU6": (0.0, 6.0), "RELU_0_TO_1": (0.0, 1.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-"""Ranges of the results of operators from which sigmoids are computed, as in Keras's `hard_sigmoid`."""
+"""Output ranges of operators that, scaled to the range from 0 to 1, replace a sigmoid, as in Keras's `hard_sigmoid`."""
 _CHOICES = ("ARG_MAX", "ARG_MIN")
 """Operators that return the index of the largest or smallest value."""
 _TOLERANCE = 0.02
@@ -109,7 +109,7 @@ def known_format(file: ModelFile, metadata: Metadata, output: int) -> ScoreForma
 def _scaled(kind: ScoreKind, factor: float, offset: float) -> ScoreFormat | None:
     """Return the format of scores that are multiplied by a factor, after which an offset is added.
 
-    The result is None if the width of the range is unusual, or too small compared with the offset.
+    None is returned if the width of the range of scores is unusual, or too small compared with the offset.
     """
     low, high = _range(0, 1, factor, offset)
     width = high - low

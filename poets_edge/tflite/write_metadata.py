@@ -112,7 +112,7 @@ def _add_entry(model: Any, name: str, content: bytes) -> None:
 
 
 def _takes_pixels(model: Any) -> bool:
-    """Return whether the model's input accepts uint8 pixels, or pixels minus 128 as int8, with the scale of PIXELS."""
+    """Return whether the model's input accepts pixels as uint8, or pixels minus 128 as int8, with a scale of 1/128."""
     graph = model.subgraphs[0]
     photo = graph.tensors[graph.inputs[0]]
     zero_points = {schema().TensorType.UINT8: int(PIXELS.mean[0]), schema().TensorType.INT8: 0}

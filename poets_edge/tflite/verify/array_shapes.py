@@ -36,7 +36,7 @@ def prelu(call: Call) -> Shape:
 
 
 def equal_shapes(call: Call) -> Shape:
-    """Return the common shape of all inputs."""
+    """Return the shape that all inputs have. Raises FlawError if their shapes differ."""
     if any(call.shape(index) != call.shape(0) for index in range(len(call.shapes))):
         raise FlawError("inputs of different shapes")
     return call.shape(0)
@@ -274,7 +274,7 @@ def arg_max(call: Call) -> Shape:
 
 
 def along_axis(call: Call) -> Shape:
-    """Return the output shape of an operator along the axes in its second input: the shape of its first input."""
+    """Return the output shape of CUMSUM or REVERSE_V2: the shape of the first input. The second input contains axes."""
     shape = call.shape(0)
     for axis in call.constant(1):
         axis_of(axis, len(shape))

@@ -24,7 +24,7 @@ _SECONDS = 60.0
 _NOT_LOADED = "cannot be loaded"
 """Start of the error message from `open_model` for a model that the interpreter rejects."""
 _MULTIPLICATIONS_PER_SECOND = 50e6
-"""Speed from which the time limit for an inference is computed; a Raspberry Pi Zero is three times as fast."""
+"""Speed that the time limit for an inference is computed from; a Raspberry Pi Zero is three times as fast."""
 
 
 @dataclass(frozen=True)
