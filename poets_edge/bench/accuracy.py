@@ -24,9 +24,9 @@ class ScoreCheck:
     """Comparison of the scores that a model has on another device with its scores on this machine.
 
     Attributes:
-        photos: number of compared photos, which are those that both machines could read.
+        photos: number of photos that both machines could read, and whose scores are compared.
         agreement: fraction of the compared photos, 0 to 1, for which both machines predict the same label.
-        difference: maximum absolute difference between the scores.
+        difference: maximum absolute difference between the scores from the two machines.
     """
 
     photos: int
@@ -78,7 +78,7 @@ class EvaluatedPhotos:
 
     @staticmethod
     def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
-        """Return the photos that all `results` refer to; None if `image_dir` is None or `results` is empty."""
+        """Return the photos on which `results` are based; None if `image_dir` is None or `results` is empty."""
         if image_dir is None or not results:
             return None
         return EvaluatedPhotos(

@@ -1,4 +1,4 @@
-"""The command `compare`, which shows the results in files of `benchmark --output` as a table with latency ratios."""
+"""The command `compare`, which compares the result files of `benchmark --output` in a table with latency ratios."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Cell:
         median: median latency in milliseconds.
         ratio: latency relative to the first device, with a confidence interval; None if the first device has no
             results for the variant.
-        kernel: time of the reference kernel relative to the first device; `ratio` has been divided by it. None if the
-            kernel was not timed, if the machines differ in hardware, or if the kernel times differ by more than a
-            factor of 1.6.
+        kernel: running time of a fixed computation (see `poets_edge.bench.reference_kernel`) relative to the first
+            device; `ratio` has been divided by it. None if the computation was not timed, if the machines differ in
+            hardware, or if its running times differ by more than a factor of 1.6.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
     """
@@ -139,7 +139,7 @@ def compare(files: Sequence[Path]) -> Comparison:
 
 
 def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
-    """Return a device's results in a dictionary, with pairs of model name and number of threads as keys.
+    """Return the results from a device as a dictionary, keyed by model name and number of threads.
 
     The name of a model consists of its architecture and quantization if the results contain them; otherwise it is the
     file name. Equal names are made distinct.

@@ -89,7 +89,7 @@ class MachineState:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return a description of this machine with properties that do not change, such as its CPU and TFLite interpreter.
+    """Return the constant properties of this machine, such as its CPU, memory and TFLite interpreter.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.

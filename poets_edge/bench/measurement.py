@@ -33,9 +33,9 @@ _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
 """Interquartile range of the inference times, relative to their median, above which a warning is issued."""
 _PATIENCE_SECONDS = 60.0
-"""Average time per model and number of threads, in seconds, after which a benchmark may end before its last round."""
+"""Average measuring time per model and thread count, in seconds, above which a benchmark skips its last rounds."""
 _PROCESS_SECONDS = 600.0
-"""Time limit for a measuring process, in seconds, in addition to ten times the measuring time."""
+"""Constant part of the time limit for a measuring process, in seconds; ten times the measuring time is added."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Return a description of the model in `variant`; its default name is the file name.
+    """Return a description of the model in `variant`. If `name` is empty, the model is named after its file.
 
     Raises:
         ModelError: the model is damaged.

@@ -14,12 +14,12 @@ from poets_edge.photos.taken import burst_pairs
 def photo_groups(photos: PhotoTable, digests: Digest, known: KnownPhotos | None, group_by: str = "") -> Rows | None:
     """Return the group number of each photo, int64 [photos]; None if no two photos are in the same group.
 
-    The model's test photos keep their groups from training, in which photos that look alike are also joined. All other
+    Test photos of the model keep their groups from training, where photos that look alike were grouped, too. Other
     photos are grouped if their contents are equal, or if their names or EXIF times show that they belong together.
 
     Args:
         digests: SHA-256 of each photo, uint8 [photos, 32].
-        known: photos of the model's training run; None if they are not recorded.
+        known: digests of the photos in the model's training run; None if the model does not contain them.
         group_by: definition of the groups (see `poets_edge.photos.groups.stated_groups`); empty to detect them.
 
     Raises:

@@ -61,7 +61,7 @@ class EvaluateResult(Tabular):
         evaluation: accuracy, recall and confusion matrix.
         predictions: scores of the model for each evaluated photo.
         learned: whether the model was trained or validated on each evaluated photo, bool [photos].
-        overlap: number of photos in the folder that the model was trained on, and number that it was validated on.
+        overlap: how many photos in the folder the model was trained on, and how many it was validated on.
         strangers: predictions for the photos that belong to no class; None if there are none.
     """
 
@@ -172,8 +172,8 @@ def evaluate(
 
     Args:
         image_dir: folder, archive or URL with one folder of photos per class.
-        split: "training", "validation" or "test", according to subfolders, to `percentages` or to the model's record of
-            its photos; "unseen", the photos that the model has not learned from; or "all". By default "test" if
+        split: "training", "validation" or "test", according to subfolders, to `percentages` or to the photo digests
+            in the model; "unseen", the photos that the model has not learned from; or "all". By default "test" if
             the folder has subfolders train/, val/ and test/ or `percentages` is given, and otherwise "unseen".
         percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
             these are unknown.
@@ -263,8 +263,8 @@ def _candidates(
 ) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
     """Return the photos that may be in the split `wanted`, and a mapping from photo names to splits.
 
-    The mapping applies to photos that the model has no record of. It is empty if `wanted` is "unseen" or "all", or if
-    the returned photos are exactly the photos in the split.
+    The mapping applies to photos that the model does not recognize. It is empty if `wanted` is "unseen" or "all", or
+    if the returned photos are exactly the photos in the split.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}
@@ -277,9 +277,9 @@ def _candidates(
 def _unseen(
     splits: SplitNumbers, wanted: EvaluatedSplit, overlap: TrainingOverlap
 ) -> tuple[npt.NDArray[np.int64], EvaluatedSplit]:
-    """Return the rows of the photos that the model has not learned from, and the name of their split.
+    """Return the row indices of the photos that the model has not learned from, and the name of their split.
 
-    If the model has learned from all photos, the rows of the validation photos are returned.
+    If the model has learned from all photos, the indices of the validation photos are returned.
     """
     unseen = ~is_learned(splits)
     if overlap:

@@ -28,7 +28,8 @@ class Inspection:
         accelerated: whether XNNPACK runs the model on this machine; None for frozen graphs and full-int8 files.
         input_range: normalization of the input, and how it was determined; None if it is unknown.
         scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is unknown.
-        facts: quantization, training options and test result, from the model or the training record.
+        facts: quantization, training options and test result, as stored in the model or, for a frozen graph, in the
+            JSON file next to it.
     """
 
     path: Path

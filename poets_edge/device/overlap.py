@@ -110,7 +110,7 @@ class TrainingOverlap:
         return f"trained on {at_least}{self.training:,}{validated} of {self.photos:,} photos"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers of photos, and the evidence for them, as a JSON-compatible dictionary."""
+        """Return the attributes of this object as a JSON-compatible dictionary."""
         return asdict(self)
 
 
@@ -171,10 +171,10 @@ def is_learned(splits: SplitNumbers) -> npt.NDArray[np.bool_]:
 
 
 def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
-    """Return the record of the photos that a model was trained, validated and tested on; None if there is none.
+    """Return the digests of the photos that a model was trained, validated and tested on; None if it stores none.
 
     Raises:
-        ModelError: the record is damaged.
+        ModelError: the digests are damaged.
     """
     try:
         return known_photos(scorer.facts)

@@ -130,8 +130,8 @@ def mcnemar(worse: int, better: int) -> float:
 def sign_flip_p_value(differences: npt.NDArray[np.float64]) -> float:
     """Return the two-sided p-value of a sign-flip test for real-valued differences between paired values.
 
-    It is Fisher and Pitman's permutation test for the mean of the differences. The signs of all differences are chosen
-    at random 9,999 times, from a fixed seed (Monte Carlo test; Davison and Hinkley, Bootstrap Methods, 1997, 4.2).
+    The test is Fisher and Pitman's permutation test for the mean of the differences. All signs are chosen at
+    random 9,999 times, from a fixed seed (Monte Carlo test; Davison and Hinkley, Bootstrap Methods, 1997, 4.2).
     """
     rng = np.random.default_rng(0)
     reach = abs(float(differences.sum())) * (1 - 1e-9)
@@ -145,8 +145,8 @@ def sign_flip_p_value(differences: npt.NDArray[np.float64]) -> float:
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
     """Return the exact two-sided p-value of a sign-flip test for integer differences between paired values.
 
-    It is the probability that the sum of the differences, with random signs, is at least as far from 0 as the sum
-    with the actual signs.
+    The p-value is the probability that the sum of the differences, with random signs, is at least as far from 0 as the
+    sum with the actual signs.
     """
     sizes = np.bincount(np.abs(differences))
     chances = np.ones(1)  # probabilities of the sums -reach ... reach

@@ -15,8 +15,8 @@ _RECORD_HEAD_BYTES = 4096
 def stale_line(classifier: Classifier) -> str | None:
     """Return a warning if a model was not exported from the current graph in its folder; otherwise None.
 
-    The result is also None if the checksum of either graph is unknown. Only the first 4 KB of the training record in
-    the folder, which contain the checksum of the current graph, are read.
+    The result is also None if the checksum of either graph is unknown. The checksum of the current graph is read from
+    the first 4 KB of the JSON file that training wrote next to the graph.
     """
     training = classifier.metadata.facts.get("training") or {}
     stem = classifier.path.stem

@@ -60,7 +60,7 @@ class UnknownEvaluation:
     Attributes:
         known: how many photos belong to a class, and how many of them are called unknown.
         answered: accuracy, recall and confusion matrix for the photos in `known` that are not called unknown.
-        strangers: how many photos belong to no class, and how many of them are called unknown; None if none were given.
+        strangers: how many photos belong to no class, and how many of them are called unknown; None if there are none.
     """
 
     known: Refused

@@ -124,7 +124,7 @@ class Left:
 
 @dataclass(frozen=True)
 class ServiceNote:
-    """Record of a deployment on a device.
+    """Data about a deployed service, which are saved on the device.
 
     Attributes:
         lingered: whether `deploy` enabled lingering, so that the user's systemd runs without a login.
@@ -137,7 +137,7 @@ class ServiceNote:
 
 @dataclass(frozen=True)
 class Service:
-    """Answer that contains the record of the deployment on the device; `note` is None if there is no deployment."""
+    """Answer that contains the data about the deployed service; `note` is None if no service is deployed."""
 
     note: ServiceNote | None
 

@@ -43,7 +43,7 @@ _SAME_SCORES = 1e-4
 """Difference between the scores on two machines above which a warning is issued. Rounding errors are about 1e-5."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
-"""Age in seconds above which rounds from an interrupted run are discarded and measured again."""
+"""Age, in seconds, above which saved rounds from an interrupted run are discarded and measured again."""
 
 
 def benchmark_on(
@@ -197,7 +197,7 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return each model's predictions on the device, for the photos that it could read, in the order of `here`."""
+    """Return each model's predictions for the photos that the device could read, in the order of `here`."""
     there = {}
     for number, model in enumerate(models):
         if model in here:

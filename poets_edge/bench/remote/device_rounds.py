@@ -1,4 +1,4 @@
-"""Time models on a device in rounds, and score photos with them there."""
+"""Time models on a device in rounds, and score photos on the device with these models."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter
 
 _MOST_SAMPLES = 5_000_000
-"""Maximum number of inference times that a device may send; by default, about ten thousand are measured per variant."""
+"""Maximum number of inference times from a device, which by default sends about 10,000 per model and thread count."""
 _DEFAULT_THREADS = 3
 """Maximum number of different thread counts that a device measures by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceTimings:
-    """Result of `measure_rounds`, which adds the timings themselves to the log that is passed to it.
+    """Result of `measure_rounds`. The timings themselves are in the log that was passed to that function.
 
     Attributes:
         machine: description of the device; see `machine_facts`.
@@ -194,7 +194,7 @@ class _RoundsFollower(Follower):
 
     @property
     def saved(self) -> str:
-        """Sentence for error messages that states how many rounds are saved; "" if none are saved."""
+        """Sentence for error messages that states how many measured rounds are saved; "" if none are saved."""
         count = self._count()
         return f"{count} measured rounds are kept; the same command continues from there." if count else ""
 

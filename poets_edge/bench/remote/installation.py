@@ -213,7 +213,7 @@ def send(
 
 
 def with_remedy(error: RemoteError) -> RemoteError:
-    """Return a copy of the error. If the device could not write a file, the message of the copy suggests a remedy."""
+    """Return a copy of `error` whose message also suggests a remedy if the device could not write a file."""
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
         "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp.",

@@ -137,7 +137,7 @@ def _metadata() -> str:
 def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
     """Download wheels for a device with this machine's pip, and yield their paths. The files are removed afterwards.
 
-    Pip's cache keeps the wheels, so that a second device of the same kind needs no download.
+    The wheels stay in pip's cache, so they need not be downloaded again for a second device of the same kind.
 
     Raises:
         RemoteError: this machine has no pip or no network, or a wheel does not exist; `reason` is pip's message.

@@ -16,7 +16,7 @@ _PREFIX = "homeassistant"
 def discovery_messages(
     device: str, *, name: str, topic: str, labels: Sequence[str], model: str, version: str
 ) -> dict[str, dict[str, Any]]:
-    """Return a camera's discovery messages, for label, score, unknown and snapshot, as a dict from topics to messages.
+    """Return the discovery messages, by topic, for a camera's entities: label, score, unknown and snapshot.
 
     Args:
         device: identifier of the device, which consists of letters, digits, `_` and `-`.

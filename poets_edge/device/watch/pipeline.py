@@ -72,7 +72,7 @@ def predict_frames(
         A prediction for each frame, and None while no frame is available.
 
     Returns:
-        Totals of the run.
+        Statistics on the run, such as the number of labeled frames.
 
     Raises:
         SourceError: the source cannot be opened, or none of its frames can be labeled.
@@ -115,7 +115,7 @@ def predict_frames(
 
 
 def show_predictions(predictions: PredictionStream, display: Display) -> WatchSummary:
-    """Pass each prediction to a display as soon as it is made; return the totals of the run."""
+    """Pass each prediction to a display as soon as it is made; return statistics on the run."""
     with contextlib.closing(predictions):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Predictions for frames, their smoothing, and the totals of a run of `watch`."""
+"""Predictions for frames, their smoothing, and statistics on a run of `watch`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchSummary:
-    """Totals of a run of `watch`.
+    """Statistics on one run of `watch`.
 
     Attributes:
         labeled: number of frames that were labeled.

@@ -62,7 +62,7 @@ class Command:
 
 
 class Trigger:
-    """Command that is started whenever `hold` consecutive frames have a given label.
+    """Command that is started whenever `hold` consecutive frames have the label `label`.
 
     The environment variables POETS_EDGE_LABEL and POETS_EDGE_SCORE contain the label and its score. The output of the
     command goes to stderr, separate from the results. The command is not started again while it is running.

@@ -176,11 +176,11 @@ class Agent:
             staging.drop("wheels")
 
     def do_service(self, request: Message) -> Message:
-        """Return the record of the deployed service from the program's folder; None if no service is deployed."""
+        """Return the data that were saved about the deployed service; None if no service is deployed."""
         return {"note": self._own.service.read() or None}
 
     def do_set_service(self, request: Message) -> Message:
-        """Write the unit file of a service, record the deployment, and return the path of the unit file."""
+        """Write the unit file of a service, save data about the service, and return the path of the unit file."""
         self._own.service.write(request["note"], request["text"])
         return {"path": self._own.service.unit_path(request["note"]["unit"])}
 
@@ -201,7 +201,7 @@ class Agent:
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_hand_over_linger(self, request: Message) -> None:
-        """Record in the folder of another deployment by the same user that its removal must disable lingering."""
+        """Record in the folder of the user's other deployment that lingering must be disabled when it is removed."""
         other = OwnFolder(request["folder"])
         note = other.service.read()
         if note:

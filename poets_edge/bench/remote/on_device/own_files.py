@@ -33,7 +33,7 @@ def sha256(path: str) -> str:
 
 
 def state_bytes(state: State) -> bytes:
-    """Return the content of a state file: the given values and the signature of the program, as JSON."""
+    """Return the content of a state file as JSON: `state`, and a signature that identifies the file."""
     return json.dumps({"signature": SIGNATURE, **state}, indent=1).encode() + b"\n"
 
 

@@ -5,7 +5,7 @@ This module runs on the device with the standard library only; `Connection` send
     DIR/poets-edge/
         .poets-edge.json           marker that identifies the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
-        .poets-edge-service.json   record of the deployed service, with checksums of its unit file (`own_service.py`)
+        .poets-edge-service.json   data on the deployed service, with checksums of its unit file (`own_service.py`)
         service/<unit>.service     the unit file, to which a link in systemd's folder points
         cache/verified/            empty files that record verified models (`tflite/verify/memory.py`)
         incoming/                  partially received items, each with a journal
@@ -109,8 +109,8 @@ class OwnFolder:
         """Create the folder if needed, lock it for this session, and remove partially received and expired items.
 
         Args:
-            alone: whether to lock out other sessions until this session ends; expired items are then not removed.
             adopt: whether to accept a folder that contains files of other programs; these files are never removed.
+            alone: whether to lock out other sessions until this session ends; expired items are then not removed.
 
         Returns:
             Paths of files in expired items that are kept, because the program did not create them.
@@ -259,7 +259,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Context manager that yields the session number in which each item was last used, and saves changes on exit.
+        """Yield the number of the current session, and of the last session that used each item; save changes on exit.
 
         If the saved numbers are damaged, all items count as used in the current session.
         """
@@ -288,9 +288,12 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove items that no recent session has used and the service does not need. Return the paths of kept files.
+        """Remove the items that no recent session has used, unless the service needs them.
 
         Nothing is removed while another session is running.
+
+        Returns:
+            Paths of files in the removed items that are kept, because the program did not create them.
         """
         if not self._alone():
             return []
@@ -307,7 +310,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove partially received items that were left by killed agents."""
+        """Remove partially received items that remain because the agent that received them was killed."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if is_directory(incoming) else ():
             if _JOURNAL_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):

@@ -44,7 +44,9 @@ _BYTECODE = re.compile(r"([^.]+)\.[\w-]+(?:\.opt-[12])?\.pyc(?:\.\d+)?")
 
 
 class Staging:
-    """Temporary folder in which the files of an item are collected. A journal lists each file before it is created.
+    """Temporary folder in which a new item, a folder with a list of its files and their checksums, is assembled.
+
+    Each file is listed in a journal before it is created, so that the remains of a killed process can be removed.
 
     Attributes:
         path: path of the temporary folder.
@@ -122,7 +124,7 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def discard(journal: str, held: IO[bytes] | None = None) -> None:
-    """Remove the files of an incomplete item, which its journal lists, and then the journal.
+    """Remove an incomplete item: the files that its journal lists, and then the journal itself.
 
     Args:
         held: the open journal file if this process has locked it, otherwise None.
@@ -158,9 +160,9 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the paths of the files to which a journal entry refers: one file, or all wheels in a folder.
+    """Return the paths of the files that a line of a journal names: one file, or all wheels in a folder.
 
-    The result is empty if the entry is outside `folder`. Symbolic links are not followed.
+    The result is empty if `name` is outside `folder`. Symbolic links are not followed.
     """
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
@@ -176,7 +178,11 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def remove_item(place: str) -> list[str]:
-    """Remove an item, and return the paths of files that are kept because they were changed or added later."""
+    """Remove an item (a folder that the program created) except for files that were changed or added later.
+
+    Returns:
+        The paths of the files that are kept.
+    """
     sums = listed(place)
     if sums is None:
         return []
@@ -205,7 +211,7 @@ def remove_item(place: str) -> list[str]:
 
 
 def _is_bytecode(relative: str, sums: State) -> bool:
-    """Return whether a file is Python bytecode for a source file that `sums` lists."""
+    """Return whether a file is Python bytecode for a source file that is a key of `sums`."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
     match = _BYTECODE.fullmatch(name) if cache == "__pycache__" else None

@@ -1,4 +1,4 @@
-"""The service that `deploy` has started on a device: its unit file and its record in the program's folder.
+"""The service that `deploy` has started on a device: its systemd unit, and saved data about it.
 
 This module runs on the device with the standard library only; see `own_folder.py`.
 """
@@ -24,9 +24,9 @@ _UNITS = "service"
 
 
 class OwnService:
-    """Service that is deployed in the program's folder: its unit file and a record.
+    """Files of the service that is deployed in the program's folder: its systemd unit, and data about the service.
 
-    The record contains checksums of the unit file, so that a file that the user has edited is not overwritten or
+    The data contain checksums of the unit file, so that a unit file that the user has edited is not overwritten or
     removed.
     """
 
@@ -42,7 +42,7 @@ class OwnService:
         self._record = os.path.join(folder, _RECORD)
 
     def read(self) -> State:
-        """Return the record that `write` saved; empty if there is none. Raises OSError if the file is damaged."""
+        """Return the data that `write` saved; empty if there are none. Raises OSError if their file is damaged."""
         found = read_state(self._record)
         if found is None and os.path.lexists(self._record):
             raise OSError(0, "is damaged or was not written by this program; move it away", self._record)
@@ -56,10 +56,11 @@ class OwnService:
         return os.path.join(self._folder, _UNITS, f"{unit}.service")
 
     def write(self, record: State, text: str = "") -> None:
-        """Write the unit file of the service, and save a record of the service.
+        """Write the unit file of the service, and save data about the service.
 
         Args:
-            record: JSON-compatible values that `read` is to return; the key "unit" contains the name of the service.
+            record: data, as JSON-compatible values, that `read` returns later; the key "unit" contains the name of the
+                service.
             text: text of the unit file; "" leaves the file unchanged.
 
         Raises:
@@ -80,7 +81,7 @@ class OwnService:
             replace_file(self._incoming, path, text.encode("utf-8", "surrogateescape"))
 
     def remove(self) -> None:
-        """Remove the unit file unless it was edited by hand, and then the record."""
+        """Remove the unit file, unless it was edited by hand, and the saved data about the service."""
         units = os.path.join(self._folder, _UNITS)
         found = read_state(self._record)
         known = _checksums((found or {}).get("service"))
@@ -93,6 +94,6 @@ class OwnService:
 
 
 def _checksums(record: object) -> list[str]:
-    """Return the checksums of the unit file from the record of a service; an empty list if it contains none."""
+    """Return the checksums of the unit file from the data about a service; an empty list if there are none."""
     sums = record.get("sha256") if isinstance(record, dict) else None
     return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []

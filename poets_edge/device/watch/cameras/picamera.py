@@ -23,7 +23,7 @@ class PiCamera:
     """Raspberry Pi camera that is opened with picamera2; implements `CameraDevice`."""
 
     def __init__(self, module: Any, number: int) -> None:
-        """Open the camera with a given number. Raises SourceError if it is in use or does not start."""
+        """Open camera `number`. Raises SourceError if it is in use or does not start."""
         self._camera: Any = None
         try:
             self._camera = module.Picamera2(number)
