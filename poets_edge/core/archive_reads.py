@@ -17,7 +17,7 @@ class BoundedReads:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes, by default to the end of the file. Raises ValueError if they exceed the limit."""
+        """Return up to `size` bytes, by default all up to the end. Raises ValueError if they exceed the limit per read."""
         if size > self.most:
             raise ValueError(f"a header of {size:,} bytes")
         data = self._file.read(size if size >= 0 else min(self.most + 1, sys.maxsize))

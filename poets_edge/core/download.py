@@ -55,9 +55,11 @@ def download(
     label: str | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
-    """Download `url` to `path`, unless `path` is already a file that passes the checks.
+    """Download `url` to `path`, unless the file already exists and has the expected size, SHA-256 and contents.
 
-    The file is renamed to `path` only after it has passed all checks, so an existing file is complete.
+    The file is renamed to `path` only after its size, its SHA-256 and `check` have shown that it is valid, so an
+    existing file is complete. Expectations that are None are not checked; if all are None, the file is always
+    downloaded.
 
     Args:
         url: http or https address.
@@ -71,8 +73,8 @@ def download(
         `path`.
 
     Raises:
-        DownloadError: the server cannot be reached, repeatedly drops the connection, or sends a file that fails a
-            check or is larger than LARGEST.
+        DownloadError: the server cannot be reached, repeatedly drops the connection, or sends a file that is not as
+            expected or is larger than LARGEST.
         OutputError: the file cannot be written.
     """
     wanted = _Wanted(url, size, sha256, check)

@@ -57,7 +57,7 @@ def read_head(path: Path, count: int) -> bytes:
 def existing_head(path: Path, count: int) -> bytes:
     """Return the first `count` bytes of a file that is about to be replaced; b"" if it is missing or cannot be read.
 
-    The reason why it cannot be read is reported when it is written.
+    An error is not reported here, because writing the file will report it.
     """
     try:
         return read_head(path, count)

@@ -21,8 +21,8 @@ Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Default limit, per thread, on the number of chunks of items whose results are not yet consumed. It bounds memory
-use."""
+"""Default limit, per thread, on the number of chunks of items whose results the caller has not yet consumed. It bounds
+memory use."""
 
 
 def cores() -> int:

@@ -1,7 +1,8 @@
 """In a parallel map, process items that need much memory one at a time.
 
-A function that is about to allocate much memory calls `take_turn`. The turn ends when the item is finished, rather than
-when the function returns, because the results of the function remain in memory until then.
+A function that is about to allocate much memory calls `take_turn`, which waits until no other thread is processing an
+item that needs much memory. The turn of a thread ends when it has finished the item, rather than when the function
+returns, because the results of the function remain in memory until then.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """The turn of one thread in a parallel map: held while the thread processes an item that needs much memory.
+    """The right of one thread in a parallel map to use much memory, which only one thread has at a time.
 
     Args:
-        lock: lock that all threads of the map share; the thread that has the turn holds it.
+        lock: lock that all threads of the map share; the thread that has the right holds it.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the turn to use much memory, and take it; do nothing if this thread has it."""
+        """Wait until no other thread has the right to use much memory, and acquire it.
+
+        Do nothing if this thread has it already.
+        """
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
 
     def end(self) -> None:
-        """Let another thread use much memory; do nothing if this thread does not have the turn."""
+        """Let another thread use much memory; do nothing if this thread does not have the right to use it."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
@@ -43,7 +47,10 @@ _current = _Current()
 
 @contextmanager
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
-    """Context manager for processing one item. Inside it, `take_turn` may acquire `lock`, which is released on exit."""
+    """Context manager for processing one item in a parallel map, whose threads share `lock`.
+
+    Inside it, `take_turn` acquires the lock, so that only one thread at a time uses much memory; it is released on exit.
+    """
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
         yield
@@ -53,15 +60,16 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 
 
 def take_turn() -> None:
-    """Wait until no other thread of a parallel map has the turn to use much memory, and take the turn.
+    """Wait until no other thread of a parallel map has the right to use much memory, and acquire it.
 
-    The turn ends when the current item is finished. Outside of a parallel map, the function does nothing.
+    This thread keeps the right until its current item is finished. Outside of a parallel map, the function does
+    nothing.
     """
     if _current.turn is not None:
         _current.turn.take()
 
 
 def end_turn() -> None:
-    """Let another thread of a parallel map use much memory; do nothing if this thread does not have the turn."""
+    """Let another thread of a parallel map use much memory; do nothing if this thread has not called `take_turn`."""
     if _current.turn is not None:
         _current.turn.end()
