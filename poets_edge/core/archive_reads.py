@@ -17,7 +17,11 @@ class BoundedReads:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes, by default all up to the end. Raises ValueError if they exceed the limit per read."""
+        """Return up to `size` bytes, by default all up to the end.
+
+        Raises:
+            ValueError: `size`, or the number of bytes up to the end, exceeds the limit.
+        """
         if size > self.most:
             raise ValueError(f"a header of {size:,} bytes")
         data = self._file.read(size if size >= 0 else min(self.most + 1, sys.maxsize))

@@ -49,7 +49,8 @@ _current = _Current()
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
     """Context manager for processing one item in a parallel map, whose threads share `lock`.
 
-    Inside it, `take_turn` acquires the lock, so that only one thread at a time uses much memory; it is released on exit.
+    Inside it, `take_turn` acquires the lock, so that only one thread at a time uses much memory; it is released on
+    exit.
     """
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
