@@ -1,4 +1,4 @@
-"""Changes that the page makes to a project. Each is planned as a `Step`, recorded in the journal, and can be undone.
+"""Changes that the studio's web page makes to a project. Each is planned as a `Step`, recorded, and can be undone.
 
 Nothing is deleted: removed photos are moved to the studio's bin, and a move never replaces a file.
 """
@@ -136,8 +136,10 @@ class Changes:
             )
 
     def keep(self, photos: Sequence[str]) -> Step:
-        """Record that the user keeps photos as they are, so that the page no longer lists the audit's findings about
-        them."""
+        """Record that the user keeps photos as they are.
+
+        The web page then no longer lists the audit's findings about these photos.
+        """
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.kept]
             return self._run(self._step(messages.KEEP.format(photos=messages.photos(len(names))), keep=tuple(names)))
@@ -265,8 +267,10 @@ class Changes:
         self._project.refresh(now=True)
 
     def _write_lists(self, step: Step) -> None:
-        """Update the lists of excluded and kept photos after a step. If a list cannot be written, neither is
-        changed."""
+        """Update the lists of excluded and kept photos after a step.
+
+        If one of the lists cannot be written, neither is changed.
+        """
         places, project = self._project.places, self._project
         lists = {
             places.excluded: (

@@ -1,4 +1,4 @@
-"""Networks that the page offers: the choices "quick", "balanced" and "best", and every network by name."""
+"""Networks that the studio's web page offers: "quick", "balanced" and "best", and every network by name."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
 
 
 def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
-    """Return the architectures that `grid` compares, the source of their weights, and the architectures
-    that are left out because their weights are not on this computer.
+    """Return the architectures to compare, the source of their weights, and the architectures without weights.
 
-    If no weights are on this computer, only the architecture whose weights are included in this package is compared.
+    The weights of the latter are not on this computer, so they are not compared. If no weights are on this computer,
+    only the architecture whose weights are included in this package is compared.
 
     Args:
-        name: name of the only architecture to compare; empty to compare all that have weights.
+        name: name of the only architecture to compare; empty to compare all whose weights are on this computer.
 
     Raises:
         UsageError: there is no network with this name.

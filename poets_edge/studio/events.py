@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 _LOOK_SECONDS = 0.2
 _KEEP_ALIVE = 75
-"""Number of polls of the state without a change before an SSE comment is sent to detect a closed connection."""
+"""Number of successive polls without a change after which an SSE comment is sent, to detect a closed connection."""
 
 
 async def state_changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:

@@ -75,8 +75,10 @@ class JobReporter:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Context manager that sends the progress of an activity. It yields a function that adds to the number
-        of finished units."""
+        """Context manager that sends the progress of an activity.
+
+        It yields a function that adds its argument to the number of finished units.
+        """
         done = 0
         self._started = time.monotonic()
         self._report(what, 0.0 if total else None, at_once=True)

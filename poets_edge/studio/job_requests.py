@@ -1,4 +1,4 @@
-"""Job requests that the page sends, and their validation."""
+"""Requests to run a job that the studio's web page sends, and their validation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SHAPE = {
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
-    """A job that the page requests.
+    """Request to run a job, sent by the studio's web page.
 
     Attributes:
         root: the project folder.

@@ -1,5 +1,7 @@
-"""Expected structure of job results. Results that are read from files are validated, because the files may be damaged
-or written by another program."""
+"""Expected structure of job results.
+
+Results that are read from files are validated, because the files may be damaged or written by another program.
+"""
 
 from __future__ import annotations
 

@@ -26,8 +26,11 @@ _CHANGED_CLASS = {"add": Optional(str), "rename": Optional(str), "to": Optional(
 
 
 async def json_body(request: Request, shape: Shape) -> Any:
-    """Return the JSON body of a request. Raises RefusedError if it is too large or does not have the structure
-    `shape`."""
+    """Return the JSON body of a request.
+
+    Raises:
+        RefusedError: the body is too large, or does not have the structure `shape`.
+    """
     parts, size = [], 0
     async for part in request.stream():
         parts.append(part)

@@ -11,7 +11,7 @@ from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.security import Access
 
 STEPS = ("photos", "try")
-"""Steps of the page that are useful on a phone: adding photos, and trying the model."""
+"""Steps of the studio's web page that are useful on a phone: adding photos, and trying the model."""
 
 
 def phone_address(access: Access, step: str) -> dict[str, str]:

@@ -39,57 +39,60 @@ class Places:
 
     @property
     def own(self) -> Path:
-        """Hidden folder for the studio's own files."""
+        """Path of the hidden folder for the studio's own files."""
         return self.root / OWN
 
     @property
     def journal(self) -> Path:
-        """Journal of changes, one JSON object per line."""
+        """Path of the journal of changes, a file with one JSON object per line."""
         return self.own / "journal.jsonl"
 
     @property
     def bin(self) -> Path:
-        """Folder for removed photos, with one folder per change."""
+        """Path of the folder for removed photos, which has one subfolder per change."""
         return self.own / "bin"
 
     @property
     def incoming(self) -> Path:
-        """Folder for incomplete uploads."""
+        """Path of the folder for incomplete uploads."""
         return self.own / "incoming"
 
     @property
     def thumbnails(self) -> Path:
-        """Cache of thumbnails, which may be deleted at any time."""
+        """Path of the folder for cached thumbnails, which may be deleted at any time."""
         return self.own / "thumbnails"
 
     @property
     def models(self) -> Path:
-        """Folder for the trained graph, its exported files and cached features."""
+        """Path of the folder for the trained graph, the files exported from it, and cached features."""
         return self.own / "models"
 
     @property
     def jobs(self) -> Path:
-        """Folder for the states and results of jobs."""
+        """Path of the folder for the states and results of jobs."""
         return self.own / "jobs"
 
     @property
     def taken(self) -> Path:
-        """Folder for the files that are prepared for download."""
+        """Path of the folder for files that are prepared for download."""
         return self.own / "take"
 
     @property
     def excluded(self) -> Path:
-        """List of excluded photos, in the format of `train --exclude`."""
+        """Path of the list of excluded photos, which has the format of `train --exclude`."""
         return self.own / "excluded.json"
 
     @property
     def kept(self) -> Path:
-        """List of photos that the user has decided to keep as they are, in the format of `train --exclude`."""
+        """Path of the list of photos that the user has decided to keep as they are, despite an audit finding.
+
+        The list has the format of `train --exclude`.
+        """
         return self.own / "kept.json"
 
     @property
     def lock(self) -> Path:
-        """Lock file that the running server holds."""
+        """Path of the lock file, which the running server locks."""
         return self.own / "lock"
 
     def create(self) -> None:

@@ -20,9 +20,9 @@ from poets_edge.studio.scan import Found, scan_project, stamp_of
 from poets_edge.studio.thumbnails import Thumbnails
 
 _SCAN_EVERY = 1.0
-"""Minimum time between two scans, in seconds."""
+"""Minimum time between two scans of the project folder, in seconds."""
 _SCAN_SHARE = 0.05
-"""Maximum fraction of the server's time that is spent on scans."""
+"""Maximum fraction of the server's time that is spent on scans of the project folder."""
 
 
 class Project:
@@ -128,8 +128,11 @@ class Project:
             return hashlib.blake2b("".join(used).encode(), digest_size=16).hexdigest()
 
     def stamp(self, name: str) -> str:
-        """Return the stamp of a photo (see `stamp_of`). Raises RefusedError if the project has no photo of this
-        name."""
+        """Return the stamp of a photo (see `stamp_of`), given its name.
+
+        Raises:
+            RefusedError: the project has no photo with this name.
+        """
         stamp = self._found.stamps.get(name)
         if stamp is None:
             self.refresh()

@@ -60,8 +60,11 @@ def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def taken_file(places: Places, form: str) -> Path:
-    """Return the path of the file that a job has prepared in a download format. Raises RefusedError if it is
-    missing."""
+    """Return the path of the file that a job has prepared in the download format `form`.
+
+    Raises:
+        RefusedError: the file is missing.
+    """
     path = _prepared(places).get(form)
     if path is None or not path.is_file():
         raise RefusedError(messages.NOT_PREPARED.format(form=form[:20]), 404)
@@ -69,7 +72,10 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def remove_taken(places: Places) -> None:
-    """Remove all files that jobs have prepared for download, since the current model was replaced. Keep other files."""
+    """Remove the files that jobs have prepared for download, because they contain a model that has been replaced.
+
+    Other files in the folder are kept.
+    """
     for path in _prepared(places).values():
         if path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)

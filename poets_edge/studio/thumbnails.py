@@ -1,7 +1,7 @@
 """Thumbnails of the photos in a project, made by helper processes and cached in files named after photo stamps.
 
-Every photo is decoded once in the background, which also detects unreadable photos. Requests from the page are handled
-first.
+Every photo is decoded once in the background, which also detects unreadable photos. Requests from the web page are
+handled first.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class TrainedModel:
         folder: folder with the graph and the exported files.
         number: number of the job that trained the model.
         state: digest of the photos that the model was trained on; see `Project.state`.
-        shown: the evaluation that the page shows, a JSON-compatible dictionary.
+        shown: the evaluation that the web page shows, a JSON-compatible dictionary.
     """
 
     folder: Path
@@ -95,8 +95,10 @@ class TrainedModel:
 
 
 def read_model(places: Places) -> TrainedModel | None:
-    """Return the current model of a project; None if the project has no model, or the file that describes it
-    is damaged."""
+    """Return the current model of a project.
+
+    The result is None if the project has no model, or if the file that describes it is damaged.
+    """
     try:
         found = check(parse_json(read_bytes(places.models / _NAME, _LARGEST)), _SHAPE)
     except (OSError, RecordError, UnicodeError):

@@ -25,7 +25,7 @@ from poets_edge.studio.trained_model import PhotoPrediction, TrainedModel, read_
 from poets_edge.training.options import TrainOptions
 
 SHIPPED: tuple[Quantization, ...] = ("float32", "int8")
-"""Quantizations that are exported after every training; the page runs one of them in its "Try" step."""
+"""Quantizations that are exported after every training; the web page runs one of them in its "Try" step."""
 _MOST_CHANGES = 500
 
 
@@ -55,7 +55,7 @@ def train_options(request: JobRequest) -> TrainOptions:
 
 
 def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Train and export a model, make it the current one, and return the evaluation that the page shows."""
+    """Train and export a model, make it the current one, and return the evaluation that the web page shows."""
     places = Places(request.root)
     options = train_options(request)
     reporter = JobReporter(send, steps=options.head.steps)

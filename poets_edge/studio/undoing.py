@@ -1,4 +1,4 @@
-"""Construct steps that undo earlier steps."""
+"""Construct a `Step` that undoes earlier changes to a project."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_f
 
 
 def text_of(group: Sequence[Step]) -> str:
-    """Return the description of a group of steps that are undone together. Only uploads consist of several steps."""
+    """Return the description of a group of steps that are undone together.
+
+    Only a group of uploads has several steps.
+    """
     if len(group) == 1:
         return group[0].text
     return messages.ADD.format(photos=messages.photos(sum(len(step.renames) for step in group)))

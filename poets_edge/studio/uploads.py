@@ -121,7 +121,7 @@ def clear_incoming(project: Project) -> None:
 
 
 async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> list[bytes]:
-    """Write the body of a request to a file, except for its last parts (up to _BLOCK bytes), which are returned."""
+    """Write the body of an upload to a file, except for its last parts (up to _BLOCK bytes), which are returned."""
     size = held = 0
     waiting: list[bytes] = []
     async for part in body:
@@ -207,7 +207,7 @@ def _add_photos(
     batch: str,
     skipped: Sequence[tuple[str, str]],
 ) -> Received:
-    """Add the files that can be decoded and are not in their class yet, and report the others as skipped."""
+    """Add the files that can be decoded and are not yet in their class to a project; report the others as skipped."""
     left_out = list(skipped)
     chosen = []
     problems = project.thumbnails.check_files([path for path, _, _ in files])
