@@ -22,7 +22,7 @@ from poets_edge.training.results import TrainResult
 
 
 class Run(TrainResult):
-    """Result of `train`, with a method to export the trained graph."""
+    """Result of `train`, with a method that exports the trained graph."""
 
     def export(
         self,
@@ -69,8 +69,8 @@ def train(
             (`https://` or `s3://`) of either; or a `TrainOptions`, whose fields the other arguments override.
         architecture: name of the network; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
-        output_dir: folder for the graph with its training record and report, the cached features, and the records of
-            all runs; by default "tf_files".
+        output_dir: folder for the graph, a report and a JSON description of the training run, the cached features, and
+            the list of all runs; by default "tf_files".
         steps: number of training steps; 4,000 by default.
         fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
@@ -136,7 +136,8 @@ def export(
         quantizations: "float32", "float16", "dynamic", "int8" or "full-int8"; by default "int8" if the name of the
             architecture ends in `_quantized`, otherwise "float32".
         output_dir: folder for the files; by default the folder of the graph.
-        image_dir: folder of the photos; required if they were moved or the graph has no training record.
+        image_dir: folder of the photos; required if they were moved, or if the JSON file that `train` writes
+            next to the graph is missing.
         labels: labels file; by default the labels in the graph or, if there are none, the labels file next to it.
         float_io: whether "int8" files have float32 inputs and outputs.
         input_type: type of the input and the output of "full-int8" files: "uint8" or "int8".
@@ -171,7 +172,7 @@ def export(
 
 
 def _outputs(folder: Path) -> dict[str, Any]:
-    """Return the values of `TrainOptions` fields that place all outputs of `train` in the given folder."""
+    """Return the fields of `TrainOptions`, by name, with which `train` writes all outputs to `folder`."""
     return {
         "output_graph": folder / GRAPH.name,
         "output_labels": folder / LABELS.name,

@@ -74,7 +74,7 @@ _EXTRAS = {
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
     **dict.fromkeys(("anyio", "h11", "starlette", "uvicorn"), "studio"),
 }
-"""Name of the pip extra that installs a package, by import name of the package. A plain install has none of them."""
+"""Name of the pip extra that installs each package, by its import name; a plain install has none of the packages."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Environment variables that limit the number of threads in OpenBLAS."""

@@ -33,7 +33,7 @@ _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: su
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact about this machine, such as the version of a component; `value` is None if the component is missing."""
+    """A property of this machine, such as the version of a component; `value` is None if the component is missing."""
 
     name: str
     value: str | None
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Facts about this machine, such as versions of components, and what is missing for each task."""
+    """Description of this machine, such as the versions of its components, and what is missing for each task."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]

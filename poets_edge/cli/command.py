@@ -76,7 +76,7 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """Command whose help has an example and sections of options, and which recognizes options of other programs.
+    """Command whose help has an example and sections of options, and that gives hints for options of other programs.
 
     Args:
         example: command lines that the help shows first.

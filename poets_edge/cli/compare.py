@@ -70,7 +70,7 @@ def _print(comparison: Comparison) -> None:
 
 
 def _corrections(comparison: Comparison) -> str:
-    """Return a phrase with the reference kernel's time in each later benchmark relative to its time in the first.
+    """Return a phrase that states how long the reference kernel took in each later benchmark, relative to the first.
 
     An example is `0.976x the time in b`. The phrase is empty if no ratio was corrected for the kernel's time.
     """

@@ -37,7 +37,7 @@ _TARGET = "Microcontroller or NPU"
 
 
 class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """Parameter type for a quantization; accepts `none`, as float32 was called in version 0.1."""
+    """Parameter type for a quantization; also accepts `none`, the name of float32 in version 0.1."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.endswith(".pb"):

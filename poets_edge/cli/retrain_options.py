@@ -1,6 +1,6 @@
-"""Options of `retrain.py`, a script in the codelab "TensorFlow for Poets", that only the codelab's commands need.
+"""Options that `train` accepts for compatibility with `retrain.py`, a script in the codelab "TensorFlow for Poets".
 
-`train` accepts them, but lists them with `--help-all` only.
+The help lists them with `--help-all` only.
 """
 
 from __future__ import annotations

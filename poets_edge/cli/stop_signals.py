@@ -9,14 +9,14 @@ _ENDING = (
     "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL",
     "SIGPWR", "SIGXCPU",
 )  # fmt: skip
-"""Signals that, if they were not handled, would kill the command but not a program that it has started."""
+"""Signals that by default kill the command but not the programs that it has started."""
 
 
 class StopSignals:
-    """Context manager that handles signals; calling the object returns whether a signal has been received.
+    """Context manager that handles signals such as SIGINT and SIGTERM.
 
-    A second signal raises KeyboardInterrupt. Signals that were ignored before, such as SIGHUP under `nohup`, stay
-    ignored.
+    Calling the object returns whether a signal has been received. A second signal raises KeyboardInterrupt. Signals
+    that were ignored before, such as SIGHUP under `nohup`, stay ignored.
     """
 
     def __init__(self) -> None:

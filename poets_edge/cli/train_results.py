@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_result(result: TrainResult, *, misclassified: bool) -> None:
-    """Print the recalls and accuracies of a training run, the files that it wrote, and the next command to run.
+    """Print the accuracy and the recall per class of a training run, its output files, and the next command to run.
 
     Args:
         misclassified: whether to list the misclassified test photos.

@@ -50,7 +50,7 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_own(script: Path, content: str) -> bool:
-    """Return whether a script has the given content or is empty, so that it may be replaced."""
+    """Return whether the text of a script is `content` or empty, so that the script may be replaced."""
     with contextlib.suppress(OSError):
         return read_bytes(script, _LARGEST) in (b"", content.encode())
     return False
