@@ -169,7 +169,7 @@ def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
 
 
 def remove_metadata(model: Any) -> None:
-    """Remove the metadata from a model, a `ModelT`, in place."""
+    """Remove the metadata from an unpacked model (a `ModelT` object of the TFLite schema) in place."""
     entries = model.metadata or []
     names = {*_NAMES, *(name.encode() for name in _NAMES)}
     for entry in entries:

@@ -38,7 +38,10 @@ def allowed_photos(paired: Paired, allowed: float) -> int:
 
 
 def verdict(losses: Mapping[Any, Paired], allowed: float) -> str:
-    """Return a phrase that states each file's loss, such as `int8 loses 6.1 points (...), more than the 2 allowed`."""
+    """Return a phrase that states the loss of accuracy of each file.
+
+    An example is `int8 loses 6.1 points (...), more than the 2 allowed`.
+    """
     parts = [
         f"{quantization} loses {-paired.gain:.1f} points ({paired.worse} photos worse and {paired.better} better of"
         f" {paired.photos} test photos)"

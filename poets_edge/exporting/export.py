@@ -70,7 +70,7 @@ class _Source:
 
     @property
     def known(self) -> KnownPhotos | None:
-        """Fingerprints of the training run's photos; None if neither the training record nor the graph has them."""
+        """Digests of the training run's photos; None if neither the training record nor the graph has them."""
         return known_photos(self.record or {"photo_sets": self.frozen.photo_sets})
 
 

@@ -36,9 +36,10 @@ class ExportOptions:
         input_size: height and width of the input, pixels, for a Keras model or SavedModel that accepts images of any
             size.
         image_dir: folder of the photos; required if they were moved or the graph has no training record.
-        percentages: sizes of the splits of `image_dir`, for a graph without a training record.
+        percentages: sizes of the splits of the photos in `image_dir`, for a graph without a training record.
         unknown_label: name of an additional label for photos unlike the training photos, for programs that support a
-            single output; by default "": the model has a second output with the distance from the training photos.
+            single output. By default (""), the model instead has a second output with the distance from the training
+            photos.
         calibration_count: number of training photos used to calibrate int8 and full-int8 files.
         max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points; None
             for no limit. The export fails if a file loses significantly more (see `poets_edge.exporting.drop`).

@@ -19,7 +19,9 @@ from poets_edge.sweep.points import GridPoint
 _EQUAL_SIZES = 1.05
 """Maximum ratio of two file sizes that are considered equal."""
 _CLEARLY_FASTER = 1.05
-"""Minimum latency ratio at which speed is given as the reason for a choice. Below it, the smaller file is given."""
+"""Minimum ratio of the latencies of two models at which the higher speed is stated as the reason for a choice. Below
+this ratio, the smaller file is stated as the reason if the chosen model has one.
+"""
 
 
 @dataclass(frozen=True)

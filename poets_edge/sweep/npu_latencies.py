@@ -1,4 +1,4 @@
-"""Latencies on an NPU, estimated by Vela, and the cost of models on a microcontroller.
+"""Latencies on an NPU, estimated by Vela (Arm's compiler), and the memory that models need on a microcontroller.
 
 Both are computed for the trained networks in full-int8. The networks are not calibrated, since the ranges that
 calibration determines influence neither latency nor cost.
@@ -29,7 +29,7 @@ from poets_edge.sweep.options import GridOptions
 
 
 def npu_facts(target: str) -> dict[str, Any]:
-    """Return a description of an NPU, a dictionary that takes the place of the description of a measured device."""
+    """Return a dictionary that describes an NPU, with the keys of the description of a measured device."""
     try:
         compiler = version("ethos-u-vela")
     except PackageNotFoundError:  # the error of the compilation says how to install it
@@ -80,9 +80,11 @@ def estimate_latencies(
 def board_costs(
     options: GridOptions, architectures: Iterable[Architecture], reporter: Reporter
 ) -> dict[Architecture, MicroCost]:
-    """Return the cost of each architecture on a microcontroller; an empty dictionary if the options specify no board.
+    """Return the memory that each architecture needs on a microcontroller.
 
-    For an architecture that converts its input to grayscale, this is the cost of a model with grayscale input.
+    The result is an empty dictionary if the options specify no board.
+
+    For an architecture that converts its input to grayscale, this is the memory of a model with grayscale input.
 
     Raises:
         RuntimeMissingError: TensorFlow Lite Micro is not installed.

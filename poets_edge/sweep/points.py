@@ -76,7 +76,7 @@ class GridPoint:
 
     @property
     def name(self) -> str:
-        """Name of the point: architecture and quantization, for example `mobilenet_0.50_160 int8`."""
+        """Architecture and quantization of the model as text, for example `mobilenet_0.50_160 int8`."""
         return f"{self.architecture.name} {self.quantization}"
 
     @property
@@ -98,12 +98,12 @@ class GridPoint:
         return wilson_interval(self.accuracy * count, count)
 
     def compare(self, other: GridPoint) -> Paired:
-        """Return the paired comparison of this point's predictions with those of a reference point."""
+        """Return the paired comparison of this model's predictions with those of a reference model, `other`."""
         groups = None if self.groups is None else np.array(self.groups)
         return compare_paired(np.array(self.correct), np.array(other.correct), self.repeats, groups)
 
     def compare_cross_validated(self, other: GridPoint) -> Paired:
-        """Return the paired comparison of this point's out-of-fold predictions with those of a reference point."""
+        """Return the paired comparison of the out-of-fold predictions of this model with those of `other`."""
         return compare_paired(
             np.array(self.cross_validated, np.int64),
             np.array(other.cross_validated, np.int64),
@@ -112,7 +112,7 @@ class GridPoint:
         )
 
     def is_as_fast_as(self, other: GridPoint) -> bool:
-        """Return whether the latencies of two points differ by at most 25 % and not significantly.
+        """Return whether the latencies of two models differ by at most 25 %, and not significantly.
 
         If the latencies were measured in a single process, or in few disturbed processes, no difference is
         statistically significant, and only the ratio of the latencies is decisive.
@@ -122,8 +122,10 @@ class GridPoint:
 
     @property
     def mmacs(self) -> float:
-        """Millions of multiply-accumulates per inference of the ImageNet model; the retrained model has up to 1 %
-        fewer."""
+        """Number of multiply-accumulates per inference, in millions, of the model for ImageNet.
+
+        The retrained model has up to 1 % fewer.
+        """
         return self.architecture.mmacs
 
     @property
@@ -134,8 +136,10 @@ class GridPoint:
 
     @property
     def published_top1(self) -> float | None:
-        """Published ImageNet top-1 accuracy of the architecture at this quantization, percent; None if it was not
-        published."""
+        """Published ImageNet top-1 accuracy of the architecture at this quantization, percent.
+
+        It is None if no accuracy was published.
+        """
         published = self.architecture.published
         if published is None:
             return None
@@ -143,15 +147,17 @@ class GridPoint:
 
     @property
     def published_ms(self) -> float | None:
-        """Published latency at this quantization on a Pixel 3 with 4 threads, milliseconds; None if it was not
-        published."""
+        """Published latency at this quantization on a Pixel 3 with 4 threads, milliseconds.
+
+        It is None if no latency was published.
+        """
         published = self.architecture.published
         if published is None:
             return None
         return published.pixel3_ms if self.quantization == "float32" else published.quantized_pixel3_ms
 
     def to_json(self) -> dict[str, Any]:
-        """Return the point as a JSON-compatible dictionary."""
+        """Return the model and its measurements as a JSON-compatible dictionary."""
         return {
             "architecture": self.architecture.name,
             "quantization": self.quantization,
@@ -197,20 +203,23 @@ def fitting_boards(cost: MicroCost, *, gray: bool = False) -> list[str]:
 
 
 def published_texts(point: GridPoint) -> tuple[str, str]:
-    """Format the published top-1 accuracy and latency of a point for a table. Unpublished values are dashes."""
+    """Format the published top-1 accuracy and latency of a model for a table; dashes for unpublished values."""
     top1, latency = point.published_top1, point.published_ms
     return percent(None if top1 is None else top1 / 100), "-" if latency is None else f"{latency:g}"
 
 
 def unknown_texts(point: GridPoint) -> tuple[str, str]:
-    """Format the fractions of test photos and of strangers classified as unknown for a table. Fractions that were
-    not evaluated are dashes."""
+    """Format, for a table, how many photos a model classifies as unknown, in percent.
+
+    The first text is the fraction of the test photos, and the second that of the photos that belong to no class. A
+    fraction that was not evaluated is a dash.
+    """
     unknown, strangers = (percent(one.share if one else None) for one in (point.unknown, point.strangers))
     return unknown, strangers
 
 
 def pareto_front(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points, fastest first, for which no other point is both at least as accurate and at least as fast."""
+    """Return the models, fastest first, for which no other model is both at least as accurate and at least as fast."""
     front: list[GridPoint] = []
     for point in sorted(points, key=lambda point: (point.latency.median, -point.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:

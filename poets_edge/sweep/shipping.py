@@ -13,7 +13,7 @@ _LABELS = "labels.txt"
 
 
 def check_shipping(folder: Path) -> None:
-    """Raise OutputError if a folder contains a labels file that `ship` did not write or that was edited since."""
+    """Raise OutputError if a folder has a labels file that `ship` did not write, or that was edited afterwards."""
     check_generated(folder, [_LABELS])
 
 

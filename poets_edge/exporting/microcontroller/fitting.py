@@ -19,7 +19,7 @@ from poets_edge.quantize.write_full_int8 import write_full_int8_model
 _RANGE = (0.0, 6.0)
 """Arbitrary quantization range for every layer of a model that is written only to measure its size and memory."""
 _DIRECTIONS = 32
-"""Number of directions in the unknown-photo detector of a model that is written only to measure its memory."""
+"""Number of PCA directions in the unknown-photo detector of a model that is written only to measure its memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class MicroCost:
     gray_arena: int
 
     def fits(self, board: Board, *, gray: bool = False) -> bool:
-        """Return whether the network fits a board, with gray input if `gray`, else with RGB input."""
+        """Return whether a board has enough memory and flash for the network, with gray input if `gray`, else with RGB."""
         return (self.gray_arena if gray else self.arena) <= board.memory and self.size <= board.flash
 
 

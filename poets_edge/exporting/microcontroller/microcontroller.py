@@ -45,7 +45,8 @@ class Firmware:
         model_size: bytes of flash memory that the model occupies.
         operators: names of the operators that the model uses.
         compared: number of photos on which TensorFlow Lite Micro was compared with `Classifier`.
-        largest_difference: largest difference between the outputs of both, in 8-bit steps divided by 256.
+        largest_difference: largest difference between an output of TensorFlow Lite Micro and the same output of
+            `Classifier`, as a fraction of the 8-bit range.
     """
 
     folder: Path
@@ -85,7 +86,7 @@ def export_firmware(
     Args:
         options: options of the export; `quantizations`, `input_type` and `float_io` are set by this function, and
             `output_dir` is the folder for the firmware, by default `microcontroller_<board>` next to the graph.
-        memory: bytes of memory available for the tensor arena; by default that of the board.
+        memory: bytes of memory available for the tensor arena; by default `board.memory`.
 
     Raises:
         ModelError: the model does not fit the board (the message names an architecture that fits), or TensorFlow Lite
