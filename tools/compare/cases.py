@@ -1,6 +1,7 @@
-"""Lists of the cases to compare and of their fixtures.
+"""Lists of cases and of their fixtures, which are the folders that cases start from.
 
-To add a case, add a line. Most cases use synthetic photos and the embedded weights, which are fast and need no data.
+A case consists of commands that are run with two revisions of the program, whose outputs are then compared. To add a
+case, add a line. Most cases use synthetic photos and the embedded weights, which are fast and need no data.
 `fetch-flowers`, `deploy` and `--on` are not included, since they require a server.
 """
 

@@ -1,4 +1,7 @@
-"""Differences between the outputs of two revisions, except for volatile and intended ones."""
+"""Find the differences between the outputs of two revisions of the program.
+
+Differences that occur between any two runs (volatile values) and intended differences are accepted.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,7 @@ def _unless(accepting: list[Intended], differences: list[Difference], found: Rul
 
 
 def settle(content: Content, quiet: Sequence[Volatile]) -> Content:
-    """Return the content of an output with the volatile parts replaced by placeholders."""
+    """Return the content of an output, with placeholders for the parts that differ between any two runs."""
     if isinstance(content, Document):
         for rule in quiet:
             if rule.json:

@@ -18,19 +18,22 @@ _SEEDS = Path(__file__).resolve().parents[2] / "tests/corpus/seeds"
 
 
 def flowers(folder: Path, shared: Path) -> None:
-    """Copy the first fifteen shared flower photos of each class."""
+    """Copy the first fifteen shared flower photos of each class into the folder of a case."""
     for source in _classes(shared / "data/flower_photos"):
         _copy(sorted(source.glob("*.jpg"))[:15], folder / "flowers" / source.name)
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each surface defect, which are gray and unlike the photos in ImageNet."""
+    """Copy the first ten pictures of each surface defect into the folder of a case.
+
+    The pictures are gray and unlike the photos in ImageNet.
+    """
     for source in _classes(shared / "data/surface_defects"):
         _copy(sorted(path for path in source.iterdir() if path.is_file())[:10], folder / "defects" / source.name)
 
 
 def foreign_models(folder: Path, shared: Path) -> None:
-    """Copy models that other programs have written."""
+    """Copy models that other programs have written into the folder of a case."""
     shutil.copytree(shared / "cases/models", folder / "models")
 
 

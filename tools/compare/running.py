@@ -1,6 +1,6 @@
-"""Check out two revisions as trees of files, and run cases with each tree.
+"""Copy the files of two revisions into folders ("trees"), and run the commands of cases with each of them.
 
-A tree is a copy, so that edits of the working tree during a run have no effect. The version number in a tree is set to
+Edits of the working tree during a run therefore have no effect. The version number in a tree is set to
 a constant, since models contain it.
 """
 

@@ -1,4 +1,4 @@
-"""Trial of one command: prepare its files, and check them after the command was killed and run again."""
+"""Crash test of one command: prepare its files, and check them after it was killed, and after it was run again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.crash.runner import Runner
 
 
 class Trial:
-    """Trial of one command, with its previous files, the outputs of an undisturbed run, and the checks after a kill."""
+    """Crash test of one command: its previous files, its outputs in an undisturbed run, and checks after a kill."""
 
     def __init__(self, command: Command, runner: Runner) -> None:
         self.command, self.runner = command, runner
@@ -89,7 +89,7 @@ class Trial:
         ]
 
     def _prepare(self) -> None:
-        """Run the preparatory commands, except for those whose files can be copied from an earlier trial."""
+        """Run the preparatory commands, except for those whose files can be copied from the test of another command."""
         first = self.command.first
         known = next((n for n in range(len(first), 0, -1) if first[:n] in self.runner.prepared), 0)
         if known:

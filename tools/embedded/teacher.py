@@ -39,7 +39,10 @@ class Teacher:
 
 
 def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers: int = 2) -> None:
-    """Write rounds of crops and features, numbered from 0, into `out`; existing rounds are kept."""
+    """Write rounds, numbered from 0, into `out`; existing rounds are kept.
+
+    A round consists of one random crop of each photo and the teacher's features for the crops.
+    """
     paths = sorted(photos.rglob("*.jpg"))
     model = _converted(teacher, out)
     with multiprocessing.get_context("spawn").Pool(workers, _start, (model, teacher.size)) as pool:

@@ -173,7 +173,7 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return the archive appended to a model with only its text files.
+    """Return the archive that is appended to a model, reduced to its text files.
 
     The removed JSON file contains a checksum, whose failure would hide other faults.
     """

@@ -199,7 +199,8 @@ class _Server(socketserver.ThreadingTCPServer):
 def address() -> str:
     """Return the address of the server, which is started by the first call.
 
-    The server is a separate process, so that its memory does not count as that of forks. It ends with this process.
+    The server is a separate process, so that its memory is not attributed to the runs that are tested. It ends with
+    this process.
     """
     command = [sys.executable, "-m", "tools.fuzz.web"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)

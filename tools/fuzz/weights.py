@@ -1,4 +1,4 @@
-"""Hostile files of weights: incorrect arrays, compression bombs, and archives with links or oversized members."""
+"""Hostile weights files: incorrect arrays, compression bombs, and archives with links or oversized members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Comparison of golden texts, exactly or within the differences allowed between machines."""
+"""Compare the outputs of commands with stored outputs ("golden texts").
+
+They must be equal, or differ by no more than is allowed between machines.
+"""
 
 from __future__ import annotations
 

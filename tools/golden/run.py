@@ -1,4 +1,4 @@
-"""Run golden cases with the working tree."""
+"""Run the commands whose outputs are stored as golden texts, with the program in the working tree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Project:
         write_keras_weights(folder / "shared/keras")
 
     def text(self, case: Case) -> str:
-        """Run a case and return its golden text."""
+        """Run the commands of a case, and return their outputs as golden text; see `golden_text`."""
         outputs = self._folder / "outputs" / case.name
         run_case(case, self._tree, self._inputs(case), self._folder / "shared", outputs)
         return golden_text(case, outputs, GOLDEN_VOLATILE)

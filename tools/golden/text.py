@@ -29,7 +29,7 @@ _DIGITS, _PER_LINE = 7, 5
 """Number of significant digits in fractions, and number of scalars in each line of a long list."""
 _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
-"""Number of bytes above which a text is represented by its hash."""
+"""Number of bytes above which a golden text contains the hash of a text file instead of its lines."""
 _COPY = "model.tflite"
 """Name of the files that are copies of an exported model; only the original is summarized."""
 

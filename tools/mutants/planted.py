@@ -37,7 +37,7 @@ class ModuleFaults:
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """Result of planting a fault and running the tests.
+    """Outcome of inserting a hand-written fault into a module and running the tests.
 
     Attributes:
         before, after: source code without and with the fault.
@@ -74,7 +74,7 @@ def read_faults(text: str) -> list[ModuleFaults]:
 
 
 def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy: bool = False) -> None:
-    """Run the tests on each planted fault, with a process for each module; save and print the results.
+    """Run the tests on each hand-written fault, with a process for each module; save and print the results.
 
     Args:
         only: prefixes of the names of the modules to test; None for all modules.
@@ -96,7 +96,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy
 
 
 def load_planted() -> dict[str, list[PlantedResult]]:
-    """Return the saved results of planted faults, by module name."""
+    """Return the saved results for the hand-written faults, by module name."""
     if not RESULTS.exists():
         return {}
     saved = json.loads(RESULTS.read_text(encoding="utf-8"))

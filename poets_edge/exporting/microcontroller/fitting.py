@@ -37,7 +37,11 @@ class MicroCost:
     gray_arena: int
 
     def fits(self, board: Board, *, gray: bool = False) -> bool:
-        """Return whether a board has enough memory and flash for the network, with gray input if `gray`, else with RGB."""
+        """Return whether a board has enough memory and flash for the network.
+
+        Args:
+            gray: whether the input of the network is gray instead of RGB.
+        """
         return (self.gray_arena if gray else self.arena) <= board.memory and self.size <= board.flash
 
 
