@@ -156,7 +156,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
 
 
 def altered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a near-duplicate of a photo, made by one or two of four random changes."""
+    """Return a near-duplicate of a photo, made by one or two changes that are chosen at random from four kinds."""
     for way in rng.choice(4, rng.integers(1, 3), replace=False):
         width, height = image.size
         if way == 0:

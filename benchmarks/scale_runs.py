@@ -40,7 +40,7 @@ _SIDE = 16
 _COUNTED = "POETS_EDGE_SCALE_COUNTED"
 """Environment variable with the path of the file to which workers append their pid for each photo they compute."""
 NOTE = 8
-"""Length in bytes of each entry in the file of computed photos: a pid with padding."""
+"""Length, in bytes, of each process id that workers append to the file named by _COUNTED; it is padded with spaces."""
 
 
 def make_photos(folder: Path, count: int) -> None:

@@ -67,7 +67,7 @@ VARIED = {"variants": 24, "triples": 60, "originals": 60, "rotated": 60}
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
 SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "triples": 30, "originals": 30, "rotated": 30,
         "persons": 12}  # fmt: skip
-"""Number of groups that the program gets from each set: per class, except for persons, where it is the total."""
+"""Number of groups of photos that poets_edge receives from each photo set: per class, or in total for "persons"."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Numbers of photos per class from which the learning curve is forecast, by photo set."""
 
