@@ -54,12 +54,12 @@ def test_measurement_statistics_agree_with_manual_computation() -> None:
     assert found.photos_per_second == pytest.approx(1000 / 9.5)
 
 
-def test_measurement_photos_per_second_is_none_if_a_round_lacks_stages() -> None:
+def test_photos_per_second_is_none_if_a_round_did_not_time_photos() -> None:
     staged = timing(1, decode_ms=(1,), resize_ms=(1,), inference_ms=(1,))
     assert measured(staged, timing(1)).photos_per_second is None
 
 
-def test_measurement_is_accelerated_if_every_round_is() -> None:
+def test_measurement_is_accelerated_only_if_every_round_is() -> None:
     assert measured(timing(1), timing(1)).accelerated
     assert not measured(timing(1), timing(1, accelerated=False)).accelerated
 

@@ -15,7 +15,7 @@ from poets_edge.bench.remote.on_device.unpack_wheel import unpack_wheel
 
 
 @pytest.mark.parametrize("name", ["../victim", "/victim", "a/../../victim", ".", ".."])
-def test_staging_refuses_names_outside_its_folder(tmp_path: Path, name: str) -> None:
+def test_staging_rejects_names_outside_its_folder(tmp_path: Path, name: str) -> None:
     staging = Staging(str(tmp_path))
     with pytest.raises(OSError, match="not a name for a file in an item"), staging.create(name):
         pass

@@ -119,7 +119,7 @@ def test_append_round_raises_output_error_for_an_unwritable_file(tmp_path: Path)
         append_round(tmp_path / "missing/rounds.jsonl", Round.from_json(LINE))
 
 
-def test_round_log_returns_timings_of_one_stamp_and_variant() -> None:
+def test_round_log_returns_timings_for_one_stamp_and_variant() -> None:
     one = Round.from_json(LINE)
     kept: list[Round] = []
     log = RoundLog.of([one, replace(one, stamp="other", number=2)], kept.append)
@@ -132,7 +132,7 @@ def test_round_log_returns_timings_of_one_stamp_and_variant() -> None:
     assert log.rounds_of(["1" * 64]) == [] and len(log.rounds_of(["0" * 64])) == 3
 
 
-def test_variants_of_numbers_identical_copies_of_a_model(tmp_path: Path) -> None:
+def test_variants_of_assigns_numbers_to_identical_models(tmp_path: Path) -> None:
     models = [tmp_path / name for name in ("a.tflite", "b.tflite", "c.tflite")]
     for model, content in zip(models, ("same", "same", "other"), strict=True):
         model.write_text(content)

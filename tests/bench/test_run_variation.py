@@ -76,7 +76,7 @@ def test_compare_runs_finds_a_slowdown_of_5_percent_relative_to_the_kernel() -> 
     assert different <= 0.05 * PAIRS
 
 
-def test_compare_runs_with_a_given_variation_ignores_drift_within_a_run() -> None:
+def test_compare_runs_ignores_drift_if_the_variation_is_specified() -> None:
     """Disturbances of a tenth of the processes in one part of a run would otherwise widen the interval."""
     times = np.exp(0.01 * np.random.default_rng(5).standard_normal(ROUNDS))
     times[6:12] *= 0.9
@@ -92,7 +92,7 @@ def steady_run(rng: Any, scale: float = 1.0) -> list[float]:
     return [float(one) for one in scale * np.exp(0.0025 * rng.standard_normal() + 0.015 * rng.standard_normal(ROUNDS))]
 
 
-def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ() -> None:
+def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ_by_60_percent() -> None:
     assert kernel_ratio([1.0, 1.05, 9.0], [1.0, 1.0, 1.0]) == 1.05
     assert kernel_ratio([0.95] * 3, [1.0] * 3) == 0.95
     assert kernel_ratio([1.0], []) is None and kernel_ratio([], [1.0]) is None

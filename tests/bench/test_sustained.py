@@ -46,7 +46,7 @@ def load(milliseconds: list[float]) -> Sustained:
     return Sustained(Path("m.tflite"), "m.tflite", tuple(hot))
 
 
-def test_sustained_slowdown_has_time_and_ratio() -> None:
+def test_slowdown_contains_its_time_and_latency_ratio() -> None:
     wobble = [1 + 0.01 * (index % 3) for index in range(60)]
     wobble[10] = 3.0  # a disturbance
     model = load([value * (1.0 if index < 30 else 1.25) for index, value in enumerate(wobble)])
@@ -128,7 +128,7 @@ def test_step_up_minimizes_deviations_from_both_medians() -> None:
     assert step_up([1, 1, 2, 3, 3]) == 2, "the first of two places with equal deviations"
 
 
-def test_sustained_json_sums_late_inferences_and_preserves_order() -> None:
+def test_sustained_to_json_adds_up_late_inferences() -> None:
     windows = tuple(replace(window(ms), late=late) for ms, late in ((3.0, 2), (1.0, 0), (2.0, 5)))
     found = Sustained(Path("m.tflite"), "m", windows).to_json()
     assert (found["first_ms"], found["last_ms"], found["late"]) == (3.0, 2.0, 7)

@@ -34,7 +34,7 @@ def test_package_name_is_normalized(text: str, name: str) -> None:
     assert package_name(text) == name
 
 
-def test_digest_depends_on_each_part_and_on_their_order() -> None:
+def test_digest_depends_on_all_parts_and_their_order() -> None:
     sums = [hashlib.sha256(part).hexdigest() for part in (b"one", b"two")]
     assert digest_of("one", b"two") == hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]
     assert len({digest_of("one", "two"), digest_of("two", "one"), digest_of("onetwo"), digest_of("on", "etwo")}) == 4

@@ -18,7 +18,7 @@ from tests.conftest import ROOT, poets_edge
 from tests.needs import has_tensorflow
 
 
-def test_doctor_reports_interpreter_xnnpack_weights_and_jobs(keras_home: Path, tmp_path: Path) -> None:
+def test_doctor_reports_components_of_this_machine_and_missing_requirements(keras_home: Path, tmp_path: Path) -> None:
     found = json.loads(poets_edge("doctor", "--json", cwd=tmp_path).ok().stdout)
     facts = found["facts"]
     assert facts["interpreter"].startswith(("ai_edge_litert", "tflite_runtime"))
@@ -32,7 +32,7 @@ def test_doctor_reports_interpreter_xnnpack_weights_and_jobs(keras_home: Path, t
     assert "XNNPACK" in text and "ready" in text and str(keras_home) in text
 
 
-def test_doctor_reports_missing_packages_by_job(tmp_path: Path) -> None:
+def test_doctor_reports_missing_packages_for_each_task(tmp_path: Path) -> None:
     found = on_a_machine_with(tmp_path, "click", "numpy", "PIL", "pillow", "tqdm", "flatbuffers")
     missing_for = {job["name"]: job["missing"] for job in found["jobs"]}
     remedy = install_command(this_system())

@@ -110,7 +110,7 @@ def _advanced(command: click.Command) -> list[Option]:
     return [option for option in command.params if isinstance(option, Option) and option.advanced and not option.hidden]
 
 
-def test_every_renamed_option_is_tested_in_both_spellings() -> None:
+def test_tests_cover_both_spellings_of_every_renamed_option() -> None:
     old = {
         (name, spelling)
         for name in COMMANDS

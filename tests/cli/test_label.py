@@ -26,7 +26,7 @@ def test_label_prints_the_best_label_first(trained: Trained, flowers: Path) -> N
     assert sum(scores) == pytest.approx(1, abs=1e-3)
 
 
-def test_label_accepts_the_options_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
+def test_label_applies_the_options_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
     label = ("label", "--graph", trained.model("int8"), flowers / ROSE)
     assert len(poets_edge_process(*label, "--top", "2").ok().stdout.splitlines()) == 2
     sure = ("label", trained.model(), flowers / ROSE, "--threshold", "0.999999")
@@ -36,7 +36,7 @@ def test_label_accepts_the_options_top_threshold_threads_and_json(trained: Train
 
 
 @pytest.mark.parametrize("name", ["int8", "graph"])
-def test_label_marks_photos_unlike_the_training_photos_as_unknown(
+def test_label_reports_photos_unlike_the_training_photos_as_unknown(
     name: str, trained: Trained, flowers: Path, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
@@ -71,7 +71,7 @@ def test_label_reads_folders_several_photos_and_standard_input(trained: Trained,
     assert piped.stdout.startswith("roses (score = ")
 
 
-def test_label_requires_tensorflow_only_for_foreign_graphs(
+def test_label_requires_tensorflow_only_for_graphs_of_other_programs(
     trained: Trained, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = parse_graph(trained.graph.read_bytes(), "trained")
@@ -107,7 +107,7 @@ def test_label_without_an_interpreter_names_the_missing_package(
         (b"\x1c\x00\x00\x00TFL3" + bytes(400), "damaged"),
     ],
 )
-def test_label_refuses_files_that_are_not_models(
+def test_label_rejects_files_that_are_not_models(
     flowers: Path, tmp_path: Path, content: bytes | None, said: str
 ) -> None:
     model = tmp_path / "model.tflite"
@@ -116,14 +116,14 @@ def test_label_refuses_files_that_are_not_models(
     poets_edge_process("label", "--graph", model, flowers / DAISY).failed(str(model), said)
 
 
-def test_label_refuses_truncated_models(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_rejects_truncated_models(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     data = trained.model("int8").read_bytes()
     for length in (20, 5_000, len(data) // 2, len(data) - 10):
         (tmp_path / "cut.tflite").write_bytes(data[:length])
         poets_edge_process("label", "--graph", tmp_path / "cut.tflite", flowers / DAISY).failed("cut.tflite")
 
 
-def test_label_requires_labels_for_a_foreign_model(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_requires_a_labels_file_if_the_model_has_none(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     """A model without metadata needs --labels, with one label for each output."""
     with zipfile.ZipFile(trained.model()) as archive:
         start = min(info.header_offset for info in archive.infolist())
@@ -143,7 +143,7 @@ def test_label_requires_labels_for_a_foreign_model(trained: Trained, flowers: Pa
     poets_edge_process(*label, "--labels", tmp_path / "none.txt").failed("none.txt")
 
 
-def test_label_refuses_unreadable_photos_and_invalid_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_rejects_unreadable_photos_and_invalid_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     label = ("label", "--graph", trained.model())
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty").mkdir()

@@ -43,7 +43,7 @@ def ascii_locale(*arguments: str | Path, cwd: Path) -> Ran:
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", b"one\n"])
-def test_commands_refuse_undecodable_and_multiline_class_names(tmp_path: Path, name: bytes) -> None:
+def test_commands_reject_undecodable_and_multiline_class_names(tmp_path: Path, name: bytes) -> None:
     folder = photos(tmp_path, b"daisy", name)
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     for arguments in (("train", folder, *TRAIN), ("evaluate", model, folder, "--set", "all"), ("audit", folder)):

@@ -32,7 +32,7 @@ def test_chance_warning_compares_the_interval_with_the_most_frequent_class(
     assert (f"always answering a ({baseline})" in found) if baseline else found == ""
 
 
-def test_evaluate_warns_if_the_labels_of_a_foreign_model_are_in_another_order(tmp_path: Path) -> None:
+def test_evaluate_warns_if_the_labels_of_a_model_are_in_the_wrong_order(tmp_path: Path) -> None:
     """The outputs of the model are the means of red, green and blue."""
     (tmp_path / "x.tflite").write_bytes(color_model())
     for number, label in enumerate(COLORS):

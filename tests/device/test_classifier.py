@@ -44,7 +44,7 @@ def test_score_values_and_score_pixels_return_equal_scores(quantization: str, tr
     ("dtype", "scale", "zero_point"),
     [("uint8", 1 / 127.5, 127), ("uint8", 1 / 64, 128), ("int8", 1 / 127.5, -1), ("uint8", 1 / 128, 128)],
 )
-def test_quantized_inputs_of_foreign_models_receive_unchanged_pixels(
+def test_quantized_inputs_of_models_from_other_programs_receive_unchanged_pixels(
     tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
     """Other programs map pixels to all 256 input values, regardless of the scale, the zero point and the metadata."""
@@ -61,7 +61,7 @@ def test_quantized_inputs_of_foreign_models_receive_unchanged_pixels(
     assert np.array_equal(values, pixels.astype(np.int64) - (128 if dtype == "int8" else 0))
 
 
-def test_classifier_refuses_a_model_with_a_changed_weight(tmp_path: Path) -> None:
+def test_classifier_rejects_a_model_with_a_changed_weight(tmp_path: Path) -> None:
     """The interpreter accepts the changed model; only the checksum in its `poets_edge.json` reveals the change."""
     content = SEED.read_bytes()
     weights = max((buffer.data for buffer in unpack_model(content).buffers if buffer.data is not None), key=len)
@@ -175,7 +175,7 @@ def test_classifier_errors_name_the_invalid_argument(
         Classifier(SEED, **arguments)
 
 
-def test_classifier_refuses_a_model_that_is_not_a_path() -> None:
+def test_classifier_rejects_a_model_argument_of_the_wrong_type() -> None:
     with pytest.raises(WrongTypeError, match="`model`"):
         Classifier(3)  # type: ignore[arg-type]
 
@@ -188,7 +188,7 @@ def test_classifier_rejects_invalid_values_of_top(top: Any, error: type[Exceptio
 
 
 @pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1, "0.5"])
-def test_check_threshold_refuses_values_outside_0_to_1(threshold: Any) -> None:
+def test_check_threshold_rejects_values_outside_0_to_1(threshold: Any) -> None:
     with pytest.raises(UsageError, match="`threshold`"):
         Classifier(SEED).check_threshold(threshold)
 
@@ -252,7 +252,7 @@ def test_classifier_returns_correct_scores_in_several_threads() -> None:
         assert sum(pool.map(differences, range(0, 40, 5))) == 0
 
 
-def test_classifier_refuses_to_run_after_close() -> None:
+def test_classifier_raises_usage_error_after_close() -> None:
     with Classifier(SEED) as classifier:
         classifier(random_pixels(classifier))
     classifier.close()
@@ -288,7 +288,7 @@ def test_best_preserves_the_order_of_labels_with_equal_scores() -> None:
     assert [label.name for label in best(("c", "a", "b"), np.array([0.2, 0.3, 0.5], np.float32), 2)] == ["b", "a"]
 
 
-def test_classifier_refuses_more_labels_than_outputs() -> None:
+def test_classifier_rejects_more_labels_than_outputs() -> None:
     bare = ModelFile(Path("bare.tflite"), SEED.read_bytes()[: SEED.read_bytes().index(b"PK\x03\x04")])
     with pytest.raises(ModelError, match=r"4 labels.*3 outputs"):
         Classifier(bare, labels=["a", "b", "c", "d"])
@@ -413,7 +413,7 @@ def test_scores_of_an_int8_output_use_its_zero_point(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scale", "zero_point", "highest"), [(1 / 256, 0, 255 / 256), (1 / 300, 0, 255 / 300), (1 / 128, 64, 1.0)]
 )
-def test_highest_score_is_the_largest_value_of_the_output(
+def test_highest_score_is_the_largest_score_that_the_output_can_represent(
     tmp_path: Path, scale: float, zero_point: int, highest: float
 ) -> None:
     tree = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())

@@ -75,7 +75,7 @@ def accuracy(classifier: Classifier, pictures: dict[str, list[npt.NDArray[np.uin
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", RIGHT)
-def test_foreign_models_reach_the_accuracy_measured_by_their_creators(
+def test_models_of_other_programs_reach_the_accuracy_measured_by_their_creators(
     name: str, pictures: dict[str, list[npt.NDArray[np.uint8]]]
 ) -> None:
     input_range, expected = RIGHT[name]
@@ -94,7 +94,7 @@ def test_models_without_a_known_input_range_are_rejected_with_a_hint(name: str) 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", RUNS)
-def test_valid_models_with_uncommon_operators_run(name: str) -> None:
+def test_valid_models_with_uncommon_operators_can_be_run(name: str) -> None:
     given = None if name == "cast_uint8" else "-1:1"
     scores = Classifier(CASES / f"{name}.tflite", labels=LABELS, input_range=given).score_pixels(
         random_pixels((128, 128))
@@ -109,7 +109,7 @@ def test_model_without_a_fixed_input_size_is_rejected_with_a_remedy() -> None:
 
 
 @pytest.mark.shared
-def test_model_with_a_single_sigmoid_output_scores_two_labels() -> None:
+def test_model_with_a_single_sigmoid_output_returns_scores_for_two_labels() -> None:
     model = Classifier(CASES / "sigmoid1.tflite", labels=["no", "yes"], input_range="0:1")
     scores = model.score_pixels(random_pixels((128, 128)))
     assert scores.shape == (2,) and scores.sum() == pytest.approx(1) and 0 < scores[1] < 1
@@ -203,7 +203,7 @@ def test_classifier_applies_softmax_to_logits_and_reports_it(tmp_path: Path) -> 
     np.testing.assert_allclose(Classifier(written.path).score_pixels(pixels), whole.score_pixels(pixels), atol=1e-6)
 
 
-def test_model_that_returns_only_the_index_of_the_best_label_is_refused(tmp_path: Path) -> None:
+def test_model_that_returns_only_the_index_of_the_best_label_is_rejected(tmp_path: Path) -> None:
     model = unpack_model(SEED.read_bytes())
     graph, parts = model.subgraphs[0], schema()
     model.metadata, model.signatureDefs, graph.operators = [], None, list(graph.operators)
@@ -255,7 +255,7 @@ def test_annotated_models_specify_the_resizing_of_mediapipe(tmp_path: Path) -> N
     assert np.array_equal(again.resize(image), found)
 
 
-def test_annotate_preserves_the_facts_in_models_from_poets_edge(tmp_path: Path) -> None:
+def test_annotate_preserves_the_training_metadata_of_poets_edge_models(tmp_path: Path) -> None:
     own = Classifier(SEED)
     written = annotate(SEED, labels=[f"{own.labels[0]}=x"], output=tmp_path / "x.tflite")
     found = Classifier(written.path)

@@ -165,7 +165,7 @@ def test_evaluate_uses_the_split_from_training_instead_of_the_default(drawn: Tra
             assert evaluated(model, drawn.folder / "photos", "--split", split)["photos"] == len(sets[split])
 
 
-def test_evaluate_states_that_training_photos_of_a_foreign_model_are_unknown(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_states_that_the_training_photos_of_a_model_are_unknown(drawn: Trained, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.tflite"
     foreign.write_bytes(without_facts(drawn.model("int8")))
     ran = poets_edge("evaluate", foreign, drawn.folder / "photos", "--json").ok()
@@ -206,7 +206,7 @@ def test_evaluate_and_export_use_the_groups_of_the_training_run(grouped: Trained
     assert found["interval95"][1] - found["interval95"][0] > 1.2 * (high - low)
 
 
-def test_export_without_a_record_evaluates_the_test_photos_of_the_training_run(grouped: Trained) -> None:
+def test_export_without_a_training_record_evaluates_the_test_photos_of_the_training_run(grouped: Trained) -> None:
     ran = poets_edge("export", "bare/retrained_graph.pb", "--image-dir", "photos", "--json", cwd=grouped.folder).ok()
     [file] = json.loads(ran.stdout)["files"]
     assert (file["test"]["photos"], file["test"]["correct"]) == (
@@ -227,7 +227,7 @@ def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained,
 
 
 @pytest.mark.parametrize("own_first", [True, False])
-def test_evaluate_compares_a_foreign_model_on_validation_photos_of_the_other_model(
+def test_evaluate_can_compare_models_on_validation_photos_of_one_of_them(
     drawn: Trained, tmp_path: Path, own_first: bool
 ) -> None:
     foreign = tmp_path / "foreign.tflite"

@@ -45,7 +45,7 @@ def model(path: Path, weight: float = 0.5, normalization: Normalization | None =
 
 
 @pytest.mark.parametrize("weight", [math.nan])
-def test_commands_refuse_models_with_nan_scores(tmp_path: Path, photo: Path, weight: float) -> None:
+def test_commands_reject_models_with_nan_scores(tmp_path: Path, photo: Path, weight: float) -> None:
     poets_edge("label", "--graph", model(tmp_path / "good.tflite"), photo).ok()
     bad = model(tmp_path / "bad.tflite", weight)
     poets_edge("label", "--graph", bad, photo).failed("bad.tflite", "NaN or infinity")
@@ -64,7 +64,7 @@ def test_commands_refuse_models_with_nan_scores(tmp_path: Path, photo: Path, wei
         Normalization((127.5,), (127.5, 127.5, 127.5)),
     ],
 )
-def test_commands_refuse_invalid_normalization(tmp_path: Path, photo: Path, normalization: Normalization) -> None:
+def test_commands_reject_invalid_normalization(tmp_path: Path, photo: Path, normalization: Normalization) -> None:
     bad = model(tmp_path / "bad.tflite", normalization=normalization)
     for arguments in (("label", "--graph", bad, photo), ("inspect", bad), ("android", bad, "--app", "android_demo")):
         poets_edge(*arguments).failed("bad.tflite", "is invalid")

@@ -83,7 +83,7 @@ def test_evaluate_uses_the_split_percentages_from_training(folder: Path, percent
     assert names_of(other) == [photo.name for photo in photos if splits[photo.name] == "validation"]
 
 
-def test_evaluate_prefers_given_percentages_to_those_from_training(folder: Path) -> None:
+def test_evaluate_prefers_percentage_arguments_to_percentages_from_training(folder: Path) -> None:
     facts = {"percentages": {"testing": 40, "validation": 5}}
     percentages = SplitConfig(testing=15, validation=30)
     result = evaluate(ColorScorer(facts), folder, percentages=percentages)
@@ -133,7 +133,7 @@ def test_evaluate_excludes_unreadable_photos(folder: Path) -> None:
     assert "broken.png" in result.predictions.unreadable[0]
 
 
-def test_evaluate_refuses_classes_that_the_model_lacks(folder: Path) -> None:
+def test_evaluate_rejects_classes_that_the_model_lacks(folder: Path) -> None:
     (folder / "violets").mkdir()
     Image.new("RGB", (4, 4)).save(folder / "violets/1.png")
     with pytest.raises(DatasetError, match=r"violets: not among the model's labels \(tulips, daisy, roses\)"):
@@ -145,7 +145,7 @@ def test_evaluate_rejects_labels_shared_by_several_outputs(folder: Path) -> None
         evaluate(ColorScorer(labels=("daisy", "roses", "roses", "tulips")), folder)
 
 
-def test_evaluate_refuses_a_split_without_photos(folder: Path) -> None:
+def test_evaluate_rejects_a_split_without_photos(folder: Path) -> None:
     facts = {"percentages": {"testing": 0, "validation": 0}}
     with pytest.raises(DatasetError, match="no photo is in the test set"):
         evaluate(ColorScorer(facts), folder, split="test")
@@ -222,7 +222,7 @@ class WidthDetector(ColorScorer):
         return self
 
 
-def test_evaluate_counts_photos_and_strangers_called_unknown(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_photos_called_unknown_with_and_without_a_class(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "strangers/deep").mkdir(parents=True)
     for name, width in (("a.png", 30), ("deep/b.png", 21), ("c.png", 20)):
         Image.new("RGB", (width, 4)).save(tmp_path / "strangers" / name)
@@ -238,7 +238,7 @@ def test_evaluate_counts_photos_and_strangers_called_unknown(folder: Path, tmp_p
     assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
 
 
-def test_evaluate_warns_that_strangers_may_be_in_the_background(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_warns_that_photos_without_a_class_may_be_background_photos(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "strangers").mkdir()
     Image.new("RGB", (30, 4)).save(tmp_path / "strangers/a.png")
     for count in (0, 1):
@@ -249,7 +249,7 @@ def test_evaluate_warns_that_strangers_may_be_in_the_background(folder: Path, tm
         )
 
 
-def test_evaluate_with_strangers_requires_photos_and_a_detector_of_unknown_photos(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_with_strangers_requires_photos_and_an_unknown_photo_detector(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert evaluate(ColorScorer(), folder).unknown is None
     with pytest.raises(DatasetError, match="has no detector"):
@@ -267,7 +267,7 @@ def outputs(*distances: float | None) -> Predictions:
     return Predictions.of(photos, [ModelOutput(scores[1], distance) for distance in distances], 3, ())
 
 
-def test_predictions_take_returns_the_given_rows() -> None:
+def test_predictions_take_returns_the_selected_rows() -> None:
     found = outputs(0.25, 0.5, 2.0).take(np.array([2, 0]))
     assert [photo.name for photo in found.photos] == ["daisy/2.jpg", "daisy/0.jpg"]
     assert found.distances is not None and found.distances.tolist() == [2.0, 0.25]

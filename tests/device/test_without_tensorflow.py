@@ -78,7 +78,7 @@ def test_grid_works_without_tensorflow(work: Path, keras_home: Path) -> None:
     assert (work / "tf_files/grid/grid.json").is_file()
 
 
-def test_commands_on_foreign_graphs_name_the_missing_tensorflow(work: Path, tmp_path: Path) -> None:
+def test_commands_report_missing_tensorflow_for_graphs_of_other_programs(work: Path, tmp_path: Path) -> None:
     graph = parse_graph((work / "tf_files/retrained_graph.pb").read_bytes(), "trained")
     find_node(graph, "head/logits").op = "Maximum"
     graph.node.extend([operation("last", "Softmax", ["final_result"])])

@@ -117,7 +117,7 @@ def test_remove_keeps_files_with_similar_names(folder: Path, name: str) -> None:
     assert session.remove() == [str(mine)] and mine.exists()
 
 
-def test_remove_deletes_the_record_of_verified_models(folder: Path) -> None:
+def test_remove_deletes_the_cache_of_verified_models(folder: Path) -> None:
     session = Session(folder)
     with patch.dict(os.environ, {CACHE_VARIABLE: str(folder / "cache")}):
         remember(b"a model")
@@ -126,7 +126,7 @@ def test_remove_deletes_the_record_of_verified_models(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [[], 3, {"sha256": 3}, {"sha256": [3, None]}, {"items": 3, "sha256": {}}])
-def test_remove_accepts_a_damaged_service_record(folder: Path, record: Any) -> None:
+def test_remove_succeeds_if_the_file_about_the_service_is_damaged(folder: Path, record: Any) -> None:
     session = Session(folder)
     text = json.dumps({"signature": SIGNATURE, "service": record})
     (folder / ".poets-edge-service.json").write_text(text)
@@ -242,7 +242,7 @@ def test_unused_items_expire_unless_a_service_uses_them(folder: Path) -> None:
     assert str(folder / ITEM / "decoy.py") in lefts[-1] and not any(lefts[:-1])
 
 
-def test_concurrent_sessions_prevent_expiry_and_removal(folder: Path) -> None:
+def test_concurrent_sessions_prevent_item_expiry_and_exclusive_use(folder: Path) -> None:
     first = Session(folder)
     first.receive()
     for _ in range(SESSIONS + 2):
@@ -253,7 +253,7 @@ def test_concurrent_sessions_prevent_expiry_and_removal(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 40, b"{", b"my own notes", b'{"signature": 1}'])
-def test_damaged_usage_record_prevents_expiry(folder: Path, damage: bytes) -> None:
+def test_items_do_not_expire_if_the_usage_file_is_damaged(folder: Path, damage: bytes) -> None:
     Session(folder).receive()
     record = folder / ".poets-edge-uses.json"
     record.write_bytes(damage)

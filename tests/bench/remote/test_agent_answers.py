@@ -52,7 +52,7 @@ def agent() -> Agent:
     return Agent(io.BytesIO(), io.StringIO())
 
 
-def test_facts_describe_the_device_and_its_default_folder(agent: Agent, home: Path) -> None:
+def test_facts_request_returns_device_description_and_default_folder(agent: Agent, home: Path) -> None:
     facts = ask(agent, do="facts", kind="cache", folder="", packages=["numpy", "no-such-package"])
     assert facts["python"] == list(sys.version_info[:3]) and facts["bits"] == 8 * struct.calcsize("P")
     assert (facts["home"], facts["uid"], facts["writable"]) == (str(home), os.getuid(), True)
@@ -62,14 +62,14 @@ def test_facts_describe_the_device_and_its_default_folder(agent: Agent, home: Pa
     assert ask(agent, do="facts", kind="data", folder="", packages=[])["usual"]
 
 
-def test_facts_resolve_a_given_folder_against_the_home_folder(agent: Agent, home: Path) -> None:
+def test_facts_request_resolves_relative_folders_against_the_home_folder(agent: Agent, home: Path) -> None:
     for given in ("apps", "~/apps", f"{home}/x/../apps"):
         assert ask(agent, do="facts", kind="data", folder=given, packages=[])["folder"] == f"{home}/apps/poets-edge"
     (home / "apps/poets-edge/program/x/poets_edge").mkdir(parents=True)
     assert ask(agent, do="facts", kind="data", folder="apps", packages=[])["state"] != "ours"
 
 
-def test_frames_lists_only_files_saved_by_watch(agent: Agent, home: Path) -> None:
+def test_frames_request_lists_only_files_saved_by_watch(agent: Agent, home: Path) -> None:
     for name in (f"unsure/daisy/{FRAME}", "unsure/daisy/mine.jpg", f"unsure/{FRAME}", f"other/{FRAME}"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(b"12345")
@@ -80,18 +80,18 @@ def test_frames_lists_only_files_saved_by_watch(agent: Agent, home: Path) -> Non
     assert base64.b64decode(ask(agent, do="frame", folder="unsure", name=f"daisy/{FRAME}")["data"]) == b"12345"
 
 
-def test_frame_rejects_links_and_files_not_saved_by_watch(agent: Agent, home: Path) -> None:
+def test_frame_request_rejects_links_and_files_not_saved_by_watch(agent: Agent, home: Path) -> None:
     (home / "secret.txt").write_text("secret")
     (home / FRAME).symlink_to(home / "secret.txt")
     assert "not a frame" in ask(agent, do="frame", folder="", name="secret.txt")["error"]
     assert "symbolic links" in ask(agent, do="frame", folder="", name=FRAME)["error"]
 
 
-def test_requests_for_items_need_an_open_folder(agent: Agent) -> None:
+def test_requests_about_items_require_an_open_folder(agent: Agent) -> None:
     assert ask(agent, do="have", items=[])["error"] == "no folder is open in this session"
 
 
-def test_run_sends_each_output_line_before_status_and_errors(agent: Agent) -> None:
+def test_run_request_sends_output_lines_before_status_and_errors(agent: Agent) -> None:
     program = "import os, sys; print(sys.stdin.read()); print(os.environ['NAME']); sys.exit('failed')"
     command = [sys.executable, "-S", "-c", program]
     *said, answer = lines(agent, do="run", command=command, input="read this", env={"NAME": "Gänseblümchen"})
@@ -99,12 +99,12 @@ def test_run_sends_each_output_line_before_status_and_errors(agent: Agent) -> No
     assert answer == {"status": 1, "stderr": ["failed"]}
 
 
-def test_run_reports_a_missing_program(agent: Agent) -> None:
+def test_run_request_reports_a_missing_program(agent: Agent) -> None:
     answer = ask(agent, do="run", command=["/no/such/program"])
     assert answer["error"] == "No such file or directory" and answer["path"] == "/no/such/program"
 
 
-def test_fetch_reports_the_last_error_line_of_a_failed_command(agent: Agent, home: Path) -> None:
+def test_fetch_request_reports_the_last_error_line_of_a_failed_command(agent: Agent, home: Path) -> None:
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('first\\nno network')"]
     answer = ask(agent, do="fetch", item="packages/00aa", command=command)
@@ -112,7 +112,7 @@ def test_fetch_reports_the_last_error_line_of_a_failed_command(agent: Agent, hom
     assert ask(agent, do="have", items=["packages/00aa"])["items"] == []
 
 
-def test_links_distinguishes_own_and_foreign_units(agent: Agent, home: Path) -> None:
+def test_links_request_distinguishes_own_units_from_other_units(agent: Agent, home: Path) -> None:
     units, unit = home / "units", "poets-edge-watch"
     units.mkdir()
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)

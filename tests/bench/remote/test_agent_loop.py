@@ -61,7 +61,7 @@ def test_serve_answers_requests_in_order_until_the_input_ends() -> None:
 
 
 @pytest.mark.usefixtures("_without_threads")
-def test_serve_ends_if_a_payload_is_truncated(tmp_path: Path) -> None:
+def test_serve_ends_if_the_data_after_a_request_are_truncated(tmp_path: Path) -> None:
     opened = {"do": "open", "id": 1, "folder": str(tmp_path / "poets-edge"), "adopt": False, "alone": False}
     receive = {"do": "receive", "id": 2, "item": "models/00aa", "wheels": False}
     assert [answer["id"] for answer in serve(opened, receive, b"9\nabc")] == [1]

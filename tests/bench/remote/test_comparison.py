@@ -47,7 +47,7 @@ def check(there: Predictions) -> tuple[Any, list[str]]:
     return _check(installed(ScriptedConnection()), MODEL, there, HERE, reporter), reporter.warnings
 
 
-def test_check_accepts_rounding_errors_and_warns_about_larger_differences() -> None:
+def test_score_check_accepts_rounding_errors_and_warns_about_larger_differences() -> None:
     found, warnings = check(predictions((0.90005, 0.09995), (0.4, 0.6), (0.3, 0.7)))
     assert (found.photos, found.agreement, warnings) == (3, 1.0, [])
     found, warnings = check(predictions((0.8, 0.2), (0.4, 0.6), (0.7, 0.3)))
@@ -57,7 +57,7 @@ def test_check_accepts_rounding_errors_and_warns_about_larger_differences() -> N
     ]
 
 
-def test_check_warns_about_photos_that_the_device_could_not_read() -> None:
+def test_score_check_warns_about_photos_that_the_device_could_not_read() -> None:
     found, warnings = check(predictions((0.9, 0.1)))
     assert (found.photos, warnings) == (1, ["pi: could not read 2 of 3 photos."])
     empty = Predictions([], np.zeros((0, 2), np.float32), ())
@@ -108,7 +108,7 @@ def test_rounds_are_not_logged_without_a_cache_folder(monkeypatch: pytest.Monkey
     assert len(log.rounds) == 1
 
 
-def test_log_keeps_rounds_for_a_day(tmp_path: Path) -> None:
+def test_round_log_of_an_interrupted_run_is_kept_for_a_day(tmp_path: Path) -> None:
     file = tmp_path / "measuring/x.jsonl"
     _open_log(file, Silent()).add(Round.from_json(LINE))
     assert len(_open_log(file, Silent()).rounds) == 1

@@ -201,7 +201,7 @@ def test_deploy_keeps_services_of_two_folders_separate_and_preserves_user_files(
         poets_edge("deploy", flower_model.int8, "--on", "box", "--remote-dir", own).failed("':'", "--remote-dir")
 
 
-def test_foreign_unit_is_neither_replaced_nor_removed(box: Box, flower_model: FlowerModel) -> None:
+def test_unit_of_another_program_is_neither_replaced_nor_removed(box: Box, flower_model: FlowerModel) -> None:
     unit = box.home / ".config/systemd/user/poets-edge-watch.service"
     unit.parent.mkdir(parents=True)
     unit.write_text("# Written by: poets-edge deploy, long ago\n[Service]\nExecStart=/bin/sleep 1000\n")

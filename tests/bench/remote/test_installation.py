@@ -79,7 +79,7 @@ def test_install_uses_pip_on_devices_that_do_not_run_linux() -> None:
     assert "fetch" in dict(connection.asked)
 
 
-def test_install_with_an_extra_adds_its_packages(offline: None) -> None:
+def test_install_also_installs_the_packages_of_an_extra(offline: None) -> None:
     _, found = install_on(extra="mqtt", versions={"pip": "23.0"})
     assert [path.partition("/")[0] for path in found.items] == ["program", "packages", "packages"]
     with pytest.raises(RemoteError, match=r"does not know the extra \[none\]"):

@@ -75,7 +75,7 @@ def test_measure_describes_the_machine_without_measuring(lock_folder: Path) -> N
     assert isinstance(machine, Machine) and machine.to_json() == machine_facts() and warnings == ()
 
 
-def test_measure_sends_scores_of_all_photos_and_does_not_repeat_known_rounds(tmp_path: Path, model: Path) -> None:
+def test_measure_sends_scores_of_all_photos_and_skips_finished_rounds(tmp_path: Path, model: Path) -> None:
     for name, color in COLORS.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8), color).save(tmp_path / "photos" / name / "1.png")
@@ -106,7 +106,7 @@ def test_measure_sends_each_round_when_it_is_finished(model: Path) -> None:
     assert len(round.timing.samples_ms) >= 50
 
 
-def test_measure_sends_the_windows_of_a_sustained_load(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure_sends_each_time_window_of_a_sustained_load(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def window(median: float) -> LoadWindow:
         return LoadWindow(
             seconds=1.0, runs=3, late=2, median_ms=median, p90_ms=9.0, samples_ms=(median,), state=MachineState()

@@ -75,7 +75,7 @@ def test_set_up_warns_if_lingering_cannot_be_enabled() -> None:
     ]
 
 
-def test_set_up_rejects_unusable_arguments_and_foreign_units() -> None:
+def test_set_up_rejects_unusable_arguments_and_units_of_other_programs() -> None:
     system, connection = systemd()
     with pytest.raises(RemoteError, match="systemd takes only text that is UTF-8"):
         system.set_up(["caf\udce9"], [], Recorder(), collect=None)

@@ -109,7 +109,7 @@ def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: 
     poets_edge(*watch, "--collect", tmp_path / "file").failed("file")
 
 
-def test_collector_removes_temporary_files_of_a_killed_watch(tmp_path: Path) -> None:
+def test_collector_removes_temporary_files_of_a_killed_watch_process(tmp_path: Path) -> None:
     folder = tmp_path / "daisy"
     folder.mkdir()
     (folder / ".collected-20261125-012345-00007.jpg.abcd_123.poets_edge.tmp").write_bytes(b"half a frame")

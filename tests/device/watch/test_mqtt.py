@@ -254,7 +254,7 @@ def _write_certificate(folder: Path) -> None:
         ({"broker": "mqtt://host", "name": "+/#"}, "mqtt_name"),
     ],
 )
-def test_mqtt_options_refuse_invalid_addresses_and_names(arguments: dict[str, Any], told: str) -> None:
+def test_mqtt_options_reject_invalid_addresses_and_names(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError) as caught:
         MqttOptions(**arguments)
     assert told in str(caught.value) and "rosebud" not in str(caught.value)

@@ -131,7 +131,7 @@ def test_all_topics_are_published_again_after_a_reconnection(session: Session) -
     assert all((message.qos, message.retain) == (1, True) for message in session.client.sent)
 
 
-def test_broker_is_asked_to_publish_offline_if_the_connection_is_lost(session: Session) -> None:
+def test_publisher_asks_the_broker_to_publish_offline_if_the_connection_is_lost(session: Session) -> None:
     assert session.client.will == (STATUS, "offline", 1, True)
     session.new()
     session.publisher.close()

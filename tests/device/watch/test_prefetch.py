@@ -26,7 +26,7 @@ def test_live_source_keeps_only_the_newest_item_and_counts_the_others() -> None:
     assert [item for item in with_newest if item is not None] == [6] and with_newest.dropped == 5
 
 
-def test_items_of_a_file_wait_for_the_consumer_in_order() -> None:
+def test_items_from_a_file_are_kept_in_order_until_they_are_consumed() -> None:
     read: list[int] = []
     third = threading.Event()
 

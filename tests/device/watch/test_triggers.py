@@ -75,7 +75,7 @@ def test_trigger_waits_for_enough_consecutive_frames(model: Path, clip: Path, tm
     assert not list(tmp_path.iterdir())
 
 
-def test_watch_refuses_commands_that_cannot_run(model: Path, clip: Path) -> None:
+def test_watch_rejects_commands_that_cannot_run(model: Path, clip: Path) -> None:
     _watch(model, clip, "--on-label", "daisy").failed("--on-label", "--run")
     _watch(model, clip, "--on-label", "rose", "--run", "true").failed("rose", "the model knows daisy")
     _watch(model, clip, "--on-label", "daisy", "--run", "no-such-program x").failed("no such program", "--shell")

@@ -140,13 +140,13 @@ def test_watch_labels_all_frames_of_a_video(model: Path, flowers: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ["nothing.avi", "text.mp4"])
-def test_watch_refuses_a_file_that_is_not_a_video(model: Path, name: str, tmp_path: Path) -> None:
+def test_watch_rejects_a_file_that_is_not_a_video(model: Path, name: str, tmp_path: Path) -> None:
     need_module("cv2")
     (tmp_path / name).write_bytes(b"" if name == "nothing.avi" else b"no video at all\n" * 100)
     poets_edge("watch", model, "--source", tmp_path / name).failed(name, "not a video")
 
 
-def test_watch_refuses_a_video_without_frames(model: Path, tmp_path: Path) -> None:
+def test_watch_rejects_a_video_without_frames(model: Path, tmp_path: Path) -> None:
     cv2 = need_module("cv2")
     video = tmp_path / "empty.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
@@ -211,7 +211,7 @@ def test_watch_fails_if_every_frame_is_bad(model: Path, tmp_path: Path) -> None:
     poets_edge("watch", model, "--source", tmp_path / "dark").failed("dark", "none of its 3 frames")
 
 
-def test_watch_refuses_missing_and_conflicting_sources(model: Path, folder: Path, tmp_path: Path) -> None:
+def test_watch_rejects_missing_and_conflicting_sources(model: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mjpeg").write_text("not a picture\n" * 100)
     poets_edge("watch", model, "--source", tmp_path / "empty").failed("no frames")
@@ -229,7 +229,7 @@ def test_split_jpegs_limits_the_size_of_an_image() -> None:
     assert max(len(picture or b"") for picture in split_jpegs(chunks)) <= 34 << 20
 
 
-def test_watch_refuses_closed_standard_input_and_zero_threads(
+def test_watch_rejects_closed_standard_input_and_zero_threads(
     model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poets_edge("watch", model, "--source", folder, "--threads", "0").failed("threads")
@@ -328,6 +328,6 @@ def test_watch_errors_name_the_invalid_argument(tmp_path: Path, arguments: Any, 
         watch(SEED, tmp_path, **arguments)
 
 
-def test_watch_refuses_the_threads_argument_with_a_classifier(tmp_path: Path) -> None:
+def test_watch_rejects_the_threads_argument_with_a_classifier(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`threads`"):
         WatchOptions(model=Classifier(SEED), source=tmp_path, threads=2)
