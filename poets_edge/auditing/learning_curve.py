@@ -60,7 +60,8 @@ class CurvePoint:
 
     Attributes:
         photos: mean number of photos that the heads were fitted to.
-        accuracy: accuracy on held-out photos, 0 to 1; at most the accuracy that was measured with more photos.
+        accuracy: accuracy on held-out photos, 0 to 1; lowered if necessary, so that it does not exceed the accuracy
+            measured with more photos.
     """
 
     photos: int
@@ -183,7 +184,7 @@ def measure(
     data: LabeledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Measured:  # fmt: skip
-    """Evaluate heads fitted to fractions of the photos. The arguments are as for `learning_curve`."""
+    """Evaluate heads fitted to fractions of the photos. The arguments are those of `learning_curve`."""
     share = min(1.0, MAX_EVALUATED / len(rows))
     learned = share * _mean_learned(fold[rows], int(fold.max()) + 1)
     sizes, answers = [], []

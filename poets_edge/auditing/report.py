@@ -126,7 +126,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 
 
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
-    """Return groups of near-duplicates to show: those with several classes first, then those with several splits."""
+    """Return groups of near-duplicates to show: those in several classes first, then those in several splits."""
     photos = result.photos
     splits = photos.splits
 

@@ -52,7 +52,7 @@ class LabelEvaluation:
     Attributes:
         cross_validation: uncalibrated scores of the evaluated photos, and the accuracy on them; the evaluated photos
             are the user's own test set if there is one, else all photos.
-        label_scores: evidence against each label.
+        label_scores: evidence against the label of each photo.
         classes: metrics of each class.
         confused_classes: most frequently confused pairs of classes.
         curve: learning curve, extrapolated to more photos.

@@ -54,7 +54,7 @@ class Detector:
 
     @property
     def has_background(self) -> bool:
-        """Whether the detector was trained with background photos, which then affect the distance, too."""
+        """Whether background photos were used for training, so that the distance of photos like them is large."""
         return bool(self.background.any())
 
     def distances(self, bottlenecks: Array) -> Array:

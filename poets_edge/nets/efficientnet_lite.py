@@ -78,7 +78,7 @@ def _rounded(channels: float) -> int:
 
 
 def _names(layer: Layer) -> tuple[str, str]:
-    """Return the names of a layer's convolution and batch norm in the weights files."""
+    """Return the names of a layer's convolution and batch norm in the PyTorch weights files."""
     if layer.name in (_STEM, _HEAD):
         return {_STEM: ("_conv_stem", "_bn0"), _HEAD: ("_conv_head", "_bn1")}[layer.name]
     match = re.fullmatch(r"block_(\d+)_(expand|depthwise|project)", layer.name)

@@ -98,7 +98,7 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
 
 
 def _not_a_graph(path: Path) -> ModelError:
-    """Return the error for a file that is not a frozen graph; it names the format of the file if that is recognized."""
+    """Return the error for a file that is not a frozen graph; its message names the file's format if that is known."""
     found = model_format(path)
     if found is TFLITE:
         return ModelError(f"{path}: a TensorFlow Lite model already. Try it: poets-edge label {path} PHOTO")

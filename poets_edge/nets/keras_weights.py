@@ -119,7 +119,7 @@ def _norm(beta: Array, mean: Array, variance: Array, gamma: Array | None = None)
 
 @contextlib.contextmanager
 def _opened(path: Path, content: bytes) -> Iterator[list[_Stored]]:
-    """Context manager that opens a weights file and returns descriptions of its arrays, in Keras's order."""
+    """Context manager that opens a weights file and yields descriptions of its arrays, in Keras's order."""
     try:
         if path.suffix == ".npz" or content[:2] == b"PK":
             with opened_zip(io.BytesIO(content), _LARGEST_DIRECTORY) as archive:

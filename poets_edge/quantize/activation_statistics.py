@@ -33,8 +33,8 @@ _PHOTOS_PER_TASK = 5
 """Number of photos that a worker processes in one task. It affects rounding errors, because the samples from all photos
 in a task are multiplied in one matrix product."""
 _TASKS_AHEAD = 2
-"""Maximum number of tasks per worker that are running, or whose results have not been added to the Hessians yet. The
-result of a task takes up to 15 MB for a MobileNet."""
+"""Maximum number of tasks per worker that are running or waiting for their results to be added to the Hessians. The
+result of a task takes up to 15 MB of memory for a MobileNet."""
 _MIN_CONTRAST = 8
 """An image is considered blank if its largest and smallest pixel values (0 to 255) differ by less than this."""
 
@@ -113,7 +113,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     ]
 
     def observe(task: range, session: Session) -> tuple[list[list[Range]], list[Activations], dict[str, Activations]]:
-        """Return all layers' output ranges and the bottleneck for each image, and terms to add to the Hessians."""
+        """Return the layers' output ranges and the bottleneck for each image, and the terms to add to the Hessians."""
         ranges: list[list[Range]] = []
         bottlenecks: list[Activations] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
 _POSITIONS = 128
-"""Maximum number of positions in a layer's output that are sampled per photo. More add little information."""
+"""Maximum number of positions in a layer's output that are sampled per photo. More samples add little information."""
 _MAX_INPUTS = 1248
 """GPTQ skips layers with more inputs than this, which limits the size of the Hessian that is inverted. Of the supported
 networks, only Inception V3 has larger layers; the largest one in EfficientNet-Lite2 has exactly this number."""

@@ -114,7 +114,7 @@ class FrozenGraphScorer:
 
 
 def _load(frozen: FrozenGraph, threads: int) -> _Function:
-    """Return a function that runs a graph; it returns scores and, if the graph detects unknown photos, the distance."""
+    """Return a function that runs a graph and returns scores and, if the graph has a detector, the distance."""
     network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
     if network is None:
         return _in_tensorflow(frozen)

@@ -3,8 +3,8 @@
 The distance is the second output of a model that detects unknown photos. The new model has one output, with the shape
 [1, labels + 1].
 
-For a photo unlike the training photos, the score of this label is 1 and the scores of the classes are 0. For any other
-photo, the score of this label is 0 and the scores of the classes are unchanged.
+For a photo unlike the training photos, the score of "unknown" is 1 and the scores of the classes are 0. For any other
+photo, the score of "unknown" is 0 and the scores of the classes are unchanged.
 """
 
 from __future__ import annotations

@@ -148,9 +148,9 @@ def _layers_with_free_offset(network: Network) -> set[str]:
     """Return the names of the layers to whose output a constant can be added without changing the scores.
 
     The layers that read the output must compensate for the constant. Dense layers and 1x1 convolutions do so with their
-    bias, a softmax ignores it, and additions and means pass it on. Other convolutions cannot, because padding is 0. The
-    bottleneck is excluded if there is an unknown-photo detector, which depends on the Euclidean length of that layer's
-    output.
+    bias, a softmax ignores it, and additions and means pass it on. Other convolutions cannot, because padding is 0. If
+    there is an unknown-photo detector, the bottleneck layer is excluded, because the detector depends on the Euclidean
+    length of its output.
     """
     free: set[str] = set()
     for layer in reversed(network.layers):

@@ -84,7 +84,7 @@ def can_be_int8(network: Network) -> bool:
 
 
 def weight_scales(layer: Layer, weights: Parameters, source_scale: np.float32) -> npt.NDArray[np.float32]:
-    """Return the scales of a layer's weights, float32 [outputs], which are large enough for 32-bit biases."""
+    """Return the scales of a layer's weights, float32 [outputs], large enough that the biases fit into 32 bits."""
     scales = kernel_scales(file_order(layer, weights.kernel), output_axis(layer))
     least = np.abs(weights.bias) / (source_scale * np.float32(_MAX_BIAS))
     return np.asarray(np.maximum(scales, least), np.float32)
@@ -162,7 +162,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
 def layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
     """Return the output quantization of each layer except the softmax, by layer name.
 
-    For layers that must share a quantization, it covers the ranges of all of them.
+    Layers that must have the same quantization get one that covers the ranges of all of them.
     """
     group = {layer.name: layer.name for layer in network.layers}
 
