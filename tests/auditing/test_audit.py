@@ -125,7 +125,7 @@ def test_audit_lists_planted_outliers_by_reason(audited: Audited) -> None:
     assert odd["unreadable"] == ["daisy/text.jpg"]
 
 
-def test_audit_figures_are_consistent(audited: Audited) -> None:
+def test_audit_metrics_are_consistent_with_each_other(audited: Audited) -> None:
     result = audited.result
     curve = result["curve"]
     learned = curve["points"][-1]["photos"]
@@ -183,7 +183,7 @@ def test_train_excludes_photos_listed_in_exclude_file(audited: Audited) -> None:
     audited.run("train", "--exclude", audited.work / "none.json").failed("none.json", "No such file")
 
 
-def test_audit_warns_if_classes_have_one_photo(audited: Audited, tmp_path: Path) -> None:
+def test_audit_warns_if_every_class_has_only_one_photo(audited: Audited, tmp_path: Path) -> None:
     names = sorted(audited.photos.glob("tulips/*.jpg"))[:2] + sorted(audited.photos.glob("sunflowers/*.jpg"))[:1]
     for number, (label, path) in enumerate(zip(("a", "b"), names[::2], strict=True)):
         (tmp_path / "two" / label).mkdir(parents=True)

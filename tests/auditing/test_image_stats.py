@@ -50,7 +50,7 @@ def test_read_stats_returns_equal_stats_from_the_cache(tmp_path: Path) -> None:
         assert getattr(cached, name) == pytest.approx(getattr(computed, name), rel=1e-6)
 
 
-def test_read_stats_refuses_a_photo_that_has_changed(tmp_path: Path) -> None:
+def test_read_stats_yields_an_error_for_a_changed_photo(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "1.png")
     photo = hashed(tmp_path / "1.png")
     Image.new("RGB", (8, 8), "blue").save(tmp_path / "1.png")

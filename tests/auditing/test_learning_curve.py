@@ -127,7 +127,7 @@ def test_learning_curve_fits_training_photos_only_if_the_user_has_a_test_set(dat
     assert found.doubled.photos == 150, "test photos are not what more would be taken of"
 
 
-def test_learning_curve_is_reproducible_for_equal_seeds(data: LabeledVectors, curve: LearningCurve) -> None:
+def test_learning_curves_with_equal_seeds_are_equal(data: LabeledVectors, curve: LearningCurve) -> None:
     correct = (np.random.default_rng(1).random(100) < 0.8).astype(np.float64)
     again = learning_curve(data, np.arange(100) % 5, LABELS, correct, HeadOptions())
     assert again == curve

@@ -26,7 +26,7 @@ def with_size(*lengths: int) -> Any:
     return graph
 
 
-def test_size_of_a_frozen_graph_is_height_and_width(tmp_path: Path) -> None:
+def test_input_size_of_a_frozen_graph_is_height_and_width(tmp_path: Path) -> None:
     found = read_frozen_graph(saved(tmp_path, with_size(1, 96, 128, 3)))
     assert found.size == (96, 128) and (found.input_name, found.output_name) == ("input", "final_result")
 
@@ -37,7 +37,7 @@ def test_graph_with_a_gray_or_variable_input_is_refused(tmp_path: Path, lengths:
         read_frozen_graph(saved(tmp_path, with_size(*lengths)))
 
 
-def test_output_is_the_softmax_of_the_codelab_or_the_last_one(tmp_path: Path) -> None:
+def test_output_is_the_codelab_softmax_or_else_the_last_softmax(tmp_path: Path) -> None:
     def output(*names: str) -> str:
         graph = small_graph(["a", "b"])
         del graph.node[-1]

@@ -49,7 +49,7 @@ def test_input_range_is_inferred_from_arithmetic(
     assert (None if found is None else found.normalization) == expected
 
 
-def test_range_of_a_graph_of_train_cannot_be_changed() -> None:
+def test_input_range_of_a_graph_from_train_cannot_be_changed() -> None:
     frozen = SimpleNamespace(
         labels=("a", "b"), photo_sets=None, path="graph.pb", graph=graph_with(), input_name="input"
     )

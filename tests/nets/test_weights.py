@@ -33,7 +33,7 @@ def record(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.shared
-def test_embedded_weights_are_small_and_differ_from_imagenet_weights(keras_home: Path) -> None:
+def test_embedded_weights_file_is_small_and_differs_from_imagenet_weights(keras_home: Path) -> None:
     file = weights.EMBEDDED_FILE
     assert file.stat().st_size < 1_000_000
     model = keras_model(architecture("mobilenet_0.25_128"))

@@ -88,7 +88,7 @@ def test_quant_params_represent_both_ends_within_half_a_step(low: float, width: 
         assert abs((integer - found.zero_point) * float(found.scale) - end) <= 1.001 * found.scale / 2 + 1e-6 * abs(end)
 
 
-def test_layers_with_shared_quantization_cover_all_their_ranges() -> None:
+def test_shared_quantization_covers_the_ranges_of_all_layers_that_share_it() -> None:
     """A pooling layer and a mean have the same scale as their input."""
     tree, _ = tensors(write_int8_model(network(), RANGES))
     found = {
@@ -295,7 +295,7 @@ def test_logit_quantization_equals_that_of_the_model(low: float, high: float, ze
     assert found.round(logits)[4] == 0
 
 
-def test_round_weights_has_a_scale_for_each_class() -> None:
+def test_round_weights_uses_one_scale_per_class() -> None:
     weights = np.array([[1.27, 0.0, 127], [0.014, 0.0, -63.4]], np.float32)
     assert round_weights(weights) == pytest.approx(np.array([[1.27, 0, 127], [0.01, 0, -63]]), rel=1e-6)
 

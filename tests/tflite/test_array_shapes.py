@@ -173,7 +173,7 @@ def test_infer_returns_the_output_shapes_of_each_operator(
         ),
     ],
 )
-def test_infer_accepts_values_at_their_limits(infer: Infer, arguments: Call, expected: Shape | list[Shape]) -> None:
+def test_shape_functions_accept_limit_values(infer: Infer, arguments: Call, expected: Shape | list[Shape]) -> None:
     assert infer(arguments) == expected
 
 
@@ -313,12 +313,12 @@ def test_infer_accepts_values_at_their_limits(infer: Infer, arguments: Call, exp
         (shapes.mirror_pad, call((3, 4), (1, 2), constants={1: [0, 0]}, mode=0), "padding"),
     ],
 )
-def test_shapes_refuse_invalid_inputs_and_options(infer: Infer, arguments: Call, message: str) -> None:
+def test_shape_functions_refuse_invalid_inputs_and_options(infer: Infer, arguments: Call, message: str) -> None:
     with pytest.raises(FlawError, match=message):
         infer(arguments)
 
 
-def test_shapes_refuse_positions_that_are_unknown_before_an_inference() -> None:
+def test_tile_shape_refuses_repetitions_that_depend_on_the_photo() -> None:
     with pytest.raises(UnsupportedError, match="depends on the photo"):
         shapes.tile(call((3, 4), (2,)))
 

@@ -205,7 +205,7 @@ def test_zip_with_a_damaged_model_is_refused(tmp_path: Path) -> None:
         Classifier(_write(tmp_path / "cut.zip", whole[:100] + bytes(50) + whole[150:]))
 
 
-def test_archives_of_models_are_named_with_a_remedy(tmp_path: Path) -> None:
+def test_error_for_an_archived_model_names_the_archive_format_and_a_remedy(tmp_path: Path) -> None:
     model = _PROBE.read_bytes()
     inner = _zip(tmp_path / "converted_tflite.zip", **{"model.tflite": model})
     with tarfile.open(tmp_path / "model.tar", "w") as archive:
@@ -228,7 +228,7 @@ def test_archives_of_models_are_named_with_a_remedy(tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html>\n<html></html>", "a web page, not a TensorFlow Lite model"),
     ],
 )
-def test_incomplete_downloads_are_named_with_a_remedy(content: bytes, said: str, tmp_path: Path) -> None:
+def test_error_for_a_failed_download_describes_the_received_file(content: bytes, said: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=said):
         Classifier(_write(tmp_path / "model.tflite", content))
 
@@ -240,7 +240,7 @@ def test_model_format_is_none_for_photos_and_photo_folders(flowers: Path, tmp_pa
 
 
 @pytest.mark.shared
-def test_classifier_runs_codelab_lite_model(flowers: Path) -> None:
+def test_classifier_runs_the_lite_model_of_the_codelab(flowers: Path) -> None:
     model = SHARED / "cases/models/codelab.lite"
     assert (
         Classifier(model, labels=model.with_name("labels.txt"), input_range="-1:1")(flowers / ROSE, top=1)[0].name

@@ -67,7 +67,7 @@ def floats(*values: float) -> tuple[Any, None]:
         ("INT16", 1 / 255, 0, None),
     ],
 )
-def test_range_of_a_quantized_input_is_that_of_its_integers(
+def test_input_range_is_inferred_from_the_range_of_the_first_quantization(
     dtype: str, scale: float, zero_point: int, expected: Normalization | None
 ) -> None:
     built = Built()
@@ -88,7 +88,7 @@ def test_range_of_a_quantized_input_is_that_of_its_integers(
         ([("MUL", floats(1))], None),
     ],
 )
-def test_range_is_inferred_from_arithmetic_with_constants(
+def test_input_range_is_inferred_from_arithmetic_with_constants(
     steps: list[tuple[str, Any]], expected: Normalization | None
 ) -> None:
     built = Built()
@@ -98,7 +98,7 @@ def test_range_is_inferred_from_arithmetic_with_constants(
 
 
 @pytest.mark.parametrize(("each", "expected"), [(0.0006, RAW), (0.001, None)])
-def test_range_is_inferred_from_small_weights_of_the_first_convolution(
+def test_input_range_is_inferred_from_small_weights_of_the_first_convolution(
     each: float, expected: Normalization | None
 ) -> None:
     """The weights of an output add up to 1.6 % or 2.7 % of its bias."""

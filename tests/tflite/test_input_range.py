@@ -56,7 +56,7 @@ def test_decide_input_range_reports_its_evidence(
 @pytest.mark.parametrize(
     ("dtype", "zero_point", "pixels"), [("uint8", 3, "pixels unchanged"), ("int8", -125, "pixels minus 128")]
 )
-def test_scale_of_a_quantized_input_determines_its_range(dtype: str, zero_point: int, pixels: str) -> None:
+def test_scale_of_a_quantized_input_determines_the_input_range(dtype: str, zero_point: int, pixels: str) -> None:
     """Pixel value 0 is stored as 0 (uint8) or -128 (int8), which is 3 steps below the zero point."""
     found = decide_input_range(FILE, STATED, tensor(dtype, 0.25, zero_point))
     assert found.normalization == Normalization((3.0,), (4.0,))
@@ -64,7 +64,7 @@ def test_scale_of_a_quantized_input_determines_its_range(dtype: str, zero_point:
 
 
 @pytest.mark.parametrize(("steps", "accepted"), [(1.9, True), (2.1, False)])
-def test_given_range_may_differ_from_a_quantized_input_by_two_steps(steps: float, accepted: bool) -> None:
+def test_given_input_range_may_differ_by_two_quantization_steps(steps: float, accepted: bool) -> None:
     given = Normalization((steps,), (1.0,))
     if accepted:
         assert decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given).normalization == RAW
@@ -77,7 +77,7 @@ def test_given_range_may_differ_from_a_quantized_input_by_two_steps(steps: float
     ("metadata", "source"),
     [(STATED, tensor()), (Metadata(facts={"format": 1}), tensor()), (Metadata(), tensor("uint8"))],
 )
-def test_given_range_must_agree_with_the_model(metadata: Metadata, source: TensorInfo) -> None:
+def test_given_input_range_must_agree_with_the_model(metadata: Metadata, source: TensorInfo) -> None:
     with pytest.raises(UsageError, match=r"colors\.tflite takes"):
         decide_input_range(FILE, metadata, source, UNIT)
 
@@ -108,7 +108,7 @@ def rescaling_model(mean: Sequence[float], std: float) -> ModelFile:
         ([0], 1, ""),
     ],
 )
-def test_range_that_the_first_layers_contradict_is_reported(
+def test_input_range_that_the_first_layers_contradict_is_reported(
     metadata: Metadata, mean: list[float], std: float, contradiction: str
 ) -> None:
     found = decide_input_range(rescaling_model(mean, std), metadata, tensor(), BACKBONE)
@@ -127,7 +127,7 @@ def test_range_that_the_first_layers_contradict_is_reported(
         (tensor("int8"), Normalization((128.0,), (1.0,)), ""),
     ],
 )
-def test_given_range_must_fit_an_integer_input(source: TensorInfo, given: Normalization, values: str) -> None:
+def test_given_input_range_must_fit_an_integer_input(source: TensorInfo, given: Normalization, values: str) -> None:
     if not values:
         assert decide_input_range(FILE, Metadata(), source, given).normalization == given
         return

@@ -95,7 +95,7 @@ def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_decode_labels_reads_text_that_windows_writes(encoding: str) -> None:
+def test_decode_labels_reads_encodings_that_windows_writes(encoding: str) -> None:
     text = "Gänseblümchen\r\nRosen\r\n"
     assert parse_labels(decode_labels(text.encode(encoding)), "labels.txt") == ("Gänseblümchen", "Rosen")
 

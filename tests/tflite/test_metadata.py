@@ -98,7 +98,7 @@ def test_with_metadata_preserves_unrelated_entries_and_shortens_names_of_fused_n
     assert twice.subgraphs[0].tensors[1].name == b"first"
 
 
-def test_read_metadata_reads_written_labels_and_facts() -> None:
+def test_read_metadata_returns_the_written_metadata() -> None:
     found = read(SIGNED)
     assert found == Metadata(
         "flowers",
@@ -137,7 +137,7 @@ def test_read_metadata_refuses_truncated_models(content: bytes) -> None:
         read(content)
 
 
-def test_read_metadata_converts_quantization_none_of_version_0_1_to_float32() -> None:
+def test_read_metadata_reads_quantization_none_from_version_0_1_as_float32() -> None:
     assert read(with_files(CONTENT, INFO, {"quantization": "none"})).facts["quantization"] == "float32"
 
 
@@ -152,7 +152,7 @@ def test_read_metadata_converts_quantization_none_of_version_0_1_to_float32() ->
         {"training": {"photos_sketch": "x"}},
     ],
 )
-def test_read_metadata_refuses_invalid_facts(facts: dict[str, Any]) -> None:
+def test_read_metadata_refuses_invalid_values_in_poets_edge_json(facts: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=r"damaged \(poets_edge.json"):
         read(with_files(CONTENT, INFO, facts))
     assert read(with_files(CONTENT, INFO, {"percentages": {"testing": 59, "validation": 40}})).facts["percentages"]
@@ -168,13 +168,13 @@ def archived(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED
     return content.getvalue()
 
 
-def test_read_metadata_limits_the_members_of_the_archive() -> None:
+def test_read_metadata_limits_the_number_of_archive_members() -> None:
     assert read(archived({str(index): b"" for index in range(1000)})).labels == ()
     with pytest.raises(ModelError, match="damaged"):
         read(archived({str(index): b"" for index in range(1001)}))
 
 
-def test_read_metadata_limits_the_size_of_a_member() -> None:
+def test_read_metadata_limits_the_size_of_archive_members() -> None:
     largest = 16 << 20
     at_limit = archived({"labels.txt": b"a" * largest})
     assert [len(label) for label in read(at_limit).labels] == [largest]
@@ -190,7 +190,7 @@ def test_read_metadata_rejects_unsupported_compression_methods(method: int) -> N
         read(archived({"labels.txt": b"roses"}, method))
 
 
-def test_read_metadata_refuses_a_member_whose_checksum_is_wrong() -> None:
+def test_read_metadata_refuses_archive_members_with_wrong_checksums() -> None:
     place = SIGNED.rindex(b"tulips\n")
     with pytest.raises(ModelError, match="damaged"):
         read(SIGNED[:place] + b"T" + SIGNED[place + 1 :])

@@ -17,7 +17,7 @@ from poets_edge.tflite.runtimes import System, install_command, program_architec
 from tests.conftest import poets_edge
 
 
-def test_support_includes_this_machine() -> None:
+def test_support_finds_an_interpreter_for_this_machine() -> None:
     found = support(this_system())
     assert find_runtime().name.replace("_", "-") in (*found.runtimes, "tensorflow")
     assert not found.problem
@@ -114,7 +114,7 @@ def test_tflite_runtime_with_numpy_2_is_reported_with_a_remedy(monkeypatch: pyte
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def test_too_new_operator_version_is_reported_with_one_remedy(tmp_path: Path) -> None:
+def test_error_for_a_too_new_operator_version_suggests_one_remedy(tmp_path: Path) -> None:
     tree = unpack_model(Path(tflite.__file__).with_name("probe.tflite").read_bytes())
     for code in tree.operatorCodes:
         code.version = 60

@@ -89,7 +89,7 @@ def test_scaled_softmax_is_converted_to_scores_from_0_to_1(steps: list[tuple[Any
     assert written.score_format == ScoreFormat("probabilities") and not written.remarks
 
 
-def test_smoothed_probabilities_are_not_scaled(tmp_path: Path) -> None:
+def test_smoothed_probabilities_are_returned_unchanged(tmp_path: Path) -> None:
     steps = [("MUL", "x", 0.7), ("ADD", "x", 0.1)]
     found = classifier(ending(tmp_path / "x.tflite", *steps))
     image = pixels(found)
@@ -98,7 +98,7 @@ def test_smoothed_probabilities_are_not_scaled(tmp_path: Path) -> None:
     assert not found.remarks
 
 
-def test_annotate_converts_integers_without_a_scale(tmp_path: Path) -> None:
+def test_annotate_converts_integer_outputs_without_a_scale_to_scores(tmp_path: Path) -> None:
     model = unpack_model(ending(tmp_path / "x.tflite", ("MUL", "x", 255)).read_bytes())
     graph, parts = model.subgraphs[0], schema()
     types = {"inDataType": parts.TensorType.FLOAT32, "outDataType": parts.TensorType.UINT8}
@@ -114,7 +114,7 @@ def test_annotate_converts_integers_without_a_scale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [("MUL", "x", 0.5), ("DIV", "x", 3), ("ADD", "x", 100), ("ADD", "x", "x")])
-def test_scaled_logits_are_logits(step: tuple[Any, ...], tmp_path: Path) -> None:
+def test_scaled_logits_are_recognized_as_logits(step: tuple[Any, ...], tmp_path: Path) -> None:
     found = classifier(ending(tmp_path / "x.tflite", step, softmax=False))
     expected = classifier(ending(tmp_path / "y.tflite", step, ("SOFTMAX", "x"), softmax=False))
     image = pixels(found)
@@ -142,7 +142,7 @@ def test_single_output_is_the_score_of_the_second_label(steps: list[Any], expect
 
 
 @pytest.mark.parametrize("steps", [[("MUL", "x", 0)], [("ADD", "x", 1e30)], [("MUL", "x", 1e-45)], [("MUL", "x", -1)]])
-def test_scores_without_differences_are_read_by_their_values(steps: list[Any], tmp_path: Path) -> None:
+def test_scores_with_degenerate_scaling_are_finite(steps: list[Any], tmp_path: Path) -> None:
     for name in ("SOFTMAX", "LOGISTIC"):
         found = classifier(ending(tmp_path / "x.tflite", (name, "x"), *steps, softmax=False))
         assert np.isfinite(found.score_pixels(pixels(found))).all()

@@ -156,7 +156,7 @@ def test_infer_returns_the_output_shape_of_each_operator(infer: Infer, arguments
         (shapes.transpose, call((1, 7, 5, 3), (3,), constants={1: [0, 2, 1]}), "axes in an invalid order"),
     ],
 )
-def test_shapes_refuse_invalid_inputs_and_options(infer: Infer, arguments: Call, message: str) -> None:
+def test_shape_functions_refuse_invalid_inputs_and_options(infer: Infer, arguments: Call, message: str) -> None:
     with pytest.raises(FlawError, match=message):
         infer(arguments)
 

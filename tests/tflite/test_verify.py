@@ -200,7 +200,7 @@ def test_verify_names_the_kind_of_an_unsupported_network_by_output_shape(
     assert "Export it again" not in ran.stderr and "labels inside" not in ran.stderr
 
 
-def test_label_refuses_a_network_whose_output_is_a_map(photo: Path) -> None:
+def test_label_refuses_a_segmentation_network(photo: Path) -> None:
     poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 values", "segmentation")
 
 

@@ -110,7 +110,7 @@ def test_unreadable_photos_are_skipped_and_listed(photos: Path, tmp_path: Path) 
     poets_edge("train", "--image_dir", photos, *FAST, "--strict", cwd=tmp_path).failed("left/", "Without --strict")
 
 
-def test_all_image_formats_are_read(photos: Path, tmp_path: Path) -> None:
+def test_train_reads_all_supported_image_formats(photos: Path, tmp_path: Path) -> None:
     left = photos / "left"
     rgb = Image.open(noise(tmp_path / "one.png", 99))
     rgb.convert("CMYK").save(left / "cmyk.JPG")
@@ -131,7 +131,7 @@ def test_all_image_formats_are_read(photos: Path, tmp_path: Path) -> None:
     assert sum(result["classes"]["left"].values()) == 5 + 9 + len(names)
 
 
-def test_labels_are_folder_names(photos: Path, tmp_path: Path) -> None:
+def test_class_labels_are_folder_names(photos: Path, tmp_path: Path) -> None:
     names = ["向日葵", "Red-Rose", "red_rose", "123", "with space"]
     for name in names:
         shutil.copytree(photos / "left", photos / name)
@@ -165,7 +165,7 @@ def test_duplicate_photos_are_reported(photos: Path, tmp_path: Path) -> None:
     assert "right/same.png" in ran.stderr
 
 
-def test_link_loops_are_skipped_when_subfolders_are_scanned(photos: Path, tmp_path: Path) -> None:
+def test_symbolic_link_loops_are_skipped_when_subfolders_are_scanned(photos: Path, tmp_path: Path) -> None:
     noise(photos / "left/deeper/6.png", 77)
     (photos / "left/deeper/loop").symlink_to(photos / "left")
     (photos / "left/self").symlink_to("self")
@@ -199,7 +199,7 @@ def test_damaged_cache_is_moved_aside(photos: Path, tmp_path: Path) -> None:
     assert "the bottleneck cache was damaged" in ran.stderr or list(cache.parent.glob("*.damaged-*"))
 
 
-def test_overwritten_vectors_are_computed_again(photos: Path, tmp_path: Path) -> None:
+def test_overwritten_cached_vectors_are_computed_again(photos: Path, tmp_path: Path) -> None:
     import sqlite3
 
     poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
@@ -235,7 +235,7 @@ def test_changed_photo_gets_a_new_bottleneck(few_flowers: Callable[[int], Path],
     assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() != before
 
 
-def test_train_rejects_an_unusable_background(tmp_path: Path, photos: Path) -> None:
+def test_train_rejects_unusable_background_and_stranger_folders(tmp_path: Path, photos: Path) -> None:
     train = ("train", photos, *FAST, "--bottleneck-dir", tmp_path / "cache")
     (tmp_path / "few").mkdir()
     for number in range(3):

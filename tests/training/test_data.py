@@ -94,7 +94,7 @@ def copies(count: int) -> dict[str, tuple[str, Any]]:
     return {f"c{row:02}.jpg": (f"known {row}", AXES[row]) for row in range(count)}
 
 
-def test_background_leaves_out_copies_and_unreadable_photos(
+def test_read_background_skips_copies_and_unreadable_photos(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData
 ) -> None:
     photos = {
@@ -118,7 +118,7 @@ def test_background_leaves_out_copies_and_unreadable_photos(
     )
 
 
-def test_background_without_copies_is_read_without_warnings(
+def test_read_background_does_not_warn_if_there_are_no_copies(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData
 ) -> None:
     reporter = Warnings()
@@ -128,7 +128,7 @@ def test_background_without_copies_is_read_without_warnings(
         read_background(write(tmp_path / "less", distinct(19), cache), data, backbone, cache, reporter)
 
 
-def test_warning_about_a_similar_photo_names_the_most_similar_photo_in_the_classes(
+def test_warning_about_a_copy_names_the_most_similar_class_photo(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData
 ) -> None:
     photos = {**distinct(20), "n98.jpg": ("saved again", AXES[4] + 0.2 * AXES[5])}
@@ -137,7 +137,7 @@ def test_warning_about_a_similar_photo_names_the_most_similar_photo_in_the_class
     assert "1 of 21 photos" in reporter.lines[0] and "as n98.jpg and a/4.jpg; left out." in reporter.lines[0]
 
 
-def test_identical_files_are_found_among_more_photos_than_are_compared(
+def test_read_background_finds_identical_files_outside_the_compared_sample(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background_module, "_MOST_COMPARED", 2)  # of 30, the photos 0 and 15
@@ -151,7 +151,7 @@ def test_identical_files_are_found_among_more_photos_than_are_compared(
     ("new", "copied", "accepted"),
     [(20, 2, True), (19, 2, False), (22, 22, True), (21, 22, False)],
 )
-def test_background_with_too_many_copies_is_rejected(
+def test_read_background_rejects_folders_with_too_many_copies(
     tmp_path: Path,
     backbone: Backbone,
     cache: BottleneckCache,
@@ -169,7 +169,7 @@ def test_background_with_too_many_copies_is_rejected(
         read_background(folder, data, backbone, cache, Silent())
 
 
-def test_strangers_include_copies_and_any_number_of_photos(
+def test_read_strangers_accepts_copies_and_small_folders(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache
 ) -> None:
     """Strangers are only measured, so the user decides which photos they are."""
@@ -200,7 +200,7 @@ def class_photos(folder: Path, names: Sequence[str], cache: BottleneckCache) -> 
     return hash_photos([Photo(folder / name, name, name.split("/")[0]) for name in names])
 
 
-def test_read_data_assigns_given_groups_to_the_readable_photos(
+def test_read_data_keeps_the_given_groups_of_readable_photos(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache
 ) -> None:
     names = [f"{label}/{number}.jpg" for label in "ab" for number in range(20)]
@@ -221,7 +221,7 @@ def test_read_data_assigns_given_groups_to_the_readable_photos(
         assert len(set(data.sets[np.array(by_group) == group].tolist())) == 1, "a group is in one split"
 
 
-def test_training_vectors_leave_out_photos_that_cannot_be_read_again(
+def test_training_vectors_skips_photos_that_have_become_unreadable(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache
 ) -> None:
     """Each distorted variant of photo K has the vector AXES[K] + AXES[50 + variant]."""
@@ -239,7 +239,7 @@ def test_training_vectors_leave_out_photos_that_cannot_be_read_again(
     assert found.classes.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0], "the classes are sorted by name"
 
 
-def test_sample_finds_groups_only_in_data_that_was_too_large_to_be_searched(
+def test_sample_finds_groups_if_the_whole_data_set_was_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [
@@ -277,7 +277,7 @@ def test_find_groups_does_not_search_more_photos_than_can_be_evaluated(
     assert not (tmp_path / "many").exists()
 
 
-def test_hash_photos_returns_errors_in_the_place_of_photos(tmp_path: Path) -> None:
+def test_hash_photos_returns_errors_for_unreadable_photos_in_order(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_text("one")
     (tmp_path / "three.jpg").write_text("three!")
     found = hash_photos([Photo(tmp_path / f"{name}.jpg", name, "a") for name in ("one", "two", "three")])
@@ -308,7 +308,7 @@ def test_cluster_starts_no_process_if_all_vectors_are_cached(
     assert started == [[0]]
 
 
-def test_finished_table_without_rows_has_the_width_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_table_keeps_width_if_empty_and_selects_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (0, 1 << 20):  # in a file, and in memory
         monkeypatch.setattr(vectors, "LARGE", limit)
         assert vectors.VectorTable(4, 3, tmp_path).finish().shape == (0, 3)

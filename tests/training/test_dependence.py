@@ -36,7 +36,7 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     assert "`group_by`" in line
 
 
-def test_dependence_warning_of_repetitive_photos_states_that_groups_were_not_found() -> None:
+def test_dependence_warning_about_repetitive_photos_states_that_groups_were_not_found() -> None:
     line = dependence(PhotoGroups(np.arange(5), are_repetitive=True), cross_validated(0.9), 0.9)
     assert line is not None and "groups were not found. The accuracy on new people or objects is not known" in line
 

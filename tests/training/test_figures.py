@@ -106,7 +106,7 @@ def test_fit_to_training_learns_from_training_photos_only() -> None:
     assert np.flatnonzero(folds.assignment != NO_FOLD).tolist() == list(range(25, 30))
 
 
-def test_cross_validation_confusion_has_true_classes_in_rows(evaluated: CrossValidation) -> None:
+def test_cross_validation_confusion_matrix_has_true_classes_in_rows(evaluated: CrossValidation) -> None:
     assert evaluated.confusion == pytest.approx(np.array([[7, 4, 1], [2, 6, 0], [0, 0, 0]]) / 4)
     written = evaluated.to_json()
     assert written["confusion"] == [[1.75, 1.0, 0.25], [0.5, 1.5, 0.0], [0.0, 0.0, 0.0]]
@@ -244,7 +244,7 @@ def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_calibrate_head_keeps_scores_if_calibration_is_worse_on_the_users_set(split: SplitName) -> None:
+def test_calibrate_head_keeps_scores_if_calibration_is_worse_on_the_users_own_split(split: SplitName) -> None:
     """The photos in the user's set are harder than all others, so the head must not become more confident."""
     rng = np.random.default_rng(5)
     classes = np.arange(300) % 3

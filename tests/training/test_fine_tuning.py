@@ -252,7 +252,7 @@ def test_fine_tuning_accepts_a_class_of_two_photos(photos: Path, tmp_path: Path)
     poets_edge("train", few, *SMALL, "--fine_tune", "1", "--fine_tune_epochs", "2", cwd=tmp_path).ok()
 
 
-def test_frozen_network_is_kept_unless_fine_tuning_is_significantly_better() -> None:
+def test_frozen_network_is_kept_unless_the_fine_tuned_one_is_significantly_better() -> None:
     frozen: Any = FineTuned(
         None, Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32)), np.zeros((1, 2), np.float32), (), 0,
         "frozen", None, "", (), (), FineTuning(),
@@ -277,7 +277,7 @@ def test_frozen_network_is_kept_unless_fine_tuning_is_significantly_better() -> 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("folds", [2, None])
-def test_fine_tuning_in_folds_is_evaluated_on_every_photo_outside_the_test_set(
+def test_fine_tuning_in_folds_evaluates_every_photo_outside_the_test_set(
     folds: int | None, photos: Path, tmp_path: Path
 ) -> None:
     """By default, two folds are used here, because the difference on twenty photos is not significant."""

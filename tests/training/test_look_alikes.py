@@ -47,7 +47,7 @@ def test_find_groups_does_not_group_independent_photos(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "uniform", "dependent"), [(8, False, True), (1, False, False), (8, True, False)])
-def test_find_groups_recognizes_variants_of_photos_by_the_distance_to_their_class(
+def test_find_groups_recognizes_variants_that_stand_out_from_their_class(
     tmp_path: Path, size: int, uniform: bool, dependent: bool
 ) -> None:
     """Neighbors have a similarity of 0.8 to 0.9. In uniform classes, all photos of a class are similar."""
@@ -62,7 +62,7 @@ def test_find_groups_recognizes_variants_of_photos_by_the_distance_to_their_clas
 
 
 @pytest.mark.parametrize(("spread", "dependent"), [(0.5, False), (0.3, True)])
-def test_find_groups_does_not_take_uniform_classes_for_look_alikes(
+def test_find_groups_does_not_treat_uniform_classes_as_look_alikes(
     tmp_path: Path, spread: float, dependent: bool
 ) -> None:
     """All photos of a class have a mean similarity of 0.67, as surfaces do, or of 0.85, like frames of one video."""
@@ -158,7 +158,7 @@ def test_train_estimates_the_accuracy_on_unseen_persons(tmp_path: Path, *, named
 
 
 @pytest.mark.slow
-def test_train_keeps_stated_groups_together(tmp_path: Path) -> None:
+def test_train_keeps_user_defined_groups_in_one_split(tmp_path: Path) -> None:
     draw_hands(tmp_path / "hands", persons=8, per_class=6, named=True)
     ran = poets_edge(
         "train", "hands", *EMBEDDED, "--steps", "100", "--group-by", r"(\d\d)-\d+\.jpg$", cwd=tmp_path

@@ -107,7 +107,7 @@ def test_train_rejects_learning_rates_that_diverge(photos: Path, tmp_path: Path)
     poets_edge("train", photos, *_BACKBONE, "--learning_rate", "1e30", cwd=tmp_path).failed("--learning-rate", "1000")
 
 
-def test_train_prints_classes_and_next_command(photos: Path, tmp_path: Path) -> None:
+def test_train_prints_classes_and_the_suggested_next_command(photos: Path, tmp_path: Path) -> None:
     shown = poets_edge("train", photos, *_BACKBONE, "--how_many_training_steps", "50", "-q", cwd=tmp_path).ok().stdout
     assert "class       photos  test recall" in shown and "validation accuracy " in shown
     assert "next    poets-edge export --quantize int8" in shown

@@ -40,6 +40,6 @@ def test_train_options_reject_values_beyond_limits(
         TrainOptions(image_dir=Path("photos"), **rejected)
 
 
-def test_fine_tuning_options_of_an_architecture_without_defaults_remain_as_given() -> None:
+def test_resolved_keeps_fine_tuning_options_if_an_architecture_has_no_defaults() -> None:
     options = FineTuning(epochs=4)
     assert options.resolved(architecture("inception_v3")) == options

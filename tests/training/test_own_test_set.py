@@ -73,7 +73,7 @@ def test_choose_prefers_the_users_test_set_to_cross_validation() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_choose_prefers_the_faster_point_if_cross_validation_shows_no_difference(order: int) -> None:
+def test_choose_prefers_the_faster_model_if_cross_validation_shows_no_difference(order: int) -> None:
     points = [replace(point(name, ms, range(2)), cross_validated=(1,) * 50) for name, ms in ((SMALL, 1.0), (LARGE, 9))]
     assert choose(points[::order], Budget()).point == points[0]
 

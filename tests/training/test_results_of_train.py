@@ -144,7 +144,7 @@ def test_train_evaluates_a_fine_tuned_network_on_its_own_bottlenecks(
     assert len(ratios) == 5 and ratios.max() <= 1.001 and np.ptp(ratios) < 1e-3 * ratios.max()
 
 
-def test_train_saves_a_note_on_each_run_unless_disabled(run: Run, tmp_path: Path) -> None:
+def test_train_saves_a_summary_of_each_run_unless_disabled(run: Run, tmp_path: Path) -> None:
     run(runs_dir=None, summaries_dir=tmp_path / "curves")
     assert [path.name for path in tmp_path.iterdir()] == ["curves"]
     run(runs_dir=tmp_path / "runs", summaries_dir=tmp_path / "curves")

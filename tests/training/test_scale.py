@@ -40,7 +40,7 @@ def trained(photos: Path, folder: Path, *more: str) -> tuple[bytes, dict[str, An
 
 
 @pytest.mark.parametrize("distorted", [(), ("--flip_left_right", "--distorted-variants", "2")])
-def test_head_trained_on_vectors_in_a_file_is_identical(
+def test_head_trained_on_vectors_in_a_file_equals_head_trained_in_memory(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distorted: tuple[str, ...]
 ) -> None:
     before = trained(photos, tmp_path / "one", *distorted)

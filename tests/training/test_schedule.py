@@ -44,7 +44,7 @@ def shown(order: Schedule, number: int) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize(("photos", "batch_size", "steps", "batch"), [(9, 4, 2, 4), (8, 4, 2, 4), (3, 4, 1, 3)])
-def test_schedule_divides_an_epoch_into_whole_batches(photos: int, batch_size: int, steps: int, batch: int) -> None:
+def test_schedule_divides_an_epoch_into_full_batches(photos: int, batch_size: int, steps: int, batch: int) -> None:
     order = schedule([number % 2 for number in range(photos)], batch_size)
     assert (order.steps, order.batch) == (steps, batch)
     assert [len(views) for views, _ in order.epoch(0)] == [batch] * steps

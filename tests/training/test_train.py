@@ -97,7 +97,7 @@ def test_train_lists_misclassified_photos_and_applies_the_test_batch_size(folder
     assert json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())["test"]["photos"] == 3
 
 
-def test_train_accepts_zero_percentages_and_final_tensor_name(folder: Path, tmp_path: Path) -> None:
+def test_train_accepts_empty_test_and_validation_splits_and_an_output_name(folder: Path, tmp_path: Path) -> None:
     flags = ("--testing_percentage", "0", "--validation_percentage", "0", "--final_tensor_name", "flower")
     ran = train(folder, tmp_path, *flags, "--json")
     assert json.loads(ran.stdout)["test"] == json.loads(ran.stdout)["validation"]

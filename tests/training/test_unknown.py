@@ -245,13 +245,13 @@ def test_fit_distance_weights_the_class_means_by_number_of_photos() -> None:
     np.testing.assert_allclose(np.linalg.inv(model.total) - np.linalg.inv(model.within), between, atol=1e-9)
 
 
-def test_detect_unknown_accepts_the_smallest_number_of_photos() -> None:
+def test_detect_unknown_accepts_the_minimum_number_of_photos() -> None:
     bottlenecks, classes = draw(MIN_PHOTOS)
     rows = np.arange(0, 3 * MIN_PHOTOS, 3)
     assert len(detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0).distances) == MIN_PHOTOS
 
 
-def test_detect_unknown_omits_the_only_photo_of_a_class() -> None:
+def test_detect_unknown_ignores_classes_with_a_single_photo() -> None:
     bottlenecks, classes = draw(20)
     rows = np.arange(41)  # the last one is the only photo of its class
     found = detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0)

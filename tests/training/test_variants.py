@@ -54,17 +54,17 @@ def test_find_variants_returns_nothing_if_later_neighbors_predict_classes_as_wel
 
 
 @pytest.mark.parametrize(("photos", "found"), [(40, True), (6, False)])
-def test_find_variants_needs_enough_photos_of_a_class(photos: int, found: bool) -> None:
+def test_find_variants_requires_enough_photos_per_class(photos: int, found: bool) -> None:
     classes = np.repeat(np.arange(photos), 2) % 2
     assert bool(len(find_variants(augmented(photos, 2, 0.85), classes).rows)) is found
 
 
 @pytest.mark.parametrize("photos", [0, 1, 2])
-def test_find_variants_accepts_few_photos(photos: int) -> None:
+def test_find_variants_returns_no_pairs_for_two_photos_or_fewer(photos: int) -> None:
     assert not len(find_variants(np.ones((photos, 3), np.float32), np.zeros(photos, np.int64)).pairs)
 
 
-def test_find_variants_of_a_sample_agrees_with_all_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_variants_finds_the_same_pairs_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, classes = augmented(100, 3, 0.8), np.repeat(np.arange(100), 3) % 2
     whole = find_variants(vectors, classes)
     monkeypatch.setattr(module, "_SAMPLE", 100)
@@ -72,7 +72,7 @@ def test_find_variants_of_a_sample_agrees_with_all_photos(monkeypatch: pytest.Mo
     assert find_variants(vectors, classes).pairs.tolist() == whole.pairs.tolist()
 
 
-def test_find_variants_recognizes_repetitive_photos_without_groups() -> None:
+def test_find_variants_reports_repetitive_photos_in_which_no_pairs_are_found() -> None:
     """Photos of 40 objects, 12 of each, have a similarity of about 0.4; without objects, they have none."""
     objects = np.repeat(np.arange(40), 12)
     for similarity in (0.4, 0.001):
