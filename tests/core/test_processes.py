@@ -50,7 +50,7 @@ def test_helper_pool_reports_which_request_caused_a_crash() -> None:
         list(pool.share([1, -1, 2], ask))
 
 
-def test_helper_fails_every_request_after_a_crash() -> None:
+def test_crashed_helper_fails_all_further_requests() -> None:
     with Helper(reply) as helper:
         for _ in range(2):
             with pytest.raises(HelperEndedError, match="ended early") as raised:
@@ -82,7 +82,7 @@ def test_helper_sends_messages_before_its_answer() -> None:
     assert received == [0, 1, 2]
 
 
-def test_request_fails_if_its_helper_is_killed() -> None:
+def test_request_fails_if_the_helper_process_is_killed() -> None:
     with Helper(reply) as helper:
         timer = threading.Timer(0.3, helper.kill)
         timer.start()

@@ -47,7 +47,7 @@ def test_database_renames_damaged_files_with_distinct_names(file: Path) -> None:
         assert opened.set_aside[0].read_bytes() == b"not a database" * 1000
 
 
-def test_database_renames_the_log_of_a_damaged_file_with_it(file: Path) -> None:
+def test_database_renames_a_damaged_file_together_with_its_log(file: Path) -> None:
     file.write_bytes(b"encrypted" * 1000)
     file.with_name(f"{file.name}-wal").write_bytes(b"committed changes")
     with database(file) as opened:

@@ -26,7 +26,7 @@ def work(trained: Trained, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_export_quantize_without_value_means_int8(work: Path) -> None:
+def test_quantize_option_without_a_value_means_int8(work: Path) -> None:
     ran = poets_edge("export", "--quiet", "--json", "--quantize", cwd=work).ok()
     [file] = json.loads(ran.stdout)["files"]
     assert file["quantization"] == "int8"

@@ -36,7 +36,7 @@ MODEL = MicroModel(
 )  # fmt: skip
 
 
-def test_estimate_converts_the_units_of_vela(tmp_path: Path) -> None:
+def test_npu_estimate_converts_the_units_in_the_report_of_vela(tmp_path: Path) -> None:
     columns = {
         "system_config": "Internal_Default", "memory_mode": "Shared_Sram", "inference_time": "0.0042",
         "sram_memory_used": "12.5", "dram_memory_used": "1.5", "on_chip_flash_memory_used": "2.0",
@@ -60,7 +60,7 @@ def test_model_fits_a_board_if_both_memories_are_sufficient() -> None:
     assert not replace(cost, gray_arena=1001).fits(limited, gray=True)
 
 
-def test_sources_state_sizes_and_labels_of_the_model() -> None:
+def test_firmware_sources_contain_sizes_and_labels_of_the_model() -> None:
     files = firmware_files(MODEL, board("esp32cam"))
     header = files["photo_classifier/model.h"]
     for line in (
@@ -178,7 +178,7 @@ def test_micro_operators_are_named_as_in_the_resolver_of_tensorflow_lite_micro()
 
 
 @pytest.mark.parametrize(("operator", "supported"), [("RSQRT", True), ("DIV", False), ("CUSTOM", False)])
-def test_edge_tpu_refuses_operators_that_it_does_not_have(operator: str, supported: bool) -> None:
+def test_edge_tpu_refuses_unsupported_operators(operator: str, supported: bool) -> None:
     model = new_model("one operator")
     graph, types = model.subgraphs[0], schema().TensorType
     ends = [add_tensor(graph, name, (1, 4), types.INT8, quant_params(0.1)) for name in (b"input", b"output")]

@@ -103,7 +103,9 @@ def test_web_prints_download_size(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
 @pytest.mark.parametrize("number", [1, 9])  # before the renames are noted; in the midst of them
-def test_web_completes_a_page_from_a_killed_run(number: int, model: Path, site: Path, tmp_path: Path) -> None:
+def test_web_completes_a_page_that_a_killed_run_left_incomplete(
+    number: int, model: Path, site: Path, tmp_path: Path
+) -> None:
     from tools.crash.points import Point, environment
 
     line = [sys.executable, "-m", "poets_edge", "web", str(model), "--output", "begun"]

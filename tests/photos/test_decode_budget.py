@@ -70,7 +70,7 @@ def test_read_photo_rejects_unsupported_formats(tmp_path: Path, content: bytes) 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_label_skips_and_lists_special_files(tmp_path: Path) -> None:
+def test_evaluate_skips_and_lists_pipes_devices_and_huge_files(tmp_path: Path) -> None:
     for label in ("daisy", "roses"):
         (tmp_path / label).mkdir()
         Image.new("RGB", (40, 30), "yellow").save(tmp_path / label / "good.png")

@@ -106,7 +106,7 @@ def test_read_photo_reads_a_black_16_bit_photo() -> None:
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("opened", [False, True])
-def test_read_photo_reads_pngs_with_large_texts(zipped: bool, opened: bool) -> None:
+def test_read_photo_reads_pngs_with_long_text_chunks(zipped: bool, opened: bool) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_itxt("prompt", "x" * 3_000_000, zip=zipped)
     data = _file(SHADES.astype(np.uint8), "PNG", pnginfo=info, icc_profile=bytes(3_000_000))

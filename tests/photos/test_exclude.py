@@ -98,7 +98,7 @@ def test_read_exclusions_reads_lines_without_comments_and_blank_lines(tmp_path: 
     assert found.leave_out == {"roses/1.jpg", "daisy/two words.jpg"} and not found.belongs_to
 
 
-def test_apply_moves_photos_after_leaving_others_out(tmp_path: Path) -> None:
+def test_apply_removes_excluded_photos_and_reassigns_others(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\xff\xd8\xff")

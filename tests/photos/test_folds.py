@@ -148,7 +148,7 @@ def test_assign_folds_is_independent_of_unicode_normalization() -> None:
     assert names != decomposed and first.assignment.tolist() == second.assignment.tolist()
 
 
-def test_assign_folds_puts_two_photos_of_a_class_in_different_folds() -> None:
+def test_assign_folds_puts_the_two_photos_of_a_class_in_different_folds() -> None:
     [found] = assign_folds(hashed([*(f"a/{number}.jpg" for number in range(10)), "b/1.jpg", "b/2.jpg"]))
     assert (found.count, found.smallest, found.always_trained) == (2, "b", ())
     assert set(found.assignment[10:].tolist()) == {0, 1}

@@ -31,7 +31,7 @@ def test_name_pairs_joins_photos_of_one_person_across_classes() -> None:
     assert by_name(photos) == [0, 0, 2, 0, 2]
 
 
-def test_name_pairs_joins_only_frames_in_the_same_folder() -> None:
+def test_name_pairs_joins_frames_only_within_a_folder() -> None:
     photos = table("a/x_frame_000123.jpg", "a/x_frame_000999.jpg", "a/y_frame_1.jpg", "b/x_frame_000124.jpg")
     assert by_name(photos) == [0, 0, 2, 3]
 

@@ -165,12 +165,12 @@ def test_password_with_a_backslash_is_sent_to_the_server() -> None:
 
 
 @pytest.mark.parametrize("address", ["s3://bucket::file:///etc", "gs://a::reference://b"])
-def test_scan_refuses_chains_of_protocols(address: str) -> None:
+def test_scan_rejects_addresses_with_chained_protocols(address: str) -> None:
     with pytest.raises(DatasetError, match="no kind of address"):
         scan(photo_path(address))
 
 
-def test_listing_with_long_folder_names_is_bounded() -> None:
+def test_listing_limits_the_total_length_of_names() -> None:
     """Listed names begin with their folder, so links in folders with long names need more memory than the pages."""
     page = b"".join(b'<a href="%x">' % number for number in range(20_000))
 
@@ -349,7 +349,7 @@ def test_error_messages_escape_control_characters_of_server() -> None:
     assert "\x1b" not in str(raised.value) and len(str(raised.value)) < 400
 
 
-def test_scan_rejects_archive_with_false_declared_size() -> None:
+def test_scan_rejects_archive_whose_declared_size_is_false() -> None:
     """The server declares 12 GB and sends an endless sequence of tar headers."""
     import io
     import tarfile

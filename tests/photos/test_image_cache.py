@@ -49,7 +49,7 @@ def test_image_cache_stores_nothing_by_default(photos: list[Photo], decoded: lis
     assert len(decoded) == 2
 
 
-def test_image_cache_stores_first_photos_within_limit(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_stores_photos_until_its_limit_is_reached(photos: list[Photo], decoded: list[Photo]) -> None:
     images = ImageCache(2 * SMALL[0] * SMALL[1] * 3)
     first = [images.at(photo, [SMALL])[SMALL] for photo in photos]
     again = [images.at(photo, [SMALL])[SMALL] for photo in photos]

@@ -66,7 +66,7 @@ def position(name: str) -> float:
     return int.from_bytes(hashlib.sha1(name.encode()).digest()[:8], "big") / 2**64 * 100
 
 
-def test_split_follows_the_hash_of_the_name() -> None:
+def test_split_is_determined_by_the_hash_of_the_name() -> None:
     """Low positions are for validation, higher ones for testing, and the highest for training."""
     names = [f"daisy/{number}.jpg" for number in range(300)]
     found = split(photos([str(number) for number in range(300)]), SplitConfig(testing=20, validation=5))

@@ -82,7 +82,7 @@ def test_histogram_counts_values_up_to_the_upper_end_of_each_bin(tmp_path: Path)
     assert list(found.bucket) == [1, 0, 2, 0, 1, 0, 3, 1]
 
 
-def test_event_file_replaces_only_earlier_files_of_poets_edge(tmp_path: Path) -> None:
+def test_event_file_replaces_only_files_that_poets_edge_wrote(tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.1.host").write_bytes(b"of another program")
     for step in range(2):
         with event_file(tmp_path) as file:

@@ -163,7 +163,7 @@ def test_undo_reaches_earlier_steps_if_photos_of_the_last_step_were_deleted_by_o
         assert tree(flowers) == before
 
 
-def test_moved_project_is_reported_until_it_is_back(flowers: Path, tmp_path: Path) -> None:
+def test_moved_project_is_reported_until_it_is_moved_back(flowers: Path, tmp_path: Path) -> None:
     """A copy in its place is another project, which another studio may have opened."""
     photos = tree(flowers)
     with running(flowers) as client:

@@ -70,7 +70,7 @@ def _jobs(places: Places, **changes: Any) -> list[str]:
     return [found.number for found in Jobs(places, lambda _: None).all()]
 
 
-def test_jobs_with_results_of_another_form_are_ignored(places: Places) -> None:
+def test_jobs_whose_results_have_an_unexpected_structure_are_ignored(places: Places) -> None:
     assert _jobs(places) == ["7"]
     damaged: list[Any] = [
         {},
@@ -94,7 +94,7 @@ def _read(places: Places, shown: Any) -> bool:
     return read_model(places) is not None
 
 
-def test_model_with_a_description_of_another_form_is_ignored(places: Places) -> None:
+def test_model_whose_description_has_an_unexpected_structure_is_ignored(places: Places) -> None:
     (places.models / "7").mkdir()
     assert _read(places, SHOWN)
     for name in SHOWN:
@@ -103,7 +103,7 @@ def test_model_with_a_description_of_another_form_is_ignored(places: Places) -> 
     assert not _read(places, {**SHOWN, "accuracy": 2})
 
 
-def test_cached_problem_of_enormous_size_is_not_read(places: Places) -> None:
+def test_oversized_files_in_the_thumbnail_cache_are_not_read(places: Places) -> None:
     path = places.thumbnails / "0123456789abcdef.txt"
     path.touch()
     os.truncate(path, 1 << 40)

@@ -80,7 +80,7 @@ def write(places: Places, number: int, state: str = "failed", error: str | None 
     _file(places, str(number)).write_text(json.dumps(kept))
 
 
-def test_jobs_of_an_earlier_server_are_listed_newest_first_and_running_ones_have_failed(places: Places) -> None:
+def test_jobs_of_an_earlier_server_are_listed_newest_first_and_interrupted_ones_as_failed(places: Places) -> None:
     for number, state in ((9, "failed"), (10, "canceled"), (100, "running")):
         write(places, number, state)
     found = Jobs(places, lambda starts: None).all()

@@ -344,7 +344,7 @@ def test_second_job_is_refused_and_a_job_can_be_canceled(flowers: Path) -> None:
         assert client.run_job(kind="train", choice="quick")["files"]
 
 
-def test_job_crash_does_not_stop_the_server(flowers: Path) -> None:
+def test_server_continues_after_a_job_crashes(flowers: Path) -> None:
     with running(flowers) as client:
         number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]
         end = time.monotonic() + 30

@@ -196,7 +196,7 @@ def test_step_through_a_link_that_leads_outside_is_refused(changes: Changes, tmp
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_deleted_photos_leave_the_list_of_excluded_photos_and_return_to_it(changes: Changes) -> None:
+def test_deleting_an_excluded_photo_removes_it_from_the_list_until_undone(changes: Changes) -> None:
     changes.exclude(["daisy/0.jpg", "daisy/1.jpg"])
     changes.delete(["daisy/0.jpg"])
     assert changes._project.excluded == {"daisy/1.jpg"}
@@ -256,7 +256,9 @@ def test_finish_rename_removes_the_old_name_of_the_renamed_file(tmp_path: Path) 
     assert new.read_text() == "photo"
 
 
-def test_rename_reports_other_errors_than_missing_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rename_reports_errors_other_than_unsupported_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def link(*arguments: Any, **options: Any) -> None:
         raise OSError(errno.EIO, "broken disk")
 

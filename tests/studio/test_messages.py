@@ -34,7 +34,7 @@ def _texts(tree: ast.Module) -> Iterator[str]:
             yield node.value
 
 
-def test_server_sentences_are_in_one_file() -> None:
+def test_all_messages_of_the_server_are_in_one_file() -> None:
     for path in SOURCES:
         if path.name not in NO_TEXT_OF_THE_PAGE:
             texts = _texts(ast.parse(path.read_text("utf-8")))

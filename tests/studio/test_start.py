@@ -101,7 +101,7 @@ def test_phone_address_without_lan_is_refused_with_the_command_to_run(flowers: P
         assert "poets-edge studio --lan" in client.get("/api/phone").refused(409)
 
 
-def test_answers_on_an_open_connection_are_not_delayed(flowers: Path) -> None:
+def test_responses_on_an_open_connection_are_not_delayed(flowers: Path) -> None:
     """Without TCP_NODELAY, each answer waits at least 40 ms for a delayed acknowledgement."""
     with running(flowers) as client, contextlib.closing(client.connection()) as connection:
         seconds = []
@@ -112,7 +112,7 @@ def test_answers_on_an_open_connection_are_not_delayed(flowers: Path) -> None:
     assert min(seconds[5:]) < 0.035
 
 
-def test_studio_extra_adds_at_most_25_megabytes_to_the_extra_train() -> None:
+def test_studio_extra_adds_at_most_25_megabytes_to_the_train_extra() -> None:
     added = _packages_of("studio") - _packages_of("train")
     assert {"starlette", "uvicorn"} <= added
     files = [file for name in added for file in distribution(name).files or ()]

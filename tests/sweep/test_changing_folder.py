@@ -92,7 +92,7 @@ def test_grid_ignores_photos_added_during_run(options: Callable[..., GridOptions
     assert not [text for text in listener.texts if "Export again" in text], "the grid itself exports again"
 
 
-def test_grid_raises_dataset_error_if_photo_is_replaced_during_run(options: Callable[..., GridOptions]) -> None:
+def test_grid_raises_dataset_error_if_a_photo_is_replaced_during_the_run(options: Callable[..., GridOptions]) -> None:
     wanted = options(SMALL, folds=0)
     first, second, *_ = sorted((Path(str(wanted.image_dir)) / "roses").iterdir())
     with pytest.raises(DatasetError, match=rf"roses/{first.name} changed while the grid was running"):

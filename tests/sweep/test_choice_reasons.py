@@ -54,13 +54,13 @@ BEST = point(WIDE, 2.0, range(5), 2.0)
         ),
     ],
 )
-def test_choose_states_the_rank_of_the_chosen_point(others: list[GridPoint], budget: Budget, reason: str) -> None:
+def test_choose_states_the_rank_of_the_chosen_model(others: list[GridPoint], budget: Budget, reason: str) -> None:
     choice = choose([*others, BEST], budget)
     assert choice.point == BEST
     assert choice.reason == f"{WIDE} int8: 95.0 % in 2.00 ms, 2.00 MB, {reason}"
 
 
-def test_choose_states_that_the_chosen_point_is_smaller_than_an_equally_fast_point() -> None:
+def test_choose_states_that_the_chosen_model_is_smaller_than_an_equally_fast_one() -> None:
     quick = point(SLIM, 4.0, range(3), 3.0, NOISY)
     small = point(WIDE, 4.1, range(2), 1.0, NOISY)
     assert choose((quick, small), Budget()).reason.endswith(
@@ -80,7 +80,7 @@ def test_choose_states_that_the_chosen_point_is_smaller_than_an_equally_fast_poi
         (4.04, 2.05, "is 1.01 times as fast"),
     ],
 )
-def test_choose_states_the_advantage_over_the_most_accurate_point(best_ms: float, megabytes: float, gain: str) -> None:
+def test_choose_states_the_advantage_over_the_most_accurate_model(best_ms: float, megabytes: float, gain: str) -> None:
     best, chosen = point(WIDE, best_ms, range(5), 2.0), point(SLIM, 4.0, range(5, 12), megabytes)
     choice = choose((best, chosen), Budget())
     assert choice.point == chosen
@@ -91,7 +91,7 @@ def test_choose_states_the_advantage_over_the_most_accurate_point(best_ms: float
     )
 
 
-def test_choose_reason_counts_photos_once_if_evaluated_repeatedly() -> None:
+def test_choose_reason_counts_repeatedly_evaluated_photos_once() -> None:
     best = replace(point(WIDE, 6.0, range(0)), correct=(4, 4, 3, 0), repeats=4)
     chosen = replace(point(SLIM, 4.0, range(0)), correct=(4, 3, 1, 1), repeats=4)
     reason = choose((best, chosen), Budget()).reason
@@ -107,7 +107,7 @@ def test_choose_reason_counts_photos_once_if_evaluated_repeatedly() -> None:
         (Budget(1, 1e6, 0.99), "it takes 2.00 ms and it has 20000.00 MB and it reaches 95.0 %"),
     ],
 )
-def test_choose_states_by_how_much_the_nearest_point_misses_the_budget(budget: Budget, misses: str) -> None:
+def test_choose_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: Budget, misses: str) -> None:
     choice = choose((replace(BEST, size=20_000_000_000),), budget)
     assert choice.point is None
     assert choice.reason == f"none of the 1 points has {budget}. The nearest is {WIDE} int8: {misses}."
@@ -136,7 +136,7 @@ def test_choose_states_that_cross_validation_decided() -> None:
     assert "cross-validation" not in choose((accurate, between), Budget()).reason
 
 
-def test_cross_validation_contenders_are_compared_with_the_most_accurate_point() -> None:
+def test_cross_validation_contenders_are_compared_with_the_most_accurate_model() -> None:
     slow, fast = validated(SLIM, 3.0, 5, 4), validated(WIDE, 2.0, 5, 4)
     assert cross_validation_contenders((slow, fast)) == [slow, fast]
     worse = validated(SLIM, 1.0, 5, 10)
@@ -145,8 +145,8 @@ def test_cross_validation_contenders_are_compared_with_the_most_accurate_point()
     assert cross_validation_contenders((nearly, slow)) == [nearly, slow]
 
 
-def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_accurate_points() -> None:
-    """The third point differs significantly from the slower point (6 to 0), and not from the faster one (10 to 4)."""
+def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_accurate_models() -> None:
+    """The third model differs significantly from the slower model (6 to 0), and not from the faster one (10 to 4)."""
 
     def missing(milliseconds: float, *wrong: int) -> GridPoint:
         answers = tuple(int(photo not in wrong) for photo in range(50))

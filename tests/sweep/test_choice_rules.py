@@ -43,12 +43,12 @@ def test_pareto_front_equals_brute_force_front(values: list[tuple[int, int]]) ->
 
 
 @given(st.permutations([(1, 9), (2, 9), (2, 5), (3, 5), (3, 7), (4, 1)]))
-def test_pareto_front_is_independent_of_order_of_points(values: list[tuple[int, int]]) -> None:
+def test_pareto_front_is_independent_of_the_order_of_models(values: list[tuple[int, int]]) -> None:
     front = pareto_front([point(NAME, float(ms), range(wrong)) for ms, wrong in values])
     assert [one.latency.median for one in front] == [1, 2, 4]
 
 
-def test_budget_accepts_points_exactly_on_limits() -> None:
+def test_budget_accepts_models_exactly_at_its_limits() -> None:
     at_limit = point(NAME, 20.0, range(10), megabytes=1.0)
     budget = Budget(latency=20.0, size=1e6, accuracy=0.9)
     assert budget.violations(at_limit) == {}
@@ -57,7 +57,7 @@ def test_budget_accepts_points_exactly_on_limits() -> None:
     assert budget.violations(beyond) == pytest.approx({"latency": 0.01, "size": 0.1, "accuracy": 1 - 0.89 / 0.9})
 
 
-def test_choose_selects_nearest_point_by_largest_violation_then_latency() -> None:
+def test_choose_selects_nearest_model_by_largest_violation_then_latency() -> None:
     budget = Budget(latency=10.0, size=1e6)
     slow = point(NAME, 14.0, range(0), megabytes=0.5)  # 40 % over one limit
     both = point(NAME, 13.0, range(0), megabytes=1.3)  # 30 % over both limits; excesses are not added
@@ -80,7 +80,7 @@ def test_budget_with_board_limits_memory_and_flash(arena: int, size: int, excess
     assert budget.violations(measured) == ({} if excess is None else {"board": pytest.approx(excess)})
 
 
-def test_budget_with_board_excludes_models_of_unknown_cost() -> None:
+def test_budget_with_board_excludes_models_whose_memory_is_unknown() -> None:
     assert Budget(board=board("nano33")).violations(point(NAME, 1.0, range(0))) == {"board": math.inf}
 
 
@@ -125,7 +125,7 @@ def test_parse_budget_converts_latencies_exactly(latency: str, milliseconds: flo
         (Budget(2.5, 1e6, 0.5), "at most 2.5 ms, at most 1 MB, at least 50 % accuracy"),
     ],
 )
-def test_budget_as_text_lists_its_limits(budget: Budget, text: str) -> None:
+def test_budget_converted_to_text_lists_its_limits(budget: Budget, text: str) -> None:
     assert str(budget) == text
 
 
@@ -142,7 +142,7 @@ def test_parse_budget_rejects_out_of_range_values(texts: tuple[str | None, ...])
         parse_budget(*texts)
 
 
-def test_fastest_returns_smallest_file_among_equally_fast_points() -> None:
+def test_fastest_returns_the_smallest_of_equally_fast_models() -> None:
     quick = point(NAME, 4.0, range(0), 3.0, NOISY)
     tied = point(NAME, 4.2, range(0), 2.0, NOISY)
     slow = point(NAME, 40.0, range(0), 0.1, NOISY)
@@ -167,25 +167,25 @@ def test_is_as_fast_as_requires_insignificant_difference() -> None:
     assert not point(NAME, 4.0, range(0), processes=STEADY).is_as_fast_as(point(NAME, 4.2, range(0), processes=STEADY))
 
 
-def test_most_accurate_prefers_faster_of_equally_accurate_points() -> None:
+def test_most_accurate_prefers_the_faster_of_equally_accurate_models() -> None:
     slow, quick = point(NAME, 9.0, range(3)), point(NAME, 2.0, range(5, 8))
     assert most_accurate((slow, quick)) == most_accurate((quick, slow)) == quick
 
 
-def test_indistinguishable_excludes_point_with_six_more_errors() -> None:
+def test_indistinguishable_excludes_a_model_with_six_more_errors() -> None:
     """The exact McNemar test gives p = 2 / 32 = 0.0625 for 5 to 0 photos, and p = 2 / 64 = 0.031 for 6 to 0."""
     best, near, far = (point(NAME, 1.0, range(wrong)) for wrong in (10, 15, 16))
     assert indistinguishable((far, near, best)) == [near, best]
 
 
-def test_choose_returns_fastest_point_for_budget_with_only_accuracy() -> None:
+def test_choose_returns_the_fastest_model_if_the_budget_limits_only_accuracy() -> None:
     exact = point(NAME, 3.0, range(20))
     accurate = point(NAME, 5.0, range(0))
     assert choose((accurate, exact), Budget(accuracy=0.8)).point == exact
     assert choose((accurate, exact), Budget(accuracy=0.8, latency=100)).point == accurate
 
 
-def test_choose_reason_states_differing_photos_and_speedup() -> None:
+def test_choose_reason_states_differing_predictions_and_speedup() -> None:
     best, chosen = point(NAME, 6.0, range(9)), point(NAME, 4.0, [*range(5), *range(20, 26)])
     reason = choose((best, chosen), Budget(size=2e6)).reason
     assert "classifies 4 correctly that the other misclassifies, and misclassifies 6 that the other does not" in reason

@@ -26,10 +26,10 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def test_grid_estimates_latencies_for_an_npu_and_costs_for_a_board(
+def test_grid_estimates_npu_latencies_and_board_memory(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:
-    """Latencies are Vela's estimates for the trained networks; the chosen point fits the board."""
+    """Latencies are Vela's estimates for the trained networks; the chosen model fits the board."""
     need_module("ethosu")
     need_module("tflite_micro")
     target = ("--target", "ethos-u55-128", "--board", "nano33")

@@ -73,9 +73,7 @@ def test_take_snapshot_refuses_a_missing_list_of_exclusions(options: GridOptions
         take_snapshot(replace(options, exclude=tmp_path / "missing.json"), Silent())
 
 
-def test_grid_evaluates_only_photos_that_are_not_excluded(
-    options: GridOptions, exclude: Callable[..., GridOptions]
-) -> None:
+def test_grid_does_not_evaluate_excluded_photos(options: GridOptions, exclude: Callable[..., GridOptions]) -> None:
     def photos(chosen: GridOptions) -> int:
         return grid(chosen).points[0].photos
 

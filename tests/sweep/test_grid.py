@@ -136,7 +136,7 @@ def test_grid_evaluates_each_architecture_at_each_quantization(done: Grid, resul
     assert small["mparams"] * 4 == pytest.approx(small["size"] / 1e6, rel=0.1)
 
 
-def test_grid_compares_points_photo_by_photo(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_compares_models_photo_by_photo(done: Grid, result: dict[str, Any]) -> None:
     best = max(result["points"], key=lambda point: point["accuracy"])
     for point in result["points"]:
         paired = point["beside_best"]
@@ -195,7 +195,7 @@ def test_train_reuses_bottlenecks_of_grid(done: Grid, monkeypatch: pytest.Monkey
     poets_edge("train", *arguments, "--output_graph", "other/g.pb", cwd=done.folder).ok()
 
 
-def test_bottlenecks_decodes_each_photo_once_for_all_architectures(
+def test_each_photo_is_decoded_once_for_all_architectures(
     done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
@@ -291,7 +291,7 @@ def test_grid_with_ship_copies_chosen_model_and_labels(done: Grid, result: dict[
     poets_edge("label", "--graph", model, photo).ok()
 
 
-def test_grid_fails_if_no_point_meets_budget(done: Grid) -> None:
+def test_grid_fails_if_no_model_is_within_the_budget(done: Grid) -> None:
     ran = done.run("--max-size", "10kB", "--ship")
     ran.failed("none of the 4 points", "The nearest is mobilenet_0.25_128 int8", "MB")
     assert not list((done.output / "ship").glob("*")), "the files of an earlier choice must be removed"

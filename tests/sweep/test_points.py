@@ -58,7 +58,7 @@ SMALL, MIDDLE, SLOW, LARGE = (
 ALL = (LARGE, SLOW, SMALL, MIDDLE)
 
 
-def test_interval_and_comparison_of_points_respect_groups() -> None:
+def test_confidence_intervals_and_comparisons_take_groups_into_account() -> None:
     groups = tuple(photo // 10 for photo in range(100))
     small, large = replace(SMALL, groups=groups), replace(LARGE, groups=groups)
     assert small.interval[1] - small.interval[0] > 2 * (SMALL.interval[1] - SMALL.interval[0])
@@ -66,7 +66,7 @@ def test_interval_and_comparison_of_points_respect_groups() -> None:
     assert small.compare(large).could_be_chance, "three groups of photos differ"
 
 
-def test_pareto_front_excludes_dominated_points() -> None:
+def test_pareto_front_excludes_dominated_models() -> None:
     assert pareto_front(ALL) == [SMALL, MIDDLE, LARGE]
 
 
@@ -80,14 +80,14 @@ def test_pareto_front_excludes_dominated_points() -> None:
         (Budget(latency=6, accuracy=0.8), MIDDLE),
     ],
 )
-def test_choose_returns_point_within_budget(budget: Budget, chosen: GridPoint) -> None:
+def test_choose_returns_a_model_within_the_budget(budget: Budget, chosen: GridPoint) -> None:
     choice = choose(ALL, budget)
     assert choice.point == chosen
     assert choice.reason.startswith(f"{chosen.name}: ")
     assert f"{100 * chosen.accuracy:.1f} % in {chosen.latency.median:.2f} ms" in choice.reason
 
 
-def test_choose_prefers_faster_point_with_insignificant_accuracy_loss() -> None:
+def test_choose_prefers_a_faster_model_if_its_loss_of_accuracy_is_insignificant() -> None:
     alike = point("mobilenet_0.75_160", 4.0, range(10, 20))
     better = point("mobilenet_0.75_224", 6.0, range(9))
     assert choose((MIDDLE, alike), Budget()).point == MIDDLE
@@ -102,7 +102,7 @@ def test_choose_prefers_faster_point_with_insignificant_accuracy_loss() -> None:
     assert indistinguishable((MIDDLE, alike, better)) == [alike, better]
 
 
-def test_choose_prefers_smaller_file_of_equally_fast_points() -> None:
+def test_choose_prefers_the_smaller_of_equally_fast_models() -> None:
     noisy = (0.8, 1.28, 1.0)
     large = point("mobilenet_0.50_224", 4.0, range(0), 3.28, noisy)
     small = point("mobilenet_0.50_224", 4.1, range(0), 0.98, noisy)
@@ -114,7 +114,7 @@ def test_choose_prefers_smaller_file_of_equally_fast_points() -> None:
     assert fastest((quick, slow)) == quick, "3 % is significant if the processes agree within 0.1 %"
 
 
-def test_choose_prefers_faster_point_if_files_are_equally_large() -> None:
+def test_choose_prefers_the_faster_model_if_files_are_equally_large() -> None:
     """The two networks have the same width, so that their files differ only by a few bytes of metadata."""
     fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
     slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
@@ -140,7 +140,9 @@ def test_trend_decreases_only_if_decrease_is_significant() -> None:
         (Budget(accuracy=0.99), LARGE, "95.0 %"),
     ],
 )
-def test_choose_names_nearest_point_if_none_meets_budget(budget: Budget, nearest: GridPoint, why: str) -> None:
+def test_choose_names_the_nearest_model_if_none_is_within_the_budget(
+    budget: Budget, nearest: GridPoint, why: str
+) -> None:
     choice = choose(ALL, budget)
     assert choice.point is None
     assert choice.nearest == nearest
@@ -177,7 +179,7 @@ def test_parse_budget_rejects_invalid_text(texts: tuple[str | None, ...], parame
         parse_budget(*texts)
 
 
-def test_grid_result_describes_points_in_comparison_with_the_most_accurate_one() -> None:
+def test_grid_result_compares_models_with_the_most_accurate_one() -> None:
     similar = replace(SLOW, correct=tuple(int(photo not in range(6)) for photo in range(100)))
     result = GridResult(
         points=(SMALL, MIDDLE, similar, LARGE), labels=("a", "b", "c", "d", "e"), front=(SMALL, MIDDLE, LARGE),

@@ -75,6 +75,6 @@ def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) ->
     assert LogitQuantization.covering(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 
-def test_int8_features_rejects_float_model(exported: Path) -> None:
+def test_int8_features_rejects_a_float_model(exported: Path) -> None:
     with pytest.raises(ModelError, match="int8"):
         int8_features((exported / "tf_files/retrained_graph.tflite").read_bytes())

@@ -35,7 +35,7 @@ def trial(name: str, runner: Runner, most: int) -> Trial:
     return Trial(replace(command, most=most), runner)
 
 
-def test_commands_killed_at_renames_leave_no_faults(runner: Runner) -> None:
+def test_commands_killed_at_renames_leave_intact_files(runner: Runner) -> None:
     training = trial("train", runner, 4)
     assert {f"tf_files/retrained_{name}" for name in ("graph.pb", "labels.txt", "graph.json")} <= set(training.wanted)
     assert every_point(training)[1:] == (4, [])

@@ -157,7 +157,7 @@ def test_read_faults_parses_modules_tests_and_multiline_texts() -> None:
     ]
 
 
-def test_planted_faults_name_existing_tests() -> None:
+def test_hand_written_faults_name_existing_test_files() -> None:
     entries = read_faults(FAULTS.read_text(encoding="utf-8"))
     assert sum(len(entry.faults) for entry in entries) > 500
     assert all((ROOT / "tests" / test).is_file() for entry in entries for test in entry.tests)

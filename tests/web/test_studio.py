@@ -103,7 +103,7 @@ def test_class_names_are_shown_as_text_in_every_step(camera_browser: Any, traine
         assert not studio.foreign_requests()
 
 
-def test_near_duplicates_are_decided_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
+def test_near_duplicates_can_be_resolved_by_keyboard(camera_browser: Any, trained: StudioClient) -> None:
     with open_page(camera_browser, trained) as studio:
         page = studio.page
         studio.go("check")
@@ -306,7 +306,7 @@ def test_model_trained_on_too_few_photos_has_no_accuracy_but_can_be_downloaded(
         assert not studio.problems
 
 
-def test_page_shows_the_end_of_jobs_in_immediate_succession(camera_browser: Any, drawn_project: Path) -> None:
+def test_page_shows_the_results_of_jobs_in_immediate_succession(camera_browser: Any, drawn_project: Path) -> None:
     """Another tab may start a job at the moment when the previous job ends."""
     with running(drawn_project) as client, open_page(camera_browser, client) as studio:
         client.post("/api/jobs", {"kind": "audit"}).ok()
@@ -333,7 +333,7 @@ def test_page_continues_after_a_restart_of_the_server(camera_browser: Any, drawn
             page.wait_for_selector("[data-class=asters]")
 
 
-def test_page_reports_a_moved_project_until_it_is_back(camera_browser: Any, drawn_project: Path) -> None:
+def test_page_reports_a_moved_project_until_it_is_moved_back(camera_browser: Any, drawn_project: Path) -> None:
     with running(drawn_project) as client, open_page(camera_browser, client) as studio:
         page = studio.page
         page.wait_for_selector(".tile img")
