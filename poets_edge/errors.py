@@ -71,7 +71,7 @@ class ModelError(PoetsEdgeError):
 
 
 class RecordError(PoetsEdgeError):
-    """A JSON file, such as a training record or benchmark results, is damaged or does not have the expected format."""
+    """A JSON file, such as the results of a benchmark, is damaged or does not have the expected format."""
 
 
 class BudgetError(PoetsEdgeError):

@@ -148,7 +148,7 @@ def export(
         A mapping from quantizations to exported files, for example `files["int8"].path`.
 
     Raises:
-        ModelError: the graph, its labels or its training record are damaged or inconsistent.
+        ModelError: the graph, its labels or the JSON file next to it are damaged or inconsistent.
         AccuracyDropError: a quantized file loses more accuracy than `max_accuracy_drop`; no file is written.
         DatasetError: required photos are missing.
         UsageError: an argument is out of range.

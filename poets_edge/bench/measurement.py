@@ -168,7 +168,7 @@ def measure_variants(
 
     Args:
         photos: photos for timing decoding and resizing; a generated photo is used if there are none.
-        log: log to which finished rounds are added; rounds that it already contains with the same `stamp` are skipped.
+        log: log to which finished rounds are added; rounds already in the log with the same `stamp` are skipped.
         stamp: digest of the measurement conditions; see `round_stamp`.
 
     Returns:

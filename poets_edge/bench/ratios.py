@@ -102,7 +102,7 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the rank k for which the k-th smallest and k-th largest pairwise differences bound the interval.
+    """Return the rank k for which the k-th smallest and k-th largest pairwise difference bound the confidence interval.
 
     The rank is the largest k for which the Mann-Whitney statistic of two samples from one distribution is below k with
     a probability of at most 1 %. It is 0 if the samples are too small for a confidence interval.

@@ -71,7 +71,7 @@ class VariantResult:
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
-        """Return the results from an entry in a file's list `results`. Raises RecordError if it is invalid."""
+        """Return the results from an element of the list `results` in a file. Raises RecordError if it is invalid."""
         found = check(value, _RESULT)
         median, samples = found["latency_ms"]["median"], _rounds(found, "samples_ms")
         quantization = found.get("quantization") or ""

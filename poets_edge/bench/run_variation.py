@@ -25,8 +25,8 @@ QUIET_VARIATION = 0.007
 difference between two runs is 1.4 times as large."""
 RELATIVE_VARIATION = 0.006
 """Standard deviation, between separate runs on one machine, of the logarithm of a median time that has been divided by
-the median time of the reference kernel. It was 0.0042 to 0.0069, 0.0054 on average, in two recordings of two models
-(`benchmarks/results/compare.md`); the difference is a safety margin."""
+the median time of the reference kernel. In two recordings of two models (`benchmarks/results/compare.md`), it was
+0.0042 to 0.0069, 0.0054 on average; the value includes a safety margin."""
 _SAME_STATE = 1.6
 """Maximum ratio between the times of the reference kernel in two runs. Above it, times relative to the kernel are not
 compared. When other virtual machines slowed the kernel by half, relative times changed by less than 1.5 %. Larger

@@ -18,7 +18,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
 _TOLERANCE = 0.5
-"""Maximum difference between a mean or standard deviation that is given as an option and that of the model. The
+"""Maximum difference between the mean or standard deviation in an option and the value in the model. The
 codelab's scripts used 128 for models that were trained with 127.5."""
 
 

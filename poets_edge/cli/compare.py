@@ -1,4 +1,4 @@
-"""`poets-edge compare`: compare benchmarks."""
+"""`poets-edge compare`: compare benchmark results."""
 
 from __future__ import annotations
 

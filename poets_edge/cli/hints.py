@@ -33,7 +33,7 @@ _COMMANDS = {
     "val": "evaluate MODEL FOLDER",
     "validate": "evaluate MODEL FOLDER",
 }
-"""Commands of other programs, and the corresponding command line of poets-edge."""
+"""Command lines of poets-edge, keyed by the corresponding commands of other programs."""
 
 _STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
@@ -57,7 +57,7 @@ _OPTIONS = {
     },
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
 }
-"""Hint for an option of another program, by the name of the option and the poets-edge command that was run."""
+"""Hints for options of other programs, keyed by the name of the option and then by the poets-edge command."""
 
 
 def with_flags(text: str, command: click.Command) -> str:

@@ -217,7 +217,7 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
 
 
 def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: Path | None) -> MqttOptions | None:
-    """Return the MQTT options; None if there are none. Raises UsageError if an option is given without `--mqtt`."""
+    """Return the MQTT options; None if there are none. Raises UsageError if one is given without `--mqtt`."""
     if broker is None:
         if (name, login, ca) != (None, None, None):
             raise UsageError("--mqtt-name, --mqtt-login and --mqtt-ca need --mqtt mqtt://HOST.")

@@ -246,7 +246,7 @@ class Classifier:
         return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
-        """Return the scores and the distance from the training photos of an image with the size of the model's input.
+        """Return the scores of an image with the size of the model's input, and its distance from the training photos.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -395,7 +395,7 @@ def _type_of(value: object) -> str:
 
 
 def _known_format(model: Classifier, speed_only: bool) -> ScoreFormat | None:
-    """Determine the output format, such as probabilities or logits, from the graph; return None if this is impossible.
+    """Return the output format, such as probabilities or logits, or None if the model's graph does not determine it.
 
     Args:
         speed_only: whether to accept a model that returns no scores.

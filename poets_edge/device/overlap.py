@@ -33,9 +33,9 @@ class TrainingOverlap:
         validation: number of photos that the model was validated on, to choose among models or set the temperature.
         evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
             training photos; "names", by the names and sizes of all photos in the folder (models from poets_edge 0.2);
-            "unknown" for models that do not record their photos.
+            "unknown" for models that store no data about their photos.
         new: number of photos whose files were in no split of the training run.
-        unchecked: number of photos that cannot be recognized, as the model's sample of digests does not cover them.
+        unchecked: number of photos that cannot be recognized, because their digests are outside the model's sample.
     """
 
     photos: int
@@ -188,7 +188,11 @@ def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
 
 
 def was_trained_on(photos: PhotoTable, facts: Mapping[str, Any]) -> bool:
-    """Determine from its metadata whether a model from poets_edge 0.2 or older was trained on some of the photos."""
+    """Return whether a model from poets_edge 0.2 or older was trained on some of the photos.
+
+    Args:
+        facts: how the model was trained and exported, as stored with it.
+    """
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
         return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none

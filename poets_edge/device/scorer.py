@@ -66,7 +66,7 @@ class ModelOutput:
 def is_unknown(distance: float | None) -> bool:
     """Return whether `distance` from the training photos is above the limit for known photos.
 
-    A model without a detector of unknown photos has no distance: for None, the result is False."""
+    The result is False if `distance` is None, because the model has no unknown-photo detector."""
     return distance is not None and distance > LIMIT
 
 

@@ -81,7 +81,7 @@ def cross_entropy(scores: Scores, truth: Truth) -> float:
 
 
 def cross_entropies(scores: Scores, truth: Truth) -> npt.NDArray[np.float64]:
-    """Return -ln(score of the true class) of each photo, in nats, float64 [photos]."""
+    """Return -ln(score of the true class) for each photo, in nats, float64 [photos]."""
     of_truth = np.maximum(scores[np.arange(len(truth)), truth].astype(np.float64), _MIN_PROBABILITY)
     return np.asarray(-np.log(of_truth))
 

@@ -31,7 +31,7 @@ class Refused:
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Count the photos, and those whose distance from the training photos is above the limit for known photos."""
+        """Count all photos, and those that are further from the training photos than the limit for known photos."""
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
     @property
@@ -147,7 +147,11 @@ def count_strangers(models: Sequence[Path], folder: Path, reporter: Reporter) ->
 
 
 def stranger_photos(folder: Path) -> list[Photo]:
-    """Return all photos in a folder and its subfolders. Raises DatasetError if the folder does not exist."""
+    """Return all photos in a folder and its subfolders as photos that belong to no class.
+
+    Raises:
+        DatasetError: the folder does not exist.
+    """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder. Give one with photos that belong to no class: `strangers`")
     files, _ = photo_files(folder, recursive=True)

@@ -72,7 +72,7 @@ class Facts:
         config, runtime: values of $XDG_CONFIG_HOME and $XDG_RUNTIME_DIR; None if the variable is not set.
         boot: random identifier of the last boot, unique to the machine; "" if unknown.
         time: time on the device's clock, in seconds since 1970.
-        folder: path of the program's folder.
+        folder: path of the program's folder on the device.
         usual: whether `folder` is the default folder of `deploy`.
         state: state of `folder`; see `OwnFolder.state`.
         older: paths of files on the device that older versions of the program created.
@@ -188,7 +188,7 @@ class FrameContent:
 
 @dataclass(frozen=True)
 class Ended:
-    """Answer after a program on the device has ended: its exit status, and the last lines of its standard error."""
+    """Answer that contains the exit status of a program on the device, and the last lines of its standard error."""
 
     status: Annotated[int, Integer(-1024, 1024)]
     stderr: Texts
@@ -200,7 +200,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Answer to a request that failed: the reason, and the path of the file that caused it, if any."""
+    """Answer to a failed request, with the reason and, if a file caused the failure, the path of the file."""
 
     error: str
     path: str | None
@@ -216,5 +216,5 @@ def parse_line(line: str | bytes) -> Any:
 
 
 def shortened(text: str) -> str:
-    """Return a text truncated to the maximum length that is allowed in a message."""
+    """Return `text`, truncated to the maximum length that is allowed in a message."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

@@ -155,7 +155,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Copy files to the device unless it has them. Return the path of their folder there; "" if there are no files."""
+    """Copy files to the device unless it already has them. Return the path of their folder, "" if there are none."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]

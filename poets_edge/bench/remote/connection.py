@@ -89,7 +89,7 @@ class Connection:
         self._agent.close()
 
     def ask(self, do: str, answer: type[Answer], /, *, seconds: float | None = None, **request: Any) -> Answer:
-        """Send a request and return its answer.
+        """Send a request and return the answer.
 
         Args:
             do: name of the request.

@@ -167,7 +167,7 @@ def _send_mqtt(device: Installation, mqtt: MqttOptions, reporter: Reporter) -> t
 
 
 def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None) -> bool:
-    """Undo `deploy`: stop the service, and remove it, the model and the program.
+    """Undo `deploy`: stop the service, and remove the service, the model and the program.
 
     Only files that the program has created are removed; a warning lists any other files in its folder.
 
@@ -194,7 +194,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
-    """Return the absolute path of the folder given by `--collect` in `watch` arguments; None without `--collect`."""
+    """Return the absolute path of the folder that `--collect` in `watch` specifies; None without `--collect`."""
     for word, following in zip_longest(watch, watch[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         if flag == "--collect":

@@ -1,7 +1,7 @@
-"""The command `deploy --fetch`, which copies frames that `watch --collect` saved on a device to this computer.
+"""The command `deploy --fetch`, which copies frames to this computer that `watch --collect` saved on a device.
 
 Nothing is removed from the device, and no local file is overwritten. The file `.fetched.json` in the local folder lists
-the fetched frames, so that they are not fetched again after they were sorted, moved or deleted.
+the fetched frames, so that frames are not fetched again even if they have been sorted, moved or deleted.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class FetchedFrames:
 def fetch_frames(
     host: str, folder: Path, *, source: str = "", remote_dir: str = "", reporter: Reporter | None = None
 ) -> FetchedFrames:
-    """Copy the frames that a device has collected to a local folder. Frames that were fetched before are skipped.
+    """Copy frames that a device has collected to a local folder, except frames that were fetched before.
 
     Args:
         host: SSH destination of the device.

@@ -51,7 +51,7 @@ from poets_edge.errors import PoetsEdgeError
 from poets_edge.photos.folder import scan
 
 _WAIT_SECONDS = 60
-"""Interval in seconds between the messages that this program sends while it waits for another measurement."""
+"""Interval, in seconds, between messages that are sent while this program waits for another measurement to end."""
 
 
 class JsonReporter:

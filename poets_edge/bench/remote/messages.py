@@ -143,7 +143,7 @@ class Warn:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """First message from a device: the description of the device that `machine_facts` returns."""
+    """First message from a device, which contains the description of the device from `machine_facts`."""
 
     board: Text | None
     cpu: Text | None
@@ -200,7 +200,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Failure:
-    """Last message of a failed measurement: the text of the error, and its class name in `poets_edge.errors`."""
+    """Last message of a failed measurement, which contains the error message and the name of the exception class."""
 
     error: Text
     name: Text
@@ -208,7 +208,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """Last message of a successful measurement: descriptions of disturbances of the device."""
+    """Last message of a successful measurement, which contains descriptions of disturbances of the device."""
 
     warnings: Texts
 

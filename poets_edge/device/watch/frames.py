@@ -72,7 +72,9 @@ def mjpeg_source(path: Path) -> FrameSource:
 
 
 def standard_input() -> FrameSource:
-    """Return standard input, a stream of concatenated JPEGs, as a source of frames; it is live unless it is a file.
+    """Return standard input, a stream of concatenated JPEGs, as a source of frames.
+
+    The source is live unless standard input is a file.
 
     Raises:
         SourceError: standard input is closed.

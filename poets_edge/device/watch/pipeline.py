@@ -131,7 +131,7 @@ def show_predictions(predictions: PredictionStream, display: Display) -> WatchSu
 
 @dataclass(frozen=True)
 class _PreparedFrame:
-    """A frame and its model input; if it cannot be labeled, `values` is None and `problem` contains the reason."""
+    """A frame and its model input; if the frame cannot be labeled, `values` is None and `problem` is the reason."""
 
     number: int
     frame: Frame

@@ -185,7 +185,7 @@ class Agent:
         return {"path": self._own.service.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path of the link to a unit in systemd's folder, and whether a different file exists at this path.
+        """Return the path in systemd's folder for the link to a unit, and whether a different file exists at this path.
 
         The answer also contains the folders of other deployments of the program.
         """
@@ -201,14 +201,14 @@ class Agent:
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_hand_over_linger(self, request: Message) -> None:
-        """Record in the folder of the user's other deployment that lingering must be disabled when it is removed."""
+        """Save, in the folder of the user's other deployment, that removing that deployment must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service.read()
         if note:
             other.service.write({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
-        """Remove the program's folder; return the paths of files that are kept, as the program did not create them."""
+        """Remove the program's folder, except files that the program did not create; return the paths of the latter."""
         return {"left": _few(self._own.remove())}
 
     def do_frames(self, request: Message) -> Message:
@@ -226,7 +226,10 @@ class Agent:
         return {"data": base64.b64encode(content).decode("ascii")}
 
     def do_run(self, request: Message) -> Message:
-        """Run a program, and send each line of its output immediately. Return its exit status and last error lines."""
+        """Run a program, and send each line of its output immediately.
+
+        Return its exit status and the last lines of its standard error.
+        """
         child = subprocess.Popen(
             request["command"],
             stdin=subprocess.PIPE,

@@ -50,7 +50,7 @@ def read_state(path: str) -> State | None:
 
 
 def parsed(content: bytes) -> State | None:
-    """Return the values from the content of a state file; None if it is damaged or contains no signature."""
+    """Return the values from the content of a state file; None if it is damaged or from another program."""
     found = parsed_json(content)
     return found if isinstance(found, dict) and found.get("signature") == SIGNATURE else None
 

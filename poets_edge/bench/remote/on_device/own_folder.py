@@ -259,7 +259,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Yield the number of the current session, and of the last session that used each item; save changes on exit.
+        """Yield the current session number and, for each item, the last session that used it; save changes on exit.
 
         If the saved numbers are damaged, all items count as used in the current session.
         """
