@@ -162,7 +162,7 @@ def test_hash_photos_accepts_file_names_with_arbitrary_bytes(folder: Folder) -> 
 
 
 @pytest.mark.parametrize("damage", ["not a database at all" * 100, "truncated", "a page of zeros", "a folder"])
-def test_hash_photos_renames_a_damaged_cache_and_continues(folder: Folder, damage: str) -> None:
+def test_hash_photos_moves_damaged_cache_aside(folder: Folder, damage: str) -> None:
     for number in range(300):
         folder.write(f"c/{number}.jpg", b"%d" % number)
     time.sleep(0.05)
