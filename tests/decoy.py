@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _LONG_AGO = 86_400.0
-"""Modification time of planted files: the second day of 1970, as on a machine whose clock has no battery."""
+"""Modification time of decoy files: the second day of 1970, as on a machine whose clock has no battery."""
 _FILES = (
     "notes.txt",
     ".hidden",
@@ -31,12 +31,15 @@ _FILES = (
 
 @dataclass
 class Decoy:
-    """Planted files and folders, with fingerprints of their original state."""
+    """Decoy files and folders, which the program must not change, with fingerprints of their original state."""
 
     _before: dict[Path, str] = field(default_factory=dict)
 
     def plant(self, folder: Path) -> None:
-        """Plant files with names that the program also uses, an empty folder and a link, all with an old timestamp."""
+        """Create decoys in a folder: files with names that the program also uses, an empty folder and a link.
+
+        All have an old modification time.
+        """
         # Only Linux has names that are not UTF-8.
         for name in (*_FILES, *([os.fsdecode(b"caf\xe9.txt")] if sys.platform == "linux" else [])):
             path = folder / name
@@ -55,7 +58,7 @@ class Decoy:
         self._before = {path: _fingerprint(path) for path in self._before}
 
     def plant_everywhere(self, folder: Path) -> None:
-        """Plant a file and an empty folder in a folder and in every folder under it."""
+        """Create a decoy file and an empty decoy folder in a folder and in every folder under it."""
         for place in [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]:
             if not place.name.startswith("empty"):
                 (place / "decoy.py").write_text("mine = True\n")
@@ -63,16 +66,16 @@ class Decoy:
                 self._before |= {path: _fingerprint(path) for path in (place / "decoy.py", place / "empty decoy")}
 
     def watch(self, folder: Path) -> None:
-        """Treat the existing contents of a folder, such as photos and models, as planted files."""
+        """Treat the existing contents of a folder, such as photos and models, as decoys."""
         self._before |= {path: _fingerprint(path) for path in folder.rglob("*")}
 
     def moved(self, old: Path, new: Path) -> Decoy:
-        """Return the planted files in the folder `old` as a Decoy with their paths in `new`, a copy of the folder."""
+        """Return the decoys in the folder `old` as a new `Decoy`, with their paths in `new`, a copy of the folder."""
         inside = {path: before for path, before in self._before.items() if path.is_relative_to(old)}
         return Decoy({new / path.relative_to(old): before for path, before in inside.items()})
 
     def changed(self) -> list[str]:
-        """Return the paths of planted files that were changed or removed."""
+        """Return the paths of decoy files and folders that were changed or removed."""
         return [str(path) for path, before in self._before.items() if _fingerprint(path) != before]
 
 

@@ -42,7 +42,7 @@ def draw_hands(folder: Path, *, persons: int, per_class: int, named: bool = Fals
 
     Args:
         per_class: number of photos of each person in each class.
-        named: use names such as `CLASS/CLASS01-001.jpg`, with the number of the person and a counter.
+        named: whether to use names such as `CLASS/CLASS01-001.jpg`, with the number of the person and a counter.
     """
     rng = random.Random(f"hands/{seed}")
     everyone = [_person(rng) for _ in range(persons)]

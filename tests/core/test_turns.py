@@ -12,7 +12,7 @@ from poets_edge.core.turns import take_turn
 
 
 class Meeting:
-    """Counts the threads that are inside `visit` at the same time, and records the maximum."""
+    """Counter of the threads that are inside `visit` at the same time; it records the maximum."""
 
     def __init__(self) -> None:
         self.inside, self.most, self._lock = 0, 0, threading.Lock()
@@ -40,7 +40,7 @@ def test_take_turn_admits_one_item_at_a_time() -> None:
 
 
 def test_items_that_do_not_take_a_turn_do_not_wait() -> None:
-    """The item that takes a turn waits for the other item, which must not wait for the turn."""
+    """The item that has taken the turn waits for the other item; a deadlock would occur if that item waited, too."""
     other = threading.Event()
 
     def work(item: str, tool: None) -> bool:

@@ -1,4 +1,4 @@
-"""Tests that exports keep the order of labels and the split of photos, and of the version of a web page."""
+"""Tests of the order of labels in exports, of the photos that an export uses, and of the version of a web page."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tests.conftest import poets_edge
 
 
 class Folder:
-    """Photo folder that records the photos read by the last call."""
+    """Photo folder that records which photos the last call of its method `hash` read."""
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         self.path, self.bottlenecks_dir, self.reads = path / "photos", path / "bottlenecks", list[str]()

@@ -16,7 +16,7 @@ COOKIE = "poets_edge_8000=s3cret"
 GET = {"host": "127.0.0.1:8000", "cookie": COOKIE}
 POST = {**GET, "origin": "http://127.0.0.1:8000", "x-poets-edge": "1", "content-type": "application/json"}
 REACHED = 299
-"""HTTP status of responses from the application behind the guard."""
+"""HTTP status of all responses of the test's application, which shows that the guard has accepted a request."""
 
 
 def ask(

@@ -131,7 +131,7 @@ def opened(root: Path) -> Changes:
 
 
 def files(changes: Changes) -> dict[str, str]:
-    """Return the photos in the classes, by name, as the text after the signature."""
+    """Return the text that follows the JPEG signature in each photo in a class folder, by the name of the photo."""
     root = changes._root
     return {
         path.relative_to(root).as_posix(): path.read_bytes()[len(JPEG) :].decode()

@@ -120,7 +120,7 @@ def test_fastest_includes_a_file_five_percent_larger() -> None:
 
 
 def validated(name: str, milliseconds: float, wrong: int, wrong_in_validation: int) -> GridPoint:
-    """Return a point evaluated on 100 test photos, and by cross-validation on 50 other photos."""
+    """Return a grid point (model) that was evaluated on 100 test photos, and by cross-validation on 50 other photos."""
     answers = tuple(int(photo >= wrong_in_validation) for photo in range(50))
     return replace(point(name, milliseconds, range(wrong)), cross_validated=answers)
 

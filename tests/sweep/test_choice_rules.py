@@ -1,4 +1,4 @@
-"""Tests of Pareto fronts, budgets, choices and trends in edge cases: ties, equal latencies, points on a limit."""
+"""Tests of Pareto fronts, budgets, choices and trends in edge cases: ties, equal latencies, models on a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOISY, STEADY = (0.8, 1.28, 1.0), (0.999, 1.0, 1.001)
 
 
 def front_by_definition(points: list[GridPoint]) -> set[tuple[float, float]]:
-    """Return (latency, accuracy) of the Pareto-optimal points, found by comparing all pairs of points."""
+    """Return (latency, accuracy) of the Pareto-optimal models, found by comparing all pairs of models."""
     values = {(one.latency.median, one.accuracy) for one in points}
     return {
         (ms, accuracy)

@@ -1,4 +1,4 @@
-"""Tests of the Pareto front, trend, budget, and choice of the point to ship."""
+"""Tests of the Pareto front, trend, budget, and choice of the model to ship."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def point(
     megabytes: float = 1.0,
     processes: tuple[float, ...] = (1.0, 1.01),
 ) -> GridPoint:
-    """Return a point of a grid that was evaluated on 100 photos.
+    """Return a grid point: a model with a latency, and with predictions for 100 photos.
 
     Args:
         name: architecture.

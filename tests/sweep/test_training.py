@@ -1,4 +1,4 @@
-"""Tests of what `grid` trains on: cross-validated photos, groups of photos, and when saved results are reused."""
+"""Tests of the photos and groups of photos that `grid` uses, and of the reuse of saved results."""
 
 from __future__ import annotations
 
