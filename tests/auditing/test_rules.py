@@ -38,12 +38,12 @@ NORMAL = {
 
 
 def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b"), normal: int = 20) -> AuditPhotos:
-    """Return photos of which the first, from `a/0.jpg` on, have statistics that differ from normal ones.
+    """Return photos with image statistics; those of the first photos, from `a/0.jpg` on, are unusual.
 
     Args:
-        changes: differing statistics of each of the first photos.
+        changes: unusual statistics of each of the first photos.
         labels: class names.
-        normal: number of further photos with normal statistics.
+        normal: number of photos with normal statistics.
     """
     count = len(changes) + normal
     stats = [{**NORMAL, **change} for change in (*changes, *[{}] * normal)]

@@ -25,7 +25,7 @@ _SIZES = st.floats(1e-6, 1e6)
 
 
 @given(st.integers(0, 2**32 - 1), _SIZES, _SIZES, st.booleans())
-def test_exact_floats_sums_do_not_depend_on_the_order(seed: int, weight: float, offset: float, one_large: bool) -> None:
+def test_sums_of_exact_floats_do_not_depend_on_order(seed: int, weight: float, offset: float, one_large: bool) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, weight, (2, 3, 3, 3))
     if one_large:
@@ -59,7 +59,7 @@ def test_exact_floats_preserves_zero_weights() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_weights_for_pixels_preserve_the_output(seed: int) -> None:
+def test_for_pixels_preserves_the_output_of_the_convolution(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
     pixel_weights, pixel_bias = for_pixels(weights, bias)

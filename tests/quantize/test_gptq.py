@@ -169,9 +169,7 @@ def test_bias_correction_restores_the_mean_outputs(depthwise: bool) -> None:
 
 @pytest.mark.parametrize(("kernel", "strides"), [((3, 2), (2, 1)), ((1, 3), (1, 2)), ((2, 3), (1, 1))])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-def test_hessian_samples_windows_that_are_not_square(
-    kernel: tuple[int, int], strides: tuple[int, int], padding: str
-) -> None:
+def test_hessian_samples_non_square_windows(kernel: tuple[int, int], strides: tuple[int, int], padding: str) -> None:
     """The samples must equal the windows of the padded image, in row-major order."""
     layer = gptq.GptqLayer(np.zeros((*kernel, 2, 4), np.float32), False, strides, padding)
     pixels = np.random.default_rng(0).normal(size=(7, 5, 2)).astype(np.float32)

@@ -122,7 +122,7 @@ VALUES = np.zeros((3, 4, 5))
         ),
     ],
 )
-def test_infer_returns_the_output_shapes_of_each_operator(
+def test_shape_functions_return_the_output_shapes_of_operators(
     infer: Infer, arguments: Call, expected: Shape | list[Shape]
 ) -> None:
     found = infer(arguments)

@@ -69,7 +69,7 @@ def test_device_packages_import_no_optional_packages() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_commands_name_missing_packages(trained: Trained, tmp_path: Path) -> None:
+def test_error_messages_name_missing_packages(trained: Trained, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "clip.gif")
     (tmp_path / "clip.avi").write_bytes(b"RIFF")
     for arguments, remedy in (

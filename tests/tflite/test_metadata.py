@@ -117,7 +117,7 @@ def test_read_metadata_returns_the_written_metadata() -> None:
     assert SIGNED.startswith(CONTENT)
 
 
-def test_read_metadata_of_a_model_without_metadata_is_empty() -> None:
+def test_read_metadata_returns_empty_fields_for_a_model_without_metadata() -> None:
     assert read(convolution()) == Metadata()
     assert read(CONTENT).labels == () and read(CONTENT).facts == {}
 

@@ -119,7 +119,7 @@ def convolution(**facts: Any) -> bytes:
         ("MEAN", [Tensor(), integers(1, 2)], (1, 3), "ReducerOptions", {"keepDims": False}),
     ],
 )
-def test_check_requires_the_output_shape_computed_for_an_operator(
+def test_check_refuses_output_shapes_that_differ_from_the_computed_shape(
     operator: str, inputs: list[Tensor], output: tuple[int, ...], options: str, fields: Mapping[str, Any]
 ) -> None:
     assert check(model(operator, inputs, Tensor(output), options, fields)).multiplications == 0
@@ -397,7 +397,7 @@ _SCALED = {"INT8": (0.5,), "UINT8": (0.5,)}
 @pytest.mark.parametrize("source", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
 @pytest.mark.parametrize("target", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
 @pytest.mark.parametrize("operator", ["QUANTIZE", "DEQUANTIZE", "RELU"])
-def test_check_rejects_conversions_that_are_not_allowed(operator: str, source: str, target: str) -> None:
+def test_check_rejects_unsupported_type_conversions(operator: str, source: str, target: str) -> None:
     allowed = {
         "QUANTIZE": source in ("FLOAT32", "INT8", "UINT8") and target in ("INT8", "UINT8"),
         "DEQUANTIZE": source in ("FLOAT16", "INT8", "UINT8") and target == "FLOAT32",

@@ -96,7 +96,7 @@ def test_convolution_shape_includes_the_dilation() -> None:
         (shapes.transpose, call((1, 7, 5, 3), (4,), constants={1: [0, 3, 1, 2]}), (1, 3, 7, 5)),
     ],
 )
-def test_infer_returns_the_output_shape_of_each_operator(infer: Infer, arguments: Call, expected: Shape) -> None:
+def test_shape_functions_return_the_output_shape_of_operators(infer: Infer, arguments: Call, expected: Shape) -> None:
     assert infer(arguments) == expected
 
 

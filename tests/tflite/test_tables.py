@@ -77,7 +77,7 @@ def test_parse_refuses_vectors_beyond_the_end(missing: int) -> None:
         read(buffer({1: END}, whole[:-missing]))
 
 
-def test_parse_requires_utf8_text_with_a_final_zero() -> None:
+def test_parse_requires_null_terminated_utf8_text() -> None:
     for data, message in (
         (struct.pack("<I5s", 5, b"daisy"), "without a final zero byte"),
         (struct.pack("<I6s", 5, b"daisyx"), "without a final zero byte"),

@@ -28,24 +28,24 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_remember_makes_a_model_known() -> None:
+def test_remember_records_a_model_as_verified() -> None:
     assert not memory.is_known(MODEL)
     memory.remember(MODEL)
     assert memory.is_known(MODEL)
 
 
-def test_model_that_shares_only_its_first_bytes_is_unknown() -> None:
+def test_model_that_shares_its_first_bytes_with_a_verified_model_is_not_verified() -> None:
     memory.remember(MODEL)
     assert not memory.is_known(MODEL[:8] + b"other weights")
 
 
-def test_model_is_unknown_after_the_rules_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_verified_again_after_rule_change(monkeypatch: pytest.MonkeyPatch) -> None:
     memory.remember(MODEL)
     monkeypatch.setattr(memory, "_RULES", memory._RULES + 1)
     assert not memory.is_known(MODEL)
 
 
-def test_model_is_unknown_after_the_interpreter_changes(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_verified_again_after_interpreter_change(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.remember(MODEL)
     os.utime(interpreter, ns=(10**18, 10**18 + 1))
     assert not memory.is_known(MODEL), "an upgrade to a file of equal size"

@@ -125,7 +125,7 @@ def test_check_raises_only_flaw_errors_for_changed_bytes() -> None:
     assert refused > accepted > 0
 
 
-def test_read_model_verifies_a_model_once(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_model_verifies_a_model_only_once(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in (
         "seed_graph.tflite",

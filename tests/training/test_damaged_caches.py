@@ -59,7 +59,7 @@ def graph(work: Path) -> bytes:
 
 @pytest.mark.parametrize("change", [noise, zeros, bits, cut, swapped])
 @pytest.mark.parametrize("pattern", ["mobilenet_*.sqlite", "photos.sqlite"])
-def test_damaged_page_does_not_change_the_graph(work: Path, change: Change, pattern: str) -> None:
+def test_damaged_cache_page_does_not_change_the_graph(work: Path, change: Change, pattern: str) -> None:
     wanted = graph(work)
     [file] = work.glob(f"whole/{pattern}")
     whole = file.read_bytes()
@@ -81,7 +81,7 @@ def test_damaged_page_does_not_change_the_graph(work: Path, change: Change, patt
 
 
 @pytest.mark.tensorflow
-def test_damaged_activations_do_not_change_the_graph(work: Path) -> None:
+def test_damaged_cached_activations_do_not_change_the_graph(work: Path) -> None:
     flags = ("--fine-tune", "1", "--fine-tune-epochs", "1", "--quiet")
     poets_edge("train", *ARGUMENTS, *STEPS, *flags, cwd=work).ok()
     wanted = graph(work)
@@ -108,7 +108,7 @@ def test_damaged_activations_do_not_change_the_graph(work: Path) -> None:
         ("photos.sqlite", "UPDATE digests SET digest = zeroblob(32)", ""),
     ],
 )
-def test_altered_rows_are_computed_again(work: Path, pattern: str, change: str, message: str) -> None:
+def test_altered_cache_rows_are_computed_again(work: Path, pattern: str, change: str, message: str) -> None:
     shutil.rmtree(work / "tf_files/bottlenecks")
     shutil.copytree(work / "whole", work / "tf_files/bottlenecks")
     poets_edge("train", *ARGUMENTS, *STEPS, cwd=work).ok()

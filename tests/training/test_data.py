@@ -35,11 +35,11 @@ from poets_edge.training.options import TrainOptions
 ENTRY = architecture("mobilenet_0.25_128")
 AXES = np.eye(ENTRY.bottleneck_size, dtype=np.float32)
 KNOWN = 30
-"""Number of photos in the classes; photo K has the vector AXES[K]."""
+"""Number of photos in the classes; photo number K has the vector AXES[K]."""
 
 
 class Warnings(Silent):
-    """Reporter that keeps the warnings."""
+    """Reporter that stores the warnings it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -85,12 +85,12 @@ def write(folder: Path, photos: Mapping[str, tuple[str, Any]], cache: Bottleneck
 
 
 def distinct(count: int) -> dict[str, tuple[str, Any]]:
-    """Return photos that resemble no other photo."""
+    """Return photos, each of which resembles no other photo."""
     return {f"n{row:02}.jpg": (f"new {row}", AXES[100 + row]) for row in range(count)}
 
 
 def copies(count: int) -> dict[str, tuple[str, Any]]:
-    """Return photos with the contents of photos in the classes."""
+    """Return copies of photos in the classes, with identical contents."""
     return {f"c{row:02}.jpg": (f"known {row}", AXES[row]) for row in range(count)}
 
 

@@ -142,7 +142,7 @@ def test_interval_of_grouped_photos_contains_the_true_accuracy() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True], ids=["unnamed", "person-in-name"])
-def test_train_estimates_the_accuracy_on_unseen_persons(tmp_path: Path, *, named: bool) -> None:
+def test_train_estimates_the_accuracy_on_unseen_people(tmp_path: Path, *, named: bool) -> None:
     draw_hands(tmp_path / "hands", persons=8, per_class=12, named=named)
     draw_hands(tmp_path / "others", persons=30, per_class=4, seed=1)
     ran = poets_edge("train", "hands", *EMBEDDED, "--steps", "1000", cwd=tmp_path).ok()

@@ -103,7 +103,7 @@ def test_early_stop_keeps_the_best_head() -> None:
     assert "that head was kept" in str(line)
 
 
-def test_train_rejects_learning_rates_that_diverge(photos: Path, tmp_path: Path) -> None:
+def test_train_rejects_learning_rates_that_are_too_large(photos: Path, tmp_path: Path) -> None:
     poets_edge("train", photos, *_BACKBONE, "--learning_rate", "1e30", cwd=tmp_path).failed("--learning-rate", "1000")
 
 

@@ -104,7 +104,7 @@ def test_checkpoint_is_removed_after_results_are_written(
 
 
 class Notes(Silent):
-    """Reporter that keeps the notes."""
+    """Reporter that stores the notes it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -27,14 +27,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_runs_lists_runs_with_changed_options(work: Path) -> None:
+def test_runs_command_lists_runs_with_changed_options(work: Path) -> None:
     shown = poets_edge("runs", cwd=work).ok().stdout.splitlines()
     assert shown[0].split()[:3] == ["run", "date", "architecture"] and len(shown) == 5
     assert "head.steps 100" in shown[2] and "photos 38" in shown[3] and "head.steps" not in shown[3]
     assert shown[-1] == "Curves: tensorboard --logdir tf_files/runs"
 
 
-def test_runs_compares_two_runs(work: Path) -> None:
+def test_runs_command_compares_two_runs(work: Path) -> None:
     shown = poets_edge("runs", "1", "3", cwd=work).ok().stdout
     rows = {line[:24].strip(): line.split()[-2:] for line in shown.splitlines()}
     assert rows["head.steps"] == ["50", "100"] and rows["photos"] == ["40", "38"]
@@ -45,7 +45,7 @@ def test_runs_compares_two_runs(work: Path) -> None:
     poets_edge("runs", "1", cwd=work).failed("two runs")
 
 
-def test_runs_keep_event_files_for_tensorboard(work: Path) -> None:
+def test_saved_runs_contain_event_files_for_tensorboard(work: Path) -> None:
     for name in ("train", "validation"):
         assert len(list((work / "tf_files/runs").glob(f"*/{name}/events.out.tfevents.*"))) == 3
     assert len(list((work / "tf_files/training_summaries").glob("*/train/*"))) == 1, "the codelab's own place: the last"

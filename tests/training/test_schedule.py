@@ -66,7 +66,7 @@ def test_epoch_shows_all_classes_equally_often(classes: list[int], number: int) 
         assert max(of_class) - min(of_class) <= 1, "photos of a class take turns"
 
 
-def test_epoch_is_determined_by_seed_and_number() -> None:
+def test_order_of_an_epoch_is_determined_by_seed_and_epoch_number() -> None:
     classes = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     order = schedule(classes)
     assert shown(order, 2) == shown(schedule(classes), 2)

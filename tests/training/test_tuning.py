@@ -93,7 +93,7 @@ def test_views_apply_the_distortion_flags() -> None:
     assert (unmirrored.render(ramp(), SIZE, name, b"1") == expected).all()
 
 
-def test_view_of_a_photo_depends_on_contents_and_number() -> None:
+def test_view_depends_on_photo_contents_and_view_number() -> None:
     views = Views(Distortions(), 2)
     first = views.render(ramp(), SIZE, views.names[0], b"1")
     assert (first == views.render(ramp(), SIZE, views.names[0], b"1")).all()
