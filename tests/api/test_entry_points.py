@@ -74,7 +74,7 @@ def test_audit_accepts_strings(photos: Path, tmp_path: Path) -> None:
         lambda: grid(3),  # type: ignore[arg-type]
     ],
 )
-def test_entry_points_name_a_parameter_with_a_wrong_type(call: Any) -> None:
+def test_entry_points_report_which_parameter_has_a_wrong_type(call: Any) -> None:
     with pytest.raises(WrongTypeError, match="`"):
         call()
 

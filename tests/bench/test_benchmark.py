@@ -57,7 +57,7 @@ def test_benchmark_writes_raw_samples_and_their_percentiles(results: list[dict[s
         assert latency["maximum"] == max(samples)
 
 
-def test_benchmark_writes_machine_facts_and_peak_memory(
+def test_benchmark_writes_machine_description_and_peak_memory(
     measured: Path, results: list[dict[str, Any]], trained: Trained
 ) -> None:
     machine = json.loads(measured.read_text())["machine"]

@@ -41,7 +41,7 @@ def test_discard_removes_only_listed_files_inside_the_folder(tmp_path: Path) -> 
     assert not Path(f"{staging.path}.journal").exists()
 
 
-def test_frames_are_listed_and_read_only_if_watch_has_saved_them(tmp_path: Path) -> None:
+def test_only_frames_saved_by_watch_are_listed_and_read(tmp_path: Path) -> None:
     name = "collected-20261130-120000-00001.jpg"
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / name).write_bytes(b"frame")

@@ -8,7 +8,7 @@ from poets_edge.bench.result_files import VariantResult
 
 
 def result(*rounds: dict[str, list[float]]) -> Any:
-    """Return an entry of the list `results` with the given times of each process."""
+    """Return an element of the list `results` in a result file, with the times that each process measured."""
     return {
         "name": "a.tflite", "threads": 1, "latency_ms": {"median": 5.0}, "rounds_differ": 0.0, "size": 1,
         "rounds": list(rounds),

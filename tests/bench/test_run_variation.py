@@ -92,7 +92,7 @@ def steady_run(rng: Any, scale: float = 1.0) -> list[float]:
     return [float(one) for one in scale * np.exp(0.0025 * rng.standard_normal() + 0.015 * rng.standard_normal(ROUNDS))]
 
 
-def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ_by_60_percent() -> None:
+def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ_too_much() -> None:
     assert kernel_ratio([1.0, 1.05, 9.0], [1.0, 1.0, 1.0]) == 1.05
     assert kernel_ratio([0.95] * 3, [1.0] * 3) == 0.95
     assert kernel_ratio([1.0], []) is None and kernel_ratio([], [1.0]) is None

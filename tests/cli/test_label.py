@@ -71,7 +71,7 @@ def test_label_reads_folders_several_photos_and_standard_input(trained: Trained,
     assert piped.stdout.startswith("roses (score = ")
 
 
-def test_label_requires_tensorflow_only_for_graphs_of_other_programs(
+def test_label_requires_tensorflow_only_for_graphs_from_other_programs(
     trained: Trained, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = parse_graph(trained.graph.read_bytes(), "trained")
@@ -90,7 +90,7 @@ def test_label_requires_tensorflow_only_for_graphs_of_other_programs(
     poets_edge("label", "--graph", foreign, flowers / DAISY).failed("pip install 'poets-edge[tensorflow]'")
 
 
-def test_label_without_an_interpreter_names_the_missing_package(
+def test_label_reports_that_the_interpreter_package_is_missing(
     trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python"):

@@ -61,7 +61,7 @@ def test_codelab_scripts_report_wrong_arguments_in_one_line(folder: Path) -> Non
         assert ended.returncode == 1 and ended.stderr.count("Error: ") == 1 and "Traceback" not in ended.stderr
 
 
-def test_write_codelab_does_not_overwrite_scripts_of_other_programs(tmp_path: Path) -> None:
+def test_write_codelab_does_not_overwrite_scripts_from_other_programs(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/retrain.py").write_text("print('mine')\n")
     poets_edge("codelab", tmp_path).failed("retrain.py", "a script that poets-edge has not written")

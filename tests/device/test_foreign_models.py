@@ -75,7 +75,7 @@ def accuracy(classifier: Classifier, pictures: dict[str, list[npt.NDArray[np.uin
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", RIGHT)
-def test_models_of_other_programs_reach_the_accuracy_measured_by_their_creators(
+def test_models_from_other_programs_reach_the_accuracy_measured_by_their_creators(
     name: str, pictures: dict[str, list[npt.NDArray[np.uint8]]]
 ) -> None:
     input_range, expected = RIGHT[name]
@@ -235,7 +235,7 @@ def test_annotated_model_needs_no_options_and_can_be_annotated_again(tmp_path: P
         Classifier(second.path, input_range="-1:1")
 
 
-def test_annotated_models_specify_the_resizing_of_mediapipe(tmp_path: Path) -> None:
+def test_annotated_models_use_the_resizing_method_of_mediapipe(tmp_path: Path) -> None:
     """Output column i is sampled at column i * 3 / 2, because the image is 1.5 times as wide as the model's input."""
     size = Classifier(SEED).size
     model = variant(tmp_path / "x.tflite")
@@ -337,7 +337,7 @@ def test_ultralytics_models_have_labels_and_an_input_range(tmp_path: Path) -> No
     assert found.input_range.normalization == UNIT and "Ultralytics" in found.remarks[0]
 
 
-def test_labels_in_the_metadata_of_earlier_versions_of_ultralytics_are_read() -> None:
+def test_labels_in_metadata_from_earlier_ultralytics_versions_are_read() -> None:
     """Earlier versions wrote a Python dictionary into the labels file, `temp_meta.txt`."""
     assert parse_labels(str(ULTRALYTICS), "temp_meta.txt") == ULTRALYTICS_NAMES
 

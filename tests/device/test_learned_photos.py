@@ -40,12 +40,12 @@ def record(drawn: Trained) -> dict[str, Any]:
 
 
 def models(drawn: Trained) -> tuple[Path, ...]:
-    """Return a graph with its record, a `.tflite` file, and a graph without a record."""
+    """Return a graph with a JSON file about its training, a `.tflite` file, and a graph without a JSON file."""
     return drawn.graph, drawn.model("int8"), drawn.folder / "bare/retrained_graph.pb"
 
 
 def without_facts(model: Path) -> bytes:
-    """Return the contents of a `.tflite` file without the description of its training, stored next to the labels."""
+    """Return the contents of a `.tflite` file, without the part of its metadata that describes its training."""
     content, labels = model.read_bytes(), read_metadata(read_model(model)).labels
     bare = content[: content.rindex(b"PK\x03\x04", 0, content.rindex(b"PK\x03\x04"))]
     return with_files(bare, ModelInfo("", "", labels), {})
@@ -218,7 +218,7 @@ def test_export_without_a_training_record_evaluates_the_test_photos_of_the_train
     assert again["photos"] == file["test"]["photos"] and again["learned_from"]["training"] > 0
 
 
-def test_evaluate_warns_of_training_photos_that_were_saved_again(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_warns_about_training_photos_that_were_saved_again(drawn: Trained, tmp_path: Path) -> None:
     for photo in sorted((drawn.folder / "photos").rglob("*.jpg")):
         (tmp_path / photo.parent.name).mkdir(exist_ok=True)
         Image.open(photo).save(tmp_path / photo.parent.name / photo.name, quality=60)

@@ -41,7 +41,7 @@ def test_copies_warning_uses_the_users_test_set_instead_of_cross_validation() ->
 
 
 @pytest.mark.parametrize("facts", [{}, {"training": None, "test": None}, {"test": {**TEST, "accuracy": None}}])
-def test_copies_warning_requires_a_held_out_accuracy(facts: dict[str, Any]) -> None:
+def test_copies_warning_requires_the_accuracy_on_held_out_photos(facts: dict[str, Any]) -> None:
     assert copies_warning(evaluation(400, 400), facts) is None
 
 
@@ -103,7 +103,7 @@ def table(*names: str) -> PhotoTable:
     return PhotoTable.of([Photo(Path(name), name, name.split("/")[0]) for name in names])
 
 
-def test_photo_groups_joins_copies_and_sequences() -> None:
+def test_photo_groups_combines_copies_and_sequences_of_photos() -> None:
     photos = table("a/film1_frame_001.jpg", "a/film1_frame_002.jpg", "a/x.jpg", "b/y.jpg", "a/film2_frame_001.jpg")
     digests = np.arange(5, dtype=np.uint8).repeat(32).reshape(5, 32)
     digests[3] = digests[2]

@@ -21,7 +21,7 @@ _REFUSAL = "raise ModuleNotFoundError(f'No module named {__name__!r}', name=__na
 
 @pytest.fixture(scope="module")
 def blocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Put modules named `tensorflow` and `keras` that fail to import into PYTHONPATH."""
+    """Add modules named `tensorflow` and `keras`, which cannot be imported, to PYTHONPATH."""
     folder = tmp_path_factory.mktemp("blocked")
     for name in ("tensorflow", "keras"):
         (folder / f"{name}.py").write_text(_REFUSAL)
@@ -78,7 +78,7 @@ def test_grid_works_without_tensorflow(work: Path, keras_home: Path) -> None:
     assert (work / "tf_files/grid/grid.json").is_file()
 
 
-def test_commands_report_missing_tensorflow_for_graphs_of_other_programs(work: Path, tmp_path: Path) -> None:
+def test_commands_report_missing_tensorflow_for_graphs_from_other_programs(work: Path, tmp_path: Path) -> None:
     graph = parse_graph((work / "tf_files/retrained_graph.pb").read_bytes(), "trained")
     find_node(graph, "head/logits").op = "Maximum"
     graph.node.extend([operation("last", "Softmax", ["final_result"])])

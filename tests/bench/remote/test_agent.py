@@ -126,7 +126,7 @@ def test_remove_deletes_the_cache_of_verified_models(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [[], 3, {"sha256": 3}, {"sha256": [3, None]}, {"items": 3, "sha256": {}}])
-def test_remove_succeeds_if_the_file_about_the_service_is_damaged(folder: Path, record: Any) -> None:
+def test_remove_succeeds_if_the_saved_service_data_are_damaged(folder: Path, record: Any) -> None:
     session = Session(folder)
     text = json.dumps({"signature": SIGNATURE, "service": record})
     (folder / ".poets-edge-service.json").write_text(text)

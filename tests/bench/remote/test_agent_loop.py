@@ -90,7 +90,7 @@ def test_end_of_session_kills_programs_and_removes_partial_items(tmp_path: Path)
     assert child.wait(20) == -signal.SIGKILL and discarded == [True]
 
 
-def test_agent_exits_after_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agent_exits_if_it_receives_no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
 
     def sleep(seconds: float) -> None:

@@ -224,7 +224,7 @@ def test_benchmark_on_resumes_after_a_lost_connection(installed: SshServer, tmp_
     assert f"{kept} rounds were measured before" in going_on.communicate(timeout=30)[1]
 
 
-def test_agent_ends_if_the_connection_is_silent(installed: SshServer) -> None:
+def test_agent_exits_if_the_connection_is_silent(installed: SshServer) -> None:
     with Connection("pi", silence=1.5) as connection:
         time.sleep(2.5)  # heartbeats keep it alive
         assert connection.ask("facts", Facts, folder="", kind="cache", packages=[]).system == "Linux"

@@ -59,7 +59,7 @@ def box(pi: SshServer, tmp_path: Path) -> Iterator[Box]:
 
 @contextlib.contextmanager
 def feeding(stream: Path, photos: Path) -> Iterator[Path]:
-    """Write photos to a named pipe, without end."""
+    """Write photos to a named pipe indefinitely."""
     subprocess.run(["mkfifo", stream], check=True)
     script = 'while true; do cat "$1"/*/*.jpg; sleep 0.2; done > "$2"'
     feeder = subprocess.Popen(["sh", "-c", script, "sh", photos, stream])

@@ -66,7 +66,7 @@ def test_grid_on_uses_latencies_measured_on_the_device(work: Work, pi: SshServer
 
 
 def _measured(work: Work, change: Callable[[dict[str, Any]], None] = lambda found: None) -> Path:
-    """Return a result file from `benchmark` that a function has changed."""
+    """Return a result file of `benchmark` after changing its contents with `change`."""
     file = work.folder / "device.json"
     if not file.exists():
         models = [work.model("float32"), work.model("int8")]

@@ -34,7 +34,7 @@ def systemd(programs: Programs | None = None, **answers: Any) -> tuple[SystemdSe
 
 
 def refusing(*words: str) -> Programs:
-    """Return a fake function for running programs; it fails if the command contains one of the given words."""
+    """Return a fake function for running programs, which fails if the command contains one of the given words."""
     return lambda command: (1, ["Access denied."]) if set(words) & set(command) else (0, [])
 
 
@@ -120,7 +120,7 @@ def test_loginctl_returns_none_if_the_program_is_missing() -> None:
 
 
 def showing(*states: str) -> Programs:
-    """Return a systemd whose service goes through the given states, and whose journal has three lines."""
+    """Return a fake systemd whose service goes through `states`, and whose journal has three lines."""
     left = list(states)
 
     def run(command: Sequence[str]) -> tuple[int, list[str]]:

@@ -77,7 +77,7 @@ def test_collector_saves_frames_of_every_label_inside_its_folder(tmp_path: Path,
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_collector_warns_once_of_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collector_warns_once_about_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OutputError(f"cannot write {path}: No space left on device.")
 

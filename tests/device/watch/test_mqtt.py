@@ -89,7 +89,7 @@ def test_watch_publishes_label_score_and_snapshot(frames: Path, tmp_path: Path) 
     }
 
 
-def test_watch_publishes_unknown_below_the_threshold(frames: Path, tmp_path: Path) -> None:
+def test_watch_publishes_unknown_for_scores_below_the_threshold(frames: Path, tmp_path: Path) -> None:
     with broker(tmp_path) as port:
         _watch(frames, port, "--mqtt-name", "front door", "--threshold", "1")
         messages = received(port, lambda found: f"{BASE}/state" in found)
@@ -283,13 +283,13 @@ def test_watch_reports_invalid_mqtt_files_in_one_line(frames: Path, tmp_path: Pa
     poets_edge(*watch, "--mqtt-ca", bad).failed("--mqtt-ca", "bad")
 
 
-def test_watch_names_the_missing_paho_package(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_reports_that_the_paho_package_is_missing(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
     ran = poets_edge("watch", SEED, "--source", frames, "--mqtt", "mqtt://127.0.0.1")
     ran.failed("paho-mqtt is not installed", "poets-edge[mqtt]")
 
 
-def test_discovery_identifies_entities_and_their_availability() -> None:
+def test_discovery_messages_identify_entities_and_their_availability() -> None:
     messages = discovery_messages("cam", name="Cam", topic="t", labels=["a"], model="m.tflite", version="1")
     assert len({message["unique_id"] for message in messages.values()}) == len(messages) == 4
     for topic, message in messages.items():

@@ -78,7 +78,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Session:
 
 
 def labels(messages: list[SimpleNamespace]) -> list[str]:
-    """Return the labels in the messages about the state."""
+    """Return the labels in the messages with the topic STATE."""
     return [json.loads(message.payload)["label"] for message in messages if message.topic == STATE]
 
 

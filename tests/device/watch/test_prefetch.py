@@ -10,7 +10,7 @@ import pytest
 from poets_edge.device.watch.prefetch import Prefetch
 
 
-def test_live_source_keeps_only_the_newest_item_and_counts_the_others() -> None:
+def test_live_source_keeps_only_the_newest_item_and_counts_dropped_items() -> None:
     reached, proceed = threading.Event(), threading.Event()
 
     def items() -> Iterator[int]:

@@ -161,7 +161,7 @@ def test_watch_ends_when_its_output_is_closed(start: Start, daisy: bytes) -> Non
     assert b"Traceback" not in process.stderr.read()
 
 
-def test_watch_warns_of_a_replaced_model_and_keeps_the_loaded_one(
+def test_watch_warns_about_a_replaced_model_and_keeps_the_loaded_model(
     start: Start, trained: Trained, daisy: bytes, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.tflite"
@@ -207,7 +207,7 @@ def test_watch_ends_a_hanging_command_with_its_children(
     assert process.wait(10) == 0
 
 
-def test_watch_warns_of_a_failed_command(start: Start, daisy: bytes) -> None:
+def test_watch_warns_about_a_failed_command(start: Start, daisy: bytes) -> None:
     process = start("--on-label", "daisy", "--run", _python("raise SystemExit(7)"), "--hold", "1")
     _feed(process, daisy)
     assert "failed with status 7" in _warning(process, "the command")

@@ -29,13 +29,13 @@ def test_smoother_returns_the_mean_of_the_last_frames() -> None:
     assert smoother.add(frames[1]) is frames[1]
 
 
-def test_smoother_of_outputs_without_distances_returns_no_distance() -> None:
+def test_smoother_returns_no_distance_for_outputs_without_distances() -> None:
     smoother = Smoother(2)
     for number in range(3):
         assert smoother.add(ModelOutput(np.array([number, 1], np.float32))).distance is None
 
 
-def test_smoother_of_one_frame_returns_its_output() -> None:
+def test_smoother_with_one_frame_returns_the_output_for_that_frame() -> None:
     smoother = Smoother(1)
     for scores in ([1.0, 0.0], [0.25, 0.75]):
         output = ModelOutput(np.array(scores, np.float32), 0.5)

@@ -51,7 +51,7 @@ def starts(labels: Sequence[str], hold: int, folder: Path) -> int:
         ("xxx", 1, 0),
     ],
 )
-def test_trigger_starts_its_command_once_after_hold_consecutive_frames(
+def test_trigger_starts_its_command_once_after_enough_consecutive_frames(
     frames: str, hold: int, expected: int, tmp_path: Path
 ) -> None:
     assert starts([{"d": "daisy", "x": "tulips"}[frame] for frame in frames], hold, tmp_path) == expected
@@ -127,7 +127,7 @@ def test_failure_of_a_command_is_reported(text: str, warning: str) -> None:
     assert warnings.lines == ([f"the command {text!r} {warning}"] if warning else [])
 
 
-def test_trigger_rejects_a_hold_below_1_and_commands_that_cannot_run() -> None:
+def test_trigger_rejects_invalid_hold_values_and_commands_that_cannot_run() -> None:
     with pytest.raises(UsageError, match="`hold` must be 1 or more"):
         Trigger("daisy", Command("true"), 0, Silent())
     for text, message in (("no-such-program", "no such program"), ("", "no such program"), ("say 'x", "quot")):
