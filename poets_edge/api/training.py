@@ -73,7 +73,7 @@ def train(
             the list of all runs; by default "tf_files".
         steps: number of training steps; 4,000 by default.
         fine_tune: number of final blocks of the network that are trained together with the head; 0 by default.
-        exclude: path of a list of photos to exclude, as saved from the report of `audit`.
+        exclude: path of a file that lists photos to exclude, as saved from the `audit` report.
         background: folder of photos that belong to no class, from which the model learns to recognize unknown photos.
         strangers: folder of photos that belong to no class and are not used for training; the result states how many of
             them the model classifies as unknown.

@@ -90,7 +90,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Distribution of the latency of the first model, in ms, for the number of threads with the lowest median."""
+        """Latency distribution of the first model, in ms, for the number of threads with the lowest median."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)

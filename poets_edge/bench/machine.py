@@ -113,7 +113,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def machine_state() -> MachineState:
-    """Return the current state of this machine."""
+    """Return the current state of this machine, such as its temperature and clock frequency."""
     busy, stolen = _cpu_seconds()
     throttled = _throttled()
     times = os.times()

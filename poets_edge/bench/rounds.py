@@ -1,7 +1,7 @@
 """Rounds of a benchmark, and the log of finished rounds, with which an interrupted run can be continued.
 
-A round is identified by the measurement conditions, the content of the model, the number of threads and the number of
-the round. Rounds that the log contains are not measured again.
+A round is identified by the measurement conditions, the model's content, the number of threads and the round number.
+Rounds that the log contains are not measured again.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """Last message of a successful measurement, which contains descriptions of disturbances of the device."""
+    """Last message of a successful measurement, which describes any disturbances of the device."""
 
     warnings: Texts
 

@@ -43,7 +43,7 @@ class CollectOptions:
 
     Attributes:
         folder: folder in which frames are saved.
-        below: a frame is saved if all its scores are below this value, or if it is unlike the training photos.
+        below: a frame is saved if all its scores are below this value, 0 to 1, or if it is unlike the training photos.
         most: maximum number of frames in the folder.
     """
 

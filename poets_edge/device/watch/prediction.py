@@ -23,7 +23,7 @@ class LabelingOptions:
 
     Attributes:
         smooth: number of frames whose scores are averaged.
-        threshold: score below which the label is "unknown".
+        threshold: score, 0 to 1, below which the label is "unknown".
         accept_all: whether to ignore the unknown-photo detector, so that frames unlike the training photos are assigned
             a class.
     """
@@ -78,7 +78,7 @@ class WatchSummary:
         labeled: number of frames that were labeled.
         bad: number of frames that could not be labeled.
         dropped: number of frames that were skipped because newer frames had arrived.
-        seconds: time from the receipt of the first frame to the last label.
+        seconds: time from the receipt of the first frame to the last label, in seconds.
         latencies: latencies of the last 1,000 labeled frames, seconds.
     """
 

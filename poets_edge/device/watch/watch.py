@@ -55,7 +55,7 @@ class WatchOptions:
         input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder, which are
             independent of each other.
-        threshold: score below which the label is "unknown".
+        threshold: score, 0 to 1, below which the label is "unknown".
         accept_all: whether to ignore the unknown-photo detector, so that the label depends only on the scores.
         keep_all: whether to label every frame from a camera or pipe, even if the labels are then delayed.
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
@@ -115,7 +115,7 @@ def watch(
         source: a video, a folder of images, an image, or MJPEG in a file or ("-") on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
-        threshold: score below which the label is "unknown".
+        threshold: score, 0 to 1, below which the label is "unknown".
         accept_all: whether to ignore the unknown-photo detector, so that the label depends only on the scores.
         keep_all: whether to label every frame from a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
