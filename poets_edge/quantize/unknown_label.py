@@ -29,7 +29,8 @@ from poets_edge.tflite.flatbuffer import (
 )
 
 _STEEP = 1e8
-"""Factor that makes the smallest possible excess of a distance over the limit 1.0, 1.2e-7 in float32, larger than 1."""
+"""Factor by which the excess of a distance over the limit, 1.0, is multiplied. Even the smallest possible excess in
+float32, 1.2e-7, then becomes larger than 1."""
 
 
 def with_unknown_label(content: bytes) -> bytes:

@@ -105,7 +105,7 @@ def write_full_int8_model(
 
 
 def _add_uint8_output(model: Any, output: int) -> int:
-    """Convert an int8 output to uint8 by adding 128; return the index of the uint8 tensor, which inherits the name."""
+    """Convert an int8 output to uint8 by adding 128; return the index of the uint8 tensor, which keeps its name."""
     signed = model.subgraphs[0].tensors[output]
     name, quantization = signed.name, signed.quantization
     signed.name = name + b"_int8"

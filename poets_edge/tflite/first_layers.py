@@ -24,7 +24,7 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 """Ranges of the factors and of the means with which networks standardize inputs from 0 to 1. Examples: 2 and 0.5, or
 1/0.226 and 0.45 (ImageNet)."""
 _MIN_UNIT_FACTOR = 3.3
-"""Smallest factor from which the range 0 to 1 is concluded if a network standardizes its inputs, that is, computes
+"""Smallest factor from which the range 0 to 1 is inferred if a network standardizes its inputs, that is, computes
 (x - mean) * factor. Smaller factors also occur for inputs from -1 to 1, which have up to twice the standard deviation,
 and a positive mean if the photos are bright. If the mean is 0.5, the range is 0 to 1 for any factor."""
 _MIDDLE = 0.005

@@ -1,4 +1,4 @@
-"""Logistic regression that separates background photos from training photos, using bottlenecks of unit length."""
+"""Logistic regression that separates background photos from training photos by their unit-length bottlenecks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FittedBackground:
 
 
 def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array, seed: int) -> FittedBackground:
-    """Fit one logistic regression per fold, to the photos outside of the fold, and average them.
+    """Fit one logistic regression per fold, to the photos outside the fold, and average these regressions.
 
     Args:
         units: unit vectors of the training photos, float64 [photos, features].

@@ -63,7 +63,7 @@ def connect(address: str) -> Iterator[Any]:
 
 
 def _client(address: str) -> Any:
-    """Connect to a scheduler, and return the client. Raises TimeoutError if a server accepts but sends nothing.
+    """Return a client that is connected to a scheduler. Raises TimeoutError if the server sends nothing.
 
     Dask has no time limit for the first message of a server, so the client is created in another thread.
     """

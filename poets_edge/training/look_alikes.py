@@ -88,7 +88,7 @@ class PhotoGroups:
         return self.alike >= MIN_DEPENDENT or self.are_repetitive
 
     def take(self, rows: Rows) -> PhotoGroups:
-        """Return the groups of the photos in `rows`; a group has the number of its first photo's position in `rows`."""
+        """Return the groups of the photos in `rows`, each numbered by the position of its first photo in `rows`."""
         return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:

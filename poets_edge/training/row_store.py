@@ -38,7 +38,7 @@ class RowStore:
 
     @property
     def set_aside(self) -> list[Path]:
-        """Damaged files that were moved aside since this file was opened."""
+        """New paths of damaged files that were moved aside since this file was opened."""
         return self._database.set_aside
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:

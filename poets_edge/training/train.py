@@ -234,7 +234,7 @@ def _detect_unknown(
     fine_tuned: FineTuned | None = None,
     backbone: Backbone | None = None,
 ) -> UnknownDetection | DatasetError | None:
-    """Fit the unknown-photo detector; return the error if fitting fails, or None if no detector was requested.
+    """Return the fitted unknown-photo detector, the error if fitting fails, or None if no detector was requested.
 
     Args:
         outside: photos that belong to no class, under the keys "background" and "strangers".

@@ -31,7 +31,7 @@ _FORMAT = 3
 
 
 class DivergedError(Exception):
-    """Training diverged: the loss or a weight is not finite."""
+    """Raised if training diverges, that is, if the loss or a weight is not finite."""
 
     def __init__(self, epochs: tuple[Epoch, ...]) -> None:
         """Create the error.
