@@ -149,7 +149,7 @@ def test_full_int8_scores_equal_those_of_tensorflow_lite_micro(
 
 
 def test_efficientnet_lite_scores_equal_those_of_tensorflow_lite_micro() -> None:
-    """The weights are random, because the scores of trained networks were equal for all sizes."""
+    """One network with random weights suffices: the scores of trained networks of all sizes have been found equal."""
     runtime = need_module("tflite_micro.python.tflite_micro.runtime")
     rng, found = np.random.default_rng(0), architecture("efficientnet_lite0_128")
     blank = blank_network(found, classes=3)

@@ -40,7 +40,7 @@ def to_nearest(weights: Floats) -> Floats:
 
 
 def by_definition(weights: Floats, hessian: Floats) -> Floats:
-    """Round with Optimal Brain Surgeon: for each input, round, correct the others, and update the inverse Hessian."""
+    """Round with Optimal Brain Surgeon: round the weights of each input, and adjust those of the remaining inputs."""
     left, hessian = weights.astype(np.float64), hessian.astype(np.float64)
     hessian = hessian + np.eye(len(hessian)) * 0.01 * np.diag(hessian).mean()
     inverse, step = np.linalg.inv(hessian), np.abs(left).max(axis=0) / 127

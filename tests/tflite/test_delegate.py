@@ -44,7 +44,7 @@ def offered(log: Path) -> int:
 
 
 def test_classifier_passes_the_model_to_the_delegate(library: Path, log: Path, trained: Trained) -> None:
-    """A clone and an unpickled classifier also offer it. The CPU runs all operators, so the scores do not change."""
+    """A clone and an unpickled classifier also pass it. The CPU runs all operators, so the scores do not change."""
     plain = Classifier(trained.model("int8"))
     assert offered(log) == 0
     delegated = Classifier(trained.model("int8"), delegate=str(library))

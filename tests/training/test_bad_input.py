@@ -1,4 +1,4 @@
-"""Unusable photo folders, photos, options and weights, and the errors that `train` reports."""
+"""Tests of the errors that `train` reports for unusable photo folders, photos, options and weights."""
 
 from __future__ import annotations
 

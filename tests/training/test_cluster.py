@@ -53,7 +53,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
-    """The graph trained by one process, and its messages about skipped photos."""
+    """Bytes of the graph that a single process trains, and the message about skipped photos."""
     folder = tmp_path_factory.mktemp("alone")
     told = poets_edge("train", "--image_dir", photos, *FEW, cwd=folder).ok().stderr
     return (folder / "tf_files/retrained_graph.pb").read_bytes(), _left_out(told)

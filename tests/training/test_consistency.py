@@ -1,4 +1,4 @@
-"""Consistency of photos, graph, labels and record when files change during a run."""
+"""Tests that photos, graph, labels and record stay consistent when files change during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training that is killed, runs out of disk space, or runs twice at once."""
+"""Tests of training that is killed, runs out of disk space, or runs twice at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-validation: out-of-fold predictions by heads that match those of `train`."""
+"""Tests of cross-validation: its heads agree with those of `train`, and each photo is predicted out of fold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage to each page of a cache: lost entries are computed again with a warning, and the graph is unchanged."""
+"""Tests of damaged caches: lost entries are computed again with a warning, and the graph is unchanged."""
 
 from __future__ import annotations
 

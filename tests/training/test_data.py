@@ -1,6 +1,6 @@
 """Tests of the data for training: photos of classes, background photos and strangers.
 
-The bottlenecks are in the cache, so the contents of the photos are not decoded, and their similarity is chosen.
+The bottlenecks are put into the cache, so the files need not be images, and the tests choose how similar they are.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def test_read_background_rejects_folders_with_too_many_copies(
     copied: int,
     accepted: bool,
 ) -> None:
-    """At least 20 photos, and half of all, must remain."""
+    """At least 20 photos, and at least half of all photos, must remain after copies are removed."""
     folder = write(tmp_path / "background", {**distinct(new), **copies(copied)}, cache)
     if accepted:
         assert len(read_background(folder, data, backbone, cache, Silent()).photos) == new

@@ -1,4 +1,4 @@
-"""Groups of photos that look alike, and accuracies and intervals of photos in groups."""
+"""Tests of groups of photos that look alike, and of accuracies and intervals for photos in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report page of `train`."""
+"""Tests of the report page of `train`."""
 
 from __future__ import annotations
 

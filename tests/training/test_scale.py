@@ -1,4 +1,4 @@
-"""Training on many photos: vectors in files, sampled cross-validation, and records without names.
+"""Tests of training on many photos: vectors in files, sampled cross-validation, and records without photo names.
 
 The limits are lowered, so that a few synthetic photos exceed them.
 """

@@ -1,4 +1,4 @@
-"""Temperature scaling, from the head to the int8 file: scores are calibrated, predictions unchanged."""
+"""Tests of temperature scaling, from the head to the int8 file: scores are calibrated, predictions unchanged."""
 
 from __future__ import annotations
 

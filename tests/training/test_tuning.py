@@ -1,4 +1,4 @@
-"""The parts of fine-tuning: optimizer and moving average, choice of the epoch, views, activations and checkpoints."""
+"""Tests of fine-tuning: optimizer and moving average, choice of the epoch, views, activations and checkpoints."""
 
 from __future__ import annotations
 

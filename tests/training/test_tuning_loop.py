@@ -152,7 +152,7 @@ EPOCH = Epoch(1, 0.5, 1.0, None, None)
 
 
 def test_checkpoint_restores_state_and_best_weights(tmp_path: Path) -> None:
-    """Eleven arrays are saved, since their names are sorted as text, in which 10 precedes 2."""
+    """Eleven arrays are saved, because sorting their names as text would put array 10 before array 2."""
     state = [np.full(number + 1, number) for number in range(11)]
     saved = Checkpoint((EPOCH,), 1, state, [np.array([-1.0]), np.array([-2.0])])
     checkpoint.save(tmp_path / "x.npz", saved)

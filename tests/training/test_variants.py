@@ -73,7 +73,7 @@ def test_find_variants_finds_the_same_pairs_from_a_sample(monkeypatch: pytest.Mo
 
 
 def test_find_variants_reports_repetitive_photos_in_which_no_pairs_are_found() -> None:
-    """Photos of 40 objects, 12 of each, have a similarity of about 0.4; without objects, they have none."""
+    """Photos of one object have a similarity of about 0.4 in the first case, and of about 0 in the second."""
     objects = np.repeat(np.arange(40), 12)
     for similarity in (0.4, 0.001):
         found = find_variants(augmented(40, 12, similarity), objects % 4)
