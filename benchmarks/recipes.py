@@ -13,7 +13,10 @@ from PIL import Image
 
 
 def keras_recipe(photos: Path, model: Any, size: tuple[int, int]) -> Any:
-    """Return bottlenecks computed as in Keras tutorials: image_dataset_from_directory, batches of 32, model.predict."""
+    """Return bottlenecks computed as in Keras tutorials, by `model.predict` on batches of 32 photos.
+
+    The batches are read by `image_dataset_from_directory`.
+    """
     import keras
 
     data = keras.utils.image_dataset_from_directory(

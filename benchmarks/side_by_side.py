@@ -29,7 +29,7 @@ class Contest:
 def side_by_side(
     benchmark: Any, ours: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int
 ) -> dict[str, Contest]:
-    """Time `ours` with pytest-benchmark; before each of its rounds, time each of `others` once."""
+    """Time `ours` with pytest-benchmark, and each of `others` once before each round; return the medians by name."""
     seconds: dict[str, list[float]] = {name: [] for name in others}
 
     def time_others() -> None:

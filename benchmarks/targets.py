@@ -62,10 +62,10 @@ class Row:
     Attributes:
         accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
         errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32.
-        agreement: fractions of the test photos, and of photos of no class, for which full-int8 and float32 agree on
-            whether the photo is unknown; empty if they were not compared.
+        agreement: fractions of the test photos, and of the photos that belong to no class, for which full-int8 and
+            float32 agree on whether the photo is unknown; empty if they were not compared.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
-        size: size of the model with int8 input and without appended files, in bytes.
+        size: size of the model with int8 input, without the labels and metadata appended to it, in bytes.
         difference: largest difference between scores of `Classifier` and of TensorFlow Lite Micro, in steps of 1/256.
         milliseconds: duration of an inference on each NPU, as estimated by Vela.
         npu_share: fraction of the operators that run on each NPU.
@@ -85,7 +85,7 @@ class Row:
 
 
 def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Row:
-    """Train, convert and measure one architecture."""
+    """Train, convert and measure one architecture; return the measurements."""
     frozen, network, labels, record = trained_network(one, photos, work)
     sets = photos_of_record(record, None)
     pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)

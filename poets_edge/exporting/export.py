@@ -237,7 +237,10 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
 def _rescore(
     models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
 ) -> dict[Quantization, Predictions]:
-    """Evaluate all models on the test photos, and check that each can be loaded and computes finite scores."""
+    """Return the predictions of all models for the test photos; an empty dictionary if there are no test photos.
+
+    This also checks that each model can be loaded and computes finite scores.
+    """
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
         name: ModelFile(

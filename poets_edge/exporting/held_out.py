@@ -188,7 +188,7 @@ def _split(photos: PhotoTable, percentages: SplitConfig) -> ExportPhotos:
 
 
 def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """Choose up to `count` photos at random, balanced among the classes; the same photos give the same choice."""
+    """Return up to `count` photos, balanced among the classes, chosen by a random generator with a fixed seed."""
     by_class: dict[str, list[Photo]] = defaultdict(list)
     rng = np.random.default_rng(0)
     for index in rng.permutation(len(photos)):

@@ -101,9 +101,9 @@ def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
 
 def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
-    """Return pairs of row numbers of successive photos in a folder whose counters differ by at most `most`.
+    """Return a pair of row numbers for each two successive photos in a folder whose counters differ by at most `most`.
 
-    The counter of a photo is the number at the end of its name, as in `IMG_0001`.
+    The counter of a photo is the number at the end of its name, as in `IMG_0001`; row numbers refer to `photos`.
     """
     runs: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for row, name in enumerate(photos.names):

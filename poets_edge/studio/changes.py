@@ -53,14 +53,14 @@ class Changes:
         return text_of_last(self._journal.undone)
 
     def add_class(self, name: str) -> Step:
-        """Create a class folder. Raises RefusedError if the name is unsuitable or taken."""
+        """Create a class folder, and return the step. Raises RefusedError if the name is unsuitable or taken."""
         with self._project.lock:
             name = check_new_class(name, self._classes())
             self._check_absent(name)
             return self._run(self._step(messages.ADD_CLASS.format(name=name), create=(name,)))
 
     def rename_class(self, old: str, new: str) -> Step:
-        """Rename a class folder. Raises RefusedError if the new name is unsuitable or taken."""
+        """Rename a class folder, and return the step. Raises RefusedError if the new name is unsuitable or taken."""
         with self._project.lock:
             self._project.places.class_folder(old)
             new = check_new_class(new, tuple(name for name in self._classes() if name != old))
@@ -70,7 +70,7 @@ class Changes:
             return self._run(self._step(messages.RENAME_CLASS.format(old=old, new=new), renames=((old, new),)))
 
     def remove_class(self, name: str) -> Step:
-        """Move a class folder with all its files to the bin."""
+        """Move a class folder with all its files to the studio's bin, and return the step."""
         with self._project.lock:
             self._project.places.class_folder(name)
             folder = self._bin()
@@ -104,7 +104,7 @@ class Changes:
             return self._run(self._step(text, renames=tuple(moved.items()), reopen=reopen)), moved
 
     def delete(self, photos: Sequence[str]) -> Step:
-        """Move photos to the bin."""
+        """Move photos to the studio's bin, and return the step."""
         with self._project.lock:
             names = self._existing(photos)
             folder = self._bin()
@@ -120,7 +120,7 @@ class Changes:
             )
 
     def exclude(self, photos: Sequence[str]) -> Step:
-        """Exclude photos from training."""
+        """Exclude photos from training, and return the step."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.excluded]
             return self._run(
@@ -128,7 +128,7 @@ class Changes:
             )
 
     def include(self, photos: Sequence[str]) -> Step:
-        """Use excluded photos for training again."""
+        """Use excluded photos for training again, and return the step."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
             return self._run(
@@ -136,7 +136,7 @@ class Changes:
             )
 
     def keep(self, photos: Sequence[str]) -> Step:
-        """Record that the user keeps photos as they are.
+        """Record that the user keeps photos as they are, and return the step.
 
         The web page then no longer lists the audit's findings about these photos.
         """
@@ -145,7 +145,7 @@ class Changes:
             return self._run(self._step(messages.KEEP.format(photos=messages.photos(len(names))), keep=tuple(names)))
 
     def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
-        """Add uploaded files to classes as photos, and create the classes that do not exist yet.
+        """Add uploaded files to classes as photos, and return the step. Classes that do not exist yet are created.
 
         Args:
             files: a tuple (current path inside the project, class, photo name) for each file.
@@ -171,12 +171,16 @@ class Changes:
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
-        """Undo the last step. Raises RefusedError if there is no step to undo."""
+        """Undo the last step, and return the step that does so. Raises RefusedError if there is no step to undo."""
         with self._project.lock:
             return self._repeat(self._journal.history, "undo")
 
     def redo(self) -> Step:
-        """Repeat the step that was undone last. Raises RefusedError if there is no step to repeat."""
+        """Repeat the step that was undone last, and return the new step.
+
+        Raises:
+            RefusedError: there is no step to repeat.
+        """
         with self._project.lock:
             return self._repeat(self._journal.undone, "redo")
 
@@ -213,7 +217,7 @@ class Changes:
         )
 
     def _run(self, step: Step) -> Step:
-        """Write a step to the journal and carry it out; if a part of it fails, undo the parts before it.
+        """Write a step to the journal, carry it out, and return it. If a part of it fails, undo the parts before it.
 
         Raises:
             OutputError: a part failed, and the project was restored.

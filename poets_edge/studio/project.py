@@ -74,7 +74,7 @@ class Project:
             now: whether to scan even if the last scan is recent.
 
         Raises:
-            DatasetError: the folder cannot be read, or was moved, deleted or replaced since the start.
+            DatasetError: the folder cannot be read, or was moved, deleted or replaced after the server started.
         """
         with self.lock:
             started = time.monotonic()

@@ -88,7 +88,11 @@ def _prepared(places: Places) -> dict[str, Path]:
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, Verified]:
-    """Copy the `.tflite` file with a given quantization to the download folder; export it first if needed."""
+    """Copy the `.tflite` file with the quantization `form` to the download folder; export it first if needed.
+
+    Returns:
+        The path of the copy, and how the file was verified.
+    """
     if any(listed["form"] == form for listed in model.shown["files"]):
         exported, accuracy = model.file(form), model.accuracy(form)
     else:

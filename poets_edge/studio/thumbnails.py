@@ -55,7 +55,7 @@ class Thumbnails:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Reasons why photos are unreadable, by photo stamp."""
+        """Mapping from the stamp of each unreadable photo to the reason, one line."""
         return self._problems
 
     def check(self, stamps: Mapping[str, str]) -> None:

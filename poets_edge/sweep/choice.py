@@ -83,7 +83,7 @@ def fastest(points: Sequence[GridPoint]) -> GridPoint:
 
 
 def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the most accurate grid point and all points that are not significantly less accurate."""
+    """Return the most accurate grid point (model) and all grid points that are not significantly less accurate."""
     best = most_accurate(points)
     return [point for point in points if point.compare(best).could_be_chance]
 

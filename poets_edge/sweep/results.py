@@ -1,4 +1,4 @@
-"""Result of `grid`."""
+"""Result of a run of `grid`: the models with their measurements, and the model to ship."""
 
 from __future__ import annotations
 

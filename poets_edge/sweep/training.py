@@ -45,7 +45,7 @@ _HelperPool = HelperPool[BackboneTask | TrainingTask, ArchitectureResult | None]
 def train_architectures(
     options: GridOptions, photos: PhotoSnapshot, reporter: Reporter
 ) -> dict[Architecture, ArchitectureResult]:
-    """Train and export each architecture, unless a saved result of an earlier run can be reused.
+    """Train and export each architecture, or reuse its saved result from an earlier run; return the results.
 
     Raises:
         DatasetError: no photo can be read, or a photo has changed since the snapshot.

@@ -1,4 +1,7 @@
-"""Rules for volatile and intended differences."""
+"""Rules for differences between the outputs of two revisions that a comparison accepts.
+
+Volatile values differ between any two runs; intended differences result from changes of the program.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that differ between two runs of one revision; see `rules.Volatile` for the fields."""
+"""Rules for values that differ between two runs of one revision; see `rules.Volatile` for the fields."""
 
 from __future__ import annotations
 

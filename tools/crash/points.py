@@ -1,8 +1,8 @@
 """Points at which a command can be killed: every file rename and database commit in any of its processes.
 
 Files change only at renames, at commits of SQLite and, for some commands, at removals. A kill between two of these
-points is therefore equivalent to a kill at a point. With the variables that `environment` returns, a command and its
-helper processes count the points, and are killed at a chosen one; `kills.py` iterates over all points.
+points is therefore equivalent to a kill at one of them. With the variables that `environment` returns, a command and
+its helper processes count the points, and are killed at a chosen one; `kills.py` iterates over all points.
 """
 
 from __future__ import annotations

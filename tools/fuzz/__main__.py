@@ -33,7 +33,10 @@ _STRICT_KINDS = ("servers", "archives", "exclude", "devices", "options")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
-    """Generate the hostile file with the given number, run a command on it, and save the file if there is a fault."""
+    """Generate the hostile file with the given number, run a command on it, and return the outcome.
+
+    If there is a fault, files of less than 100 kB are saved in `keep`, unless it is None.
+    """
     rng = Random(f"{seed} {kind} {number}")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         work = Path(name)

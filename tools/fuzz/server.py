@@ -92,8 +92,10 @@ def _resident() -> int:
 
 @cache
 def _resident_at_first_run() -> int:
-    """Return the value of `_resident` at the first run. What this process allocates later, to generate files, is not
-    memory of the program."""
+    """Return the value of `_resident` at the first run.
+
+    Memory that this process allocates later, to generate files, is not attributed to the tested program.
+    """
     return _resident()
 
 

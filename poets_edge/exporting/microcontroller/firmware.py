@@ -22,7 +22,7 @@ class MicroModel:
 
     Attributes:
         name: description of the model, for comments in the sources.
-        content: bytes of the `.tflite`, without appended files.
+        content: bytes of the `.tflite` model, without the labels and metadata files that are appended to it.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         channels: 3 for RGB, 1 for gray.

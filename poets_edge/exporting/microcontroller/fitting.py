@@ -28,7 +28,7 @@ class MicroCost:
 
     Attributes:
         arena: size of the tensor arena in bytes; see `MicroRun`.
-        size: size of the full-int8 file in bytes, without appended files.
+        size: size of the full-int8 model in bytes, without the labels and metadata files that are appended to it.
         gray_arena: size of the tensor arena in bytes if the input is gray.
     """
 
