@@ -239,7 +239,7 @@ def test_training_vectors_skips_photos_that_have_become_unreadable(
     assert found.classes.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0], "the classes are sorted by name"
 
 
-def test_sample_finds_groups_if_the_whole_data_set_was_too_large(
+def test_sample_finds_groups_if_the_data_set_was_too_large_to_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [
@@ -277,7 +277,7 @@ def test_find_groups_does_not_search_more_photos_than_can_be_evaluated(
     assert not (tmp_path / "many").exists()
 
 
-def test_hash_photos_returns_errors_for_unreadable_photos_in_order(tmp_path: Path) -> None:
+def test_hash_photos_keeps_order_and_returns_errors_for_unreadable_photos(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_text("one")
     (tmp_path / "three.jpg").write_text("three!")
     found = hash_photos([Photo(tmp_path / f"{name}.jpg", name, "a") for name in ("one", "two", "three")])
