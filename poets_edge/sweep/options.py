@@ -30,8 +30,9 @@ class GridOptions:
         image_dir: photo folder, with one folder of photos per class.
         architectures: architectures to train, without their `_quantized` variants.
         output_dir: folder for the results, with a subfolder for each architecture.
-        bottleneck_dir, model_dir, weights: as for `train`.
-        head, recursive, rehash, exclude, cluster, insecure_cluster: as for `train`.
+        bottleneck_dir, model_dir, weights: folder for cached bottlenecks, folder for downloaded weights, and the
+            weights of the backbones; see `TrainOptions`.
+        head, recursive, rehash, exclude, cluster, insecure_cluster: options passed to `train`; see `TrainOptions`.
         percentages: sizes of the test and validation sets, in percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
         folds: number of cross-validation folds for evaluating every model on all photos; 0 to use the test set.

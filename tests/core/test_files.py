@@ -128,7 +128,7 @@ def test_finish_pending_ignores_a_journal_that_renames_other_files(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "secret"]
 
 
-def test_finish_pending_completes_only_own_temporary_files_in_the_folder(tmp_path: Path) -> None:
+def test_finish_pending_renames_only_its_own_temporary_files_in_the_folder(tmp_path: Path) -> None:
     name = ".public.abcdefgh.poets_edge.tmp"
     folder, other = tmp_path / "folder", tmp_path / "other"
     for place in (folder, other):

@@ -43,7 +43,7 @@ def test_export_writes_float32_by_default_and_is_reproducible(work: Path) -> Non
     assert (work / "other/retrained_graph.tflite").read_bytes() == first
 
 
-def test_float_io_keeps_float_inputs_and_outputs(work: Path, trained: Trained, flowers: Path) -> None:
+def test_float_io_option_keeps_float_inputs_and_outputs(work: Path, trained: Trained, flowers: Path) -> None:
     poets_edge("export", "--quiet", "--quantize", "int8", "--float-io", cwd=work).ok()
     model = Classifier(work / "tf_files/retrained_graph_int8.tflite")
     assert model.input.dtype == model.output.dtype == np.float32

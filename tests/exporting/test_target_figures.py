@@ -51,7 +51,7 @@ def test_npu_estimate_converts_the_units_in_the_report_of_vela(tmp_path: Path) -
     assert found.share == 0.6 and found.inferences_per_second == pytest.approx(238.095, abs=0.001)
 
 
-def test_model_fits_a_board_if_both_memories_are_sufficient() -> None:
+def test_model_fits_a_board_if_memory_and_flash_are_sufficient() -> None:
     limited = replace(board("nano33"), memory=1000, flash=3000)
     cost = MicroCost(arena=1000, size=3000, gray_arena=900)
     assert cost.fits(limited) and not replace(cost, arena=1001).fits(limited)
@@ -108,7 +108,7 @@ def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
         parse_memory(text)
 
 
-def test_board_memory_is_chip_memory_minus_frame_buffers_and_system() -> None:
+def test_board_memory_is_chip_memory_minus_frame_buffers_and_system_memory() -> None:
     """Of the 256 KiB of the Nano 33, 37.5 KiB hold a frame and 56 KiB the system; of the 520 KiB of the Pico 2, 112."""
     assert [board(name).memory for name in ("nano33", "pico2")] == [166_400, 417_792]
 

@@ -104,7 +104,7 @@ def test_read_member_finds_data_after_a_long_header() -> None:
         (Member(1, 5, 5), "damaged"),
     ],
 )
-def test_read_member_rejects_missing_headers_and_contents_of_a_wrong_length(member: Member, message: str) -> None:
+def test_read_member_rejects_missing_headers_and_contents_of_the_wrong_length(member: Member, message: str) -> None:
     def read(start: int, end: int) -> bytes:
         return b"photo"[start:end]
 
@@ -223,7 +223,7 @@ def duplicated() -> bytes:
     ],
     ids=["link", "encrypted", "control characters", "twice"],
 )
-def test_read_archive_rejects_unusual_members(make: Callable[[], bytes], message: str) -> None:
+def test_read_archive_rejects_links_and_encrypted_or_duplicate_members(make: Callable[[], bytes], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         read_archive(io.BytesIO(make()), "photos.zip")
 

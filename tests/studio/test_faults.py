@@ -116,7 +116,7 @@ def test_killed_jobs_leave_the_project_and_the_previous_model(flowers: Path) -> 
 
 
 @pytest.mark.parametrize("largest", [0, 1_000, 4_000])
-def test_full_disk_is_reported_in_one_line_and_loses_nothing(flowers: Path, largest: int) -> None:
+def test_full_disk_is_reported_in_one_line_and_no_data_are_lost(flowers: Path, largest: int) -> None:
     before, state = contents(flowers), tree(flowers)
     with running(flowers, largest_file=largest) as client:
         names = sorted(client.photos())
@@ -156,7 +156,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system requires root")
-def test_full_file_system_is_reported_in_one_line_and_loses_nothing(drawn_photos: Path, small_disk: Path) -> None:
+def test_full_file_system_is_reported_in_one_line_and_no_data_are_lost(drawn_photos: Path, small_disk: Path) -> None:
     """Uploads, moves, exclusions and training fail on a full file system; everything works when it has space again."""
     project = Path(shutil.copytree(drawn_photos, small_disk / "flowers"))
     before, state = contents(project), tree(project)

@@ -129,7 +129,7 @@ def test_photos_in_archive_folders_without_a_valid_class_name_are_skipped(projec
     assert {name for name, _ in found.skipped} == {"2.jpg", "3.jpg", "5.jpg", "6.jpg"}
 
 
-def test_class_names_in_both_unicode_normalizations_are_the_same_class(project: Project) -> None:
+def test_class_names_that_differ_only_in_unicode_normalization_are_the_same_class(project: Project) -> None:
     for number, label in enumerate(("ro\u0301t", "r\u00f3t")):
         assert send(project, Upload(f"{number}.jpg", label), JPEG + bytes([number])).added == 1
     (project.places.root / "gru\u0308n").mkdir()

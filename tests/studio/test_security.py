@@ -193,7 +193,7 @@ def test_server_listens_on_the_loopback_interface_only(studio: StudioClient) -> 
     ]
 
 
-def test_malformed_requests_are_answered_or_closed(studio: StudioClient) -> None:
+def test_malformed_requests_are_answered_or_their_connection_is_closed(studio: StudioClient) -> None:
     for garbage in GARBAGE:
         with socket.create_connection((studio.host, studio.port), timeout=10) as connection:
             try:

@@ -59,7 +59,7 @@ def drawn_project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("width", "scheme"), [(390, "light"), (390, "dark"), (820, "dark"), (DESKTOP[0], "light")]
 )  # colors do not depend on the width, except that a phone shows other controls
-def test_every_step_is_accessible_and_fits_at_every_width(
+def test_every_step_is_accessible_and_fits_every_window_width(
     camera_browser: Any, trained: StudioClient, width: int, scheme: str
 ) -> None:
     touch: dict[str, Any] = {"is_mobile": True, "has_touch": True} if width < 600 else {}
