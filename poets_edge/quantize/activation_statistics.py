@@ -60,7 +60,7 @@ class Int8Calibration:
 def calibration_pixels(
     photos: Sequence[Photo], size: tuple[int, int], images: ImageCache | None = None
 ) -> list[Pixels]:
-    """Read photos and resize them to the input of a model, each uint8 [height, width, 3]; skip unreadable photos.
+    """Return readable photos, resized to the input size of a model, each uint8 [height, width, 3].
 
     Args:
         size: (height, width) of the model's input.

@@ -1,16 +1,17 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
 Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more, and
-the photos of their class are not all similar, as pictures of surfaces are. In independent photos that is rare: 2 % of
-1,000 photos of flowers and 8 % of 360 pictures of steel surfaces have such a neighbor, but 98 % of computer-generated
-pictures of the hands of eight people do. If at least a fraction MIN_DEPENDENT of the photos have such a neighbor, the
-photos are considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
+the photos of their class are not all similar, as pictures of surfaces are. Few independent photos are like another one:
+2 % of 1,000 photos of flowers and 8 % of 360 pictures of steel surfaces, but 98 % of computer-generated pictures of the
+hands of eight people. If at least a fraction MIN_DEPENDENT of the photos are like another one, the photos are
+considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
 
 Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are found by
-`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a similarity of LOOSE or more
-that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of 60 flowers have such a
-neighbor, but only 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are uniform. If at least a
-fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent, too.
+`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a neighbor with
+a similarity of LOOSE or more that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of
+60 flowers have such a neighbor, but only 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are
+uniform. If at least a fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent,
+too.
 `benchmarks/results/truth.md` has the figures.
 
 Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;

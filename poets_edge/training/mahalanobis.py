@@ -119,7 +119,7 @@ class DistanceModel:
     Attributes:
         mean: mean of all unit vectors, [features].
         basis: orthonormal directions, [features, directions].
-        means: coordinates in the basis of the class means minus `mean`, [classes, directions].
+        means: class means minus `mean`, as coordinates in the basis, [classes, directions].
         within, total: inverses of the covariance within the classes (W) and of the covariance of all photos (T), both
             in the basis, [directions, directions].
         rest: variance in each direction outside of the basis.

@@ -68,7 +68,7 @@ class UnknownDetection:
     """A fitted detector, and distances of photos. Distances are divided by the limit: those above 1 are rejected.
 
     Attributes:
-        detector: weights for the graph.
+        detector: weights of the detector, which are stored in the graph.
         rate: requested fraction of known photos to reject, 0 to 1.
         distances: out-of-fold distances of training photos, float32 [photos].
         rows: row numbers of the photos in `distances`, int64 [photos].
