@@ -7,12 +7,11 @@ hands of eight people. If at least a fraction MIN_DEPENDENT of the photos are li
 considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
 
 Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are found by
-`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a neighbor with
-a similarity of LOOSE or more that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of
+`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a neighbor with a
+similarity of LOOSE or more that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of
 60 flowers have such a neighbor, but only 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are
 uniform. If at least a fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent,
-too.
-`benchmarks/results/truth.md` has the figures.
+too. `benchmarks/results/truth.md` has the figures.
 
 Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
 the accuracy on new people or objects is then unknown, and `train` warns about it.
