@@ -23,9 +23,16 @@ from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.page import check_page
-from poets_edge.training.cross_validation import CrossValidation, evaluate_folds, fit_folds, fit_to_training
+from poets_edge.training.cross_validation import (
+    CrossValidation,
+    cross_validate,
+    evaluate_folds,
+    fit_folds,
+    fit_to_training,
+)
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import train_head
+from poets_edge.training.messages import dependence
 from poets_edge.training.temperature_scaling import HeadCalibration, calibrate_head, predict_held_out
 
 
@@ -98,8 +105,10 @@ def _evaluate_labels(
     except DatasetError as error:
         warnings.append(str(error))
         return None
-    warnings += assigned.warnings()
     validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments, groups)
+    if not photos.has_own_test and (line := _dependence(options, photos, validation)):
+        warnings.append(line)
+    warnings += assigned.warnings()
     fold = assignments[0].fold
     rows = np.flatnonzero(fold != NO_FOLD)
     truth = photos.classes[rows]
@@ -115,6 +124,14 @@ def _evaluate_labels(
     )
 
 
+def _dependence(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> str | None:
+    """Return a warning if the photos are not independent, so that the accuracy on new photos is uncertain."""
+    if not photos.groups.are_dependent:
+        return None
+    ungrouped = cross_validate(photos.photos, photos.vectors, photos.labels, options.head, options.folds)
+    return dependence(photos.groups, validation, ungrouped.accuracy)
+
+
 def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
     """Train and calibrate a head as `train` does, and return the effects of score thresholds on its predictions.
 
@@ -122,7 +139,7 @@ def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossVali
         validation: result of the cross-validation; its uncalibrated scores are used if no photos are available for
             calibration.
     """
-    grouped = photos.groups if photos.groups.count < len(photos) else None
+    grouped = None if photos.groups.are_trivial else photos.groups
     data = TrainingData(photos.photos, photos.vectors, photos.splits, photos.labels, grouped, options.bottleneck_dir)
     head = train_head(
         data.plain("training"), data.labeled(np.zeros(0, np.int64)), len(photos.labels), options.head, lambda *_: None

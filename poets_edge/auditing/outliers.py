@@ -86,7 +86,7 @@ def find_unknown(photos: AuditPhotos, options: AuditOptions) -> list[OutlierGrou
 
     The list is empty if there are no such photos, or too few photos to fit a detector.
     """
-    grouped = photos.groups if photos.groups.count < len(photos) else None
+    grouped = None if photos.groups.are_trivial else photos.groups
     everything = np.zeros(len(photos), np.int8)  # one split: distances are out-of-fold
     data = TrainingData(photos.photos, photos.vectors, everything, photos.labels, grouped, options.bottleneck_dir)
     try:

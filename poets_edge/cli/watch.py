@@ -112,7 +112,6 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
 )
 @option(
     "--collect-most",
-    "most",
     type=int,
     section=_COLLECT,
     help="Maximum number of frames in DIR.",
@@ -162,7 +161,7 @@ def command(
     threads: int | None,
     collect: Path | None,
     below: float | None,
-    most: int | None,
+    collect_most: int | None,
     mqtt: str | None,
     mqtt_name: str | None,
     mqtt_login: Path | None,
@@ -192,7 +191,7 @@ def command(
             TriggerOptions(label=label, command=Command(text, shell, run_limit), hold=hold)
             for label, text in zip(on_labels, commands, strict=True)
         ),
-        collect=_collect(collect, below, most),
+        collect=_collect(collect, below, collect_most),
         mqtt=mqtt_options(mqtt, mqtt_name, mqtt_login, mqtt_ca),
     )
     terminal = Terminal(quiet)

@@ -59,7 +59,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
         stranger_photos(options.strangers)  # raises an error before the work begins
     photos = take_snapshot(options, reporter)
     results = train_architectures(options, photos, reporter)
-    _warn_once((text for result in results.values() for text in result.warnings), reporter)
+    photo_warnings = _warn_once((text for result in results.values() for text in result.warnings), reporter)
     trained = time.monotonic()
     deciders: Mapping[Architecture, Evaluations] = {}
     if not options.uses_folds:
@@ -112,16 +112,19 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
             "measuring": time.monotonic() - validated,
         },
         warnings=tuple(warnings),
+        photo_warnings=photo_warnings,
         budget=options.budget,
     )
     _write(options, result, evaluations)
     return result
 
 
-def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
-    """Report each distinct warning only once, even if several architectures caused it."""
-    for warning in dict.fromkeys(warnings):
+def _warn_once(warnings: Iterable[str], reporter: Reporter) -> tuple[str, ...]:
+    """Report each distinct warning once, even if several architectures caused it, and return these warnings."""
+    distinct = tuple(dict.fromkeys(warnings))
+    for warning in distinct:
         reporter.warn(warning)
+    return distinct
 
 
 def _evaluations(

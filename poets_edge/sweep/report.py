@@ -56,6 +56,7 @@ def write_report(
             for point in result.points
         ],
         warnings=list(result.warnings),
+        photo_warnings=list(result.photo_warnings),
         shown=shown.name,
         labels=list(result.labels),
         confusion=evaluation.confusion,

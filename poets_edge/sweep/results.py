@@ -30,6 +30,7 @@ class GridResult(Tabular):
         has_own_test: whether the user provided a separate folder of test photos.
         seconds: duration of each part of this run, in seconds; near 0 for parts that an earlier run completed.
         warnings: warnings about the latencies, one sentence each.
+        photo_warnings: warnings about the photos and the training, one sentence each.
         budget: limits that the model to ship must satisfy.
     """
 
@@ -43,6 +44,7 @@ class GridResult(Tabular):
     has_own_test: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    photo_warnings: tuple[str, ...] = ()
     budget: Budget = Budget()
 
     @property
@@ -88,6 +90,7 @@ class GridResult(Tabular):
             "choice": {"point": self.choice.point.name if self.choice.point else None, "reason": self.choice.reason},
             "seconds": self.seconds,
             "warnings": list(self.warnings),
+            "photo_warnings": list(self.photo_warnings),
             "versions": versions(),
         }
 

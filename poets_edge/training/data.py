@@ -34,7 +34,8 @@ class TrainingData:
         vectors: bottlenecks of the photos without augmentation, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; class numbers are indices into them.
-        groups: groups of photos that stay together in splits and folds; None if each photo is a group.
+        groups: groups of photos that stay together in splits and folds; None if each photo is a group, and the photos
+            seem to be independent of each other.
         folder: bottleneck folder, where the groups found in samples are cached; None if samples are not searched for
             groups.
     """
@@ -179,7 +180,7 @@ def read_data(
         groups = find_groups(labeled, bottlenecks, options.bottleneck_dir, options.group_by)
     else:
         groups = groups.take(np.flatnonzero(readable_rows))
-    grouped = groups if groups.count < len(labeled) else None
+    grouped = None if groups.are_trivial else groups
     sets = assign_splits(photos, options.percentages, grouped.numbers if grouped else None)
     _check_trained(photos, sets, options)
     data = TrainingData(labeled, bottlenecks, sets, labels, grouped, options.bottleneck_dir)

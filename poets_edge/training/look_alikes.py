@@ -20,7 +20,7 @@ the accuracy on new people or objects is then unknown, and `train` warns about i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from poets_edge.photos.taken import burst_pairs
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.projection import pca_projection, spans
+from poets_edge.training.series import SeriesLoss, find_series
 from poets_edge.training.variants import MIN_SIMILARITY, class_similarities, find_variants
 from poets_edge.training.vectors import Matrix, Vectors
 
@@ -57,7 +58,9 @@ _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Cosine similarity thresholds that are tried in ascending order to divide groups that are too large."""
-_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-5"
+_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-6"
+_HEADER = 5
+"""Number of values before the group numbers in the cache."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,14 @@ class PhotoGroups:
         are_divided: whether groups of look-alikes were divided because there would have been too few groups for the
             folds.
         are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
+        series: accuracies that show that photos whose names follow each other belong together; otherwise None.
     """
 
     numbers: Rows
     alike: float = 0.0
     are_divided: bool = False
     are_repetitive: bool = False
+    series: SeriesLoss | None = None
 
     @property
     def count(self) -> int:
@@ -84,17 +89,23 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether at least a fraction MIN_DEPENDENT of the photos look alike, or `are_repetitive` is true."""
-        return self.alike >= MIN_DEPENDENT or self.are_repetitive
+        """Whether many photos look alike (MIN_DEPENDENT), are repetitive, or form series."""
+        return self.alike >= MIN_DEPENDENT or self.are_repetitive or self.series is not None
+
+    @property
+    def are_trivial(self) -> bool:
+        """Whether each photo is a group, and the photos seem to be independent of each other."""
+        return self.count == len(self.numbers) and not self.are_dependent
 
     def take(self, rows: Rows) -> PhotoGroups:
         """Return the groups of the photos in `rows`, each numbered by the position of its first photo in `rows`."""
         return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number of groups, the fraction of look-alikes, and whether groups were divided, for JSON."""
+        """Return the number of groups, the fraction of look-alikes, and the signs of dependent photos, for JSON."""
         found = {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
-        return {**found, "repetitive": True} if self.are_repetitive else found
+        repetitive = {"repetitive": True} if self.are_repetitive else {}
+        return {**found, **repetitive, **({"series": asdict(self.series)} if self.series else {})}
 
 
 def renumbered(numbers: Rows) -> Rows:
@@ -128,13 +139,24 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
     key.update(np.ascontiguousarray(vectors[:1]).tobytes())  # distinguishes backbones
     with open_cache(folder / _CACHE_FILE) as (cache, _):
         stored = cache.get(key.digest())
-        if stored is not None and len(stored) == len(photos) + 3:
-            return PhotoGroups(stored[3:].astype(np.int64), float(stored[0]), bool(stored[1]), bool(stored[2]))
+        if stored is not None and len(stored) == len(photos) + _HEADER:
+            return _decoded(stored.tolist())
         found = _find(photos, vectors, folder)
-        cache.put(
-            key.digest(), np.array([found.alike, found.are_divided, found.are_repetitive, *found.numbers], np.float32)
-        )
+        cache.put(key.digest(), np.array(_encoded(found), np.float32))
     return found
+
+
+def _encoded(groups: PhotoGroups) -> list[float]:
+    """Return groups as numbers for the cache: _HEADER numbers, and the group number of each photo."""
+    series = astuple(groups.series) if groups.series else (-1.0, -1.0)
+    return [groups.alike, groups.are_divided, groups.are_repetitive, *series, *groups.numbers.tolist()]
+
+
+def _decoded(values: list[float]) -> PhotoGroups:
+    """Return the groups from the result of `_encoded`."""
+    alike, divided, repetitive, accuracy, held_out = values[:_HEADER]
+    series = SeriesLoss(accuracy, held_out) if accuracy >= 0 else None
+    return PhotoGroups(np.array(values[_HEADER:], np.int64), alike, bool(divided), bool(repetitive), series)
 
 
 def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
@@ -159,7 +181,14 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
         numbers = grouped_rows(len(photos), [*certain, *joined])
         if (_groups_per_class(photos, numbers) >= np.minimum(limits, DEFAULT_FOLDS)).all():
             break
-    return PhotoGroups(numbers, alike, bool(level > start), variants.are_repetitive)
+    groups = PhotoGroups(numbers, alike, bool(level > start), variants.are_repetitive)
+    # Photos in one group are held out together, so only one of them is tested.
+    return replace(groups, series=_find_series(photos, projections, np.unique(numbers)))
+
+
+def _find_series(photos: HashedPhotos, projections: Vectors, rows: Rows) -> SeriesLoss | None:
+    table = photos.photos.take(rows)
+    return find_series(projections[rows], table.classes.astype(np.int64), table.names)
 
 
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:

@@ -34,6 +34,8 @@ _MATTERS = 0.03
 of being divided among folds."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
+_FEW = 20
+"""Median number of photos per class below which photos of few objects are not found reliably."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
@@ -137,9 +139,24 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
     return f"few photos compared with {largest} ({counts[largest]}): {', '.join(small)}. More of them help most."
 
 
+def few_photos(result: TrainResult, *, has_stated_groups: bool) -> str | None:
+    """Return a line stating that classes are too small to find photos of one object; None if this is not relevant.
+
+    Args:
+        has_stated_groups: whether the user named the groups.
+    """
+    count = int(np.median([sum(sets.values()) for sets in result.table.values()]))
+    if count >= _FEW or result.dependence or result.has_own_test or has_stated_groups:
+        return None
+    return (
+        f"with {count} photos per class, photos of the same people or objects cannot be told from independent ones: the"
+        " accuracy is that on new ones only if no two photos show the same"
+    )
+
+
 def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -> None:
-    """Report the number of groups whose photos stay together in splits and folds. Do nothing if `groups` is None."""
-    if groups is not None:
+    """Report the number of groups whose photos stay together in splits and folds, unless each photo is a group."""
+    if groups is not None and groups.count < photos:
         reporter.note(
             f"{photos} photos in {groups.count} groups: copies, bursts, sequences and look-alikes stay together in sets"
             " and folds"
@@ -149,35 +166,50 @@ def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -
 def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None) -> str | None:
     """Return a warning that photos are not independent, so that the accuracy on new photos is uncertain.
 
-    None is returned if few photos look alike, or if holding out groups hardly changes the accuracy.
+    None is returned if there is no sign of it, or if holding out groups of look-alikes hardly changes the accuracy.
 
     Args:
         found: cross-validation with groups held out; None if it was not possible.
         divided: cross-validated accuracy with groups divided among folds; None if it was not computed.
     """
-    if groups is None or not groups.are_dependent:
+    if groups is None:
         return None
     unknown = (
         " The accuracy on new people or objects is not known: name the groups (`group_by`), or put photos of others"
         " into a folder test/."
     )
-    if groups.alike < MIN_DEPENDENT:
+    if line := _look_alikes(groups, found, divided):
+        return f"{line}{unknown}"
+    if groups.series:
+        return (
+            "photos whose names follow each other belong together, as in series of photos of one person, object or"
+            f" place: a classifier recognizes {percent(groups.series.accuracy, 0)} of the photos, but only"
+            f" {percent(groups.series.held_out, 0)} without those before and after them.{unknown}"
+        )
+    if groups.are_repetitive:
         return (
             "the most similar other photo predicts the class of a photo much better than the next ones do, as in"
             f" photos of few people or objects, but groups were not found.{unknown}"
         )
-    if found is not None and divided is not None and not groups.are_divided and divided - found.accuracy < _MATTERS:
+    return None
+
+
+def _look_alikes(groups: PhotoGroups, found: CrossValidation | None, divided: float | None) -> str | None:
+    """Return a description of the look-alikes; None if there are few, or if they hardly change the accuracy."""
+    if groups.alike < MIN_DEPENDENT:
         return None
     line = (
         f"{percent(groups.alike, 0)} of the photos look like another one, as in bursts, frames of a video, variants of"
         f" one photo, or photos of few people or objects; they are {groups.count} groups."
     )
-    if found is not None and divided is not None:
-        line += (
-            f" With groups held out the accuracy is {percent(found.accuracy)}, with their photos on both sides it would"
-            f" be {percent(divided)}."
-        )
-    return f"{line}{unknown}"
+    if found is None or divided is None:
+        return line
+    if not groups.are_divided and divided - found.accuracy < _MATTERS:
+        return None
+    return (
+        f"{line} With groups held out the accuracy is {percent(found.accuracy)}, with their photos on both sides it"
+        f" would be {percent(divided)}."
+    )
 
 
 def disagreement(result: TrainResult) -> str | None:

@@ -39,6 +39,8 @@ class TrainResult(Tabular):
             was not requested or is not possible.
         calibration: temperature scaling of the head; None if it was not requested or is not possible.
         fine_tuned: result of fine-tuning; None if only the head was trained.
+        dependence: warning that the photos are not independent of each other, so that the accuracy on new photos is
+            uncertain; otherwise None.
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
@@ -61,6 +63,7 @@ class TrainResult(Tabular):
     digests: Mapping[str, str]
     report: Path | None = None
     cross_validated: CrossValidation | None = None
+    dependence: str | None = None
     calibration: HeadCalibration | None = None
     fine_tuned: FineTuned | None = None
     has_own_test: bool = False

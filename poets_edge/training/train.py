@@ -29,7 +29,7 @@ from poets_edge.training.background import OutsidePhotos, read_background, read_
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache
 from poets_edge.training.cluster import compute_on_cluster
-from poets_edge.training.cross_validated_run import cross_validate_run, report_cross_validation
+from poets_edge.training.cross_validated_run import cross_validate_run, finish_cross_validation
 from poets_edge.training.data import TrainingData, read_data, training_vectors
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, compute_bottlenecks, fine_tune
@@ -40,6 +40,7 @@ from poets_edge.training.head_training import train_monitored_head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import (
     disagreement,
+    few_photos,
     report_groups,
     report_run,
     report_sets,
@@ -156,6 +157,9 @@ def train_photos(
     test_rows = _test_rows(options, data)
     unrelated = data.unrelated(test_rows)
     test = _score(head, data, test_rows)
+    finished = finish_cross_validation(
+        cross_validation, options, data, reporter, backbone_has_learned=learned, test_count=len(test_rows)
+    )
     result = TrainResult(
         graph=options.output_graph,
         labels_file=options.output_labels,
@@ -170,14 +174,8 @@ def train_photos(
         unreadable=unreadable,
         duplicates=tuple(duplicates),
         digests=PhotoDigests(data.photos),
-        cross_validated=report_cross_validation(
-            cross_validation,
-            options,
-            data,
-            reporter,
-            backbone_has_learned=learned,
-            test_count=len(test_rows),
-        ),
+        cross_validated=finished.result,
+        dependence=finished.dependence,
         calibration=calibration,
         fine_tuned=fine_tuned,
         has_own_test=data.has_own_test,
@@ -209,6 +207,8 @@ def train_photos(
     report_run(options, result.steps, advice, table, reporter)
     if difference := disagreement(result):
         reporter.warn(difference)
+    if few := few_photos(result, has_stated_groups=bool(options.group_by)):
+        reporter.note(few)
     return result
 
 

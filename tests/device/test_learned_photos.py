@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -112,6 +115,41 @@ def test_evaluate_excludes_photos_that_the_model_was_trained_on(
         assert 0 < found["photos"] == len(new) < len(considered) == overlap["photos"]
         assert overlap["training"] + overlap["validation"] == len(considered) - len(new)
         assert overlap["evidence"] == "contents" and overlap["training"] > overlap["validation"] > 0
+
+
+class _WithoutSizes(SimpleHTTPRequestHandler):
+    """Request handler of a file server that reports neither sizes nor times."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword not in ("Content-Length", "Last-Modified"):
+            super().send_header(keyword, value)
+
+
+@pytest.fixture
+def address(drawn: Trained) -> Iterator[str]:
+    """Address of the synthetic photos, on a server that does not report sizes."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_WithoutSizes, directory=str(drawn.folder))) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/photos/"
+        server.shutdown()
+
+
+def test_evaluate_recognizes_photos_learned_at_an_address_without_sizes(
+    drawn: Trained, address: str, tmp_path: Path
+) -> None:
+    poets_edge("train", address, *_TRAIN, "--testing_percentage", "25", cwd=tmp_path).ok()
+    graph = tmp_path / "tf_files/retrained_graph.pb"
+    sets = json.loads(graph.with_suffix(".json").read_text())["sets"]
+    graph.with_suffix(".json").unlink()
+    _renamed(drawn.folder / "photos", tmp_path / "renamed")
+    for photos in (tmp_path / "renamed", address):
+        found = evaluated(graph, photos)
+        assert found["photos"] == len(sets["test"])
+        assert found["learned_from"]["training"] == len(sets["training"])
+        assert found["learned_from"]["validation"] == len(sets["validation"])
 
 
 def test_evaluate_widens_the_interval_for_groups_specified_by_the_user(drawn: Trained) -> None:

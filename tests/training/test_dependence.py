@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from poets_edge.errors import DatasetError
+from poets_edge.training.cross_validated_run import RunCrossValidation, finish_cross_validation
 from poets_edge.training.look_alikes import PhotoGroups
-from poets_edge.training.messages import dependence, disagreement, report_groups
+from poets_edge.training.messages import dependence, disagreement, few_photos, report_groups
+from poets_edge.training.series import SeriesLoss
 from tests.bench.remote.scripted import Recorder
 
 ALIKE = PhotoGroups(np.array([0, 0, 2, 2, 4]), alike=0.8)
@@ -39,6 +44,42 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
 def test_dependence_warning_about_repetitive_photos_states_that_groups_were_not_found() -> None:
     line = dependence(PhotoGroups(np.arange(5), are_repetitive=True), cross_validated(0.9), 0.9)
     assert line is not None and "groups were not found. The accuracy on new people or objects is not known" in line
+
+
+def test_dependence_warning_of_series_states_accuracies() -> None:
+    series = PhotoGroups(np.arange(5), series=SeriesLoss(0.84, 0.51))
+    line = dependence(series, cross_validated(0.9), 0.9)
+    assert line is not None and line.startswith("photos whose names follow each other belong together")
+    assert "recognizes 84 % of the photos, but only 51 % without those before and after them. The accuracy on" in line
+    both = replace(ALIKE, series=series.series)
+    assert dependence(both, cross_validated(0.90), 0.92) == line, "look-alikes hardly change the accuracy"
+    assert "look like another one" in str(dependence(both, cross_validated(0.75), 0.95))
+
+
+def test_photo_groups_are_trivial_only_if_photos_seem_independent() -> None:
+    alone = PhotoGroups(np.arange(5))
+    assert alone.are_trivial and not ALIKE.are_trivial
+    assert not replace(alone, are_repetitive=True).are_trivial and not replace(alone, alike=0.3).are_trivial
+
+
+@pytest.mark.parametrize("reason", ["no folds", "distortions", "fine-tuning", "no two groups"])
+def test_run_without_cross_validation_warns_of_dependent_photos(reason: str) -> None:
+    reporter, running = Recorder(), Future[RunCrossValidation]()
+    running.set_exception(DatasetError("no two groups"))
+    options = SimpleNamespace(
+        folds=0 if reason == "no folds" else 5, distortions=SimpleNamespace(active=reason == "distortions")
+    )
+    repetitive = PhotoGroups(np.arange(5), are_repetitive=True)
+    finished = finish_cross_validation(
+        running,
+        options,  # type: ignore[arg-type]
+        SimpleNamespace(groups=repetitive),  # type: ignore[arg-type]
+        reporter,
+        backbone_has_learned=reason == "fine-tuning",
+        test_count=9,
+    )
+    assert finished.result is None and finished.dependence == reporter.warnings[-1]
+    assert "The accuracy on new people or objects is not known" in reporter.warnings[-1]
 
 
 def test_dependence_warning_without_cross_validation_says_accuracy_is_unknown() -> None:
@@ -108,6 +149,20 @@ def test_disagreement_warning_counts_related_test_photos(others: Any, crossed: A
         assert "(92.0 %) is too high for new photos" in line
         assert (f"on the other {others.count} it is" in line) is bool(others.count)
         assert ("cross-validated with groups held out, 60.0 %" in line) is (crossed is not None)
+
+
+@pytest.mark.parametrize(
+    ("photos", "dependence", "own", "stated", "noted"),
+    [(19, None, False, False, True), (20, None, False, False, False), (9, "warning", False, False, False),
+     (9, None, True, False, False), (9, None, False, True, False)],
+)  # fmt: skip
+def test_few_photos_states_that_photos_of_one_object_are_not_found(
+    photos: int, dependence: str | None, own: bool, stated: bool, noted: bool
+) -> None:
+    table = {"a": {"training": photos - 2, "test": 2}, "b": {"training": photos}, "c": {"training": 900}}
+    found: Any = SimpleNamespace(table=table, dependence=dependence, has_own_test=own)
+    line = few_photos(found, has_stated_groups=stated)
+    assert (line is not None and line.startswith(f"with {photos} photos per class")) is noted
 
 
 def test_report_groups_counts_photos_and_groups() -> None:

@@ -153,7 +153,11 @@ def test_train_estimates_the_accuracy_on_unseen_people(tmp_path: Path, *, named:
     low, high = result["cross_validation"]["interval95"]
     [accuracy] = {model["accuracy"] for model in truth["models"]} if "models" in truth else {truth["accuracy"]}
     assert low <= accuracy <= high
-    assert "The accuracy on new people or objects is not known" in ran.stderr
+    warning = "The accuracy on new people or objects is not known"
+    assert warning in ran.stderr and warning in (tmp_path / "tf_files/retrained_graph.html").read_text()
+    if not named:
+        audited = poets_edge("audit", "hands", *EMBEDDED, cwd=tmp_path).ok()
+        assert warning in audited.stderr and warning in (tmp_path / "tf_files/audit.html").read_text()
     assert result["groups"]["groups"] <= 12
 
 

@@ -1,0 +1,172 @@
+"""Find series: photos of one person, object or place whose names follow each other, such as `IMG_0041` to `IMG_0052`.
+
+If photos are independent, their order by name says nothing about them. Then a classifier that has not learned from the
+photos before and after a photo is as accurate on this photo as a classifier that has not learned from equally many
+random photos of the class. If it is less accurate, names that follow each other belong together, and cross-validation
+with random folds overestimates the accuracy on new people, objects or places. The comparison needs no threshold of
+similarity, so it also finds series whose photos are hardly more similar than others (`benchmarks/results/truth.md`).
+
+The classifier is a ridge regression on the principal components. Its predictions without some of the photos follow
+from a single fit: if H is the hat matrix and r the residuals of the photos in a set S, the residuals of a fit without
+them are (I - H_SS)^-1 r_S (Cook and Weisberg, "Residuals and Influence in Regression", 1982).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.photos.table import Rows
+from poets_edge.training.projection import spans
+from poets_edge.training.vectors import Vectors
+
+_WINDOWS = (2, 4, 8, 16)
+"""Numbers of photos before and after a photo that are held out with it."""
+_MAX_HELD_OUT = 0.4
+"""Maximum fraction of a class that is held out at once."""
+_CONTROLS = 3
+"""Number of random sets with which the photos before and after a photo are compared."""
+_MIN_LOSS, _MIN_DEVIATIONS = 0.05, 4.0
+"""Minimum loss of accuracy, and its minimum ratio to the standard error."""
+_PENALTY = 0.02
+"""Ridge penalty, relative to the mean sum of squares of a principal component."""
+_SAMPLE = 512
+_PHOTOS_AT_ONCE = 128
+_NUMBER = re.compile(r"([0-9]+)")
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SeriesLoss:
+    """Accuracies that show that photos whose names follow each other belong together.
+
+    Attributes:
+        accuracy: accuracy on photos if random photos of the class are held out with each of them, 0 to 1.
+        held_out: accuracy if the photos before and after it by name are held out.
+    """
+
+    accuracy: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class _Ridge:
+    """Fitted ridge regression.
+
+    Attributes:
+        inputs: projections and a column of ones, [photos, inputs].
+        weighted: inputs times the photo's weight, [photos, inputs].
+        inverse: inverse of the penalized sum of products, [inputs, inputs].
+        targets: 1 in the column of the photo's class, otherwise 0, [photos, classes].
+        residuals: targets minus predictions, [photos, classes].
+    """
+
+    inputs: Values
+    weighted: Values
+    inverse: Values
+    targets: Values
+    residuals: Values
+
+    def correct(self, sets: Rows) -> npt.NDArray[np.bool_]:
+        """Return whether the first photo of each set is classified correctly without the set, bool [sets].
+
+        Args:
+            sets: row numbers, int64 [sets, photos in a set].
+        """
+        found = np.zeros(len(sets), np.bool_)
+        for part in spans(0, len(sets), _PHOTOS_AT_ONCE):
+            rows = sets[part]
+            hat = self.inputs[rows] @ self.inverse @ self.weighted[rows].transpose(0, 2, 1)
+            residuals = np.linalg.solve(np.eye(rows.shape[1]) - hat, self.residuals[rows])[:, 0]
+            truth = self.targets[rows[:, 0]]
+            found[part] = (truth - residuals).argmax(axis=1) == truth.argmax(axis=1)
+        return found
+
+
+def find_series(projections: Vectors, classes: Rows, names: Sequence[str]) -> SeriesLoss | None:
+    """Return the loss of accuracy that shows that photos form series; None if there is no significant loss.
+
+    Args:
+        projections: unit vectors, float32 [photos, components].
+        classes: class number of each photo, int64 [photos].
+        names: path of each photo; numbers in it are compared by value.
+    """
+    if not len(classes):
+        return None
+    ridge, ordered, step = _fit(projections, classes), _by_class(classes, names), -(-len(classes) // _SAMPLE)
+    losses = [
+        _loss(ridge, [order for order in ordered if 2 * window < _MAX_HELD_OUT * len(order)], window, step)
+        for window in _WINDOWS
+    ]
+    return max((loss for loss in losses if loss), key=lambda loss: loss.accuracy - loss.held_out, default=None)
+
+
+def _loss(ridge: _Ridge, orders: Sequence[Rows], window: int, step: int) -> SeriesLoss | None:
+    """Return the loss of accuracy if photos around a photo are held out instead of random ones; None if it is small.
+
+    Args:
+        orders: row numbers of each class, in the order of names.
+        window: number of photos before and after a photo.
+        step: one of `step` photos is tested.
+    """
+    if not orders:
+        return None
+    rng, tested = np.random.default_rng(3), [order[::step] for order in orders]
+
+    def correct(orders: Sequence[Rows]) -> npt.NDArray[np.bool_]:
+        sets = [_windows(order, rows, window) for order, rows in zip(orders, tested, strict=True)]
+        return ridge.correct(np.concatenate(sets))
+
+    near = correct(orders)
+    controls = np.stack([correct([rng.permutation(order) for order in orders]) for _ in range(_CONTROLS)])
+    gains = controls.mean(axis=0) - near
+    if gains.mean() < _MIN_LOSS or gains.sum() < _MIN_DEVIATIONS * np.sqrt((gains**2).sum()):
+        return None
+    # float32, as in the cache of groups
+    return SeriesLoss(float(np.float32(controls.mean())), float(np.float32(near.mean())))
+
+
+def _fit(projections: Vectors, classes: Rows) -> _Ridge:
+    """Fit a ridge regression, in which each class has the same weight, to all photos."""
+    vectors = np.asarray(projections[:], np.float64)
+    inputs = np.concatenate([vectors, np.ones((len(vectors), 1))], axis=1)
+    targets = np.eye(int(classes.max(initial=0)) + 1)[classes]
+    weighted = inputs / np.bincount(classes, minlength=1)[classes][:, None]
+    products = inputs.T @ weighted
+    products += _PENALTY * np.trace(products) / len(products) * np.eye(len(products))
+    inverse = np.linalg.inv(products)
+    return _Ridge(inputs, weighted, inverse, targets, targets - inputs @ (inverse @ (weighted.T @ targets)))
+
+
+def _by_class(classes: Rows, names: Sequence[str]) -> list[Rows]:
+    """Return the row numbers of each class in the order of names, in which numbers are compared by value."""
+    order = sorted(range(len(names)), key=lambda row: _natural(names[row]))
+    sequence = np.array(order, np.int64)
+    return [sequence[classes[sequence] == number] for number in np.unique(classes)]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key for a name: its texts, and the lengths and digits of the numbers between them."""
+    parts = _NUMBER.split(name)
+    return [(len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
+def _windows(order: Rows, tested: Rows, window: int) -> Rows:
+    """Return each tested photo and the photos around it, int64 [tested, 2 window + 1]; the tested photo is the first.
+
+    Args:
+        order: row numbers of the photos in a class, in the order of names or in random order.
+        tested: row numbers of the tested photos of the class.
+        window: number of photos before and after a photo; at the ends of the order, more are on the other side.
+    """
+    sorter = np.argsort(order)
+    places = sorter[np.searchsorted(order, tested, sorter=sorter)]
+    starts = np.clip(places - window, 0, len(order) - 2 * window - 1)
+    around = starts[:, None] + np.arange(2 * window + 1)
+    others = around[around != places[:, None]].reshape(len(places), 2 * window)
+    return np.concatenate([tested[:, None], order[others]], axis=1)
