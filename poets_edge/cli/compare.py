@@ -25,12 +25,12 @@ _MEANINGS = {
 @argument("files", "FILE...", {"FILE": "Result of benchmark --output."}, nargs=-1, type=FILE, required=True)
 @result_options
 def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None:
-    """Compare benchmarks of several devices or versions with the first one.
+    """Compare benchmarks of several devices or versions with the first benchmark.
 
     A ratio of 2.00x means twice the time. Each ratio has a confidence interval, from the differences between measuring
-    processes and between runs, and a verdict. Between runs on one machine, it is relative to the time of a reference
-    kernel that each process times as well. Models that poets-edge exported are matched by architecture and
-    quantization, others by file name.
+    processes and between runs, and a verdict. If two runs are from one machine, their times are first divided by that
+    of a reference kernel, which every process also times. Models that poets-edge exported are matched by architecture
+    and quantization, others by file name.
     """
     comparison = compare(files)
     if not output_json(comparison.to_json(), as_json=as_json, output=output):

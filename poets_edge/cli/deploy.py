@@ -84,11 +84,11 @@ def command(
     quiet: bool,
     **watch: Any,
 ) -> None:
-    """Install a model on a device, as a service that labels what its camera sees whenever the device runs.
+    """Install a model on a device, as a service that labels what its camera sees whenever the device is on.
 
     Installs poets_edge in a folder of its own (poets-edge in --remote-dir), copies the model, starts the service and
-    shows its first labels. No root is needed. The same command with another model or other options replaces it. The
-    options of watch, which may follow --, apply to the service.
+    shows its first labels. Root access is not needed. To replace the service, run the command again with another model
+    or other options. Options of watch, for the service, can be given after --.
     """
     terminal = Terminal(quiet)
     if (model is not None) + undo + (fetch is not None) > 1:
