@@ -112,6 +112,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Co
 )
 @option(
     "--collect-most",
+    "most",
     type=int,
     section=_COLLECT,
     help="Maximum number of frames in DIR.",
@@ -161,7 +162,7 @@ def command(
     threads: int | None,
     collect: Path | None,
     below: float | None,
-    collect_most: int | None,
+    most: int | None,
     mqtt: str | None,
     mqtt_name: str | None,
     mqtt_login: Path | None,
@@ -191,7 +192,7 @@ def command(
             TriggerOptions(label=label, command=Command(text, shell, run_limit), hold=hold)
             for label, text in zip(on_labels, commands, strict=True)
         ),
-        collect=_collect(collect, below, collect_most),
+        collect=_collect(collect, below, most),
         mqtt=mqtt_options(mqtt, mqtt_name, mqtt_login, mqtt_ca),
     )
     terminal = Terminal(quiet)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,11 @@ from PIL import Image
 from poets_edge.core.arguments import check_threads
 from poets_edge.device.input_tensor import image_layout, input_filler
 from poets_edge.device.model_labels import checked_labels, given_labels, renaming
+from poets_edge.device.photo_input import PhotoInput, check_unmasked, photo_source, type_of
 from poets_edge.device.scorer import Labels, ModelOutput, Scores, best, check_threshold
 from poets_edge.device.tensor_roles import distance_output, only_input, score_output
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
-from poets_edge.photos.image import PhotoSource, Pixels, fit, read_photo
+from poets_edge.photos.image import Pixels, fit, read_photo
 from poets_edge.photos.interpolation import interpolate
 from poets_edge.photos.normalization import UNIT, parse_input_range
 from poets_edge.progress import Reporter
@@ -38,10 +39,6 @@ from poets_edge.tflite.session import Session
 
 if TYPE_CHECKING:
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
-
-PhotoInput: TypeAlias = "PhotoSource | os.PathLike[str] | npt.NDArray[np.uint8]"
-"""Types of photos that a classifier accepts: path, bytes of a file, open binary file, PIL image, or RGB pixels as a
-uint8 array [height, width, 3]."""
 
 
 class Classifier:
@@ -239,7 +236,7 @@ class Classifier:
             UsageError: the photo is an array with the wrong shape.
             WrongTypeError: the photo has an unsupported type.
         """
-        return self.predict_pixels(self.resize(read_photo(_photo_source(photo))))
+        return self.predict_pixels(self.resize(read_photo(photo_source(photo))))
 
     def resize(self, image: Image.Image) -> Pixels:
         """Return an RGB image resized to the model's input size by the model's method, as uint8 [height, width, 3]."""
@@ -268,8 +265,8 @@ class Classifier:
             WrongTypeError: `values` does not have the dtype of the input.
         """
         if not isinstance(values, np.ndarray) or values.dtype != self.input.dtype:
-            raise WrongTypeError(f"`values` must be an array of {self.input.dtype}, not {_type_of(values)}.")
-        _check_unmasked("values", values)
+            raise WrongTypeError(f"`values` must be an array of {self.input.dtype}, not {type_of(values)}.")
+        check_unmasked("values", values)
         if values.shape != self.input.shape[1:]:
             raise UsageError(f"`values` must have the shape {list(self.input.shape[1:])}, not {list(values.shape)}.")
         with self._lock:
@@ -328,8 +325,8 @@ class Classifier:
 
     def _check_pixels(self, pixels: Pixels) -> None:
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-            raise WrongTypeError(f"`pixels` must be an array of uint8, 0 to 255, not {_type_of(pixels)}.")
-        _check_unmasked("pixels", pixels)
+            raise WrongTypeError(f"`pixels` must be an array of uint8, 0 to 255, not {type_of(pixels)}.")
+        check_unmasked("pixels", pixels)
         if pixels.shape != (*self.size, 3):
             raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
 
@@ -358,40 +355,6 @@ class Classifier:
             np.random.default_rng(0).integers(0, 256, shape, np.uint8),
         )
         return format_of_values(np.stack([self.output.dequantize(self.raw_output(image)) for image in images]), known)
-
-
-def _photo_source(photo: PhotoInput) -> PhotoSource:
-    """Convert a photo to a type that `read_photo` accepts.
-
-    Raises:
-        UsageError: an array does not have the shape [height, width, 3].
-        WrongTypeError: the photo has an unsupported type, or an array is not uint8.
-    """
-    if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8:
-            raise WrongTypeError(f"`photo` as an array must be of uint8, 0 to 255, not {photo.dtype}.")
-        _check_unmasked("photo", photo)
-        if photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
-            raise UsageError(f"`photo` as an array must have the shape [height, width, 3], not {list(photo.shape)}.")
-        return Image.fromarray(photo)
-    if isinstance(photo, os.PathLike):
-        return Path(photo)
-    if isinstance(photo, (str, bytes, Image.Image)) or hasattr(photo, "read"):
-        return photo
-    raise WrongTypeError(
-        f"`photo` must be a path, bytes, an open file, a PIL image or an array, not {_type_of(photo)}."
-    )
-
-
-def _check_unmasked(name: str, pixels: npt.NDArray[Any]) -> None:
-    """Raise WrongTypeError for a masked array, whose mask would be ignored."""
-    if hasattr(pixels, "mask"):  # not isinstance, which would import numpy.ma
-        raise WrongTypeError(f"`{name}` is a masked array, whose mask would be ignored. Fill it: {name}.filled(0).")
-
-
-def _type_of(value: object) -> str:
-    """Return the name of a value's type, or of an array's dtype, for messages."""
-    return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _known_format(model: Classifier, speed_only: bool) -> ScoreFormat | None:
@@ -424,7 +387,7 @@ def _input_range(model: Classifier, given: str | None, speed_only: bool) -> Inpu
         WrongTypeError: `given` is not a string.
     """
     if given is not None and not isinstance(given, str):
-        raise WrongTypeError(f"`input_range` must be text, as '-1:1', not {_type_of(given)}.")
+        raise WrongTypeError(f"`input_range` must be text, as '-1:1', not {type_of(given)}.")
     try:
         normalization = None if given is None else parse_input_range(given)
         return decide_input_range(model.file, model.metadata, model.input, normalization)

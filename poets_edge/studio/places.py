@@ -23,8 +23,9 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 )
 """File names, without suffix, that Windows reserves for devices."""
-_NOT_IN_NAMES = frozenset('/\\:*?"<>|')
-"""Characters that Windows does not allow in file names."""
+_NOT_IN_NAMES = frozenset('/\\:*?"<>|\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069')
+"""Characters that Windows does not allow in file names, and Unicode's bidirectional formatting characters, with which
+one name can look like another."""
 
 
 @dataclass(frozen=True)

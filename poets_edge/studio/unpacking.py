@@ -88,4 +88,6 @@ def unpack(request: UnpackRequest) -> Unpacked:
         for (_, kind), count in archive.others.items():
             kinds[kind] = kinds.get(kind, 0) + count
         skipped.append((request.name, other_files_text(kinds)))
+    if not photos and not skipped:
+        skipped.append((request.name, messages.SKIPPED_EMPTY))
     return Unpacked(tuple(photos), tuple(skipped))

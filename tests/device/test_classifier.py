@@ -159,6 +159,12 @@ def test_masked_photos_are_rejected() -> None:
         Classifier(SEED)(np.ma.masked_less(np.zeros((40, 50, 3), np.uint8), 5))
 
 
+def test_array_of_more_than_178_megapixels_is_refused_before_it_is_copied() -> None:
+    """The broadcast array takes three bytes; a copy of it would take 120 GB."""
+    with pytest.raises(UsageError, match=r"`photo` has 40,000 megapixels; 178 are the most"):
+        Classifier(SEED)(np.broadcast_to(np.zeros(3, np.uint8), (200_000, 200_000, 3)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

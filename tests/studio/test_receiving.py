@@ -185,6 +185,12 @@ def test_unpack_limits_number_and_size_of_photos(request_of: UnpackRequest, monk
         unpack(request_of)
 
 
+def test_unpack_reports_an_archive_of_hidden_files(request_of: UnpackRequest) -> None:
+    request_of.archive.write_bytes(archive({"roses/.a.jpg": JPEG, "__MACOSX/roses/b.jpg": JPEG}))
+    found = unpack(request_of)
+    assert found.photos == () and found.skipped == (("photos.zip", "no photos in it (hidden files are skipped)"),)
+
+
 def test_clear_incoming_removes_only_own_temporary_files(project: Project, tmp_path: Path) -> None:
     incoming = project.places.incoming
     (incoming / "0123456789abcdef").write_bytes(b"interrupted")

@@ -56,7 +56,7 @@ class CollectOptions:
         if not 0 < self.below <= 1:
             raise UsageError(f"`below` must lie between 0 and 1, not {self.below:g}.")
         if self.most < 1:
-            raise UsageError(f"`collect_most` must be 1 or more, not {self.most}.")
+            raise UsageError(f"`most` must be 1 or more, not {self.most}.")
 
 
 class Collector:

@@ -83,5 +83,5 @@ def test_collector_ignores_a_change_of_brightness(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("below", "most"), [(0.0, 1), (1.01, 1), (-1, 1), (0.5, 0)])
 def test_collect_options_reject_values_out_of_range(below: float, most: int, tmp_path: Path) -> None:
     CollectOptions(folder=tmp_path, below=1, most=1)
-    with pytest.raises(UsageError, match=r"`below`|`collect_most`"):
+    with pytest.raises(UsageError, match=r"`below`|`most`"):
         CollectOptions(folder=tmp_path, below=below, most=most)
