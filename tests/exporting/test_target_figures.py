@@ -189,3 +189,14 @@ def test_edge_tpu_refuses_unsupported_operators(operator: str, supported: bool) 
         return
     with pytest.raises(ModelError, match=f"it: the Edge TPU has no operator {operator}"):
         check_edge_tpu(pack_model(model), name="it")
+
+
+def test_firmware_states_the_size_of_the_model_without_appended_files(
+    export: Callable[..., Firmware], tmp_path: Path
+) -> None:
+    found = export(board("esp32s3"))
+    content = color_model("int8", 1 / 128, normalization=BACKBONE)
+    assert (tmp_path / "firmware/colors.tflite").read_bytes() == content and found.model_size == len(content)
+    assert found.board == board("esp32s3") and found.largest_difference == 0
+    header = (tmp_path / "firmware/photo_classifier/model.h").read_text()
+    assert "kInputWidth = 8;" in header and "kInputHeight = 8;" in header

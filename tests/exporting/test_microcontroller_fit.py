@@ -1,0 +1,153 @@
+"""Tests of the memory of boards, and of the search for an architecture that fits, without TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.errors import UsageError
+from poets_edge.exporting.microcontroller import fitting
+from poets_edge.exporting.microcontroller import microcontroller as module
+from poets_edge.exporting.microcontroller.boards import Board, board, board_with_memory, parse_memory
+from poets_edge.exporting.microcontroller.fitting import MicroCost, fitting_architecture
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.network import Network, Parameters, checked
+from poets_edge.photos.folder import Photo
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [("1", 1), (" 2 KB ", 2048), ("0.5MB", 524_288), ("1023GB", None), ("0", None), ("0.5", None)],
+)
+def test_parse_memory_returns_bytes_within_its_limits(memory: str, expected: int | None) -> None:
+    if expected is None:
+        with pytest.raises(UsageError, match="is not a size"):
+            parse_memory(memory)
+    else:
+        assert parse_memory(memory) == expected
+
+
+def test_memory_option_replaces_only_the_memory_of_a_board() -> None:
+    own = board("pico2")
+    found = board_with_memory("pico2", "100KB")
+    assert found == replace(own, memory=102_400)
+    assert board_with_memory("pico2", None) == own and board_with_memory(None, None) is None
+    with pytest.raises(UsageError, match="give `board`, too"):
+        board_with_memory(None, "100KB")
+
+
+@pytest.mark.parametrize(
+    ("name", "memory", "flash"),
+    [
+        ("esp32s3", 7_864_320, 4_194_304), ("xiao-esp32s3", 7_864_320, 4_194_304), ("esp32cam", 3_670_016, 2_097_152),
+        ("nano33", 166_400, 655_360), ("pico2", 417_792, 3_145_728),
+    ],
+)  # fmt: skip
+def test_boards_state_the_memory_that_is_available_for_a_model(name: str, memory: int, flash: int) -> None:
+    """Computed by hand from the sizes in the data sheets minus frame buffers, firmware and system."""
+    assert (board(name).memory, board(name).flash) == (memory, flash)
+
+
+def small_network() -> Network:
+    layers = (
+        Layer("first", "convolution", (INPUT,), 4, (3, 3), 2, activation="relu6"),
+        Layer("bottleneck", "mean", ("first",)),
+    )
+    parameters = {"first": Parameters(np.ones((3, 3, 3, 4), np.float32), np.zeros(4, np.float32))}
+    return checked((8, 8), layers, parameters)
+
+
+def test_lower_bound_of_the_arena_is_the_largest_input_plus_output() -> None:
+    network = small_network()
+    assert fitting._least_arena(network, gray=False) == 8 * 8 * 3 + 4 * 4 * 4
+    assert fitting._least_arena(network, gray=True) == 8 * 8 + 4 * 4 * 4
+    assert fitting._weights(network) == 3 * 3 * 3 * 4
+
+
+def test_blank_network_has_the_shapes_of_a_trained_network() -> None:
+    entry = architecture("mobilenet_0.25_128")
+    network = fitting.blank_network(entry, 7)
+    assert network.size == entry.size
+    detector = network.detector
+    assert detector is not None
+    shapes = [getattr(detector, field.name).shape for field in fields(detector)]
+    assert shapes == [(256, 32), (32,), (32,), (32, 7), (7,), (32,), (1,)]
+    assert network.shapes()["final_result"] == (7,)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Networks whose memory was measured; each needs 100 bytes for every 1,000 pixels of its input, a third if gray."""
+    found: list[str] = []
+
+    def cost(network: Network, *, name: str) -> MicroCost:
+        found.append(name)
+        arena = network.size[0] * network.size[1] // 10
+        return MicroCost(arena=arena, size=1000, gray_arena=arena // 3)
+
+    monkeypatch.setattr(fitting, "micro_cost", cost)
+    monkeypatch.setattr(fitting, "_least_arena", lambda network, gray: 0)
+    monkeypatch.setattr(fitting, "_weights", lambda network: 500)
+    return found
+
+
+def test_largest_fitting_architecture_is_found_for_rgb_and_gray_input(measured: list[str]) -> None:
+    limited = replace(board("nano33"), memory=192 * 192 // 10, flash=1000)
+    found = fitting_architecture(limited, classes=5)
+    assert found is not None and found[0].name == "mobilenet_1.0_192" and not found[0].gray
+    assert measured[:2] == ["mobilenet_1.0_224", "mobilenet_1.0_192"], "the largest first"
+    gray = fitting_architecture(replace(limited, memory=192 * 192 // 10 // 3), classes=5, gray=True)
+    assert gray is not None and gray[0] == found[0].in_gray() and gray[1].arena > limited.memory // 3
+    assert fitting_architecture(replace(limited, flash=999), classes=5) is None
+    measured.clear()
+    assert fitting_architecture(replace(limited, flash=499), classes=5) is None and measured == [], "too many weights"
+
+
+def test_micro_cost_measures_rgb_and_gray_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "uncalibrated", lambda network, gray=False: b"gray" if gray else b"color")
+    arenas = {b"color": 900, b"gray": 300}
+    monkeypatch.setattr(
+        fitting, "run_micro", lambda model, values, name: SimpleNamespace(arena=arenas[model], outputs=())
+    )
+    assert fitting.micro_cost(small_network(), name="it") == MicroCost(arena=900, size=5, gray_arena=300)
+
+
+def test_error_of_a_model_that_is_too_large_suggests_rgb_before_gray(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, cost = architecture("mobilenet_0.25_96"), MicroCost(arena=5000, size=1, gray_arena=4000)
+    fits = {False: None, True: None}
+
+    def found(target: Board, *, classes: int, gray: bool) -> Any:
+        assert classes == 5
+        return fits[gray]
+
+    monkeypatch.setattr(module, "fitting_architecture", found)
+    assert module._remedy(board("nano33"), classes=5).startswith("No architecture here would fit")
+    fits[True] = (entry.in_gray(), cost)  # type: ignore[assignment]
+    assert module._remedy(board("nano33"), classes=5) == (
+        "mobilenet_0.25_96_gray would fit with `gray` (4,000 bytes): poets-edge train --architecture"
+        " mobilenet_0.25_96_gray"
+    )
+    fits[False] = (entry, cost)  # type: ignore[assignment]
+    assert module._remedy(board("nano33"), classes=5).startswith("mobilenet_0.25_96 would fit (5,000 bytes)")
+
+
+def test_pictures_for_the_comparison_are_spread_over_the_test_photos(tmp_path: Path) -> None:
+    photos = []
+    for number in range(60):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+        photos.append(Photo(path, path.name, "a"))
+    photos[2] = replace(photos[2], path=tmp_path / "gone.png")
+    classifier: Any = SimpleNamespace(size=(8, 8))
+    file: Any = SimpleNamespace(scored=SimpleNamespace(photos=photos))
+    found = [int(picture[0, 0, 0]) for picture in module._test_pictures(file, classifier)]
+    assert found == [0, *range(4, 50, 2)], "every second one, up to 25, without the unreadable one"
+    [gray] = module._test_pictures(SimpleNamespace(scored=None), classifier)  # type: ignore[arg-type]
+    assert gray.shape == (8, 8, 3) and (gray == 128).all()
