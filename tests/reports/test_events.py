@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +124,38 @@ def test_fine_tuning_curves_have_validation_points_only_for_evaluated_epochs(tmp
     assert histograms == {"head/weights": 2, "head/biases": 2}
     remove_curves(tmp_path)
     assert not list(tmp_path.glob("*/events.*"))
+
+
+def test_histogram_of_equal_values_has_one_wide_bin_per_value(tmp_path: Path) -> None:
+    with event_file(tmp_path) as file:
+        file.add(0, {}, {"biases": np.full(3, -2, np.float32), "many": np.arange(100, dtype=np.float32)})
+    [path] = tmp_path.iterdir()
+    first, last = events_of(path)
+    equal, many = (value.histo for value in last.summary.value)
+    assert first.file_version == "brain.Event:2"
+    assert (equal.min, equal.max, list(equal.bucket)) == (-2, -2, [0, 3, 0])
+    assert list(equal.bucket_limit) == pytest.approx([-2.5 + 1 / 3, -2.5 + 2 / 3, -1.5])
+    assert len(many.bucket) == 30 and sum(many.bucket) == 100 and many.max == 99
+
+
+def test_event_files_are_named_and_dated_by_the_clock(tmp_path: Path) -> None:
+    before = time.time()
+    with event_file(tmp_path / "run") as file:
+        file.add(5, {"accuracy": 0.5, "loss": 2.0})
+    [path] = (tmp_path / "run").iterdir()
+    assert re.fullmatch(r"events\.out\.tfevents\.\d{20}\..+\.poets_edge", path.name)
+    events = events_of(path)
+    assert all(before - 1 <= event.wall_time <= time.time() + 1 for event in events)
+    assert [(value.tag, value.simple_value) for value in events[1].summary.value] == [("accuracy", 0.5), ("loss", 2.0)]
+    remove_event_files(tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "the empty folder is removed, too"
+    remove_event_files(tmp_path / "run")
+
+
+def test_interrupted_event_file_replaces_nothing(tmp_path: Path) -> None:
+    with event_file(tmp_path) as file:
+        file.add(1, {"accuracy": 0.5})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyboardInterrupt), event_file(tmp_path):
+        raise KeyboardInterrupt
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

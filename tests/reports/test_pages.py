@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from poets_edge.errors import OutputError
 from poets_edge.reports.page import write_page
 
 TEMPLATE = "train.html.j2"
@@ -99,3 +100,24 @@ def page(path: Path, **changed: object) -> str:
     }
     write_page(path, TEMPLATE, **context)
     return path.read_text()
+
+
+def test_pages_format_figures_with_no_break_spaces(tmp_path: Path) -> None:
+    html = page(tmp_path / "1.html", test={"accuracy": 0.875, "interval": (0.8, 0.923), "count": 40})
+    assert "87.5\N{NO-BREAK SPACE}%" in html and "87.5 %" not in html
+    assert re.search(r"80 to 92\s*\N{NO-BREAK SPACE}%", html)
+
+
+def test_names_that_are_not_utf_8_are_replaced(tmp_path: Path) -> None:
+    assert "caf?.jpg" in page(tmp_path / "1.html", unreadable=["caf\udce9.jpg"])
+
+
+def test_page_permits_only_embedded_images(tmp_path: Path) -> None:
+    assert "img-src data:;" in page(tmp_path / "1.html") and "default-src 'none';" in page(tmp_path / "1.html")
+
+
+def test_page_is_not_written_over_other_files(tmp_path: Path) -> None:
+    (tmp_path / "1.html").write_text("mine")
+    with pytest.raises(OutputError, match="not a page that poets_edge has written"):
+        page(tmp_path / "1.html")
+    assert (tmp_path / "1.html").read_text() == "mine"

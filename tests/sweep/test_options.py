@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 from poets_edge.errors import UsageError, WrongTypeError
+from poets_edge.exporting.microcontroller.boards import board
 from poets_edge.nets.architectures import architecture
+from poets_edge.photos.split import SplitConfig
+from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.head import HeadOptions
 
 
 def options(**fields: Any) -> GridOptions:
@@ -60,3 +64,57 @@ def test_train_options_has_separate_outputs_for_each_architecture() -> None:
         summaries_dir=second.summaries_dir,
     )
     assert differing == second and first.output_labels != second.output_labels
+
+
+def test_train_options_have_the_settings_of_the_grid() -> None:
+    wanted = options(
+        recursive=True, exclude=Path("list.json"), group_by="parent", head=HeadOptions(steps=7), weights="w",
+        percentages=SplitConfig(testing=30), fine_tuning=FineTuning(blocks=2), bottleneck_dir=Path("cache"),
+        model_dir=Path("models"), output_dir=Path("out"),
+    )  # fmt: skip
+    entry = architecture("mobilenet_0.25_128")
+    found = wanted.train_options(entry)
+    names = (
+        "recursive",
+        "exclude",
+        "group_by",
+        "head",
+        "weights",
+        "percentages",
+        "fine_tuning",
+        "bottleneck_dir",
+        "model_dir",
+    )
+    assert [getattr(found, name) for name in names] == [getattr(wanted, name) for name in names]
+    assert (found.folds, found.runs_dir, found.with_report, found.architecture) == (0, None, False, entry)
+    folder = Path("out/mobilenet_0.25_128")
+    assert wanted.folder(entry) == folder and found.output_labels == folder / "retrained_labels.txt"
+    assert found.summaries == folder / "training_summaries"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"ship": True, "target": "ethos-u55-128"}, "`ship` copies int8 models"),
+        ({"ship": True, "budget": Budget(board=board("nano33"))}, "`ship` copies int8 models"),
+        ({"calibration_count": 0}, "`calibration_count`"),
+        ({"percentages": SplitConfig(testing=0)}, "`testing`=0"),
+        ({"target": "ethos-u1"}, "unknown `target`"),
+        ({"on": "pi", "target": "ethos-u55-128"}, "give one"),
+        ({"latency": "t.json", "target": "ethos-u55-128"}, "give one"),
+        (
+            {"architectures": ("mobilenet_0.25_128", "inception_v3"), "fine_tuning": FineTuning(blocks=1)},
+            "inception_v3",
+        ),
+        ({"strangers": "photos/strangers"}, "`strangers`"),
+    ],
+)
+def test_grid_options_refuse_combinations_that_cannot_work(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        options(**fields)
+
+
+def test_grid_options_accept_single_sources_and_limits() -> None:
+    assert options(calibration_count=1, percentages=SplitConfig(testing=1, validation=0)).calibration_count == 1
+    assert options(on="pi").on == "pi" and options(target="ethos-u55-128").target == "ethos-u55-128"
+    assert options(ship=True).ship and options(budget=Budget(board=board("nano33"))).budget.board is not None
