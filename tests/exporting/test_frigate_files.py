@@ -15,15 +15,17 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.device.predictions import Predictions, score_models
 from poets_edge.errors import ModelError, OutputError
 from poets_edge.exporting import frigate as module
-from poets_edge.exporting.frigate import NONE, THRESHOLD, FrigateExport, _assigned, export_for_frigate
+from poets_edge.exporting.frigate import NONE, THRESHOLD, FrigateExport, _assigned, _with_none, export_for_frigate
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.normalization import UNIT
 from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.write_int8 import write_int8_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.quantize.test_detector import CLASSES, detector, network, pictures
+from tests.tiny_model import COLORS, color_model
 
 LABELS = tuple(f"class {number}" for number in range(CLASSES))
 
@@ -125,3 +127,8 @@ def test_files_of_other_programs_are_refused_before_the_export(tmp_path: Path, m
     monkeypatch.setattr(module, "prepare_export", lambda options, reporter: pytest.fail("the export has begun"))
     with pytest.raises(OutputError, match="not replaced"):
         export_for_frigate(ExportOptions(graph=Path("g.pb")), tmp_path)
+
+
+def test_model_without_a_detector_keeps_its_labels() -> None:
+    file, content = exported([[1.0, 0.0, 0.0]], ["red"]), color_model(normalization=UNIT, facts={})
+    assert _with_none(file, content, COLORS) == (file, content, COLORS)

@@ -66,3 +66,29 @@ def test_remove_generated_updates_the_list(tmp_path: Path) -> None:
         check_generated(tmp_path, ["a.txt"])
     remove_generated(tmp_path, [".bin"])
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_link_to_an_unchanged_file_is_not_replaced(tmp_path: Path) -> None:
+    write_generated(tmp_path, {"a.txt": b"1"})
+    (tmp_path / "elsewhere").write_bytes(b"1")
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "a.txt").symlink_to("elsewhere")
+    with pytest.raises(OutputError, match=r"a\.txt"):
+        write_generated(tmp_path, {"a.txt": b"1"})
+    remove_generated(tmp_path, [".txt"])
+    assert (tmp_path / "a.txt").is_symlink()
+
+
+def test_remove_generated_keeps_files_in_subfolders(tmp_path: Path) -> None:
+    write_generated(tmp_path, {"a.txt": b"1", "main/b.txt": b"2"})
+    remove_generated(tmp_path, [".txt"])
+    assert not (tmp_path / "a.txt").exists() and (tmp_path / "main/b.txt").read_bytes() == b"2"
+    write_generated(tmp_path, {"main/b.txt": b"3"})
+
+
+def test_long_lists_of_generated_files_are_read(tmp_path: Path) -> None:
+    names = [f"{number:03}.txt" for number in range(100)]
+    write_generated(tmp_path, dict.fromkeys(names, b"1"))
+    write_generated(tmp_path, dict.fromkeys(names, b"2"))
+    remove_generated(tmp_path, [".txt"])
+    assert not list(tmp_path.iterdir())

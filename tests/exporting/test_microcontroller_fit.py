@@ -11,15 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 from poets_edge.exporting.microcontroller import fitting
 from poets_edge.exporting.microcontroller import microcontroller as module
 from poets_edge.exporting.microcontroller.boards import Board, board, board_with_memory, parse_memory
 from poets_edge.exporting.microcontroller.fitting import MicroCost, fitting_architecture
+from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Network, Parameters, checked
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.normalization import BACKBONE
+from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
+from tests.tiny_model import COLORS, color_model
 
 
 @pytest.mark.parametrize(
@@ -110,6 +117,13 @@ def test_largest_fitting_architecture_is_found_for_rgb_and_gray_input(measured: 
     assert fitting_architecture(replace(limited, flash=499), classes=5) is None and measured == [], "too many weights"
 
 
+def test_networks_that_cannot_fit_are_not_measured(measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = replace(board("nano33"), memory=1 << 20, flash=1000)
+    monkeypatch.setattr(fitting, "_least_arena", lambda network, gray: (1 << 20) + gray)
+    assert fitting_architecture(limited, classes=5) is not None and len(measured) == 1
+    assert fitting_architecture(limited, classes=5, gray=True) is None and len(measured) == 1
+
+
 def test_micro_cost_measures_rgb_and_gray_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "uncalibrated", lambda network, gray=False: b"gray" if gray else b"color")
     arenas = {b"color": 900, b"gray": 300}
@@ -151,3 +165,34 @@ def test_pictures_for_the_comparison_are_spread_over_the_test_photos(tmp_path: P
     assert found == [0, *range(4, 50, 2)], "every second one, up to 25, without the unreadable one"
     [gray] = module._test_pictures(SimpleNamespace(scored=None), classifier)  # type: ignore[arg-type]
     assert gray.shape == (8, 8, 3) and (gray == 128).all()
+
+
+def test_firmware_has_the_model_without_metadata_and_its_height_and_width(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The full-int8 file is written beside the firmware with its metadata, which the firmware does not contain."""
+    parts = unpack_model(color_model("int8", 1 / 128))
+    parts.subgraphs[0].tensors[parts.subgraphs[0].inputs[0]].shape = np.array([1, 8, 12, 3], np.int32)
+    bare, info = pack_model(parts), ModelInfo("net", "a description", COLORS)
+    content = with_files(with_metadata(bare, info, BACKBONE), info, {})
+    own = Classifier(ModelFile(Path("m"), content))
+    [outputs] = own.session.run_some(own.input_values(np.full((8, 12, 3), 128, np.uint8))[None], range(1))
+    ran: list[bytes] = []
+
+    def run(model: bytes, values: Any, name: str) -> Any:
+        ran.append(model)
+        return SimpleNamespace(arena=1000, outputs=[(outputs,)])
+
+    file = SimpleNamespace(path=tmp_path / "m.tflite", scored=None)
+    prepared = SimpleNamespace(
+        result=SimpleNamespace(files=[file]), contents=[content], models={"full-int8": bare}, remember=lambda: None
+    )
+    monkeypatch.setattr(module, "prepare_export", lambda options, reporter: prepared)
+    monkeypatch.setattr(module, "run_micro", run)
+    options = ExportOptions(graph=tmp_path / "g.pb", output_dir=tmp_path / "out")
+    found = module.export_firmware(options, board("esp32s3"))
+    assert ran == [bare] and found.model_size == len(bare) < len(content)
+    assert (tmp_path / "out/m.tflite").read_bytes() == content
+    header = (tmp_path / "out/photo_classifier/model.h").read_text()
+    assert "kInputWidth = 12;" in header and "kInputHeight = 8;" in header and f"kModelSize = {len(bare)};" in header
+    assert "// a description" in header

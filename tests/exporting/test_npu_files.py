@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from poets_edge.errors import ModelError, RuntimeMissingError
+from poets_edge.exporting.npu import edge_tpu
 from poets_edge.exporting.npu import npu as module
-from poets_edge.exporting.npu.edge_tpu import _OPERATORS, MEMORY, check_edge_tpu, compiler_command
+from poets_edge.exporting.npu.edge_tpu import MEMORY, check_edge_tpu, compiler_command
 from poets_edge.exporting.npu.npu import EDGE_TPU, NPUS, export_for_npu
 from poets_edge.exporting.npu.vela import ACCELERATORS, NpuEstimate, NpuModel, compile_for_npu
 from poets_edge.exporting.options import ExportOptions
@@ -166,11 +167,12 @@ def test_edge_tpu_accepts_integers_of_up_to_32_bits(kind: str, accepted: bool) -
     graph.operators.append(new_operator(model, schema().BuiltinOperator.RELU, 1, ends[:1], ends[1:]))
     if accepted:
         check_edge_tpu(pack_model(model), name="it")
-        assert "RELU" in _OPERATORS
+        assert "RELU" in edge_tpu._OPERATORS
     else:
         with pytest.raises(ModelError, match="in is not of integers"):
             check_edge_tpu(pack_model(model), name="it")
 
 
 def test_edge_tpu_operators_exclude_conversions_to_float() -> None:
-    assert not {"DEQUANTIZE", "DIV", "EXP", "CAST", "GATHER", "CUSTOM"} & _OPERATORS and len(_OPERATORS) == 40
+    assert not {"DEQUANTIZE", "DIV", "EXP", "CAST", "GATHER", "CUSTOM"} & edge_tpu._OPERATORS
+    assert len(edge_tpu._OPERATORS) == 40

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import ModelError, OutputError, RuntimeMissingError, UsageError
-from poets_edge.exporting import other_formats
+from poets_edge.exporting import other_formats, other_readers
 from poets_edge.exporting.annotate import annotate, annotated, remove_metadata
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.other_formats import (
@@ -273,3 +275,109 @@ def test_messages_of_converters_are_suppressed_only_during_the_conversion(capfd:
 def test_unavailable_formats_name_the_extra_to_install() -> None:
     with pytest.raises(RuntimeMissingError, match=r"format onnx needs no_such_module.*poets-edge\[onnx\]"):
         other_formats._load("no_such_module", "onnx")
+
+
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that opens a model with the given properties for the app."""
+
+    def read(signature: list[int], types: list[str], *, detector: bool = False) -> None:
+        tensors = [
+            SimpleNamespace(dtype=np.dtype(one), name=f"tensor {n}", shape=(1, 8, 8, 3)) for n, one in enumerate(types)
+        ]
+        interpreter = SimpleNamespace(get_input_details=lambda: [{"shape_signature": np.array(signature)}])
+        session = SimpleNamespace(interpreter=interpreter, outputs=tensors[1:])
+        model = SimpleNamespace(
+            file=SimpleNamespace(content=b"model"), metadata=SimpleNamespace(antialias=True), session=session,
+            input=tensors[0], has_detector=detector,
+        )  # fmt: skip
+        monkeypatch.setattr(other_readers, "Classifier", lambda *arguments, **named: model)
+        monkeypatch.setattr(other_readers, "annotated", lambda given, antialias: (b"model", ()))
+        assert open_for_other_readers(Path("m.tflite"), "the app") is model  # type: ignore[comparison-overlap]
+
+    return read
+
+
+def test_readers_refuse_inputs_without_a_fixed_size(readable: Any) -> None:
+    readable([1, 8, 8, 3], ["uint8", "float32"])
+    for signature in ([-1, 8, 8, 3], [1, -1, -1, 3]):
+        with pytest.raises(ModelError, match="its input has no fixed size"):
+            readable(signature, ["uint8", "float32"])
+
+
+@pytest.mark.parametrize("types", [["float64", "float32"], ["float32", "int16"], ["int8", "int8", "float16"]])
+def test_readers_refuse_types_of_inputs_and_outputs(types: list[str], readable: Any) -> None:
+    readable([1, 8, 8, 3], ["int8", "uint8", "float32"], detector=True)
+    wrong = next(name for name in types if name not in ("float32", "uint8", "int8"))
+    with pytest.raises(ModelError, match=f"is {wrong}; the app takes float32, uint8, int8"):
+        readable([1, 8, 8, 3], types, detector=len(types) == 3)
+    with pytest.raises(ModelError, match="has 1 outputs; the app takes one, and the distance of a detector"):
+        readable([1, 8, 8, 3], ["int8", "int8"], detector=True)
+
+
+FROZEN: Any = SimpleNamespace(
+    input_name="input", output_name="final", size=(96, 160), path=Path("flowers.pb"),
+    graph=SimpleNamespace(node=[SimpleNamespace(name="distance")]),
+)  # fmt: skip
+
+
+def test_onnx_model_states_labels_and_normalization(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[Any] = []
+    asked: dict[str, Any] = {}
+
+    def add() -> Any:
+        added.append(SimpleNamespace())
+        return added[-1]
+
+    model = SimpleNamespace(metadata_props=SimpleNamespace(add=add), SerializeToString=lambda: b"onnx")
+
+    def convert(graph: Any, **named: Any) -> Any:
+        asked.update(named)
+        return model, None
+
+    tools = SimpleNamespace(convert=SimpleNamespace(from_graph_def=convert))
+    monkeypatch.setattr(other_formats, "_load", lambda name, extra: tools)
+    monkeypatch.setattr(other_formats, "_tensorflow_graph", lambda frozen: (None, None))
+    assert other_formats._to_onnx(FROZEN, ("b", "a"), classifier) == b"onnx"
+    assert {one.key: one.value for one in added} == {"labels": "b\na", "mean": "127.5", "std": "127.5"}
+    assert asked["shape_override"] == {"input:0": [1, 96, 160, 3]} and asked["input_names"] == ["input:0"]
+    assert asked["output_names"] == ["final:0", "distance:0"] and asked["opset"] == 13
+
+
+def test_core_ml_package_is_zipped_without_the_time_of_writing(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Model:
+        user_defined_metadata: ClassVar[dict[str, str]] = {}
+
+        def save(self, path: str) -> None:
+            (Path(path) / "Data").mkdir(parents=True)
+            (Path(path) / "Manifest.json").write_text("{}")
+            (Path(path) / "Data/weights").write_text("w")
+
+    def convert(graphs: Any, **named: Any) -> Model:
+        asked.update(named)
+        return Model()
+
+    tools = SimpleNamespace(
+        ImageType=dict, ClassifierConfig=lambda labels, **named: (labels, *named.values()),
+        colorlayout=SimpleNamespace(RGB="RGB"), precision=SimpleNamespace(FLOAT32="float32"),
+        target=SimpleNamespace(iOS15=15), convert=convert,
+    )  # fmt: skip
+    function = SimpleNamespace(prune=lambda inputs, outputs: None)
+    tensorflow = SimpleNamespace(
+        compat=SimpleNamespace(v1=SimpleNamespace(wrap_function=lambda load, inputs: function))
+    )
+    monkeypatch.setattr(other_formats, "_load", lambda name, extra: tools)
+    monkeypatch.setattr(other_formats, "_tensorflow_graph", lambda frozen: (tensorflow, None))
+    content = other_formats._to_core_ml(FROZEN, ("b", "a"), classifier)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.namelist() == ["flowers.mlpackage/Data/weights", "flowers.mlpackage/Manifest.json"]
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    [image] = asked["inputs"]
+    assert image["shape"] == (1, 96, 160, 3) and image["color_layout"] == "RGB"
+    assert image["scale"] == pytest.approx(1 / 127.5) and image["bias"] == [-1.0] * 3, "255 becomes 1, and 0 becomes -1"
+    assert asked["classifier_config"] == (["b", "a"], "final") and Model.user_defined_metadata["labels"] == '["b", "a"]'
+    assert asked["compute_precision"] == "float32" and asked["convert_to"] == "mlprogram"

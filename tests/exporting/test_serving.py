@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import socket
+import ssl
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -14,7 +16,10 @@ from typing import Any
 import pytest
 
 from poets_edge.errors import UsageError
+from poets_edge.exporting import serving
+from poets_edge.exporting.certificate import certificate_for
 from poets_edge.exporting.serving import LOOPBACK, PageServer, check_host, network_address
+from tests.needs import need_module
 
 FILES = {
     "index.html": b"<h1>Hi</h1>", "app.js": b"run()" * 100, "app.js.gz": gzip.compress(b"run()" * 100),
@@ -148,3 +153,21 @@ def test_network_address_is_the_address_of_this_machine(monkeypatch: pytest.Monk
     monkeypatch.setattr(Probe, "connect", lambda self, address: (_ for _ in ()).throw(OSError("unreachable")))
     with pytest.raises(UsageError, match="no address on a network"):
         network_address()
+
+
+def test_stalled_tls_connection_does_not_block_others(folder: Path, tmp_path: Path) -> None:
+    need_module("cryptography")
+    certificate = certificate_for(LOOPBACK, tmp_path / "settings")
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with PageServer(folder, FILES, certificate=certificate) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with (
+            socket.create_connection((LOOPBACK, server.server_port)),
+            urllib.request.urlopen(f"{server.url}x.bin", context=trusting, timeout=5) as answer,
+        ):
+            assert answer.read() == FILES["x.bin"] and server.url.startswith("https://")
+        server.shutdown()
+
+
+def test_silent_connections_are_closed_after_half_a_minute() -> None:
+    assert serving._Handler.timeout == 30
