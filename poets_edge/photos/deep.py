@@ -68,7 +68,8 @@ def check_range(image: Image.Image, white: float) -> None:
 
     This is the case if float values are far outside the range, or if the brightest pixel is almost black.
     """
-    lowest, highest = (_unsigned(value, white) for value in image.getextrema())  # type: ignore[arg-type]
+    # Of values on both sides of 2**31, the lowest and the highest signed ones are some on each side, in reverse order.
+    lowest, highest = sorted(_unsigned(value, white) for value in image.getextrema())  # type: ignore[arg-type]
     text = f"{highest:.4g}" if white == 1 else f"{highest:.0f}"
     if white == 1 and not _FLOAT_LOWEST <= lowest <= highest <= _FLOAT_HIGHEST:
         raise PhotoError(

@@ -64,15 +64,15 @@ def test_read_photo_rejects_16_bit_photos_that_would_be_almost_black(highest: in
             read_photo(_file(values, kind))
 
 
-def _color_png(values: Any) -> bytes:
-    """Encode values, uint16 [height, width, 3], as a PNG, which Pillow cannot write with 16 bits for each color."""
+def _color_png(values: Any, kind: int = 2) -> bytes:
+    """Encode values, uint16 [height, width, channels], as a PNG; Pillow cannot write 16 bits for each color."""
     height, width, _ = values.shape
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -112,3 +112,53 @@ def test_read_photo_reads_pngs_with_long_text_chunks(zipped: bool, opened: bool)
     data = _file(SHADES.astype(np.uint8), "PNG", pnginfo=info, icc_profile=bytes(3_000_000))
     assert (np.asarray(read_photo(io.BytesIO(data) if opened else data))[..., 0] == SHADES).all()
     assert photo_size(data) == (16, 16)
+
+
+def test_read_photo_reads_unsigned_32_bit_photos_with_dark_and_bright_values() -> None:
+    """As signed integers, the bright values are below the dark ones."""
+    values = np.full((16, 16), 1000, np.uint32)
+    values[3:7] = 3_000_000_000
+    unsigned = _file(values.view(np.int32)).replace(
+        b"\x53\x01\x03\x00\x01\x00\x00\x00\x02", b"\x53\x01\x03\x00\x01\x00\x00\x00\x01"
+    )
+    found = _gray(unsigned)
+    assert set(found[3:7].ravel()) == {3_000_000_000 >> 24} and set(found[7:].ravel()) == {0}
+
+
+def test_read_photo_rounds_floats_and_truncates_integers() -> None:
+    floats = np.array([[0, 0.49 / 255, 0.51 / 255, 100.49 / 255, 100.51 / 255, 1, 1.5, -0.25]], np.float32)
+    assert _gray(_file(floats)).tolist() == [[0, 0, 1, 100, 101, 255, 255, 0]]
+    integers = np.array([[0, 255, 256, 511, 512, 65279, 65280, 65535]], np.uint16)
+    assert _gray(_file(integers)).tolist() == [[0, 0, 1, 1, 2, 254, 255, 255]]
+    wide = np.array([[0, 2**23 - 1, 2**23, 2**31 - 1, -5, 2**30, 2**30 - 1, 1]], np.int32)
+    assert _gray(_file(wide)).tolist() == [[0, 0, 1, 255, 0, 128, 127, 0]]
+
+
+@pytest.mark.parametrize(("highest", "accepted"), [(4096, True), (4095, False)])
+def test_read_photo_accepts_a_sixteenth_of_white(highest: int, accepted: bool) -> None:
+    values = np.array([[highest, 0, 0, 0]], np.uint16)
+    if accepted:
+        assert _gray(_file(values)).tolist() == [[16, 0, 0, 0]]
+    else:
+        with pytest.raises(PhotoError, match="almost black"):
+            read_photo(_file(values))
+
+
+@pytest.mark.parametrize(("lowest", "highest", "accepted"), [(-0.5, 2, True), (-0.51, 1, False), (0, 2.01, False)])
+def test_read_photo_limits_float_values(lowest: float, highest: float, accepted: bool) -> None:
+    data = _file(np.array([[lowest, highest]], np.float32))
+    if accepted:
+        assert _gray(data).tolist() == [[0, 255]]
+    else:
+        with pytest.raises(PhotoError, match="float values from"):
+            read_photo(data)
+
+
+def test_read_photo_ignores_opacity_when_it_rejects_dark_colors() -> None:
+    """The opacity is 65535, and the colors are at most 255."""
+    values = np.full((8, 8, 4), 65535, np.uint16)
+    values[..., :3] = 255
+    with pytest.raises(PhotoError, match="almost black: its values are below 256"):
+        read_photo(_color_png(values, kind=6))
+    values[2, 3, 1] = 30_000
+    assert read_photo(_color_png(values, kind=6)).size == (8, 8)
