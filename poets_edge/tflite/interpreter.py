@@ -25,7 +25,7 @@ from poets_edge.tflite.verify.memory import RUNTIMES
 _DELEGATE = "DELEGATE"
 """Name under which the interpreter lists a group of operators that XNNPACK runs."""
 _DEQUANTIZE = "DEQUANTIZE"
-_LAST_FOR_NUMPY_1 = ("2", "14")
+_LAST_FOR_NUMPY_1 = (2, 14)
 """Last version of tflite-runtime that requires numpy 1, from October 2023, as (major, minor)."""
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
@@ -85,7 +85,8 @@ def _check_numpy(runtime: Runtime) -> None:
     if runtime.name != "tflite_runtime" or int(numpy.__version__.partition(".")[0]) < 2:
         return
     version = runtime.version
-    if tuple(version.split(".")[:2]) <= _LAST_FOR_NUMPY_1:
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if numbers and numbers <= _LAST_FOR_NUMPY_1:
         raise RuntimeMissingError(
             f"tflite-runtime {version} needs numpy 1, and numpy {numpy.__version__} is installed. Run: pip install"
             " 'numpy<2'"

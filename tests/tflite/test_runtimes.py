@@ -6,11 +6,15 @@ import os
 import platform
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy
 import pytest
 
 from poets_edge import tflite
+from poets_edge.errors import RuntimeMissingError
+from poets_edge.tflite import interpreter
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.interpreter import find_runtime
 from poets_edge.tflite.runtimes import System, install_command, program_architecture, support, this_system
@@ -121,3 +125,109 @@ def test_error_for_a_too_new_operator_version_suggests_one_remedy(tmp_path: Path
     (tmp_path / "new.tflite").write_bytes(pack_model(tree))
     ran = poets_edge("inspect", tmp_path / "new.tflite").failed("is too old for it. Run: pip install --upgrade")
     assert "damaged" not in ran.stderr and "xport it again" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("machine", "python", "glibc", "runtimes"),
+    [
+        ("x86_64", (3, 10), (2, 27), "ai-edge-litert tflite-runtime"),
+        ("x86_64", (3, 11), (2, 26), "tflite-runtime"),
+        ("x86_64", (3, 12), (2, 26), ""),
+        ("x86_64", (3, 10), (2, 17), "tflite-runtime"),
+        ("x86_64", (3, 10), (2, 16), ""),
+        ("x86_64", (3, 9), (2, 36), ""),
+        ("x86_64", (3, 12), (2, 36), "ai-edge-litert"),
+        ("x86_64", (3, 13), (2, 36), "ai-edge-litert"),
+        ("x86_64", (3, 14), (2, 36), ""),
+        ("aarch64", (3, 11), (2, 34), "ai-edge-litert tflite-runtime"),
+        ("aarch64", (3, 11), (2, 33), "ai-edge-litert"),
+        ("aarch64", (3, 13), (2, 27), "ai-edge-litert"),
+        ("aarch64", (3, 13), (2, 26), ""),
+        ("armv7l", (3, 11), (2, 34), "tflite-runtime"),
+        ("armv7l", (3, 11), (2, 33), ""),
+        ("armv7l", (3, 12), (2, 36), ""),
+        ("armv7l", (3, 10), (3, 0), "tflite-runtime"),
+    ],
+)
+def test_support_depends_on_exact_versions(
+    machine: str, python: tuple[int, int], glibc: tuple[int, int], runtimes: str
+) -> None:
+    found = support(System(machine, python, libc_version=glibc))
+    assert " ".join(found.runtimes) == runtimes and bool(found.problem) == bool(found.remedy) == (not runtimes)
+    assert support(System(machine, python, "musl", glibc)).runtimes == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "numpy_version", "refused"),
+    [
+        ("2.14.0", "2.1.0", True),
+        ("2.5.0", "2.0.0", True),
+        ("2.9.1", "2.0.0", True),
+        ("2.15.0", "2.0.0", False),
+        ("2.14.0", "1.26.4", False),
+        ("unknown", "2.0.0", False),
+        ("3.0.0", "2.0.0", False),
+        ("2.14.0", "10.0.0", True),
+    ],
+)
+def test_find_runtime_compares_versions_as_numbers(
+    version: str, numpy_version: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions 2.5 to 2.9 are older than 2.14, although they follow it in alphabetical order."""
+    monkeypatch.setattr(interpreter, "RUNTIMES", ("tflite_runtime",))
+    monkeypatch.setattr("poets_edge.tflite.interpreter.importlib.import_module", lambda name: ModuleType(name))
+    monkeypatch.setattr(interpreter.Runtime, "version", version)
+    monkeypatch.setattr(numpy, "__version__", numpy_version)
+    if refused:
+        with pytest.raises(RuntimeMissingError, match=f"tflite-runtime {version} needs numpy 1, and numpy "):
+            find_runtime()
+    else:
+        assert find_runtime().name == "tflite_runtime"
+
+
+class _Operators:
+    """Interpreter that reports given operators, as (name, inputs, outputs)."""
+
+    def __init__(self, *operators: tuple[str, list[int], list[int]]) -> None:
+        self._operators = operators
+
+    def _get_ops_details(self) -> list[dict[str, Any]]:
+        return [{"op_name": name, "inputs": inputs, "outputs": outputs} for name, inputs, outputs in self._operators]
+
+
+@pytest.mark.parametrize(
+    ("operators", "accelerated"),
+    [
+        ([("CONV_2D", [0, 1, 2], [9]), ("DELEGATE", [0, 1, 2], [9])], True),
+        ([("CONV_2D", [0, 1, 2], [9]), ("DELEGATE", [0, 2], [9])], False),
+        ([("CONV_2D", [0, 1, 2], [9]), ("DEPTHWISE_CONV_2D", [9, 3, 4], [8]), ("DELEGATE", [0, 1], [9])], False),
+        (
+            [("CONV_2D", [0, 1], [9]), ("CONV_2D", [9, 3], [8]), ("CONV_2D", [8, 5], [7]), ("DELEGATE", [1, 5], [9])],
+            True,
+        ),
+        ([("DEPTHWISE_CONV_2D", [0, 1], [9]), ("DELEGATE", [1], [9])], True),
+        ([("SOFTMAX", [0], [9]), ("DELEGATE", [0], [9])], True),
+        ([("SOFTMAX", [0], [9])], False),
+        ([("DEQUANTIZE", [5], [1]), ("CONV_2D", [0, 1], [9]), ("DELEGATE", [0, 5], [9])], True),
+        ([("DEQUANTIZE", [5], [1]), ("CONV_2D", [0, 1], [9]), ("DELEGATE", [0, 1], [9])], False),
+        ([("CONV_2D", [0, 1], [9])], False),
+    ],
+)
+def test_is_accelerated_counts_convolutions_whose_weights_are_delegated(
+    operators: list[tuple[str, list[int], list[int]]], accelerated: bool
+) -> None:
+    fake = _Operators(*operators)
+    assert interpreter.is_accelerated(fake) is accelerated
+    assert interpreter.operator_names(fake) == [name for name, _, _ in operators if name != "DELEGATE"]
+
+
+def test_silent_stderr_discards_output_and_restores_the_descriptor(capfd: pytest.CaptureFixture[str]) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with interpreter.silent_stderr():
+            os.write(2, b"hidden")
+        with pytest.raises(ValueError), interpreter.silent_stderr():
+            os.write(2, b"hidden")
+            raise ValueError
+    os.write(2, b"shown")
+    assert capfd.readouterr().err == "shown" and len(list(Path("/proc/self/fd").iterdir())) == before
