@@ -158,7 +158,7 @@ def read_metadata(file: ModelFile) -> Metadata:
 def _names(path: Path, text: bytes) -> tuple[str, ...]:
     """Return the class names, ordered by class number, from the `metadata.json` in a model from Ultralytics."""
     try:
-        names = check(parse_json(text), {"names": Optional(object)})["names"] or {}
+        names = check(parse_json(text), {"names": Optional(object)}).get("names") or {}
         numbered = check(names, DictOf(str)) if isinstance(names, dict) else dict(enumerate(check(names, [str])))
         return tuple(name for _, name in sorted((int(number), name) for number, name in numbered.items()))
     except (RecordError, ValueError) as error:

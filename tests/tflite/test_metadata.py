@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from poets_edge.errors import ModelError
-from poets_edge.photos.normalization import BACKBONE
+from poets_edge.photos.normalization import BACKBONE, Normalization
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.labels import join_labels, split_labels
 from poets_edge.tflite.metadata import Metadata, read_metadata
@@ -276,3 +276,100 @@ def test_read_metadata_reads_labels_from_the_file_named_in_the_metadata() -> Non
     assert read(content).labels == ("b", "a")
     beside = ModelFile(Path("m.tflite"), CONTENT, labels_file=b"x\ny\n")
     assert read_metadata(beside).labels == ("x", "y")
+
+
+def _with_ultralytics(text: str, compression: int = zipfile.ZIP_STORED) -> bytes:
+    archive = io.BytesIO()
+    archive.write(convolution())
+    with zipfile.ZipFile(archive, "a", compression) as files:
+        files.writestr("metadata.json", text)
+    return archive.getvalue()
+
+
+def test_read_metadata_orders_ultralytics_classes_by_number() -> None:
+    names = ", ".join(f'"{number}": "class {number}"' for number in (10, 2, 0, 1, 11, 3, 9, 4, 5, 6, 7, 8))
+    found = read(_with_ultralytics(f'{{"names": {{{names}}}}}'))
+    assert found.labels == tuple(f"class {number}" for number in range(12)) and found.author == "Ultralytics"
+    assert read(_with_ultralytics('{"names": ["b", "a"]}', zipfile.ZIP_DEFLATED)).labels == ("b", "a")
+    assert read(_with_ultralytics('{"stride": 32}')).labels == ()
+    with pytest.raises(ModelError, match=r"its metadata\.json cannot be read"):
+        read(_with_ultralytics('{"names": {"first": "a"}}'))
+
+
+def _with_outputs(*names: bytes) -> bytes:
+    """Return a model with an output of each name, the first of which is computed."""
+
+    def change(tree: Any) -> None:
+        graph = tree.subgraphs[0]
+        graph.tensors[int(graph.outputs[0])].name = names[0]
+        first = graph.tensors[int(graph.outputs[0])]
+        for name in names[1:]:
+            other = type(first)()
+            other.name, other.shape, other.type, other.hasRank = name, [1, 1], 0, True
+            graph.tensors.append(other)
+        graph.outputs = [int(graph.outputs[0]), *range(len(graph.tensors) - len(names) + 1, len(graph.tensors))]
+
+    return convolution(change=change)
+
+
+@pytest.mark.parametrize(
+    ("names", "score_output", "distance_output"),
+    [
+        ((b"scores", b"distance"), 0, 1),
+        ((b"distance", b"scores"), 1, 0),
+        ((b"distance", b"other"), 0, None),
+        ((b"other", b"scores", b"distance"), 1, 2),
+        ((b"other", b"scores", b"Distance"), 1, None),
+    ],
+)
+def test_with_metadata_describes_each_output_in_order(
+    names: tuple[bytes, ...], score_output: int, distance_output: int | None
+) -> None:
+    found = read(with_metadata(_with_outputs(*names), INFO, score_output=score_output))
+    assert (found.score_output, found.distance_output) == (score_output, distance_output)
+
+
+def test_written_metadata_describe_the_distance(mediapipe_schema: ModuleType) -> None:
+    content = with_metadata(_with_outputs(b"scores", b"distance", b"other"), INFO)
+    scores, distance, other = metadata_of(content, mediapipe_schema).subgraphMetadata[0].outputTensorMetadata
+    assert (scores.name, distance.name, other.name) == (b"probability", b"distance", None)
+    assert distance.description.endswith(b"a photo is unknown if it is above 1") and not distance.associatedFiles
+    assert list(distance.stats.min) == [0.0] and distance.stats.max is None
+
+
+def test_with_metadata_stores_a_given_normalization(mediapipe_schema: ModuleType) -> None:
+    given = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 40.0))
+    content = with_metadata(convolution(), INFO, given, antialias=False)
+    found = read(content)
+    assert (found.mean, found.std, found.antialias) == (given.mean, given.std, False)
+    assert read(with_metadata(convolution(), INFO)).antialias
+    stats = metadata_of(content, mediapipe_schema).subgraphMetadata[0].inputTensorMetadata[0].stats
+    np.testing.assert_allclose(stats.max, [3.1, 145 / 60, 3.375], rtol=1e-6)
+    np.testing.assert_allclose(stats.min, [-2.0, -110 / 60, -3.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zero_point", "mean"),
+    [("INT8", 0, 128.0), ("INT8", -128, 127.5), ("UINT8", 0, 127.5), ("INT16", 0, 127.5)],
+)
+def test_with_metadata_derives_normalization_from_integer_inputs(dtype: str, zero_point: int, mean: float) -> None:
+    pixels = Tensor(dtype=dtype, scales=[1 / 128], zero_point=zero_point)
+    assert read(with_metadata(model("DEQUANTIZE", [pixels], Tensor()), INFO)).mean == (mean,)
+
+
+def test_full_int8_is_stated_by_the_facts() -> None:
+    for name in ("int8", "full-int8", "float32"):
+        assert read(with_files(CONTENT, INFO, {"quantization": name})).full_int8 is (name == "full-int8")
+    assert "sha256" not in read(with_files(CONTENT, INFO, None)).facts
+
+
+def test_read_metadata_finds_the_start_of_an_archive_in_any_order() -> None:
+    """The first entry of the directory is the last file in the archive."""
+    archive = io.BytesIO()
+    archive.write(CONTENT)
+    facts = f'{{"sha256": "{hashlib.sha256(CONTENT).hexdigest()}"}}'
+    with zipfile.ZipFile(archive, "a") as files:
+        files.writestr("labels.txt", "a\nb\n")
+        files.writestr("poets_edge.json", facts)
+        files.filelist.reverse()
+    assert read(archive.getvalue()).labels == ("a", "b")
