@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from poets_edge.errors import RemoteError
+from poets_edge.errors import PoetsEdgeError, RemoteError
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,32 @@ def reply_after_a_program(question: Question, send: Callable[[object], None]) ->
     with subprocess.Popen(["sleep", "60"]) as program:
         send(program.pid)
     return reply(question)
+
+
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def thread_variables(question: Question) -> tuple[str, ...]:
+    """Return the values of the environment variables that limit the threads of linear algebra."""
+    return tuple(os.environ.get(name, "") for name in THREAD_VARIABLES)
+
+
+class LockedError(PoetsEdgeError):
+    """Exception that cannot be pickled, because it contains a lock."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+def raise_error_with_a_lock(question: Question) -> Reply:
+    """Raise an exception that cannot be pickled, unless the number is 0."""
+    if question.number:
+        raise LockedError(f"holds a lock {question.number}")
+    return Reply(0, os.getpid())
+
+
+def print_and_exit(question: Question) -> Reply:
+    """Print two lines to standard error, and end the process with status 5."""
+    os.write(2, f"first line\nlast line {question.number}\n".encode())
+    os._exit(5)

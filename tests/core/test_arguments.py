@@ -121,3 +121,45 @@ def test_convert_accepts_signed_64_bit_integers() -> None:
     for value in (-(2**63) - 1, 2**63):
         with pytest.raises(UsageError, match="64 bits"):
             convert(value, int, "seed")
+
+
+def test_check_threads_accepts_1_to_4096() -> None:
+    for threads in (1, 4096):
+        check_threads(threads)
+        assert SustainedOptions(models=(Path("model.tflite"),), seconds=1, threads=threads).threads == threads
+
+
+def test_convert_of_a_union_reports_the_value_rather_than_the_type() -> None:
+    """The value has the type of the second member, so its limits are reported; the first member's type is not."""
+    with pytest.raises(UsageError, match="`seed` must be a finite number, not nan") as caught:
+        convert(float("nan"), int | float | None, "seed")
+    assert not isinstance(caught.value, WrongTypeError)
+    with pytest.raises(WrongTypeError, match="`seed` must be a whole number or a number or None, not 'x'"):
+        convert("x", int | float | None, "seed")
+    assert convert(None, int | float | None, "seed") is None
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "message"),
+    [
+        (str, ["x" * 100], f"must be text, not ['{'x' * 55}... (list)."),
+        (str, b"x" * 57, f"must be text, not b'{'x' * 57}' (bytes)."),
+        (tuple[int, str], (1,), "must be a tuple of 2, not (1,) (tuple)."),
+        (tuple[int, ...], ["a"], "must be a whole number, not 'a'."),
+        (dict[str, int], 3, "must be a mapping, not 3."),
+        (Literal["a", "b"], "c", "must be 'a' or 'b', not 'c'."),
+        (Literal["a", "b"], 3, "must be 'a' or 'b', not 3."),
+        (bool, 1, "must be True or False, not 1."),
+        (Path, 1.5, "must be a path, not 1.5."),
+        (Options, None, "must be a `Options`, not None."),
+    ],
+)
+def test_convert_describes_the_expected_type_and_the_value(hint: Any, value: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        convert(value, hint, "it")
+    assert str(caught.value) == f"`it` {message}"
+
+
+def test_convert_of_a_tuple_of_fixed_length_converts_each_item() -> None:
+    assert convert(["a", "b"], tuple[Path, str], "it") == (Path("a"), "b")
+    assert convert(("a",), tuple[Path, ...], "it") == (Path("a"),)

@@ -184,3 +184,46 @@ def test_download_without_checksum_requires_tls(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="not an https address"):
         download("http://example.invalid/weights.h5", tmp_path / "weights.h5")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_download_retries_if_the_server_is_busy(files: Files, tmp_path: Path, status: int) -> None:
+    files.statuses = [status]
+    assert fetch(files, tmp_path).read_bytes() == BODY and len(files.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 410, 501])
+def test_download_reports_other_errors_of_the_server_at_once(files: Files, tmp_path: Path, status: int) -> None:
+    files.statuses = [status]
+    with pytest.raises(DownloadError, match=f"the server answers {status}"):
+        fetch(files, tmp_path)
+    assert len(files.requests) == 1 and not [*tmp_path.iterdir()], "an empty partial file is removed"
+
+
+@pytest.mark.parametrize(("etag", "condition"), [('"1"', '"1"'), ('W/"1"', None), ("", None)])
+def test_download_continues_only_the_version_that_it_began(
+    files: Files, tmp_path: Path, etag: str, condition: str | None
+) -> None:
+    """A strong ETag is sent as If-Range; a weak one may belong to several versions of a file, so it is not sent."""
+    files.etag, files.break_after = etag, [100_000]
+    assert fetch(files, tmp_path).read_bytes() == BODY
+    assert files.conditions == [None, condition] and ranges(files) == [None, "bytes=100000-"]
+
+
+def test_download_gives_up_on_a_server_that_repeats_the_same_bytes(files: Files, tmp_path: Path) -> None:
+    """The server ignores ranges and always breaks at the same place, so each connection brings only known bytes."""
+    files.ignore_range, files.break_after = True, [100_000] * 50
+    with pytest.raises(DownloadError, match="was lost before the end"):
+        fetch(files, tmp_path)
+    assert len(files.requests) == 5
+
+
+def test_download_keeps_trying_while_new_bytes_arrive(files: Files, tmp_path: Path) -> None:
+    files.break_after = [100_000] * 6
+    assert fetch(files, tmp_path).read_bytes() == BODY and len(files.requests) == 7
+
+
+def test_download_of_a_resumed_file_with_a_wrong_checksum_starts_again(files: Files, tmp_path: Path) -> None:
+    (tmp_path / ".file.poets_edge.part").write_bytes(bytes(len(BODY)))
+    assert fetch(files, tmp_path).read_bytes() == BODY
+    assert ranges(files) == [None], "the complete part is not requested, and the file is fetched once"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,20 +190,26 @@ def test_writers_do_not_replace_special_files_or_folders(tmp_path: Path, write: 
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link", "folder"}
 
 
-def test_writers_do_not_replace_the_file_that_standard_output_writes_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_writers_do_not_replace_the_file_that_a_standard_stream_writes_to(tmp_path: Path, stream: str) -> None:
     script = """
 import sys
 from pathlib import Path
 from poets_edge.core.files import write_bytes
-print("printed", flush=True)
-write_bytes(Path(sys.argv[1]), b"")
+print("printed", flush=True, file=getattr(sys, sys.argv[2]))
+try:
+    write_bytes(Path(sys.argv[1]), b"")
+except Exception as error:
+    print(error, file=sys.stdout if sys.argv[2] == "stderr" else sys.stderr)
 """
-    (tmp_path / "stdout").symlink_to("/proc/self/fd/1" if Path("/proc/self/fd").exists() else "out.txt")
+    number = {"stdout": 1, "stderr": 2}[stream]
+    (tmp_path / "link").symlink_to(f"/proc/self/fd/{number}" if Path("/proc/self/fd").exists() else "out.txt")
     with (tmp_path / "out.txt").open("w") as out:
-        command = [sys.executable, "-c", script, str(tmp_path / "stdout")]
-        ran = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True)
-    assert "standard output is redirected to it" in ran.stderr
-    assert (tmp_path / "out.txt").read_text() == "printed\n" and (tmp_path / "stdout").is_symlink()
+        command = [sys.executable, "-c", script, str(tmp_path / "link"), stream]
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: out}
+        ran = subprocess.run(command, cwd=ROOT, text=True, **streams)
+    assert "standard output is redirected to it" in (ran.stderr or ran.stdout)
+    assert (tmp_path / "out.txt").read_text() == "printed\n" and (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.parametrize("name", [".poets_edge.pending", ".poets_edge.lock"])

@@ -21,6 +21,7 @@ from poets_edge.core.download import download
 from poets_edge.core.files import (
     check_writable,
     distinct_names,
+    existing_head,
     is_auxiliary,
     read_bytes,
     replacing,
@@ -318,3 +319,39 @@ def test_count_shape_accepts_only_integers_that_numpy_can_store() -> None:
     for value in (-1, 1 << 63):
         with pytest.raises(RecordError, match="a whole number from 0 to"):
             check(value, COUNT)
+
+
+def test_write_together_completes_its_renames_before_an_interrupt_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"old")
+    replace = Path.replace
+    interrupted: list[Path] = []
+
+    def interrupt_once(path: Path, target: Path) -> Path:
+        if Path(target).name == "a" and not interrupted:
+            interrupted.append(path)
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        write_together({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"new"}
+
+
+def test_unused_folder_rejects_folders_without_a_name() -> None:
+    for folder in (Path(), Path(".."), Path("photos/..")):
+        with pytest.raises(OutputError, match="give the name of a new folder"), unused_folder(folder):
+            raise AssertionError("it must not get here")
+
+
+def test_existing_head_is_empty_for_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123")
+    assert existing_head(tmp_path / "file", 2) == b"01"
+    assert [existing_head(tmp_path / name, 2) for name in ("missing", ".", "nul\0")] == [b""] * 3
+
+
+def test_distinct_names_ignores_repeated_paths() -> None:
+    assert distinct_names([Path("a/1.pb"), Path("b/1.pb"), Path("a/1.pb")]) == ["a/1.pb", "b/1.pb", "a/1.pb"]

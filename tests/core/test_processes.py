@@ -12,8 +12,18 @@ import pytest
 from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.parallel import cores
 from poets_edge.core.processes import Helper, HelperEndedError, Messaging
-from poets_edge.errors import ModelError, RemoteError
-from tests.helper import Question, Reply, reply, reply_after_a_program, reply_with_messages
+from poets_edge.errors import ModelError, PoetsEdgeError, RemoteError
+from tests.helper import (
+    THREAD_VARIABLES,
+    Question,
+    Reply,
+    print_and_exit,
+    raise_error_with_a_lock,
+    reply,
+    reply_after_a_program,
+    reply_with_messages,
+    thread_variables,
+)
 
 
 def ask(number: int, helper: Helper[Question, Reply]) -> Reply:
@@ -114,3 +124,28 @@ def _is_running(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("one_core", [False, True])
+def test_helper_limits_linear_algebra_to_one_thread_if_several_run(
+    one_core: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "7")
+    with Helper(thread_variables, one_core=one_core) as helper:
+        assert helper.ask(Question(1), "environment") == ("1" if one_core else "7",) * len(THREAD_VARIABLES)
+
+
+def test_helper_propagates_the_message_of_an_exception_that_cannot_be_pickled() -> None:
+    with Helper(raise_error_with_a_lock) as helper:
+        with pytest.raises(PoetsEdgeError, match="holds a lock 3") as raised:
+            helper.ask(Question(3), "lock")
+        assert type(raised.value) is PoetsEdgeError
+        assert helper.ask(Question(0), "again").number == 0
+
+
+def test_helper_error_contains_the_last_line_of_the_process() -> None:
+    with Helper(print_and_exit) as helper:
+        with pytest.raises(HelperEndedError, match=r"^it: the process .* \(status 5: last line 4\)\.$") as raised:
+            helper.ask(Question(4), "it")
+        assert raised.value.status == 5 and not raised.value.timed_out

@@ -47,12 +47,15 @@ def test_database_renames_damaged_files_with_distinct_names(file: Path) -> None:
         assert opened.set_aside[0].read_bytes() == b"not a database" * 1000
 
 
-def test_database_renames_a_damaged_file_together_with_its_log(file: Path) -> None:
+def test_database_renames_a_damaged_file_together_with_its_logs(file: Path) -> None:
     file.write_bytes(b"encrypted" * 1000)
-    file.with_name(f"{file.name}-wal").write_bytes(b"committed changes")
+    suffixes = ("-wal", "-shm", "-journal")
+    for suffix in suffixes:
+        file.with_name(file.name + suffix).write_bytes(suffix.encode())
     with database(file) as opened:
         [aside] = opened.set_aside
-    assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"committed changes"
+        assert opened.select("SELECT * FROM numbers") == []
+    assert [aside.with_name(aside.name + suffix).read_bytes() for suffix in suffixes] == [b"-wal", b"-shm", b"-journal"]
 
 
 def test_database_start_again_replaces_the_file(file: Path) -> None:
@@ -107,3 +110,40 @@ def test_databases_from_other_programs_stay_unchanged(tmp_path: Path) -> None:
         database(file)
     assert is_foreign(file, "numbers") and not is_foreign(file, "albums")
     assert file.read_bytes() == before and [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_database_uses_an_empty_file_as_a_new_database(tmp_path: Path) -> None:
+    (tmp_path / "numbers.sqlite").touch()
+    with database(tmp_path / "numbers.sqlite") as opened:
+        assert opened.set_aside == [] and opened.select("SELECT * FROM numbers") == []
+    assert count_rows(tmp_path / "numbers.sqlite", "numbers") == 0
+    assert count_rows(tmp_path / "missing.sqlite", "numbers") is None and not (tmp_path / "missing.sqlite").exists()
+
+
+def test_is_damage_is_true_for_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.sqlite"
+    path.write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
+    with contextlib.closing(sqlite3.connect(path)) as opened, pytest.raises(sqlite3.DatabaseError) as raised:
+        opened.execute("SELECT * FROM numbers")
+    assert is_damage(raised.value) and not is_damage(OSError())
+    with database(path) as replaced:
+        assert [one.name for one in replaced.set_aside] == ["numbers.sqlite.damaged-1"]
+
+
+def test_is_foreign_ignores_tables_of_sqlite_itself(tmp_path: Path) -> None:
+    """AUTOINCREMENT creates the table sqlite_sequence; the name `sqlitex` belongs to a user's table."""
+    path = tmp_path / "numbers.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE numbers (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+        other.commit()
+        assert not is_foreign(path, "numbers")
+        other.execute("CREATE TABLE sqlitex (id INTEGER)")
+        other.commit()
+    assert is_foreign(path, "numbers") and not is_foreign(tmp_path / "missing.sqlite", "numbers")
+
+
+def test_database_limits_the_size_of_its_log(file: Path) -> None:
+    with database(file) as opened:
+        assert opened.select("PRAGMA journal_mode") == [("wal",)]
+        assert opened.select("PRAGMA wal_autocheckpoint") == [(4096,)]
+        assert opened.select("PRAGMA journal_size_limit") == [(16 << 20,)]

@@ -1,0 +1,140 @@
+"""Tests of temporary files and locks: what belongs to a killed program is removed, everything else is kept."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from poets_edge.core.temporary import (
+    held,
+    is_temporary,
+    locked,
+    owned,
+    remove_dead,
+    remove_dead_matching,
+    temporary_pattern,
+)
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX locks")
+
+PREFIX, SUFFIX = ".out+1.", ".poets_edge.tmp"
+DEAD = f"{PREFIX}abcd_123{SUFFIX}"
+OTHERS = [
+    f"{PREFIX}abcd_123{SUFFIX}.bak",  # a longer name
+    f"x{DEAD}",
+    f"{PREFIX}abcd_12{SUFFIX}",  # seven random characters
+    f"{PREFIX}abcd_1234{SUFFIX}",
+    f"{PREFIX}ABCD_123{SUFFIX}",
+    ".out11.abcd_123.poets_edge.tmp",  # `+` is no wildcard
+    f"{PREFIX}abcd_123xpoets_edge.tmp",
+]
+
+
+def test_remove_dead_removes_only_complete_matches(tmp_path: Path) -> None:
+    for name in (DEAD, *OTHERS):
+        (tmp_path / name).write_text("x")
+    remove_dead(tmp_path, PREFIX, SUFFIX)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OTHERS)
+    assert is_temporary(DEAD, PREFIX, SUFFIX) and not any(is_temporary(name, PREFIX, SUFFIX) for name in OTHERS)
+
+
+def test_remove_dead_keeps_links_and_files_of_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "target").write_text("mine")
+    (tmp_path / DEAD).symlink_to("target")
+    remove_dead(tmp_path, PREFIX, SUFFIX)
+    assert (tmp_path / DEAD).is_symlink() and (tmp_path / "target").read_text() == "mine"
+    (tmp_path / DEAD).unlink()
+    (tmp_path / DEAD).mkdir()
+    (tmp_path / DEAD / "file").write_text("x")
+    owner = os.geteuid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: owner + 1)
+        remove_dead(tmp_path, PREFIX, SUFFIX)
+    assert (tmp_path / DEAD / "file").exists(), "of another user"
+    remove_dead(tmp_path, PREFIX, SUFFIX)
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_remove_dead_calls_the_function_before_the_removal_under_a_lock(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def before() -> None:
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+
+    remove_dead_matching(tmp_path, temporary_pattern(r"out\+1"), before)
+    assert seen == [], "nothing is to be removed"
+    (tmp_path / DEAD).write_text("x")
+    remove_dead_matching(tmp_path, temporary_pattern(r"out\+1"), before)
+    assert seen == [[DEAD, ".poets_edge.lock"]] and list(tmp_path.iterdir()) == []
+    remove_dead(tmp_path / "missing", PREFIX, SUFFIX)
+
+
+def test_held_file_is_alive_inside_and_removed_afterwards(tmp_path: Path) -> None:
+    def make() -> Path:
+        (tmp_path / DEAD).write_text("x")
+        return tmp_path / DEAD
+
+    with held(make) as temporary:
+        remove_dead(tmp_path, PREFIX, SUFFIX)
+        assert temporary.read_text() == "x"
+    with pytest.raises(ZeroDivisionError), held(make):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_held_makes_another_file_if_the_first_is_removed_before_it_is_locked(tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    def make() -> Path:
+        path = tmp_path / f"{len(made)}"
+        if made:
+            path.write_text("x")
+        made.append(path)
+        return path
+
+    with held(make) as temporary:
+        assert temporary == tmp_path / "1"
+    assert len(made) == 2
+
+
+def test_owned_waits_for_the_lock_until_its_patience_ends(tmp_path: Path) -> None:
+    path = tmp_path / "part"
+    with owned(path, 1):
+        started = time.monotonic()
+        with pytest.raises(TimeoutError, match="another program holds"), owned(path, 0.05):
+            pass
+        assert 0.05 <= time.monotonic() - started < 5
+    with owned(path, 0):
+        assert path.exists()
+
+
+def test_owned_locks_the_current_file_after_a_rename(tmp_path: Path) -> None:
+    """The first owner renames its file; the second owner must not lock the renamed file."""
+    path, entered = tmp_path / "part", threading.Event()
+    second: list[bool] = []
+
+    def wait() -> None:
+        with owned(path, 10):
+            second.append(path.exists())
+            entered.set()
+
+    with owned(path, 1):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.05)
+        assert not entered.is_set()
+        path.replace(tmp_path / "complete")
+    thread.join(10)
+    assert second == [True] and (tmp_path / "complete").exists()
+
+
+def test_locked_removes_its_lock_and_locks_each_folder_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    with locked([tmp_path / "a", tmp_path / "link"]):
+        assert [path.name for path in (tmp_path / "a").iterdir()] == [".poets_edge.lock"]
+    assert list((tmp_path / "a").iterdir()) == []
