@@ -108,3 +108,101 @@ def test_parse_input_range_accepts_a_range_for_each_channel() -> None:
 def test_parse_input_range_rejects_invalid_text(text: str) -> None:
     with pytest.raises(UsageError, match="`input_range`"):
         parse_input_range(text)
+
+
+@pytest.mark.parametrize(
+    ("means", "factors", "expected"),
+    [
+        ((0.4, 0.45, 0.3), (3.4, 3.5, 4.5), UNIT),
+        ((0.4, 0.45, 0.3), (3.2, 3.5, 4.5), None),
+        ((0.5, 0.5, 0.5), (2.0, 2.0, 2.0), UNIT),
+        ((0.5, 0.5, 0.506), (2.0, 2.0, 2.0), None),
+        ((0.5, 0.5, 0.504), (2.0, 2.0, 2.0), UNIT),
+        ((0.19, 0.45, 0.3), (4.0, 4.0, 4.0), None),
+        ((0.4, 0.45, 0.81), (4.0, 4.0, 4.0), None),
+        ((0.4, 0.45, 0.79), (4.0, 4.0, 12.1), None),
+        ((0.4, 0.45, 0.79), (4.0, 4.0, 11.9), UNIT),
+        ((124.0, 116.0, 104.0), (0.0175, 0.0171, 0.0174), RAW),
+        ((124.0, 116.0, 181.0), (0.0175, 0.0171, 0.0174), None),
+        ((124.0, 116.0, -1.1), (0.0175, 0.0171, 0.0174), None),
+        ((124.0, 116.0, -0.9), (0.0031, 0.0171, 0.049), RAW),
+        ((124.0, 116.0, 104.0), (0.0029, 0.0171, 0.0174), None),
+        ((124.0, 116.0, 104.0), (0.0175, 0.0171, 0.051), None),
+        ((139.0, 116.0, 91.0), (1.0, 1.0, 1.0), RAW),
+        ((141.0, 116.0, 91.0), (1.0, 1.0, 1.0), None),
+        ((139.0, 116.0, 89.0), (1.0, 1.0, 1.0), None),
+        ((139.0, 116.0, 91.0), (1.0, 1.02, 1.0), None),
+        ((139.0, 116.0, 91.0), (1.0, 0.98, 1.0), None),
+        ((0.0, 0.0, 0.0), (255.0, 255.0, 201.0), UNIT),
+        ((0.0, 0.0, 0.02), (255.0, 255.0, 255.0), None),
+        ((0.0, 0.0, 0.0), (255.0, 255.0, 301.0), None),
+        ((-1.0, -1.0, -1.0), (127.5, 101.0, 149.0), BACKBONE),
+        ((-1.0, -1.0, -1.0), (127.5, 99.0, 149.0), None),
+        ((-1.0, -1.0, -1.0), (0.5, 0.46, 0.54), BACKBONE),
+        ((-1.0, -1.0, -0.89), (0.5, 0.5, 0.5), None),
+        ((-1.0, -1.0, -1.0), (0.5, 0.5, -0.5), None),
+    ],
+)
+def test_evidence_of_arithmetic_requires_all_channels_to_be_in_range(
+    means: tuple[float, ...], factors: tuple[float, ...], expected: Normalization | None
+) -> None:
+    found = evidence_of_arithmetic(factors, -np.array(means) * factors)
+    assert (found and found.normalization) == expected
+
+
+def test_evidence_of_arithmetic_states_what_the_layers_compute() -> None:
+    found = evidence_of_arithmetic(
+        [0.0175, 0.0171, 0.0175], -np.array([124.0, 116.0, 124.0]) * [0.0175, 0.0171, 0.0175]
+    )
+    assert found is not None
+    assert found.reason == "its first layers compute (input - 124, 116) * 0.0175, 0.0171"
+
+
+def test_evidence_of_quantization_limits_the_difference_at_both_ends() -> None:
+    """The range from 0 to 255 may differ by 7.65 at either end."""
+    for low, high, fits in ((7, 255, True), (8, 255, False), (0, 248, True), (0, 247, False), (-7, 262, True)):
+        found = evidence_of_quantization(low, high)
+        assert (found is not None) == fits
+        if found is not None:
+            assert found.normalization == RAW
+            assert found.reason == f"it quantizes its input as values from {low} to {high}"
+
+
+def test_evidence_of_weights_compares_the_median_sum_with_the_root_mean_square_bias() -> None:
+    """The sums are 0.02, 0.06 and 9 (median 0.06), and the root mean square of the biases 3 and -5 and 1 is 3.416."""
+    weights = np.zeros((3, 2, 2, 1))
+    weights[0, 0, 0], weights[0, 1, 1], weights[1, 0, 1], weights[2, 1, 0] = -0.01, 0.01, -0.06, 9.0
+    found = evidence_of_weights(weights, np.array([3.0, -5.0, 1.0]))
+    assert found is not None and found.normalization == RAW
+    assert found.reason.endswith("by only 2 % of their bias")
+    assert evidence_of_weights(weights, np.array([3.0, -4.0, 1.0]) * 0.98) is None  # 0.0204
+    assert evidence_of_weights(weights * 1e-4, np.array([1e-3, -9e-4, 1e-3])) is None
+    assert evidence_of_weights(weights * 1e-4, np.array([1e-3, -1.1e-3, 1e-3])) is not None
+    assert evidence_of_weights(np.zeros((3, 2)), np.ones(3)) is None
+
+
+@pytest.mark.parametrize(
+    ("means", "refused"),
+    [
+        ((104.0, 117.0, 124.0), True),
+        ((104.0, 117.0, 106.0), False),
+        ((104.0, 117.0, 107.5), True),
+        ((104.0, 117.0, 133.5), True),
+        ((104.0, 117.0, 135.0), False),
+        ((124.0, 117.0, 104.0), False),
+        ((89.0, 100.0, 110.0), False),
+        ((120.0, 125.0, 141.0), False),
+        ((0.406, 0.456, 0.485), True),
+        ((0.485, 0.456, 0.406), False),
+    ],
+)
+def test_check_channel_order_compares_the_first_and_the_third_mean(means: tuple[float, ...], refused: bool) -> None:
+    for factor in (1.0, 0.0175):
+        if refused:
+            with pytest.raises(
+                BlueFirstError, match=f"subtract {means[0]:g}, {means[1]:g}, {means[2]:g}, the means of"
+            ):
+                check_channel_order(factor, -np.array(means) * factor)
+        else:
+            check_channel_order(factor, -np.array(means) * factor)
+            assert check_channel_order(-factor, np.array(means) * factor) is None  # type: ignore[func-returns-value]

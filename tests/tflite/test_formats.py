@@ -16,7 +16,16 @@ import pytest
 from poets_edge import Classifier
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import read_frozen_graph
-from poets_edge.tflite.formats import model_format
+from poets_edge.tflite.formats import (
+    FROZEN_GRAPH,
+    MODEL_ZIP,
+    TFLITE,
+    archive_format,
+    format_of_members,
+    is_frozen_graph,
+    labels_member,
+    model_format,
+)
 from poets_edge.tflite.read_model import read_model
 from tests.conftest import ROOT, ROSE, SHARED, Trained, poets_edge
 from tests.needs import need_module
@@ -246,3 +255,144 @@ def test_classifier_runs_the_lite_model_of_the_codelab(flowers: Path) -> None:
         Classifier(model, labels=model.with_name("labels.txt"), input_range="-1:1")(flowers / ROSE, top=1)[0].name
         == "roses"
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "model", "expected"),
+    [
+        (("m.tflite", "labels.txt"), "m.tflite", "labels.txt"),
+        (("m.tflite", "a_LABELS_2.TXT"), "m.tflite", "a_LABELS_2.TXT"),
+        (("m.tflite", "labels.txt", "labelmap.txt"), "m.tflite", None),
+        (("m.tflite", "x/labels.txt"), "m.tflite", None),
+        (("x/m.tflite", "x/labels.txt", "labels.txt"), "x/m.tflite", "x/labels.txt"),
+        (("m.tflite", "labels.txt.bak", "names.txt"), "m.tflite", None),
+        (("m.tflite", ".labels.txt", "__MACOSX/labels.txt", "labels.txt"), "m.tflite", "labels.txt"),
+        (("m.tflite",), "m.tflite", None),
+    ],
+)
+def test_labels_member_is_the_only_labels_file_next_to_the_model(
+    names: tuple[str, ...], model: str, expected: str | None
+) -> None:
+    assert labels_member(names, model) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a/m.TFLITE",), "a zip with a TensorFlow Lite model"),
+        (("m.lite", "labels.txt"), "a zip with a TensorFlow Lite model"),
+        (("m.tflite", "photo.JPG"), ""),
+        (("__MACOSX/m.tflite", "m.tflite"), "a zip with a TensorFlow Lite model"),
+        (("m.tflite", "n.tflite"), "a zip with several models"),
+        (("m.tflite", "n.tflite", "graph.binarypb"), "a bundle of MediaPipe (.task)"),
+        (("m/data.pkl",), "a PyTorch model"),
+        (("config.json",), ""),
+        (("config.json", "model.weights.h5"), "a Keras model"),
+        (("x/saved_model.pb", "x/variables/a.h5"), "a zip with a SavedModel"),
+        (("m.h5",), "a zip with a Keras model"),
+        (("m.keras",), "a zip with a Keras model"),
+        (("m.onnx", "model.json"), "a zip with an ONNX model"),
+        (("model.json", "weights.bin"), "a model of TensorFlow.js"),
+        (("notes.txt",), ""),
+        ((), ""),
+    ],
+)
+def test_format_of_members_depends_on_their_names(names: tuple[str, ...], expected: str) -> None:
+    found = format_of_members(names)
+    assert (found.name if found else "").startswith(expected) and bool(found) == bool(expected)
+
+
+@pytest.mark.parametrize(("members", "found"), [(1000, True), (1001, False)])
+def test_zips_with_many_members_are_not_searched_for_a_model(members: int, found: bool, tmp_path: Path) -> None:
+    names = {f"{number}.txt": b"" for number in range(members - 1)}
+    path = _zip(tmp_path / "many.zip", **names, **{"m.tflite": b""})
+    assert (model_format(path) is MODEL_ZIP) is found
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"PK\3\4", "zip"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"BZh9", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"7z\xbc\xaf", "7z"),
+        (b"Rar!\x1a", "rar"),
+        (b"(\xb5/\xfd", "zstd"),
+        (bytes(257) + b"ustar\x0000", "tar"),
+        (b"PK\3\4" + bytes(253) + b"ustar  ", "tar"),
+        (bytes(256) + b"ustar", ""),
+        (b"PK\5\6", ""),
+        (b"", ""),
+    ],
+)
+def test_archive_format_is_recognized_by_the_first_bytes(head: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(head)
+    assert archive_format(tmp_path / "a") == kind and archive_format(tmp_path / "missing") == ""
+
+
+def test_frozen_graphs_are_recognized_by_format_or_else_by_suffix() -> None:
+    assert is_frozen_graph(Path("a.txt"), FROZEN_GRAPH) and is_frozen_graph(Path("a.PB"), None)
+    assert not is_frozen_graph(Path("a.pb"), TFLITE) and not is_frozen_graph(Path("a.txt"), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a", b"\x1c\0\0\0TFL3", "a TensorFlow Lite model"),
+        ("a", b"\x0a\x1a\x0a\x05input\x12\x0bPlaceholder", "a frozen graph"),
+        ("a", b"\x0a\x9a\x01\x0a\x05input\x12\x0bPlaceholder", "a frozen graph"),
+        ("a", b"\x0a\x1a\x0a\x05input\x12\x0bplaceholder", ""),
+        ("a.mlmodel", b"\x08\x05", "a Core ML model"),
+        ("a.txt", b"\x08\x05", ""),
+        ("a", b"\0\0\0\0ET12", "a model of ExecuTorch"),
+        ("a", b"  \n<!DOCTYPE html>", "a web page"),
+        ("a", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        ("a.eim", b"\x7fELF", "a program of Edge Impulse"),
+        ("a", b"\x7fELF", ""),
+        ("a.jpg", b"\x1c\0\0\0TFL3", ""),
+    ],
+)
+def test_model_format_is_recognized_by_the_first_bytes(
+    name: str, content: bytes, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = model_format(tmp_path / name)
+    assert (found.name if found else "").startswith(expected) and bool(found) == bool(expected)
+
+
+@pytest.mark.parametrize("names", [("saved_model.pb",), ("saved_model.pbtxt",), ("Manifest.json", "Data/a")])
+def test_model_format_recognizes_folders(names: tuple[str, ...], tmp_path: Path) -> None:
+    assert model_format(tmp_path) is None
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = model_format(tmp_path)
+    assert found is not None and ("Core ML" in found.name) == ("Data/a" in names)
+
+
+def test_members_of_a_model_zip_are_limited_in_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = _PROBE.read_bytes()
+    path = _zip(tmp_path / "m.zip", **{"m.tflite": probe, "labels.txt": b"a\nb\n"})
+    monkeypatch.setattr("poets_edge.tflite.read_model._LARGEST_LABELS", 4)
+    assert read_model(path).labels_file == b"a\nb\n"
+    monkeypatch.setattr("poets_edge.tflite.read_model._LARGEST_LABELS", 3)
+    with pytest.raises(ModelError, match=r"labels\.txt is larger than 0 MB"):
+        read_model(path)
+    monkeypatch.setattr("poets_edge.tflite.read_model.LARGEST_MODEL", len(probe) - 1)
+    with pytest.raises(ModelError, match=r"m\.tflite is larger than|too large|larger"):
+        read_model(path)
+
+
+def test_models_are_verified_unless_compiled_for_an_edge_tpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plain, compiled = b"\x1c\0\0\0TFL3" + bytes(99), b"\x1c\0\0\0TFL3" + bytes(99) + b"edgetpu-custom-op"
+    for content, accepted in ((plain, False), (compiled, True)):
+        (tmp_path / "m.tflite").write_bytes(content)
+        with pytest.raises(ModelError):
+            read_model(tmp_path / "m.tflite")
+        if accepted:
+            assert not read_model(tmp_path / "m.tflite", compiled=True).verified
+        else:
+            with pytest.raises(ModelError):
+                read_model(tmp_path / "m.tflite", compiled=True)

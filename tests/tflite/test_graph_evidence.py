@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poets_edge.errors import ModelError
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 from poets_edge.tflite.flatbuffer import (
     add_constant,
@@ -18,7 +19,7 @@ from poets_edge.tflite.flatbuffer import (
     quant_params,
     schema,
 )
-from poets_edge.tflite.graph_evidence import Graph
+from poets_edge.tflite.graph_evidence import Graph, OutputSource
 from poets_edge.tflite.model_file import ModelFile
 
 SHAPE = (1, 4, 6, 3)
@@ -109,3 +110,106 @@ def test_input_range_is_inferred_from_small_weights_of_the_first_convolution(
     assert Built().add("CONV_2D", (np.full((5, 3, 3, 3), 4, np.int8), scales), biases).range() == expected
     depthwise = np.full((1, 3, 3, 3), 3 * each, np.float32)  # nine weights for each of three channels
     assert Built().add("DEPTHWISE_CONV_2D", (depthwise, None), floats(1, -1, 1)).range() == expected
+
+
+def _constants(built: Built, *steps: tuple[str, Any, bool]) -> Built:
+    """Add arithmetic with constants; the flag says whether the constant is the first operand."""
+    for name, values, first in steps:
+        built.add(name, floats(*values))
+        if first:
+            operator = built.graph.operators[-1]
+            operator.inputs = list(operator.inputs)[::-1]
+    return built
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([("MUL", [1 / 255], True)], RAW),
+        ([("ADD", [-127.5], True), ("MUL", [1 / 127.5], True)], RAW),
+        ([("SUB", [127.5], True)], None),
+        ([("DIV", [255.0], True)], None),
+        ([("MUL", [2.0, 3.0], False), ("MUL", [1 / 255], False)], None),
+        ([("SUB", [123.675, 116.28, 103.53], False), ("DIV", [58.395, 57.12, 57.375], False)], RAW),
+        ([("MUL", [1 / 127.5], False), ("SUB", [1.0], False), ("MUL", [255.0], False)], None),
+    ],
+)
+def test_range_is_inferred_from_either_order_of_commutative_operands(
+    steps: list[tuple[str, list[float], bool]], expected: Normalization | None
+) -> None:
+    assert _constants(Built(), *steps).range() == expected
+
+
+@pytest.mark.parametrize(("reversal", "refused"), [("", True), ("REVERSE_V2", False), ("RESHAPE", True)])
+def test_blue_first_means_are_accepted_after_a_reversal_of_the_channels(reversal: str, refused: bool) -> None:
+    built = Built()
+    if reversal:
+        built.add(reversal)
+    _constants(built, ("SUB", [103.9, 116.8, 123.7], False))
+    if refused:
+        with pytest.raises(ModelError, match=r"^built\.tflite: its first layers subtract 103\.9, 116\.8, 123\.7, the"):
+            built.range()
+    else:
+        assert built.range() == RAW
+
+
+def test_evidence_states_the_range_of_a_quantized_input() -> None:
+    built = Built().add("QUANTIZE", dtype=9, quantization=quant_params(2 / 255, -1))
+    built.graph.outputs = [built.last]
+    found = Graph(ModelFile(Path("built.tflite"), pack_model(built.model))).input_evidence()
+    assert found is not None and found.reason == "it quantizes its input as values from -0.9961 to 1.004"
+
+
+def test_input_read_by_two_operators_is_no_evidence() -> None:
+    built = _constants(Built(), ("MUL", [1 / 255], False))
+    first = built.graph.operators[0]
+    built.add("RELU")
+    built.graph.operators[-1].inputs = list(first.inputs)[:1]
+    assert built.range() is None
+
+
+def _source(steps: list[tuple[str, Any, bool]], activation: int = 0) -> OutputSource:
+    built = _constants(Built().add("SOFTMAX"), *steps)
+    if activation:
+        built.graph.operators[-1].builtinOptionsType = 11
+        built.graph.operators[-1].builtinOptions = schema().AddOptionsT()
+        built.graph.operators[-1].builtinOptions.fusedActivationFunction = activation
+    built.graph.outputs = [built.last]
+    return Graph(ModelFile(Path("built.tflite"), pack_model(built.model))).output_source(0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "factor", "offset"),
+    [
+        ([], 1, 0),
+        ([("MUL", [4.0], False), ("ADD", [3.0], False)], 4, 3),
+        ([("ADD", [3.0], False), ("MUL", [4.0], True)], 4, 12),
+        ([("SUB", [3.0], False), ("DIV", [4.0], False)], 0.25, -0.75),
+        ([("SUB", [3.0], True)], -1, 3),
+        ([("SUB", [3.0], True), ("MUL", [2.0], False), ("SUB", [5.0], False)], -2, 1),
+        ([("MUL", [2.0, 2.0, 2.0], False)], 2, 0),
+        ([("RESHAPE", [1.0], False), ("MUL", [2.0], False)], 2, 0),
+    ],
+)
+def test_output_source_composes_the_arithmetic_after_an_operator(
+    steps: list[tuple[str, Any, bool]], factor: float, offset: float
+) -> None:
+    assert _source(steps) == OutputSource("SOFTMAX", factor, offset)
+
+
+@pytest.mark.parametrize(
+    ("steps", "operator"),
+    [
+        ([("MUL", [2.0, 3.0, 2.0], False)], "MUL"),
+        ([("DIV", [2.0], True)], "DIV"),
+        ([("DIV", [0.0], False)], "DIV"),
+        ([("TANH", [1.0], False)], "TANH"),
+    ],
+)
+def test_output_source_stops_at_other_operators(steps: list[tuple[str, Any, bool]], operator: str) -> None:
+    assert _source(steps) == OutputSource(operator)
+
+
+@pytest.mark.parametrize(("number", "name"), [(1, "RELU"), (2, "RELU_N1_TO_1"), (3, "RELU6"), (4, "TANH")])
+def test_output_source_names_fused_activations(number: int, name: str) -> None:
+    assert _source([("ADD", [1.0], False)], number).operator == name

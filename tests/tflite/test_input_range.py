@@ -139,3 +139,35 @@ def test_given_input_range_must_fit_an_integer_input(source: TensorInfo, given: 
 def test_decide_input_range_rejects_a_model_without_evidence(dtype: str, ranges: str) -> None:
     with pytest.raises(ModelError, match=f"`input_range`={ranges}"):
         decide_input_range(FILE, Metadata(), tensor(dtype))
+
+
+def test_given_range_is_compared_at_both_ends() -> None:
+    """The upper end differs by 3 steps, the lower one by none; then the reverse."""
+    std = 255 / (258 / 255)
+    for given in (Normalization((0.0,), (std,)), Normalization((std * 3 / 255,), (std,))):
+        with pytest.raises(UsageError, match="Leave it out"):
+            decide_input_range(FILE, Metadata(), tensor("uint8", 1 / 255), given)
+
+
+def test_given_range_is_compared_in_each_channel() -> None:
+    given = Normalization((0.0, 0.0, 40.0), (1.0, 1.0, 1.0))
+    with pytest.raises(UsageError, match="Leave it out"):
+        decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given)
+    with pytest.raises(UsageError, match="with values from -128 to 127 only"):
+        decide_input_range(FILE, Metadata(), tensor("int8"), Normalization((128.0, 128.0, 100.0), (1.0, 1.0, 1.0)))
+
+
+def test_range_of_an_integer_input_includes_its_scale_and_zero_point() -> None:
+    source = tensor("int16", 0.5, 20)
+    with pytest.raises(UsageError, match=r"with values from -1\.639e\+04 to 1\.637e\+04 only"):
+        decide_input_range(FILE, Metadata(), source, Normalization((0.0,), (255 / 16376,)))
+    accepted = Normalization((0.0,), (255 / 16374.5,))
+    assert decide_input_range(FILE, Metadata(), source, accepted).normalization == accepted
+
+
+def test_range_that_agrees_with_the_first_layers_is_not_reported() -> None:
+    found = decide_input_range(rescaling_model([127.5], 127.5), Metadata(), tensor(), RAW)
+    assert (found.evidence, found.inferred, found.normalization) == ("as given", False, RAW)
+    inferred = decide_input_range(rescaling_model([127.5], 127.5), Metadata(), tensor())
+    assert inferred.inferred and inferred.normalization == RAW
+    assert str(inferred) == f"{RAW} (its first layers compute (input - 127.5) * 0.007843)"

@@ -116,3 +116,52 @@ def test_parse_labels_runs_in_linear_time_for_an_unterminated_label_map() -> Non
     started = time.process_time()
     assert parse_labels(text, "labels.txt") == (text.strip(),)
     assert time.process_time() - started < 5
+
+
+def test_parse_labels_keeps_lines_numbered_from_2() -> None:
+    assert parse_labels("2 euro\n3 dollars\n", "labels.txt") == ("2 euro", "3 dollars")
+    assert parse_labels("name,size\ndaisy,2\nroses,3\n", "labels.txt") == ("name,size", "daisy,2", "roses,3")
+    assert parse_labels("daisy 1\nroses 2\n", "labels.txt") == ("daisy 1", "roses 2")
+    assert parse_labels("daisy 0\n", "labels.txt") == ("daisy 0",)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("item { id: 2 name: 'b' }\nitem { id: 1 name: 'a' }", ("a", "b")),
+        ("item { id: 1 name: 'b' }\nitem { id: 0 name: 'a' }", ("a", "b")),
+        ("item { id: 0 display_name: 'x' name: 'a' }\nitem { id: 1 name: 'y' display_name: 'b' }", ("x", "b")),
+        ("b,1,2021\na,0,2020\n", ("b,1,2021", "a,0,2020")),
+        ("label,year,index\na,2021,0\nb,2020,1\n", ("a", "b")),
+        ("index;code;label\n1;7;b\n0;9;a\n", ("a", "b")),
+        ("a|1\nb|2\n", ("a", "b")),
+        ("b|2\na|1\n", ("a", "b")),
+        ("a;b\n", ("a;b",)),
+        ("'a'\n'b'\n", ("a", "b")),
+        ("'a'\nb\n", ("'a'", "b")),
+        ("['it\\'s', 'b']", ("it's", "b")),
+        ('{"names": {"1": "b", "0": "a"}, "nc": 2}', ("a", "b")),
+        ('{"classes": ["a", "b"]}', ("a", "b")),
+        ('{"class_names": ["a", "b"]}', ("a", "b")),
+        ("# my labels\n0 a\n1 b\n", ("a", "b")),
+        ("names:\n0 a\n1 b\n", ("a", "b")),
+        ("0) a\n1) b\n", ("a", "b")),
+        ("0=a\n1=b\n", ("a", "b")),
+        ("0.a\n1.b\n", ("0.a", "1.b")),
+        ("a\r0 b\r", ("a", "0 b")),
+        ("10 k\n" + "".join(f"{number} {chr(97 + number)}\n" for number in range(10)), tuple("abcdefghijk")),
+    ],
+)
+def test_parse_labels_orders_labels_by_their_numbers(text: str, labels: tuple[str, ...]) -> None:
+    assert parse_labels(text, "labels.txt") == labels
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_decode_labels_reads_both_byte_orders(encoding: str) -> None:
+    text = "Gänseblümchen\nRosen\n"
+    assert parse_labels(decode_labels(("\ufeff" + text).encode(encoding)), "x") == ("Gänseblümchen", "Rosen")
+
+
+def test_split_labels_removes_only_the_mark_and_line_ends() -> None:
+    assert split_labels("\ufeffa\r\n b\x0bc\n\nd\n") == ("a", " b\x0bc", "", "d")
+    assert split_labels("") == () and join_labels(("a", "b")) == "a\nb\n"

@@ -13,7 +13,7 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError
 from poets_edge.exporting.annotate import annotate
 from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, pack_model, schema, unpack_model
-from poets_edge.tflite.scores import ScoreFormat, format_of_values, to_scores
+from poets_edge.tflite.scores import ScoreFormat, format_of_values, remark, to_scores
 from tests.conftest import ROOT
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
@@ -168,3 +168,55 @@ def test_format_of_values_recognizes_probabilities_and_percentages() -> None:
 def test_to_scores_subtracts_the_lowest_value() -> None:
     values = np.array([-1, 0.5], np.float32)
     np.testing.assert_allclose(to_scores(ScoreFormat("sigmoids", -1, 1), values, 2), [0, 0.75])
+
+
+def test_to_scores_computes_softmax_and_sigmoid_of_large_logits() -> None:
+    logits = ScoreFormat("logits")
+    found = to_scores(logits, np.array([1000.0, 999.0, -1000.0], np.float32), 3)
+    np.testing.assert_allclose(found, [1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0], atol=1e-7)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(to_scores(logits, np.array([2.0], np.float32), 1), [1 / (1 + np.exp(-2))], rtol=1e-6)
+    two = to_scores(logits, np.array([2.0], np.float32), 2)
+    np.testing.assert_allclose(two, [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-2))], rtol=1e-6)
+    np.testing.assert_allclose(to_scores(logits, np.array([-500.0], np.float32), 2), [1, 0], atol=1e-7)
+    np.testing.assert_allclose(to_scores(ScoreFormat("sigmoids"), np.array([0.25], np.float32), 2), [0.75, 0.25])
+    np.testing.assert_allclose(to_scores(ScoreFormat("sigmoids"), np.array([0.25], np.float32), 1), [0.25])
+    logarithms = np.log(np.array([0.25, 0.75], np.float32))
+    np.testing.assert_allclose(to_scores(ScoreFormat("log probabilities"), logarithms, 2), [0.25, 0.75], rtol=1e-6)
+    np.testing.assert_allclose(to_scores(ScoreFormat("log probabilities"), np.array([0.01, -9], np.float32), 2)[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[20.0, 50.0, 29.0]], ScoreFormat("probabilities", high=100)),
+        ([[20.0, 50.0, 32.5]], ScoreFormat("logits")),
+        ([[20.0, 50.0, 27.5]], ScoreFormat("logits")),
+        ([[100.0, 100.0, 55.0]], ScoreFormat("probabilities", high=255)),
+        ([[0.2, 0.5, 0.315]], ScoreFormat("probabilities")),
+        ([[0.2, 0.5, 0.325]], ScoreFormat("sigmoids")),
+        ([[0.2, 0.5, 0.275]], ScoreFormat("sigmoids")),
+        ([[-0.015, 0.5, 0.515]], ScoreFormat("probabilities")),
+        ([[-0.025, 0.5, 0.525]], ScoreFormat("logits")),
+        ([[0.2, 0.5, 0.3], [0.2, 0.5, 0.4]], ScoreFormat("sigmoids")),
+        ([[1.015, 0.0, 0.0]], ScoreFormat("probabilities")),
+        ([[1.025, 0.2, 0.0]], ScoreFormat("logits")),
+    ],
+)
+def test_format_of_values_tolerates_a_fiftieth(values: list[list[float]], expected: ScoreFormat) -> None:
+    assert format_of_values(np.array(values, np.float32)) == expected
+
+
+def test_remark_explains_how_scores_are_computed() -> None:
+    assert remark(ScoreFormat("probabilities"), 2, ("a", "b")) == ""
+    assert remark(ScoreFormat("probabilities", -1, 255), 3, LABELS) == (
+        "its scores range from -1 to 255 and are scaled to 0 to 1"
+    )
+    assert "the softmax of its output" in remark(ScoreFormat("logits"), 2, ("a", "b"))
+    assert remark(ScoreFormat("logits"), 1, ("a", "b")) == (
+        "it ends without a softmax: scores are the sigmoid of its output; its single output is the score of b, the"
+        " second of two labels"
+    )
+    assert "logarithms" in remark(ScoreFormat("log probabilities"), 2, ("a", "b"))
+    assert "multi-label" in remark(ScoreFormat("sigmoids"), 2, ("a", "b"))
+    assert remark(ScoreFormat("sigmoids"), 1, ("a",)) == ""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from poets_edge.core.processes import HelperEndedError
 from poets_edge.tflite.verify import memory, trial
 from poets_edge.tflite.verify.answers import other_answer
 from poets_edge.tflite.verify.graph_rules import InferenceCost
-from poets_edge.tflite.verify.tables import FlawError
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
 from tests.tflite.test_rules import Tensor, convolution, model
 
 NO_LIMIT = 1 << 40
@@ -102,3 +105,91 @@ def test_verified_models_are_not_recorded_if_the_cache_folder_is_a_file(
     memory.remember(b"model")
     assert not memory.is_known(b"model")
     assert [path.name for path in tmp_path.iterdir()] == ["poets_edge"]
+
+
+class _Fake:
+    """Interpreter with two outputs, the second of which is given."""
+
+    def __init__(self, second: float) -> None:
+        self._second = second
+
+    def get_input_details(self) -> list[dict[str, object]]:
+        return []
+
+    def get_output_details(self) -> list[dict[str, object]]:
+        return [{"index": 0}, {"index": 1}]
+
+    def invoke(self) -> None:
+        pass
+
+    def get_tensor(self, index: int) -> Any:
+        return np.array([[0.5, self._second if index else 0.25]])
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_trial_checks_every_output_in_both_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[bool] = []
+
+    def opened(file: object, *, accelerate: bool) -> _Fake:
+        modes.append(accelerate)
+        return _Fake(1.0 if accelerate else np.nan)
+
+    monkeypatch.setattr(trial, "open_model", opened)
+    assert trial._try(trial._Trial(b"", NO_LIMIT)) == "its output contains NaN or infinity"
+    assert modes == [True, False]
+
+
+class _Helper:
+    """Helper process that ends as given."""
+
+    def __init__(self, ended: HelperEndedError | OSError | str) -> None:
+        self.ended, self.seconds = ended, 0.0
+
+    def __call__(self, function: object) -> _Helper:
+        return self
+
+    def __enter__(self) -> _Helper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, request: object, what: str, *, seconds: float) -> str:
+        self.seconds = seconds
+        if isinstance(self.ended, str):
+            return self.ended
+        raise self.ended
+
+
+def _ended(*, status: int = 0, timed_out: bool = False) -> HelperEndedError:
+    error = HelperEndedError("ended")
+    error.status, error.timed_out = status, timed_out
+    return error
+
+
+@pytest.mark.parametrize(
+    ("ended", "kind", "message"),
+    [
+        (_ended(timed_out=True), FlawError, "an inference takes more than 100 seconds"),
+        (_ended(status=-11), FlawError, "it crashes the interpreter with signal 11"),
+        (_ended(status=1), FlawError, "it crashes the interpreter, or needs too much memory"),
+        ("cannot be loaded (too new). Update it.", OtherNetworkError, r"cannot be loaded \(too new\)\. Update it\."),
+        ("x" * 400, FlawError, "x{300}"),
+    ],
+)
+def test_run_trial_describes_how_the_helper_process_ended(
+    ended: HelperEndedError | str, kind: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two billion multiplications are allowed 40 seconds in addition to 60."""
+    helper = _Helper(ended)
+    monkeypatch.setattr(trial, "Helper", helper)
+    with pytest.raises(FlawError, match=f"^{message}$") as raised:
+        trial.run_trial(b"", InferenceCost(1, 2 * 10**9))
+    assert raised.type is kind and helper.seconds == 100
+
+
+def test_run_trial_accepts_a_model_if_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = _Helper(OSError("no memory"))
+    monkeypatch.setattr(trial, "Helper", helper)
+    trial.run_trial(b"", InferenceCost(1, 0))
+    assert helper.seconds == 60

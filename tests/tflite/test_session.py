@@ -1,0 +1,50 @@
+"""Tests of sessions: quantization of tensors, and the order of several outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session, TensorInfo
+from tests.tflite.test_rules import Tensor, integers, model
+
+
+def test_dequantize_subtracts_the_zero_point_before_scaling() -> None:
+    info = TensorInfo(0, "x", (1, 3), np.dtype("int8"), 0.25, -3)
+    found = info.dequantize(np.array([[-128, 5, 127]], np.int8))
+    assert found.dtype == np.float32 and found.tolist() == [[-31.25, 2.0, 32.5]]
+    plain = TensorInfo(0, "x", (1, 3), np.dtype("int8"), 0.0, -3)
+    assert plain.dequantize(np.array([-128, 5], np.int8)).tolist() == [-128.0, 5.0]
+
+
+def test_session_describes_quantized_tensors() -> None:
+    tensors = [Tensor((1, 3), "INT8", [0.5], -4), Tensor((1, 3), "UINT8", [0.25], 7)]
+    session = Session(ModelFile(Path("m"), model("QUANTIZE", tensors[:1], tensors[1])))
+    (source,), (target,) = session.inputs, session.outputs
+    assert (source.scale, source.zero_point, source.dtype.name, source.shape) == (0.5, -4, "int8", (1, 3))
+    assert (target.scale, target.zero_point, target.dtype.name, target.shape) == (0.25, 7, "uint8", (1, 3))
+    assert session.run(np.array([[-4, -2, 1]], np.int8)).tolist() == [[7, 11, 17]]
+
+
+def test_session_returns_the_requested_outputs_in_the_requested_order() -> None:
+    content = model("TRANSPOSE", [Tensor((2, 3)), integers(1, 0)], Tensor((3, 2)), "TransposeOptions")
+    session = Session(ModelFile(Path("m"), content))
+    session.outputs = (session.inputs[0], session.outputs[0])
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert [found.shape for found in session.run_some(values, [1, 0])] == [(3, 2), (2, 3)]
+    assert session.run(values, 1).tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert session.run(values).tolist() == values.tolist()
+    found = session.run_all(values)
+    assert [one.shape for one in found] == [(2, 3), (3, 2)]
+    del found
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_session_results_are_copies(accelerate: bool) -> None:
+    session = Session(ModelFile(Path("m"), model("RELU", [Tensor((1, 3))], Tensor((1, 3)))), accelerate=accelerate)
+    first = session.run(np.array([[-1, 2, 3]], np.float32))
+    assert session.run(np.array([[4, 5, -6]], np.float32)).tolist() == [[4, 5, 0]]
+    assert first.tolist() == [[0, 2, 3]]
