@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import read_frozen_graph
-from poets_edge.nets.graphdef import operation, serialize
+from poets_edge.nets.graphdef import constant, find_node, operation, placeholder, serialize, with_labels
 from tests.graphs import small_graph
 
 
@@ -46,3 +48,58 @@ def test_output_is_the_codelab_softmax_or_else_the_last_softmax(tmp_path: Path) 
 
     assert output("scores") == "scores" and output("first", "second") == "second"
     assert output("final_result", "second") == "final_result"
+
+
+def _placeholders(*entries: tuple[str, int]) -> Any:
+    """Return a graph whose placeholders have the given names and numbers of channels; the head reads the first one."""
+    graph = small_graph(["a", "b"])
+    graph.node[0].name = entries[0][0]
+    graph.node[0].attr["shape"].shape.dim[3].size = entries[0][1]
+    next(node for node in graph.node if node.name == "bottleneck").input[0] = entries[0][0]
+    graph.node.extend(placeholder(name, (1, 8, 8, channels)) for name, channels in entries[1:])
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([("picture", 3)], "picture"),
+        ([("picture", 3), ("mask", 1)], "picture"),
+        ([("mask", 1), ("picture", 3)], "picture"),
+        ([("picture", 3), ("other", 3)], ""),
+        ([("other", 3), ("Mul", 3)], "Mul"),
+        ([("Mul", 3), ("input", 3)], "input"),
+        ([("mask", 1)], ""),
+    ],
+)
+def test_input_is_the_only_placeholder_for_images(
+    entries: list[tuple[str, int]], expected: str, tmp_path: Path
+) -> None:
+    path = saved(tmp_path, _placeholders(*entries))
+    if expected:
+        assert read_frozen_graph(path).input_name == expected
+    else:
+        with pytest.raises(ModelError, match="it needs exactly one placeholder for RGB images, and a Softmax"):
+            read_frozen_graph(path)
+
+
+def test_graph_with_other_operations_or_functions_is_refused(tmp_path: Path) -> None:
+    graph = small_graph(["a", "b"])
+    graph.node.append(operation("x", "WriteFile", []))
+    with pytest.raises(ModelError, match="contains WriteFile, which image classifiers do not need"):
+        read_frozen_graph(saved(tmp_path, graph))
+    graph = small_graph(["a", "b"])
+    graph.library.function.add()
+    with pytest.raises(ModelError, match="contains functions of its own"):
+        read_frozen_graph(saved(tmp_path, graph))
+
+
+def test_frozen_graph_states_its_checksum_and_labels(tmp_path: Path) -> None:
+    path = saved(tmp_path, with_labels(small_graph(["b", "a"]), ["b", "a"]))
+    found = read_frozen_graph(path)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and found.labels == ("b", "a")
+    assert found.photo_sets is None and not found.has_detector
+    broken = small_graph(["b", "a"])
+    find_node(broken, "head/biases").CopyFrom(constant("head/biases", np.array([0, np.nan], np.float32)))
+    with pytest.raises(ModelError, match="its weights 'head/biases' hold NaN or infinity"):
+        read_frozen_graph(saved(tmp_path, broken))

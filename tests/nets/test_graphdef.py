@@ -128,3 +128,23 @@ def test_placeholder_shape_returns_the_shape_and_find_node_reports_missing_nodes
 def test_parse_graph_rejects_bytes_that_are_not_a_graph(data: bytes) -> None:
     with pytest.raises(ModelError, match=r"it\.pb: not a frozen graph"):
         parse_graph(data, "it.pb")
+
+
+def test_constant_writes_arrays_of_any_memory_order() -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for array in (np.asfortranarray(values), values.T.copy().T, values[::-1][::-1]):
+        assert constant_of(constant("it", array)).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_serialize_is_deterministic() -> None:
+    one, other = operation("x", "Add", ["a"]), operation("x", "Add", ["a"])
+    for number in range(20):
+        one.attr[f"key{number}"].i = number
+        other.attr[f"key{19 - number}"].i = 19 - number
+    contents = []
+    for node in (one, other):
+        graph = empty_graph()
+        graph.node.append(node)
+        contents.append(serialize(graph))
+    assert contents[0] == contents[1] and b"key0" in contents[0]
+    assert contents[0].index(b"key10") < contents[0].index(b"key2") < contents[0].index(b"key3")
