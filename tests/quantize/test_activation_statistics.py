@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import DatasetError
@@ -15,8 +17,11 @@ from poets_edge.nets.network import Network
 from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.quantize.activation_statistics import calibrate, calibration_pixels
+from poets_edge.quantize import quantize as quantize_module
+from poets_edge.quantize.activation_statistics import Int8Calibration, calibrate, calibration_pixels
 from poets_edge.quantize.quantize import quantize
+from tests.quantize.test_detector import bottlenecks, detector, pictures
+from tests.quantize.test_detector import network as network_with
 
 EMBEDDED = architecture("mobilenet_0.25_128")
 
@@ -58,3 +63,63 @@ def test_calibration_pixels_keeps_order_and_skips_unreadable_photos(photos: list
         np.testing.assert_array_equal(picture, calibration_pixels([photo], EMBEDDED.size)[0])
     with pytest.raises(DatasetError, match="none can be read"):
         calibration_pixels(some[4:5], EMBEDDED.size)
+
+
+def _saved(folder: Path, values: list[int]) -> list[Photo]:
+    """Write one image for each value: 40 x 30 pixels of black and one half of the given gray."""
+    found = []
+    for number, value in enumerate(values):
+        pixels = np.zeros((30, 40, 3), np.uint8)
+        pixels[:, 20:] = value
+        path = folder / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        found.append(Photo(path, path.name, "a"))
+    return found
+
+
+def test_calibration_pixels_rejects_only_blank_photos(tmp_path: Path) -> None:
+    """A photo is blank if its values differ by less than 8."""
+    assert len(calibration_pixels(_saved(tmp_path, [0, 8, 0]), (30, 40))) == 3
+    assert len(calibration_pixels(_saved(tmp_path, [8]), (30, 40))) == 1
+    with pytest.raises(DatasetError, match="all of one color"):
+        calibration_pixels(_saved(tmp_path, [0, 7]), (30, 40))
+
+
+def test_calibrate_collects_the_bottlenecks_of_all_photos_for_a_detector() -> None:
+    images = pictures(7)
+    assert calibrate(network_with(None), images).bottlenecks is None
+    found = calibrate(network_with(detector()), images, workers=2).bottlenecks
+    assert found is not None
+    np.testing.assert_allclose(found, bottlenecks(images), rtol=1e-4, atol=1e-5)
+
+
+def test_quantize_applies_kernels_and_corrections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only full-int8 files have corrected biases; both have rounded kernels."""
+    written: list[tuple[str, Network, Any]] = []
+
+    def record(kind: str) -> Any:
+        def write(network: Network, ranges: object, **options: Any) -> bytes:
+            written.append((kind, network, options))
+            return b""
+
+        return write
+
+    for name in ("int8", "full_int8"):
+        monkeypatch.setattr(quantize_module, f"write_{name}_model", record(name))
+    net = network_with(detector())
+    rounded = np.full_like(net.parameters["first"].kernel, 0.5)
+    corrections = np.arange(1, len(net.parameters["first"].bias) + 1).astype(np.float32)
+    vectors = np.ones((2, 3), np.float32)
+    statistics = Int8Calibration({}, {"first": rounded}, {"first": corrections}, vectors)
+    quantize_module.quantize_int8(net, statistics, float_io=True)
+    quantize_module.quantize_fully(net, statistics, input_type="int8", gray=True)
+    (_, plain, first), (_, full, second) = written
+    for one in (plain, full):
+        np.testing.assert_array_equal(one.parameters["first"].kernel, rounded)
+        for name in set(net.parameters) - {"first"}:
+            np.testing.assert_array_equal(one.parameters[name].kernel, net.parameters[name].kernel)
+            np.testing.assert_array_equal(one.parameters[name].bias, net.parameters[name].bias)
+    np.testing.assert_array_equal(plain.parameters["first"].bias, net.parameters["first"].bias)
+    np.testing.assert_allclose(full.parameters["first"].bias, net.parameters["first"].bias + corrections)
+    assert first == {"float_io": True}
+    assert second["bottlenecks"] is vectors and second["input_type"] == "int8" and second["gray"] is True

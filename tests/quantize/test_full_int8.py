@@ -210,3 +210,32 @@ def test_gray_model_scores_gray_pictures_like_the_rgb_model(
         real = (np.repeat(picture, 3, axis=2)[None].astype(np.float32) - 127.5) / 127.5
         found = session.outputs[0].dequantize(session.run(picture[None]))
         assert np.abs(found - reference.run(real)).max() < 0.04
+
+
+def test_only_pointwise_layers_compensate_for_an_offset(
+    network: Network, pictures: list[npt.NDArray[np.uint8]]
+) -> None:
+    """The first layer has negative outputs, and a 3 x 3 convolution reads it: at the edges it adds zeros."""
+    layers = (
+        Layer("first", "convolution", (INPUT,), 8, (3, 3), 2),
+        Layer("wide", "convolution", ("first",), 6, (3, 3)),
+        Layer("mean", "mean", ("wide",)),
+        Layer("logits", "dense", ("mean",), 4),
+        Layer("scores", "softmax", ("logits",)),
+    )
+    rng = np.random.default_rng(7)
+    parameters = {
+        "first": network.parameters["first"],
+        "wide": Parameters(rng.normal(0, 0.2, (3, 3, 8, 6)).astype(np.float32), np.zeros(6, np.float32)),
+        "logits": network.parameters["logits"],
+    }
+    other = checked(SIZE, layers, parameters)
+    statistics = calibrate(other, pictures)
+    assert statistics.ranges["first"][0] < -0.5
+    content = write_full_int8_model(other, statistics.ranges, input_type="uint8")
+    full, plain = (Session(ModelFile(ROOT / "model", one)) for one in (content, write_float_model(other)))
+    (scores,) = full.outputs
+    for picture in pictures[::9]:
+        found = scores.dequantize(full.run(picture[None]))
+        expected = plain.run((picture[None].astype(np.float32) - 127.5) / 127.5)
+        np.testing.assert_allclose(found, expected, atol=0.04)

@@ -307,3 +307,33 @@ def test_int8_features_equal_the_input_of_the_last_layer() -> None:
     assert session.outputs[0].name == "mean"
     with pytest.raises(ModelError, match="no features"):
         int8_features(write_float_model(network()))
+
+
+def test_dynamic_dense_layers_have_one_scale_and_convolutions_one_for_each_output() -> None:
+    layers = (
+        Layer("first", "convolution", (INPUT,), 32, (4, 3)),
+        Layer("depth", "depthwise", ("first",), 32, (6, 6)),
+        Layer("mean", "mean", ("depth",)),
+        Layer("logits", "dense", ("mean",), 40),
+    )
+    rng = np.random.default_rng(0)
+    parameters = {
+        "first": Parameters(rng.normal(size=(4, 3, 3, 32)).astype(np.float32), np.ones(32, np.float32)),
+        "depth": Parameters(rng.normal(size=(6, 6, 32, 1)).astype(np.float32), np.ones(32, np.float32)),
+        "logits": Parameters(rng.normal(size=(32, 40)).astype(np.float32), np.ones(40, np.float32)),
+    }
+    _, found = tensors(write_float_model(checked((9, 7), layers, parameters), "dynamic"))
+    for name, axis, largest in (
+        ("first", 0, np.abs(parameters["first"].kernel).max(axis=(0, 1, 2))),
+        ("depth", 3, np.abs(parameters["depth"].kernel).max(axis=(0, 1, 3))),
+        ("logits", 0, [np.abs(parameters["logits"].kernel).max()]),
+    ):
+        quantization = found[f"{name}/kernel"].quantization
+        np.testing.assert_allclose(quantization.scale, np.array(largest) / 127, rtol=1e-6)
+        assert quantization.quantizedDimension == axis and not np.any(quantization.zeroPoint)
+
+
+def test_kernel_scales_of_all_zero_outputs_are_positive() -> None:
+    kernel = np.zeros((2, 1, 1, 3), np.float32)
+    kernel[0] = 2.54
+    np.testing.assert_allclose(kernel_scales(kernel, 0), [0.02, 1 / 127], rtol=1e-6)

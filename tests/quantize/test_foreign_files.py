@@ -1,0 +1,168 @@
+"""Tests of foreign models: Python code in Keras files, names of operations, messages of onnx2tf, and input shapes."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import ModelError
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
+from poets_edge.quantize import tensorflow_model
+from poets_edge.quantize.foreign_code import _HARMLESS, check_keras
+from poets_edge.quantize.onnx_model import _reason
+
+
+def _keras(path: Path, *layers: dict[str, Any]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"module": "keras", "config": {"layers": list(layers)}}))
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("model.weights.h5", b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"class_name": "Dense", "module": "keras.layers"}, ""),
+        ({"class_name": "Dense"}, ""),
+        ({"class_name": "Dense", "module": None}, ""),
+        ({"class_name": "Dense", "module": "keras.src.layers.core.dense"}, ""),
+        ({"class_name": "GlorotUniform", "module": "keras.initializers"}, ""),
+        ({"class_name": "Lambda", "module": "keras.layers"}, "contains Lambda, Python code"),
+        ({"class_name": "Mine", "module": "mine.layers"}, r"contains mine\.layers\.Mine, Python code"),
+        ({"class_name": "Dense", "module": "keras.layers; os"}, r"contains keras\.layers; os\.Dense, Python code"),
+        ({"class_name": "Dense", "module": "keras.utils"}, r"contains keras\.utils\.Dense, Python code"),
+        (
+            {"class_name": "StringLookup", "module": "keras.layers"},
+            "contains the layer StringLookup, which reads other",
+        ),
+        (
+            {"class_name": "Dense", "config": {"activation": {"class_name": "function"}}},
+            "contains function, Python code",
+        ),
+        ({"class_name": "Dense", "config": [[{"class_name": "TFSMLayer"}]]}, "contains TFSMLayer, Python code"),
+    ],
+)
+def test_check_keras_names_code_and_layers_that_read_files(layer: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = _keras(tmp_path / "m.keras", {"class_name": "InputLayer", "module": "keras.layers"}, layer)
+    if message:
+        with pytest.raises(ModelError, match=message):
+            check_keras(path)
+    else:
+        assert check_keras(path) is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize(
+    ("name", "harmless"),
+    [
+        ("VarHandleOp", True),
+        ("ReadVariableOp", True),
+        ("AssignVariableOp", True),
+        ("SaveV2", True),
+        ("SaveV2Slices", False),
+        ("WriteSaveV2", False),
+        ("RandomUniform", True),
+        ("StatefulPartitionedCall", True),
+        ("PyFunc", False),
+        ("WhileX-", False),
+        ("Placeholder", True),
+        ("PlaceholderV3", False),
+    ],
+)
+def test_harmless_operations_are_matched_as_a_whole(name: str, harmless: bool) -> None:
+    assert bool(_HARMLESS.fullmatch(name)) is harmless
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        ("", ""),
+        ("\n  \n", ""),
+        ("first\nsecond\n", "second"),
+        ("first ERROR here\nsecond\n", "first ERROR here"),
+        ("an error\n\x1b[31mError:   the   last\x1b[0m\nrun again\n", "Error: the last"),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_reason_is_the_last_line_with_an_error(printed: str, reason: str) -> None:
+    assert _reason(printed) == reason
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "expected"),
+    [
+        ((None, 96, 64, 3), None, (96, 64, 3)),
+        ((1, 96, 64, 1), None, (96, 64, 1)),
+        ((None, None, None, 3), 224, (224, 224, 3)),
+        ((None, 96, None, 3), 96, (96, 96, 3)),
+        ((None, 96, 96, 3), 96, (96, 96, 3)),
+        ((None, 96, 64, 3), 96, "its input has 96 x 64 pixels, not `input_size` 96"),
+        ((None, 64, 96, 3), 96, "its input has 64 x 96 pixels, not `input_size` 96"),
+        ((None, None, 64, 3), None, "accepts pictures of any size"),
+        ((None, 64, None, 3), None, "accepts pictures of any size"),
+        ((None, 96, 96, 4), None, "is not one RGB or gray picture"),
+        ((96, 96, 3), None, "is not one RGB or gray picture"),
+    ],
+)
+def test_input_shape_requires_one_image_of_known_size(
+    shape: tuple[int | None, ...], side: int | None, expected: tuple[int, int, int] | str
+) -> None:
+    if isinstance(expected, tuple):
+        assert tensorflow_model._input_shape(Path("m"), [shape], side) == expected
+    else:
+        with pytest.raises(ModelError, match=f"^m: .*{expected}"):
+            tensorflow_model._input_shape(Path("m"), [shape], side)
+
+
+def test_input_shape_requires_one_input() -> None:
+    with pytest.raises(ModelError, match="is not one RGB or gray picture"):
+        tensorflow_model._input_shape(Path("m"), [(1, 8, 8, 3), (1, 8, 8, 3)], None)
+
+
+@pytest.mark.parametrize("wanted", [BACKBONE, RAW, UNIT, Normalization((120.0, 110.0, 100.0), (60.0, 50.0, 40.0))])
+def test_backbone_values_are_converted_to_any_normalization(wanted: Normalization) -> None:
+    factors, offsets = tensorflow_model._from_backbone(wanted)
+    for pixel in (0.0, 40.0, 255.0):
+        found = (pixel - 127.5) / 127.5 * factors + offsets
+        np.testing.assert_allclose(found, (pixel - np.array(wanted.mean)) / np.array(wanted.std), atol=2e-5)
+    assert factors.dtype == offsets.dtype == np.float32
+
+
+class _Node:
+    """Node of a graph with a name, an operation and inputs."""
+
+    def __init__(self, name: str, op: str, *inputs: str) -> None:
+        self.name, self.op, self.input = name, op, inputs
+
+
+class _Graph:
+    def __init__(self, *nodes: _Node) -> None:
+        self.node = nodes
+
+
+def test_operations_at_the_end_of_a_graph_are_found_behind_identities() -> None:
+    graph = _Graph(
+        _Node("logits", "MatMul"),
+        _Node("s", "Sigmoid", "logits"),
+        _Node("one", "Const"),
+        _Node("other", "Sub", "one", "s:0", "^logits"),
+        _Node("i", "Identity", "s:0"),
+        _Node("j", "Identity", "i"),
+        _Node("relu", "Relu", "s"),
+        _Node("scaled", "Mul", "logits", "one"),
+    )
+    for name, operation, depends in (
+        ("j", "Sigmoid", True),
+        ("s", "Sigmoid", True),
+        ("other", "Sub", True),
+        ("relu", "Relu", False),
+        ("scaled", "Mul", False),
+        ("logits", "MatMul", False),
+    ):
+        assert tensorflow_model._last_operation(graph, name) == operation
+        assert tensorflow_model._depends_on_scores(graph, name) is depends
