@@ -19,7 +19,9 @@ class Files:
         ignore_range: whether to answer every request with the whole file.
         announce: Content-Length to send instead of the correct one.
         statuses: HTTP status codes to send instead of a file, for each request in turn.
+        etag: ETag header to send; "" for none.
         requests: (path, Range header) of each request so far.
+        conditions: If-Range header of each request so far.
     """
 
     content: dict[str, bytes] = field(default_factory=dict)
@@ -27,7 +29,9 @@ class Files:
     ignore_range: bool = False
     announce: int | None = None
     statuses: list[int] = field(default_factory=list)
+    etag: str = ""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    conditions: list[str | None] = field(default_factory=list)
     url: str = ""
 
 
@@ -39,6 +43,7 @@ def serving(files: Files) -> Iterator[Files]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             files.requests.append((self.path, wanted))
+            files.conditions.append(self.headers.get("If-Range"))
             if files.statuses:
                 self.send_error(files.statuses.pop(0))
                 return
@@ -51,6 +56,8 @@ def serving(files: Files) -> Iterator[Files]:
                 self.send_error(416)
                 return
             self.send_response(206 if start else 200)
+            if files.etag:
+                self.send_header("ETag", files.etag)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
             self.send_header("Content-Length", str(files.announce or len(body) - start))

@@ -1,0 +1,199 @@
+"""Tests of the HTTP client: ranges, redirects, statuses and listings, with a local server."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable, Iterable, Iterator
+from email.message import Message
+from typing import Any
+
+import pytest
+
+from poets_edge.errors import DatasetError
+from poets_edge.photos import http as client
+from tests.photos.hostile_server import Request, Served, listing, reply, serving
+
+CONTENT = bytes(range(100))
+
+
+def ranged(request: Request) -> Iterable[bytes]:
+    """Return the requested part of CONTENT, as a server with support for ranges does."""
+    wanted = request.headers.get("range")
+    if wanted is None:
+        return reply(CONTENT)
+    first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+    if first >= len(CONTENT):
+        return reply(status="416 Range Not Satisfiable")
+    body = CONTENT[first : last + 1]
+    total = f"bytes {first}-{first + len(body) - 1}/{len(CONTENT)}"
+    return reply(body, f"Content-Range: {total}", status="206 Partial Content")
+
+
+def test_read_returns_the_requested_part_of_a_file() -> None:
+    with serving(ranged) as served:
+        address = f"{served.url}/a"
+        assert client.read(address, most=100) == CONTENT
+        assert client.read(address, 10, 15, most=100) == CONTENT[10:15]
+        assert client.read(address, 95, 200, most=200) == CONTENT[95:]
+        assert client.read(address, 100, 120, most=100) == b"" and client.read(address, 7, 7, most=100) == b""
+        assert [request.headers.get("range") for request in served.requests] == [
+            None, "bytes=10-14", "bytes=95-199", "bytes=100-119"
+        ]  # fmt: skip
+        with pytest.raises(OSError, match="larger than"):
+            client.read(address, most=99)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(CONTENT[:5]),
+        reply(CONTENT[:5], status="206 Partial Content"),
+        reply(CONTENT[:5], "Content-Range: bytes 1-5/100", status="206 Partial Content"),
+        reply(CONTENT[:5], "Content-Range: bytes 0-4/100"),
+    ],
+)
+def test_read_refuses_servers_that_send_another_part(answer: list[bytes]) -> None:
+    with serving(lambda _: answer) as served, pytest.raises(DatasetError, match="does not give parts of a file"):
+        client.read(f"{served.url}/a", 0, 5, most=100)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
+def test_read_reports_missing_files(status: str) -> None:
+    with serving(lambda _: reply(b"page", status=status)) as served, pytest.raises(FileNotFoundError):
+        client.read(f"{served.url}/a", most=100)
+
+
+@pytest.mark.parametrize(
+    "status", ["400 Bad", "401 Unauthorized", "405 No", "429 Many", "500 Error", "501 No", "503 Busy"]
+)
+def test_facts_are_empty_only_for_servers_without_head_requests(status: str) -> None:
+    with serving(lambda _: reply(status=status)) as served:
+        if status[:3] in ("405", "501"):
+            assert client.facts(f"{served.url}/a") == {}
+        else:
+            with pytest.raises(http.client.HTTPException, match=f"the server answers {status[:3]}"):
+                client.facts(f"{served.url}/a")
+    with serving(lambda _: reply(b"", 'ETag: "1"')) as served:
+        assert client.facts(f"{served.url}/a")["ETag"] == '"1"' and served.requests[0].method == "HEAD"
+
+
+@pytest.mark.parametrize(("redirects", "accepted"), [(5, True), (6, False)])
+def test_read_follows_up_to_five_redirects(redirects: int, accepted: bool) -> None:
+    def site(request: Request) -> Iterable[bytes]:
+        number = int(request.path[1:])
+        return reply(b"end") if number == redirects else reply(b"", f"Location: {number + 1}", status="302 Found")
+
+    with serving(site) as served:
+        if accepted:
+            assert client.read(f"{served.url}/0", most=100) == b"end"
+        else:
+            with pytest.raises(http.client.HTTPException, match="redirects more than 5 times"):
+                client.read(f"{served.url}/0", most=100)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Replace requests by a dictionary: the address that each address redirects to, or the body of the response."""
+    found: dict[str, Any] = {}
+
+    def ask(method: str, url: str, most: int, headers: dict[str, str], end: float) -> client.Response:
+        said = Message()
+        if isinstance(found[url], bytes):
+            return client.Response(url, 200, said, found[url])
+        said["Location"] = found[url]
+        return client.Response(url, 307, said, b"")
+
+    monkeypatch.setattr(client, "_ask", ask)
+    yield found
+
+
+@pytest.mark.parametrize(
+    ("start", "target", "accepted"),
+    [
+        ("https://a/x", "https://b/y", True),
+        ("https://a/x", "http://localhost/y", False),
+        ("http://localhost/x", "https://b/y", True),
+        ("http://localhost/x", "http://127.0.0.1/y", True),
+        ("http://localhost/x", "http://b/y", False),
+        ("https://a/x", "https://b:99999/y", False),
+        ("https://a/x", "", False),
+    ],
+)
+def test_redirects_from_https_lead_only_to_https(
+    answers: dict[str, Any], start: str, target: str, accepted: bool
+) -> None:
+    answers.update({target: b"end", start: target})
+    if accepted:
+        assert client.read(start, most=100) == b"end"
+    else:
+        with pytest.raises(http.client.HTTPException, match="redirects"):
+            client.read(start, most=100)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("https://host/a", True),
+        ("https://host:8443", True),
+        ("http://localhost:80/a", True),
+        ("http://[::1]/a", True),
+        ("http://127.0.0.1/a", True),
+        ("http://127.0.0.2/a", False),
+        ("http://host/a", False),
+        ("https:///a", False),
+        ("https://host:x/a", False),
+        ("ftp://localhost/a", False),
+    ],
+)
+def test_is_allowed_accepts_https_and_this_machine(address: str, allowed: bool) -> None:
+    assert client.is_allowed(address) is allowed
+
+
+def test_listing_returns_the_names_below_its_address() -> None:
+    pages = {
+        "/p/": listing("b/", "1.jpg", "./2.jpg", "3.jpg?size=2", "4.jpg#x", "b/", ".hidden/", ".5.jpg", "/p/6.jpg")
+        + b"<A  class='x'\nHREF = '7%20x&amp;y.jpg'><a title='8.jpg'>",
+        "/p/b/": listing("1.jpg", "../1.jpg", "/", "//"),
+    }
+    with serving(lambda request: reply(pages[request.path])) as served:
+        assert client.listing(f"{served.url}/p") == [
+            "1.jpg", "2.jpg", "3.jpg", "4.jpg", "6.jpg", "7%20x&y.jpg", "b/1.jpg"
+        ]  # fmt: skip
+
+
+def test_listing_skips_missing_subfolders_but_not_a_missing_folder() -> None:
+    def site(request: Request) -> Iterable[bytes]:
+        return reply(listing("gone/", "1.jpg")) if request.path == "/p/" else reply(status="404 Not Found")
+
+    with serving(site) as served:
+        assert client.listing(f"{served.url}/p") == ["1.jpg"]
+        with pytest.raises(FileNotFoundError):
+            client.listing(f"{served.url}/other")
+
+
+@pytest.mark.parametrize(("depth", "accepted"), [(8, True), (9, False)])
+def test_listing_is_limited_to_eight_levels_of_folders(depth: int, accepted: bool) -> None:
+    def site(request: Request) -> Iterable[bytes]:
+        return reply(listing("a/") if request.path.count("/") <= depth else listing("1.jpg"))
+
+    with serving(site) as served:
+        if accepted:
+            assert client.listing(served.url) == ["a/" * depth + "1.jpg"]
+        else:
+            with pytest.raises(DatasetError, match="8 levels"):
+                client.listing(served.url)
+
+
+def persistent(bodies: list[bytes]) -> Callable[[Request], Iterable[bytes]]:
+    return lambda request: reply(bodies.pop(0))
+
+
+def test_path_and_query_are_percent_encoded() -> None:
+    def sent(served: Served, path: str) -> str:
+        client.read(f"{served.url}{path}", most=100)
+        return served.requests[-1].path
+
+    with serving(persistent([b"x"] * 3)) as served:
+        assert sent(served, "") == "/" and sent(served, "/é a%20b&c/") == "/%C3%A9%20a%20b&c/"
+        assert sent(served, "/a?b=c d") == "/a?b=c%20d"
+        assert served.requests[-1].headers["accept-encoding"] == "identity"
