@@ -38,14 +38,15 @@ def state_bytes(state: State) -> bytes:
 
 
 def read_state(path: str) -> State | None:
-    """Return the values in a state file; None if the file is missing, damaged, a link, or from another program."""
+    """Return the values in a state file; None if it is missing, damaged, not a regular file, or another program's."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         return parsed(file.read(LARGEST_STATE))
 
 

@@ -127,7 +127,8 @@ class OwnFolder:
                 raise OSError(0, "already exists and was not created by this program; name another folder", self.path)
             if state != "ours":
                 self._mark()
-            self._lock = locked(os.path.join(self.path, MARKER), os.O_RDONLY, fcntl.LOCK_SH)
+            with contextlib.suppress(FileNotFoundError):  # another session has just removed the folder
+                self._lock = locked(os.path.join(self.path, MARKER), os.O_RDONLY, fcntl.LOCK_SH)
         if alone and not self._alone():
             self.close()
             raise OSError(0, "is in use: another poets-edge works with it; try again when it has ended", self.path)
