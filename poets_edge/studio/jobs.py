@@ -86,7 +86,7 @@ class Jobs:
         """Read the jobs of previous server runs, and mark those that were still running as failed.
 
         Args:
-            on_change: function that is called with True when a job starts, and with False when it ends.
+            on_change: function that is called when a job starts or ends, with whether a job is running.
         """
         self._places = places
         self._on_change = on_change
@@ -119,7 +119,7 @@ class Jobs:
                 # The helper belongs to this thread: on Linux it ends with the thread that started it.
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()
-        self._on_change(True)
+            self._on_change(True)
         self._waiting.put(request)
         return job
 
@@ -160,7 +160,6 @@ class Jobs:
                 self._close_helper()
                 continue
             self._finish(self._run(request))
-            self._on_change(False)
 
     def _run(self, request: JobRequest) -> Job:
         was_idle, has_begun = self._helper is not None, False
@@ -203,6 +202,7 @@ class Jobs:
                 del self._jobs[number]
                 with contextlib.suppress(OSError):
                     (self._places.jobs / f"{number}.json").unlink(missing_ok=True)
+            self._on_change(self._running() is not None)
         with contextlib.suppress(OutputError):  # a full disk: the result is in memory
             self._write(job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,44 @@ def test_helper_is_replaced_only_if_it_has_ended(run: Callable[..., Job]) -> Non
     assert died.state == "failed" and "killed" in str(died.error) and all(helper.closed for helper in Helper.made)
     assert len(Helper.made) == 2, "the first helper may have been killed before the job, which is started again once"
     assert run("train").state == "done" and len(Helper.made) == 3
+
+
+def test_on_change_reports_whether_a_job_is_running(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thumbnails are not made during a job, even if it was started while a canceled job was still ending."""
+    at_work, finish = threading.Event(), threading.Event()
+    reported: list[bool] = []
+
+    def ask(helper: Helper, request: JobRequest, name: str, receive: object) -> dict[str, Any]:
+        at_work.set()
+        assert finish.wait(20)
+        finish.clear()
+        return {}
+
+    def started() -> Job:
+        job = jobs.start(lambda number: JobRequest(root=places.root, number=number, kind="audit"))
+        assert reported[-1] is True
+        return job
+
+    def wait_until(reached: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not reached():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    monkeypatch.setattr(Helper, "ask", ask)
+    monkeypatch.setattr(Helper, "kill", lambda helper: None, raising=False)
+    jobs = Jobs(places, reported.append)
+    first = started()
+    assert at_work.wait(20)
+    jobs.cancel(first.number)
+    second = started()
+    finish.set()
+    wait_until(lambda: len(reported) == 3)
+    assert reported == [True, True, True] and jobs.find(second.number).state == "running"
+    finish.set()
+    wait_until(lambda: jobs.find(second.number).state == "done")
+    wait_until(lambda: len(reported) == 4)
+    assert reported[-1] is False and jobs.find(first.number).state == "canceled"
 
 
 def prediction(digest: str, predicted: str, photo: str = "") -> PhotoPrediction:
