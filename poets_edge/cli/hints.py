@@ -35,7 +35,7 @@ _COMMANDS = {
 }
 """Command lines of poets-edge, keyed by the corresponding commands of other programs."""
 
-_STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
+_STEPS = "Training counts batches, not epochs: --steps N"
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
 _PHOTOS = "The folder of photos is named without a flag: poets-edge {command} flower_photos"
 _DISTORT = "Use --flip-left-right, --random-crop, --random-scale or --random-brightness."
@@ -46,7 +46,7 @@ _OPTIONS = {
     "batch-size": {"train": "Use --train-batch-size."},
     "data": {name: _PHOTOS.format(command=name) for name in ("train", "grid", "audit", "evaluate")},
     "dataset": {name: _PHOTOS.format(command=name) for name in ("train", "grid", "audit", "evaluate")},
-    "epochs": {"train": _STEPS, "grid": _STEPS},
+    "epochs": {"train": f"{_STEPS} (a batch has --train-batch-size photos).", "grid": f"{_STEPS}."},
     "int8": {"export": "Use --quantize int8."},
     "lr": {"train": "Use --learning-rate.", "grid": "Use --learning-rate."},
     "model": {
