@@ -253,13 +253,13 @@ def test_predict_frames_waits_for_a_running_inference_when_stopped(
     """Otherwise, two inferences could use one interpreter at once, or a camera could stay in use."""
     classifier, whole = Classifier(model), folder_source(folder)
     at_work, ended = [], []
-    score_values = classifier.score_values
+    predict_values = classifier.predict_values
 
     def slow(values: npt.NDArray[Any]) -> Any:
         at_work.append(True)
         time.sleep(2.5)
         at_work.pop()
-        return score_values(values)
+        return predict_values(values)
 
     def frames() -> Iterator[Frame | None]:
         try:
@@ -267,7 +267,7 @@ def test_predict_frames_waits_for_a_running_inference_when_stopped(
         finally:
             ended.append(True)
 
-    monkeypatch.setattr(classifier, "score_values", slow)
+    monkeypatch.setattr(classifier, "predict_values", slow)
     source = FrameSource(whole.name, False, frames)
     predictions = predict_frames(
         classifier, source, LabelingOptions(), reporter=Silent(), stopped=lambda: bool(at_work)
