@@ -36,6 +36,7 @@ from poets_edge.bench.rounds import Round, TimingConfig, round_stamp
 from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult
 from poets_edge.bench.timing import Timing
 from poets_edge.core.files import sha256_of
+from poets_edge.device.classifier import Classifier
 from poets_edge.photos.normalization import UNIT
 from tests.tiny_model import color_model
 
@@ -185,3 +186,52 @@ def test_json_reporter_sends_progress_and_messages() -> None:
         {"kind": "Warn", "text": "hot"},
         {"kind": "End"},
     ]
+
+
+def test_measurement_locks_out_others_until_it_ends(
+    model: Path, lock_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sustain(options: SustainedOptions, _: object) -> SustainedResult:
+        descriptor = os.open(lock_folder, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+        return SustainedResult({}, options, (), ())
+
+    monkeypatch.setattr(measure, "sustain", sustain)
+    answers(LoadRequest(models=(str(model),), seconds=1.0, threads=1, rate=None))
+
+
+def test_measurement_does_not_need_a_file_system_with_locks(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int, operation: int) -> None:
+        raise OSError("no locks")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    monkeypatch.setattr(measure, "sustain", lambda options, _: SustainedResult({}, options, (), ()))
+    messages, _ = answers(LoadRequest(models=(str(model),), seconds=1.0, threads=1, rate=None))
+    assert [type(message) for message in messages] == [Machine]
+
+
+def test_measurement_uses_labels_and_input_range_of_the_request(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos/a").mkdir(parents=True)
+    Image.new("RGB", (8, 8), (51, 102, 255)).save(tmp_path / "photos/a/1.png")
+    opened: list[Any] = []
+
+    def record(path: Path, **settings: Any) -> Any:
+        opened.append((path, settings))
+        return Classifier(path)
+
+    monkeypatch.setattr(measure, "Classifier", record)
+    monkeypatch.setattr(measure, "measure_variants", lambda variants, *_, **__: list(map(str, ["warm"])))
+    request = RoundsRequest(
+        models=(str(model),), threads=(1,), config=CONFIG, known=(), image_dir=str(tmp_path / "photos"),
+        labels="names.txt", input_range="0:1",
+    )  # fmt: skip
+    messages, warnings = answers(request)
+    assert opened == [(model, {"labels": Path("names.txt"), "input_range": "0:1"})] and warnings == ("warm",)
+    [scores] = [message for message in messages if isinstance(message, PhotoScores)]
+    np.testing.assert_allclose(scores.scores, [0.2, 0.4, 1.0], atol=1e-6)
