@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poets_edge.device import temperature
 from poets_edge.device.temperature import (
     best_temperature,
     expected_calibration_error,
@@ -131,3 +132,22 @@ def test_threshold_for_accepts_scores_equal_to_the_threshold() -> None:
 
 def test_threshold_for_is_0_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
+
+
+def test_best_temperature_samples_large_sets_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.dirichlet([1.0, 2.0, 3.0], 11).astype(np.float32)
+    truth = rng.integers(0, 3, 11)
+    monkeypatch.setattr(temperature, "_MAX_FITTED", 5)
+    assert best_temperature(scores, truth) == best_temperature(scores[::3], truth[::3]), "every third of 11"
+    assert best_temperature(scores[:10], truth[:10]) == best_temperature(scores[:10:2], truth[:10:2])
+    monkeypatch.setattr(temperature, "_MAX_FITTED", 11)
+    assert best_temperature(scores, truth) == pytest.approx(
+        minimum(lambda ln: loss(scores, truth, math.exp(ln))), rel=2e-3
+    )
+    assert best_temperature(scores[:0], truth[:0]) == 1
+
+
+def minimum(function: Any) -> float:
+    grid = np.linspace(math.log(0.2), math.log(5), 2001)
+    return float(np.exp(grid[np.argmin([function(one) for one in grid])]))

@@ -1,0 +1,61 @@
+"""Tests of the description of a model file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from poets_edge.device import inspection
+from poets_edge.device.inspection import inspect_tflite
+from poets_edge.errors import ModelError
+from poets_edge.photos.normalization import Normalization
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
+from tests.conftest import poets_edge
+from tests.tiny_model import color_model
+
+RANGE = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "colors.tflite"
+    path.write_bytes(color_model(normalization=RANGE, facts={"quantization": "float32"}))
+    return path
+
+
+def test_inspection_describes_the_model(model: Path) -> None:
+    found = inspect_tflite(model)
+    assert (found.path, found.kind, found.size) == (model, "TensorFlow Lite", model.stat().st_size)
+    assert found.labels == read_metadata(read_model(model)).labels and found.facts["quantization"] == "float32"
+    assert found.accelerated is True
+    as_json = found.to_json()
+    assert (as_json["mean"], as_json["std"]) == ([100, 110, 120], [50, 60, 70])
+    assert as_json["path"] == str(model) and "input_range" not in as_json
+    [tensor] = as_json["inputs"]
+    assert tensor["shape"] == list(found.inputs[0].shape) and tensor["dtype"] == "float32"
+    assert tensor["name"] == found.inputs[0].name and len(as_json["outputs"]) == 1
+    assert as_json["normalization_from"] == found.input_range.evidence  # type: ignore[union-attr]
+    assert replace(found, input_range=None).to_json()["mean"] == []
+
+
+def test_operators_are_listed_by_the_number_of_uses(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["RESHAPE", "CONV_2D", "ADD", "CONV_2D", "ADD", "CONV_2D"]
+    monkeypatch.setattr(inspection, "operator_names", lambda interpreter: names)
+    assert list(inspect_tflite(model).operators.items()) == [("CONV_2D", 3), ("ADD", 2), ("RESHAPE", 1)]
+    shown = poets_edge("inspect", model).ok().stdout
+    assert "3 CONV_2D, 2 ADD, 1 RESHAPE" in shown
+    assert f"TensorFlow Lite, {model.stat().st_size / 1e6:.2f} MB" in shown
+
+
+def test_unknown_properties_are_empty(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ModelError("unknown")
+
+    monkeypatch.setattr(inspection, "decide_input_range", fail)
+    monkeypatch.setattr(inspection, "known_format", fail)
+    found = inspect_tflite(model)
+    assert found.input_range is None and found.scores == ""
+    assert found.to_json()["normalization_from"] is None
