@@ -34,7 +34,7 @@ _MATTERS = 0.03
 of being divided among folds."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
-_FEW = 20
+_FEW = 50
 """Median number of photos per class below which photos of few objects are not found reliably."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
@@ -149,8 +149,8 @@ def few_photos(result: TrainResult, *, has_stated_groups: bool) -> str | None:
     if count >= _FEW or result.dependence or result.has_own_test or has_stated_groups:
         return None
     return (
-        f"with {count} photos per class, photos of the same people or objects cannot be told from independent ones: the"
-        " accuracy is that on new ones only if no two photos show the same"
+        f"with {count} photos per class, photos of the same people or objects are not found reliably: if there are such"
+        " photos, the accuracy on new people or objects is lower"
     )
 
 

@@ -153,7 +153,7 @@ def test_disagreement_warning_counts_related_test_photos(others: Any, crossed: A
 
 @pytest.mark.parametrize(
     ("photos", "dependence", "own", "stated", "noted"),
-    [(19, None, False, False, True), (20, None, False, False, False), (9, "warning", False, False, False),
+    [(49, None, False, False, True), (50, None, False, False, False), (9, "warning", False, False, False),
      (9, None, True, False, False), (9, None, False, True, False)],
 )  # fmt: skip
 def test_few_photos_states_that_photos_of_one_object_are_not_found(
