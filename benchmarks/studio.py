@@ -1,4 +1,4 @@
-"""Benchmark of the studio server: importing photos, listing photos, retraining, and memory.
+"""Benchmark of the studio server: importing photos, listing photos, retraining, and memory usage.
 
     python -m benchmarks.studio [--photos 5000] [--turns 10]
     python -m benchmarks.studio --soak 60
@@ -6,7 +6,8 @@
 The photos are JPEGs of about 1 MB. They are uploaded over as many connections as the page uses. The import is compared
 with copying and decoding the same files, by Pillow at full size and as `train` does at reduced size, in as many
 processes as the server uses. The measurements alternate, so that other load affects all of them equally. With
-`--soak`, only the memory during that many minutes of scripted use is measured. Output: a table on stdout.
+`--soak`, only the memory usage is measured, while a script uses the server for that many minutes. Output: a table on
+stdout.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def _memory(client: StudioClient) -> None:
 
 
 def _soak(folder: Path, minutes: float) -> None:
-    """Print the memory of the server while a script uses it for some minutes, including uploads and training."""
+    """Print the memory usage of the server while a script uses it for some minutes, including uploads and training."""
     project = folder / "soak"
     write_photos(project, _TRAINED)
     with running(project) as client:
@@ -202,7 +203,7 @@ def _use(client: StudioClient, round_number: int) -> None:
 
 
 def _many(folder: Path) -> None:
-    """Print the listing time and the memory of a project with many small photos, after all thumbnails were made."""
+    """Print the listing time and the memory usage for a project with many small photos, whose thumbnails exist."""
     project = folder / "many"
     write_photos(project, _MANY)
     with running(project) as client:

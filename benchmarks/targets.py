@@ -150,9 +150,9 @@ def labeled(kind: str, model: bytes, labels: Sequence[str]) -> ModelFile:
 def _agreement(
     scored: Mapping[str, Predictions], files: Mapping[str, ModelFile], strangers: Sequence[Path]
 ) -> tuple[float, float]:
-    """Return how often full-int8 and float32 agree on whether a photo is unknown, as fractions.
+    """Return how often full-int8 and float32 agree on whether a photo is unknown.
 
-    The first fraction is of the test photos, the second of photos that belong to no class.
+    The result is a pair: the fraction of the test photos, and the fraction of the photos that belong to no class.
     """
     distances = [scored[kind].distances for kind in ("ours", "float32")]
     assert distances[0] is not None and distances[1] is not None

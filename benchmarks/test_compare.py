@@ -100,8 +100,8 @@ def rates(runs: Sequence[Run], *, with_kernel: bool = True) -> tuple[int, int, i
     """Count the ordered pairs of runs by the verdict of `compare`.
 
     Returns:
-        The number of pairs that `compare` calls different, and the numbers of pairs that it calls slower and faster
-        after a slowdown of 5 %.
+        The number of pairs that `compare` calls different; and, after the times of the second run were increased by
+        5 %, the number of pairs that it calls slower and the number that it calls faster.
     """
     pairs = list(itertools.permutations(runs, 2))
     slowed = [compared(other, one, _SLOWDOWN, with_kernel=with_kernel).verdict for one, other in pairs]

@@ -1,6 +1,6 @@
 """Benchmark of cross-validation: accuracy of the estimates, ranking of architectures, and time.
 
-The bottlenecks of 1,000 photos at 16 architectures are computed first; $POETS_EDGE_BOTTLENECKS names a folder for
+The bottlenecks of 1,000 photos for 16 architectures are computed first; $POETS_EDGE_BOTTLENECKS names a folder for
 them. As a reference, 80 heads are trained with 4,000 random steps each, which takes minutes.
 """
 

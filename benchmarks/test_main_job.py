@@ -45,7 +45,7 @@ def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Back
 
 
 def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path, rows: Rows) -> None:
-    """Time the bottlenecks of 1,000 photos with empty caches, compared with those of Keras and of a bare loop."""
+    """Time computing the bottlenecks of 1,000 photos with empty caches, in comparison with Keras and a bare loop."""
     import keras
 
     photos, size = scan(flowers).photos, backbone.architecture.size

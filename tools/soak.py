@@ -5,8 +5,8 @@ which are damaged. They pass through the pipeline of `watch` (splitting, decodin
 collector) at full speed. After the first tenth of the frames, memory and the numbers of file handles, threads and child
 processes must not grow.
 
-For speed, the test uses a thousand pictures of 48 x 36 pixels, a model of 32 x 32 pixels, and a short pause before a
-camera is opened again.
+For speed, the test uses a thousand pictures of 48 x 36 pixels, a model with an input of 32 x 32 pixels, and a short
+pause before a camera is opened again.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _evaluate_labels(
 
 
 def _dependence(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> str | None:
-    """Return a warning if the photos are not independent, so that the accuracy on new photos is uncertain."""
+    """Return a warning if the accuracy on new photos is uncertain because the photos are not independent, else None."""
     if not photos.groups.are_dependent:
         return None
     ungrouped = cross_validate(photos.photos, photos.vectors, photos.labels, options.head, options.folds)

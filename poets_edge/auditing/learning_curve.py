@@ -289,7 +289,7 @@ def _extrapolate(
 def _class_gains(
     classes: Indices, evaluated: Indices, correct: Floats, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return the increase in balanced accuracy expected from 100 more photos of each class, largest increase first.
+    """Return (class, increase in balanced accuracy expected from 100 more photos of this class alone), largest first.
 
     Args:
         classes: class index of every photo, [photos].

@@ -180,7 +180,7 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
 
 
 def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, EvaluateResult]:
-    """Evaluate each model once on this machine; return an empty dictionary if `image_dir` is None."""
+    """Evaluate each model once on this machine; return the results by model file, or {} if `image_dir` is None."""
     if options.image_dir is None:
         return {}
     models = tuple(dict.fromkeys(options.models))

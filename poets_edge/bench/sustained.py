@@ -110,7 +110,7 @@ class Sustained:
 
     @property
     def slowdown(self) -> Slowdown | None:
-        """Lasting slowdown of the model; None if its latency did not rise by at least 5 %."""
+        """Lasting increase in the latency of the model; None if there is no increase of at least 5 %."""
         place = step_up(self.medians)
         if place is None:
             return None

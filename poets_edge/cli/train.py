@@ -321,7 +321,7 @@ def command(
 
 
 def _architecture(network: str | None, name: str | None) -> Architecture:
-    """Return the architecture that `--network` or `--architecture` selects. Raises UsageError if they contradict."""
+    """Return the architecture that `--network` or `--architecture` selects. Raises UsageError if they conflict."""
     recommended = find_architecture(RECOMMENDED[network]) if network else None
     chosen = find_architecture(name) if name else None
     if recommended and chosen and recommended != chosen:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """The right of one thread in a parallel map to use much memory, which only one thread has at a time.
+    """Right to use much memory, which at most one thread of a parallel map has at any time.
 
     Args:
         lock: lock that all threads of the map share; the thread that has the right holds it.

@@ -26,7 +26,8 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _SETS = SplitConfig(testing=30, validation=10)
-"""Percentages of test and validation photos. The test set is larger than by default, for a more precise accuracy."""
+"""Percentages of test and validation photos. The test set is larger than by default, so that the accuracy is estimated
+more precisely."""
 _TIMED_RUNS = 100
 
 

@@ -54,7 +54,7 @@ class Detector:
 
     @property
     def has_background(self) -> bool:
-        """Whether background photos were used for training, so that the distance of photos like them is large."""
+        """Whether the detector was trained with background photos; it then also rejects photos that resemble them."""
         return bool(self.background.any())
 
     def distances(self, bottlenecks: Array) -> Array:

@@ -59,7 +59,7 @@ class Layout:
 
 
 def arrange(tree: Folder, place: str, *, recursive: bool = False, decode: Callable[[str], str] = str) -> Layout:
-    """Find the classes and splits in a tree of folders.
+    """Find the classes and splits in a tree of folders, and return their arrangement.
 
     Args:
         place: path or address of the root, for messages.
@@ -289,7 +289,7 @@ class _Arrangement:
 
 
 def _inside_copies(folder: Folder) -> Folder:
-    """Return the folder that contains the classes of a split: `train/images` if `train` contains nothing else."""
+    """Return the folder with the classes of a split: `train/images` if all photos in `train` are in `train/images`."""
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside
         generic = FILLERS.issuperset(words(only.name))

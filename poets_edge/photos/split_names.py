@@ -37,7 +37,7 @@ _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
 _UNLABELED = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
 )
-"""Words in the name of a folder which show that the classes of its photos are unknown."""
+"""Words that, in the name of a folder, show that the classes of its photos are unknown."""
 
 
 def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:

@@ -35,7 +35,7 @@ class Photo:
         path: path of the file, possibly inside an archive, or its address.
         name: path relative to the photo folder, with `/` as the separator.
         label: name of the class.
-        given_split: split in whose folder the file is; None if it is in no split folder.
+        given_split: split whose folder contains the file; None if no split folder contains it.
         sha256: hexadecimal SHA-256 that the contents must have; empty to accept any contents.
     """
 

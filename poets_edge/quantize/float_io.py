@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 _EXACT = 1 << 24
 """Largest n for which float32 represents all integers from 0 to n exactly."""
 _DIGITS = 7
-"""Number of binary digits after the point in an input n / 128 of the first layer, where n is from -128 to 127."""
+"""Number of fractional bits in the inputs of the first layer, which are n / 128 for integers n from -128 to 127."""
 
 
 def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -15,7 +15,7 @@ from poets_edge.quantize.write_model import layer_operator
 from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
 
 _VERSION = 2
-"""Operator version that `Int8Writer.append` writes, the first one in which its operators accept int8."""
+"""Version of the operators that `Int8Writer.append` writes; it is the first one that accepts int8."""
 
 
 class Int8Writer:

@@ -82,8 +82,8 @@ def is_tensorflow_model(path: Path) -> bool:
 def load_model(path: Path, side: int | None = None) -> TensorFlowModel:
     """Load a Keras model, a SavedModel or an ONNX model.
 
-    If the model has a single output, for two classes, the loaded model returns the scores of both classes. If the model
-    accepts gray images, the loaded model accepts RGB images.
+    If the file contains a model with a single output for two classes, the loaded model returns the scores of both. If
+    it contains a model for gray images, the loaded model accepts RGB images.
 
     Args:
         side: height and width of the input, pixels, for a model that accepts images of any size.
@@ -103,7 +103,7 @@ def _load(tf: Any, path: Path, source: Path, side: int | None) -> TensorFlowMode
     """Load a model from a Keras file or from the folder of a SavedModel.
 
     Args:
-        path: path of the model in messages.
+        path: path of the model, for messages.
         source: path of the file or folder to load.
     """
     try:

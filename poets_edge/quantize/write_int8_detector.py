@@ -134,7 +134,7 @@ def _add_unit_vector(write: Int8Writer, bottleneck: int, bottlenecks: Array) -> 
 def _sum_of_rounded(squares: Array, params: QuantParams) -> tuple[float, float]:
     """Return the slope and the offset of the line that predicts the sum of squares from the sum of rounded squares.
 
-    This corrects the effect of rounding, which is noticeable because most squares are only a few steps large.
+    This corrects the effect of rounding, which is noticeable because most squares are only a few quantization steps.
     """
     rounded = (np.rint(squares / params.scale) * params.scale).sum(axis=1)
     spread = float(rounded.var())

@@ -15,7 +15,7 @@ _KEEP_ALIVE = 75
 
 
 async def state_changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:
-    """Yield a server-sent event for each state at first, and later for each state that has changed.
+    """Yield a server-sent event for every state at the start, and then for each state that changes.
 
     Args:
         states: function that returns the current states, a JSON-compatible value for each event name. It is called in

@@ -94,7 +94,7 @@ class Thumbnails:
         return self._ask(name, side)
 
     def check_files(self, paths: Iterable[Path]) -> Iterator[str]:
-        """Decode uploaded files, save their thumbnails, and yield why each file is unreadable, or "" if it is readable.
+        """Decode uploaded files and save their thumbnails; for each file, yield the reason why it is unreadable, or "".
 
         All files are queued before the first result is awaited.
         """

@@ -211,8 +211,8 @@ def published_texts(point: GridPoint) -> tuple[str, str]:
 def unknown_texts(point: GridPoint) -> tuple[str, str]:
     """Format, for a table, how many photos a model classifies as unknown, in percent.
 
-    The first text is the fraction of the test photos, and the second that of the photos that belong to no class. A
-    fraction that was not evaluated is a dash.
+    The first text is the percentage of the test photos, the second that of the photos that belong to no class. If a
+    percentage was not measured, the text is a dash.
     """
     unknown, strangers = (percent(one.share if one else None) for one in (point.unknown, point.strangers))
     return unknown, strangers

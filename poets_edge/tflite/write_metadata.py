@@ -169,7 +169,7 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: Seq
 
 
 def _distance(write: _Writer) -> int:
-    """Write the metadata for the output DISTANCE, and return their offset in the FlatBuffer."""
+    """Write the metadata of the output DISTANCE, and return its offset in the FlatBuffer."""
     return write.table(
         {
             0: write.text(DISTANCE),

@@ -231,7 +231,7 @@ class _Rendered:
 def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
 ) -> _Rendered | PhotoError:
-    """Decode a photo and render its variants that have no cached vector; return the error if decoding fails."""
+    """Decode a photo and render those variants that have no cached vector; return them, or the error if this fails."""
     # Hash and decode the bytes of one read, since a file may be replaced at any moment.
     try:
         contents = read_contents(photo.photo)

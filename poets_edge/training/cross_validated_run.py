@@ -38,7 +38,9 @@ class RunCrossValidation:
 
 
 def cross_validate_run(options: TrainOptions, data: TrainingData) -> RunCrossValidation:
-    """Cross-validate the head, unless this is not requested, or the head learns from distorted photos.
+    """Cross-validate the head if this was requested and the head does not learn from distorted photos.
+
+    Otherwise, `result` in the returned object is None.
 
     Raises:
         DatasetError: no class has two photos that are not copies or variants of each other.

@@ -1,17 +1,17 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
 Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more, and
-the photos of their class are not all similar, as pictures of surfaces are. Few independent photos are like another one:
-2 % of 1,000 photos of flowers and 8 % of 360 pictures of steel surfaces, but 98 % of computer-generated pictures of the
-hands of eight people. If at least a fraction MIN_DEPENDENT of the photos are like another one, the photos are
+the photos of their class are not all similar, as pictures of surfaces are. Few independent photos look like another
+photo: 2 % of 1,000 photos of flowers and 8 % of 360 pictures of steel surfaces, but 98 % of computer-generated pictures
+of the hands of eight people. If at least a fraction MIN_DEPENDENT of the photos look like another photo, the photos are
 considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
 
-Crops, rotations and mirror images of one photo, as in folders that were augmented, are less similar. They are found by
+Crops, rotations and mirror images of one photo, as in augmented data sets, are less similar. They are found by
 `poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a neighbor with a
 similarity of LOOSE or more that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of
 60 flowers have such a neighbor, but only 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are
 uniform. If at least a fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent,
-too. `benchmarks/results/truth.md` has the figures.
+too. The measurements are in `benchmarks/results/truth.md`.
 
 Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
 the accuracy on new people or objects is then unknown, and `train` warns about it.
@@ -73,7 +73,7 @@ class PhotoGroups:
         are_divided: whether groups of look-alikes were divided because there would have been too few groups for the
             folds.
         are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
-        series: accuracies that show that photos whose names follow each other belong together; otherwise None.
+        series: accuracies that show that photos with consecutive names belong together; None if they do not.
     """
 
     numbers: Rows

@@ -30,8 +30,8 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` may report an earlier step."""
 _MATTERS = 0.03
-"""Minimum decrease in cross-validated accuracy that causes a warning, if whole groups of photos are held out instead
-of being divided among folds."""
+"""Groups of photos cause a warning if holding them out, instead of dividing them among folds, lowers the
+cross-validated accuracy by at least this much."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _FEW = 50
@@ -166,7 +166,7 @@ def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -
 def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None) -> str | None:
     """Return a warning that photos are not independent, so that the accuracy on new photos is uncertain.
 
-    None is returned if there is no sign of it, or if holding out groups of look-alikes hardly changes the accuracy.
+    Return None if no photos seem to depend on each other, or if holding out groups of them hardly changes the accuracy.
 
     Args:
         found: cross-validation with groups held out; None if it was not possible.

@@ -1,10 +1,11 @@
-"""Find series: photos of one person, object or place whose names follow each other, such as `IMG_0041` to `IMG_0052`.
+"""Find series: photos of one person, object or place with consecutive names, such as `IMG_0041` to `IMG_0052`.
 
-If photos are independent, their order by name says nothing about them. Then a classifier that has not learned from the
-photos before and after a photo is as accurate on this photo as a classifier that has not learned from equally many
-random photos of the class. If it is less accurate, names that follow each other belong together, and cross-validation
-with random folds overestimates the accuracy on new people, objects or places. The comparison needs no threshold of
-similarity, so it also finds series whose photos are hardly more similar than others (`benchmarks/results/truth.md`).
+If photos are independent, their order by name is irrelevant. A classifier is then equally accurate on a photo whether
+the photos before and after it, or equally many random photos of its class, were left out of the training. If leaving
+out the photos before and after it makes the classifier less accurate, photos with consecutive names belong together,
+and cross-validation with random folds overestimates the accuracy on new people, objects or places. The comparison needs
+no similarity threshold, so it even finds series whose photos are hardly more similar to each other than to other photos
+(`benchmarks/results/truth.md`).
 
 The classifier is a ridge regression on the principal components. Its predictions without some of the photos follow
 from a single fit: if H is the hat matrix and r the residuals of the photos in a set S, the residuals of a fit without
@@ -45,11 +46,11 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SeriesLoss:
-    """Accuracies that show that photos whose names follow each other belong together.
+    """Accuracies that show that photos with consecutive names belong together.
 
     Attributes:
-        accuracy: accuracy on photos if random photos of the class are held out with each of them, 0 to 1.
-        held_out: accuracy if the photos before and after it by name are held out.
+        accuracy: accuracy on photos if each is held out together with random photos of its class, 0 to 1.
+        held_out: accuracy if each is held out together with the photos before and after it by name, 0 to 1.
     """
 
     accuracy: float
@@ -114,12 +115,12 @@ def find_series(projections: Vectors, classes: Rows, names: Sequence[str]) -> Se
 
 
 def _loss(ridge: _Ridge, orders: Sequence[Rows], window: int, step: int) -> SeriesLoss | None:
-    """Return the loss of accuracy if photos around a photo are held out instead of random ones; None if it is small.
+    """Return the accuracies with random and with neighboring photos held out; None if their difference is small.
 
     Args:
         orders: row numbers of each class, in the order of names.
         window: number of photos before and after a photo.
-        step: one of `step` photos is tested.
+        step: every `step`-th photo of a class is tested.
     """
     if not orders:
         return None

@@ -215,7 +215,7 @@ def train_photos(
 def _fine_tune(
     options: TrainOptions, data: TrainingData, backbone: Backbone, head: Head, reporter: Reporter
 ) -> FineTuned | None:
-    """Train the final blocks together with the head; return None if `options.fine_tuning` does not request it."""
+    """Train the final blocks together with the head, and return the result; None if no fine-tuning was requested."""
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None

@@ -97,7 +97,7 @@ class UnknownDetection:
         return f"{', '.join(shares)} (asked for: {100 * self.rate:g} % of known photos)"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the requested rate, and the number of photos and the fraction rejected in each set, for JSON."""
+        """Return the requested rate and, for each set of photos, its size and the fraction rejected, as JSON values."""
         strangers = {"strangers": len(self.strangers), "strangers_refused": refused(self.strangers)}
         return {
             "rate": self.rate,

@@ -82,7 +82,7 @@ class _Neighbors:
     is_distinct: npt.NDArray[np.bool_]
 
     def distinct(self) -> _Neighbors:
-        """Return the neighbors of the photos whose nearest neighbor is distinct."""
+        """Return the neighbors of those photos whose nearest neighbor is distinct."""
         kept = self.is_distinct
         return _Neighbors(self.rows[kept], self.neighbors[kept], self.similarities[kept], kept[kept])
 
@@ -132,7 +132,7 @@ def class_similarities(vectors: Matrix, classes: Rows) -> Matrix:
 
 
 def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbors:
-    """Return the nearest neighbors of each photo in `rows`.
+    """Return, for each photo in `rows`, its nearest neighbors, and whether the nearest one is distinct.
 
     The nearest neighbor is distinct if its similarity is MIN_SIMILARITY or more, exceeds the mean similarity to the
     photo's class by _ABOVE_CLASS or more, and exceeds that of all but a few other photos by more than _WITHIN.

@@ -1,4 +1,4 @@
-"""Tests of the search for series, which are photos of one object whose names follow each other."""
+"""Tests of the search for series, which are photos of one object with consecutive names."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Command:
         line: arguments of `poets-edge`; `{photos-0}` stands for a folder of photos.
         first: command lines that are run to completion first, to write the files of an earlier run.
         share: relative frequency of the command among random kills.
-        most: maximum number of kills at renames and commits, evenly spaced; 0 for all.
+        most: maximum number of kills before or after renames and commits, evenly spaced; 0 for no limit.
         after: arguments of the run after a kill; if empty, those in `line`.
         once: whether the command fails if its complete output already exists; this failure is not a fault.
         removals: whether removing a file counts as a point at which the command is killed.

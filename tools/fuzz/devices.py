@@ -23,7 +23,7 @@ from tools.fuzz import records
 
 _FAKE = Path(__file__).with_name("fake_device.py")
 _LIMITS = Limits(login=6.0, silence=3.0, taking=6.0, answer=4.0, work=6.0, fetch=6.0, program=4.0, measuring=5.0)
-"""Short time limits for connections in seconds, so that a thousand silent devices can be tried in less than a day."""
+"""Time limits for connections, in seconds; they are short so that a thousand silent devices take less than a day."""
 _GARBAGE: tuple[bytes, ...] = (
     b"",
     b"\n",

@@ -97,7 +97,7 @@ def options(command: str) -> tuple[tuple[str, str], ...]:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
-    """Return the arguments of a command with one or two hostile values, and an empty list of input files."""
+    """Return the arguments of a command, one or two of them hostile, and [], since no hostile files are generated."""
     _draw(seeds, work)
     os.environ.update(_QUIET)
     name = rng.choice(sorted(_COMMANDS))

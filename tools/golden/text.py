@@ -62,7 +62,7 @@ def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
 
 
 def _unless_shown(shown: dict[str, str], name: str, lines: Iterable[str]) -> list[str]:
-    """Return the given lines; if an earlier output or file has equal lines, return a line that refers to it."""
+    """Return the given lines, or one line that refers to an earlier output or file if that contains the same lines."""
     listed = list(lines)
     before = shown.setdefault("\n".join(listed), name)
     return listed if before == name else [f"equals {before}"]

@@ -27,8 +27,8 @@ _DEVICE_MODULES = (
     "unit_links",
     "unpack_wheel",
 )
-"""Modules in `on_device` that are sent to the device with the agent, in an order in which imported modules come
-first."""
+"""Modules in `on_device` that are sent to the device with the agent; each module comes after the modules that it
+imports."""
 
 
 def agent_program() -> bytes:

@@ -49,7 +49,7 @@ class WatchOptions:
 
     Attributes:
         model: path of a `.tflite` file, or a classifier.
-        source: a video, a folder of images, an image, or MJPEG in a file or (`-`) on standard input.
+        source: a video, a folder of images, an image, an MJPEG file, or `-` for MJPEG from standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         labels: path of a labels file for a model without labels, or of a file that translates the model's labels.
         input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
@@ -112,7 +112,7 @@ def watch(
 
     Args:
         model: path of a `.tflite` file, or a classifier; or a `WatchOptions`, whose fields other arguments override.
-        source: a video, a folder of images, an image, or MJPEG in a file or ("-") on standard input.
+        source: a video, a folder of images, an image, an MJPEG file, or "-" for MJPEG from standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
         threshold: score, 0 to 1, below which the label is "unknown".

@@ -1,4 +1,4 @@
-"""Recognize networks that are not classifiers by the shapes of their outputs."""
+"""Use the shapes of the outputs to recognize networks that are not classifiers."""
 
 from __future__ import annotations
 

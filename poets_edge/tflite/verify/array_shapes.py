@@ -282,7 +282,7 @@ def along_axis(call: Call) -> Shape:
 
 
 def mirror_pad(call: Call) -> Shape:
-    """Return the output shape of a mirror padding, which repeats values of the input at its edges."""
+    """Return the output shape of a MIRROR_PAD operator, which reflects the values of its input at the edges."""
     shape, amounts = call.shape(0), call.constant(1)
     offset = 0 if call.options["mode"] else 1
     if call.shape(1) != (len(shape), 2) or call.options["mode"] not in (0, 1):

@@ -1,6 +1,6 @@
 """Compute the integers that a model derives from tensor shapes.
 
-If the batch dimension is free, Keras flattens an image with SHAPE, STRIDED_SLICE, PACK and RESHAPE. The integers that
+If the batch size is not fixed, Keras flattens an image with SHAPE, STRIDED_SLICE, PACK and RESHAPE. The integers that
 these operators return are known before an inference, because the shape of the input is known.
 """
 

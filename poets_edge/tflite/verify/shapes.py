@@ -94,7 +94,7 @@ def fully_connected(call: Call) -> Shape:
 
 
 def elementwise(call: Call) -> Shape:
-    """Return the output shape of an elementwise operator, to which the inputs are broadcast."""
+    """Return the output shape of an elementwise operator: the shape to which its inputs are broadcast."""
     result: Shape = ()
     for index in range(len(call.shapes)):
         shape = call.shape(index)
@@ -135,7 +135,7 @@ def reshape(call: Call) -> Shape:
 
 
 def pad(call: Call) -> Shape:
-    """Return the output shape of a padding."""
+    """Return the output shape of a PAD operator, which extends a tensor at its edges."""
     shape, amounts = call.shape(0), call.constant(1)
     if call.shape(1) != (len(shape), 2) or not all(0 <= amount <= _MAX_PIXELS for amount in amounts):
         raise FlawError("invalid padding")

@@ -182,7 +182,7 @@ def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Return the disk space for new rows of the cache, in bytes. Raises OutputError if less space is free."""
+    """Return the disk space that new rows of the cache need, in bytes. Raises OutputError if less space is free."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

@@ -202,8 +202,8 @@ def _compare(
     """Compare a fine-tuned network with the frozen backbone, each given as a head and its bottlenecks.
 
     Returns:
-        A pair of the comparison and a description of the photos on which it was made, or None if no photos are left for
-        a comparison; and the checkpoint files of the folds.
+        The comparison with a description of the photos on which it was made, or None if there are no photos for it; and
+        the checkpoint files of the folds.
     """
     unseen, count = job.data.rows("validation", "test"), job.options.folds
     compared = None

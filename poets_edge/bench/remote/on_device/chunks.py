@@ -17,7 +17,7 @@ class ChunkReader:
     """Readable file with the content of a stream of chunks."""
 
     def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
-        """Read chunks from `source`, and call `heard` after each read, since it shows that the connection works."""
+        """Read chunks from `source`; `heard` is called whenever data arrive, because the connection then works."""
         self._source = source
         self._heard = heard
         self._left = 0

@@ -311,7 +311,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove partially received items that remain because the agent that received them was killed."""
+        """Remove the partially received items of agents that were killed."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if is_directory(incoming) else ():
             if _JOURNAL_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
