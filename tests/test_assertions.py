@@ -118,7 +118,7 @@ def test_no_assertion_is_vacuous() -> None:
     "body",
     ["run()", "x = 1", "helper()\n", "run().stdout", "subprocess.run(['true'])", "other()"],
 )
-def test_without_assertion_finds_tests_that_cannot_fail(body: str) -> None:
+def test_tests_that_cannot_fail_are_found(body: str) -> None:
     helpers = "def helper():\n    print(1)\ndef other():\n    helper()\n"
     source = f"{helpers}def test_it():\n    {body}\n"
     assert without_assertion({"t.py": source}) == ["t.py:5 test_it"]

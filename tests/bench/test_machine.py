@@ -125,7 +125,7 @@ def test_resident_peak_mb_converts_kibibytes_to_megabytes(pi: Path) -> None:
         ({"busy": 14.9, "ours": 9.0}, 3, "45 % of a core"),
     ],
 )
-def test_disturbances_between_reports_only_values_beyond_its_limits(
+def test_only_values_beyond_the_limits_are_disturbances(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], used: int, said: str
 ) -> None:
     """In two seconds on four cores, this process uses four seconds of CPU time on two cores."""
@@ -136,7 +136,7 @@ def test_disturbances_between_reports_only_values_beyond_its_limits(
     assert len(found) == bool(said) and said in "".join(found)
 
 
-def test_disturbances_between_ignores_limits_from_before_the_measurement() -> None:
+def test_throttling_before_the_measurement_is_not_a_disturbance() -> None:
     before = MachineState(throttled_since_start=("under-voltage",))
     both = MachineState(throttled_since_start=("throttled", "under-voltage"))
     [found] = disturbances_between(before, both, 2.0, 1)

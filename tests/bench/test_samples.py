@@ -133,7 +133,7 @@ def test_disturbances_between_describes_each_disturbance(changes: dict[str, Any]
     assert [text for text in disturbances_between(CALM, after(**changes), 2.0, 1) if said in text]
 
 
-def test_disturbances_between_is_empty_for_an_idle_machine() -> None:
+def test_idle_machine_has_no_disturbances() -> None:
     assert disturbances_between(CALM, after(), 2.0, 1) == []
 
 

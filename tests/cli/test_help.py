@@ -73,7 +73,7 @@ def test_help_lists_the_commands_in_sections() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_hyphens_and_explains_arguments_and_options(name: str) -> None:
+def test_help_spells_options_with_hyphens_and_explains_all_parameters(name: str) -> None:
     command = _command(name)
     for parameter in command.params:
         if isinstance(parameter, Option):

@@ -65,7 +65,7 @@ def test_turn_is_released_if_its_item_fails() -> None:
     assert [result for _, result in run_parallel([1, 2, 3], lambda: None, work, workers=2)] == [1, 2, 3]
 
 
-def test_turn_is_released_after_each_item_of_a_chunk() -> None:
+def test_turn_ends_after_each_item_of_a_chunk() -> None:
     """Item 1, in the first chunk, waits for item 2 in the second chunk, which needs the turn that item 0 has taken."""
     other = threading.Event()
 

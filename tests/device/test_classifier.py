@@ -138,7 +138,7 @@ def test_score_pixels_rejects_arrays_with_wrong_shape_or_type(
             method(pixels)
 
 
-def test_score_values_rejects_arrays_that_input_values_does_not_return() -> None:
+def test_score_values_rejects_arrays_of_a_wrong_type_or_shape() -> None:
     classifier = Classifier(SEED)
     values = classifier.input_values(np.zeros((32, 32, 3), np.uint8))
     assert classifier.score_values(values).shape == (len(classifier.labels),)

@@ -66,7 +66,7 @@ def test_significant_drop_exceeds_the_limit(worse: int, better: int, allowed: fl
         assert drop_is_significant(paired, allowed / 2), "a stricter limit fails too"
 
 
-def test_verdict_states_lost_points_and_changed_predictions() -> None:
+def test_verdict_states_the_lost_accuracy_and_the_changed_predictions() -> None:
     text = verdict({"int8": pair(8, 2), "dynamic": pair(3, 0)}, 1)
     assert text == (
         "int8 loses 3.0 points (8 photos worse and 2 better of 200 test photos); dynamic loses 1.5 points (3 photos"

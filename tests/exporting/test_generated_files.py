@@ -18,7 +18,7 @@ def test_write_generated_replaces_its_own_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listed", [None, b"", b"[]", b'{"files": {"main/main.cc": 1}}'])
-def test_write_generated_keeps_files_that_it_has_not_written(tmp_path: Path, listed: bytes | None) -> None:
+def test_write_generated_does_not_replace_files_of_other_programs(tmp_path: Path, listed: bytes | None) -> None:
     (tmp_path / "README.md").write_bytes(b"mine")
     if listed is not None:
         (tmp_path / LIST).write_bytes(listed)
@@ -45,7 +45,7 @@ def test_write_generated_keeps_the_target_of_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "mine").read_bytes() == b"mine" and (tmp_path / "out/README.md").is_symlink()
 
 
-def test_check_generated_rejects_edited_and_foreign_files(tmp_path: Path) -> None:
+def test_check_generated_rejects_edited_files_and_files_of_other_programs(tmp_path: Path) -> None:
     check_generated(tmp_path / "new", ["a.txt"])
     write_generated(tmp_path, {"a.txt": b"1", "b.txt": b"1"})
     check_generated(tmp_path, ["a.txt", "b.txt", "c.txt"])

@@ -80,7 +80,7 @@ def test_larger_npu_is_estimated_to_be_faster(full_int8: bytes) -> None:
     assert large < small
 
 
-def test_model_with_float_operators_is_refused_with_their_names() -> None:
+def test_error_about_a_model_with_float_operators_names_them() -> None:
     need_module("ethosu")
     with pytest.raises(ModelError, match=r"of its operators would run on the CPU \(.*Float32.*takes a full-int8 file"):
         compile_for_npu(write_int8_model(network(), RANGES), "ethos-u55-128", name="it")

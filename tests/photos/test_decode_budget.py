@@ -88,7 +88,7 @@ HEIC = Path(__file__).with_name("drawn_daisy.heic")
 """HEIC file with a synthetic image of a daisy, 96 x 64 pixels."""
 
 
-def test_read_photo_decodes_heic_with_its_plugin() -> None:
+def test_read_photo_decodes_heic_with_the_heif_plugin() -> None:
     need_module("pi_heif")
     pixels = np.asarray(read_photo(HEIC))
     assert pixels.shape == (64, 96, 3) and pixels.std() > 10

@@ -60,13 +60,13 @@ def test_successors_pairs_photos_in_one_folder_with_close_counters() -> None:
     assert successors(photos) == [(0, 1)]
 
 
-def test_stated_groups_uses_the_first_capturing_group_of_a_pattern() -> None:
+def test_pattern_groups_photos_by_its_first_capturing_group() -> None:
     photos = table("a/anna-1.jpg", "b/anna-7.jpg", "a/ben-1.jpg", "a/nobody.jpg")
     assert stated_groups(photos, r"/(\w+)-").tolist() == [0, 0, 2, 3]
     assert stated_groups(photos, "anna|ben").tolist() == [0, 0, 2, 3]
 
 
-def test_stated_groups_by_parent_joins_folders_with_equal_names() -> None:
+def test_folders_with_equal_names_form_one_group() -> None:
     photos = table("a/anna/1.jpg", "b/anna/1.jpg", "a/ben/1.jpg", "a/1.jpg", "a/2.jpg")
     assert stated_groups(photos, "parent").tolist() == [0, 0, 2, 3, 4]
 
@@ -123,7 +123,7 @@ def test_successors_is_independent_of_photo_order_and_limits_gaps() -> None:
     assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]
 
 
-def test_stated_groups_uses_the_whole_match_of_a_pattern_without_capturing_groups() -> None:
+def test_pattern_without_capturing_groups_groups_photos_by_the_whole_match() -> None:
     table = table_of("a/p1-x.jpg", "a/p1-y.jpg", "b/p2-x.jpg", "b/other.jpg")
     assert stated_groups(table, r"p(\d)-.").tolist() == [0, 0, 2, 3]
     assert stated_groups(table, r"p\d-.").tolist() == [0, 1, 2, 3]

@@ -36,7 +36,7 @@ def test_photo_table_is_a_sequence_of_photos(folder: Path) -> None:
         found[len(found)]
 
 
-def test_present_lists_classes_with_photos_in_sorted_order() -> None:
+def test_present_returns_the_sorted_names_of_classes_with_photos() -> None:
     photos = [Photo(Path(f"{number}.jpg"), f"{number}.jpg", label) for number, label in enumerate("cabca")]
     table = PhotoTable.of(photos)
     assert table.labels == ("c", "a", "b") and table.present == ("a", "b", "c")

@@ -235,7 +235,7 @@ def test_damaged_detectors_are_refused() -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("background", [False, True])
-def test_tensorflow_computes_the_distance(background: bool) -> None:
+def test_tensorflow_computes_the_distance_from_the_training_photos(background: bool) -> None:
     tf = tensorflow()
     found, images = detector(background=background), pictures(10)
     graph = with_detector(graph_of(network(None)), found)

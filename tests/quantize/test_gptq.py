@@ -58,7 +58,7 @@ def by_definition(weights: Floats, hessian: Floats) -> Floats:
 
 @given(SEEDS, st.integers(1, 150), st.integers(1, 6))
 @settings(max_examples=25, deadline=None)
-def test_round_puts_every_weight_on_the_8_bit_grid(seed: int, inputs: int, outputs: int) -> None:
+def test_rounded_weights_are_multiples_of_the_8_bit_step(seed: int, inputs: int, outputs: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(inputs, outputs)).astype(np.float32)
     found = rounded(weights, hessian_of(correlated_inputs(rng, 50, inputs)))
@@ -83,7 +83,7 @@ def test_round_agrees_with_optimal_brain_surgeon(inputs: int) -> None:
 
 @given(SEEDS)
 @settings(max_examples=25, deadline=None)
-def test_round_rounds_to_nearest_for_uncorrelated_inputs(seed: int) -> None:
+def test_weights_are_rounded_to_nearest_if_inputs_are_uncorrelated(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(30, 4)).astype(np.float32)
     found = rounded(weights, np.diag(rng.uniform(0.1, 10, 30)).astype(np.float32))
@@ -101,7 +101,7 @@ def test_round_halves_the_output_error_of_rounding_to_nearest(inputs: int) -> No
     assert error(rounded(weights, hessian_of(seen))) < 0.5 * error(to_nearest(weights))
 
 
-def test_round_treats_groups_independently() -> None:
+def test_groups_of_weights_are_rounded_independently() -> None:
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(3, 9, 1)).astype(np.float32)
     hessians = np.stack([hessian_of(correlated_inputs(rng, 50, 9)) for _ in range(3)])

@@ -106,7 +106,7 @@ def test_shared_quantization_covers_the_ranges_of_all_layers_that_share_it() -> 
     assert found == {name: ([params.scale], [params.zero_point]) for name, params in expected.items()}
 
 
-def test_int8_weights_have_scales_per_output_and_biases_have_product_scales() -> None:
+def test_int8_scales_of_biases_are_products_of_input_and_weight_scales() -> None:
     net = network()
     tree, found = tensors(write_int8_model(net, RANGES))
     for name, source, axis in (("depth", "first", 3), ("point", "depth", 0), ("logits", "mean", 0)):
@@ -131,7 +131,7 @@ def test_int8_weights_have_scales_per_output_and_biases_have_product_scales() ->
     assert point[1] == np.float32(1 / 127), "the scale of an output without weights must not be 0"
 
 
-def test_weight_scales_keep_biases_within_32_bits() -> None:
+def test_weight_scales_are_large_enough_for_32_bit_biases() -> None:
     layer = Layer("point", "convolution", ("x",), 2, (1, 1))
     weights = Parameters(np.full((1, 1, 3, 2), 1e-6, np.float32), np.array([1000.0, 0.001], np.float32))
     found = weight_scales(layer, weights, np.float32(0.001))
@@ -274,7 +274,7 @@ def test_dynamic_models_quantize_kernels_of_1024_weights_or_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["max_pool", "average_pool"])
-def test_pools_apply_the_height_and_width_of_their_window(kind: Any) -> None:
+def test_pools_with_a_rectangular_window_agree_with_numpy(kind: Any) -> None:
     """A pooling layer with a window of 3 x 2 pixels must return the same values as numpy."""
     layers = (Layer("pool", kind, (INPUT,), 0, (3, 2), 1, "VALID"),)
     session = Session(ModelFile(ROOT / "pool", write_float_model(Network((5, 4), layers, {}))))

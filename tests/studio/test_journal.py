@@ -41,7 +41,7 @@ def numbers(groups: list[list[Step]]) -> list[list[int]]:
     return [[one.number for one in group] for group in groups]
 
 
-def test_journal_repeats_its_history_when_it_is_opened_again(journal: Journal) -> None:
+def test_history_is_unchanged_when_the_journal_is_opened_again(journal: Journal) -> None:
     for one in (step(1), step(2, batch="upload"), step(3, batch="upload"), step(4, batch="other")):
         journal.begin(one)
         journal.end(one)
@@ -175,7 +175,7 @@ def test_failed_step_is_reverted(changes: Changes, monkeypatch: pytest.MonkeyPat
     assert opened(changes._root).undo_text is None
 
 
-def test_interrupted_step_is_completed_even_if_a_part_was_carried_out(changes: Changes) -> None:
+def test_interrupted_step_is_completed_even_if_part_of_it_was_carried_out(changes: Changes) -> None:
     root = changes._root
     interrupted = Step(number=1, text="move", renames=(("daisy/0.jpg", "roses/a.jpg"), ("daisy/1.jpg", "roses/b.jpg")))
     changes._journal.begin(interrupted)
@@ -213,7 +213,7 @@ def test_class_can_be_renamed_to_another_spelling_but_not_to_another_class(chang
     assert {name.partition("/")[0] for name in files(changes)} == {"Daisy", "roses"}
 
 
-def test_inverse_of_a_group_repeats_its_parts_in_reverse_order(tmp_path: Path) -> None:
+def test_inverse_of_a_group_undoes_its_parts_in_reverse_order(tmp_path: Path) -> None:
     for name in ("b/1.jpg", "b/2.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")

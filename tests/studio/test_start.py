@@ -96,7 +96,7 @@ def test_phone_opens_the_studio_over_https_with_the_token(flowers: Path, tmp_pat
             socket.create_connection(("127.0.0.1", client.port), timeout=2).close()
 
 
-def test_phone_address_without_lan_is_refused_with_the_command_to_run(flowers: Path) -> None:
+def test_request_for_the_phone_address_is_refused_without_the_lan_option(flowers: Path) -> None:
     with running(flowers) as client:
         assert "poets-edge studio --lan" in client.get("/api/phone").refused(409)
 

@@ -18,7 +18,7 @@ NOISY = (0.8, 1.28, 1.0)
 @pytest.mark.parametrize(
     ("size", "text"), [(980_400, "86.0 % in 3.14 ms, 0.98 MB"), (20_000_000_000, "86.0 % in 3.14 ms, 20000.00 MB")]
 )
-def test_figures_state_accuracy_latency_and_size(size: int, text: str) -> None:
+def test_figures_returns_text_with_accuracy_latency_and_size(size: int, text: str) -> None:
     assert figures(replace(point(SLIM, 3.14, range(14)), size=size)) == text
 
 

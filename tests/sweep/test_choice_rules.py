@@ -162,7 +162,7 @@ def test_is_as_fast_as_requires_latencies_within_25_percent(ratio: float, is_equ
     assert alone.is_as_fast_as(other) == is_equal
 
 
-def test_is_as_fast_as_requires_insignificant_difference() -> None:
+def test_models_are_equally_fast_only_if_the_difference_is_insignificant() -> None:
     assert point(NAME, 4.0, range(0), processes=NOISY).is_as_fast_as(point(NAME, 4.2, range(0), processes=NOISY))
     assert not point(NAME, 4.0, range(0), processes=STEADY).is_as_fast_as(point(NAME, 4.2, range(0), processes=STEADY))
 
@@ -231,7 +231,7 @@ def test_trend_preserves_increases_and_significant_decreases() -> None:
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
-def test_trend_preserves_mean_and_decreases_only_significantly(wrongs: list[int]) -> None:
+def test_trend_preserves_the_mean_and_ignores_insignificant_decreases(wrongs: list[int]) -> None:
     points = [point(NAME, 1, range(wrong)) for wrong in wrongs]
     line = trend(points)
     assert len(line) == len(points)

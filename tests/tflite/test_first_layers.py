@@ -46,7 +46,7 @@ def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, o
     assert evidence_of_arithmetic(scale, offset) is None
 
 
-def test_evidence_of_arithmetic_is_none_for_standardization_of_bright_photos() -> None:
+def test_standardization_of_bright_photos_is_no_evidence_of_the_input_range() -> None:
     """Photos of hands on white have a mean of about 219 and a standard deviation of about 42, in pixel values."""
     mean, std = 219 / 127.5 - 1, 42 / 127.5
     assert evidence_of_arithmetic(1 / std, -mean / std) is None

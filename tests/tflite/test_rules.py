@@ -214,7 +214,7 @@ def test_check_refuses_zero_points_without_scales_and_scales_without_zero_points
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
-def test_check_limits_the_values_of_scales(scale: float) -> None:
+def test_check_limits_the_values_of_quantization_scales(scale: float) -> None:
     inside = Tensor(dtype="INT8", scales=[float(np.float32(scale * (1.01 if scale < 1 else 0.99)))])
     check(model("RELU", [inside], inside))
     outside = Tensor(dtype="INT8", scales=[float(np.float32(scale * (0.99 if scale < 1 else 1.01)))])
@@ -222,7 +222,7 @@ def test_check_limits_the_values_of_scales(scale: float) -> None:
         check(model("RELU", [outside], outside))
 
 
-def test_check_requires_a_scale_for_each_index_of_the_axis() -> None:
+def test_check_requires_one_quantization_scale_or_one_per_channel() -> None:
     def kernel(scales: int, axis: int) -> Tensor:
         return Tensor((4, 3, 2, 3), "INT8", [0.5] * scales, axis=axis, values=np.ones((4, 3, 2, 3), np.int8))
 

@@ -95,7 +95,7 @@ def test_renamed_files_are_compared_by_content(tmp_path: Path) -> None:
     assert differences(tmp_path, {"a.old": "1"}, {"a.new": "2"}, intended=rules) == ["a.new line 1: 1 -> 2"]
 
 
-def test_numbers_are_compared_if_the_words_around_them_change(tmp_path: Path) -> None:
+def test_numbers_are_compared_even_if_the_words_around_them_change(tmp_path: Path) -> None:
     rules = [Intended(reason="term", replaced=("right", "correct"))]
     found = differences(
         tmp_path, {"a": "right: 5", "b": "right: 5"}, {"a": "correct: 5", "b": "correct: 6"}, intended=rules

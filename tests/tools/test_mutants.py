@@ -140,7 +140,7 @@ def test_listed_equivalents_are_mutants_of_their_modules() -> None:
     assert not stale
 
 
-def test_planted_replaces_a_text_that_occurs_once() -> None:
+def test_fault_is_planted_only_if_the_text_to_replace_occurs_once() -> None:
     found = planted(SOURCE, "value > most", "value >= most")
     assert found is not None and found.source == SOURCE.replace("value > most", "value >= most")
     assert (found.before, found.after, found.on_import) == ("if value > most:", "if value >= most:", False)

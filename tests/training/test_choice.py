@@ -38,7 +38,7 @@ def test_compare_scores_does_not_depend_on_the_temperature_of_the_scores() -> No
     assert not found.is_better
 
 
-def test_comparison_is_better_if_correct_predictions_are_more_confident() -> None:
+def test_fine_tuned_network_is_better_if_correct_predictions_are_more_confident() -> None:
     rng = np.random.default_rng(0)
 
     def noisy(separation: float) -> Scores:
@@ -64,7 +64,7 @@ def test_comparison_is_better_if_correct_predictions_are_more_confident() -> Non
         (1, 12, 0.31, 0.01, False),
     ],
 )
-def test_comparison_is_better_only_if_not_less_accurate(
+def test_fine_tuned_network_is_better_only_if_it_is_not_less_accurate(
     worse: int, better: int, entropy: float, p_value: float, expected: bool
 ) -> None:
     before = np.array([True] * worse + [False] * better + [True] * 80)

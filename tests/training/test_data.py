@@ -128,7 +128,7 @@ def test_read_background_does_not_warn_if_there_are_no_copies(
         read_background(write(tmp_path / "less", distinct(19), cache), data, backbone, cache, reporter)
 
 
-def test_warning_about_a_copy_names_the_most_similar_class_photo(
+def test_warning_about_a_copy_names_the_most_similar_training_photo(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData
 ) -> None:
     photos = {**distinct(20), "n98.jpg": ("saved again", AXES[4] + 0.2 * AXES[5])}
@@ -239,7 +239,7 @@ def test_training_vectors_skips_photos_that_have_become_unreadable(
     assert found.classes.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0], "the classes are sorted by name"
 
 
-def test_sample_finds_groups_if_the_data_set_was_too_large_to_search(
+def test_groups_are_found_in_a_sample_if_the_data_set_was_too_large_to_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [

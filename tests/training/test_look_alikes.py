@@ -106,7 +106,7 @@ def test_similar_pairs_equal_pairs_found_by_brute_force() -> None:
     assert best == pytest.approx(np.where(every.max(axis=1) >= 0.6, every.max(axis=1), -1), abs=1e-6)
 
 
-def test_photo_groups_take_renumbers_groups_by_the_selected_rows() -> None:
+def test_photo_groups_take_numbers_each_group_by_its_first_selected_row() -> None:
     groups = PhotoGroups(np.array([0, 0, 2, 0, 2, 5]))
     assert groups.take(np.array([1, 2, 4, 5])).numbers.tolist() == [0, 1, 1, 3]
 

@@ -56,7 +56,7 @@ def test_head_trained_on_vectors_in_a_file_equals_head_trained_in_memory(
     assert not list((tmp_path / "other/tf_files/bottlenecks").glob("vectors-*")), "nothing is left behind"
 
 
-def test_train_uses_a_sample_of_many_photos_for_cross_validation_and_calibration(
+def test_train_cross_validates_and_calibrates_on_a_sample_of_a_large_data_set(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)

@@ -84,7 +84,7 @@ def test_views_of_a_photo_alternate_between_epochs() -> None:
     assert len(set(by_epoch[0].values())) > 1
 
 
-def test_repeated_photos_of_a_small_class_show_different_views() -> None:
+def test_photos_that_are_repeated_in_an_epoch_are_cropped_differently() -> None:
     order = schedule([0, *[1] * 7], batch_size=8)
     views = [view for name, view, _ in shown(order, 0) if name == "0.jpg"]
     assert sorted(Counter(views).values()) == [1, 1, 2], "four views, of which there are three"

@@ -37,7 +37,7 @@ def without(vectors: Vectors, photo: int, held_out: npt.NDArray[np.int64]) -> bo
     return bool((inputs[photo] @ fitted).argmax() == CLASSES[photo])
 
 
-def test_find_series_returns_the_accuracy_without_photos_whose_names_are_near() -> None:
+def test_find_series_returns_the_accuracy_without_neighbors_by_name() -> None:
     vectors = objects(6)
     found = find_series(vectors, CLASSES, NAMES)
     assert found is not None
@@ -69,7 +69,7 @@ def test_find_series_compares_numbers_in_names_by_value() -> None:
     assert by_value is not None and by_value == find_series(objects(6), CLASSES, padded)
 
 
-def test_find_series_tests_a_sample_of_many_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_series_tests_only_a_sample_of_a_large_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SAMPLE", 72)
     monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 5)
     assert find_series(objects(6), CLASSES, NAMES) is not None

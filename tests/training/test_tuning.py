@@ -53,7 +53,7 @@ def hashed(number: int) -> HashedPhoto:
     return HashedPhoto(Photo(Path(f"{number}.jpg"), f"{number}.jpg", "x"), bytes([number] * 32))
 
 
-def test_default_views_are_parts_of_the_photo_and_half_are_mirrored() -> None:
+def test_default_views_are_crops_of_the_photo_and_half_of_them_are_mirrored() -> None:
     views = Views(Distortions(), 200)
     assert len(set(views.names)) == 200
     mirrored, areas, aspects = 0, [], []

@@ -38,7 +38,7 @@ def reports(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.mark.parametrize("name", ["audit", "train"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_report_fits_the_window(reports: dict[str, Path], name: str, width: int, open_page: OpenPage) -> None:
+def test_report_fits_the_browser_window(reports: dict[str, Path], name: str, width: int, open_page: OpenPage) -> None:
     page = open_page(reports[name].as_uri(), ready=False, viewport={"width": width, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("svg.chart").count() >= 2

@@ -187,7 +187,7 @@ def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: s
     assert decoy.changed() == []
 
 
-def test_remove_keeps_files_behind_a_symbolic_link(folder: Path, tmp_path: Path) -> None:
+def test_remove_does_not_follow_a_symbolic_link(folder: Path, tmp_path: Path) -> None:
     note = tmp_path / "other/verified" / f"{'a' * 64}-{'b' * 16}-1"
     note.parent.mkdir(parents=True)
     note.touch()
@@ -227,7 +227,7 @@ def test_expiry_does_not_depend_on_the_system_clock(folder: Path, monkeypatch: p
     assert Session(folder).have(ITEM) == [ITEM]
 
 
-def test_unused_items_expire_unless_a_service_uses_them(folder: Path) -> None:
+def test_unused_folders_expire_unless_they_belong_to_a_service(folder: Path) -> None:
     other = "program/00000000000000bb"
     session = Session(folder)
     session.receive()
@@ -289,7 +289,7 @@ session.agent.do_receive({"item": "program/00000000000000aa", "wheels": True})
 
 
 @pytest.mark.parametrize("part", range(9))
-def test_open_removes_partial_items_of_a_killed_agent(folder: Path, part: int) -> None:
+def test_open_removes_incomplete_transfers_of_a_killed_agent(folder: Path, part: int) -> None:
     command = [sys.executable, "-c", _KILLED, str(folder), str(part)]
     ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert ended.returncode in (-9, 0), ended.stderr

@@ -78,7 +78,7 @@ class Partial:
         self._discarded.append(True)
 
 
-def test_end_of_session_kills_programs_and_removes_partial_items(tmp_path: Path) -> None:
+def test_end_of_session_kills_programs_and_removes_incomplete_transfers(tmp_path: Path) -> None:
     agent = Agent(io.BytesIO(), io.StringIO())
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True)
     discarded: list[bool] = []

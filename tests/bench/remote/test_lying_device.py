@@ -54,13 +54,13 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     return run
 
 
-def test_connection_rejects_an_ssh_command_with_an_unclosed_quotation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_rejects_an_ssh_command_with_an_unclosed_quote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SSH_VARIABLE, "ssh -F 'file")
     with pytest.raises(UsageError, match=f"{SSH_VARIABLE}.*No closing quotation"):
         Connection("pi")
 
 
-def test_benchmark_on_measures_a_correct_simulated_device(measure: Measure) -> None:
+def test_benchmark_on_accepts_the_results_of_an_honest_simulated_device(measure: Measure) -> None:
     found = json.loads(measure().ok().stdout)
     assert [len(entry["rounds"]) for entry in found["results"]] == [2]
 

@@ -45,7 +45,7 @@ def run_copy(device_copy: Path, tmp_path: Path) -> Callable[..., Ran]:
     return run
 
 
-def test_wheel_contains_only_device_layers(device_copy: Path) -> None:
+def test_wheel_contains_only_the_packages_that_a_device_needs(device_copy: Path) -> None:
     parts = {path.stem for path in (device_copy / "poets_edge").iterdir()}
     assert parts == DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
     assert sum(path.stat().st_size for path in device_copy.rglob("*") if path.is_file()) < 1_500_000

@@ -10,7 +10,7 @@ import pytest
 from poets_edge.device.watch.prefetch import Prefetch
 
 
-def test_live_source_keeps_only_the_newest_item_and_counts_dropped_items() -> None:
+def test_live_source_keeps_only_the_newest_frame_and_counts_dropped_frames() -> None:
     reached, proceed = threading.Event(), threading.Event()
 
     def items() -> Iterator[int]:
@@ -26,7 +26,7 @@ def test_live_source_keeps_only_the_newest_item_and_counts_dropped_items() -> No
     assert [item for item in with_newest if item is not None] == [6] and with_newest.dropped == 5
 
 
-def test_items_from_a_file_are_kept_in_order_until_they_are_consumed() -> None:
+def test_frames_of_a_file_wait_in_order_until_they_are_consumed() -> None:
     read: list[int] = []
     third = threading.Event()
 
