@@ -107,7 +107,7 @@ def speed(options: argparse.Namespace) -> None:
 
 
 def _link(photos: list[Photo], folder: Path) -> None:
-    """Create symbolic links in a folder that point to the photos."""
+    """Fill a folder with symbolic links to photos."""
     for photo in photos:
         link = folder / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def mediapipe_answers(model: Path, labels: tuple[str, ...], images: list[npt.NDA
 
 
 def main(models: Path, photos: Path) -> None:
-    """Print a table of the accuracy and the agreement of each model with each way of resizing."""
+    """Print a table with the accuracy of each model, and its agreement with MediaPipe, for each resizing method."""
     table = scan(photos).photos
     images = [read_photo(photo.file) for photo in table]
     pixels = {name: [resize(image, _SIZE) for image in images] for name, resize in _RESIZES.items()}

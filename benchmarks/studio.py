@@ -220,7 +220,7 @@ def wait_for_thumbnails(project: Path, count: int) -> None:
 
 
 def write_photos(project: Path, count: int, side: int = 320) -> None:
-    """Write `count` photos of `side` pixels in width, evenly distributed over the classes."""
+    """Write `count` photos that are `side` pixels wide, evenly distributed over the classes."""
     for number in range(count):
         path = project / f"class {number % _CLASSES}" / f"photo {number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

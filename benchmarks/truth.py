@@ -249,7 +249,7 @@ def read(name: str, shared: Path, work: Path) -> PhotoSet:
 
 
 def pictures(name: str, shared: Path, work: Path) -> Labeled:
-    """Yield picture, class name and group name of each photo in a set."""
+    """Yield the picture, the class name and the group name of each photo in a set."""
     if name in ("flowers", "defects"):
         folder = shared / "data" / {"flowers": "flower_photos", "defects": "surface_defects"}[name]
         for path in sorted(folder.glob("*/*")):

@@ -100,8 +100,8 @@ class LearningCurve:
             sample if there are more than MAX_EVALUATED photos.
         forecasts: expected accuracies with 1.5 to 4 times as many photos.
         removable: fraction of the errors that an unlimited number of photos would remove, 0 to 1.
-        next_hundred: pairs (class, increase in balanced accuracy from 100 more photos of the class), largest increase
-            first, assuming that `removable` applies to each class.
+        next_hundred: for each class, a pair of its name and the increase in balanced accuracy from 100 more photos of
+            that class alone, largest increase first, assuming that `removable` applies to each class.
     """
 
     points: tuple[CurvePoint, ...]

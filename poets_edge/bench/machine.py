@@ -26,7 +26,7 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
 """Meanings of the low bits of `get_throttled` in the Raspberry Pi's firmware, which describe the current state."""
 _PI_SINCE_START = 16
-"""Bit offset in `get_throttled` of the flags for events since the Pi started; their order is that of `_PI_NOW`."""
+"""Offset of the bits in `get_throttled` for events since the Pi started; they are in the order of `_PI_NOW`."""
 _HOT = 80
 """CPU temperature in °C at or above which a measurement results in a warning."""
 

@@ -140,7 +140,7 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
 
 
 def _rounds(result: Any, name: str) -> list[list[float]]:
-    """Return the list of times that each round stores under the key `name`; empty if any round has no times."""
+    """Return the times stored under the key `name`, as one list for each round; [] if any round has no times."""
     samples = [entry.get(name) for entry in result.get("rounds") or ()]
     return samples if all(samples) else []
 

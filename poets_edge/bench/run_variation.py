@@ -54,8 +54,8 @@ def run_variation(times: Sequence[float]) -> float:
     The estimate includes a margin for its uncertainty. To compute it, the run is divided into parts of successive
     processes. The variance of the medians of the parts, beyond the variance that the differences between successive
     processes explain, is the drift of the machine (an analysis of variance with random effects; Searle, Casella and
-    McCulloch, "Variance Components", 1992, chapter 3). Disturbed processes are left out, because several of them in one
-    part would look like drift.
+    McCulloch, "Variance Components", 1992, chapter 3). Processes that other programs slowed down are left out,
+    because several of them in one part would look like drift.
 
     Args:
         times: one time per process, in the order of the measurement.

@@ -1,4 +1,4 @@
-"""Times that a measuring process returns. This module is small, because every measuring process imports it."""
+"""Times that a measuring process returns. This module is kept small because every measuring process imports it."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class Command(click.Command):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in sections[section]], col_max=width)
 
     def _check_outputs(self, ctx: click.Context) -> None:
-        """Report a usage error if an existing file that the command would write is also another of its arguments."""
+        """Report a usage error if an existing file is both an output of the command and another of its arguments."""
         files = [(param, path) for param in self.params for path in _files(ctx.params.get(param.name or ""))]
         for param, path in files:
             written = isinstance(param, Option) and (param.section == OUTPUT or param.opts[0].startswith("--output"))

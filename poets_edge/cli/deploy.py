@@ -30,7 +30,7 @@ class _Deploy(Command):
     """The command `deploy`, which accepts options of `watch` both before and after a `--`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, ignoring a `--` before an option. Options of `deploy` must precede the `--`."""
+        """Parse the command line, ignoring `--` before an option. An option of `deploy` after the `--` is an error."""
         if "--" in args:
             before, after = args[: args.index("--")], args[args.index("--") + 1 :]
             if after and after[0].startswith("--"):

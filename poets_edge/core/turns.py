@@ -1,7 +1,7 @@
-"""In a parallel map, process items that need much memory one at a time.
+"""In a parallel map, process items that need a lot of memory one at a time.
 
-A function that is about to allocate much memory calls `take_turn`, which waits until no other thread is processing an
-item that needs much memory. The turn of a thread ends when it has finished the item, rather than when the function
+A function that is about to allocate a lot of memory calls `take_turn`, which waits until no other thread is processing
+such an item. The turn of a thread ends when it has finished the item, rather than when the function
 returns, because the results of the function remain in memory until then.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """Right to use much memory, which at most one thread of a parallel map has at any time.
+    """Right to use a lot of memory, which at most one thread of a parallel map has at any time.
 
     Args:
         lock: lock that all threads of the map share; the thread that has the right holds it.
@@ -23,16 +23,16 @@ class _Turn:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the right to use much memory, and acquire it.
+        """Wait until no other thread has the right to use a lot of memory, and acquire this right.
 
-        Do nothing if this thread has it already.
+        Do nothing if this thread already has it.
         """
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
 
     def end(self) -> None:
-        """Let another thread use much memory; do nothing if this thread does not have the right to use it."""
+        """Release the right to use a lot of memory; do nothing if this thread does not have it."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
@@ -49,8 +49,8 @@ _current = _Current()
 def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
     """Context manager for processing one item in a parallel map, whose threads share `lock`.
 
-    Inside it, `take_turn` acquires the lock, so that only one thread at a time uses much memory; it is released on
-    exit.
+    Inside it, `take_turn` acquires the lock, so that only one thread at a time uses a lot of memory; on exit, the lock
+    is released.
     """
     outer, _current.turn = _current.turn, _Turn(lock)
     try:
@@ -61,7 +61,7 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 
 
 def take_turn() -> None:
-    """Wait until no other thread of a parallel map has the right to use much memory, and acquire it.
+    """Wait until no other thread of a parallel map has the right to use a lot of memory, and acquire it.
 
     This thread keeps the right until its current item is finished. Outside of a parallel map, the function does
     nothing.
@@ -71,6 +71,6 @@ def take_turn() -> None:
 
 
 def end_turn() -> None:
-    """Let another thread of a parallel map use much memory; do nothing if this thread has not called `take_turn`."""
+    """Release the right to use a lot of memory; do nothing if this thread has not called `take_turn`."""
     if _current.turn is not None:
         _current.turn.end()

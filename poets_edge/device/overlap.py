@@ -47,7 +47,7 @@ class TrainingOverlap:
 
     @staticmethod
     def of(splits: SplitNumbers, known: KnownPhotos | None, facts: Mapping[str, Any]) -> TrainingOverlap:
-        """Count the training and validation photos in an evaluation.
+        """Count the evaluated photos that the model was trained or validated on.
 
         Args:
             splits: result of `splits_of`.

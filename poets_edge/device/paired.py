@@ -27,8 +27,8 @@ class Paired:
 
     Attributes:
         photos: number of photos on which the models are compared.
-        worse: number of photos that the model classified correctly less often than the reference did.
-        better: number of photos that the model classified correctly more often than the reference did.
+        worse: number of photos for which the model was right less often than the reference.
+        better: number of photos for which the model was right more often than the reference.
         gain: accuracy of the model minus accuracy of the reference, in percentage points; nan if there are no photos.
         p_value: probability that equally good models differ at least as much as these models, 0 to 1.
     """

@@ -37,7 +37,7 @@ class AnnotatedModel:
 
     Attributes:
         size: size of the file, bytes.
-        labels: class names, in the order of the output.
+        labels: class names, in the order of the scores.
         input_range: normalization of the input, with the evidence for it.
         changes: descriptions of the operators that were added to the model, such as "a softmax".
     """

@@ -1,8 +1,8 @@
 """Lists of photos to exclude from training, or to assign to another class.
 
 The audit page saves a list as JSON, `{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`; a list
-written by hand has the name of one photo to exclude per line, and comment lines that begin with #. Names are relative
-to the photo folder. No file is moved or deleted: a list is applied to the result of a scan.
+written by hand contains the name of one photo to exclude per line; lines that begin with # are comments. Names are
+relative to the photo folder. No file is moved or deleted: a list is applied to the result of a scan.
 """
 
 from __future__ import annotations

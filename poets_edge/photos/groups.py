@@ -101,7 +101,7 @@ def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
 
 def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
-    """Return a pair of row numbers for each two successive photos in a folder whose counters differ by at most `most`.
+    """Return the row numbers of each pair of successive photos in a folder whose counters differ by at most `most`.
 
     The counter of a photo is the number at the end of its name, as in `IMG_0001`; row numbers refer to `photos`.
     """

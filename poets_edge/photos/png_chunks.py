@@ -21,8 +21,8 @@ _MOST_CHUNKS = 1 << 18
 def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:
     """Return the bytes of a PNG file without metadata chunks of more than `largest` bytes.
 
-    Chunks other than IDAT that decoding needs are removed if they have more than LARGEST_METADATA bytes, because they
-    are smaller in a valid file.
+    A chunk that decoding needs, other than IDAT, is removed only if it has more than LARGEST_METADATA bytes, which
+    does not occur in a valid file.
 
     Raises:
         PhotoError: the file has too many chunks.

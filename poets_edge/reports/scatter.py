@@ -20,7 +20,7 @@ class Dot:
         radius: radius, pixels.
         hue: hue of the color, in degrees on the color wheel.
         hollow: whether to draw the outline only.
-        faint: whether to draw the point pale, for example because it is outside a limit.
+        faint: whether to draw the point in a pale color, for example because it violates a limit.
         tip: text that is shown while the pointer is over the point.
         target: id of the page element that a click on the point leads to.
         label: text next to the point; empty for none.

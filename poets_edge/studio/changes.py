@@ -128,7 +128,7 @@ class Changes:
             )
 
     def include(self, photos: Sequence[str]) -> Step:
-        """Use excluded photos for training again, and return the step."""
+        """Stop excluding photos from training, and return the step."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
             return self._run(

@@ -59,7 +59,7 @@ class JobReporter:
         """Ignore an informational message, because it is meant for a terminal."""
 
     def status(self, text: str) -> None:
-        """Send the current activity. A line that reports a training step is added to the training curve instead."""
+        """Send the current activity or, if `text` reports a training step, add the step to the training curve."""
         step = parse_step_line(text)
         if step is None or not self._steps:
             self._report(text, None, at_once=True)

@@ -148,7 +148,7 @@ class Project:
         return "unreadable" if self._found.stamps.get(name, "") in self.thumbnails.problems else "ok"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the project and the number of photos in each class as a JSON-compatible dictionary."""
+        """Return the project, including the number of photos in each class, as a JSON-compatible dictionary."""
         self.refresh()
         with self.lock:
             counts = {label: Counter[str]() for label in self._found.classes}

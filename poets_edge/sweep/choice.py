@@ -26,12 +26,12 @@ this ratio, the smaller file is stated as the reason if the chosen model has one
 
 @dataclass(frozen=True)
 class Choice:
-    """Point of a grid (a model with its measurements) to ship, and the reason for the choice.
+    """The point of a grid (a model with its measurements) that was chosen to ship, and the reason for the choice.
 
     Attributes:
         point: chosen point; None if no point is within the budget.
-        nearest: point closest to the budget; None if a point was chosen.
-        reason: explanation in one or two sentences.
+        nearest: point closest to the budget if no point was chosen; otherwise None.
+        reason: reason for the choice, or for choosing no point, in one or two sentences.
     """
 
     point: GridPoint | None

@@ -103,8 +103,8 @@ class GridOptions:
     def uses_folds(self) -> bool:
         """Whether models are evaluated by cross-validation instead of on the test set.
 
-        It is False with fine-tuning: the fine-tuned blocks are trained on all training photos, so that only the test
-        set is unseen.
+        It is False with fine-tuning: the fine-tuned blocks are trained on all training photos, so only the test photos
+        are unseen.
         """
         return self.folds > 0 and not self.fine_tuning.blocks
 

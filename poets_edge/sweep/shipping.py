@@ -34,7 +34,7 @@ def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
 def remove_shipped(folder: Path) -> None:
     """Remove the model and labels that an earlier run copied, so that an old model is never used with new labels.
 
-    Files that `ship` has not written, and files that were changed since, are kept.
+    Files that `ship` did not write, or that were changed after it wrote them, are not removed.
 
     Raises:
         OutputError: the list of copied files cannot be written.

@@ -58,7 +58,7 @@ class BlueFirstError(ModelError):
 
 
 def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
-    """Raise BlueFirstError if input * scale + offset subtracts the channel means of photos whose first channel is blue.
+    """Raise BlueFirstError if input * scale + offset subtracts channel means in the order blue, green, red.
 
     Args:
         scale, offset: one number, or one per channel.

@@ -44,7 +44,7 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        """Version of the package, or "unknown". Looking it up takes as long as an inference."""
+        """Version of the interpreter's package, or "unknown". Looking it up takes as long as an inference."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:

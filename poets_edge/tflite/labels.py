@@ -27,7 +27,7 @@ _LIST_ITEM = r"\s*(?:(\d+)\s*:\s*)?(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[
 _NAMED_ITEM = (
     r"\s*(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,:\"'\[\]{}][^,:\[\]{}\n]*)\s*:\s*(\d{1,9})\s*(?:,|\Z)"
 )
-"""Pattern for an item in a Python or YAML dictionary that maps labels to numbers, as Keras's `class_indices`."""
+"""Pattern for an item in a Python or YAML dictionary that maps labels to numbers, such as Keras's `class_indices`."""
 _JSON_KEYS = ("labels", "names", "classes", "class_names", "id2label")
 _DELIMITERS = ",;\t|:"
 _QUOTED = r"\"([^\"]*)\",?|'([^']*)',?"

@@ -56,17 +56,17 @@ def with_metadata(
     score_output: int = 0,
     antialias: bool = True,
 ) -> bytes:
-    """Return the bytes of a model with metadata added. `with_files` must then append the archive with the labels.
+    """Return the bytes of a model with metadata added. `with_files` must be called next, to append the label archive.
 
     MediaPipe rejects a model if one of its outputs has no metadata, so metadata are also added for an output named
     DISTANCE.
 
     Args:
         content: bytes of a `.tflite` file.
-        normalization: normalization of the input; by default, PIXELS for an input that accepts pixel values, or pixel
-            values minus 128, and BACKBONE for any other input.
+        normalization: normalization of the input; by default, PIXELS if the input accepts pixel values (or pixel values
+            minus 128), otherwise BACKBONE.
         score_output: index of the output that the labels belong to.
-        antialias: whether images are resized with antialiasing, instead of as MediaPipe does.
+        antialias: whether images are to be resized with antialiasing, unlike in MediaPipe.
     """
     model = unpack_model(content)
     own = normalization or (PIXELS if _takes_pixels(model) else BACKBONE)

@@ -1,4 +1,4 @@
-"""Fit the heads of many folds at once, directly as the limit of the random training steps in `train_head`."""
+"""Fit the heads of many folds at once, by minimizing a loss directly instead of by random steps as in `train_head`."""
 
 from __future__ import annotations
 

@@ -108,9 +108,9 @@ def list_runs(folder: Path) -> tuple[Run, ...]:
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Return the options in which runs differ, and the number of photos if it differs.
+    """Return a dictionary of the options in which runs differ, including the number of photos if it differs.
 
-    The value for an option is a list with its setting in each run, which is None if the run lacks the option.
+    Its values are lists with the setting of the option in each run; None if a run lacks the option.
     """
     names = dict.fromkeys(name for run in runs for name in run.options)
     values = {name: [run.options.get(name) for run in runs] for name in names}

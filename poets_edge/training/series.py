@@ -97,7 +97,7 @@ class _Ridge:
 
 
 def find_series(projections: Vectors, classes: Rows, names: Sequence[str]) -> SeriesLoss | None:
-    """Return the loss of accuracy that shows that photos form series; None if there is no significant loss.
+    """Return the loss of accuracy from which it follows that photos form series; None if no loss is significant.
 
     Args:
         projections: unit vectors, float32 [photos, components].
@@ -170,7 +170,7 @@ def _windows(order: Rows, tested: Rows, window: int) -> Rows:
     Args:
         order: row numbers of the photos in a class, in the order of names or in random order.
         tested: row numbers of the tested photos of the class.
-        window: number of photos before and after a photo; at the ends of the order, more are on the other side.
+        window: number of photos to take before and after a photo; if one side has fewer, more are taken from the other.
     """
     sorter = np.argsort(order)
     places = sorter[np.searchsorted(order, tested, sorter=sorter)]

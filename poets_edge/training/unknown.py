@@ -45,7 +45,7 @@ _MAX_PHOTOS = 5000
 _FOLDS, _FEWER_FOLDS, _MANY_FEATURES = 40, 20, 1000
 """Number of folds: _FEWER_FOLDS if there are _MANY_FEATURES features or more, with which each fit takes longer,
 otherwise _FOLDS. With ten folds, each model would lack a tenth of the photos; the out-of-fold distances, and thus the
-limit, would be so large that too few known photos are rejected."""
+limit, would be so large that too few known photos would be rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)

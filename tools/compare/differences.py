@@ -46,7 +46,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules for accepting differences. The set `used` collects the rules for intended differences that have applied."""
+    """Rules for accepting differences. The set `used` collects the rules for intended differences that were applied."""
 
     volatile: Sequence[Volatile]
     intended: Sequence[Intended]

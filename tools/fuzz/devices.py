@@ -74,7 +74,7 @@ _LINES: tuple[bytes, ...] = (
 
 
 def prepare(seeds: Path, folder: Path) -> None:
-    """Write the responses of a correct device to `seeds/device.json`, and shorten the time limits of connections."""
+    """Write the responses of an honest device to `seeds/device.json`, and shorten the time limits of connections."""
     connection.LIMITS = _LIMITS  # type: ignore[attr-defined]  # replaces the imported default
     model = seeds / "seed_graph.tflite"
     agent = Agent(io.BytesIO(), io.StringIO())

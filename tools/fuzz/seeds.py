@@ -1,8 +1,8 @@
 """Small valid files to mutate: `python -m tools.fuzz.seeds` writes them to tests/corpus/seeds.
 
 The files are a frozen graph, its labels and training record, and its exports in all quantizations. The network has
-three convolutions with random weights and an input of 32 x 32 pixels. Each file has a few kilobytes, so mutations are
-fast.
+three convolutions with random weights and an input of 32 x 32 pixels. Each file is only a few kilobytes, so mutations
+are fast.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run command lines in forks of this process.
 
-Python, numpy and the interpreter are loaded once, and a fork takes a millisecond or two, so thousands of files per hour
-can be tried. Each run has its own memory and time limits, and cannot affect later runs.
+Python, numpy and the TensorFlow Lite interpreter are loaded only once, and a fork takes only a millisecond or two, so
+thousands of files can be tried per hour. Each run has its own limits on memory and time, and cannot affect later runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a run for time in seconds and memory in bytes; exceeding a limit is a fault."""
+    """Limits on the time (in seconds) and the memory (in bytes) of a run; exceeding either is a fault."""
 
     seconds: float
     memory: int
@@ -64,11 +64,11 @@ class Outcome:
 
 
 def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Limits = USUAL) -> Outcome:
-    """Run `poets-edge ARGUMENTS` in a fork, with `cwd` as its working folder; return the outcome.
+    """Run `poets-edge ARGUMENTS` in a fork of this process, in the folder `cwd`, and return the outcome.
 
     Args:
-        apart: whether to start a new Python process instead. Forks do not have the threads of TensorFlow, and inherit
-            the memory of this process.
+        apart: whether to start a new Python process instead of forking this one. A fork lacks the threads that
+            TensorFlow has started, and inherits the memory of this process.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         inherited = 0 if apart else _resident() - _resident_at_first_run()

@@ -1,6 +1,6 @@
 """Compare the outputs of commands with stored outputs ("golden texts").
 
-They must be equal, or differ by no more than is allowed between machines.
+Both must be equal, or differ by no more than is allowed for outputs from different machines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")
 _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 _FILE = re.compile(r'^\d+ bytes, sha256 .*|"size": \d+')
-"""Pattern of a file's size and hash in a golden text, which depend on versions in the file's metadata."""
+"""Pattern for the size and the hash of a file in a golden text. Both depend on the version numbers in its metadata."""
 _TOLERANCE = 0.02
 """Maximum absolute or relative difference between numbers that are considered equal: five steps of an int8 score."""
 

@@ -15,7 +15,7 @@ class Project:
     """Copy of the working tree with substitute weights, and with fixtures that are created on demand."""
 
     def __init__(self, folder: Path) -> None:
-        """Copy the working tree and create the substitute weights in an empty folder."""
+        """Copy the working tree into an empty folder, and create the substitute weights there."""
         self._folder = folder
         self._tree = Tree(folder / "tree", base=False)
         copy_working_tree(self._tree.folder)

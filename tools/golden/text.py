@@ -98,7 +98,7 @@ def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) ->
 
 
 def _visible(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the visible texts of an HTML page, whose lines each contain one tag or one text."""
+    """Yield the visible texts of an HTML page that has been split into lines of one tag or one text each."""
     hidden = False
     for line in lines:
         if line.startswith("<"):

@@ -56,7 +56,7 @@ class Baseline:
 
 @dataclass
 class ForkingRunner:
-    """A pytest plugin that runs mutants instead of the tests.
+    """A pytest plugin that replaces the normal test run: it runs the tests against each mutant, in a forked process.
 
     Attributes:
         module: dotted name of the mutated module.

@@ -36,7 +36,7 @@ def pretend_cpu(root: Path, name: str, cpu: str) -> None:
 
 
 def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command in the root folder on an emulated processor; return its result without checking the exit status."""
+    """Run a command on an emulated processor, with `root` as its root folder; return its result, even if it fails."""
     return subprocess.run(
         ["/usr/sbin/chroot", str(root), *command],
         env={"QEMU_CPU": cpu, "PATH": "/usr/bin:/bin", "HOME": "/home/pi", "LANG": "C.UTF-8"},

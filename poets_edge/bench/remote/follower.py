@@ -147,5 +147,5 @@ class _Bar:
         self._advance(amount)
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the progress bar."""
         self._stack.close()

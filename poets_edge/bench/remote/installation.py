@@ -169,7 +169,7 @@ def open_folder(
 
 
 def warn_remaining_files(host: str, left: Sequence[str], reporter: Reporter) -> None:
-    """Warn about files that are kept in the program's folder, because the program did not create them."""
+    """Warn that the given files remain in the program's folder because the program did not create them."""
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         reporter.warn(f"{host}: not removed, because the program did not create it: {', '.join(left[:_NAMED])}{more}")

@@ -257,7 +257,7 @@ class _Watcher:
             self._collector.add(item.frame.photo, item.output.scores, unknown=self._is_unlike(item.output))
 
     def interrupt(self) -> None:
-        """Reset smoothing and triggers at a gap in the frames, so that neither combines frames before and after it."""
+        """Reset smoothing and triggers at a gap in the frames, so that neither spans the gap."""
         self._smoother.reset()
         for trigger in self._triggers:
             trigger.observe("", 0.0)

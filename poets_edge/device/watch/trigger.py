@@ -22,8 +22,8 @@ _POLL_SECONDS = 0.02
 _STDERR = 2
 _SETPRIV = shutil.which("setpriv")
 _END_WITH_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
-"""Arguments that are put before a command so that it ends when this program ends, even by SIGKILL; empty if `setpriv`
-(util-linux) is not installed."""
+"""Arguments to insert before a command so that the system terminates it when this program ends, even if this program is
+killed by SIGKILL; empty if `setpriv` (util-linux) is not installed."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Trigger:
     """
 
     def __init__(self, label: str, command: Command, hold: int, reporter: Reporter) -> None:
-        """Check the arguments. Raises UsageError if `hold` is below 1 or the command cannot be run."""
+        """Create a trigger. Raises UsageError if `hold` is below 1 or the command cannot be run."""
         if hold < 1:
             raise UsageError(f"`hold` must be 1 or more, not {hold}.")
         self.label = label

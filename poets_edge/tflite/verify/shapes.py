@@ -42,7 +42,7 @@ class Call:
         return shape
 
     def constant(self, index: int) -> Sequence[int]:
-        """Return the integers in an input. Raises UnsupportedError if only an inference can determine them."""
+        """Return the integers in an input. Raises UnsupportedError if they are known only during an inference."""
         if index not in self.constants:
             raise UnsupportedError(
                 "a shape that depends on the photo. Convert the model with a fixed batch of 1 and a fixed size."

@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the networks differ significantly in neither accuracy nor cross entropy."""
+        """Whether neither the accuracy nor the cross entropy differs significantly between the networks."""
         return self.paired.could_be_chance and self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:

@@ -63,7 +63,7 @@ def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
 class Trainer:
     """Trainer of the fine-tuned layers and the head.
 
-    Its state, which includes the weights and the optimizer's moments, is saved by `state` and loaded by `restore`.
+    Its state, which includes the weights and the optimizer's moments, is returned by `state` and loaded by `restore`.
     """
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
