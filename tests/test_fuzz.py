@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux and its pidfd_open")
 
 
-def test_commands_accept_or_reject_hostile_files(tmp_path: Path) -> None:
+def test_commands_accept_hostile_files_or_reject_them_with_a_message(tmp_path: Path) -> None:
     tries = "models=20,photos=20,records=20,weights=3,caches=1,servers=15,archives=15,exclude=10,devices=8"
     ended = subprocess.run(
         [sys.executable, "-m", "tools.fuzz", "--tries", tries, "--seed", "2026", "--keep", tmp_path / "faults"],

@@ -119,7 +119,7 @@ def test_learning_curve_does_not_evaluate_photos_without_a_fold(data: LabeledVec
     assert found.points[-1].photos == 15 + 85 * 4 / 5 and found.points[-1].accuracy == 1.0
 
 
-def test_learning_curve_fits_training_photos_only_if_the_user_has_a_test_set(data: LabeledVectors) -> None:
+def test_learning_curve_fits_only_training_photos_if_the_user_has_a_test_set(data: LabeledVectors) -> None:
     fold = np.where(np.arange(100) % 4 == 0, 0, NO_FOLD)
     training = np.flatnonzero(np.arange(100) % 4 == 1)
     found = learning_curve(data, fold, LABELS, np.ones(25), HeadOptions(), rows=training)

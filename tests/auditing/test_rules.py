@@ -242,7 +242,7 @@ def flagged_by_definition(logits: Any, given: Any) -> Any:
     return found
 
 
-def test_score_labels_fits_again_without_the_flagged_photos() -> None:
+def test_score_labels_refits_the_heads_without_the_flagged_photos() -> None:
     """Six of 21 photos labeled as the last class belong to the first class; at most 30 % of a class are excluded."""
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [30, 20, 15])
@@ -295,7 +295,7 @@ def test_find_unknown_lists_photos_in_order_of_distance() -> None:
     assert list(found.names[:2]) == [photos.name(89), photos.name(7)]
 
 
-def test_suspects_are_a_tenth_of_the_photos_and_all_probable_label_errors() -> None:
+def test_suspects_include_a_tenth_of_the_photos_and_all_probable_label_errors() -> None:
     photos = photos_with(labels=("a", "b", "c"), normal=21)
     order = np.random.default_rng(0).permutation(21)
     wrong = np.zeros(21, np.bool_)

@@ -46,7 +46,7 @@ def test_compare_runs_reports_a_difference_for_at_most_5_percent_of_equal_quiet_
     assert sum(not compare_times(*pair).could_be_equal for pair in pairs) > 0.2 * PAIRS, "the processes alone mislead"
 
 
-def test_compare_runs_finds_a_slowdown_of_5_percent_on_a_quiet_machine() -> None:
+def test_compare_runs_detects_a_5_percent_slowdown_on_a_quiet_machine() -> None:
     rng = np.random.default_rng(1)
     verdicts = [compare_runs(quiet_run(rng, 1.05), quiet_run(rng)).verdict for _ in range(PAIRS)]
     assert verdicts.count("slower") >= 0.95 * PAIRS and "faster" not in verdicts
@@ -58,7 +58,7 @@ def test_compare_runs_rarely_reports_a_difference_on_a_drifting_machine() -> Non
     assert np.mean(different) <= 0.05
 
 
-def test_compare_runs_finds_a_slowdown_of_5_percent_relative_to_the_kernel() -> None:
+def test_compare_runs_detects_a_5_percent_slowdown_relative_to_the_reference_kernel() -> None:
     """The machine is up to 2.5 % faster or slower in a run. Without the kernel, one slowdown in six is missed."""
     rng = np.random.default_rng(4)
 
@@ -106,7 +106,7 @@ def test_run_variation_is_at_least_the_variation_of_a_quiet_machine(count: int) 
 
 
 @pytest.mark.parametrize("disturbed", [range(5), range(12, 18), (1, 2, 3, 20, 21, 22)])
-def test_run_variation_ignores_disturbed_processes(disturbed: Sequence[int]) -> None:
+def test_run_variation_ignores_successive_processes_slowed_by_other_load(disturbed: Sequence[int]) -> None:
     """Several successive processes take 1.5 times as long, because another virtual machine uses the core."""
     times = np.exp(0.02 * np.random.default_rng(0).standard_normal(ROUNDS))
     undisturbed = times.copy()

@@ -80,7 +80,7 @@ def test_measure_extends_the_measuring_time_by_the_kernel_time(model: Path, monk
     assert found.samples_ms == (TICK_MS,) * 8 and found.kernel_ms == (7.0, 8.0) * 4
 
 
-def test_measure_does_not_time_the_kernel_for_accelerators() -> None:
+def test_measure_does_not_time_the_reference_kernel_for_accelerators() -> None:
     assert worker._timed(lambda: None, 0.001, 1, None)[1] == []
 
 
@@ -175,7 +175,7 @@ def test_load_window_has_percentiles_and_every_nth_sample(loaded: Loaded) -> Non
     assert window.runs == 2400 and window.samples_ms == (0.9766,) * 800, "the first of every three"
 
 
-def test_load_opens_the_model_at_the_first_call(model: Path) -> None:
+def test_load_opens_the_model_on_the_first_call(model: Path) -> None:
     window = Load(model, threads=1, rate=None)(0.002)
     assert window.runs >= len(window.samples_ms) >= 1 and window.median_ms > 0
     assert LoadWindow.from_json(window.to_json()).samples_ms == window.samples_ms

@@ -68,7 +68,7 @@ def test_database_start_again_replaces_the_file(file: Path) -> None:
     assert opened.set_aside[0].read_bytes() == before
 
 
-def test_is_damage_is_false_for_a_locked_file(file: Path) -> None:
+def test_locked_file_is_not_treated_as_damaged(file: Path) -> None:
     with database(file) as first, database(file) as second:
         first.change("INSERT INTO numbers VALUES (?)", (1,))
         with pytest.raises(sqlite3.OperationalError) as raised:

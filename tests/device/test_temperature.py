@@ -58,7 +58,7 @@ def test_best_temperature_minimizes_cross_entropy_and_prior() -> None:
     assert best_temperature(scores, truth) == pytest.approx(expected, rel=2e-3)
 
 
-def test_best_temperature_lies_between_a_fifth_and_five() -> None:
+def test_best_temperature_is_between_0_2_and_5() -> None:
     sure = np.tile(np.array([[0.6, 0.4]], np.float32), (3000, 1))
     assert best_temperature(sure, np.zeros(3000, np.int64)) == pytest.approx(0.2, rel=1e-3)
     wrong = np.tile(np.array([[0.999, 0.001]], np.float32), (3000, 1))

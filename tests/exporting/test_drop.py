@@ -54,7 +54,7 @@ def test_drop_is_significant_uses_mcnemar_test(worse: int, better: int, allowed:
 @pytest.mark.parametrize(
     ("worse", "better", "does_exceed"), [(5, 2, True), (4, 2, False), (3, 2, False), (2, 9, False)]
 )
-def test_exceeds_compares_net_loss_with_limit(worse: int, better: int, does_exceed: bool) -> None:
+def test_net_loss_of_accuracy_is_compared_with_the_limit(worse: int, better: int, does_exceed: bool) -> None:
     assert exceeds(pair(worse, better), 1.0) == does_exceed  # two photos of 200
 
 

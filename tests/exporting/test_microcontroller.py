@@ -232,7 +232,7 @@ def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, t
     assert not (tmp_path / "firmware").exists()
 
 
-def test_fitting_architecture_is_the_largest_one_that_fits() -> None:
+def test_fitting_architecture_returns_the_largest_architecture_that_fits() -> None:
     need_module("tflite_micro")
     limited = replace(board("nano33"), memory=170_000, flash=500_000)
     found = fitting_architecture(limited, classes=5)

@@ -77,7 +77,7 @@ def test_firmware_sources_contain_sizes_and_labels_of_the_model() -> None:
     )
 
 
-def test_camera_pins_of_the_ai_thinker_board_are_those_of_espressif() -> None:
+def test_ai_thinker_camera_pins_match_those_published_by_espressif() -> None:
     pins = firmware_files(MODEL, board("esp32cam"))["photo_classifier/camera_pins.h"]
     expected = {
         "pwdn": 32, "reset": -1, "xclk": 0, "sccb_sda": 26, "sccb_scl": 27, "d7": 35, "d6": 34, "d5": 39, "d4": 36,

@@ -280,7 +280,7 @@ def test_check_host_accepts_addresses_and_names(host: str) -> None:
     assert check_host(host) == host
 
 
-def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> None:
+def test_serve_prints_address_and_qr_code_and_runs_until_it_is_stopped(model: Path) -> None:
     command = [
         sys.executable,
         "-u",

@@ -118,7 +118,7 @@ def test_batch_norm_is_folded_with_its_epsilon(version: str, epsilon: float | No
     np.testing.assert_allclose(found.bias, OFFSETS - MEAN * factors, rtol=1e-6, atol=1e-7)
 
 
-def test_norm_without_gamma_divides_by_the_standard_deviation() -> None:
+def test_batch_norm_without_gamma_divides_by_the_standard_deviation() -> None:
     factors, offsets = Norm(OFFSETS, MEAN, VARIANCE).factors_and_offsets()
     np.testing.assert_allclose(factors, 1 / np.sqrt(VARIANCE + 1e-3), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(offsets, OFFSETS - MEAN / np.sqrt(VARIANCE + 1e-3), rtol=1e-6, atol=1e-6)
@@ -186,7 +186,7 @@ def pad(*sides: int) -> Any:
     ]
 
 
-def test_read_network_converts_zeros_before_a_valid_convolution_to_same_padding() -> None:
+def test_read_network_converts_explicit_zero_padding_to_same_padding() -> None:
     """For 6 x 5 pixels and stride 2, SAME padding adds one row at the bottom and one column on each side."""
     network = read_network(graph_of(*pad(0, 1, 1, 1)), "input", "it", SIZE)
     assert network.layers[-1].padding == "SAME" and network.shapes()["it"] == (3, 3, 2)
@@ -245,7 +245,7 @@ def _set(name: str, values: list[int]) -> Callable[[Any], None]:
         lambda node: setattr(node.attr["data_format"], "s", b"NCHW"),
     ],
 )
-def test_unsupported_convolution_windows_are_rejected(change: Callable[[Any], object]) -> None:
+def test_convolutions_with_unsupported_attributes_are_rejected(change: Callable[[Any], object]) -> None:
     with pytest.raises(UnknownNetworkError, match="strides, dilations, padding or a data format"):
         read_network(changed_conv(change), "input", "conv", SIZE)
 

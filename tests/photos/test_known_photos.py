@@ -53,7 +53,7 @@ def test_known_photos_for_model_limits_bytes_per_photo_and_in_total() -> None:
     assert sizes[200_000] < 140 << 10
 
 
-def test_known_photos_stores_a_sample_of_many_photos() -> None:
+def test_known_photos_stores_only_a_sample_if_there_are_many_photos() -> None:
     digests, splits = drawn(70_000)
     known = stored(KnownPhotos.of(digests, splits).for_model())
     found = known.splits(digests)

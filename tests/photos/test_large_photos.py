@@ -69,9 +69,7 @@ def test_photos_with_many_bytes_are_read_one_at_a_time(tmp_path: Path, monkeypat
     assert most_at_once(photos, read_contents) == 1
 
 
-def test_archive_members_with_many_bytes_are_read_one_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_archive_members_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for index in range(8):
             archive.writestr(f"{'daisy' if index % 2 else 'roses'}/{index}.png", png(chunk(b"abCd", bytes(2000))))

@@ -76,7 +76,7 @@ def test_split_is_determined_by_the_hash_of_the_name() -> None:
     assert found == expected and len(set(expected.values())) == 3
 
 
-def test_split_is_equal_for_composed_and_decomposed_accents() -> None:
+def test_split_is_the_same_for_composed_and_decomposed_accents() -> None:
     """The 60 names suffice for photos in all splits; some would change splits if names were not normalized."""
     composed, decomposed = ([f"{name}{number}" for number in range(60)] for name in ("caf\u00e9", "cafe\u0301"))
     first, second = ([*split(photos(names), SplitConfig()).values()] for names in (composed, decomposed))

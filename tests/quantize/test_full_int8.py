@@ -177,7 +177,7 @@ def test_efficientnet_lite_scores_equal_those_of_tensorflow_lite_micro() -> None
     assert len(set(scores[0].tolist())) == 3
 
 
-def test_pool_and_concatenation_are_computed_with_integers(network: Network) -> None:
+def test_pooling_and_concatenation_are_computed_with_integers(network: Network) -> None:
     """The network contains the kinds of layers in Inception V3."""
     layers = (
         LAYERS[0],

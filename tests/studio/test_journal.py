@@ -139,7 +139,7 @@ def files(changes: Changes) -> dict[str, str]:
     }
 
 
-def test_moved_photos_get_free_names_and_undo_restores_them(changes: Changes) -> None:
+def test_moved_photos_get_unused_names_and_undo_restores_them(changes: Changes) -> None:
     before = files(changes)
     (changes._root / "weeds").mkdir()
     changes._project.refresh(now=True)
@@ -188,7 +188,7 @@ def test_interrupted_step_is_completed_even_if_part_of_it_was_carried_out(change
     assert files(again)["daisy/0.jpg"] == "daisy 0" and files(again)["daisy/1.jpg"] == "daisy 1"
 
 
-def test_step_through_a_link_that_leads_outside_is_refused(changes: Changes, tmp_path: Path) -> None:
+def test_moving_photos_through_a_link_out_of_the_project_is_refused(changes: Changes, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (changes._root / "away").symlink_to(tmp_path / "outside")
     with pytest.raises(RefusedError):
@@ -206,7 +206,7 @@ def test_deleting_an_excluded_photo_removes_it_from_the_list_until_undone(change
     assert changes._project.excluded == set()
 
 
-def test_class_can_be_renamed_to_another_spelling_but_not_to_another_class(changes: Changes) -> None:
+def test_class_can_be_respelled_but_not_renamed_to_an_existing_class(changes: Changes) -> None:
     with pytest.raises(RefusedError):
         changes.rename_class("daisy", "Roses")
     changes.rename_class("daisy", "Daisy")

@@ -97,7 +97,7 @@ def test_requests_with_form_bodies_are_refused(studio: StudioClient, kind: str |
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_requests_with_other_methods_are_refused(studio: StudioClient, method: str) -> None:
+def test_requests_with_unsupported_http_methods_are_refused(studio: StudioClient, method: str) -> None:
     studio.request(method, "/api/classes").refused(405)
 
 

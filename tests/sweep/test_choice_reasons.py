@@ -113,7 +113,7 @@ def test_choose_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: 
     assert choice.reason == f"none of the 1 points has {budget}. The nearest is {WIDE} int8: {misses}."
 
 
-def test_fastest_includes_a_file_five_percent_larger() -> None:
+def test_fastest_accepts_a_file_up_to_five_percent_larger_than_the_smallest() -> None:
     small, large = (point(SLIM, ms, range(0), processes=NOISY) for ms in (4.2, 4.0))
     limits = [replace(large, size=size) for size in (1_050_000, 1_050_001, 2_000_000)]
     assert [fastest((replace(small, size=1_000_000), one)) == one for one in limits] == [True, False, False]

@@ -185,7 +185,7 @@ def test_choose_returns_the_fastest_model_if_the_budget_limits_only_accuracy() -
     assert choose((accurate, exact), Budget(accuracy=0.8, latency=100)).point == accurate
 
 
-def test_choose_reason_states_differing_predictions_and_speedup() -> None:
+def test_reason_for_the_choice_states_differing_predictions_and_speedup() -> None:
     best, chosen = point(NAME, 6.0, range(9)), point(NAME, 4.0, [*range(5), *range(20, 26)])
     reason = choose((best, chosen), Budget(size=2e6)).reason
     assert "classifies 4 correctly that the other misclassifies, and misclassifies 6 that the other does not" in reason
@@ -204,7 +204,7 @@ def test_grid_point_interval_counts_repeatedly_evaluated_photos_once() -> None:
     assert one.compare(other).gain == pytest.approx(100 * (4 - 3) / 16)
 
 
-def test_grid_point_figures_depend_on_quantization_and_class_count() -> None:
+def test_published_values_depend_on_quantization_and_parameters_on_class_count() -> None:
     """The bottleneck size of mobilenet_0.50_160 is 512, so the last layer has 513 parameters per class."""
     int8 = point(NAME, 1.0, range(0))
     float32 = replace(int8, quantization="float32")

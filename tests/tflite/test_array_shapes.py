@@ -173,7 +173,9 @@ def test_shape_functions_return_the_output_shapes_of_operators(
         ),
     ],
 )
-def test_shape_functions_accept_limit_values(infer: Infer, arguments: Call, expected: Shape | list[Shape]) -> None:
+def test_shape_functions_accept_values_at_their_limits(
+    infer: Infer, arguments: Call, expected: Shape | list[Shape]
+) -> None:
     assert infer(arguments) == expected
 
 

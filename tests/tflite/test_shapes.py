@@ -62,7 +62,7 @@ def test_output_size_depends_on_stride_dilation_and_padding(
         assert shapes.pooling(pool) == (1, *expected, 3)
 
 
-def test_convolution_shape_includes_the_dilation() -> None:
+def test_convolution_shape_accounts_for_dilation() -> None:
     """A 3 x 3 kernel with dilation (2, 3) covers 5 x 7 pixels."""
     options = window(VALID, (2, 1), (2, 3))
     assert shapes.convolution(call((1, 10, 12, 4), (8, 3, 3, 4), **options)) == (1, 3, 6, 8)

@@ -60,11 +60,11 @@ def test_json_differences_name_their_paths(tmp_path: Path, old: Any, new: Any, f
     assert in_json(tmp_path, old, new) == [found]
 
 
-def test_missing_and_additional_files_are_differences(tmp_path: Path) -> None:
+def test_missing_and_additional_files_are_reported_as_differences(tmp_path: Path) -> None:
     assert differences(tmp_path, {"a": ""}, {"b": ""}) == ["a: there -> (none)", "b: (none) -> there"]
 
 
-def test_text_differences_name_their_lines(tmp_path: Path) -> None:
+def test_text_differences_state_line_numbers(tmp_path: Path) -> None:
     assert differences(tmp_path, {"a.txt": "1\n2\n3"}, {"a.txt": "1\n5\n3"}) == ["a.txt line 2: 2 -> 5"]
 
 
@@ -115,13 +115,13 @@ def test_intended_differences_are_accepted_only_at_their_path(tmp_path: Path) ->
     assert in_json(tmp_path, {"a": {"b": 1}, "c": 1}, {"a": {"b": 2}, "c": 2}, intended=rules) == ["/c: 1 -> 2"]
 
 
-def test_path_patterns_match_wildcards() -> None:
+def test_path_patterns_support_wildcards() -> None:
     assert at_path("/a/*/b", ("a", 0, "b")) and not at_path("/a/*/b", ("a", "b"))
     assert at_path("/**/b", ("b",)) and at_path("/**/b", ("a", 0, "b"))
     assert at_or_below("/a", ("a", 0)) and not at_or_below("/a", ("b", "a"))
 
 
-def test_every_command_is_compared() -> None:
+def test_every_command_that_needs_no_server_has_a_case() -> None:
     lines = [line.new if isinstance(line, Respelled) else line for case in CASES for line in case.lines]
     run = {shlex.split(line.removeprefix("! "))[0] for line in lines}
     assert set(COMMANDS) - run == {"deploy", "fetch-flowers", "studio"}, "they need a server or are one"

@@ -27,7 +27,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_runs_command_lists_runs_with_changed_options(work: Path) -> None:
+def test_runs_command_lists_each_run_with_its_changed_options(work: Path) -> None:
     shown = poets_edge("runs", cwd=work).ok().stdout.splitlines()
     assert shown[0].split()[:3] == ["run", "date", "architecture"] and len(shown) == 5
     assert "head.steps 100" in shown[2] and "photos 38" in shown[3] and "head.steps" not in shown[3]

@@ -306,7 +306,9 @@ def test_model_trained_on_too_few_photos_has_no_accuracy_but_can_be_downloaded(
         assert not studio.problems
 
 
-def test_page_shows_the_results_of_jobs_in_immediate_succession(camera_browser: Any, drawn_project: Path) -> None:
+def test_page_shows_the_results_of_both_jobs_if_one_starts_as_the_other_ends(
+    camera_browser: Any, drawn_project: Path
+) -> None:
     """Another tab may start a job at the moment when the previous job ends."""
     with running(drawn_project) as client, open_page(camera_browser, client) as studio:
         client.post("/api/jobs", {"kind": "audit"}).ok()

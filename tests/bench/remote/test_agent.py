@@ -197,7 +197,7 @@ def test_remove_does_not_follow_a_symbolic_link(folder: Path, tmp_path: Path) ->
     assert note.exists() and (folder / "cache").is_symlink()
 
 
-def test_open_keeps_empty_journals_of_other_programs(folder: Path) -> None:
+def test_open_does_not_remove_empty_journal_files_of_other_programs(folder: Path) -> None:
     Session(folder)
     (folder / "incoming").mkdir(exist_ok=True)
     (folder / "incoming/notes.journal").touch()
@@ -253,7 +253,7 @@ def test_concurrent_sessions_prevent_item_expiry_and_exclusive_use(folder: Path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 40, b"{", b"my own notes", b'{"signature": 1}'])
-def test_items_do_not_expire_if_the_usage_file_is_damaged(folder: Path, damage: bytes) -> None:
+def test_files_on_the_device_do_not_expire_if_the_usage_file_is_damaged(folder: Path, damage: bytes) -> None:
     Session(folder).receive()
     record = folder / ".poets-edge-uses.json"
     record.write_bytes(damage)
@@ -308,7 +308,7 @@ def test_open_removes_incomplete_transfers_of_a_killed_agent(folder: Path, part:
     assert session.have(ITEM) == [ITEM]
 
 
-def test_open_keeps_partial_items_of_a_running_agent(folder: Path) -> None:
+def test_open_does_not_remove_files_that_a_running_agent_is_writing(folder: Path) -> None:
     first = Session(folder)
     with first.agent._new_item(ITEM) as staging:
         with staging.create("thing.py") as file:

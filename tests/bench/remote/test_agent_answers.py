@@ -87,7 +87,7 @@ def test_frame_request_rejects_links_and_files_not_saved_by_watch(agent: Agent, 
     assert "symbolic links" in ask(agent, do="frame", folder="", name=FRAME)["error"]
 
 
-def test_requests_about_items_require_an_open_folder(agent: Agent) -> None:
+def test_requests_that_need_the_folder_are_refused_before_it_is_opened(agent: Agent) -> None:
     assert ask(agent, do="have", items=[])["error"] == "no folder is open in this session"
 
 

@@ -71,7 +71,7 @@ def test_collector_saves_at_most_the_configured_number_of_frames(tmp_path: Path)
     assert len([*tmp_path.rglob("*.jpg")]) == 3
 
 
-def test_collector_ignores_a_change_of_brightness(tmp_path: Path) -> None:
+def test_collector_ignores_changes_in_brightness(tmp_path: Path) -> None:
     collector = Collector(CollectOptions(folder=tmp_path), ("daisy",), Silent())
     dark = scene(1).point(lambda value: value // 2)
     bright = dark.point(lambda value: value + 60)
