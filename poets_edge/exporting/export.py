@@ -50,6 +50,10 @@ _UNSCORED = "no photos are known for this graph, so its files are not re-scored.
 _UNRECORDED = (
     "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
 )
+_UNRECOGNIZED = (
+    "none of the photos is a training photo of this graph: if test photos are copies of training photos that were saved"
+    " again or resized, they inflate its accuracy."
+)
 
 
 @dataclass(frozen=True)
@@ -199,9 +203,11 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
         reporter.warn(_UNSCORED)
         return _Source(frozen, network, labels, None, None)
     known = known_photos({"photo_sets": frozen.photo_sets})
+    photos = photos_of_folder(options.image_dir, options.percentages, known)
     if known is None:
         reporter.warn(_UNRECORDED)
-    photos = photos_of_folder(options.image_dir, options.percentages, known)
+    elif not photos.are_recognized:
+        reporter.warn(_UNRECOGNIZED)
     renamed = dict(zip(frozen.labels, labels, strict=True)) if frozen.labels else {}
     return _Source(frozen, network, labels, None, photos.in_classes(renamed))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from poets_edge.core.credentials import without_user_info
 from poets_edge.errors import DatasetError
@@ -19,8 +20,10 @@ from poets_edge.photos.names import class_name, composed
 from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
-from poets_edge.photos.table import PhotoTable, Rows
+from poets_edge.photos.table import Digest, PhotoTable, Rows
 from poets_edge.training.hashed_photos import hash_photos
+
+_TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,14 @@ class ExportPhotos:
 
     Attributes:
         missing: number of photos from the training run that no longer exist.
+        are_recognized: False if the training run's photos are known, but none of its training photos was found; test
+            photos may then be copies of them that were saved again.
     """
 
     training: Sequence[Photo]
     test: Sequence[Photo]
     missing: int = 0
+    are_recognized: bool = True
 
     def in_classes(self, names: Mapping[str, str]) -> ExportPhotos:
         """Return the photos with renamed classes; `names` maps old names to new names."""
@@ -146,23 +152,33 @@ def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPho
 
     Args:
         known: photos of the training run, which are recognized by their contents. If it is None, or the folder contains
-            none of the training photos, the photos are split by their names, as `train` does.
+            none of the training photos, the photos are split by their names, as `train` does; validation photos of the
+            training run are then not test photos.
 
     Raises:
         DatasetError: the folder cannot be used.
     """
     photos = scan(folder).photos
-    training = () if known is None else _in_split(photos, known, "training")
-    if known is None or not training:
+    if known is None:
         return _split(photos, percentages)
-    return ExportPhotos(training, _in_split(photos, known, "test"))
+    digests = hash_photos(photos).digests
+    numbers = known.splits(digests)
+    are_recognized = bool((numbers == _TRAINING).any())
+    if not are_recognized:
+        numbers = np.where(numbers == _VALIDATION, _VALIDATION, assign_splits(photos, percentages))
+    training, test = (_with_digests(photos, digests, numbers == number) for number in (_TRAINING, _TEST))
+    return ExportPhotos(training, test, are_recognized=are_recognized)
 
 
 def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple[Photo, ...]:
     """Return the photos that were in a split of the training run, recognized by content, with `sha256` set."""
     digests = hash_photos(photos).digests
-    rows = np.flatnonzero(known.splits(digests) == SPLIT_NAMES.index(split))
-    return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in rows.tolist())
+    return _with_digests(photos, digests, known.splits(digests) == SPLIT_NAMES.index(split))
+
+
+def _with_digests(photos: PhotoTable, digests: Digest, chosen: npt.NDArray[np.bool_]) -> tuple[Photo, ...]:
+    """Return some of the photos, with their digests in `sha256`."""
+    return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in np.flatnonzero(chosen).tolist())
 
 
 def test_groups(photos: Sequence[Photo], known: KnownPhotos | None) -> Rows | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -194,6 +195,9 @@ def test_photos_of_a_graph_without_a_record_are_recognized_by_content(source: An
     assert source.asked[0][2] is None and "which inflates its accuracy" in source.reporter.warnings[0]
     assert source(None, ("b", "a"), photos).photos is None
     assert "no photos are known for this graph" in source.reporter.warnings[1]
+    copies = replace(photos, are_recognized=False)
+    source(None, ("b", "a"), copies, image_dir=Path("photos"), photo_sets="digests")
+    assert source.reporter.warnings[2].startswith("none of the photos is a training photo of this graph")
 
 
 def test_graph_with_another_input_range_is_converted(source: Any) -> None:

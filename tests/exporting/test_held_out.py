@@ -124,10 +124,14 @@ def test_photos_of_folder_recognizes_photos_by_content(tmp_path: Path) -> None:
     found = photos_of_folder(tmp_path, SplitConfig(), known)
     assert [photo.name for photo in found.training] == ["a/1.jpg", "b/2.jpg"]
     assert [photo.name for photo in found.test] == ["b/7.jpg"]
-    others = known_of(training=["other"], validation=[], test=["a/1.jpg"])
-    found, plain = photos_of_folder(tmp_path, SplitConfig(), others), photos_of_folder(tmp_path, SplitConfig())
-    assert [photo.name for photo in found.test] == [photo.name for photo in plain.test]
+    assert found.are_recognized
+    plain = photos_of_folder(tmp_path, SplitConfig())
+    validated = plain.test[0].name
+    others = known_of(training=["other"], validation=[validated], test=["a/1.jpg"])
+    found = photos_of_folder(tmp_path, SplitConfig(), others)
+    assert [photo.name for photo in found.test] == [photo.name for photo in plain.test if photo.name != validated]
     assert [photo.name for photo in found.training] == [photo.name for photo in plain.training]
+    assert not found.are_recognized
 
 
 def test_groups_of_test_photos_without_a_group_are_distinct() -> None:
