@@ -62,7 +62,7 @@ _RESIZES: dict[str, Callable[[Image.Image, tuple[int, int]], npt.NDArray[np.uint
 
 
 def mediapipe_answers(model: Path, labels: tuple[str, ...], images: list[npt.NDArray[np.uint8]]) -> _Answers:
-    """Return, for each image, the index of the label with the highest score from MediaPipe."""
+    """Return, for each image, the index of the label to which MediaPipe gives the highest score."""
     vision = mediapipe.tasks.vision
     options = vision.ImageClassifierOptions(base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)))
     answers = []

@@ -148,7 +148,7 @@ def _lists(client: StudioClient) -> None:
 
 
 def _memory(client: StudioClient) -> None:
-    """Print the memory of the server while a script requests thumbnails, moves photos and undoes the moves."""
+    """Print the memory usage of the server while a script requests thumbnails, moves photos and undoes the moves."""
     names = [name.replace(" ", "%20") for name in sorted(client.photos())]
     found = [_resident(client)]
     for turn in range(_ROUNDS_OF_USE):

@@ -85,7 +85,7 @@ def recorded(timings: Sequence[Timing]) -> Run:
 
 
 def compared(run: Run, reference: Run, slowdown: float = 1.0, *, with_kernel: bool = True) -> TimeRatio:
-    """Compare two benchmark runs like the command `compare`, with the times of `run` multiplied by `slowdown`."""
+    """Compare two benchmark runs as `poets-edge compare` does, with the times of `run` multiplied by `slowdown`."""
     if not with_kernel or kernel_ratio(run["kernel_median"], reference["kernel_median"]) is None:
         return compare_runs([slowdown * value for value in run["fastest"]], reference["fastest"])
     slowed = [slowdown * value for value in run["median"]]

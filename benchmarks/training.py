@@ -11,11 +11,11 @@ from poets_edge.training.train import train
 
 
 def train_graph(architecture: Architecture, photos: Path, work: Path, *, testing: int) -> Path:
-    """Train an architecture with the default options, and return the path of the graph; labels.txt is next to it.
+    """Train an architecture with the default options, and return the path of the graph, which is next to `labels.txt`.
 
     Args:
-        work: folder for bottlenecks and event files, which architectures share, and for a folder named after each
-            architecture, which contains the graph and its record.
+        work: folder for all outputs: bottlenecks and event files, which architectures share, and a folder for each
+            architecture, with its graph, labels and record.
         testing: percentage of photos in the test set; 10 percent are validation photos.
     """
     graph = work / architecture.name / "graph.pb"

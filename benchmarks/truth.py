@@ -287,7 +287,7 @@ def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Image.Image]:
-    """Return the pictures that the photo set `name`, a key of VARIED, contains for one photo."""
+    """Return the variants of a photo, sometimes with the photo itself, in the photo set `name` (a key of VARIED)."""
     if name == "rotated":
         return [photo, photo.rotate(90, expand=True)]
     if name == "originals":

@@ -61,7 +61,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class World:
-    """Feature vectors from one network: those of flowers and surface defects, with classes, and of everyday photos."""
+    """Feature vectors from one network: of flowers and surface defects, with their classes, and of everyday photos."""
 
     flowers: PhotoSet
     defects: PhotoSet

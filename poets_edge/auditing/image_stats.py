@@ -1,6 +1,6 @@
 """Image statistics (size, brightness, colorfulness, sharpness and a gray thumbnail), cached by the photo's digest.
 
-The statistics occupy about 1 kB per photo, so that the statistics of 100,000 photos fit into memory. Near-duplicates
+The statistics occupy about 1 kB per photo, so those of 100,000 photos fit into memory. Near-duplicates
 and outliers are detected from statistics and bottlenecks, without decoding the photos again.
 """
 

@@ -33,7 +33,7 @@ def exceeds(paired: Paired, allowed: float) -> bool:
 
 
 def allowed_photos(paired: Paired, allowed: float) -> int:
-    """Return how many test photos, rounded down, the accuracy loss `allowed` (in percentage points) amounts to."""
+    """Convert an accuracy loss in percentage points to a number of test photos, rounded down."""
     return math.floor(allowed * paired.photos / 100 + 1e-9)
 
 

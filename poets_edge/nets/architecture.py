@@ -93,9 +93,9 @@ class Architecture:
         weights: origin and format of the ImageNet weights.
         published: published figures of the ImageNet model; None if there are none for this input size.
         tuning: default fine-tuning options; None if the network cannot be fine-tuned.
-        gray: whether the network converts its input to gray, as is required for a full-int8 model with gray input; the
-            name ends in `_gray`.
-        quantized: whether the name ends in `_quantized`, so that the default export is int8.
+        gray: whether the name ends in `_gray`: the network converts its input to gray, as a full-int8 model with gray
+            input requires.
+        quantized: whether the name ends in `_quantized`, which makes int8 the default export.
     """
 
     name: str

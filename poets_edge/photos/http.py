@@ -258,7 +258,7 @@ def _body(response: http.client.HTTPResponse, most: int, allow: Callable[[int], 
 
     Args:
         most: maximum number of bytes in the body.
-        allow: function that increases the number of bytes that may be received from the server by its argument.
+        allow: function that increases the limit on received bytes by its argument.
     """
     packed = response.getheader("Content-Encoding", "identity").lower()
     length = response.length

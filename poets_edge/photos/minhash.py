@@ -3,7 +3,7 @@
 A model is evaluated on the test split of its training folder, but on all photos of any other folder. The model may run
 on another device, such as a Raspberry Pi, so it contains a signature of the folder, a few hundred bytes long: the
 smallest hashes of the names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997).
-Folders with many common photos have common hashes; folders without common photos have none.
+Folders that share many photos share hashes; folders that share no photos share none.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Int8Writer:
         self.params: dict[int, QuantParams] = {}
 
     def read(self, tensor: int) -> int:
-        """Make an existing int8 tensor available as the input of new operators; return its index, `tensor`."""
+        """Register an existing int8 tensor as an input for new operators, and return its index `tensor` unchanged."""
         quantization = self._graph.tensors[tensor].quantization
         self.params[tensor] = QuantParams(np.float32(quantization.scale[0]), int(quantization.zeroPoint[0]))
         return tensor

@@ -168,7 +168,7 @@ def _compensates(reader: Layer, free: Collection[str]) -> bool:
 
 
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
-    """Return the weights of a layer. If it reads the model's input, they are converted to the format of this input.
+    """Return the weights of a layer, converted to the format of the model's input if the layer reads it.
 
     The format is the normalization PIXELS and, if `gray`, a single channel.
     """

@@ -150,7 +150,7 @@ PACKAGES: Mapping[str, Package] = {
         missing=partial(_missing_modules, "onnx", "tensorflow", "tf2onnx", "onnxruntime"),
     ),
 }
-"""Packages by the name of their download format."""
+"""Packages, keyed by the name of the download format."""
 
 
 @cache

@@ -114,8 +114,8 @@ class GridPoint:
     def is_as_fast_as(self, other: GridPoint) -> bool:
         """Return whether the latencies of two models differ by at most 25 %, and not significantly.
 
-        If the latencies were measured in a single process, or in few disturbed processes, no difference is
-        statistically significant, and only the ratio of the latencies is decisive.
+        If the latencies were measured in a single process, or in only a few processes whose times vary widely, no
+        difference is statistically significant, and only the ratio of the latencies is decisive.
         """
         ratio = compare_times(self.process_medians, other.process_medians)
         return ratio.could_be_equal and 1 / _MAX_RATIO_OF_EQUALS <= ratio.ratio <= _MAX_RATIO_OF_EQUALS

@@ -107,9 +107,9 @@ def known_format(file: ModelFile, metadata: Metadata, output: int) -> ScoreForma
 
 
 def _scaled(kind: ScoreKind, factor: float, offset: float) -> ScoreFormat | None:
-    """Return the format of scores that are multiplied by a factor, after which an offset is added.
+    """Return the format of scores that are multiplied by `factor` and then shifted by `offset`.
 
-    None is returned if the width of the range of scores is unusual, or too small compared with the offset.
+    The result is None if the range of the scores is unusually narrow or wide, or too narrow compared with the offset.
     """
     low, high = _range(0, 1, factor, offset)
     width = high - low

@@ -70,7 +70,7 @@ def finish_cross_validation(
 
     Args:
         running: the call of `cross_validate_run`, which runs in another thread.
-        backbone_has_learned: whether fine-tuning has changed the backbone, to which the result then does not apply.
+        backbone_has_learned: whether fine-tuning has changed the backbone; the result then does not apply to the model.
         test_count: number of test photos, for a message.
     """
     finished = RunCrossValidation(data.groups)

@@ -34,9 +34,9 @@ class TrainingData:
         vectors: bottlenecks of the photos without augmentation, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; class numbers are indices into them.
-        groups: groups of photos that stay together in splits and folds; None if each photo is a group, and the photos
-            seem to be independent of each other.
-        folder: bottleneck folder, where the groups found in samples are cached; None if samples are not searched for
+        groups: groups of photos that stay together in splits and folds; None if each photo is its own group, and the
+            photos seem to be independent of each other.
+        folder: bottleneck folder, which caches the groups that `sample` finds; None if `sample` does not search for
             groups.
     """
 
@@ -75,14 +75,14 @@ class TrainingData:
         return rows[~np.isin(self.groups.numbers[rows], learned)]
 
     def groups_of(self, rows: Rows) -> Rows | None:
-        """Return the group numbers of the photos in the given rows, int64 [photos]; None if each photo is a group."""
+        """Return the group numbers of the photos in the given rows, int64 [photos]; None without groups."""
         return None if self.groups is None else self.groups.numbers[rows]
 
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
         """Return the photos in the given rows, their vectors and classes, and their groups.
 
         The vectors are an array in memory. If the data set was too large to be searched for groups, the photos in the
-        given rows are searched now. The groups are None if each photo is a group.
+        given rows are searched now. The groups are None if each photo is its own group.
 
         Args:
             rows: at most MAX_EVALUATED row numbers.

@@ -73,7 +73,8 @@ class HeadOptions:
         steps: number of training steps.
         learning_rate: learning rate of gradient descent.
         train_batch_size: number of training photos per step.
-        validation_batch_size: number of validation photos per evaluation if there are 1,000 or more; -1 for all.
+        validation_batch_size: number of validation photos that are drawn for each evaluation if there are at least
+            1,000, or -1 for all; smaller sets are evaluated in full.
         eval_step_interval: number of steps between evaluations.
         seed: seed of the random batches.
         early_stop: return the head with the lowest validation cross entropy instead of the last one.

@@ -39,7 +39,7 @@ from poets_edge.training.vectors import Matrix, Vectors
 
 TIGHT, LOOSE = 0.9, 0.8
 _SUCCESSIVE = 0.75
-"""Minimum cosine similarity at which two photos are grouped if, by their names, one was taken after the other."""
+"""Minimum cosine similarity for grouping two photos whose names indicate that one was taken after the other."""
 _ABOVE_CLASS, _ONE_SUBJECT = 0.35, 0.8
 """A similarity of TIGHT or more makes a photo a look-alike only if it exceeds the photo's mean similarity to its class
 by at least _ABOVE_CLASS, or if that mean is at least _ONE_SUBJECT. Otherwise, all photos of the class are similar, as
@@ -94,7 +94,7 @@ class PhotoGroups:
 
     @property
     def are_trivial(self) -> bool:
-        """Whether each photo is a group, and the photos seem to be independent of each other."""
+        """Whether each photo is its own group, and the photos seem to be independent of each other."""
         return self.count == len(self.numbers) and not self.are_dependent
 
     def take(self, rows: Rows) -> PhotoGroups:

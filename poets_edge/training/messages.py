@@ -35,7 +35,7 @@ cross-validated accuracy by at least this much."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _FEW = 50
-"""Median number of photos per class below which photos of few objects are not found reliably."""
+"""Median number of photos per class below which photos of the same object are not reliably detected."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
@@ -140,7 +140,7 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
 
 
 def few_photos(result: TrainResult, *, has_stated_groups: bool) -> str | None:
-    """Return a line stating that classes are too small to find photos of one object; None if this is not relevant.
+    """Return a note that classes are too small to detect photos of the same object; None if it does not apply.
 
     Args:
         has_stated_groups: whether the user named the groups.
@@ -155,7 +155,7 @@ def few_photos(result: TrainResult, *, has_stated_groups: bool) -> str | None:
 
 
 def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -> None:
-    """Report the number of groups whose photos stay together in splits and folds, unless each photo is a group."""
+    """Report how many groups of photos stay together in splits and folds, unless each photo is its own group."""
     if groups is not None and groups.count < photos:
         reporter.note(
             f"{photos} photos in {groups.count} groups: copies, bursts, sequences and look-alikes stay together in sets"

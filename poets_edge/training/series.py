@@ -159,7 +159,7 @@ def _by_class(classes: Rows, names: Sequence[str]) -> list[Rows]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Return a sort key for a name: its texts, and the lengths and digits of the numbers between them."""
+    """Return a sort key for a name that compares numbers in names by value, so that 2 comes before 10."""
     parts = _NUMBER.split(name)
     return [(len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (0, part) for place, part in enumerate(parts)]
 

@@ -123,7 +123,7 @@ class _JointLimit:
     offset: float
 
     def relative(self, distances: Array, logits: Array) -> Array:
-        """Return the larger of the scaled distance and the scaled logit of each photo, float64 [photos]."""
+        """Return max(distance / limit, factor * logit + offset) for each photo, float64 [photos]."""
         return np.asarray(np.maximum(distances / self.limit, logits * self.factor + self.offset))
 
 

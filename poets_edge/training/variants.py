@@ -30,17 +30,17 @@ _ABOVE_CLASS = 0.5
 """A photo's nearest neighbor is distinct only if its similarity exceeds the photo's mean similarity to its class by at
 least this much."""
 _WITHIN = 0.25
-"""Maximum difference in similarity to a photo between its nearest neighbor and any other variant of the photo."""
+"""Other variants of a photo are less similar to it than its nearest neighbor by at most this much."""
 _CROWD = 14
-"""Maximum number of variants of a photo; an eighth of the median class size is allowed if that is more."""
+"""Maximum number of variants of a photo, unless an eighth of the median class size is larger."""
 _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5
 """Minimum advantage of distinct neighbors over near neighbors and over far neighbors (see `_have_advantage`), and the
 minimum ratio of an advantage to its standard error. Even in independent photos, far neighbors predict the class less
 well than near ones."""
 _MIN_REPETITIVE, _REPETITIVE_DEVIATIONS = 0.27, 6.0
-"""Photos are repetitive if the advantage of their nearest neighbors over later ones is at least _MIN_REPETITIVE, and at
-least _REPETITIVE_DEVIATIONS standard errors. In random parts of 1,000 flowers, an advantage of 0.2 or more is at most
-5.5 standard errors."""
+"""Minimum advantage of nearest neighbors over later ones at which photos are called repetitive, and the minimum ratio
+of this advantage to its standard error. In random parts of 1,000 flowers, the ratio is at most 5.5 if the advantage is
+0.2 or more."""
 _RANKS = (1, 3, 8, 12, 16, 24, 32)
 """Numbers of nearest neighbors to skip before later neighbors vote on the class of a photo. All of them are tried,
 because the number of variants per photo is not known."""
@@ -179,7 +179,7 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
 
 
 def _are_repetitive(found: _Neighbors, classes: Rows, size: int) -> bool:
-    """Return whether the nearest neighbors of all photos predict the class much better than later neighbors.
+    """Return whether the photos are repetitive: nearest neighbors predict the class much better than later ones.
 
     Args:
         size: median number of photos of a class.
@@ -200,7 +200,10 @@ def _votes(size: int) -> int:
 
 
 def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
-    """Return 1 for each photo whose class only its nearest neighbor predicts, -1 if only the vote does, otherwise 0."""
+    """Return, for each photo, 1 if only its nearest neighbor predicts its class, -1 if only a vote does, otherwise 0.
+
+    The voters are the `votes` neighbors that follow the `rank` nearest ones.
+    """
     labels, own = classes[found.neighbors], classes[found.rows]
     voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
     return np.asarray((labels[:, 0] == own).astype(np.float64) - (voted == own))
@@ -212,7 +215,10 @@ def _is_significant(advantages: npt.NDArray[np.float64], needed: float, deviatio
 
 
 def _winner(labels: Rows, class_count: int) -> Rows:
-    """Return the most frequent class in each row; on a tie, the first neighbor's class if it is among them."""
+    """Return the most frequent class in each row.
+
+    In a tie, the first neighbor's class wins if it is among the tied classes, otherwise the one with the lowest number.
+    """
     counts = np.stack([(labels == number).sum(axis=1) for number in range(class_count)], axis=1).astype(np.float64)
     counts[np.arange(len(labels)), labels[:, 0]] += 0.5
     return np.asarray(counts.argmax(axis=1), np.int64)

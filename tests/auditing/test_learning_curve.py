@@ -63,7 +63,7 @@ def test_forecasts_never_decrease_with_more_photos(errors: list[float]) -> None:
     assert [one.photos for one in found] == [180, 240, 360, 480]
 
 
-def test_forecasts_are_relative_to_the_number_of_training_photos() -> None:
+def test_forecasts_extrapolate_from_the_number_of_training_photos() -> None:
     """Heads were fitted to 100 of 300 photos, so 600 photos are six times as many as the heads were fitted to."""
     curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
     found = module._extrapolate(curve, 0.4, 0.1, 300, 200.0, np.random.default_rng(0))

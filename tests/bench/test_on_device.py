@@ -54,7 +54,7 @@ def test_only_frames_saved_by_watch_are_listed_and_read(tmp_path: Path) -> None:
             read_frame(str(tmp_path / "cat" / refused))
 
 
-def test_remove_links_keeps_units_of_other_programs(tmp_path: Path) -> None:
+def test_remove_links_does_not_remove_links_to_units_of_other_programs(tmp_path: Path) -> None:
     target, other = tmp_path / "own.service", tmp_path / "other.service"
     (tmp_path / "default.target.wants").mkdir()
     for folder, leads_to in ((tmp_path / "default.target.wants", target), (tmp_path, other)):

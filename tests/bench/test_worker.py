@@ -67,7 +67,9 @@ def test_measure_times_at_least_the_requested_number_of_inferences(
     assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
 
 
-def test_measure_extends_the_measuring_time_by_the_kernel_time(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure_extends_the_measuring_time_by_the_time_of_the_reference_kernel(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = TickingTime()
 
     def time_kernel(call: Callable[[], None], seconds: float) -> list[float]:
@@ -84,7 +86,7 @@ def test_measure_does_not_time_the_reference_kernel_for_accelerators() -> None:
     assert worker._timed(lambda: None, 0.001, 1, None)[1] == []
 
 
-def test_time_kernel_calls_the_kernel_at_least_once() -> None:
+def test_reference_kernel_is_called_at_least_once() -> None:
     calls: list[int] = []
     assert len(time_kernel(lambda: calls.append(1), 1e-9)) == len(calls) == 1
     assert min(time_kernel(reference_kernel(), 1e-9)) > 0

@@ -133,7 +133,7 @@ def test_independent_count_of_uniform_groups_is_the_number_of_groups() -> None:
     assert independent_count(np.ones(8), np.arange(2).repeat(4)) == 2
 
 
-def test_independent_count_ignores_a_few_pairs() -> None:
+def test_independent_count_ignores_one_pair_among_ten_photos() -> None:
     correct = np.array([1, 1] + [1, 0] * 4)
     assert independent_count(correct, np.array([0, 0, *range(1, 9)])) == 10, "nine groups of ten photos"
     assert independent_count(correct, np.array([0, 0, 1, 1, *range(2, 8)])) < 10, "eight groups of ten photos"

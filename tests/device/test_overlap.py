@@ -41,7 +41,7 @@ def test_copies_warning_uses_the_users_test_set_instead_of_cross_validation() ->
 
 
 @pytest.mark.parametrize("facts", [{}, {"training": None, "test": None}, {"test": {**TEST, "accuracy": None}}])
-def test_copies_warning_requires_the_accuracy_on_held_out_photos(facts: dict[str, Any]) -> None:
+def test_copies_warning_is_none_if_no_accuracy_on_held_out_photos_is_known(facts: dict[str, Any]) -> None:
     assert copies_warning(evaluation(400, 400), facts) is None
 
 

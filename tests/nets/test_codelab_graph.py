@@ -27,7 +27,7 @@ def work(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_export_of_a_codelab_graph_keeps_its_predictions(work: Path, flowers: Path) -> None:
+def test_export_of_a_codelab_graph_preserves_its_predictions(work: Path, flowers: Path) -> None:
     arguments = ("export", "--graph", work / "retrained_graph.pb", "--image_dir", flowers, "--all", "--json")
     ran = poets_edge(*arguments).ok()
     assert "no record" in ran.stderr

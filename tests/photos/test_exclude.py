@@ -73,7 +73,7 @@ def test_models_contain_exclusions_without_file_names() -> None:
     assert exclusions_of_training({"exclude": exclusions.to_json()}, names[1:]).leave_out == frozenset()
 
 
-def test_evaluate_applies_exclusions_of_training(photos: Path, tmp_path: Path) -> None:
+def test_evaluate_applies_the_exclusions_of_the_training_run(photos: Path, tmp_path: Path) -> None:
     names = [photo.name for photo in scan(photos).photos]
     swapped = {name: "roses" if name.startswith("tulips") else "tulips" for name in names if name[0] in "rt"}
     (tmp_path / "list.json").write_text(json.dumps({"leave_out": names[:3], "belongs_to": swapped}))

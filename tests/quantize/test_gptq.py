@@ -71,7 +71,7 @@ def test_rounded_weights_are_multiples_of_the_8_bit_step(seed: int, inputs: int,
 
 
 @pytest.mark.parametrize("inputs", [5, 64, 65, 150], ids=lambda count: f"{count} inputs")
-def test_round_agrees_with_optimal_brain_surgeon(inputs: int) -> None:
+def test_gptq_rounding_agrees_with_optimal_brain_surgeon(inputs: int) -> None:
     """Layers with more than 64 inputs are rounded in several batches of inputs."""
     rng = np.random.default_rng(inputs)
     weights, hessian = rng.normal(size=(inputs, 20)), hessian_of(correlated_inputs(rng, 400, inputs))
@@ -91,7 +91,7 @@ def test_weights_are_rounded_to_nearest_if_inputs_are_uncorrelated(seed: int) ->
 
 
 @pytest.mark.parametrize("inputs", [9, 128])
-def test_round_halves_the_output_error_of_rounding_to_nearest(inputs: int) -> None:
+def test_gptq_halves_the_output_error_of_rounding_to_nearest(inputs: int) -> None:
     rng = np.random.default_rng(0)
     weights, seen = rng.normal(size=(inputs, 50)), correlated_inputs(rng, 1000, inputs)
 
@@ -169,7 +169,9 @@ def test_bias_correction_restores_the_mean_outputs(depthwise: bool) -> None:
 
 @pytest.mark.parametrize(("kernel", "strides"), [((3, 2), (2, 1)), ((1, 3), (1, 2)), ((2, 3), (1, 1))])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-def test_hessian_samples_non_square_windows(kernel: tuple[int, int], strides: tuple[int, int], padding: str) -> None:
+def test_hessian_samples_patches_of_non_square_kernels(
+    kernel: tuple[int, int], strides: tuple[int, int], padding: str
+) -> None:
     """The samples must equal the windows of the padded image, in row-major order."""
     layer = gptq.GptqLayer(np.zeros((*kernel, 2, 4), np.float32), False, strides, padding)
     pixels = np.random.default_rng(0).normal(size=(7, 5, 2)).astype(np.float32)
@@ -190,7 +192,7 @@ def test_hessian_samples_non_square_windows(kernel: tuple[int, int], strides: tu
     np.testing.assert_array_equal(found, np.stack(expected))
 
 
-def test_rounding_never_exceeds_the_largest_weight() -> None:
+def test_gptq_never_rounds_a_weight_above_the_largest_one() -> None:
     """The second input is about a tenth of the first, so GPTQ would raise its weight from 126.4 to more than 127."""
     rng = np.random.default_rng(0)
     first, third = rng.normal(size=(2, 500))

@@ -39,7 +39,7 @@ def counts(client: StudioClient) -> dict[str, int]:
     return {one["name"]: one["photos"] for one in client.get("/api/project").ok()["classes"]}
 
 
-def test_move_renames_photos_and_keeps_their_stamps(flowers: Path) -> None:
+def test_move_renames_photos_and_does_not_change_their_stamps(flowers: Path) -> None:
     with running(flowers) as client:
         before, version = client.photos(), client.get("/api/project").ok()["version"]
         answer = client.post("/api/photos/move", {"photos": [ONE, TWO], "to": "roses"}).ok()

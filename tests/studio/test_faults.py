@@ -88,7 +88,7 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_killed_jobs_leave_the_project_and_the_previous_model(flowers: Path) -> None:
+def test_killed_jobs_leave_the_project_and_the_previous_model_intact(flowers: Path) -> None:
     """Jobs are killed at points that are spread evenly over the duration of a training run."""
     with running(flowers) as client:
         started = time.monotonic()

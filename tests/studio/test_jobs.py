@@ -197,7 +197,7 @@ def _started_by(process: int, name: bytes) -> set[int]:
 
 
 @pytest.mark.parametrize(("form", "modules"), [("onnx", ("tf2onnx", "onnxruntime")), ("coreml", ("coremltools",))])
-def test_model_is_downloaded_in_other_formats(trained: StudioClient, form: str, modules: tuple[str, ...]) -> None:
+def test_model_can_be_downloaded_in_other_formats(trained: StudioClient, form: str, modules: tuple[str, ...]) -> None:
     for module in ("tensorflow", *modules):
         need_module(module)
     taken = trained.run_job(kind="take", form=form)

@@ -102,7 +102,7 @@ def test_requests_with_unsupported_http_methods_are_refused(studio: StudioClient
 
 
 @pytest.mark.parametrize("path", READABLE)
-def test_other_sites_read_nothing_even_with_the_cookie(studio: StudioClient, path: str) -> None:
+def test_other_sites_cannot_read_anything_even_with_the_cookie(studio: StudioClient, path: str) -> None:
     """This includes server-sent events, and requests to upgrade a connection to a WebSocket."""
     foreign: dict[str, str | None] = {"Sec-Fetch-Site": "cross-site", "Origin": "https://attacker.example"}
     studio.request("GET", path, headers=foreign).refused(403)

@@ -69,7 +69,7 @@ def test_remove_shipped_removes_shipped_files_unless_they_were_edited(folder: Pa
     assert (folder / SHIPPED).read_bytes() == b"edited" and not (folder / "labels.txt").exists()
 
 
-def test_remove_shipped_keeps_files_outside_the_folder(tmp_path: Path) -> None:
+def test_remove_shipped_does_not_remove_files_outside_the_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(b"mine")
     write_generated(tmp_path / "ship", {"labels.txt": b"a\n", "../mine.txt": b"mine"})
     (tmp_path / "ship/link.txt").symlink_to("../mine.txt")

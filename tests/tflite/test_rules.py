@@ -214,7 +214,7 @@ def test_check_refuses_zero_points_without_scales_and_scales_without_zero_points
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
-def test_check_limits_the_values_of_quantization_scales(scale: float) -> None:
+def test_check_refuses_quantization_scales_out_of_range(scale: float) -> None:
     inside = Tensor(dtype="INT8", scales=[float(np.float32(scale * (1.01 if scale < 1 else 0.99)))])
     check(model("RELU", [inside], inside))
     outside = Tensor(dtype="INT8", scales=[float(np.float32(scale * (0.99 if scale < 1 else 1.01)))])

@@ -116,7 +116,9 @@ def test_swap_changes_constants_defaults_and_properties(module: ModuleType) -> N
     assert box(7).double == 21
 
 
-def test_swap_keeps_other_constants_with_equal_values(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swap_does_not_change_other_constants_with_equal_values(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = ModuleType("tests.other")
     vars(other).update(LIMIT=module.LIMIT, SIZE=3)
     monkeypatch.setitem(sys.modules, "tests.other", other)
@@ -129,7 +131,7 @@ def test_listed_modules_and_tests_exist() -> None:
     assert not [test for tests in MODULES.values() for test in tests if not (ROOT / "tests" / test).is_file()]
 
 
-def test_listed_equivalents_are_mutants_of_their_modules() -> None:
+def test_listed_equivalent_mutants_occur_in_their_modules() -> None:
     stale = [
         entry
         for module in {entry.module for entry in EQUIVALENTS}

@@ -156,7 +156,7 @@ def test_disagreement_warning_counts_related_test_photos(others: Any, crossed: A
     [(49, None, False, False, True), (50, None, False, False, False), (9, "warning", False, False, False),
      (9, None, True, False, False), (9, None, False, True, False)],
 )  # fmt: skip
-def test_few_photos_states_that_photos_of_one_object_are_not_found(
+def test_few_photos_states_that_photos_of_one_object_cannot_be_detected(
     photos: int, dependence: str | None, own: bool, stated: bool, noted: bool
 ) -> None:
     table = {"a": {"training": photos - 2, "test": 2}, "b": {"training": photos}, "c": {"training": 900}}

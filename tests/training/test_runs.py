@@ -51,7 +51,7 @@ def test_saved_runs_contain_event_files_for_tensorboard(work: Path) -> None:
     assert len(list((work / "tf_files/training_summaries").glob("*/train/*"))) == 1, "the codelab's own place: the last"
 
 
-def test_save_run_skips_event_files_of_concurrent_training(work: Path, tmp_path: Path) -> None:
+def test_save_run_skips_event_files_of_a_concurrent_training_run(work: Path, tmp_path: Path) -> None:
     """Incomplete and replaced event files are not copied."""
     record = json.loads((work / "tf_files/retrained_graph.json").read_bytes())
     curves = tmp_path / "summaries/train"

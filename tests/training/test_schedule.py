@@ -74,7 +74,7 @@ def test_order_of_an_epoch_is_determined_by_seed_and_epoch_number() -> None:
     assert shown(order, 2) != shown(schedule(classes, seed=2), 2)
 
 
-def test_views_of_a_photo_alternate_between_epochs() -> None:
+def test_distorted_views_of_a_photo_alternate_between_epochs() -> None:
     """Every photo is shown once per epoch, beginning with a random view."""
     order = schedule([0, 0, 0, 0, 1, 1, 1, 1])
     by_epoch = [{name: view for name, view, _ in shown(order, number)} for number in range(5)]

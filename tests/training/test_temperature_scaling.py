@@ -54,7 +54,7 @@ def test_best_temperature_of_few_photos_is_near_one() -> None:
     assert best_temperature(np.array([[1.0, 0.0]], np.float32), np.array([1])) > 1  # a score of 0 for the truth
 
 
-def test_calibration_applies_to_all_exports_and_keeps_predictions(tmp_path: Path) -> None:
+def test_calibration_applies_to_all_exports_and_does_not_change_predictions(tmp_path: Path) -> None:
     draw_photos(tmp_path / "drawn/train", per_class=40)
     draw_photos(tmp_path / "drawn/test", per_class=20, seed=3)
     draw_photos(tmp_path / "unseen", per_class=40, seed=7)

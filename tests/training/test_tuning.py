@@ -75,7 +75,7 @@ def test_default_views_are_crops_of_the_photo_and_half_of_them_are_mirrored() ->
     assert (views.render(ramp(), SIZE, views.whole[1], b"") == whole[:, ::-1]).all()
 
 
-def test_view_is_the_whole_photo_if_no_window_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_photo_is_used_if_no_random_crop_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views_module, "_MIN_AREA", 1.0)  # so every window of another aspect is too wide or too high
     whole = fit(ramp(), SIZE)
     views = Views(Distortions(), 12)
@@ -84,7 +84,7 @@ def test_view_is_the_whole_photo_if_no_window_fits(monkeypatch: pytest.MonkeyPat
     assert all(np.array_equal(one, whole) or np.array_equal(one, whole[:, ::-1]) for one in drawn)
 
 
-def test_views_apply_the_distortion_flags() -> None:
+def test_distorted_views_apply_the_distortion_flags() -> None:
     unmirrored = Views(Distortions(random_brightness=20), 3)
     assert unmirrored.whole == (PLAIN,) and len(unmirrored.names) == 3
     assert len(Views(Distortions(flip_left_right=True), 3).whole) == 2
@@ -93,7 +93,7 @@ def test_views_apply_the_distortion_flags() -> None:
     assert (unmirrored.render(ramp(), SIZE, name, b"1") == expected).all()
 
 
-def test_view_depends_on_photo_contents_and_view_number() -> None:
+def test_distorted_view_depends_on_photo_contents_and_view_number() -> None:
     views = Views(Distortions(), 2)
     first = views.render(ramp(), SIZE, views.names[0], b"1")
     assert (first == views.render(ramp(), SIZE, views.names[0], b"1")).all()
@@ -109,7 +109,7 @@ def test_view_depends_on_photo_contents_and_view_number() -> None:
         (Distortions(random_crop=25, random_scale=60), 1 / 1.25 / 1.6, 1 / 1.25),
     ],
 )
-def test_distort_crops_a_window_of_the_given_size(settings: Distortions, smallest: float, largest: float) -> None:
+def test_distort_crops_parts_of_the_configured_size(settings: Distortions, smallest: float, largest: float) -> None:
     spans = []
     for name in dataclasses.replace(settings, variants=60).names():
         pixels = distort(ramp(), SIZE, settings, name, b"digest").astype(np.float64)

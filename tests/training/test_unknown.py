@@ -267,7 +267,7 @@ def test_detect_unknown_returns_distances_of_test_photos() -> None:
     assert found.to_json()["test_photos"] == 4
 
 
-def test_detect_unknown_samples_many_photos_equally_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detect_unknown_draws_a_class_balanced_sample_of_many_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unknown, "_MAX_PHOTOS", 60)
     bottlenecks, classes = draw(100)
     some = np.concatenate([np.arange(100), 100 + np.arange(15), 200 + np.arange(60)])

@@ -45,7 +45,7 @@ def test_find_variants_returns_nothing_if_labels_do_not_depend_on_neighbors(simi
     assert not len(find_variants(augmented(100, 3, similarity), classes).rows)
 
 
-def test_find_variants_returns_nothing_if_later_neighbors_predict_classes_as_well() -> None:
+def test_find_variants_returns_nothing_if_later_neighbors_predict_the_class_equally_well() -> None:
     """Photos of each class are similar to each other, and only a little more to their nearest neighbor."""
     classes = np.arange(200) % 4
     means = np.linalg.qr(np.random.default_rng(2).standard_normal((64, 4)))[0].T

@@ -178,7 +178,9 @@ def test_every_number_in_the_confusion_matrix_opens_its_photos(camera_browser: A
         assert studio.page.wait_for_selector("dialog .viewer img").get_attribute("alt").startswith("daisy/")
 
 
-def test_kept_findings_are_hidden_in_every_tab_until_undone(camera_browser: Any, trained: StudioClient) -> None:
+def test_findings_marked_as_kept_are_hidden_in_every_tab_until_undone(
+    camera_browser: Any, trained: StudioClient
+) -> None:
     with open_page(camera_browser, trained) as one, open_page(camera_browser, trained) as two:
         for studio in (one, two):
             studio.go("check")

@@ -1,4 +1,4 @@
-"""Rules for differences between the outputs of two revisions that a comparison accepts.
+"""Rules for the differences that a comparison of the outputs of two revisions accepts.
 
 Volatile values differ between any two runs; intended differences result from changes of the program.
 """

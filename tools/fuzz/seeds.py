@@ -22,7 +22,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write a graph, its labels, training record and exports to a folder; the random photos are not kept."""
+    """Write a graph with its labels, training record and exports to a folder; its calibration photos are not kept."""
     import tensorflow as tf
 
     from poets_edge.exporting.export import export

@@ -24,7 +24,8 @@ from tools.compare.documents import Document, Number, read_content
 from tools.compare.rules import Volatile, applies
 
 _WIDTH, _ROW_WIDTH = 140, 280
-"""Maximum length of a line with the JSON value of a key, and of a line with a list entry; longer ones are split."""
+"""Maximum length of a line that contains a key and its JSON value, and of one that contains an entry of a list. Longer
+values are split into several lines."""
 _DIGITS, _PER_LINE = 7, 5
 """Number of significant digits in fractions, and number of scalars in each line of a long list."""
 _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")

@@ -20,7 +20,7 @@ from tools.mutants.mutate import Mutant
 from tools.mutants.runner import ROOT
 
 _OUTCOMES = {0: "survived", 1: "killed"}
-"""Outcome of a mutant by the exit status of pytest; with other statuses, the module or a test cannot be imported."""
+"""Outcome of a mutant by the exit status of pytest; any other status means that a module cannot be imported."""
 
 
 @contextlib.contextmanager

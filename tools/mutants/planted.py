@@ -1,10 +1,10 @@
 """Insert hand-written faults into modules, one at a time: `python -m tools.mutants --planted`.
 
-The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; without TESTS, the tests in
-`tools.mutants.modules` are used. A fault consists of a text after `- `, which must occur once in the module, and its
-replacement after `+ `; both may continue on the following lines. Tests with the marker `slow` are run only with
-`--slow`. With `--copy`, the faults that no test has detected so far are written to a copy of the checkout, so
-that processes that tests start run them, too.
+The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; without TESTS, the tests that
+`tools.mutants.modules` lists for the module are run. A fault consists of a text after `- `, which must occur exactly
+once in the module, and its replacement after `+ `; both may continue on the following lines. Tests with the marker
+`slow` are run only with `--slow`. With `--copy`, each fault that no test has detected so far is written to a copy of
+the checkout, so it also affects processes that tests start.
 """
 
 from __future__ import annotations

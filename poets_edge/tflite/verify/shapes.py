@@ -152,7 +152,7 @@ def mean(call: Call) -> Shape:
 
 
 def squeeze(call: Call) -> Shape:
-    """Return the output shape of a squeeze, which removes dimensions of length 1."""
+    """Return the output shape of a squeeze operator, which removes dimensions of length 1."""
     shape = call.shape(0)
     given = {axis_of(axis, len(shape)) for axis in call.options["squeeze_dims"]}
     if any(shape[axis] != 1 for axis in given):

@@ -85,7 +85,7 @@ def test_sustained_on_measures_a_device_under_load(installed: SshServer, tmp_pat
     poets_edge("benchmark", PROBE, *load, "--on", "pi", "--on", "other").failed("--on once")
 
 
-def test_benchmark_on_keeps_user_files_in_remote_dir(installed: SshServer) -> None:
+def test_benchmark_on_preserves_user_files_in_remote_dir(installed: SshServer) -> None:
     share_packages(installed.home, installed.home, "")
     decoy = Decoy()
     decoy.plant(installed.home)

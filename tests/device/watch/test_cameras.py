@@ -147,7 +147,7 @@ def test_camera_frames_continue_after_a_webcam_is_replugged(
     np.testing.assert_array_equal(colors, np.asarray(daisy), "the order of the channels")
 
 
-def test_camera_frames_close_an_unplugged_camera_once(
+def test_unplugged_camera_is_closed_only_once(
     device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The camera is also closed if the consumer stops while waiting for it."""
@@ -196,7 +196,7 @@ def test_open_camera_reports_a_pi_camera_in_use(monkeypatch: pytest.MonkeyPatch)
         _frames("0", 1)
 
 
-def test_open_camera_uses_opencv_without_pi_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_camera_uses_opencv_if_there_is_no_pi_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     _as_picamera2(Script(), monkeypatch, cameras=0)
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera")

@@ -55,7 +55,7 @@ def test_collector_saves_each_uncertain_scene_once(tmp_path: Path) -> None:
         assert image.format == "JPEG" and image.size == (320, 240)
 
 
-def test_collector_limits_the_number_and_size_of_frames_over_several_runs(tmp_path: Path) -> None:
+def test_collector_limits_the_number_and_size_of_frames_across_runs(tmp_path: Path) -> None:
     options = CollectOptions(folder=tmp_path, most=3)
     reporter = Telling()
     for start in (0, 10):

@@ -201,7 +201,7 @@ class Agent:
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_hand_over_linger(self, request: Message) -> None:
-        """Save, in the folder of the user's other deployment, that removing that deployment must disable lingering."""
+        """Record in the folder of another deployment of the user that its removal must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service.read()
         if note:
