@@ -120,7 +120,7 @@ PROMISES = {
         "links_to_files_outside_the_project_are_not_opened",
         "paths_never_leave_the_project",
     ],
-    "cannot rename files outside the folder": ["interrupted_step_changes_nothing_behind_a_link"],
+    "cannot rename files outside the folder": ["interrupted_step_does_not_change_files_behind_a_link"],
     "Results replace regular files only": [
         "writers_do_not_replace_special_files_or_folders",
         "writers_do_not_replace_the_file_that_standard_output_writes_to",
@@ -135,13 +135,13 @@ PROMISES = {
     "they were not edited since": [
         "web_keeps_edited_and_foreign_files",
         "export_for_frigate_keeps_existing_frigate_files",
-        "write_generated_keeps_edited_files",
+        "write_generated_does_not_replace_edited_files",
         "write_codelab_preserves_edited_scripts",
         "audit_keeps_a_foreign_page_and_an_edited_list",
     ],
     "only together with its `grid.json`": ["grid_does_not_replace_files_of_other_programs"],
     "removes an earlier model only if it was listed and not changed since": [
-        "remove_shipped_keeps_user_files",
+        "remove_shipped_does_not_remove_user_files",
         "remove_shipped_removes_shipped_files_unless_they_were_edited",
     ],
     "The studio removes only its own files": ["retraining_reports_each_changed_prediction"],
@@ -156,7 +156,7 @@ PROMISES = {
     ],
     "all other protocols of fsspec": [
         "scan_rejects_protocols_other_than_https_s3_and_gs",
-        "scan_refuses_chains_of_protocols",
+        "scan_refuses_chained_protocols",
     ],
     "A response must arrive within": [
         "read_contents_times_out_on_slow_server",

@@ -27,7 +27,7 @@ def test_write_generated_does_not_replace_files_of_other_programs(tmp_path: Path
     assert (tmp_path / "README.md").read_bytes() == b"mine" and not (tmp_path / "main").exists()
 
 
-def test_write_generated_keeps_edited_files(tmp_path: Path) -> None:
+def test_write_generated_does_not_replace_edited_files(tmp_path: Path) -> None:
     write_generated(tmp_path, {"README.md": b"1", "main/main.cc": b"1"})
     (tmp_path / "main/main.cc").write_bytes(b"edited")
     with pytest.raises(OutputError, match=r"main\.cc"):

@@ -165,7 +165,7 @@ def test_password_with_a_backslash_is_sent_to_the_server() -> None:
 
 
 @pytest.mark.parametrize("address", ["s3://bucket::file:///etc", "gs://a::reference://b"])
-def test_scan_refuses_chains_of_protocols(address: str) -> None:
+def test_scan_refuses_chained_protocols(address: str) -> None:
     with pytest.raises(DatasetError, match="no kind of address"):
         scan(photo_path(address))
 

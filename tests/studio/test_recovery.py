@@ -156,7 +156,7 @@ def test_journal_truncated_at_any_byte_is_read(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["create", "remove", "renames"])
-def test_interrupted_step_changes_nothing_behind_a_link(photos: Path, tmp_path: Path, part: str) -> None:
+def test_interrupted_step_does_not_change_files_behind_a_link(photos: Path, tmp_path: Path, part: str) -> None:
     """The journal was planted in the project by an attacker, together with a link to a folder outside."""
     outside = tmp_path / "outside"
     (outside / "empty").mkdir(parents=True)

@@ -46,7 +46,7 @@ def test_ship_copies_the_model_and_writes_its_labels_in_order(tmp_path: Path) ->
     assert (tmp_path / "ship/labels.txt").read_bytes() == b"tulips\ndaisy\n"
 
 
-def test_remove_shipped_keeps_user_files(folder: Path) -> None:
+def test_remove_shipped_does_not_remove_user_files(folder: Path) -> None:
     (folder / "labels.txt").write_text("mine\n")
     decoy = Decoy()
     decoy.watch(folder)
