@@ -102,7 +102,7 @@ PROMISES = {
         "export_without_photos_leaves_the_model_unverified"
     ],
     "a file is removed only if it is listed and its contents are unchanged": [
-        "remove_keeps_and_reports_foreign_files",
+        "remove_keeps_and_reports_files_that_the_program_did_not_create",
         "remove_keeps_files_with_similar_names",
         "edited_unit_is_neither_overwritten_nor_removed",
     ],
@@ -114,7 +114,10 @@ PROMISES = {
     "A request with another name in `Host` is refused": ["requests_with_other_host_names_are_refused"],
     "Every request needs the token": ["requests_without_the_token_are_refused"],
     "the browser stores it in a cookie": ["entry_address_sets_a_cookie_that_scripts_and_other_sites_cannot_use"],
-    "a header that forms cannot send": ["posts_of_other_pages_are_refused", "requests_with_form_bodies_are_refused"],
+    "a header that forms cannot send": [
+        "post_requests_from_other_pages_are_refused",
+        "requests_with_form_bodies_are_refused",
+    ],
     "Responses allow no scripts except the studio's own": ["every_response_has_a_strict_content_security_policy"],
     "links in the project are not followed": [
         "links_to_files_outside_the_project_are_not_opened",
@@ -127,7 +130,9 @@ PROMISES = {
     ],
     "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
     "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
-    "a file that is replaced keeps its permissions": ["writers_keep_permissions_and_write_protected_files"],
+    "a file that is replaced keeps its permissions": [
+        "writers_preserve_permissions_and_do_not_replace_write_protected_files"
+    ],
     "`--output` replaces only JSON files": ["output_does_not_replace_files_that_are_not_json"],
     "never a file that the same command reads": ["output_does_not_replace_an_input"],
     "records and pages of earlier runs": ["train_replaces_only_results_of_training"],
@@ -137,7 +142,7 @@ PROMISES = {
         "export_for_frigate_keeps_existing_frigate_files",
         "write_generated_does_not_replace_edited_files",
         "write_codelab_preserves_edited_scripts",
-        "audit_keeps_a_foreign_page_and_an_edited_list",
+        "audit_does_not_overwrite_pages_of_other_programs_or_edited_lists",
     ],
     "only together with its `grid.json`": ["grid_does_not_replace_files_of_other_programs"],
     "removes an earlier model only if it was listed and not changed since": [

@@ -81,7 +81,7 @@ def test_train_replaces_only_results_of_training(tmp_path: Path, name: str, cont
     assert (tmp_path / name).read_bytes() == content
 
 
-def test_audit_keeps_a_foreign_page_and_an_edited_list(tmp_path: Path) -> None:
+def test_audit_does_not_overwrite_pages_of_other_programs_or_edited_lists(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<!DOCTYPE html><title>Mine</title>")
     (tmp_path / "exclude.json").write_text('{"leave_out": ["daisy/1.jpg"]}')
     for flags, name in ((("--report", "page.html"), "page.html"), (("--move-suspects", "."), "exclude.json")):

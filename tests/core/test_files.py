@@ -84,7 +84,7 @@ def test_write_together_keeps_old_files_if_one_file_cannot_be_written(tmp_path: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX permissions")
-def test_writers_keep_permissions_and_write_protected_files(tmp_path: Path) -> None:
+def test_writers_preserve_permissions_and_do_not_replace_write_protected_files(tmp_path: Path) -> None:
     private, protected = tmp_path / "private", tmp_path / "protected"
     for path, mode in ((private, 0o600), (protected, 0o444)):
         path.write_bytes(b"1")

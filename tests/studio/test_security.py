@@ -84,7 +84,7 @@ def test_localhost_is_accepted_as_host(studio: StudioClient) -> None:
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_posts_of_other_pages_are_refused(studio: StudioClient, headers: dict[str, str | None]) -> None:
+def test_post_requests_from_other_pages_are_refused(studio: StudioClient, headers: dict[str, str | None]) -> None:
     before = studio.get("/api/project").ok()["version"]
     studio.request("POST", "/api/classes", b'{"add": "planted"}', headers).refused(403)
     assert studio.get("/api/project").ok()["version"] == before

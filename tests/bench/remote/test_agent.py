@@ -81,7 +81,7 @@ def test_remove_deletes_the_program_folder(folder: Path) -> None:
     assert list(folder.parent.iterdir()) == []
 
 
-def test_remove_keeps_and_reports_foreign_files(folder: Path) -> None:
+def test_remove_keeps_and_reports_files_that_the_program_did_not_create(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder.parent)
     session = Session(folder)
