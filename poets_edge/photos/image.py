@@ -226,7 +226,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image, white: float) -> Image.Image:
     """Convert an image to RGB. `white` is the pixel value of white in an image with more than 8 bits per pixel."""
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         image.load()
         return image
     if image.mode in DEEP_MODES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,61 @@ def test_normalizer_computes_the_documented_formula(mean: tuple[float, ...], std
     out = np.empty(pixels.shape, np.float32)
     normalizer(Normalization(mean, std))(pixels, out)
     np.testing.assert_allclose(out, (pixels - np.array(mean)) / np.array(std), atol=1e-5)
+
+
+@pytest.mark.parametrize("strips", [False, True])
+@pytest.mark.parametrize("kind", ["P", "L", "RGB", "RGBA", "LA", "1"])
+def test_read_photo_composites_every_kind_of_transparency_over_white(
+    kind: str, strips: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upper half is transparent; a single transparent color is stored in a chunk of its own."""
+    if strips:
+        monkeypatch.setattr("poets_edge.photos.image._LARGE", 64)
+    image = Image.new("RGB", (16, 12), (200, 200, 200))
+    image.paste((10, 10, 10), (0, 0, 16, 6))
+    options: dict[str, object] = {}
+    if kind in ("RGBA", "LA"):
+        image = image.convert(kind)
+        image.putalpha(Image.fromarray(np.repeat(np.repeat([[0], [255]], 6, axis=0), 16, axis=1).astype(np.uint8)))
+    elif kind == "P":
+        image = image.quantize(2)
+        options["transparency"] = image.getpixel((0, 0))
+    else:
+        image = image.convert(kind)
+        options["transparency"] = image.getpixel((0, 0)) if kind != "1" else 0
+    found = np.asarray(read_photo(encoded(image, **options)))
+    assert (found[:6] == 255).all()
+    assert (found[6:] == (255 if kind == "1" else 200)).all()
+
+
+def test_read_photo_limits_the_size_of_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(gradient(9, 7))
+    (tmp_path / "a.png").write_bytes(data)
+    for most, accepted in ((len(data), True), (len(data) - 1, False)):
+        monkeypatch.setattr("poets_edge.photos.image.LARGEST_PHOTO", most)
+        for source in (data, io.BytesIO(data), tmp_path / "a.png", str(tmp_path / "a.png")):
+            if accepted:
+                assert read_photo(source).size == (9, 7)
+            else:
+                with pytest.raises(PhotoError, match=r"larger|too large"):
+                    read_photo(source)
+
+
+def test_read_photo_names_its_source(tmp_path: Path) -> None:
+    for source, name in (
+        (b"x", "picture"),
+        (tmp_path / "none.jpg", str(tmp_path / "none.jpg")),
+        (io.BytesIO(), "picture"),
+    ):
+        with pytest.raises(PhotoError, match=f"^{re.escape(name)}: "):
+            read_photo(source)
+    with pytest.raises(PhotoError, match=r"^given: no such file"):
+        read_photo(tmp_path / "none.jpg", name="given")
+
+
+def test_fit_resizes_rows_before_columns_with_the_requested_crop() -> None:
+    image = gradient(40, 24)
+    found = fit(image, (5, 9), (3.5, 2.25, 30.0, 20.5))
+    narrowed = image.resize((9, 24), Image.Resampling.BILINEAR, box=(3.5, 0, 30.0, 24))
+    expected = narrowed.resize((9, 5), Image.Resampling.BILINEAR, box=(0, 2.25, 9, 20.5))
+    np.testing.assert_array_equal(found, np.asarray(expected))
