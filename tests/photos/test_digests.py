@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -213,3 +214,28 @@ def test_train_detects_a_changed_photo(tmp_path: Path, monkeypatch: pytest.Monke
     one, other = sorted((photos / "daisy").iterdir())[0], sorted((photos / "roses").iterdir())[0]
     one.write_bytes(other.read_bytes())
     assert trained() != first
+
+
+def test_digest_of_a_file_with_old_times_that_just_changed_is_not_stored(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The modification time can be set, the change time cannot."""
+    path = folder.write("a/1.jpg", b"new")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    now = path.stat()
+    found = FileStamp.of(now)
+    assert found.changed == max(now.st_mtime, now.st_ctime) == now.st_ctime and found.size == 3
+    monkeypatch.setattr(digests, "RACY_SECONDS", 3600.0)
+    assert len(folder.hash()) == 3 and "a/1.jpg" in folder.hash()
+
+
+@pytest.mark.parametrize("value", [b"short", bytes(31), bytes(33), "x" * 32, 7, None])
+def test_damaged_digests_in_the_cache_are_ignored(
+    folder: Folder, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "RACY_SECONDS", -10.0)
+    assert len(folder.hash()) == 3 and folder.hash() == []
+    with sqlite3.connect(folder.bottlenecks_dir / digests.FILE) as database:
+        database.execute(f"UPDATE {digests.TABLE} SET digest = ? WHERE name = ?", (value, b"2.jpg"))
+    database.close()
+    assert folder.hash() == ["a/2.jpg"] and folder.hash() == []

@@ -104,3 +104,36 @@ def test_apply_removes_excluded_photos_and_reassigns_others(tmp_path: Path) -> N
         (tmp_path / name).write_bytes(b"\xff\xd8\xff")
     found = Exclusions(frozenset({"a/1.jpg"}), {"b/3.jpg": "c"}).apply(scan(tmp_path))
     assert [(one.name, one.label) for one in found.photos] == [("a/2.jpg", "a"), ("b/3.jpg", "c"), ("b/4.jpg", "b")]
+
+
+def test_read_exclusions_ignores_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfroses/1.jpg\r\ndaisy/2.jpg\r\n")
+    assert read_exclusions(tmp_path / "list.txt").leave_out == {"roses/1.jpg", "daisy/2.jpg"}
+    (tmp_path / "list.json").write_bytes(b'\xef\xbb\xbf {"belongs_to": {"a/1.jpg": "b"}}')
+    assert read_exclusions(tmp_path / "list.json").belongs_to == {"a/1.jpg": "b"}
+
+
+@pytest.mark.parametrize(("label", "valid"), [("", False), ("x", True), ("x" * 255, True), ("x" * 256, False)])
+def test_read_exclusions_limits_the_length_of_class_names(label: str, valid: bool, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text(json.dumps({"belongs_to": {"a/1.jpg": label}}))
+    if valid:
+        assert read_exclusions(tmp_path / "list.json").belongs_to == {"a/1.jpg": label}
+    else:
+        with pytest.raises(DatasetError, match="the name of a class, one line of text"):
+            read_exclusions(tmp_path / "list.json")
+
+
+def test_exclusions_of_training_are_limited_to_the_given_photos() -> None:
+    exclusions = Exclusions(frozenset({"a/1.jpg", "a/2.jpg"}), {"b/3.jpg": "c", "b/4.jpg": "d"})
+    names = ["a/1.jpg", "b/4.jpg", "b/5.jpg"]
+    expected = Exclusions(frozenset({"a/1.jpg"}), {"b/4.jpg": "d"})
+    assert exclusions_of_training({"exclude": exclusions.to_json()}, names) == expected
+    assert exclusions_of_training({"exclude_hashes": exclusions.to_facts()}, names) == expected
+    assert exclusions_of_training({}, names) == Exclusions() and not Exclusions()
+    assert Exclusions(frozenset({"a"})) and Exclusions(belongs_to={"a": "b"})
+    assert exclusions.to_json() == {
+        "leave_out": ["a/1.jpg", "a/2.jpg"], "belongs_to": {"b/3.jpg": "c", "b/4.jpg": "d"}
+    }  # fmt: skip
+    assert json.loads(exclusions_json(["b", "a"])) == {
+        "format": "poets_edge-exclude-1", "leave_out": ["a", "b"], "belongs_to": {}
+    }  # fmt: skip

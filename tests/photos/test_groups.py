@@ -128,3 +128,37 @@ def test_pattern_without_capturing_groups_groups_photos_by_the_whole_match() -> 
     assert stated_groups(table, r"p(\d)-.").tolist() == [0, 0, 2, 3]
     assert stated_groups(table, r"p\d-.").tolist() == [0, 1, 2, 3]
     assert stated_groups(table, r"-[xy]").tolist() == [0, 1, 0, 3]
+
+
+def test_stated_groups_by_csv_ignores_spaces_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "groups.CSV"
+    path.write_bytes(b"\xef\xbb\xbfa/1.jpg, anna \r\n\r\n a/2.jpg,ben,older\r\na/3.jpg ,anna\r\n")
+    assert stated_groups(table("a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg"), str(path)).tolist() == [0, 1, 0, 3]
+    path.write_text("a/1.jpg\n")
+    with pytest.raises(DatasetError, match="two columns are needed"):
+        stated_groups(table("a/1.jpg"), str(path))
+
+
+def test_stated_groups_by_parent_looks_below_the_class_in_split_folders() -> None:
+    """In `train/a/1.jpg`, the folder `a` is the class, not a group."""
+    names = ("train/a/1.jpg", "train/a/2.jpg", "train/a/anna/1.jpg", "test/a/x/anna/2.jpg")
+    photos = PhotoTable.of(Photo(Path(name), name, "a", "training") for name in names)
+    assert stated_groups(photos, "parent").tolist() == [0, 1, 2, 2]
+    with pytest.raises(UsageError, match="it gives none of the 2 photos a group"):
+        stated_groups(photos[:2], "parent")
+
+
+def test_name_pairs_joins_subjects_only_in_classes_with_several() -> None:
+    """All photos of class a would be in one group; class b has two groups."""
+    one = table("a/cat1-1.jpg", "a/cat1-2.jpg", "b/dog1-1.jpg", "b/dog1-2.jpg", "b/dog2-1.jpg")
+    assert name_pairs(one) == [(2, 3)]
+    assert name_pairs(table("a/frame_1.jpg", "a/frame_2.jpg", "a/video_7.jpg")) == [(0, 1)]
+
+
+def test_successors_accepts_gaps_of_up_to_three() -> None:
+    photos = table("a/x1.jpg", "a/x4.jpg", "a/x8.jpg", "a/x010.jpg")
+    assert successors(photos) == [(0, 1), (2, 3)] and successors(photos, most=4) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_grouped_rows_numbers_groups_by_their_first_row() -> None:
+    assert grouped_rows(6, [(4, 1), (5, 4), (3, 2)]).tolist() == [0, 1, 2, 2, 1, 1]

@@ -11,6 +11,7 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit
 from poets_edge.photos.image_cache import ImageCache
+from poets_edge.photos.interpolation import interpolate
 from poets_edge.photos.open_photo import open_photo
 from poets_edge.photos.table import Photo
 
@@ -64,3 +65,24 @@ def test_image_cache_raises_on_every_access_to_unreadable_photo(tmp_path: Path) 
     for _ in range(2):
         with pytest.raises(PhotoError, match=r"broken\.jpg"):
             images.at(photo, [SMALL])
+
+
+def test_image_cache_keeps_both_kinds_of_resizing_apart(photos: list[Photo], decoded: list[Photo]) -> None:
+    cache = ImageCache(10 << 20)
+    first, second = (cache.at(photos[0], [SMALL], antialias=kind)[SMALL] for kind in (True, False))
+    image = open_photo(photos[0])
+    np.testing.assert_array_equal(first, fit(image, SMALL))
+    np.testing.assert_array_equal(second, interpolate(image, SMALL))
+    assert (first != second).any() and len(decoded) == 2
+    for kind, expected in ((False, second), (True, first)):
+        np.testing.assert_array_equal(cache.at(photos[0], [SMALL], antialias=kind)[SMALL], expected)
+    assert len(decoded) == 2
+
+
+def test_image_cache_keeps_as_many_bytes_as_it_may(photos: list[Photo], decoded: list[Photo]) -> None:
+    """An image of 128 x 128 pixels has 49,152 bytes, so two fit into 98,304 bytes."""
+    cache = ImageCache(2 * 3 * 128 * 128)
+    for _ in range(2):
+        for photo in photos:
+            cache.at(photo, [SMALL])
+    assert decoded == [*photos, photos[2]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.photos.interpolation import interpolate
+from poets_edge.photos.interpolation import _neighbors, interpolate
 
 
 @pytest.mark.parametrize("size", [(4, 7), (9, 13), (30, 5), (8, 12)])
@@ -36,3 +38,12 @@ def test_interpolate_rounds_half_up_and_does_not_average_over_skipped_pixels() -
         [0, 1, 1, 1], [10, 60, 110, 110], [20, 71, 121, 121], [31, 81, 130, 130],
     ]  # fmt: skip
     assert interpolate(image, (1, 2))[0, :, 0].tolist() == [0, 20], "every other pixel"
+
+
+@pytest.mark.parametrize(("size", "new_size"), [(7, 13), (640, 224), (3, 224), (224, 3), (5, 5), (1, 4)])
+def test_weights_are_rounded_to_22_bits(size: int, new_size: int) -> None:
+    first, second, weights = _neighbors(size, new_size)
+    for place in range(new_size):
+        exact = Fraction(place * size, new_size)
+        assert first[place] == int(exact) and second[place] == min(int(exact) + 1, size - 1)
+        assert abs(weights[place] - (exact - int(exact)) * 2**22) <= Fraction(501, 1000)

@@ -124,3 +124,41 @@ def test_known_photos_rejects_damaged_encodings() -> None:
     for bits in (0, 64, "30"):
         with pytest.raises(RecordError, match="bits"):
             check({**good, "bits": bits}, PHOTO_SETS)
+
+
+def test_for_model_stores_19_bits_in_addition_to_the_number_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 4,000 photos, about 1,000 begin with two zero bits, and their number has 10 bits."""
+    digests, splits = drawn(4000)
+    whole = KnownPhotos.of(digests, splits)
+    assert (whole.bits, whole.sample_bits) == (12 + 32, 0)
+    assert (whole.for_model().bits, whole.for_model().sample_bits) == (12 + 19, 0)
+    monkeypatch.setattr("poets_edge.photos.known_photos._MOST_IN_MODEL", 1050)
+    sampled = int((digests[:, 0] < 64).sum())
+    assert 512 <= sampled <= 1050
+    small = whole.for_model()
+    assert (small.bits, small.sample_bits) == (2 + sampled.bit_length() + 19, 2)
+    assert sum(len(one) for one in small.sets.values()) == sampled
+    monkeypatch.setattr("poets_edge.photos.known_photos._MOST_IN_MODEL", sampled)
+    assert whole.for_model().sample_bits == 2
+    monkeypatch.setattr("poets_edge.photos.known_photos._MOST_IN_MODEL", sampled - 1)
+    assert whole.for_model().sample_bits == 3
+
+
+@pytest.mark.parametrize(("bits", "valid"), [(0, False), (1, True), (63, True), (64, False)])
+def test_photo_sets_limit_the_number_of_bits(bits: int, valid: bool) -> None:
+    fields = {**KnownPhotos.of(*drawn(3)).to_json(), "bits": bits}
+    if valid:
+        assert check(fields, PHOTO_SETS)["bits"] == bits
+    else:
+        with pytest.raises(RecordError, match="a whole number from 1 to 63"):
+            check(fields, PHOTO_SETS)
+
+
+def test_known_photos_of_many_photos_store_at_most_63_bits() -> None:
+    """A group number follows its photo into the model, whose sets are sorted by digest."""
+    digests = np.zeros((4, 32), np.uint8)
+    digests[:, 0] = [200, 10, 150, 90]
+    known = KnownPhotos.of(digests, np.array([2, 2, 0, 2], np.int8), np.array([7, 5, 1, 7]))
+    for one in (known, stored(known), known.for_model()):
+        numbers = one.groups(digests).tolist()
+        assert numbers[0] == numbers[3] != numbers[1] and numbers[2] == NO_GROUP and numbers[1] >= 0

@@ -264,3 +264,37 @@ def test_scan_recognizes_photos_by_content(kind: str, tmp_path: Path) -> None:
     found = scan(place)
     assert _counts(found) == {("daisy", None): 7, ("roses", None): 1}
     assert found.warnings() == [f"{place}: left out 3 files that are not photos: 2 no suffix, 1 .nef."]
+
+
+@both
+@pytest.mark.parametrize(("inside", "accepted"), [(2, False), (3, True)])
+def test_scan_looks_into_a_folder_with_more_photos_below_than_directly_in_it(
+    kind: str, inside: int, accepted: bool, tmp_path: Path
+) -> None:
+    """`train` holds two photos, and two or three more in a class folder: a class of its own, or a split."""
+    names = [*_photos("train", count=2), *_photos("train/a", count=inside - 1), *_photos("train/b", count=1)]
+    place = _place(kind, tmp_path, [*names, *_photos("test/a", "test/b", count=1)])
+    if accepted:
+        found = scan(place)
+        assert _counts(found) == {("a", "training"): 2, ("b", "training"): 1, ("a", "test"): 1, ("b", "test"): 1}
+    else:
+        with pytest.raises(DatasetError, match=r"split folders|mixed"):
+            scan(place)
+
+
+@both
+def test_scan_rejects_nested_folders_of_which_one_is_new(kind: str, tmp_path: Path) -> None:
+    copy = _place(kind, tmp_path, [*_photos("a", "b"), *_photos("data/a", "data/b")])
+    found = scan(copy)
+    assert _counts(found) == {("a", None): 3, ("b", None): 3}
+    assert any("left out 6 photos in a, b, which are next to it as well" in note for note in found.notes)
+    (tmp_path / "other").mkdir()
+    partly = _place(kind, tmp_path / "other", [*_photos("a", "b"), *_photos("data/a", "data/c")])
+    with pytest.raises(DatasetError, match="holds photos only in its folders a, c"):
+        scan(partly)
+
+
+def test_scan_reports_only_class_folders_without_photos_as_empty(tmp_path: Path) -> None:
+    place = _place("folder", tmp_path, [*_photos("a", "b"), *_photos("data/a", "data/b")])
+    (place / "empty").mkdir()
+    assert scan(place).empty_classes == ("empty",)

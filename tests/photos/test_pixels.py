@@ -84,7 +84,21 @@ def test_read_photo_rejects_sides_of_more_than_100_000_pixels() -> None:
 @pytest.mark.parametrize(
     ("mode", "form", "each"),
     # Bytes of the decoded pixel for each copy of the decoder, and 4 of the converted one.
-    [("RGB", "PNG", 4), ("L", "PNG", 1 + 4), ("RGBA", "PNG", 4 + 4), ("I;16", "TIFF", 2 * 2 + 4), ("RGB", "WEBP", 12)],
+    [
+        ("RGB", "PNG", 4),
+        ("L", "PNG", 1 + 4),
+        ("RGBA", "PNG", 4 + 4),
+        ("I;16", "TIFF", 2 * 2 + 4),
+        ("RGB", "WEBP", 12),
+        ("RGB", "AVIF", 12),
+        ("RGB", "HEIF", 12),
+        ("P", "GIF", 2 * 1 + 4),
+        ("1", "PNG", 1 + 4),
+        ("I;16B", "PNG", 2 + 4),
+        ("RGB", "TIFF", 8),
+        ("CMYK", "JPEG", 4 + 4),
+        ("F", "TIFF", 2 * 4 + 4),
+    ],
 )
 def test_bytes_needed_includes_copies_made_by_the_decoder(mode: str, form: str, each: int) -> None:
     image = Image.new(mode, (30, 20))
@@ -99,6 +113,15 @@ def test_bytes_needed_includes_full_size_coefficients_of_progressive_jpegs() -> 
     assert bytes_needed(image, (240, 160)) == 600 * 4
     image.info["progressive"] = 1
     assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
+    image.info = {"progression": 1}
+    assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
+
+
+def test_most_megapixels_are_pixels_in_the_file() -> None:
+    """An image of 240 x 160 pixels is decoded to 30 x 20 pixels, which need 4 bytes each."""
+    image = Image.new("RGB", (30, 20))
+    image.format = "JPEG"
+    assert most_megapixels(image, (240, 160)) == pytest.approx(BUDGET / (600 * 4) * 240 * 160 / 1e6)
 
 
 @pytest.mark.parametrize("header", [b"%!PS-Adobe-3.0", b"GIF88a..........", b"", b"\x89PNG", b"RIFF....WAVEfmt "])

@@ -145,3 +145,32 @@ def test_split_keeps_photos_in_their_split_folders() -> None:
     assert {sets[photo.name] for photo in given_test} == {"test"}
     for photo in rest:
         assert sets[photo.name] == ("validation" if position(photo.name) < 20 else "training")
+
+
+@pytest.mark.parametrize(("testing", "validation"), [(30, 0), (0, 30), (2, 60), (60, 2)])
+def test_split_moves_the_groups_nearest_to_each_split(testing: int, validation: int) -> None:
+    """The ideal position of validation is 0, that of test is the validation percentage, and that of training is 100."""
+    checked = set()
+    for start in range(0, 300, 3):
+        names = [f"daisy/{number}.jpg" for number in range(start, start + 3)]
+        sets = split(
+            photos([str(number) for number in range(start, start + 3)]),
+            SplitConfig(testing=testing, validation=validation),
+        )
+        places = {name: position(name) for name in names}
+        chosen = {
+            name: "validation" if place < validation else "test" if place < validation + testing else "training"
+            for name, place in places.items()
+        }
+        for number, ideal in (
+            ("training", 100),
+            *([("validation", 0)] if validation else []),
+            *([("test", validation)] if testing else []),
+        ):
+            if number not in chosen.values():
+                counts = list(chosen.values())
+                donors = [name for name in names if counts.count(chosen[name]) > 1]
+                chosen[min(donors, key=lambda name: (abs(places[name] - ideal), name))] = number
+                checked.add(number)
+        assert sets == chosen
+    assert len(checked) >= 2

@@ -10,6 +10,7 @@ from PIL import Image
 
 from poets_edge.errors import PhotoError
 from poets_edge.photos.image import photo_size, read_photo
+from poets_edge.photos.png_chunks import without_metadata
 
 RED = (200, 30, 40)
 
@@ -95,3 +96,50 @@ def test_read_photo_rejects_open_files_above_the_size_limit(monkeypatch: pytest.
     assert read_photo(io.BytesIO(encoded("PNG"))).size == (16, 16)
     with pytest.raises(PhotoError, match="larger than"):
         read_photo(io.BytesIO(encoded("PNG") + bytes(1000)))
+
+
+@pytest.mark.parametrize("compression", [1, 2, 0])
+def test_read_photo_limits_only_run_length_encoded_bmps(compression: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poets_edge.photos.structure._LARGEST_RLE", 2000)
+    bits = 4 if compression == 2 else 8
+    fields = struct.pack("<IiiHHIIiiII", 40, 9, 9, 1, bits, compression, 0, 0, 0, 2, 0)
+    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 62) + fields + bytes(8) + bytes(3000)
+    if compression:
+        with pytest.raises(PhotoError, match="a run-length encoded BMP of more than"):
+            read_photo(data)
+    else:
+        assert read_photo(data).size == (9, 9)
+
+
+@pytest.mark.parametrize("colors", [2, 16, 256])
+def test_read_photo_skips_the_color_table_of_a_gif(colors: int) -> None:
+    """The table consists of bytes that would be blocks, of which there are too many."""
+    image = Image.new("P", (4, 4))
+    image.putpalette(bytes([0x21, 1, 1]) * colors)
+    image.putdata([number % colors for number in range(16)])
+    file = io.BytesIO()
+    image.save(file, "GIF", optimize=False)
+    data = file.getvalue()
+    start = 13 + 3 * (2 << (data[10] & 7))
+    assert read_photo(data).size == (4, 4)
+    with pytest.raises(PhotoError, match="blocks before its first frame"):
+        read_photo(data[:start] + b"!\xfe\1a\0" * 22_000 + data[start:])
+    plain = data[:10] + bytes([data[10] & 0x7F]) + data[11:13]
+    with pytest.raises(PhotoError, match="blocks before its first frame"):
+        read_photo(plain + b"!\xfe\1a\0" * 22_000 + data[start:])
+
+
+def test_without_metadata_keeps_what_decoding_needs() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + b"sums"
+
+    start, end = b"\x89PNG\r\n\x1a\n", chunk(b"IEND", b"")
+    header, table, pixels = chunk(b"IHDR", bytes(13)), chunk(b"PLTE", bytes(768)), chunk(b"IDAT", bytes(200_000))
+    small, large = chunk(b"tEXt", bytes(1 << 16)), chunk(b"tEXt", bytes((1 << 16) + 1))
+    data = start + header + table + small + large + pixels + end + large
+    assert without_metadata(data) == start + header + table + small + pixels + end + large
+    assert without_metadata(data, 0) == start + header + table + pixels + end + large
+    plain = start + header + small + pixels + end
+    assert without_metadata(plain) is plain
+    fake = chunk(b"PLTE", bytes((1 << 16) + 1))
+    assert without_metadata(start + header + fake + pixels + end) == start + header + pixels + end

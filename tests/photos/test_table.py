@@ -11,6 +11,7 @@ import pytest
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import scan
 from poets_edge.photos.split import SplitConfig, split
+from poets_edge.photos.split_names import SplitName
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo, PhotoDigests, PhotoTable, class_numbers
 
 NAMES = ["a/1.jpg", "a/é.jpg", os.fsdecode(b"a/\xff.jpg"), "b/2.jpg", "b/日本.jpg"]
@@ -83,3 +84,37 @@ EXPECTED = {
         "small/1.jpg",
     ],
 }
+
+
+def test_take_keeps_splits_paths_and_labels() -> None:
+    splits: list[SplitName | None] = ["test", None, "training", "validation"]
+    listed = [Photo(Path(f"x/{row}.jpg"), f"{row}.jpg", "ab"[row % 2], split) for row, split in enumerate(splits)]
+    table = PhotoTable.of(listed)
+    rows = np.array([3, 0, 1])
+    assert list(table.take(rows)) == [listed[3], listed[0], listed[1]]
+    assert table.given.tolist() == [2, -1, 0, 1] and table.take(rows).labels == ("a", "b")
+    assert table.has_folder("test") and not table.take(np.array([1, 2])).has_folder("test")
+    assert table.take(np.array([1, 2])).has_folder("training") and not PhotoTable.of([]).has_folder("test")
+
+
+def test_class_numbers_compare_composed_names() -> None:
+    names = ["caf\u00e9", "cafe\u0301", "other"]
+    listed = [Photo(Path("x"), str(row), name) for row, name in enumerate(names)]
+    for photos in (listed, PhotoTable.of(listed)):
+        assert class_numbers(photos, ("b", "cafe\u0301")).tolist() == [1, 1, -1]
+        assert class_numbers(photos, ("caf\u00e9", "b")).tolist() == [0, 0, -1]
+
+
+def test_in_classes_maps_classes_by_name() -> None:
+    listed = [Photo(Path("x"), str(row), label) for row, label in enumerate("abca")]
+    table = PhotoTable.of(listed).in_classes(("c", "d", "a", "b"), {3: "d"})
+    assert table.classes.tolist() == [2, 3, 0, 1] and [photo.label for photo in table] == ["a", "b", "c", "d"]
+
+
+def test_hashed_photos_keep_digests_with_their_photos() -> None:
+    listed = [HashedPhoto(Photo(Path("x"), str(row), "a"), bytes([row + 1]) * 32) for row in range(4)]
+    hashed = HashedPhotos.of(listed)
+    assert list(hashed) == listed and hashed[1:3][0] == listed[1] and len(HashedPhotos.of([])) == 0
+    assert [item.digest[0] for item in hashed.take(np.array([2, 0]))] == [3, 1]
+    assert hashed.byte_digests.tolist() == [item.digest for item in listed]
+    assert PhotoDigests(hashed)["2"] == "03" * 32 and list(PhotoDigests(hashed)) == ["0", "1", "2", "3"]
