@@ -142,11 +142,10 @@ def find_photos(place: str) -> FoundPhotos:
     for path, archive in zip(archives, found, strict=True):
         below = path.replace(os.sep, "/")[len(root) + 1 if root else 0 :]
         names += [f"{below}/{name}" for name in archive.names]
-    if len({archive.labels is None for archive in found if len(archive.names)}) > 1:
+    kinds = {archive.labels is None for archive in found if archive.names}  # an empty shard has no labels
+    if len(kinds) > 1:
         raise DatasetError(f"{place}: some of these are WebDataset shards and some are not. Give one kind.")
-    labels = (
-        None if any(one.labels is None for one in found) else [label for one in found for label in one.labels or ()]
-    )
+    labels = [label for one in found for label in one.labels or ()] if kinds == {False} else None
     others = sum((Counter(one.others) for one in found), Counter[tuple[str, str]]())
     notes = tuple(line for one in found for line in one.notes)
     return FoundPhotos(root or ".", names, labels, archives[0].count("/", len(root) + 1) + 1, others, notes)

@@ -1,0 +1,278 @@
+"""Tests of photos in archives and at addresses: patterns, positions of photos, and metadata reported by servers."""
+
+from __future__ import annotations
+
+import email.utils
+import errno
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from poets_edge.errors import DatasetError, RemoteError, RuntimeMissingError, UsageError
+from poets_edge.photos import folder_names, remote, sources
+from poets_edge.photos.address import Address
+from poets_edge.photos.folder import scan
+from poets_edge.photos.sources import is_archive_or_address, photo_at, with_encoding
+from tests.photos.archive_files import make_tar
+
+
+def _zip(path: Path, *names: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, name)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("x", ["x"]),
+        ("a{1..3}b", ["a1b", "a2b", "a3b"]),
+        ("a{08..11}", ["a08", "a09", "a10", "a11"]),
+        ("a{9..11}", ["a9", "a10", "a11"]),
+        ("a{5..5}", ["a5"]),
+        ("{x,y}{1..2}", ["x1", "x2", "y1", "y2"]),
+        ("{a,b,c}", ["a", "b", "c"]),
+    ],
+)
+def test_patterns_are_expanded_like_those_of_a_shell(pattern: str, expected: list[str]) -> None:
+    assert sources._expanded(pattern) == expected
+
+
+def test_archives_are_arranged_together_and_sorted_by_name(tmp_path: Path) -> None:
+    for number in (1, 2):
+        _zip(tmp_path / f"p{number}.zip", f"top/a/{number}.jpg", f"top/b/{number}.jpg")
+    found = scan(tmp_path / "p{1..2}.zip")
+    names = ["p1.zip/a/1.jpg", "p1.zip/b/1.jpg", "p2.zip/a/2.jpg", "p2.zip/b/2.jpg"]
+    assert [photo.name for photo in found.photos] == names
+    assert [photo.label for photo in found.photos] == ["a", "b", "a", "b"] and found.classes == ("a", "b")
+    for place in ("p*.zip", "p?.zip", "p{2,1}.zip"):
+        assert [photo.name for photo in scan(tmp_path / place).photos] == names
+    for name in names:
+        assert photo_at(tmp_path / "p{1..2}.zip", name) == tmp_path / name
+    assert photo_at(tmp_path / "p1.zip", "a/1.jpg") == tmp_path / "p1.zip/a/1.jpg"
+    assert [sources.size(str(tmp_path / name)) for name in names] == [11] * 4
+    with pytest.raises(DatasetError, match=r"p3\.zip: no such file"):
+        scan(tmp_path / "p{1..4}.zip")
+    with pytest.raises(DatasetError, match="no archive has such a name"):
+        scan(tmp_path / "q*.zip")
+
+
+def test_shards_and_archives_with_class_folders_are_not_mixed(tmp_path: Path) -> None:
+    for number, names in enumerate((("a/1.jpg", "b/1.jpg"), ("1.jpg", "1.cls")), 1):
+        make_tar(tmp_path / f"p{number}.tar", dict.fromkeys(names, b"x"))
+    with pytest.raises(DatasetError, match="some of these are WebDataset shards and some are not"):
+        scan(tmp_path / "p{1..2}.tar")
+    make_tar(tmp_path / "p1.tar", {})
+    assert [photo.label for photo in scan(tmp_path / "p{1..2}.tar").photos] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x.zip", True), ("x.ZIP@gbk", True), ("x.tar", True), ("x.tgz", True), ("x.tar.gz", True), ("x.zipped", False),
+        ("https://example.org/x", True), ("x", False),
+    ],
+)  # fmt: skip
+def test_archives_are_recognized_by_their_suffix(name: str, expected: bool, tmp_path: Path) -> None:
+    place = name if "://" in name else str(tmp_path / name)
+    assert is_archive_or_address(place) is expected
+    if "://" not in name and "@" not in name:
+        (tmp_path / name).mkdir()
+        assert not is_archive_or_address(place)
+
+
+def test_with_encoding_requires_a_zip_and_an_encoding() -> None:
+    assert str(with_encoding(Path("a.ZIP"), "cp932")) == "a.ZIP@cp932"
+    found = with_encoding(Address("https://example.org/a.zip"), "gbk")
+    assert isinstance(found, Address) and str(found) == "https://example.org/a.zip@gbk"
+    with pytest.raises(UsageError, match=r"is for a \.zip, not a\.tar"):
+        with_encoding(Path("a.tar"), "gbk")
+    with pytest.raises(UsageError, match="klingon: not an encoding of Python"):
+        with_encoding(Path("a.zip"), "klingon")
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Replacement for the module `http`, whose functions the tests set."""
+    module = SimpleNamespace(is_allowed=lambda address: True)
+    monkeypatch.setattr(remote, "_web", lambda: module)
+    remote.forget()
+    yield module
+    remote.forget()
+
+
+def test_matching_compares_names_with_each_part_of_a_pattern(web: Any) -> None:
+    listed = ["p1.tar", "p2.tar", "P3.tar", "x/p4.tar", "x/p5.zip", "y/z/p6.tar"]
+    web.listing = lambda address: listed if address == "https://h/d" else []
+    assert remote.matching("https://h/d/p*.tar") == ["https://h/d/p1.tar", "https://h/d/p2.tar"]
+    assert remote.matching("https://h/d/*/p*.tar") == ["https://h/d/x/p4.tar"]
+    assert remote.matching("https://h/d/?2.tar") == ["https://h/d/p2.tar"]
+    assert remote.matching("https://h/d/q*") == []
+
+
+_DATE, _LATER = "Wed, 01 Jan 2020 00:00:00 GMT", "Wed, 01 Jan 2020 00:10:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("said", "identity", "age", "size"),
+    [
+        ({"ETag": '"x"', "Content-Length": "7"}, 'size=7 ETag="x"', None, 7),
+        ({"Content-Length": "7"}, None, None, 7),
+        ({"ETag": '"x"'}, 'size=None ETag="x"', None, None),
+        ({"ETag": '"x"', "Content-Length": "-7"}, 'size=None ETag="x"', None, None),
+        ({"Last-Modified": _DATE, "Date": _LATER, "Content-Length": "7"}, f"size=7 Last-Modified={_DATE}", 600, 7),
+        ({"Last-Modified": _DATE, "Content-Length": "7"}, f"size=7 Last-Modified={_DATE}", float("-inf"), 7),
+        ({"Last-Modified": "never", "ETag": "x"}, "size=None ETag=x Last-Modified=never", None, None),
+    ],
+)
+def test_facts_identify_a_file_by_the_headers_of_its_server(
+    said: dict[str, str], identity: str | None, age: float | None, size: int | None, web: Any
+) -> None:
+    """The age of a change is the difference of two times of the server's clock, which may be wrong."""
+    web.facts = lambda address: said
+    found = remote.facts("https://h/x")
+    assert (found.identity, found.size) == (identity, size)
+    if age is None:
+        assert found.changed == 0
+    else:
+        assert time.time() - found.changed == pytest.approx(age, abs=5) or found.changed == -age == float("inf")
+    stamp = sources.stamp("https://h/x")
+    assert (stamp is None) == (identity is None)
+
+
+def test_facts_are_requested_once_for_each_scan(web: Any) -> None:
+    asked: list[str] = []
+
+    def facts(address: str) -> dict[str, str]:
+        asked.append(address)
+        return {"Content-Length": "3"}
+
+    web.facts = facts
+    assert [remote.size("https://h/x") for _ in range(3)] == [3, 3, 3] and asked == ["https://h/x"]
+    remote.forget()
+    remote.prefetch_stamps(["https://h/x", "https://h/y"])
+    assert sorted(asked[1:]) == ["https://h/x", "https://h/y"] and remote.size("https://h/y") == 3
+
+
+def test_opened_reads_a_file_at_any_position(web: Any) -> None:
+    content = bytes(range(200))
+    web.facts = lambda address: {"Content-Length": "200"}
+    web.read = lambda address, start, end, *, most: content[start:end]
+    file = remote._RangeFile("https://h/x", 200)
+    assert file.seek(10) == 10 and file.read(3) == content[10:13]
+    assert file.seek(5, io.SEEK_CUR) == 18 and file.read(2) == content[18:20]
+    assert file.seek(-4, io.SEEK_END) == 196 and file.read(9) == content[196:] and file.read(1) == b""
+    assert file.seek(-190, io.SEEK_CUR) == 10 and file.readable() and file.seekable()
+    with pytest.raises(ValueError, match="before the beginning"):
+        file.seek(-1)
+    with remote.opened("https://h/x") as whole:
+        assert whole.read() == content
+    web.facts = lambda address: {}
+    remote.forget()
+    with pytest.raises(DatasetError, match="its server does not say its size"):
+        remote.opened("https://h/x")
+
+
+def _raises(error: BaseException) -> Callable[[str], Any]:
+    def run(address: str) -> Any:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (
+            ConnectionError("reset\n by  peer"),
+            RemoteError,
+            r"https://h/x: reset by peer\. The computed results are kept",
+        ),
+        (ValueError(), RemoteError, "https://h/x: ValueError"),
+        (ValueError("see https://me:secret@h/x"), RemoteError, "https://h/x: see https://h/x"),
+        (ValueError("y" * 300 + "\x1b"), RemoteError, "https://h/x: y{200}\\. The"),
+        (FileNotFoundError(2, "x"), FileNotFoundError, "nothing is there"),
+        (OSError(errno.EFBIG, "larger than 3 MB"), OSError, "larger than 3 MB"),
+        (DatasetError("own"), DatasetError, "own"),
+    ],
+)
+def test_errors_of_servers_are_one_line(
+    error: BaseException, kind: type[BaseException], message: str, web: Any
+) -> None:
+    web.facts = _raises(error)
+    with pytest.raises(kind, match=f"^.*{message}") as raised:
+        remote.facts("https://h/x")
+    assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_stores_name_the_package_that_they_require(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme, extra in (("s3", "s3"), ("s3a", "s3"), ("gs", "gs"), ("gcs", "gs")):
+        with (
+            pytest.raises(RuntimeMissingError, match=rf"pip install 'poets-edge\[{extra}\]'"),
+            remote.readable_errors(f"{scheme}://b/x"),
+        ):
+            raise ImportError
+    for address in ("ftp://h/x", "s3://b/x::file://y"):
+        with pytest.raises(DatasetError, match="no kind of address that photos are read from"):
+            remote.read(address, most=1)
+
+
+class _System:
+    """Object store with one file."""
+
+    def cat_file(self, path: str, *, start: int, end: int) -> bytes:
+        return b"0123456789"[start:end]
+
+
+def test_read_limits_the_size_of_a_file_in_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_system", lambda address: (_System(), address))
+    assert remote.read("s3://b/x", most=10) == b"0123456789" and remote.read("s3://b/x", 2, 5, most=3) == b"234"
+    for most, limits in ((9, ()), (2, (2, 5))):
+        with pytest.raises(OSError, match="larger than") as raised:
+            remote.read("s3://b/x", *limits, most=most)
+        assert raised.value.errno == errno.EFBIG
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("class", False), ("class 1", False), ("object", False), ("SegmentationClass", True), ("masks", True),
+        ("images", True), ("train", True), ("test_images", True), ("predictions", True), ("roses", False),
+        ("rose images", False), ("gt", True),
+    ],
+)  # fmt: skip
+def test_is_no_class_depends_on_the_words_of_a_name(name: str, expected: bool) -> None:
+    assert folder_names.is_no_class(name) is expected
+
+
+def test_unusual_classes_states_the_reason_for_each() -> None:
+    labels = ("roses", "roses copy", "Roses (2)", "tulips copy", "trainA", "testA", "trainB", "images", "daisy_aug")
+    assert folder_names.unusual_classes(labels) == {
+        "roses copy": "is named like a copy of roses",
+        "Roses (2)": "is named like a copy of Roses",
+        "trainA": "is named like a split of A",
+        "testA": "is named like a split of A",
+        "images": "is named like photos without a class",
+    }
+    assert folder_names.unusual_classes(("daisy", "daisy_aug")) == {"daisy_aug": "is named like a copy of daisy"}
+
+
+def test_folders_for_splits_requires_several_classes_and_splits() -> None:
+    assert folder_names.folders_for_splits(["trainA", "testA", "trainB", "valB"]) == {
+        "trainA": "train/A", "testA": "test/A", "trainB": "train/B", "valB": "val/B"
+    }  # fmt: skip
+    for names in (["trainA", "testA"], ["train station", "test tube"], ["trainA", "testA", "trainB", "roses"]):
+        assert folder_names.folders_for_splits(names) == {}
+
+
+def test_dates_of_servers_are_seconds_since_the_epoch() -> None:
+    assert remote._seconds(_DATE) == email.utils.parsedate_to_datetime(_DATE).timestamp() == 1577836800
+    assert remote._seconds("") is remote._seconds(None) is remote._seconds("yesterday") is None
