@@ -238,3 +238,75 @@ def test_read_member_limits_the_declared_length() -> None:
 
     with pytest.raises(OSError, match="larger than"):
         read_member(member, read, 4999)
+
+
+def test_read_member_limits_memory_for_a_member_longer_than_declared() -> None:
+    """The header declares 1,000 bytes, and the data are 40 MB of zeros."""
+    raw = zlib.compressobj(wbits=-15)
+    packed = raw.compress(bytes(40 << 20)) + raw.flush()
+    data = b"PK\3\4" + bytes(26) + packed
+    member = Member(0, len(packed), 1000, zipfile.ZIP_DEFLATED, zlib.crc32(bytes(1000)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="damaged"):
+            read_member(member, lambda start, end: data[start:end], 1 << 26)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_read_member_requests_no_bytes_after_the_member() -> None:
+    """The member has 5 MB, which are read in two parts; the header is read with the first part."""
+    content = bytes(range(256)) * 20_480
+    data = zip_of({"a/1.jpg": content, "a/2.jpg": b"other"})
+    asked: list[tuple[int, int]] = []
+
+    def read(start: int, end: int) -> bytes:
+        asked.append((start, end))
+        return data[start:end]
+
+    [first, _] = [read_archive(io.BytesIO(data), "x.zip").find(name) for name in ("a/1.jpg", "a/2.jpg")]
+    assert first is not None and read_member(first, read, len(content)) == content
+    end = 30 + len("a/1.jpg") + len(content)
+    assert asked == [(0, 30 + 1024 + (4 << 20)), (30 + 1024 + (4 << 20), end)]
+
+
+@pytest.mark.parametrize("place", ["x.ZIP", "x.zip", "x.tar"])
+@pytest.mark.parametrize("most", [None, 10])
+def test_read_archive_recognizes_suffixes_in_any_case(place: str, most: int | None) -> None:
+    """Without a photo's suffix, a file of a zip at an address is not a photo."""
+    members = {"a/1.JPG": b"one", "b/2.Jpeg": b"two", "b/3": b"\xff\xd8\xff\xe0" + bytes(40), "b/n.txt": b"text"}
+    data = tar_of(members) if place.endswith("tar") else zip_of(members)
+    found = read_archive(io.BytesIO(data), place, most)
+    sniffed = most is None or place.endswith("tar")
+    assert found.names == ["a/1.JPG", "b/2.Jpeg", *(["b/3"] if sniffed else [])]
+    assert sum(found.others.values()) == (1 if sniffed else 2)
+
+
+def test_read_archive_counts_other_files_in_the_common_folder_only() -> None:
+    names = ["top/x/a/1.jpg", "top/x/b/1.jpg", "top/x/note.txt", "top/x/a/note.txt", "top/note.txt", "topx/note.txt"]
+    found = read_archive(io.BytesIO(zip_of(dict.fromkeys(names, b"x"))), "x.zip")
+    assert found.names == ["a/1.jpg", "b/1.jpg"]
+    assert dict(found.others) == {("", ".txt"): 1, ("a", ".txt"): 1}
+
+
+def test_read_archive_reads_shards_with_one_class_for_each_photo() -> None:
+    files = {"x/1.jpg": b"p", "x/1.cls": b"roses\n", "x/1.json": b"{}", "x/1.txt": b"t", "x/1.csv": b"c"}
+    found = read_archive(io.BytesIO(tar_of(files)), "x.tar")
+    assert (found.names, found.labels, dict(found.others)) == (["x/1.jpg"], ["roses"], {("x", ".csv"): 1})
+    with pytest.raises(DatasetError, match=r"x/1 has two \.cls files"):
+        read_archive(io.BytesIO(tar_of({**files, "x/1.b.cls": b"daisy"})), "x.tar")
+    with pytest.raises(DatasetError, match=r"x/2\.jpg has no class: there is no x/2\.cls"):
+        read_archive(io.BytesIO(tar_of({**files, "x/2.jpg": b"p"})), "x.tar")
+    for content in (b"", b" \n", b"x" * 1025, b"\xff", b"a\nb"):
+        with pytest.raises(DatasetError, match="holds no class"):
+            read_archive(io.BytesIO(tar_of({"1.cls": content})), "x.tar")
+    assert read_archive(io.BytesIO(tar_of({"1.jpg": b"", "1.cls": b"x" * 1024})), "x.tar").labels == ["x" * 1024]
+
+
+def test_read_archive_rejects_a_tar_without_an_end() -> None:
+    data = tar_of({"a/1.jpg": b"one"})
+    assert read_archive(io.BytesIO(data), "x.tar").find("a/1.jpg") == Member(512, 3, 3)
+    with pytest.raises(DatasetError, match="truncated"):
+        read_archive(io.BytesIO(data[: 2 * 512]), "x.tar")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,41 @@ def test_fetch_flowers_rejects_nonempty_folder(server: Files, tmp_path: Path) ->
 def test_fetch_flowers_rejects_working_directory(server: Files, folder: str) -> None:
     with pytest.raises(OutputError, match="name of a new folder"):
         fetch_flowers(Path(folder), archive=archive(server, GOOD))
+
+
+def test_unpack_reports_as_many_bytes_as_the_archive_has(tmp_path: Path) -> None:
+    """Random contents cannot be compressed, so the archive is read in several parts."""
+    content = packed(*((f"x/a/{number}.jpg", random.Random(number).randbytes(50_000)) for number in range(9)))
+    (tmp_path / "x.tgz").write_bytes(content)
+    reported: list[int] = []
+    fetch._unpack(tmp_path / "x.tgz", tmp_path / "out", reported.append)
+    assert sum(reported) == len(content) and min(reported) >= 0 and max(reported) < len(content) / 2
+    assert sorted(path.name for path in (tmp_path / "out/a").iterdir()) == [f"{number}.jpg" for number in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("x/a/1.jpg", tarfile.REGTYPE, "a/1.jpg"),
+        ("x/1.jpg", tarfile.REGTYPE, "1.jpg"),
+        ("x", tarfile.DIRTYPE, None),
+        ("x/a", tarfile.DIRTYPE, None),
+        ("1.jpg", tarfile.REGTYPE, ""),
+        ("x/../1.jpg", tarfile.REGTYPE, ""),
+        ("/x/1.jpg", tarfile.REGTYPE, ""),
+        ("x/c:1.jpg", tarfile.REGTYPE, ""),
+        ("x/a\\1.jpg", tarfile.REGTYPE, ""),
+        ("x/1.jpg", tarfile.SYMTYPE, ""),
+        ("x/1.jpg", tarfile.LNKTYPE, ""),
+        ("x/1.jpg", tarfile.FIFOTYPE, ""),
+        ("x/..", tarfile.DIRTYPE, ""),
+    ],
+)
+def test_target_is_a_path_below_the_folder(name: str, kind: bytes, expected: str | None, tmp_path: Path) -> None:
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    if expected == "":
+        with pytest.raises(DownloadError, match="must not be unpacked"):
+            fetch._target(member, tmp_path)
+    else:
+        assert fetch._target(member, tmp_path) == (None if expected is None else tmp_path / expected)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.errors import DatasetError, UsageError
+from poets_edge.errors import DatasetError, PhotoError, UsageError
+from poets_edge.photos.contents import contents_at
 from poets_edge.photos.folder import scan
 from poets_edge.photos.open_photo import read_contents
-from poets_edge.photos.sources import with_encoding
+from poets_edge.photos.sources import photo_at, with_encoding
+from poets_edge.photos.zip_names import zip_name
 from tests.conftest import poets_edge
 
 
@@ -106,3 +108,45 @@ def test_commands_accept_the_zip_encoding_option(tmp_path: Path) -> None:
     train = ("train", place, "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--zip-encoding")
     poets_edge(*train, "gbk", cwd=tmp_path).failed(f"{place}@gbk: two classes or more are needed")
     poets_edge("audit", place, "--zip-encoding", "klingon").failed("--zip-encoding klingon: not an encoding")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "A.ZIP"])
+def test_contents_of_a_zip_with_an_encoding_are_found_in_any_case(name: str, tmp_path: Path) -> None:
+    place = with_encoding(_zip(tmp_path / name, "雏菊/1.jpg".encode("gbk")), "gbk")
+    assert contents_at(photo_at(place, "雏菊/1.jpg")) == "雏菊/1.jpg".encode("gbk")
+    with pytest.raises(PhotoError, match=r"1\.jpg: No such file"):
+        contents_at(tmp_path / "missing" / "1.jpg")
+
+
+def test_names_marked_as_utf8_are_not_decoded_again() -> None:
+    info = zipfile.ZipInfo("Gänse\\1.jpg")
+    info.orig_filename = "Gänse\\1.jpg"
+    info.flag_bits = 0x800
+    assert zip_name(info, "gbk") == ("Gänse/1.jpg", False)
+    info.flag_bits = 0
+    assert zip_name(info) == ("Gänse/1.jpg", True)
+    info.orig_filename = "Gänse\\1.jpg".encode().decode("cp437")
+    assert zip_name(info) == ("Gänse/1.jpg", False)
+
+
+@pytest.mark.parametrize("change", ["version", "checksum", "tag", "short", "length", "text"])
+def test_damaged_extra_fields_are_ignored(change: str) -> None:
+    raw, spelled = "Gänse/1.jpg".encode("cp437"), b"Enten/1.jpg"
+    version, checksum, tag = 1, zlib.crc32(raw), 0x7075
+    if change == "version":
+        version = 2
+    elif change == "checksum":
+        checksum ^= 1
+    elif change == "tag":
+        tag += 1
+    elif change == "short":
+        spelled = b""
+    elif change == "text":
+        spelled = b"\xff"
+    value = struct.pack("<BL", version, checksum) + spelled
+    info = zipfile.ZipInfo()
+    info.orig_filename = raw.decode("cp437")
+    other = struct.pack("<HH", 1, 2) + b"xx"
+    length = len(value) - (len(spelled) if change == "length" else 0)
+    info.extra = other + struct.pack("<HH", tag, length) + value
+    assert zip_name(info) == ("Gänse/1.jpg", True)
