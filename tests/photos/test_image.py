@@ -131,7 +131,7 @@ def test_read_photo_composites_every_kind_of_transparency_over_white(
     else:
         image = image.convert(kind)
         options["transparency"] = image.getpixel((0, 0)) if kind != "1" else 0
-    found = np.asarray(read_photo(encoded(image, **options)))
+    found = np.asarray(read_photo(encoded(image, "PNG", **options)))
     assert (found[:6] == 255).all()
     assert (found[6:] == (255 if kind == "1" else 200)).all()
 
