@@ -14,7 +14,7 @@ CORPUS = ROOT / "tests/corpus"
 
 
 @pytest.mark.parametrize("record", sorted((CORPUS / "records").iterdir()), ids=lambda path: path.name)
-def test_commands_accept_or_reject_corpus_records(tmp_path: Path, record: Path) -> None:
+def test_commands_accept_or_reject_each_record_in_the_corpus(tmp_path: Path, record: Path) -> None:
     for name in ("seed_graph.pb", "seed_labels.txt"):
         shutil.copy(CORPUS / "seeds" / name, tmp_path / name)
     shutil.copy(record, tmp_path / "seed_graph.json")
@@ -26,11 +26,11 @@ def test_commands_accept_or_reject_corpus_records(tmp_path: Path, record: Path) 
 
 
 @pytest.mark.parametrize("photo", sorted((CORPUS / "photos").iterdir()), ids=lambda path: path.name)
-def test_label_rejects_corpus_photos(photo: Path) -> None:
+def test_label_rejects_each_photo_in_the_corpus(photo: Path) -> None:
     poets_edge("label", CORPUS / "seeds/seed_graph.tflite", photo, "--json").failed(str(photo))
 
 
 @pytest.mark.parametrize("model", sorted((CORPUS / "models").iterdir()), ids=lambda path: path.name)
-def test_commands_reject_corpus_models(model: Path) -> None:
+def test_commands_reject_each_model_in_the_corpus(model: Path) -> None:
     for command in (("inspect", model, "--json"), ("label", model, CORPUS / "photos/strip.tif"), ("benchmark", model)):
         poets_edge(*command).failed(str(model))

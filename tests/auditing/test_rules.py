@@ -195,7 +195,7 @@ def test_most_confused_classes_counts_both_directions() -> None:
     assert most_confused_classes(("x", "a", "m"), scores, classes, rows, count=1) == [first]
 
 
-def test_find_leak_lists_test_photos_with_near_duplicate_in_training_set() -> None:
+def test_find_leak_lists_test_photos_with_near_duplicates_in_the_training_set() -> None:
     photos = photos_with(normal=200)
     vectors = np.eye(2, 8, dtype=np.float32)[photos.classes] + 0.1 * photos.vectors[:]
     splits = assign_splits(photos.photos.photos, SplitConfig())

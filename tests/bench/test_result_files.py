@@ -25,7 +25,7 @@ def test_variant_result_has_the_fastest_and_median_times_of_each_process() -> No
     assert (read.fastest, read.medians, read.kernel) == ((2.0, 3.0), (4.0, 5.5), (0.5, 0.7))
 
 
-def test_variant_result_has_no_kernel_times_unless_all_processes_timed_the_kernel() -> None:
+def test_variant_result_has_kernel_times_only_if_all_processes_timed_the_reference_kernel() -> None:
     read = VariantResult.from_json(result({"samples_ms": [4.0], "kernel_ms": [0.5]}, {"samples_ms": [3.0]}))
     assert (read.medians, read.kernel) == ((4.0, 3.0), ())
     assert (VariantResult.from_json(result()).fastest, VariantResult.from_json(result()).medians) == ((5.0,), ())

@@ -51,7 +51,7 @@ def test_describe_returns_zero_spread_for_zeros() -> None:
     }
 
 
-def test_describe_includes_outliers() -> None:
+def test_maximum_of_samples_includes_outliers() -> None:
     assert describe([1.0] * 99 + [1000.0]).maximum == 1000.0
 
 

@@ -59,7 +59,7 @@ def test_slowdown_contains_its_time_and_latency_ratio() -> None:
     assert load(wobble[::-1]).slowdown is None
 
 
-def test_step_up_ignores_decreases() -> None:
+def test_step_up_finds_no_step_if_values_decrease() -> None:
     assert step_up([1, 1, 1, 2, 2]) == 3
     assert step_up([2, 2, 1, 1]) is None
     assert step_up([1.0]) is None

@@ -60,7 +60,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("what", ["raise ImportError('initialization failed')", "raise SystemError('odd')", "pass"])
-def test_interrupt_stops_with_one_line_even_if_the_import_raises_another_error(foreign: Path, what: str) -> None:
+def test_interrupt_prints_one_line_even_if_the_import_raises_another_error(foreign: Path, what: str) -> None:
     (foreign / "fake").mkdir()
     (foreign / "fake/tensorflow.py").write_text(INTERRUPTED_IMPORT.format(what=what))
     ended = start("label", "it.pb", "photo.png", cwd=foreign, path=foreign / "fake")
@@ -80,7 +80,7 @@ def test_load_tensorflow_reports_the_import_error_of_a_broken_package(
 
 
 @pytest.mark.tensorflow
-def test_interrupt_while_tensorflow_loads_stops_with_one_line(foreign: Path) -> None:
+def test_interrupt_while_tensorflow_loads_prints_one_line(foreign: Path) -> None:
     process = start("label", "it.pb", "photo.png", cwd=foreign)
     _until(lambda: "_pywrap_tensorflow" in _maps(process.pid) or "libtensorflow" in _maps(process.pid))
     process.send_signal(signal.SIGINT)

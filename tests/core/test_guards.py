@@ -70,7 +70,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def test_replacing_flushes_files_before_the_rename(disk: Disk, tmp_path: Path) -> None:
+def test_files_are_flushed_to_disk_before_they_are_renamed(disk: Disk, tmp_path: Path) -> None:
     """Otherwise a power cut could leave an empty file under the name of the complete file."""
     write_bytes(tmp_path / "bytes", b"12345")
     write_text(tmp_path / "text", "1234567")
@@ -161,7 +161,7 @@ def test_written_files_and_folders_have_permissions_according_to_the_umask(tmp_p
     assert os.umask(before) == before
 
 
-def test_write_text_uses_unix_line_ends_and_escapes_lone_surrogates(tmp_path: Path) -> None:
+def test_write_text_uses_unix_line_endings_and_escapes_lone_surrogates(tmp_path: Path) -> None:
     write_text(tmp_path / "text", "caf\u00e9\n\udce9\n")
     assert (tmp_path / "text").read_bytes() == b"caf\xc3\xa9\n\\udce9\n"
 
@@ -292,7 +292,7 @@ def test_download_replaces_an_existing_file_that_fails_its_checks(files: Files, 
     assert len(files.requests) == 1
 
 
-def test_download_without_checks_fetches_an_existing_file_again(files: Files, tmp_path: Path) -> None:
+def test_download_without_a_checksum_fetches_an_existing_file_again(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"older")
     assert download(f"{files.url}/file", tmp_path / "file").read_bytes() == b"content"
 

@@ -64,7 +64,7 @@ def test_exclusions_reject_class_names_that_differ_only_in_case(photos: Path) ->
         Exclusions(belongs_to={folder.photos[0].name: "Roses"}).apply(folder)
 
 
-def test_models_contain_exclusions_without_file_names() -> None:
+def test_exclusions_are_stored_in_models_without_file_names() -> None:
     exclusions = Exclusions(frozenset({"roses/1.jpg"}), {"roses/2.jpg": "tulips"})
     facts = exclusions.to_facts()
     assert "roses" not in json.dumps(facts) and ".jpg" not in json.dumps(facts)

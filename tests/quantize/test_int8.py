@@ -247,7 +247,7 @@ def test_kernel_scales_of_zeros_are_not_zero() -> None:
     assert quantize_kernel(kernel, 0).values.tolist() == [[0, 0, 0], [127, 127, 127]]
 
 
-def test_file_order_puts_outputs_first_and_channels_of_depthwise_kernels_last() -> None:
+def test_file_order_moves_the_output_axis_of_a_kernel_to_the_front() -> None:
     kernel = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     ordered = file_order(LAYERS[0], kernel)
     assert ordered.shape == (5, 2, 3, 4) and ordered[4, 1, 2, 3] == kernel[1, 2, 3, 4]

@@ -59,7 +59,7 @@ def names(project: Project) -> set[str]:
     return {path.relative_to(project.places.root).as_posix() for path in project.places.root.glob("[!.]*/*")}
 
 
-def test_photo_is_added_to_its_class(project: Project) -> None:
+def test_received_photo_is_added_to_its_class(project: Project) -> None:
     found = send(project, Upload("C:\\x\\new?.jpg", "roses", size=8), JPEG, b"new!")
     assert (found.added, found.skipped) == (1, ()) and names(project) == {"daisy/1.jpg", "roses/new_.jpg"}
     assert (project.places.root / "roses/new_.jpg").read_bytes() == JPEG + b"new!"

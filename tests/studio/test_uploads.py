@@ -35,7 +35,7 @@ def leftovers(folder: Path) -> list[Path]:
     return list((folder / ".poets-edge/incoming").iterdir())
 
 
-def test_photo_is_added_unchanged(flowers: Path, photo: bytes) -> None:
+def test_uploaded_photo_is_added_unchanged(flowers: Path, photo: bytes) -> None:
     with running(flowers) as client:
         answer = client.upload(photo, "new.jpg", "daisy").ok()
         assert (answer["added"], answer["skipped"], answer["undo"]) == (1, [], "add 1 photo")

@@ -71,7 +71,7 @@ def test_grid_options_refuse_conflicting_targets() -> None:
         GridOptions(image_dir="photos", ship=True, budget=Budget(board=board("nano33")))  # type: ignore[arg-type]
 
 
-def test_board_with_memory_requires_a_board() -> None:
+def test_memory_size_is_rejected_without_a_board() -> None:
     assert board_with_memory(None, None) is None
     changed = board_with_memory("nano33", "100KB")
     assert changed is not None and changed.memory == 102_400 and changed.flash == board("nano33").flash

@@ -52,7 +52,7 @@ def test_grid_uses_the_test_set_instead_of_folds_with_fine_tuning() -> None:
     assert not options(fine_tuning=FineTuning(blocks=1)).uses_folds
 
 
-def test_train_options_has_separate_outputs_for_each_architecture() -> None:
+def test_grid_trains_each_architecture_with_separate_output_paths() -> None:
     wanted = options(architectures=("mobilenet_0.25_128", "mobilenet_0.50_128"), output_dir=Path("out"))
     first, second = (wanted.train_options(architecture) for architecture in wanted.architectures)
     assert first.output_graph == Path("out/mobilenet_0.25_128/retrained_graph.pb")

@@ -62,7 +62,7 @@ def test_support_explains_why_no_interpreter_fits(system: System, problem: str, 
     assert "\n" not in found.problem + found.remedy
 
 
-def test_support_assumes_an_interpreter_on_macos() -> None:
+def test_interpreter_is_assumed_to_be_available_on_macos() -> None:
     found = support(System("arm64", (3, 12), name="Darwin"))
     assert found.runtimes and not found.problem
 

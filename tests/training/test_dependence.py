@@ -46,7 +46,7 @@ def test_dependence_warning_about_repetitive_photos_states_that_groups_were_not_
     assert line is not None and "groups were not found. The accuracy on new people or objects is not known" in line
 
 
-def test_dependence_warning_of_series_states_accuracies() -> None:
+def test_dependence_warning_about_series_states_the_accuracies() -> None:
     series = PhotoGroups(np.arange(5), series=SeriesLoss(0.84, 0.51))
     line = dependence(series, cross_validated(0.9), 0.9)
     assert line is not None and line.startswith("photos whose names follow each other belong together")

@@ -81,7 +81,7 @@ def test_cross_validation_interval_accounts_for_groups(evaluated: CrossValidatio
     assert n == 1
 
 
-def test_cross_validate_keeps_the_groups_of_evaluated_photos() -> None:
+def test_cross_validate_returns_the_groups_of_the_evaluated_photos() -> None:
     classes = np.append(np.repeat([0, 1], 20), 2)
     groups = np.arange(41) // 2 * 2
     vectors = np.random.default_rng(0).random((41, 8)).astype(np.float32)
@@ -195,7 +195,7 @@ def test_calibrate_head_corrects_the_logit_scale_and_is_evaluated_across_folds(d
     assert calibrated.biases == pytest.approx(head.biases / result.temperature, rel=1e-4)
 
 
-def test_calibrate_head_keeps_scores_if_no_temperature_improves_held_out_folds() -> None:
+def test_calibrate_head_leaves_scores_unchanged_if_no_temperature_improves_held_out_folds() -> None:
     """One fold has overconfident scores, and the other has underconfident ones; no temperature suits both."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, 3))

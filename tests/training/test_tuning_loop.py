@@ -172,7 +172,7 @@ def test_loading_a_checkpoint_runs_no_code_from_the_file(tmp_path: Path) -> None
     assert checkpoint.load(tmp_path / "x.npz") is None and not (tmp_path / "ran").exists()
 
 
-def test_check_space_requires_enough_free_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_activations_require_enough_disk_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     needed = _check_space(tmp_path / "x", 1000, 5000)
     assert needed > 5_000_000
     usage = SimpleNamespace(free=needed)

@@ -120,7 +120,7 @@ def test_detector_rejects_the_stated_fraction_of_new_photos_and_most_strangers()
         assert (found.distances > LIMIT).mean() == pytest.approx(rate, abs=0.02)
 
 
-def test_detect_unknown_keeps_copies_in_one_fold() -> None:
+def test_detect_unknown_assigns_copies_of_a_photo_to_one_fold() -> None:
     """Each photo occurs three times. If its copies were in other folds, its distance would be too small."""
     bottlenecks, classes = draw(20)
     again, tripled = np.repeat(bottlenecks, 3, axis=0), np.repeat(classes, 3)
@@ -276,7 +276,7 @@ def test_detect_unknown_draws_a_class_balanced_sample_of_many_photos(monkeypatch
     assert (np.diff(found.rows) > 0).all()
 
 
-def test_refused_is_the_fraction_of_distances_above_the_limit() -> None:
+def test_refused_returns_the_fraction_of_distances_above_the_limit() -> None:
     assert unknown.refused(np.array([0.2, LIMIT, 1.01, 3], np.float32)) == 0.5
     assert unknown.refused(np.zeros(0, np.float32)) is None
 

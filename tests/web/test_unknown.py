@@ -34,7 +34,7 @@ _DISTANCES = """async (names) => {
 
 @pytest.mark.shared
 @pytest.mark.parametrize("quantization", ["int8", "float32"])
-def test_page_verdicts_equal_python_verdicts(
+def test_page_and_python_agree_on_which_photos_are_unknown(
     trained: Trained, flowers: Path, quantization: str, open_page: OpenPage, tmp_path: Path
 ) -> None:
     """The page and Python compute the same distances for photos of flowers and for unknown photos."""

@@ -29,7 +29,7 @@ def test_smoother_returns_the_mean_of_the_last_frames() -> None:
     assert smoother.add(frames[1]) is frames[1]
 
 
-def test_smoother_returns_no_distance_for_outputs_without_distances() -> None:
+def test_smoother_returns_no_distance_if_the_model_has_none() -> None:
     smoother = Smoother(2)
     for number in range(3):
         assert smoother.add(ModelOutput(np.array([number, 1], np.float32))).distance is None
