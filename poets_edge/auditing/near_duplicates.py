@@ -66,7 +66,7 @@ class NearDuplicates:
 def find_near_duplicates(
     projections: Vectors, thumbnails: Thumbnails, digests: npt.NDArray[np.bytes_], folder: Path
 ) -> NearDuplicates:
-    """Find the near-duplicates among photos.
+    """Find the near-duplicates among photos, and return them in groups.
 
     Args:
         projections: PCA projections of the bottlenecks, float32 [photos, up to 64].

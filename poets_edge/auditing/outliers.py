@@ -44,7 +44,7 @@ _UNKNOWN_RATE = 0.05
 """Fraction of the photos that the unknown-photo detector is expected to reject, 0 to 1; equal to the default in
 `train`."""
 _MIN_PHOTOS = 30
-"""Minimum number of photos in a folder; in smaller folders, isolated photos are not detected."""
+"""Minimum number of photos in a folder for isolated photos to be detected."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,10 +21,10 @@ from poets_edge.tflite.read_model import read_model
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreCheck:
-    """Comparison of the scores that a model has on another device with its scores on this machine.
+    """Comparison of a model's scores on another device with its scores on this machine.
 
     Attributes:
-        photos: number of photos that both machines could read, and whose scores are compared.
+        photos: number of compared photos, which are those that both machines could read.
         agreement: fraction of the compared photos, 0 to 1, for which both machines predict the same label.
         difference: maximum absolute difference between the scores from the two machines.
     """

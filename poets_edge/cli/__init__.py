@@ -74,7 +74,7 @@ _EXTRAS = {
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
     **dict.fromkeys(("anyio", "h11", "starlette", "uvicorn"), "studio"),
 }
-"""Name of the pip extra that installs each package, by its import name; a plain install has none of the packages."""
+"""Name of the pip extra that installs each package, by the package's import name. A plain install has none of them."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Environment variables that limit the number of threads in OpenBLAS."""

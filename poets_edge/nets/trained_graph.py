@@ -18,8 +18,8 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Maximum number of attempts to read a graph, its labels file and its training record, which another process may be
-replacing, and the pause between two attempts, in seconds."""
+"""Maximum number of attempts to read a graph, its labels file and its training record while another process may be
+replacing them; and pause between two attempts, in seconds."""
 _MAX_RECORD_BYTES = 256 << 20
 
 

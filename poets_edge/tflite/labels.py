@@ -215,8 +215,8 @@ def _distinct(labels: list[str]) -> bool:
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines start with numbers that count from 0 or 1; otherwise None.
 
-    The numbers belong to outputs only if the texts after them differ ("0 stars" and "2 stars" are labels) and, if they
-    start at 1, none is missing.
+    The numbers are output numbers, not parts of labels, only if the texts after them differ (unlike in "0 stars" and
+    "2 stars") and, if they start at 1, none is missing.
     """
     matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]

@@ -152,7 +152,7 @@ def _fit(projections: Vectors, classes: Rows) -> _Ridge:
 
 
 def _by_class(classes: Rows, names: Sequence[str]) -> list[Rows]:
-    """Return the row numbers of each class in the order of names, in which numbers are compared by value."""
+    """Return the row numbers of each class, sorted by name; numbers in names are compared by value."""
     order = sorted(range(len(names)), key=lambda row: _natural(names[row]))
     sequence = np.array(order, np.int64)
     return [sequence[classes[sequence] == number] for number in np.unique(classes)]

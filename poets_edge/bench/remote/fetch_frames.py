@@ -1,4 +1,4 @@
-"""The command `deploy --fetch`, which copies frames to this computer that `watch --collect` saved on a device.
+"""The command `deploy --fetch`, which copies the frames that `watch --collect` saved on a device to this computer.
 
 Nothing is removed from the device, and no local file is overwritten. The file `.fetched.json` in the local folder lists
 the fetched frames, so that frames are not fetched again even if they have been sorted, moved or deleted.

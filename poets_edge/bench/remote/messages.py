@@ -188,7 +188,7 @@ class PhotoScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Message that contains measurements in one time window, as JSON values that `LoadWindow.to_json` returned.
+    """Message with the measurements in one time window, as returned by `LoadWindow.to_json`.
 
     Attributes:
         model: index of the model in the request.

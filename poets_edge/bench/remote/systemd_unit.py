@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""Name of the service if the program is in the default folder; prefix of its name if it is in another folder."""
+"""Name of the service if the program is in the default folder; prefix of the name if it is in another folder."""
 
 
 def unit_name(folder: str, *, usual: bool) -> str:

@@ -157,7 +157,7 @@ def _test_pictures(file: ExportedFile, classifier: Classifier) -> list[npt.NDArr
 def _largest_difference(
     classifier: Classifier, pictures: Sequence[npt.NDArray[np.uint8]], outputs: Sequence[tuple[npt.NDArray[Any], ...]]
 ) -> int:
-    """Return the largest absolute difference between `outputs` and the outputs of `classifier`, as 8-bit integers."""
+    """Return the largest absolute difference between `outputs` and the outputs of `classifier`, both 8-bit integers."""
     indices, session = range(len(classifier.session.outputs)), classifier.session
     return max(
         int(np.abs(own.astype(int) - micro).max())

@@ -52,7 +52,7 @@ class _Request:
 
 
 def run_micro(content: bytes, inputs: Sequence[npt.NDArray[Any]], *, name: str) -> MicroRun:
-    """Find the smallest tensor arena in which a model runs, and run the model in it.
+    """Find the smallest tensor arena in which a model runs, run the model in it, and return its size and the outputs.
 
     Args:
         content: bytes of a `.tflite`.

@@ -198,7 +198,7 @@ class _Graph:
         return self._known.get(index)
 
     def _set_outputs(self, rule: Rule, call: Call, inputs: list[int], outputs: list[int]) -> None:
-        """Infer the shapes of an operator's outputs, check the declared shapes against them, and store them."""
+        """Infer and store the shapes of an operator's outputs, and check that the declared shapes are equal to them."""
         inferred = rule.infer(call)
         results = inferred if isinstance(inferred, list) else [inferred]
         if len(results) != len(outputs):
