@@ -83,7 +83,7 @@ PROMISES = {
     "this includes folders that Windows would fetch from another machine": [
         "photos_of_record_does_not_read_photos_from_other_machines"
     ],
-    "no links, no pickles": ["read_backbone_runs_no_pickle", "read_backbone_follows_no_link_in_an_archive"],
+    "no links, no pickles": ["read_backbone_runs_no_pickle", "read_backbone_does_not_follow_links_in_an_archive"],
     "the error names the invalid field": ["round_from_json_reports_the_path_of_an_invalid_field"],
     "have checksums": ["grid_recomputes_damaged_cache_rows_before_cross_validation"],
     "damaged files are moved aside": ["damaged_cache_is_moved_aside", "hash_photos_moves_damaged_cache_aside"],
@@ -92,10 +92,10 @@ PROMISES = {
         "names_with_control_characters_or_invalid_encoding_are_escaped",
     ],
     "pages and drawings escape them": ["page_escapes_names", "report_has_no_external_resources_and_escapes_names"],
-    "no process listens on a port": ["local_processes_listen_on_no_socket"],
+    "no process listens on a port": ["local_worker_processes_do_not_listen_on_sockets"],
     "addresses on other machines must use `tls://`": ["unencrypted_remote_scheduler_is_refused"],
     "certificates are verified with `mqtts://`": ["watch_checks_the_certificate_of_the_broker"],
-    "a packet of more than 64 KB closes the connection": ["publisher_closes_the_connection_if_a_packet_is_large"],
+    "a packet of more than 64 KB closes the connection": ["publisher_closes_the_connection_if_a_packet_is_too_large"],
     "a folder that only its user can read": ["deploy_publishes_to_a_broker_with_a_private_login"],
     "until another interpreter is installed": ["read_model_verifies_again_with_a_different_interpreter"],
     "files that it could not evaluate for lack of photos are not": [
@@ -103,7 +103,7 @@ PROMISES = {
     ],
     "a file is removed only if it is listed and its contents are unchanged": [
         "remove_keeps_and_reports_files_that_the_program_did_not_create",
-        "remove_keeps_files_with_similar_names",
+        "remove_keeps_and_reports_files_with_similar_names",
         "edited_unit_is_neither_overwritten_nor_removed",
     ],
     "Symbolic links are not followed, the folder of another user is not used": [
@@ -138,8 +138,8 @@ PROMISES = {
     "records and pages of earlier runs": ["train_replaces_only_results_of_training"],
     "`annotate` replaces only": ["annotate_replaces_only_models"],
     "they were not edited since": [
-        "web_keeps_edited_and_foreign_files",
-        "export_for_frigate_keeps_existing_frigate_files",
+        "web_does_not_replace_edited_files",
+        "export_for_frigate_does_not_replace_existing_files",
         "write_generated_does_not_replace_edited_files",
         "write_codelab_preserves_edited_scripts",
         "audit_does_not_overwrite_pages_of_other_programs_or_edited_lists",
@@ -175,7 +175,7 @@ PROMISES = {
         "download_without_checksum_requires_tls",
         "download_without_checksum_refuses_a_redirection_to_http",
     ],
-    "is compared with the MD5": ["find_weights_compares_the_published_checksum"],
+    "is compared with the MD5": ["find_weights_refuses_weights_without_the_published_checksum"],
     "before it is renamed to its destination": ["download_renames_the_file_after_the_check"],
     "both sides must present a certificate": [
         "scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_clients"

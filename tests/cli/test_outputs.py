@@ -48,7 +48,7 @@ def test_annotate_replaces_only_models(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["index.html", "app.js", "service-worker.js", "index.html.gz"])
-def test_web_keeps_edited_and_foreign_files(tmp_path: Path, name: str) -> None:
+def test_web_does_not_replace_edited_files(tmp_path: Path, name: str) -> None:
     poets_edge("web", MODEL, "--output-dir", "site", cwd=tmp_path).ok()
     poets_edge("web", MODEL, "--output-dir", "site", "--title", "Birds", cwd=tmp_path).ok()
     page = tmp_path / "site" / name

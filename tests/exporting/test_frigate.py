@@ -126,7 +126,7 @@ def test_frigate_model_keeps_a_user_class_named_none(trained: Trained, flowers: 
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "labelmap.txt"])
-def test_export_for_frigate_keeps_existing_frigate_files(trained: Trained, tmp_path: Path, name: str) -> None:
+def test_export_for_frigate_does_not_replace_existing_files(trained: Trained, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"trained by Frigate")
     poets_edge("export", trained.graph, "--for", "frigate", tmp_path).failed(name, "not replaced")
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -132,7 +132,7 @@ def test_read_backbone_runs_no_pickle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_read_backbone_follows_no_link_in_an_archive(tmp_path: Path, kind: bytes) -> None:
+def test_read_backbone_does_not_follow_links_in_an_archive(tmp_path: Path, kind: bytes) -> None:
     (tmp_path / "secret.pb").write_bytes(b"secret")
     with tarfile.open(tmp_path / "w.tgz", "w:gz") as archive:
         member = tarfile.TarInfo("m/frozen_graph.pb")

@@ -183,7 +183,7 @@ def test_killed_run_leaves_no_workers(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
-def test_local_processes_listen_on_no_socket(photos: Path, tmp_path: Path) -> None:
+def test_local_worker_processes_do_not_listen_on_sockets(photos: Path, tmp_path: Path) -> None:
     """If a socket listened, another user's process could submit a task."""
     process = start(tmp_path, photos, "local:2", photos_per_task=1)
     while not cached_vectors(tmp_path):

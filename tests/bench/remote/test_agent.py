@@ -108,7 +108,7 @@ def test_remove_keeps_and_reports_files_that_the_program_did_not_create(folder: 
         f"{ITEM}/__pycache__/other.cpython-311.pyc",
     ],
 )
-def test_remove_keeps_files_with_similar_names(folder: Path, name: str) -> None:
+def test_remove_keeps_and_reports_files_with_similar_names(folder: Path, name: str) -> None:
     session = Session(folder)
     session.receive()
     mine = folder / name

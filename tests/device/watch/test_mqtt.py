@@ -136,7 +136,7 @@ def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None
     assert "labeling continues" in reporter.warnings[0] and "Connection refused" in reporter.warnings[0]
 
 
-def test_publisher_closes_the_connection_if_a_packet_is_large() -> None:
+def test_publisher_closes_the_connection_if_a_packet_is_too_large() -> None:
     """The broker accepts the connection and then announces a packet of 200 MB, which paho would read into memory."""
     with socket.create_server(("127.0.0.1", 0)) as server, _publisher(server.getsockname()[1], Telling()) as publisher:
         server.settimeout(20)
