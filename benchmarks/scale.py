@@ -54,7 +54,7 @@ def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> N
 
 
 def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure the time until the first training step of a second run, which may be at most 5 s for 100,000 photos."""
+    """Measure the time until the first training step of a second run; the limit is 5 s for 100,000 photos."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)

@@ -30,7 +30,7 @@ _COMMAND = "python -m pytest benchmarks/test_main_job.py --benchmark-only -s"
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
-    """Yield a list of table rows to which the benchmarks in this file append; publish the table at the end."""
+    """Yield a list to which the benchmarks in this file append their table rows; publish the table at the end."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
     if len(found) == 9:

@@ -22,7 +22,7 @@ _FRAMES = 1000
 
 
 def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path) -> None:
-    """Time `watch` with the int8 mobilenet_0.50_224, with reading and resizing on one core and inference on another."""
+    """Time `watch` with the int8 mobilenet_0.50_224; one core reads and resizes frames, and another runs the model."""
     frames = [jpeg(photo) for photo in photos_of(flowers, _FRAMES // 5)]
     folder = frame_folder(tmp_path / "frames", frames)
     classifier = Classifier(trained.model("int8"), threads=1)

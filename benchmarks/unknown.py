@@ -133,7 +133,7 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def chance_within(photos: int, low: float, high: float) -> float:
-    """Return the probability that a fraction from `low` to `high` of a number of photos is rejected.
+    """Return the probability that the fraction of `photos` photos that is rejected is from `low` to `high`.
 
     Each photo is rejected with the probability RATE, independently of other photos.
     """

@@ -22,7 +22,7 @@ FLOORS: Mapping[str, int] = {"tflite": 94, "device": 94, "quantize": 94, "traini
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return a pair (number of executed branches, number of all branches) for each package in poets_edge, by name.
+    """Return the number of executed branches and the number of all branches in each package in poets_edge, by name.
 
     Args:
         report: content of a file written by `coverage json` with branch coverage.

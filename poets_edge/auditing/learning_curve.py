@@ -206,7 +206,7 @@ def _mean_learned(fold: Indices, count: int) -> float:
 
 
 def _photos(fold: Indices) -> int:
-    """Return the current number of photos, which forecasts start from; it excludes the user's own test set."""
+    """Return the current number of photos, without the user's own test set; forecasts start from this number."""
     return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
 
 

@@ -209,7 +209,7 @@ def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[in
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return up to 20 of the scored photos, for timing the decoding and resizing; empty if no photos were scored."""
+    """Return up to 20 of the scored photos, on which decoding and resizing are timed; () if no photos were scored."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 

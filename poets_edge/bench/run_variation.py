@@ -29,8 +29,8 @@ the median time of the reference kernel. In two recordings of two models (`bench
 0.0042 to 0.0069, 0.0054 on average; the value includes a safety margin."""
 _SAME_STATE = 1.6
 """Maximum ratio between the times of the reference kernel in two runs. Above it, times relative to the kernel are not
-compared. When other virtual machines slowed the kernel by half, relative times changed by less than 1.5 %. Larger
-ratios have not been examined."""
+compared. When other virtual machines increased the time of the kernel by half, relative times changed by less than
+1.5 %. Larger ratios have not been examined."""
 _PARTS = 5
 """Number of parts into which a run is divided to estimate the drift of its times."""
 _SMALLEST_PART = 3

@@ -11,7 +11,7 @@ _WINDOW = 10
 """Number of calls per window of the warm-up; the median times of successive windows are compared."""
 
 _STEADY = 0.03
-"""Maximum relative difference between the medians of two successive windows for the times to count as settled."""
+"""The times have settled if the medians of two successive windows differ by at most this fraction."""
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ def parse_duration(text: str) -> float:
 
 
 def most_windows(options: SustainedOptions) -> int:
-    """Return an upper limit for the number of windows that `sustain` measures per model."""
+    """Return an upper bound on the number of windows that `sustain` measures per model."""
     return int(options.seconds / _window_length(options)) + 2
 
 
@@ -255,6 +255,6 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Return descriptions of disturbances by other programs; heat and throttling, which are results, are left out."""
+    """Return descriptions of disturbances by other programs, but not of heat and throttling, which the load causes."""
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

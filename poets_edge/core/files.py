@@ -313,7 +313,7 @@ def _finish(temporary: Path, path: Path) -> None:
 
 
 def _complete(journal: Path) -> None:
-    """Perform the remaining renames recorded in a journal, and remove it. The caller must hold the folder's lock."""
+    """Perform the remaining renames in a journal, and remove the journal. The caller must hold the folder's lock."""
     try:
         noted = json.loads(read_bytes(journal).decode("ascii"))
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]

@@ -39,7 +39,7 @@ class HelperPool(Generic[Request, Answer]):
             helper.close()
 
     def start(self, requests: int) -> None:
-        """Start as many processes as `requests` requests can use, so that they load their libraries in advance."""
+        """Start the processes for `requests` concurrent requests, so that they load their libraries in advance."""
         while len(self._helpers) < min(requests, cores(), _MOST_HELPERS):
             self._helpers.append(Helper(self._function, one_core=True))
 

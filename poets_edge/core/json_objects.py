@@ -29,7 +29,7 @@ def from_json(kind: type[T], value: Any) -> T:
 
 
 def shape_of(hint: Any) -> Shape:
-    """Return the shape, for `poets_edge.core.json_checks.check`, of JSON values that match a type annotation."""
+    """Return the shape (see `poets_edge.core.json_checks.check`) of JSON values that match a type annotation."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return {name: shape_of(one) for name, one in _hints(hint).items()}

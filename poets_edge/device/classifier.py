@@ -243,7 +243,7 @@ class Classifier:
         return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
-        """Return the scores of an image with the size of the model's input, and its distance from the training photos.
+        """Return the scores and the distance from the training photos for an image that already has the input size.
 
         Args:
             pixels: uint8 RGB [height, width, 3].

@@ -185,7 +185,7 @@ def score_chosen(
     workers: int | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> ChosenPredictions:
-    """Score the photos that a function chooses, reading each photo only once; see also `score_photos`.
+    """Return the predictions for the photos that a function chooses; each photo is read only once. See `score_photos`.
 
     Args:
         choose: function that accepts a photo and the SHA-256 of its contents, and returns whether to score the photo.

@@ -24,7 +24,7 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Numbers of photos that an unknown-photo detector checked (`photos`) and called unknown (`refused`)."""
+    """Number of photos that an unknown-photo detector checked, and number of photos that it classified as unknown."""
 
     refused: int
     photos: int

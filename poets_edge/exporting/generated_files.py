@@ -90,7 +90,7 @@ def _check_unchanged(folder: Path, known: Mapping[str, str], sums: Mapping[str, 
 
 
 def _is_unchanged(path: Path, *digests: str) -> bool:
-    """Return whether a path is a regular file, and not a link, whose SHA-256 is one of `digests`."""
+    """Return whether a path is a regular file (not a link) with one of the given SHA-256 digests."""
     digest = "" if path.is_symlink() else _checksum(path)
     return bool(digest) and digest in digests
 

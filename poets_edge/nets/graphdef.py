@@ -34,8 +34,8 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 
 _LARGE_CONSTANT = 1024
 _PRODUCER = 27
-"""GraphDef version of the graphs that are written. It is the version of TensorFlow 1.14, because older programs reject
-graphs with newer versions."""
+"""GraphDef version of the graphs that are written: that of TensorFlow 1.14, because older programs reject graphs with
+newer versions."""
 
 
 def parse_graph(data: bytes, source: str) -> Any:

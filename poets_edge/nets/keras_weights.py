@@ -49,7 +49,7 @@ class _Stored:
 
 
 def read_keras_weights(architecture: Architecture, weights: Weights) -> Network:
-    """Read a backbone from a file with Keras's weights.
+    """Read a backbone from a Keras weights file.
 
     Raises:
         WeightsError: the file is damaged, belongs to another architecture, or contains values that are not finite.

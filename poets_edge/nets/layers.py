@@ -64,7 +64,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Number of multiply-accumulates per image, and number of trainable parameters before folding of batch norms."""
+    """Number of multiply-accumulates per image, and number of trainable parameters before batch norms are folded."""
 
     macs: int
     parameters: int

@@ -82,7 +82,7 @@ def _genuine(weights: Weights, source: WeightsSource) -> Weights:
 
 
 def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | None) -> Path:
-    """Download ImageNet weights into Keras's folder and return the path of the file. Raises WeightsError on failure."""
+    """Download ImageNet weights into Keras's cache folder; return the path. Raises WeightsError on failure."""
     source, folder = architecture.weights, architecture.weights.folder()
     if not source.application or folder is None:
         raise WeightsError(

@@ -134,7 +134,7 @@ class Digests:
 
 @contextlib.contextmanager
 def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = False) -> Iterator[Digests]:
-    """Context manager that opens or creates the cache of digests in the folder for cached bottlenecks.
+    """Context manager that opens or creates the cache of digests in the bottleneck folder.
 
     Args:
         folder: folder that contains the cache file; None for a cache that is always empty.

@@ -118,7 +118,7 @@ def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
 
 
 def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
-    """Return the row number of the first photo in each photo's group, int64 [count].
+    """Return, for each photo, the row number of the first photo in its group, int64 [count].
 
     Args:
         count: number of photos.

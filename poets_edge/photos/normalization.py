@@ -31,7 +31,7 @@ class Normalization:
 
     @property
     def text(self) -> str:
-        """Input range in the format of `parse_input_range`, such as "-1.0:1.0": one for all channels, or three."""
+        """Input range in the format of `parse_input_range`: "-1.0:1.0", or three ranges if the channels differ."""
         return ",".join(f"{float(low)!r}:{float(high)!r}" for low, high in self.ranges)
 
     @property

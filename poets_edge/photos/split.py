@@ -115,7 +115,7 @@ def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
 
 
 def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict[str, int]:
-    """Correct the splits of the groups of photos in one class, so that no split is empty, and return them.
+    """Change the splits of the groups of photos in one class so that no split is empty, and return the splits.
 
     A class with fewer than three groups is entirely for training; otherwise, one group is moved to each empty split.
 

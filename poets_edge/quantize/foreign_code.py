@@ -39,7 +39,7 @@ _HARMLESS = re.compile(
     r"|StatefulPartitionedCall|Stateful(Uniform|StandardNormal|TruncatedNormal)\w*|Random\w+|TruncatedNormal|Multinomial"
     r"|SaveV2|RestoreV2|MergeV2Checkpoints|ShardedFilename"
 )
-"""Pattern that matches operations that are allowed although they have state or a suspicious name."""
+"""Pattern for operations that are allowed although they have state or a suspicious name."""
 _SUSPICIOUS = re.compile(r"File|PyFunc|Debug|Proto|Remap|Summary|Dataset|Table|Reader|Rpc|Abort|Dump|Write|Save|Print")
 _WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
 """Operations that write checkpoints. Every SavedModel has them, but they must not run when it is loaded or called."""

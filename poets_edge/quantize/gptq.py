@@ -117,7 +117,7 @@ class Hessian:
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)
 
     def products(self, samples: Sequence[Array]) -> Array:
-        """Return the terms that several photos add to `moments`, float32 [groups, inputs + 1, inputs + 1].
+        """Return the contribution of several photos to `moments`, float32 [groups, inputs + 1, inputs + 1].
 
         One matrix product for several photos takes half as long as one product per photo.
 

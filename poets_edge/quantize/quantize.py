@@ -1,4 +1,4 @@
-"""Convert networks to `.tflite` in any quantization, without TensorFlow."""
+"""Convert networks to `.tflite` files in any quantization, without TensorFlow."""
 
 from __future__ import annotations
 

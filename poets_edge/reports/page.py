@@ -42,7 +42,7 @@ def check_page(path: Path) -> None:
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:
-    """Render a template into a file, which replaces an earlier page, but no other file.
+    """Render a template into a file. An earlier page is replaced, but no other file.
 
     Args:
         template: name of a file in `poets_edge/reports/templates`.

@@ -82,7 +82,7 @@ def remove_taken(places: Places) -> None:
 
 
 def _prepared(places: Places) -> dict[str, Path]:
-    """Return the path of the file for each download format. The file exists only if a job has prepared it."""
+    """Return the path of the file for each download format. A file exists only if a job has created it."""
     names = {form: package.name for form, package in PACKAGES.items()}
     return {form: places.taken / names.get(form, f"{form}.tflite") for form in (*QUANTIZATIONS, *PACKAGES)}
 

@@ -189,7 +189,7 @@ class _Classes:
         self._by_name: dict[str, str] = {}
 
     def named(self, name: str) -> str:
-        """Return the class for a folder name. Raises RefusedError if the name is empty or unsuitable."""
+        """Return the class that a folder name denotes. Raises RefusedError if the name is empty or unsuitable."""
         if not name:
             raise RefusedError(messages.SKIPPED_NOT_IN_A_CLASS)
         if name not in self._by_name:

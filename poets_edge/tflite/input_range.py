@@ -157,6 +157,6 @@ def _check_limits(given: Normalization, file: ModelFile, tensor: TensorInfo) -> 
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return the lower limits of two normalizations as a pair, and their upper limits as a pair, for each channel."""
+    """Return two pairs for each channel: the lower limits of the two normalizations, and their upper limits."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

@@ -54,7 +54,7 @@ _LOGITS = frozenset(
 _SUMS = frozenset(("ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D"))
 """Operators that usually compute logits, but may also compute the average of several networks' probabilities."""
 _BOUNDED = {"TANH": (-1.0, 1.0), "RELU6": (0.0, 6.0), "RELU_0_TO_1": (0.0, 1.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-"""Output ranges of operators that, scaled to the range from 0 to 1, replace a sigmoid, as in Keras's `hard_sigmoid`."""
+"""Output ranges of operators whose output, scaled to 0 to 1, replaces a sigmoid, as in Keras's `hard_sigmoid`."""
 _CHOICES = ("ARG_MAX", "ARG_MIN")
 """Operators that return the index of the largest or smallest value."""
 _TOLERANCE = 0.02

@@ -199,7 +199,7 @@ class _Writer:
         return int(self.builder.EndVector())
 
     def small(self, value: int) -> Callable[[int], None]:
-        """Return a function that accepts a field number and writes `value` as one byte to that field of the table."""
+        """Return a function that writes `value` as one byte to the table field with a given number."""
         return lambda field: self.builder.PrependUint8Slot(field, value, 0)
 
     def table(self, fields: Mapping[int, int | Callable[[int], None]]) -> int:

@@ -32,7 +32,7 @@ _MAX_LOGITS = 1 << 22
 
 
 def training_rows(classes: Indices, rows: Indices) -> Indices:
-    """Return `rows`, or, if there are more than MAX_EVALUATED, a sorted random sample of at most that size.
+    """Return `rows` or, if there are more than MAX_EVALUATED, a sorted random sample of at most that size.
 
     The sample has the same number of photos from each class, or all photos of a class that has fewer.
 

@@ -121,7 +121,7 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
 
     Args:
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
-        folder: bottleneck folder, which caches the result.
+        folder: bottleneck folder, in which the result is cached.
         group_by: the user's statement of the groups (see `poets_edge.photos.groups.stated_groups`); empty to find them.
 
     Raises:

@@ -140,7 +140,7 @@ def _loss(ridge: _Ridge, orders: Sequence[Rows], window: int, step: int) -> Seri
 
 
 def _fit(projections: Vectors, classes: Rows) -> _Ridge:
-    """Fit a ridge regression, in which each class has the same weight, to all photos."""
+    """Return a ridge regression that is fitted to all photos, with equal weight for each class."""
     vectors = np.asarray(projections[:], np.float64)
     inputs = np.concatenate([vectors, np.ones((len(vectors), 1))], axis=1)
     targets = np.eye(int(classes.max(initial=0)) + 1)[classes]

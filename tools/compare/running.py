@@ -68,7 +68,7 @@ def revision_name(revision: str) -> str:
 
 
 def check_out(revision: str, folder: Path) -> None:
-    """Write the program's files, as of a revision, into a new folder."""
+    """Write the program's files at a given revision into a new folder."""
     archive = subprocess.run(["git", "archive", revision, *_PARTS], cwd=ROOT, capture_output=True, check=True).stdout
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -14,7 +14,7 @@ from tools.crash.commands import Line, words
 from tools.crash.points import Point, environment
 
 _LARGE = 30 << 20
-"""Minimum size of the archive of photos in bytes, which makes the download long enough to be interrupted."""
+"""Minimum size, in bytes, of the archive of photos, so that its download takes long enough to be interrupted."""
 
 
 @dataclass(frozen=True)

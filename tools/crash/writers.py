@@ -1,4 +1,4 @@
-"""Run several commands concurrently in one folder, and check that the final files are the outputs of a single one."""
+"""Run several commands concurrently in one folder, and check that all final files come from the same command."""
 
 from __future__ import annotations
 

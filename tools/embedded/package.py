@@ -1,4 +1,4 @@
-"""Convert the distilled weights to the file in the package: float16, in the order of Keras's `get_weights()`."""
+"""Write the distilled weights to the file in the package, as float16 in the order of Keras's `get_weights()`."""
 
 from __future__ import annotations
 

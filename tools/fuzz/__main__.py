@@ -95,7 +95,7 @@ def main() -> int:
 
 
 def table(outcomes: dict[str, list[Outcome]], seed: int) -> str:
-    """Return a Markdown table with the number of each outcome for each kind of file."""
+    """Return a Markdown table that shows, for each kind of file, how often each outcome occurred."""
     kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent", "touched")
     lines = [
         f"| files (seed {seed}) | tries | {' | '.join(kinds)} | largest MB | slowest s |",

@@ -153,7 +153,7 @@ def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struc
 
 
 def _starved(session: int) -> dict[str, float]:
-    """Return the seconds that each process in a session has waited for a processor core, by process id.
+    """Return how long each process in a session has waited for a processor core, in seconds, by process id.
 
     For a process with several threads, this is the time of the thread that has waited longest.
     """

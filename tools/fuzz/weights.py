@@ -47,7 +47,7 @@ def make_bomb(rng: Random) -> bytes:
 
 
 def make_archive(rng: Random) -> bytes:
-    """Return a tar.gz file in which the frozen graph is a link, too large or all zeros; some are also damaged."""
+    """Return a tar.gz file, possibly damaged, in which the frozen graph is a link, too large or all zeros."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         member = tarfile.TarInfo("mobilenet/frozen_graph.pb")

@@ -180,7 +180,7 @@ def _compiles(code: str) -> bool:
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
-    """Return the range of differing lines from each of two sources, joined into one line per source."""
+    """Return, for each of two sources, the lines from the first to the last difference, joined into one line."""
     first = next(index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1])
     tail = 0
     while before[-1 - tail] == after[-1 - tail] and min(len(before), len(after)) - tail > first + 1:

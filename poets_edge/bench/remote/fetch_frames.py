@@ -67,7 +67,7 @@ class FetchedFrames:
 def fetch_frames(
     host: str, folder: Path, *, source: str = "", remote_dir: str = "", reporter: Reporter | None = None
 ) -> FetchedFrames:
-    """Copy frames that a device has collected to a local folder, except frames that were fetched before.
+    """Copy the frames that a device has saved, except those that were fetched before, to a local folder.
 
     Args:
         host: SSH destination of the device.

@@ -1,4 +1,4 @@
-"""Publish predictions to an MQTT broker, for Home Assistant and other home automation.
+"""Publish predictions to an MQTT broker, for Home Assistant and other home automation programs.
 
     poets-edge/<name>/state       {"label": "daisy", "score": 0.93, "unknown": false, ...}
     poets-edge/<name>/snapshot    the frame at which the label changed, JPEG

@@ -205,7 +205,7 @@ def _predictions(
     publisher: MqttPublisher | None,
     stopped: Callable[[], bool],
 ) -> PredictionStream:
-    """Label frames; at the end, wait for the triggers' commands and report the number of collected frames."""
+    """Yield a prediction per frame; then wait for the triggers' commands, and report how many frames were saved."""
     ended = False
     with contextlib.ExitStack() as stack:
         if publisher:

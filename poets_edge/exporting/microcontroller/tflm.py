@@ -106,7 +106,7 @@ def _run(request: _Request) -> MicroRun:
 
 @contextlib.contextmanager
 def _native_messages() -> Iterator[Any]:
-    """Context manager that captures stderr, including output of C++ code; yields a function that returns the text."""
+    """Context manager that captures stderr, even from C++ code; yields a function that returns the captured text."""
     sys.stderr.flush()
     saved = os.dup(2)
     file: IO[bytes]

@@ -53,7 +53,7 @@ class View:
     name: str
 
     def key(self, encoding: Encoding) -> bytes:
-        """Return the key under which the activations for the view are cached."""
+        """Return the key under which the activations for this view of the photo are cached."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {encoding.name} {self.name}")
 
 
