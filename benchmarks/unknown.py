@@ -6,7 +6,7 @@ Known photos are subsets of the classes of two data sets, flowers and surface de
 of photos per class is selected at random to fit the detector, and the remaining photos show how many known photos it
 rejects. Far strangers are everyday photos and photos of the other data set; near strangers are the remaining classes of
 the same data set. A background for far strangers consists of 200 everyday photos; one for near strangers consists of
-half of these (200 at most), and the other half is tested. The feature vectors are cached in DIR. Output:
+half of the near strangers (200 at most), and the other half is tested. The feature vectors are cached in DIR. Output:
 `results/unknown.md`.
 """
 

@@ -131,7 +131,7 @@ def test_tests_that_cannot_fail_are_found(body: str) -> None:
         "subprocess.run(['true'], check=True)", "with pytest.raises(ValueError):\n        run()",
     ],
 )  # fmt: skip
-def test_without_assertion_accepts_assertions_in_helpers(body: str) -> None:
+def test_tests_whose_assertions_are_in_helpers_are_accepted(body: str) -> None:
     helpers = {"h.py": "def helper():\n    assert 1 == f()\ndef other():\n    helper()\n"}
     assert without_assertion({**helpers, "t.py": f"def test_it():\n    {body}\n"}) == []
 
@@ -149,5 +149,5 @@ def test_without_assertion_accepts_assertions_in_helpers(body: str) -> None:
         ("assert x == y", []),
     ],
 )
-def test_vacuous_finds_assertions_that_always_hold(line: str, reasons: list[str]) -> None:
+def test_assertions_that_always_hold_are_found(line: str, reasons: list[str]) -> None:
     assert [reason for _, reason in vacuous(line)] == reasons

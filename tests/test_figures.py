@@ -131,7 +131,7 @@ def test_pages_cite_the_results_for_measured_figures(page: str) -> None:
         ("It takes 64 MB. <!-- b.md: 64 MB -->", ["b.md does not say 64 MB"]),
     ],
 )
-def test_disagreements_lists_figures_that_contradict_the_results(paragraph: str, found: list[str]) -> None:
+def test_figures_that_contradict_the_results_are_listed(paragraph: str, found: list[str]) -> None:
     assert list(disagreements(paragraph, {"a.md": "| 64 MB | 0.123 s | **7.15** |"})) == found
 
 

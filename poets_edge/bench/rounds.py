@@ -166,7 +166,7 @@ class RoundLog:
         return cls({round.key: round for round in rounds}, keep)
 
     def add(self, round: Round) -> None:
-        """Add a new round and save it with `keep`. Raises OutputError if it cannot be saved."""
+        """Add a new round, and save it by calling `keep`. Raises OutputError if it cannot be saved."""
         self.rounds[round.key] = round
         self.keep(round)
 

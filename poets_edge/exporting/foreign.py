@@ -30,9 +30,9 @@ _SHOWN_PHOTOS = 200
 def frozen_model(options: ExportOptions, photos: ExportPhotos | None, reporter: Reporter) -> FrozenGraph:
     """Convert a Keras model or SavedModel to a frozen graph with labels, whose input values range from -1 to 1.
 
-    The labels are those in the file `options.labels`; by default in `labels.txt` next to the model, or if there is
-    none, the classes of the photos in alphabetical order, which is the order in Keras. By default, the input range is
-    derived from the model, or from the accuracy on the photos.
+    The labels are read from the file `options.labels`, by default `labels.txt` next to the model. If neither exists,
+    they are the classes of the photos in alphabetical order, as in Keras. By default, the input range is derived from
+    the model, or from the accuracy on the photos.
 
     Args:
         options: options of the export; `graph` is the path of the model.

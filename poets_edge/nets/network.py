@@ -53,7 +53,7 @@ class Norm:
     epsilon: np.float32 = NORM_EPSILON
 
     def factors_and_offsets(self) -> tuple[Array, Array]:
-        """Return factors and offsets, both float32 [channels], that express the norm as x * factor + offset.
+        """Return factors and offsets, both float32 [channels], that express the batch norm as x * factor + offset.
 
         TensorFlow's converter computes them in the same way, but its square root has an error of one or two units in
         the last place. Here the square root is correctly rounded, so the result is the same on every processor.

@@ -12,7 +12,7 @@ from poets_edge.photos.split_names import FILLERS, SPLIT_WORDS, SplitName, is_un
 _CONTENTS = FILLERS | {"masks", "labels", "annotations", "trimaps", "gt", "groundtruth", "jpegimages", "segmentation"}
 """Words in the name of a folder that describe the kind of its files rather than their class, such as "masks"."""
 _COPY = re.compile(r"(?i)[\s_-]+(\(\d+\)|copy(\s\(\d+\))?|aug(mented)?|augmentations?|resized|cropped|backup)$")
-"""Pattern for the end of a folder name which shows that the folder contains copies or variants of other photos."""
+"""Pattern for endings of folder names that indicate copies or variants of other photos."""
 _FOLDERS: dict[SplitName, str] = {"training": "train", "validation": "val", "test": "test"}
 
 

@@ -38,7 +38,7 @@ class LogitQuantization:
 
 
 def int8_features(content: bytes) -> bytes:
-    """Return an int8 model without its last fully connected layer and all layers after it.
+    """Return an int8 model from which the last fully connected layer and all later layers were removed.
 
     Args:
         content: an int8 `.tflite` that `export` wrote.

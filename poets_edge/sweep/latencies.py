@@ -25,8 +25,8 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
     """Return a function that measures the latency of models on this machine.
 
     Args:
-        machine: description of this machine, which becomes part of the stamp of each round (a fingerprint of the
-            measuring conditions).
+        machine: description of this machine, which becomes part of each round's stamp, a fingerprint of the measuring
+            conditions.
     """
 
     def measure(variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:

@@ -101,7 +101,7 @@ class Metadata:
         score_output: index of the output that the labels belong to; None if the metadata name no labels file.
         distance_output: index of the output with the distance from the training photos; None if there is no
             such output.
-        antialias: whether images are resized with antialiasing, instead of as MediaPipe does.
+        antialias: whether images are resized with antialiasing; MediaPipe resizes them without it.
     """
 
     name: str = ""

@@ -36,7 +36,7 @@ class FittedBackground:
 
 
 def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array, seed: int) -> FittedBackground:
-    """Fit one logistic regression per fold, to the photos outside the fold, and average these regressions.
+    """Fit a logistic regression to the photos outside each fold; return the mean model and the out-of-fold values.
 
     Args:
         units: unit vectors of the training photos, float64 [photos, features].

@@ -130,7 +130,7 @@ def test_score_calibration_json_contains_all_values() -> None:
 
 
 @given(st.integers(0, 5))
-def test_threshold_effects_is_independent_of_order_of_photos(seed: int) -> None:
+def test_threshold_effects_do_not_depend_on_the_order_of_photos(seed: int) -> None:
     scores, truth = drawn(24, 1.5, seed)
     fold, order = np.arange(24) % 3, np.random.default_rng(seed).permutation(24)
     one, other = (

@@ -131,7 +131,7 @@ def test_old_spelling_of_an_option_acts_like_the_current_spelling(name: str, pre
     assert refused(present) == refused(old) == refused(old.replace("_", "-"))
 
 
-def test_web_accepts_output_as_old_name_of_output_dir(tmp_path: Path) -> None:
+def test_web_accepts_output_as_the_old_name_of_output_dir(tmp_path: Path) -> None:
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     poets_edge("web", model, "--output-dir", tmp_path / "present", "--output", tmp_path / "it.json").ok()
     poets_edge("web", model, "--output", tmp_path / "old").ok()

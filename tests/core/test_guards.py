@@ -314,7 +314,7 @@ def test_write_together_ignores_and_removes_invalid_journals(tmp_path: Path) -> 
     assert (tmp_path / "mine").read_bytes() == b"mine" and not (tmp_path / ".poets_edge.pending").exists()
 
 
-def test_count_shape_accepts_only_integers_that_numpy_can_store() -> None:
+def test_counts_in_json_must_be_integers_that_numpy_can_store() -> None:
     assert [check(value, COUNT) for value in (0, (1 << 63) - 1)] == [0, np.iinfo(np.int64).max]
     for value in (-1, 1 << 63):
         with pytest.raises(RecordError, match="a whole number from 0 to"):

@@ -66,7 +66,9 @@ def test_best_temperature_is_between_0_2_and_5() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=1, max_size=10), st.floats(0.2, 5))
-def test_with_temperature_preserves_sums_and_predictions(rows: list[list[float]], temperature: float) -> None:
+def test_with_temperature_preserves_the_sum_of_scores_and_the_predictions(
+    rows: list[list[float]], temperature: float
+) -> None:
     scores = np.array(rows, np.float64)
     scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
     scaled = with_temperature(scores, temperature)

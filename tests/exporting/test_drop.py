@@ -44,7 +44,9 @@ def test_allowed_photos_converts_accuracy_points_to_photos_rounded_down(
         (10, 0, 100, False),
     ],
 )
-def test_drop_is_significant_uses_mcnemar_test(worse: int, better: int, allowed: float, is_significant: bool) -> None:
+def test_significance_of_an_accuracy_drop_is_computed_with_mcnemars_test(
+    worse: int, better: int, allowed: float, is_significant: bool
+) -> None:
     paired = pair(worse, better)
     tail = sum(math.comb(worse + better, k) for k in range(min(worse, better) + 1)) / 2 ** (worse + better)
     assert paired.p_value == pytest.approx(min(1, 2 * tail))

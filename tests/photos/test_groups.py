@@ -50,7 +50,7 @@ def test_name_pairs_is_empty_for_names_without_groups(names: tuple[str, ...]) ->
     assert by_name(table(*names)) == list(range(len(names)))
 
 
-def test_name_pairs_joins_variants_written_by_roboflow() -> None:
+def test_variants_written_by_roboflow_are_paired_by_name() -> None:
     names = [f"a/rose{n}_jpg.rf.{32 * digit}.jpg" for n in (1, 2) for digit in "ab"]
     assert name_pairs(table(*names, "a/rose1_jpg.rf.1.jpg")) == [(0, 1), (2, 3)]
 

@@ -24,7 +24,7 @@ def places(tmp_path: Path) -> Places:
     ["", "daisy", "daisy/", "/1.jpg", "daisy/2.jpg", "../outside/1.jpg", "daisy/../daisy/1.jpg", "tulips/1.jpg",
      "daisy/.1.jpg", "daisy\\1.jpg", "daisy/1.jpg\n", "daisy/1.jpg/x", "\udcff/1.jpg"],
 )  # fmt: skip
-def test_photo_refuses_invalid_names(places: Places, name: str) -> None:
+def test_paths_of_photos_with_invalid_names_are_refused(places: Places, name: str) -> None:
     assert places.photo("daisy/1.jpg").read_bytes() == b"inside"
     with pytest.raises(RefusedError):
         places.photo(name)

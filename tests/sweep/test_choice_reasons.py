@@ -91,7 +91,7 @@ def test_choose_states_the_advantage_over_the_most_accurate_model(best_ms: float
     )
 
 
-def test_choose_reason_counts_repeatedly_evaluated_photos_once() -> None:
+def test_reason_for_a_choice_counts_repeatedly_evaluated_photos_once() -> None:
     best = replace(point(WIDE, 6.0, range(0)), correct=(4, 4, 3, 0), repeats=4)
     chosen = replace(point(SLIM, 4.0, range(0)), correct=(4, 3, 1, 1), repeats=4)
     reason = choose((best, chosen), Budget()).reason

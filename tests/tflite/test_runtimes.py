@@ -82,7 +82,7 @@ def test_program_architecture_is_32_bit_for_32_bit_programs_under_a_64_bit_kerne
         ("aarch64", "2.36", "pip install ai-edge-litert"),
     ],
 )
-def test_doctor_and_errors_name_an_unsupported_system(
+def test_doctor_and_error_messages_name_an_unsupported_system(
     machine: str, glibc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The reported processor and C library are replaced by those of other machines."""

@@ -62,7 +62,7 @@ def test_trial_limits_the_memory_of_its_process() -> None:
     assert int(added) == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
 
 
-def test_run_trial_raises_flaws_found_by_the_helper_process() -> None:
+def test_run_trial_raises_flaw_errors_from_the_helper_process() -> None:
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
     with pytest.raises(FlawError, match="NaN or infinity"):
         trial.run_trial(content, InferenceCost(10_000, 0))

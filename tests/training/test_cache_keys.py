@@ -147,7 +147,7 @@ def test_backbone_is_named_after_weights_and_architecture(tmp_path: Path) -> Non
     assert weights.digest not in first.digest and first.cache_file.name.startswith("mobilenet_0.25_128-")
 
 
-def test_caches_omits_databases_from_other_programs(tmp_path: Path) -> None:
+def test_list_of_caches_omits_databases_from_other_programs(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "photos.sqlite")) as other:
         other.execute("CREATE TABLE albums (name TEXT)")
         other.commit()
@@ -160,7 +160,7 @@ def test_caches_omits_databases_from_other_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["photos.sqlite", "invoice-0123456789abcdef.json", "birds-0123456789abcdef.tflite"])
-def test_caches_omits_user_files_with_similar_names(tmp_path: Path, name: str) -> None:
+def test_list_of_caches_omits_user_files_with_similar_names(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"mine, encrypted")
     assert caches(tmp_path) == []
     with pytest.raises(UsageError, match="no cache named"):

@@ -114,7 +114,7 @@ def test_cross_validation_confusion_matrix_has_true_classes_in_rows(evaluated: C
     assert (written["folds"], written["folds_wanted"], written["repeats"], written["photos"]) == (2, 5, 4, 5)
 
 
-def test_cross_validation_lists_photos_that_are_not_always_correct(evaluated: CrossValidation) -> None:
+def test_cross_validation_lists_photos_that_are_not_always_classified_correctly(evaluated: CrossValidation) -> None:
     listed = {photo["photo"]: photo for photo in evaluated.to_json()["not_always_right"]}
     assert set(listed) == {"daisy/1.jpg", "daisy/2.jpg", "roses/3.jpg"}
     assert listed["daisy/2.jpg"]["right"] == 0

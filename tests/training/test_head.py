@@ -53,7 +53,7 @@ def test_class_balanced_drawer_samples_classes_equally_often() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(1, 40), st.integers(0, 3))
-def test_class_balanced_drawer_returns_valid_row_numbers(classes: list[int], count: int, seed: int) -> None:
+def test_class_balanced_sampling_returns_valid_row_numbers(classes: list[int], count: int, seed: int) -> None:
     rows = class_balanced_drawer(np.array(classes), 5, np.random.default_rng(seed))(count)
     assert len(rows) == count and rows.min() >= 0 and rows.max() < len(classes)
 

@@ -73,7 +73,7 @@ def _jpeg(color: str, side: int = 64) -> bytes:
     return content.getvalue()
 
 
-def test_photos_are_selected_by_mouse(studio: OpenStudio) -> None:
+def test_photos_can_be_selected_with_the_mouse(studio: OpenStudio) -> None:
     """A click selects one photo, Shift a range, Ctrl adds or removes one; a rubber band selects all that it touches."""
     paths = sorted(studio.files())
     _tile(studio, 1).click()
@@ -130,7 +130,7 @@ def test_photos_are_moved_excluded_and_deleted_by_keyboard(studio: OpenStudio) -
     studio.until(lambda: studio.files() == before and _counts(studio)["tulips"] == PER_CLASS, "not as before")
 
 
-def test_photo_is_moved_in_the_viewer_and_moved_back(studio: OpenStudio) -> None:
+def test_photo_can_be_moved_in_the_viewer_and_moved_back(studio: OpenStudio) -> None:
     """The viewer reports the change, and offers to undo it."""
     before = studio.files()
     _tile(studio, 0).dblclick()
@@ -141,7 +141,7 @@ def test_photo_is_moved_in_the_viewer_and_moved_back(studio: OpenStudio) -> None
     studio.until(lambda: studio.files() == before, "the photo is not back")
 
 
-def test_selected_photos_are_dragged_to_a_class(studio: OpenStudio) -> None:
+def test_selected_photos_can_be_dragged_to_a_class(studio: OpenStudio) -> None:
     """A drag that starts on a selected photo moves the selection to the class that is marked as the target.
 
     If another program adds a class during the drag, the rows below it move, but the marked class is still the target.
@@ -238,7 +238,7 @@ def test_page_accepts_dropped_and_chosen_photos_zips_and_folders(studio: OpenStu
     assert "notes.jpg" in page.inner_text("dialog")
 
 
-def test_files_that_are_not_photos_are_named_and_not_sent(studio: OpenStudio, tmp_path: Path) -> None:
+def test_files_that_are_not_photos_are_listed_and_not_uploaded(studio: OpenStudio, tmp_path: Path) -> None:
     page = studio.page
     video, large = tmp_path / "holiday.mp4", tmp_path / "large.jpg"
     video.write_bytes(b"\0\0\0\x18ftypmp42")

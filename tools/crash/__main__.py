@@ -3,14 +3,14 @@
     python -m tools.crash --kills 200 --points all
 
 After each kill, every file must equal the previous file or the output of a complete run, no file may be missing, and
-graph, labels and training record must be from one run. The next run must produce the files of an undisturbed run, bit
-for bit.
+graph, labels and training record must come from the same run. The next run must produce the files of an uninterrupted
+run, bit for bit.
 With --writers, two or three commands run concurrently in one folder (trainings on different photos, exports or
 downloads); the final files must all be the outputs of a single command.
 
 Ctrl-C ends the current part and prints its results.
 
-Only files that are equal in two undisturbed runs are compared. This excludes reports, which contain times.
+Only files that are equal in two uninterrupted runs are compared. This excludes reports, which contain times.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_install_also_installs_the_packages_of_an_extra(offline: None) -> None:
         extra_needs("none")
 
 
-def test_install_warns_about_a_wrong_clock_and_older_files(offline: None) -> None:
+def test_install_warns_about_a_wrong_clock_and_files_of_older_versions(offline: None) -> None:
     reporter = Recorder()
     older = ("/home/pi/.cache/deployed.json",)
     install_on(reporter, time=time.time() - 10 * 86400, older=older, versions={"pip": "23.0"})

@@ -143,7 +143,7 @@ def test_first_lines_waits_for_three_lines_of_the_service(no_waiting: None) -> N
     assert {command[-1] for command in connection.commands if command[0] == "journalctl"} == {"_PID=7"}
 
 
-def test_first_lines_reports_a_service_that_ends(no_waiting: None) -> None:
+def test_first_lines_raises_an_error_if_the_service_ends(no_waiting: None) -> None:
     for state in ("ExecMainPID=0 ActiveState=failed SubState=failed", "ExecMainPID=7 SubState=auto-restart"):
         with pytest.raises(
             RemoteError, match=r"as soon as it is started \(no camera\)\. .* stop it with: poets-edge deploy"
