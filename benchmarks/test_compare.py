@@ -6,8 +6,8 @@ Each model is measured in several separate runs, with a pause before each, as `b
 ordered pair of runs is compared, as it is and with every inference of the second run 5 % longer, with and without the
 reference kernel. $POETS_EDGE_RUNS and $POETS_EDGE_PAUSE set the number of runs and the seconds between them.
 
-`results/compare_runs.json` has the times, and `results/compare.md` the table, which `python -m benchmarks.test_compare`
-makes from the recorded times.
+`results/compare_runs.json` contains the times, and `results/compare.md` the table that
+`python -m benchmarks.test_compare` makes from them.
 """
 
 from __future__ import annotations

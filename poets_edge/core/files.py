@@ -205,7 +205,7 @@ def _taken(folder: Path) -> OutputError:
 def scratch_folder() -> Iterator[Path]:
     """Context manager that yields an empty temporary folder and removes it afterwards.
 
-    It is meant for libraries that accept file names, but no data in memory.
+    It is meant for libraries that accept file names, but not data in memory.
 
     Raises:
         OutputError: the system's temporary folder is not writable.

@@ -73,7 +73,7 @@ class Predictions:
         """Combine a model's outputs for several photos.
 
         Args:
-            labels: number of the model's labels.
+            labels: number of labels of the model.
         """
         scores = np.stack([one.scores for one in outputs]) if outputs else np.zeros((0, labels), np.float32)
         distances = [one.distance for one in outputs if one.distance is not None]

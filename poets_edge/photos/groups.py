@@ -57,10 +57,10 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
             class folders is a group; folders with the same name in several classes form one group. A CSV file has the
             columns photo (path relative to the photo folder) and group. A regular expression is searched for in the
             path of each photo; its first capturing group, or the whole match if it has none, is the name of the photo's
-            group. A photo to which this assigns no group forms its own group.
+            group. A photo that is assigned to no group forms its own group.
 
     Raises:
-        UsageError: `group_by` assigns a group to no photo, or the regular expression is invalid.
+        UsageError: `group_by` assigns no photo to a group, or the regular expression is invalid.
         DatasetError: the CSV file cannot be read.
     """
     check_group_by(group_by)
