@@ -2,7 +2,7 @@
 
     python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--sets flowers defects ...] [--curve-draws 6]
 
-Eight sets of photos are split at random, by group, into photos for poets_edge and held-out photos. poets_edge gets:
+Ten sets of photos are split at random, by group, into photos for poets_edge and held-out photos. poets_edge gets:
 
 - flowers: 60 photos per class, from 1,000 photos
 - defects: 15 photos per class, from 360 pictures of steel surfaces
@@ -12,6 +12,8 @@ Eight sets of photos are split at random, by group, into photos for poets_edge a
 - originals: 30 photos per class, from 300 flowers, each with two variants
 - rotated: 30 photos per class, from 300 flowers, each with a copy that is rotated by 90 degrees
 - persons: the photos of 12 persons, from synthetic photos of hands with eight photos per person and class
+- objects: 60 photos per class, from five synthetic flowers per class, each on 12 plain backgrounds
+- series: the photos of the set objects; the names of the photos of one flower follow each other
 
 Each draw trains the head that `train` would write. It records whether the 95 % interval from cross-validation contains
 the accuracy of this head on the held-out photos. The interval does not cover the sampling error of the held-out photos,
@@ -23,7 +25,7 @@ For the learning curve, the sets have no groups (one frame of each burst, one ph
 whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a head trained on twice as
 many.
 
-The names of photos do not reveal their groups. The vectors are computed by mobilenet_0.25_128 and saved in DIR. This
+Except in series, names do not reveal groups. The vectors are computed by mobilenet_0.25_128 and saved in DIR. This
 script prints one line per draw, and at the end the tables for `results/truth.md`.
 """
 
@@ -35,6 +37,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -65,8 +68,9 @@ SCENES, FRAMES = 100, 6
 VARIED = {"variants": 24, "triples": 60, "originals": 60, "rotated": 60}
 """Number of photos per class that have variants (cropped, rotated or recolored pictures), by photo set."""
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
+OBJECTS, OF_OBJECT = 24, 12
 SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "triples": 30, "originals": 30, "rotated": 30,
-        "persons": 12}  # fmt: skip
+        "persons": 12, "objects": 5, "series": 5}  # fmt: skip
 """Number of groups of photos that poets_edge receives from each photo set: per class, or in total for "persons"."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Numbers of photos per class from which the learning curve is forecast, by photo set."""
@@ -87,10 +91,15 @@ class PhotoSet:
     def labels(self) -> tuple[str, ...]:
         return tuple(f"class{number}" for number in range(int(self.classes.max()) + 1))
 
-    def hashed(self, rows: Indices) -> HashedPhotos:
-        """Return the photos with the given row numbers, under names that do not reveal their groups."""
+    def hashed(self, rows: Indices, *, in_order: bool = False) -> HashedPhotos:
+        """Return the photos with the given row numbers, under names that do not reveal their groups.
+
+        Args:
+            in_order: whether the names of photos in one group follow each other.
+        """
         labels = [self.labels[number] for number in self.classes[rows]]
-        names = [f"{label}/{7919 * (row + 1) % 1_000_003:06}.jpg" for label, row in zip(labels, rows, strict=True)]
+        numbers = 10 * rows if in_order else 7919 * (rows + 1) % 1_000_003
+        names = [f"{label}/{number:06}.jpg" for label, number in zip(labels, numbers, strict=True)]
         return HashedPhotos.of(
             [
                 HashedPhoto(Photo(Path(name), name, label), int(row).to_bytes(32, "big"))
@@ -169,7 +178,8 @@ def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) ->
     rng = np.random.default_rng([seed, 1])
     known = np.flatnonzero(np.isin(photos.groups, chosen_groups(photos, groups, rng)))
     unseen = np.setdiff1d(np.arange(len(photos.classes)), known)
-    hashed, vectors, options = photos.hashed(known), photos.vectors[known], HeadOptions(eval_step_interval=4000)
+    hashed = photos.hashed(known, in_order=name == "series")
+    vectors, options = photos.vectors[known], HeadOptions(eval_step_interval=4000)
     with tempfile.TemporaryDirectory(dir=work) as folder:
         found = find_groups(hashed, vectors, Path(folder))
     splits = assign_splits(hashed.photos, SplitConfig(), found.numbers)
@@ -268,6 +278,13 @@ def pictures(name: str, shared: Path, work: Path) -> Labeled:
             for path in sorted(folder.glob("*.jpg"))[: VARIED[name]]:
                 for picture in variants(name, read_photo(path.read_bytes()), rng):
                     yield picture, folder.name, path.name
+    elif name in ("objects", "series"):
+        rng = np.random.default_rng(6)
+        for label, draw in HEADS.items():
+            for number in range(OBJECTS):
+                flower = draw(Random(f"{label}/{number}"), 160)
+                for _ in range(OF_OBJECT):
+                    yield on_plain_background(flower, rng), label, f"{label}/{number}"
     else:
         persons, of_person = (PERSONS, OF_PERSON) if name == "persons" else (ALONE, 1)
         with tempfile.TemporaryDirectory(dir=work) as temporary:
@@ -284,6 +301,17 @@ def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
     left, top = rng.uniform(0, width * (1 - part)), rng.uniform(0, height * (1 - part))
     box = (round(left), round(top), round(left + width * part), round(top + height * part))
     return ImageEnhance.Brightness(scene.crop(box).rotate(rng.normal(0, 3))).enhance(rng.uniform(0.9, 1.1))
+
+
+def on_plain_background(thing: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Return a photo of an object, in random size, rotation, place and light, on a noisy background of one color."""
+    side, size = 160, round(160 * rng.uniform(0.2, 0.35))
+    noise = rng.normal(0, 20, (side, side, 3))
+    photo = Image.fromarray(np.clip(rng.integers(60, 235, 3) + noise, 0, 255).astype(np.uint8))
+    turned = thing.resize((size, size)).rotate(rng.uniform(0, 360))
+    left, top = rng.integers(0, side - size, 2).tolist()
+    photo.paste(turned, (left, top), turned)
+    return ImageEnhance.Brightness(photo).enhance(rng.uniform(0.7, 1.3))
 
 
 def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Image.Image]:
