@@ -1,7 +1,7 @@
 """Preserve KeyboardInterrupt around code that would suppress it.
 
-A package whose import is interrupted may raise ImportError instead, which would be reported as "not installed", and
-some code catches KeyboardInterrupt and continues. SIGINT is therefore recorded, and KeyboardInterrupt is raised when
+An interrupted import of a package may raise ImportError instead, which would be reported as "not installed"; other
+code catches KeyboardInterrupt and continues. SIGINT is therefore recorded, and KeyboardInterrupt is raised when
 the code ends.
 """
 

@@ -84,10 +84,10 @@ def compare_paired(
 
     With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
     in Agresti, Categorical Data Analysis, 10.1). With several predictions per photo, it is Fisher and Pitman's
-    permutation test on the differences, for each photo, between the models' numbers of correct predictions, so that
-    predictions for one photo do not count as independent. McNemar's test is the special case of the permutation test in
-    which all differences have equal size. With groups of photos, the test permutes the sums of the differences in each
-    group, because photos of a group are often all correct or all wrong.
+    permutation test on the difference, for each photo, between the two models' numbers of correct predictions. The
+    predictions for one photo then do not count as independent. McNemar's test is the special case of the permutation
+    test in which all differences have equal size. With groups of photos, the test permutes the sums of the differences
+    in each group, because photos of a group are often all correct or all wrong.
 
     Args:
         correct: number of correct predictions of the model for each photo, bool or int [photos].

@@ -38,7 +38,7 @@ _SITE = b"const SITE="
 like this was written by `write_page`."""
 
 _PLAIN = {".png"}
-"""Suffixes of files that are already compressed, so that no `.gz` file is written for them."""
+"""Suffixes of files that are already compressed, for which no `.gz` file is written."""
 
 _NOT_ON_FIRST_VISIT = ("compat", "threaded", "icon-", "LICENSES")
 """Substrings in the names of files that a browser does not download on the first visit."""
@@ -69,7 +69,7 @@ class WrittenPage:
 def write_page(
     model: Path, folder: Path, *, labels: Path | None = None, input_range: str | None = None, title: str | None = None
 ) -> WrittenPage:
-    """Write a web page that runs a model, into a folder that is new, empty, or contains an older page.
+    """Write a web page that runs a model to a folder that is new or empty, or that contains an older page.
 
     Compressible files are also written as `.gz` files, for servers that send precompressed files (nginx's
     `gzip_static`). Either all files are written or none. Other files in the folder are not changed.

@@ -35,7 +35,7 @@ _SHA256 = {
 _PUBLISHED = {0: (75.1, 74.4), 1: (76.7, 75.9), 2: (77.6, 77.0)}
 """ImageNet top-1 accuracies (float model, 8-bit model) at the input size that the weights were trained for, percent.
 Source: tensorflow/tpu, models/official/efficientnet/lite/README.md. The latencies in this file are not used, because
-they were measured on a different phone than the latencies of the other families."""
+they were measured on a different phone from those of the other families."""
 _TRAINED_SIZES = {0: 224, 1: 240, 2: 260}
 
 

@@ -36,7 +36,7 @@ class InputRange:
 
     Attributes:
         evidence: how the normalization was determined, a phrase for messages such as "its metadata" or "as given".
-        inferred: whether the normalization was inferred rather than specified, so that users should be informed.
+        inferred: whether the normalization was inferred rather than specified; users should then be informed.
     """
 
     normalization: Normalization

@@ -46,7 +46,7 @@ TARGET = 0.95
 _ERRORS_OF_CAUTION, _ERRORS_OF_CONFIDENCE = 1.0, 2.0
 """Numbers of standard errors by which a temperature is moved towards 1: the first if it is above 1, the second if it is
 below 1. On the data sets in `benchmarks/results/truth.md`, temperature scaling then increases the cross entropy of new
-photos by at most 0.007; without moving the temperature, it would increase it by up to 0.025."""
+photos by at most 0.007; with temperatures that are not moved, the increase would be up to 0.025."""
 _NUDGE = 1.001
 _MAX_NUDGES = 8
 

@@ -28,7 +28,7 @@ from tools.compare.case import Case, Line, Respelled
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("poets_edge", "android_demo")
 _FOLDER_MARK = "{folder}"
-"""Placeholder in the JSON files of a fixture, which is replaced by the path of the folder in which a case runs."""
+"""Placeholder, in the JSON files of a fixture, for the path of the folder in which a case runs."""
 _TIMEOUT_SECONDS = 600
 _LIBRARIES = ("numpy", "pillow", "ai-edge-litert", "tensorflow", "tensorboard", "matplotlib", "h5py", "jinja2")
 _HIDDEN = (".home", ".cache")

@@ -1,4 +1,4 @@
-"""Crash test of one command: prepare its files, and check them after it was killed, and after it was run again."""
+"""Crash test of one command: prepare its files, and check them after it is killed and after it is run again."""
 
 from __future__ import annotations
 

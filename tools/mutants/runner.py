@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _MEMORY = 4 << 30
 """Memory in bytes that a mutant may allocate in addition to the memory that is in use after test collection."""
 NOTICED = ("killed", "timeout")
-"""Outcomes that mean that a test has detected the mutant."""
+"""Outcomes of mutants that a test has detected."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def sustain_on(
 
 
 class _LoadFollower(Follower):
-    """Client that collects the measurements under sustained load that a device sends, one for each time window.
+    """Client that receives the measurements of a device under sustained load, one for each time window.
 
     Attributes:
         windows: windows received so far for each model, in the order of the models.
