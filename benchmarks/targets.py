@@ -95,7 +95,7 @@ def measured(one: Architecture, photos: Path, strangers: Path, work: Path) -> Ro
         signature = (str(frozen.path), frozen.input_name, frozen.output_name, frozen.size)
         models |= {
             "float32": quantize(network, "float32"),
-            "int8": quantize_int8(network, statistics),
+            "int8": quantize_int8(network, statistics, pixels),
             "theirs": convert(frozen.graph, *signature, "full-int8", calibration=pixels),
         }
     files = {kind: labeled(kind, model, labels) for kind, model in models.items()}

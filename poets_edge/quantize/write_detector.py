@@ -6,6 +6,10 @@ stored in half precision.
 
 In a small network, each additional operator takes noticeable time. The offsets of the projections are therefore not
 added by an operator, but merged into the linear terms (see `_without_offsets`).
+
+Int8 layers change the mean of a bottleneck, mostly because their rounded weights have errors of nonzero mean. In an
+int8 file, the first operator of the detector adds the mean difference between the float and the int8 bottlenecks of
+calibration photos. The rest of the file, and thus the scores, are not affected.
 """
 
 from __future__ import annotations
@@ -28,7 +32,15 @@ UINT8_SCALE = np.float32(2 / 127)
 and 64, so that rounding never changes whether a photo is unknown."""
 
 
-def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool, quantized: bool = False) -> int:
+def add_detector(
+    model: Any,
+    bottleneck: int,
+    detector: Detector,
+    *,
+    half: bool,
+    quantized: bool = False,
+    shift: npt.NDArray[np.float32] | None = None,
+) -> int:
     """Append the operators that compute the distance from the training photos; return the index of the output tensor.
 
     Args:
@@ -36,6 +48,7 @@ def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool,
         bottleneck: index of the float32 tensor with the bottleneck, [1, bottleneck_size].
         half: whether to store the projection in half precision.
         quantized: whether to round the distance to uint8 with UINT8_SCALE, for models with uint8 scores.
+        shift: values to add to the bottleneck, float32 [bottleneck_size]; None to add nothing.
 
     Returns:
         The index of the tensor DISTANCE, [1, 1].
@@ -43,6 +56,9 @@ def add_detector(model: Any, bottleneck: int, detector: Detector, *, half: bool,
     write = _Writer(model)
     detector = _without_offsets(detector)
     size = len(detector.projection)
+    if shift is not None:
+        terms = [bottleneck, write.constant("shift", shift[None])]
+        bottleneck = write.append("ADD", "shifted", terms, size, "AddOptions")
     squares = write.append("MUL", "squares", [bottleneck, bottleneck], size, "MulOptions")
     ones = write.constant("ones", np.ones((1, size), np.float32))
     length = write.append("SQRT", "length", [write.dense("sum", squares, ones, [EPSILON])], 1)

@@ -90,7 +90,13 @@ def weight_scales(layer: Layer, weights: Parameters, source_scale: np.float32) -
     return np.asarray(np.maximum(scales, least), np.float32)
 
 
-def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io: bool = False) -> bytes:
+def write_int8_model(
+    network: Network,
+    ranges: Mapping[str, Range],
+    *,
+    float_io: bool = False,
+    bottleneck_shift: npt.NDArray[np.float32] | None = None,
+) -> bytes:
     """Convert a network to the bytes of an int8 `.tflite`.
 
     Args:
@@ -98,6 +104,8 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
         ranges: smallest and largest output of each layer except the softmax, by layer name.
         float_io: whether the model accepts float32 pixels, normalized by BACKBONE, and returns float32 scores; by
             default, both are uint8.
+        bottleneck_shift: values that the detector adds to the bottleneck, float32 [bottleneck_size]; by default
+            nothing is added.
 
     Returns:
         The bytes of a model whose outputs are the output of the network and, if the network has a detector, the
@@ -154,7 +162,9 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
     if network.detector is not None:
         bottleneck = add("detector/bottleneck", types.FLOAT32, BOTTLENECK)
         convert(codes.DEQUANTIZE, 2, tensors[BOTTLENECK], bottleneck)
-        distance = add_detector(model, bottleneck, network.detector, half=True, quantized=not float_io)
+        distance = add_detector(
+            model, bottleneck, network.detector, half=True, quantized=not float_io, shift=bottleneck_shift
+        )
         graph.outputs.append(distance)
     return pack_model(model)
 

@@ -111,7 +111,7 @@ def test_quantize_applies_kernels_and_corrections(monkeypatch: pytest.MonkeyPatc
     corrections = np.arange(1, len(net.parameters["first"].bias) + 1).astype(np.float32)
     vectors = np.ones((2, 3), np.float32)
     statistics = Int8Calibration({}, {"first": rounded}, {"first": corrections}, vectors)
-    quantize_module.quantize_int8(net, statistics, float_io=True)
+    quantize_module.quantize_int8(net, replace(statistics, bottlenecks=None), [], float_io=True)
     quantize_module.quantize_fully(net, statistics, input_type="int8", gray=True)
     (_, plain, first), (_, full, second) = written
     for one in (plain, full):
@@ -121,5 +121,5 @@ def test_quantize_applies_kernels_and_corrections(monkeypatch: pytest.MonkeyPatc
             np.testing.assert_array_equal(one.parameters[name].bias, net.parameters[name].bias)
     np.testing.assert_array_equal(plain.parameters["first"].bias, net.parameters["first"].bias)
     np.testing.assert_allclose(full.parameters["first"].bias, net.parameters["first"].bias + corrections)
-    assert first == {"float_io": True}
+    assert first == {"float_io": True, "bottleneck_shift": None}
     assert second["bottlenecks"] is vectors and second["input_type"] == "int8" and second["gray"] is True

@@ -16,6 +16,8 @@ from poets_edge.nets.network import Network, Parameters, checked
 from poets_edge.nets.read_graph import known_network, read_network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.activation_statistics import calibrate
+from poets_edge.quantize.int8_features import int8_features
+from poets_edge.quantize.quantize import quantize
 from poets_edge.quantize.write_detector import UINT8_SCALE
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
@@ -133,6 +135,39 @@ def test_int8_models_compute_the_distance(float_io: bool) -> None:
     info = Session(ModelFile(ROOT / "model", content)).outputs[1]
     assert (info.name, info.shape) == (DISTANCE, (1, 1))
     assert info.dtype == (np.float32 if float_io else np.uint8)
+
+
+@pytest.mark.parametrize("float_io", [False, True])
+def test_int8_models_add_the_shift_to_the_bottleneck_of_the_detector(float_io: bool) -> None:
+    found, images = detector(), pictures(20)
+    ranges = calibrate(network(found), images, workers=1).ranges
+    inputs = normalized(images) if float_io else images
+    shift = np.random.default_rng(5).uniform(0, 6, FEATURES).astype(np.float32)
+    plain, shifted = (
+        outputs(write_int8_model(network(found), ranges, float_io=float_io, bottleneck_shift=one), inputs)
+        for one in (None, shift)
+    )
+    content = write_int8_model(network(found), ranges, float_io=float_io)
+    features = Session(ModelFile(ROOT / "model", int8_features(content)))
+    vectors = np.array([features.outputs[0].dequantize(features.run(one[None]))[0] for one in inputs])
+    tolerance = 0.005 if float_io else float(UINT8_SCALE)
+    for vector, (_, distances) in ((vectors, plain), (vectors + shift, shifted)):
+        np.testing.assert_allclose(distances, np.minimum(by_hand(found, vector), 255 * UINT8_SCALE), atol=tolerance)
+    assert np.abs(plain[1] - shifted[1]).max() > 0.1
+    assert np.array_equal(plain[0], shifted[0])
+
+
+def test_quantize_shifts_int8_bottlenecks_to_the_mean_of_float_bottlenecks() -> None:
+    found, images = detector(), pictures(40)
+    content = quantize(network(found), "int8", images)
+    [constant] = [one for one in unpack_model(content).subgraphs[0].tensors if one.name == b"detector/shift"]
+    shift = np.frombuffer(bytes(unpack_model(content).buffers[constant.buffer].data), np.float32)
+    features = Session(ModelFile(ROOT / "model", int8_features(content)))
+    vectors = np.array([features.outputs[0].dequantize(features.run(one[None]))[0] for one in images[::2]])
+    np.testing.assert_allclose(vectors.mean(axis=0) + shift, bottlenecks(images[::2]).mean(axis=0), atol=1e-5)
+    assert np.abs(shift).max() > 0.001
+    without = unpack_model(quantize(network(None), "int8", images))
+    assert not any(one.name.startswith(b"detector/") for one in without.subgraphs[0].tensors)
 
 
 @pytest.mark.parametrize("background", [False, True])
