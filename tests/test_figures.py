@@ -90,7 +90,7 @@ def _rounds_to(value: str, number: str) -> bool:
 
 
 @pytest.mark.parametrize("page", sorted(RESULTS))
-def test_results_name_their_command_commit_and_machine(page: str) -> None:
+def test_benchmark_results_state_command_commit_and_machine(page: str) -> None:
     """The origin is under the title of the page, or under the heading of a section that has its own origin."""
     head, *sections = re.split(r"^(?=##+ )", RESULTS[page], flags=re.MULTILINE)
     for section in (head, *sections):

@@ -6,7 +6,7 @@ For each training photo, a model that was fitted to the photos in the other fold
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
 fraction lies, so that new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
-so that their median equals that of the validation photos.
+up if their median is smaller than that of the validation photos.
 
 If there are background photos, a photo is also rejected if a logistic regression predicts that it belongs to the
 background. Both limits are then set so that together they reject the stated fraction of known photos, and about as many

@@ -129,7 +129,7 @@ def after(**changes: Any) -> MachineState:
         ({"temperature": 84.0}, "84 °C"),
     ],
 )
-def test_disturbances_between_describes_each_disturbance(changes: dict[str, Any], said: str) -> None:
+def test_each_disturbance_is_described(changes: dict[str, Any], said: str) -> None:
     assert [text for text in disturbances_between(CALM, after(**changes), 2.0, 1) if said in text]
 
 
@@ -137,7 +137,7 @@ def test_idle_machine_has_no_disturbances() -> None:
     assert disturbances_between(CALM, after(), 2.0, 1) == []
 
 
-def test_disturbances_between_considers_states_during_the_measurement() -> None:
+def test_disturbances_include_those_recorded_during_the_measurement() -> None:
     hot = replace(CALM, throttled=("throttled",), temperature=84.0)
     described = " ".join(disturbances_between(CALM, after(), 2.0, 1, [CALM, hot]))
     assert "the CPU was throttled: throttled" in described and "84 °C" in described

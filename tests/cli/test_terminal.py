@@ -37,7 +37,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_status_prints_a_line_every_few_seconds_to_a_file(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_printed_every_few_seconds_if_the_output_is_a_file(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Terminal() as reporter:
         for step in range(STEPS):
             reporter.status(f"step {step}")

@@ -132,7 +132,7 @@ def test_threshold_for_accepts_scores_equal_to_the_threshold() -> None:
     assert threshold_for(scores, np.array([0, 1]), 1.0) == 0.0, "no threshold: the lowest with accuracy 1/2"
 
 
-def test_threshold_for_is_0_without_photos() -> None:
+def test_threshold_for_returns_0_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
 

@@ -150,7 +150,7 @@ def test_firmware_is_refused_if_its_scores_differ_by_more_than_one_step(
     assert found.largest_difference == 1 / 256 and found.compared == 1 and found.operators == ("Mean",)
 
 
-def test_firmware_is_refused_if_the_model_does_not_fit_the_memory_or_the_flash(
+def test_firmware_is_refused_if_the_model_does_not_fit_into_memory_or_flash(
     export: Callable[..., Firmware], tmp_path: Path
 ) -> None:
     size = export(board("nano33")).model_size

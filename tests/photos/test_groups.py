@@ -55,7 +55,7 @@ def test_variants_written_by_roboflow_are_paired_by_name() -> None:
     assert name_pairs(table(*names, "a/rose1_jpg.rf.1.jpg")) == [(0, 1), (2, 3)]
 
 
-def test_successors_pairs_photos_in_one_folder_with_close_counters() -> None:
+def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
     photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
     assert successors(photos) == [(0, 1)]
 
@@ -117,7 +117,7 @@ def table_of(*names: str) -> PhotoTable:
     return PhotoTable.of([Photo(Path(name), name, name.partition("/")[0]) for name in names])
 
 
-def test_successors_is_independent_of_photo_order_and_limits_gaps() -> None:
+def test_successors_do_not_depend_on_photo_order_and_have_limited_gaps() -> None:
     names = ("a/IMG_0012.jpg", "a/IMG_0004.jpg", "a/IMG_0001.jpg", "a/IMG_0008.jpg", "a/DSC_0009.jpg", "b/IMG_0002.jpg")
     assert successors(table_of(*names)) == [(2, 1)], "0001 and 0004, but not 0004 and 0008 or 0008 and 0012"
     assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]

@@ -26,7 +26,7 @@ def divided(tmp_path: Path) -> Path:
     return tmp_path / "divided"
 
 
-def test_split_keeps_split_folders_and_fills_splits_without_a_folder(divided: Path) -> None:
+def test_split_preserves_split_folders_and_fills_missing_splits(divided: Path) -> None:
     found = scan(divided)
     assert found.set_folders == ("Valid", "train") and len(found.classes) == 5
     sets = split(found.photos, SplitConfig(testing=20, validation=10))

@@ -156,7 +156,7 @@ def test_int8_model_has_uint8_or_float_input_and_output() -> None:
     assert list(found["rounded"].quantization.zeroPoint) == [0]
 
 
-def test_first_layer_is_written_for_the_normalization_of_its_input() -> None:
+def test_first_layer_is_adapted_to_the_normalization_of_its_input() -> None:
     """A pixel n becomes n / 127.5 - 1 in the network and in float models, and n / 128 - 1 in uint8 models."""
     kernel = network().parameters["first"].kernel.transpose(3, 0, 1, 2)
     found = {}
@@ -240,7 +240,7 @@ def test_quantize_kernel_maps_the_largest_weight_to_127(axis: int | None) -> Non
         assert found.values.reshape(2, 3).tolist() == [[25, -127, 127], [127, 0, 32]]
 
 
-def test_kernel_scales_of_zeros_are_not_zero() -> None:
+def test_quantization_scales_of_zero_kernels_are_not_zero() -> None:
     kernel = np.zeros((2, 3), np.float32)
     kernel[1] = 127
     assert kernel_scales(kernel, 0).tolist() == pytest.approx([1 / 127, 1])

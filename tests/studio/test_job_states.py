@@ -160,7 +160,7 @@ def prediction(digest: str, predicted: str, photo: str = "") -> PhotoPrediction:
     return PhotoPrediction(photo=photo or digest, label="a", predicted=predicted, score=0.5, stamp="", digest=digest)
 
 
-def test_changes_list_photos_that_the_new_model_predicts_differently() -> None:
+def test_list_of_changes_contains_photos_that_the_new_model_predicts_differently() -> None:
     before = [prediction("1", "a"), prediction("2", "b"), prediction("3", "a"), prediction("", "a")]
     after = [
         prediction("3", "c", "z.jpg"), prediction("1", "b", "moved.jpg"), prediction("2", "b"), prediction("9", "c"),

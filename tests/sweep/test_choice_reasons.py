@@ -80,7 +80,9 @@ def test_choose_states_that_the_chosen_model_is_smaller_than_an_equally_fast_one
         (4.04, 2.05, "is 1.01 times as fast"),
     ],
 )
-def test_choose_states_the_advantage_over_the_most_accurate_model(best_ms: float, megabytes: float, gain: str) -> None:
+def test_reason_for_the_choice_states_the_advantage_over_the_most_accurate_model(
+    best_ms: float, megabytes: float, gain: str
+) -> None:
     best, chosen = point(WIDE, best_ms, range(5), 2.0), point(SLIM, 4.0, range(5, 12), megabytes)
     choice = choose((best, chosen), Budget())
     assert choice.point == chosen
@@ -107,7 +109,7 @@ def test_reason_for_a_choice_counts_repeatedly_evaluated_photos_once() -> None:
         (Budget(1, 1e6, 0.99), "it takes 2.00 ms and it has 20000.00 MB and it reaches 95.0 %"),
     ],
 )
-def test_choose_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: Budget, misses: str) -> None:
+def test_reason_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: Budget, misses: str) -> None:
     choice = choose((replace(BEST, size=20_000_000_000),), budget)
     assert choice.point is None
     assert choice.reason == f"none of the 1 points has {budget}. The nearest is {WIDE} int8: {misses}."

@@ -50,7 +50,9 @@ def folded(name: str, *values: Any, shape: Any = None, **options: Any) -> Any:
         ("STRIDED_SLICE", (TABLE, [0, 1], [2, 3], [1, 1]), {**masks(), "shape": (2, 2)}, [[2, 3], [5, 6]]),
     ],
 )
-def test_fold_agrees_with_plain_arithmetic(name: str, values: Any, options: dict[str, Any], expected: Any) -> None:
+def test_constant_folding_agrees_with_plain_arithmetic(
+    name: str, values: Any, options: dict[str, Any], expected: Any
+) -> None:
     assert folded(name, *values, **options) == expected
 
 

@@ -64,7 +64,7 @@ def test_scale_of_a_quantized_input_determines_the_input_range(dtype: str, zero_
 
 
 @pytest.mark.parametrize(("steps", "accepted"), [(1.9, True), (2.1, False)])
-def test_given_input_range_may_differ_by_two_quantization_steps(steps: float, accepted: bool) -> None:
+def test_given_input_range_may_differ_from_the_model_by_two_quantization_steps(steps: float, accepted: bool) -> None:
     given = Normalization((steps,), (1.0,))
     if accepted:
         assert decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given).normalization == RAW

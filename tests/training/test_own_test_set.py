@@ -54,7 +54,7 @@ def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training
     assert (found.folds.assignment != NO_FOLD).nonzero()[0].tolist() == list(range(20, 30))
 
 
-def test_choose_breaks_ties_on_the_users_test_set_by_cross_validation() -> None:
+def test_choose_uses_cross_validation_to_break_ties_on_the_users_test_set() -> None:
     """Three more mistakes in 100 test photos are not significant, but 40 more in 1,000 cross-validated photos are."""
     fast, slow = point(SMALL, 1.0, range(3)), point(LARGE, 9.0, range(0))
     assert choose((fast, slow), Budget()).point == fast

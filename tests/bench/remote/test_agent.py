@@ -432,7 +432,7 @@ def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) 
     assert (folder / ITEM / "a/inside.txt").read_text() == "yes" and not (tmp_path / "inside.txt").exists()
 
 
-def test_receive_creates_no_item_from_a_truncated_archive(folder: Path) -> None:
+def test_receive_creates_nothing_from_a_truncated_archive(folder: Path) -> None:
     session = Session(folder)
     session.agent._requests = io.BytesIO(_payload()[:600])  # within the wheel
     with pytest.raises(EOFError):

@@ -161,7 +161,7 @@ def test_watch_ends_when_its_output_is_closed(start: Start, daisy: bytes) -> Non
     assert b"Traceback" not in process.stderr.read()
 
 
-def test_watch_warns_about_a_replaced_model_and_keeps_the_loaded_model(
+def test_watch_warns_about_a_replaced_model_and_continues_with_the_loaded_one(
     start: Start, trained: Trained, daisy: bytes, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.tflite"
