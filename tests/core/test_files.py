@@ -67,14 +67,14 @@ def test_write_together_is_atomic_if_killed_before_any_rename(tmp_path: Path, fa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"], "something was left behind"
 
 
-def test_concurrent_write_together_does_not_mix_sets(tmp_path: Path) -> None:
+def test_concurrent_write_together_does_not_mix_sets_of_files(tmp_path: Path) -> None:
     writers = [writer(tmp_path, name, times=60) for name in "123"]
     assert [process.wait() for process in writers] == [0, 0, 0]
     assert len(contents(tmp_path)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"]
 
 
-def test_write_together_keeps_old_files_if_one_file_cannot_be_written(tmp_path: Path) -> None:
+def test_write_together_changes_no_file_if_one_cannot_be_written(tmp_path: Path) -> None:
     write_together({tmp_path / "a": b"1", tmp_path / "b": b"1"})
     (tmp_path / "c").mkdir()
     with pytest.raises(OutputError, match="cannot write"):

@@ -50,7 +50,7 @@ def test_export_names_unconvertible_graph_and_leaves_no_temporary_file(tmp_path:
     assert "poets_edge-" not in ran.stderr
 
 
-def test_export_keeps_old_files_on_full_disk(tmp_path: Path) -> None:
+def test_export_leaves_old_files_unchanged_if_the_disk_is_full(tmp_path: Path) -> None:
     from poets_edge.errors import OutputError
 
     small, large = {tmp_path / name: b"1" for name in "abc"}, {tmp_path / name: b"2" * 9000 for name in "abc"}

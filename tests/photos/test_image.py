@@ -83,7 +83,7 @@ def test_read_photo_composites_transparency_over_white() -> None:
     assert np.asarray(read_photo(encoded(clear))).min() == 255
 
 
-def test_read_photo_scales_sixteen_bit_gray() -> None:
+def test_read_photo_converts_16_bit_gray_to_8_bits() -> None:
     shades = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     read = np.asarray(read_photo(encoded(Image.fromarray(shades))))[..., 0]
     np.testing.assert_allclose(read.ravel(), np.arange(256), atol=1)

@@ -35,7 +35,7 @@ def test_demo_prints_its_address_quickly_and_needs_no_network(tmp_path: Path) ->
         assert len(client.photos()) == 60
 
 
-def test_demo_keeps_existing_photos(flowers: Path) -> None:
+def test_demo_adds_no_photos_to_a_folder_with_photos(flowers: Path) -> None:
     with running(flowers, "--demo") as client:
         assert len(client.photos()) == 30
 

@@ -311,7 +311,7 @@ def test_page_replaces_cached_model_with_newer_one(
         _until(page, "document.getElementById('model').textContent.includes('float32')")
 
 
-def test_compare_reads_benchmarks_from_the_page(server: PageServer, open_page: OpenPage, tmp_path: Path) -> None:
+def test_compare_reads_results_saved_by_the_page(server: PageServer, open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page(f"{server.url}#runs=25")
     _measure(page)
     with page.expect_download() as download:

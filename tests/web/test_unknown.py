@@ -89,7 +89,7 @@ def test_page_reports_an_unknown_photo(
     assert page.inner_text("#verdict") == "daisy"
 
 
-def test_page_without_detector_hides_the_accept_all_switch(
+def test_page_hides_the_accept_all_switch_for_a_model_without_a_detector(
     stranger: tuple[Path, str], open_page: OpenPage, tmp_path: Path
 ) -> None:
     model = tmp_path / "colors.tflite"
