@@ -131,7 +131,7 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Find repeated keys, and return pairs of row numbers: the first row with the key, and each later one.
+    """Return a pair of row numbers for each repetition of a key: the first row with the key, and the later row.
 
     Rows whose key is None are ignored.
     """

@@ -102,7 +102,7 @@ class Hessian:
         return rng.permutation(rows * columns)[:_POSITIONS]
 
     def samples(self, pixels: Array, positions: Positions) -> Array:
-        """Extract samples from the layer's input for one photo. They are passed to `products`.
+        """Extract samples from the layer's input for one photo, as required by `products`.
 
         Args:
             pixels: input of the layer, float32 [height, width, channels].

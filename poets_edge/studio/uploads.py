@@ -207,7 +207,7 @@ def _add_photos(
     batch: str,
     skipped: Sequence[tuple[str, str]],
 ) -> Received:
-    """Add the files that can be decoded and are not yet in their class to a project; report the others as skipped."""
+    """Add to a project all files that can be decoded and are not yet in their class; report the others as skipped."""
     left_out = list(skipped)
     chosen = []
     problems = project.thumbnails.check_files([path for path, _, _ in files])

@@ -30,9 +30,9 @@ MIN_BACKGROUND = 20
 """Minimum number of background photos for training the unknown-photo detector."""
 
 _COPY = 0.92
-"""Minimum cosine similarity, between the principal components of a background photo and those of a photo in a class, at
-which the background photo is considered a copy. In experiments, 9 of 10 cropped or compressed copies reached it, and no
-photo of a different subject did."""
+"""A background photo is considered a copy of a photo in a class if the cosine similarity of their principal components
+is at least this. In experiments, 9 of 10 cropped or compressed copies reached it, and no photo of a different subject
+did."""
 
 
 _MOST_COMPARED = 4096

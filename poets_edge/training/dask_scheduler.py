@@ -99,8 +99,8 @@ def run_on_scheduler(
 
     Args:
         items: first arguments of the calls; only a few per thread are sent to the scheduler at a time.
-        shared: values that are passed to every call as its second argument, a list; they are sent only once to the
-            scheduler and to each worker.
+        shared: list that is passed to every call as its second argument; it is sent only once to the scheduler and to
+            each worker.
     """
     from distributed import wait
 

@@ -213,7 +213,7 @@ def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
 
 
 def _stretch(head: Head, solved: Head, data: TrainingData) -> float:
-    """Return the ratio, fitted by least squares, of a head's logits to those of `solved`, a head from `fold_heads`."""
+    """Return the least-squares ratio of a head's logits to the logits of `solved`, a head from `fold_heads`."""
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centered(one.logits(vectors)) for one in (head, solved))

@@ -164,7 +164,7 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
     vote.
 
     Args:
-        count: number of photos among which `found` are those with a distinct neighbor.
+        count: number of photos, of which `found` contains those with a distinct neighbor.
         size: median number of photos of a class.
     """
     votes = _votes(size)

@@ -1,4 +1,4 @@
-"""Kill a command at every file rename and database commit, or commands at random moments, and check their files."""
+"""Kill a command at each file rename and database commit, or kill commands at random moments; then check the files."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _set(changed: bytearray, place: int, code: str, rng: Random) -> None:
 
 
 def _by_tree(body: bytes, rng: Random) -> bytes:
-    """Change random objects of a model; return a valid FlatBuffer, whose model may be inconsistent."""
+    """Change random objects of a model; return a valid FlatBuffer that may contain an inconsistent model."""
     from ai_edge_litert import schema_py_generated as generated
 
     tree = generated.ModelT.InitFromPackedBuf(body, 0)

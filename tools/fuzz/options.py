@@ -35,7 +35,7 @@ _PATHS = (
 _SYSTEM = ("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem")
 """System files to pass only to options that read files, since root could overwrite them."""
 _READING = frozenset({"", "--labels", "--graph", "--image", "--image-dir", "--exclude", "--source", "--latency"})
-"""Options whose files are only read."""
+"""Options with paths that the command only reads; "" stands for its arguments."""
 _LASTING = frozenset({
     "--steps", "--how-many-training-steps", "--fine-tune-epochs", "--distorted-variants", "--min-seconds", "--min-runs",
     "--rounds", "--per-class", "--sustained", "--camera", "--serve", "--phone", "--https", "--folds",

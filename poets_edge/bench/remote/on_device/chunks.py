@@ -17,7 +17,7 @@ class ChunkReader:
     """Readable file with the content of a stream of chunks."""
 
     def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
-        """Read chunks from `source`; `heard` is called whenever data arrive, because the connection then works."""
+        """Create a stream that reads chunks from `source`, and calls `heard` whenever data arrive."""
         self._source = source
         self._heard = heard
         self._left = 0
@@ -50,7 +50,7 @@ class ChunkWriter:
     """Writable file that sends each write as a chunk."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
-        """Write chunks with the function `write`."""
+        """Create a stream that writes chunks with the function `write`."""
         self._write = write
 
     def write(self, data: bytes) -> int:
