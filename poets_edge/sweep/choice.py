@@ -161,8 +161,9 @@ def _choose_nearest(points: Sequence[GridPoint], budget: Budget) -> Choice:
         misses.append(f"it reaches {100 * nearest.accuracy:.1f} %")
     if "board" in broken and nearest.cost:
         misses.append(f"its tensors need {nearest.cost.arena:,} bytes, and the model has {nearest.cost.size:,}")
+    none = f"none of the {len(points)} points has" if len(points) > 1 else "the only point does not have"
     return Choice(
         None,
         nearest,
-        f"none of the {len(points)} points has {budget}. The nearest is {nearest.name}: {' and '.join(misses)}.",
+        f"{none} {budget}. The nearest is {nearest.name}: {' and '.join(misses)}.",
     )

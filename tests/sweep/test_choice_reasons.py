@@ -112,7 +112,7 @@ def test_reason_for_a_choice_counts_repeatedly_evaluated_photos_once() -> None:
 def test_reason_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: Budget, misses: str) -> None:
     choice = choose((replace(BEST, size=20_000_000_000),), budget)
     assert choice.point is None
-    assert choice.reason == f"none of the 1 points has {budget}. The nearest is {WIDE} int8: {misses}."
+    assert choice.reason == f"the only point does not have {budget}. The nearest is {WIDE} int8: {misses}."
 
 
 def test_fastest_accepts_a_file_up_to_five_percent_larger_than_the_smallest() -> None:
