@@ -204,7 +204,7 @@ def test_audit_warns_if_every_class_has_only_one_photo(audited: Audited, tmp_pat
     poets_edge("audit", "--image_dir", tmp_path / "two", "--folds", "1").failed("folds must be 2 or more")
 
 
-def test_audit_uses_fewer_folds_for_small_class(audited: Audited, tmp_path: Path) -> None:
+def test_audit_uses_fewer_folds_if_a_class_is_small(audited: Audited, tmp_path: Path) -> None:
     for label, count in (("daisy", 30), ("tulips", 3)):
         (tmp_path / "uneven" / label).mkdir(parents=True)
         for path in sorted((audited.photos / label).glob("[dt]*.jpg"))[:count]:

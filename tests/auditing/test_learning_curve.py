@@ -135,7 +135,7 @@ def test_learning_curves_with_equal_seeds_are_equal(data: LabeledVectors, curve:
     assert other.forecasts != curve.forecasts
 
 
-def test_stratified_sample_contains_fraction_of_each_class() -> None:
+def test_stratified_sample_contains_the_requested_fraction_of_each_class() -> None:
     classes = np.repeat([2, 0, 1], [40, 20, 3])
     for seed in range(5):
         rows = module._stratified_sample(classes, 0.25, np.random.default_rng(seed))

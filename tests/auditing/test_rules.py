@@ -116,7 +116,7 @@ def test_find_outliers_lists_gray_photos_if_they_are_under_ten_percent() -> None
     assert reasons(gray, *pale)[0] == [], "the median colorfulness of the folder is too low"
 
 
-def test_find_outliers_lists_most_extreme_first_with_details() -> None:
+def test_find_outliers_lists_the_most_extreme_photos_first_with_details() -> None:
     photos = photos_with(
         {"width": 60, "height": 90}, {"width": 80, "height": 20},
         {"truncated_fraction": 0.25}, {"truncated_fraction": 0.5},

@@ -158,5 +158,5 @@ def test_threshold_for_returns_the_lowest_threshold_that_reaches_the_target(seed
     assert threshold_for(scores, truth, target) == reaching[0] / 100
 
 
-def test_threshold_for_is_zero_without_photos() -> None:
+def test_suggested_threshold_is_zero_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.95) == 0

@@ -67,7 +67,7 @@ def test_status_is_shown_before_the_next_note(clock: Clock, capsys: pytest.Captu
     assert capsys.readouterr().err == "first\nsecond\nnote\n"
 
 
-def test_train_prints_few_progress_lines_to_a_file(tmp_path: Path) -> None:
+def test_train_prints_few_progress_lines_if_stderr_is_not_a_terminal(tmp_path: Path) -> None:
     poets_edge_process("draw-photos", "photos", "--per-class", "4", cwd=tmp_path).ok()
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
     ran = poets_edge_process("train", "photos", *embedded, cwd=tmp_path).ok()

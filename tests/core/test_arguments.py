@@ -44,7 +44,7 @@ def test_check_fields_converts_single_values_and_lists_to_tuples() -> None:
     assert Options(folder=Path(), names=["one", "two"]).names == ("one", "two")  # type: ignore[arg-type]
 
 
-def test_check_fields_applies_converters_first() -> None:
+def test_check_fields_converts_values_before_it_checks_them() -> None:
     assert Options(folder=Path(), mode="EXACT").mode == "exact"  # type: ignore[arg-type]
 
 

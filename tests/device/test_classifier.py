@@ -288,7 +288,7 @@ def test_classifier_evaluate_returns_the_result_of_evaluate(tmp_path: Path) -> N
     assert repr(result) == "<EvaluateResult: 33.3 % of 9 photos (all)>"
 
 
-def test_best_preserves_the_order_of_labels_with_equal_scores() -> None:
+def test_labels_with_equal_scores_keep_their_order() -> None:
     labels = best(("c", "a", "b", "d"), np.array([0.2, 0.3, 0.2, 0.3], np.float32))
     assert [label.name for label in labels] == ["a", "d", "c", "b"]
     assert [label.name for label in best(("c", "a", "b"), np.array([0.2, 0.3, 0.5], np.float32), 2)] == ["b", "a"]

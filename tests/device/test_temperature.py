@@ -125,7 +125,7 @@ def test_threshold_for_returns_the_lowest_sufficient_threshold(target: float, th
     assert threshold_for(np.stack([best, 1 - best], axis=1), truth, target) == threshold
 
 
-def test_threshold_for_accepts_scores_equal_to_the_threshold() -> None:
+def test_scores_equal_to_the_suggested_threshold_are_accepted() -> None:
     best = np.array([0.25, 0.5], np.float32)
     scores = np.stack([best, *[(1 - best) / 4] * 4], axis=1)
     assert threshold_for(scores, np.array([1, 0]), 1.0) == 0.26

@@ -189,7 +189,7 @@ def test_serve_reports_port_in_use_in_one_line(server: PageServer, model: Path) 
     ran.failed("cannot serve on 127.0.0.1", str(server.server_port), "--port")
 
 
-def test_serve_uses_certificate_for_local_address(site: Path, tmp_path: Path) -> None:
+def test_serve_creates_and_reuses_a_certificate_for_a_local_address(site: Path, tmp_path: Path) -> None:
     certificate = certificate_for("127.0.0.1", tmp_path / "settings")
     if os.name == "posix":
         assert certificate.stat().st_mode & 0o077 == 0  # the key is in it

@@ -41,7 +41,7 @@ def listed(values: list[Any], shape: tuple[int, ...], dtype: int = DT_FLOAT) -> 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 4)])
-def test_constant_of_returns_the_values_passed_to_constant(dtype: Any, shape: tuple[int, ...]) -> None:
+def test_values_of_a_constant_node_can_be_read_back(dtype: Any, shape: tuple[int, ...]) -> None:
     values = (np.arange(np.prod(shape, dtype=int)).reshape(shape) * 3 - 4).astype(dtype)
     found = constant_of(constant("it", values))
     assert found.dtype == dtype and found.shape == shape and np.array_equal(found, values)
@@ -63,7 +63,7 @@ def test_constant_of_repeats_the_last_listed_value_to_fill_the_shape() -> None:
         operation("none", "Const", []),
     ],
 )
-def test_constant_of_rejects_nodes_with_a_wrong_number_of_values(node: Any) -> None:
+def test_constant_nodes_with_a_wrong_number_of_values_are_rejected(node: Any) -> None:
     with pytest.raises(ModelError, match="holds no numbers"):
         constant_of(node)
 
@@ -105,7 +105,7 @@ def test_labels_of_ignores_nodes_that_are_not_constants() -> None:
     assert labels_of(labeled) == ()
 
 
-def test_without_large_constants_preserves_small_constants() -> None:
+def test_removal_of_large_constants_preserves_small_constants() -> None:
     graph = empty_graph()
     graph.node.extend([constant("small", np.ones(256, np.float32)), constant("large", np.ones(257, np.float32))])
     small = without_large_constants(graph)

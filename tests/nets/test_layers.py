@@ -27,7 +27,7 @@ def test_imagenet_cost_equals_published_figures(entry: Architecture) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_0.50_160", "inception_v3"])
-def test_keras_order_equals_the_order_in_keras(name: str) -> None:
+def test_keras_order_equals_the_order_of_weights_in_keras(name: str) -> None:
     entry = architecture(name)
     layers, wanted = entry.layers(), []
     known = shapes(layers, entry.size)

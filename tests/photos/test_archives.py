@@ -45,7 +45,7 @@ def test_export_and_evaluate_read_photos_from_training_archive(photos: Path, tmp
     assert "photos.zip" in poets_edge("export", "--quantize", "int8", cwd=tmp_path).failed().stderr
 
 
-def test_train_reads_unchanged_archive_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_reads_an_unchanged_archive_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zipped = make_zip(tmp_path / "photos.zip", photos)
     os.utime(zipped, (1_000_000_000, 1_000_000_000))
     monkeypatch.setattr("poets_edge.photos.digests.RACY_SECONDS", -1e9)  # the photos were just written

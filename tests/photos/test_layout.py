@@ -244,7 +244,7 @@ def test_scan_counts_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path
     [("Train", "training"), ("val", "validation"), ("testing_data", "test"), ("test1", "test"), ("contest", None),
      ("images", None), ("train station", None), ("daisy", None), ("eval", "test")],
 )  # fmt: skip
-def test_split_of_recognizes_common_names_of_splits(name: str, split: str | None) -> None:
+def test_common_names_of_split_folders_are_recognized(name: str, split: str | None) -> None:
     assert split_of(name) == split
 
 

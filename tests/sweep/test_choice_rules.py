@@ -156,7 +156,7 @@ def test_fastest_ignores_size_differences_up_to_five_percent() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "is_equal"), [(1.2, True), (1.3, False), (1 / 1.2, True), (1 / 1.3, False)])
-def test_is_as_fast_as_requires_latencies_within_25_percent(ratio: float, is_equal: bool) -> None:
+def test_models_are_equally_fast_only_if_latencies_are_within_25_percent(ratio: float, is_equal: bool) -> None:
     alone = point(NAME, 4.0, range(0), processes=(1.0,))
     other = point(NAME, 4.0 * ratio, range(0), processes=(1.0,))
     assert alone.is_as_fast_as(other) == is_equal

@@ -155,7 +155,7 @@ def test_softmax_of_a_single_value_is_refused(tmp_path: Path) -> None:
         classifier(path, ["no", "yes"])
 
 
-def test_format_of_values_recognizes_probabilities_and_percentages() -> None:
+def test_score_format_is_recognized_from_values() -> None:
     scores = np.array([[0.2, 0.5, 0.3], [0.9, 0.05, 0.05]], np.float32)
     assert format_of_values(scores) == ScoreFormat("probabilities")
     assert format_of_values(scores * 100) == ScoreFormat("probabilities", high=100)

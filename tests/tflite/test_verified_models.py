@@ -59,7 +59,7 @@ def test_models_are_verified_again_after_interpreter_change(interpreter: Path, m
     assert not memory.is_known(MODEL)
 
 
-def test_remember_ignores_write_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_when_recording_a_verified_model_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     memory.remember(MODEL)

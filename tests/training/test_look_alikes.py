@@ -115,7 +115,7 @@ def test_independent_count_without_groups_is_number_of_photos() -> None:
     assert independent_count(np.array([1, 0, 1, 1]), np.arange(4)) == 4
 
 
-def test_independent_count_of_identical_photos_in_groups_is_about_number_of_groups() -> None:
+def test_independent_count_of_identical_photos_in_groups_is_about_the_number_of_groups() -> None:
     rng = np.random.default_rng(0)
     correct = np.repeat(rng.random(200) < 0.8, 10)
     assert independent_count(correct, np.arange(2000) // 10) == pytest.approx(200, rel=0.1)

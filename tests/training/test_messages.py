@@ -35,7 +35,7 @@ def _photos(right: int, wrong: int) -> LabeledVectors:
     return LabeledVectors(np.eye(2, dtype=np.float32)[columns], classes)
 
 
-def test_lower_loss_at_earlier_step_is_reported_if_significant() -> None:
+def test_lower_loss_at_an_earlier_step_is_reported_if_significant() -> None:
     """The last head is so confident that its 20 mistakes in 100 photos increase the loss."""
     line = better_step(EvaluatedHead(10, _head(1)), EvaluatedHead(50, _head(12)), _photos(80, 20), early_stop=False)
     assert line and "lowest at step 10 (0.5133; at the end 2.4000, on 100 photos)" in line
