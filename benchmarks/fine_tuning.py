@@ -119,7 +119,7 @@ def _right(
 ) -> list[Right]:
     """Train with fine-tuning and export; return whether each exported file classifies each held-out photo correctly.
 
-    `train` gets no test photos, so that it does not compare the fine-tuned network with the frozen one.
+    `train` gets no test photos, so it does not compare the fine-tuned network with the frozen one.
     """
     result = train(
         TrainOptions(

@@ -43,7 +43,7 @@ def answers(photos: Path, teacher: Path, alpha: float, size: int, rounds: int, r
 @click.option("--minutes", default=75.0, show_default=True, help="Time to train, over all starts.")
 @_run
 def distil(minutes: float, run: Path) -> None:
-    """Train the student on the existing rounds."""
+    """Train the student network on the crops and features that `answers` has written."""
     from tools.embedded.distil import distil as train
 
     train(run, minutes)

@@ -1,7 +1,6 @@
 """Measure the inference times of a model with a given number of threads.
 
-Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads from an
-earlier measurement.
+Each measurement runs in a new helper process, so it inherits no memory, caches or threads from an earlier measurement.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Accuracy of models on a folder of labeled photos.
 
 An accuracy is representative of new photos only if the model has not learned from the photos that it is measured on.
-A model that `train` made contains digests of its photos (see `poets_edge.photos.known_photos`), so that the photos are
-recognized even if they were renamed or moved.
+A model that `train` made contains digests of the photos in its training run (see `poets_edge.photos.known_photos`), so
+these photos are recognized even if they were renamed or moved.
 """
 
 from __future__ import annotations

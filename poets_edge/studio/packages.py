@@ -155,7 +155,7 @@ PACKAGES: Mapping[str, Package] = {
 
 @cache
 def offered_forms() -> tuple[Mapping[str, Any], ...]:
-    """Return the download formats, each with the reason why it is not available, or "" if it is."""
+    """Return the download formats, each with the reason why it is unavailable; "" for available formats."""
     return (
         *({"form": form, "missing": ""} for form in QUANTIZATIONS),
         *({"form": form, "missing": package.missing()} for form, package in PACKAGES.items()),

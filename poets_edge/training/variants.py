@@ -159,9 +159,9 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
     """Return whether distinct neighbors predict the class significantly better than later neighbors.
 
-    Later neighbors, which vote on the class, are near if their ranks are within a fifth of the class size (a fourth if
-    the vote begins with the second neighbor), and far if their ranks are within half of it. Beyond that, there is no
-    vote.
+    Later neighbors vote on the class. They are near if their ranks are within a fifth of the class size (a fourth if
+    the vote begins with the second neighbor), and far if their ranks are within half of it; different minimum
+    advantages apply to near and far neighbors. Neighbors of higher ranks do not vote.
 
     Args:
         count: number of photos, of which `found` contains those with a distinct neighbor.

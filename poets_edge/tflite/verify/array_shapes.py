@@ -193,7 +193,7 @@ def shape_of(call: Call) -> Shape:
 
 
 def resize(call: Call) -> Shape:
-    """Return the shape of a resized image."""
+    """Return the output shape of an operator that resizes an image."""
     batch, _, _, channels = call.shape(0, 4)
     height, width = _integers(call, 1, 2)
     if not (1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE):
