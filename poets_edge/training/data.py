@@ -75,7 +75,7 @@ class TrainingData:
         return rows[~np.isin(self.groups.numbers[rows], learned)]
 
     def groups_of(self, rows: Rows) -> Rows | None:
-        """Return the group numbers of the photos in the given rows, int64 [photos]; None without groups."""
+        """Return the group number of each photo in `rows`, int64 [photos]; None if each photo is its own group."""
         return None if self.groups is None else self.groups.numbers[rows]
 
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
