@@ -126,7 +126,7 @@ PROMISES = {
     "cannot rename files outside the folder": ["interrupted_step_does_not_change_files_behind_a_link"],
     "Results replace regular files only": [
         "writers_do_not_replace_special_files_or_folders",
-        "writers_do_not_replace_the_file_that_standard_output_writes_to",
+        "writers_do_not_replace_the_file_that_a_standard_stream_writes_to",
     ],
     "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
     "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
