@@ -86,3 +86,15 @@ def test_mutated_pytorch_files_are_read_or_rejected() -> None:
         except PytorchFileError:
             outcomes.add(-1)
     assert outcomes == {-1, 1}
+
+
+@pytest.mark.parametrize("value", [b"\x88", b"\x89", b"J\xff\xff\xff\xff", b"N", files.text("4")])
+def test_read_pytorch_file_requires_whole_numbers_as_counts_and_offsets(value: bytes) -> None:
+    """True, false, -1, None and text are not counts."""
+    good = files.tensor("0", 24, 7, (4,), (1,))
+    for number in (files.number(7), files.number(24)):
+        assert good.count(number) == 1
+        content = files.file({"a": good.replace(number, value)}, {"0": VALUES})
+        with pytest.raises(PytorchFileError):
+            read_pytorch_file(content)
+    assert read_pytorch_file(files.file({"a": good}, {"0": VALUES}))["a"].read().tolist() == [7, 8, 9, 10]

@@ -275,3 +275,32 @@ def test_read_network_refuses_a_transposed_matmul() -> None:
     dense.attr["transpose_b"].b = True
     with pytest.raises(UnknownNetworkError, match="a transposed MatMul"):
         read_network(graph_of(axes, mean, weights, dense), "input", "it", SIZE)
+
+
+def _second(outputs: int, stride: int = 1) -> list[Any]:
+    """Return the nodes of a second convolution of the input, named `other`."""
+    kernel = RNG.normal(size=(1, 1, 3, outputs)).astype(np.float32)
+    return [numbers("second", kernel), window("other", "Conv2D", ["input", "second"], stride)]
+
+
+@pytest.mark.parametrize(("axis", "accepted"), [(3, True), (-1, True), (1, False), (2, False), (0, False)])
+def test_read_network_reads_concatenations_of_channels_only(axis: int, accepted: bool) -> None:
+    joined = operation("it", "ConcatV2", ["conv", "other", "axis"])
+    graph = graph_of(*_second(4), numbers("axis", axis, np.int32), joined)
+    if accepted:
+        network = read_network(graph, "input", "it", SIZE)
+        assert network.layers[-1].sources == ("conv", "other") and network.shapes()["it"] == (*SIZE, 8)
+    else:
+        with pytest.raises(UnknownNetworkError):
+            read_network(graph, "input", "it", SIZE)
+
+
+@pytest.mark.parametrize(("outputs", "accepted"), [(4, True), (5, False), (1, False)])
+def test_read_network_reads_sums_of_equal_shapes_only(outputs: int, accepted: bool) -> None:
+    graph = graph_of(*_second(outputs), operation("it", "AddV2", ["conv", "other"]))
+    if accepted:
+        network = read_network(graph, "input", "it", SIZE)
+        assert (network.layers[-1].kind, network.layers[-1].sources) == ("add", ("conv", "other"))
+    else:
+        with pytest.raises(UnknownNetworkError, match=r"a sum of shapes \[6, 5, 4\] and"):
+            read_network(graph, "input", "it", SIZE)

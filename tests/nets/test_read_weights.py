@@ -20,9 +20,11 @@ from poets_edge.nets.codelab_weights import _signature
 from poets_edge.nets.keras_source import keras_folder
 from poets_edge.nets.layers import Layer
 from poets_edge.nets.pytorch_file import PytorchFileError, read_pytorch_file
+from poets_edge.nets.pytorch_weights import _read
 from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import EMBEDDED_FILE, find_weights, local_weights
 from poets_edge.nets.weights_file import Weights
+from tests.needs import need_module
 from tools.fuzz import pytorch as files
 
 SMALL = architecture("mobilenet_0.25_128")
@@ -234,3 +236,49 @@ def test_signatures_of_layers_include_everything_that_determines_the_result() ->
     ]
     assert _signature(layer) not in map(_signature, others) and len(set(map(_signature, others))) == 6
     assert _signature(layer) == _signature(Layer("b", "convolution", ("c",), 4, (3, 2), 2, "SAME", "relu6", True, True))
+
+
+def test_tensors_of_other_types_are_refused() -> None:
+    content = files.file(
+        {
+            "a": files.tensor("0", 24, 0, (4, 6), (6, 1)),
+            "b": files.tensor("1", 24, 0, (4, 6), (6, 1), kind="LongStorage"),
+        },
+        {"0": VALUES, "1": np.arange(24, dtype=np.int64)},
+    )
+    tensors = read_pytorch_file(content)
+    assert _read(tensors, "a", (4, 6)).dtype == np.float32
+    for name, shape, message in (
+        ("b", (4, 6), r"b is \[4, 6\] of int64, wanted \[4, 6\] of float32"),
+        ("a", (6, 4), r"a is \[4, 6\] of float32, wanted \[6, 4\]"),
+        ("c", (4, 6), "no c"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            _read(tensors, name, shape)
+
+
+def test_virtual_datasets_of_hdf5_files_are_refused(arrays: list[Any], tmp_path: Path) -> None:
+    """They would be read from another file."""
+    h5py = need_module("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["values"] = arrays[0]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        layout = h5py.VirtualLayout(arrays[0].shape, np.float32)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "values", arrays[0].shape)
+        file.attrs["layer_names"] = [b"conv1"]
+        group = file.create_group("conv1")
+        group.attrs["weight_names"] = [b"kernel"]
+        group.create_virtual_dataset("kernel", layout)
+    content = (tmp_path / "a.h5").read_bytes()
+    with pytest.raises(WeightsError, match="/conv1/kernel lies in another file"):
+        read_backbone(SMALL, Weights(tmp_path / "a.h5", hashlib.sha256(content).hexdigest()))
+
+
+def test_gray_networks_convert_colors_with_weights_that_add_up_to_1(arrays: list[Any], tmp_path: Path) -> None:
+    file = _saved(tmp_path / "a.npz", {f"arr_{number}": array for number, array in enumerate(arrays)})
+    gray = read_backbone(architecture("mobilenet_0.25_128_gray"), file)
+    plain = read_backbone(SMALL, file)
+    kernel, expected = gray.parameters["conv1"].kernel, plain.parameters["conv1"].kernel.sum(axis=2, keepdims=True)
+    luma = np.array([0.299, 0.587, 0.114])[:, None]
+    np.testing.assert_allclose(kernel, expected * luma, rtol=2e-3, atol=1e-5)
+    np.testing.assert_allclose(kernel.sum(axis=2), expected[:, :, 0], rtol=1e-5, atol=1e-5)

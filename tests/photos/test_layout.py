@@ -242,7 +242,9 @@ def test_scan_counts_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "split"),
     [("Train", "training"), ("val", "validation"), ("testing_data", "test"), ("test1", "test"), ("contest", None),
-     ("images", None), ("train station", None), ("daisy", None), ("eval", "test")],
+     ("images", None), ("train station", None), ("daisy", None), ("eval", "test"), ("dev", "validation"),
+     ("train test", None), ("valid", "validation"), ("Validation Set 2", "validation"), ("training", "training"),
+     ("trainset", "training"), ("testing", "test"), ("evaluation", "test"), ("set", None), ("traindaisy", None)],
 )  # fmt: skip
 def test_common_names_of_split_folders_are_recognized(name: str, split: str | None) -> None:
     assert split_of(name) == split

@@ -520,3 +520,68 @@ def test_check_refuses_damaged_graphs(change: Callable[[Any], object], message: 
     check(convolution(change=lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [-1, 6, 5, 3])))
     with pytest.raises(FlawError, match=message):
         check(convolution(change=change))
+
+
+def _changed(change: Callable[[Any], object]) -> bytes:
+    return convolution(change=change)
+
+
+def test_check_refuses_references_just_beyond_the_end() -> None:
+    """The last valid number of a buffer and of a tensor is one less than their count."""
+    for entries in (0, 1):
+
+        def metadata(tree: Any, entries: int = entries) -> None:
+            tree.metadata = [_metadata(b"x", len(tree.buffers) - 1 + entries)]
+
+        def listed(tree: Any, entries: int = entries) -> None:
+            tree.metadataBuffer = [len(tree.buffers) - 1 + entries]
+
+        def signed(tree: Any, entries: int = entries) -> None:
+            tree.signatureDefs = [_signature(len(_graph(tree).tensors) - 1 + entries)]
+
+        for change in (metadata, listed, signed):
+            if entries:
+                with pytest.raises(FlawError, match="invalid reference"):
+                    check(_changed(change))
+            else:
+                assert check(_changed(change)) == check(convolution())
+
+
+@pytest.mark.parametrize("field", ["offset", "size"])
+def test_check_refuses_buffers_outside_the_flatbuffer(field: str) -> None:
+    with pytest.raises(FlawError, match="a buffer beyond the end"):
+        check(_changed(lambda tree: setattr(tree.buffers[0], field, 1)))
+
+
+@pytest.mark.parametrize(
+    ("signature", "accepted"),
+    [([-1, 6, 5, 3], True), ([1, 6, 5, 3], True), ([1, -1, 5, 3], False), ([-1, 6, 5, -1], False)],
+)
+def test_check_accepts_a_free_batch_only(signature: list[int], accepted: bool) -> None:
+    def change(tree: Any) -> None:
+        _graph(tree).tensors[0].shapeSignature = signature
+
+    if accepted:
+        assert check(_changed(change)) == check(convolution())
+    else:
+        with pytest.raises(OtherNetworkError, match="an input without a fixed size"):
+            check(_changed(change))
+
+
+def test_limits_of_memory_and_multiplications_suffice_for_inception_v3() -> None:
+    """Inception V3 needs 350 MB and 5.7 billion multiplications."""
+    assert graph_rules.MAX_BYTES == 734_003_200 and graph_rules.MAX_MULTIPLICATIONS == 20_000_000_000
+
+
+@pytest.mark.parametrize(("version", "accepted"), [(0, False), (1, True), (64, True), (65, False)])
+def test_check_limits_the_versions_of_operators(version: int, accepted: bool) -> None:
+    """A version of 1 is not stored, because it is the default of the schema."""
+
+    def change(tree: Any) -> None:
+        tree.operatorCodes[0].version = version
+
+    if accepted:
+        assert check(_changed(change)) == check(convolution())
+    else:
+        with pytest.raises(FlawError, match=f"version {version} of CONV_2D"):
+            check(_changed(change))

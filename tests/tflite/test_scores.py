@@ -13,7 +13,9 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError
 from poets_edge.exporting.annotate import annotate
 from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, pack_model, schema, unpack_model
-from poets_edge.tflite.scores import ScoreFormat, format_of_values, remark, to_scores
+from poets_edge.tflite.metadata import Metadata
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.scores import ScoreFormat, format_of_values, known_format, remark, to_scores
 from tests.conftest import ROOT
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
@@ -220,3 +222,26 @@ def test_remark_explains_how_scores_are_computed() -> None:
     assert "logarithms" in remark(ScoreFormat("log probabilities"), 2, ("a", "b"))
     assert "multi-label" in remark(ScoreFormat("sigmoids"), 2, ("a", "b"))
     assert remark(ScoreFormat("sigmoids"), 1, ("a",)) == ""
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([("MUL", "x", 0.0011)], (0.0, 0.0011)),
+        ([("MUL", "x", 0.0009)], None),
+        ([("MUL", "x", 9e5)], (0.0, 9e5)),
+        ([("MUL", "x", 1.1e6)], None),
+        ([("MUL", "x", -2.0)], None),
+        ([("MUL", "x", 4.0), ("SUB", "x", 7.0)], (-7.0, -3.0)),
+    ],
+)
+def test_known_format_of_a_softmax_that_is_scaled(
+    steps: list[tuple[Any, ...]], expected: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    path = ending(tmp_path / "x.tflite", *steps)
+    found = known_format(ModelFile(path, path.read_bytes()), Metadata(), 0)
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None and found.kind == "probabilities"
+        assert (found.low, found.high) == pytest.approx(expected)
