@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poets_edge.errors import DatasetError
 from poets_edge.progress import Reporter
@@ -25,16 +25,18 @@ class RunCrossValidation:
             to the trained model.
         ungrouped_accuracy: accuracy of a second cross-validation that ignores groups, so that similar photos are in
             different folds; None if few photos are similar.
+        has_own_test: whether the user chose the test photos.
     """
 
     groups: PhotoGroups | None
     result: CrossValidation | None = None
     ungrouped_accuracy: float | None = None
+    has_own_test: bool = False
 
     @property
     def dependence(self) -> str | None:
         """Warning that photos are not independent of each other, so that the accuracy on new photos is uncertain."""
-        return dependence(self.groups, self.result, self.ungrouped_accuracy)
+        return dependence(self.groups, self.result, self.ungrouped_accuracy, has_own_test=self.has_own_test)
 
 
 def cross_validate_run(options: TrainOptions, data: TrainingData) -> RunCrossValidation:
@@ -86,6 +88,7 @@ def finish_cross_validation(
             finished = running.result()
         except DatasetError as error:
             reporter.warn(f"no cross-validation: {error}")
+    finished = replace(finished, has_own_test=data.has_own_test)
     if line := finished.dependence:
         reporter.warn(line)
     if found := finished.result:

@@ -163,7 +163,9 @@ def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -
         )
 
 
-def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None) -> str | None:
+def dependence(
+    groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None, *, has_own_test: bool = False
+) -> str | None:
     """Return a warning that photos are not independent, so that the accuracy on new photos is uncertain.
 
     Return None if no photos seem to depend on each other, or if holding out groups of them hardly changes the accuracy.
@@ -171,13 +173,16 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
     Args:
         found: cross-validation with groups held out; None if it was not possible.
         divided: cross-validated accuracy with groups divided among folds; None if it was not computed.
+        has_own_test: whether the user chose the test photos.
     """
     if groups is None:
         return None
-    unknown = (
-        " The accuracy on new people or objects is not known: name the groups (`group_by`), or put photos of others"
-        " into a folder test/."
-    )
+    unknown = " The test accuracy is that on new people or objects only if none of them is in both train/ and test/."
+    if not has_own_test:
+        unknown = (
+            " The accuracy on new people or objects is not known: name the groups (`group_by`), or put photos of others"
+            " into a folder test/."
+        )
     if line := _look_alikes(groups, found, divided):
         return f"{line}{unknown}"
     if groups.series:

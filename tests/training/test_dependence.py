@@ -41,6 +41,12 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     assert "`group_by`" in line
 
 
+def test_dependence_warning_with_the_users_test_set_asks_for_separate_objects() -> None:
+    line = dependence(ALIKE, cross_validated(0.75), 0.95, has_own_test=True)
+    assert line is not None and line.endswith("only if none of them is in both train/ and test/.")
+    assert "`group_by`" not in line
+
+
 def test_dependence_warning_about_repetitive_photos_states_that_groups_were_not_found() -> None:
     line = dependence(PhotoGroups(np.arange(5), are_repetitive=True), cross_validated(0.9), 0.9)
     assert line is not None and "groups were not found. The accuracy on new people or objects is not known" in line
@@ -73,7 +79,7 @@ def test_run_without_cross_validation_warns_of_dependent_photos(reason: str) -> 
     finished = finish_cross_validation(
         running,
         options,  # type: ignore[arg-type]
-        SimpleNamespace(groups=repetitive),  # type: ignore[arg-type]
+        SimpleNamespace(groups=repetitive, has_own_test=False),  # type: ignore[arg-type]
         reporter,
         backbone_has_learned=reason == "fine-tuning",
         test_count=9,

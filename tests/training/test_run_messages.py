@@ -288,7 +288,7 @@ def test_runs_are_listed_oldest_first_and_compared_by_differing_options(tmp_path
 def data(groups: PhotoGroups | None = None, rows: int = 6) -> Any:
     known = SimpleNamespace(vectors="vectors")
     return SimpleNamespace(
-        cross_validated_rows=np.arange(rows), labels=("a", "b"), groups=groups,
+        cross_validated_rows=np.arange(rows), labels=("a", "b"), groups=groups, has_own_test=False,
         sample=lambda chosen: (list(chosen), known, groups),
     )  # fmt: skip
 
