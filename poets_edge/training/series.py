@@ -62,16 +62,15 @@ class _Ridge:
     """Fitted ridge regression.
 
     Attributes:
-        inputs: projections and a column of ones, [photos, inputs].
-        weighted: inputs times the photo's weight, [photos, inputs].
-        inverse: inverse of the penalized sum of products, [inputs, inputs].
+        solved: inputs (projections and a column of ones) times the inverse of the penalized sum of products of inputs,
+            [photos, inputs].
+        weighted: inputs times the photo's weight, [photos, inputs]; the hat matrix is `solved @ weighted.T`.
         targets: 1 in the column of the photo's class, otherwise 0, [photos, classes].
         residuals: targets minus predictions, [photos, classes].
     """
 
-    inputs: Values
+    solved: Values
     weighted: Values
-    inverse: Values
     targets: Values
     residuals: Values
 
@@ -87,7 +86,7 @@ class _Ridge:
         found = np.zeros(len(sets))
         for part in spans(0, len(sets), _PHOTOS_AT_ONCE):
             rows = sets[part]
-            hat = self.inputs[rows] @ self.inverse @ self.weighted[rows].transpose(0, 2, 1)
+            hat = self.solved[rows] @ self.weighted[rows].transpose(0, 2, 1)
             residuals = np.linalg.solve(np.eye(rows.shape[1]) - hat, self.residuals[rows])[:, 0]
             truth = self.targets[rows[:, 0]]
             scores = truth - residuals
@@ -147,8 +146,8 @@ def _fit(projections: Vectors, classes: Rows) -> _Ridge:
     weighted = inputs / np.bincount(classes, minlength=1)[classes][:, None]
     products = inputs.T @ weighted
     products += _PENALTY * np.trace(products) / len(products) * np.eye(len(products))
-    inverse = np.linalg.inv(products)
-    return _Ridge(inputs, weighted, inverse, targets, targets - inputs @ (inverse @ (weighted.T @ targets)))
+    solved = inputs @ np.linalg.inv(products)
+    return _Ridge(solved, weighted, targets, targets - solved @ (weighted.T @ targets))
 
 
 def _by_class(classes: Rows, names: Sequence[str]) -> list[Rows]:
