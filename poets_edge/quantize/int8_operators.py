@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy.typing as npt
 
 from poets_edge.nets.layers import Layer
 from poets_edge.nets.network import Parameters
-from poets_edge.quantize.write_int8 import INT8_VERSIONS, QuantParams, add_int8_parameters
-from poets_edge.quantize.write_model import layer_operator
+from poets_edge.quantize.write_int8 import INT8_VERSIONS, QuantParams, add_int8_parameters, weight_scales
+from poets_edge.quantize.write_model import LEVELS, layer_operator
 from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
 
 _VERSION = 2
@@ -72,20 +73,44 @@ class Int8Writer:
         axis = add_constant(self._model, f"{self._prefix}{name}/axis".encode(), np.array([1], np.int32))
         return self.append("REDUCE_MAX", name, [source, axis], 1, self.params[source], keepDims=True)
 
-    def dense(self, name: str, source: int, kernel: npt.NDArray[Any], bias: npt.ArrayLike, params: QuantParams) -> int:
+    def dense(
+        self,
+        name: str,
+        source: int,
+        kernel: npt.NDArray[Any],
+        bias: npt.ArrayLike,
+        params: QuantParams,
+        *,
+        mean_input: npt.NDArray[np.float64] | None = None,
+    ) -> int:
         """Append a fully connected layer, and return the index of its output tensor.
 
         Args:
             kernel: weights, [inputs, outputs].
             bias: [outputs].
             params: quantization of the output.
+            mean_input: mean of the layer's input over calibration photos, [inputs]; the bias is then corrected so that
+                rounding the weights does not change the mean of the output. None for no correction.
         """
-        return self.dense_into(self.tensor(f"{self._prefix}{name}", kernel.shape[1], params), source, kernel, bias)
+        output = self.tensor(f"{self._prefix}{name}", kernel.shape[1], params)
+        return self.dense_into(output, source, kernel, bias, mean_input=mean_input)
 
-    def dense_into(self, output: int, source: int, kernel: npt.NDArray[Any], bias: npt.ArrayLike) -> int:
-        """Append a fully connected layer that writes to the tensor `output`, and return `output`."""
+    def dense_into(
+        self,
+        output: int,
+        source: int,
+        kernel: npt.NDArray[Any],
+        bias: npt.ArrayLike,
+        *,
+        mean_input: npt.NDArray[np.float64] | None = None,
+    ) -> int:
+        """Append a fully connected layer that writes to the tensor `output`, and return `output`; see `dense`."""
         layer = Layer(self._graph.tensors[output].name.decode(), "dense", ("",), kernel.shape[1])
         weights = Parameters(np.asarray(kernel, np.float32), np.asarray(bias, np.float32))
+        if mean_input is not None:
+            scales = weight_scales(layer, weights, self.params[source].scale)
+            error = kernel - np.clip(np.rint(weights.kernel / scales), -LEVELS, LEVELS) * scales
+            weights = replace(weights, bias=np.asarray(weights.bias + mean_input @ error, np.float32))
         inputs = [source, *add_int8_parameters(self._model, layer, weights, self.params[source])]
         self._graph.operators.append(layer_operator(self._model, layer, INT8_VERSIONS["dense"], inputs, output))
         return output

@@ -6,6 +6,8 @@ The formula is that of `poets_edge.nets.detector.Detector`, arranged for 8 bits:
   NPUs support, unlike a division.
 - Before the projections are rounded, the layer that computes them centers them with its bias, and scales them so that
   an error of one step has about the same effect on the distance in all directions.
+- The biases of the layers are corrected for the mean effect of rounding their weights, which would otherwise change all
+  distances by up to three hundredths.
 - Squares and projections share one quantization, so that one layer adds all terms of the distance in 32 bits. Only the
   sum, which is between 0 and 4, is rounded to 8 bits.
 
@@ -85,12 +87,14 @@ def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenec
     write.read(bottleneck)
     directions = len(detector.offsets)
     unit = _add_unit_vector(write, bottleneck, bottlenecks.astype(np.float64))
-    lengths = np.linalg.norm(bottlenecks, axis=1, keepdims=True)
-    projected = bottlenecks / np.maximum(lengths, _SMALLEST) @ detector.projection + detector.offsets
-    scaling = _Scaling.over(detector, projected.astype(np.float64))
+    units = bottlenecks / np.maximum(np.linalg.norm(bottlenecks, axis=1, keepdims=True), _SMALLEST).astype(np.float64)
+    projected = units @ detector.projection + detector.offsets
+    scaling = _Scaling.over(detector, projected)
     factors, shifts = scaling.factors, scaling.shifts
     kernel, bias = detector.projection * factors, detector.offsets * factors + shifts
-    projections = write.dense("projections", unit, kernel, bias, _PROJECTION)
+    projections = write.dense("projections", unit, kernel, bias, _PROJECTION, mean_input=units.mean(axis=0))
+    scaled = projected * factors + shifts
+    means = np.concatenate([scaled.mean(axis=0), ((scaled - _CENTER) ** 2).mean(axis=0)])
     center = write.constant("center", _CENTER, _PROJECTION)
     squares = write.append("SQUARED_DIFFERENCE", "squares", [projections, center], directions, _PROJECTION)
     terms = write.append("CONCATENATION", "terms", [projections, squares], 2 * directions, _PROJECTION, axis=1)
@@ -98,12 +102,14 @@ def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenec
     quadratic = np.repeat((detector.quadratic / factors**2)[:, None], len(detector.biases), axis=1)
     linear = detector.linear / factors[:, None]
     constants = _FARTHEST + detector.biases - shifts @ linear
-    classes = write.dense("classes", terms, np.vstack([linear, -quadratic]), constants, _DISTANCE)
+    weights = np.vstack([linear, -quadratic])
+    classes = write.dense("classes", terms, weights, constants, _DISTANCE, mean_input=means)
     nearness = write.maximum("nearest", classes)
     if detector.has_background:
         away = -detector.background[:, None] / factors[:, None]
         constant = _FARTHEST - detector.background_bias - shifts @ away
-        to_background = write.dense("to_background", projections, away, constant, _DISTANCE)
+        mean = means[:directions]
+        to_background = write.dense("to_background", projections, away, constant, _DISTANCE, mean_input=mean)
         nearness = write.append("MINIMUM", "nearness", [nearness, to_background], 1, _DISTANCE)
     distance = write.tensor(DISTANCE, 1, _DISTANCE)
     return write.dense_into(distance, nearness, np.array([[-1]]), [_FARTHEST])

@@ -17,13 +17,14 @@ from poets_edge.nets.read_graph import known_network, read_network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.int8_features import int8_features
+from poets_edge.quantize.int8_operators import Int8Writer
 from poets_edge.quantize.quantize import quantize
 from poets_edge.quantize.write_detector import UINT8_SCALE
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
-from poets_edge.quantize.write_int8 import write_int8_model
+from poets_edge.quantize.write_int8 import QuantParams, write_int8_model
 from poets_edge.quantize.write_model import FloatQuantization, write_float_model
 from poets_edge.tflite.distance import DISTANCE
-from poets_edge.tflite.flatbuffer import schema, unpack_model
+from poets_edge.tflite.flatbuffer import new_model, pack_model, schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from tests.conftest import ROOT
@@ -224,6 +225,25 @@ def test_full_int8_distances_equal_those_of_tensorflow_lite_micro(background: bo
         assert np.array_equal(micro.get_output(1), distance)
         seen.add(int(distance[0, 0]))
     assert len(seen) > 20
+
+
+def test_int8_dense_layers_keep_the_mean_of_the_output_if_that_of_the_input_is_given() -> None:
+    rng = np.random.default_rng(7)
+    params, wide = QuantParams(np.float32(1 / 64), -128), QuantParams(np.float32(1 / 16), 0)
+    integers, kernel = rng.integers(-28, 128, (200, FEATURES)).astype(np.int8), rng.normal(size=(FEATURES, 4))
+    kernel[0] *= 20  # large weights make the steps of the others coarse
+    inputs = (integers.astype(np.float64) + 128) / 64
+    errors = []
+    for mean in (None, inputs.mean(axis=0)):
+        model = new_model("dense")
+        write = Int8Writer(model, "")
+        source = write.tensor("input", FEATURES, params)
+        model.subgraphs[0].inputs = [source]
+        model.subgraphs[0].outputs = [write.dense("output", source, kernel / 20, np.ones(4), wide, mean_input=mean)]
+        session = Session(ModelFile(ROOT / "model", pack_model(model)))
+        found = [session.outputs[0].dequantize(session.run(one[None]))[0] for one in integers]
+        errors.append(np.abs(np.mean(found, axis=0) - (inputs @ kernel / 20 + 1).mean(axis=0)).max())
+    assert errors[0] > 0.02 and errors[1] < 0.005
 
 
 def test_rounding_to_uint8_does_not_change_whether_a_photo_is_unknown() -> None:
