@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from poets_edge.device.predictions import Mistake
 from poets_edge.nets.architectures import architecture
+from poets_edge.photos.folder import Photo
 from poets_edge.progress import Silent
 from poets_edge.sweep.architecture_result import (
     FILE,
@@ -22,6 +24,7 @@ from poets_edge.sweep.architecture_result import (
     GridModel,
     MistakeRecord,
     read_result,
+    record_mistakes,
 )
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
@@ -107,6 +110,7 @@ def test_read_result_returns_none_if_model_was_changed_or_removed(
         ("cross_validation.models.int8.correct", 5, "cross_validation.models.int8.correct"),
         ("cross_validation.models.int8.mistakes.0.score", "x", "cross_validation.models.int8.mistakes[0].score"),
         ("labels", "daisy", "labels"),
+        ("cross_validation.models.int8.repeats", 0, "cross_validation.models.int8.repeats"),
         ("int8_backbone_sha256", None, "int8_backbone_sha256"),
     ],
 )
@@ -132,3 +136,20 @@ def test_read_result_warns_about_damaged_file(tmp_path: Path, text: str) -> None
     (tmp_path / FILE).write_text(text)
     assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None
     assert len(warnings.texts) == 1
+
+
+def test_evaluations_of_independent_photos_have_no_groups(saved: ArchitectureResult, tmp_path: Path) -> None:
+    changed = replace(saved, test=replace(EVALUATIONS, groups=None, folds=0, requested_folds=0), cross_validation=None)
+    changed.write(tmp_path)
+    assert read_result(tmp_path, ARCHITECTURE, "k") == changed
+
+
+def test_read_result_returns_none_if_the_file_cannot_be_read(tmp_path: Path) -> None:
+    warnings = Warnings()
+    (tmp_path / FILE).mkdir()
+    assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None and warnings.texts == []
+
+
+def test_mistakes_are_recorded_with_the_predicted_label() -> None:
+    mistakes = [Mistake(Photo(Path("/photos/a/1.jpg"), "a/1.jpg", "a"), "b", 0.75)]
+    assert record_mistakes(mistakes) == (MistakeRecord("a/1.jpg", "b", 0.75),)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poets_edge.bench.samples import describe
 from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.chart.figure import _accuracy_range, _range_text, compose_chart, draw_chart
@@ -26,7 +27,7 @@ from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.trend import trend
 from tests.sweep.test_points import point
 
-SMALL = replace(point("mobilenet_0.50_128", 1.0, range(30), 0.25), latency=point("mobilenet_0.50_128", 1.0, ()).latency)
+SMALL = replace(point("mobilenet_0.50_128", 1.0, range(30), 0.25), latency=describe([1.0] * 6 + [3.0] * 4))
 MIDDLE = point("mobilenet_0.50_160", 2.0, range(32), 4.0)
 LARGE = point("mobilenet_1.0_224", 8.0, range(10), 9.0)
 NO_LIMITS = Budget()
@@ -88,7 +89,7 @@ def test_bubbles_show_latency_work_accuracy_and_size() -> None:
         ([0, 1], [60, 60]), ([5, 5], [0, 1]),
     ]  # fmt: skip
     low, high = latency.get_ylim()
-    assert low <= 59 and high >= 91
+    assert 50 < low <= 59 and 91 <= high < 100
 
 
 def test_trend_lines_connect_resolutions_in_ascending_order() -> None:
@@ -279,3 +280,42 @@ def test_labels_state_resolutions_and_the_chosen_model() -> None:
     figure = figure_of(result_of(gray, LARGE))
     texts = {text.get_text() for text in figure.axes[2].findobj(Text) if text.get_gid() == "bubble label"}
     assert texts == {"128 gray", "1.0_224: ship"}
+
+
+def test_accuracy_axis_of_the_interactive_chart_contains_all_intervals() -> None:
+    perfect = replace(LARGE, correct=(1,) * 100)
+    found = dots(result_of(SMALL, perfect))
+    bottom = SMALL.interval[0] - 0.02
+    height = 34 + (1 - (SMALL.interval[0] - bottom) / (1 - bottom)) * (300 - 34 - 46)
+    assert float(found[SMALL.name]["low"]) == pytest.approx(height, abs=0.06)
+    assert float(found[perfect.name]["y"]) == 34.0, "the axis ends at 100 %"
+
+
+def test_legend_shows_the_series_in_the_chart_and_the_areas_of_sizes() -> None:
+    figure = figure_of(result_of(SMALL, MIDDLE, LARGE))
+    series, sizes = figure.legends
+    names = [text.get_text() for text in series.get_texts()]
+    assert names == ["width 0.5", "width 1", "published (right scale)", "no other is both faster and better"]
+    styles = series_styles()
+    lines = series.get_lines()
+    assert lines[0].get_linestyle() == styles[series_of(SMALL.architecture)].line
+    assert lines[1].get_linestyle() == "None", "a series with a single resolution has no line"
+    assert [text.get_text() for text in sizes.get_texts()] == ["0.3 MB", "1 MB", "3 MB", "10 MB"]
+    assert [line.get_markersize() ** 2 for line in sizes.get_lines()] == pytest.approx([12, 40, 120, 400])
+    assert "trend of a network over resolution" in sizes.get_title().get_text()
+    assert "trend" not in figure_of(result_of(SMALL, LARGE)).legends[1].get_title().get_text()
+
+
+def test_label_of_the_chosen_model_is_drawn_even_without_space() -> None:
+    """All models have the same latency and accuracy, so their bubbles cover each other."""
+    crowd = [
+        replace(LARGE, architecture=architecture(f"mobilenet_1.0_{side}"), size=80_000_000) for side in (128, 160, 192)
+    ]
+    chosen = replace(LARGE, size=70_000_000)
+    result = result_of(*crowd, chosen)
+    figure = figure_of(result)
+    figure.draw_without_rendering()
+    from matplotlib.text import Text
+
+    texts = [text.get_text() for text in figure.axes[2].findobj(Text) if text.get_gid() == "bubble label"]
+    assert [text for text in texts if "ship" in text] == [f"{result.choice.point.architecture.name[10:]}: ship"]  # type: ignore[union-attr]

@@ -158,3 +158,23 @@ def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_acc
     third = missing(3.0, 10, 11, 12, 13, *range(20, 26))
     assert cross_validation_contenders((slow, fast, third)) == [slow, fast, third]
     assert cross_validation_contenders((slow, third)) == [slow]
+
+
+def test_choose_reason_of_two_predictions_per_photo_states_how_often() -> None:
+    best = replace(point(WIDE, 6.0, range(0)), correct=(2, 2, 2, 0), repeats=2)
+    chosen = replace(point(SLIM, 4.0, range(0)), correct=(2, 1, 1, 1), repeats=2)
+    reason = choose((best, chosen), Budget()).reason
+    assert "classifies 1 correctly more often than the other, and 2 less often" in reason
+
+
+def test_choose_mentions_faster_points_only_if_cross_validation_leaves_any() -> None:
+    best, ruled_out = validated(WIDE, 2.0, 5, 1), validated(SLIM, 3.0, 6, 20)
+    reason = choose((best, ruled_out), Budget()).reason
+    assert "no other that may be as accurate" not in reason and "ruled out 1" in reason
+
+
+def test_fastest_includes_only_points_that_are_not_significantly_slower() -> None:
+    """A point that is 10 % slower in all processes is not as fast, although the ratio is below 1.25."""
+    steady = (0.999, 1.0, 1.001)
+    quick, small = point(WIDE, 4.0, range(0), 3.0, steady), point(SLIM, 4.4, range(0), 1.0, steady)
+    assert fastest((quick, small)) == quick

@@ -91,6 +91,7 @@ def test_budget_with_board_excludes_models_whose_memory_is_unknown() -> None:
         (("250us", "1.5kB", "100%"), Budget(0.25, 1500, 1.0)),
         (("250µs", "2KiB", "0.5%"), Budget(0.25, 2048, 0.005)),
         (("1 MS", "0.5gb", "50%"), Budget(1.0, 5e8, 0.5)),
+        ((" 2 ms ", " 1MB\n", " 50 %"), Budget(2.0, 1e6, 0.5)),
     ],
 )
 def test_parse_budget_converts_every_unit(texts: tuple[str, str, str], budget: Budget) -> None:

@@ -196,7 +196,10 @@ def test_points_have_costs_strangers_and_latencies_of_their_model(run: Any) -> N
 
 
 ONE, TWO = (
-    replace(point(SMALL.name, 1.25, range(30), 0.5), unknown=Refused(1, 20), strangers=Refused(3, 4), agreement=0.97),
+    replace(
+        point(SMALL.name, 1.25, range(30), 0.5), latency=describe([1.25] * 6 + [3.5] * 4),
+        unknown=Refused(1, 20), strangers=Refused(3, 4), agreement=0.97,
+    ),
     replace(
         point(LARGE.name, 3.5, range(8), 2.25), quantization="float32", photos_per_second=None, agreement=None,
         cost=MicroCost(arena=300_000, size=400_000, gray_arena=100_000),
@@ -214,7 +217,7 @@ def test_row_of_a_model_lists_its_figures_in_the_order_of_the_heading() -> None:
     mparams = SMALL.mparams - 257 * (1001 - 5) / 1e6
     assert dict(zip(report._HEADING, report._cells(ONE, RESULT), strict=True)) == {
         "architecture": SMALL.name, "quantization": "int8", "accuracy": "70.0 %", "interval": f"{low} to {high}",
-        "vs. best": "-22.0 points", "median ms": "1.25", "p90 ms": "1.25", "photos/s": "100", "MB": "0.50",
+        "vs. best": "-22.0 points", "median ms": "1.25", "p90 ms": "3.50", "photos/s": "100", "MB": "0.50",
         "agrees with float32": "97.0 %", "unknown test photos": "5.0 %", "unknown strangers": "75.0 %",
         "M params": f"{mparams:.2f}", "MMACs": f"{SMALL.mmacs:g}", "ImageNet top-1": published_texts(ONE)[0],
         "Pixel 3 ms": published_texts(ONE)[1],
@@ -250,7 +253,7 @@ def test_row_of_a_board_states_where_the_model_fits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "label"), [("b/1.jpg", "b"), ("train/c/a/1.jpg", "c"), ("b/a", "b"), ("other/x.jpg", "other")]
+    ("name", "label"), [("b/1.jpg", "b"), ("train/c/a/1.jpg", "c"), ("b/a", "b"), ("other/a", "other")]
 )
 def test_class_of_a_photo_is_its_first_folder_with_the_name_of_a_class(name: str, label: str) -> None:
     assert report._label(name, RESULT.labels) == label
@@ -372,3 +375,20 @@ def test_cross_validation_is_converted_with_averaged_scores() -> None:
     found = _evaluation(result, 0.25)
     assert (found.correct, found.repeats, found.agreement, found.unknown) == ((2, 1, 2), 2, 0.25, None)
     assert found.confusion == ((2, 0), (0, 1)) and found.mistakes == (), "the second photo has 0.55 for its class"
+
+
+def test_grouped_photos_with_several_predictions_are_counted_by_fractions() -> None:
+    groups = tuple(photo // 4 for photo in range(40))
+    correct = tuple((4, 3, 0, 1)[photo // 4 % 4] for photo in range(40))
+    one = replace(ONE, correct=correct, repeats=4, groups=groups)
+    plain = replace(ONE, correct=tuple(int(count >= 2) for count in correct), repeats=1, groups=groups)
+    width, of_plain = (high - low for low, high in (one.interval, plain.interval))
+    assert 0.3 < width < of_plain < 0.9, "ten groups, some of which are right in part of the predictions"
+
+
+def test_cross_validated_predictions_are_compared_with_their_own_repeats_and_groups() -> None:
+    one = replace(ONE, cross_validated=(2, 2, 2, 2, 2, 2, 2, 2), cross_validated_repeats=2)
+    other = replace(ONE, cross_validated=(0, 0, 0, 0, 0, 0, 2, 2), cross_validated_repeats=2)
+    assert one.compare_cross_validated(other).gain == 75.0 and not one.compare_cross_validated(other).could_be_chance
+    grouped = replace(one, cross_validated_groups=(0, 0, 0, 1, 1, 1, 2, 2))
+    assert grouped.compare_cross_validated(other).could_be_chance, "only two groups differ"

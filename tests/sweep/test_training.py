@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from poets_edge.errors import PhotoError
 from poets_edge.nets.architectures import architecture
@@ -18,11 +20,12 @@ from poets_edge.photos.folder import PhotoFolder
 from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo, PhotoTable
 from poets_edge.progress import Silent
-from poets_edge.sweep import training
+from poets_edge.sweep import training, training_worker
 from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.int8_backbone import int8_vector_key
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.sweep.training_tasks import TrainingTask
 from poets_edge.sweep.validation_worker import ValidationTask, ValidationWorker
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
@@ -30,6 +33,7 @@ from poets_edge.training.bottlenecks import vector_key
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.hashed_photos import Hashed, hash_photos
 from poets_edge.training.head import HeadOptions
+from poets_edge.training.look_alikes import PhotoGroups
 
 ENTRY = architecture("mobilenet_0.25_128")
 
@@ -132,3 +136,111 @@ def test_validation_evaluates_int8_models_on_int8_features_of_photos_in_both_cac
     float32, int8 = found.models["float32"], found.models["int8"]
     assert float32.correct == (float32.repeats,) * 12 and int8.correct == (0,) * 12
     assert (float32.agreement, int8.agreement) == (1.0, 0.0)
+
+
+def test_groups_of_decodable_photos_are_numbered_by_their_rows(tmp_path: Path) -> None:
+    contents = ["one", "bad", "two", "two", "worse", "one"]
+    backbone = prepare_backbone(ENTRY, find_weights(ENTRY, tmp_path, EMBEDDED), tmp_path)
+    photos = []
+    with open_cache(backbone.cache_file) as (cache, _):
+        for row, text in enumerate(contents):
+            name = f"{'ab'[row % 2]}/{row * 7919 % 10007}.jpg"
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+            photos.append(Photo(tmp_path / name, name, name[0]))
+            if text in ("one", "two"):
+                vector = np.eye(ENTRY.bottleneck_size, dtype=np.float32)[len(text) * ord(text[0]) % 100]
+                cache.put(vector_key(hashlib.sha256(text.encode()).digest()), vector)
+    options = GridOptions(
+        image_dir=tmp_path / "photos", architectures=(ENTRY,), weights=EMBEDDED, bottleneck_dir=tmp_path,
+        model_dir=tmp_path,
+    )  # fmt: skip
+    shot = PhotoSnapshot(PhotoFolder(tmp_path, PhotoTable.of(photos)), hash_photos(photos))
+    assert training.find_photo_groups(options, shot, Silent()).numbers.tolist() == [0, 1, 2, 2, 4, 0]
+
+
+def test_validation_with_fewer_folds_than_requested_is_stated(tmp_path: Path) -> None:
+    """A fourth of the int8 features are those of the other class."""
+    rng, classes = np.random.default_rng(0), np.arange(16) % 2
+    items = [
+        HashedPhoto(Photo(Path(f"{row}.jpg"), f"{'ab'[label]}/{row}.jpg", "ab"[label]), bytes([row] * 32))
+        for row, label in enumerate(classes.tolist())
+    ]
+    shown = np.where(np.arange(16) < 4, 1 - classes, classes)
+    vectors, features = (
+        (np.eye(2, 8)[of] + 0.02 * rng.standard_normal((16, 8))).astype(np.float32) for of in (classes, shown)
+    )
+    with open_cache(tmp_path / "floats") as (floats, _), open_cache(tmp_path / "ints") as (ints, _):
+        for row, item in enumerate(items):
+            floats.put(vector_key(item.digest), vectors[row])
+            ints.put(int8_vector_key(item.digest, "model"), features[row])
+    worker = ValidationWorker(
+        photos=HashedPhotos.of(items), groups=np.arange(16), head=HeadOptions(steps=400), folds=50
+    )
+    task = ValidationTask(float_cache=tmp_path / "floats", int8_cache=tmp_path / "ints", int8_backbone_sha256="model")
+    found = worker(task)
+    assert (found.folds, found.requested_folds) == (8, 50) and "8 folds instead of 50" in found.warnings[0]
+    int8 = found.models["int8"]
+    assert int8.agreement == 0.75 and int8.correct == (0,) * 4 + (int8.repeats,) * 12 and int8.unknown is None
+    assert int8.confusion == ((6, 2), (2, 6)) and len(int8.mistakes) == 4
+
+
+def test_photos_without_int8_features_are_not_validated(tmp_path: Path) -> None:
+    items = [
+        HashedPhoto(Photo(Path(f"{row}.jpg"), f"{'ab'[row % 2]}/{row}.jpg", "ab"[row % 2]), bytes([row] * 32))
+        for row in range(8)
+    ]
+    with open_cache(tmp_path / "floats") as (floats, _), open_cache(tmp_path / "ints") as (ints, _):
+        for row, item in enumerate(items):
+            if row != 0:
+                floats.put(vector_key(item.digest), np.eye(2, 8, dtype=np.float32)[row % 2])
+            if row != 3:
+                ints.put(int8_vector_key(item.digest, "model"), np.eye(2, 8, dtype=np.float32)[row % 2])
+    worker = ValidationWorker(photos=HashedPhotos.of(items), groups=np.arange(8), head=HeadOptions(steps=100), folds=2)
+    task = ValidationTask(float_cache=tmp_path / "floats", int8_cache=tmp_path / "ints", int8_backbone_sha256="model")
+    assert worker(task).photos == tuple(items[row].photo.name for row in (1, 2, 4, 5, 6, 7))
+
+
+def test_trained_architecture_is_exported_and_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = GridOptions(
+        image_dir=tmp_path / "photos", architectures=(ENTRY,), output_dir=tmp_path / "grid", calibration_count=17
+    )
+    photos = snapshot(Photo(Path("1.jpg"), "a/1.jpg", "a"))
+    folder = options.folder(ENTRY)
+    folder.mkdir(parents=True)
+    asked: dict[str, Any] = {}
+
+    def train(*arguments: Any, hashed: Any, groups: Any) -> Any:
+        asked.update(trained=arguments[0], hashed=hashed, groups=groups)
+        for text in ("b", "a", "b"):
+            arguments[3].warn(text)
+        return SimpleNamespace(labels=("a", "b"), digests={})
+
+    def export(given: Any, reporter: Any, *, photos: Any, images: Any) -> Any:
+        asked.update(exported=given)
+        files = []
+        for kind in ("float32", "int8"):
+            (folder / f"{kind}.tflite").write_text(kind)
+            files.append(
+                SimpleNamespace(path=folder / f"{kind}.tflite", quantization=kind, size=len(kind), scored=None)
+            )
+        return SimpleNamespace(files=tuple(files))
+
+    monkeypatch.setattr(training_worker, "train_photos", train)
+    monkeypatch.setattr(training_worker, "export_graph", export)
+    monkeypatch.setattr(training_worker, "int8_features", lambda content: b"backbone of " + content)
+    groups = PhotoGroups(np.zeros(1, np.int64))
+    found = training_worker.TrainingWorker(options, photos)(TrainingTask(ENTRY, "key", groups))
+    assert found is not None and (found.key, found.labels, found.warnings, found.test) == (
+        "key",
+        ("a", "b"),
+        ("b", "a"),
+        None,
+    )
+    assert asked["groups"] is groups and asked["hashed"] is photos.hashed and asked["trained"].architecture == ENTRY
+    assert asked["exported"].calibration_count == 17 and asked["exported"].quantizations == ("float32", "int8")
+    assert (folder / "int8_features.tflite").read_bytes() == b"backbone of int8"
+    assert found.int8_backbone_sha256 == hashlib.sha256(b"backbone of int8").hexdigest()
+    assert [(one.quantization, one.size, one.sha256) for one in found.models] == [
+        (kind, len(kind), hashlib.sha256(kind.encode()).hexdigest()) for kind in ("float32", "int8")
+    ]
