@@ -8,7 +8,12 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+import numpy.typing as npt
+
 from poets_edge.photos.table import PhotoTable
+
+Times = npt.NDArray[np.float64]
 
 _HEADER_BYTES = 1 << 16
 """Number of bytes to read from a JPEG file. EXIF data is at its beginning and has at most 64 KiB."""
@@ -21,17 +26,26 @@ at which they were scanned or copied, and is ignored.
 """
 
 
-def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
-    """Return pairs of row numbers of successive photos in one folder that were taken within 3 seconds of each other."""
+def times_taken(photos: PhotoTable) -> Times:
+    """Return the time at which each photo was taken, from `time_taken`, float64 [photos]; nan if it is not known."""
+    paths = [Path(path) if path.lower().endswith((".jpg", ".jpeg")) else None for path in photos.paths()]
+    return np.array([time_taken(path) if path else None for path in paths], np.float64)
+
+
+def burst_pairs(photos: PhotoTable, times: Times | None = None) -> list[tuple[int, int]]:
+    """Return pairs of row numbers of successive photos in one folder that were taken within 3 seconds of each other.
+
+    Args:
+        times: result of `times_taken`; by default, the files are read.
+    """
+    times = times_taken(photos) if times is None else times
     of_folder: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for row, (name, path) in enumerate(zip(photos.names, photos.paths(), strict=True)):
-        taken = time_taken(Path(path)) if path.lower().endswith((".jpg", ".jpeg")) else None
-        if taken is not None:
-            of_folder[str(PurePosixPath(name).parent)].append((taken, row))
+    for row in np.flatnonzero(np.isfinite(times)).tolist():
+        of_folder[str(PurePosixPath(photos.names[row]).parent)].append((float(times[row]), row))
     pairs = []
-    for times in of_folder.values():
-        counts = Counter(time for time, _ in times)
-        dated = sorted(one for one in times if counts[one[0]] <= _MAX_PER_SECOND)
+    for dated_rows in of_folder.values():
+        counts = Counter(time for time, _ in dated_rows)
+        dated = sorted(one for one in dated_rows if counts[one[0]] <= _MAX_PER_SECOND)
         pairs += [(a, b) for (before, a), (after, b) in itertools.pairwise(dated) if after - before <= _SECONDS]
     return pairs
 

@@ -29,7 +29,7 @@ import numpy as np
 from poets_edge.photos.folds import DEFAULT_FOLDS, copies
 from poets_edge.photos.groups import grouped_rows, name_pairs, stated_groups, successors
 from poets_edge.photos.table import HashedPhotos, Rows
-from poets_edge.photos.taken import burst_pairs
+from poets_edge.photos.taken import Times, burst_pairs, times_taken
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.projection import pca_projection, spans
@@ -58,7 +58,7 @@ _MAX_NEIGHBORS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Cosine similarity thresholds that are tried in ascending order to divide groups that are too large."""
-_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-6"
+_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-7"
 _HEADER = 5
 """Number of values before the group numbers in the cache."""
 
@@ -73,7 +73,7 @@ class PhotoGroups:
         are_divided: whether groups of look-alikes were divided because there would have been too few groups for the
             folds.
         are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
-        series: accuracies that show that photos with consecutive names belong together; None if they do not.
+        series: accuracies that show that photos with consecutive names or times belong together; None if they do not.
     """
 
     numbers: Rows
@@ -165,7 +165,8 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     variants = find_variants(projections, photos.photos.classes.astype(np.int64))
     alike = _fraction_alike(photos, projections, best, variants.rows)
     named = name_pairs(photos.photos)
-    certain = [*copies(photos.byte_digests), *named, *burst_pairs(photos.photos)]
+    times = times_taken(photos.photos)
+    certain = [*copies(photos.byte_digests), *named, *burst_pairs(photos.photos, times)]
     if len(photos) and len(set(np.array(named).reshape(-1).tolist())) > _MOSTLY * len(photos):
         # The names identify the subjects, so subjects that look alike are not joined.
         return PhotoGroups(grouped_rows(len(photos), certain), alike)
@@ -183,12 +184,12 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
             break
     groups = PhotoGroups(numbers, alike, bool(level > start), variants.are_repetitive)
     # Photos in one group are held out together, so only one of them is tested.
-    return replace(groups, series=_find_series(photos, projections, np.unique(numbers)))
+    return replace(groups, series=_find_series(photos, projections, times, np.unique(numbers)))
 
 
-def _find_series(photos: HashedPhotos, projections: Vectors, rows: Rows) -> SeriesLoss | None:
+def _find_series(photos: HashedPhotos, projections: Vectors, times: Times, rows: Rows) -> SeriesLoss | None:
     table = photos.photos.take(rows)
-    return find_series(projections[rows], table.classes.astype(np.int64), table.names)
+    return find_series(projections[rows], table.classes.astype(np.int64), table.names, times[rows])
 
 
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:

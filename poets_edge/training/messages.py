@@ -187,7 +187,7 @@ def dependence(
         return f"{line}{unknown}"
     if groups.series:
         return (
-            "photos with consecutive names belong together, as in series of photos of one person, object or"
+            "photos with consecutive names or times belong together, as in series of photos of one person, object or"
             f" place: a classifier recognizes {percent(groups.series.accuracy, 0)} of the photos, but only"
             f" {percent(groups.series.held_out, 0)} without those before and after them.{unknown}"
         )

@@ -1,11 +1,11 @@
-"""Find series: photos of one person, object or place with consecutive names, such as `IMG_0041` to `IMG_0052`.
+"""Find series: photos of one person, object or place with consecutive names or times.
 
-If photos are independent, their order by name is irrelevant. A classifier is then equally accurate on a photo whether
-the photos before and after it, or equally many random photos of its class, were left out of the training. If leaving
-out the photos before and after it makes the classifier less accurate, photos with consecutive names belong together,
-and cross-validation with random folds overestimates the accuracy on new people, objects or places. The comparison needs
-no similarity threshold, so it even finds series whose photos are hardly more similar to each other than to other photos
-(`benchmarks/results/truth.md`).
+If photos are independent, their order by name, such as `IMG_0041` to `IMG_0052`, or by time is irrelevant. A classifier
+is then equally accurate on a photo whether the photos before and after it, or equally many random photos of its class,
+were left out of the training. If leaving out the photos before and after it makes the classifier less accurate, photos
+that follow each other belong together, and cross-validation with random folds overestimates the accuracy on new people,
+objects or places. The comparison needs no similarity threshold, so it even finds series whose photos are hardly more
+similar to each other than to other photos (`benchmarks/results/truth.md`).
 
 The classifier is a ridge regression on the principal components. Its predictions without some of the photos follow
 from a single fit: if H is the hat matrix and r the residuals of the photos in a set S, the residuals of a fit without
@@ -14,6 +14,7 @@ them are (I - H_SS)^-1 r_S (Cook and Weisberg, "Residuals and Influence in Regre
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,21 +96,27 @@ class _Ridge:
         return found
 
 
-def find_series(projections: Vectors, classes: Rows, names: Sequence[str]) -> SeriesLoss | None:
+def find_series(
+    projections: Vectors, classes: Rows, names: Sequence[str], times: Values | None = None
+) -> SeriesLoss | None:
     """Return the loss of accuracy from which it follows that photos form series; None if no loss is significant.
 
     Args:
         projections: unit vectors, float32 [photos, components].
         classes: class number of each photo, int64 [photos].
         names: path of each photo; numbers in it are compared by value.
+        times: time at which each photo was taken, [photos]; not used if the time of a photo is nan.
     """
     if len(np.unique(classes)) < 2:
         return None
-    ridge, ordered, step = _fit(projections, classes), _by_class(classes, names), -(-len(classes) // _SAMPLE)
-    losses = [
-        _loss(ridge, [order for order in ordered if 2 * window < _MAX_HELD_OUT * len(order)], window, step)
-        for window in _WINDOWS
-    ]
+    orders = [_by_name(names)]
+    if times is not None and np.isfinite(times).all():
+        orders.append(np.argsort(times, kind="stable"))
+    ridge, step = _fit(projections, classes), -(-len(classes) // _SAMPLE)
+    losses = []
+    for order, window in itertools.product(orders, _WINDOWS):
+        of_class = [order[classes[order] == number] for number in np.unique(classes)]
+        losses.append(_loss(ridge, [rows for rows in of_class if 2 * window < _MAX_HELD_OUT * len(rows)], window, step))
     return max((loss for loss in losses if loss), key=lambda loss: loss.accuracy - loss.held_out, default=None)
 
 
@@ -117,7 +124,7 @@ def _loss(ridge: _Ridge, orders: Sequence[Rows], window: int, step: int) -> Seri
     """Return the accuracies with random and with neighboring photos held out; None if their difference is small.
 
     Args:
-        orders: row numbers of each class, in the order of names.
+        orders: row numbers of each class, in the order of names or times.
         window: number of photos before and after a photo.
         step: every `step`-th photo of a class is tested.
     """
@@ -150,11 +157,9 @@ def _fit(projections: Vectors, classes: Rows) -> _Ridge:
     return _Ridge(solved, weighted, targets, targets - solved @ (weighted.T @ targets))
 
 
-def _by_class(classes: Rows, names: Sequence[str]) -> list[Rows]:
-    """Return the row numbers of each class, sorted by name; numbers in names are compared by value."""
-    order = sorted(range(len(names)), key=lambda row: _natural(names[row]))
-    sequence = np.array(order, np.int64)
-    return [sequence[classes[sequence] == number] for number in np.unique(classes)]
+def _by_name(names: Sequence[str]) -> Rows:
+    """Return the row numbers of the photos, sorted by name; numbers in names are compared by value."""
+    return np.array(sorted(range(len(names)), key=lambda row: _natural(names[row])), np.int64)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -167,7 +172,7 @@ def _windows(order: Rows, tested: Rows, window: int) -> Rows:
     """Return each tested photo and the photos around it, int64 [tested, 2 window + 1]; the tested photo is the first.
 
     Args:
-        order: row numbers of the photos in a class, in the order of names or in random order.
+        order: row numbers of the photos in a class, by name, by time or in random order.
         tested: row numbers of the tested photos of the class.
         window: number of photos to take before and after a photo; if one side has fewer, more are taken from the other.
     """

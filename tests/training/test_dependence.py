@@ -55,7 +55,7 @@ def test_dependence_warning_about_repetitive_photos_states_that_groups_were_not_
 def test_dependence_warning_about_series_states_the_accuracies() -> None:
     series = PhotoGroups(np.arange(5), series=SeriesLoss(0.84, 0.51))
     line = dependence(series, cross_validated(0.9), 0.9)
-    assert line is not None and line.startswith("photos with consecutive names belong together")
+    assert line is not None and line.startswith("photos with consecutive names or times belong together")
     assert "recognizes 84 % of the photos, but only 51 % without those before and after them. The accuracy on" in line
     both = replace(ALIKE, series=series.series)
     assert dependence(both, cross_validated(0.90), 0.92) == line, "look-alikes hardly change the accuracy"

@@ -69,6 +69,14 @@ def test_find_series_compares_numbers_in_names_by_value() -> None:
     assert by_value is not None and by_value == find_series(objects(6), CLASSES, padded)
 
 
+def test_find_series_uses_times_if_all_are_known() -> None:
+    names = [f"{row // 36}/{place}.jpg" for row, place in enumerate(np.random.default_rng(1).permutation(144))]
+    times = np.arange(144.0)
+    assert find_series(objects(6), CLASSES, names, times) == find_series(objects(6), CLASSES, NAMES)
+    times[0] = np.nan
+    assert find_series(objects(6), CLASSES, names, times) is None
+
+
 def test_find_series_tests_only_a_sample_of_a_large_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SAMPLE", 72)
     monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 5)
