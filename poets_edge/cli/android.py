@@ -24,8 +24,9 @@ def command(
 ) -> None:
     """Put a model into the Android app, replacing the app's model.
 
-    The app is in android_demo of poets_edge's sources and not in an installed package: run this in a checkout. Models
-    that the app cannot run are refused. Build the app afterwards, in Android Studio or with android_demo/build.py.
+    The app is in the folder android_demo of poets_edge's sources, which an installed package does not contain: run this
+    in a checkout. Models that the app cannot run are refused. Build the app afterwards, in Android Studio or with
+    android_demo/build.py.
     """
     installed = install_model(model, app, labels=labels, input_range=input_range)
     facts = {"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)}

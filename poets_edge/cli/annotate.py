@@ -35,8 +35,9 @@ from poets_edge.exporting.annotate import annotate
 def command(model: Path, labels: Path | None, input_range: str | None, output: Path | None, as_json: bool) -> None:
     """Write labels and normalization into a model of another program, as standard metadata.
 
-    Every command and other readers, such as MediaPipe, then read the model without options. Models that end without a
-    softmax get one, and int8 inputs and outputs become uint8. The scores of the copy are compared with the original's.
+    Afterwards, all commands, and other programs such as MediaPipe, can read the model without options. A softmax is
+    added to models that end without one, and int8 inputs and outputs are converted to uint8. The scores of the
+    annotated copy are compared with those of the original.
     """
     record = output if output is not None and output.suffix == ".json" else None
     written = annotate(model, labels=labels, input_range=input_range, output=None if record else output)

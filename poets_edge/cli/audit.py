@@ -124,7 +124,8 @@ def command(
     """Find photos that hurt training, and estimate whether more photos would help.
 
     Lists probable label errors, near-duplicates, outliers and confused classes, extrapolates the accuracy to twice as
-    many photos, and suggests a --threshold. The page shows the photos and saves a list of those to exclude.
+    many photos, and suggests a --threshold. It also writes a page that shows
+    these photos, and on which photos can be selected for exclusion.
     """
     options = AuditOptions(
         image_dir=one_folder(folders, image_dir, zip_encoding),

@@ -25,8 +25,8 @@ from poets_edge.core.paths import BOTTLENECKS
 def command(bottleneck_dir: Path, names: tuple[str, ...], as_json: bool, output: Path | None) -> None:
     """List the bottlenecks and activations that train has cached, or remove some.
 
-    They make the next run on the same photos fast; without them it computes them again. Activations of the layers below
-    the last blocks, which train --fine-tune caches, take the most space.
+    Cached values make the next run on the same photos fast; removed values are computed again when they are needed. The
+    activations that train --fine-tune caches take the most space.
     """
     from poets_edge.training.cache_folder import caches, remove_caches
 

@@ -27,10 +27,10 @@ from poets_edge.errors import UsageError
 @option("--run", "script", hidden=True, help="For the scripts: run the script of this name.")
 @result_options
 def command(arguments: tuple[str, ...], script: str | None, as_json: bool, output: Path | None) -> None:
-    """Make a folder in which the command lines of "TensorFlow for Poets" run unchanged.
+    """Create a folder in which the command lines of "TensorFlow for Poets" run unchanged.
 
-    It holds scripts/ (retrain, label_image, evaluate, count_ops, graph_pb2tb), which run poets-edge, and tf_files/, the
-    codelab's folder for photos and models.
+    It contains scripts/ (retrain, label_image, evaluate, count_ops, graph_pb2tb), which run poets-edge, and tf_files/,
+    the codelab's folder for photos and models.
     """
     if script is not None:
         from poets_edge.cli.codelab_scripts import run_lines

@@ -27,10 +27,10 @@ _MEANINGS = {
 def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None:
     """Compare benchmarks of several devices or versions with the first benchmark.
 
-    A ratio of 2.00x means twice the time. Each ratio has a confidence interval, from the differences between measuring
-    processes and between runs, and a verdict. If two runs are from one machine, their times are first divided by that
-    of a reference kernel, which every process also times. Models that poets-edge exported are matched by architecture
-    and quantization, others by file name.
+    A ratio of 2.00x means twice the time. Each ratio is given with a verdict and a confidence interval, which is
+    computed from the variation between processes and between runs. If two runs are from the same machine, their times
+    are first divided by the time of a reference kernel, which every process also measures. Models that poets-edge
+    exported are matched by architecture and quantization, others by file name.
     """
     comparison = compare(files)
     if not output_json(comparison.to_json(), as_json=as_json, output=output):

@@ -88,9 +88,9 @@ def command(
 ) -> None:
     """Measure the accuracy of models on photos whose class is known.
 
-    Photos that a model has learned from are recognized by their contents, also under other names, and are not scored
-    unless --split requests them. Several models are scored on the photos that none of them has learned from, and are
-    compared photo by photo, with a test of whether the difference is statistically significant.
+    Photos that a model has learned from are recognized by their contents, even if they were renamed, and are not
+    scored unless --split requests them. Several models are scored on the photos that none of them has learned from, and
+    are compared photo by photo, with a test of whether the difference is statistically significant.
     """
     models, folders = models_and_rest(arguments, graph)
     percentages = None

@@ -212,8 +212,7 @@ def command(
 
     float16 halves the size of float32; dynamic (8-bit weights) and int8 (8-bit weights and arithmetic) quarter it. int8
     is the fastest on phones and Pis. full-int8 is int8 without any float arithmetic, for microcontrollers and NPUs.
-    Each file carries labels and normalization, and is evaluated on the test photos
-    before it is written.
+    Each file contains the labels and the normalization, and is evaluated on the test photos before it is written.
     """
     if gray and target:
         quantize = ("full-int8",)

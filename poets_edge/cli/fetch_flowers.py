@@ -16,7 +16,7 @@ from poets_edge.cli.terminal import Terminal, print_photo_counts
 def command(folder: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Download the codelab's 3,670 flower photos (229 MB).
 
-    The archive is checked before it is unpacked. An interrupted download is resumed. DIR appears complete or not at
+    The archive is checked before it is unpacked. An interrupted download is resumed. DIR is created complete or not at
     all.
     """
     from poets_edge.photos.fetch import fetch_flowers
