@@ -350,3 +350,24 @@ def test_shorter_silence_limit_is_noticed_within_a_second(monkeypatch: pytest.Mo
     with pytest.raises(StoppedError):
         agent._watch()
     assert now[0] == 1004
+
+
+def test_folder_of_another_user_is_not_used(folder: OwnFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.close()
+    assert folder.state == "ours"
+    uid = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    assert folder.state == "other"
+    for adopt in (False, True):
+        with pytest.raises(OSError, match="was not created by this program"):
+            folder.open(adopt=adopt)
+
+
+def test_items_of_the_service_do_not_expire(folder: OwnFolder) -> None:
+    fill(folder)
+    fill(folder, "models/00bb")
+    folder.service.write({"unit": "u", "items": [ITEM]}, "text")
+    for _ in range(32):
+        folder.close()
+        folder.open(adopt=False)
+    assert folder._items() == [ITEM]
