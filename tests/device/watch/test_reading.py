@@ -1,0 +1,168 @@
+"""Tests of cameras with a simulated device, of snapshots, sources, and of the options of a broker, without delays."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.device.watch import sources
+from poets_edge.device.watch.cameras.device import camera_frames
+from poets_edge.device.watch.cameras.opencv import _to_image
+from poets_edge.device.watch.mqtt_options import MqttOptions
+from poets_edge.device.watch.snapshot import snapshot_jpeg
+from poets_edge.device.watch.sources import open_camera, open_source
+from poets_edge.errors import SourceError, UsageError
+
+PICTURE = Image.new("RGB", (2, 2))
+
+
+class Camera:
+    """A camera that returns prescribed frames, and is unplugged afterwards."""
+
+    def __init__(self, *frames: Image.Image | None) -> None:
+        self.frames = [*frames]
+        self.closed = 0
+
+    def read(self) -> Image.Image | None:
+        if not self.frames:
+            raise SourceError("unplugged")
+        return self.frames.pop(0)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_camera_is_opened_again_after_five_reads_without_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    first = Camera(PICTURE, *[None] * 4, PICTURE, *[None] * 5, PICTURE)
+    devices: list[Any] = [first, SourceError("absent"), Camera(PICTURE), Camera(PICTURE)]
+
+    def open_device() -> Camera:
+        device = devices.pop(0)
+        if isinstance(device, Exception):
+            raise device
+        return device  # type: ignore[no-any-return]
+
+    frames = camera_frames("camera 0", open_device)
+    found = [next(frames) for _ in range(24)]
+    shown = ["-" if one is None else "photo" if one.photo else one.problem for one in found]
+    damaged, gone = "camera 0 returned a damaged frame", "camera 0 is not available; waiting until it returns"
+    assert shown == ["photo", *[damaged] * 4, "photo", *[damaged] * 4, gone, *["-"] * 10, "photo", gone, "-"]
+    assert first.closed == 1 and len(first.frames) == 1, "the fifth read without a frame ended it"
+    assert slept == [0.05] * 8 + [0.2] * 11
+
+
+def test_camera_that_cannot_be_opened_first_is_an_error() -> None:
+    def fail() -> Camera:
+        raise SourceError("absent")
+
+    with pytest.raises(SourceError, match="absent"):
+        next(camera_frames("camera 0", fail))
+
+
+def test_pixels_of_opencv_are_converted_from_bgr() -> None:
+    cv2 = SimpleNamespace(COLOR_BGR2RGB="rgb", cvtColor=lambda pixels, how: pixels[..., ::-1] if how == "rgb" else None)
+    found = _to_image(cv2, np.full((2, 3, 3), (10, 20, 30), np.uint8))
+    assert found is not None and found.size == (3, 2) and found.getpixel((0, 0)) == (30, 20, 10)
+    for bad in (None, np.zeros((2, 3), np.uint8), np.zeros((2, 3, 4), np.uint8), np.zeros((0, 3, 3), np.uint8)):
+        assert _to_image(cv2, bad) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((2048, 512), (1024, 256)), ((512, 4096), (128, 1024)), ((300, 200), (300, 200))]
+)
+def test_snapshots_have_at_most_1024_pixels_a_side(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    image = Image.new("RGB", size, (200, 100, 50))
+    shown = Image.open(io.BytesIO(snapshot_jpeg(image)))
+    assert (shown.format, shown.size, image.size) == ("JPEG", expected, size)
+
+
+def test_sources_are_opened_by_their_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.PNG", "b.MJPEG", "c.mjpg", "d.mp4"):
+        (tmp_path / name).touch()
+    for name in ("standard_input", "folder_source", "mjpeg_source", "video_frames"):
+        monkeypatch.setattr(sources, name, lambda *path, name=name: (name, *path))
+    opened: Any = {name: open_source(tmp_path / name) for name in ("a.PNG", "b.MJPEG", "c.mjpg", "d.mp4")}
+    opened |= {"-": open_source(Path("-")), "folder": open_source(tmp_path)}
+    assert opened["-"] == ("standard_input",) and opened["folder"] == ("folder_source", tmp_path)
+    assert opened["b.MJPEG"] == ("mjpeg_source", tmp_path / "b.MJPEG") and opened["c.mjpg"][0] == "mjpeg_source"
+    image, video = opened["a.PNG"], opened["d.mp4"]
+    assert (image.still, image.live, video.still, video.live) == (True, False, False, False)
+    [frame] = image.frames()
+    assert (frame.name, frame.photo) == ("a.PNG", tmp_path / "a.PNG")
+    assert video.frames() == ("video_frames", tmp_path / "d.mp4")
+    with pytest.raises(SourceError, match="no such file or folder"):
+        open_source(tmp_path / "none.mp4")
+    with pytest.raises(SourceError, match="camera http://host/: an address"):
+        open_camera("http://me:secret@host/")
+
+
+@pytest.mark.parametrize(("module", "expected"), [("picamera2", ("pi", "picamera2", 3)), (None, ("opencv", "3"))])
+def test_cameras_are_read_with_picamera2_if_it_detects_them(
+    monkeypatch: pytest.MonkeyPatch, module: str | None, expected: tuple[Any, ...]
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(sources, "find_picamera2", lambda number: asked.append(number) or module)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(sources, "PiCamera", lambda module, number: ("pi", module, number))
+    monkeypatch.setattr(sources, "OpenCvCamera", lambda camera: ("opencv", camera))
+    monkeypatch.setattr(sources, "camera_frames", lambda name, open_device: iter([name, open_device()]))
+    source = open_camera("3")
+    frames: Any = list(source.frames())
+    assert frames == ["camera 3", expected] and source.live and not source.still and asked == [3]
+    path: Any = list(open_camera("/dev/video3").frames())
+    assert path == ["camera /dev/video3", ("opencv", "/dev/video3")] and asked == [3]
+
+
+@pytest.mark.parametrize(
+    ("broker", "expected"),
+    [
+        ("mqtt://host", ("host", 1883, False)), ("mqtts://host", ("host", 8883, True)),
+        ("mqtts://host:1234/", ("host", 1234, True)), ("mqtt://[::1]:1", ("::1", 1, False)),
+    ],
+)  # fmt: skip
+def test_broker_addresses_have_the_usual_ports(broker: str, expected: tuple[str, int, bool]) -> None:
+    options = MqttOptions(broker=broker, name="Hall, left!")
+    assert (options.host, options.port, options.tls) == expected
+    assert (options.title, options.slug) == ("Hall, left!", "Hall-left")
+
+
+@pytest.mark.parametrize("broker", ["host", "mqtt://", "mqtt://host:0", "mqtt://host/topic", "mqtt://host?a=1"])
+def test_broker_addresses_are_checked(broker: str) -> None:
+    with pytest.raises(UsageError, match="not an address of a broker"):
+        MqttOptions(broker=broker)
+
+
+def test_broker_options_contain_no_password_and_no_unused_certificate() -> None:
+    with pytest.raises(UsageError, match="`mqtt_ca` needs an address that begins with mqtts://"):
+        MqttOptions(broker="mqtt://host", ca=Path("ca.pem"))
+    with pytest.raises(UsageError, match="`mqtt_name` '!': topics need a letter"):
+        MqttOptions(broker="mqtt://host", name="!")
+    with pytest.raises(UsageError, match="`mqtt_login`") as raised:
+        MqttOptions(broker="mqtt://me:secret@host")
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize(
+    ("mode", "public"), [(0o600, False), (0o640, False), (0o644, True), (0o604, True), (0o611, False)]
+)
+def test_login_file_is_read_and_its_permissions_checked(tmp_path: Path, mode: int, public: bool) -> None:
+    login = tmp_path / "login"
+    login.write_text("me:a:b\r\n")
+    login.chmod(mode)
+    options = MqttOptions(broker="mqtt://host", login=login)
+    assert options.read_login() == ("me", "a:b") and options.login_is_public is public
+    assert MqttOptions(broker="mqtt://host").read_login() is None
+    for content in (b"me", b":b", b"me:", b"me:a\nb", b"\xff:a"):
+        login.write_bytes(content)
+        with pytest.raises(UsageError, match="needs one line, user:password"):
+            options.read_login()
