@@ -22,6 +22,7 @@ from poets_edge.auditing.results import AuditResult
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.errors import OutputError, PhotoError, UsageError
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Silent
@@ -152,6 +153,17 @@ def test_audit_reports_why_labels_are_not_evaluated(audited: Any) -> None:
     result = audited(distinct(photos_with(normal=2)))
     assert result.evaluation is None and audited.reporter.texts == list(result.warnings) != []
     assert result.suspects == () and result.mislabeled == () and "accuracy" not in result.to_json()
+
+
+def test_warnings_of_the_folds_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*rest: Any) -> Any:
+        folds, assignments = fit_folds(*rest)
+        return SimpleNamespace(assignment=folds.assignment, warnings=lambda: ["class c has one photo"]), assignments
+
+    monkeypatch.setattr(module, "fit_folds", fit)
+    warnings = ["earlier"]
+    assert _evaluate_labels(OPTIONS, distinct(photos_with(normal=40)), NearDuplicates(()), warnings) is not None
+    assert warnings == ["earlier", "class c has one photo"]
 
 
 def test_audit_refuses_to_replace_other_files_before_it_begins(audited: Any, tmp_path: Path) -> None:
@@ -344,6 +356,18 @@ def test_heads_for_rotations_learn_from_a_limited_number_of_photos(turned: Any) 
     angles[33] = 90
     [group] = turned(angles, most=20)
     assert list(group.names) == ["b/33.jpg"]
+
+
+def test_groups_are_kept_together_when_rotations_are_judged(turned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def assigned(photos: Any, *folds: Any, groups: Any = None) -> Any:
+        asked.append(groups)
+        return assign_folds(photos, *folds, groups=groups)
+
+    monkeypatch.setattr(orientation, "assign_folds", assigned)
+    turned([0] * 40)
+    assert asked[0] is not None and asked[0].tolist() == list(range(40))
 
 
 def test_photos_without_a_fold_are_not_listed(turned: Any) -> None:

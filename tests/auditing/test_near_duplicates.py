@@ -154,7 +154,7 @@ def test_windows_crop_up_to_ten_percent_at_nine_places_or_one_side_only() -> Non
         places = sampler @ np.arange(32)
         return round(float(places[16] - places[15]), 2)
 
-    windows = [(scale(down), scale(across)) for down, across in module._WINDOWS]
+    windows = [(scale(down), scale(across)) for down, across in module._windows()]
     assert windows.count((0.95, 0.95)) == windows.count((0.9, 0.9)) == 9
     assert windows.count((1.0, 1.0)) == 1 and windows.count((0.95, 1.0)) == windows.count((1.0, 0.95)) == 3
     assert len(windows) == 25
@@ -167,3 +167,20 @@ def test_local_contrast_subtracts_the_mean_of_five_by_five_pixels() -> None:
     contrast = module._local_contrast(image)[0]
     assert contrast[10, 20] == pytest.approx(image[0, 10, 20] - image[0, 8:13, 18:23].mean(), abs=1e-5)
     assert contrast[0, 31] == pytest.approx(image[0, 0, 31] - image[0, 0:3, 29:32].mean(), abs=1e-5)
+
+
+def test_mirrored_match_requires_similar_bottlenecks_and_coarse_thumbnails() -> None:
+    image = thumbnail(scene(1))[None]
+    mirrored = image[:, :, ::-1]
+    assert module._match(image, mirrored, np.array([0.75], np.float32)).tolist() == [True]
+    assert module._match(image, mirrored, np.array([0.74], np.float32)).tolist() == [False]
+
+
+@pytest.mark.parametrize(("correlation", "similar"), [(0.68, False), (0.72, True), (0.95, True)])
+def test_thumbnails_are_aligned_if_they_correlate_coarsely(correlation: float, similar: bool) -> None:
+    """Cells of two kinds: `correlation` is the cosine of the angle between the two thumbnails."""
+    rng = np.random.default_rng(0)
+    first, second = np.linalg.qr(np.c_[np.ones(64), rng.standard_normal((64, 2))])[0][:, 1:].T
+    mixed = correlation * first + math.sqrt(1 - correlation**2) * second
+    a, b = (np.kron((128 + 300 * one).reshape(8, 8), np.ones((4, 4)))[None].round() for one in (first, mixed))
+    assert module._correlate_coarsely(a.astype(np.uint8), b.astype(np.uint8)).tolist() == [similar]
