@@ -131,11 +131,11 @@ def test_pages_cite_the_results_for_measured_figures(page: str) -> None:
         ("It takes 64 MB. <!-- b.md: 64 MB -->", ["b.md does not say 64 MB"]),
     ],
 )
-def test_figures_that_contradict_the_results_are_listed(paragraph: str, found: list[str]) -> None:
+def test_numbers_that_contradict_the_benchmark_results_are_listed(paragraph: str, found: list[str]) -> None:
     assert list(disagreements(paragraph, {"a.md": "| 64 MB | 0.123 s | **7.15** |"})) == found
 
 
-def test_commands_in_results_exist() -> None:
+def test_commands_quoted_in_benchmark_results_exist() -> None:
     commands = {
         command for text in RESULTS.values() for command in re.findall(r"^`([^`\n]+)`, commit", text, re.MULTILINE)
     }
@@ -149,7 +149,7 @@ def test_commands_in_results_exist() -> None:
         assert any((ROOT / f"{name}{end}").is_file() for end in (".py", "/__main__.py")), command
 
 
-def test_figures_recorded_in_the_code_agree_with_the_results() -> None:
+def test_accuracies_and_sizes_of_recorded_points_agree_with_the_benchmark_results() -> None:
     points = {(point.architecture.name, point.quantization): point for point in recorded_points()}
     assert len(points) == 2 * 13, "without the three stand-ins"
     rows = dict(re.findall(r"^\| (mobilenet_\S+) \| (.*) \|$", RESULTS["quantization_accuracy.md"], re.MULTILINE))

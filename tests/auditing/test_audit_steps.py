@@ -75,7 +75,7 @@ def test_evaluation_counts_each_photo_once() -> None:
     assert 0.6 < found.cross_validation.accuracy < 1 and found.curve.points[-1].photos == 32
 
 
-def test_photos_without_two_groups_are_not_evaluated() -> None:
+def test_labels_are_not_evaluated_if_no_class_has_two_groups_of_photos() -> None:
     photos = distinct(photos_with(normal=2))
     warnings: list[str] = []
     assert _evaluate_labels(OPTIONS, photos, NearDuplicates(()), warnings) is None
@@ -295,7 +295,7 @@ def test_white_photos_are_listed_from_the_brightest() -> None:
     assert list(group.details) == ["brightness 2 of 255", "brightness 9 of 255"]
 
 
-def test_blank_photos_are_neither_black_nor_white() -> None:
+def test_blank_photos_are_not_also_listed_as_black_or_white() -> None:
     for brightness, reasons in ((11.0, ["black"]), (12.0, ["blank"]), (243.0, ["blank"]), (244.0, ["white"])):
         photos = photos_with({"brightness": brightness, "contrast": 1.0, "colorfulness": 0.0})
         assert [group.reason for group in find_outliers(photos, SIDE)] == reasons
@@ -309,7 +309,7 @@ def test_unreadable_photos_are_divided_by_their_error() -> None:
     assert _unreadable([]) == []
 
 
-def test_errors_are_listed_without_the_path() -> None:
+def test_errors_of_photos_are_listed_by_name_and_without_the_path() -> None:
     photo = Photo(Path("photos/a/1.jpg"), "a/1.jpg", "a")
     assert _name_and_error(photo, PhotoError("photos/a/1.jpg: damaged.")) == ("a/1.jpg", "damaged.")
 

@@ -98,7 +98,7 @@ def test_compare_times_does_not_depend_on_order_or_unit(times: list[float], refe
         (0.9, 0.95, 0.999, "faster"),
     ],
 )
-def test_time_ratio_verdict_compares_interval_with_1_and_5_percent(
+def test_time_ratio_verdict_depends_on_whether_the_interval_contains_1_and_is_within_5_percent(
     low: float, ratio: float, high: float, verdict: str
 ) -> None:
     assert TimeRatio(ratio, low, high).verdict == verdict

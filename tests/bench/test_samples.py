@@ -94,7 +94,7 @@ def test_warm_up_compares_medians_of_windows_of_ten_calls(windows: list[float], 
     assert warm_up(clock.call, clock.read, longest=1000) == (calls, True)
 
 
-def test_warm_up_ignores_single_slow_calls() -> None:
+def test_warm_up_ignores_isolated_slow_calls() -> None:
     clock = Clock([9.0, 9.0, 9.0, *[1.0] * 7, *[1.0] * 6, 9.0, 9.0, 9.0, 9.0])
     assert warm_up(clock.call, clock.read, longest=1000) == (20, True)
 

@@ -42,7 +42,7 @@ def test_number_refuses_values_outside_its_limits(text: str, message: str) -> No
         Number(0.25, 4).convert(text, None, None)
 
 
-def test_lists_of_numbers() -> None:
+def test_options_accept_lists_of_numbers() -> None:
     assert NUMBERS.convert("1,2.5,-3", None, None) == (1.0, 2.5, -3.0)
     assert thread_list("1,2,4") == (1, 2, 4) and thread_list("  ") == ()
     with pytest.raises(UsageError, match="`threads` 1;2"):
@@ -75,7 +75,7 @@ def scorer(mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
         ({"output_layer": "input:0", "input_mean": None}, "--output-layer input:0: the model's is final:0"),
     ],
 )
-def test_codelab_options_are_compared_with_the_model(given: dict[str, Any], message: str | None) -> None:
+def test_codelab_options_that_contradict_the_model_are_refused(given: dict[str, Any], message: str | None) -> None:
     if message is None:
         check_codelab_options(scorer((127.5,), (127.5,)), given)
         return
@@ -139,7 +139,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return opened
 
 
-def test_label_prints_scores_from_the_threshold_up(fake: list[Any], tmp_path: Path) -> None:
+def test_label_prints_scores_at_or_above_the_threshold(fake: list[Any], tmp_path: Path) -> None:
     ran = poets_edge("label", SEED, "good.jpg", "--threshold", "0.25", "--top", "3", cwd=tmp_path).ok()
     assert ran.stdout == "b (score = 0.50000)\na (score = 0.25000)\n" and ran.stderr == "a remark\n"
     assert poets_edge("label", SEED, "good.jpg", "--top", "1", cwd=tmp_path).ok().stdout == "b (score = 0.50000)\n"
@@ -147,7 +147,7 @@ def test_label_prints_scores_from_the_threshold_up(fake: list[Any], tmp_path: Pa
     assert len(fake) == 3 and fake[0] == ((SEED, None, 1), {"input_range": None, "delegate": None})
 
 
-def test_label_of_an_unknown_photo(fake: list[Any], tmp_path: Path) -> None:
+def test_label_prints_unknown_and_the_nearest_label_for_an_unknown_photo(fake: list[Any], tmp_path: Path) -> None:
     ran = poets_edge("label", SEED, "odd.jpg", "good.jpg", cwd=tmp_path).ok()
     assert ran.stdout.splitlines() == [
         "odd.jpg:", "  unknown (unlike the training photos)", "  nearest: b (score = 0.50000)",

@@ -114,7 +114,7 @@ def test_train_selects_the_network(passed: Passed, line: str, name: str) -> None
     assert found.name == name
 
 
-def test_train_rejects_two_different_networks(passed: Passed) -> None:
+def test_train_rejects_contradictory_network_and_architecture_options(passed: Passed) -> None:
     with pytest.raises(UsageError, match=r"`network` balanced is .*, and `architecture` is mobilenet_0\.25_128"):
         passed("training.train.train", *["train", "p", "--network", "balanced", "--architecture", "mobilenet_0.25_128"])
 

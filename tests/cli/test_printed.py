@@ -139,7 +139,7 @@ def test_benchmark_prints_several_devices_by_variant() -> None:
     ]  # fmt: skip
 
 
-def test_benchmark_prints_unknown_photos() -> None:
+def test_benchmark_prints_the_rejection_rate_and_the_accuracy_on_accepted_photos() -> None:
     assert benchmark_results._unknown(None) == ["-", "-"]
     assert benchmark_results._unknown(UnknownEvaluation(Refused(4, 20), TWO)) == ["20.0 %", "81.2 %"]
     nothing = Evaluation(("cat", "dog"), np.zeros((2, 2), np.int64), float("nan"))

@@ -68,7 +68,7 @@ def test_tools_are_used_by_one_thread_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "at_once"), [(1, 1), (2, 1), (2, 3)])
-def test_run_parallel_bounds_the_results_that_are_not_consumed(ahead: int, at_once: int) -> None:
+def test_run_parallel_limits_the_number_of_unconsumed_results(ahead: int, at_once: int) -> None:
     """With two threads, at most two times `ahead` chunks are finished while the first result is not consumed."""
     done: list[int] = []
 

@@ -58,7 +58,7 @@ def test_database_renames_a_damaged_file_together_with_its_logs(file: Path) -> N
     assert [aside.with_name(aside.name + suffix).read_bytes() for suffix in suffixes] == [b"-wal", b"-shm", b"-journal"]
 
 
-def test_database_start_again_replaces_the_file(file: Path) -> None:
+def test_start_again_sets_the_database_file_aside_and_creates_an_empty_one(file: Path) -> None:
     before = file.read_bytes()
     with database(file) as opened:
         opened.start_again()

@@ -59,7 +59,7 @@ def test_remove_dead_keeps_links_and_files_of_other_users(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-def test_remove_dead_calls_the_function_before_the_removal_under_a_lock(tmp_path: Path) -> None:
+def test_function_is_called_under_a_lock_before_leftover_files_are_removed(tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
     def before() -> None:

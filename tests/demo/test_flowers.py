@@ -20,7 +20,9 @@ from poets_edge.photos.folder import Photo
 @pytest.mark.parametrize(
     ("factor", "expected"), [(0, (0, 0, 0)), (0.5, (100, 50, 5)), (1, (200, 100, 10)), (2, (228, 178, 132))]
 )
-def test_shade_darkens_below_1_and_lightens_above(factor: float, expected: tuple[int, int, int]) -> None:
+def test_shade_darkens_with_factors_below_1_and_lightens_with_factors_above_1(
+    factor: float, expected: tuple[int, int, int]
+) -> None:
     assert shade((200, 100, 10), factor) == expected
 
 
@@ -60,7 +62,9 @@ def test_latency_is_the_median_in_milliseconds(tmp_path: Path, monkeypatch: pyte
     assert not durations, "one hundred inferences"
 
 
-def test_photos_of_an_earlier_quickstart_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_from_an_earlier_quickstart_are_reused_if_none_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quickstart, "drawn_names", lambda: drawn_names(2))
     draw_photos(tmp_path / "photos", per_class=2)
     assert len(quickstart._existing_photos(tmp_path / "photos").photos) == 10

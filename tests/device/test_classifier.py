@@ -153,7 +153,7 @@ def test_score_values_rejects_arrays_of_a_wrong_type_or_shape() -> None:
             classifier.score_values(wrong)
 
 
-def test_masked_photos_are_rejected() -> None:
+def test_masked_arrays_are_rejected() -> None:
     """The mask would be ignored."""
     with pytest.raises(WrongTypeError, match=r"`photo` is a masked array"):
         Classifier(SEED)(np.ma.masked_less(np.zeros((40, 50, 3), np.uint8), 5))

@@ -100,7 +100,7 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.20
 
 
 @pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
-def test_independent_count_of_equally_mixed_groups_agrees_with_t_tables(group_count: int) -> None:
+def test_independent_count_of_groups_of_equal_size_agrees_with_t_tables(group_count: int) -> None:
     """Groups alternately have 3 and 1 correct photos of 4; if their number is odd, the last group has 2."""
     right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
     correct = np.concatenate([np.arange(4) < count for count in right])

@@ -81,7 +81,7 @@ def test_overlap_states_that_no_photo_was_recognized() -> None:
         ),
     ],
 )
-def test_overlap_lines_state_which_photos_are_not_new(
+def test_overlap_lines_state_how_many_photos_the_model_has_learned_from(
     splits: list[int], evaluated: list[int], lines: list[str]
 ) -> None:
     known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))

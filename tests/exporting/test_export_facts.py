@@ -69,7 +69,7 @@ def test_insignificant_drop_of_any_quantized_file_is_a_warning() -> None:
     assert check([file_of("float32")], 0) == []
 
 
-def test_significance_is_computed_after_deducting_the_allowed_photos() -> None:
+def test_significance_of_a_drop_is_tested_after_deducting_the_allowed_loss_of_photos() -> None:
     paired = file_of("int8", 12, 3, 200).compared_with_float32
     assert paired is not None and paired.p_value < 0.05, "12 to 3"
     assert drop_is_significant(paired, 0) and not drop_is_significant(paired, 2), "8 to 3 has p = 0.23"
@@ -108,7 +108,7 @@ def test_facts_state_float_inputs_and_calibration_photos(
     assert found["training"] is None and found["agreement_with_float"] == 0.25 and found["format"] == 1
 
 
-def test_facts_state_the_percentages_of_the_training_run() -> None:
+def test_facts_state_the_split_percentages_of_the_training_run() -> None:
     recorded = {"testing": 20, "validation": 5}
     own = SplitConfig(testing=7, validation=3)
     assert facts({"percentages": recorded}, percentages=own)["percentages"] == recorded

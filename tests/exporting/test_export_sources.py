@@ -240,7 +240,9 @@ def test_photos_for_the_input_range_are_resized_and_match_their_classes(model: A
     ]
 
 
-def test_given_input_range_is_not_derived(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_input_range_is_not_inferred_if_it_is_given(
+    model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "labels.txt").write_text("b\nz\n")
     monkeypatch.setattr(foreign, "load_model", lambda graph, size: model)
     monkeypatch.setattr(foreign, "freeze", lambda model, normalization, names, pixels: normalization)

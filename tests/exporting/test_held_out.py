@@ -55,7 +55,7 @@ def test_in_classes_renames_only_the_given_classes() -> None:
     ("folder", "elsewhere"),
     [("\\\\host\\photos", True), ("//host/photos", True), ("https://host/photos", True), ("/photos", False)],
 )
-def test_network_shares_and_addresses_are_elsewhere(folder: str, elsewhere: bool) -> None:
+def test_network_shares_and_addresses_are_treated_as_being_on_another_machine(folder: str, elsewhere: bool) -> None:
     assert _is_elsewhere(folder) is elsewhere
 
 
@@ -147,7 +147,7 @@ def test_groups_of_test_photos_without_a_group_are_distinct() -> None:
     assert groups_of_test_photos(photos, KnownPhotos.of(digests, np.zeros(3, np.int8))) is None
 
 
-def test_calibration_photos_are_a_reproducible_random_choice_in_alphabetical_turns() -> None:
+def test_calibration_photos_are_chosen_at_random_from_each_class_in_turn() -> None:
     photos = [Photo(Path(f"{label}{n}"), f"{label}{n}", label) for label in ("z", "m", "a") for n in range(50)]
     chosen = calibration_photos(photos, 60)
     assert [photo.label for photo in chosen] == ["a", "m", "z"] * 20

@@ -69,7 +69,7 @@ def test_quantized_architectures_are_exported_as_int8(architecture: str, quantiz
     assert _default_quantizations(None) == ("float32",)
 
 
-def test_annotate_rejects_a_different_input_range_for_models_of_poets_edge(tmp_path: Path) -> None:
+def test_annotate_rejects_a_different_input_range_for_models_from_poets_edge(tmp_path: Path) -> None:
     (tmp_path / "own.tflite").write_bytes(color_model(normalization=UNIT, facts={"format": 1}))
     with pytest.raises(UsageError, match="states its own input range"):
         annotate(tmp_path / "own.tflite", input_range="0:1")

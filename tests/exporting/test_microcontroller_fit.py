@@ -133,7 +133,7 @@ def test_micro_cost_measures_rgb_and_gray_input(monkeypatch: pytest.MonkeyPatch)
     assert fitting.micro_cost(small_network(), name="it") == MicroCost(arena=900, size=5, gray_arena=300)
 
 
-def test_error_of_a_model_that_is_too_large_suggests_rgb_before_gray(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_model_that_is_too_large_suggests_rgb_before_gray(monkeypatch: pytest.MonkeyPatch) -> None:
     entry, cost = architecture("mobilenet_0.25_96"), MicroCost(arena=5000, size=1, gray_arena=4000)
     fits = {False: None, True: None}
 
@@ -152,7 +152,7 @@ def test_error_of_a_model_that_is_too_large_suggests_rgb_before_gray(monkeypatch
     assert module._remedy(board("nano33"), classes=5).startswith("mobilenet_0.25_96 would fit (5,000 bytes)")
 
 
-def test_pictures_for_the_comparison_are_spread_over_the_test_photos(tmp_path: Path) -> None:
+def test_compared_photos_are_evenly_spaced_in_the_list_of_test_photos(tmp_path: Path) -> None:
     photos = []
     for number in range(60):
         path = tmp_path / f"{number}.png"

@@ -59,7 +59,7 @@ def test_report_of_vela_is_converted_to_bytes_and_milliseconds(run: Any) -> None
     assert found.estimate.to_json()["share"] == 1.0 and found.estimate.to_json()["inferences_per_second"] == 2.0
 
 
-def test_operators_on_the_cpu_are_refused_with_the_reasons_of_vela(run: Any) -> None:
+def test_models_with_operators_on_the_cpu_are_refused_with_the_reasons_that_vela_prints(run: Any) -> None:
     reason = "Warning: unsupported operator: EXP, 'it' \n - Reason: not integer\n"
     with pytest.raises(ModelError, match=r"it: 2 of its operators would run on the CPU \(EXP: not integer\)"):
         run(reason + COUNTS.format(2, 5))
@@ -150,7 +150,7 @@ def test_model_for_the_edge_tpu_is_checked_and_not_compiled(exported: Any, tmp_p
     assert found.compiled is None and found.estimate is None and found.to_json()["compiled"] is None
 
 
-def test_edge_tpu_compiler_writes_next_to_the_model() -> None:
+def test_edge_tpu_compiler_is_told_to_write_next_to_the_model() -> None:
     assert compiler_command(Path("out/g.tflite")) == "edgetpu_compiler --out_dir out out/g.tflite"
     assert MEMORY == 8 * 1024 * 1024
 

@@ -79,7 +79,7 @@ def test_annotate_writes_nothing_if_the_scores_differ(foreign: Path, monkeypatch
     assert [path.name for path in foreign.parent.iterdir()] == [foreign.name]
 
 
-def test_labels_of_own_models_are_translated_and_facts_are_kept(tmp_path: Path) -> None:
+def test_annotate_translates_labels_of_poets_edge_models_and_preserves_their_facts(tmp_path: Path) -> None:
     own = tmp_path / "own.tflite"
     own.write_bytes(color_model(normalization=UNIT, facts={"quantization": "float32"}))
     assert annotated(Classifier(own), antialias=True) == (own.read_bytes(), ()), "nothing changes"
@@ -90,7 +90,7 @@ def test_labels_of_own_models_are_translated_and_facts_are_kept(tmp_path: Path) 
     assert metadata.facts["quantization"] == "float32" and metadata.name == "colors"
 
 
-def test_metadata_of_other_kinds_are_kept(foreign: Path) -> None:
+def test_annotate_preserves_metadata_entries_of_other_kinds(foreign: Path) -> None:
     model = unpack_model(color_model(normalization=UNIT))
     entry, buffer = schema().MetadataT(), schema().BufferT()
     entry.name, entry.buffer, buffer.data = b"min_runtime_version", len(model.buffers), np.frombuffer(b"2", np.uint8)
@@ -129,7 +129,7 @@ def opened(path: Path, content: bytes, labels: int = 3) -> Classifier:
     return open_for_other_readers(path, "the app", labels=path.parent / "labels.txt", input_range="0:1")
 
 
-def test_readers_take_rgb_images_and_one_output(tmp_path: Path) -> None:
+def test_app_requires_models_with_rgb_input_and_one_output(tmp_path: Path) -> None:
     found = opened(tmp_path / "m.tflite", color_model())
     assert found.labels == ("label 0", "label 1", "label 2")
     assert read_metadata(found.file).labels == found.labels, "the labels are in the file"
@@ -248,7 +248,7 @@ def test_onnx_model_is_written_only_if_it_computes_the_same_scores(exported: Any
     assert (found.size, found.compared, found.to_json()["largest_difference"]) == (9, 4, 0.001)
 
 
-def test_core_ml_model_is_not_compared(exported: Any, tmp_path: Path) -> None:
+def test_core_ml_model_is_not_compared_with_the_tflite_model(exported: Any, tmp_path: Path) -> None:
     found = exported(5.0, format="coreml")
     assert found.path == tmp_path / "g.mlpackage.zip" and found.compared == 0
     assert found.to_json()["largest_difference"] is None and found.to_json()["labels"] == list(COLORS)
@@ -344,9 +344,7 @@ def test_onnx_model_states_labels_and_normalization(classifier: Classifier, monk
     assert asked["output_names"] == ["final:0", "distance:0"] and asked["opset"] == 13
 
 
-def test_core_ml_package_is_zipped_without_the_time_of_writing(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_zipped_core_ml_package_contains_no_timestamps(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
     class Model:

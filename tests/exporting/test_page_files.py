@@ -63,7 +63,7 @@ def test_page_states_the_sizes_of_its_files(model: Path, tmp_path: Path) -> None
     assert others - set(page.files) == {"runtime", ".poets-edge.json"}
 
 
-def test_page_contains_only_compressed_files_that_are_smaller(model: Path, tmp_path: Path) -> None:
+def test_page_contains_compressed_copies_only_if_they_are_smaller(model: Path, tmp_path: Path) -> None:
     page = write_page(model, tmp_path / "site")
     compressed = {name.removesuffix(".gz") for name in page.files if name.endswith(".gz")}
     assert {"runtime/run.js", "index.html", "model.tflite", "icon.svg"} <= compressed

@@ -83,7 +83,7 @@ def test_server_sends_compressed_files_only_to_clients_that_accept_them(server: 
     assert get(server, "/run.wasm", Accept_Encoding="gzip")[1] == FILES["run.wasm"], "there is no compressed file"
 
 
-def test_server_confirms_only_cached_files_that_are_unchanged(server: PageServer, folder: Path) -> None:
+def test_server_answers_not_modified_only_for_unchanged_files(server: PageServer, folder: Path) -> None:
     tag = get(server, "/index.html")[0].headers["ETag"]
     answer, body = get(server, "/index.html", If_None_Match=tag)
     assert (answer.status, body, answer.headers["ETag"]) == (304, b"", tag)

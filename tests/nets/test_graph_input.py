@@ -118,7 +118,7 @@ def test_input_evidence_compares_the_weights_of_each_output_with_its_bias(
     assert input_evidence(scaled, "input") is None
 
 
-def test_graph_input_range_is_that_of_the_codelab_by_the_names_of_both_nodes() -> None:
+def test_graph_with_the_node_names_of_the_codelab_has_the_input_range_of_the_codelab() -> None:
     def trained(source: str, output: str, graph: Any = None) -> Any:
         frozen = SimpleNamespace(
             labels=(),

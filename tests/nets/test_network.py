@@ -96,7 +96,7 @@ def test_checked_rejects_wrong_shapes_and_values(name: str, part: str, value: An
         checked(SIZE, LAYERS, parameters)
 
 
-def test_scaled_weights_multiply_each_output() -> None:
+def test_scaled_multiplies_the_weights_and_bias_of_each_output_by_its_factor() -> None:
     kernel = np.arange(24, dtype=np.float32).reshape(2, 3, 4, 1)
     factors, bias = np.array([2, 3, 5, 7], np.float32), np.array([1, 10, 100, 1000], np.float32)
     depthwise = Parameters(kernel, bias).scaled(factors, depthwise=True)

@@ -284,7 +284,7 @@ def _second(outputs: int, stride: int = 1) -> list[Any]:
 
 
 @pytest.mark.parametrize(("axis", "accepted"), [(3, True), (-1, True), (1, False), (2, False), (0, False)])
-def test_read_network_reads_concatenations_of_channels_only(axis: int, accepted: bool) -> None:
+def test_read_network_accepts_only_concatenations_of_channels(axis: int, accepted: bool) -> None:
     joined = operation("it", "ConcatV2", ["conv", "other", "axis"])
     graph = graph_of(*_second(4), numbers("axis", axis, np.int32), joined)
     if accepted:

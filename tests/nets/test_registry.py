@@ -176,7 +176,7 @@ def test_published_figures_of_mobilenets_are_in_the_order_of_their_costs() -> No
     assert rates == {"width 1": 2.5e-4, "width 0.75": 2.5e-4 / 0.75, "width 0.5": 5e-4, "width 0.25": 1e-3}
 
 
-def test_small_mobilenets_have_the_weights_of_a_larger_input() -> None:
+def test_small_mobilenets_use_the_weights_for_a_larger_input_size() -> None:
     small, large = architecture("mobilenet_0.25_96"), architecture("mobilenet_0.25_128")
     assert small.weights.file == large.weights.file == "mobilenet_2_5_128_tf_no_top.h5"
     assert small.weights.also == () and large.weights.also[0] == "mobilenet_v1_0.25_128_frozen.tgz"

@@ -149,7 +149,7 @@ def test_archive_skips_hidden_files_and_macos_metadata() -> None:
     assert read_archive(io.BytesIO(tar_of(members)), "a.tar").names == ["a/1.jpg"]
 
 
-def test_read_archive_assigns_to_each_photo_in_a_shard_its_label() -> None:
+def test_read_archive_assigns_the_correct_label_to_each_photo_in_a_shard() -> None:
     """The names are sorted, and their order differs from that of the classes in the shard."""
     members = {"2.jpg": b"x", "2.cls": b"tulips\n", "1.png": b"y", "1.seg.png": b"z", "1.cls": b" roses "}
     archive = read_archive(io.BytesIO(tar_of(members)), "a.tar")

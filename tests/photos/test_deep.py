@@ -135,7 +135,7 @@ def test_read_photo_rounds_floats_and_truncates_integers() -> None:
 
 
 @pytest.mark.parametrize(("highest", "accepted"), [(4096, True), (4095, False)])
-def test_read_photo_accepts_a_sixteenth_of_white(highest: int, accepted: bool) -> None:
+def test_read_photo_accepts_16_bit_photos_whose_maximum_is_a_sixteenth_of_white(highest: int, accepted: bool) -> None:
     values = np.array([[highest, 0, 0, 0]], np.uint16)
     if accepted:
         assert _gray(_file(values)).tolist() == [[16, 0, 0, 0]]
@@ -145,7 +145,7 @@ def test_read_photo_accepts_a_sixteenth_of_white(highest: int, accepted: bool) -
 
 
 @pytest.mark.parametrize(("lowest", "highest", "accepted"), [(-0.5, 2, True), (-0.51, 1, False), (0, 2.01, False)])
-def test_read_photo_limits_float_values(lowest: float, highest: float, accepted: bool) -> None:
+def test_read_photo_rejects_float_values_out_of_range(lowest: float, highest: float, accepted: bool) -> None:
     data = _file(np.array([[lowest, highest]], np.float32))
     if accepted:
         assert _gray(data).tolist() == [[0, 255]]
@@ -154,7 +154,7 @@ def test_read_photo_limits_float_values(lowest: float, highest: float, accepted:
             read_photo(data)
 
 
-def test_read_photo_ignores_opacity_when_it_rejects_dark_colors() -> None:
+def test_read_photo_rejects_almost_black_colors_regardless_of_their_opacity() -> None:
     """The opacity is 65535, and the colors are at most 255."""
     values = np.full((8, 8, 4), 65535, np.uint16)
     values[..., :3] = 255

@@ -39,7 +39,7 @@ def test_digest_set_contains_the_leading_bits_of_its_digests(numbers: list[int],
         assert [expected[row] for row in rows] == [number >> (64 - bits) for number in numbers]
 
 
-def test_to_json_is_the_elias_fano_encoding() -> None:
+def test_to_json_returns_the_elias_fano_encoding() -> None:
     """Three values of 9 bits have one low byte each; their upper bits 0, 0 and 1 are ones at 0, 0 + 1 and 1 + 2."""
     stored = DigestSet.of(keys_of(digests_of(*(value << 55 for value in (0x07, 0xAB, 0x1FF)))), 9)
     assert stored.to_json() == {"count": 3, "data": base64.b64encode(bytes([0b11010000, 0x07, 0xAB, 0xFF])).decode()}

@@ -96,7 +96,7 @@ def test_assign_folds_assigns_no_fold_to_a_class_with_one_group(variants: int) -
     assert "class tulips" in folds.warnings()[0]
 
 
-def test_assign_folds_rejects_too_few_photos_and_folds() -> None:
+def test_too_few_photos_or_folds_are_rejected() -> None:
     with pytest.raises(DatasetError, match="Add photos"):
         fold(photos({"daisy": 1, "roses": 1}))
     for wanted in (1, -3):

@@ -148,7 +148,7 @@ def test_stated_groups_by_parent_looks_below_the_class_in_split_folders() -> Non
         stated_groups(photos[:2], "parent")
 
 
-def test_name_pairs_joins_subjects_only_in_classes_with_several() -> None:
+def test_name_pairs_joins_photos_of_a_subject_only_in_classes_with_several_subjects() -> None:
     """All photos of class a would be in one group; class b has two groups."""
     one = table("a/cat1-1.jpg", "a/cat1-2.jpg", "b/dog1-1.jpg", "b/dog1-2.jpg", "b/dog2-1.jpg")
     assert name_pairs(one) == [(2, 3)]

@@ -52,7 +52,7 @@ def test_read_returns_the_requested_part_of_a_file() -> None:
         reply(CONTENT[:5], "Content-Range: bytes 0-4/100"),
     ],
 )
-def test_read_refuses_servers_that_send_another_part(answer: list[bytes]) -> None:
+def test_read_refuses_responses_with_a_different_byte_range(answer: list[bytes]) -> None:
     with serving(lambda _: answer) as served, pytest.raises(DatasetError, match="does not give parts of a file"):
         client.read(f"{served.url}/a", 0, 5, most=100)
 
@@ -119,7 +119,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         ("https://a/x", "", False),
     ],
 )
-def test_redirects_from_https_lead_only_to_https(
+def test_redirects_from_https_to_http_are_refused(
     answers: dict[str, Any], start: str, target: str, accepted: bool
 ) -> None:
     answers.update({target: b"end", start: target})

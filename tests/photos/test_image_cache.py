@@ -67,7 +67,9 @@ def test_image_cache_raises_on_every_access_to_unreadable_photo(tmp_path: Path) 
             images.at(photo, [SMALL])
 
 
-def test_image_cache_keeps_both_kinds_of_resizing_apart(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_stores_images_resized_with_and_without_antialiasing_separately(
+    photos: list[Photo], decoded: list[Photo]
+) -> None:
     cache = ImageCache(10 << 20)
     first, second = (cache.at(photos[0], [SMALL], antialias=kind)[SMALL] for kind in (True, False))
     image = open_photo(photos[0])

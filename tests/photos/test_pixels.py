@@ -117,7 +117,7 @@ def test_bytes_needed_includes_full_size_coefficients_of_progressive_jpegs() -> 
     assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
 
 
-def test_most_megapixels_are_pixels_in_the_file() -> None:
+def test_most_megapixels_counts_pixels_before_reduced_size_decoding() -> None:
     """An image of 240 x 160 pixels is decoded to 30 x 20 pixels, which need 4 bytes each."""
     image = Image.new("RGB", (30, 20))
     image.format = "JPEG"

@@ -68,7 +68,9 @@ def test_train_export_and_evaluate_use_split_folders(divided: Path, tmp_path: Pa
     assert found["photos"] == 15
 
 
-def test_train_export_and_evaluate_use_repeated_split_folders(divided: Path, tmp_path: Path) -> None:
+def test_train_export_and_evaluate_accept_split_folders_inside_folders_of_the_same_name(
+    divided: Path, tmp_path: Path
+) -> None:
     """Public data sets have folders such as `seg_train/seg_train/daisy`, and spell a class differently in one split."""
     for old, new in (("train", "seg_train"), ("Valid", "seg_test")):
         (tmp_path / "outer" / new).mkdir(parents=True)

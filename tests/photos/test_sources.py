@@ -46,7 +46,7 @@ def test_patterns_are_expanded_like_those_of_a_shell(pattern: str, expected: lis
     assert sources._expanded(pattern) == expected
 
 
-def test_archives_are_arranged_together_and_sorted_by_name(tmp_path: Path) -> None:
+def test_photos_of_several_archives_are_combined_and_sorted_by_name(tmp_path: Path) -> None:
     for number in (1, 2):
         _zip(tmp_path / f"p{number}.zip", f"top/a/{number}.jpg", f"top/b/{number}.jpg")
     found = scan(tmp_path / "p{1..2}.zip")
@@ -65,7 +65,7 @@ def test_archives_are_arranged_together_and_sorted_by_name(tmp_path: Path) -> No
         scan(tmp_path / "q*.zip")
 
 
-def test_shards_and_archives_with_class_folders_are_not_mixed(tmp_path: Path) -> None:
+def test_mixtures_of_shards_and_archives_with_class_folders_are_rejected(tmp_path: Path) -> None:
     for number, names in enumerate((("a/1.jpg", "b/1.jpg"), ("1.jpg", "1.cls")), 1):
         make_tar(tmp_path / f"p{number}.tar", dict.fromkeys(names, b"x"))
     with pytest.raises(DatasetError, match="some of these are WebDataset shards and some are not"):
@@ -133,7 +133,7 @@ _DATE, _LATER = "Wed, 01 Jan 2020 00:00:00 GMT", "Wed, 01 Jan 2020 00:10:00 GMT"
         ({"Last-Modified": "never", "ETag": "x"}, "size=None ETag=x Last-Modified=never", None, None),
     ],
 )
-def test_facts_identify_a_file_by_the_headers_of_its_server(
+def test_facts_identify_a_file_by_the_headers_that_its_server_sends(
     said: dict[str, str], identity: str | None, age: float | None, size: int | None, web: Any
 ) -> None:
     """The age of a change is the difference of two times of the server's clock, which may be wrong."""
@@ -162,7 +162,7 @@ def test_facts_are_requested_once_for_each_scan(web: Any) -> None:
     assert sorted(asked[1:]) == ["https://h/x", "https://h/y"] and remote.size("https://h/y") == 3
 
 
-def test_opened_reads_a_file_at_any_position(web: Any) -> None:
+def test_remote_file_can_be_read_from_any_position(web: Any) -> None:
     content = bytes(range(200))
     web.facts = lambda address: {"Content-Length": "200"}
     web.read = lambda address, start, end, *, most: content[start:end]
@@ -204,7 +204,7 @@ def _raises(error: BaseException) -> Callable[[str], Any]:
         (DatasetError("own"), DatasetError, "own"),
     ],
 )
-def test_errors_of_servers_are_one_line(
+def test_server_errors_are_reported_in_one_line_without_secrets(
     error: BaseException, kind: type[BaseException], message: str, web: Any
 ) -> None:
     web.facts = _raises(error)

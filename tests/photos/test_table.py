@@ -97,7 +97,7 @@ def test_take_keeps_splits_paths_and_labels() -> None:
     assert table.take(np.array([1, 2])).has_folder("training") and not PhotoTable.of([]).has_folder("test")
 
 
-def test_class_numbers_compare_composed_names() -> None:
+def test_class_numbers_ignore_unicode_normalization() -> None:
     names = ["caf\u00e9", "cafe\u0301", "other"]
     listed = [Photo(Path("x"), str(row), name) for row, name in enumerate(names)]
     for photos in (listed, PhotoTable.of(listed)):
@@ -105,7 +105,7 @@ def test_class_numbers_compare_composed_names() -> None:
         assert class_numbers(photos, ("caf\u00e9", "b")).tolist() == [0, 0, -1]
 
 
-def test_in_classes_maps_classes_by_name() -> None:
+def test_in_classes_matches_classes_by_name() -> None:
     listed = [Photo(Path("x"), str(row), label) for row, label in enumerate("abca")]
     table = PhotoTable.of(listed).in_classes(("c", "d", "a", "b"), {3: "d"})
     assert table.classes.tolist() == [2, 3, 0, 1] and [photo.label for photo in table] == ["a", "b", "c", "d"]

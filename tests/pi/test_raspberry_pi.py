@@ -258,7 +258,7 @@ def test_doctor_on_pi_reports_the_runtime(name: str, boards: dict[str, Board]) -
     assert runtime in (ended.stdout + ended.stderr).replace("-", "_")
 
 
-def test_install_on_64_bit_pi_is_small(boards: dict[str, Board]) -> None:
+def test_installation_on_64_bit_pi_is_small(boards: dict[str, Board]) -> None:
     site = next((boards["arm64"].root / VENV).glob("lib/python*/site-packages"))
     kilobytes = int(subprocess.run(["du", "-sk", site], check=True, capture_output=True, text=True).stdout.split()[0])
     assert 50 < kilobytes / 1024 <= LARGEST_INSTALL_MB

@@ -74,7 +74,7 @@ def test_check_keras_names_code_and_layers_that_read_files(layer: dict[str, Any]
         ("PlaceholderV3", False),
     ],
 )
-def test_harmless_operations_are_matched_as_a_whole(name: str, harmless: bool) -> None:
+def test_operations_are_harmless_only_if_their_whole_name_matches(name: str, harmless: bool) -> None:
     assert bool(_HARMLESS.fullmatch(name)) is harmless
 
 
@@ -125,7 +125,7 @@ def test_input_shape_requires_one_input() -> None:
 
 
 @pytest.mark.parametrize("wanted", [BACKBONE, RAW, UNIT, Normalization((120.0, 110.0, 100.0), (60.0, 50.0, 40.0))])
-def test_backbone_values_are_converted_to_any_normalization(wanted: Normalization) -> None:
+def test_backbone_inputs_are_converted_to_any_normalization(wanted: Normalization) -> None:
     factors, offsets = tensorflow_model._from_backbone(wanted)
     for pixel in (0.0, 40.0, 255.0):
         found = (pixel - 127.5) / 127.5 * factors + offsets

@@ -309,7 +309,7 @@ def test_int8_features_equal_the_input_of_the_last_layer() -> None:
         int8_features(write_float_model(network()))
 
 
-def test_dynamic_dense_layers_have_one_scale_and_convolutions_one_for_each_output() -> None:
+def test_dynamic_dense_kernels_have_one_quantization_scale_and_convolutions_one_per_channel() -> None:
     layers = (
         Layer("first", "convolution", (INPUT,), 32, (4, 3)),
         Layer("depth", "depthwise", ("first",), 32, (6, 6)),

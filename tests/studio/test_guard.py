@@ -120,7 +120,7 @@ def test_guard_allows_get_head_and_post_only(method: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(("access", "secure"), [(LOCAL, False), (LAN, True)])
-def test_address_with_the_token_sets_the_cookie(access: Access, secure: bool) -> None:
+def test_opening_the_address_with_the_token_sets_the_cookie(access: Access, secure: bool) -> None:
     host = access.origins[0].partition("://")[2]
     status, headers = ask("/", access=access, query="token=s3cret", host=host)
     parts = [part.strip().lower() for part in headers["set-cookie"].split(";")]

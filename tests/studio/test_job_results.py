@@ -200,7 +200,7 @@ def test_progress_of_an_unknown_number_has_no_fraction(clock: SimpleNamespace) -
     assert [(one.fraction, one.seconds_left) for one in sent] == [(None, None)] * 2
 
 
-def test_training_steps_become_a_curve(clock: SimpleNamespace) -> None:
+def test_training_steps_are_converted_to_progress_and_a_curve(clock: SimpleNamespace) -> None:
     sent: list[Any] = []
     reporter = JobReporter(sent.append, steps=1000)
     reporter.status("loading")
@@ -466,7 +466,7 @@ def test_take_job_copies_an_exported_file(places: Places, model: TrainedModel) -
     assert taken_file(places, "int8").read_bytes() == b"int8 model"
 
 
-def test_take_job_exports_other_quantizations(
+def test_take_job_exports_quantizations_that_do_not_exist_yet(
     places: Places, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export(graph: Path, form: str, reporter: object) -> Any:

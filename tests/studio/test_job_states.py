@@ -101,7 +101,7 @@ def test_results_of_the_newest_twenty_jobs_are_kept(places: Places, run: Callabl
     assert {one.number for one in jobs.all()} == kept == {path.stem for path in places.jobs.glob("*.json")}
 
 
-def test_helper_serves_several_jobs_but_none_after_a_deployment(run: Callable[..., Job]) -> None:
+def test_helper_process_runs_several_jobs_but_none_after_a_deployment(run: Callable[..., Job]) -> None:
     """The environment of the helper may contain the password of the device."""
     assert [run(kind).state for kind in ("audit", "train")] == ["done", "done"]
     assert len(Helper.made) == 1 and not Helper.made[0].closed

@@ -211,7 +211,7 @@ def test_model_can_be_downloaded_in_other_formats(trained: StudioClient, form: s
             assert any(name.endswith("Manifest.json") for name in archive.namelist())
 
 
-def test_unavailable_download_formats_are_offered_with_an_install_command(
+def test_unavailable_download_formats_are_listed_with_an_install_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("poets_edge.studio.packages.find_spec", lambda name: None)

@@ -59,7 +59,9 @@ def test_state_depends_on_names_and_stamps_of_the_included_photos(places: Places
     assert project.state != before
 
 
-def test_version_changes_with_photos_lists_and_problems_only(places: Places, checked: list[set[str]]) -> None:
+def test_version_changes_only_if_classes_photos_lists_or_problems_change(
+    places: Places, checked: list[set[str]]
+) -> None:
     project = Project(places)
     assert checked == [{"daisy/1.jpg", "daisy/2.jpg", "roses/3.jpg"}]
     version = project.version

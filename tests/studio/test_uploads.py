@@ -200,7 +200,7 @@ def test_start_removes_only_files_of_interrupted_uploads(flowers: Path) -> None:
         assert all(path.read_bytes() == b"content" for path in foreign)
 
 
-def test_start_completes_an_upload_that_was_interrupted_after_it_was_recorded(flowers: Path, photo: bytes) -> None:
+def test_server_start_completes_a_recorded_upload_that_was_interrupted(flowers: Path, photo: bytes) -> None:
     """The server is killed after it has recorded the upload, but before it has moved the photo to its class."""
     uploaded, unpacked = "0123456789abcdef", "fedcba9876543210.photos/1.part"
     before, lines = tree(flowers), []

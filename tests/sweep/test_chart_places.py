@@ -191,7 +191,7 @@ def test_styles_distinguish_families_and_sizes() -> None:
     assert (opacity(SMALL, limited), opacity(LARGE, limited)) == (1.0, 0.3)
 
 
-def test_published_figures_belong_to_the_quantization() -> None:
+def test_published_accuracy_and_latency_are_those_of_the_quantization() -> None:
     entry = SMALL.architecture
     assert entry.published is not None
     assert _published_top1(entry, "float32") == entry.published.top1

@@ -217,7 +217,7 @@ def test_published_values_depend_on_quantization_and_parameters_on_class_count()
     assert published.top1 != published.quantized_top1 and published.pixel3_ms != published.quantized_pixel3_ms
 
 
-def test_trend_weights_pooled_points_by_their_number() -> None:
+def test_trend_pools_all_points_that_would_make_it_decrease() -> None:
     """The mean of 0.84, 0.80 and 0.75 is 0.797, which is lower than the preceding 0.80."""
     points = [point(NAME, 1, range(wrong)) for wrong in (20, 16, 20, 25, 10)]
     assert trend(points) == pytest.approx([(0.80 + 0.84 + 0.80 + 0.75) / 4] * 4 + [0.90])

@@ -80,7 +80,7 @@ def test_point_takes_its_figures_from_the_evaluations_and_the_test_set() -> None
     assert (found.latency.median, found.photos_per_second, found.process_medians) == (4.0, 7.0, (3.0, 5.0))
 
 
-def test_point_with_a_test_set_of_the_user_keeps_the_cross_validation_apart() -> None:
+def test_point_with_the_users_test_set_stores_cross_validation_separately() -> None:
     crossed = evaluations("1", "2", "3", folds=2, groups=(0, 0, 2), float32=evaluation(2, 0, 1, repeats=2))
     test = evaluations("4", "5", groups=(7, 8))
     result = result_of(test, crossed)
@@ -339,7 +339,7 @@ def test_evaluations_of_exported_files_are_converted(monkeypatch: pytest.MonkeyP
     assert _test_evaluations(tuple(replace(file, scored=None) for file in files), LABELS) is None
 
 
-def test_photos_that_changed_since_the_snapshot_are_refused() -> None:
+def test_photos_that_changed_during_the_grid_are_refused() -> None:
     table = PhotoTable.of([Photo(Path(name), name, "a") for name in ("a/1.jpg", "a/2.jpg")])
     digests = np.arange(64, dtype=np.uint8).reshape(2, 32)
     photos = PhotoSnapshot(PhotoFolder(Path("p"), table), Hashed(table, digests, np.ones(2, np.int64), {}))
@@ -366,7 +366,7 @@ def test_heads_of_folds_are_quantized_for_int8_features() -> None:
     assert 0.1 * step < difference.max() <= 1.1 * step, "logits are rounded to 8 bits"
 
 
-def test_cross_validation_is_converted_with_averaged_scores() -> None:
+def test_cross_validation_mistakes_are_determined_from_averaged_scores() -> None:
     one, other = scored("aab", "abb"), scored("aab", "aab")
     result: Any = SimpleNamespace(
         right=np.array([2, 1, 2]), scores=np.stack([one.scores, other.scores]), labels=LABELS,

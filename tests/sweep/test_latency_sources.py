@@ -72,7 +72,7 @@ def medians(found: dict[Path, Measurement]) -> dict[str, float]:
     return {path.name: measurement.latency.median for path, measurement in found.items()}
 
 
-def test_results_are_matched_by_checksum_before_architecture(models: list[GridModel], tmp_path: Path) -> None:
+def test_results_are_matched_by_checksum_or_else_by_architecture(models: list[GridModel], tmp_path: Path) -> None:
     same = result("other", 7.0, sha256=models[1].sha256)
     kind = result(NAMES[0], 9.0, sha256="0" * 64)
     found, warnings = _from_files(options(tmp_path), models[:2], [kind, same])
@@ -112,7 +112,7 @@ def device(host: str = "", *results: VariantResult, **machine: Any) -> DeviceRes
     return DeviceResults(machine=facts, host=host, warnings=(), results=results or (result(),))
 
 
-def test_files_of_one_device_are_joined(read: Any) -> None:
+def test_result_files_from_one_device_are_merged(read: Any) -> None:
     first, second = result(), result(NAMES[1])
     machine, results = read([device("pi", first)], [device("10.0.0.7", second, system="Linux")])
     assert results == [first, second], "the name of the host may differ"
@@ -172,7 +172,7 @@ def variants(*names: str) -> list[Any]:
     return [SimpleNamespace(model=Path(name)) for name in names]
 
 
-def test_lost_connection_is_opened_again_for_measuring(ssh: Any, tmp_path: Path) -> None:
+def test_lost_connection_is_reopened_before_measuring(ssh: Any, tmp_path: Path) -> None:
     with open_latency_source(options(tmp_path, latency=(), on="pi@host", threads=3), Silent()) as source:
         assert source.machine == {"emulated": False, "cpu": "A76", "host": "pi@host"}
         assert source.measure(variants("a")) == ("s", ["pi@host: throttled"])  # type: ignore[comparison-overlap]
@@ -247,7 +247,7 @@ def test_latencies_of_replaced_models_are_not_kept(measured: Any, models: list[G
     assert {one.sha256 for one in read_rounds(tmp_path / "latency.jsonl")} == {models[0].sha256, models[1].sha256}
 
 
-def test_full_disk_is_reported_with_the_way_out(
+def test_error_about_a_full_disk_tells_the_user_how_to_continue(
     measured: Any, models: list[GridModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, one: Round) -> None:

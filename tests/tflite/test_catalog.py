@@ -332,7 +332,7 @@ def _typed(use: Use, dtype: str, scales: tuple[float, ...] = ()) -> bytes:
 
 
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.name)
-def test_check_limits_the_type_of_the_data(use: Use) -> None:
+def test_check_refuses_data_types_that_an_operator_does_not_support(use: Use) -> None:
     for dtype in ("INT32", "INT64"):
         if use.name in _INTEGER_OPERATORS:
             check(_typed(use, dtype))
@@ -389,7 +389,7 @@ def test_check_requires_integers_as_the_result_of_a_count(name: str) -> None:
 _F32, _I32, _U8, _I64, _I16, _I8 = 0, 2, 3, 4, 7, 9
 
 
-def test_weight_types_are_the_combinations_of_the_reference_kernels() -> None:
+def test_weight_types_are_the_type_combinations_that_the_reference_kernels_support() -> None:
     assert set(types.WEIGHT_TYPES) == {
         (_F32, _F32, _F32, _F32), (_F32, _I8, _F32, _F32), (_I8, _I8, _I32, _I8), (_U8, _U8, _I32, _U8),
         (_I16, _I8, _I32, _I16), (_I16, _I8, _I64, _I16),

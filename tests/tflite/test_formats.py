@@ -199,7 +199,7 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-def test_labels_of_a_zip_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+def test_labels_in_a_zip_are_refused_if_they_are_not_utf8(tmp_path: Path) -> None:
     members = {"model.tflite": _PROBE.read_bytes(), "labels.txt": "Gänseblümchen\nRosen\n".encode("latin-1")}
     with pytest.raises(ModelError, match=r"its labels \(labels\.txt\) are not text in UTF-8"):
         Classifier(_zip(tmp_path / "model.zip", **members))
@@ -297,7 +297,7 @@ def test_labels_member_is_the_only_labels_file_next_to_the_model(
         ((), ""),
     ],
 )
-def test_format_of_members_depends_on_their_names(names: tuple[str, ...], expected: str) -> None:
+def test_archive_format_is_recognized_from_the_names_of_members(names: tuple[str, ...], expected: str) -> None:
     found = format_of_members(names)
     assert (found.name if found else "").startswith(expected) and bool(found) == bool(expected)
 

@@ -265,7 +265,7 @@ def test_read_metadata_refuses_invalid_normalization(mean: list[float], std: lis
         ("\n\n", ()),
     ],
 )
-def test_split_labels_splits_only_at_line_ends(text: str, labels: tuple[str, ...]) -> None:
+def test_split_labels_splits_only_at_line_breaks(text: str, labels: tuple[str, ...]) -> None:
     assert split_labels(text) == labels
     assert split_labels(join_labels(labels)) == labels
 

@@ -526,7 +526,7 @@ def _changed(change: Callable[[Any], object]) -> bytes:
     return convolution(change=change)
 
 
-def test_check_refuses_references_just_beyond_the_end() -> None:
+def test_check_refuses_indices_that_are_too_large_by_one() -> None:
     """The last valid number of a buffer and of a tensor is one less than their count."""
     for entries in (0, 1):
 

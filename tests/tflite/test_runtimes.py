@@ -149,7 +149,7 @@ def test_error_for_a_too_new_operator_version_suggests_one_remedy(tmp_path: Path
         ("armv7l", (3, 10), (3, 0), "tflite-runtime"),
     ],
 )
-def test_support_depends_on_exact_versions(
+def test_supported_runtimes_depend_on_machine_python_version_and_libc(
     machine: str, python: tuple[int, int], glibc: tuple[int, int], runtimes: str
 ) -> None:
     found = support(System(machine, python, libc_version=glibc))

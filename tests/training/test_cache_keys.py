@@ -168,7 +168,7 @@ def test_list_of_caches_omits_user_files_with_similar_names(tmp_path: Path, name
     assert (tmp_path / name).read_bytes() == b"mine, encrypted"
 
 
-def test_caches_lists_and_removes_look_alike_groups(tmp_path: Path) -> None:
+def test_cache_of_look_alike_groups_is_listed_and_removed(tmp_path: Path) -> None:
     with open_cache(tmp_path / "groups.sqlite") as (cache, _):
         cache.put(b"key", np.ones(3, np.float32))
     [found] = caches(tmp_path)

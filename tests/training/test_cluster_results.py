@@ -118,7 +118,7 @@ MOST = max(16, 4 * (os.cpu_count() or 1))
         ("192.168.0.2:8786", False), ("tls://anna:secret@host:1", False), ("host", False),
     ],
 )  # fmt: skip
-def test_cluster_addresses_are_local_encrypted_or_refused(address: str, accepted: bool) -> None:
+def test_cluster_addresses_are_refused_unless_they_are_local_or_encrypted(address: str, accepted: bool) -> None:
     if accepted:
         assert check_cluster(address, insecure=False) is None  # type: ignore[func-returns-value]
     else:
@@ -132,7 +132,7 @@ def test_cluster_addresses_are_local_encrypted_or_refused(address: str, accepted
     ("address", "count"),
     [("local:3", 3), ("local:999999999", 999999999), ("local:1234567890", 0), ("tls://h:1", 0), ("3", 0)],
 )
-def test_local_addresses_state_a_number_of_processes(address: str, count: int) -> None:
+def test_number_of_processes_is_parsed_from_local_addresses(address: str, count: int) -> None:
     assert local_workers(address) == count
 
 
@@ -255,7 +255,7 @@ def test_no_cache_is_removed_if_one_name_is_unknown(tmp_path: Path) -> None:
     assert caches(tmp_path / "none") == []
 
 
-def test_row_store_keeps_the_last_data_of_a_key_and_reports_missing_keys(tmp_path: Path) -> None:
+def test_row_store_returns_the_latest_data_for_a_key_and_lists_missing_keys(tmp_path: Path) -> None:
     with open_row_store(tmp_path / "rows.sqlite", "rows") as (rows, moved):
         assert moved is None
         rows.write(b"1", b"old")

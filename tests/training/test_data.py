@@ -308,7 +308,7 @@ def test_cluster_starts_no_process_if_all_vectors_are_cached(
     assert started == [[0]]
 
 
-def test_empty_vector_table_has_a_width_and_rows_are_selected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_table_can_be_empty_and_returns_selected_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (0, 1 << 20):  # in a file, and in memory
         monkeypatch.setattr(vectors, "LARGE", limit)
         assert vectors.VectorTable(4, 3, tmp_path).finish().shape == (0, 3)

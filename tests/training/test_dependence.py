@@ -41,7 +41,7 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     assert "`group_by`" in line
 
 
-def test_dependence_warning_with_the_users_test_set_asks_for_separate_objects() -> None:
+def test_dependence_warning_asks_for_different_objects_in_the_users_test_set() -> None:
     line = dependence(ALIKE, cross_validated(0.75), 0.95, has_own_test=True)
     assert line is not None and line.endswith("only if none of them is in both train/ and test/.")
     assert "`group_by`" not in line
@@ -162,7 +162,7 @@ def test_disagreement_warning_counts_related_test_photos(others: Any, crossed: A
     [(49, None, False, False, True), (50, None, False, False, False), (9, "warning", False, False, False),
      (9, None, True, False, False), (9, None, False, True, False)],
 )  # fmt: skip
-def test_few_photos_states_that_photos_of_one_object_cannot_be_detected(
+def test_few_photos_returns_a_note_only_below_50_photos_per_class(
     photos: int, dependence: str | None, own: bool, stated: bool, noted: bool
 ) -> None:
     table = {"a": {"training": photos - 2, "test": 2}, "b": {"training": photos}, "c": {"training": 900}}

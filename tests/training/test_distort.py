@@ -43,7 +43,7 @@ def test_distortions_are_active_if_any_distortion_is_set(fields: dict[str, Any],
     assert Distortions(**fields).active == is_active
 
 
-def test_variant_names_depend_on_settings_and_number_but_not_on_the_count() -> None:
+def test_variant_names_depend_on_settings_but_not_on_the_total_number_of_variants() -> None:
     names = Distortions(random_crop=5).names()
     assert len(names) == len(set(names)) == 8
     assert Distortions(random_crop=5, variants=3).names() == names[:3]

@@ -174,7 +174,7 @@ def test_train_keeps_user_defined_groups_in_one_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("alike", "dependent"), [(0.25, True), (0.249, False)])
-def test_photo_groups_are_dependent_if_a_quarter_of_the_photos_look_alike(alike: float, dependent: bool) -> None:
+def test_photos_are_considered_dependent_if_a_quarter_of_them_look_alike(alike: float, dependent: bool) -> None:
     assert PhotoGroups(np.arange(4), alike).are_dependent == dependent
 
 

@@ -66,7 +66,7 @@ def test_report_has_no_external_resources_and_escapes_names(work: Path) -> None:
     assert "a&b<i>" not in page
 
 
-def test_identical_runs_write_identical_reports_and_open_option_shows_them(
+def test_identical_runs_write_identical_reports_and_open_option_opens_the_report(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []

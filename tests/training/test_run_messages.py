@@ -59,7 +59,7 @@ def test_numbers_of_photos_are_listed_by_class_and_split() -> None:
     assert untested.warnings == []
 
 
-def test_duplicates_in_several_classes_teach_both() -> None:
+def test_warnings_distinguish_duplicates_in_several_classes_and_in_several_splits() -> None:
     reporter = Recorder()
     across = Duplicate(("a/1", "b/1"), ("training", "training"), ("a", "b"))
     inside = Duplicate(("a/2", "a/3"), ("training", "test"), ("a", "a"))
@@ -123,7 +123,7 @@ def test_test_accuracy_above_all_cross_validated_ones_is_too_high_if_photos_are_
     assert disagreement(result(0.79, 0.95, (0.5, 0.91))) is None
 
 
-def test_exports_of_an_earlier_graph_are_named(tmp_path: Path) -> None:
+def test_files_exported_from_an_earlier_graph_are_found(tmp_path: Path) -> None:
     for name, digest in (("graph.tflite", "a" * 64), ("graph_int8.tflite", "b" * 64), ("graph_old.tflite", None)):
         facts = {} if digest is None else {"training": {"graph_sha256": digest}}
         (tmp_path / name).write_bytes(color_model(normalization=UNIT, facts=facts))
@@ -217,7 +217,7 @@ def evaluation(count: int, accuracy: float, recalls: dict[str, float]) -> Any:
     )  # fmt: skip
 
 
-def test_report_counts_all_photos_and_shows_the_first_of_long_lists(page: Any) -> None:
+def test_report_states_the_length_of_long_lists_but_shows_only_their_first_entries(page: Any) -> None:
     values = page()
     assert values["photos"] == 17 and values["test"] == {"accuracy": 0.75, "interval": (0.1, 0.9), "count": 3}
     assert (values["mistake_count"], len(values["mistakes"])) == (30, 24)
@@ -326,7 +326,7 @@ def accuracy_of(found: RunCrossValidation) -> float:
     return found.result.accuracy
 
 
-def test_cross_validation_is_left_out_if_not_requested_or_distorted(validated: list[Any]) -> None:
+def test_cross_validation_is_skipped_if_not_requested_or_if_photos_are_distorted(validated: list[Any]) -> None:
     distorted = Distortions(flip_left_right=True)
     for options in (
         TrainOptions(image_dir=Path("photos"), folds=0), TrainOptions(image_dir=Path("photos"), distortions=distorted),
@@ -355,7 +355,7 @@ def test_impossible_cross_validation_is_reported_with_its_reason() -> None:
     assert "The accuracy on new people or objects is not known" in reporter.warnings[1]
 
 
-def test_cross_validation_does_not_apply_to_a_backbone_that_has_learned() -> None:
+def test_fine_tuned_backbone_is_not_cross_validated() -> None:
     found, reporter = reported(UNUSED, ALIKE, backbone_has_learned=True)
     assert found.result is None and "test set, N = 9." in reporter.notes[0] and len(reporter.warnings) == 1
     found, reporter = reported(UNUSED, ALIKE, folds=0)

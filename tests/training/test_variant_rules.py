@@ -45,7 +45,7 @@ def test_winner_is_the_most_frequent_class_or_that_of_the_first_neighbor() -> No
     assert variants._winner(np.array([[2, 0, 0, 2], [1, 0, 0, 1]]), 3).tolist() == [2, 1]
 
 
-def test_advantage_counts_photos_whose_class_only_the_nearest_neighbor_predicts() -> None:
+def test_advantage_is_the_correctness_of_the_nearest_neighbor_minus_that_of_later_neighbors() -> None:
     classes = np.array([0, 0, 1, 1, 1, 0])
     found = _Neighbors(
         rows=np.array([0, 2, 3, 5]),
@@ -78,7 +78,7 @@ def test_advantage_is_significant_from_two_and_a_half_standard_errors(
         (31, [(1, 3, 0.08), (3, 3, 0.08), (8, 3, 0.25), (12, 3, 0.25)]),
     ],
 )  # fmt: skip
-def test_later_neighbors_vote_within_half_of_the_class(
+def test_number_of_compared_neighbors_and_needed_advantage_depend_on_the_class_size(
     size: int, ranks: list[tuple[int, int, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neighbors within a fifth of the class, or a fourth from the second one on, need a smaller advantage."""
@@ -129,7 +129,9 @@ def similar_to_first(*similarities: float) -> Any:
         ([0.8] + [0.54] * 30, True),
     ],
 )  # fmt: skip
-def test_nearest_neighbor_is_distinct_if_it_stands_out_from_a_crowd(similarities: list[float], distinct: bool) -> None:
+def test_nearest_neighbor_is_distinct_if_few_photos_are_almost_as_similar(
+    similarities: list[float], distinct: bool
+) -> None:
     """At most 14 photos may be less than 0.25 below the nearest one."""
     vectors = similar_to_first(*similarities, *[0.0] * 40)
     classes = np.arange(len(vectors))
@@ -183,7 +185,7 @@ def test_photo_looks_like_another_one_if_their_similarity_stands_out_from_the_cl
 
 
 @pytest.mark.parametrize(("count", "fraction"), [(1, 0.0), (2, 0.5), (3, 0.75)])
-def test_distinct_neighbors_count_if_half_of_the_photos_have_one(
+def test_photos_with_a_distinct_neighbor_count_as_alike_only_if_half_of_all_photos_have_one(
     count: int, fraction: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typical = np.full(4, 0.3, np.float32)
@@ -195,7 +197,7 @@ def test_distinct_neighbors_count_if_half_of_the_photos_have_one(
     assert look_alikes._fraction_alike(photos([0] * 4), np.zeros((4, 2), np.float32), similar, nothing) == 0.0
 
 
-def test_up_to_eight_neighbors_of_a_photo_are_paired() -> None:
+def test_similar_pairs_contain_each_photo_with_up_to_eight_nearest_neighbors() -> None:
     vectors = similar_to_first(*np.linspace(0.6, 0.9, 12).tolist())
     pairs, similarities, best = look_alikes.similar_pairs(vectors, 0.59)
     first = [
@@ -230,7 +232,9 @@ def test_stated_groups_are_not_searched_for_look_alikes(tmp_path: Path) -> None:
     assert PhotoGroups(np.arange(3), 0.1, are_repetitive=True).are_dependent
 
 
-def test_many_photos_are_groups_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_photo_is_its_own_group_if_there_are_too_many_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(look_alikes, "MAX_EVALUATED", 3)
     vectors = np.ones((4, 4), np.float32)
     assert look_alikes.find_groups(photos([0, 0, 1, 1]), vectors, tmp_path).numbers.tolist() == [0, 1, 2, 3]

@@ -66,7 +66,7 @@ def test_open_creates_a_folder_again_that_another_session_is_removing(
     coming.close()
 
 
-def test_locked_opens_a_file_again_that_was_replaced_before_it_was_locked(
+def test_locked_reopens_a_file_that_was_replaced_before_it_was_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "marker"
@@ -163,7 +163,7 @@ def test_removed_folder_is_kept_if_the_program_did_not_create_it(tmp_path: Path)
         folder.close()
 
 
-def test_other_files_keep_the_marker(folder: OwnFolder) -> None:
+def test_marker_is_kept_if_the_folder_still_contains_other_files(folder: OwnFolder) -> None:
     fill(folder)
     mine = Path(folder.path, "models/b/mine.txt")
     mine.parent.mkdir()
@@ -263,7 +263,7 @@ def test_folders_are_resolved_against_the_home_folder(tmp_path: Path, monkeypatc
     assert own_files.in_home("/x/../y") == "/y"
 
 
-def test_leaves_are_files_and_empty_folders(tmp_path: Path) -> None:
+def test_leaves_are_files_links_and_empty_folders(tmp_path: Path) -> None:
     for name in ("a/b", "c"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "a/file").touch()

@@ -110,7 +110,7 @@ def test_requests_are_numbered_and_answered_within_their_time_limit(connect: Ope
     assert agent.asked == [(1007.0, 7), (1090.0, 90)]
 
 
-def test_late_answers_are_skipped_and_early_ones_refused(connect: Open) -> None:
+def test_answers_to_earlier_requests_are_skipped_and_unrequested_answers_refused(connect: Open) -> None:
     made, _ = connect({"id": 1, "items": ["late"]}, {"id": 2, "items": ["b"]}, {"id": 4, "items": []})
     made._number = 1
     assert made.ask("have", Items) == Items(("b",))
@@ -137,7 +137,7 @@ def test_errors_of_the_device_name_the_file(connect: Open, answer: dict[str, Any
     assert (str(raised.value), raised.value.reason) == (message, reason)
 
 
-def test_answers_of_another_form_are_refused(connect: Open) -> None:
+def test_answers_with_an_unexpected_structure_are_refused(connect: Open) -> None:
     for answer in ({"id": 1, "items": 3}, {"id": 1, "line": "x"}, {"id": 1, "error": 3}, {"id": "1"}):
         made, _ = connect(answer)
         with pytest.raises(RemoteError, match="invalid: "):
@@ -234,7 +234,7 @@ def guarded(heard: float, writing: float | None) -> str:
     return problems[0] if problems else ""
 
 
-def test_connection_ends_if_the_device_is_silent_or_takes_no_data(clock: SimpleNamespace) -> None:
+def test_connection_ends_if_the_device_is_silent_or_accepts_no_data(clock: SimpleNamespace) -> None:
     assert guarded(985.0, None) == "" and guarded(999.0, 880.0) == ""
     assert guarded(984.9, None) == "has been silent for 15 s"
     assert guarded(999.0, 879.9) == "has not accepted data for 120 s"
@@ -296,7 +296,9 @@ def test_listener_limits_the_output_of_the_login_shell(lines: int, problem: str)
     assert made._problem == "sends a line of more than 16 MB" and made.killed
 
 
-def test_data_is_written_in_blocks_that_are_timed(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_is_written_in_blocks_with_a_start_time_recorded_for_each(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     blocks: list[int] = []
     made = process()
@@ -317,7 +319,7 @@ def test_data_is_written_in_blocks_that_are_timed(clock: SimpleNamespace, monkey
     assert made._writing is None
 
 
-def test_text_of_the_device_is_truncated_in_messages() -> None:
+def test_text_from_the_device_is_truncated() -> None:
     assert shown("x" * 300) == "x" * 300 and shown("x" * 301) == "x" * 300 + "…"
     assert shortened("x" * 4096) == "x" * 4096 and shortened("x" * 4097) == "x" * 4095 + "…"
 
@@ -407,7 +409,7 @@ def test_facts_of_a_device_are_checked(field: str, bad: Any) -> None:
         from_json(Facts, {**honest, field: bad})
 
 
-def test_last_words_of_a_program_are_the_last_line_with_text() -> None:
+def test_last_words_are_the_last_line_of_program_output_that_is_not_blank() -> None:
     assert Ended(1, ("first", "  last  ", " ", "")).last_words == "last"
     assert Ended(1, ("x" * 300,)).last_words == "x" * 200 and Ended(1, ()).last_words == "no message"
 
@@ -418,7 +420,7 @@ def test_check_host_accepts_destinations(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=x", "a b", "a\n", "a\x7f", "a" * 301])
-def test_check_host_refuses_other_text(host: str) -> None:
+def test_check_host_refuses_text_that_is_not_an_ssh_destination(host: str) -> None:
     with pytest.raises(UsageError, match="expected an SSH destination"):
         check_host(host)
 

@@ -224,7 +224,9 @@ def test_fetch_copies_frames_once_and_counts_them(device: Any, tmp_path: Path) -
     assert device.asked[7] == ("frames", {"folder": "given"}), "without asking for the service"
 
 
-def test_fetch_skips_large_frames_and_keeps_the_list_after_an_error(device: Any, tmp_path: Path) -> None:
+def test_fetch_skips_large_frames_and_saves_the_list_of_fetched_frames_after_an_error(
+    device: Any, tmp_path: Path
+) -> None:
     sizes = (len(JPEG), (8 << 20) + 1, 8 << 20)
     device._answers["frames"] = Frames(folder="/x", names=NAMES, sizes=sizes)
     reporter = Recorder()
@@ -311,7 +313,7 @@ def test_number_of_samples_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
                 made.on_result(FinishedRound(ROUND.to_json()))
 
 
-def test_saved_rounds_are_counted_for_the_conditions_of_this_run() -> None:
+def test_only_saved_rounds_with_the_conditions_of_this_run_are_counted() -> None:
     log = RoundLog.of([ROUND, replace(ROUND, number=0, stamp="other"), replace(ROUND, sha256="b")])
     made = follower(log)
     assert made._reporter.notes == ["pi: 1 rounds were measured before"]  # type: ignore[attr-defined]
@@ -326,7 +328,7 @@ def test_rounds_before_the_description_of_the_device_are_refused() -> None:
         made.on_result(FinishedRound(replace(ROUND, stamp="").to_json()))
 
 
-def test_scores_are_kept_with_their_distance() -> None:
+def test_follower_stores_scores_together_with_the_distance() -> None:
     made = follower()
     made.on_result(PhotoScores(model=0, photo="p.jpg", scores=(0.25, 0.75), distance=1.5))
     [(key, output)] = made.outputs.items()
@@ -356,7 +358,7 @@ def test_follower_waits_for_the_measuring_time() -> None:
     assert pauses == [1500.0]
 
 
-def test_windows_of_sustained_load_are_limited() -> None:
+def test_device_cannot_send_more_windows_of_sustained_load_than_expected() -> None:
     options = SustainedOptions(models=(PROBE, PROBE.with_name("b")), seconds=2)
     window = {
         "seconds": 0.1, "runs": 1, "late": 0, "median_ms": 1.0, "p90_ms": 1.0, "samples_ms": [], "state": {},
@@ -438,7 +440,7 @@ def test_errors_in_writing_suggest_a_remedy(reason: str, remedy: str) -> None:
         ({"libc": "", "system": "Darwin"}, "", (0, 0)), ({"libc": "glibc 2.36-9"}, "glibc", (2, 36)),
     ],
 )  # fmt: skip
-def test_system_of_a_device_has_the_version_of_its_libc(
+def test_system_of_a_device_includes_its_c_library_and_the_version(
     changes: dict[str, str], libc: str, version: tuple[int, int]
 ) -> None:
     found = system_of(facts(**changes))

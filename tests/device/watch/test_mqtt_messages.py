@@ -105,7 +105,7 @@ def test_snapshot_is_published_only_when_the_label_changes(session: Session) -> 
     assert sizes == [1, 0, 1, 0, 1]
 
 
-def test_one_message_per_topic_is_in_flight_and_only_the_newest_waits(session: Session) -> None:
+def test_at_most_one_message_per_topic_is_in_flight_and_only_the_newest_waits(session: Session) -> None:
     session.new()
     for label in ("a", "b", "c"):
         session.publisher.publish(label=label)
