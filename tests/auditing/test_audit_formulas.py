@@ -183,7 +183,7 @@ def test_sample_without_a_fold_is_left_out(measuring: Any) -> None:
 def test_confident_learning_compares_with_the_mean_score_of_each_class() -> None:
     scores = np.array([
         [0.80, 0.15, 0.05], [0.60, 0.30, 0.10], [0.35, 0.60, 0.05], [0.20, 0.70, 0.10], [0.10, 0.50, 0.40],
-        [0.10, 0.10, 0.80], [0.05, 0.60, 0.35], [0.70, 0.20, 0.10],
+        [0.10, 0.10, 0.80], [0.05, 0.60, 0.35], [0.70, 0.28, 0.02],
     ])  # fmt: skip
     classes = np.array([0, 0, 0, 1, 1, 2, 2, 2])
     fold = np.array([0, 1, 0, 1, 0, 1, 0, NO_FOLD])

@@ -6,17 +6,21 @@ The plot area reaches from 72 to 608 units horizontally and from 34 to 254 verti
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.errors import OutputError
+from poets_edge.errors import ModelError, OutputError
+from poets_edge.reports import tensorboard
 from poets_edge.reports.charts import Axis, Line, axis_lines, line_chart
 from poets_edge.reports.page import check_page
 from poets_edge.reports.scatter import Dot, Limit, scatter_chart
@@ -87,6 +91,45 @@ def test_limits_are_drawn_across_the_chart() -> None:
 def test_limits_outside_of_the_axes_are_drawn_at_the_edge(limit: Limit, line: str) -> None:
     [drawn] = re.findall(r'<line class="limit"[^>]*>', chart(limits=(limit,)))
     assert line in drawn
+
+
+def test_limit_within_one_axis_only_is_compared_with_its_own() -> None:
+    x, y = axis(20, 30), axis(2, 6)
+    limits = [Limit(10, "", True), Limit(40, "", True), Limit(3, "", False)]
+    drawn = str(scatter_chart([dot(25, 4)], limits, x, y, title=""))
+    lines = re.findall(r'<line class="limit"[^>]*>', drawn)
+    assert ['x1="72.0" x2="72.0"' in lines[0], 'x1="608.0" x2="608.0"' in lines[1]] == [True, True]
+    assert 'y1="199.0" y2="199.0"' in lines[2]
+
+
+def test_frozen_graph_is_drawn_without_its_large_constants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+
+    @contextlib.contextmanager
+    def opened(folder: Path) -> Iterator[Any]:
+        yield SimpleNamespace(add_graph=lambda graph: shown.append((folder, graph)))
+
+    monkeypatch.setattr(tensorboard, "event_file", opened)
+    monkeypatch.setattr(tensorboard, "read_frozen_graph", lambda model: SimpleNamespace(graph=f"graph of {model.name}"))
+    monkeypatch.setattr(tensorboard, "without_large_constants", lambda graph: f"small {graph}")
+    for name in ("m.pb", "M.PB"):
+        tensorboard.write_tensorboard_graph(Path(name), tmp_path)
+    assert shown == [(tmp_path, "small graph of m.pb"), (tmp_path, "small graph of M.PB")]
+    with pytest.raises(ModelError, match=r"m\.tflite: TensorBoard draws frozen graphs only"):
+        tensorboard.write_tensorboard_graph(Path("m.tflite"), tmp_path)
+
+
+def test_each_thumbnail_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Path] = []
+
+    def thumbnail(path: Path) -> str:
+        drawn.append(path)
+        return path.name
+
+    monkeypatch.setattr("poets_edge.reports.thumbnails._thumbnail", thumbnail)
+    one, two = Path("one.jpg"), Path("two.jpg")
+    assert thumbnails(iter([one, two, one, one])) == {one: "one.jpg", two: "two.jpg"}
+    assert sorted(drawn) == [one, two]
 
 
 def test_texts_of_a_scatter_chart_are_escaped() -> None:
