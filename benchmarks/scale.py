@@ -114,7 +114,7 @@ def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) ->
 
 
 def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Kill workers during training; print whether the graph is unchanged, and how many photos were computed twice."""
+    """Kill workers during training; print whether the graph is unchanged, and how many vectors were computed twice."""
     for count in counts:
         photos = _photos(folder, count)
         alone, _ = train(photos, folder / "alone")

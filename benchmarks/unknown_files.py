@@ -2,8 +2,8 @@
 
     python -m benchmarks.unknown_files --shared ../shared --work DIR [--cases 0 1 ...]
 
-For each case, `train` learns 100 photos per class (70 % of smaller classes) of a set of known photos from
-`benchmarks.unknown`, and `export` writes float32, int8 and full-int8 files. The remaining photos of the classes are new
+For each case, a network is trained on 100 photos per class (70 % of smaller classes) of a set of known photos from
+`benchmarks.unknown`, and exported as float32, int8 and full-int8 files. The remaining photos of the classes are new
 photos; far strangers are everyday photos and photos of the other data set. The benchmark measures how many of them the
 float32 file rejects, without and with a background of 200 everyday photos, and for how many photos the verdict of the
 other files, known or unknown, equals that of the float32 file. DIR keeps caches. Output: `results/unknown_files.md`.
@@ -49,7 +49,7 @@ NOTES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A network to train on a set of known photos; `blocks` of it, if not 0, are fine-tuned."""
+    """A network to train on a set of known photos; its last `blocks` blocks are fine-tuned."""
 
     network: str
     weights: str
@@ -151,7 +151,7 @@ def verdicts(models: Sequence[Path], photos: Sequence[Path]) -> Verdicts:
 
 
 def share_refused(kinds: Sequence[Verdicts]) -> float:
-    """Return the fraction of photos that the first model rejects, as a mean over the kinds of photos."""
+    """Return the fraction of photos that the first model rejects, averaged over the kinds of photos."""
     return float(np.mean([kind[0].mean() for kind in kinds]))
 
 

@@ -19,7 +19,7 @@
     └── OutputError         a result cannot be written
 
 Each message is one line: problem, file or parameter, and remedy. Names of parameters are in backquotes; the command
-line replaces them by its flags, prints the message after "Error: ", and exits with status 1. A traceback that reaches
+line replaces them with its flags, prints the message after "Error: ", and exits with status 1. A traceback that reaches
 the user is a bug.
 """
 

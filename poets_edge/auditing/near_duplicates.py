@@ -121,7 +121,9 @@ def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Ro
 
 
 def _most_similar(first: Rows, similarity: Matrix) -> Rows:
-    """Return the indices of the most similar pairs of each photo, at most _MAX_NEIGHBORS, sorted by photo.
+    """Return the indices of the pairs to keep: for each first photo, the _MAX_NEIGHBORS most similar pairs.
+
+    The indices are sorted by first photo, then by descending similarity.
 
     Args:
         first: row number of the first photo of each pair, [pairs].

@@ -122,8 +122,8 @@ class AuditResult(Tabular):
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """Photos whose labels may be wrong, most suspect first: all probably wrong labels, and the most suspect 10 % of
-        the photos."""
+        """Photos whose labels may be wrong, most suspect first: the most suspect 10 % of all photos, and any others
+        whose labels are probably wrong."""
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores

@@ -24,7 +24,7 @@ class ScoreCheck:
     """Comparison of a model's scores on another device with its scores on this machine.
 
     Attributes:
-        photos: number of compared photos, which are those that both machines could read.
+        photos: number of compared photos, that is, of photos that both machines could read.
         agreement: fraction of the compared photos, 0 to 1, for which both machines predict the same label.
         difference: maximum absolute difference between the scores from the two machines.
     """

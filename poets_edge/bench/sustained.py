@@ -31,7 +31,7 @@ _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""Minimum ratio of the median latencies after and before an increase; smaller increases do not count as slowdowns."""
+"""Minimum ratio of the median latency after a slowdown to that before it; smaller increases are ignored."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 

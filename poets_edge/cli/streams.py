@@ -25,7 +25,7 @@ _OURS = "\x1b[33mwarning: \x1b[0m"
 
 
 def escaped(text: str, *, line: bool = False) -> str:
-    """Replace control characters in a text by escapes; if `line` is True, this includes newlines and tabs."""
+    """Replace control characters in a text with escapes; if `line` is True, this includes newlines and tabs."""
     if line:
         text = re.sub("[\t\n]", _escape, text)
     return _CONTROLS.sub(_escape, text)
@@ -64,9 +64,9 @@ class _Screen(io.TextIOWrapper):
 
 
 class _ErrorScreen(_Screen):
-    """Stream for stderr that does not escape the control characters of progress bars and colored warnings.
+    """Stream for stderr that escapes control characters, except those of progress bars and colored warnings.
 
-    User names and passwords are removed from URLs, since an error message may repeat an argument.
+    User names and passwords are removed from URLs, because an error message may quote an argument.
     """
 
     def write(self, text: str) -> int:

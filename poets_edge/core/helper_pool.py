@@ -23,7 +23,7 @@ class HelperPool(Generic[Request, Answer]):
     """
 
     def __init__(self, function: Callable[[Request], Answer]) -> None:
-        """Create a pool without processes.
+        """Create a pool, without starting processes.
 
         Args:
             function: picklable function that maps a request to an answer, and runs in each process.

@@ -38,7 +38,7 @@ class DictOf(NamedTuple):
 
 
 class OneOf(NamedTuple):
-    """Shape that matches each value in a fixed set."""
+    """Shape that matches any one of several values."""
 
     values: tuple[Any, ...]
 

@@ -49,7 +49,7 @@ def write_generated(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def remove_generated(folder: Path, suffixes: Collection[str]) -> None:
-    """Remove the files that `write_generated` wrote into a folder, except those that were changed since.
+    """Remove the files that `write_generated` wrote into a folder, except those that were changed since then.
 
     Args:
         suffixes: suffixes of the files to remove. Files in subfolders are kept.

@@ -26,7 +26,7 @@ _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80
 _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 """Scaling factors (width, depth), by the number in the network's name."""
 _COSTS = {0: 4.65, 1: 5.42, 2: 6.09}
-"""Million parameters including an ImageNet classifier, by the number in the network's name, counted from the layers."""
+"""Number of parameters in millions, including an ImageNet classifier, by the number in the network's name."""
 _SHA256 = {
     0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",

@@ -126,7 +126,7 @@ class _Evidence:
         return readers[0] if len(readers) == 1 else None
 
     def _concatenated(self, name: str) -> Any:
-        """Return the node that concatenates slices of a node's channels, as in a reversal; None if there is none.
+        """Return the node that concatenates slices of a node's channels, often in reverse order; None if there is none.
 
         Every consumer of the given node must be a slice or a reversal, and the result of each must be used only by the
         concatenation.

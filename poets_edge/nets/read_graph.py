@@ -280,10 +280,12 @@ class _Reader:
         return name
 
     def _with_zeros(self, padded: _Padded, kernel: tuple[int, int], window: _Window) -> _Window:
-        """Return a window with SAME padding for a VALID convolution of a zero-padded tensor, as in Keras's MobileNet.
+        """Return the window with SAME padding if it is VALID and the tensor has exactly the zeros that SAME would add.
+
+        Keras's MobileNet, for example, pads tensors with zeros before VALID convolutions.
 
         Raises:
-            UnknownNetworkError: the zeros do not correspond to SAME padding.
+            UnknownNetworkError: the padding cannot be expressed as SAME.
         """
         known = shapes(self.layers.values(), self._size)[padded.source]
         wanted: list[int] = []

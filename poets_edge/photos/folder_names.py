@@ -23,7 +23,7 @@ def is_no_class(name: str) -> bool:
 
 
 def unusual_classes(labels: Collection[str]) -> dict[str, str]:
-    """Return the labels that may not be classes, each with the reason as a clause for messages."""
+    """Return the labels that do not look like names of classes, each with the reason as a clause for messages."""
     known = {folded(label) for label in labels}
     found = {label: _split_and_class(label) for label in labels}
     splits = Counter(part[1] for part in set(found.values()) if part)

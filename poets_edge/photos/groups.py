@@ -131,7 +131,7 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return a pair of row numbers for each repetition of a key: the first row with the key, and the later row.
+    """Return a pair of row numbers for each repetition of a key: the first row with the key, and the repeating row.
 
     Rows whose key is None are ignored.
     """

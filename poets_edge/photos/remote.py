@@ -189,11 +189,11 @@ class _RangeFile(io.RawIOBase):
         self._address, self._length, self._place = address, length, 0
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True: reading is supported."""
         return True
 
     def seekable(self) -> bool:
-        """Return True."""
+        """Return True: seeking is supported."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

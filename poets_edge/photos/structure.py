@@ -15,7 +15,7 @@ from poets_edge.photos.png_chunks import without_metadata
 _SMALL = 1 << 20
 """JPEGs of up to this number of bytes are decoded in less than a second, so their segments are not checked."""
 _MOST_SEGMENTS = 8192
-"""Maximum number of segments before the pixels of a JPEG. A segment has at most 64 KB, so all have at most 512 MB."""
+"""Maximum number of segments before the pixels of a JPEG. Each has at most 64 KB, so together at most 512 MB."""
 _MOST_EXIF_SEGMENTS = 100
 """Maximum number of EXIF segments in a JPEG. Pillow copies all previous segments for each further one."""
 _MOST_SCANS = 100

@@ -36,15 +36,15 @@ _TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stac
 
 
 class FrozenGraphScorer:
-    """Classifies photos with a frozen graph, as `poets_edge.Classifier` does with a `.tflite`.
+    """Scorer that classifies photos with a frozen graph, as `poets_edge.Classifier` does with a `.tflite`.
 
     Attributes:
         path: path of the graph.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         nodes: names of the nodes, by the keys "input" and "output".
-        facts: training record, the JSON file next to the graph; without one, a dictionary with the key "photo_sets",
-            whose value identifies the photos in the training run, or is None if the graph does not store them.
+        facts: content of the training record, a JSON file next to the graph. If there is no such file, the only key is
+            "photo_sets", with the digests of the training run's photos that the graph contains, or None.
         input_range: normalization of the input, with the evidence for it.
     """
 

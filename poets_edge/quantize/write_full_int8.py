@@ -168,9 +168,9 @@ def _compensates(reader: Layer, free: Collection[str]) -> bool:
 
 
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
-    """Return the weights of a layer, converted to the format of the model's input if the layer reads it.
+    """Return the weights of a layer; a layer that reads the model's input is adapted to the input's format.
 
-    The format is the normalization PIXELS and, if `gray`, a single channel.
+    The input has the normalization PIXELS and, if `gray`, a single channel.
     """
     if INPUT not in layer.sources:
         return weights

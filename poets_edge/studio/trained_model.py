@@ -1,7 +1,7 @@
 """The current model of a project: a folder with its graph and exported files, and `model.json`, which describes it.
 
-`model.json` is replaced last, so that it never describes files from different training runs. The predictions for single
-photos are in a separate file, because the page requests the description much more often.
+`model.json` is replaced last, so that it never describes files from different training runs. The predictions for
+individual photos are in a separate file, because the page requests the description much more often.
 """
 
 from __future__ import annotations

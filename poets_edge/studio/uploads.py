@@ -59,8 +59,8 @@ class Upload:
 
     Attributes:
         name: file name that the browser sent.
-        label: class of the photo, or of the photos in an archive that are not in a folder. If it is None, a photo is
-            refused, and such photos in an archive are skipped.
+        label: class of the photo or, for an archive, of the photos that are not in a folder; if it is None, the photo
+            is refused, or such photos are skipped.
         batch: name of the group of uploads that are undone together.
         size: size in bytes that the request declares; None if the request declares no size.
     """

@@ -48,10 +48,9 @@ class GridPoint:
             set.
         cross_validated_repeats: number of out-of-fold predictions per photo.
         cross_validated_groups: group number of each photo in `cross_validated`; None if all are independent.
-        unknown: number of test photos that are classified as unknown, and number of all test photos; None if not
+        unknown: number of test photos that are classified as unknown, and total number of test photos; None if not
             evaluated.
-        strangers: among the photos that belong to no class, the number that are classified as unknown and the number of
-            all; None if not evaluated.
+        strangers: the same numbers for the photos that belong to no class; None if not evaluated.
         cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 

@@ -175,8 +175,8 @@ def _unquoted(text: str) -> str:
 def _table(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if the lines form a table; otherwise None.
 
-    A table has a column with the numbers of the outputs, and either a line of headings or the labels in front of the
-    numbers.
+    A table has a column with the numbers of the outputs. It has a heading line, or exactly two columns, the first of
+    which contains the labels.
     """
     for delimiter in _DELIMITERS:
         rows = [[_unquoted(cell) for cell in line.split(delimiter)] for line in lines]

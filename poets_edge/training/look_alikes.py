@@ -73,7 +73,7 @@ class PhotoGroups:
         are_divided: whether groups of look-alikes were divided because there would have been too few groups for the
             folds.
         are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
-        series: accuracies that show that photos with consecutive names or times belong together; None if they do not.
+        series: evidence that photos with consecutive names or times belong together; None if there is none.
     """
 
     numbers: Rows
@@ -102,7 +102,7 @@ class PhotoGroups:
         return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number of groups, the fraction of look-alikes, and the signs of dependent photos, for JSON."""
+        """Return the number of groups, and how the photos depend on each other, as a JSON-compatible dictionary."""
         found = {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
         repetitive = {"repetitive": True} if self.are_repetitive else {}
         return {**found, **repetitive, **({"series": asdict(self.series)} if self.series else {})}

@@ -143,7 +143,7 @@ def few_photos(result: TrainResult, *, has_stated_groups: bool) -> str | None:
     """Return a note that classes are too small to detect photos of the same object; None if it does not apply.
 
     Args:
-        has_stated_groups: whether the user named the groups.
+        has_stated_groups: whether the user specified the groups.
     """
     count = int(np.median([sum(sets.values()) for sets in result.table.values()]))
     if count >= _FEW or result.dependence or result.has_own_test or has_stated_groups:

@@ -76,7 +76,7 @@ class _Ridge:
     residuals: Values
 
     def margins(self, sets: Rows) -> Values:
-        """Return the margin of the first photo of each set if the classifier has not learned from the set, [sets].
+        """Return the margin of the first photo of each set for a classifier that was trained without the set, [sets].
 
         The margin is the score of the photo's class minus the highest other score; it is positive if the photo is
         classified correctly.

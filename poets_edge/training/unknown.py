@@ -49,7 +49,7 @@ limit, would be so large that too few known photos would be rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
-"""Offsets of the neighboring quantiles from the requested quantile, which is estimated as an average over them."""
+"""Offsets, from a requested quantile, of the quantiles that are averaged to estimate it."""
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
@@ -113,7 +113,7 @@ class UnknownDetection:
 
 @dataclass(frozen=True)
 class _JointLimit:
-    """Limits for distances and background logits.
+    """Joint limit for the distances and background logits of photos.
 
     A photo is unknown if max(distance / limit, factor * logit + offset) > 1.
     """
@@ -234,10 +234,10 @@ def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple
 
 
 def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple[float, float]) -> _JointLimit:
-    """Return the limits that, for a given pair of weights, together reject a fraction of known photos.
+    """Return the limits that together reject the fraction `rate` of known photos, for a given pair of weights.
 
     Distances and logits are each measured from their median, in units of the difference between an upper quantile and
-    the median. The fraction of known photos above this quantile is the rate times the weight.
+    the median. The fraction of known photos above this quantile is `rate` times the weight.
     """
     middle, center = float(np.median(distances)), float(np.median(logits))
     reach = max(upper_quantile(distances, 1 - rate * weights[0]) - middle, 1e-9)

@@ -30,7 +30,7 @@ _ABOVE_CLASS = 0.5
 """A photo's nearest neighbor is distinct only if its similarity exceeds the photo's mean similarity to its class by at
 least this much."""
 _WITHIN = 0.25
-"""Other variants of a photo are less similar to it than its nearest neighbor by at most this much."""
+"""Maximum difference between the similarity of a photo to its nearest neighbor and to its other variants."""
 _CROWD = 14
 """Maximum number of variants of a photo, unless an eighth of the median class size is larger."""
 _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5

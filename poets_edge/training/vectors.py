@@ -40,12 +40,12 @@ class StoredVectors:
     """
 
     def __init__(self, mapping: mmap.mmap, width: int, rows: Rows) -> None:
-        """Create a table of vectors in a file.
+        """Create a table whose vectors are rows of an existing file.
 
         Args:
-            mapping: the file, which contains float32 values.
+            mapping: the memory-mapped file, which contains float32 values.
             width: number of values per vector.
-            rows: row numbers of the table's vectors in the file, int64 [vectors].
+            rows: for each vector of the table, its row number in the file, int64 [vectors].
         """
         self._mapping, self._rows = mapping, rows
         self.shape = (len(rows), width)

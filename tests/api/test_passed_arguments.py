@@ -71,7 +71,7 @@ def test_train_passes_every_argument(trains: Recorded) -> None:
     assert all(getattr(result, field.name) == field.name for field in fields(TrainResult))
 
 
-def test_train_arguments_override_single_fields_of_options(trains: Recorded) -> None:
+def test_train_arguments_override_individual_fields_of_options(trains: Recorded) -> None:
     options = TrainOptions(
         image_dir=Path("photos"), head=HeadOptions(steps=5, learning_rate=0.5, seed=3),
         fine_tuning=FineTuning(blocks=1, epochs=4), unknown_rate=9.0,

@@ -106,7 +106,7 @@ def test_thresholds_are_computed_from_the_calibrated_out_of_fold_scores() -> Non
     assert sum(one.count for one in found.bins) == training and found.target == 0.95
 
 
-def test_uncalibrated_scores_are_used_if_no_photo_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncalibrated_scores_are_used_if_no_photo_is_left_for_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "calibrate_head", lambda head, data, held_out: (head, None))
     photos = distinct(photos_with(normal=60), noise=2.0)
     evaluated = _evaluate_labels(OPTIONS, photos, NearDuplicates(()), [])
@@ -203,7 +203,7 @@ def test_mislabeled_photos_are_listed_in_order_of_suspicion() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, 12), (6, 12), (10, 20), (30, 60), (100, 60)])
-def test_report_shows_twice_the_number_of_probable_errors(wrong: int, shown: int) -> None:
+def test_report_shows_twice_as_many_photos_as_probable_errors(wrong: int, shown: int) -> None:
     photos = photos_with(normal=120)
     scores = SimpleNamespace(order=np.arange(120)[::-1], likely=1 - photos.classes, score=np.linspace(0, 1, 120))
     result = result_of(photos, label_scores=scores, mislabeled_count=wrong)
@@ -301,7 +301,7 @@ def test_blank_photos_are_not_also_listed_as_black_or_white() -> None:
         assert [group.reason for group in find_outliers(photos, SIDE)] == reasons
 
 
-def test_unreadable_photos_are_divided_by_their_error() -> None:
+def test_unreadable_photos_are_grouped_by_error() -> None:
     errors = [("1", "image file is truncated"), ("2", "Truncated File Read"), ("3", "not a picture")]
     truncated, damaged = _unreadable(errors)
     assert (truncated.reason, list(truncated.names), truncated.readable) == ("truncated", ["1", "2"], False)

@@ -149,7 +149,7 @@ def test_sampler_crops_a_line(fraction: float, place: float, first: float, last:
     assert sampled == pytest.approx(np.clip(expected, 0, 31), abs=1e-4)
 
 
-def test_windows_crop_up_to_ten_percent_at_nine_places_or_one_side_only() -> None:
+def test_windows_crop_five_or_ten_percent_of_both_sides_or_five_percent_of_one() -> None:
     def scale(sampler: npt.NDArray[np.float32]) -> float:
         places = sampler @ np.arange(32)
         return round(float(places[16] - places[15]), 2)

@@ -67,7 +67,7 @@ def test_remove_links_does_not_remove_links_to_units_of_other_programs(tmp_path:
     assert not is_foreign(str(tmp_path / "missing.service"), str(target))
 
 
-def test_unpack_wheel_installs_packages_without_scripts(tmp_path: Path) -> None:
+def test_unpack_wheel_extracts_packages_but_no_scripts_or_headers(tmp_path: Path) -> None:
     staging = Staging(str(tmp_path))
     names = ("pkg/__init__.py", "p-1.data/purelib/pure.py", "p-1.data/platlib/deep/plat.so", "p-1.data/scripts/run")
     with staging.create("p-1.whl") as file, zipfile.ZipFile(file, "w") as wheel:

@@ -120,7 +120,7 @@ def test_versions_include_those_of_the_cpu_packages(computer: Computer) -> None:
         ("", {}),
     ],
 )
-def test_jobs_name_the_missing_package(computer: Computer, tmp_path: Path, package: str, jobs: dict[str, str]) -> None:
+def test_tasks_name_the_missing_package(computer: Computer, tmp_path: Path, package: str, jobs: dict[str, str]) -> None:
     (tmp_path / "dev/video0").touch()
     computer.packages.pop(package, None)
     computer.modules.discard(package)

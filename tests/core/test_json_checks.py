@@ -49,7 +49,9 @@ _EVEN = Check(int, "an even number", lambda value: value % 2 == 0)
         (None, [1, None, "a"], []),
     ],
 )  # fmt: skip
-def test_check_accepts_exactly_the_values_of_a_shape(shape: Any, accepted: list[Any], refused: list[Any]) -> None:
+def test_check_accepts_exactly_the_values_that_match_a_shape(
+    shape: Any, accepted: list[Any], refused: list[Any]
+) -> None:
     for value in accepted:
         assert check(value, shape) is value
     for value in refused:

@@ -130,7 +130,7 @@ def test_is_damage_is_true_for_a_damaged_file(tmp_path: Path) -> None:
         assert [one.name for one in replaced.set_aside] == ["numbers.sqlite.damaged-1"]
 
 
-def test_is_foreign_ignores_tables_of_sqlite_itself(tmp_path: Path) -> None:
+def test_is_foreign_ignores_internal_tables_of_sqlite(tmp_path: Path) -> None:
     """AUTOINCREMENT creates the table sqlite_sequence; the name `sqlitex` belongs to a user's table."""
     path = tmp_path / "numbers.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as other:

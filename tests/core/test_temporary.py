@@ -34,7 +34,7 @@ OTHERS = [
 ]
 
 
-def test_remove_dead_removes_only_complete_matches(tmp_path: Path) -> None:
+def test_remove_dead_removes_only_files_whose_whole_name_matches(tmp_path: Path) -> None:
     for name in (DEAD, *OTHERS):
         (tmp_path / name).write_text("x")
     remove_dead(tmp_path, PREFIX, SUFFIX)
@@ -73,7 +73,7 @@ def test_function_is_called_under_a_lock_before_leftover_files_are_removed(tmp_p
     remove_dead(tmp_path / "missing", PREFIX, SUFFIX)
 
 
-def test_held_file_is_alive_inside_and_removed_afterwards(tmp_path: Path) -> None:
+def test_held_file_is_kept_inside_the_block_and_removed_afterwards(tmp_path: Path) -> None:
     def make() -> Path:
         (tmp_path / DEAD).write_text("x")
         return tmp_path / DEAD

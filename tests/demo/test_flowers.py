@@ -31,7 +31,7 @@ def test_blend_mixes_two_colors() -> None:
     assert blend((200, 100, 10), (100, 200, 50), 0) == (200, 100, 10)
 
 
-def test_points_and_boxes() -> None:
+def test_at_converts_polar_coordinates_and_box_surrounds_a_circle() -> None:
     assert _at((10, 20), 0, 5) == (15, 20)
     assert _at((10, 20), np.pi / 2, 5) == pytest.approx((10, 25))
     assert _box((10, 20), 3) == (7, 17, 13, 23)

@@ -137,7 +137,7 @@ def address(drawn: Trained) -> Iterator[str]:
         server.shutdown()
 
 
-def test_evaluate_recognizes_photos_learned_from_a_server_that_reports_no_sizes(
+def test_evaluate_recognizes_training_photos_from_a_server_that_reports_no_sizes(
     drawn: Trained, address: str, tmp_path: Path
 ) -> None:
     poets_edge("train", address, *_TRAIN, "--testing_percentage", "25", cwd=tmp_path).ok()

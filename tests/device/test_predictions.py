@@ -222,7 +222,7 @@ class WidthDetector(ColorScorer):
         return self
 
 
-def test_evaluate_counts_photos_called_unknown_with_and_without_a_class(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_unknown_photos_among_those_with_and_without_a_class(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "strangers/deep").mkdir(parents=True)
     for name, width in (("a.png", 30), ("deep/b.png", 21), ("c.png", 20)):
         Image.new("RGB", (width, 4)).save(tmp_path / "strangers" / name)

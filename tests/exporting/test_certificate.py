@@ -22,7 +22,7 @@ def parsed(path: Path) -> Any:
 
 
 @pytest.mark.parametrize(("host", "file"), [("192.168.0.7", "web-192.168.0.7.pem"), ("fe80::1", "web-fe80__1.pem")])
-def test_certificate_names_an_address(host: str, file: str, tmp_path: Path) -> None:
+def test_certificate_is_valid_for_an_ip_address(host: str, file: str, tmp_path: Path) -> None:
     x509 = need_module("cryptography.x509")
     path = certificate_for(host, tmp_path)
     names = parsed(path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value

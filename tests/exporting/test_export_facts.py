@@ -77,7 +77,7 @@ def test_significance_of_a_drop_is_tested_after_deducting_the_allowed_loss_of_ph
 
 
 @pytest.mark.parametrize(("allowed", "photos", "count"), [(0.29, 10_000, 29), (0.57, 10_000, 57), (1.1, 1000, 11)])
-def test_allowed_photos_tolerate_rounding_of_binary_fractions(allowed: float, photos: int, count: int) -> None:
+def test_accuracy_drop_limit_tolerates_floating_point_rounding(allowed: float, photos: int, count: int) -> None:
     """0.29 * 10,000 / 100 is slightly below 29 in binary floating-point numbers."""
     paired = file_of("int8", count, 0, photos).compared_with_float32
     assert paired is not None and not drop_is_significant(paired, allowed)

@@ -211,7 +211,9 @@ def model(tmp_path: Path) -> Any:
     return SimpleNamespace(path=tmp_path / "keras_model.h5", outputs=2, size=(4, 6))
 
 
-def test_labels_of_a_foreign_model_are_given_or_beside_it_or_the_class_folders(model: Any, tmp_path: Path) -> None:
+def test_labels_of_a_foreign_model_default_to_the_file_next_to_it_then_to_the_classes(
+    model: Any, tmp_path: Path
+) -> None:
     reporter, photos = Recorder(), ExportPhotos([photo("1", "z")], [photo("2", "b")])
     assert foreign._labels(model, None, photos, reporter) == ("b", "z"), "in alphabetical order"
     assert "in alphabetical order, as Keras assigns them: b, z" in reporter.notes[0]
@@ -227,7 +229,7 @@ def test_labels_of_a_foreign_model_are_given_or_beside_it_or_the_class_folders(m
             foreign._labels(model, None, photos, reporter)
 
 
-def test_photos_for_the_input_range_are_resized_and_match_their_classes(model: Any, tmp_path: Path) -> None:
+def test_photos_for_inferring_the_input_range_are_resized_and_keep_their_classes(model: Any, tmp_path: Path) -> None:
     photos = []
     for number, label in enumerate("zbzb"):
         Image.new("RGB", (9, 9), (50 * number, 0, 0)).save(tmp_path / f"{number}.png")

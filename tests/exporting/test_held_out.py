@@ -78,13 +78,13 @@ def test_photos_of_record_counts_missing_training_and_test_photos(tmp_path: Path
     assert photos_of_record(record(tmp_path, *names), None).missing == 4
 
 
-def test_photos_of_record_takes_the_class_after_the_split_folder(tmp_path: Path) -> None:
+def test_photos_of_record_takes_the_class_from_the_folder_below_the_split_folder(tmp_path: Path) -> None:
     write(tmp_path, "train/a/1.jpg", "test/b/2.jpg")
     found = photos_of_record(record(tmp_path, ["train/a/1.jpg"], ["test/b/2.jpg"], set_folders=True), None)
     assert ([photo.label for photo in found.training], [photo.label for photo in found.test]) == (["a"], ["b"])
 
 
-def test_photos_of_record_recognizes_class_folders_in_another_normalization(tmp_path: Path) -> None:
+def test_photos_of_record_recognizes_class_folders_in_another_unicode_normalization(tmp_path: Path) -> None:
     decomposed = "Ga\u0308nseblu\u0308mchen"
     write(tmp_path, f"{decomposed}/1.jpg")
     fields = {**record(tmp_path, [f"{decomposed}/1.jpg"], []), "labels": [decomposed, "b"]}

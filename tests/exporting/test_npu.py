@@ -108,7 +108,9 @@ def test_edge_tpu_refuses_inputs_without_a_fixed_size(full_int8: bytes) -> None:
         check_edge_tpu(pack_model(model), name="it")
 
 
-def test_export_target_compiles_for_an_npu_and_checks_for_the_edge_tpu(trained: Trained, tmp_path: Path) -> None:
+def test_export_target_compiles_for_ethos_u_and_prints_the_command_for_the_edge_tpu(
+    trained: Trained, tmp_path: Path
+) -> None:
     need_module("ethosu")
     common = ("export", trained.folder / "tf_files/retrained_graph.pb", "-q", "--output-dir", tmp_path / "out")
     shown = poets_edge(*common, "--target", "ethos-u55-128", cwd=tmp_path).ok().stdout

@@ -139,7 +139,7 @@ def test_app_requires_models_with_rgb_input_and_one_output(tmp_path: Path) -> No
         opened(tmp_path / "m.tflite", changed(four_channels), labels=1)
 
 
-def test_readers_keep_the_resizing_of_the_model(foreign: Path, tmp_path: Path) -> None:
+def test_models_for_other_readers_keep_their_resizing_method(foreign: Path, tmp_path: Path) -> None:
     resized = annotate(foreign, labels=list(COLORS), input_range="0:1").path
     names = tmp_path / "names.txt"
     names.write_text("blue=violet\n")
@@ -166,7 +166,7 @@ def test_converted_outputs_include_the_distance_of_a_detector() -> None:
         ([[np.nan, 0.5]], [2.0], np.inf), ([[0.5, 0.5]], [np.inf], np.inf),
     ],
 )  # fmt: skip
-def test_difference_is_the_largest_of_scores_and_distance(
+def test_difference_is_the_maximum_over_scores_and_distance(
     scores: list[list[float]], distance: list[float], expected: float
 ) -> None:
     own = ModelOutput(np.array([0.5, 0.5], np.float32), 2.0)
@@ -306,7 +306,7 @@ def test_readers_refuse_inputs_without_a_fixed_size(readable: Any) -> None:
 
 
 @pytest.mark.parametrize("types", [["float64", "float32"], ["float32", "int16"], ["int8", "int8", "float16"]])
-def test_readers_refuse_types_of_inputs_and_outputs(types: list[str], readable: Any) -> None:
+def test_readers_refuse_unsupported_types_of_inputs_and_outputs(types: list[str], readable: Any) -> None:
     readable([1, 8, 8, 3], ["int8", "uint8", "float32"], detector=True)
     wrong = next(name for name in types if name not in ("float32", "uint8", "int8"))
     with pytest.raises(ModelError, match=f"is {wrong}; the app takes float32, uint8, int8"):

@@ -83,7 +83,7 @@ def test_input_is_the_only_placeholder_for_images(
             read_frozen_graph(path)
 
 
-def test_graph_with_other_operations_or_functions_is_refused(tmp_path: Path) -> None:
+def test_graph_with_unsupported_operations_or_functions_is_refused(tmp_path: Path) -> None:
     graph = small_graph(["a", "b"])
     graph.node.append(operation("x", "WriteFile", []))
     with pytest.raises(ModelError, match="contains WriteFile, which image classifiers do not need"):

@@ -99,7 +99,7 @@ def test_input_evidence_follows_the_order_of_operands(
     assert (found and found.normalization) == expected
 
 
-def test_input_evidence_rejects_blue_first_means() -> None:
+def test_input_evidence_rejects_channel_means_in_bgr_order() -> None:
     with pytest.raises(BlueFirstError):
         input_evidence(_vectors(("Sub", [103.9, 116.8, 123.7], False)), "input")
 

@@ -106,7 +106,7 @@ def test_scaled_multiplies_the_weights_and_bias_of_each_output_by_its_factor() -
     assert other.kernel[1, 2, 0, 3] == 23 * 7 and other.kernel[0, 1, 0, 0] == 4 * 2
 
 
-def test_norm_is_expressed_by_factors_and_offsets() -> None:
+def test_batch_norm_is_expressed_as_factors_and_offsets() -> None:
     beta, mean, variance = (np.array(values, np.float32) for values in ([1, -2], [3, 5], [0.0015, 8.999]))
     factors, offsets = Norm(beta, mean, variance).factors_and_offsets()
     np.testing.assert_allclose(factors, [20, 1 / 3], rtol=1e-6)

@@ -66,7 +66,7 @@ def test_norms_are_folded_in_the_order_gamma_beta_mean_variance(arrays: list[Any
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int32])
-def test_arrays_of_other_types_are_refused(dtype: Any, arrays: list[Any], tmp_path: Path) -> None:
+def test_arrays_that_are_not_float32_are_refused(dtype: Any, arrays: list[Any], tmp_path: Path) -> None:
     values = {f"arr_{number}": array for number, array in enumerate(arrays)}
     values["arr_7"] = values["arr_7"].astype(dtype)
     with pytest.raises(WeightsError, match=f"holds {np.dtype(dtype).name} numbers, not float32"):

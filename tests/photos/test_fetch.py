@@ -174,7 +174,9 @@ def test_unpack_reports_as_many_bytes_as_the_archive_has(tmp_path: Path) -> None
         ("x/..", tarfile.DIRTYPE, ""),
     ],
 )
-def test_target_is_a_path_below_the_folder(name: str, kind: bytes, expected: str | None, tmp_path: Path) -> None:
+def test_archive_members_are_extracted_only_inside_the_folder(
+    name: str, kind: bytes, expected: str | None, tmp_path: Path
+) -> None:
     member = tarfile.TarInfo(name)
     member.type = kind
     if expected == "":

@@ -45,7 +45,7 @@ def test_photo_format_is_recognized_by_the_first_bytes(header: bytes, name: str 
     assert is_photo_content(header[:HEADER_BYTES], "file") is (name is not None)
 
 
-def test_text_that_begins_with_bm_is_no_photo() -> None:
+def test_text_that_begins_with_bm_is_not_recognized_as_a_photo() -> None:
     for size in (12, 40, 52, 56, 64, 108, 124):
         assert is_photo_content(BMP[:14] + bytes([size, 0]), "file")
     for text in (b"BM is the name of", BMP[:14] + b"\x29\0", BMP[:6] + b"\1" + BMP[7:], BMP[:15]):
@@ -53,7 +53,7 @@ def test_text_that_begins_with_bm_is_no_photo() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.nef", "a.NEF", "a.b.Dng", "folder.x/a.cr2"])
-def test_raw_files_of_cameras_are_no_photos(name: str) -> None:
+def test_raw_files_from_cameras_are_not_recognized_as_photos(name: str) -> None:
     assert not is_photo_content(b"II*\0", name) and is_photo_content(b"II*\0", "nef")
 
 

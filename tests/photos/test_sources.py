@@ -213,7 +213,7 @@ def test_server_errors_are_reported_in_one_line_without_secrets(
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_stores_name_the_package_that_they_require(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_for_object_stores_name_the_required_package(monkeypatch: pytest.MonkeyPatch) -> None:
     for scheme, extra in (("s3", "s3"), ("s3a", "s3"), ("gs", "gs"), ("gcs", "gs")):
         with (
             pytest.raises(RuntimeMissingError, match=rf"pip install 'poets-edge\[{extra}\]'"),
@@ -273,6 +273,6 @@ def test_folders_for_splits_requires_several_classes_and_splits() -> None:
         assert folder_names.folders_for_splits(names) == {}
 
 
-def test_dates_of_servers_are_seconds_since_the_epoch() -> None:
+def test_dates_from_servers_are_converted_to_seconds_since_the_epoch() -> None:
     assert remote._seconds(_DATE) == email.utils.parsedate_to_datetime(_DATE).timestamp() == 1577836800
     assert remote._seconds("") is remote._seconds(None) is remote._seconds("yesterday") is None

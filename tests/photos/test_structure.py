@@ -129,7 +129,7 @@ def test_read_photo_skips_the_color_table_of_a_gif(colors: int) -> None:
         read_photo(plain + b"!\xfe\1a\0" * 22_000 + data[start:])
 
 
-def test_without_metadata_keeps_what_decoding_needs() -> None:
+def test_without_metadata_keeps_the_chunks_that_decoding_needs() -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + b"sums"
 

@@ -88,7 +88,7 @@ def test_kind_of_and_is_skipped_depend_on_the_name() -> None:
     assert is_skipped(".a") and is_skipped("Thumbs.db") and is_skipped("__MACOSX") and not is_skipped("a.jpg")
 
 
-def test_is_scanned_requires_a_path_inside_without_skipped_folders(tmp_path: Path) -> None:
+def test_is_scanned_requires_a_path_inside_the_folder_and_outside_skipped_folders(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     assert is_scanned(root / "a/1.jpg", root) and is_scanned(root / "b/../a/1.jpg", root)
     assert not is_scanned(root / ".git/1.jpg", root) and not is_scanned(root / "../other/1.jpg", root)

@@ -57,7 +57,7 @@ def _photo(folder: Path) -> Path:
         (np.array([[0.5, np.inf, 0.5]]), "its scores contain NaN or infinity"),
     ],
 )
-def test_outputs_of_other_shapes_and_values_are_refused(
+def test_outputs_with_unexpected_shapes_or_values_are_refused(
     answer: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _saved(tmp_path, ["a", "b", "c"], 3)

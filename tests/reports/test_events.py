@@ -126,7 +126,7 @@ def test_fine_tuning_curves_have_validation_points_only_for_evaluated_epochs(tmp
     assert not list(tmp_path.glob("*/events.*"))
 
 
-def test_histogram_of_equal_values_has_one_wide_bin_per_value(tmp_path: Path) -> None:
+def test_histogram_of_equal_values_spans_one_unit(tmp_path: Path) -> None:
     with event_file(tmp_path) as file:
         file.add(0, {}, {"biases": np.full(3, -2, np.float32), "many": np.arange(100, dtype=np.float32)})
     [path] = tmp_path.iterdir()
@@ -138,7 +138,7 @@ def test_histogram_of_equal_values_has_one_wide_bin_per_value(tmp_path: Path) ->
     assert len(many.bucket) == 30 and sum(many.bucket) == 100 and many.max == 99
 
 
-def test_event_files_are_named_and_dated_by_the_clock(tmp_path: Path) -> None:
+def test_event_files_have_timestamps_in_their_names_and_events(tmp_path: Path) -> None:
     before = time.time()
     with event_file(tmp_path / "run") as file:
         file.add(5, {"accuracy": 0.5, "loss": 2.0})

@@ -108,7 +108,7 @@ def test_pages_format_figures_with_no_break_spaces(tmp_path: Path) -> None:
     assert re.search(r"80 to 92\s*\N{NO-BREAK SPACE}%", html)
 
 
-def test_names_that_are_not_utf_8_are_replaced(tmp_path: Path) -> None:
+def test_undecodable_bytes_in_names_are_replaced(tmp_path: Path) -> None:
     assert "caf?.jpg" in page(tmp_path / "1.html", unreadable=["caf\udce9.jpg"])
 
 

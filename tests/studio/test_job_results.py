@@ -192,7 +192,7 @@ def test_progress_estimates_the_time_that_is_left(clock: SimpleNamespace) -> Non
     assert lefts[2:] == [pytest.approx(1.25 * 3), pytest.approx(11.3 / 3), 0.0]
 
 
-def test_progress_of_an_unknown_number_has_no_fraction(clock: SimpleNamespace) -> None:
+def test_progress_with_an_unknown_total_has_no_fraction(clock: SimpleNamespace) -> None:
     sent: list[Any] = []
     with JobReporter(sent.append).progress("reading", 0) as advance:
         clock.now += 5
@@ -281,9 +281,7 @@ def test_audit_states_the_effect_of_more_photos(monkeypatch: pytest.MonkeyPatch)
     )
 
 
-def test_audit_job_excludes_findings_of_the_list_of_the_project(
-    places: Places, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_audit_job_omits_findings_about_excluded_photos(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
 
     def audit(options: Any, reporter: JobReporter) -> Any:
@@ -359,7 +357,7 @@ def test_ssh_without_a_password_does_not_ask_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_ssh_reads_a_password_once_from_a_private_program(tmp_path: Path) -> None:
+def test_ssh_gets_the_password_from_a_private_program_and_asks_only_once(tmp_path: Path) -> None:
     program = tmp_path / "askpass"
     program.write_text("of an earlier job")
     _prepare_ssh(program, "s3cret")

@@ -86,7 +86,7 @@ def test_version_changes_only_if_classes_photos_lists_or_problems_change(
     assert changed() and not changed() and len(checked) == 2
 
 
-def test_refresh_is_limited_to_a_share_of_the_time(
+def test_refresh_limits_scans_to_a_fraction_of_the_elapsed_time(
     places: Places, checked: list[set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=1000.0, scans=0, seconds=0.01)
@@ -251,7 +251,7 @@ def test_pause_ends_background_decoding_after_the_current_photo(places: Places, 
     assert decoders.asked == ["daisy/1.jpg"] and list(thumbnails._waiting) == ["b"]
 
 
-def test_problems_are_remembered_in_files_but_not_of_missing_photos(places: Places, decoders: Decoders) -> None:
+def test_decoding_errors_are_saved_except_for_missing_photos(places: Places, decoders: Decoders) -> None:
     thumbnails = Thumbnails(places)
     decoders.answer = Decoded(problem="truncated")
     decoders.go.release()

@@ -257,7 +257,7 @@ def test_photos_are_shown_with_at_most_1600_pixels_a_side() -> None:
         ("app.webmanifest", "application/manifest+json"), ("x.json", "application/json"),
     ],
 )  # fmt: skip
-def test_page_files_have_the_type_of_their_suffix(name: str, kind: str) -> None:
+def test_page_files_are_served_with_the_media_type_of_their_suffix(name: str, kind: str) -> None:
     response = app._bytes(b"content", name, "no-cache")
     assert (response.headers["content-type"], response.headers["cache-control"]) == (kind, "no-cache")
 

@@ -71,7 +71,7 @@ def rings(panel: Any) -> list[Any]:
     return [tuple(map(float, one.get_offsets()[0])) for one in found]
 
 
-def test_bubbles_show_latency_work_accuracy_and_size() -> None:
+def test_bubbles_show_latency_macs_accuracy_and_file_size() -> None:
     result = result_of(SMALL, MIDDLE, LARGE, REAL, budget=Budget(latency=5.0, accuracy=0.6))
     figure = figure_of(result)
     latency, work = figure.axes[2], figure.axes[3]  # the lower row, int8
@@ -121,7 +121,7 @@ def test_chart_states_the_half_widths_of_the_intervals() -> None:
         ((0.2, 0.22), "0.2"),
     ],
 )
-def test_range_of_half_widths_has_decimals_only_below_one(ends: tuple[float, float], text: str) -> None:
+def test_range_text_has_a_decimal_only_if_both_values_are_below_one(ends: tuple[float, float], text: str) -> None:
     assert _range_text(*ends) == text
 
 

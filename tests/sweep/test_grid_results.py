@@ -174,7 +174,7 @@ def test_models_are_evaluated_by_cross_validation_unless_it_is_not_possible(run:
         assert all(one.cross_validated == () for one in result.points)
 
 
-def test_test_set_of_the_user_is_judged_and_cross_validation_decides(run: Any) -> None:
+def test_models_are_evaluated_on_the_users_test_set_and_cross_validated(run: Any) -> None:
     result, warnings, _ = run(options(folds=2), own_test=True)
     assert result.folds == 0 and result.has_own_test and result.points[0].correct == (1, 1)
     assert result.points[0].cross_validated == (1, 1) and warnings == ["noisy"]
@@ -184,7 +184,7 @@ def test_test_set_of_the_user_is_judged_and_cross_validation_decides(run: Any) -
         run(options(folds=2), divided=DatasetError("one group"))
 
 
-def test_points_have_costs_strangers_and_latencies_of_their_model(run: Any) -> None:
+def test_each_point_contains_the_cost_and_the_rejected_strangers_of_its_model(run: Any) -> None:
     cost = MicroCost(arena=1, size=2, gray_arena=3)
     result, _, _ = run(options(folds=0, strangers=Path("strangers")), costs={SMALL: cost, LARGE: cost})
     assert [one.name for one in result.points] == [f"{SMALL.name} float32", f"{SMALL.name} int8", f"{LARGE.name} int8"]
@@ -212,7 +212,7 @@ RESULT = GridResult(
 )  # fmt: skip
 
 
-def test_row_of_a_model_lists_its_figures_in_the_order_of_the_heading() -> None:
+def test_table_row_of_a_model_matches_the_heading() -> None:
     low, high = (f"{100 * end:.0f}" for end in ONE.interval)
     mparams = SMALL.mparams - 257 * (1001 - 5) / 1e6
     assert dict(zip(report._HEADING, report._cells(ONE, RESULT), strict=True)) == {
@@ -236,7 +236,7 @@ def test_published_figures_are_percentages_and_milliseconds() -> None:
     assert unknown_texts(ONE) == ("5.0 %", "75.0 %")
 
 
-def test_row_of_a_board_states_where_the_model_fits() -> None:
+def test_board_columns_state_which_boards_a_model_fits() -> None:
     target = board("nano33")
     result = replace(RESULT, budget=Budget(board=target))
     assert report._board_cells(ONE, RESULT) == () and report._board_heading(RESULT) == ()

@@ -121,7 +121,7 @@ def test_result_files_from_one_device_are_merged(read: Any) -> None:
     assert (machine["host"], machine["system"]) == ("0", ""), "named after the file"
 
 
-def test_files_of_several_devices_and_emulators_are_refused(read: Any) -> None:
+def test_result_files_from_several_devices_or_an_emulator_are_refused(read: Any) -> None:
     with pytest.raises(RecordError, match=r"1\.json: measured on Cortex-A72, 4 cores \(1\), and others on Cortex-A76"):
         read([device()], [device(cpu="Cortex-A72")])
     with pytest.raises(UsageError, match=r"0\.json: measured on an emulator"):
@@ -258,7 +258,9 @@ def test_error_about_a_full_disk_tells_the_user_how_to_continue(
         measured(options(tmp_path, latency=()), models)
 
 
-def test_conditions_include_machine_and_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stamp_of_measurement_conditions_depends_on_machine_and_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(latencies, "measure_variants", lambda variants, config, **rest: [rest["stamp"]])
 
     def stamp(machine: dict[str, Any], **fields: Any) -> str:

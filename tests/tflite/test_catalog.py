@@ -355,7 +355,7 @@ def test_check_refuses_data_types_that_an_operator_does_not_support(use: Use) ->
 
 
 @pytest.mark.parametrize("use", OTHER_USES[:12], ids=lambda use: use.name)
-def test_check_requires_booleans_where_an_operator_decides(use: Use) -> None:
+def test_check_requires_booleans_as_conditions_and_as_results_of_comparisons(use: Use) -> None:
     if use.name in ("SHAPE", "CAST", "ARG_MAX"):
         assert use.output.dtype in ("INT32", "INT64")
         return

@@ -160,7 +160,7 @@ def test_evidence_states_the_range_of_a_quantized_input() -> None:
     assert found is not None and found.reason == "it quantizes its input as values from -0.9961 to 1.004"
 
 
-def test_input_read_by_two_operators_is_no_evidence() -> None:
+def test_input_read_by_two_operators_gives_no_evidence_of_its_range() -> None:
     built = _constants(Built(), ("MUL", [1 / 255], False))
     first = built.graph.operators[0]
     built.add("RELU")

@@ -149,7 +149,7 @@ def test_given_range_is_compared_at_both_ends() -> None:
             decide_input_range(FILE, Metadata(), tensor("uint8", 1 / 255), given)
 
 
-def test_given_range_is_compared_in_each_channel() -> None:
+def test_given_range_is_checked_for_each_channel() -> None:
     given = Normalization((0.0, 0.0, 40.0), (1.0, 1.0, 1.0))
     with pytest.raises(UsageError, match="Leave it out"):
         decide_input_range(FILE, Metadata(), tensor("uint8", 1.0), given)
@@ -157,7 +157,7 @@ def test_given_range_is_compared_in_each_channel() -> None:
         decide_input_range(FILE, Metadata(), tensor("int8"), Normalization((128.0, 128.0, 100.0), (1.0, 1.0, 1.0)))
 
 
-def test_range_of_an_integer_input_includes_its_scale_and_zero_point() -> None:
+def test_range_of_an_integer_input_depends_on_its_scale_and_zero_point() -> None:
     source = tensor("int16", 0.5, 20)
     with pytest.raises(UsageError, match=r"with values from -1\.639e\+04 to 1\.637e\+04 only"):
         decide_input_range(FILE, Metadata(), source, Normalization((0.0,), (255 / 16376,)))

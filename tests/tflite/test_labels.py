@@ -162,6 +162,6 @@ def test_decode_labels_reads_both_byte_orders(encoding: str) -> None:
     assert parse_labels(decode_labels(("\ufeff" + text).encode(encoding)), "x") == ("Gänseblümchen", "Rosen")
 
 
-def test_split_labels_removes_only_the_mark_and_line_ends() -> None:
+def test_split_labels_removes_only_the_byte_order_mark_and_line_breaks() -> None:
     assert split_labels("\ufeffa\r\n b\x0bc\n\nd\n") == ("a", " b\x0bc", "", "d")
     assert split_labels("") == () and join_labels(("a", "b")) == "a\nb\n"

@@ -363,7 +363,7 @@ def test_full_int8_is_stated_by_the_facts() -> None:
     assert "sha256" not in read(with_files(CONTENT, INFO, None)).facts
 
 
-def test_read_metadata_finds_the_start_of_an_archive_in_any_order() -> None:
+def test_read_metadata_accepts_archive_entries_in_any_order() -> None:
     """The first entry of the directory is the last file in the archive."""
     archive = io.BytesIO()
     archive.write(CONTENT)

@@ -557,7 +557,7 @@ def test_check_refuses_buffers_outside_the_flatbuffer(field: str) -> None:
     ("signature", "accepted"),
     [([-1, 6, 5, 3], True), ([1, 6, 5, 3], True), ([1, -1, 5, 3], False), ([-1, 6, 5, -1], False)],
 )
-def test_check_accepts_a_free_batch_only(signature: list[int], accepted: bool) -> None:
+def test_check_accepts_only_the_batch_size_as_a_variable_dimension(signature: list[int], accepted: bool) -> None:
     def change(tree: Any) -> None:
         _graph(tree).tensors[0].shapeSignature = signature
 

@@ -205,7 +205,7 @@ def test_to_scores_computes_softmax_and_sigmoid_of_large_logits() -> None:
         ([[1.025, 0.2, 0.0]], ScoreFormat("logits")),
     ],
 )
-def test_format_of_values_tolerates_a_fiftieth(values: list[list[float]], expected: ScoreFormat) -> None:
+def test_format_of_values_tolerates_deviations_of_two_percent(values: list[list[float]], expected: ScoreFormat) -> None:
     assert format_of_values(np.array(values, np.float32)) == expected
 
 

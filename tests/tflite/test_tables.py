@@ -154,7 +154,7 @@ def nested(depth: int) -> bytes:
     return data + struct.pack("<i", -4) + last
 
 
-def test_parse_limits_the_depth_of_tables() -> None:
+def test_parse_limits_the_nesting_depth_of_tables() -> None:
     parse(nested(tables.MAX_DEPTH), SCHEMA, "Root", b"TEST")
     with pytest.raises(FlawError, match="16 levels deep"):
         parse(nested(tables.MAX_DEPTH + 1), SCHEMA, "Root", b"TEST")

@@ -172,7 +172,7 @@ def test_read_model_refuses_archives_that_expand_too_much(tmp_path: Path, photo:
         ("SomethingElse", "not supported here: the operator SomethingElse"),
     ],
 )
-def test_verify_names_the_kind_of_an_unsupported_network_by_operator(
+def test_verify_infers_the_kind_of_an_unsupported_network_from_its_operator(
     operator: str, said: str, tmp_path: Path, photo: Path
 ) -> None:
     def foreign(tree: Any) -> None:

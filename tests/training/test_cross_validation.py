@@ -163,7 +163,7 @@ def test_folds_option_is_checked_and_limited_by_class_size(drawn: Path) -> None:
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "1", cwd=drawn).failed("folds", "2 or more")
 
 
-def test_distortions_and_single_photos_prevent_cross_validation(drawn: Path, tmp_path: Path) -> None:
+def test_distortions_and_classes_of_one_photo_prevent_cross_validation(drawn: Path, tmp_path: Path) -> None:
     distorted = poets_edge(
         "train", "--image_dir", "photos", *EMBEDDED[:-1], "--flip_left_right", "--distorted_variants", "1", cwd=drawn
     ).ok()

@@ -141,7 +141,7 @@ def test_tune_continues_from_the_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp
     assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3]
 
 
-def test_tune_validates_on_undistorted_views_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tune_validates_on_undistorted_photos_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     activations = Activations()
     tuned(monkeypatch, tmp_path, activations)
     plain = [view for view in activations.seen if view.name == PLAIN]

@@ -222,7 +222,7 @@ def test_strangers_are_counted_and_do_not_change_the_detector() -> None:
     assert " of 60 strangers (asked for: 5" in str(found) and "strangers" not in str(without)
 
 
-def test_fit_distance_divides_by_the_number_of_photos_minus_classes() -> None:
+def test_fit_distance_divides_by_the_number_of_photos_minus_the_number_of_classes() -> None:
     """Shrinkage keeps the total variance, which is the sum of squares divided by 12 - 3 degrees of freedom."""
     bottlenecks, classes = draw(4)
     units = unit_vectors(bottlenecks)

@@ -174,7 +174,7 @@ def test_escape_cancels_a_drag(studio: OpenStudio) -> None:
     assert studio.files() == before and studio.client.get("/api/project").ok()["undo"] is None
 
 
-def test_classes_are_added_renamed_and_removed_in_place(studio: OpenStudio) -> None:
+def test_classes_can_be_added_renamed_and_removed(studio: OpenStudio) -> None:
     """Class names are edited in place; undo restores a removed class with its photos."""
     page = studio.page
     page.click(".class-add")

@@ -103,7 +103,7 @@ COMMANDS = (
     Command("deploy", _DEPLOY, (train(_EARLIER), _EXPORT), share=4, most=24, removals=True, device=True),
     Command("undeploy", _UNDEPLOY, (train(_EARLIER), _EXPORT, _DEPLOY), share=4, most=32, removals=True, device=True),
 )
-"""Commands to kill. `grid` requires Keras's weights, and its report contains times that differ in every run."""
+"""Commands to kill. `grid` requires Keras's weights; its report contains times, which differ in every run."""
 
 
 def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:

@@ -34,7 +34,7 @@ class Point:
 
     Attributes:
         counter: file in which all processes of the command count the points that they pass.
-        number: number of the point, starting with 1; 0 to count the points without a kill.
+        number: number of the point, starting with 1; 0 to count the points without killing the command.
         removals: whether removals of files are points, too.
     """
 

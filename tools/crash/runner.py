@@ -52,7 +52,7 @@ class Runner:
 
 
 def archive_of(photos: Path) -> bytes:
-    """Return a tar.gz archive like the one of `flower_photos`, with fewer photos and a large license file."""
+    """Return a tar.gz archive like that of `flower_photos`, but with fewer photos and a large license file."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         archive.add(photos, "flower_photos")

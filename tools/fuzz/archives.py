@@ -1,4 +1,4 @@
-"""Archives of photos with wrong headers, and lists of photos to exclude."""
+"""Hostile files: archives of photos with wrong headers, and lists of photos to exclude."""
 
 from __future__ import annotations
 

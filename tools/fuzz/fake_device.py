@@ -3,7 +3,7 @@
     python -S -E fake_device.py PLAN
 
 The plan is a JSON file with the correct answers, the number of the line to change, and the action at that line. This
-script imports only fast modules of the standard library, since it is started for every test.
+script imports only modules of the standard library that load fast, since it is started for every test.
 """
 
 import base64

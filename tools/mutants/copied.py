@@ -70,7 +70,10 @@ def run_in_copy(
 
 
 def _run(copy: Path, tests: Sequence[str], seconds: float | None) -> tuple[int | None, str]:
-    """Run tests until the first failure; return pytest's exit status, or None after `seconds`, and the failed test."""
+    """Run tests until the first failure; return pytest's exit status and the failed test ("" if there is none).
+
+    If the tests take longer than `seconds`, they are stopped, and the status is None.
+    """
     shared = Path(os.environ.get("POETS_EDGE_SHARED", ROOT.parent / "shared")).resolve()
     # A mutant may have the size and the time of the module before it, so a cached module could be that one.
     environment = {"PYTHONPATH": str(copy), "POETS_EDGE_SHARED": str(shared), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -53,7 +53,7 @@ def usual_cpu(name: str) -> str:
 
 
 def emulate_python(architecture: Architecture, root: Path) -> None:
-    """Replace the Python in the root folder by a script that starts Python in the emulator."""
+    """Replace the Python in the root folder with a script that starts Python in the emulator."""
     python, real = root / f"usr/bin/python{PYTHON}", root / REAL_PYTHON
     python.rename(real)
     python.write_text(f'#!/usr/bin/busybox sh\nexec /usr/bin/{architecture.qemu} -0 "$0" /{REAL_PYTHON} "$@"\n')

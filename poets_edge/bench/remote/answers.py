@@ -137,7 +137,7 @@ class ServiceNote:
 
 @dataclass(frozen=True)
 class Service:
-    """Answer that contains the data about the deployed service; `note` is None if no service is deployed."""
+    """Answer that contains the record of the deployed service; `note` is None if no service is deployed."""
 
     note: ServiceNote | None
 

@@ -140,7 +140,7 @@ class _Bar:
         self._left = total
 
     def advance(self, amount: int) -> None:
-        """Advance the bar by `amount`. Raises RecordError if this moves it beyond its end."""
+        """Advance the progress bar by `amount`. Raises RecordError if this moves it beyond its end."""
         if amount > self._left:
             raise RecordError("progress beyond the end")
         self._left -= amount

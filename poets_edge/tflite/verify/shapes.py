@@ -26,7 +26,7 @@ class Call:
 
     Attributes:
         shapes: shapes of the inputs, in order; None for an omitted input.
-        constants: values of the inputs that are integers and known before an inference, by position.
+        constants: values of the integer inputs that are known before an inference, by position.
         options: fields of the operator's table of options.
     """
 
@@ -42,7 +42,7 @@ class Call:
         return shape
 
     def constant(self, index: int) -> Sequence[int]:
-        """Return the integers in an input. Raises UnsupportedError if they are known only during an inference."""
+        """Return the values of an integer input. Raises UnsupportedError if they are not known before an inference."""
         if index not in self.constants:
             raise UnsupportedError(
                 "a shape that depends on the photo. Convert the model with a fixed batch of 1 and a fixed size."
@@ -143,7 +143,7 @@ def pad(call: Call) -> Shape:
 
 
 def mean(call: Call) -> Shape:
-    """Return the output shape of a mean or another reduction."""
+    """Return the output shape of a reduction, such as a mean."""
     shape = call.shape(0)
     axes = {axis_of(axis, len(shape)) for axis in call.constant(1)}
     if call.options["keep_dims"]:

@@ -270,7 +270,7 @@ def _head(training: LabeledVectors, class_count: int, options: HeadOptions) -> H
 def _scores(
     tuned: tuple[Head, Vectors], frozen: tuple[Head, Vectors], data: TrainingData, rows: Rows
 ) -> tuple[Scores, Scores, Classes]:
-    """Return the scores of the fine-tuned network, those of the frozen one, and the true classes, for some rows."""
+    """Return the scores of the fine-tuned and of the frozen network, and the true classes, for the given rows."""
     one, other = (head.scores(take(vectors, rows)) for head, vectors in (tuned, frozen))
     return one, other, data.labeled(rows).classes
 

@@ -113,7 +113,7 @@ def test_used_items_do_not_expire(folder: OwnFolder, tmp_path: Path) -> None:
         assert folder.have([ITEM, "models/none"]) == [ITEM]
 
 
-def test_secret_items_are_private(folder: OwnFolder) -> None:
+def test_secret_items_are_readable_by_their_owner_only(folder: OwnFolder) -> None:
     fill(folder, "secrets/00bb")
     fill(folder)
     modes = {
@@ -142,7 +142,9 @@ def test_item_that_exists_is_not_replaced(folder: OwnFolder) -> None:
     assert not list(Path(folder.path, "incoming").iterdir())
 
 
-def test_data_of_an_item_reach_the_disk_before_it_appears(folder: OwnFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_item_is_flushed_to_disk_before_it_is_renamed_into_place(
+    folder: OwnFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps: Any = []
     rename = os.rename
     monkeypatch.setattr(os, "sync", lambda: steps.append("sync"))
@@ -151,7 +153,7 @@ def test_data_of_an_item_reach_the_disk_before_it_appears(folder: OwnFolder, mon
     assert steps == ["sync", "rename"]
 
 
-def test_removed_folder_is_kept_if_the_program_did_not_create_it(tmp_path: Path) -> None:
+def test_remove_keeps_the_folder_if_the_program_did_not_create_it(tmp_path: Path) -> None:
     for made in (True, False):
         path = tmp_path / str(made) / "poets-edge"
         if not made:
@@ -215,7 +217,7 @@ def test_record_covers_both_units_if_writing_is_interrupted(
 
 
 @pytest.mark.parametrize("unit", ["", "../x", "a/b", "a.b", "a b", "-"])
-def test_names_of_units_are_checked(service: OwnService, unit: str) -> None:
+def test_invalid_unit_names_are_rejected(service: OwnService, unit: str) -> None:
     assert service.unit_path("poets-edge-watch-1").endswith("/service/poets-edge-watch-1.service")
     with pytest.raises(OSError, match="not a name for a unit"):
         service.unit_path(unit)
@@ -292,7 +294,7 @@ def test_description_contains_the_size_of_a_pointer_and_the_default_folder(
     assert described("cache", "", [])["folder"] == f"{tmp_path}/.cache/poets-edge"
 
 
-def test_answers_contain_the_first_thousand_texts_truncated() -> None:
+def test_answers_contain_at_most_a_thousand_texts_each_truncated() -> None:
     texts = [str(number) for number in range(1001)]
     assert _few(texts) == texts[:1000]
     assert _few(["x" * 4096, "y" * 4097]) == ["x" * 4096, "y" * 4093 + "..."]

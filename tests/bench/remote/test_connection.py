@@ -144,7 +144,7 @@ def test_answers_with_an_unexpected_structure_are_refused(connect: Open) -> None
             made.ask("have", Items)
 
 
-def test_each_line_of_a_program_extends_its_time_limit(connect: Open, clock: SimpleNamespace) -> None:
+def test_each_output_line_of_a_program_extends_its_time_limit(connect: Open, clock: SimpleNamespace) -> None:
     def later(message: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         def answer() -> dict[str, Any]:
             clock.now += 50
@@ -486,7 +486,7 @@ def test_end_of_the_connection_is_explained(
     assert str(ended_error("pi", status, last, logged_in=logged_in, problem=problem)).startswith(message)
 
 
-def test_login_is_limited_in_time(clock: SimpleNamespace) -> None:
+def test_wait_for_the_agent_has_a_time_limit(clock: SimpleNamespace) -> None:
     made = process()
     made._ssh.poll = lambda: None
 

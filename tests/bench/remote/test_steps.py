@@ -321,7 +321,7 @@ def test_only_saved_rounds_with_the_conditions_of_this_run_are_counted() -> None
     assert follower().saved == "" and follower()._messages_left == 10_000 + 10 * (2 * 2 + 1) - 1
 
 
-def test_rounds_before_the_description_of_the_device_are_refused() -> None:
+def test_rounds_received_before_the_device_description_are_refused() -> None:
     request = RoundsRequest(models=("/m",), threads=(1,), config=CONFIG)
     made = _RoundsFollower(installed(ScriptedConnection()), Recorder(), request, ["a"], RoundLog(), [], [])
     with pytest.raises(RecordError, match="FinishedRound was not requested"):
@@ -428,7 +428,7 @@ def test_folder_is_adopted_only_if_it_is_the_default(default: bool, alone: bool)
         ("something else", ""),
     ],
 )
-def test_errors_in_writing_suggest_a_remedy(reason: str, remedy: str) -> None:
+def test_write_errors_suggest_a_remedy(reason: str, remedy: str) -> None:
     found = with_remedy(RemoteError("pi: it failed.", reason=reason))
     assert (str(found), found.reason) == (f"pi: it failed. {remedy}".strip(), reason)
 
@@ -529,7 +529,7 @@ def test_wheels_that_cannot_be_downloaded_are_reported(monkeypatch: pytest.Monke
     )
 
 
-def test_wheel_of_the_program_contains_no_times(tmp_path: Path) -> None:
+def test_wheel_of_the_program_has_fixed_timestamps(tmp_path: Path) -> None:
     with zipfile.ZipFile(own_wheel(tmp_path)) as archive:
         assert {info.date_time for info in archive.infolist()} == {(2020, 1, 1, 0, 0, 0)}
         names = archive.namelist()

@@ -106,7 +106,7 @@ def answers(shown: list[Prediction | None]) -> list[tuple[Any, ...]]:
     return [(one.frame, one.label, round(one.score, 4), one.unknown, one.changed) for one in shown if one]
 
 
-def test_predictions_of_frames() -> None:
+def test_predict_frames_labels_good_frames_and_reports_bad_ones() -> None:
     frames = [frame(20, "x.png"), frame(20), frame(60), frame(140), Frame(problem="cut off"), frame(16), frame(100)]
     reporter = Recorder()
     shown, summary = predict(list(frames), LabelingOptions(smooth=1, threshold=0.36), reporter=reporter)
@@ -235,7 +235,7 @@ def test_model_monitor_warns_once_of_each_change(tmp_path: Path) -> None:
         ({1: 1.0}, 1, (1, [1])),
     ],
 )
-def test_fastest_threads_doubles_while_five_percent_are_saved(
+def test_fastest_threads_doubles_the_number_while_this_saves_five_percent(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], cores: int, expected: tuple[int, list[int]]
 ) -> None:
     tried: list[int] = []
@@ -398,7 +398,9 @@ def test_watch_checks_options_against_the_model(opened: Recorder, changes: Any, 
     assert not opened.of("predict")
 
 
-def test_labels_of_a_class_named_unknown_are_published_once(opened: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_labels_contain_unknown_once_if_a_class_has_this_name(
+    opened: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FakeClassifier, "labels", ("unknown", "b", "c"))
     run(WatchOptions(model=MODEL, source=Path("x"), mqtt=MqttOptions(broker="mqtt://host")))
     assert opened.of("publisher")[0][2]["labels"] == ["unknown", "b", "c"]

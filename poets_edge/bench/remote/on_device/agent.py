@@ -180,7 +180,7 @@ class Agent:
         return {"note": self._own.service.read() or None}
 
     def do_set_service(self, request: Message) -> Message:
-        """Write the unit file of a service, save data about the service, and return the path of the unit file."""
+        """Write the unit file and the record of a service (see `OwnService`), and return the path of the unit file."""
         self._own.service.write(request["note"], request["text"])
         return {"path": self._own.service.unit_path(request["note"]["unit"])}
 
@@ -208,7 +208,7 @@ class Agent:
             other.service.write({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
-        """Remove the program's folder, except files that the program did not create; return the paths of the latter."""
+        """Remove the program's folder, except files that the program did not create; return their paths."""
         return {"left": _few(self._own.remove())}
 
     def do_frames(self, request: Message) -> Message:

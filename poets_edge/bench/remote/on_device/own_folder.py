@@ -55,7 +55,7 @@ if sys.platform != "win32":  # devices run Unix, but Windows imports this module
 
 NAME = "poets-edge"
 SESSIONS = 30
-"""Number of sessions after which an unused item, such as a model, is removed; 1 session for items in `secrets`."""
+"""Number of sessions after which an unused item, such as a model, is removed; for items in `secrets`, it is 1."""
 _USES = ".poets-edge-uses.json"
 _INCOMING = "incoming"
 _NOTES = os.path.join("cache", "verified")

@@ -1,4 +1,4 @@
-"""The service that `deploy` has started on a device: its systemd unit, and saved data about it.
+"""The service that `deploy` has started on a device: its systemd unit, and a record of it.
 
 This module runs on the device with the standard library only; see `own_folder.py`.
 """
@@ -24,9 +24,9 @@ _UNITS = "service"
 
 
 class OwnService:
-    """Files of the service that is deployed in the program's folder: its systemd unit, and data about the service.
+    """Files of the service that is deployed in the program's folder: its systemd unit, and a record of the service.
 
-    The data contain checksums of the unit file, so that a unit file that the user has edited is not overwritten or
+    The record contains checksums of the unit file, so that a unit file that the user has edited is not overwritten or
     removed.
     """
 
@@ -42,7 +42,7 @@ class OwnService:
         self._record = os.path.join(folder, _RECORD)
 
     def read(self) -> State:
-        """Return the data that `write` saved; empty if there are none. Raises OSError if their file is damaged."""
+        """Return the record that `write` saved; empty if there is none. Raises OSError if its file is damaged."""
         found = read_state(self._record)
         if found is None and os.path.lexists(self._record):
             raise OSError(0, "is damaged or was not written by this program; move it away", self._record)
@@ -56,11 +56,10 @@ class OwnService:
         return os.path.join(self._folder, _UNITS, f"{unit}.service")
 
     def write(self, record: State, text: str = "") -> None:
-        """Write the unit file of the service, and save data about the service.
+        """Write the unit file and the record of the service.
 
         Args:
-            record: data, as JSON-compatible values, that `read` returns later; the key "unit" contains the name of the
-                service.
+            record: JSON-compatible values that `read` returns later; the key "unit" contains the name of the service.
             text: text of the unit file; "" leaves the file unchanged.
 
         Raises:
@@ -81,7 +80,7 @@ class OwnService:
             replace_file(self._incoming, path, text.encode("utf-8", "surrogateescape"))
 
     def remove(self) -> None:
-        """Remove the unit file, unless it was edited by hand, and the saved data about the service."""
+        """Remove the unit file, unless it was edited by hand, and the record of the service."""
         units = os.path.join(self._folder, _UNITS)
         found = read_state(self._record)
         known = _checksums((found or {}).get("service"))
@@ -94,6 +93,6 @@ class OwnService:
 
 
 def _checksums(record: object) -> list[str]:
-    """Return the checksums of the unit file from the data about a service; an empty list if there are none."""
+    """Return the checksums of the unit file from the record of a service; an empty list if there are none."""
     sums = record.get("sha256") if isinstance(record, dict) else None
     return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []
