@@ -239,7 +239,7 @@ def calibration(photos: AuditPhotos) -> None:
 
 
 def exported(photos: AuditPhotos, options: AuditOptions) -> None:
-    """Print the expected calibration error of exported files on held-out photos, over three random splits."""
+    """Print the expected calibration error of each exported file on the held-out photos of three random splits."""
     pooled: dict[str, list[tuple[npt.NDArray[np.float32], Indices]]] = {}
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(photos))

@@ -1,9 +1,10 @@
-"""Compare three ways of resizing photos by the accuracy of other programs' models and by agreement with MediaPipe.
+"""Compare three ways of resizing photos by the accuracy of models from other programs and by agreement with MediaPipe.
 
     python -m benchmarks.resizing MODELS_DIR PHOTOS_DIR
 
-MODELS_DIR contains .tflite files of 128 x 128 pixels and their labels.txt, such as ../shared/cases/models. Accuracy is
-measured on all photos, agreement with MediaPipe's ImageClassifier on every fifth photo. Prints a Markdown table.
+MODELS_DIR, such as ../shared/cases/models, contains .tflite files with an input size of 128 x 128 pixels and their
+labels.txt. Accuracy is measured on all photos, and agreement with MediaPipe's ImageClassifier on every fifth photo.
+Prints a Markdown table.
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ def _use(client: StudioClient, round_number: int) -> None:
 
 
 def _many(folder: Path) -> None:
-    """Print the listing time and the memory usage for a project with many small photos, whose thumbnails exist."""
+    """Print the listing time and the memory usage of the server for many small photos that have thumbnails."""
     project = folder / "many"
     write_photos(project, _MANY)
     with running(project) as client:

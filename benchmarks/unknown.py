@@ -141,7 +141,7 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def chance_within(photos: int, low: float, high: float, learned: int | None = None) -> float:
-    """Return the probability that the fraction of `photos` photos that is rejected is from `low` to `high`.
+    """Return the probability that a fraction from `low` to `high` of a number of photos is rejected.
 
     Args:
         learned: number of photos whose distances determine the limit; the number of rejected photos then has a

@@ -38,7 +38,8 @@ Verdicts = npt.NDArray[np.bool_]
 
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8", "full-int8")
 PER_CLASS, SMALL = 125, 0.87
-"""Number of photos per class that `train` gets, 80 % of which it learns; in smaller classes, fraction that it gets."""
+"""Maximum number of photos, and maximum fraction of the photos, of each class that are given to `train`. `train` uses
+80 % of them for training, and the others for validation and testing."""
 
 NOTES = (
     "Shares in %. The detector is to refuse 5 % of the known photos. The last four columns are the shares of new photos"
@@ -175,7 +176,7 @@ def select_photos(known: str, shared: Path) -> tuple[list[Path], list[Path], Str
 
 
 def link(files: Sequence[Path], folder: Path, *, by_class: bool = False) -> None:
-    """Replace a folder by one with symbolic links to files, in a folder for each class if `by_class`."""
+    """Delete a folder, and fill it with symbolic links to files, in one subfolder per class if `by_class`."""
     shutil.rmtree(folder, ignore_errors=True)
     for file in files:
         place = folder / file.parent.name / file.name if by_class else folder / file.name

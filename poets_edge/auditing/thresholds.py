@@ -34,7 +34,7 @@ class Threshold:
     accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the effect as a JSON-compatible dictionary, with None for undefined fractions."""
+        """Return the effect of the threshold as a JSON-compatible dictionary, with None for undefined fractions."""
         values = {
             "threshold": self.threshold,
             "answered": self.answered,

@@ -56,7 +56,7 @@ class Request:
 
 
 def measure(request: Request) -> Timing:
-    """Measure the times of one model. Call this function in a new process.
+    """Measure all times in `Timing` for one model. Call this function in a new process.
 
     Raises:
         ModelError, RuntimeMissingError: the model cannot be run.

@@ -239,7 +239,7 @@ class Classifier:
         return self.predict_pixels(self.resize(read_photo(photo_source(photo))))
 
     def resize(self, image: Image.Image) -> Pixels:
-        """Return an RGB image, resized as the model expects, as uint8 [height, width, 3]."""
+        """Resize an RGB image as the model expects, and return it as uint8 [height, width, 3]."""
         return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:

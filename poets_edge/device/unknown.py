@@ -107,7 +107,7 @@ def _accuracy(found: Evaluation) -> str:
 
 
 def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predictions:
-    """Score the photos in a folder and its subfolders, none of which belongs to a class of the model.
+    """Score photos that belong to no class of the model, in a folder and its subfolders.
 
     Raises:
         DatasetError: the model has no unknown-photo detector, the folder does not exist, or no photo in it can be

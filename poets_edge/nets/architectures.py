@@ -64,7 +64,7 @@ def architecture(name: str) -> Architecture:
 
 
 def name_patterns() -> str:
-    """Return a description of all names, such as `mobilenet_<...>_<...> and inception_v3`, for messages."""
+    """Describe all architecture names, for example as `mobilenet_<...>_<...> and inception_v3`, for messages."""
     *first, last = (family.pattern for family in FAMILIES)
     return f"{', '.join(first)} and {last}"
 

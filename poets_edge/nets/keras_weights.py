@@ -147,8 +147,8 @@ def _h5py() -> Any:
 
 
 def _of_zip(path: Path, archive: zipfile.ZipFile) -> list[_Stored]:
-    """Return descriptions of the arrays in an `.npz` file, which `numpy.savez` has named arr_0, arr_1, ..., in this
-    order.
+    """Return descriptions of the arrays in an `.npz` file, in the order of their names: arr_0, arr_1, ..., as
+    `numpy.savez` assigns them.
     """
     entries = []
     for member in archive.infolist():

@@ -100,5 +100,5 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Convert a pixel value that Pillow read as signed to unsigned if `white` belongs to 32-bit unsigned values."""
+    """Correct a pixel value that Pillow read as signed although, as `white` shows, it is a 32-bit unsigned value."""
     return value + 2**32 if white > 2**31 and value < 0 else value

@@ -153,8 +153,8 @@ def copies(values: npt.NDArray[Any]) -> list[tuple[int, int]]:
 def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Rows]:
     """Return the groups of two or more photos that must stay in one fold, and the row numbers of all other photos.
 
-    Two photos belong to one group if the text before `_nohash_` in their names, their contents or their group
-    numbers are equal, or if both belong to one group with a third photo.
+    Two photos belong to one group if they have the same text before `_nohash_` in their names, the same contents or the
+    same group number, or if both belong to one group with a third photo.
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
@@ -180,7 +180,7 @@ def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, 
     Args:
         groups: row numbers of the photos in each group, in the order of assignment.
         labels: class of each photo.
-        sizes: number of photos of each class in all groups.
+        sizes: total number of photos of each class in the groups.
         count: number of folds.
 
     Returns:

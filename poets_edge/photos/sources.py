@@ -258,7 +258,7 @@ def _through(path: str) -> tuple[str | None, str]:
     The result is (None, "") for the address of a photo that is not in an archive.
 
     Raises:
-        OSError: the path is not an address, and contains no existing archive.
+        OSError: the path is not an address, and no part of it is an existing archive.
     """
     for match in _THROUGH.finditer(path):
         container = path[: match.end()]

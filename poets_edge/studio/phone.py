@@ -18,7 +18,7 @@ def phone_address(access: Access, step: str) -> dict[str, str]:
     """Return the URL that a phone opens, including the access token, and a QR code of that URL as SVG.
 
     Args:
-        step: step that the page opens on the phone; see `STEPS`.
+        step: step of the page that is shown first on the phone; see `STEPS`.
 
     Raises:
         RefusedError: the server is not reachable from other devices.

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""Error numbers for a hard link that cannot be created, because the file system (such as exFAT) does not support hard
-links or the user lacks permission."""
+"""Error numbers that show that no hard link can be created, for example because the file system does not support hard
+links, as exFAT does not, or because the user lacks permission."""
 
 
 def rename(old: Path, new: Path) -> None:

@@ -119,7 +119,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _entry(self, scope: Scope) -> Response | None:
-        """Return a redirect that sets the cookie if the request is for the address with the token, otherwise None."""
+        """Return a redirect that sets the access cookie; None unless the requested address contains the token."""
         headers = Headers(scope=scope)
         given = QueryParams(scope["query_string"]).get("token")
         if scope["path"] != "/" or scope["method"] != "GET" or given is None or not self._is_own_host(headers):

@@ -121,7 +121,7 @@ class GridPoint:
 
     @property
     def mmacs(self) -> float:
-        """Number of multiply-accumulates per inference, in millions, of the model for ImageNet.
+        """Number of multiply-accumulates per inference of the ImageNet model, in millions.
 
         The retrained model has up to 1 % fewer.
         """

@@ -1,4 +1,4 @@
-"""Worker that cross-validates single architectures from cached vectors in a helper process."""
+"""Worker in a helper process that cross-validates one architecture at a time from cached vectors."""
 
 from __future__ import annotations
 

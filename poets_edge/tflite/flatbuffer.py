@@ -96,10 +96,10 @@ def add_constant(model: Any, name: bytes, values: npt.NDArray[Any], quantization
 
 
 def quant_params(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> Any:
-    """Return quantization parameters: real = scale * (integer - zero_point).
+    """Return the parameters of a quantization, in which real = scale * (integer - zero_point).
 
     Args:
-        scales: one scale for the tensor, or one for each index of `axis`.
+        scales: one scale for the whole tensor, or one for each index along the dimension `axis`.
     """
     parameters = schema().QuantizationParametersT()
     parameters.scale = np.atleast_1d(np.asarray(scales, np.float32))

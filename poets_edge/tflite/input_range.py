@@ -157,6 +157,6 @@ def _check_limits(given: Normalization, file: ModelFile, tensor: TensorInfo) -> 
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return two pairs for each channel: the lower limits of the two normalizations, and their upper limits."""
+    """Return two pairs for each channel: the lower limits of the two input ranges, and their upper limits."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

@@ -33,7 +33,7 @@ ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
 
 _LARGEST_LABELS = 16 << 20
 _EDGE_TPU = b"edgetpu-custom-op"
-"""Name of the operator that stands for all operators that an Edge TPU runs."""
+"""Name of the custom operator that replaces the part of a model that was compiled for an Edge TPU."""
 
 
 def read_model(model: ModelSource, *, compiled: bool = False) -> ModelFile:

@@ -119,9 +119,9 @@ def bottlenecks(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """Yield a pair for each photo: the photo, and its vectors or, if it cannot be read, an error.
+    """Yield a pair (photo, vectors) for each photo, or (photo, error) if the photo cannot be read.
 
-    The photo has the digest of the contents that were decoded. The arguments are those of `bottleneck_batches`.
+    The photo's digest is that of the contents that were decoded. The arguments are those of `bottleneck_batches`.
     """
     for batch in bottleneck_batches(HashedPhotos.of(photos), sources, reporter, variants, render, what):
         for row, (photo, vectors) in enumerate(zip(batch.photos, batch.vectors, strict=True)):

@@ -16,7 +16,7 @@ from poets_edge.training.vectors import Vectors
 MAX_EVALUATED = 20_000
 """Maximum number of photos that `train` cross-validates. If there are more, a random sample of this size is used. The
 sample determines the accuracy to half a percentage point; evaluating a million photos would take hours and several
-times the memory of their vectors.
+times as much memory as their vectors.
 """
 
 _MAX_UPDATES = 300

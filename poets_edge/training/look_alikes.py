@@ -50,8 +50,8 @@ DISTINCT = 0.5
 """A photo may be a variant of its most similar other photo if their similarity exceeds the photo's mean similarity to
 its class by at least this much."""
 MIN_DISTINCT = 0.5
-"""Photos with a neighbor that meets both thresholds LOOSE and DISTINCT count as look-alikes on these grounds only if at
-least this fraction of the photos have such a neighbor."""
+"""Photos whose most similar photo reaches both thresholds, LOOSE and DISTINCT, are counted as look-alikes only if they
+are at least this fraction of all photos."""
 _MOSTLY = 0.9
 """If more than this fraction of the photos are grouped by file name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
@@ -195,9 +195,9 @@ def _find_series(photos: HashedPhotos, projections: Vectors, times: Times, rows:
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:
     """Return the fraction of photos that look like another photo.
 
-    A photo is counted if it has a neighbor with a similarity of TIGHT or more that stands out from its class (see
-    _ABOVE_CLASS), or if it has variants. Photos that have a neighbor that meets both LOOSE and DISTINCT are counted,
-    too, if their fraction is at least MIN_DISTINCT.
+    A photo is counted if it has variants, or if its similarity to another photo is at least TIGHT and the condition at
+    _ABOVE_CLASS is met. Photos that reach the thresholds LOOSE and DISTINCT are also counted if they are at least the
+    fraction MIN_DISTINCT of all photos.
 
     Args:
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.

@@ -39,11 +39,10 @@ _DISCOUNT = 0.8
 """Weight with which the squared distance to the mean of all photos is subtracted from the squared distance to the
 nearest class mean. Values from 0.8 to 1 lead to about equal results."""
 _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
-"""Parameters for the weight of the squared distance in the directions that share one variance: the weight is _REST
-divided by the number of photos, limited to the range from _LEAST_REST to _MOST_REST. With a smaller weight, more
-unknown photos that resemble the classes are rejected. If there are few training photos, however, a smaller weight also
-means that fewer dissimilar photos are rejected, because the directions with separate variances are then less
-certain."""
+"""Parameters for the weight of the squared distance in the directions that share one variance. The weight is _REST
+divided by the number of photos, but at least _LEAST_REST and at most _MOST_REST. With a smaller weight, more unknown
+photos that resemble the classes are rejected. If there are few training photos, however, fewer dissimilar photos are
+then rejected, because the directions with separate variances are less certain."""
 _EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
 """Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
 directions, and number of steps when it starts from the directions of a similar covariance. After a single step, the

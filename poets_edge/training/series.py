@@ -99,7 +99,9 @@ class _Ridge:
 def find_series(
     projections: Vectors, classes: Rows, names: Sequence[str], times: Values | None = None
 ) -> SeriesLoss | None:
-    """Return the loss of accuracy from which it follows that photos form series; None if no loss is significant.
+    """Return the largest significant loss of accuracy if neighboring photos are held out; None if none is significant.
+
+    Neighbors are adjacent in the order of names or times. A significant loss shows that photos form series.
 
     Args:
         projections: unit vectors, float32 [photos, components].

@@ -56,9 +56,9 @@ _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))
 """Pairs of weights for the distances and for the background logits. The first pair is best if background photos show
 arbitrary things, the last if they show things that resemble the classes."""
 _TOLERANCE = 0.03
-"""An earlier pair of weights is preferred to the best pair if the fraction of background photos that it rejects is
-smaller by no more than this. Earlier pairs rely more on the distances, and therefore reject more photos that resemble
-neither the classes nor the background."""
+"""Maximum difference between the fractions of background photos rejected with the best pair of weights and with the
+chosen pair, the first one in _WEIGHTS within this limit. Earlier pairs rely more on the distances, and therefore reject
+more photos that resemble neither the classes nor the background."""
 
 Folds = npt.NDArray[np.int64]
 

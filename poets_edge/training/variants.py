@@ -71,9 +71,10 @@ class Variants:
 
 @dataclass(frozen=True)
 class _Neighbors:
-    """Nearest neighbors of photos: their row numbers and similarities, most similar first, [photos, neighbors].
+    """Nearest neighbors of the photos in `rows`: their row numbers and similarities, [photos, neighbors].
 
-    `is_distinct` states for each photo whether its nearest neighbor is distinct (see `_neighbors`), bool [photos].
+    The nearest neighbor is the first. `is_distinct`, bool [photos], states whether it stands out from the other
+    neighbors of the photo, as defined in `_neighbors`.
     """
 
     rows: Rows
@@ -82,7 +83,7 @@ class _Neighbors:
     is_distinct: npt.NDArray[np.bool_]
 
     def distinct(self) -> _Neighbors:
-        """Return the neighbors of those photos whose nearest neighbor is distinct."""
+        """Return the neighbors of only those photos for which `is_distinct` is True."""
         kept = self.is_distinct
         return _Neighbors(self.rows[kept], self.neighbors[kept], self.similarities[kept], kept[kept])
 

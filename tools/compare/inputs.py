@@ -24,7 +24,7 @@ def flowers(folder: Path, shared: Path) -> None:
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each surface defect into the folder of a case.
+    """Copy the first ten pictures of each kind of surface defect into the folder of a case.
 
     The pictures are gray and unlike the photos in ImageNet.
     """

@@ -44,14 +44,14 @@ class Tree:
 
     Attributes:
         folder: folder that contains the package `poets_edge`, for PYTHONPATH.
-        base: whether command lines are written as in the base revision.
+        base: whether this is the base revision, for which some command lines are written differently (see `Respelled`).
     """
 
     folder: Path
     base: bool
 
     def spelling(self, line: Line) -> str:
-        """Return a command line in the spelling of this revision."""
+        """Return a command line as it is written for this revision."""
         if isinstance(line, Respelled):
             return line.old if self.base else line.new
         return line

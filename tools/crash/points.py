@@ -53,7 +53,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
     Args:
         archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads, or "" for the
-            codelab's.
+            codelab's archive.
     """
     variables = {
         # The stand-in device finds this interpreter, which has the packages that `_make_device` leaves out.

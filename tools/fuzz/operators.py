@@ -169,7 +169,7 @@ class _Builder:
             self.last = found
 
     def end(self) -> None:
-        """Append a mean over pixels or the operators of a Keras Flatten layer, then a fully connected softmax layer."""
+        """Append either a mean over pixels or a Flatten layer as in Keras, then a fully connected softmax layer."""
         channels = self.shape[3]
         if self.rng.random() < 0.5:
             size = int(np.prod(self.shape))

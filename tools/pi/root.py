@@ -36,7 +36,7 @@ def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
     """Create or update `folder/name`, a root folder with the wheel installed in `home/pi/poets`.
 
     Args:
-        extra: extra of the wheel to install, too; the root folder is then `folder/name-extra`.
+        extra: name of an extra of the wheel that is also installed; the root folder is then `folder/name-extra`.
 
     Raises:
         ImpossibleError: the system cannot be created on this machine.

@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether neither the accuracy nor the cross entropy differs significantly between the networks."""
+        """Whether neither the accuracy nor the cross entropy differs significantly from that of the frozen backbone."""
         return self.paired.could_be_chance and self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:

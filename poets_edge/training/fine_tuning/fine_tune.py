@@ -46,7 +46,7 @@ from poets_edge.training.vectors import Vectors, take
 Written = Literal["fine-tuned", "frozen"]
 
 _FOLDS = 2
-"""Number of folds for the comparison if the validation and test photos do not show a significant difference."""
+"""Number of folds for comparing the networks if they do not differ significantly on the validation and test photos."""
 _FOLD_EPOCHS = 1 / 3
 """Number of epochs for each fold of the comparison, as a fraction of the requested number. The gain over the frozen
 backbone is nearly as large as after all epochs, and two folds take a third of the time of the fine-tuning itself."""

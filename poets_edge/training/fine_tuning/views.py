@@ -72,7 +72,7 @@ def _crop(image: Image.Image, size: tuple[int, int], name: str, photo_digest: by
 
 
 def _window(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Return a random crop window (left, top, right, bottom); the whole image if several random windows do not fit."""
+    """Return a random crop window (left, top, right, bottom); the whole image if no random window fits into it."""
     for _ in range(_ATTEMPTS):
         area = rng.uniform(_MIN_AREA, 1.0)
         stretch = math.sqrt(math.exp(rng.uniform(-math.log(_MAX_ASPECT), math.log(_MAX_ASPECT))))
