@@ -82,7 +82,7 @@ def test_labels_are_not_evaluated_if_no_class_has_two_groups_of_photos() -> None
     assert len(warnings) == 1
 
 
-def test_test_set_of_the_user_is_evaluated_with_a_head_of_the_training_photos() -> None:
+def test_users_test_set_is_evaluated_with_a_head_trained_on_the_training_photos() -> None:
     given = ["training"] * 30 + ["validation"] * 10 + ["test"] * 20
     photos = distinct(photos_with(normal=60), given, noise=1.5)
     vectors = photos.vectors[:].copy()
@@ -180,7 +180,7 @@ def result_of(photos: AuditPhotos, groups: tuple[tuple[int, ...], ...] = (), **e
     )  # fmt: skip
 
 
-def test_result_counts_photos_pairs_and_test_sets() -> None:
+def test_audit_json_lists_near_duplicates_and_states_whether_there_is_a_test_set() -> None:
     photos = replace(photos_with(normal=6), unreadable=(("a/x.jpg", "damaged"),))
     json = result_of(photos, ((0, 2, 4),)).to_json()
     assert json["photos"] == 6 and json["own_test_set"] is False
@@ -351,7 +351,7 @@ def test_rotated_photos_are_listed_with_their_remedies(turned: Any) -> None:
     assert turned([0] * 40) == []
 
 
-def test_heads_for_rotations_learn_from_a_limited_number_of_photos(turned: Any) -> None:
+def test_rotation_heads_are_trained_on_a_limited_number_of_photos(turned: Any) -> None:
     angles = [0] * 60
     angles[33] = 90
     [group] = turned(angles, most=20)

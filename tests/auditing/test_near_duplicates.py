@@ -88,7 +88,7 @@ def test_first_of_identical_files_is_compared_with_other_photos() -> None:
     assert find_near_duplicates(vectors, thumbnails, digests, Path()).groups == ((0, 1, 3),)
 
 
-def test_blank_pictures_do_not_match_by_their_noise() -> None:
+def test_noise_does_not_make_blank_pictures_match() -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 2, (32, 32), np.uint8)
     one, other = 120 + noise, 90 + noise

@@ -118,7 +118,7 @@ def rounds_of(timed: list[tuple[Variant, TimingConfig]], size: int) -> list[list
     return [variants[start : start + size] for start in range(0, len(variants), size)]
 
 
-def test_measure_variants_shuffles_each_round(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_variants_are_measured_in_a_new_random_order_in_each_round(timed: list[tuple[Variant, TimingConfig]]) -> None:
     measure_variants(VARIANTS, TimingConfig(rounds=8))
     rounds = rounds_of(timed, len(VARIANTS))
     assert len(rounds) == 8
@@ -127,7 +127,7 @@ def test_measure_variants_shuffles_each_round(timed: list[tuple[Variant, TimingC
     assert len({order[0] for order in rounds}) >= 3
 
 
-def test_measure_variants_skips_rounds_in_the_log(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_skips_rounds_that_are_already_in_the_log(timed: list[tuple[Variant, TimingConfig]]) -> None:
     done = [
         Round(stamp=stamp, sha256=VARIANTS[1].sha256, threads=1, number=number, timing=timing(7.0))
         for stamp, number in (("s", 0), ("s", 2), ("other", 1))

@@ -81,7 +81,9 @@ def test_compare_times_with_swapped_arguments_returns_inverse_ratio(times: list[
 
 
 @given(processes, processes)
-def test_compare_times_does_not_depend_on_order_or_unit(times: list[float], reference: list[float]) -> None:
+def test_comparison_does_not_depend_on_the_order_or_the_unit_of_the_times(
+    times: list[float], reference: list[float]
+) -> None:
     expected = compare_times(times, reference)
     found = compare_times([1000 * value for value in reversed(times)], [1000 * value for value in sorted(reference)])
     assert (found.ratio, found.low, found.high) == pytest.approx((expected.ratio, expected.low, expected.high))

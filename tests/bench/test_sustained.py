@@ -110,7 +110,7 @@ def test_benchmark_sustained_rejects_invalid_arguments(model: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("after", "is_slower"), [(104.0, False), (105.0, True), (106.0, True)])
-def test_slowdown_under_load_requires_an_increase_of_five_percent(after: float, is_slower: bool) -> None:
+def test_slowdown_is_reported_if_latency_increases_by_five_percent_under_load(after: float, is_slower: bool) -> None:
     assert (load([100.0] * 10 + [after] * 10).slowdown is not None) == is_slower
 
 

@@ -92,7 +92,7 @@ def test_facts_describe_the_computer(computer: Computer, tmp_path: Path) -> None
     assert found["XNNPACK"] == "not active: models run several times slower than they could"
 
 
-def test_xnnpack_is_not_known_if_the_probe_fails(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_use_of_xnnpack_is_not_known_if_the_probe_fails(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise ModelError("damaged")
 
@@ -158,7 +158,9 @@ def _with(**changes: object) -> Callable[[Computer], None]:
         (_with(modules=set(), picamera_installed=True), "no camera is connected"),
     ],
 )
-def test_camera_check(computer: Computer, change: Callable[[Computer], None], expected: str | None) -> None:
+def test_camera_check_reports_a_missing_camera_or_package(
+    computer: Computer, change: Callable[[Computer], None], expected: str | None
+) -> None:
     change(computer)
     found = missing()["watch a camera"]
     assert found is None if expected is None else str(found).startswith(expected)

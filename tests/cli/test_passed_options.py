@@ -344,7 +344,7 @@ def test_deploy_passes_its_options_and_those_of_watch(passed: Passed, monkeypatc
     )  # fmt: skip
 
 
-def test_deploy_passes_the_host_and_the_folder_of_its_other_tasks(passed: Passed) -> None:
+def test_deploy_passes_host_and_folder_when_it_removes_or_fetches(passed: Passed) -> None:
     removed = passed("cli.deploy.remove", *["deploy", "--on", "pi", "--remove", "--remote-dir", "there"])
     assert removed.arguments == ("pi",) and removed.named["remote_dir"] == "there"
     fetched = passed(
@@ -411,7 +411,7 @@ def test_web_and_android_pass_every_option(passed: Passed) -> None:
     assert passed("cli.annotate.annotate", *f"annotate {line} --output n.json".split()).named["output"] is None
 
 
-def test_smaller_commands_pass_every_option(passed: Passed) -> None:
+def test_commands_with_few_options_pass_every_option(passed: Passed) -> None:
     called = passed("cli.draw_photos.draw_photos", *["draw-photos", "out", "--per-class", "7", "--seed", "3"])
     assert called.arguments == (Path("out"),) and (called.named["per_class"], called.named["seed"]) == (7, 3)
     called = passed(

@@ -120,7 +120,7 @@ def test_benchmark_prints_the_latency_of_a_model() -> None:
     assert benchmark_results._row(slow)[-2:] == ["no", "-"]
 
 
-def test_benchmark_prints_the_stages_of_a_photo() -> None:
+def test_benchmark_prints_the_time_of_each_stage_of_labeling_a_photo() -> None:
     assert benchmark_results._end_to_end(measurement()) == ["2", "2.00", "0.50", "4.00", "138"]
     bare = replace(measurement().timings[0], decode_ms=None, resize_ms=None, inference_ms=(4.0,))
     with pytest.raises(Exception, match="median"):
@@ -164,7 +164,9 @@ def cell(median: float, kernel: float | None, ratio: TimeRatio | None = None, ac
     return Cell(median, ratio, kernel, 1000, accuracy)
 
 
-def test_compare_prints_ratios_verdicts_and_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_prints_ratios_verdicts_and_the_speed_of_the_reference_kernel(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     rows = (
         Row("a", 1, (cell(2.0, None, accuracy=0.875), cell(3.0, 1.5, TimeRatio(1.25, 1.2, 1.3), accuracy=0.5))),
         Row("b", 4, (cell(4.0, None), cell(5.0, 0.5, TimeRatio(0.99, 0.98, 1.01)))),

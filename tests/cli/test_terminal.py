@@ -49,7 +49,9 @@ def test_status_is_printed_every_few_seconds_if_the_output_is_a_file(
     assert 10 * SECONDS <= len(lines) <= 10 * SECONDS + 2
 
 
-def test_progress_prints_a_line_every_few_seconds_to_a_file(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_printed_every_few_seconds_if_the_output_is_a_file(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Terminal() as reporter, reporter.progress("bottlenecks", STEPS) as advance:
         for _ in range(STEPS):
             clock.now += terminal.LINE_SECONDS / 100

@@ -223,7 +223,7 @@ def test_download_keeps_trying_while_new_bytes_arrive(files: Files, tmp_path: Pa
     assert fetch(files, tmp_path).read_bytes() == BODY and len(files.requests) == 7
 
 
-def test_download_of_a_resumed_file_with_a_wrong_checksum_starts_again(files: Files, tmp_path: Path) -> None:
+def test_resumed_download_with_a_wrong_checksum_is_restarted(files: Files, tmp_path: Path) -> None:
     (tmp_path / ".file.poets_edge.part").write_bytes(bytes(len(BODY)))
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == [None], "the complete part is not requested, and the file is fetched once"

@@ -353,5 +353,5 @@ def test_existing_head_is_empty_for_files_that_cannot_be_read(tmp_path: Path) ->
     assert [existing_head(tmp_path / name, 2) for name in ("missing", ".", "nul\0")] == [b""] * 3
 
 
-def test_distinct_names_ignores_repeated_paths() -> None:
+def test_distinct_names_gives_repeated_paths_the_same_name() -> None:
     assert distinct_names([Path("a/1.pb"), Path("b/1.pb"), Path("a/1.pb")]) == ["a/1.pb", "b/1.pb", "a/1.pb"]

@@ -34,7 +34,7 @@ def test_interrupt_replaces_an_error_that_the_block_raises() -> None:
     assert isinstance(raised.value.__cause__, ImportError)
 
 
-def test_interrupt_of_a_block_without_error_is_raised_only_if_swallowed() -> None:
+def test_interrupt_in_a_block_that_ends_without_an_error_is_raised_only_on_request() -> None:
     with preserved_interrupts():
         interrupt_and_suppress()
     with pytest.raises(KeyboardInterrupt), preserved_interrupts(swallowed=True):
@@ -50,14 +50,14 @@ def test_errors_without_interrupt_are_unchanged() -> None:
         assert raised.value is error
 
 
-def test_exit_after_an_interrupt_keeps_its_status() -> None:
+def test_system_exit_after_an_interrupt_keeps_its_exit_status() -> None:
     with pytest.raises(SystemExit) as raised, preserved_interrupts():
         interrupt_and_suppress()
         raise SystemExit(3)
     assert raised.value.code == 3
 
 
-def test_handler_is_restored_also_for_nested_blocks() -> None:
+def test_signal_handler_is_restored_after_nested_blocks() -> None:
     with preserved_interrupts():
         outer = signal.getsignal(signal.SIGINT)
         with contextlib.suppress(ValueError), preserved_interrupts():

@@ -18,7 +18,7 @@ from poets_edge.core.paths import cache_folder
         ("/own", "/x", Path("/own")),
     ],
 )
-def test_cache_folder_prefers_its_own_variable(
+def test_cache_folder_prefers_poets_edge_cache_to_xdg_cache_home(
     own: str, xdg: str, expected: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POETS_EDGE_CACHE", own)

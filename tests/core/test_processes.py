@@ -127,7 +127,7 @@ def _is_running(process: int) -> bool:
 
 
 @pytest.mark.parametrize("one_core", [False, True])
-def test_helper_limits_linear_algebra_to_one_thread_if_several_run(
+def test_helper_with_one_core_limits_linear_algebra_to_one_thread(
     one_core: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in THREAD_VARIABLES:
@@ -144,7 +144,7 @@ def test_helper_propagates_the_message_of_an_exception_that_cannot_be_pickled() 
         assert helper.ask(Question(0), "again").number == 0
 
 
-def test_helper_error_contains_the_last_line_of_the_process() -> None:
+def test_helper_error_contains_the_last_line_of_the_process_output() -> None:
     with Helper(print_and_exit) as helper:
         with pytest.raises(HelperEndedError, match=r"^it: the process .* \(status 5: last line 4\)\.$") as raised:
             helper.ask(Question(4), "it")

@@ -42,7 +42,9 @@ def test_remove_dead_removes_only_files_whose_whole_name_matches(tmp_path: Path)
     assert is_temporary(DEAD, PREFIX, SUFFIX) and not any(is_temporary(name, PREFIX, SUFFIX) for name in OTHERS)
 
 
-def test_remove_dead_keeps_links_and_files_of_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_of_temporary_files_keeps_links_and_files_of_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "target").write_text("mine")
     (tmp_path / DEAD).symlink_to("target")
     remove_dead(tmp_path, PREFIX, SUFFIX)
@@ -101,7 +103,7 @@ def test_held_makes_another_file_if_the_first_is_removed_before_it_is_locked(tmp
     assert len(made) == 2
 
 
-def test_owned_waits_for_the_lock_until_its_patience_ends(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_ends_after_the_given_time(tmp_path: Path) -> None:
     path = tmp_path / "part"
     with owned(path, 1):
         started = time.monotonic()

@@ -26,7 +26,7 @@ class Meeting:
             self.inside -= 1
 
 
-def test_take_turn_admits_one_item_at_a_time() -> None:
+def test_only_one_thread_at_a_time_has_the_turn() -> None:
     meeting = Meeting()
 
     def work(item: int, tool: None) -> int:
@@ -39,7 +39,7 @@ def test_take_turn_admits_one_item_at_a_time() -> None:
     assert meeting.most == 1
 
 
-def test_items_that_do_not_take_a_turn_do_not_wait() -> None:
+def test_threads_that_do_not_take_a_turn_do_not_wait() -> None:
     """The item that has taken the turn waits for the other item; a deadlock would occur if that item waited, too."""
     other = threading.Event()
 

@@ -59,7 +59,7 @@ def test_confusion_matrix_has_a_row_for_each_true_class() -> None:
     assert listed["interval95"] == pytest.approx([0.0456, 0.6994], abs=1e-4)
 
 
-def test_recall_divides_by_the_photos_of_the_true_class() -> None:
+def test_recall_divides_by_the_number_of_photos_of_the_true_class() -> None:
     scores = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1]]
     found = evaluate_scores(LABELS, scores, np.array([0, 0, 1, 1, 1]))
     assert found.recall("roses") == 1 and found.recall("daisy") == pytest.approx(2 / 3)

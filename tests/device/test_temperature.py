@@ -50,7 +50,7 @@ def loss(scores: Any, truth: Any, temperature: float) -> float:
     return float(entropy + (math.log(temperature) / 0.5) ** 2 / 2)
 
 
-def test_best_temperature_minimizes_cross_entropy_and_prior() -> None:
+def test_best_temperature_minimizes_cross_entropy_plus_the_penalty_of_the_prior() -> None:
     scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
     truth = np.array([0, 1, 1, 0])
     grid = np.exp(np.linspace(math.log(0.2), math.log(5), 4001))
@@ -66,7 +66,7 @@ def test_best_temperature_is_between_0_2_and_5() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=1, max_size=10), st.floats(0.2, 5))
-def test_with_temperature_preserves_the_sum_of_scores_and_the_predictions(
+def test_temperature_scaling_preserves_the_sum_of_scores_and_the_predictions(
     rows: list[list[float]], temperature: float
 ) -> None:
     scores = np.array(rows, np.float64)
@@ -132,7 +132,7 @@ def test_scores_equal_to_the_suggested_threshold_are_accepted() -> None:
     assert threshold_for(scores, np.array([0, 1]), 1.0) == 0.0, "no threshold: the lowest with accuracy 1/2"
 
 
-def test_threshold_for_returns_0_without_photos() -> None:
+def test_threshold_for_an_accuracy_is_0_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
 

@@ -111,7 +111,9 @@ def test_files_are_calibrated_on_training_photos_and_compared_with_float32(prepa
     assert prepared.size == (8, 8) and set(prepared.models) == {"float32", "dynamic", "int8"}
 
 
-def test_groups_are_those_of_the_photos_that_were_read(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_are_determined_only_for_photos_that_could_be_read(
+    prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Any] = []
 
     def groups(photos: Sequence[Photo], known: Any) -> Any:
@@ -177,7 +179,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Any:
     return read
 
 
-def test_photos_of_the_record_are_in_the_renamed_classes(source: Any) -> None:
+def test_photos_of_the_training_run_are_assigned_to_the_renamed_classes(source: Any) -> None:
     found = source({"labels": ["b", "a"]}, ("B", "a"), ExportPhotos([photo("1", "b")], [photo("2", "a")], 3))
     assert [one.label for one in (*found.photos.training, *found.photos.test)] == ["B", "a"]
     assert source.reporter.warnings == ["3 photos of the training run are no longer there; they are left out."]

@@ -103,7 +103,7 @@ def test_photos_of_record_applies_exclusions_and_subfolders(tmp_path: Path) -> N
     assert {photo.name for photo in (*found.training, *found.test)} <= {"a/deep/1.jpg", "a/2.jpg", "b/3.jpg"}
 
 
-def test_photos_of_record_without_a_list_are_split_as_recorded(tmp_path: Path) -> None:
+def test_photos_of_a_record_without_names_are_found_by_percentages_or_digests(tmp_path: Path) -> None:
     write(tmp_path, *(f"{label}/{number}.jpg" for label in "ab" for number in range(40)))
     percentages = {"testing": 40, "validation": 20}
     fields = {**record(tmp_path, [], []), "sets": None, "percentages": percentages, "classes": {}}
@@ -134,7 +134,7 @@ def test_photos_of_folder_recognizes_photos_by_content(tmp_path: Path) -> None:
     assert not found.are_recognized
 
 
-def test_groups_of_test_photos_without_a_group_are_distinct() -> None:
+def test_each_test_photo_without_a_recorded_group_is_its_own_group() -> None:
     names = ["one", "two", "three"]
     digests = np.stack([np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint8) for name in names])
     known = KnownPhotos.of(digests, np.full(3, SPLIT_NAMES.index("test"), np.int8), np.array([4, 9, 4]))

@@ -53,7 +53,7 @@ def test_int8_file_is_compared_with_the_float32_file() -> None:
     assert int8.evaluation is not None and int8.evaluation.correct == 3
 
 
-def test_accuracy_drop_requires_test_photos() -> None:
+def test_limit_on_the_accuracy_drop_requires_test_photos() -> None:
     empty = Predictions([], np.zeros((0, 2), np.float32), ())
     without_photos: dict[Quantization, Predictions] = {"float32": empty, "int8": replace(empty)}
     for scored in ({}, without_photos):

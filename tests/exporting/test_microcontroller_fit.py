@@ -167,7 +167,7 @@ def test_compared_photos_are_evenly_spaced_in_the_list_of_test_photos(tmp_path: 
     assert gray.shape == (8, 8, 3) and (gray == 128).all()
 
 
-def test_firmware_has_the_model_without_metadata_and_its_height_and_width(
+def test_firmware_contains_the_model_without_metadata_and_its_input_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The full-int8 file is written beside the firmware with its metadata, which the firmware does not contain."""

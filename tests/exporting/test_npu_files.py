@@ -76,7 +76,9 @@ def test_models_with_operators_on_the_cpu_are_refused_with_the_reasons_that_vela
         ({"printed": "done\n", "written": False}, r"\(done\)"),
     ],
 )
-def test_failure_of_vela_is_reported_with_its_last_line(ended: dict[str, Any], said: str, run: Any) -> None:
+def test_failure_of_vela_is_reported_with_the_last_line_of_its_output(
+    ended: dict[str, Any], said: str, run: Any
+) -> None:
     with pytest.raises(ModelError, match=said):
         run(**ended)
 
@@ -173,6 +175,6 @@ def test_edge_tpu_accepts_integers_of_up_to_32_bits(kind: str, accepted: bool) -
             check_edge_tpu(pack_model(model), name="it")
 
 
-def test_edge_tpu_operators_exclude_conversions_to_float() -> None:
+def test_list_of_edge_tpu_operators_omits_unsupported_operators() -> None:
     assert not {"DEQUANTIZE", "DIV", "EXP", "CAST", "GATHER", "CUSTOM"} & edge_tpu._OPERATORS
     assert len(edge_tpu._OPERATORS) == 40

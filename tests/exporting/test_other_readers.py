@@ -202,7 +202,7 @@ def test_onnx_difference_is_the_largest_of_all_images(classifier: Classifier, mo
 
 
 @pytest.mark.parametrize(("count", "compared", "second"), [(0, 4, -1), (5, 5, 1), (199, 100, 1), (250, 100, 2)])
-def test_up_to_a_hundred_photos_are_compared(
+def test_converted_model_is_compared_on_at_most_100_evenly_spaced_photos(
     count: int, compared: int, second: int, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(other_formats, "read_contents", lambda photo: int(photo.name))

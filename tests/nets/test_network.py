@@ -39,14 +39,14 @@ def test_shapes_follow_strides_windows_and_padding() -> None:
     assert shapes(LAYERS, SIZE) == SHAPES
 
 
-def test_cost_counts_positions_times_kernel() -> None:
+def test_network_cost_counts_multiply_accumulates_and_parameters_of_each_layer() -> None:
     """A norm has one parameter for each output, and one more if it is scaled; a layer without a norm has a bias."""
     macs = 5 * 6 * (3 * 2 * 3 * 4) + 4 * 4 * (2 * 3 * 4) + 12 * 5
     parameters = (72 + 4) + (24 + 8) + (60 + 5)
     assert cost(LAYERS, SIZE) == NetworkCost(macs, parameters)
 
 
-def test_keras_order_sorts_by_the_distance_from_the_output() -> None:
+def test_keras_order_sorts_layers_by_their_distance_from_the_output() -> None:
     """The branch of `y` and `z` is longer than that of `x`, so `y` precedes `x`."""
     layers = (
         Layer("x", "convolution", (INPUT,), 2, normalized=True),
@@ -172,7 +172,7 @@ def test_distances_follow_the_formula(background: bool) -> None:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_detector_of_returns_the_stored_detector(background: bool) -> None:
+def test_detector_stored_in_a_graph_is_read_unchanged(background: bool) -> None:
     detector = _detector(background)
     graph = with_detector(small_graph(["a", "b", "c", "d"]), detector)
     found = detector_of(graph)
@@ -203,7 +203,7 @@ def test_detector_of_rejects_incomplete_detectors(name: str) -> None:
             detector_of(graph, "g")
 
 
-def test_training_picture_renames_the_head_as_in_the_codelab() -> None:
+def test_tensorboard_graph_names_the_nodes_of_the_head_as_in_the_codelab() -> None:
     graph = small_graph(["a", "b"])
     nodes = {node.name: node for node in training_picture(graph).node}
     assert list(nodes["final_training_ops/matmul"].input) == ["bottleneck", "final_training_ops/weights"]

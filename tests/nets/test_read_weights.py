@@ -41,7 +41,7 @@ def _saved(path: Path, values: dict[str, Any]) -> Weights:
     return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_arrays_are_read_in_the_order_of_their_numbers(arrays: list[Any], tmp_path: Path) -> None:
+def test_npz_arrays_are_read_in_the_order_of_the_numbers_in_their_names(arrays: list[Any], tmp_path: Path) -> None:
     names = [f"arr_{number}" for number in range(len(arrays))]
     plain = read_backbone(SMALL, _saved(tmp_path / "a.npz", dict(zip(names, arrays, strict=True))))
     for order in (sorted(names), names[::-1]):
@@ -51,7 +51,7 @@ def test_arrays_are_read_in_the_order_of_their_numbers(arrays: list[Any], tmp_pa
             np.testing.assert_array_equal(other.parameters[layer].bias, parameters.bias)
 
 
-def test_norms_are_folded_in_the_order_gamma_beta_mean_variance(arrays: list[Any], tmp_path: Path) -> None:
+def test_batch_norm_arrays_are_read_in_the_order_gamma_beta_mean_variance(arrays: list[Any], tmp_path: Path) -> None:
     file = _saved(tmp_path / "a.npz", {f"arr_{number}": array for number, array in enumerate(arrays)})
     found = read_backbone(SMALL, file).parameters["conv1"]
     kernel, gamma, beta, mean, variance = (array.astype(np.float64) for array in arrays[:5])
@@ -112,7 +112,7 @@ def _archive(path: Path, *members: tuple[str, bytes, bytes]) -> Weights:
     return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_frozen_graph_is_the_first_regular_file_of_that_name(tmp_path: Path) -> None:
+def test_frozen_graph_is_the_first_regular_file_of_that_name_in_the_archive(tmp_path: Path) -> None:
     file = _archive(
         tmp_path / "a.tgz",
         ("frozen_graph.pb", tarfile.SYMTYPE, b""),
@@ -128,7 +128,7 @@ def test_frozen_graph_is_the_first_regular_file_of_that_name(tmp_path: Path) -> 
     assert Weights(tmp_path / "c.pb", hashlib.sha256(b"plain").hexdigest()).frozen_graph() == b"plain"
 
 
-def test_frozen_graph_limits_the_uncompressed_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_and_damaged_weights_archives_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = _archive(tmp_path / "a.tgz", ("frozen_graph.pb", tarfile.REGTYPE, bytes(200_000)))
     assert len(file.frozen_graph()) == 200_000
     monkeypatch.setattr(weights_file, "_MAX_BYTES", 150_000)
@@ -140,7 +140,9 @@ def test_frozen_graph_limits_the_uncompressed_size(tmp_path: Path, monkeypatch: 
         Weights(tmp_path / "b.tgz", hashlib.sha256(broken).hexdigest()).frozen_graph()
 
 
-def test_local_weights_prefers_the_folder_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_weights_prefers_files_in_the_given_folder_to_the_keras_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     name = SMALL.weights.file
     assert keras_folder() == tmp_path / "keras/models" and local_weights(SMALL, tmp_path) is None
@@ -167,7 +169,7 @@ def test_local_weights_prefers_the_folder_of_models(tmp_path: Path, monkeypatch:
         ),
     ],
 )
-def test_find_weights_describes_other_sources(source: str, message: str, tmp_path: Path) -> None:
+def test_find_weights_error_explains_which_sources_are_accepted(source: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message) as raised:
         find_weights(SMALL, tmp_path, source)
     assert "secret" not in str(raised.value)
@@ -238,7 +240,7 @@ def test_signatures_of_layers_include_everything_that_determines_the_result() ->
     assert _signature(layer) == _signature(Layer("b", "convolution", ("c",), 4, (3, 2), 2, "SAME", "relu6", True, True))
 
 
-def test_tensors_of_other_types_are_refused() -> None:
+def test_missing_tensors_and_tensors_of_unexpected_type_or_shape_are_refused() -> None:
     content = files.file(
         {
             "a": files.tensor("0", 24, 0, (4, 6), (6, 1)),

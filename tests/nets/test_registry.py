@@ -145,7 +145,7 @@ def test_architectures_with_blocks_have_fine_tuning_defaults() -> None:
             check_blocks(entry.layers(), 3, entry.name)
 
 
-def test_in_gray_has_another_name_and_no_published_figures() -> None:
+def test_gray_variant_has_a_different_name_and_no_published_figures() -> None:
     found = architecture("mobilenet_0.5_224_gray_quantized")
     assert (found.name, found.backbone) == ("mobilenet_0.50_224_gray_quantized", "mobilenet_0.50_224_gray")
     assert found.gray and found.quantized and found.published is None and found.size == (224, 224)

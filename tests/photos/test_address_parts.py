@@ -41,7 +41,7 @@ def test_address_may_contain_wildcards(text: str) -> None:
     assert str(Address(text)) == text
 
 
-def test_address_stores_the_password_and_drops_it_from_its_text() -> None:
+def test_address_stores_the_password_but_omits_it_from_its_text() -> None:
     assert str(Address("https://anna:key@parts.example/photos/")) == "https://parts.example/photos"
     assert authorization("https://parts.example/x") is not None
 

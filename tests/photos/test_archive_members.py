@@ -173,7 +173,7 @@ def test_read_archive_rejects_names_that_lead_out_of_the_archive(name: str) -> N
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_read_member_holds_one_copy_of_a_large_member_in_memory(method: int) -> None:
+def test_read_member_keeps_only_one_copy_of_a_large_member_in_memory(method: int) -> None:
     content = np.random.default_rng(1).bytes(24 << 20)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
@@ -284,14 +284,14 @@ def test_read_archive_recognizes_suffixes_in_any_case(place: str, most: int | No
     assert sum(found.others.values()) == (1 if sniffed else 2)
 
 
-def test_read_archive_counts_other_files_in_the_common_folder_only() -> None:
+def test_read_archive_counts_files_that_are_not_photos_in_the_common_folder_only() -> None:
     names = ["top/x/a/1.jpg", "top/x/b/1.jpg", "top/x/note.txt", "top/x/a/note.txt", "top/note.txt", "topx/note.txt"]
     found = read_archive(io.BytesIO(zip_of(dict.fromkeys(names, b"x"))), "x.zip")
     assert found.names == ["a/1.jpg", "b/1.jpg"]
     assert dict(found.others) == {("", ".txt"): 1, ("a", ".txt"): 1}
 
 
-def test_read_archive_reads_shards_with_one_class_for_each_photo() -> None:
+def test_read_archive_requires_exactly_one_class_file_per_photo_of_a_shard() -> None:
     files = {"x/1.jpg": b"p", "x/1.cls": b"roses\n", "x/1.json": b"{}", "x/1.txt": b"t", "x/1.csv": b"c"}
     found = read_archive(io.BytesIO(tar_of(files)), "x.tar")
     assert (found.names, found.labels, dict(found.others)) == (["x/1.jpg"], ["roses"], {("x", ".csv"): 1})
@@ -305,7 +305,7 @@ def test_read_archive_reads_shards_with_one_class_for_each_photo() -> None:
     assert read_archive(io.BytesIO(tar_of({"1.jpg": b"", "1.cls": b"x" * 1024})), "x.tar").labels == ["x" * 1024]
 
 
-def test_read_archive_rejects_a_tar_without_an_end() -> None:
+def test_read_archive_rejects_a_tar_without_an_end_marker() -> None:
     data = tar_of({"a/1.jpg": b"one"})
     assert read_archive(io.BytesIO(data), "x.tar").find("a/1.jpg") == Member(512, 3, 3)
     with pytest.raises(DatasetError, match="truncated"):

@@ -18,7 +18,7 @@ def digests_of(*numbers: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     return np.array([list(number.to_bytes(8, "big") + bytes(24)) for number in numbers], np.uint8).reshape(-1, 32)
 
 
-def test_keys_of_are_the_first_eight_bytes_as_a_big_endian_integer() -> None:
+def test_digest_key_is_the_first_eight_bytes_as_a_big_endian_integer() -> None:
     """Models and records contain sets of these keys, so their definition must not change."""
     assert keys_of(digests_of(0x0102030405060708, 1 << 63)).tolist() == [0x0102030405060708, 1 << 63]
     assert keys_of(digests_of()).tolist() == []

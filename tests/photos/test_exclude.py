@@ -92,7 +92,7 @@ def test_evaluate_applies_the_exclusions_of_the_training_run(photos: Path, tmp_p
     assert "excluded" not in ran.stderr
 
 
-def test_read_exclusions_reads_lines_without_comments_and_blank_lines(tmp_path: Path) -> None:
+def test_read_exclusions_ignores_comments_and_blank_lines(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("# blurred\nroses/1.jpg\n\n  daisy/two words.jpg  \n#roses/2.jpg\n")
     found = read_exclusions(tmp_path / "list.txt")
     assert found.leave_out == {"roses/1.jpg", "daisy/two words.jpg"} and not found.belongs_to

@@ -139,7 +139,7 @@ def test_stated_groups_by_csv_ignores_spaces_and_a_byte_order_mark(tmp_path: Pat
         stated_groups(table("a/1.jpg"), str(path))
 
 
-def test_stated_groups_by_parent_looks_below_the_class_in_split_folders() -> None:
+def test_grouping_by_parent_folder_does_not_treat_classes_in_split_folders_as_groups() -> None:
     """In `train/a/1.jpg`, the folder `a` is the class, not a group."""
     names = ("train/a/1.jpg", "train/a/2.jpg", "train/a/anna/1.jpg", "test/a/x/anna/2.jpg")
     photos = PhotoTable.of(Photo(Path(name), name, "a", "training") for name in names)

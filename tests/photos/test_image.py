@@ -149,7 +149,7 @@ def test_read_photo_limits_the_size_of_every_source(tmp_path: Path, monkeypatch:
                     read_photo(source)
 
 
-def test_read_photo_names_its_source(tmp_path: Path) -> None:
+def test_read_photo_error_begins_with_the_name_of_the_source(tmp_path: Path) -> None:
     for source, name in (
         (b"x", "picture"),
         (tmp_path / "none.jpg", str(tmp_path / "none.jpg")),

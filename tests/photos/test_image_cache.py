@@ -81,7 +81,7 @@ def test_image_cache_stores_images_resized_with_and_without_antialiasing_separat
     assert len(decoded) == 2
 
 
-def test_image_cache_keeps_as_many_bytes_as_it_may(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_stores_images_up_to_its_size_limit(photos: list[Photo], decoded: list[Photo]) -> None:
     """An image of 128 x 128 pixels has 49,152 bytes, so two fit into 98,304 bytes."""
     cache = ImageCache(2 * 3 * 128 * 128)
     for _ in range(2):

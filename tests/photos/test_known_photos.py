@@ -156,7 +156,7 @@ def test_photo_sets_limit_the_number_of_bits(bits: int, valid: bool) -> None:
             check(fields, PHOTO_SETS)
 
 
-def test_known_photos_of_many_photos_store_at_most_63_bits() -> None:
+def test_known_photos_preserve_groups_when_stored_in_a_model() -> None:
     """A group number follows its photo into the model, whose sets are sorted by digest."""
     digests = np.zeros((4, 32), np.uint8)
     digests[:, 0] = [200, 10, 150, 90]

@@ -285,7 +285,7 @@ def test_scan_looks_into_a_folder_with_more_photos_below_than_directly_in_it(
 
 
 @both
-def test_scan_rejects_nested_folders_of_which_one_is_new(kind: str, tmp_path: Path) -> None:
+def test_scan_rejects_a_nested_copy_of_the_class_folders_with_an_additional_class(kind: str, tmp_path: Path) -> None:
     copy = _place(kind, tmp_path, [*_photos("a", "b"), *_photos("data/a", "data/b")])
     found = scan(copy)
     assert _counts(found) == {("a", None): 3, ("b", None): 3}

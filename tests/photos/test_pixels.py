@@ -125,7 +125,7 @@ def test_most_megapixels_counts_pixels_before_reduced_size_decoding() -> None:
 
 
 @pytest.mark.parametrize("header", [b"%!PS-Adobe-3.0", b"GIF88a..........", b"", b"\x89PNG", b"RIFF....WAVEfmt "])
-def test_format_of_rejects_unsupported_formats(header: bytes) -> None:
+def test_files_that_do_not_begin_like_a_photo_are_rejected(header: bytes) -> None:
     with pytest.raises(OSError, match="not a photo format"):
         format_of(header)
 

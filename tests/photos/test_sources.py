@@ -109,7 +109,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Any:
     remote.forget()
 
 
-def test_matching_compares_names_with_each_part_of_a_pattern(web: Any) -> None:
+def test_wildcards_in_an_address_do_not_match_slashes(web: Any) -> None:
     listed = ["p1.tar", "p2.tar", "P3.tar", "x/p4.tar", "x/p5.zip", "y/z/p6.tar"]
     web.listing = lambda address: listed if address == "https://h/d" else []
     assert remote.matching("https://h/d/p*.tar") == ["https://h/d/p1.tar", "https://h/d/p2.tar"]

@@ -85,7 +85,7 @@ def test_split_is_the_same_for_composed_and_decomposed_accents() -> None:
     assert validation[0] != validation[1]
 
 
-def test_group_name_is_the_photo_name_before_nohash() -> None:
+def test_group_name_is_the_part_of_the_photo_name_before_nohash() -> None:
     assert group_name("daisy/a_nohash_1.jpg") == group_name("daisy/a_nohash_b_nohash_2.jpg") == "daisy/a"
     assert group_name("daisy/a_nohash.jpg") == "daisy/a_nohash.jpg"
 
@@ -148,7 +148,7 @@ def test_split_keeps_photos_in_their_split_folders() -> None:
 
 
 @pytest.mark.parametrize(("testing", "validation"), [(30, 0), (0, 30), (2, 60), (60, 2)])
-def test_split_moves_the_groups_nearest_to_each_split(testing: int, validation: int) -> None:
+def test_split_without_photos_gets_the_photo_whose_position_is_nearest(testing: int, validation: int) -> None:
     """The ideal position of validation is 0, that of test is the validation percentage, and that of training is 100."""
     checked = set()
     for start in range(0, 300, 3):

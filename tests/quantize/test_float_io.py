@@ -59,7 +59,7 @@ def test_exact_floats_preserves_zero_weights() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_for_pixels_preserves_the_output_of_the_convolution(seed: int) -> None:
+def test_weights_for_pixel_values_preserve_the_output_of_the_convolution(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
     pixel_weights, pixel_bias = for_pixels(weights, bias)

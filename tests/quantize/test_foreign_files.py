@@ -89,7 +89,7 @@ def test_operations_are_harmless_only_if_their_whole_name_matches(name: str, har
         ("x" * 300, "x" * 200),
     ],
 )
-def test_reason_is_the_last_line_with_an_error(printed: str, reason: str) -> None:
+def test_reason_for_a_failure_is_the_last_line_that_mentions_an_error(printed: str, reason: str) -> None:
     assert _reason(printed) == reason
 
 
@@ -145,7 +145,7 @@ class _Graph:
         self.node = nodes
 
 
-def test_operations_at_the_end_of_a_graph_are_found_behind_identities() -> None:
+def test_last_operation_of_a_graph_is_found_through_identity_nodes() -> None:
     graph = _Graph(
         _Node("logits", "MatMul"),
         _Node("s", "Sigmoid", "logits"),

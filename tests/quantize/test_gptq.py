@@ -110,7 +110,7 @@ def test_groups_of_weights_are_rounded_independently() -> None:
         np.testing.assert_array_equal(together[group], rounded(weights[group], hessians[group]).astype(np.float32))
 
 
-def test_round_handles_zero_inputs_and_zero_weights() -> None:
+def test_rounding_handles_inputs_and_weights_that_are_all_zero() -> None:
     rng = np.random.default_rng(2)
     weights, seen = rng.normal(size=(20, 3)), correlated_inputs(rng, 50, 20)
     seen[:, 5:9] = 0
@@ -133,7 +133,9 @@ def test_hessian_of_several_photos_is_the_sum_over_photos(depthwise: bool) -> No
 
 @pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
 @pytest.mark.parametrize(("padding", "stride"), [("SAME", 1), ("SAME", 2), ("VALID", 2)])
-def test_hessian_predicts_the_squared_output_of_tensorflow(depthwise: bool, padding: str, stride: int) -> None:
+def test_hessian_predicts_the_sum_of_squared_outputs_of_a_convolution(
+    depthwise: bool, padding: str, stride: int
+) -> None:
     """For a convolution with weights w and Hessian H, w'Hw must be the sum of its squared outputs."""
     tf = yardstick.tensorflow()
     rng = np.random.default_rng(3)

@@ -31,7 +31,7 @@ def test_axis_places_values_linearly_or_logarithmically() -> None:
         (0, 0.011, [0, 0.002, 0.004, 0.006, 0.008, 0.01]),
     ],
 )
-def test_axis_has_round_ticks_between_its_limits(low: float, high: float, ticks: list[float]) -> None:
+def test_axis_has_ticks_at_round_values_between_its_limits(low: float, high: float, ticks: list[float]) -> None:
     assert list(axis(low, high).tick_values()) == pytest.approx(ticks)
     assert axis(low, high, ticks=(1.0, 2.0)).tick_values() == (1.0, 2.0)
 
@@ -56,7 +56,7 @@ def test_line_chart_draws_high_values_at_the_top() -> None:
     assert "a &lt; b" in drawn and "<title>10: 1</title>" in drawn
 
 
-def test_line_chart_names_several_lines_in_a_legend() -> None:
+def test_line_chart_has_a_legend_if_it_shows_several_lines() -> None:
     lines = [Line("training <batch>", [(0, 0), (1, 1)], "second"), Line("validation", [(0, 0), (1, 1)])]
     drawn = line_chart(lines, axis(0, 1), axis(0, 1), title="")
     legend = drawn[: drawn.index("<svg")]

@@ -156,7 +156,7 @@ def test_axes_have_grid_lines_and_labels_at_their_ticks() -> None:
     assert len(drawn) == 2 * 6 + 2 * 6 + 2
 
 
-def test_counts_are_above_their_dots() -> None:
+def test_photo_counts_are_drawn_above_their_dots() -> None:
     drawn = str(line_chart([Line("", [(5, 0.5)], dots=True, counts=[3])], axis(0, 10), axis(0, 1), title=""))
     assert '<text class="count" x="340.0" y="135.0">3</text>' in drawn
     assert '<circle class="main" cx="340.0" cy="144.0" r="4"><title>5: 0.5, 3 photos</title></circle>' in drawn
@@ -165,7 +165,7 @@ def test_counts_are_above_their_dots() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "step"), [(0, 4, 1), (0, 7, 2), (0, 12.4, 2), (0, 12.6, 5), (0, 5, 1), (0, 6.2, 1)]
 )
-def test_tick_spacing_is_at_least_four_fifths_of_a_fifth_of_the_axis(low: float, high: float, step: float) -> None:
+def test_tick_spacing_is_at_least_16_percent_of_the_axis(low: float, high: float, step: float) -> None:
     ticks = axis(low, high).tick_values()
     assert ticks[1] - ticks[0] == pytest.approx(step) and ticks[0] == 0
 

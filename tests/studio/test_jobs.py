@@ -57,7 +57,7 @@ def helpers(client: StudioClient) -> list[int]:
     return found
 
 
-def test_model_is_bit_identical_to_that_of_the_command_line(trained: StudioClient, tmp_path: Path) -> None:
+def test_studio_and_command_line_write_bit_identical_models(trained: StudioClient, tmp_path: Path) -> None:
     poets_edge("train", trained.folder, *EMBEDDED, cwd=tmp_path).ok()
     poets_edge("export", "--quantize", "int8", "--quantize", "float32", cwd=tmp_path).ok()
     for form, name in {"int8": "retrained_graph_int8.tflite", "float32": "retrained_graph.tflite"}.items():

@@ -127,7 +127,9 @@ def test_apply_updates_renamed_photos_without_a_scan(
 
 
 @pytest.mark.parametrize("what", ["folder", "class", "list"])
-def test_apply_scans_after_other_changes(places: Places, checked: list[set[str]], what: str) -> None:
+def test_apply_scans_the_project_after_changes_to_folders_classes_or_exclusions(
+    places: Places, checked: list[set[str]], what: str
+) -> None:
     project = Project(places)
     version, renames, created = project.version, [], []
     if what == "folder":
@@ -166,7 +168,7 @@ def test_project_counts_photos_by_class_and_status(places: Places, checked: list
     assert photos["version"] == shown["version"] == project.version
 
 
-def test_stamp_of_a_new_photo_is_found_by_another_scan(places: Places, checked: list[set[str]]) -> None:
+def test_request_for_the_stamp_of_an_unknown_photo_causes_a_scan(places: Places, checked: list[set[str]]) -> None:
     project = Project(places)
     (places.root / "daisy/9.jpg").write_bytes(JPEG)
     project._next_scan = 0.0
@@ -221,7 +223,9 @@ def until(condition: Any) -> None:
         time.sleep(0.002)
 
 
-def test_photos_are_decoded_in_order_and_requests_first(places: Places, decoders: Decoders) -> None:
+def test_background_decoding_follows_the_order_of_photos_and_skips_known_ones(
+    places: Places, decoders: Decoders
+) -> None:
     thumbnails = Thumbnails(places)
     stamps = {f"daisy/{number}.jpg": f"s{number}" for number in (5, 3, 4)}
     thumbnails.pause(True)
@@ -268,7 +272,7 @@ def test_decoding_errors_are_saved_except_for_missing_photos(places: Places, dec
     assert dict(thumbnails.problems) == {"a": "truncated"} and not (places.thumbnails / "b.txt").exists()
 
 
-def test_photo_that_ends_a_helper_is_reported_and_the_helper_replaced(places: Places, decoders: Decoders) -> None:
+def test_photo_that_crashes_a_helper_is_reported_and_the_helper_is_replaced(places: Places, decoders: Decoders) -> None:
     thumbnails = Thumbnails(places)
     decoders.error = HelperEndedError("ended by signal 11")
     decoders.go.release()

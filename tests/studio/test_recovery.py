@@ -142,7 +142,7 @@ def test_process_killed_at_any_system_call_leaves_complete_steps(photos: Path, t
     assert point > 40, f"only {point} points"
 
 
-def test_journal_truncated_at_any_byte_is_read(photos: Path) -> None:
+def test_journal_truncated_at_any_byte_can_be_read(photos: Path) -> None:
     work(photos)
     journal = photos / ".poets-edge/journal.jsonl"
     lines = journal.read_bytes()

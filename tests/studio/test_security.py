@@ -145,7 +145,7 @@ def test_paths_never_leave_the_project(studio: StudioClient, route: str, name: s
 
 
 @pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "%2e%2e%2fapp.py", ".", "..", "__init__.py"])
-def test_page_files_are_looked_up_by_name(studio: StudioClient, name: str) -> None:
+def test_server_sends_no_files_from_outside_the_web_page(studio: StudioClient, name: str) -> None:
     assert studio.get(f"/{name}").status in (200, 404)
     assert b"import" not in studio.get(f"/{name}").body
     assert studio.get(f"/runtime/{name}").status == 404

@@ -159,7 +159,7 @@ def test_folder_of_the_project_is_created_and_checked(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("photo", "message"), [("train/daisy/1.jpg", "divided into sets"), ("a/b/1.jpg", "lie deeper")]
 )
-def test_folder_with_another_arrangement_is_refused(tmp_path: Path, photo: str, message: str) -> None:
+def test_folder_with_split_folders_or_nested_class_folders_is_refused(tmp_path: Path, photo: str, message: str) -> None:
     for name in (photo, photo.replace("1.jpg", "2.jpg")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0")
@@ -208,7 +208,7 @@ def body(response: Response) -> Any:
         (KeyError("k"), 500, "A bug in the studio, please report it: KeyError: 'k'"),
     ],
 )
-def test_errors_are_answered_in_one_line(error: Exception, status: int, text: str) -> None:
+def test_errors_become_responses_with_a_one_line_message(error: Exception, status: int, text: str) -> None:
     async def fail(request: Any) -> Response:
         raise error
 
@@ -262,7 +262,7 @@ def test_page_files_are_served_with_the_media_type_of_their_suffix(name: str, ki
     assert (response.headers["content-type"], response.headers["cache-control"]) == (kind, "no-cache")
 
 
-def test_page_files_are_read_by_name(tmp_path: Path) -> None:
+def test_page_refuses_names_that_are_not_files_of_the_web_page(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_bytes(b"page")
     (tmp_path / "folder").mkdir()
     pages = PageFiles(tmp_path)

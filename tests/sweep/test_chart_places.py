@@ -166,7 +166,7 @@ def test_overlap_is_the_area_of_the_intersection(one: Any, other: Any, area: flo
 FRAME = SimpleNamespace(x0=0, y0=0, x1=100, y1=100)
 
 
-def test_text_is_placed_below_its_bubble_if_nothing_is_there() -> None:
+def test_text_is_placed_below_its_bubble_if_there_is_free_space() -> None:
     box = place_text((50, 50), 5, (10, 6), [(45, 45, 55, 55)], [], FRAME, 1.0)
     assert box == pytest.approx((45, 39, 55, 45))
     above = place_text((50, 50), 5, (10, 6), [(45, 45, 55, 55), (40, 20, 60, 45)], [], FRAME, 1.0)
@@ -244,7 +244,7 @@ def test_interactive_chart_places_points_on_logarithmic_latency() -> None:
     assert len({row_id(one) for one in result.points}) == 4 and row_id(SMALL) == "point-mobilenet_0.50_128-int8"
 
 
-def test_interactive_chart_includes_its_limits() -> None:
+def test_axes_of_the_interactive_chart_include_the_limits_of_the_budget() -> None:
     """A limit beyond all points widens the axes, so that it is visible."""
     unlimited, limited = dots(result_of(SMALL)), dots(result_of(SMALL, budget=Budget(latency=50.0, accuracy=0.05)))
     assert float(limited[SMALL.name]["x"]) < float(unlimited[SMALL.name]["x"])

@@ -57,7 +57,7 @@ def test_budget_accepts_models_exactly_at_its_limits() -> None:
     assert budget.violations(beyond) == pytest.approx({"latency": 0.01, "size": 0.1, "accuracy": 1 - 0.89 / 0.9})
 
 
-def test_choose_selects_nearest_model_by_largest_violation_then_latency() -> None:
+def test_nearest_model_minimizes_the_largest_violation_and_then_the_latency() -> None:
     budget = Budget(latency=10.0, size=1e6)
     slow = point(NAME, 14.0, range(0), megabytes=0.5)  # 40 % over one limit
     both = point(NAME, 13.0, range(0), megabytes=1.3)  # 30 % over both limits; excesses are not added
@@ -173,7 +173,7 @@ def test_most_accurate_prefers_the_faster_of_equally_accurate_models() -> None:
     assert most_accurate((slow, quick)) == most_accurate((quick, slow)) == quick
 
 
-def test_indistinguishable_excludes_a_model_with_six_more_errors() -> None:
+def test_model_with_six_more_errors_is_distinguishable_from_the_best() -> None:
     """The exact McNemar test gives p = 2 / 32 = 0.0625 for 5 to 0 photos, and p = 2 / 64 = 0.031 for 6 to 0."""
     best, near, far = (point(NAME, 1.0, range(wrong)) for wrong in (10, 15, 16))
     assert indistinguishable((far, near, best)) == [near, best]

@@ -68,7 +68,7 @@ def result_of(test: Evaluations | None, crossed: Evaluations | None = None, entr
 MEASUREMENT: Any = SimpleNamespace(latency=describe([4.0]), photos_per_second=7.0, process_medians=(3.0, 5.0))
 
 
-def test_point_takes_its_figures_from_the_evaluations_and_the_test_set() -> None:
+def test_grid_point_combines_results_of_cross_validation_and_the_test_set() -> None:
     crossed = evaluations("1", "2", "3", folds=2, groups=(0, 0, 2), int8=evaluation(2, 0, 1, repeats=2, agreement=0.9))
     test = evaluations("4", "5", int8=evaluation(1, 0, unknown=1))
     result, cost = result_of(test, crossed), MicroCost(arena=1, size=2, gray_arena=3)
@@ -259,7 +259,7 @@ def test_class_of_a_photo_is_its_first_folder_with_the_name_of_a_class(name: str
     assert report._label(name, RESULT.labels) == label
 
 
-def test_report_states_conditions_and_verdict() -> None:
+def test_report_states_measurement_conditions_and_the_recommended_model() -> None:
     assert report._conditions(RESULT) == (
         "2 models for 3 classes (a, b, c), evaluated on 100 photos (5-fold cross-validation). Measured on A76, 4 cores,"
         " Linux, LiteRT 2, threads: 3."
@@ -319,7 +319,7 @@ def scored(truth: str, answers: str, distances: list[float] | None = None, group
     return Predictions(photos, scores, (), known, groups)
 
 
-def test_evaluations_of_exported_files_are_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_evaluations_are_derived_from_the_scores_of_exported_files(monkeypatch: pytest.MonkeyPatch) -> None:
     files = tuple(
         ExportedFile(path=Path(kind), quantization=kind, size=1, evaluation=None, agreement=agreement, scored=one)  # type: ignore[arg-type]
         for kind, agreement, one in (

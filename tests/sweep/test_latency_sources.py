@@ -91,7 +91,7 @@ def test_results_with_other_numbers_of_threads_are_not_used(models: list[GridMod
     assert medians(found) == {models[1].path.name: 3.0} and found[models[1].path].variant.threads == 2
 
 
-def test_results_of_other_models_only_are_refused(models: list[GridModel], tmp_path: Path) -> None:
+def test_latency_files_without_results_for_the_models_are_refused(models: list[GridModel], tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"t\.json: contains no latencies of these models"):
         _from_files(options(tmp_path), models, [result("inception_v3")])
 
@@ -240,7 +240,9 @@ def test_rounds_are_logged_and_reused_under_the_same_conditions(
     assert len(measured.asked) == 16
 
 
-def test_latencies_of_replaced_models_are_not_kept(measured: Any, models: list[GridModel], tmp_path: Path) -> None:
+def test_latency_of_a_model_that_was_replaced_during_measurement_is_not_saved(
+    measured: Any, models: list[GridModel], tmp_path: Path
+) -> None:
     models[2].path.write_text("replaced")
     with pytest.raises(ModelError, match=f"{models[2].path.name}: has changed while it was being measured"):
         measured(options(tmp_path, latency=()), models)
@@ -276,7 +278,7 @@ def test_stamp_of_measurement_conditions_depends_on_machine_and_configuration(
 
 
 @pytest.mark.parametrize(("differ", "text"), [(0.01, "by up to 1 %"), (0.0099, "vary widely within rounds")])
-def test_noise_is_attributed_to_rounds_from_one_percent(differ: float, text: str) -> None:
+def test_noise_is_attributed_to_rounds_that_differ_by_one_percent_or_more(differ: float, text: str) -> None:
     def noisy(rounds_differ: float) -> Any:
         return SimpleNamespace(rounds_differ=rounds_differ, warnings=lambda: ["noisy"])
 

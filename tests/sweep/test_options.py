@@ -114,7 +114,7 @@ def test_grid_options_refuse_combinations_that_cannot_work(fields: dict[str, Any
         options(**fields)
 
 
-def test_grid_options_accept_single_sources_and_limits() -> None:
+def test_grid_options_accept_valid_combinations_and_minimum_values() -> None:
     assert options(calibration_count=1, percentages=SplitConfig(testing=1, validation=0)).calibration_count == 1
     assert options(on="pi").on == "pi" and options(target="ethos-u55-128").target == "ethos-u55-128"
     assert options(ship=True).ship and options(budget=Budget(board=board("nano33"))).budget.board is not None

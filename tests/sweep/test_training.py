@@ -111,7 +111,7 @@ def test_photos_that_cannot_be_decoded_are_in_groups_of_their_own(tmp_path: Path
     assert np.equal.outer(numbers, numbers).tolist() == expected
 
 
-def test_validation_evaluates_int8_models_on_int8_features_of_photos_in_both_caches(tmp_path: Path) -> None:
+def test_validation_uses_int8_features_for_int8_models_and_only_photos_in_both_caches(tmp_path: Path) -> None:
     """The int8 features of each class are the float32 bottlenecks of the other class, so all predictions differ."""
     rng, classes = np.random.default_rng(0), np.array([0] * 6 + [1] * 6 + [2] + [0])
     items = [

@@ -266,12 +266,12 @@ _TESTED_ELSEWHERE = {
 }
 
 
-def test_every_operator_of_the_catalog_has_a_use_here() -> None:
+def test_every_operator_in_the_catalog_is_tested() -> None:
     assert {use.name for use in EVERY_USE} | _TESTED_ELSEWHERE == {rule.name for rule in RULES.values()}
 
 
 @pytest.mark.parametrize("use", EVERY_USE, ids=lambda use: use.name)
-def test_check_accepts_an_operator_with_and_refuses_it_without_its_options(use: Use) -> None:
+def test_check_requires_the_options_and_the_output_shape_of_each_operator(use: Use) -> None:
     check(use.content())
     with pytest.raises(FlawError, match="an output declared as"):
         check(use.content(output=replace(use.output, shape=(*use.output.shape[:-1], use.output.shape[-1] + 1))))
@@ -377,7 +377,7 @@ def test_check_requires_booleans_as_conditions_and_as_results_of_comparisons(use
 
 
 @pytest.mark.parametrize("name", ["SHAPE", "ARG_MAX", "ARG_MIN"])
-def test_check_requires_integers_as_the_result_of_a_count(name: str) -> None:
+def test_check_requires_integer_results_of_shape_arg_max_and_arg_min(name: str) -> None:
     [use] = [use for use in OTHER_USES if use.name == name]
     for dtype in ("INT32", "INT64"):
         check(use.content(output=replace(use.output, dtype=dtype)))
@@ -430,7 +430,7 @@ def test_option_numbers_are_those_of_the_schema() -> None:
 @pytest.mark.parametrize(
     ("code", "deprecated", "number"), [(0, 22, 22), (22, 22, 22), (150, 127, 150), (3, 0, 3), (0, 0, 0)]
 )
-def test_operator_number_is_the_larger_of_both_fields(code: int, deprecated: int, number: int) -> None:
+def test_operator_number_is_the_larger_of_code_and_deprecated_code(code: int, deprecated: int, number: int) -> None:
     entry = {"code": code, "deprecated_code": deprecated, "custom_code": ""}
     assert operator_number(entry) == number and operator_name(entry) == NAMES[number]
     assert operator_name({**entry, "custom_code": "mine"}) == "mine"

@@ -158,7 +158,7 @@ def test_evidence_of_arithmetic_states_what_the_layers_compute() -> None:
     assert found.reason == "its first layers compute (input - 124, 116) * 0.0175, 0.0171"
 
 
-def test_evidence_of_quantization_limits_the_difference_at_both_ends() -> None:
+def test_quantized_range_may_differ_from_0_to_255_by_3_percent_at_either_end() -> None:
     """The range from 0 to 255 may differ by 7.65 at either end."""
     for low, high, fits in ((7, 255, True), (8, 255, False), (0, 248, True), (0, 247, False), (-7, 262, True)):
         found = evidence_of_quantization(low, high)

@@ -191,7 +191,7 @@ def _source(steps: list[tuple[str, Any, bool]], activation: int = 0) -> OutputSo
         ([("RESHAPE", [1.0], False), ("MUL", [2.0], False)], 2, 0),
     ],
 )
-def test_output_source_composes_the_arithmetic_after_an_operator(
+def test_arithmetic_after_the_softmax_is_combined_into_one_factor_and_one_offset(
     steps: list[tuple[str, Any, bool]], factor: float, offset: float
 ) -> None:
     assert _source(steps) == OutputSource("SOFTMAX", factor, offset)

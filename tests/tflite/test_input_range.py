@@ -141,7 +141,7 @@ def test_decide_input_range_rejects_a_model_without_evidence(dtype: str, ranges:
         decide_input_range(FILE, Metadata(), tensor(dtype))
 
 
-def test_given_range_is_compared_at_both_ends() -> None:
+def test_given_range_must_agree_with_the_model_at_both_ends() -> None:
     """The upper end differs by 3 steps, the lower one by none; then the reverse."""
     std = 255 / (258 / 255)
     for given in (Normalization((0.0,), (std,)), Normalization((std * 3 / 255,), (std,))):

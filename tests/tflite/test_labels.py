@@ -118,7 +118,7 @@ def test_parse_labels_runs_in_linear_time_for_an_unterminated_label_map() -> Non
     assert time.process_time() - started < 5
 
 
-def test_parse_labels_keeps_lines_numbered_from_2() -> None:
+def test_parse_labels_keeps_numbers_that_start_at_2_or_follow_the_label() -> None:
     assert parse_labels("2 euro\n3 dollars\n", "labels.txt") == ("2 euro", "3 dollars")
     assert parse_labels("name,size\ndaisy,2\nroses,3\n", "labels.txt") == ("name,size", "daisy,2", "roses,3")
     assert parse_labels("daisy 1\nroses 2\n", "labels.txt") == ("daisy 1", "roses 2")

@@ -352,12 +352,14 @@ def test_with_metadata_stores_a_given_normalization(mediapipe_schema: ModuleType
     ("dtype", "zero_point", "mean"),
     [("INT8", 0, 128.0), ("INT8", -128, 127.5), ("UINT8", 0, 127.5), ("INT16", 0, 127.5)],
 )
-def test_with_metadata_derives_normalization_from_integer_inputs(dtype: str, zero_point: int, mean: float) -> None:
+def test_written_normalization_depends_on_the_type_and_zero_point_of_the_input(
+    dtype: str, zero_point: int, mean: float
+) -> None:
     pixels = Tensor(dtype=dtype, scales=[1 / 128], zero_point=zero_point)
     assert read(with_metadata(model("DEQUANTIZE", [pixels], Tensor()), INFO)).mean == (mean,)
 
 
-def test_full_int8_is_stated_by_the_facts() -> None:
+def test_full_int8_is_true_only_if_the_recorded_quantization_is_full_int8() -> None:
     for name in ("int8", "full-int8", "float32"):
         assert read(with_files(CONTENT, INFO, {"quantization": name})).full_int8 is (name == "full-int8")
     assert "sha256" not in read(with_files(CONTENT, INFO, None)).facts

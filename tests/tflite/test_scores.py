@@ -235,7 +235,7 @@ def test_remark_explains_how_scores_are_computed() -> None:
         ([("MUL", "x", 4.0), ("SUB", "x", 7.0)], (-7.0, -3.0)),
     ],
 )
-def test_known_format_of_a_softmax_that_is_scaled(
+def test_known_format_recognizes_a_softmax_with_scaled_output(
     steps: list[tuple[Any, ...]], expected: tuple[float, float] | None, tmp_path: Path
 ) -> None:
     path = ending(tmp_path / "x.tflite", *steps)

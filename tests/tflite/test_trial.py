@@ -127,7 +127,7 @@ class _Fake:
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_trial_checks_every_output_in_both_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_checks_every_output_with_and_without_xnnpack(monkeypatch: pytest.MonkeyPatch) -> None:
     modes: list[bool] = []
 
     def opened(file: object, *, accelerate: bool) -> _Fake:

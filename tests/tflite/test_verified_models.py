@@ -34,7 +34,7 @@ def test_remember_records_a_model_as_verified() -> None:
     assert memory.is_known(MODEL)
 
 
-def test_model_that_shares_its_first_bytes_with_a_verified_model_is_not_verified() -> None:
+def test_model_with_the_first_bytes_of_a_verified_model_does_not_count_as_verified() -> None:
     memory.remember(MODEL)
     assert not memory.is_known(MODEL[:8] + b"other weights")
 

@@ -235,7 +235,7 @@ def test_changed_photo_gets_a_new_bottleneck(few_flowers: Callable[[int], Path],
     assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() != before
 
 
-def test_train_rejects_unusable_background_and_stranger_folders(tmp_path: Path, photos: Path) -> None:
+def test_train_rejects_unusable_folders_in_the_background_and_strangers_options(tmp_path: Path, photos: Path) -> None:
     train = ("train", photos, *FAST, "--bottleneck-dir", tmp_path / "cache")
     (tmp_path / "few").mkdir()
     for number in range(3):

@@ -270,7 +270,7 @@ def test_row_store_returns_the_latest_data_for_a_key_and_lists_missing_keys(tmp_
         assert rows.read(b"4") == b"four", "rows are written to the disk before an interruption"
 
 
-def test_sixteen_rows_are_committed_together(tmp_path: Path) -> None:
+def test_row_store_commits_sixteen_rows_together(tmp_path: Path) -> None:
     def visible() -> int:
         connection = sqlite3.connect(tmp_path / "rows.sqlite")
         try:

@@ -113,7 +113,7 @@ def test_photo_without_a_fold_trains_every_head() -> None:
     assert len(FoldAssignment(fold, tuple(heads)).scores(data.vectors)) == (data.classes != 3).sum()
 
 
-def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heads_are_trained_on_a_stratified_sample_of_a_large_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("training.fold_heads", "auditing.learning_curve"):
         monkeypatch.setattr(f"poets_edge.{module}.MAX_EVALUATED", 80)
     data, fold = clouds(spread=0.5), np.arange(400) % 5

@@ -143,7 +143,9 @@ def figures(accuracy: float, interval: tuple[float, float], count: int) -> Any:
         (figures(0.9, (0.85, 0.95), 20), figures(0.8, (0.7, 0.91), 80), False),
     ],
 )
-def test_disagreement_warning_counts_related_test_photos(others: Any, crossed: Any, warns: bool) -> None:
+def test_disagreement_warning_states_how_many_test_photos_look_like_training_photos(
+    others: Any, crossed: Any, warns: bool
+) -> None:
     """The test accuracy on 50 photos is 92 %, with an interval of 90 to 94 %."""
     found = SimpleNamespace(
         test=figures(0.92, (0.90, 0.94), 50), cross_validated=crossed, has_own_test=True, unrelated_test=others

@@ -71,7 +71,7 @@ def test_warnings_distinguish_duplicates_in_several_classes_and_in_several_split
 
 
 @pytest.mark.parametrize(("small", "named"), [(40, True), (41, False), (39, True)])
-def test_classes_with_a_quarter_of_the_photos_are_small(small: int, named: bool) -> None:
+def test_class_is_small_if_it_has_a_quarter_of_the_photos_of_the_largest_class(small: int, named: bool) -> None:
     line = small_classes(table(a=(100, 40, 20), b=(small - 3, 2, 1)))
     assert (line is not None) is named
     assert not named or line == f"few photos compared with a (160): b {small}. More of them help most."
@@ -103,14 +103,16 @@ DEPENDENT = PhotoGroups(np.array([0, 0, 2]), alike=0.5)
         (PhotoGroups(DEPENDENT.numbers, 0.25), 0.99, True), (PhotoGroups(DEPENDENT.numbers, 0.2499), 0.99, False),
     ],
 )  # fmt: skip
-def test_dependence_matters_from_three_points(groups: PhotoGroups, divided: float, warns: bool) -> None:
+def test_dependence_warning_requires_a_difference_of_three_percentage_points(
+    groups: PhotoGroups, divided: float, warns: bool
+) -> None:
     found: Any = SimpleNamespace(accuracy=0.9)
     line = dependence(groups, found, divided)
     assert (line is not None) is warns
     assert not warns or "groups were not found" not in str(line)
 
 
-def test_test_accuracy_above_all_cross_validated_ones_is_too_high_if_photos_are_related() -> None:
+def test_disagreement_warning_requires_lower_accuracy_in_cross_validation_or_on_unrelated_photos() -> None:
     def result(low: float, high: float, others: tuple[float, float]) -> Any:
         test = SimpleNamespace(count=10, accuracy=0.9, interval=(low, high))
         unrelated = SimpleNamespace(count=4, accuracy=0.85, interval=others)

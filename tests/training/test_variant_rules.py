@@ -35,11 +35,11 @@ def test_class_similarity_is_the_mean_cosine_similarity_to_the_class() -> None:
 
 
 @pytest.mark.parametrize(("size", "votes"), [(0, 3), (36, 3), (47, 3), (48, 4), (120, 10), (600, 10)])
-def test_a_twelfth_of_a_class_votes(size: int, votes: int) -> None:
+def test_number_of_voting_neighbors_is_a_twelfth_of_the_class_but_3_to_10(size: int, votes: int) -> None:
     assert variants._votes(size) == votes
 
 
-def test_winner_is_the_most_frequent_class_or_that_of_the_first_neighbor() -> None:
+def test_winner_of_a_vote_is_the_most_frequent_class_and_nearer_neighbors_break_ties() -> None:
     labels = np.array([[2, 0, 0], [1, 0, 2], [0, 1, 1], [2, 1, 0]])
     assert variants._winner(labels, 3).tolist() == [0, 1, 1, 2]
     assert variants._winner(np.array([[2, 0, 0, 2], [1, 0, 0, 1]]), 3).tolist() == [2, 1]
@@ -95,7 +95,7 @@ def test_number_of_compared_neighbors_and_needed_advantage_depend_on_the_class_s
 
 
 @pytest.mark.parametrize(("size", "ranks"), [(30, []), (31, [8]), (42, [8, 12]), (100, [8, 12, 16, 24])])
-def test_photos_are_repetitive_by_neighbors_within_a_third_of_the_class(
+def test_repetitiveness_depends_only_on_neighbors_within_about_a_third_of_the_class(
     size: int, ranks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -207,7 +207,7 @@ def test_similar_pairs_contain_each_photo_with_up_to_eight_nearest_neighbors() -
     assert best[0] == pytest.approx(0.9, abs=1e-6) and best[12] == pytest.approx(0.9, abs=1e-6)
 
 
-def test_groups_are_counted_in_every_class() -> None:
+def test_group_is_counted_in_every_class_that_contains_it() -> None:
     numbers = np.array([0, 0, 2, 2, 4, 4])
     assert look_alikes._groups_per_class(photos([0, 0, 0, 1, 1, 1]), numbers).tolist() == [2, 2]
     assert look_alikes._groups_per_class(photos([0, 1, 1, 1, 1, 1]), numbers).tolist() == [1, 3]

@@ -45,7 +45,7 @@ def test_studio_page_has_all_texts_in_one_file() -> None:
         assert not between_tags and not attributes, path
 
 
-def test_studio_page_has_all_error_messages_in_the_text_file() -> None:
+def test_all_error_messages_of_the_studio_page_are_in_the_text_file() -> None:
     """Code that the studio shares with the exported page takes its messages from the text file, too."""
     for path in (*SOURCES.glob("*.ts*"), *(ROOT / "web/src").glob("*.ts")):
         assert not re.search(r"new Sentence\(\s*[\"'`]", path.read_text("utf-8")), path

@@ -43,7 +43,7 @@ def fill(folder: OwnFolder, item: str = ITEM) -> None:
         file.write(b"model")
 
 
-def test_open_creates_a_folder_again_that_another_session_is_removing(
+def test_open_recreates_a_folder_that_another_session_is_removing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The marker is removed after this session has found it, and before it can lock it."""
@@ -175,7 +175,7 @@ def test_marker_is_kept_if_the_folder_still_contains_other_files(folder: OwnFold
     assert not Path(folder.path, ITEM).exists()
 
 
-def test_files_of_older_versions_are_listed(tmp_path: Path) -> None:
+def test_deployment_files_from_older_versions_are_listed(tmp_path: Path) -> None:
     assert older_deployment(str(tmp_path)) == []
     for name in ("program/1/poets_edge/__init__.py", "model/m.tflite", "models/x", "mine.txt", "deployed.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def service(tmp_path: Path) -> OwnService:
     return OwnService(str(tmp_path), str(tmp_path / "incoming"))
 
 
-def test_record_covers_both_units_if_writing_is_interrupted(
+def test_record_has_checksums_of_the_old_and_the_new_unit_if_writing_is_interrupted(
     service: OwnService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power failure between the record and the unit, the old unit is still the program's."""
@@ -233,7 +233,7 @@ def test_damaged_record_is_not_replaced(service: OwnService, tmp_path: Path) -> 
     assert record.read_text() == "mine"
 
 
-def test_replaced_file_reaches_the_disk_before_its_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_flushed_to_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: Any = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append("fsync") or fsync(descriptor))

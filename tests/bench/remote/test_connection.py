@@ -130,7 +130,9 @@ def test_answers_to_earlier_requests_are_skipped_and_unrequested_answers_refused
         ({"error": "e" * 400, "path": None}, f"pi: {'e' * 300}….", "e" * 400),
     ],
 )
-def test_errors_of_the_device_name_the_file(connect: Open, answer: dict[str, Any], message: str, reason: str) -> None:
+def test_errors_reported_by_the_device_include_the_path_of_the_file(
+    connect: Open, answer: dict[str, Any], message: str, reason: str
+) -> None:
     made, _ = connect({"id": 1, **answer})
     with pytest.raises(RemoteError) as raised:
         made.ask("open", Done)
@@ -402,7 +404,7 @@ def test_lines_are_parsed_only_if_they_need_little_memory(line: str | bytes, is_
         ("usual", 1), ("versions", {"numpy": 3}), ("older", ["x"] * 10_001), ("folder", "/" + "x" * 4096),
     ],
 )  # fmt: skip
-def test_facts_of_a_device_are_checked(field: str, bad: Any) -> None:
+def test_description_of_a_device_is_validated(field: str, bad: Any) -> None:
     honest = json.loads(json.dumps({**vars(facts()), "time": 0.0}))
     assert from_json(Facts, honest) == facts()
     with pytest.raises(RecordError):
@@ -415,7 +417,7 @@ def test_last_words_are_the_last_line_of_program_output_that_is_not_blank() -> N
 
 
 @pytest.mark.parametrize("host", ["pi", "pi@host", "ssh://pi@host:22", "a" * 300])
-def test_check_host_accepts_destinations(host: str) -> None:
+def test_check_host_accepts_valid_ssh_destinations(host: str) -> None:
     assert check_host(host) == host
 
 
@@ -432,7 +434,7 @@ def test_check_host_refuses_and_hides_a_password() -> None:
         assert "s3cret" not in str(raised.value)
 
 
-def test_ssh_is_started_with_its_own_options(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ssh_is_started_with_timeouts_and_without_forwarding(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: Any = []
     monkeypatch.setattr(subprocess, "Popen", lambda command, **pipes: commands.append(command) or sorted(pipes))
     monkeypatch.setenv(SSH_VARIABLE, "ssh -F 'my file'")
@@ -480,7 +482,7 @@ def test_ssh_is_started_with_its_own_options(monkeypatch: pytest.MonkeyPatch) ->
         (1, "sh: x", False, "", "pi: its shell cannot start a program (sh: x)."),
     ],
 )
-def test_end_of_the_connection_is_explained(
+def test_error_explains_why_the_connection_ended(
     status: int | None, last: str, logged_in: bool, problem: str, message: str
 ) -> None:
     assert str(ended_error("pi", status, last, logged_in=logged_in, problem=problem)).startswith(message)

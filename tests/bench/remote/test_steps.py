@@ -156,7 +156,7 @@ def test_deploy_checks_everything_before_it_changes_the_device(steps: list[Any],
     }  # fmt: skip
 
 
-def test_deploy_of_a_plain_model_passes_only_the_model(steps: list[Any]) -> None:
+def test_deploy_without_options_passes_only_the_model_to_watch(steps: list[Any]) -> None:
     steps.pop()
     deploy(DeployOptions(model=Path("m.tflite"), on="pi"))
     assert ("install", {"folder": "", "kind": "data", "extra": ""}) in steps
@@ -335,7 +335,7 @@ def test_follower_stores_scores_together_with_the_distance() -> None:
     assert (key, output.scores.tolist(), output.distance) == ((0, "p.jpg"), [0.25, 0.75], 1.5)
 
 
-def test_models_under_one_name_are_sent_once_each(tmp_path: Path) -> None:
+def test_models_with_equal_file_names_are_sent_to_separate_folders(tmp_path: Path) -> None:
     paths = []
     for folder, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
         (tmp_path / folder).mkdir()

@@ -128,7 +128,7 @@ def test_predict_frames_labels_good_frames_and_reports_bad_ones() -> None:
     assert summary.latencies[-1] <= last.latency and last.rate > 0 and shown[0] is not None and shown[0].rate == 0
 
 
-def test_accept_all_and_threshold_decide_what_is_unknown() -> None:
+def test_accept_all_disables_the_detector_but_not_the_threshold() -> None:
     shown, _ = predict([frame(140), frame(100)], LabelingOptions(smooth=1, accept_all=True))
     assert answers(shown) == [(1, "b", 0.8, False, True), (2, "b", 0.36, False, False)]
     shown, _ = predict([frame(140), frame(100)], LabelingOptions(smooth=1, accept_all=True, threshold=0.37))

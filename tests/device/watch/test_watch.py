@@ -237,7 +237,7 @@ def test_watch_rejects_closed_standard_input_and_zero_threads(
     poets_edge("watch", model, "--source", "-").failed("standard input is closed")
 
 
-def test_fastest_threads_uses_only_available_cores(model: Path) -> None:
+def test_fastest_number_of_threads_is_at_most_the_number_of_available_cores(model: Path) -> None:
     assert 1 <= fastest_threads(model) <= len(os.sched_getaffinity(0))
     before = os.sched_getaffinity(0)
     try:
