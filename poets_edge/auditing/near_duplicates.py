@@ -214,7 +214,7 @@ def _sampler(fraction: float, place: float) -> Matrix:
 
 
 def _mean_of_five() -> Matrix:
-    """Return the matrix, float32 [32, 32], that computes for each pixel of a row the mean of five pixels around it."""
+    """Return the matrix, float32 [32, 32], that averages each pixel of a row with the two pixels on either side."""
     distance = np.abs(np.arange(SIDE)[:, None] - np.arange(SIDE)[None, :])
     near = (distance <= 2).astype(np.float32)
     return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)

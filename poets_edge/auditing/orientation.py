@@ -35,7 +35,7 @@ _MAX_LEARNED = 2000
 
 
 def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> list[OutlierGroup]:
-    """Return a list that contains one group of outliers: the rotated photos, highest scores first.
+    """Return a list of at most one group of outliers: the rotated photos, highest scores first.
 
     The list is empty if no rotated photos are found or if there are too few photos for cross-validation.
 

@@ -227,7 +227,7 @@ def parse_duration(text: str) -> float:
 
 
 def most_windows(options: SustainedOptions) -> int:
-    """Return an upper bound on the number of windows that `sustain` measures per model."""
+    """Return an upper bound on the number of time windows that `sustain` measures per model."""
     return int(options.seconds / _window_length(options)) + 2
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """Right to use a lot of memory, which at most one thread of a parallel map has at any time.
+    """Right of a thread to use a lot of memory; at most one thread of a parallel map has this right at any time.
 
     Args:
         lock: lock that all threads of the map share; the thread that has the right holds it.

@@ -15,8 +15,8 @@ _RECORD_HEAD_BYTES = 4096
 def stale_line(classifier: Classifier) -> str | None:
     """Return a warning if a model was not exported from the frozen graph that is now in its folder; otherwise None.
 
-    The graphs are compared by checksum, and the result is also None if either checksum is unknown. That of the graph in
-    the folder is read from the first 4 KB of the JSON file that training wrote next to it.
+    The graphs are compared by checksum, and the result is also None if either checksum is unknown. The checksum of the
+    graph in the folder is read from the first 4 KB of the JSON file that training wrote next to the graph.
     """
     training = classifier.metadata.facts.get("training") or {}
     stem = classifier.path.stem

@@ -110,7 +110,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     No file is written before all files have been converted and evaluated.
 
     Raises:
-        ModelError: the graph, its labels or its training record are damaged or inconsistent, or a file computes NaN.
+        ModelError: the graph, its labels or its record are damaged or inconsistent, or an exported model outputs NaN.
         AccuracyDropError: a file loses significantly more accuracy than `options.max_accuracy_drop`; the exception
             contains the evaluations.
         DatasetError: required photos are missing.

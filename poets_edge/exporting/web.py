@@ -69,7 +69,7 @@ class WrittenPage:
 def write_page(
     model: Path, folder: Path, *, labels: Path | None = None, input_range: str | None = None, title: str | None = None
 ) -> WrittenPage:
-    """Write a web page that runs a model to a folder that is new or empty, or that contains an older page.
+    """Write a web page that runs a model. The folder must be new or empty, or contain an older page.
 
     Compressible files are also written as `.gz` files, for servers that send precompressed files (nginx's
     `gzip_static`). Either all files are written or none. Other files in the folder are not changed.
@@ -107,7 +107,7 @@ def write_page(
 
 
 def _contents(model: bytes) -> dict[str, bytes]:
-    """Return the contents of all files of the page except `.gz` files, by path relative to the folder."""
+    """Return the contents of all files of the page except `.gz` files, keyed by path relative to the folder."""
     contents = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
     with tarfile.open(RUNTIME_ARCHIVE) as archive:
         for entry in archive:

@@ -72,7 +72,7 @@ class Network:
     Attributes:
         size: (height, width) of the input, pixels.
         layers: all layers, each listed after its sources; the output of the last layer is the output of the network.
-        parameters: weights, by the name of the layer; only for layers that have weights.
+        parameters: weights, keyed by layer name; only for layers that have weights.
         detector: the unknown-photo detector, whose input is the layer BOTTLENECK; None if the network has no detector.
     """
 

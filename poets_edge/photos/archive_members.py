@@ -1,4 +1,4 @@
-"""Read and decompress single photos in an archive."""
+"""Read and decompress individual photos in an archive."""
 
 from __future__ import annotations
 

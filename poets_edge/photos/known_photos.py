@@ -149,7 +149,7 @@ class KnownPhotos:
 
 
 def _renumbered(groups: Rows) -> Rows | None:
-    """Replace group numbers by consecutive numbers from 0; return None if each photo has its own group."""
+    """Replace group numbers with consecutive numbers from 0; return None if each photo has its own group."""
     found, numbers = np.unique(groups, return_inverse=True)
     return np.asarray(numbers.reshape(-1), np.int64) if len(found) < len(groups) else None
 

@@ -289,7 +289,10 @@ class _Arrangement:
 
 
 def _inside_copies(folder: Folder) -> Folder:
-    """Return the folder with the classes of a split: `train/images` if all photos in `train` are in `train/images`."""
+    """Return the folder with the classes of a split: the innermost folder of a chain such as `train/images`.
+
+    Only one subfolder of each outer folder contains photos, and its name has no meaning or names the same split.
+    """
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside
         generic = FILLERS.issuperset(words(only.name))

@@ -21,8 +21,8 @@ _MOST_CHUNKS = 1 << 18
 def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:
     """Return the bytes of a PNG file without metadata chunks of more than `largest` bytes.
 
-    A chunk that decoding needs, other than IDAT, is removed only if it has more than LARGEST_METADATA bytes, which
-    does not occur in a valid file.
+    Chunks that decoding needs are kept: image data (IDAT) of any size, and others of up to LARGEST_METADATA bytes. In a
+    valid file, none of the others is larger.
 
     Raises:
         PhotoError: the file has too many chunks.

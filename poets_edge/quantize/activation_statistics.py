@@ -113,7 +113,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     ]
 
     def observe(task: range, session: Session) -> tuple[list[list[Range]], list[Activations], dict[str, Activations]]:
-        """Return the output ranges of the layers and the bottleneck, both for each image, and terms of the Hessians."""
+        """Return the output ranges and the bottleneck of each image, and the images' contributions to the Hessians."""
         ranges: list[list[Range]] = []
         bottlenecks: list[Activations] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}

@@ -23,8 +23,8 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 
 _SHIFT_PHOTOS = 20
-"""Approximate number of calibration photos for estimating the mean error of int8 bottlenecks. With 100 photos, the
-verdicts of int8 and float files do not agree more often."""
+"""Approximate number of calibration photos for estimating the mean error of int8 bottlenecks. With 100 photos, int8
+and float files do not agree more often on which photos are unknown."""
 
 
 def network_of(frozen: FrozenGraph) -> Network | None:

@@ -68,7 +68,7 @@ def with_unknown_label(content: bytes) -> bytes:
 
 
 def _join_float(model: Any, scores: int, distance: int) -> int:
-    """Write float32 operators that add the score of "unknown" to the scores; return the index of the result."""
+    """Write float32 operators that append the score of "unknown" to the scores; return the index of the result."""
     write = _Writer(model)
     labels = int(model.subgraphs[0].tensors[scores].shape[1])
     over = write.append("SUB", "over", [distance, write.scalar("limit", LIMIT)], 1, relu=True)
@@ -80,7 +80,7 @@ def _join_float(model: Any, scores: int, distance: int) -> int:
 
 
 def _join_int8(model: Any, scores: int, distance: int) -> int:
-    """Write int8 operators that add the score of "unknown" to the scores; return the index of the result.
+    """Write int8 operators that append the score of "unknown" to the scores; return the index of the result.
 
     Two layers with a steep slope convert the distance: one to 255/256 if the photo is unknown, else 0; the other one to
     255/256 if the photo is known, else 0. The score of each class is capped at the output of the second layer.

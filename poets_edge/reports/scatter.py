@@ -55,7 +55,7 @@ class Limit:
 
 
 def scatter_chart(dots: Sequence[Dot], limits: Sequence[Limit], x: Axis, y: Axis, *, title: str) -> Markup:
-    """Return a scatter chart as an SVG element, with `title` and the tips of the points as text for screen readers."""
+    """Return a scatter chart as an SVG element; screen readers announce `title` and the `tip` of each point."""
     parts = [
         f'<svg class="chart live" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="group" aria-label="{escape(title)}">',
         *axis_lines(x, y),

@@ -23,7 +23,7 @@ _NAMED_LINKS = 3
 
 
 def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the POST endpoints that start and cancel jobs, as a dictionary by path."""
+    """Return the POST endpoints that start and cancel jobs, as a dictionary keyed by path."""
 
     async def start(request: Request) -> Response:
         body = await json_body(request, {})

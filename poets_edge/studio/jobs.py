@@ -86,7 +86,7 @@ class Jobs:
         """Read the jobs of previous server runs, and mark those that were still running as failed.
 
         Args:
-            on_change: function that is called when a job starts or ends, with whether a job is running.
+            on_change: function that is called when a job starts or ends; its argument states whether a job is running.
         """
         self._places = places
         self._on_change = on_change

@@ -99,7 +99,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Convert a JSON value, which `dataclasses.asdict` created and which has been validated, to an evaluation."""
+        """Convert a validated JSON value that `dataclasses.asdict` created to an evaluation."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -132,7 +132,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Convert a JSON value, which `dataclasses.asdict` created and which has been validated, to evaluations."""
+        """Convert a validated JSON value that `dataclasses.asdict` created to evaluations."""
         return Evaluations(
             photos=tuple(value["photos"]),
             groups=tuple(value["groups"]) if value["groups"] is not None else None,

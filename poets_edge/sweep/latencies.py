@@ -45,7 +45,7 @@ def measure_all(
         measure: function that measures the missing rounds; see `Measure`.
 
     Returns:
-        A dictionary of measurements by model path, and warnings, one sentence each.
+        A dictionary of measurements, keyed by model path; and warnings, one sentence each.
 
     Raises:
         OutputError: a round cannot be saved.

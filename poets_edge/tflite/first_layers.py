@@ -40,8 +40,8 @@ _ROUNDING = 0.03
 """Maximum difference between the limits of a quantized range and those of a common input range, as a fraction of the
 width of the input range."""
 _NEGLIGIBLE = 0.02
-"""Upper limit for the effect of inputs from -1 to 1 on the results of the first convolution, relative to its bias, at
-which the inputs are assumed to be 0 to 255. The ratio is 0.003 for a MobileNet with rescaling folded into its first
+"""Inputs are assumed to be from 0 to 255 if inputs from -1 to 1 would change the results of the first convolution by
+less than this, relative to its bias. The ratio is 0.003 for a MobileNet with rescaling folded into its first
 convolution, and at least 0.6 for other networks."""
 
 

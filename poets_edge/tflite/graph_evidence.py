@@ -165,9 +165,10 @@ class Graph:
         return readers[0] if len(readers) == 1 else None
 
     def _concatenated(self, tensor: int) -> Mapping[str, Any] | None:
-        """Return the operator that concatenates slices of a tensor, such as reordered channels; None if there is none.
+        """Return the operator that concatenates slices of a tensor, as when channels are reordered, or None.
 
-        Every operator that reads the tensor must be a slice or a reversal whose result only the concatenation uses.
+        Every operator that reads the tensor must be a slice or a reversal, and the result of each must be used only by
+        the concatenation; otherwise, None is returned.
         """
         readers = [operator for operator in self._operators if tensor in operator["inputs"]]
         if not readers or any(self._name(operator) not in _REVERSING for operator in readers):

@@ -89,7 +89,7 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether many photos look alike (MIN_DEPENDENT), are repetitive, or form series."""
+        """Whether at least the fraction MIN_DEPENDENT of photos look alike, or photos are repetitive or form series."""
         return self.alike >= MIN_DEPENDENT or self.are_repetitive or self.series is not None
 
     @property

@@ -30,8 +30,8 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` may report an earlier step."""
 _MATTERS = 0.03
-"""Groups of photos cause a warning if holding them out, instead of dividing them among folds, lowers the
-cross-validated accuracy by at least this much."""
+"""A warning about groups of photos is issued if the cross-validated accuracy is lower by at least this much when whole
+groups are held out than when groups are divided among folds."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _FEW = 50

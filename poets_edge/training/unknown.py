@@ -65,7 +65,7 @@ Folds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownDetection:
-    """A fitted detector, and distances of photos. Distances are divided by the limit: those above 1 are rejected.
+    """A fitted detector, and distances of photos, divided by the limit: photos with a distance above 1 are rejected.
 
     Attributes:
         detector: weights of the detector, which are stored in the graph.

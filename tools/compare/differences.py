@@ -19,7 +19,7 @@ from tools.compare.rules import Intended, Volatile, applies, at_or_below, at_pat
 _SHOWN = 120
 """Maximum number of characters of a value that a report shows; longer values are shortened."""
 _LONG = 5000
-"""Number of lines in a text above which frequent lines are not matched, since exact matching takes quadratic time."""
+"""Maximum number of lines in a text at which frequent lines are also matched, because this takes quadratic time."""
 _NUMBER = re.compile(r"(?<!\w)\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _ABSENT = "(none)"
 

@@ -27,7 +27,7 @@ _WIDTH, _ROW_WIDTH = 140, 280
 """Maximum length of a line that contains a key and its JSON value, and of one that contains an entry of a list. Longer
 values are split into several lines."""
 _DIGITS, _PER_LINE = 7, 5
-"""Number of significant digits in fractions, and number of scalars in each line of a long list."""
+"""Number of significant digits of decimal fractions, and number of values in each line of a long list."""
 _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
 """Number of bytes above which a golden text contains the hash of a text file instead of its lines."""

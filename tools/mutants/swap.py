@@ -1,4 +1,4 @@
-"""Replace an imported module by a mutant in place, so that existing references to its functions run the mutant."""
+"""Replace an imported module with a mutant in place, so that existing references to its functions run the mutant."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter
 
 _MOST_SAMPLES = 5_000_000
-"""Maximum number of inference times from a device, which by default sends about 10,000 per model and thread count."""
+"""Maximum number of inference times that one device may send. By default, it sends about 10,000 for each combination of
+model and thread count."""
 _DEFAULT_THREADS = 3
 """Maximum number of different thread counts that a device measures by default."""
 

@@ -42,7 +42,7 @@ class MicroModel:
 
 
 def firmware_files(model: MicroModel, board: Board) -> dict[str, str]:
-    """Return the contents of all firmware files, by path relative to the firmware folder."""
+    """Return the contents of all firmware files, keyed by path relative to the firmware folder."""
     files = {
         "README.md": _readme(model, board),
         f"{SKETCH}/model.h": _model_header(model),

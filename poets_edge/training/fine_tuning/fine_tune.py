@@ -202,8 +202,8 @@ def _compare(
     """Compare a fine-tuned network with the frozen backbone, each given as a head and its bottlenecks.
 
     Returns:
-        The comparison with a description of the photos on which it was made, or None if there are no photos for it; and
-        the checkpoint files of the folds.
+        A pair (comparison, description of the compared photos), or None if there are no photos to compare on; and the
+        checkpoint files of the folds.
     """
     unseen, count = job.data.rows("validation", "test"), job.options.folds
     compared = None
