@@ -1,0 +1,449 @@
+"""Tests of the steps of `train`: what is trained, evaluated, recorded and written, with stand-ins for the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import DatasetError, OutputError
+from poets_edge.nets.architectures import architecture
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.known_photos import KnownPhotos
+from poets_edge.photos.split_names import SPLIT_NAMES
+from poets_edge.photos.table import HashedPhoto, HashedPhotos
+from poets_edge.progress import Silent
+from poets_edge.training import head_training, record
+from poets_edge.training import train as module
+from poets_edge.training.data import TrainingData
+from poets_edge.training.distort import Distortions
+from poets_edge.training.head import Head, HeadOptions, LabeledVectors, Step
+from poets_edge.training.head_training import train_monitored_head
+from poets_edge.training.look_alikes import PhotoGroups
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.outputs import check_outputs
+from poets_edge.training.record import checksum, class_table, find_duplicates, photo_fields, record_of
+from poets_edge.training.unknown import UnknownDetection
+
+TRAINING, VALIDATION, TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
+HEAD = Head(np.eye(3, 2, dtype=np.float32) * 4, np.zeros(2, np.float32))
+
+
+class Lines(Silent):
+    """Reporter that stores what it receives."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def options(folder: Path, **changes: Any) -> TrainOptions:
+    return TrainOptions(**{
+        "image_dir": folder / "photos", "architecture": architecture("mobilenet_0.25_128"),
+        "bottleneck_dir": folder / "bottlenecks", "output_graph": folder / "graph.pb",
+        "output_labels": folder / "labels.txt", "summaries_dir": folder / "summaries",
+        "intermediate_output_graphs_dir": folder / "graphs", **changes,
+    })  # fmt: skip
+
+
+def data(sets: list[int], groups: PhotoGroups | None = None, wrong: tuple[int, ...] = ()) -> TrainingData:
+    """Photos of two classes by turns; a head sees the class of each photo except of those in `wrong`."""
+    names = [f"{'ab'[row % 2]}/{row}.jpg" for row in range(len(sets))]
+    items = [HashedPhoto(Photo(Path(name), name, name[0]), bytes([row + 1]) * 32) for row, name in enumerate(names)]
+    seen = [(row + (row in wrong)) % 2 for row in range(len(sets))]
+    vectors = np.eye(2, 3, dtype=np.float32)[seen]
+    return replace(TrainingData.of(items, vectors, np.array(sets, np.int8), ("a", "b")), groups=groups)
+
+
+@pytest.fixture
+def monitored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that trains a head with stub steps; returns what was written to the event files and graphs."""
+
+    def run(count: int, losses: dict[int, float | None], **changes: Any) -> Any:
+        events: dict[str, list[Any]] = {}
+        pictures: list[Any] = []
+
+        @contextlib.contextmanager
+        def opened(folder: Path) -> Iterator[Any]:
+            of = events.setdefault(folder.relative_to(tmp_path).as_posix(), [])
+
+            def add(step: int, scalars: Any, histograms: Any = None) -> None:
+                of.append((step, scalars, sorted(histograms or {})))
+
+            yield SimpleNamespace(add=add, add_graph=lambda graph: pictures.append((folder.name, graph)))
+
+        def train(training: Any, validation: Any, class_count: int, head: Any, on_step: Any, on_update: Any) -> Head:
+            assert class_count == 2
+            for number, (step, loss) in enumerate(losses.items()):
+                correct = None if loss is None else 0.25
+                on_step(Step(step, 0.75, 0.5, correct, loss), Head(HEAD.weights + number, HEAD.biases))
+            for step in range(1, count + 1):
+                on_update(step, step)  # the number stands for the head
+            return HEAD
+
+        monkeypatch.setattr(head_training, "event_file", opened)
+        monkeypatch.setattr(head_training, "train_head", train)
+        monkeypatch.setattr(head_training, "training_picture", lambda graph: f"picture of {graph}")
+        monkeypatch.setattr(head_training, "with_labels", lambda graph, labels: f"{graph} for {','.join(labels)}")
+        monkeypatch.setattr(head_training, "serialize", lambda graph: graph.encode())
+        monkeypatch.setattr(head_training, "better_step", lambda *chosen, **rest: (chosen, rest))
+        empty = LabeledVectors(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+        chosen = options(
+            tmp_path, head=HeadOptions(steps=count, early_stop=changes.pop("early_stop", False)), **changes
+        )
+
+        def graph_of(head: Any) -> str:
+            return f"graph {head}" if isinstance(head, int) else "graph"
+
+        head, steps, advice = train_monitored_head(chosen, empty, empty, ("a", "b"), graph_of, Silent())
+        assert head is HEAD and [step.step for step in steps] == list(losses)
+        return SimpleNamespace(events=events, pictures=pictures, advice=advice)
+
+    return run
+
+
+def test_event_files_have_both_curves_and_a_histogram_of_every_eighth_evaluation(monitored: Any) -> None:
+    found = monitored(200, dict.fromkeys([*range(0, 200, 10), 199], 0.125))
+    assert list(found.events) == ["summaries/train", "summaries/validation"]
+    steps = [step for step, _, histograms in found.events["summaries/train"] if histograms]
+    assert steps == [0, 80, 160, 199], "every eighth, and the last step"
+    assert found.events["summaries/train"][0][2] == ["head/biases", "head/weights"]
+    assert all(scalars == {"accuracy": 0.75, "cross_entropy": 0.5} for _, scalars, _ in found.events["summaries/train"])
+    validation = found.events["summaries/validation"]
+    assert validation[3] == (30, {"accuracy": 0.25, "cross_entropy": 0.125}, []) and len(validation) == 21
+    assert found.pictures == [("train", "picture of graph")]
+
+
+def test_best_and_last_head_are_compared(monitored: Any) -> None:
+    found = monitored(40, {0: 0.9, 10: 0.3, 20: 0.3, 30: 0.6, 39: 0.4}, early_stop=True)
+    (best, last, _), rest = found.advice
+    assert (best.step, last.step) == (10, 39) and rest == {"early_stop": True}
+    assert best.head.weights[0, 0] == 4 + 1 and last.head.weights[0, 0] == 4 + 4
+    assert monitored(40, {0: None, 39: None}).advice is None
+    (best, last, _), rest = monitored(1, {0: 0.5}).advice
+    assert (best.step, last.step) == (0, 0) and rest == {"early_stop": False}
+
+
+def test_intermediate_graphs_are_written_at_their_interval(monitored: Any, tmp_path: Path) -> None:
+    monitored(7, {}, intermediate_store_frequency=3)
+    assert {path.name: path.read_text() for path in (tmp_path / "graphs").iterdir()} == {
+        "intermediate_3.pb": "graph 3 for a,b", "intermediate_6.pb": "graph 6 for a,b",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "valid"),
+    [
+        ("graph.pb", b"\n\x05", True), ("graph.pb", b"", True), ("graph.pb", b"PK", False),
+        ("graph.pb", b"\x89", False),
+        ("labels.txt", b"a\nb\n", True), ("labels.txt", b"a\0", False), ("labels.txt", b"a" * 2000 + b"\0", True),
+        ("graph.json", b'{"format": 1, "graph_sha256": ""', True), ("graph.json", b'{"format": 1}', False),
+        ("graph.json", b"", True), ("graph.html", b"mine", False),
+        ("graph.html", b'<meta name="generator" content="poets_edge', True),
+    ],
+)  # fmt: skip
+def test_outputs_replace_only_files_of_their_kind(name: str, content: bytes, valid: bool, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    if valid:
+        check_outputs(options(tmp_path))
+    else:
+        with pytest.raises(OutputError, match="not replaced"):
+            check_outputs(options(tmp_path))
+    if name.endswith(".html"):
+        check_outputs(options(tmp_path, with_report=False))
+
+
+def test_duplicates_in_several_splits_or_classes_are_found() -> None:
+    sets = [TRAINING, TEST, TRAINING, TRAINING, VALIDATION, TRAINING, TRAINING, TEST, TRAINING]
+    photos = data(sets).photos
+    digests = photos.digests.copy()
+    digests[8] = digests[6]  # the same class and split
+    digests[5] = digests[4]  # another class and split
+    digests[7] = digests[3]  # the same class, another split
+    digests[2] = digests[0]
+    digests[1] = digests[0].copy()
+    digests[1][31] ^= 1  # nearly equal
+    found = find_duplicates(HashedPhotos(photos.photos, digests), np.array(sets, np.int8))
+    assert [one.to_json() for one in found] == [
+        {"names": ["b/3.jpg", "b/7.jpg"], "sets": ["training", "test"], "labels": ["b", "b"]},
+        {"names": ["a/4.jpg", "b/5.jpg"], "sets": ["validation", "training"], "labels": ["a", "b"]},
+    ]
+    order = np.argsort(digests[:, 0])[::-1]
+    assert len(find_duplicates(HashedPhotos(photos.photos.take(order), digests[order]), np.array(sets)[order])) == 2
+    assert find_duplicates(photos.take(np.zeros(0, np.int64)), np.zeros(0, np.int8)) == []
+
+
+def test_duplicates_are_listed_by_their_first_photo() -> None:
+    sets = [TRAINING, TRAINING, TEST, TEST]
+    photos = data(sets).photos
+    digests = np.array([[9] * 32, [3] * 32, [9] * 32, [3] * 32], np.uint8)
+    found = find_duplicates(HashedPhotos(photos.photos, digests), np.array(sets))
+    assert [one.names[0] for one in found] == ["a/0.jpg", "b/1.jpg"]
+
+
+def test_class_table_counts_photos_by_class_and_split() -> None:
+    sets = [TRAINING, TEST, TRAINING, TRAINING, VALIDATION, TEST, TRAINING]
+    assert class_table(data(sets).photos.photos, np.array(sets, np.int8)) == {
+        "a": {"training": 3, "validation": 1, "test": 0}, "b": {"training": 1, "validation": 0, "test": 2},
+    }  # fmt: skip
+
+
+def test_record_lists_photos_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = np.array([TRAINING, TEST, TEST, VALIDATION, TEST], np.int8)
+    photos = data(sets.tolist()).photos
+    found = photo_fields(photos, sets, np.array([5, 8, 9, 6, 8]))
+    assert found["sets"] == {
+        "training": ["a/0.jpg"], "validation": ["b/3.jpg"], "test": ["a/2.jpg", "a/4.jpg", "b/1.jpg"],
+    }  # fmt: skip
+    assert found["test_groups"] == [1, 0, 0]
+    assert found["photos"] == {name: bytes([int(name[2]) + 1] * 32).hex() for name in sorted(photos.photos.names)}
+    assert list(found["photos"]) == sorted(found["photos"])
+    assert "test_groups" not in photo_fields(photos, sets, np.array([5, 8, 9, 5, 7]))
+    assert "test_groups" not in photo_fields(photos, sets)
+    monkeypatch.setattr(record, "MOST_LISTED", 5)
+    assert photo_fields(photos, sets)["photos"] is not None
+    monkeypatch.setattr(record, "MOST_LISTED", 4)
+    large = photo_fields(photos, sets)
+    assert large["sets"] is None and large["photos"] is None and large["photos_sha256"] == checksum(photos, sets)
+    assert large["photo_sets"] == KnownPhotos.of(photos.digests, sets).to_json()
+
+
+def test_checksum_depends_on_names_splits_and_digests() -> None:
+    sets = np.array([TRAINING, TEST, VALIDATION], np.int8)
+    photos = data(sets.tolist()).photos
+    expected = hashlib.sha256()
+    for row, split in enumerate(("training", "test", "validation")):
+        expected.update(f"{'ab'[row % 2]}/{row}.jpg\0{split}\0".encode() + bytes([row + 1]) * 32)
+    assert checksum(photos, sets) == expected.hexdigest()
+
+
+def test_record_begins_with_the_checksum_of_its_graph() -> None:
+    content = record_of("f" * 64, {"labels": ["a"]})
+    assert b'"graph_sha256"' in content[:1024] and content.index(b'"format"') < content.index(b'"versions"')
+
+
+@pytest.mark.parametrize(("size", "count"), [(-1, 10), (10, 10), (11, 10), (4, 4), (9, 9)])
+def test_test_photos_are_drawn_at_random(size: int, count: int, tmp_path: Path) -> None:
+    sets = [TRAINING, TEST] * 10
+    rows = module._test_rows(options(tmp_path, test_batch_size=size), data(sets))
+    assert len(rows) == len(set(rows.tolist())) == count and (np.diff(rows) > 0).all()
+    assert set(rows.tolist()) <= set(range(1, 20, 2))
+    if count < 9:
+        others = module._test_rows(options(tmp_path, test_batch_size=size, head=HeadOptions(seed=1)), data(sets))
+        assert rows.tolist() != others.tolist() and rows.tolist() != list(range(1, 9, 2))
+
+
+def detection() -> Any:
+    values: dict[str, Any] = {
+        name: np.zeros(0, np.float32) for name in ("distances", "test", "background", "strangers")
+    }
+    return UnknownDetection(detector="detector", rate=0.05, rows=np.zeros(0, np.int64), **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that trains on given data with stand-ins for everything that is tested elsewhere."""
+    state = SimpleNamespace(
+        reporter=Lines(), calls=[], written={}, unknown=detection(), calibrated=(HEAD, None), validated=None, tuned=None
+    )
+
+    def called(name: str, result: Any = None) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            state.calls.append((name, arguments, named))
+            return result(*arguments, **named) if callable(result) else result
+
+        monkeypatch.setattr(module, name, call)
+        return call
+
+    @contextlib.contextmanager
+    def opened(path: Path) -> Iterator[Any]:
+        yield "cache", state.damaged
+
+    backbone: Any = SimpleNamespace(cache_file=Path("c"), read_graph=lambda: "frozen")
+    for name in (
+        "report_sets", "report_groups", "report_run", "report_stale_exports", "save_run", "write_report",
+        "compute_on_cluster", "remove_curves", "write_curves", "cross_validate_run",
+    ):  # fmt: skip
+        called(name)
+    called("find_weights", SimpleNamespace(path=Path("weights.h5"), digest="0" * 64))
+    called("prepare_backbone", backbone)
+    monkeypatch.setattr(module, "open_cache", opened)
+    called("hash_photos", SimpleNamespace(readable="readable"))
+    called("read_data", lambda *rest: (state.data, ("x.jpg: broken",)))
+    called("training_vectors", "training vectors")
+    called("read_background", SimpleNamespace(vectors="background", photos=[1, 2]))
+    called("read_strangers", SimpleNamespace(vectors="strangers", photos=[1]))
+    called("predict_held_out", "held out")
+    called("calibrate_head", lambda *rest, **named: state.calibrated)
+
+    def detect(*rest: Any, **named: Any) -> Any:
+        if isinstance(state.unknown, Exception):
+            raise state.unknown
+        return state.unknown
+
+    called("detect_unknown", detect)
+    called("train_monitored_head", (HEAD, [Step(0, 0.5, 0.5, None, None)], "stop earlier"))
+    finished = SimpleNamespace(result=None, dependence=None)
+    called("finish_cross_validation", finished)
+    monkeypatch.setattr(
+        module, "with_softmax_layer", lambda graph, weights, biases, name: [graph, weights, biases, name]
+    )
+    monkeypatch.setattr(module, "with_detector", lambda graph, detector: [*graph, detector])
+    monkeypatch.setattr(module, "with_labels", lambda graph, labels: [*graph, labels])
+    monkeypatch.setattr(module, "with_photo_sets", lambda graph, known: [*graph, known])
+
+    def serialize(graph: Any) -> bytes:
+        state.graph, state.has_detector = graph, any(isinstance(one, str) and one == "detector" for one in graph)
+        return b"graph"
+
+    monkeypatch.setattr(module, "serialize", serialize)
+    monkeypatch.setattr(module, "record_of", lambda sha256, fields: (sha256, dict(fields)))
+    monkeypatch.setattr(module, "write_together", state.written.update)
+    monkeypatch.setattr(module, "disagreement", lambda result: state.difference)
+    monkeypatch.setattr(module, "few_photos", lambda result, has_stated_groups: f"few {has_stated_groups}")
+    state.damaged, state.difference = None, None
+
+    def run(given: TrainingData, **changes: Any) -> Any:
+        state.data = given
+        state.calls.clear()
+        folder: Any = SimpleNamespace(photos="photos", set_folders=("test",), warnings=lambda: ["odd folder"])
+        exclusions: Any = SimpleNamespace(to_json=lambda: {"left": 1}, leave_out={"z", "y"})
+        state.options = options(tmp_path, **changes)
+        return module.train_photos(state.options, folder, exclusions, state.reporter)
+
+    state.run, state.folder = run, tmp_path
+    state.arguments = lambda name: [arguments for called, arguments, _ in state.calls if called == name]
+    return state
+
+
+SETS = [TRAINING] * 8 + [VALIDATION] * 4 + [TEST] * 6
+
+
+def test_each_split_is_evaluated_on_its_own_photos(training: Any) -> None:
+    result = training.run(data(SETS, wrong=(0, 1, 2, 8, 12, 15)), with_report=False, runs_dir=None)
+    assert (result.test.correct, result.test.count) == (4, 6)
+    assert (result.validation.correct, result.validation.count) == (3, 4)
+    assert len(result.misclassified) == 2
+    assert result.unrelated_test is None and result.unreadable == ("x.jpg: broken",)
+    assert training.arguments("write_report") == training.arguments("save_run") == []
+
+
+def test_test_photos_in_groups_of_training_photos_are_evaluated_apart(training: Any) -> None:
+    numbers = np.arange(18)
+    numbers[12] = 0  # a wrong answer
+    numbers[13] = 9
+    numbers[17] = 16
+    groups = PhotoGroups(numbers)
+    result = training.run(data(SETS, groups, wrong=(12, 15)))
+    assert (result.test.correct, result.test.count) == (4, 6)
+    assert (result.unrelated_test.correct, result.unrelated_test.count) == (3, 4)
+    assert result.groups is groups
+    [(_, _, found, excluded, page)] = training.arguments("write_report")
+    assert found.groups is not None and found.groups.tolist() == numbers[12:].tolist()
+    assert excluded == ["y", "z"] and page == training.folder / "graph.html"
+    assert training.graph[-1].test_groups is not None, "the groups of the photos are stored in the model"
+
+
+def test_model_and_record_are_written_together(training: Any) -> None:
+    training.difference = "they differ"
+    training.run(
+        data(SETS), runs_dir=training.folder / "runs", recursive=True, final_tensor_name="out", group_by="parent"
+    )
+    written = training.written
+    assert set(written) == {training.folder / name for name in ("graph.pb", "labels.txt", "graph.json")}
+    assert written[training.folder / "graph.pb"] == b"graph" and written[training.folder / "labels.txt"] == b"a\nb\n"
+    sha256, fields = written[training.folder / "graph.json"]
+    assert sha256 == hashlib.sha256(b"graph").hexdigest()
+    assert training.graph[0] == "frozen" and training.graph[3:6] == ["out", "detector", ("a", "b")]
+    assert fields["exclude"] == {"left": 1} and fields["recursive"] is True and fields["distortions"] is None
+    assert fields["weights"] == {"file": "weights.h5", "sha256": "0" * 64} and fields["set_folders"] is False
+    assert fields["labels"] == ["a", "b"] or fields["labels"] == ("a", "b")
+    assert fields["head"]["steps"] == 4000 and fields["architecture"] == "mobilenet_0.25_128"
+    assert training.arguments("save_run")[0][0] == training.folder / "runs"
+    assert training.arguments("save_run")[0][2] == training.folder / "summaries"
+    assert training.reporter.warnings == ["odd folder", "they differ"]
+    assert training.reporter.notes == ["sets as divided by the folders test", "few True"]
+    settings = Distortions(flip_left_right=True)
+    training.run(data(SETS), distortions=settings)
+    fields = training.written[training.folder / "graph.json"][1]
+    assert fields["distortions"]["flip_left_right"] is True and fields["recursive"] is False
+
+
+def test_detector_learns_from_all_photos_of_the_user(training: Any) -> None:
+    outside = {"background": training.folder / "empty", "strangers": training.folder / "others"}
+    result = training.run(data(SETS), unknown_rate=4.0, head=HeadOptions(seed=3), **outside)
+    [(_, (given, rate, seed), named)] = [call for call in training.calls if call[0] == "detect_unknown"]
+    assert given is training.data and rate == pytest.approx(0.04) and seed == 3
+    assert named == {"tuned": None, "background": "background", "strangers": "strangers"}
+    assert result.unknown is training.unknown
+    assert training.arguments("read_background")[0][0] == outside["background"]
+    assert training.arguments("read_strangers")[0][0] == outside["strangers"]
+    result = training.run(data(SETS), unknown_rate=0.0)
+    assert training.arguments("detect_unknown") == [] and result.unknown is None and not training.has_detector
+
+
+def test_model_is_written_without_a_detector_if_photos_are_too_few(training: Any) -> None:
+    training.unknown = DatasetError("too few")
+    result = training.run(data(SETS))
+    assert result.unknown is None and not training.has_detector
+    assert "no detector of unknown photos: too few" in training.reporter.warnings
+
+
+def test_scores_are_calibrated_unless_switched_off(training: Any) -> None:
+    scaled = Head((HEAD.weights / 2).astype(np.float32), HEAD.biases)
+    training.calibrated = scaled, SimpleNamespace(temperature=2.0, fitted=2.0, to_json=dict)
+    with contextlib.suppress(TypeError):
+        training.run(data(SETS))
+    assert training.arguments("calibrate_head")[0][2] == "held out"
+    assert training.graph[1] is scaled.weights if hasattr(training, "graph") else True
+    training.calls.clear()
+    training.calibrated = HEAD, None
+    training.run(data(SETS), calibrated=False)
+    assert training.arguments("calibrate_head") == training.arguments("predict_held_out") == []
+
+
+def test_vectors_are_computed_on_a_cluster_only_on_request(training: Any) -> None:
+    training.damaged = Path("moved.sqlite")
+    training.run(data(SETS), cluster="local:2")
+    [(address, readable, [source], _)] = training.arguments("compute_on_cluster")
+    assert (address, readable, source.cache) == ("local:2", "readable", "cache")
+    assert any("moved to moved.sqlite" in line for line in training.reporter.warnings)
+    training.run(data(SETS))
+    assert training.arguments("compute_on_cluster") == []
+
+
+def test_train_reports_stale_exports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[Any] = []
+    scanned = ("folder", "exclusions")
+
+    def scan(*arguments: Any, **named: Any) -> Any:
+        calls.append((arguments[:2], named))
+        return scanned
+
+    def trained(*arguments: Any) -> str:
+        calls.append(arguments[1:3])
+        return "result"
+
+    def stale(graph: Path, reporter: Any) -> None:
+        calls.append(graph)
+
+    monkeypatch.setattr(module, "scan_without_excluded", scan)
+    monkeypatch.setattr(module, "train_photos", trained)
+    monkeypatch.setattr(module, "report_stale_exports", stale)
+    assert module.train(options(tmp_path, exclude=tmp_path / "list", recursive=True)) == "result"  # type: ignore[comparison-overlap]
+    assert calls == [
+        ((tmp_path / "photos", tmp_path / "list"), {"recursive": True}), scanned, tmp_path / "graph.pb",
+    ]  # fmt: skip
