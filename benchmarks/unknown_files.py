@@ -6,12 +6,14 @@ For each case, a network is trained on 100 photos per class (70 % of smaller cla
 `benchmarks.unknown`, and exported as float32, int8 and full-int8 files. The remaining photos of the classes are new
 photos; far strangers are everyday photos and photos of the other data set. The benchmark measures how many of them the
 float32 file rejects, without and with a background of 200 everyday photos, and for how many photos the verdict of the
-other files, known or unknown, equals that of the float32 file. DIR keeps caches. Output: `results/unknown_files.md`.
+other files, known or unknown, equals that of the float32 file. DIR keeps caches and the rows of cases measured before,
+which are published, too. Output: `results/unknown_files.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -96,9 +98,13 @@ def main() -> None:
             *("int8: known", "int8: everyday", "full-int8: known", "full-int8: everyday"),
         ]
     ]
-    for case in [CASES[index] for index in arguments.cases]:
-        rows.append([case.name, case.known, *measure(case, arguments.shared, arguments.work)])
-        print(" | ".join(rows[-1]), flush=True)
+    for index in arguments.cases:
+        values = measure(CASES[index], arguments.shared, arguments.work)
+        (arguments.work / f"{index}.json").write_text(json.dumps(values))
+        print(CASES[index].name, CASES[index].known, *values, flush=True)
+    for index, case in enumerate(CASES):
+        if (saved := arguments.work / f"{index}.json").exists():
+            rows.append([case.name, case.known, *json.loads(saved.read_text())])
     publish(
         "unknown_files", "Unknown photos in exported files",
         "python -m benchmarks.unknown_files --shared ../shared --work DIR", rows, NOTES,
@@ -182,3 +188,7 @@ def link(files: Sequence[Path], folder: Path, *, by_class: bool = False) -> None
         place = folder / file.parent.name / file.name if by_class else folder / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(file.resolve())
+
+
+if __name__ == "__main__":
+    main()
