@@ -273,3 +273,50 @@ def test_free_name_avoids_files_and_assigned_names(tmp_path: Path) -> None:
     (tmp_path / "a (2).jpg").symlink_to("nowhere")
     assert free_name(tmp_path / "a.jpg", {tmp_path / "a (3).jpg"}) == tmp_path / "a (4).jpg"
     assert free_name(tmp_path / "b.jpg", set()) == tmp_path / "b.jpg"
+
+
+def test_steps_are_ended_in_the_journal_after_they_are_carried_out(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise, a step would remain incomplete if the server was killed in between."""
+    calls: list[str] = []
+    carry_out, begin, end = Changes._carry_out, Journal.begin, Journal.end
+
+    def record(name: str, function: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            calls.append(f"{name} finishing" if named else name)
+            return function(*arguments, **named)
+
+        return call
+
+    monkeypatch.setattr(Journal, "begin", record("begin", begin))
+    monkeypatch.setattr(Changes, "_carry_out", record("carry out", carry_out))
+    monkeypatch.setattr(Journal, "end", record("end", end))
+    changes.exclude(["daisy/0.jpg"])
+    assert calls == ["begin", "carry out", "end"]
+    calls.clear()
+    changes._journal.begin(Step(number=99, text="move", renames=(("daisy/0.jpg", "roses/9.jpg"),)))
+    found = opened(changes._root)
+    assert calls == ["begin", "carry out finishing", "end"] and "roses/9.jpg" in files(found)
+
+
+def lists(changes: Changes) -> tuple[list[str], list[str]]:
+    """Return the excluded and the kept photos of a project, sorted."""
+    return sorted(changes._project.excluded), sorted(changes._project.kept)
+
+
+def test_lists_follow_photos_that_are_moved_or_deleted(changes: Changes) -> None:
+    changes.exclude(["daisy/0.jpg", "daisy/1.jpg"])
+    changes.keep(["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])
+    step, moved = changes.move(["daisy/2.jpg"], "roses")
+    assert step.reopen == ("daisy/2.jpg",) and moved == {"daisy/2.jpg": "roses/2 (2).jpg"}
+    assert lists(changes) == (["daisy/0.jpg", "daisy/1.jpg"], ["daisy/0.jpg", "roses/1.jpg"])
+    step = changes.delete(["daisy/0.jpg", "roses/0.jpg"])
+    assert (step.include, step.reopen) == (("daisy/0.jpg",), ("daisy/0.jpg",))
+    assert lists(changes) == (["daisy/1.jpg"], ["roses/1.jpg"])
+    step = changes.remove_class("daisy")
+    assert (step.include, step.reopen) == (("daisy/1.jpg",), ())
+    assert lists(changes) == ([], ["roses/1.jpg"])
+    for _ in range(3):
+        changes.undo()
+    assert lists(changes) == (["daisy/0.jpg", "daisy/1.jpg"], ["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])

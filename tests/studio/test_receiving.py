@@ -204,3 +204,48 @@ def test_clear_incoming_removes_only_own_temporary_files(project: Project, tmp_p
     clear_incoming(project)
     left = {path.relative_to(incoming).as_posix() for path in incoming.rglob("*")}
     assert left == {"00000000000000ff.photos", "00000000000000ff.photos/mine.jpg", "holiday.jpg", "00000000000000aa"}
+
+
+def test_uploads_are_limited_in_total_and_not_in_each_part(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_BLOCK", 6)
+    monkeypatch.setattr(uploads, "LARGEST_PHOTO", 20)
+    assert send(project, Upload("2.jpg", "daisy"), JPEG, b"12345678", b"12345678").added == 1
+    assert (project.places.root / "daisy/2.jpg").read_bytes() == JPEG + b"1234567812345678"
+    with pytest.raises(RefusedError) as raised:
+        send(project, Upload("3.jpg", "daisy"), JPEG, b"12345678", b"12345678", b"9")
+    assert raised.value.status == 413 and "daisy/3.jpg" not in names(project)
+
+
+def test_upload_reaches_the_disk_before_it_is_added(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bool, int]] = []
+    fsync = os.fsync
+
+    def record(file: int) -> None:
+        synced.append(("daisy/2.jpg" in names(project), os.fstat(file).st_size))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", record)
+    send(project, Upload("2.jpg", "daisy"), JPEG, b"12345678")
+    assert synced[0] == (False, 12)
+
+
+def test_only_temporary_files_of_uploads_are_cleared(project: Project, tmp_path: Path) -> None:
+    incoming, outside = project.places.incoming, tmp_path / "outside"
+    outside.mkdir()
+    (outside / "1.part").touch()
+    for name in ("0123456789abcdef", "0123456789abcdeg", "notes.txt", "0123456789abcde"):
+        (incoming / name).touch()
+    for number, extra in ((1, None), (2, "notes.txt")):
+        folder = incoming / f"{number:016x}.photos"
+        folder.mkdir()
+        (folder / "1.part").touch()
+        if extra:
+            (folder / extra).touch()
+    (incoming / "fedcba9876543210").symlink_to(outside)
+    (incoming / "fedcba9876543211").symlink_to(outside / "1.part")
+    clear_incoming(project)
+    assert {path.relative_to(incoming).as_posix() for path in incoming.rglob("*")} == {
+        "0123456789abcdeg", "notes.txt", "0123456789abcde", "0000000000000002.photos",
+        "0000000000000002.photos/notes.txt", "fedcba9876543210", "fedcba9876543211",
+    }  # fmt: skip
+    assert (outside / "1.part").exists()

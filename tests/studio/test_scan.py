@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +38,15 @@ def test_stamp_changes_with_the_content_and_not_with_the_name(project: Path) -> 
     assert stamp_of(moved.stat()) == before
     moved.write_bytes(JPEG + b"1")
     assert stamp_of(moved.stat()) != before
+
+
+def test_stamp_depends_on_inode_size_and_modification_time() -> None:
+    status = {"st_ino": 1, "st_size": 20, "st_mtime_ns": 300}
+    stamps = [
+        stamp_of(SimpleNamespace(**{**status, **changes}))  # type: ignore[arg-type]
+        for changes in ({}, {"st_ino": 2}, {"st_size": 21}, {"st_mtime_ns": 301}, {"st_mode": 7})
+    ]
+    assert len(set(stamps)) == 4 and stamps[0] == stamps[4] and re.fullmatch("[0-9a-f]{16}", stamps[0])
 
 
 def test_is_scanned_is_false_for_hidden_and_outside_paths(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

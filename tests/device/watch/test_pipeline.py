@@ -21,6 +21,7 @@ from poets_edge.device.watch.frames import Frame, FrameSource
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.device.watch.pipeline import _ModelMonitor, predict_frames, show_predictions
 from poets_edge.device.watch.prediction import LabelingOptions, Prediction, WatchSummary
+from poets_edge.device.watch.prefetch import Prefetch
 from poets_edge.device.watch.trigger import Command
 from poets_edge.device.watch.watch import TriggerOptions, WatchOptions
 from poets_edge.errors import SourceError, UsageError
@@ -404,3 +405,46 @@ def test_published_labels_contain_unknown_once_if_a_class_has_this_name(
     monkeypatch.setattr(FakeClassifier, "labels", ("unknown", "b", "c"))
     run(WatchOptions(model=MODEL, source=Path("x"), mqtt=MqttOptions(broker="mqtt://host")))
     assert opened.of("publisher")[0][2]["labels"] == ["unknown", "b", "c"]
+
+
+def test_rate_and_latencies_are_those_of_the_last_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [10.0]
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=lambda: clock[0], monotonic=time.monotonic))
+    monkeypatch.setattr(pipeline, "FRAMES_FOR_RATE", 3)
+    monkeypatch.setattr(pipeline, "_RECENT", 2)
+    watcher = pipeline._Watcher(("a", "b", "c"), SINGLE, cast(Any, Recorder()), (), None, None)
+    output = FakeClassifier().predict_values(20)
+    rates = []
+    for number, seconds in enumerate((0.5, 0.5, 1.0, 2.0), start=1):
+        taken = clock[0]
+        clock[0] += seconds
+        item = pipeline._ScoredFrame(number, Frame(photo=b"", taken=taken), output, "")
+        prediction = watcher.predict(item)
+        rates.append(prediction.rate)
+        assert prediction.latency == seconds
+    assert rates == pytest.approx([0, 2, 2 / 1.5, 2 / 3])
+    summary = watcher.summary(7)
+    assert (summary.latencies, summary.labeled, summary.dropped, summary.seconds) == ((1.0, 2.0), 4, 7, 4.0)
+    assert summary.rate == 1.0 and WatchSummary(labeled=0, bad=1, dropped=0, seconds=0, latencies=()).rate == 0
+
+
+@pytest.mark.parametrize(
+    ("live", "stages"), [(True, [(True, 2.0), (True, 2.0), (True, None)]), (False, [(False, 2.0), (False, None)])]
+)
+def test_every_stage_of_a_live_source_keeps_only_the_newest_frame(
+    monkeypatch: pytest.MonkeyPatch, live: bool, stages: list[tuple[bool, float | None]]
+) -> None:
+    made: list[tuple[bool, float | None]] = []
+
+    class Stage(Prefetch[Any]):
+        def __init__(self, items: Any, *, newest_only: bool, gives_up_after: float | None = None) -> None:
+            made.append((newest_only, gives_up_after))
+            super().__init__(items, newest_only=False, gives_up_after=gives_up_after)
+            self.dropped = 10 ** len(made)
+
+    monkeypatch.setattr(pipeline, "Prefetch", Stage)
+    source = FrameSource("camera", live, lambda: iter([frame(20), frame(60)]))
+    stream = predict_frames(cast(Any, FakeClassifier()), source, SINGLE, reporter=cast(Any, Recorder()))
+    summary = show_predictions(stream, cast(Any, SimpleNamespace(show=lambda one: None, idle=lambda: None)))
+    assert made == stages and summary.labeled == 2
+    assert summary.dropped == (1110 if live else 110), "in all stages"

@@ -16,6 +16,7 @@ from PIL import Image
 from poets_edge.device.watch import sources
 from poets_edge.device.watch.cameras.device import camera_frames
 from poets_edge.device.watch.cameras.opencv import _to_image
+from poets_edge.device.watch.collect import class_folder
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.device.watch.snapshot import snapshot_jpeg
 from poets_edge.device.watch.sources import open_camera, open_source
@@ -84,6 +85,17 @@ def test_snapshots_have_at_most_1024_pixels_a_side(size: tuple[int, int], expect
     image = Image.new("RGB", size, (200, 100, 50))
     shown = Image.open(io.BytesIO(snapshot_jpeg(image)))
     assert (shown.format, shown.size, image.size) == ("JPEG", expected, size)
+
+
+@pytest.mark.parametrize(
+    ("label", "folder"),
+    [
+        ("a" * 81, "a" * 80), ("a/b\\c:d*e?f\"g<h>i|j\x1fk", "a_b_c_d_e_f_g_h_i_j_k"), (" .a b. ", "a b"),
+        ("..", "unlabelled"), ("caf\u00e9", "caf\u00e9"),
+    ],
+)  # fmt: skip
+def test_folders_of_collected_frames_have_valid_names(label: str, folder: str) -> None:
+    assert class_folder(label) == folder
 
 
 def test_sources_are_opened_by_their_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,3 +137,26 @@ def test_trigger_rejects_invalid_hold_values_and_commands_that_cannot_run() -> N
             Trigger("daisy", Command(text), 1, Silent())
     assert Command("a 'b c'", shell=True).arguments() == ["/bin/sh", "-c", "a 'b c'"]
     assert Command("echo 'b c' $HOME").arguments() == ["echo", "b c", "$HOME"]
+
+
+def test_command_runs_in_its_own_session_and_apart_from_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results on stdout and the input of `watch` are not touched by a command."""
+    started: list[tuple[list[str], dict[str, Any]]] = []
+
+    class Process:
+        pid, returncode = 1, 0
+
+        def __init__(self, command: list[str], **settings: Any) -> None:
+            started.append((command, settings))
+
+        def poll(self) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(trigger_module, "_END_WITH_PARENT", ["setpriv", "--"])
+    Trigger("daisy", Command("echo 'a b' c"), 1, Silent()).observe("daisy", 0.123456)
+    Trigger("daisy", Command("echo $HOME", shell=True), 1, Silent()).observe("daisy", 1.0)
+    [(command, settings), (shell, _)] = started
+    assert command == ["setpriv", "--", "echo", "a b", "c"] and shell[2:] == ["/bin/sh", "-c", "echo $HOME"]
+    assert (settings["stdin"], settings["stdout"], settings["start_new_session"]) == (subprocess.DEVNULL, 2, True)
+    assert settings["env"] == {**os.environ, "POETS_EDGE_LABEL": "daisy", "POETS_EDGE_SCORE": "0.12346"}
