@@ -54,7 +54,7 @@ def test_export_accepts_the_path_of_a_graph(run: Run, tmp_path: Path) -> None:
     assert inspect(str(files["int8"].path)).facts["quantization"] == "int8"
 
 
-def test_audit_accepts_strings(photos: Path, tmp_path: Path) -> None:
+def test_audit_accepts_paths_as_strings(photos: Path, tmp_path: Path) -> None:
     found = audit(str(photos), **SMALL, report=str(tmp_path / "audit.html"))
     assert (tmp_path / "audit.html").exists() and found.to_json()["photos"] == 60
 

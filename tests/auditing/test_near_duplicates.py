@@ -62,7 +62,7 @@ def test_altered_copies_are_near_duplicates(change: Callable[[Image.Image], Imag
 @pytest.mark.parametrize(
     "change", [ImageOps.flip, lambda image: image.rotate(90), lambda image: cropped(image, 60, 60, 60, 60)]
 )
-def test_other_pictures_are_not_near_duplicates(change: Callable[[Image.Image], Image.Image]) -> None:
+def test_strongly_altered_copies_are_not_near_duplicates(change: Callable[[Image.Image], Image.Image]) -> None:
     assert found([scene(1), change(scene(1)), scene(4)]) == ()
 
 

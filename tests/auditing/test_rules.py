@@ -214,7 +214,7 @@ def test_find_leak_lists_test_photos_with_near_duplicates_in_the_training_set() 
     assert find_leak(photos, NearDuplicates(((int(validation[1]), int(test[2])),)), HeadOptions()) is None
 
 
-def test_score_labels_ranks_exchanged_labels_first() -> None:
+def test_score_labels_ranks_swapped_labels_first() -> None:
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [30, 20, 15])
     vectors = (np.eye(3)[truth] + 0.2 * rng.standard_normal((65, 3))).astype(np.float32)

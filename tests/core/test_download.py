@@ -193,7 +193,7 @@ def test_download_retries_if_the_server_is_busy(files: Files, tmp_path: Path, st
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 501])
-def test_download_reports_other_errors_of_the_server_at_once(files: Files, tmp_path: Path, status: int) -> None:
+def test_download_does_not_retry_after_permanent_server_errors(files: Files, tmp_path: Path, status: int) -> None:
     files.statuses = [status]
     with pytest.raises(DownloadError, match=f"the server answers {status}"):
         fetch(files, tmp_path)

@@ -36,7 +36,7 @@ def test_write_generated_does_not_replace_edited_files(tmp_path: Path) -> None:
     write_generated(tmp_path, {"README.md": b"2", "main/main.cc": b"edited"})
 
 
-def test_write_generated_does_not_write_through_a_link(tmp_path: Path) -> None:
+def test_write_generated_does_not_write_through_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/README.md").symlink_to(tmp_path / "mine")

@@ -91,7 +91,7 @@ def test_photos_of_record_recognizes_class_folders_in_another_unicode_normalizat
     assert [photo.label for photo in photos_of_record(fields, None).training] == [decomposed]
 
 
-def test_photos_of_record_applies_exclusions_and_subfolders(tmp_path: Path) -> None:
+def test_photos_of_record_applies_exclusions_and_includes_subfolders(tmp_path: Path) -> None:
     write(tmp_path, "a/deep/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg")
     exclude = {"leave_out": ["b/4.jpg"], "belongs_to": {"a/2.jpg": "b"}}
     fields = record(tmp_path, ["a/deep/1.jpg", "a/2.jpg"], ["b/3.jpg"], recursive=True, exclude=exclude)

@@ -272,7 +272,7 @@ def test_messages_of_converters_are_suppressed_only_during_the_conversion(capfd:
     assert capfd.readouterr().err == ""
 
 
-def test_unavailable_formats_name_the_extra_to_install() -> None:
+def test_errors_for_unavailable_formats_name_the_extra_to_install() -> None:
     with pytest.raises(RuntimeMissingError, match=r"format onnx needs no_such_module.*poets-edge\[onnx\]"):
         other_formats._load("no_such_module", "onnx")
 
@@ -321,7 +321,7 @@ FROZEN: Any = SimpleNamespace(
 )  # fmt: skip
 
 
-def test_onnx_model_states_labels_and_normalization(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_model_contains_labels_and_normalization(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     added: list[Any] = []
     asked: dict[str, Any] = {}
 

@@ -146,7 +146,7 @@ def test_fetch_flowers_rejects_working_directory(server: Files, folder: str) -> 
         fetch_flowers(Path(folder), archive=archive(server, GOOD))
 
 
-def test_unpack_reports_as_many_bytes_as_the_archive_has(tmp_path: Path) -> None:
+def test_unpack_reports_progress_up_to_the_size_of_the_archive(tmp_path: Path) -> None:
     """Random contents cannot be compressed, so the archive is read in several parts."""
     content = packed(*((f"x/a/{number}.jpg", random.Random(number).randbytes(50_000)) for number in range(9)))
     (tmp_path / "x.tgz").write_bytes(content)

@@ -304,7 +304,7 @@ def test_read_contents_times_out_on_slow_server(monkeypatch: pytest.MonkeyPatch)
     assert time.monotonic() - start < 5
 
 
-def test_listing_of_too_many_folders_is_rejected_before_they_are_read() -> None:
+def test_listing_with_too_many_folders_is_rejected_before_any_of_them_is_read() -> None:
     page = listing(*(f"{number}/" for number in range(20_000)))
     with serving(lambda _: reply(page)) as served, pytest.raises(DatasetError, match="10,000 folders"):
         scan(photo_path(f"{served.url}/photos"))

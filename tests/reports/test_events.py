@@ -152,7 +152,7 @@ def test_event_files_have_timestamps_in_their_names_and_events(tmp_path: Path) -
     remove_event_files(tmp_path / "run")
 
 
-def test_interrupted_event_file_replaces_nothing(tmp_path: Path) -> None:
+def test_interrupted_event_file_does_not_replace_an_earlier_one(tmp_path: Path) -> None:
     with event_file(tmp_path) as file:
         file.add(1, {"accuracy": 0.5})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

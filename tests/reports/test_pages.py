@@ -102,7 +102,7 @@ def page(path: Path, **changed: object) -> str:
     return path.read_text()
 
 
-def test_pages_format_figures_with_no_break_spaces(tmp_path: Path) -> None:
+def test_pages_format_percentages_with_no_break_spaces(tmp_path: Path) -> None:
     html = page(tmp_path / "1.html", test={"accuracy": 0.875, "interval": (0.8, 0.923), "count": 40})
     assert "87.5\N{NO-BREAK SPACE}%" in html and "87.5 %" not in html
     assert re.search(r"80 to 92\s*\N{NO-BREAK SPACE}%", html)

@@ -95,7 +95,9 @@ def test_server_trusts_no_proxy_and_reveals_nothing_about_itself(
     assert len(origins) == (1 if lan else 2) and all(one.startswith("https:" if lan else "http:") for one in origins)
 
 
-def test_tokens_differ_between_starts(places: Places, listening: socket.socket, started: list[str]) -> None:
+def test_tokens_differ_between_starts_of_the_server(
+    places: Places, listening: socket.socket, started: list[str]
+) -> None:
     urls = {_studio(StudioOptions(folder=places.root), places, "127.0.0.1", None, listening).url for _ in range(3)}
     assert len(urls) == 3
 
@@ -316,7 +318,7 @@ def test_training_is_needed_if_the_photos_have_changed(
     assert found == {"model": None if state is None else {"accuracy": 0.5}, "needs_training": needs_training}
 
 
-def test_predictions_have_the_current_names_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_contain_the_current_names_of_moved_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     predictions = [
         SimpleNamespace(photo="a/1.jpg", stamp="s1", label="a", predicted="b", score=0.12345678),
         SimpleNamespace(photo="a/2.jpg", stamp="gone", label="a", predicted="a", score=1.0),

@@ -175,7 +175,7 @@ def test_text_is_placed_below_its_bubble_if_there_is_free_space() -> None:
     assert crossed == pytest.approx((45, 55, 55, 61)), "a line is below"
 
 
-def test_text_stays_in_the_panel() -> None:
+def test_labels_of_bubbles_stay_inside_the_panel() -> None:
     box = place_text((50, 8), 5, (10, 6), [(45, 3, 55, 13)], [], FRAME, 1.0)
     assert box == pytest.approx((45, 13, 55, 19)), "below the bubble, it would be outside"
 

@@ -350,7 +350,7 @@ def test_photos_that_changed_during_the_grid_are_refused() -> None:
         _check_unchanged(photos, trained)
 
 
-def test_heads_of_folds_are_quantized_for_int8_features() -> None:
+def test_fold_heads_are_quantized_for_int8_features() -> None:
     rng = np.random.default_rng(0)
     head = Head(rng.normal(size=(6, 3)).astype(np.float32), np.array([3.0, -2.0, 0.5], np.float32))
     features = rng.normal(size=(20, 6)).astype(np.float32)

@@ -286,7 +286,7 @@ def test_check_requires_the_options_and_the_output_shape_of_each_operator(use: U
 
 
 @pytest.mark.parametrize("use", [use for use in EVERY_USE if use.ints], ids=lambda use: use.name)
-def test_check_limits_the_types_of_shapes_axes_and_positions(use: Use) -> None:
+def test_check_requires_integer_types_for_shapes_axes_and_positions(use: Use) -> None:
     for place in use.ints:
         values = use.inputs[place].values
         assert values is not None

@@ -40,7 +40,9 @@ def vectors(*rows: float, width: int = 3) -> Any:
     return np.repeat(np.array(rows, np.float32)[:, None], width, axis=1)
 
 
-def test_photos_without_a_vector_in_any_cache_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_rows_are_those_of_photos_that_lack_a_vector_in_some_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster, "_DIGESTS_PER_QUERY", 2)
     with open_cache(tmp_path / "1") as (one, _), open_cache(tmp_path / "2") as (two, _):
         for number in (0, 1, 3):
@@ -199,7 +201,7 @@ class Client:
         return {"workers": {"a": 1, "b": 2, "c": 3}}
 
 
-def test_scheduler_gets_a_few_tasks_per_thread_and_runs_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduler_gets_only_a_few_tasks_per_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     import distributed
 
     def wait(running: set[Future], return_when: str) -> Any:

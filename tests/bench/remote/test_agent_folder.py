@@ -274,7 +274,7 @@ def test_leaves_are_files_links_and_empty_folders(tmp_path: Path) -> None:
     assert found == ["a/b", "a/file", "c", "link"]
 
 
-def test_description_contains_the_size_of_a_pointer_and_the_default_folder(
+def test_device_description_contains_the_pointer_size_and_the_default_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(struct, "calcsize", lambda form: {"P": 4}[form])

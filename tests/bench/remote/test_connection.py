@@ -363,7 +363,7 @@ class Blocks:
         return self._blocks.pop(0)
 
 
-def test_lines_are_joined_from_blocks_up_to_a_limit(clock: SimpleNamespace) -> None:
+def test_lines_are_assembled_from_blocks_up_to_a_maximum_length(clock: SimpleNamespace) -> None:
     taken: list[bytes] = []
     stream: Any = Blocks(b"one\ntw", b"o\n\nthr", b"ee", b"\nrest")
     reader = LineReader(stream, longest=6)

@@ -209,7 +209,7 @@ def test_sources_without_labeled_frames_are_errors() -> None:
     assert len(shown) == 1 and summary.labeled == 0, "a stop is not an error"
 
 
-def test_model_monitor_warns_once_of_each_change(tmp_path: Path) -> None:
+def test_model_monitor_warns_once_about_each_change(tmp_path: Path) -> None:
     reporter, model = Recorder(), tmp_path / "m.tflite"
     model.write_bytes(b"1")
     monitor = _ModelMonitor(model, cast(Any, reporter))
