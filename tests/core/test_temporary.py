@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -140,3 +141,20 @@ def test_locked_removes_its_lock_and_locks_each_folder_once(tmp_path: Path) -> N
     with locked([tmp_path / "a", tmp_path / "link"]):
         assert [path.name for path in (tmp_path / "a").iterdir()] == [".poets_edge.lock"]
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_owned_opens_its_file_again_if_it_was_renamed_before_it_was_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, locks = tmp_path / "part", list[int]()
+    lock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        locks.append(operation)
+        if len(locks) == 1:
+            path.replace(tmp_path / "complete")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr("poets_edge.core.temporary.fcntl.flock", late)
+    with owned(path, 1):
+        assert path.exists() and len(locks) == 2

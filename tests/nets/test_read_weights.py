@@ -16,7 +16,8 @@ from poets_edge.errors import UsageError, WeightsError
 from poets_edge.nets import weights as weights_module
 from poets_edge.nets import weights_file
 from poets_edge.nets.architectures import architecture
-from poets_edge.nets.codelab_weights import _signature
+from poets_edge.nets.codelab_weights import _signature, read_codelab_weights
+from poets_edge.nets.graphdef import empty_graph, operation, placeholder, serialize
 from poets_edge.nets.keras_source import keras_folder
 from poets_edge.nets.layers import Layer
 from poets_edge.nets.pytorch_file import PytorchFileError, read_pytorch_file
@@ -284,3 +285,30 @@ def test_gray_networks_convert_colors_with_weights_that_add_up_to_1(arrays: list
     luma = np.array([0.299, 0.587, 0.114])[:, None]
     np.testing.assert_allclose(kernel, expected * luma, rtol=2e-3, atol=1e-5)
     np.testing.assert_allclose(kernel.sum(axis=2), expected[:, :, 0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(128, 96), (96, 128), (160, 160)])
+def test_graphs_of_the_codelab_for_another_input_size_are_refused(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = empty_graph()
+    graph.node.append(placeholder("input", (1, *size, 3)))
+    graph.node.append(operation("MobilenetV1/Logits/AvgPool_1a/AvgPool", "AvgPool", ["input"]))
+    monkeypatch.setattr(Weights, "frozen_graph", lambda self: serialize(graph))
+    with pytest.raises(WeightsError, match=rf"takes pictures of \[{size[0]}, {size[1]}\] pixels"):
+        read_codelab_weights(SMALL, Weights(Path("a.pb"), ""))
+
+
+def test_hdf5_files_of_other_programs_are_described(tmp_path: Path) -> None:
+    h5py = need_module("h5py")
+    for entries, message in (
+        ((), "holds 'nothing', which is none of Keras's arrays"),
+        (("layers",), r"in the format of Keras 3 \(\.weights\.h5\)"),
+        (("a.running_mean",), "holds 'a.running_mean', so it is PyTorch's"),
+    ):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for entry in entries:
+                file.create_group(entry)
+        content = (tmp_path / "a.h5").read_bytes()
+        with pytest.raises(WeightsError, match=message):
+            read_backbone(SMALL, Weights(tmp_path / "a.h5", hashlib.sha256(content).hexdigest()))

@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from poets_edge.errors import DatasetError
-from poets_edge.photos.exclude import Exclusions, exclusions_json, exclusions_of_training, read_exclusions
+from poets_edge.photos.exclude import (
+    Exclusions,
+    exclusions_json,
+    exclusions_of_training,
+    read_exclusions,
+    scan_without_excluded,
+)
 from poets_edge.photos.folder import scan
+from poets_edge.progress import Silent
 from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW
 
@@ -137,3 +144,29 @@ def test_exclusions_of_training_are_limited_to_the_given_photos() -> None:
     assert json.loads(exclusions_json(["b", "a"])) == {
         "format": "poets_edge-exclude-1", "leave_out": ["a", "b"], "belongs_to": {}
     }  # fmt: skip
+
+
+class _Recorder(Silent):
+    """Reporter that records the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_scan_without_excluded_warns_only_about_missing_photos(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "list.txt").write_text("a/1.jpg\n")
+    reporter = _Recorder()
+    folder, exclusions = scan_without_excluded(tmp_path / "photos", tmp_path / "list.txt", reporter)
+    assert folder.photos.names == ["a/2.jpg", "b/3.jpg"] and exclusions.leave_out == {"a/1.jpg"}
+    assert reporter.warnings == []
+    (tmp_path / "list.txt").write_text("a/1.jpg\na/9.jpg\nc/1.jpg\n")
+    scan_without_excluded(tmp_path / "photos", tmp_path / "list.txt", reporter)
+    [warning] = reporter.warnings
+    assert "2 of its photos are not in" in warning and warning.endswith("as a/9.jpg.")
+    assert scan_without_excluded(tmp_path / "photos", None, reporter)[1] == Exclusions()

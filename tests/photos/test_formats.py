@@ -45,6 +45,10 @@ def test_photo_format_is_recognized_by_the_first_bytes(header: bytes, name: str 
     assert is_photo_content(header[:HEADER_BYTES], "file") is (name is not None)
 
 
+def test_numbers_in_a_bmp_header_may_be_line_feeds() -> None:
+    assert is_photo_content(BMP[:3] + b"\n" + BMP[4:11] + b"\n" + BMP[12:14] + b"\x28\0", "file")
+
+
 def test_text_that_begins_with_bm_is_not_recognized_as_a_photo() -> None:
     for size in (12, 40, 52, 56, 64, 108, 124):
         assert is_photo_content(BMP[:14] + bytes([size, 0]), "file")

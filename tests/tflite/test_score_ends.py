@@ -96,3 +96,21 @@ def test_use_uint8_shifts_input_and_output_by_128() -> None:
     assert after.dtype == np.uint8 and before.dtype == np.int8
     np.testing.assert_array_equal(after.astype(int), before.astype(int) + 128)
     assert use_uint8(model, 0) == ""
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "sigmoids"])
+def test_add_scores_scales_scores_to_0_to_1(kind: Any) -> None:
+    """The output holds 0.5, -1 and 2, of which -2 stands for a score of 0, and 3 for a score of 1."""
+    model = unpack_model(color_model())
+    graph = model.subgraphs[0]
+    graph.operators, graph.outputs = list(graph.operators), list(graph.outputs)
+    assert add_scores(model, 0, ScoreFormat(kind, -2, 3), 3) == "scores from 0 to 1 instead of -2 to 3"
+    np.testing.assert_allclose(run(model), [0.5, 0.2, 0.8], rtol=1e-5)
+
+
+def test_add_scores_scales_a_single_score_of_two_labels() -> None:
+    model = brightness_model()
+    assert add_scores(model, 0, ScoreFormat("sigmoids", -1.5, 3.5), 2) == "scores of both labels"
+    np.testing.assert_allclose(run(model), [0.6, 0.4], rtol=1e-5)
+    single = brightness_model()
+    assert add_scores(single, 0, ScoreFormat("sigmoids"), 1) == ""
