@@ -61,7 +61,7 @@ _OPTIONS = {
 
 
 def with_flags(text: str, command: click.Command) -> str:
-    """Replace backquoted parameters in a message by command-line options: `` `threads`=1 `` becomes `--threads 1`.
+    """Replace backquoted parameters in a message with command-line options: `` `threads`=1 `` becomes `--threads 1`.
 
     If the command has no such option, only the backquotes are removed.
     """

@@ -33,7 +33,7 @@ def escaped(text: str, *, line: bool = False) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Context manager that replaces stdout and stderr by streams that escape control characters."""
+    """Context manager that replaces stdout and stderr with streams that escape control characters."""
     _open_closed()
     codecs.register_error(_ERRORS, _replace)
     before = sys.stdout, sys.stderr

@@ -21,7 +21,7 @@ def check_generated(folder: Path, names: Collection[str]) -> None:
     """Check, before the contents of files are generated, that `write_generated` may write files with these names.
 
     Raises:
-        OutputError: an existing file was not written by `write_generated` or was changed since.
+        OutputError: an existing file was not written by `write_generated`, or was changed since then.
     """
     finish_pending(folder)
     known = _listed(folder)

@@ -217,7 +217,7 @@ class _Reader:
         return self._add(Layer(node.name, "mean", (self._layer(node),)))
 
     def reshaped(self, node: Any) -> str | Array:
-        """Read a Reshape node: reshape a constant input, or replace a preceding pool over the whole image by a mean."""
+        """Read a Reshape node: reshape a constant input, or turn a preceding pool over the whole image into a mean."""
         values = self._found[_name(node.input[0])]
         if isinstance(values, np.ndarray):
             return values.reshape(self._values(node, 1))

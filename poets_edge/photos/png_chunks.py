@@ -13,7 +13,7 @@ _SIGNATURE_BYTES = 8
 _AROUND = 12
 """Number of bytes in a chunk in addition to its data: length and type before the data, a checksum after them."""
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IEND"})
-"""Types of chunks other than IDAT that decoding needs; in a valid file, they have at most 768 bytes."""
+"""Types of chunks other than IDAT that decoding needs; in a valid file, each of them has at most 768 bytes."""
 _MOST_CHUNKS = 1 << 18
 """Maximum number of chunks. A PNG of 2 GB has this many, since libpng writes pixels in chunks of 8 KB."""
 

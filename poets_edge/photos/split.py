@@ -24,7 +24,7 @@ from poets_edge.photos.table import Photo, PhotoTable, Rows, SplitNumbers
 _TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
 _MIN_GROUPS = 3
-"""Minimum number of groups of photos that a class needs to have photos in every split."""
+"""Minimum number of groups of photos in a class for it to be represented in every split."""
 
 
 @dataclass(frozen=True, kw_only=True)

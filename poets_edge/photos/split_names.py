@@ -61,6 +61,6 @@ def words(name: str) -> list[str]:
 
 
 def parts(name: str) -> list[str]:
-    """Return the words in a name as they are spelled, without digits."""
+    """Return the words in a name, without digits and in their original spelling."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return [word for word in re.split(r"[\W_\d]+", parted) if word]

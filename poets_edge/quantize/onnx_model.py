@@ -40,7 +40,7 @@ def convert_onnx(path: Path, folder: Path) -> Path:
         )
     np.save(folder / _SAMPLES, np.random.default_rng(0).random((20, 128, 128, 3), np.float32))
     copied, converted = folder / "model.onnx", folder / "converted"
-    shutil.copyfile(path, copied)  # onnx2tf replaces its input by a simplified model
+    shutil.copyfile(path, copied)  # onnx2tf replaces its input with a simplified model
     command = [program, "-i", str(copied), "-o", str(converted), "-osd"]
     try:
         ran = subprocess.run(

@@ -194,8 +194,8 @@ def find_input_range(
 ) -> tuple[Normalization, str]:
     """Infer the normalization of a model's input; return it with a phrase that states the evidence for it.
 
-    The evidence is either the arithmetic in the first layers of the model, or that the accuracy on photos is
-    significantly higher with one input range than with the others.
+    The evidence is either the arithmetic in the first layers of the model, or a significantly higher accuracy on photos
+    with one input range than with the others.
 
     Args:
         pixels: images, resized to the model's input size.

@@ -34,7 +34,7 @@ float32, 1.2e-7, then becomes larger than 1."""
 
 
 def with_unknown_label(content: bytes) -> bytes:
-    """Replace the two outputs of a model by one: the scores of the classes, followed by the score of "unknown".
+    """Replace the two outputs of a model with one: the scores of the classes, followed by the score of "unknown".
 
     Args:
         content: bytes of a `.tflite` without metadata, whose outputs are the scores and DISTANCE.

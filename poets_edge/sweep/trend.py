@@ -1,7 +1,7 @@
 """Trend lines of accuracy over resolution, which fall only where the decrease is statistically significant.
 
 A higher resolution rarely lowers the accuracy of a network, so most decreases between adjacent resolutions are noise.
-Adjacent points with an insignificant decrease are replaced by their mean (isotonic regression by pooling adjacent
+Adjacent points with an insignificant decrease are replaced with their mean (isotonic regression by pooling adjacent
 violators: Barlow et al., Statistical Inference under Order Restrictions, 1972).
 """
 

@@ -71,7 +71,7 @@ class VectorSource(Protocol):
 
 @dataclass(frozen=True)
 class BackboneCache:
-    """A backbone and the cache for its bottlenecks, as a `VectorSource`."""
+    """`VectorSource` that consists of a backbone and the cache for its bottlenecks."""
 
     backbone: Backbone
     cache: BottleneckCache

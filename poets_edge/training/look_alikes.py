@@ -109,7 +109,7 @@ class PhotoGroups:
 
 
 def renumbered(numbers: Rows) -> Rows:
-    """Replace each group number by the row number of the first photo in the group; return int64 [photos]."""
+    """Replace each group number with the row number of the first photo in the group; return int64 [photos]."""
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     return np.asarray(first[inverse.reshape(-1)], np.int64)
 

@@ -44,7 +44,7 @@ class RowStore:
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the given keys that have no row, in the given order.
 
-        Damage to a row is detected only when it is read.
+        A damaged row counts as present, because damage is detected only when a row is read.
         """
         present = {row[0] for row in self._select_keys("key", keys)}
         return [key for key in keys if key not in present]

@@ -31,7 +31,7 @@ _WINDOWS = (2, 4, 8, 16)
 _MAX_HELD_OUT = 0.4
 """Maximum fraction of a class that is held out at once."""
 _CONTROLS = 3
-"""Number of random sets with which the photos before and after a photo are compared."""
+"""Number of random sets of photos with which each set of photos before and after a photo is compared."""
 _MIN_LOSS, _MIN_DEVIATIONS = 0.07, 5.0
 """Minimum loss of accuracy, and minimum ratio of the mean loss of margin to its standard error. Photos of flowers from
 the web and pictures of steel surfaces have weak series: the ratio is up to 9.6, but where it exceeds 5, the loss of

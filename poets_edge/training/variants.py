@@ -1,7 +1,7 @@
 """Find variants of photos, such as the crops, rotations and mirror images that data augmentation writes.
 
 Variants are less similar to each other than the frames of a burst, and independent photos can be as similar. Therefore,
-single pairs prove nothing. But if a folder has variants, the nearest neighbor of a photo predicts its class, whereas
+a single pair proves nothing. But if a folder has variants, the nearest neighbor of a photo predicts its class, whereas
 the neighbors that follow do not, because they are other photos. The nearest neighbor of a photo is called distinct if
 its similarity stands out from that of all other photos (see `_neighbors`). The advantage of distinct neighbors is the
 fraction of photos whose class they predict, less the fraction whose class a vote of later neighbors predicts. In random

@@ -26,7 +26,7 @@ class Volatile:
         nullable: whether the values at `json` may be null in only one of the runs.
         text: regular expression for texts; matches are replaced by `shown`, and lines that become empty are removed.
         shown: replacement for matches of `text`.
-        numbers: whether to replace every number in a text by "#", and every run of spaces by one space.
+        numbers: whether to replace every number in a text with "#", and every run of spaces with one space.
         skipped: whether to ignore the file, even if it exists in only one run.
     """
 

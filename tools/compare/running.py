@@ -58,7 +58,7 @@ class Tree:
 
 
 def revision_name(revision: str) -> str:
-    """Return the first 12 digits of a commit hash. Raises ComparisonError if git does not know the revision."""
+    """Return the first 12 digits of a revision's commit hash. Raises ComparisonError if git does not know it."""
     found = subprocess.run(
         ["git", "rev-parse", "--verify", f"{revision}^{{commit}}"], cwd=ROOT, capture_output=True, text=True
     )

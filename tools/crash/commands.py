@@ -139,5 +139,5 @@ def names(cwd: Path) -> Counter[str]:
 
 
 def _without_folder(name: str) -> str:
-    """Replace the digest in the name of a service by "#", since it depends on the device's folder."""
+    """Replace the digest in the name of a service with "#", since it depends on the device's folder."""
     return re.sub(r"(poets-edge-watch-)[0-9a-f]{8}", r"\1#", name)

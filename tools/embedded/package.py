@@ -1,4 +1,4 @@
-"""Write the distilled weights to the file in the package, as float16 in the order of Keras's `get_weights()`."""
+"""Write the distilled weights to the weights file of poets_edge, as float16 in the order of Keras's `get_weights()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poets_edge.core.files import replacing
 
 
 def package(student: Path, out: Path) -> int:
-    """Write the weights in `student.npz` as float16 to the file in the package; return its size in bytes.
+    """Write the weights in `student.npz` as float16 to the weights file of poets_edge; return its size in bytes.
 
     Raises:
         ValueError: a weight is not finite in float16.

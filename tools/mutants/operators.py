@@ -55,7 +55,7 @@ class Increment(NumberReplacer):  # type: ignore[misc]
 
 
 class RemoveStatement(Operator):  # type: ignore[misc]
-    """Replace a call whose result is not used, a `raise` or an augmented assignment by `pass`."""
+    """Replace a call whose result is not used, a `raise` or an augmented assignment with `pass`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "simple_stmt" and _removable(node.children[0]):
