@@ -3,7 +3,7 @@
 On real photos with random faults, for each seed:
 
 - wrong labels: 5 % of the photos get a wrong class; recall among the 10 % most suspicious photos, compared with that
-  of cleanlab on the same out-of-fold scores if cleanlab is installed (its AGPL prevents a dependency);
+  of cleanlab on the same out-of-fold scores if cleanlab is installed (its license, the AGPL, rules out a dependency);
 - near-duplicates: number of pairs found after 50 photos are added that were resized, recompressed, cropped by 5 % or
   brightened;
 - learning curve: accuracy for 1,000 photos as forecast from 500 photos, compared with the measured accuracy;

@@ -46,7 +46,7 @@ WITH_BACKGROUND = 5
 EVERYDAY, OF_BACKGROUND = 13, 200
 """Step for selecting everyday photos (every 13th is used), and number of photos in a background."""
 NEAR = {"flowers": (), "defects": (1, 4), "two flowers": (1, 3, 4), "three flowers": (1, 3)}
-"""Indices of the classes that the detector does not learn, and whose photos test it, for each set of known photos."""
+"""For each set of known photos, the indices of the classes that the detector does not learn and is tested on."""
 
 
 NOTES = (
@@ -78,8 +78,8 @@ class Result:
 
     A fraction is None if there are no photos of the kind, or if no background was used.
 
-    `learned` is the number of known photos that were used to fit the detector, and `new` that of the others. `answered`
-    is the accuracy on accepted known photos minus the accuracy on all known photos.
+    `learned` is the number of known photos to which the detector was fitted, and `new` is the number of other known
+    photos. `answered` is the accuracy on accepted known photos minus the accuracy on all known photos.
     """
 
     lost: float

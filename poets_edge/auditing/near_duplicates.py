@@ -29,7 +29,7 @@ _MIN_CORRELATION = 0.72
 were resized, compressed, cropped by 5 % on each side and brightened reach 0.82, and none of 1,500 pairs of similar
 photos that are not copies reaches 0.67."""
 _MIN_SIMILARITY = 1.15
-"""Minimum sum of two cosine similarities, between the bottlenecks and between the thumbnails of a candidate pair."""
+"""Minimum sum of the cosine similarity of the bottlenecks and that of the thumbnails of a candidate pair."""
 _MIN_MIRRORED_SIMILARITY = 0.75
 """Minimum cosine similarity between bottlenecks at which a pair with dissimilar thumbnails is a candidate, because one
 photo may be a mirrored copy."""

@@ -21,8 +21,8 @@ import numpy as np
 from poets_edge.bench.ratios import NORMAL, TimeRatio, compare_times
 
 QUIET_VARIATION = 0.007
-"""Standard deviation of the logarithm of a time between separate runs on a quiet machine. The standard deviation of the
-difference between two runs is 1.4 times as large."""
+"""Standard deviation, between separate runs on a quiet machine, of the logarithm of a measured time. The standard
+deviation of the difference between two runs is 1.4 times as large."""
 RELATIVE_VARIATION = 0.006
 """Standard deviation, between separate runs on one machine, of the logarithm of a median time that has been divided by
 the median time of the reference kernel. In two recordings of two models (`benchmarks/results/compare.md`), it was
@@ -84,7 +84,7 @@ def compare_runs(times: Sequence[float], reference: Sequence[float], variation: 
     Args:
         times: one time per process, in the order of the measurement.
         reference: one time per process of the reference run, in the order of the measurement.
-        variation: standard deviation between runs of the logarithm of a time; None to estimate it for each run with
+        variation: standard deviation, between runs, of the logarithm of a time; None to estimate it for each run with
             `run_variation`.
     """
     found = compare_times(times, reference)

@@ -76,7 +76,7 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """Command whose help has an example and sections of options, and that gives hints for options of other programs.
+    """Command with an example and sections of options in its help, and with hints for users of other programs' options.
 
     Args:
         example: command lines that the help shows first.

@@ -1,6 +1,6 @@
 """Option names in error messages, and hints for users who type a command or option of another program.
 
-Messages from the library name parameters in backquotes; each is replaced by the corresponding command-line option.
+Messages from the library name parameters in backquotes; each is replaced with the corresponding command-line option.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class EvaluateResult(Tabular):
 
     @property
     def unseen(self) -> Evaluation | None:
-        """Evaluation on the photos that the model has not learned from; None if it has learned from all or none."""
+        """Evaluation on the photos that the model has not learned from; None if these are all or none of the photos."""
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
         )

@@ -124,7 +124,8 @@ def overlap_lines(
 
     Args:
         learned: whether the model has learned from each evaluated photo, bool [photos].
-        unseen: evaluation on the photos that the model has not learned from; None if it has learned from all or none.
+        unseen: evaluation on the photos that the model has not learned from; None if these are
+            all or none of the photos.
     """
     lines = []
     if overlap:

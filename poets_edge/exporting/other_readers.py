@@ -15,10 +15,10 @@ _TYPES = ("float32", "uint8", "int8")
 def open_for_other_readers(
     model: Path, reader: str, *, labels: Path | None = None, input_range: str | None = None
 ) -> Classifier:
-    """Open a model for the Android app or the web page, after checking that they support its inputs and outputs.
+    """Open a model for the Android app or the web page, and check that its inputs and outputs are supported there.
 
-    The input must be one RGB image of fixed size. Labels and normalization are embedded in the returned classifier's
-    file, since the app and the page read both from the model.
+    The input must be one RGB image of fixed size. The model in the returned classifier contains labels and
+    normalization, since the app and the page read both from the model.
 
     Args:
         reader: name of the app or page in error messages, for example "the app".

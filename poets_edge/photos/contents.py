@@ -14,7 +14,7 @@ from poets_edge.photos.address import Location
 LARGEST_PHOTO = 256 << 20
 """Maximum size of a photo file in bytes, about three times the size of a JPEG with 200 megapixels."""
 _LARGE_PHOTO = 32 << 20
-"""Photo files of more than this number of bytes are read one at a time, to limit memory use."""
+"""Size in bytes above which photo files are read one at a time, to limit memory use."""
 
 
 def contents_at(path: Location) -> bytes:

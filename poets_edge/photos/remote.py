@@ -260,7 +260,7 @@ def _list_or_empty(find: Callable[[str], Iterable[str]], path: str) -> list[str]
 def readable_errors(address: str) -> Iterator[None]:
     """Context manager that converts errors from reading an address to a RemoteError with a one-line message.
 
-    Two kinds of exceptions propagate: those of poets_edge, and an OSError for a missing or too large file. An
+    Two kinds of exceptions propagate: those of poets_edge, and an OSError for a file that is missing or too large. An
     ImportError becomes a RuntimeMissingError.
     """
     try:

@@ -32,7 +32,7 @@ FILLERS = frozenset(
         *("pic", "pics", "jpg", "jpeg", "png", "seg", "split"),
     }
 )
-"""Words that may be part of the name of a split folder, or the name of the only folder inside one."""
+"""Words that may occur in the name of a split folder, or be the name of the only folder inside one."""
 _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
 _UNLABELED = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
@@ -44,7 +44,8 @@ def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:
     """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name.
 
     Args:
-        ignored: words to ignore in the name, in lower case, such as those that its sibling folders also contain.
+        ignored: words to ignore in the name, in lower case, such as words that the names of all sibling folders
+            contain.
     """
     meant = [word for word in words(name) if word not in FILLERS and word not in ignored]
     return SPLIT_WORDS.get(_ENDING.sub("", meant[0]), SPLIT_WORDS.get(meant[0])) if len(meant) == 1 else None

@@ -228,7 +228,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
             yield self[row]
 
     def take(self, rows: Rows) -> HashedPhotos:
-        """Return the photos with the given row numbers and their digests, in the order of `rows`."""
+        """Return the photos with the given row numbers, including their digests, in the order of `rows`."""
         return HashedPhotos(self.photos.take(rows), self.digests[rows])
 
 

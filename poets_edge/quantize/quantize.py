@@ -107,7 +107,7 @@ def _bottleneck_shift(
 ) -> npt.NDArray[np.float32] | None:
     """Return the mean difference between float and int8 bottlenecks, float32 [bottleneck_size].
 
-    Returns None if the network has no detector, which alone uses the difference.
+    Return None if the network has no detector, since only detectors use the difference.
 
     Args:
         network: network with rounded kernels.

@@ -98,9 +98,9 @@ def _join_int8(model: Any, scores: int, distance: int) -> int:
 
 
 def _before_rounding(model: Any, output: int) -> int:
-    """Remove the operator that converts an output to uint8, if there is one; return the index of the output before it.
+    """Remove the operator that converts an output to uint8, and return the index of its input.
 
-    The tensor with this index is float32, or int8 in full-int8 models.
+    Without such an operator, return `output`. The result is a float32 tensor, or int8 in full-int8 models.
     """
     graph = model.subgraphs[0]
     if graph.tensors[output].type != schema().TensorType.UINT8:

@@ -17,7 +17,7 @@ from poets_edge.studio.places import Places
 from poets_edge.studio.training_job import train_options
 
 _STRANGERS = ("unlike all others", "unknown")
-"""Audit reasons for which the web page lists an outlier as a stranger: a photo that may belong to no class."""
+"""Audit reasons for which the web page lists an outlier as a stranger: a photo that seems to belong to no class."""
 
 
 def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:

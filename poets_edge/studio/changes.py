@@ -171,7 +171,7 @@ class Changes:
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
-        """Undo the last step, and return the step that does so. Raises RefusedError if there is no step to undo."""
+        """Undo the last step, and return the undo operation. Raises RefusedError if there is no step to undo."""
         with self._project.lock:
             return self._repeat(self._journal.history, "undo")
 

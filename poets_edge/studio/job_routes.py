@@ -50,7 +50,7 @@ def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the GET endpoints for jobs, the current model and its files, as a dictionary by path."""
+    """Return the GET endpoints for jobs, the current model and its files, as a dictionary keyed by path."""
     places = project.places
 
     async def list_jobs(request: Request) -> Response:

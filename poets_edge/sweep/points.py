@@ -111,7 +111,7 @@ class GridPoint:
         )
 
     def is_as_fast_as(self, other: GridPoint) -> bool:
-        """Return whether the latencies of two models differ by at most 25 %, and not significantly.
+        """Return whether the latencies of two models differ neither by more than 25 % nor significantly.
 
         If the latencies were measured in a single process, or in only a few processes whose times vary widely, no
         difference is statistically significant, and only the ratio of the latencies is decisive.

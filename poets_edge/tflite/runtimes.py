@@ -80,7 +80,7 @@ _WHEELS = (
 
 
 def this_system() -> System:
-    """Return the properties of this machine."""
+    """Return the versions of Python and of the C library, the architecture and the operating system of this machine."""
     libc, version = _libc()
     kernel = platform.machine()
     return System(

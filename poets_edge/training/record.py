@@ -65,7 +65,7 @@ def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]
 
 
 def _same(digests: Digest) -> list[Rows]:
-    """Return the array of row numbers of each digest that occurs more than once, sorted by first row number."""
+    """Return the row numbers of each digest that occurs more than once, as arrays sorted by their first row number."""
     order = np.lexsort(digests.view(">u8").T) if len(digests) else np.zeros(0, np.int64)  # stable
     ordered = digests[order]
     ends = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1

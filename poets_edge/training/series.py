@@ -33,9 +33,9 @@ _MAX_HELD_OUT = 0.4
 _CONTROLS = 3
 """Number of random sets of photos with which each set of photos before and after a photo is compared."""
 _MIN_LOSS, _MIN_DEVIATIONS = 0.07, 5.0
-"""Minimum loss of accuracy, and minimum ratio of the mean loss of margin to its standard error. Photos of flowers from
-the web and pictures of steel surfaces have weak series: the ratio is up to 9.6, but where it exceeds 5, the loss of
-accuracy is less than 0.07."""
+"""Minimum loss of accuracy, and minimum ratio of the mean loss of margin to its standard error, for a series. Photos of
+flowers from the web and pictures of steel surfaces have weak series: the ratio is up to 9.6, but where it exceeds 5,
+the loss of accuracy is less than 0.07."""
 _PENALTY = 0.02
 """Ridge penalty, relative to the mean sum of squares of a principal component."""
 _SAMPLE = 512

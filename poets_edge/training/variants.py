@@ -1,16 +1,16 @@
 """Find variants of photos, such as the crops, rotations and mirror images that data augmentation writes.
 
-Variants are less similar to each other than the frames of a burst, and independent photos can be as similar. Therefore,
-a single pair proves nothing. But if a folder has variants, the nearest neighbor of a photo predicts its class, whereas
-the neighbors that follow do not, because they are other photos. The nearest neighbor of a photo is called distinct if
-its similarity stands out from that of all other photos (see `_neighbors`). The advantage of distinct neighbors is the
-fraction of photos whose class they predict, less the fraction whose class a vote of later neighbors predicts. In random
-parts of 1,000 flowers, it is at most 0.08; in folders with two to 23 variants of each flower, it is at least 0.09
-(`benchmarks/results/truth.md`).
+Variants are less similar to each other than the frames of a burst, and independent photos can be as similar. An
+individual pair therefore proves nothing. But if a folder has variants, the nearest neighbor of a photo predicts its
+class, whereas more distant neighbors do not, because they are other photos. The nearest neighbor of a photo is called
+distinct if its similarity stands out from that of all other photos (see `_neighbors`). The advantage of distinct
+neighbors is the fraction of photos whose class they predict, minus the fraction whose class a vote of more distant
+neighbors predicts. In random parts of 1,000 flowers, it is at most 0.08; in folders with two to 23 variants of each
+flower, it is at least 0.09 (`benchmarks/results/truth.md`).
 
 In photos of few people or objects against different backgrounds, no neighbor stands out, so groups cannot be found. But
-then the nearest neighbors of all photos predict the class much better than later neighbors, and the photos are called
-repetitive.
+then the nearest neighbors of all photos predict the class much better than more distant neighbors do, and the photos
+are called repetitive.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5
 minimum ratio of an advantage to its standard error. Even in independent photos, far neighbors predict the class less
 well than near ones."""
 _MIN_REPETITIVE, _REPETITIVE_DEVIATIONS = 0.27, 6.0
-"""Minimum advantage of nearest neighbors over later ones at which photos are called repetitive, and the minimum ratio
-of this advantage to its standard error. In random parts of 1,000 flowers, the ratio is at most 5.5 if the advantage is
-0.2 or more."""
+"""Minimum advantage of nearest neighbors over more distant ones at which photos are called repetitive, and the minimum
+ratio of this advantage to its standard error. In random parts of 1,000 flowers, the ratio is at most 5.5 if the
+advantage is 0.2 or more."""
 _RANKS = (1, 3, 8, 12, 16, 24, 32)
-"""Numbers of nearest neighbors to skip before later neighbors vote on the class of a photo. All of them are tried,
+"""Numbers of nearest neighbors to skip before the next ones vote on the class of a photo. All of them are tried,
 because the number of variants per photo is not known."""
 _MIN_VOTES, _MAX_VOTES = 3, 10
 _NEAREST = _RANKS[-1] + _MAX_VOTES
@@ -91,7 +91,7 @@ class _Neighbors:
 def find_variants(projections: Vectors, classes: Rows) -> Variants:
     """Return the photos that have variants, and the pairs of variants.
 
-    Both are empty unless distinct neighbors predict the class significantly better than later neighbors.
+    Both are empty unless distinct neighbors predict the class significantly better than more distant neighbors do.
 
     Args:
         projections: unit vectors, float32 [photos, components].
@@ -158,9 +158,9 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
 
 
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
-    """Return whether distinct neighbors predict the class significantly better than later neighbors.
+    """Return whether distinct neighbors predict the class significantly better than more distant neighbors do.
 
-    Later neighbors vote on the class. They are near if their ranks are within a fifth of the class size (a fourth if
+    The latter vote on the class. They are near if their ranks are within a fifth of the class size (a fourth if
     the vote begins with the second neighbor), and far if their ranks are within half of it; different minimum
     advantages apply to near and far neighbors. Neighbors of higher ranks do not vote.
 
@@ -180,7 +180,7 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
 
 
 def _are_repetitive(found: _Neighbors, classes: Rows, size: int) -> bool:
-    """Return whether the photos are repetitive: nearest neighbors predict the class much better than later ones.
+    """Return whether photos are repetitive: nearest neighbors predict classes much better than more distant ones.
 
     Args:
         size: median number of photos of a class.

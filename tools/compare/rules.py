@@ -24,7 +24,7 @@ class Volatile:
         json: pattern of a path inside a JSON document, with "/" before each step, "*" for any step, and "**" for any
             number of steps. The values at matching paths are replaced by the names of their types.
         nullable: whether the values at `json` may be null in only one of the runs.
-        text: regular expression for texts; matches are replaced by `shown`, and lines that become empty are removed.
+        text: regular expression; its matches are replaced by `shown`, and lines that become empty are removed.
         shown: replacement for matches of `text`.
         numbers: whether to replace every number in a text with "#", and every run of spaces with one space.
         skipped: whether to ignore the file, even if it exists in only one run.

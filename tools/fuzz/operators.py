@@ -66,7 +66,7 @@ class _Builder:
     def then(
         self, name: str, shape: Sequence[int], *more: int, options: str = "", first: bool = True, **fields: Any
     ) -> None:
-        """Append an operator that reads the last tensor as its first input or, without `first`, as its last input."""
+        """Append an operator that reads the last tensor as its first input or, if `first` is False, as its last one."""
         found = self.tensor(shape)
         self.add(name, [self.last, *more] if first else [*more, self.last], [found], options, **fields)
         self.last, self.shape = found, tuple(shape)

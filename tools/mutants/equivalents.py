@@ -86,6 +86,6 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
 
 
 def equivalent(module: str, before: str, after: str) -> Equivalent | None:
-    """Return the entry of a mutant in the list of equivalents, or None if the mutant is not listed."""
+    """Return the entry of a mutant in EQUIVALENTS, or None if the mutant is not listed."""
     found = (one for one in EQUIVALENTS if (one.module, one.before, one.after) == (module, before, after))
     return next(found, None)

@@ -27,7 +27,7 @@ _OTHERS = (
 
 
 class NeverTrue(Operator):  # type: ignore[misc]
-    """Replace the condition of an `if` statement by False, as if the check were missing."""
+    """Replace the condition of an `if` statement with False, as if the check were missing."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "if_stmt":

@@ -69,7 +69,7 @@ class Swap:
 def _codes(code: types.CodeType, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], types.CodeType]]:
     """Yield (key, code object) for the functions and classes that a code object defines, including nested ones.
 
-    A key is the path of names to the code object; each name is followed by its number among equal names.
+    A key is the path of names to the code object; after each name, a number distinguishes siblings with equal names.
     """
     counts: dict[str, int] = {}
     for constant in code.co_consts:

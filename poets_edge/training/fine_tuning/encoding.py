@@ -50,7 +50,7 @@ class Relu6Encoding:
         return int(np.prod(shape))
 
     def encode(self, values: Array) -> bytes:
-        """Encode activations as one byte per value, which is the value divided by RELU6_STEP and rounded."""
+        """Encode each activation as one byte: its value divided by RELU6_STEP and rounded."""
         return np.asarray(np.rint(values * np.float32(1 / RELU6_STEP)), np.uint8).tobytes()
 
     def decode(self, data: bytes, shape: Shape) -> Array:

@@ -201,7 +201,7 @@ class Agent:
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_hand_over_linger(self, request: Message) -> None:
-        """Record in the folder of another deployment of the user that its removal must disable lingering."""
+        """Record in another deployment's folder that removing that deployment must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service.read()
         if note:
@@ -212,7 +212,7 @@ class Agent:
         return {"left": _few(self._own.remove())}
 
     def do_frames(self, request: Message) -> Message:
-        """Return the names (`<label>/<file>`) and sizes in bytes of frames that `watch --collect` saved in a folder."""
+        """Return the names, as `<label>/<file>`, and the sizes of frames that `watch --collect` saved in a folder."""
         folder = in_home(request["folder"])
         sizes = list_frames(folder)
         return {"folder": folder, "names": list(sizes), "sizes": list(sizes.values())}

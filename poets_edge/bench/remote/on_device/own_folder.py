@@ -294,7 +294,7 @@ class OwnFolder:
         Nothing is removed while another session is running.
 
         Returns:
-            Paths of files in the removed items that are kept, because the program did not create them.
+            Paths of files in these items that are kept, because the program did not create them.
         """
         if not self._alone():
             return []

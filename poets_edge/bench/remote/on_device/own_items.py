@@ -211,7 +211,7 @@ def remove_item(place: str) -> list[str]:
 
 
 def _is_bytecode(relative: str, sums: State) -> bool:
-    """Return whether a file is Python bytecode for a source file that is a key of `sums`."""
+    """Return whether a file is the Python bytecode of a source file listed in `sums`."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
     match = _BYTECODE.fullmatch(name) if cache == "__pycache__" else None
