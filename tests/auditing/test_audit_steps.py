@@ -231,7 +231,7 @@ def test_report_shows_near_duplicates_across_classes_and_splits_first() -> None:
     assert len(report._near_duplicates(result_of(photos, (tuple(range(0, 12, 1)),)))[0]) == 6
 
 
-def test_report_counts_outliers_and_shows_eighteen_of_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_counts_outliers_and_shows_at_most_eighteen_of_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, Any] = {}
     monkeypatch.setattr(report, "write_page", lambda path, template, **values: found.update(values))
     shown: list[Any] = []

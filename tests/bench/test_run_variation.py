@@ -134,7 +134,7 @@ def test_run_variation_needs_fifteen_processes_to_measure_drift() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "is_drift"), [(2.3, False), (2.45, True)])
-def test_run_variation_requires_a_significant_drift(ratio: float, is_drift: bool) -> None:
+def test_run_variation_includes_drift_only_if_it_is_significant(ratio: float, is_drift: bool) -> None:
     """The 95 % quantile of the chi-squared distribution with 4 degrees of freedom is 9.488 = 4 * 2.372."""
     size = 0.05
     noise = np.tile([-size, size], 15).reshape(5, 6)  # successive processes differ by 2 * size

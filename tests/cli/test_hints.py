@@ -23,7 +23,7 @@ COMMAND = click.Command(
         ("no option, threads=1", "no option, threads=1"),
     ],
 )
-def test_with_flags_names_options(text: str, expected: str) -> None:
+def test_with_flags_replaces_parameters_with_options(text: str, expected: str) -> None:
     assert with_flags(text, COMMAND) == expected
 
 

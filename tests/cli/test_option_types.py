@@ -23,7 +23,7 @@ SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 @pytest.mark.parametrize("text", ["0.25", "4", "1e0"])
-def test_number_includes_its_limits(text: str) -> None:
+def test_number_option_accepts_values_at_its_limits(text: str) -> None:
     assert Number(0.25, 4).convert(text, None, None) == float(text)
 
 
@@ -37,7 +37,7 @@ def test_number_includes_its_limits(text: str) -> None:
         ("x", "not a valid float"),
     ],
 )
-def test_number_refuses_values_outside_its_limits(text: str, message: str) -> None:
+def test_number_option_refuses_values_outside_its_limits(text: str, message: str) -> None:
     with pytest.raises(click.BadParameter, match=message):
         Number(0.25, 4).convert(text, None, None)
 

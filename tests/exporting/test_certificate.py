@@ -31,7 +31,7 @@ def test_certificate_is_valid_for_an_ip_address(host: str, file: str, tmp_path: 
     assert names.get_values_for_type(x509.DNSName) == []
 
 
-def test_certificate_names_a_host_and_is_not_an_authority(tmp_path: Path) -> None:
+def test_certificate_is_valid_for_a_host_name_and_is_not_a_ca_certificate(tmp_path: Path) -> None:
     x509 = need_module("cryptography.x509")
     one, other = certificate_for("pi.local", tmp_path), certificate_for("pi2.local", tmp_path)
     assert one != other

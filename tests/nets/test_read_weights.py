@@ -74,7 +74,7 @@ def test_arrays_that_are_not_float32_are_refused(dtype: Any, arrays: list[Any], 
         read_backbone(SMALL, _saved(tmp_path / "a.npz", values))
 
 
-def test_weights_for_another_input_size_are_refused_by_their_name(arrays: list[Any], tmp_path: Path) -> None:
+def test_weights_whose_name_contains_another_input_size_are_refused(arrays: list[Any], tmp_path: Path) -> None:
     values = {f"arr_{number}": array for number, array in enumerate(arrays)}
     for name, entry, accepted in (
         ("mobilenet_2_5_160_tf.npz", SMALL, False),
@@ -176,7 +176,7 @@ def test_find_weights_error_explains_which_sources_are_accepted(source: str, mes
     assert "secret" not in str(raised.value)
 
 
-def test_downloaded_weights_are_checked(tmp_path: Path) -> None:
+def test_checksum_and_file_type_of_downloaded_weights_are_verified(tmp_path: Path) -> None:
     content = b"\x89HDF\r\n\x1a\n" + b"weights"
     (tmp_path / "w").write_bytes(content)
     fault = weights_module._fault

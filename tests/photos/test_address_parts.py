@@ -30,7 +30,7 @@ def test_address_has_a_name_and_a_suffix(text: str, address: str, name: str, suf
     "text",
     ["https://host/a.zip?sig=secret", "http://host/a?b&c=secret", "HTTPS://host/a#secret", "https://host#secret"],
 )
-def test_address_with_a_query_or_fragment_is_refused_without_its_secret(text: str) -> None:
+def test_error_for_an_address_with_a_query_or_fragment_omits_the_secret(text: str) -> None:
     with pytest.raises(UsageError, match=r"with a query or a fragment after it") as raised:
         Address(text)
     assert "secret" not in str(raised.value)

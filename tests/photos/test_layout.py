@@ -270,7 +270,7 @@ def test_scan_recognizes_photos_by_content(kind: str, tmp_path: Path) -> None:
 
 @both
 @pytest.mark.parametrize(("inside", "accepted"), [(2, False), (3, True)])
-def test_scan_looks_into_a_folder_with_more_photos_below_than_directly_in_it(
+def test_scan_finds_classes_in_a_folder_with_more_photos_in_subfolders_than_directly_in_it(
     kind: str, inside: int, accepted: bool, tmp_path: Path
 ) -> None:
     """`train` holds two photos, and two or three more in a class folder: a class of its own, or a split."""

@@ -196,7 +196,7 @@ def test_moving_photos_through_a_link_out_of_the_project_is_refused(changes: Cha
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_deleting_an_excluded_photo_removes_it_from_the_list_until_undone(changes: Changes) -> None:
+def test_deleting_an_excluded_photo_removes_its_exclusion_until_undone(changes: Changes) -> None:
     changes.exclude(["daisy/0.jpg", "daisy/1.jpg"])
     changes.delete(["daisy/0.jpg"])
     assert changes._project.excluded == {"daisy/1.jpg"}

@@ -185,7 +185,7 @@ def test_unpack_limits_number_and_size_of_photos(request_of: UnpackRequest, monk
         unpack(request_of)
 
 
-def test_unpack_reports_an_archive_of_hidden_files(request_of: UnpackRequest) -> None:
+def test_unpack_reports_an_archive_with_only_hidden_files(request_of: UnpackRequest) -> None:
     request_of.archive.write_bytes(archive({"roses/.a.jpg": JPEG, "__MACOSX/roses/b.jpg": JPEG}))
     found = unpack(request_of)
     assert found.photos == () and found.skipped == (("photos.zip", "no photos in it (hidden files are skipped)"),)

@@ -206,7 +206,9 @@ def test_arithmetic_after_the_softmax_is_combined_into_one_factor_and_one_offset
         ([("TANH", [1.0], False)], "TANH"),
     ],
 )
-def test_output_source_stops_at_other_operators(steps: list[tuple[str, Any, bool]], operator: str) -> None:
+def test_output_source_stops_at_operators_that_are_not_scalar_arithmetic(
+    steps: list[tuple[str, Any, bool]], operator: str
+) -> None:
     assert _source(steps) == OutputSource(operator)
 
 

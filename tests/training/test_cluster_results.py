@@ -229,7 +229,7 @@ def touch(folder: Path, *names: str, size: int = 10) -> None:
 STEM = "mobilenet_0.25_128-0123456789abcdef"
 
 
-def test_caches_are_listed_with_their_files_sizes_and_rows(tmp_path: Path) -> None:
+def test_caches_are_listed_with_their_files_total_size_and_number_of_rows(tmp_path: Path) -> None:
     with open_cache(tmp_path / f"{STEM}.sqlite") as (cache, _):
         for number in range(3):
             cache.put(bytes([number]), np.ones(4, np.float32))

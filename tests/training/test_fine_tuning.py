@@ -288,7 +288,7 @@ def test_fine_tuning_in_folds_evaluates_every_photo_outside_the_test_set(
     assert not list((tmp_path / "bottlenecks").glob("*.checkpoint*"))
 
 
-def test_epochs_balance_classes_and_alternate_between_views_of_a_photo() -> None:
+def test_epochs_balance_classes_and_alternate_between_variants_of_a_photo() -> None:
     photos = [HashedPhoto(Photo(Path(f"{n}.jpg"), "x", f"{n}.jpg"), bytes([n])) for n in range(50)]
     classes = np.array([0] * 40 + [1] * 10)
     crops, whole = ("a", "b", "c"), ("plain", "mirrored")

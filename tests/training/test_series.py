@@ -84,7 +84,7 @@ def test_find_series_tests_only_a_sample_of_a_large_data_set(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("photos", [0, 1, 6])
-def test_find_series_accepts_few_photos(photos: int) -> None:
+def test_find_series_finds_nothing_in_few_photos(photos: int) -> None:
     assert find_series(objects(6)[:photos], CLASSES[:photos], NAMES[:photos]) is None
 
 

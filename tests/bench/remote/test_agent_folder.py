@@ -131,7 +131,7 @@ def test_names_of_items_are_checked(folder: OwnFolder, item: str) -> None:
         folder.have([item])
 
 
-def test_item_that_exists_is_not_replaced(folder: OwnFolder) -> None:
+def test_existing_item_is_not_replaced(folder: OwnFolder) -> None:
     fill(folder)
     inode = Path(folder.path, ITEM).stat().st_ino
     fill(folder)
@@ -258,7 +258,7 @@ def test_state_files_are_recognized_by_their_signature(tmp_path: Path, content: 
     assert own_files.read_state(str(tmp_path / "link")) is None and own_files.read_state(str(tmp_path)) is None
 
 
-def test_folders_are_resolved_against_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_resolved_against_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for given, expected in (("a", "a"), ("~/b", "b"), ("./c/../d", "d"), ("", ".")):
         assert own_files.in_home(given) == str((tmp_path / expected).resolve())

@@ -135,7 +135,7 @@ def test_benchmark_on_compares_scores_with_this_machine(
     assert found[0]["accuracy"]["agreement_with_float"] == 1.0
 
 
-def test_benchmark_on_accepts_names_that_are_not_utf8(
+def test_benchmark_on_accepts_file_names_that_are_not_utf8(
     installed: SshServer, flower_model: FlowerModel, tmp_path: Path
 ) -> None:
     model = tmp_path / os.fsdecode(b"caf\xe9.tflite")

@@ -100,7 +100,7 @@ def test_grid_latency_uses_times_from_a_result_file(work: Work) -> None:
         assert shipped.name == f"mobilenet_0.25_128_{wanted}.tflite"
 
 
-def test_grid_latency_skips_models_without_times(work: Work) -> None:
+def test_grid_latency_skips_models_without_measurements(work: Work) -> None:
     def phone(found: dict[str, Any]) -> None:
         found["results"] = [entry for entry in found["results"] if entry["quantization"] == "int8"]
         for entry in found["results"]:
