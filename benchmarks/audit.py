@@ -112,7 +112,7 @@ def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
-    """Return photo indices, most suspicious first, by each of two scores from cleanlab; [] if it is not installed."""
+    """Return rankings of the photos, most suspicious first, by two scores of cleanlab; [] if it is not installed."""
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:

@@ -44,7 +44,7 @@ def test_every_package_has_a_layer() -> None:
     assert names - {"__init__", "__pycache__"} == set(_RANKS)
 
 
-def test_packages_import_only_packages_below_them() -> None:
+def test_packages_import_only_packages_in_lower_layers() -> None:
     assert not [str(found) for found in package_imports() if _upward(found)]
 
 

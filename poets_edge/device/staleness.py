@@ -1,4 +1,4 @@
-"""Detect models that were exported from an earlier training run than the frozen graph in the same folder."""
+"""Detect models that were exported from an earlier frozen graph than the one that is now in the same folder."""
 
 from __future__ import annotations
 

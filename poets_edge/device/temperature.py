@@ -47,7 +47,7 @@ class ReliabilityBin:
 
 
 def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[ReliabilityBin]:
-    """Group predictions into bins of equal width by the score of the predicted class; empty bins are omitted.
+    """Return the bins of equal width, empty ones omitted, into which predictions fall by their highest score.
 
     Args:
         scores: float32 [photos, classes].

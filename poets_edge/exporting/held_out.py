@@ -177,7 +177,7 @@ def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple
 
 
 def _with_digests(photos: PhotoTable, digests: Digest, chosen: npt.NDArray[np.bool_]) -> tuple[Photo, ...]:
-    """Return some of the photos, with their digests in `sha256`."""
+    """Return the chosen photos, with their digests in `sha256`."""
     return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in np.flatnonzero(chosen).tolist())
 
 

@@ -62,7 +62,7 @@ class Exclusions:
 
     Attributes:
         leave_out: names of the photos to exclude.
-        belongs_to: corrected class of each photo to reassign, by the name of the photo.
+        belongs_to: corrected class of each photo to reassign, keyed by the name of the photo.
     """
 
     leave_out: frozenset[str] = frozenset()

@@ -289,9 +289,9 @@ class _Arrangement:
 
 
 def _inside_copies(folder: Folder) -> Folder:
-    """Return the folder with the classes of a split: the innermost folder of a chain such as `train/images`.
+    """Return the folder that contains the classes of a split: `folder`, or a folder inside it such as `train/images`.
 
-    Only one subfolder of each outer folder contains photos, and its name has no meaning or names the same split.
+    A folder is skipped if all its photos are in one subfolder whose name is generic or denotes the same split.
     """
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside

@@ -24,7 +24,7 @@ CONNECTIONS = 16
 """Maximum number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""For each URL scheme that fsspec reads, the extra of the poets_edge package that installs what fsspec requires."""
+"""Extra of poets_edge that installs the requirements for reading a URL with fsspec, keyed by the URL's scheme."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",

@@ -139,7 +139,7 @@ def bottleneck_batches(
     """Yield the vectors of all photos in order, in batches of up to a few thousand.
 
     Vectors are stored in their caches before they are yielded. A photo is decoded once for all sources and variants. If
-    its file has changed since it was hashed, the new contents are used, and stored under the new digest.
+    its file has changed since it was hashed, the vectors of the new contents are stored under their digest.
 
     Args:
         sources: networks with their caches.

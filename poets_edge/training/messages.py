@@ -245,7 +245,7 @@ def disagreement(result: TrainResult) -> str | None:
 
 
 def _related_test_photos(result: TrainResult, *, is_too_high: bool) -> str | None:
-    """Return a warning that test photos are related to training photos; None if this does not increase the accuracy.
+    """Return a warning that test photos are related to training photos; None if this does not inflate the accuracy.
 
     Args:
         is_too_high: whether the test accuracy is significantly higher than that of cross-validation.

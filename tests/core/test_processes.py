@@ -60,7 +60,7 @@ def test_helper_pool_reports_which_request_caused_a_crash() -> None:
         list(pool.share([1, -1, 2], ask))
 
 
-def test_crashed_helper_fails_all_further_requests() -> None:
+def test_all_further_requests_to_a_crashed_helper_fail() -> None:
     with Helper(reply) as helper:
         for _ in range(2):
             with pytest.raises(HelperEndedError, match="ended early") as raised:

@@ -135,7 +135,7 @@ def test_owned_locks_the_current_file_after_a_rename(tmp_path: Path) -> None:
     assert second == [True] and (tmp_path / "complete").exists()
 
 
-def test_locked_removes_its_lock_and_locks_each_folder_once(tmp_path: Path) -> None:
+def test_locked_removes_its_lock_file_and_locks_a_folder_and_a_link_to_it_once(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a")
     with locked([tmp_path / "a", tmp_path / "link"]):

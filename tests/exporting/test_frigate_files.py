@@ -36,7 +36,7 @@ def exported(scores: list[list[float]], truth: list[str]) -> ExportedFile:
     return ExportedFile(path=Path("x"), quantization="int8", size=1, evaluation=None, agreement=None, scored=scored)
 
 
-def test_photos_get_a_label_if_its_share_of_the_scores_is_at_least_the_threshold() -> None:
+def test_frigate_assigns_a_label_if_its_fraction_of_the_score_sum_reaches_the_threshold() -> None:
     """The shares are 0.8, 0.795 (rounded to 0.8), 0.79, 0.9 for `none` and 0.9, the last for a wrong label."""
     labels = ("a", "b", NONE)
     scores = [[1.6, 0.4, 0.0], [0.795, 0.205, 0.0], [0.79, 0.21, 0.0], [0.05, 0.05, 0.9], [0.9, 0.1, 0.0]]

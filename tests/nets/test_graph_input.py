@@ -92,7 +92,7 @@ def _vectors(*steps: tuple[str, Any, bool]) -> Any:
         ([("Sub", [123.7, 116.8, 103.9], False)], RAW),
     ],
 )
-def test_input_evidence_follows_the_order_of_operands(
+def test_input_evidence_accounts_for_the_order_of_operations_and_operands(
     steps: list[tuple[str, Any, bool]], expected: Normalization | None
 ) -> None:
     found = input_evidence(_vectors(*steps), "input")

@@ -216,7 +216,7 @@ def test_train_detects_a_changed_photo(tmp_path: Path, monkeypatch: pytest.Monke
     assert trained() != first
 
 
-def test_digest_of_a_file_with_old_times_that_just_changed_is_not_stored(
+def test_digest_of_a_file_that_just_changed_is_not_stored_despite_an_old_modification_time(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The modification time can be set, the change time cannot."""

@@ -66,7 +66,7 @@ def test_read_reports_missing_files(status: str) -> None:
 @pytest.mark.parametrize(
     "status", ["400 Bad", "401 Unauthorized", "405 No", "429 Many", "500 Error", "501 No", "503 Busy"]
 )
-def test_facts_are_empty_only_for_servers_without_head_requests(status: str) -> None:
+def test_facts_are_empty_only_if_the_server_does_not_support_head_requests(status: str) -> None:
     with serving(lambda _: reply(status=status)) as served:
         if status[:3] in ("405", "501"):
             assert client.facts(f"{served.url}/a") == {}

@@ -147,7 +147,7 @@ def test_for_model_shortens_digests_to_19_bits_plus_log2_of_the_number_of_photos
 
 
 @pytest.mark.parametrize(("bits", "valid"), [(0, False), (1, True), (63, True), (64, False)])
-def test_photo_sets_limit_the_number_of_bits(bits: int, valid: bool) -> None:
+def test_photo_sets_with_an_invalid_number_of_bits_are_rejected(bits: int, valid: bool) -> None:
     fields = {**KnownPhotos.of(*drawn(3)).to_json(), "bits": bits}
     if valid:
         assert check(fields, PHOTO_SETS)["bits"] == bits

@@ -232,7 +232,7 @@ class _System:
         return b"0123456789"[start:end]
 
 
-def test_read_limits_the_size_of_a_file_in_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_limits_the_size_of_a_file_in_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_system", lambda address: (_System(), address))
     assert remote.read("s3://b/x", most=10) == b"0123456789" and remote.read("s3://b/x", 2, 5, most=3) == b"234"
     for most, limits in ((9, ()), (2, (2, 5))):

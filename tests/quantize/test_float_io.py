@@ -44,7 +44,7 @@ def test_sums_of_exact_floats_do_not_depend_on_order(seed: int, weight: float, o
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_exact_floats_keeps_a_precision_of_eleven_bits(seed: int) -> None:
+def test_exact_floats_rounds_weights_to_a_precision_of_eleven_bits(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4)
     exact_weights, exact_bias = exact_floats(weights, bias)

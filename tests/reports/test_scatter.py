@@ -46,7 +46,7 @@ def chart(*dots: Dot, limits: tuple[Limit, ...] = ()) -> str:
     return str(scatter_chart(dots, limits, axis(0, 10), axis(0, 1), title="title"))
 
 
-def test_dot_is_drawn_with_its_bar_and_its_link() -> None:
+def test_dot_is_drawn_as_a_link_with_an_error_bar() -> None:
     assert chart(dot(2.5, 0.5)).count("<a ") == 1
     assert (
         '<a class="dot" href="#row" style="--hue:265" aria-label="dot at 2.5" data-tip="dot at 2.5">'
@@ -201,7 +201,7 @@ def test_thumbnails_have_a_longer_side_of_220_pixels(tmp_path: Path) -> None:
         (b'<meta name="generator" content="other">', False), (b"\xff\xd8\xff", False),
     ],
 )  # fmt: skip
-def test_only_pages_of_poets_edge_are_replaced(content: bytes, replaceable: bool, tmp_path: Path) -> None:
+def test_only_pages_written_by_poets_edge_are_replaced(content: bytes, replaceable: bool, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     check_page(path)
     path.write_bytes(content)

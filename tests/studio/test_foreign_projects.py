@@ -56,7 +56,7 @@ def test_links_and_pipes_in_the_hidden_folder_are_refused(places: Places, where:
     assert raised.value.filename == str(path)
 
 
-def test_links_in_the_bin_are_accepted(places: Places) -> None:
+def test_symbolic_links_in_the_folder_for_removed_photos_are_accepted(places: Places) -> None:
     """A class folder that the user removed may have contained links."""
     (places.bin / "1/daisy").mkdir(parents=True)
     (places.bin / "1/daisy/link.jpg").symlink_to("/dev/zero")

@@ -159,7 +159,7 @@ def test_legend_shows_round_sizes_in_the_range_of_the_files(megabytes: tuple[flo
         ((0, 0, 4, 3), (1, 1, 2, 2), 1), ((0, 0, 4, 3), (5, -9, 6, -8), 0),
     ],
 )  # fmt: skip
-def test_overlap_is_the_area_of_the_intersection(one: Any, other: Any, area: float) -> None:
+def test_overlap_of_two_boxes_is_the_area_of_their_intersection(one: Any, other: Any, area: float) -> None:
     assert overlap(one, other) == overlap(other, one) == area
 
 
@@ -219,7 +219,7 @@ def dots(result: GridResult) -> dict[str, dict[str, str]]:
     return {found["name"]: found.groupdict() for found in re.finditer(pattern, str(live_chart(result)))}
 
 
-def test_interactive_chart_places_points_on_logarithmic_latency() -> None:
+def test_interactive_chart_has_a_logarithmic_latency_axis() -> None:
     result = result_of(SMALL, MIDDLE, LARGE, REAL, budget=Budget(latency=5.0, accuracy=0.3))
     found = dots(result)
     assert set(found) == {one.name for one in result.points}

@@ -157,7 +157,7 @@ def test_parse_labels_orders_labels_by_their_numbers(text: str, labels: tuple[st
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_decode_labels_reads_both_byte_orders(encoding: str) -> None:
+def test_decode_labels_reads_utf16_in_both_byte_orders(encoding: str) -> None:
     text = "Gänseblümchen\nRosen\n"
     assert parse_labels(decode_labels(("\ufeff" + text).encode(encoding)), "x") == ("Gänseblümchen", "Rosen")
 

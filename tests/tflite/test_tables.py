@@ -58,7 +58,7 @@ END = 32
 """Offset from the first field of a table to the data after the table."""
 
 
-def test_parse_returns_values_and_defaults() -> None:
+def test_parse_returns_the_values_or_defaults_of_all_fields() -> None:
     empty = read(buffer({}))
     assert empty["number"] == 7 and empty["name"] == "" and empty["child"] is None and empty["children"] == []
     assert np.asarray(empty["floats"]).size == 0 and empty["choice"] is None and empty["skipped"] is None

@@ -100,7 +100,9 @@ def cached_vectors(folder: Path) -> int:
     return 0
 
 
-def test_train_in_processes_writes_an_identical_graph(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
+def test_train_with_worker_processes_writes_an_identical_graph(
+    photos: Path, alone: tuple[bytes, str], tmp_path: Path
+) -> None:
     process = start(tmp_path, photos, "local:2")
     stderr = process.communicate(timeout=240)[1]
     assert process.returncode == 0, stderr

@@ -348,7 +348,7 @@ UNUSED = SimpleNamespace(result=lambda: pytest.fail("the result is not used"))
 ALIKE = PhotoGroups(np.array([0, 0]), alike=0.9)
 
 
-def test_impossible_cross_validation_is_reported_with_its_reason() -> None:
+def test_reason_why_cross_validation_is_impossible_is_reported() -> None:
     def failing() -> Any:
         raise DatasetError("one photo per class")
 

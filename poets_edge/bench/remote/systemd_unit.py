@@ -13,7 +13,7 @@ NAME = "poets-edge-watch"
 
 
 def unit_name(folder: str, *, usual: bool) -> str:
-    """Return the name of the service for the program in a folder. The name also identifies its journal entries.
+    """Return the name of the service for the program in a folder, which also identifies the service's journal entries.
 
     Args:
         folder: the program's own folder on the device.

@@ -126,7 +126,7 @@ def test_secret_items_are_readable_by_their_owner_only(folder: OwnFolder) -> Non
 
 
 @pytest.mark.parametrize("item", ["other/00aa", "models/..", "models/", "models/a-b", "models", "../models/00aa"])
-def test_names_of_items_are_checked(folder: OwnFolder, item: str) -> None:
+def test_invalid_names_of_items_are_refused(folder: OwnFolder, item: str) -> None:
     with pytest.raises(OSError, match="not an item of the program's folder"):
         folder.have([item])
 
@@ -265,7 +265,7 @@ def test_relative_paths_are_resolved_against_the_home_folder(tmp_path: Path, mon
     assert own_files.in_home("/x/../y") == "/y"
 
 
-def test_leaves_are_files_links_and_empty_folders(tmp_path: Path) -> None:
+def test_leaves_returns_files_links_and_empty_folders(tmp_path: Path) -> None:
     for name in ("a/b", "c"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "a/file").touch()

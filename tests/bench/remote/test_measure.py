@@ -188,7 +188,7 @@ def test_json_reporter_sends_progress_and_messages() -> None:
     ]
 
 
-def test_measurement_locks_out_others_until_it_ends(
+def test_measurement_prevents_other_measurements_until_it_ends(
     model: Path, lock_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sustain(options: SustainedOptions, _: object) -> SustainedResult:

@@ -175,7 +175,7 @@ def test_predictions_are_passed_to_publisher_triggers_and_collector() -> None:
     assert len(helper.of("poll")) == 2 * len(frames), "triggers and publisher, after every frame"
 
 
-def test_missing_frames_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_reports_if_no_frames_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "_NO_FRAME_SECONDS", 0.25)
     gate: list[bool] = []
 
