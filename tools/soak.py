@@ -49,7 +49,7 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """State of this process after some frames: resident memory in MB, numbers of open files, threads and children."""
+    """Resident memory of this process in MB, and its numbers of open files, threads and children, after some frames."""
 
     frames: int
     megabytes: float

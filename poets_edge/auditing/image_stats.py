@@ -35,7 +35,7 @@ _VARIANT = f"look-1 {PREPROCESSING}"
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)
-"""Lowest and highest pixel value of the gray with which decoders fill the missing part of a truncated JPEG file."""
+"""Minimum and maximum value of the gray pixels with which decoders fill the missing part of a truncated JPEG."""
 
 
 @dataclass(frozen=True, kw_only=True)

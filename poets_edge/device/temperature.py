@@ -76,7 +76,7 @@ def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -
 
 
 def cross_entropy(scores: Scores, truth: Truth) -> float:
-    """Return the mean of -ln(score of the true class), in nats; nan if there are no photos."""
+    """Return the mean of -ln(score of the true class), in nats; NaN if there are no photos."""
     return float(cross_entropies(scores, truth).mean()) if len(truth) else math.nan
 
 

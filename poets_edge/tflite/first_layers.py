@@ -24,9 +24,9 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 """Ranges of the factors and of the means with which networks standardize inputs from 0 to 1. Examples: 2 and 0.5, or
 1/0.226 and 0.45 (ImageNet)."""
 _MIN_UNIT_FACTOR = 3.3
-"""Smallest factor from which the range 0 to 1 is inferred if a network standardizes its inputs, that is, computes
-(x - mean) * factor. Smaller factors also occur for inputs from -1 to 1, which have up to twice the standard deviation,
-and a positive mean if the photos are bright. If the mean is 0.5, the range is 0 to 1 for any factor."""
+"""Minimum factor for inferring the range 0 to 1 if a network standardizes its inputs: (x - mean) * factor. Smaller
+factors also occur for inputs from -1 to 1, whose standard deviation is up to twice as large, and whose mean is positive
+if the photos are bright. If the mean is 0.5, the range is 0 to 1 for any factor."""
 _MIDDLE = 0.005
 """Maximum difference from 0.5 at which a mean counts as 0.5, the middle of the range from 0 to 1."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)

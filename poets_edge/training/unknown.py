@@ -262,7 +262,7 @@ def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
 
 
 def _folds(groups: Folds, folds: int, seed: int) -> Folds:
-    """Return the fold of each photo, int64 [photos]; photos of one group are in one fold."""
+    """Return the fold of each photo, int64 [photos]; all photos of a group are in the same fold."""
     numbers = np.unique(groups, return_inverse=True)[1].reshape(-1)
     count = int(numbers.max()) + 1 if len(numbers) else 0
     of_group = np.random.default_rng([seed, 6]).permutation(count) % folds
