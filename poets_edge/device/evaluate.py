@@ -184,7 +184,8 @@ def evaluate(
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among
-            the model's labels; or `strangers` is given, but the model has no detector, or no photo in it can be read.
+            the model's labels; or `strangers` is given, but the model has no detector, or no photo in that
+            folder can be read.
         UsageError: `group_by` is invalid, or assigns no photo to a group.
         ModelError, RuntimeMissingError: the model cannot be run.
     """

@@ -47,7 +47,7 @@ class ReliabilityBin:
 
 
 def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[ReliabilityBin]:
-    """Return the bins of equal width, empty ones omitted, into which predictions fall by their highest score.
+    """Group predictions by their highest score into bins of equal width, and return the bins that are not empty.
 
     Args:
         scores: float32 [photos, classes].

@@ -32,8 +32,8 @@ class ExportPhotos:
 
     Attributes:
         missing: number of photos from the training run that no longer exist.
-        are_recognized: False if the training run's photos are known, but none of its training photos was found; test
-            photos may then be copies of them that were saved again.
+        are_recognized: False if the digests of the training photos are known, but none of these photos was found; test
+            photos may then be training photos that were saved again.
     """
 
     training: Sequence[Photo]

@@ -33,7 +33,7 @@ _PATHS = (
     "model.tflite", "cut.tflite", "seed_graph.pb", "/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "nul\0name",
 )  # fmt: skip
 _SYSTEM = ("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem")
-"""System files, which are passed only to options that read files: as root, other options could overwrite them."""
+"""System files, which are passed only to options that read files, because root could overwrite them."""
 _READING = frozenset({"", "--labels", "--graph", "--image", "--image-dir", "--exclude", "--source", "--latency"})
 """Options with paths that the command only reads; "" stands for its arguments."""
 _LASTING = frozenset({

@@ -16,8 +16,8 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""The number of threads is doubled only if this multiplies the inference time by at most this factor. If the gain is
-smaller, the additional cores are left for decoding."""
+"""The number of threads is doubled only if the inference time is then at most this fraction of the previous one. If the
+gain is smaller, the additional cores are left for decoding."""
 
 
 def fastest_threads(model: ModelSource) -> int:
