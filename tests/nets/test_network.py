@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.compat.proto.types_pb2 import DT_INT32
 
 from poets_edge.errors import ModelError, WeightsError
 from poets_edge.nets.detector import EPSILON, Detector, detector_of, with_detector
@@ -138,6 +139,7 @@ def test_graph_of_writes_the_attributes_of_each_layer() -> None:
     assert nodes["a"].op == "AvgPool" and nodes["s"].op == "AddV2" and nodes["f"].op == "Softmax"
     assert nodes["j"].attr["N"].i == 3 and list(nodes["j"].input) == ["a", "p", "a", "j/axis"]
     assert constant_of(nodes["j/axis"]) == 3 and constant_of(nodes["bottleneck/axes"]).tolist() == [1, 2]
+    assert nodes["j"].attr["Tidx"].type == nodes["bottleneck"].attr["Tidx"].type == DT_INT32
     assert nodes["c"].op == "Relu6" and list(nodes["c"].input) == ["c/sum"]
     assert nodes["d"].op == "BiasAdd" and list(nodes["d"].input) == ["d/depthwise", "d/bias"]
     assert list(nodes["l/dense"].input) == ["bottleneck", "l/kernel"] and nodes["l/dense"].op == "MatMul"

@@ -310,3 +310,22 @@ def test_read_archive_rejects_a_tar_without_an_end_marker() -> None:
     assert read_archive(io.BytesIO(data), "x.tar").find("a/1.jpg") == Member(512, 3, 3)
     with pytest.raises(DatasetError, match="truncated"):
         read_archive(io.BytesIO(data[: 2 * 512]), "x.tar")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_read_archive_recognizes_photos_without_a_suffix(method: int) -> None:
+    content = b"\xff\xd8\xff\xe0" + bytes(5000)
+    data = zip_of({"a/1": content, "b/2": b"text" * 2000}, method)
+    found = read_archive(io.BytesIO(data), "x.zip")
+    assert found.names == ["a/1"]
+    member = found.find("a/1")
+    assert member is not None and read_member(member, lambda start, end: data[start:end], 9000) == content
+
+
+def test_read_archive_limits_the_directory_of_a_remote_zip() -> None:
+    """At an address, the directory may have 128 bytes for each of the most members; here it has about 2,500."""
+    data = zip_of({f"a/{'x' * 190}{number}.jpg": b"p" for number in range(10)})
+    assert len(read_archive(io.BytesIO(data), "x.zip").names) == 10
+    assert len(read_archive(io.BytesIO(data), "x.zip", 20).names) == 10
+    with pytest.raises(DatasetError, match="damaged, truncated, or not an archive"):
+        read_archive(io.BytesIO(data), "x.zip", 10)

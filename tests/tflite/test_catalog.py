@@ -440,8 +440,10 @@ def test_operator_number_is_the_larger_of_code_and_deprecated_code(code: int, de
 def test_new_operator_registers_each_version_of_an_operator_once() -> None:
     tree = new_model("test")
     gelu = schema().BuiltinOperator.GELU
-    used = [new_operator(tree, code, version, [0], [1]) for code, version in ((gelu, 2), (3, 1), (3, 5), (gelu, 2))]
-    assert [operator.opcodeIndex for operator in used] == [0, 1, 2, 0]
+    used = [
+        new_operator(tree, code, version, [0], [1]) for code, version in ((gelu, 2), (3, 1), (3, 5), (gelu, 2), (3, 1))
+    ]
+    assert [operator.opcodeIndex for operator in used] == [0, 1, 2, 0, 1]
     assert [(entry.builtinCode, entry.deprecatedBuiltinCode, entry.version) for entry in tree.operatorCodes] == [
         (gelu, 127, 2), (3, 3, 1), (3, 3, 5)
     ]  # fmt: skip

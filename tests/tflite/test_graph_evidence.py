@@ -215,3 +215,20 @@ def test_output_source_stops_at_operators_that_are_not_scalar_arithmetic(
 @pytest.mark.parametrize(("number", "name"), [(1, "RELU"), (2, "RELU_N1_TO_1"), (3, "RELU6"), (4, "TANH")])
 def test_output_source_names_fused_activations(number: int, name: str) -> None:
     assert _source([("ADD", [1.0], False)], number).operator == name
+
+
+@pytest.mark.parametrize(("reader", "expected"), [("CONCATENATION", RAW), ("RELU", None)])
+def test_slices_of_the_input_must_be_joined_by_one_operator(reader: str, expected: Normalization | None) -> None:
+    built = Built()
+    picture = built.last
+    first = built.add("SLICE").last
+    built.last = picture
+    second = built.add("SLICE").last
+    if reader == "CONCATENATION":
+        built.add("CONCATENATION")
+        built.graph.operators[-1].inputs = [second, first]
+    else:
+        built.add(reader)
+        built.last = first
+        built.add("CONCATENATION")
+    assert built.add("MUL", floats(1 / 255)).range() == expected

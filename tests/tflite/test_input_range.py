@@ -171,3 +171,30 @@ def test_range_that_agrees_with_the_first_layers_is_not_reported() -> None:
     inferred = decide_input_range(rescaling_model([127.5], 127.5), Metadata(), tensor())
     assert inferred.inferred and inferred.normalization == RAW
     assert str(inferred) == f"{RAW} (its first layers compute (input - 127.5) * 0.007843)"
+
+
+def _named(source: bytes, output: bytes) -> ModelFile:
+    model = unpack_model(color_model())
+    graph = model.subgraphs[0]
+    graph.tensors[int(graph.inputs[0])].name, graph.tensors[int(graph.outputs[0])].name = source, output
+    return ModelFile(Path("colors.tflite"), pack_model(model))
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "known"),
+    [(b"input", b"final_result", True), (b"input", b"scores", False), (b"picture", b"final_result", False)],
+)
+def test_models_of_the_codelab_are_recognized_by_the_names_of_both_tensors(
+    source: bytes, output: bytes, known: bool
+) -> None:
+    if known:
+        found = decide_input_range(_named(source, output), Metadata(), tensor())
+        assert found.normalization == BACKBONE and found.inferred and "names of the codelab" in found.evidence
+    else:
+        with pytest.raises(ModelError, match="it does not specify its input range"):
+            decide_input_range(_named(source, output), Metadata(), tensor())
+
+
+def test_advice_for_wide_integers_is_that_for_floats() -> None:
+    with pytest.raises(ModelError, match="`input_range`=-1:1, 0:1 or 0:255"):
+        decide_input_range(FILE, Metadata(), tensor("int16", 0.5))

@@ -375,3 +375,11 @@ def test_read_metadata_accepts_archive_entries_in_any_order() -> None:
         files.writestr("poets_edge.json", facts)
         files.filelist.reverse()
     assert read(archive.getvalue()).labels == ("a", "b")
+
+
+def test_scores_named_like_the_distance_are_scores() -> None:
+    content = with_metadata(_with_outputs(b"scores"), INFO)
+    name = b"\x0b\0\0\0probability"
+    assert content.count(name) == 1
+    found = read(content.replace(name, b"\x08\0\0\0distance\0\0\0"))
+    assert (found.score_output, found.distance_output) == (0, None)
