@@ -109,7 +109,7 @@ def _vectors(architecture: Any, photos: Sequence[HashedPhoto], folder: Path) -> 
 
 
 def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...]) -> tuple[float, float]:
-    """Return two cross-validated accuracies in percent, for heads from `fold_heads` and from `train_head`."""
+    """Return the cross-validated accuracy, in percent, of heads from `fold_heads` and of heads from `train_head`."""
     [folds] = assign_folds(photos)
     fold = folds.assignment
     classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)

@@ -33,7 +33,7 @@ class TimingConfig:
             in all rounds.
         runs: minimum total number of timed inferences of a variant in all rounds.
         rounds: number of rounds. Each round times every variant in a new process. With 30 rounds, most slowdowns of 5 %
-            are detected if latencies vary by 2 % between undisturbed processes.
+            are detected if latencies vary by 2 % between processes without disturbances.
         enough: number of rounds after which the benchmark ends early if it has already taken more than one minute per
             variant.
     """

@@ -28,7 +28,7 @@ _HEAD_BYTES = 1024
 
 
 class _File(click.Path):
-    """Parameter type for a local path; a URL is an error."""
+    """Parameter type for a local path, which rejects URLs."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if is_address(str(value)):

@@ -98,7 +98,7 @@ def labels_of(graph: Any) -> tuple[str, ...]:
 
 
 def with_photo_sets(graph: Any, known: KnownPhotos) -> Any:
-    """Return a copy of a graph with the digests of the photos in its training run in an additional constant."""
+    """Return a copy of a graph with an additional constant, the digests of the photos of its training run."""
     marked = copy_of(graph)
     node = marked.node.add(name=PHOTO_SETS, op="Const")
     node.attr["dtype"].type = DT_STRING

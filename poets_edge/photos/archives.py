@@ -40,8 +40,8 @@ _LARGEST_DIRECTORY = 256 << 20
 """Maximum size, in bytes, of the central directory of a zip file on this machine."""
 MOST_REMOTE_MEMBERS = 1 << 18
 _BYTES_PER_MEMBER = 128
-"""Maximum size, in bytes, of the central directory of a zip file at an address, divided by the maximum number of
-members."""
+"""Number of bytes per member that the central directory of a zip file at an address may have; its maximum size is this
+number times the maximum number of members."""
 _BLOCK = 512
 """Size of a tar block in bytes."""
 _SNIFFED = 1024

@@ -11,7 +11,7 @@ LARGEST_METADATA = 1 << 16
 orientation."""
 _SIGNATURE_BYTES = 8
 _AROUND = 12
-"""Number of bytes in a chunk in addition to its data: length and type before the data, a checksum after them."""
+"""Number of bytes in a chunk in addition to its data: length and type before the data, and a checksum after it."""
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IEND"})
 """Types of chunks other than IDAT that decoding needs; in a valid file, each of them has at most 768 bytes."""
 _MOST_CHUNKS = 1 << 18

@@ -149,7 +149,7 @@ class PhotoTable(Sequence[Photo]):
 
         Args:
             labels: class names of the new table; they must include every class that has a photo.
-            of: maps the row numbers of the photos to reassign to their new classes.
+            of: mapping from the row numbers of reassigned photos to their new classes.
         """
         numbers = {label: number for number, label in enumerate(labels)}
         of_old = np.array([numbers.get(label, -1) for label in self.labels], np.int32)

@@ -215,9 +215,9 @@ def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
 def _channel_products(patches: Array) -> Array:
     """Return the terms of `Hessian.moments` for the samples of a depthwise layer.
 
-    For each channel, the products of the values at two kernel positions are summed over the samples. All channels are
-    processed at once. A matrix product per channel would require transposing the values, which takes several times as
-    long.
+    For each channel, the products of the values at each pair of kernel positions are summed over the samples. All
+    channels are processed at once. A matrix product per channel would require transposing the values, which takes
+    several times as long.
 
     Args:
         patches: samples, float32 [samples, kernel positions, channels].

@@ -72,7 +72,7 @@ class TrainResult(Tabular):
     unknown: UnknownDetection | None = None
 
     def outcome(self) -> dict[str, Any]:
-        """Return the results, without file paths, as JSON-compatible values; identical runs return identical values."""
+        """Return the results, without file paths, as JSON-compatible values, which are equal for identical runs."""
         return {
             "labels": list(self.labels),
             "classes": self.table,

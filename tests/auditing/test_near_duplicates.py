@@ -105,7 +105,7 @@ def test_large_groups_are_listed_as_pairs_with_their_first_photo(size: int, coun
     assert size <= 8 or all(first == 10 for first, _ in pairs)
 
 
-def test_candidates_are_the_pairs_above_the_limits() -> None:
+def test_candidate_pairs_exceed_a_similarity_limit() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(40, 2))
     coarse = rng.normal(size=(40, 4))

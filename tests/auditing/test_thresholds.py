@@ -51,7 +51,7 @@ def example() -> tuple[ScoreCalibration, Matrix, Indices]:
     return effects(scores, truth, fold, 0.85), calibrated_by_hand(scores, truth, fold), truth
 
 
-def test_threshold_effects_group_calibrated_scores_in_bins(
+def test_bins_of_calibrated_scores_cover_all_predictions(
     example: tuple[ScoreCalibration, Matrix, Indices],
 ) -> None:
     found, calibrated, truth = example

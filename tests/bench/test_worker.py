@@ -169,7 +169,7 @@ def test_load_counts_the_frames_that_a_slow_model_misses(loaded: Loaded) -> None
     assert facts(slow(1.0)) == (1.75, 2, 4)
 
 
-def test_load_window_has_percentiles_and_every_nth_sample(loaded: Loaded) -> None:
+def test_window_under_load_contains_percentiles_and_every_nth_sample(loaded: Loaded) -> None:
     times = [(number * 8 % 21 + 1) / 1024 for number in range(21)]  # 1 to 21, out of order
     window = loaded(times)(231 / 1024)
     assert (window.runs, window.median_ms, window.p90_ms) == (21, 11_000 / 1024, 19_000 / 1024)

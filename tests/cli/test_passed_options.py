@@ -109,7 +109,7 @@ def test_train_without_options_passes_the_defaults(passed: Passed) -> None:
         ("--network small --architecture mobilenet_0.25_224", "mobilenet_0.25_224"),
     ],
 )
-def test_train_selects_the_network(passed: Passed, line: str, name: str) -> None:
+def test_network_and_architecture_options_select_the_architecture(passed: Passed, line: str, name: str) -> None:
     found = passed("training.train.train", "train", "photos", *line.split()).arguments[0].architecture
     assert found.name == name
 
@@ -191,7 +191,7 @@ def test_export_passes_every_option(passed: Passed) -> None:
         ("export g.pb --all", ("float32", "dynamic", "float16", "int8")),
     ],
 )
-def test_export_selects_the_quantizations(passed: Passed, line: str, quantizations: tuple[str, ...]) -> None:
+def test_options_of_export_select_the_quantizations(passed: Passed, line: str, quantizations: tuple[str, ...]) -> None:
     found = passed("cli.export.export", *line.split()).arguments[0]
     assert found == ExportOptions(graph=Path("g.pb"), quantizations=quantizations)  # type: ignore[arg-type]
 
@@ -378,7 +378,7 @@ def test_evaluate_passes_every_option(passed: Passed, monkeypatch: pytest.Monkey
     assert passed("cli.evaluate.evaluate_together", *["evaluate", "a.tflite", "photos"]).named["percentages"] is None
 
 
-def test_label_passes_the_options_of_the_model(passed: Passed) -> None:
+def test_label_passes_the_options_for_opening_the_model(passed: Passed) -> None:
     line = "label m.tflite photo.jpg --labels l.txt --threads 3 --input-range 0:1 --delegate x.so"
     called = passed("cli.label.open_scorer", *line.split())
     assert called.arguments == (Path("m.tflite"), Path("l.txt"), 3)

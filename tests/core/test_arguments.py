@@ -160,6 +160,6 @@ def test_convert_describes_the_expected_type_and_the_value(hint: Any, value: Any
     assert str(caught.value) == f"`it` {message}"
 
 
-def test_convert_of_a_tuple_of_fixed_length_converts_each_item() -> None:
+def test_convert_applies_to_each_item_of_a_tuple_of_fixed_length() -> None:
     assert convert(["a", "b"], tuple[Path, str], "it") == (Path("a"), "b")
     assert convert(("a",), tuple[Path, ...], "it") == (Path("a"),)

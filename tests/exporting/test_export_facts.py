@@ -133,7 +133,7 @@ def test_facts_omit_the_learning_curve_of_fine_tuning() -> None:
     assert facts({"fine_tuning": tuned})["training"]["fine_tuning"] == {"blocks": 2, "written": "frozen"}
 
 
-def test_known_photos_are_those_of_the_record() -> None:
+def test_known_photos_are_read_from_the_record_or_else_from_the_graph() -> None:
     digests = np.arange(64, dtype=np.uint8).reshape(2, 32)
     recorded = KnownPhotos.of(digests, np.array([0, 2], np.int8))
     of_graph = KnownPhotos.of(digests[:1], np.array([2], np.int8))
@@ -158,7 +158,7 @@ def test_files_are_named_after_graph_and_quantization(
     assert _output_path(options, quantization) == Path(expected)
 
 
-def test_only_evaluated_models_are_remembered_as_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_evaluated_models_are_recorded_as_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that has not run on a photo is verified again when it is loaded."""
     remembered: list[bytes] = []
     monkeypatch.setattr("poets_edge.exporting.export.remember", remembered.append)

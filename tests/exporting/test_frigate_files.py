@@ -88,7 +88,7 @@ def run(model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return export
 
 
-def test_detector_becomes_the_last_label(run: Any, model: bytes, tmp_path: Path) -> None:
+def test_unknown_photo_detector_is_replaced_by_a_last_label(run: Any, model: bytes, tmp_path: Path) -> None:
     found = run()
     assert found.labels == (*LABELS, NONE)
     assert (tmp_path / "out/labelmap.txt").read_text().splitlines() == [*LABELS, NONE]

@@ -118,7 +118,7 @@ def test_photos_of_a_record_without_names_are_found_by_percentages_or_digests(tm
     assert listed.test[0].sha256 == hashlib.sha256(expected[1].encode()).hexdigest()
 
 
-def test_photos_of_folder_recognizes_photos_by_content(tmp_path: Path) -> None:
+def test_photos_of_the_training_run_are_recognized_in_a_folder_by_content(tmp_path: Path) -> None:
     write(tmp_path, *(f"{label}/{number}.jpg" for label in "ab" for number in range(10)))
     known = known_of(training=["a/1.jpg", "b/2.jpg"], validation=["a/4.jpg"], test=["b/7.jpg"])
     found = photos_of_folder(tmp_path, SplitConfig(), known)

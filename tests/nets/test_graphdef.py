@@ -47,7 +47,7 @@ def test_values_of_a_constant_node_can_be_read_back(dtype: Any, shape: tuple[int
     assert found.dtype == dtype and found.shape == shape and np.array_equal(found, values)
 
 
-def test_constant_of_repeats_the_last_listed_value_to_fill_the_shape() -> None:
+def test_last_listed_value_of_a_constant_is_repeated_to_fill_its_shape() -> None:
     assert constant_of(listed([1.5, -2.5], (2, 3))).tolist() == [[1.5, -2.5, -2.5], [-2.5, -2.5, -2.5]]
     assert constant_of(listed([7], (3,), DT_INT32)).tolist() == [7, 7, 7]
     assert constant_of(listed([1, 2, 3], (3,), DT_INT32)).tolist() == [1, 2, 3]
@@ -68,7 +68,7 @@ def test_constant_nodes_with_a_wrong_number_of_values_are_rejected(node: Any) ->
         constant_of(node)
 
 
-def test_constant_of_rejects_content_whose_length_differs_from_the_shape() -> None:
+def test_constant_whose_content_does_not_fit_its_shape_is_rejected() -> None:
     node = constant("short", np.arange(3, dtype=np.float32))
     node.attr["value"].tensor.tensor_content = node.attr["value"].tensor.tensor_content[:-4]
     with pytest.raises(ModelError, match="node short holds no numbers"):
@@ -87,7 +87,7 @@ def test_not_finite_returns_the_name_of_a_constant_with_nan_or_infinity() -> Non
 
 
 @given(st.lists(st.text(min_size=1), max_size=8))
-def test_with_labels_preserves_the_order_of_labels(labels: list[str]) -> None:
+def test_order_of_labels_in_a_graph_is_preserved(labels: list[str]) -> None:
     labels = [label.encode(errors="replace").decode() for label in labels]
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))

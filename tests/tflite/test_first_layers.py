@@ -62,7 +62,7 @@ def test_standardization_of_bright_photos_is_no_evidence_of_the_input_range() ->
         (-2.127, 2.631, Normalization(tuple(255 * IMAGENET_MEAN), tuple(255 * IMAGENET_STD))),
     ],
 )
-def test_evidence_of_quantization_recognizes_common_ranges(
+def test_common_ranges_of_quantized_inputs_are_recognized(
     lowest: float, highest: float, expected: Normalization
 ) -> None:
     found = evidence_of_quantization(lowest, highest)

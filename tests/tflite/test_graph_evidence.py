@@ -153,7 +153,7 @@ def test_blue_first_means_are_accepted_after_a_reversal_of_the_channels(reversal
         assert built.range() == RAW
 
 
-def test_evidence_states_the_range_of_a_quantized_input() -> None:
+def test_reason_for_an_inferred_range_states_the_range_of_a_quantized_input() -> None:
     built = Built().add("QUANTIZE", dtype=9, quantization=quant_params(2 / 255, -1))
     built.graph.outputs = [built.last]
     found = Graph(ModelFile(Path("built.tflite"), pack_model(built.model))).input_evidence()

@@ -288,7 +288,7 @@ def test_row_store_commits_sixteen_rows_together(tmp_path: Path) -> None:
         assert visible() == 16
 
 
-def test_cache_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+def test_cache_that_cannot_be_written_raises_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with (
         pytest.raises(OutputError, match="Give another `bottleneck_dir`"),

@@ -159,7 +159,7 @@ def test_train_reports_why_distorted_photos_are_not_cross_validated(run: Run) ->
     assert "no cross-validation: it would need distorted copies of the test photos too." in notes.lines
 
 
-def test_class_table_counts_each_photo_once() -> None:
+def test_photo_table_of_a_training_run_counts_photos_by_class_and_split() -> None:
     rng = np.random.default_rng(0)
     labels = ["roses", "daisy", "tulips"]
     items = [

@@ -222,7 +222,7 @@ def test_successive_photos_are_grouped_if_they_are_similar(
     assert look_alikes._alike_successors(photos([0, 0, 0]), vectors) == ([(0, 1)] if together else [])
 
 
-def test_stated_groups_are_not_searched_for_look_alikes(tmp_path: Path) -> None:
+def test_look_alikes_are_not_searched_for_if_the_user_specifies_groups(tmp_path: Path) -> None:
     items = [
         HashedPhoto(Photo(Path(name), name, name[0]), name.encode().ljust(32))
         for name in ("a/1-x.jpg", "a/2-y.jpg", "b/1-z.jpg")

@@ -10,7 +10,7 @@ import poets_edge
 from poets_edge.exporting.microcontroller.boards import Board
 
 SKETCH = "photo_classifier"
-"""Name of the Arduino sketch and of its folder, which must be equal."""
+"""Name of the Arduino sketch and of its folder; Arduino requires that they are equal."""
 
 _SOURCES = Path(__file__).parent / "firmware"
 _BYTES_PER_LINE = 20

@@ -200,7 +200,7 @@ def test_watch_reports_if_no_frames_arrive(monkeypatch: pytest.MonkeyPatch) -> N
     assert ("observe", "", 0.0) in helper.calls
 
 
-def test_sources_without_labeled_frames_are_errors() -> None:
+def test_sources_without_labeled_frames_cause_errors() -> None:
     with pytest.raises(SourceError, match="camera: there are no frames in it"):
         predict([])
     with pytest.raises(SourceError, match="camera: none of its 2 frames can be labeled"):
@@ -349,7 +349,7 @@ def test_watch_opens_source_and_model(
     assert opened.of("predict") == [("predict", live, expected)]
 
 
-def test_watch_starts_and_closes_triggers_and_publisher(opened: Recorder) -> None:
+def test_watch_creates_and_closes_triggers_and_the_mqtt_publisher(opened: Recorder) -> None:
     reporter = Recorder()
     options = WatchOptions(
         model=MODEL,
