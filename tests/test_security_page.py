@@ -128,7 +128,7 @@ PROMISES = {
         "writers_do_not_replace_special_files_or_folders",
         "writers_do_not_replace_the_file_that_a_standard_stream_writes_to",
     ],
-    "by their missing lock": ["remove_dead_removes_only_leftovers_of_killed_programs"],
+    "by their missing lock": ["only_leftovers_of_killed_programs_are_removed"],
     "no database with tables of another program": ["databases_from_other_programs_stay_unchanged"],
     "a file that is replaced keeps its permissions": [
         "writers_preserve_permissions_and_do_not_replace_write_protected_files"
@@ -154,7 +154,7 @@ PROMISES = {
         "benchmark_on_rejects_rounds_that_it_did_not_request"
     ],
     "the number of messages is limited": ["benchmark_on_limits_the_number_of_device_messages"],
-    "its scores are compared with those of this machine": ["benchmark_on_compares_scores_with_this_machine"],
+    "its scores are compared with those of this machine": ["benchmark_on_compares_scores_with_those_from_this_machine"],
     "no file is overwritten": [
         "fetch_never_overwrites_a_file_of_the_same_name",
         "fetch_refuses_answers_that_are_not_frames",

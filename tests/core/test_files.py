@@ -99,7 +99,7 @@ def test_writers_preserve_permissions_and_do_not_replace_write_protected_files(t
     assert protected.read_bytes() == b"1" and private.read_bytes() == b"3"
 
 
-def test_remove_dead_removes_only_leftovers_of_killed_programs(tmp_path: Path) -> None:
+def test_only_leftovers_of_killed_programs_are_removed(tmp_path: Path) -> None:
     dead, foreign = tmp_path / ".out.abcdefgh.poets_edge.tmp", tmp_path / ".out.abcdefgh.tmp"
     dead.write_bytes(b"")
     foreign.write_bytes(b"")

@@ -120,7 +120,7 @@ def test_benchmark_on_supports_unusual_shells_and_several_devices(installed: Ssh
     assert "fishpi" in compared.stdout and "noisypi" in compared.stdout
 
 
-def test_benchmark_on_compares_scores_with_this_machine(
+def test_benchmark_on_compares_scores_with_those_from_this_machine(
     installed: SshServer, flower_model: FlowerModel, tmp_path: Path
 ) -> None:
     photos = flower_model.photos
