@@ -67,6 +67,31 @@ def test_certificate_of_another_user_is_replaced(tmp_path: Path, monkeypatch: py
     assert certificate_for("pi.local", tmp_path).read_bytes() != content
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_certificate_that_others_can_read_or_change_is_replaced(mode: int, tmp_path: Path) -> None:
+    need_module("cryptography")
+    path = certificate_for("pi.local", tmp_path)
+    content = path.read_bytes()
+    path.chmod(mode)
+    assert certificate_for("pi.local", tmp_path).read_bytes() != content and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_certificate_with_the_key_of_another_one_is_replaced(tmp_path: Path) -> None:
+    need_module("cryptography")
+    paths = [certificate_for(host, tmp_path) for host in ("one.local", "two.local")]
+    one, two = (path.read_bytes().partition(b"-----BEGIN CERTIFICATE") for path in paths)
+    paths[0].write_bytes(b"".join((two[0], *one[1:])))
+    assert certificate_for("one.local", tmp_path).read_bytes().endswith(one[2]) is False
+
+
+def test_certificate_of_a_long_host_name_can_be_made(tmp_path: Path) -> None:
+    x509 = need_module("cryptography.x509")
+    host = "a" * 60 + ".b" * 50
+    found = parsed(certificate_for(host, tmp_path))
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [host]
+
+
 @pytest.mark.parametrize("damage", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nxx\n"])
 def test_damaged_certificate_is_replaced(damage: bytes, tmp_path: Path) -> None:
     need_module("cryptography")

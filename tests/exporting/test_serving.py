@@ -87,6 +87,8 @@ def test_server_answers_not_modified_only_for_unchanged_files(server: PageServer
     tag = get(server, "/index.html")[0].headers["ETag"]
     answer, body = get(server, "/index.html", If_None_Match=tag)
     assert (answer.status, body, answer.headers["ETag"]) == (304, b"", tag)
+    several = {"If-None-Match": f'"other", W/{tag}'}
+    assert get(server, "/index.html", **several)[0].status == 304, "one of several tags"
     assert get(server, "/index.html", If_None_Match='"other"')[0].status == 200
     (folder / "index.html").write_bytes(b"<h1>Ho</h1>")
     answer, body = get(server, "/index.html", If_None_Match=tag)
