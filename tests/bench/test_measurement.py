@@ -203,3 +203,14 @@ def test_warm_up_compares_medians_of_ten_calls(later: float, calls: int) -> None
         made += 1
 
     assert warm_up(call, lambda: times[made], longest=1e9) == (calls, True)
+
+
+def test_measurement_warns_once_of_times_that_vary_within_and_between_rounds() -> None:
+    found = measured(timing(1.0, 2.0, 3.0), timing(3.0, 4.0, 5.0)).warnings()
+    assert len(found) == 1 and "noisy" in found[0] and "differ by 100 %" in found[0]
+    assert measured(timing(1.0, 2.0, 3.0), timing(1.0, 2.0, 3.0)).warnings() == [
+        "m.tflite, 1 thread: its times vary by 75 % of the median (interquartile range)."
+    ]
+    assert (
+        "m.tflite, 2 threads: the times had not settled" in measured(timing(1.0, steady=False), threads=2).warnings()[0]
+    )

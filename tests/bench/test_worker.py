@@ -189,3 +189,62 @@ def test_sample_photo_is_a_jpeg_of_500_by_375_pixels() -> None:
     with Image.open(io.BytesIO(sample_photo())) as image:
         found: Any = image.size, image.format
     assert found == ((500, 375), "JPEG")
+
+
+class Steps:
+    """Stand-in for a classifier whose steps take 1, 2 and 4 s."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.session = SimpleNamespace(interpreter=SimpleNamespace(invoke=lambda: self.step(0.25, None)))
+
+    def step(self, seconds: float, value: Any) -> Any:
+        self.now += seconds
+        return value
+
+    def read_photo(self, photo: object) -> Any:
+        return self.step(1.0, ("image", photo))
+
+    def resize(self, image: Any) -> Any:
+        return self.step(2.0, ("pixels", image[1]))
+
+    def score_pixels(self, pixels: Any) -> None:
+        assert pixels[0] == "pixels"
+        self.step(4.0, None)
+
+
+def test_stages_are_timed_separately_for_photos_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, read = Steps(), []
+
+    def read_photo(photo: Any) -> Any:
+        read.append(photo)
+        return steps.read_photo(photo)
+
+    monkeypatch.setattr(worker, "time", SimpleNamespace(perf_counter=lambda: steps.now))
+    monkeypatch.setattr(worker, "read_photo", read_photo)
+    stages = list(worker._time_stages(steps, [b"a", b"b", b"c"]))  # type: ignore[arg-type]
+    assert stages == [(1000.0,) * 8, (2000.0,) * 8, (4000.0,) * 8] and read == [b"a", b"b", b"c"] * 2 + [b"a", b"b"]
+
+
+@pytest.mark.parametrize("delegate", [None, "libedgetpu.so.1"])
+def test_measure_times_the_reference_kernel_only_without_a_delegate(
+    monkeypatch: pytest.MonkeyPatch, delegate: str | None
+) -> None:
+    steps, opened = Steps(), []
+
+    def open_model(model: Path, **settings: Any) -> Any:
+        opened.append(settings)
+        return steps
+
+    monkeypatch.setattr(worker, "Classifier", open_model)
+    monkeypatch.setattr(worker, "read_photo", steps.read_photo)
+    monkeypatch.setattr(worker, "is_accelerated", lambda interpreter: interpreter is steps.session.interpreter)
+    monkeypatch.setattr(worker, "warm_up", lambda invoke, clock, longest: (13, False))
+    monkeypatch.setattr(worker, "reference_kernel", lambda: "kernel")
+    monkeypatch.setattr(
+        worker, "_timed", lambda invoke, seconds, runs, kernel: ([seconds, runs], [3.0] if kernel else [])
+    )
+    found = worker.measure(Request(Path("m"), threads=3, seconds=5.0, runs=7, delegate=delegate))
+    assert opened == [{"threads": 3, "delegate": delegate, "unlabeled": True}]
+    assert found.kernel_ms == (None if delegate else (3.0,)) and found.samples_ms == (5.0, 7)
+    assert (found.warm_up_runs, found.steady, found.accelerated) == (13, False, True)

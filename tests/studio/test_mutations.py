@@ -1,0 +1,127 @@
+"""Tests of the requests that change a project, with stand-ins for the project and its changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from poets_edge.studio import mutations
+from poets_edge.studio.mutations import mutation_routes
+from poets_edge.studio.refusal import RefusedError
+from poets_edge.studio.uploads import Received, Upload
+from tests.studio.event_loop import run_coroutine
+
+
+class Changes:
+    """Stand-in for `Changes`, which records the calls of its methods."""
+
+    undo_text, redo_text = "undo it", None
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def record(*arguments: Any) -> Any:
+            self.calls.append((name, *arguments))
+            return "step", {"a/1.jpg": "b/1.jpg"}
+
+        return record
+
+
+@pytest.fixture
+def changes() -> Changes:
+    return Changes()
+
+
+def send(changes: Changes, path: str, *parts: bytes, **request: Any) -> Any:
+    async def stream() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    project: Any = SimpleNamespace(version=7)
+    made: Any = SimpleNamespace(stream=stream, **request)
+    routes = mutation_routes(project, changes)  # type: ignore[arg-type]
+    response: Any = run_coroutine(routes[path](made))  # type: ignore[arg-type]
+    return json.loads(bytes(response.body))
+
+
+STATE = {"version": 7, "undo": "undo it", "redo": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "call"),
+    [
+        ("/api/classes", {"add": "a"}, ("add_class", "a")),
+        ("/api/classes", {"rename": "a", "to": "b"}, ("rename_class", "a", "b")),
+        ("/api/classes", {"remove": "a", "add": None}, ("remove_class", "a")),
+        ("/api/photos/exclude", {"photos": ["a/1.jpg"]}, ("exclude", ["a/1.jpg"])),
+        ("/api/photos/include", {"photos": ["a/1.jpg"]}, ("include", ["a/1.jpg"])),
+        ("/api/photos/keep", {"photos": ["a/1.jpg"]}, ("keep", ["a/1.jpg"])),
+        ("/api/photos/delete", {"photos": ["a/1.jpg"]}, ("delete", ["a/1.jpg"])),
+        ("/api/undo", {}, ("undo",)),
+        ("/api/redo", {}, ("redo",)),
+    ],
+)
+def test_requests_call_the_change_of_their_path(
+    changes: Changes, path: str, body: dict[str, Any], call: tuple[Any, ...]
+) -> None:
+    text = json.dumps(body).encode()
+    assert send(changes, path, text[:3], text[3:]) == STATE and changes.calls == [call]
+
+
+def test_move_returns_the_new_names(changes: Changes) -> None:
+    found = send(changes, "/api/photos/move", json.dumps({"photos": ["a/1.jpg"], "to": "b"}).encode())
+    assert found == {**STATE, "moved": {"a/1.jpg": "b/1.jpg"}} and changes.calls == [("move", ["a/1.jpg"], "b")]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/classes", b"{}"),
+        ("/api/classes", b'{"add": "a", "remove": "b"}'),
+        ("/api/classes", b'{"rename": "a"}'),
+        ("/api/classes", b'{"add": 3}'),
+        ("/api/photos/move", b'{"photos": [], "to": "b"}'),
+        ("/api/photos/exclude", b'{"photos": "a"}'),
+        ("/api/photos/keep", b'{"photos": []}'),
+        ("/api/undo", b"[]"),
+        ("/api/undo", b"{"),
+        ("/api/undo", b"\xff"),
+    ],
+)
+def test_invalid_requests_change_nothing(changes: Changes, path: str, body: bytes) -> None:
+    with pytest.raises(RefusedError):
+        send(changes, path, body)
+    assert changes.calls == []
+
+
+def test_size_of_requests_is_limited(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutations, "_LARGEST_BODY", 4)
+    assert send(changes, "/api/undo", b"{}", b"  ") == STATE
+    with pytest.raises(RefusedError) as raised:
+        send(changes, "/api/undo", b"{}", b"   ")
+    assert raised.value.status == 413 and len(changes.calls) == 1
+
+
+@pytest.mark.parametrize(("length", "size"), [("12", 12), ("", None), ("-1", None)])
+def test_uploads_are_described_by_their_address(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch, length: str, size: int | None
+) -> None:
+    received: list[Upload] = []
+
+    async def receive(project: object, changes: object, upload: Upload, body: object) -> Received:
+        received.append(upload)
+        return Received(None, 3, (("x", "reason"),))
+
+    monkeypatch.setattr(mutations, "receive", receive)
+    query = {"name": "n" * 5000, "class": "a", "batch": "b" * 80}
+    headers = {"content-length": length} if length else {}
+    found = send(changes, "/api/upload", query_params=query, headers=headers)
+    assert found == {**STATE, "added": 3, "skipped": [["x", "reason"]]}
+    assert received == [Upload("n" * 4096, "a", "b" * 64, size)]
+    send(changes, "/api/upload", query_params={}, headers={})
+    assert received[1] == Upload("", None, "", None)
