@@ -87,7 +87,7 @@ class RuntimeMissingError(PoetsEdgeError):
 
 
 class OutputError(PoetsEdgeError):
-    """A result cannot be written: permission is missing, the disk is full, or the folder may not be overwritten."""
+    """A result cannot be written: permission is missing, the disk is full, or the folder must not be overwritten."""
 
 
 class RemoteError(PoetsEdgeError):

@@ -22,10 +22,10 @@ class ExportOptions:
         graph: frozen graph, written by `train` or by the original codelab; or a Keras model or SavedModel, which
             TensorFlow converts.
         labels: labels file for a graph without labels, or file with translations of the labels in the graph, one
-            `old=new` per line; by default the labels in the graph, else the labels file next to it.
+            `old=new` per line; by default the labels in the graph or, if it has none, the labels file next to it.
         output_dir: folder for the `.tflite` files; by default the folder of the graph.
         quantizations: quantizations to export, one file each; by default int8 if the architecture's name ends in
-            `_quantized`, else float32.
+            `_quantized`, otherwise float32.
         float_io: whether int8 files have float32 inputs and outputs.
         input_type: type of the input and the output of full-int8 files: "uint8" for pixel values, "int8" for pixel
             values minus 128.

@@ -118,7 +118,7 @@ def _contents(model: bytes) -> dict[str, bytes]:
 
 
 def _titled(contents: Mapping[str, bytes], title: str) -> dict[str, bytes]:
-    """Return the HTML page and the manifest with the given title, as a dictionary of contents by file name."""
+    """Return the HTML page and the manifest with the given title, as a dictionary of contents keyed by file name."""
     if not title.strip() or not title.isprintable():
         raise UsageError(f"`title` must be one line of text, not {title!r}.")
     text, count = _TITLES.subn(lambda found: f"{found[1]}{html.escape(title)}{found[2]}", contents[_PAGE].decode())

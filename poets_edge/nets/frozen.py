@@ -62,8 +62,8 @@ class FrozenGraph:
 def read_frozen_graph(path: Path) -> FrozenGraph:
     """Read a frozen graph and find its input and its output.
 
-    The input is the placeholder named `input` or `Mul`, as in the codelab, else the only placeholder for RGB images.
-    The output is the Softmax node named `final_result`, else the last Softmax node in the graph.
+    The input is the placeholder named `input` or `Mul`, as in the codelab; if there is none, the only placeholder for
+    RGB images. The output is the Softmax node named `final_result`; if there is none, the last Softmax node.
 
     Raises:
         ModelError: the file is missing, damaged, or not an image classifier.

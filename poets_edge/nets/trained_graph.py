@@ -46,7 +46,7 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
 
     Args:
         labels: labels file for a graph without labels, or file with translations of the labels in the graph (see
-            `renamed_labels`); by default, the labels in the graph are used, else the labels file next to it.
+            `renamed_labels`); by default, the labels in the graph or, if it has none, the labels file next to it.
         labels_needed: whether missing labels are an error.
 
     Raises:

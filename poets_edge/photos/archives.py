@@ -108,7 +108,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
         place: path or address of the archive; its suffix determines the format, and error messages contain it.
         most: maximum number of members of an archive at an address; None for an archive on this machine.
         encoding: encoding of names in a zip that are not marked as UTF-8; by default UTF-8 if a name is valid UTF-8,
-            else cp437, which the format prescribes.
+            otherwise cp437, which the format prescribes.
 
     Raises:
         DatasetError: the archive is damaged, truncated or encrypted, or has more than `most` members; or a photo has a

@@ -21,7 +21,7 @@ def zip_name(info: zipfile.ZipInfo, encoding: str = "") -> tuple[str, bool]:
 
     Args:
         encoding: encoding of a name that is neither ASCII nor marked as UTF-8; by default UTF-8 if the name is valid
-            UTF-8, else cp437.
+            UTF-8, otherwise cp437.
 
     Returns:
         The name, and whether it was decoded as cp437 although nothing shows that this is its encoding.

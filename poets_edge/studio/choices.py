@@ -40,9 +40,9 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
 
 
 def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
-    """Return the architectures to compare, the source of their weights, and the architectures without weights.
+    """Return the architectures to compare, the source of their weights, and the architectures that cannot be compared.
 
-    The weights of the latter are not on this computer, so they are not compared. If no weights are on this computer,
+    An architecture cannot be compared if its weights are not on this computer. If no weights are on this computer,
     only the architecture whose weights are included in this package is compared.
 
     Args:

@@ -37,7 +37,7 @@ class LatencySource:
 
     Attributes:
         machine: description of the measured device; includes `host` if it is not this machine.
-        measure: function that returns a dictionary of measurements by model path, and a list of warnings. Models
+        measure: function that returns a dictionary of measurements, keyed by model path, and a list of warnings. Models
             without a measurement are omitted from the dictionary.
     """
 
@@ -136,7 +136,7 @@ def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
 
 
 def _from_files(options: GridOptions, models: Models, results: Sequence[VariantResult]) -> Measured:
-    """Return a dictionary of measurements by model path, and warnings about models without a measurement.
+    """Return the measurements, keyed by model path, and warnings about models without a measurement.
 
     Results are matched with models by checksum or, if no checksum is equal, by architecture and quantization.
 

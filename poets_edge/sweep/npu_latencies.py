@@ -50,8 +50,8 @@ def estimate_latencies(
     """Estimate the latency of every int8 model on the NPU `options.target`.
 
     Returns:
-        A dictionary of measurements with one sample each, by model path, and an empty list of warnings. There are no
-        measurements for float32 models, which an NPU cannot run.
+        A dictionary of measurements with one sample each, keyed by model path; and an empty list of warnings. There are
+        no measurements for float32 models, which an NPU cannot run.
 
     Raises:
         ModelError: a model cannot be compiled.

@@ -111,7 +111,7 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
 
 
 def _correct_examples(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the correctly classified photos with the highest and lowest score in each class; in total at most 18."""
+    """Return the correctly classified photos with the highest and lowest score in each class, at most 18 in total."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):
