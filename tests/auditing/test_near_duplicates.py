@@ -142,7 +142,7 @@ def test_coarse_thumbnails_are_unit_vectors_of_cell_means() -> None:
 @pytest.mark.parametrize(
     ("fraction", "place", "first", "last"), [(1.0, 0.0, 0, 31), (0.9, 0.0, -0.05, 27.85), (0.9, 1.0, 3.15, 31.05)]
 )
-def test_sampler_crops_a_line(fraction: float, place: float, first: float, last: float) -> None:
+def test_sampler_crops_and_resamples_a_line(fraction: float, place: float, first: float, last: float) -> None:
     """A line whose values are the positions of its pixels is sampled at the centers of the new pixels."""
     sampled = module._sampler(fraction, place) @ np.arange(32)
     expected = np.linspace(first, last, 32)

@@ -141,7 +141,7 @@ def test_threshold_effects_do_not_depend_on_the_order_of_photos(seed: int) -> No
     assert one.suggested.threshold == other.suggested.threshold
 
 
-def test_threshold_effects_suggests_no_threshold_if_all_predictions_reach_the_target() -> None:
+def test_no_threshold_is_suggested_if_all_predictions_reach_the_target() -> None:
     scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
     calibration = HeadCalibration(1.0, 1.0, 0.1, 0.1, scores, np.array([0, 1, 0]))
     found = threshold_effects(calibration, scores, np.array([0, 1, 0]), 0.95)

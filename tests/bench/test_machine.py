@@ -96,7 +96,9 @@ def test_machine_facts_include_board_memory_and_clock_frequency(pi: Path) -> Non
     assert machine_name({"cpu": "Cortex-A72", "cores": 2, "emulated": True}) == "emulated Cortex-A72, 2 cores"
 
 
-def test_machine_facts_recognize_an_emulator(pi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_description_of_an_emulated_machine_states_that_it_is_emulated(
+    pi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert not machine_facts()["emulated"]
     write(pi, {"proc/cpuinfo": "vendor_id\t: GenuineIntel\n"})

@@ -114,7 +114,7 @@ def test_slowdown_is_reported_if_latency_increases_by_five_percent_under_load(af
     assert (load([100.0] * 10 + [after] * 10).slowdown is not None) == is_slower
 
 
-def test_step_up_minimizes_deviations_from_both_medians() -> None:
+def test_upward_step_minimizes_deviations_from_the_medians_before_and_after_it() -> None:
     """The result is compared with an exhaustive search. A short initial rise and a later dip are not the step."""
     values = [1.0, 1.2, 1.1, 1.2, 1.0, 1.9, 2.0, 1.2, 2.1, 2.0, 2.2]
 

@@ -92,5 +92,5 @@ def test_without_user_info_removes_passwords_from_texts(text: str, clean: str) -
         ("a@b\n@h", "h"),
     ],
 )
-def test_without_login_removes_all_text_before_the_last_at_sign(host: str, clean: str) -> None:
+def test_login_is_removed_up_to_the_last_at_sign(host: str, clean: str) -> None:
     assert without_login(host) == clean

@@ -166,7 +166,7 @@ def test_write_text_uses_unix_line_endings_and_escapes_lone_surrogates(tmp_path:
     assert (tmp_path / "text").read_bytes() == b"caf\xc3\xa9\n\\udce9\n"
 
 
-def test_replacing_keeps_the_old_file_if_writing_fails(tmp_path: Path) -> None:
+def test_old_file_is_unchanged_if_writing_its_replacement_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "file") as temporary:
         temporary.write_bytes(b"new")

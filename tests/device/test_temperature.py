@@ -25,7 +25,7 @@ TRUTH = np.array([0, 0, 0, 1, 0])
 """True classes; the predicted classes are 0, 1, 0, 1, 0, so that the second prediction is wrong."""
 
 
-def test_reliability_groups_predictions_by_score() -> None:
+def test_bins_for_reliability_group_predictions_by_score() -> None:
     low, high = reliability(SCORES, TRUTH, bins=4)
     assert (low.count, low.accuracy, high.count) == (2, 1.0, 3)
     assert low.score == pytest.approx(0.575)

@@ -52,7 +52,7 @@ def check(files: Sequence[ExportedFile], allowed: float) -> list[str]:
     return notes.warnings
 
 
-def test_drop_error_names_only_the_files_that_lose_too_much() -> None:
+def test_accuracy_drop_error_names_only_the_files_that_lose_too_much() -> None:
     files = [file_of("float32"), file_of("float16", 1), file_of("dynamic", 12), file_of("int8", 30, 2)]
     with pytest.raises(AccuracyDropError) as raised:
         check(files, 2)
@@ -100,7 +100,7 @@ def facts(record: dict[str, Any] | None, quantization: Quantization = "int8", **
         ("int8", False, False, 30), ("int8", True, True, 30), ("full-int8", True, False, 30),
     ],
 )  # fmt: skip
-def test_facts_state_float_inputs_and_calibration_photos(
+def test_stored_facts_state_the_input_type_and_the_number_of_calibration_photos(
     quantization: Quantization, float_io: bool, stored: bool, photos: int | None
 ) -> None:
     found = facts(None, quantization, float_io=float_io, calibration_count=30)

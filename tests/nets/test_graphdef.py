@@ -75,7 +75,7 @@ def test_constant_whose_content_does_not_fit_its_shape_is_rejected() -> None:
         constant_of(node)
 
 
-def test_not_finite_returns_the_name_of_a_constant_with_nan_or_infinity() -> None:
+def test_constant_with_nan_or_infinity_is_found_by_name() -> None:
     graph = empty_graph()
     graph.node.extend([constant("good", np.ones(3, np.float32)), constant("axes", np.array([1, 2], np.int32))])
     assert not_finite(graph) is None

@@ -46,7 +46,7 @@ def test_name_pairs_joins_frames_only_within_a_folder() -> None:
         ("a/10555749515_13a12a026e.jpg", "a/10841136265_af473efc60.jpg"),
     ],
 )
-def test_name_pairs_is_empty_for_names_without_groups(names: tuple[str, ...]) -> None:
+def test_names_that_show_no_groups_form_no_pairs(names: tuple[str, ...]) -> None:
     assert by_name(table(*names)) == list(range(len(names)))
 
 
@@ -155,7 +155,7 @@ def test_name_pairs_joins_photos_of_a_subject_only_in_classes_with_several_subje
     assert name_pairs(table("a/frame_1.jpg", "a/frame_2.jpg", "a/video_7.jpg")) == [(0, 1)]
 
 
-def test_successors_accepts_gaps_of_up_to_three() -> None:
+def test_counters_of_successive_photos_differ_by_at_most_three_by_default() -> None:
     photos = table("a/x1.jpg", "a/x4.jpg", "a/x8.jpg", "a/x010.jpg")
     assert successors(photos) == [(0, 1), (2, 3)] and successors(photos, most=4) == [(0, 1), (1, 2), (2, 3)]
 

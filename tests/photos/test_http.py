@@ -78,7 +78,7 @@ def test_facts_are_empty_only_if_the_server_does_not_support_head_requests(statu
 
 
 @pytest.mark.parametrize(("redirects", "accepted"), [(5, True), (6, False)])
-def test_read_follows_up_to_five_redirects(redirects: int, accepted: bool) -> None:
+def test_reading_an_address_follows_up_to_five_redirects(redirects: int, accepted: bool) -> None:
     def site(request: Request) -> Iterable[bytes]:
         number = int(request.path[1:])
         return reply(b"end") if number == redirects else reply(b"", f"Location: {number + 1}", status="302 Found")
@@ -149,7 +149,7 @@ def test_is_allowed_accepts_https_and_this_machine(address: str, allowed: bool) 
     assert client.is_allowed(address) is allowed
 
 
-def test_listing_returns_the_names_below_its_address() -> None:
+def test_folder_listing_returns_the_names_of_files_below_the_address() -> None:
     pages = {
         "/p/": listing("b/", "1.jpg", "./2.jpg", "3.jpg?size=2", "4.jpg#x", "b/", ".hidden/", ".5.jpg", "/p/6.jpg")
         + b"<A  class='x'\nHREF = '7%20x&amp;y.jpg'><a title='8.jpg'>",

@@ -130,7 +130,7 @@ def test_split_does_not_depend_on_the_order_of_photos(names: list[str], order: l
     assert split(shuffled, SplitConfig()) == split(listed, SplitConfig())
 
 
-def test_split_of_a_class_is_independent_of_other_classes() -> None:
+def test_split_of_a_class_does_not_depend_on_other_classes() -> None:
     daisies, roses = photos(["1", "2", "3", "4"]), photos(["1", "2"], "roses")
     together, alone = split([*roses, *daisies], SplitConfig()), split(daisies, SplitConfig())
     assert {name: of for name, of in together.items() if name.startswith("daisy")} == alone

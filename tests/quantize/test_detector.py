@@ -125,7 +125,7 @@ def test_float_models_compute_the_distance(quantization: FloatQuantization, back
 
 
 @pytest.mark.parametrize("float_io", [False, True])
-def test_int8_models_compute_the_distance(float_io: bool) -> None:
+def test_int8_models_compute_the_distance_from_the_training_photos(float_io: bool) -> None:
     found, images = detector(), pictures(40)
     ranges = calibrate(network(found), images, workers=1).ranges
     inputs = normalized(images) if float_io else images

@@ -109,7 +109,7 @@ def test_reason_for_a_failure_is_the_last_line_that_mentions_an_error(printed: s
         ((96, 96, 3), None, "is not one RGB or gray picture"),
     ],
 )
-def test_input_shape_requires_one_image_of_known_size(
+def test_models_are_rejected_unless_their_input_is_one_image_of_known_size(
     shape: tuple[int | None, ...], side: int | None, expected: tuple[int, int, int] | str
 ) -> None:
     if isinstance(expected, tuple):
@@ -119,7 +119,7 @@ def test_input_shape_requires_one_image_of_known_size(
             tensorflow_model._input_shape(Path("m"), [shape], side)
 
 
-def test_input_shape_requires_one_input() -> None:
+def test_models_with_several_inputs_are_rejected() -> None:
     with pytest.raises(ModelError, match="is not one RGB or gray picture"):
         tensorflow_model._input_shape(Path("m"), [(1, 8, 8, 3), (1, 8, 8, 3)], None)
 

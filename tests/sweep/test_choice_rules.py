@@ -168,7 +168,7 @@ def test_models_are_equally_fast_only_if_the_difference_is_insignificant() -> No
     assert not point(NAME, 4.0, range(0), processes=STEADY).is_as_fast_as(point(NAME, 4.2, range(0), processes=STEADY))
 
 
-def test_most_accurate_prefers_the_faster_of_equally_accurate_models() -> None:
+def test_faster_of_two_equally_accurate_models_is_preferred() -> None:
     slow, quick = point(NAME, 9.0, range(3)), point(NAME, 2.0, range(5, 8))
     assert most_accurate((slow, quick)) == most_accurate((quick, slow)) == quick
 

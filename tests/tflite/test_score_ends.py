@@ -83,7 +83,7 @@ def test_add_scores_returns_scores_of_both_labels_for_one_output(
     np.testing.assert_allclose(run(model), expected, rtol=1e-5)
 
 
-def test_use_uint8_shifts_input_and_output_by_128() -> None:
+def test_conversion_to_uint8_shifts_input_and_output_by_128() -> None:
     model = unpack_model(color_model("int8", 0.5, -3))
     graph = model.subgraphs[0]
     graph.operators, graph.inputs, graph.outputs = list(graph.operators), list(graph.inputs), list(graph.outputs)

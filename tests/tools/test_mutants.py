@@ -165,9 +165,7 @@ def test_hand_written_faults_name_existing_test_files() -> None:
     assert all((ROOT / "tests" / test).is_file() for entry in entries for test in entry.tests)
 
 
-def test_run_in_copy_runs_mutants_in_processes_that_tests_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mutants_in_a_copy_affect_processes_that_tests_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time is that for plugins
     (tmp_path / "poets_edge").mkdir()
     module, test = tmp_path / "poets_edge/limits.py", tmp_path / "test_limits.py"

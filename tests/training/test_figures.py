@@ -133,7 +133,7 @@ def test_cross_validate_evaluates_photos_with_heads_trained_without_them() -> No
     assert found.confusion.sum() == pytest.approx(80)
 
 
-def test_sample_rows_preserves_order_and_depends_on_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_rows_are_in_order_and_depend_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.training.cross_validation.MAX_EVALUATED", 10)
     rows = np.arange(100, 140)
     found = sample_rows(rows, 0)

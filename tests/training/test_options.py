@@ -40,6 +40,6 @@ def test_train_options_reject_values_beyond_limits(
         TrainOptions(image_dir=Path("photos"), **rejected)
 
 
-def test_resolved_returns_fine_tuning_options_unchanged_without_defaults_for_the_architecture() -> None:
+def test_fine_tuning_options_are_unchanged_if_the_architecture_has_no_defaults() -> None:
     options = FineTuning(epochs=4)
     assert options.resolved(architecture("inception_v3")) == options
