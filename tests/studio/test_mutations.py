@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from poets_edge.studio import mutations
+from poets_edge.studio import job_routes, job_worker, mutations
+from poets_edge.studio.jobs import Job, State
 from poets_edge.studio.mutations import mutation_routes
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.uploads import Received, Upload
@@ -125,3 +126,57 @@ def test_uploads_are_described_by_their_address(
     assert received == [Upload("n" * 4096, "a", "b" * 64, size)]
     send(changes, "/api/upload", query_params={}, headers={})
     assert received[1] == Upload("", None, "", None)
+
+
+@pytest.mark.parametrize(("kind", "reads_photos"), [("train", True), ("audit", True), ("grid", True), ("take", False)])
+def test_jobs_are_started_with_the_current_state_of_the_photos(
+    monkeypatch: pytest.MonkeyPatch, kind: str, reads_photos: bool
+) -> None:
+    made: list[Any] = []
+    checked: list[Any] = []
+    project: Any = SimpleNamespace(state="old", places=SimpleNamespace(root="root"))
+
+    def refresh(*, now: bool) -> None:
+        project.state = "new" if now else "old"
+
+    def start(make: Callable[[str], Any]) -> Any:
+        made.append(make("7"))
+        return SimpleNamespace(number="7")
+
+    project.refresh = refresh
+    monkeypatch.setattr(job_routes, "_check_links", checked.append)
+    monkeypatch.setattr(job_routes, "job_request", lambda *given: SimpleNamespace(kind=kind, given=given))
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield json.dumps({"kind": kind}).encode()
+
+    posts = job_routes.job_posts(project, SimpleNamespace(start=start, cancel=made.append))  # type: ignore[arg-type]
+    response: Any = run_coroutine(posts["/api/jobs"](SimpleNamespace(stream=stream)))  # type: ignore[arg-type]
+    assert json.loads(response.body) == {"id": "7"}
+    assert made[0].given == ({"kind": kind}, "root", "7", "new") and checked == [project] * reads_photos
+    run_coroutine(posts["/api/jobs/{number}/cancel"](SimpleNamespace(path_params={"number": "8"})))  # type: ignore[arg-type]
+    assert made[1] == "8"
+
+
+def test_only_finished_jobs_have_a_result() -> None:
+    jobs = {state: Job(number="1", kind="audit", state=state, result={"a": 1}) for state in get_args(State)}
+    project: Any = SimpleNamespace(places=None)
+    gets = job_routes.job_gets(project, SimpleNamespace(find=jobs.get, all=lambda: [jobs["done"]]))  # type: ignore[arg-type]
+
+    def result(state: str) -> Any:
+        request: Any = SimpleNamespace(path_params={"number": state})
+        response: Any = run_coroutine(gets["/api/jobs/{number}/result"](request))  # type: ignore[arg-type]
+        return json.loads(response.body)
+
+    assert result("done") == {"a": 1}
+    for state in ("running", "failed", "canceled"):
+        with pytest.raises(RefusedError, match=f"The job is {state}") as raised:
+            result(state)
+        assert raised.value.status == 409
+
+
+def test_each_kind_of_job_has_its_function() -> None:
+    names = {kind: function.__name__ for kind, function in job_worker._JOBS.items()}
+    assert names == {
+        "audit": "run_audit", "deploy": "run_deploy", "grid": "run_grid", "take": "run_take", "train": "run_training",
+    }  # fmt: skip
