@@ -165,6 +165,8 @@ def test_windows_crop_five_or_ten_percent_of_both_sides_or_five_percent_of_one()
 def test_local_contrast_subtracts_the_mean_of_five_by_five_pixels() -> None:
     image = np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
     contrast = module._local_contrast(image)[0]
+    assert (module._mean_of_five() == module._MEAN_OF_FIVE).all()
+    assert module._mean_of_five()[[0, 10, 10, 31], [2, 8, 7, 31]] == pytest.approx([1 / 3, 1 / 5, 0, 1 / 3])
     assert contrast[10, 20] == pytest.approx(image[0, 10, 20] - image[0, 8:13, 18:23].mean(), abs=1e-5)
     assert contrast[0, 31] == pytest.approx(image[0, 0, 31] - image[0, 0:3, 29:32].mean(), abs=1e-5)
 

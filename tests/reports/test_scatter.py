@@ -191,6 +191,9 @@ def test_thumbnails_have_a_longer_side_of_220_pixels(tmp_path: Path) -> None:
     assert [decoded(found[path]).size for path in (wide, tall, small)] == [(220, 110), (20, 220), (30, 20)]
     assert found[bad] == found[tmp_path / "missing.png"] == ""
     assert decoded(found[wide]).getpixel((100, 50)) == pytest.approx((200, 40, 40), abs=4)
+    expected = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(expected, "JPEG", quality=72)
+    assert base64.b64decode(found[small].partition(",")[2]) == expected.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,35 @@ def test_disagreement_warning_requires_lower_accuracy_in_cross_validation_or_on_
     assert disagreement(result(0.79, 0.95, (0.5, 0.91))) is None
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "differs"),
+    [
+        (0.81, 0.95, True),
+        (0.2, 0.59, True),
+        (0.8, 0.95, False),
+        (0.2, 0.6, False),
+        (0.65, 0.7, False),
+        (0.5, 0.9, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("own", [True, False])
+def test_disagreement_is_reported_if_the_intervals_do_not_overlap(
+    low: float, high: float, differs: bool, own: bool
+) -> None:
+    test = SimpleNamespace(count=10, accuracy=(low + high) / 2, interval=(low, high))
+    crossed = SimpleNamespace(accuracy=0.7, interval=(0.6, 0.8))
+    result: Any = SimpleNamespace(test=test, cross_validated=crossed, has_own_test=own, unrelated_test=None)
+    line = disagreement(result)
+    assert (line is not None) is differs
+    if line:
+        assert f"({100 * low:.1f} to {100 * high:.1f} %) and cross-validation (60.0 to 80.0 %)" in line
+        assert ("The test accuracy counts." in line) is own
+    test.count = 0
+    assert disagreement(result) is None
+    test.count, result.cross_validated = 10, None
+    assert disagreement(result) is None
+
+
 def test_files_exported_from_an_earlier_graph_are_found(tmp_path: Path) -> None:
     for name, digest in (("graph.tflite", "a" * 64), ("graph_int8.tflite", "b" * 64), ("graph_old.tflite", None)):
         facts = {} if digest is None else {"training": {"graph_sha256": digest}}

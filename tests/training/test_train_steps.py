@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import platform
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import poets_edge
 from poets_edge.errors import DatasetError, OutputError
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.image import PREPROCESSING
 from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhoto, HashedPhotos
@@ -29,7 +32,7 @@ from poets_edge.training.head_training import train_monitored_head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.outputs import check_outputs
-from poets_edge.training.record import checksum, class_table, find_duplicates, photo_fields, record_of
+from poets_edge.training.record import checksum, class_table, find_duplicates, photo_fields, record_of, versions
 from poets_edge.training.unknown import UnknownDetection
 
 TRAINING, VALIDATION, TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
@@ -199,6 +202,17 @@ def test_class_table_counts_photos_by_class_and_split() -> None:
     assert class_table(data(sets).photos.photos, np.array(sets, np.int8)) == {
         "a": {"training": 3, "validation": 1, "test": 0}, "b": {"training": 1, "validation": 0, "test": 2},
     }  # fmt: skip
+
+
+def test_class_table_has_only_classes_with_photos() -> None:
+    photos = data([TRAINING, TEST]).photos.photos.in_classes(("a", "b", "c"))
+    assert list(class_table(photos, np.array([TRAINING, TEST], np.int8))) == ["a", "b"]
+
+
+def test_record_names_the_versions_that_determine_the_result() -> None:
+    found = versions()
+    assert found["preprocessing"] == PREPROCESSING and found["poets_edge"] == poets_edge.__version__
+    assert found["python"] == platform.python_version() and found["numpy"] == np.__version__
 
 
 def test_record_lists_photos_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
