@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.bench.remote.on_device import saved_frames
 from poets_edge.bench.remote.on_device.own_items import Staging
 from poets_edge.bench.remote.on_device.saved_frames import list_frames, read_frame
 from poets_edge.bench.remote.on_device.unit_links import is_foreign, remove_links
@@ -79,3 +80,21 @@ def test_unpack_wheel_extracts_packages_but_no_scripts_or_headers(tmp_path: Path
         "pkg/__init__.py", "pure.py", "deep/plat.so", "p-1.dist-info/METADATA",
     }  # fmt: skip
     staging.discard()
+
+
+def test_frames_are_limited_in_number_and_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved_frames, "MOST_FRAMES", 3)
+    monkeypatch.setattr(saved_frames, "_LARGEST_FRAME", 4)
+    for number, label in enumerate("dbca"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / f"collected-20260101-000000-0000{number}.jpg").write_bytes(b"12345"[: number + 2])
+    assert list_frames(str(tmp_path)) == {
+        "a/collected-20260101-000000-00003.jpg": 5, "b/collected-20260101-000000-00001.jpg": 3,
+        "c/collected-20260101-000000-00002.jpg": 4,
+    }  # fmt: skip
+    assert read_frame(str(tmp_path / "a/collected-20260101-000000-00003.jpg")) == b"1234"
+    (tmp_path / "a/collected-20260101-000000-00009.jpg").symlink_to(tmp_path / "b")
+    (tmp_path / "a/notes.jpg").touch()
+    for name in ("a/collected-20260101-000000-00009.jpg", "a/notes.jpg", "a/collected-20260101-000000-0001.jpg"):
+        with pytest.raises(OSError):
+            read_frame(str(tmp_path / name))
