@@ -320,3 +320,30 @@ def test_lists_follow_photos_that_are_moved_or_deleted(changes: Changes) -> None
     for _ in range(3):
         changes.undo()
     assert lists(changes) == (["daisy/0.jpg", "daisy/1.jpg"], ["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])
+
+
+def test_inverse_reverses_the_parts_of_a_group_of_steps(tmp_path: Path) -> None:
+    for name in ("roses/1.jpg", "roses/3.jpg", ".poets-edge/bin/1/tulips/4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    first = Step(
+        number=1, text="add", create=("roses", ".poets-edge/bin/1"), exclude=("a/1.jpg",), keep=("b/1.jpg",),
+        renames=(
+            (".poets-edge/incoming/x", "roses/1.jpg"), ("daisy/2.jpg", "roses/2.jpg"), ("roses/2.jpg", "roses/3.jpg"),
+        ),
+    )  # fmt: skip
+    second = Step(
+        number=2, text="delete", create=("new",), remove=("tulips",), include=("a/2.jpg",), reopen=("b/2.jpg",),
+        renames=(("tulips/4.jpg", ".poets-edge/bin/1/tulips/4.jpg"),),
+    )  # fmt: skip
+    found = inverse([first, second], tmp_path, kind="undo", number=7, bin_folder=".poets-edge/bin/7")
+    assert found.renames == (
+        (".poets-edge/bin/1/tulips/4.jpg", "tulips/4.jpg"), ("roses/3.jpg", "roses/2.jpg"),
+        ("roses/1.jpg", ".poets-edge/bin/7/roses/1.jpg"),
+    )  # fmt: skip
+    assert found.create == ("tulips", ".poets-edge/bin/7/roses")
+    assert found.remove == ("new", "roses"), "folders of the studio are kept"
+    assert (found.exclude, found.include, found.keep, found.reopen) == (
+        ("a/2.jpg",), ("a/1.jpg",), ("b/2.jpg",), ("b/1.jpg",),
+    )  # fmt: skip
+    assert (found.number, found.kind) == (7, "undo")

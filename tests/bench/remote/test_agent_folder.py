@@ -373,3 +373,26 @@ def test_items_of_the_service_do_not_expire(folder: OwnFolder) -> None:
         folder.close()
         folder.open(adopt=False)
     assert folder._items() == [ITEM]
+
+
+@pytest.mark.parametrize("name", [".poets-edge.json", "../x", "a/../../x", "/x", ".", "a/..", "./.poets-edge.json"])
+def test_names_of_files_in_an_item_are_checked(folder: OwnFolder, name: str) -> None:
+    with pytest.raises(OSError), folder.new_item(ITEM) as staging, staging.create(name) as file:
+        file.write(b"x")
+    assert folder._items() == []
+
+
+@pytest.mark.parametrize("content", ['"other"\n"x"\n', "[]\n", "text\n"])
+def test_journals_of_other_programs_are_kept(folder: OwnFolder, content: str) -> None:
+    incoming = Path(folder.path, "incoming")
+    (incoming / "0123456789abcdef").mkdir(parents=True)
+    (incoming / "0123456789abcdef/x").write_text("mine")
+    journal = incoming / f"0123456789abcdef{own_items.JOURNAL}"
+    journal.write_text(content)
+    folder.close()
+    folder.open(adopt=False)
+    assert journal.read_text() == content and (incoming / "0123456789abcdef/x").exists()
+    journal.write_text(f"{json.dumps(own_files.SIGNATURE)}\n")
+    folder.close()
+    folder.open(adopt=False)
+    assert not journal.exists() and (incoming / "0123456789abcdef/x").exists(), "it does not list the file"
