@@ -21,7 +21,7 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import PREPROCESSING
 from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.split_names import SPLIT_NAMES
-from poets_edge.photos.table import HashedPhoto, HashedPhotos
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable
 from poets_edge.progress import Silent
 from poets_edge.training import head_training, record
 from poets_edge.training import train as module
@@ -396,6 +396,15 @@ def test_model_and_record_are_written_together(training: Any) -> None:
     assert fields["distortions"]["flip_left_right"] is True and fields["recursive"] is False
 
 
+def test_record_says_whether_the_user_has_divided_the_photos(training: Any) -> None:
+    given = data(SETS)
+    items = [one.photo for one in given.photos]
+    items[9] = replace(items[9], given_split="validation")
+    table = PhotoTable.of(items).in_classes(("a", "b"))
+    result = training.run(replace(given, photos=HashedPhotos(table, given.photos.digests)))
+    assert training.written[training.folder / "graph.json"][1]["set_folders"] is True and not result.has_own_test
+
+
 def test_detector_learns_from_all_photos_of_the_user(training: Any) -> None:
     outside = {"background": training.folder / "empty", "strangers": training.folder / "others"}
     result = training.run(data(SETS), unknown_rate=4.0, head=HeadOptions(seed=3), **outside)
@@ -414,6 +423,40 @@ def test_model_is_written_without_a_detector_if_photos_are_too_few(training: Any
     result = training.run(data(SETS))
     assert result.unknown is None and not training.has_detector
     assert "no detector of unknown photos: too few" in training.reporter.warnings
+
+
+@pytest.mark.parametrize("written", ["fine-tuned", "frozen"])
+def test_fine_tuned_network_replaces_the_frozen_one(
+    written: str, training: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The detector is fitted again, and checkpoints are removed when all outputs are written."""
+    given = data(SETS)
+    head = Head(HEAD.weights[:, ::-1].copy(), HEAD.biases)  # its answers are all wrong
+    checkpoint = training.folder / "c.npz"
+    checkpoint.write_bytes(b"state")
+    tuned = SimpleNamespace(
+        head=head, vectors=given.vectors, graph="tuned graph", written=written, checkpoints=(checkpoint,), network=None,
+        to_json=lambda: {"chosen": 3},
+    )  # fmt: skip
+    monkeypatch.setattr(module, "_fine_tune", lambda *rest: tuned)
+    training.calibrated = head, None
+    result = training.run(given)
+    assert training.graph[0] == "tuned graph" and training.graph[1] is head.weights and result.test.correct == 0
+    assert not checkpoint.exists() and result.fine_tuned is tuned
+    learned = written == "fine-tuned"
+    [(_, (calibrated, seen, _), named)] = [call for call in training.calls if call[0] == "calibrate_head"]
+    assert calibrated is head and seen.vectors is given.vectors and named == {"backbone_has_learned": learned}
+    assert len(training.arguments("detect_unknown")) == (2 if learned else 1)
+    [(_, _, named)] = [call for call in training.calls if call[0] == "finish_cross_validation"]
+    assert named == {"backbone_has_learned": learned, "test_count": 6}
+    assert training.written[training.folder / "graph.json"][1]["fine_tuning"] == {"chosen": 3}
+
+
+def test_unrelated_photos_share_no_group_with_training_and_validation_photos() -> None:
+    numbers = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 14, 8, 16, 16])
+    given = data(SETS, PhotoGroups(numbers))
+    assert given.unrelated(given.rows("test")).tolist() == [12, 14, 16, 17]
+    assert data(SETS).unrelated(np.array([3, 12])).tolist() == [3, 12]
 
 
 def test_scores_are_calibrated_unless_switched_off(training: Any) -> None:

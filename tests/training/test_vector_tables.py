@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poets_edge.errors import DatasetError
 from poets_edge.training import projection, unknown, vector_task, vectors
 from poets_edge.training.projection import blocks, pca_projection, spans, table_of, tiles, unit
-from poets_edge.training.unknown import _folds, _joint_limit, _sample, _weighted_limit, upper_quantile
+from poets_edge.training.unknown import _folds, _joint_limit, _sample, _weighted_limit, detect_unknown, upper_quantile
 from poets_edge.training.unknown_chart import unknown_chart
 from poets_edge.training.vector_task import PhotoFile, compute_vectors
 from poets_edge.training.vectors import StoredVectors, VectorTable, apply, in_parts, pick, take
+from tests.training.test_unknown import training_data
 
 ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
 
@@ -161,6 +163,44 @@ def test_earlier_weights_are_preferred_within_three_points(monkeypatch: pytest.M
     for shares, chosen in (((60, 62, 62), 60), ((58, 62, 60), 62), ((10, 50, 55), 55), ((10, 53, 55), 53)):
         found[:] = shares
         assert _joint_limit(nothing, nothing, 0.1, (nothing, nothing)).rejected == chosen  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("width", "folds"), [(60, 40), (999, 40), (1000, 20)])
+def test_wide_vectors_are_held_out_in_fewer_folds(width: int, folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def divided(groups: Any, count: int, seed: int) -> Any:
+        asked.append(count)
+        return np.zeros(len(groups), np.int64)
+
+    monkeypatch.setattr(unknown, "_folds", divided)
+    bottlenecks, classes = np.random.default_rng(0).random((30, width)).astype(np.float32), np.arange(30) % 3
+    with pytest.raises(DatasetError, match="too few"):
+        detect_unknown(training_data(bottlenecks, classes), 0.05, 0)
+    assert asked == [folds]
+
+
+def test_result_of_the_detector_counts_each_set_of_photos() -> None:
+    def distances(count: int, refused: int) -> Any:
+        return np.array([1.5] * refused + [1.0] * (count - refused), np.float32)
+
+    values: Any = {
+        "detector": None, "rate": 0.05, "rows": np.arange(40), "distances": distances(40, 2), "test": distances(10, 1),
+        "background": distances(20, 15), "strangers": distances(8, 4),
+    }  # fmt: skip
+    found = unknown.UnknownDetection(**values)
+    assert found.to_json() == {
+        "rate": 0.05, "photos": 40, "refused": 0.05, "test_photos": 10, "test_refused": pytest.approx(0.1),
+        "background_photos": 20, "background_refused": 0.75, "strangers": 8, "strangers_refused": 0.5,
+    }  # fmt: skip
+    assert str(found) == (
+        "5.0 % of 40 held-out training photos, 10.0 % of 10 test photos, 75.0 % of 20 photos of the background,"
+        " 50.0 % of 8 strangers (asked for: 5 % of known photos)"
+    )
+    empty = distances(0, 0)
+    alone = unknown.UnknownDetection(**{**values, "test": empty, "background": empty, "strangers": empty})
+    assert str(alone) == "5.0 % of 40 held-out training photos (asked for: 5 % of known photos)"
+    assert alone.to_json()["test_refused"] is None and "strangers" not in alone.to_json()
 
 
 def test_folds_of_groups_are_equally_large_and_random() -> None:
