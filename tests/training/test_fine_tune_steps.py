@@ -284,6 +284,8 @@ def test_activations_are_computed_once_for_each_view(activations: Any, files: Ha
     views = [View(photo, name) for photo in files for name in (PLAIN, "mirrored-1")]
     assert cache.compute(views[:4], reporter) == 4 and len(activations.made) == 4
     assert "activations: 4 to compute" in reporter.notes[0]
+    with open_row_store(cache.file, "activations") as (stored, _):
+        assert stored.missing([view.key(encoding_of(CUT)) for view in views[:4]]) == [], "they are committed"
     assert cache.compute(views, reporter) == 2 and cache.compute(views, reporter) == 0
     assert sorted(set(activations.made)) == [40, 90, 140] and len(activations.made) == 6 and len(reporter.notes) == 2
     found = cache.read([views[4], views[0], views[1]])

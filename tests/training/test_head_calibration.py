@@ -14,6 +14,7 @@ from poets_edge.device.temperature import (
     cross_entropy,
     expected_calibration_error,
     temperature_spread,
+    threshold_for,
     with_temperature,
 )
 from poets_edge.photos.folds import NO_FOLD
@@ -99,6 +100,7 @@ def test_temperature_is_fitted_on_stretched_held_out_scores(factor: float, group
     assert found.before == pytest.approx(expected_calibration_error(scores, truth), abs=1e-3)
     assert found.after == pytest.approx(expected_calibration_error(crossed, truth), abs=0.02)
     assert found.scores == pytest.approx(crossed, abs=2e-3) and found.truth.tolist() == truth.tolist()
+    assert found.threshold == threshold_for(found.scores, truth, 0.95)
     assert found.threshold == found.to_json()["threshold"] and found.to_json()["photos"] == 72
 
 

@@ -239,3 +239,20 @@ def test_each_photo_is_its_own_group_if_there_are_too_many_photos(
     vectors = np.ones((4, 4), np.float32)
     assert look_alikes.find_groups(photos([0, 0, 1, 1]), vectors, tmp_path).numbers.tolist() == [0, 1, 2, 3]
     assert not list(tmp_path.iterdir())
+
+
+def test_similar_pairs_are_those_found_by_brute_force_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_alikes, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(look_alikes, "_MAX_NEIGHBORS", 3)
+    vectors = unit(np.random.default_rng(0).normal(size=(30, 4)))
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -1)
+    expected, best = {}, []
+    for row in range(30):
+        near = sorted(np.flatnonzero(similarity[row] >= 0.85), key=lambda other: -similarity[row, other])
+        expected.update({(row, int(other)): similarity[row, other] for other in near[:3]})
+        best.append(similarity[row].max() if near else -1)
+    assert len(expected) > 25 and -1 in best
+    pairs, values, found = look_alikes.similar_pairs(vectors, 0.85)
+    assert {(int(a), int(b)): value for (a, b), value in zip(pairs, values, strict=True)} == pytest.approx(expected)
+    assert found == pytest.approx(best, abs=1e-6)
