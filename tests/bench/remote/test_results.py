@@ -240,3 +240,39 @@ def test_packages_are_downloaded_by_the_device_if_this_machine_cannot(alone: boo
     connection = ScriptedConnection({"fetch": RemoteError("pi: ERROR: no route", reason="ERROR: no route")})
     with pytest.raises(RemoteError, match=r"offline\. The device cannot download them either \(no route\)"):
         installation._fetch_on_device(connection, wanted, found, "packages/1", RemoteError("pi: offline."))
+
+
+def test_saved_rounds_are_removed_when_a_device_has_been_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rounds.jsonl"
+    passed: list[Any] = []
+
+    def measure_rounds(device: object, models: object, **settings: Any) -> Any:
+        file.touch()
+        passed.append((models, settings))
+        if len(passed) == 2:
+            raise RemoteError("pi: lost")
+        return SimpleNamespace(machine={"cores": 4}, variants=(), stamp="s", warnings=("hot",), outputs={})
+
+    monkeypatch.setattr(benchmark, "_send_files", lambda device, kind, members, _: f"/{kind}" if members else "")
+    monkeypatch.setattr(benchmark, "_log_file", lambda *_: file)
+    monkeypatch.setattr(benchmark, "_open_log", lambda file, _: f"log of {file.name}")
+    monkeypatch.setattr(benchmark, "measure_rounds", measure_rounds)
+    options = BenchmarkOptions(
+        models=(MODEL, Path("n.tflite"), MODEL), threads=(1, 2), labels=Path("l"), input_range="0:1"
+    )
+    reporter = Recorder()
+    device: Any = installed(ScriptedConnection())
+    found = benchmark._benchmark(device, options, {}, reporter)
+    assert not file.exists() and (found.host, found.machine, found.warnings) == ("pi", {"cores": 4}, ("hot",))
+    assert reporter.warnings == ["pi: hot"]
+    [(models, settings)] = passed
+    assert models == (MODEL, Path("n.tflite")), "equal models are measured once"
+    assert settings == {
+        "threads": (1, 2), "config": options.timing, "log": "log of rounds.jsonl", "reporter": reporter,
+        "image_dir": "", "labels": "/labels/labels.txt", "input_range": "0:1", "photos": [], "widths": (),
+    }  # fmt: skip
+    with pytest.raises(RemoteError):
+        benchmark._benchmark(device, options, {}, reporter)
+    assert file.exists(), "for the next run"
