@@ -253,7 +253,7 @@ def test_saved_rounds_are_removed_when_a_device_has_been_measured(
         passed.append((models, settings))
         if len(passed) == 2:
             raise RemoteError("pi: lost")
-        return SimpleNamespace(machine={"cores": 4}, variants=(), stamp="s", warnings=("hot",), outputs={})
+        return SimpleNamespace(machine=MACHINE, variants=(), stamp="s", warnings=("hot",), outputs={})
 
     monkeypatch.setattr(benchmark, "_send_files", lambda device, kind, members, _: f"/{kind}" if members else "")
     monkeypatch.setattr(benchmark, "_log_file", lambda *_: file)
@@ -265,7 +265,7 @@ def test_saved_rounds_are_removed_when_a_device_has_been_measured(
     reporter = Recorder()
     device: Any = installed(ScriptedConnection())
     found = benchmark._benchmark(device, options, {}, reporter)
-    assert not file.exists() and (found.host, found.machine, found.warnings) == ("pi", {"cores": 4}, ("hot",))
+    assert not file.exists() and (found.host, found.machine, found.warnings) == ("pi", MACHINE, ("hot",))
     assert reporter.warnings == ["pi: hot"]
     [(models, settings)] = passed
     assert models == (MODEL, Path("n.tflite")), "equal models are measured once"
