@@ -142,7 +142,10 @@ class Draw:
 
 @dataclass(frozen=True)
 class Curve:
-    """Forecast for twice as many photos with its 90 % interval, and the measured accuracy with its 95 % interval."""
+    """Accuracy forecast for twice as many training photos, and accuracy measured with that many.
+
+    `interval` is the 90 % interval of the forecast, `truth_interval` the 95 % interval of the measured accuracy.
+    """
 
     forecast: float
     interval: tuple[float, float]

@@ -74,7 +74,7 @@ def chart() -> None:
 @main.command()
 @click.argument("photos", type=click.Path(exists=True, path_type=Path))
 def terminal(photos: Path) -> None:
-    """Draw a terminal in which a model labels a photo and watches two folders of frames."""
+    """Draw a terminal session in which the program labels a photo and then watches a folder of frames."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "flower_photos").symlink_to(photos.resolve())

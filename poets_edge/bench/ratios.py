@@ -74,13 +74,13 @@ class TimeRatio:
 
 
 def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRatio:
-    """Compare two series of times that contain one time per process.
+    """Return the ratio of times to reference times, with its 98 % interval. Both series have one time per process.
 
-    The ratio is the median of the ratios of all pairs of processes, and the interval contains the ratios that the exact
-    Mann-Whitney test does not reject (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; the bounds
-    in Lehmann, "Nonparametric confidence intervals for a shift parameter", 1963). With fewer than five processes the
-    rank test cannot reject any ratio at this confidence level; ratio and interval are then those of Welch's test for
-    the mean logarithms.
+    The ratio is the median of time / reference time over all pairs of processes, and the interval contains the ratios
+    that the Mann-Whitney test does not reject at the 2 % level (Hodges and Lehmann, "Estimates of location based on
+    rank tests", 1963; the bounds in Lehmann, "Nonparametric confidence intervals for a shift parameter", 1963). In
+    small samples, such as four processes each, this test cannot reject any ratio; ratio and interval are then those of
+    Welch's t-test on the logarithms.
 
     Args:
         times: at least one positive time.

@@ -51,7 +51,7 @@ class TrainingOverlap:
 
         Args:
             splits: result of `splits_of`.
-            known: digests of the training run's photos that the model contains; None if it contains none.
+            known: digests of the training run's photos, as stored in the model; None if it stores none.
             facts: how the model was trained and exported, as stored with it.
         """
         if known is None:

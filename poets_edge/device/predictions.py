@@ -164,7 +164,7 @@ def score_photos(
 
 @dataclass(frozen=True)
 class ChosenPredictions:
-    """Scores of a model for photos that were chosen by their contents.
+    """Result of `score_chosen`: scores of the chosen photos, and digests of the chosen and of the skipped photos.
 
     Attributes:
         predictions: scores of the chosen photos.

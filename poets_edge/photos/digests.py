@@ -116,7 +116,7 @@ class Digests:
         return found
 
     def _attempt(self, action: Callable[[Database], Result]) -> Result | None:
-        """Return `action(database)`; None if it fails or there is no database: the photos are then read again."""
+        """Return `action(database)`, or None if it fails or there is no database."""
         if self._database is None:
             return None
         try:

@@ -112,7 +112,7 @@ class _Arrangement:
         )
 
     def _check_class_names(self, classes: Sequence[ClassFolder]) -> None:
-        """Add notes about names that are unusual for classes. Raises DatasetError if no name denotes a class."""
+        """Add notes about unlikely class names. Raises DatasetError if none of the folder names can be a class name."""
         if all(is_no_class(one.label) for one in classes):
             folders = [one.folder for one in classes]
             raise DatasetError(

@@ -46,11 +46,12 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class _Scaling:
-    """Scale and offset of each projection: the int8 model computes y * factors + shifts, with y as in `Detector`.
+    """Factor and shift for each direction: the int8 model computes y * factors + shifts, with y as in `Detector`.
 
     Attributes:
         factors: float64 [directions].
-        shifts: float64 [directions]; _CENTER for projections whose squares are part of the distance.
+        shifts: float64 [directions]; _CENTER for directions whose squared projections are terms of the distance from
+            the training photos.
     """
 
     factors: Array

@@ -24,9 +24,10 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 """Ranges of the factors and of the means with which networks standardize inputs from 0 to 1. Examples: 2 and 0.5, or
 1/0.226 and 0.45 (ImageNet)."""
 _MIN_UNIT_FACTOR = 3.3
-"""Minimum factor for inferring the range 0 to 1 if a network standardizes its inputs: (x - mean) * factor. Smaller
-factors also occur for inputs from -1 to 1, whose standard deviation is up to twice as large, and whose mean is positive
-if the photos are bright. If the mean is 0.5, the range is 0 to 1 for any factor."""
+"""If a network standardizes its input, as (x - mean) * factor with factor = 1 / standard deviation, a factor of this
+value or more implies the range 0 to 1. A smaller factor is inconclusive, because it also occurs for inputs from -1 to
+1: their standard deviation is twice as large, and their mean is positive if the photos are bright. A mean of 0.5
+implies the range 0 to 1 for any factor."""
 _MIDDLE = 0.005
 """Maximum difference from 0.5 at which a mean counts as 0.5, the middle of the range from 0 to 1."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
@@ -37,8 +38,8 @@ the order blue, green, red. The ImageNet means are 103.5 to 103.9 for blue and 1
 _IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """ImageNet normalization of PyTorch's networks, in pixel values."""
 _ROUNDING = 0.03
-"""Maximum difference between the limits of a quantized range and those of a common input range, as a fraction of the
-width of the input range."""
+"""Tolerance for recognizing a quantized range as a common input range: maximum difference of either limit, as a
+fraction of the width of the common range."""
 _NEGLIGIBLE = 0.02
 """Inputs are assumed to be from 0 to 255 if inputs from -1 to 1 would change the results of the first convolution by
 less than this, relative to its bias. The ratio is 0.003 for a MobileNet with rescaling folded into its first

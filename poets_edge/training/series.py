@@ -123,11 +123,11 @@ def find_series(
 
 
 def _loss(ridge: _Ridge, orders: Sequence[Rows], window: int, step: int) -> SeriesLoss | None:
-    """Return the accuracies with random and with neighboring photos held out; None if their difference is small.
+    """Return the accuracies with random and with neighboring photos held out; None unless the second is much lower.
 
     Args:
         orders: row numbers of each class, in the order of names or times.
-        window: number of photos before and after a photo.
+        window: number of photos on each side of the tested photo that are held out with it.
         step: every `step`-th photo of a class is tested.
     """
     if not orders:

@@ -9,11 +9,12 @@ the folds are fitted by a different solver and have slightly smaller logits than
 the logits is measured, without labels, on photos that none of these heads has learned from. If there are more than
 `MAX_EVALUATED` photos, a random sample of that size is used.
 
-The temperature is moved towards 1 by one or two standard errors, since few photos, or few groups, determine it only
-roughly. It is applied only if it improves the cross entropy of photos that were not used to fit it: photos in other
-folds, and photos in the user's own validation and test sets. Without such sets, scores are never made more confident if
-many photos look alike, since different folds may then contain photos of one group. The labels of test photos are
-used only in the check on the user's own test set.
+The temperature is moved towards 1 by one standard error (by two if it makes scores more confident), since a small
+number of photos, or of groups of similar photos, determines it only roughly. It is applied only if it improves the
+cross entropy of photos that were not used to fit it: photos in other folds, and photos in the user's own validation and
+test sets. If there are no such sets and many photos look alike, scores are never made more confident: similar photos
+may be in different folds, so the out-of-fold predictions are too accurate. The labels of test photos are used only in
+the check on the user's own test set.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ TARGET = 0.95
 _ERRORS_OF_CAUTION, _ERRORS_OF_CONFIDENCE = 1.0, 2.0
 """Numbers of standard errors by which a temperature is moved towards 1: the first for temperatures above 1, the second
 for temperatures below 1. On the data sets in `benchmarks/results/truth.md`, temperature scaling then increases the
-cross entropy of new photos by at most 0.007; with unmoved temperatures, the increase would be up to 0.025."""
+cross entropy of new photos by at most 0.007; without this adjustment, the increase would be up to 0.025."""
 _NUDGE = 1.001
 _MAX_NUDGES = 8
 

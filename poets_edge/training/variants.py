@@ -25,7 +25,7 @@ from poets_edge.training.projection import spans
 from poets_edge.training.vectors import Matrix, Vectors
 
 MIN_SIMILARITY = 0.7
-"""Minimum cosine similarity of two variants of a photo."""
+"""Minimum cosine similarity of two variants of a photo; less similar photos are not paired."""
 _ABOVE_CLASS = 0.5
 """A photo's nearest neighbor is distinct only if its similarity exceeds the photo's mean similarity to its class by at
 least this much."""

@@ -29,7 +29,8 @@ _ROWS_PER_PART = 1 << 14
 _BYTES_PER_PART = 1 << 22
 """Maximum size in bytes of a part of a table that is stored in a file."""
 _ROWS_PER_READ = 512
-"""Number of rows that are read before their memory pages are released; on Linux, reading a random row maps 64 kB."""
+"""Number of rows to read before releasing their memory pages. On Linux, reading one random row can map 64 kB, so memory
+use would otherwise far exceed the size of the rows."""
 
 
 class StoredVectors:
@@ -66,7 +67,7 @@ class StoredVectors:
         return found
 
     def take(self, rows: Rows) -> StoredVectors:
-        """Return a table with the given rows, whose vectors stay in the file."""
+        """Return a table with only the given rows of this one. This call does not load their vectors."""
         return StoredVectors(self._mapping, self.shape[1], self._rows[rows])
 
 
@@ -132,7 +133,7 @@ class VectorTable:
 
 
 def take(vectors: Vectors, rows: Rows) -> Vectors:
-    """Return a table with the given rows. If the table is in a file, its vectors are not read."""
+    """Return a table with only the given rows. If the original is stored in a file, this call does not load vectors."""
     return vectors.take(rows) if isinstance(vectors, StoredVectors) else vectors[rows]
 
 

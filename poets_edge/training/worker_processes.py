@@ -28,7 +28,13 @@ class _Worker(Generic[Request, Answer]):
         self._helper = Helper(function, one_core=True)
 
     def ask(self, request: Request) -> Answer:
-        """Send a request to the process and return its answer. Raises RemoteError if processes die repeatedly."""
+        """Send a request to the process and return its answer.
+
+        If the process dies, it is replaced, and the request is sent again.
+
+        Raises:
+            RemoteError: _MAX_DEATHS processes in a row died.
+        """
         for _ in range(_MAX_DEATHS):
             try:
                 return self._helper.ask(request, "a task")

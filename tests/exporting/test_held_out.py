@@ -43,7 +43,7 @@ def known_of(**splits: list[str]) -> KnownPhotos:
     return KnownPhotos.of(digests, np.array([SPLIT_NAMES.index(split) for split, _ in contents], np.int8))
 
 
-def test_in_classes_renames_only_the_given_classes() -> None:
+def test_only_the_given_classes_are_renamed() -> None:
     photos = ExportPhotos([Photo(Path("1"), "1", "a"), Photo(Path("2"), "2", "b")], [Photo(Path("3"), "3", "a")], 7)
     renamed = photos.in_classes({"a": "x", "c": "y"})
     assert [photo.label for photo in renamed.training] == ["x", "b"]
@@ -59,39 +59,39 @@ def test_network_shares_and_addresses_are_treated_as_being_on_another_machine(fo
     assert _is_elsewhere(folder) is elsewhere
 
 
-def test_photos_of_record_prefers_the_given_folder(tmp_path: Path) -> None:
+def test_photos_of_a_training_record_are_taken_from_the_given_folder(tmp_path: Path) -> None:
     write(tmp_path, "old/a/1.jpg", "new/a/1.jpg", "new/b/2.jpg")
     found = photos_of_record(record(tmp_path / "old", ["a/1.jpg"], ["b/2.jpg"]), tmp_path / "new")
     assert [photo.path for photo in found.training] == [tmp_path / "new/a/1.jpg"]
     assert [(photo.path, photo.label) for photo in found.test] == [(tmp_path / "new/b/2.jpg", "b")]
 
 
-def test_photos_of_record_requires_training_photos(tmp_path: Path) -> None:
+def test_record_whose_training_photos_are_missing_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, "b/2.jpg")
     with pytest.raises(DatasetError, match="trained on are not there"):
         photos_of_record(record(tmp_path, ["a/1.jpg"], ["b/2.jpg"]), None)
 
 
-def test_photos_of_record_counts_missing_training_and_test_photos(tmp_path: Path) -> None:
+def test_missing_training_and_test_photos_of_a_record_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg")
     names = ["a/1.jpg", "a/2.jpg"], ["b/1.jpg", "b/2.jpg", "b/3.jpg"]
     assert photos_of_record(record(tmp_path, *names), None).missing == 4
 
 
-def test_photos_of_record_takes_the_class_from_the_folder_below_the_split_folder(tmp_path: Path) -> None:
+def test_class_of_a_recorded_photo_is_the_folder_below_the_split_folder(tmp_path: Path) -> None:
     write(tmp_path, "train/a/1.jpg", "test/b/2.jpg")
     found = photos_of_record(record(tmp_path, ["train/a/1.jpg"], ["test/b/2.jpg"], set_folders=True), None)
     assert ([photo.label for photo in found.training], [photo.label for photo in found.test]) == (["a"], ["b"])
 
 
-def test_photos_of_record_recognizes_class_folders_in_another_unicode_normalization(tmp_path: Path) -> None:
+def test_class_folders_in_another_unicode_normalization_are_recognized(tmp_path: Path) -> None:
     decomposed = "Ga\u0308nseblu\u0308mchen"
     write(tmp_path, f"{decomposed}/1.jpg")
     fields = {**record(tmp_path, [f"{decomposed}/1.jpg"], []), "labels": [decomposed, "b"]}
     assert [photo.label for photo in photos_of_record(fields, None).training] == [decomposed]
 
 
-def test_photos_of_record_applies_exclusions_and_includes_subfolders(tmp_path: Path) -> None:
+def test_recorded_exclusions_are_applied_and_subfolders_are_searched(tmp_path: Path) -> None:
     write(tmp_path, "a/deep/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg")
     exclude = {"leave_out": ["b/4.jpg"], "belongs_to": {"a/2.jpg": "b"}}
     fields = record(tmp_path, ["a/deep/1.jpg", "a/2.jpg"], ["b/3.jpg"], recursive=True, exclude=exclude)
@@ -103,7 +103,7 @@ def test_photos_of_record_applies_exclusions_and_includes_subfolders(tmp_path: P
     assert {photo.name for photo in (*found.training, *found.test)} <= {"a/deep/1.jpg", "a/2.jpg", "b/3.jpg"}
 
 
-def test_photos_of_a_record_without_names_are_found_by_percentages_or_digests(tmp_path: Path) -> None:
+def test_photos_of_a_record_without_file_names_are_found_by_percentages_or_digests(tmp_path: Path) -> None:
     write(tmp_path, *(f"{label}/{number}.jpg" for label in "ab" for number in range(40)))
     percentages = {"testing": 40, "validation": 20}
     fields = {**record(tmp_path, [], []), "sets": None, "percentages": percentages, "classes": {}}

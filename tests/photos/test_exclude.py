@@ -156,7 +156,7 @@ class _Recorder(Silent):
         self.warnings.append(text)
 
 
-def test_scan_without_excluded_warns_only_about_missing_photos(tmp_path: Path) -> None:
+def test_excluded_photos_are_skipped_with_a_warning_if_any_of_them_do_not_exist(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(b"\xff\xd8\xff")

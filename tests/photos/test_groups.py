@@ -164,6 +164,6 @@ def test_grouped_rows_numbers_groups_by_their_first_row() -> None:
     assert grouped_rows(6, [(4, 1), (5, 4), (3, 2)]).tolist() == [0, 1, 2, 2, 1, 1]
 
 
-def test_digits_of_a_class_name_do_not_number_subjects() -> None:
+def test_digits_in_class_names_are_not_taken_for_subject_numbers() -> None:
     """Without the name of the class, `-` and `_-` remain before the counters."""
     assert name_pairs(table("a2/a2-1.jpg", "a2/a2-2.jpg", "a2/a2_-1.jpg", "a2/a2_-2.jpg")) == []

@@ -60,7 +60,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return order
 
 
-def test_interrupted_uploads_are_completed_before_their_files_are_removed(
+def test_interrupted_changes_are_completed_before_temporary_uploads_are_removed(
     places: Places, listening: socket.socket, started: list[str]
 ) -> None:
     options = StudioOptions(folder=places.root, demo=True)

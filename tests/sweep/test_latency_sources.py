@@ -278,7 +278,7 @@ def test_stamp_of_measurement_conditions_depends_on_machine_and_configuration(
 
 
 @pytest.mark.parametrize(("differ", "text"), [(0.01, "by up to 1 %"), (0.0099, "vary widely within rounds")])
-def test_noise_is_attributed_to_rounds_that_differ_by_one_percent_or_more(differ: float, text: str) -> None:
+def test_noise_warning_mentions_rounds_that_differ_by_one_percent_or_more(differ: float, text: str) -> None:
     def noisy(rounds_differ: float) -> Any:
         return SimpleNamespace(rounds_differ=rounds_differ, warnings=lambda: ["noisy"])
 

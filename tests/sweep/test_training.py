@@ -185,7 +185,7 @@ def test_validation_with_fewer_folds_than_requested_is_stated(tmp_path: Path) ->
     assert int8.confusion == ((6, 2), (2, 6)) and len(int8.mistakes) == 4
 
 
-def test_photos_without_int8_features_are_not_validated(tmp_path: Path) -> None:
+def test_photos_without_float_or_int8_features_are_left_out_of_validation(tmp_path: Path) -> None:
     items = [
         HashedPhoto(Photo(Path(f"{row}.jpg"), f"{'ab'[row % 2]}/{row}.jpg", "ab"[row % 2]), bytes([row] * 32))
         for row in range(8)

@@ -90,7 +90,7 @@ def test_covariance_that_is_a_multiple_of_the_identity_is_shrunk_completely() ->
     assert _ledoit_wolf(covariance, 3.0, 1, 111.0) == 1.0
 
 
-def test_means_span_one_direction_less_than_there_are_classes() -> None:
+def test_class_means_span_one_fewer_dimension_than_there_are_classes() -> None:
     rng = np.random.default_rng(0)
     largest = np.linalg.qr(rng.standard_normal((10, 2)))[0]
     means = rng.standard_normal((4, 10))

@@ -260,7 +260,7 @@ def test_files_that_are_not_photos_are_listed_and_not_uploaded(studio: OpenStudi
     assert page.url.endswith("#train"), "the browser has left the page to open the file"
 
 
-def test_photos_can_be_dropped_after_returning_from_the_try_step(studio: OpenStudio, tmp_path: Path) -> None:
+def test_photos_can_be_dragged_in_after_returning_from_the_try_step(studio: OpenStudio, tmp_path: Path) -> None:
     (tmp_path / "loose.jpg").write_bytes(_jpeg("orange"))
     studio.client.run_job(kind="train", choice="quick")
     studio.go("try")

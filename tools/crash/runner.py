@@ -63,7 +63,7 @@ def archive_of(photos: Path) -> bytes:
 
 
 def draw_photos(work: Path) -> tuple[Path, ...]:
-    """Generate three folders of photos with different class names; return their paths."""
+    """Generate three photo folders, each with its own class names; return their paths."""
     photos = tuple(work / f"photos-{number}" for number in range(3))
     bare = Runner(work, (), "")
     for number, folder in enumerate(photos):

@@ -109,7 +109,10 @@ def _visible(lines: Sequence[str]) -> Iterator[str]:
 
 
 def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of a JSON value: one line if it fits, otherwise one per entry or per five scalars of a list."""
+    """Yield the lines of a JSON value.
+
+    A value that fits has one line. Others have one line per entry, or one per five scalars in a list of scalars.
+    """
     short = f"{indent}{before}{_compact(value)}{after}"
     if _width(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:
         yield short

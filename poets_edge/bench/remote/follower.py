@@ -50,7 +50,11 @@ class Follower:
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, *, results: int = 0) -> None:
-        """Create a client. `results` is the number of requested results, which limits the number of messages."""
+        """Create a client.
+
+        Args:
+            results: number of requested results; for each, a fixed number of additional messages is accepted.
+        """
         self.machine: dict[str, Any] = {}
         self._installation = installation
         self._reporter = reporter

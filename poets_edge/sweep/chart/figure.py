@@ -1,4 +1,7 @@
-"""Chart of a grid: panels for latency and for multiply-accumulates, with the float32 models in the top row."""
+"""Chart of a grid: accuracy plotted against latency (left) and multiply-accumulates (right).
+
+The panels in the top row show the float32 models, those in the bottom row the int8 models.
+"""
 
 from __future__ import annotations
 

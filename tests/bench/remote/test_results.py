@@ -164,7 +164,7 @@ MODEL = Path("folder/m.tflite")
         ({}, (0, 0.0, 0.0), ["pi: could not read 3 of 3 photos."]),
     ],
 )  # fmt: skip
-def test_scores_of_a_device_are_compared_with_this_machine(
+def test_scores_from_a_device_are_compared_with_those_from_this_machine(
     there: dict[str, list[float]], check: tuple[int, float, float], warnings: list[str]
 ) -> None:
     reporter = Recorder()

@@ -236,7 +236,7 @@ def test_model_monitor_warns_once_about_each_change(tmp_path: Path) -> None:
         ({1: 1.0}, 1, (1, [1])),
     ],
 )
-def test_fastest_threads_doubles_the_number_while_this_saves_five_percent(
+def test_number_of_threads_is_doubled_as_long_as_this_saves_five_percent(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], cores: int, expected: tuple[int, list[int]]
 ) -> None:
     tried: list[int] = []

@@ -61,7 +61,7 @@ def find_picamera2(number: int) -> Any | None:
 
 
 def is_installed() -> bool:
-    """Return whether picamera2 is installed, even if it cannot be imported."""
+    """Return True if picamera2 is installed, whether or not it can be imported."""
     try:
         return importlib.util.find_spec("picamera2") is not None
     except ValueError:  # a module in sys.modules without a spec
