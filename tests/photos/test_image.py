@@ -167,3 +167,13 @@ def test_fit_resizes_rows_before_columns_with_the_requested_crop() -> None:
     narrowed = image.resize((9, 24), Image.Resampling.BILINEAR, box=(3.5, 0, 30.0, 24))
     expected = narrowed.resize((9, 5), Image.Resampling.BILINEAR, box=(0, 2.25, 9, 20.5))
     np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+def test_read_photo_limits_the_memory_for_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An RGB PNG needs 4 bytes for each pixel."""
+    data = encoded(gradient(30, 20))
+    monkeypatch.setattr("poets_edge.photos.image.BUDGET", 2400)
+    assert read_photo(data).size == (30, 20)
+    monkeypatch.setattr("poets_edge.photos.image.BUDGET", 2399)
+    with pytest.raises(PhotoError, match=r"a picture of its kind \(PNG, RGB\) may have"):
+        read_photo(data)

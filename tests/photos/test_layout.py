@@ -300,3 +300,10 @@ def test_scan_reports_only_class_folders_without_photos_as_empty(tmp_path: Path)
     place = _place("folder", tmp_path, [*_photos("a", "b"), *_photos("data/a", "data/b")])
     (place / "empty").mkdir()
     assert scan(place).empty_classes == ("empty",)
+
+
+def test_scan_states_how_to_join_two_spellings_of_a_class(tmp_path: Path) -> None:
+    place = _place("folder", tmp_path, _photos("Daisy", "daisy", "roses"))
+    with pytest.raises(DatasetError) as error:
+        scan(place)
+    assert f"move the photos: mv {place}/daisy/* {place}/Daisy/ && rmdir {place}/daisy" in str(error.value)

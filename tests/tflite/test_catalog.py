@@ -374,6 +374,8 @@ def test_check_requires_booleans_as_conditions_and_as_results_of_comparisons(use
     elif use.inputs[0].dtype == "FLOAT32":
         for dtype in ("INT32", "INT64"):
             check(use.content(inputs=[replace(tensor, dtype=dtype) for tensor in use.inputs]))
+            with pytest.raises(FlawError, match="cannot be combined"):
+                check(use.content(inputs=[use.inputs[0], replace(use.inputs[1], dtype=dtype)]))
 
 
 @pytest.mark.parametrize("name", ["SHAPE", "ARG_MAX", "ARG_MIN"])
@@ -428,7 +430,7 @@ def test_option_numbers_are_those_of_the_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "deprecated", "number"), [(0, 22, 22), (22, 22, 22), (150, 127, 150), (3, 0, 3), (0, 0, 0)]
+    ("code", "deprecated", "number"), [(0, 22, 22), (22, 22, 22), (150, 127, 150), (3, 0, 3), (0, 0, 0), (3, 22, 22)]
 )
 def test_operator_number_is_the_larger_of_code_and_deprecated_code(code: int, deprecated: int, number: int) -> None:
     entry = {"code": code, "deprecated_code": deprecated, "custom_code": ""}
