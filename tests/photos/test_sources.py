@@ -126,6 +126,7 @@ _DATE, _LATER = "Wed, 01 Jan 2020 00:00:00 GMT", "Wed, 01 Jan 2020 00:10:00 GMT"
     [
         ({"ETag": '"x"', "Content-Length": "7"}, 'size=7 ETag="x"', None, 7),
         ({"Content-Length": "7"}, None, None, 7),
+        ({"Content-Length": "0"}, None, None, 0),
         ({"ETag": '"x"'}, 'size=None ETag="x"', None, None),
         ({"ETag": '"x"', "Content-Length": "-7"}, 'size=None ETag="x"', None, None),
         ({"Last-Modified": _DATE, "Date": _LATER, "Content-Length": "7"}, f"size=7 Last-Modified={_DATE}", 600, 7),
@@ -144,6 +145,7 @@ def test_facts_identify_a_file_by_the_headers_that_its_server_sends(
         assert found.changed == 0
     else:
         assert time.time() - found.changed == pytest.approx(age, abs=5) or found.changed == -age == float("inf")
+    assert sources.size("https://h/x") == (-1 if size is None else size)
     stamp = sources.stamp("https://h/x")
     assert (stamp is None) == (identity is None)
 
