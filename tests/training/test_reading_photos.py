@@ -28,7 +28,7 @@ from poets_edge.training import bottlenecks as module
 from poets_edge.training import cross_validated_run, data
 from poets_edge.training import hashed_photos as hashing
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottleneck_cache import BottleneckCache
+from poets_edge.training.bottleneck_cache import BottleneckCache, open_cache
 from poets_edge.training.bottlenecks import Batch, bottleneck_batches, bottlenecks
 from poets_edge.training.cross_validated_run import cross_validate_run
 from poets_edge.training.cross_validation import CrossValidation
@@ -229,6 +229,15 @@ def test_damage_of_a_cache_is_reported_once() -> None:
     assert cache.take_damage() == []
     rows.damaged = 1
     assert len(cache.take_damage()) == 1
+
+
+def test_vectors_are_stored_completely(tmp_path: Path) -> None:
+    vector = np.arange(7, dtype=np.float32)
+    with open_cache(tmp_path / "c.sqlite") as (cache, moved):
+        cache.put(b"k", vector[::-1])
+        [found, absent] = cache.get_many([b"k", b"x"])
+        assert found is not None and found.tolist() == vector[::-1].tolist() and absent is None and moved is None
+        assert cache.get(b"k") is not None and cache.missing([b"x", b"k"]) == [b"x"]
 
 
 @pytest.fixture

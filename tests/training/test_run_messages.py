@@ -298,6 +298,11 @@ def test_note_on_a_run_has_its_options_photos_and_results(tmp_path: Path) -> Non
     assert found.accuracies == {
         "validation": {"accuracy": 0.5, "photos": 2}, "test": {"accuracy": 0.75, "photos": 1}, "cross_validation": None,
     }  # fmt: skip
+    assert list(found.accuracies) == ["validation", "test", "cross_validation"]
+    deep = {**RECORD, "head": {"steps": 7, "rate": {"first": 1, "last": {"x": 2}}}}
+    save_run(tmp_path / "others", deep, tmp_path / "summaries")
+    [other] = list_runs(tmp_path / "others")
+    assert other.options["head.rate.last.x"] == 2 and other.options["head.rate.first"] == 1
     assert [(saved / name / "events.1").read_text() for name in ("train", "validation")] == ["train", "validation"]
     assert json.loads((saved / "run.json").read_text())["date"] == found.date
 

@@ -355,6 +355,29 @@ def test_each_split_is_evaluated_on_its_own_photos(training: Any) -> None:
     assert training.arguments("write_report") == training.arguments("save_run") == []
 
 
+def test_result_has_the_counts_and_recalls_of_each_split(training: Any) -> None:
+    result = training.run(data(SETS, wrong=(0, 1, 2, 8, 12, 15)))
+    counts = {"training": 4, "validation": 2, "test": 3}
+    result = replace(result, table={"a": counts, "b": {**counts, "test": 5}})
+    assert result.rows()[1] == {"class": "b", **counts, "test": 5, "test_recall": 2 / 3, "validation_recall": 1.0}
+    written = result.to_json()
+    assert (written["test"]["accuracy"], written["validation"]["accuracy"]) == (pytest.approx(4 / 6), 0.75)
+    assert written["own_test_set"] is False and written["graph"] == str(training.folder / "graph.pb")
+    assert written["report"] == str(training.folder / "graph.html")
+    assert repr(result).endswith("graph.pb: 2 classes, 20 photos, test accuracy 66.7 %>")
+    crossed: Any = SimpleNamespace(accuracy=0.5, to_json=dict)
+    both = replace(result, cross_validated=crossed)
+    assert repr(both).endswith("test accuracy 66.7 %, cross-validated 50.0 %>") and not both.to_json()["own_test_set"]
+    own = replace(both, has_own_test=True)
+    assert repr(own).endswith("test accuracy 66.7 %>") and own.to_json()["own_test_set"]
+
+
+def test_labeled_photos_are_in_the_given_order() -> None:
+    given = data(SETS)
+    found = given.labeled(np.array([5, 2, 9, 0]))
+    assert found.classes.tolist() == [1, 0, 1, 0] and found.vectors[:].argmax(axis=1).tolist() == [1, 0, 1, 0]
+
+
 def test_test_photos_in_groups_of_training_photos_are_evaluated_apart(training: Any) -> None:
     numbers = np.arange(18)
     numbers[12] = 0  # a wrong answer

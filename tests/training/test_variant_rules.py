@@ -21,8 +21,15 @@ def unit(rows: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("classes", "size"),
-    [([0, 0, 0, 2, 2, 2, 2, 2, 5], 3), ([0] * 4 + [1] * 7, 5), ([], 0), ([3], 1), ([0, 1, 1, 1, 1, 1], 3)],
-)
+    [
+        ([0, 0, 0, 2, 2, 2, 2, 2, 5], 3),
+        ([0] * 4 + [1] * 7, 5),
+        ([], 0),
+        ([3], 1),
+        ([0, 1, 1, 1, 1, 1], 3),
+        ([0, 1, *[2] * 9], 1),
+    ],
+)  # fmt: skip
 def test_class_size_is_the_median_of_classes_with_photos(classes: list[int], size: int) -> None:
     assert class_size(np.array(classes, np.int64)) == size
 
