@@ -37,7 +37,7 @@ from tests.auditing.test_rules import photos_with
 
 
 def answers(*rows: str) -> Any:
-    """Return answers, float64 [photos, sizes]: one string of digits, 0 or 1, for each size."""
+    """Return 1 for each correct and 0 for each wrong answer, float64 [photos, sizes], given a string for each size."""
     return np.array([[float(digit) for digit in row] for row in rows]).T
 
 
@@ -65,7 +65,7 @@ def test_removable_errors_follow_from_bayesian_regression(correct: Any, sizes: l
     assert spread == pytest.approx(1 / math.sqrt(precision))
 
 
-def test_forecasts_follow_the_square_root_and_lie_in_their_intervals() -> None:
+def test_forecast_errors_decrease_with_the_square_root_of_the_photo_count() -> None:
     correct = np.repeat([[1.0], [0.0]], [85, 15], axis=0)
     measured = Measured(np.array([80.0]), correct)
     found = _extrapolate(measured, 0.4, 0.1, 100, 100.0, np.random.default_rng(0))
@@ -81,8 +81,8 @@ def test_forecasts_follow_the_square_root_and_lie_in_their_intervals() -> None:
         assert one.interval == pytest.approx(expected, abs=0.006)
 
 
-def test_exponent_widens_the_interval() -> None:
-    """All errors are removable, and hardly any other uncertainty is left."""
+def test_uncertain_exponent_widens_the_forecast_interval() -> None:
+    """All errors are removable, and the uncertainty of everything but the exponent is negligible."""
     correct = np.repeat([[1.0], [0.0]], [5000, 5000], axis=0)
     found = _extrapolate(Measured(np.array([100.0]), correct), 1.0, 1e-9, 100, 1e9, np.random.default_rng(0))[-1]
     rng = np.random.default_rng(1)
@@ -90,7 +90,7 @@ def test_exponent_widens_the_interval() -> None:
     assert found.interval == pytest.approx(np.quantile(drawn, (0.05, 0.95)), abs=0.006)
 
 
-def test_more_photos_of_a_class_help_by_its_own_errors_and_number() -> None:
+def test_gain_from_more_photos_depends_on_errors_and_photo_count_of_the_class() -> None:
     classes = np.repeat([0, 1, 2], [40, 300, 10])
     evaluated = np.repeat([0, 1], [30, 200])
     correct = np.concatenate([np.ones(30), np.repeat([1.0, 0.5], [150, 50])])
@@ -104,7 +104,7 @@ def test_more_photos_of_a_class_help_by_its_own_errors_and_number() -> None:
     assert dict(found) == pytest.approx(expected)
 
 
-def test_sample_keeps_the_share_of_each_class_and_two_photos_at_least() -> None:
+def test_sample_is_stratified_by_class_with_at_least_two_photos_each() -> None:
     classes = np.array([0] * 40 + [1] * 10 + [2] * 3)
     sizes = [np.bincount(classes[_stratified_sample(classes, 0.25, np.random.default_rng(n))]) for n in range(200)]
     assert {tuple(one[[0, 2]]) for one in sizes} == {(10, 2)}
@@ -113,7 +113,7 @@ def test_sample_keeps_the_share_of_each_class_and_two_photos_at_least() -> None:
     assert (np.diff(rows) > 0).all()
 
 
-def test_numbers_of_photos_without_a_fold() -> None:
+def test_photos_without_a_fold_are_counted_in_the_training_size() -> None:
     fold = np.array([0, 0, 0, 1, 1, 2, NO_FOLD])
     assert _mean_learned(fold, 3) == pytest.approx((4 + 5 + 6) / 3) and _photos(fold) == 7
     assert _photos(np.array([0, 0, NO_FOLD, NO_FOLD, NO_FOLD])) == 3, "photos of a test set are not learned from"
@@ -121,7 +121,7 @@ def test_numbers_of_photos_without_a_fold() -> None:
 
 @pytest.fixture
 def measuring(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that measures the curve with stub heads; returns the sizes, answers and photos learned from."""
+    """Function that measures a learning curve with stub heads; returns it and the photos that each head learned from."""
 
     def run(fold: Any, rows: Any, most: int = 10_000) -> tuple[Measured, list[Any]]:
         learned: list[Any] = []
@@ -146,7 +146,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_few_photos_are_sampled_twice_and_many_once(measuring: Any) -> None:
+def test_small_data_sets_are_sampled_twice_and_large_ones_once(measuring: Any) -> None:
     measured, learned = measuring(np.arange(100) % 5, np.arange(100))
     assert measured.sizes == pytest.approx([20, 32, 48, 64, 80]) and len(learned) == 8
     assert (measured.correct[:, :4] == 0.5).all() and (measured.correct[:, 4] == 1).all(), "the mean of both samples"
@@ -155,7 +155,7 @@ def test_few_photos_are_sampled_twice_and_many_once(measuring: Any) -> None:
     assert len(learned) == 4 and measured.sizes[-1] == 560
 
 
-def test_curve_of_many_photos_is_that_of_a_sample(measuring: Any) -> None:
+def test_learning_curve_of_many_photos_is_measured_on_a_sample(measuring: Any) -> None:
     measured, learned = measuring(np.arange(800) % 5, np.arange(800), most=200)
     assert measured.sizes == pytest.approx([40, 64, 96, 128, 160]) and [len(one) for one in learned] == [
         50,
@@ -165,7 +165,7 @@ def test_curve_of_many_photos_is_that_of_a_sample(measuring: Any) -> None:
     ]
 
 
-def test_photos_of_a_test_set_are_no_part_of_a_sample(measuring: Any) -> None:
+def test_samples_are_drawn_only_from_training_photos(measuring: Any) -> None:
     fold = np.repeat([NO_FOLD, 0], [40, 20])
     measured, learned = measuring(fold, np.arange(40))
     assert measured.sizes == pytest.approx([10, 16, 24, 32, 40])
@@ -174,13 +174,13 @@ def test_photos_of_a_test_set_are_no_part_of_a_sample(measuring: Any) -> None:
     assert len(learned[0]) == 10 + 20
 
 
-def test_sample_without_a_fold_is_left_out(measuring: Any) -> None:
+def test_sample_without_photos_of_a_fold_is_skipped(measuring: Any) -> None:
     fold = np.array([0] * 39 + [1])
     measured, learned = measuring(fold, np.arange(40))
     assert len(measured.sizes) == measured.correct.shape[1] <= 5 and len(learned) < 8
 
 
-def test_confident_learning_compares_with_the_mean_score_of_each_class() -> None:
+def test_label_errors_are_found_by_comparing_scores_with_class_means() -> None:
     scores = np.array([
         [0.80, 0.15, 0.05], [0.60, 0.30, 0.10], [0.35, 0.60, 0.05], [0.20, 0.70, 0.10], [0.10, 0.50, 0.40],
         [0.10, 0.10, 0.80], [0.05, 0.60, 0.35], [0.70, 0.28, 0.02],
@@ -192,13 +192,13 @@ def test_confident_learning_compares_with_the_mean_score_of_each_class() -> None
     assert found.tolist() == [False, False, True, False, False, False, True, False]
 
 
-def test_likelier_of_two_confident_classes_is_the_answer() -> None:
+def test_more_probable_of_two_confident_classes_is_chosen() -> None:
     classes, fold = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     skewed = np.array([[0.50, 0.50], [0.10, 0.90], [0.45, 0.55], [0.65, 0.35]])  # means 0.3 and 0.45
     assert _find_mislabeled(np.log(skewed), classes, fold).tolist() == [False, True, False, True]
 
 
-def test_classes_with_many_flagged_photos_are_kept() -> None:
+def test_flagged_photos_are_kept_if_their_class_has_many_of_them() -> None:
     classes, fold = np.repeat([0, 1, 2], [10, 10, 4]), np.arange(24) % 2
     flagged = np.zeros(24, bool)
     flagged[[0, 1, 2, 10, 11, 12, 13, 20]] = True  # 3 of 10, 4 of 10, 1 of 4
@@ -206,7 +206,7 @@ def test_classes_with_many_flagged_photos_are_kept() -> None:
     assert found.tolist() == [0, 1, 2, 20], "three tenths may be removed, four tenths are kept"
 
 
-def test_no_fold_is_left_without_photos() -> None:
+def test_flagged_photo_is_kept_if_it_is_the_only_one_in_its_fold() -> None:
     classes, fold = np.repeat([0, 1], [10, 10]), np.array([0] * 9 + [1] * 11)
     flagged = np.arange(20) == 0
     assert np.flatnonzero(~_trusted(flagged, classes, fold)).tolist() == [0]
@@ -216,11 +216,11 @@ def test_no_fold_is_left_without_photos() -> None:
     assert not _trusted(flagged, classes, fold)[0]
 
 
-def test_heads_that_judge_labels_are_fitted_in_a_thousand_steps() -> None:
+def test_heads_that_check_labels_are_trained_for_a_thousand_steps() -> None:
     assert HeadOptions(steps=1000) == labels_module._HEAD
 
 
-def test_class_metrics_of_photos_and_evaluated_photos() -> None:
+def test_class_metrics_count_all_photos_and_evaluated_photos() -> None:
     confusion = np.array([[4.0, 1.0, 0.0], [2.0, 6.0, 0.0], [0.0, 0.0, 0.0]])
     found = class_metrics(("a", "b", "c"), confusion, np.repeat([0, 1], [7, 9]))
     assert [one.to_json() for one in found] == [
@@ -232,7 +232,7 @@ def test_class_metrics_of_photos_and_evaluated_photos() -> None:
     assert never["recall"] == 0.0 and never["precision"] is None
 
 
-def test_most_confused_pairs_come_first_and_five_are_listed() -> None:
+def test_five_most_confused_pairs_of_classes_are_listed_in_order() -> None:
     names = ("a", "b", "c", "d", "e")
     pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (3, 1), (1, 3)]
     truth = np.array([true for true, _ in pairs] + [2])
@@ -260,14 +260,14 @@ def test_truncated_fraction_is_that_of_gray_rows_at_the_bottom(values: list[int]
 
 
 def in_splits(*splits: str) -> Any:
-    """Return photos of two classes in given splits; bottlenecks show the classes, except the last photo's."""
+    """Return photos of two classes in the given splits; only the last photo's bottleneck belongs to the other class."""
     photos = photos_with(normal=len(splits))
     vectors = np.eye(2, 8, dtype=np.float32)[photos.classes] * 5
     vectors[-1] = vectors[-1][[1, 0, *range(2, 8)]]
     return replace(photos, vectors=vectors, splits=np.array([SPLIT_NAMES.index(name) for name in splits], np.int8))
 
 
-def test_accuracy_without_leaked_photos() -> None:
+def test_accuracy_is_also_computed_without_leaked_test_photos() -> None:
     photos = in_splits(*["training"] * 8, "validation", "validation", "test", "test", "test", "test")
     found = find_leak(photos, NearDuplicates(((0, 10), (8, 11), (1, 12, 3))), HeadOptions())
     assert found is not None and found.rows == (10, 12) and found.tested == 4
@@ -279,7 +279,7 @@ def test_accuracy_without_leaked_photos() -> None:
     assert find_leak(photos, NearDuplicates(((10, 11), (8, 12), (0, 1))), HeadOptions()) is None
 
 
-def test_threshold_accepts_equal_scores_and_counts_both_kinds_of_predictions() -> None:
+def test_threshold_effect_counts_correct_and_wrong_predictions() -> None:
     scores, correct = np.array([0.9, 0.8, 0.6, 0.5, 0.4]), np.array([True, True, False, True, False])
     found = _effect(0.6, scores, correct).to_json()
     assert found == {

@@ -37,13 +37,13 @@ class Lines(Silent):
 
 
 def value(name: str) -> int:
-    """Gray value of a photo."""
+    """Return the gray value of the photo with the given name."""
     return 10 * NAMES.index(name) + 20
 
 
 @pytest.fixture
 def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that reads photos, and what the stand-ins do; the first feature of a photo is its gray value."""
+    """State of the stand-ins, with a function `read`; the first value of a photo's bottleneck is its gray value."""
     for name in NAMES:
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (NAMES.index(name) + 8, 40), (value(name),) * 3).save(tmp_path / "photos" / name)
@@ -118,13 +118,13 @@ def test_unreadable_photos_are_sorted_by_name(reading: Any) -> None:
     assert [name for name, _ in found.unreadable] == ["ash/0.png", "ash/1.png", "cedar/2.png"] and len(found) == 12
 
 
-def test_photo_that_has_changed_has_its_new_digest(reading: Any) -> None:
+def test_changed_photo_gets_its_new_digest(reading: Any) -> None:
     reading.changed = ("beech/0.png",)
     digests = reading.read().photos.digests
     assert [bytes(row) == bytes([7]) * 32 for row in digests] == [name == "beech/0.png" for name in NAMES]
 
 
-def test_two_classes_are_needed(reading: Any) -> None:
+def test_fewer_than_two_classes_with_readable_photos_are_an_error(reading: Any) -> None:
     reading.failing = tuple(name for name in NAMES if not name.startswith("ash"))
     with pytest.raises(DatasetError, match=r"two classes or more are needed.*; found only 'ash'\."):
         reading.read()
@@ -135,7 +135,7 @@ def test_two_classes_are_needed(reading: Any) -> None:
     assert reading.read().labels == ("beech", "cedar")
 
 
-def test_options_of_reading_are_passed_on(reading: Any) -> None:
+def test_recursive_and_rehash_options_are_applied(reading: Any) -> None:
     (reading.folder / "ash/deep").mkdir()
     Image.new("RGB", (30, 30), (90, 20, 20)).save(reading.folder / "ash/deep/x.png")
     reading.failing = ("ash/deep/x.png",)
@@ -155,7 +155,7 @@ def test_warnings_about_folders_and_damaged_caches_are_reported(reading: Any) ->
     assert any("loose.png" in line or "outside" in line or "class" in line for line in reading.reporter.lines)
 
 
-def test_photos_of_one_group_are_in_one_split(reading: Any) -> None:
+def test_photos_in_a_group_are_assigned_to_one_split(reading: Any) -> None:
     for name in NAMES:
         (reading.folder / name).rename(reading.folder / name.replace(".png", f"-s{int(name[-5]) // 2}.png"))
     module_names = list(NAMES)

@@ -34,7 +34,7 @@ OPTIONS = AuditOptions(image_dir=Path("photos"), report=None)
 
 
 def distinct(photos: AuditPhotos, given: list[Any] | None = None, noise: float = 0.3) -> AuditPhotos:
-    """Return photos whose bottlenecks show their classes, optionally in split folders that the user has made."""
+    """Return photos whose bottlenecks reveal their classes; `given` states in which split folder each photo is."""
     rng = np.random.default_rng(0)
     count = len(photos)
     vectors = (3 * np.eye(2, 8)[photos.classes] + noise * rng.standard_normal((count, 8))).astype(np.float32)
@@ -118,7 +118,7 @@ def test_uncalibrated_scores_are_used_if_no_photo_is_left_for_calibration(monkey
 
 @pytest.fixture
 def audited(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that audits given photos."""
+    """Function that audits the given photos."""
 
     def audit(photos: AuditPhotos, **fields: Any) -> AuditResult:
         monkeypatch.setattr(module, "read_photos", lambda options, reporter: photos)
@@ -155,7 +155,7 @@ def test_audit_reports_why_labels_are_not_evaluated(audited: Any) -> None:
     assert result.suspects == () and result.mislabeled == () and "accuracy" not in result.to_json()
 
 
-def test_warnings_of_the_folds_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_about_the_folds_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fit(*rest: Any) -> Any:
         folds, assignments = fit_folds(*rest)
         return SimpleNamespace(assignment=folds.assignment, warnings=lambda: ["class c has one photo"]), assignments
@@ -203,7 +203,7 @@ def test_mislabeled_photos_are_listed_in_order_of_suspicion() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, 12), (6, 12), (10, 20), (30, 60), (100, 60)])
-def test_report_shows_twice_as_many_photos_as_probable_errors(wrong: int, shown: int) -> None:
+def test_report_shows_two_suspects_for_each_probable_label_error(wrong: int, shown: int) -> None:
     photos = photos_with(normal=120)
     scores = SimpleNamespace(order=np.arange(120)[::-1], likely=1 - photos.classes, score=np.linspace(0, 1, 120))
     result = result_of(photos, label_scores=scores, mislabeled_count=wrong)
@@ -286,7 +286,7 @@ def test_report_draws_the_reliability_of_scores(monkeypatch: pytest.MonkeyPatch)
     assert (list(line.points), list(line.counts)) == ([(0.55, 0.5), (0.9, 1.0)], [4, 7])
 
 
-def test_white_photos_are_listed_from_the_brightest() -> None:
+def test_white_photos_are_listed_in_descending_order_of_brightness() -> None:
     photos = photos_with({"brightness": 244.0, "contrast": 1.0}, {"brightness": 250.0, "contrast": 1.0})
     [group] = find_outliers(photos, SIDE)
     assert group.reason == "white" and list(group.names) == ["b/1.jpg", "a/0.jpg"] and list(group.details) == ["", ""]
@@ -316,7 +316,7 @@ def test_errors_of_photos_are_listed_by_name_and_without_the_path() -> None:
 
 @pytest.fixture
 def turned(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that searches for rotated photos; photos are rotated as `angles` says."""
+    """Function that searches for rotated photos among photos with the given rotation angles."""
 
     def find(angles: list[int], fold: list[int] | None = None, most: int = 2000) -> list[OutlierGroup]:
         rng = np.random.default_rng(0)
@@ -358,7 +358,9 @@ def test_rotation_heads_are_trained_on_a_limited_number_of_photos(turned: Any) -
     assert list(group.names) == ["b/33.jpg"]
 
 
-def test_groups_are_kept_together_when_rotations_are_judged(turned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_are_kept_together_in_the_folds_of_the_rotation_check(
+    turned: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Any] = []
 
     def assigned(photos: Any, *folds: Any, groups: Any = None) -> Any:
@@ -370,7 +372,7 @@ def test_groups_are_kept_together_when_rotations_are_judged(turned: Any, monkeyp
     assert asked[0] is not None and asked[0].tolist() == list(range(40))
 
 
-def test_photos_without_a_fold_are_not_listed(turned: Any) -> None:
+def test_photos_without_a_fold_are_not_reported_as_rotated(turned: Any) -> None:
     angles = [0] * 40
     angles[3], angles[4] = 90, 180
     fold = [row % 5 for row in range(40)]

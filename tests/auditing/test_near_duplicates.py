@@ -29,7 +29,7 @@ def thumbnail(image: Image.Image) -> Thumbnail:
 
 
 def found(images: list[Image.Image], similarity: float = 0.8) -> tuple[tuple[int, ...], ...]:
-    """Return the groups of near-duplicates among pictures with equally similar bottlenecks."""
+    """Return the groups of near-duplicates among pictures; any two bottlenecks have the given similarity."""
     count = len(images)
     vectors = math.sqrt(1 - similarity) * np.eye(count, count + 1)
     vectors[:, count] = math.sqrt(similarity)
@@ -105,7 +105,7 @@ def test_large_groups_are_listed_as_pairs_with_their_first_photo(size: int, coun
     assert size <= 8 or all(first == 10 for first, _ in pairs)
 
 
-def test_candidate_pairs_exceed_a_similarity_limit() -> None:
+def test_candidate_pairs_reach_a_similarity_limit() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(40, 2))
     coarse = rng.normal(size=(40, 4))
@@ -130,7 +130,7 @@ def test_most_similar_pairs_are_kept_for_each_photo() -> None:
     assert module._most_similar(first, similarity).tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_coarse_thumbnails_are_unit_vectors_of_cell_means() -> None:
+def test_coarse_thumbnails_are_normalized_means_of_cells() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
     cells = [
         [image[0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].mean() for column in range(8)] for row in range(8)
@@ -143,13 +143,13 @@ def test_coarse_thumbnails_are_unit_vectors_of_cell_means() -> None:
     ("fraction", "place", "first", "last"), [(1.0, 0.0, 0, 31), (0.9, 0.0, -0.05, 27.85), (0.9, 1.0, 3.15, 31.05)]
 )
 def test_sampler_crops_and_resamples_a_line(fraction: float, place: float, first: float, last: float) -> None:
-    """A line whose values are the positions of its pixels is sampled at the centers of the new pixels."""
+    """The sampled line contains the positions of its pixels, so the result shows where the samples are."""
     sampled = module._sampler(fraction, place) @ np.arange(32)
     expected = np.linspace(first, last, 32)
     assert sampled == pytest.approx(np.clip(expected, 0, 31), abs=1e-4)
 
 
-def test_windows_crop_five_or_ten_percent_of_both_sides_or_five_percent_of_one() -> None:
+def test_crops_remove_up_to_ten_percent_of_both_sides_or_five_percent_of_one() -> None:
     def scale(sampler: npt.NDArray[np.float32]) -> float:
         places = sampler @ np.arange(32)
         return round(float(places[16] - places[15]), 2)
@@ -180,7 +180,7 @@ def test_mirrored_match_requires_similar_bottlenecks_and_coarse_thumbnails() -> 
 
 @pytest.mark.parametrize(("correlation", "similar"), [(0.68, False), (0.72, True), (0.95, True)])
 def test_thumbnails_are_aligned_if_they_correlate_coarsely(correlation: float, similar: bool) -> None:
-    """Cells of two kinds: `correlation` is the cosine of the angle between the two thumbnails."""
+    """`correlation` is the correlation of the cell means of the two thumbnails."""
     rng = np.random.default_rng(0)
     first, second = np.linalg.qr(np.c_[np.ones(64), rng.standard_normal((64, 2))])[0][:, 1:].T
     mixed = correlation * first + math.sqrt(1 - correlation**2) * second

@@ -31,7 +31,7 @@ ITEM = "models/00aa"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[OwnFolder]:
-    """The program's folder, opened for a session."""
+    """The program's folder on a device, opened for a session."""
     made = OwnFolder(str(tmp_path / "poets-edge"))
     made.open(adopt=False)
     yield made
@@ -90,7 +90,9 @@ def test_locked_reopens_a_file_that_was_replaced_before_it_was_locked(
         own_files.locked(str(tmp_path / "link"), os.O_RDONLY, fcntl.LOCK_SH)
 
 
-def test_session_number_grows_and_items_expire_after_thirty_sessions(folder: OwnFolder, tmp_path: Path) -> None:
+def test_session_number_increases_and_unused_items_expire_after_thirty_sessions(
+    folder: OwnFolder, tmp_path: Path
+) -> None:
     fill(folder)
     fill(folder, "secrets/00bb")
     folder.close()
@@ -223,7 +225,7 @@ def test_invalid_unit_names_are_rejected(service: OwnService, unit: str) -> None
         service.unit_path(unit)
 
 
-def test_damaged_record_is_not_replaced(service: OwnService, tmp_path: Path) -> None:
+def test_damaged_service_record_is_neither_replaced_nor_removed(service: OwnService, tmp_path: Path) -> None:
     record = tmp_path / ".poets-edge-service.json"
     record.write_text("mine")
     for act in (service.read, lambda: service.write({"unit": "u"}, "text")):
@@ -265,7 +267,7 @@ def test_relative_paths_are_resolved_against_the_home_folder(tmp_path: Path, mon
     assert own_files.in_home("/x/../y") == "/y"
 
 
-def test_leaves_returns_files_links_and_empty_folders(tmp_path: Path) -> None:
+def test_files_links_and_empty_folders_are_the_leaves_of_a_folder(tmp_path: Path) -> None:
     for name in ("a/b", "c"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "a/file").touch()
@@ -329,7 +331,7 @@ class StoppedError(BaseException):
     """Raised where the agent would end the process."""
 
 
-def test_shorter_silence_limit_is_noticed_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_silence_limit_is_applied_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is set by a message that arrives while the agent waits."""
     now = [1000.0]
 
@@ -365,7 +367,7 @@ def test_folder_of_another_user_is_not_used(folder: OwnFolder, monkeypatch: pyte
             folder.open(adopt=adopt)
 
 
-def test_items_of_the_service_do_not_expire(folder: OwnFolder) -> None:
+def test_items_that_the_service_uses_do_not_expire(folder: OwnFolder) -> None:
     fill(folder)
     fill(folder, "models/00bb")
     folder.service.write({"unit": "u", "items": [ITEM]}, "text")
@@ -376,14 +378,14 @@ def test_items_of_the_service_do_not_expire(folder: OwnFolder) -> None:
 
 
 @pytest.mark.parametrize("name", [".poets-edge.json", "../x", "a/../../x", "/x", ".", "a/..", "./.poets-edge.json"])
-def test_names_of_files_in_an_item_are_checked(folder: OwnFolder, name: str) -> None:
+def test_items_with_invalid_file_names_are_refused(folder: OwnFolder, name: str) -> None:
     with pytest.raises(OSError, match="not a name"), folder.new_item(ITEM) as staging, staging.create(name) as file:
         file.write(b"x")
     assert folder._items() == []
 
 
 @pytest.mark.parametrize("content", ['"other"\n"x"\n', "[]\n", "text\n"])
-def test_journals_of_other_programs_are_kept(folder: OwnFolder, content: str) -> None:
+def test_journals_that_this_program_did_not_write_are_kept(folder: OwnFolder, content: str) -> None:
     incoming = Path(folder.path, "incoming")
     (incoming / "0123456789abcdef").mkdir(parents=True)
     (incoming / "0123456789abcdef/x").write_text("mine")

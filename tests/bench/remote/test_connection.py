@@ -226,7 +226,7 @@ def test_time_limits_are_those_in_the_documentation() -> None:
 
 
 def guarded(heard: float, writing: float | None) -> str:
-    """Return the problem for which the connection is ended if the device was heard or takes data since these times."""
+    """Return why the connection is ended, given when the device was last heard and when the pending write began."""
     problems: list[str] = []
     process: Any = SimpleNamespace(
         closing=SimpleNamespace(wait=lambda seconds, left=[1, 0]: not left.pop(0)), _writing=writing,
@@ -243,7 +243,7 @@ def test_connection_ends_if_the_device_is_silent_or_accepts_no_data(clock: Simpl
 
 
 def process(*lines: bytes | None, **changes: Any) -> Any:
-    """Return an agent process whose queue contains the given lines; None stands for a wait without a line."""
+    """Return an agent process whose queue yields the given lines; None simulates a wait in which no line arrives."""
     left = list(lines)
     made: Any = AgentProcess.__new__(AgentProcess)
     killed: list[bool] = []
@@ -276,7 +276,7 @@ def test_messages_are_read_until_the_time_limit(clock: SimpleNamespace, monkeypa
         lost.read_message(1000.0, 9.0)
 
 
-def test_listener_skips_output_of_the_login_shell_and_heartbeats() -> None:
+def test_listener_skips_heartbeats_and_the_output_of_the_login_shell() -> None:
     taken: list[bytes] = []
     lines = [b"Welcome", b"  poets-edge agent 1\r", b'{"id": 1}', BEAT.rstrip(), b"x"]
     made = process()
@@ -326,7 +326,7 @@ def test_text_from_the_device_is_truncated() -> None:
     assert shortened("x" * 4096) == "x" * 4096 and shortened("x" * 4097) == "x" * 4095 + "…"
 
 
-def test_inbox_waits_while_it_is_full() -> None:
+def test_adding_to_a_full_inbox_waits_until_lines_are_taken() -> None:
     inbox = Inbox(most_bytes=10)
     for line in (b"12345", b"123456"):  # the second line makes it full
         inbox.put(line)

@@ -60,7 +60,7 @@ def advance(amount: int) -> dict[str, Any]:
     return {"kind": "Advance", "amount": amount}
 
 
-def test_messages_of_a_device_are_shown_with_its_name() -> None:
+def test_messages_from_a_device_are_shown_with_its_name() -> None:
     made, reporter, warnings = follow(
         MACHINE, begin(5), advance(3), begin(1), {"kind": "End"}, advance(2), {"kind": "End"}, {"kind": "End"},
         {"kind": "Note", "text": "note"}, {"kind": "Warn", "text": "warning"}, {"kind": "Wait"}, begin(7), RESULT,
@@ -86,7 +86,7 @@ def test_messages_of_a_device_are_shown_with_its_name() -> None:
         ([{"kind": "PhotoScores", "model": 0, "photo": "p", "scores": [1.0], "distance": None}], "was not requested"),
     ],
 )
-def test_messages_that_do_not_fit_are_refused(messages: list[dict[str, Any]], problem: str) -> None:
+def test_unexpected_messages_from_a_device_are_refused(messages: list[dict[str, Any]], problem: str) -> None:
     with pytest.raises(RemoteError, match=problem):
         follow(*messages)
 
@@ -104,7 +104,7 @@ def test_incomplete_measurements_are_reported(messages: list[dict[str, Any]]) ->
         ("annotations", PoetsEdgeError),
     ],
 )  # fmt: skip
-def test_errors_of_a_device_keep_their_kind(name: str, kind: type[Exception]) -> None:
+def test_errors_from_a_device_keep_their_type(name: str, kind: type[Exception]) -> None:
     with pytest.raises(PoetsEdgeError, match="pi: damaged") as raised:
         follow({"kind": "Failure", "error": "damaged", "name": name})
     assert type(raised.value) is kind
@@ -173,7 +173,7 @@ def test_scores_from_a_device_are_compared_with_those_from_this_machine(
     assert reporter.warnings == warnings
 
 
-def test_devices_that_are_one_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_that_are_the_same_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "boot").write_text("b2\n")
     monkeypatch.setattr(benchmark, "_BOOT", tmp_path / "boot")
     devices: Any = [
@@ -188,7 +188,7 @@ def test_devices_that_are_one_machine_are_reported(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("age", "kept"), [(86_000, True), (87_000, False), (-87_000, False)])
-def test_rounds_of_an_interrupted_run_are_used_for_a_day(tmp_path: Path, age: int, kept: bool) -> None:
+def test_saved_rounds_are_deleted_after_a_day(tmp_path: Path, age: int, kept: bool) -> None:
     timing = Timing(
         load_ms=1, first_ms=1, warm_up_runs=20, steady=True, samples_ms=(1.0,), accelerated=True, state=MachineState()
     )
@@ -203,7 +203,7 @@ def test_rounds_of_an_interrupted_run_are_used_for_a_day(tmp_path: Path, age: in
     assert benchmark._open_log(None, Recorder()) is not None
 
 
-def test_hosts_are_checked_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicate_hosts_and_unreadable_models_are_refused_before_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "Connection", None)
     options = BenchmarkOptions(models=(MODEL,))
     with pytest.raises(UsageError, match="host pi is given twice"):
@@ -213,7 +213,7 @@ def test_hosts_are_checked_before_anything_is_measured(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("alone", "needed"), [(False, 170), (True, 20)])
-def test_packages_need_free_space(alone: bool, needed: int) -> None:
+def test_packages_are_not_installed_without_enough_free_space(alone: bool, needed: int) -> None:
     wanted: Any = SimpleNamespace(alone=alone)
     system: Any = SimpleNamespace(name="Darwin", machine="arm64")
     for free, problem in (

@@ -86,7 +86,7 @@ def test_unit_name_depends_on_the_folder() -> None:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Steps that `deploy` takes, in order, with stand-ins for everything that needs a device."""
+    """List of the steps that `deploy` takes, with stand-ins for everything that requires a device."""
     taken: Any = []
     connection: Any = OpenConnection({"have": Items(())})
 
@@ -184,7 +184,7 @@ def test_remove_stops_the_service_before_it_removes_files(steps: list[Any], note
 
 
 @pytest.mark.parametrize("state", ["missing", "empty", "link", "other"])
-def test_remove_changes_nothing_without_a_deployment(steps: list[Any], state: Any) -> None:
+def test_remove_changes_nothing_on_a_device_without_a_deployment(steps: list[Any], state: Any) -> None:
     connection = steps.pop()
     connection._answers["facts"] = facts(state=state)
     assert not remove("pi") and [do for do, _ in connection.asked] == ["facts"]
@@ -273,7 +273,7 @@ ROUND = Round(stamp=STAMP, sha256="a", threads=2, copy=0, number=1, timing=TIMIN
 
 
 def follower(log: RoundLog | None = None) -> _RoundsFollower:
-    """Return a client for a model with one and two threads, two rounds and one photo, after the first message."""
+    """Return a client that has received the description of the device, for one model, two thread counts and one photo."""
     request = RoundsRequest(models=("/m",), threads=(1, 2), config=CONFIG)
     made = _RoundsFollower(
         installed(ScriptedConnection()), Recorder(), request, ["a"], log or RoundLog(), ["p.jpg"], [2]
@@ -302,7 +302,7 @@ def test_rounds_that_were_not_requested_are_refused(changes: dict[str, Any]) -> 
         made.on_result(FinishedRound(other.to_json()))  # a second time
 
 
-def test_number_of_samples_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_with_too_many_samples_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for most, fits in ((3, True), (2, False)):  # two inferences and one call of the kernel
         monkeypatch.setattr(device_rounds, "_MOST_SAMPLES", most)
         made = follower()
@@ -313,7 +313,7 @@ def test_number_of_samples_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
                 made.on_result(FinishedRound(ROUND.to_json()))
 
 
-def test_only_saved_rounds_with_the_conditions_of_this_run_are_counted() -> None:
+def test_only_saved_rounds_from_the_same_conditions_are_reused() -> None:
     log = RoundLog.of([ROUND, replace(ROUND, number=0, stamp="other"), replace(ROUND, sha256="b")])
     made = follower(log)
     assert made._reporter.notes == ["pi: 1 rounds were measured before"]  # type: ignore[attr-defined]
@@ -349,7 +349,7 @@ def test_models_with_equal_file_names_are_sent_to_separate_folders(tmp_path: Pat
     assert len(set(found)) == 3 and all(path.endswith("/m.tflite") and "/models/" in path for path in found)
 
 
-def test_follower_waits_for_the_measuring_time() -> None:
+def test_time_limit_for_the_next_message_includes_the_measuring_time() -> None:
     pauses: Any = []
     device = installed(ScriptedConnection(), [MACHINE, {"kind": "Result", "warnings": []}])
     run = device.run
@@ -411,7 +411,7 @@ def test_program_runs_with_its_own_packages_and_cache() -> None:
 
 
 @pytest.mark.parametrize(("default", "alone"), [(True, False), (False, True)])
-def test_folder_is_adopted_only_if_it_is_the_default(default: bool, alone: bool) -> None:
+def test_only_the_default_folder_is_adopted(default: bool, alone: bool) -> None:
     connection = ScriptedConnection({"open": Left(())})
     open_folder(connection, facts(), default=default, alone=alone, reporter=Silent())  # type: ignore[arg-type]
     assert connection.asked == [("open", {"folder": "/home/pi/.cache/poets-edge", "adopt": default, "alone": alone})]
@@ -440,7 +440,7 @@ def test_write_errors_suggest_a_remedy(reason: str, remedy: str) -> None:
         ({"libc": "", "system": "Darwin"}, "", (0, 0)), ({"libc": "glibc 2.36-9"}, "glibc", (2, 36)),
     ],
 )  # fmt: skip
-def test_system_of_a_device_includes_its_c_library_and_the_version(
+def test_system_includes_the_c_library_and_its_version(
     changes: dict[str, str], libc: str, version: tuple[int, int]
 ) -> None:
     found = system_of(facts(**changes))
@@ -455,7 +455,7 @@ def test_system_of_a_device_includes_its_c_library_and_the_version(
         (501 * 86400, "1.4 years fast"),
     ],
 )  # fmt: skip
-def test_clocks_that_are_off_by_a_day_are_reported(
+def test_device_clock_that_is_wrong_by_more_than_a_day_is_reported(
     monkeypatch: pytest.MonkeyPatch, off: float, text: str | None
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: 1e9)
