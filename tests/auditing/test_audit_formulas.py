@@ -121,7 +121,7 @@ def test_photos_without_a_fold_are_counted_in_the_training_size() -> None:
 
 @pytest.fixture
 def measuring(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Function that measures a learning curve with stub heads; returns it and the photos that each head learned from."""
+    """Function that measures a learning curve with stub heads; returns it and the training photos of each head."""
 
     def run(fold: Any, rows: Any, most: int = 10_000) -> tuple[Measured, list[Any]]:
         learned: list[Any] = []

@@ -21,7 +21,7 @@ FULL = {"tensorflow": "2.20.0", "tensorboard": "2.19.0", "h5py": "3.1", "matplot
 
 @dataclass
 class Computer:
-    """A simulated computer. `modules` can be imported; `packages` are installed packages and their versions."""
+    """Simulated computer. `modules` can be imported; `packages` maps the installed packages to their versions."""
 
     modules: set[str] = field(default_factory=lambda: {"cv2", "cryptography", "segno"})
     packages: dict[str, str] = field(default_factory=lambda: dict(FULL))
@@ -120,14 +120,16 @@ def test_versions_include_those_of_the_cpu_packages(computer: Computer) -> None:
         ("", {}),
     ],
 )
-def test_tasks_name_the_missing_package(computer: Computer, tmp_path: Path, package: str, jobs: dict[str, str]) -> None:
+def test_tasks_that_lack_a_package_name_it(
+    computer: Computer, tmp_path: Path, package: str, jobs: dict[str, str]
+) -> None:
     (tmp_path / "dev/video0").touch()
     computer.packages.pop(package, None)
     computer.modules.discard(package)
     assert {name: text for name, text in missing().items() if text is not None} == jobs
 
 
-def test_jobs_that_run_models_need_an_interpreter(computer: Computer, tmp_path: Path) -> None:
+def test_tasks_that_run_models_require_an_interpreter(computer: Computer, tmp_path: Path) -> None:
     (tmp_path / "dev/video0").touch()
     computer.runtime = False
     computer.packages.clear()

@@ -53,7 +53,7 @@ def test_errors_end_commands_with_one_line(
     assert ended.value.code == status and capsys.readouterr().err == message
 
 
-def test_missing_modules_without_an_extra_are_bugs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_module_that_no_extra_installs_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise ModuleNotFoundError("x", name="other")
 
@@ -74,14 +74,14 @@ def test_output_that_cannot_be_written_exits_with_1(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def blas(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str | None]]:
-    """Function that returns the limit of the threads of OpenBLAS in the environment; there is none at first."""
+    """Function that returns the environment variable OPENBLAS_NUM_THREADS; it is not set at first."""
     for name in cli._BLAS_THREADS:
         monkeypatch.delenv(name, raising=False)
     yield lambda: os.environ.get("OPENBLAS_NUM_THREADS")
     gc.unfreeze()
 
 
-def test_imports_run_without_garbage_collection_and_threads(
+def test_imports_run_without_garbage_collection_and_with_one_blas_thread(
     blas: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with cli._quick_start():
@@ -113,7 +113,7 @@ def test_every_command_has_a_summary_and_a_module() -> None:
         ("in.txt in.txt", None),
     ],
 )
-def test_files_that_are_read_are_not_replaced(
+def test_command_refuses_to_replace_a_file_that_it_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, refused: str | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -137,7 +137,7 @@ def test_files_that_are_read_are_not_replaced(
     assert ran == ([True] if refused is None else [])
 
 
-def test_only_existing_files_are_compared(tmp_path: Path) -> None:
+def test_only_existing_files_are_checked_for_repetition(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.touch()
     assert _files(file) == _files([file, tmp_path, "a", 3, tmp_path / "none", tmp_path / ("x" * 300)]) == [file]

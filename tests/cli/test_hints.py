@@ -23,11 +23,11 @@ COMMAND = click.Command(
         ("no option, threads=1", "no option, threads=1"),
     ],
 )
-def test_with_flags_replaces_parameters_with_options(text: str, expected: str) -> None:
+def test_parameter_names_in_messages_are_replaced_with_options(text: str, expected: str) -> None:
     assert with_flags(text, COMMAND) == expected
 
 
-def test_command_hint_prefers_the_commands_of_other_programs() -> None:
+def test_hint_for_a_command_of_another_program_names_the_equivalent_command() -> None:
     assert command_hint("predict", ["predicts"]) == "Use: poets-edge label MODEL PHOTO"
     assert command_hint("benchmrk", ["benchmark", "bench"]) == "Did you mean 'benchmark'?"
     assert command_hint("xyz", ["benchmark"]) is None

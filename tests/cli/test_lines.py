@@ -121,7 +121,7 @@ def written(kind: type[_Screen], text: str, encoding: str = "utf-8") -> bytes:
     return found
 
 
-def test_screens_escape_what_could_change_earlier_output() -> None:
+def test_control_characters_that_could_alter_the_screen_are_escaped() -> None:
     controls = "a\tb\nc\x00\x1b\x7f\x80\x85\x9b\x9f\xa0\u2028\u202e\u2066\u2069"
     escapes = "a\tb\nc\\u0000\\u001b\\u007f\\u0080\\u0085\\u009b\\u009f\xa0\\u2028\\u202e\\u2066\\u2069"
     assert written(_Screen, controls) == escapes.encode()

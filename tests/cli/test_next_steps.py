@@ -218,7 +218,7 @@ def test_deploy_refuses_contradictory_arguments(tmp_path: Path, arguments: list[
     poets_edge("deploy", "--on", "pi", *arguments, cwd=tmp_path).failed(message)
 
 
-def test_deploy_does_not_accept_its_own_options_for_the_service(tmp_path: Path) -> None:
+def test_deploy_rejects_its_own_options_among_those_of_watch(tmp_path: Path) -> None:
     ran = poets_edge("deploy", "m.tflite", "--on", "pi", "--", "--remove", cwd=tmp_path)
     assert ran.status == 2 and "--remove: an option of deploy, not of watch" in ran.stderr
 

@@ -83,7 +83,7 @@ def test_codelab_options_that_contradict_the_model_are_refused(given: dict[str, 
         check_codelab_options(scorer((127.5,), (127.5,)), given)
 
 
-def test_codelab_options_are_compared_with_each_channel() -> None:
+def test_codelab_options_are_compared_with_the_model_for_each_channel() -> None:
     model = scorer((10.0, 20.0, 30.0), (1.0, 1.0, 1.0))
     check_codelab_options(model, {"input_mean": (10.5, 20.0, 29.5), "input_std": (1.5,)})
     for mean in ((10.0,), (10.0, 20.0, 31.0)):
@@ -91,7 +91,7 @@ def test_codelab_options_are_compared_with_each_channel() -> None:
             check_codelab_options(model, {"input_mean": mean})
 
 
-def test_merged_range_combines_mean_and_standard_deviation() -> None:
+def test_input_range_is_derived_from_mean_and_standard_deviation() -> None:
     assert merged_range("0:1", None, None) == "0:1" and merged_range(None, None, None) is None
     assert merged_range(None, (127.5,), (127.5,)) == "-1.0:1.0"
     for arguments in (("0:1", (0.0,), (1.0,)), (None, (0.0,), (1.0, 1.0, 1.0)), (None, (0.0,), (0.0,))):
@@ -99,7 +99,7 @@ def test_merged_range_combines_mean_and_standard_deviation() -> None:
             merged_range(*arguments)
 
 
-def test_models_are_separated_from_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_and_photos_among_the_arguments_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     photo, folder = tmp_path / "a.jpg", tmp_path / "folder"
     photo.touch()

@@ -60,7 +60,9 @@ def test_split_user_info_returns_addresses_without_password_unchanged() -> None:
         split_user_info("https://anna:se/cret@host/a")
 
 
-def test_helper_variables_pass_passwords_and_are_removed_after_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passwords_are_passed_to_helpers_in_a_variable_that_is_removed_after_reading(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
     split_user_info("https://ben:secret@helper.example/")
     passed = helper_variables()
     assert json.loads(passed[VARIABLE])["https://helper.example:443"] == "ben:secret"
@@ -92,5 +94,5 @@ def test_without_user_info_removes_passwords_from_texts(text: str, clean: str) -
         ("a@b\n@h", "h"),
     ],
 )
-def test_login_is_removed_up_to_the_last_at_sign(host: str, clean: str) -> None:
+def test_user_name_and_password_are_removed_up_to_the_last_at_sign(host: str, clean: str) -> None:
     assert without_login(host) == clean

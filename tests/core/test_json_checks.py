@@ -165,7 +165,7 @@ def test_from_json_reports_invalid_fields(change: dict[str, Any], message: str) 
     assert str(raised.value).startswith(message)
 
 
-def test_shape_of_a_field_follows_from_its_type_annotation() -> None:
+def test_shape_of_a_json_field_is_derived_from_its_type_annotation() -> None:
     assert shape_of(int | None) == Optional(int) and shape_of(dict[str, float]) == DictOf(float)
     assert shape_of(tuple[int, ...]) == [int] and shape_of(tuple[int, str]) == (int, str)
     assert shape_of(Inner) == {"name": str, "size": COUNT} and shape_of(Any) is object

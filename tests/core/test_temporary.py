@@ -35,7 +35,7 @@ OTHERS = [
 ]
 
 
-def test_remove_dead_removes_only_files_whose_whole_name_matches(tmp_path: Path) -> None:
+def test_leftover_files_are_removed_only_if_their_whole_name_matches(tmp_path: Path) -> None:
     for name in (DEAD, *OTHERS):
         (tmp_path / name).write_text("x")
     remove_dead(tmp_path, PREFIX, SUFFIX)
@@ -62,7 +62,7 @@ def test_removal_of_temporary_files_keeps_links_and_files_of_other_users(
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-def test_function_is_called_under_a_lock_before_leftover_files_are_removed(tmp_path: Path) -> None:
+def test_given_function_is_called_under_a_lock_before_leftover_files_are_removed(tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
     def before() -> None:

@@ -12,7 +12,7 @@ from poets_edge.device.dependence import photo_groups
 
 
 class Photos:
-    """Stand-in for a table of photos; the photos are numbers."""
+    """Stand-in for a table of photos, in which a number represents each photo."""
 
     def __init__(self, numbers: list[int]) -> None:
         self.numbers = numbers
@@ -37,7 +37,7 @@ class Known:
 
 @pytest.fixture(autouse=True)
 def pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photos are related by name if they have the same last digit, and by time if they have the same tens."""
+    """Relate photos by name if their numbers end in the same digit, and by time if their tens are equal."""
 
     def related(key: Any) -> Any:
         return lambda photos: [
@@ -69,7 +69,7 @@ def test_photos_are_grouped_by_content_name_and_time() -> None:
     assert groups([11, 22, 33]) is None, "every photo is alone"
 
 
-def test_test_photos_keep_their_groups_from_training() -> None:
+def test_groups_of_test_photos_are_those_from_training() -> None:
     # The photos 1 and 3 have recorded groups 2 and 1: their names do not count, and the others are not joined to them.
     assert partition(groups([12, 11, 22, 21, 31], [-1, 2, -1, 1, -1])) == [[0, 2], [1], [3], [4]]
     assert partition(groups([12, 11, 23, 21, 34], [-1, 4, -1, 4, -1])) == [[0], [1, 3], [2], [4]]

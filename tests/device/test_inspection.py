@@ -41,7 +41,7 @@ def test_inspection_describes_the_model(model: Path) -> None:
     assert replace(found, input_range=None).to_json()["mean"] == []
 
 
-def test_operators_are_listed_by_the_number_of_uses(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operators_are_listed_in_descending_order_of_use(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["RESHAPE", "CONV_2D", "ADD", "CONV_2D", "ADD", "CONV_2D"]
     monkeypatch.setattr(inspection, "operator_names", lambda interpreter: names)
     assert list(inspect_tflite(model).operators.items()) == [("CONV_2D", 3), ("ADD", 2), ("RESHAPE", 1)]
@@ -50,7 +50,7 @@ def test_operators_are_listed_by_the_number_of_uses(model: Path, monkeypatch: py
     assert f"TensorFlow Lite, {model.stat().st_size / 1e6:.2f} MB" in shown
 
 
-def test_unknown_properties_are_empty(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_properties_that_cannot_be_determined_are_empty(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ModelError("unknown")
 

@@ -26,7 +26,7 @@ LABELS = ("b", "a")
 
 
 def file_of(quantization: Quantization, worse: int = 0, better: int = 0, photos: int = 100) -> ExportedFile:
-    """Return a file that misclassifies `worse` photos, unlike float32; the reverse holds for `better` photos."""
+    """Return an exported file. Only it misclassifies `worse` photos; only the float32 file misclassifies `better`."""
     mine = np.array([0] * worse + [1] * (photos - worse))
     reference = np.array([1] * (photos - better) + [0] * better)
     paired = None if quantization == "float32" else compare_paired(mine, reference)
@@ -69,7 +69,7 @@ def test_insignificant_drop_of_any_quantized_file_is_a_warning() -> None:
     assert check([file_of("float32")], 0) == []
 
 
-def test_significance_of_a_drop_is_tested_after_deducting_the_allowed_loss_of_photos() -> None:
+def test_accuracy_drop_is_significant_only_if_it_exceeds_the_allowed_loss_significantly() -> None:
     paired = file_of("int8", 12, 3, 200).compared_with_float32
     assert paired is not None and paired.p_value < 0.05, "12 to 3"
     assert drop_is_significant(paired, 0) and not drop_is_significant(paired, 2), "8 to 3 has p = 0.23"

@@ -49,7 +49,7 @@ PHOTOS = ExportPhotos([photo("learned")], [photo("1", "b"), photo("2"), photo("g
 
 @pytest.fixture
 def prepare(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that prepares an export of a network whose files are small models; int8 is wrong about photo 1."""
+    """Function that prepares an export to small models; the int8 model misclassifies the first photo."""
 
     def prepare(photos: ExportPhotos | None = PHOTOS, known: Any = None, **fields: Any) -> PreparedExport:
         source = SimpleNamespace(
@@ -150,7 +150,7 @@ def test_unknown_label_must_differ_from_the_classes(prepare: Any, monkeypatch: p
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that returns the source of an export, given the training record and the labels."""
+    """Function that returns what an export converts and evaluates, given the training record and the labels."""
 
     def read(record: Any, labels: tuple[str, ...], photos: ExportPhotos, **fields: Any) -> Any:
         asked.clear()

@@ -37,7 +37,7 @@ def exported(scores: list[list[float]], truth: list[str]) -> ExportedFile:
 
 
 def test_frigate_assigns_a_label_if_its_fraction_of_the_score_sum_reaches_the_threshold() -> None:
-    """The shares are 0.8, 0.795 (rounded to 0.8), 0.79, 0.9 for `none` and 0.9, the last for a wrong label."""
+    """The fractions are 0.8, 0.795 (rounded to 0.8), 0.79, 0.9 for `none`, and 0.9 for a wrong label."""
     labels = ("a", "b", NONE)
     scores = [[1.6, 0.4, 0.0], [0.795, 0.205, 0.0], [0.79, 0.21, 0.0], [0.05, 0.05, 0.9], [0.9, 0.1, 0.0]]
     found = _assigned(exported(scores, ["a", "a", "a", "a", "b"]), labels)
@@ -88,7 +88,7 @@ def run(model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return export
 
 
-def test_unknown_photo_detector_is_replaced_by_a_last_label(run: Any, model: bytes, tmp_path: Path) -> None:
+def test_unknown_photo_detector_is_replaced_with_an_additional_label(run: Any, model: bytes, tmp_path: Path) -> None:
     found = run()
     assert found.labels == (*LABELS, NONE)
     assert (tmp_path / "out/labelmap.txt").read_text().splitlines() == [*LABELS, NONE]

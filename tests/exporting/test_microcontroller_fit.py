@@ -58,7 +58,7 @@ def test_memory_option_replaces_only_the_memory_of_a_board() -> None:
     ],
 )  # fmt: skip
 def test_boards_state_the_memory_that_is_available_for_a_model(name: str, memory: int, flash: int) -> None:
-    """Computed by hand from the sizes in the data sheets minus frame buffers, firmware and system."""
+    """The expected values are the sizes in the data sheets minus the memory for frame buffers, firmware and system."""
     assert (board(name).memory, board(name).flash) == (memory, flash)
 
 
@@ -91,7 +91,7 @@ def test_blank_network_has_the_shapes_of_a_trained_network() -> None:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Networks whose memory was measured; each needs 100 bytes for every 1,000 pixels of its input, a third if gray."""
+    """Names of the networks whose memory was measured; each needs 100 bytes per 1,000 input pixels, a third if gray."""
     found: list[str] = []
 
     def cost(network: Network, *, name: str) -> MicroCost:

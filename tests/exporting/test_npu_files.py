@@ -26,7 +26,7 @@ SUMMARY = (
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that compiles a model with a Vela that prints and writes what the test wants."""
+    """Function that compiles a model with a stand-in for Vela, which prints and writes what the test specifies."""
 
     def compile(printed: str = "", error: str = "", status: int = 0, *, written: bool = True) -> NpuModel:
         def ended(command: list[str], **options: Any) -> Any:
@@ -83,7 +83,9 @@ def test_failure_of_vela_is_reported_with_the_last_line_of_its_output(
         run(**ended)
 
 
-def test_endless_compilation_is_reported(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compilation_that_takes_too_long_and_missing_vela_are_reported(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def endless(command: list[str], **options: Any) -> Any:
         raise subprocess.TimeoutExpired(command, 600)
 
@@ -96,7 +98,7 @@ def test_endless_compilation_is_reported(run: Any, monkeypatch: pytest.MonkeyPat
         compile_for_npu(b"model", "ethos-u55-32", name="it")
 
 
-def test_accelerators_are_those_of_the_ethos_u_family() -> None:
+def test_npus_are_the_edge_tpu_and_the_ethos_u_family() -> None:
     """The numbers of multiply-accumulates are those in the options of `vela --accelerator-config`."""
     macs = {"u55": (32, 64, 128, 256), "u65": (256, 512), "u85": (128, 256, 512, 1024, 2048)}
     assert tuple(f"ethos-{series}-{number}" for series, numbers in macs.items() for number in numbers) == ACCELERATORS

@@ -38,14 +38,14 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def site(folder: Path) -> dict[str, Any]:
-    """Return the list of files in the service worker of a page."""
+    """Return the description of the page's files in its service worker."""
     found = re.match(r"const SITE=(.*);\n", (folder / "service-worker.js").read_text())
     assert found is not None
     return dict(json.loads(found[1]))
 
 
 def packed(content: bytes) -> int:
-    """Return the number of bytes that a browser downloads: compressed, unless that is longer."""
+    """Return the download size of a file in bytes: that of its compressed copy, if this is smaller."""
     return min(len(content), len(gzip.compress(content, 6, mtime=0)))
 
 

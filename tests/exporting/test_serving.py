@@ -136,7 +136,7 @@ def test_check_host_examines_the_whole_text(host: str) -> None:
 
 
 class Probe(socket.socket):
-    """Socket that behaves as if the machine had an address, or none, without sending anything."""
+    """Socket that reports a fixed local address and sends nothing."""
 
     def connect(self, address: Any) -> None:
         if address[0] != "192.0.2.1":

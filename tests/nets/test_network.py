@@ -71,7 +71,7 @@ def _parameters() -> dict[str, Parameters]:
     }
 
 
-def test_checked_accepts_weights_of_the_required_shapes() -> None:
+def test_network_with_weights_of_the_required_shapes_is_accepted() -> None:
     network = checked(SIZE, LAYERS, _parameters())
     assert network.output == "f" and network.shapes() == SHAPES and set(network.parameters) == {"c", "d", "l"}
 
@@ -87,7 +87,7 @@ def test_checked_accepts_weights_of_the_required_shapes() -> None:
         ("d", "bias", np.array([0, np.inf, 0, 0], np.float32), "d holds numbers that are not finite"),
     ],
 )
-def test_checked_rejects_wrong_shapes_and_values(name: str, part: str, value: Any, message: str) -> None:
+def test_weights_with_wrong_shapes_or_values_are_rejected(name: str, part: str, value: Any, message: str) -> None:
     parameters = _parameters()
     parameters[name] = replace(parameters[name], **{part: value})
     with pytest.raises(WeightsError, match=f"^{message}"):
@@ -97,7 +97,7 @@ def test_checked_rejects_wrong_shapes_and_values(name: str, part: str, value: An
         checked(SIZE, LAYERS, parameters)
 
 
-def test_scaled_multiplies_the_weights_and_bias_of_each_output_by_its_factor() -> None:
+def test_scaling_multiplies_the_weights_and_bias_of_each_output_by_its_factor() -> None:
     kernel = np.arange(24, dtype=np.float32).reshape(2, 3, 4, 1)
     factors, bias = np.array([2, 3, 5, 7], np.float32), np.array([1, 10, 100, 1000], np.float32)
     depthwise = Parameters(kernel, bias).scaled(factors, depthwise=True)
@@ -117,7 +117,7 @@ def test_batch_norm_is_expressed_as_factors_and_offsets() -> None:
     np.testing.assert_allclose(offsets, [1 - 3 * 40, -2 + 5], rtol=1e-6)
 
 
-def test_with_head_appends_a_dense_layer_and_a_softmax() -> None:
+def test_adding_a_head_appends_a_dense_layer_and_a_softmax() -> None:
     backbone = Network(SIZE, LAYERS[:7], {name: _parameters()[name] for name in "cd"})
     head = backbone.with_head(np.ones((12, 2), np.float64), np.array([3.0, 4.0]), "final")
     assert head.output == "final" and head.shapes()["final"] == (2,)
@@ -126,7 +126,7 @@ def test_with_head_appends_a_dense_layer_and_a_softmax() -> None:
     assert set(backbone.parameters) == {"c", "d"}
 
 
-def test_graph_of_writes_the_attributes_of_each_layer() -> None:
+def test_layers_are_written_to_a_graph_with_their_attributes() -> None:
     graph = graph_of(checked(SIZE, LAYERS, _parameters()))
     nodes = {node.name: node for node in graph.node}
     lengths = [dimension.size for dimension in nodes[INPUT].attr["shape"].shape.dim]
@@ -158,7 +158,7 @@ def _detector(background: bool) -> Detector:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_distances_follow_the_formula(background: bool) -> None:
+def test_distances_of_the_detector_agree_with_the_documented_formula(background: bool) -> None:
     detector = _detector(background)
     photos = np.random.default_rng(6).normal(size=(50, 3)).astype(np.float32) * 9
     expected = []
@@ -186,7 +186,7 @@ def test_detector_stored_in_a_graph_is_read_unchanged(background: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["offsets", "quadratic", "background", "linear", "projection", "biases"])
-def test_detector_of_rejects_incomplete_detectors(name: str) -> None:
+def test_graphs_with_incomplete_detectors_are_rejected(name: str) -> None:
     whole = with_detector(small_graph(["a", "b", "c", "d"]), _detector(True))
     for change in ("missing", "computed", "shape"):
         graph = copy_of(whole)

@@ -202,7 +202,7 @@ VALUES = np.arange(24, dtype=np.float32)
         ((2,), (23,), 0, ""),
     ],
 )
-def test_read_pytorch_file_limits_views_to_their_storage(
+def test_pytorch_tensors_that_extend_beyond_their_storage_are_refused(
     shape: tuple[int, ...], strides: tuple[int, ...], offset: int, message: str
 ) -> None:
     content = files.file({"a": files.tensor("0", 24, offset, shape, strides)}, {"0": VALUES})
@@ -213,8 +213,8 @@ def test_read_pytorch_file_limits_views_to_their_storage(
         assert read_pytorch_file(content)["a"].read().shape == shape
 
 
-def test_read_pytorch_file_requires_the_stated_number_of_values() -> None:
-    """The storage holds 24 values, and the tensor says 20; the file is long enough for either."""
+def test_pytorch_storages_of_an_unexpected_size_are_refused() -> None:
+    """The storage contains 24 values, but the tensor states 20 or 25, or refers to another storage."""
     for count in (20, 25):
         content = files.file({"a": files.tensor("0", count, 0, (4,), (1,))}, {"0": VALUES, "1": VALUES})
         with pytest.raises(PytorchFileError, match=r"truncated, or a storage|that no tensor"):

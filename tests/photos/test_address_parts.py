@@ -21,7 +21,7 @@ from poets_edge.photos.address import Address, as_photo_path, is_address, joined
         ("s3://bucket/.hidden", "s3://bucket/.hidden", ".hidden", ""),
     ],
 )
-def test_address_has_a_name_and_a_suffix(text: str, address: str, name: str, suffix: str) -> None:
+def test_name_and_suffix_of_an_address_are_parsed(text: str, address: str, name: str, suffix: str) -> None:
     found = Address(text)
     assert (str(found), found.name, found.suffix) == (address, name, suffix)
 

@@ -45,7 +45,7 @@ def test_photo_format_is_recognized_by_the_first_bytes(header: bytes, name: str 
     assert is_photo_content(header[:HEADER_BYTES], "file") is (name is not None)
 
 
-def test_numbers_in_a_bmp_header_may_be_line_feeds() -> None:
+def test_line_feeds_among_the_bytes_of_a_bmp_header_are_accepted() -> None:
     assert is_photo_content(BMP[:3] + b"\n" + BMP[4:11] + b"\n" + BMP[12:14] + b"\x28\0", "file")
 
 

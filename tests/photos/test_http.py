@@ -66,7 +66,7 @@ def test_read_reports_missing_files(status: str) -> None:
 @pytest.mark.parametrize(
     "status", ["400 Bad", "401 Unauthorized", "405 No", "429 Many", "500 Error", "501 No", "503 Busy"]
 )
-def test_facts_are_empty_only_if_the_server_does_not_support_head_requests(status: str) -> None:
+def test_file_facts_are_empty_only_if_the_server_does_not_support_head_requests(status: str) -> None:
     with serving(lambda _: reply(status=status)) as served:
         if status[:3] in ("405", "501"):
             assert client.facts(f"{served.url}/a") == {}
@@ -93,7 +93,7 @@ def test_reading_an_address_follows_up_to_five_redirects(redirects: int, accepte
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Replace requests by a dictionary: the address that each address redirects to, or the body of the response."""
+    """Responses to requests, by address: the body, or the address of a redirect."""
     found: dict[str, Any] = {}
 
     def ask(method: str, url: str, most: int, headers: dict[str, str], end: float) -> client.Response:

@@ -101,7 +101,7 @@ def test_with_encoding_requires_a_zip_and_an_encoding() -> None:
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Replacement for the module `http`, whose functions the tests set."""
+    """Stand-in for the HTTP client; each test sets the functions that it needs."""
     module = SimpleNamespace(is_allowed=lambda address: True)
     monkeypatch.setattr(remote, "_web", lambda: module)
     remote.forget()
@@ -137,7 +137,7 @@ _DATE, _LATER = "Wed, 01 Jan 2020 00:00:00 GMT", "Wed, 01 Jan 2020 00:10:00 GMT"
 def test_facts_identify_a_file_by_the_headers_that_its_server_sends(
     said: dict[str, str], identity: str | None, age: float | None, size: int | None, web: Any
 ) -> None:
-    """The age of a change is the difference of two times of the server's clock, which may be wrong."""
+    """The age of a file is the difference of two times of the server's clock, which need not be right."""
     web.facts = lambda address: said
     found = remote.facts("https://h/x")
     assert (found.identity, found.size) == (identity, size)

@@ -273,7 +273,7 @@ ROUND = Round(stamp=STAMP, sha256="a", threads=2, copy=0, number=1, timing=TIMIN
 
 
 def follower(log: RoundLog | None = None) -> _RoundsFollower:
-    """Return a client that has received the description of the device, for one model, two thread counts and one photo."""
+    """Return a client for one model, two thread counts and one photo, which has received the device's description."""
     request = RoundsRequest(models=("/m",), threads=(1, 2), config=CONFIG)
     made = _RoundsFollower(
         installed(ScriptedConnection()), Recorder(), request, ["a"], log or RoundLog(), ["p.jpg"], [2]

@@ -107,7 +107,7 @@ def answers(shown: list[Prediction | None]) -> list[tuple[Any, ...]]:
     return [(one.frame, one.label, round(one.score, 4), one.unknown, one.changed) for one in shown if one]
 
 
-def test_predict_frames_labels_good_frames_and_reports_bad_ones() -> None:
+def test_good_frames_are_labeled_and_bad_ones_are_reported() -> None:
     frames = [frame(20, "x.png"), frame(20), frame(60), frame(140), Frame(problem="cut off"), frame(16), frame(100)]
     reporter = Recorder()
     shown, summary = predict(list(frames), LabelingOptions(smooth=1, threshold=0.36), reporter=reporter)
@@ -253,7 +253,7 @@ def test_number_of_threads_is_doubled_as_long_as_this_saves_five_percent(
     assert (threads.fastest_threads("m"), tried) == expected
 
 
-def test_shortest_time_excludes_the_first_inferences(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shortest_inference_time_excludes_the_first_inferences(monkeypatch: pytest.MonkeyPatch) -> None:
     durations = iter([0.1, 0.1, 9, 8, 7, 2, 5, 6, 3, 4])
     clock = [0.0]
 
@@ -399,7 +399,7 @@ def test_watch_checks_options_against_the_model(opened: Recorder, changes: Any, 
     assert not opened.of("predict")
 
 
-def test_published_labels_contain_unknown_once_if_a_class_has_this_name(
+def test_published_labels_contain_unknown_only_once_if_a_class_has_this_name(
     opened: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeClassifier, "labels", ("unknown", "b", "c"))

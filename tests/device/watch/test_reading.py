@@ -62,7 +62,7 @@ def test_camera_is_opened_again_after_five_reads_without_a_frame(monkeypatch: py
     assert slept == [0.05] * 8 + [0.2] * 11
 
 
-def test_camera_that_cannot_be_opened_first_is_an_error() -> None:
+def test_camera_that_cannot_be_opened_at_the_start_is_an_error() -> None:
     def fail() -> Camera:
         raise SourceError("absent")
 
@@ -70,7 +70,7 @@ def test_camera_that_cannot_be_opened_first_is_an_error() -> None:
         next(camera_frames("camera 0", fail))
 
 
-def test_pixels_of_opencv_are_converted_from_bgr() -> None:
+def test_opencv_frames_are_converted_from_bgr_to_rgb() -> None:
     cv2 = SimpleNamespace(COLOR_BGR2RGB="rgb", cvtColor=lambda pixels, how: pixels[..., ::-1] if how == "rgb" else None)
     found = _to_image(cv2, np.full((2, 3, 3), (10, 20, 30), np.uint8))
     assert found is not None and found.size == (3, 2) and found.getpixel((0, 0)) == (30, 20, 10)
@@ -81,7 +81,7 @@ def test_pixels_of_opencv_are_converted_from_bgr() -> None:
 @pytest.mark.parametrize(
     ("size", "expected"), [((2048, 512), (1024, 256)), ((512, 4096), (128, 1024)), ((300, 200), (300, 200))]
 )
-def test_snapshots_have_at_most_1024_pixels_a_side(size: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_longer_side_of_a_snapshot_is_at_most_1024_pixels(size: tuple[int, int], expected: tuple[int, int]) -> None:
     image = Image.new("RGB", size, (200, 100, 50))
     shown = Image.open(io.BytesIO(snapshot_jpeg(image)))
     assert (shown.format, shown.size, image.size) == ("JPEG", expected, size)
@@ -153,7 +153,7 @@ def test_broker_addresses_are_checked(broker: str) -> None:
         MqttOptions(broker=broker)
 
 
-def test_broker_options_contain_no_password_and_no_unused_certificate() -> None:
+def test_broker_options_with_a_password_or_an_unused_certificate_are_refused() -> None:
     with pytest.raises(UsageError, match="`mqtt_ca` needs an address that begins with mqtts://"):
         MqttOptions(broker="mqtt://host", ca=Path("ca.pem"))
     with pytest.raises(UsageError, match="`mqtt_name` '!': topics need a letter"):
