@@ -60,9 +60,7 @@ def test_split_user_info_returns_addresses_without_password_unchanged() -> None:
         split_user_info("https://anna:se/cret@host/a")
 
 
-def test_passwords_are_passed_to_helpers_in_a_variable_that_is_removed_after_reading(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variable_that_passes_passwords_to_helpers_is_removed_after_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     split_user_info("https://ben:secret@helper.example/")
     passed = helper_variables()
     assert json.loads(passed[VARIABLE])["https://helper.example:443"] == "ben:secret"
