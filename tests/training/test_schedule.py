@@ -135,3 +135,16 @@ def test_fine_tuning_rejects_more_blocks_than_an_architecture_has() -> None:
     FineTuning(blocks=13).check(entry)
     with pytest.raises(UsageError):
         FineTuning(blocks=14).check(entry)
+
+
+def test_classes_and_photos_that_are_shown_more_often_differ_between_epochs() -> None:
+    """Eight places are divided among three classes, of which one has nine photos for two or three places."""
+    order = schedule([0] * 9 + [1] + [2], batch_size=8)
+    fewest, seen = set(), set()
+    for number in range(40):
+        epoch = shown(order, number)
+        counts = Counter(which for _, _, which in epoch)
+        assert sorted(counts.values()) == [2, 3, 3]
+        fewest.add(min(counts, key=lambda which: counts[which]))
+        seen |= {f"{n}.jpg" for n in range(9)} & {name for name, _, _ in epoch}
+    assert fewest == {0, 1, 2} and len(seen) == 9, "no class and no photo is always left out"
