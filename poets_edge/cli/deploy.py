@@ -17,6 +17,7 @@ from poets_edge.cli.options import DEVICE_SECTION, FILE, on_option, quiet_option
 from poets_edge.cli.terminal import Terminal, output_json
 from poets_edge.cli.watch import command as watch_command
 from poets_edge.cli.watch import mqtt_options
+from poets_edge.core.wording import counted
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 
@@ -147,7 +148,7 @@ def _fetch(
         return
     counts = ", ".join(f"{label} {count}" for label, count in fetched.per_label.items())
     known = f"; {fetched.known} were fetched before" if fetched.known else ""
-    click.echo(f"{len(fetched.files)} new frames in {folder}{f' ({counts})' if counts else ''}{known}")
+    click.echo(f"{counted(len(fetched.files), 'new frame')} in {folder}{f' ({counts})' if counts else ''}{known}")
     if fetched.files:
         click.echo("Next: move each frame to the folder of what it shows, add them to your photos, and train again.")
 

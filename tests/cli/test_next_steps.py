@@ -192,7 +192,7 @@ def fetched(files: int, known: int, **per_label: int) -> Any:
     ("found", "line", "has_next"),
     [
         (fetched(3, 2, daisy=2, roses=1), "3 new frames in unsure (daisy 2, roses 1); 2 were fetched before", True),
-        (fetched(1, 0, daisy=1), "1 new frames in unsure (daisy 1)", True),
+        (fetched(1, 0, daisy=1), "1 new frame in unsure (daisy 1)", True),
         (fetched(0, 4), "0 new frames in unsure; 4 were fetched before", False),
     ],
 )

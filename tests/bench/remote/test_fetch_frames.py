@@ -108,7 +108,7 @@ def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
 
 
 def test_fetch_finds_the_folder_of_the_deployed_service(liar: Device, tmp_path: Path) -> None:
-    assert "1 new frames" in liar().ok().stdout
+    assert "1 new frame in" in liar().ok().stdout
     assert [path.parent.name for path in (tmp_path / "here").rglob("*.jpg")] == ["daisy"]
 
 
