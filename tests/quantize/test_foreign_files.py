@@ -48,7 +48,9 @@ def _keras(path: Path, *layers: dict[str, Any]) -> Path:
         ({"class_name": "Dense", "config": [[{"class_name": "TFSMLayer"}]]}, "contains TFSMLayer, Python code"),
     ],
 )
-def test_check_keras_names_code_and_layers_that_read_files(layer: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_keras_files_with_python_code_or_layers_that_read_files_are_refused(
+    layer: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     path = _keras(tmp_path / "m.keras", {"class_name": "InputLayer", "module": "keras.layers"}, layer)
     if message:
         with pytest.raises(ModelError, match=message):
@@ -74,7 +76,7 @@ def test_check_keras_names_code_and_layers_that_read_files(layer: dict[str, Any]
         ("PlaceholderV3", False),
     ],
 )
-def test_operations_are_harmless_only_if_their_whole_name_matches(name: str, harmless: bool) -> None:
+def test_graph_operations_are_harmless_only_if_their_whole_name_matches(name: str, harmless: bool) -> None:
     assert bool(_HARMLESS.fullmatch(name)) is harmless
 
 

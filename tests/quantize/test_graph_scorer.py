@@ -74,7 +74,7 @@ def test_distance_is_the_second_output(tmp_path: Path, monkeypatch: pytest.Monke
     assert found.scores.tolist() == [0.25, 0.75] and found.distance == 1.5
 
 
-def test_reason_omits_stack_traces() -> None:
+def test_reason_for_an_error_omits_stack_traces() -> None:
     text = "Graph execution error:\n\nDetected at node x\n  File a\nthe   shapes differ\nNode: x"
     assert _reason(ValueError(text)) == "the shapes differ"
     assert _reason(ValueError("")) == "ValueError" and _reason(ValueError("Node: x")) == "Node: x"

@@ -64,14 +64,14 @@ def test_pale_and_large_dots_are_drawn_first() -> None:
     assert re.findall(r'data-tip="dot at (\d)"', chart(*pale)) == ["2", "1"]
 
 
-def test_labels_are_on_the_inner_side_of_their_dots() -> None:
+def test_labels_are_on_the_side_of_their_dots_towards_the_center() -> None:
     left, right = chart(dot(2, 0.5, label="ship")), chart(dot(8, 0.5, label="ship"))
     assert '<text class="name" x="190.2" y="135.0" text-anchor="start">ship</text>' in left
     assert '<text class="name" x="489.8" y="135.0" text-anchor="end">ship</text>' in right
     assert chart(dot(2, 0.5)).count('class="name"') == 2, "only the names of the axes"
 
 
-def test_limits_are_drawn_across_the_chart() -> None:
+def test_limits_are_lines_across_the_whole_chart() -> None:
     drawn = chart(limits=(Limit(2.5, "limit: 2.5 ms", True), Limit(0.75, "limit: 75 %", False)))
     assert '<line class="limit" x1="206.0" x2="206.0" y1="34.0" y2="254.0"/>' in drawn
     assert '<text class="limit" x="211.0" y="46.0" text-anchor="start">limit: 2.5 ms</text>' in drawn
@@ -88,12 +88,12 @@ def test_limits_are_drawn_across_the_chart() -> None:
         (Limit(99, "", False), 'y1="34.0" y2="34.0"'), (Limit(-1, "", False), 'y1="254.0" y2="254.0"'),
     ],
 )  # fmt: skip
-def test_limits_outside_of_the_axes_are_drawn_at_the_edge(limit: Limit, line: str) -> None:
+def test_limits_beyond_an_axis_are_drawn_at_the_edge(limit: Limit, line: str) -> None:
     [drawn] = re.findall(r'<line class="limit"[^>]*>', chart(limits=(limit,)))
     assert line in drawn
 
 
-def test_limit_within_one_axis_only_is_compared_with_its_own() -> None:
+def test_limit_is_compared_with_the_range_of_its_own_axis() -> None:
     x, y = axis(20, 30), axis(2, 6)
     limits = [Limit(10, "", True), Limit(40, "", True), Limit(3, "", False)]
     drawn = str(scatter_chart([dot(25, 4)], limits, x, y, title=""))
@@ -119,7 +119,7 @@ def test_frozen_graph_is_drawn_without_its_large_constants(tmp_path: Path, monke
         tensorboard.write_tensorboard_graph(Path("m.tflite"), tmp_path)
 
 
-def test_each_thumbnail_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thumbnail_of_a_repeated_photo_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Path] = []
 
     def thumbnail(path: Path) -> str:

@@ -39,7 +39,7 @@ SMALL, MIDDLE, LARGE, LITE = (
 
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Names of the networks whose weights are on this computer."""
+    """Names of the networks whose weights are on this computer; none at first."""
     found: set[str] = set()
     monkeypatch.setattr(choices, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(
@@ -99,7 +99,7 @@ def test_missing_build_programs_are_named_by_their_packages(tmp_path: Path, monk
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Simulated build program: its exit status, output, and the arguments of its last call."""
+    """Simulated build program: its exit status and output, which a test can set, and the arguments of its last call."""
     made = SimpleNamespace(status=0, out="", err="", command=None, settings=None)
 
     def run(command: list[str], **settings: Any) -> Any:
@@ -149,9 +149,7 @@ def test_sources_of_the_app_are_copied_without_build_outputs(tmp_path: Path, mon
     assert "checkout" in android_app.missing_sources()
 
 
-def test_curve_of_the_training_stays_visible_in_later_activities(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_learning_curve_stays_visible_after_the_training_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[JobProgress] = []
     curve = ((10, 0.5, None),)
 
@@ -183,7 +181,7 @@ def test_curve_of_the_training_stays_visible_in_later_activities(
 
 
 class Model:
-    """Stand-in for a trained model; its accuracy is a number for each quantization."""
+    """Stand-in for a trained model, with a fixed accuracy for each quantization."""
 
     graph = Path("graph.pb")
 
@@ -195,7 +193,7 @@ class Model:
 
 
 def package(form: str, path: Path, board: str = "") -> tuple[str, float | None]:
-    """Write a package, and return its description and its accuracy."""
+    """Write a package of the stand-in model; return its description, and the accuracy of the model in it."""
     found = packages.PACKAGES[form].write(Model(), path, board)  # type: ignore[arg-type]
     return found.text, found.accuracy
 
@@ -297,7 +295,7 @@ def test_app_contains_the_int8_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_packages_need_all_of_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_are_available_only_if_all_of_their_modules_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"tensorflow", "tf2onnx"}
     monkeypatch.setattr(packages, "find_spec", lambda name: object() if name in there else None)
     command = messages.NOT_INSTALLED.format(command="pip install 'poets-edge[onnx]'")
@@ -316,7 +314,7 @@ def test_packages_need_all_of_their_modules(monkeypatch: pytest.MonkeyPatch) -> 
         ((1000, 1), 10, (10, 1)),
     ],
 )
-def test_photos_are_reduced_to_their_longer_side(
+def test_photos_are_reduced_to_the_requested_longer_side(
     tmp_path: Path, size: tuple[int, int], side: int, expected: tuple[int, int]
 ) -> None:
     Image.new("RGB", size, "red").save(tmp_path / "a.png")
@@ -344,7 +342,7 @@ def test_photos_that_cannot_be_decoded_are_described(tmp_path: Path, monkeypatch
     assert all(one.problem.startswith(name) for name, one in found.items() if name != "a.png")
 
 
-def test_lists_of_photos_follow_renames() -> None:
+def test_names_in_photo_lists_are_updated_after_renames() -> None:
     step = Step(
         number=1, text="", renames=(("a/1.jpg", "b/1.jpg"), ("c", "d"), ("a/2.jpg", ".poets-edge/bin/1/a/2.jpg")),
     )  # fmt: skip
@@ -367,7 +365,7 @@ def test_files_of_a_model_are_found_by_their_quantization(tmp_path: Path) -> Non
     assert [model.accuracy(form) for form in ("int8", "float32", "float16")] == [0.5, None, None]
 
 
-def test_model_in_a_linked_folder_is_not_read(tmp_path: Path) -> None:
+def test_model_in_a_symbolic_link_to_a_folder_is_not_read(tmp_path: Path) -> None:
     places = Places(tmp_path / "flowers")
     places.create()
     (places.models / "1").mkdir()

@@ -67,7 +67,7 @@ STATE = {"version": 7, "undo": "undo it", "redo": None}
         ("/api/redo", {}, ("redo",)),
     ],
 )
-def test_requests_call_the_change_of_their_path(
+def test_path_of_a_request_selects_the_change(
     changes: Changes, path: str, body: dict[str, Any], call: tuple[Any, ...]
 ) -> None:
     text = json.dumps(body).encode()
@@ -109,7 +109,7 @@ def test_size_of_requests_is_limited(changes: Changes, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("length", "size"), [("12", 12), ("", None), ("-1", None)])
-def test_uploads_are_described_by_their_address(
+def test_uploads_are_described_by_query_parameters_and_content_length(
     changes: Changes, monkeypatch: pytest.MonkeyPatch, length: str, size: int | None
 ) -> None:
     received: list[Upload] = []
@@ -129,7 +129,7 @@ def test_uploads_are_described_by_their_address(
 
 
 @pytest.mark.parametrize(("kind", "reads_photos"), [("train", True), ("audit", True), ("grid", True), ("take", False)])
-def test_jobs_are_started_with_the_current_state_of_the_photos(
+def test_jobs_are_started_with_the_state_of_the_photos_after_a_scan(
     monkeypatch: pytest.MonkeyPatch, kind: str, reads_photos: bool
 ) -> None:
     made: list[Any] = []
@@ -175,7 +175,7 @@ def test_only_finished_jobs_have_a_result() -> None:
         assert raised.value.status == 409
 
 
-def test_each_kind_of_job_has_its_function() -> None:
+def test_every_kind_of_job_runs_its_own_function() -> None:
     names = {kind: function.__name__ for kind, function in job_worker._JOBS.items()}
     assert names == {
         "audit": "run_audit", "deploy": "run_deploy", "grid": "run_grid", "take": "run_take", "train": "run_training",

@@ -37,7 +37,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
-    """Names of the photos of each call of `Thumbnails.check`."""
+    """Names of the photos in each call of `Thumbnails.check`, in order of the calls."""
     calls: list[set[str]] = []
     monkeypatch.setattr(Thumbnails, "check", lambda self, stamps: calls.append(set(stamps)))
     return calls
@@ -178,7 +178,7 @@ def test_request_for_the_stamp_of_an_unknown_photo_causes_a_scan(places: Places,
 
 
 class Decoders:
-    """Stand-in for the helper processes: one waits, and each decodes photos in the order in which they are asked for.
+    """Stand-in for the helper processes, which decodes photos in the order of the requests.
 
     Attributes:
         asked: names of the decoded photos, in order.

@@ -45,7 +45,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the parts of the server, in the order in which they are made."""
+    """Names of the parts of the server, in the order in which they are created."""
     order: list[str] = []
 
     def part(name: str) -> Any:
@@ -219,14 +219,14 @@ def test_errors_become_responses_with_a_one_line_message(error: Exception, statu
     assert (response.status_code, body(response)) == (status, {"error": text})
 
 
-def test_errors_of_the_router_name_the_path() -> None:
+def test_routing_errors_state_the_path() -> None:
     request: Any = SimpleNamespace(url=SimpleNamespace(path="/nothing"))
     response = run_coroutine(app._http_error(request, HTTPException(404)))
     assert (response.status_code, body(response)) == (404, {"error": "/nothing: Not Found."})
     assert bytes(as_json({"a": "é\udcff"}).body) == b'{"a":"\\u00e9\\udcff"}', "ASCII, for any file name"
 
 
-def test_thumbnails_are_cached_by_their_stamp() -> None:
+def test_browsers_cache_thumbnails_only_under_their_current_stamp() -> None:
     decoded = Decoded(b"jpeg")
     project: Any = SimpleNamespace(
         stamp=lambda name: "s1",
@@ -275,7 +275,7 @@ def test_page_refuses_names_that_are_not_files_of_the_web_page(tmp_path: Path) -
     assert PageFiles().page("worker.js") == pages.page("worker.js")
 
 
-def test_phone_opens_a_step_of_the_page() -> None:
+def test_address_for_the_phone_opens_the_requested_step() -> None:
     access = Access("t", ("https://192.168.1.2:8000",), 8000)
     for step, shown in (("try", "try"), ("photos", "photos"), ("", "photos"), ("train", "photos")):
         assert phone_address(access, step)["url"] == f"https://192.168.1.2:8000/?token=t#{shown}"
@@ -305,7 +305,7 @@ def test_jobs_are_refused_if_the_project_contains_links() -> None:
     ("state", "stamps", "needs_training"),
     [("s1", {}, True), ("s2", {}, False), (None, {}, False), (None, {"a": "1"}, True)],
 )
-def test_training_is_needed_if_the_photos_have_changed(
+def test_training_is_needed_if_photos_have_changed_since_the_last_training(
     monkeypatch: pytest.MonkeyPatch, state: str | None, stamps: dict[str, str], needs_training: bool
 ) -> None:
     def current(places: Places) -> Any:

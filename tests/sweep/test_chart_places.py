@@ -191,7 +191,7 @@ def test_styles_distinguish_families_and_sizes() -> None:
     assert (opacity(SMALL, limited), opacity(LARGE, limited)) == (1.0, 0.3)
 
 
-def test_published_accuracy_and_latency_are_those_of_the_quantization() -> None:
+def test_published_accuracy_and_latency_depend_on_the_quantization() -> None:
     entry = SMALL.architecture
     assert entry.published is not None
     assert _published_top1(entry, "float32") == entry.published.top1
@@ -269,7 +269,7 @@ def test_ticks_are_one_two_or_five_times_a_power_of_ten(low: float, high: float,
     assert _round_ticks(low, high) == pytest.approx(ticks)
 
 
-def test_labels_state_resolutions_and_the_chosen_model() -> None:
+def test_chart_labels_state_resolutions_and_the_chosen_model() -> None:
     figure = figure_of(result_of(SMALL, MIDDLE, LARGE))
     figure.draw_without_rendering()
     from matplotlib.text import Text

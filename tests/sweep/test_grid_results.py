@@ -212,7 +212,7 @@ RESULT = GridResult(
 )  # fmt: skip
 
 
-def test_table_row_of_a_model_matches_the_heading() -> None:
+def test_cells_of_a_table_row_match_the_column_headings() -> None:
     low, high = (f"{100 * end:.0f}" for end in ONE.interval)
     mparams = SMALL.mparams - 257 * (1001 - 5) / 1e6
     assert dict(zip(report._HEADING, report._cells(ONE, RESULT), strict=True)) == {
@@ -386,7 +386,7 @@ def test_grouped_photos_with_several_predictions_are_counted_by_fractions() -> N
     assert 0.3 < width < of_plain < 0.9, "ten groups, some of which are right in part of the predictions"
 
 
-def test_cross_validated_predictions_are_compared_with_their_own_repeats_and_groups() -> None:
+def test_comparison_of_cross_validated_models_considers_repeats_and_groups() -> None:
     one = replace(ONE, cross_validated=(2, 2, 2, 2, 2, 2, 2, 2), cross_validated_repeats=2)
     other = replace(ONE, cross_validated=(0, 0, 0, 0, 0, 0, 2, 2), cross_validated_repeats=2)
     assert one.compare_cross_validated(other).gain == 75.0 and not one.compare_cross_validated(other).could_be_chance

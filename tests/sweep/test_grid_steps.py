@@ -123,7 +123,7 @@ def result_of(entry: Any, crossed: Evaluations | None = None, key: str = "k") ->
 
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that trains the architectures that have no saved result; `saved` has their names."""
+    """Function that trains the architectures without a saved result; `state.saved` contains the names of the others."""
     state = SimpleNamespace(saved=set(), written=[], filled=[], asked=[], error=None)
 
     class Helpers:
@@ -176,7 +176,7 @@ def test_only_architectures_without_a_saved_result_are_trained(trained: Any) -> 
     assert reporter.notes == ["2 of 2 architectures were done before."] and len(trained.state.asked) == 2
 
 
-def test_results_are_saved_at_once_and_counted_if_the_disk_is_full(trained: Any) -> None:
+def test_results_are_saved_immediately_and_counted_if_the_disk_is_full(trained: Any) -> None:
     trained()
     assert trained.state.written == [SMALL.name, LARGE.name]
     trained.state.saved.discard(LARGE.name)
@@ -187,7 +187,7 @@ def test_results_are_saved_at_once_and_counted_if_the_disk_is_full(trained: Any)
 
 @pytest.fixture
 def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that fills the caches; returns the addresses of clusters and the sources of vectors."""
+    """Function that fills the caches; its attribute `calls` records cluster addresses and the sources of vectors."""
     calls = SimpleNamespace(clusters=[], sources=[])
 
     def fill(vectors: list[Any], damaged: Path | None = None, **fields: Any) -> Recorder:
@@ -233,7 +233,7 @@ def evaluations(requested: int) -> Evaluations:
 
 @pytest.fixture
 def validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that cross-validates architectures with saved results; returns the new results and the calls."""
+    """Function that cross-validates architectures with saved results; returns the new results and the calls."""
     calls = SimpleNamespace(tasks=[], workers=[], int8=[], written=[])
 
     class Pool:
@@ -363,7 +363,7 @@ def test_cost_of_a_gray_architecture_is_that_of_gray_input(tmp_path: Path, monke
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that writes the outputs of a grid with a given choice; returns what the report shows."""
+    """Function that writes the outputs of a grid for a given choice; returns what the chart and the report show."""
     shown: list[Any] = []
     monkeypatch.setattr(grid, "draw_chart", lambda result, *paths: shown.extend(path.name for path in paths))
     monkeypatch.setattr(grid, "write_report", lambda result, *rest: shown.extend(rest))
@@ -395,7 +395,7 @@ def test_report_shows_the_chosen_or_the_nearest_point(written: Any, tmp_path: Pa
     assert (tmp_path / "grid/grid.json").read_text().startswith("{")
 
 
-def test_shipped_model_is_replaced_and_removed(written: Any, tmp_path: Path) -> None:
+def test_shipped_model_is_replaced_or_removed_by_the_next_grid(written: Any, tmp_path: Path) -> None:
     def shipped() -> set[str]:
         return {path.name for path in (tmp_path / "grid/ship").glob("*") if not path.name.startswith(".")}
 

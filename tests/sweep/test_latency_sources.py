@@ -98,7 +98,7 @@ def test_latency_files_without_results_for_the_models_are_refused(models: list[G
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that reads result files, given the devices in each."""
+    """Function that reads result files with the given device results."""
 
     def read(*files: list[DeviceResults]) -> Any:
         monkeypatch.setattr(latency_source, "read_benchmark", lambda file: files[int(file.stem)])
@@ -145,7 +145,7 @@ class Connection:
 
 @pytest.fixture
 def ssh(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Stand-ins for the device: whether it is emulated, and the error while the program is installed on it."""
+    """State of the simulated device: whether it is emulated, and the error when the program is installed on it."""
     state = SimpleNamespace(emulated=False, error=None, used=[])
     Connection.opened = []
 
@@ -197,7 +197,7 @@ def test_connection_is_closed_after_errors(ssh: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that measures two rounds of each model, and returns the measurements."""
+    """Function that measures two rounds of each model; returns the measurements."""
     monkeypatch.setattr("poets_edge.bench.measurement.model_facts", lambda variant, name="": name)
     monkeypatch.setattr(latencies, "measurements_of", _measurements)
 

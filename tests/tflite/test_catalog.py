@@ -27,9 +27,9 @@ class Use:
 
     Attributes:
         ints: positions of the inputs that must be int32.
-        wide: whether these may be int64 too.
+        wide: whether the inputs in `ints` may also be int64.
         bare: whether the options may be missing.
-        scaled: whether int8 data need a scale.
+        scaled: whether int8 data must have a scale.
     """
 
     name: str
@@ -271,7 +271,7 @@ def test_every_operator_in_the_catalog_is_tested() -> None:
 
 
 @pytest.mark.parametrize("use", EVERY_USE, ids=lambda use: use.name)
-def test_check_requires_the_options_and_the_output_shape_of_each_operator(use: Use) -> None:
+def test_operators_without_their_options_or_output_shape_are_refused(use: Use) -> None:
     check(use.content())
     with pytest.raises(FlawError, match="an output declared as"):
         check(use.content(output=replace(use.output, shape=(*use.output.shape[:-1], use.output.shape[-1] + 1))))
@@ -286,7 +286,7 @@ def test_check_requires_the_options_and_the_output_shape_of_each_operator(use: U
 
 
 @pytest.mark.parametrize("use", [use for use in EVERY_USE if use.ints], ids=lambda use: use.name)
-def test_check_requires_integer_types_for_shapes_axes_and_positions(use: Use) -> None:
+def test_shapes_axes_and_positions_must_be_integers(use: Use) -> None:
     for place in use.ints:
         values = use.inputs[place].values
         assert values is not None
@@ -302,7 +302,7 @@ def test_check_requires_integer_types_for_shapes_axes_and_positions(use: Use) ->
 
 
 def _with_constant(use: Use, place: int, tensor: Tensor) -> bytes:
-    """Return a model in which one constant has other values, possibly int64, which `add_constant` does not write."""
+    """Return a model in which one constant is replaced, possibly by int64 values, which `add_constant` cannot write."""
     values = tensor.values
     assert values is not None
 
@@ -332,7 +332,7 @@ def _typed(use: Use, dtype: str, scales: tuple[float, ...] = ()) -> bytes:
 
 
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.name)
-def test_check_refuses_data_types_that_an_operator_does_not_support(use: Use) -> None:
+def test_data_types_that_an_operator_does_not_support_are_refused(use: Use) -> None:
     for dtype in ("INT32", "INT64"):
         if use.name in _INTEGER_OPERATORS:
             check(_typed(use, dtype))
@@ -355,7 +355,7 @@ def test_check_refuses_data_types_that_an_operator_does_not_support(use: Use) ->
 
 
 @pytest.mark.parametrize("use", OTHER_USES[:12], ids=lambda use: use.name)
-def test_check_requires_booleans_as_conditions_and_as_results_of_comparisons(use: Use) -> None:
+def test_conditions_and_results_of_comparisons_must_be_boolean(use: Use) -> None:
     if use.name in ("SHAPE", "CAST", "ARG_MAX"):
         assert use.output.dtype in ("INT32", "INT64")
         return
@@ -379,7 +379,7 @@ def test_check_requires_booleans_as_conditions_and_as_results_of_comparisons(use
 
 
 @pytest.mark.parametrize("name", ["SHAPE", "ARG_MAX", "ARG_MIN"])
-def test_check_requires_integer_results_of_shape_arg_max_and_arg_min(name: str) -> None:
+def test_results_of_shape_arg_max_and_arg_min_must_be_integers(name: str) -> None:
     [use] = [use for use in OTHER_USES if use.name == name]
     for dtype in ("INT32", "INT64"):
         check(use.content(output=replace(use.output, dtype=dtype)))
@@ -411,7 +411,7 @@ def test_quantize_and_dequantize_convert_16_bit_integers() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["INT16", "INT32"])
-def test_check_requires_zero_as_the_zero_point_of_wide_integers(dtype: str) -> None:
+def test_zero_point_of_wide_integers_must_be_zero(dtype: str) -> None:
     use = next(use for use in USES if use.name == "ABS")
     check(_typed(use, dtype, (0.5,)))
     wrong = Tensor((4, 6), dtype, (0.5,), zero_point=1)
@@ -439,7 +439,7 @@ def test_operator_number_is_the_larger_of_code_and_deprecated_code(code: int, de
     assert operator_name({**entry, "code": 5000}) == "number 5000"
 
 
-def test_new_operator_registers_each_version_of_an_operator_once() -> None:
+def test_each_version_of_an_operator_is_registered_once() -> None:
     tree = new_model("test")
     gelu = schema().BuiltinOperator.GELU
     used = [
@@ -469,7 +469,7 @@ _FACTORS = {"dilation_w": "dilation_w_factor", "dilation_h": "dilation_h_factor"
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS.values())))
 def test_schema_of_options_agrees_with_the_generated_classes(name: str) -> None:
-    """Each field is written by the generated classes with a value of its own and read with the project's parser."""
+    """The generated classes write each field with a distinct value, and the project's parser reads it."""
     fields = MODEL[name]
     values: dict[str, Any] = {}
     for place, (own, kind) in enumerate(fields):
@@ -510,7 +510,7 @@ def test_options_that_are_not_stored_have_the_defaults_of_the_schema(name: str) 
     assert read == {own: expected.get(own, 0) for own, _ in MODEL[name]}
 
 
-def test_check_refuses_unsupported_operators_with_advice() -> None:
+def test_unsupported_operators_are_refused_with_advice() -> None:
     for name, advice in (
         ("VAR_HANDLE", "Freeze them"),
         ("RANDOM_UNIFORM", "without dropout"),

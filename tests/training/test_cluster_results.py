@@ -40,9 +40,7 @@ def vectors(*rows: float, width: int = 3) -> Any:
     return np.repeat(np.array(rows, np.float32)[:, None], width, axis=1)
 
 
-def test_missing_rows_are_those_of_photos_that_lack_a_vector_in_some_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_that_lack_a_vector_in_any_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_DIGESTS_PER_QUERY", 2)
     with open_cache(tmp_path / "1") as (one, _), open_cache(tmp_path / "2") as (two, _):
         for number in (0, 1, 3):
@@ -176,7 +174,7 @@ def test_dead_workers_are_replaced_up_to_twenty_times(
 
 
 class Future:
-    """A finished task of a scheduler."""
+    """Finished task of a scheduler."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -186,7 +184,7 @@ class Future:
 
 
 class Client:
-    """A Dask client with two threads that runs tasks at once, and counts the items that were taken."""
+    """Dask client with two threads that runs each task when it is submitted."""
 
     def submit(self, function: Any, *arguments: Any, pure: bool) -> Future:
         assert not pure

@@ -47,7 +47,7 @@ def units_of(count: int, seed: int = 0) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(("count", "weight"), [(10, 0.2), (40, 16 / 120), (80, 0.08), (26, 0.2), (27, 16 / 81)])
-def test_rest_counts_less_with_more_photos(count: int, weight: float) -> None:
+def test_weight_of_the_remaining_directions_decreases_with_the_number_of_photos(count: int, weight: float) -> None:
     units, classes = units_of(count)
     moments = Moments.of(units, classes, 3)
     model = fit_distance(moments, fourth_moment(units, classes, moments))
@@ -56,7 +56,7 @@ def test_rest_counts_less_with_more_photos(count: int, weight: float) -> None:
     assert (fewer.rest_weight, fewer.shrinkage) == (model.rest_weight, model.shrinkage)
 
 
-def test_variances_are_those_of_the_shrunk_covariance() -> None:
+def test_distance_model_uses_the_shrunk_covariance() -> None:
     units, classes = units_of(60)
     moments = Moments.of(units, classes, 4)  # one class has no photo
     fourth = fourth_moment(units, classes, moments)
@@ -114,7 +114,7 @@ def test_photos_without_any_variance_have_finite_distances() -> None:
     assert np.linalg.eigvalsh(model.within).max() <= 0.99e9 * 40, "the floor is added"
 
 
-def test_linear_model_is_scaled_with_its_bias() -> None:
+def test_scaling_a_linear_model_also_scales_its_bias() -> None:
     model = LinearModel(np.array([1.0, -2.0]), 0.5)
     units = np.array([[0.6, 0.8], [1.0, 0.0]])
     assert model(units) == pytest.approx([0.6 - 1.6 + 0.5, 1.5])
@@ -134,7 +134,7 @@ def losses(*values: float) -> Any:
         ([0.5, 0.5, 0.5, 0.5], [0.5, 0.6, 0.6, 0.7], False),
     ],
 )  # fmt: skip
-def test_earlier_step_is_advised_from_five_percent_and_half_a_percent(
+def test_earlier_step_is_recommended_if_its_loss_is_clearly_lower(
     best: list[float], last: list[float], advised: bool
 ) -> None:
     photos = LabeledVectors(np.zeros((4, 1), np.float32), np.zeros(4, np.int64))
@@ -156,7 +156,7 @@ def test_earlier_step_is_advised_from_five_percent_and_half_a_percent(
         ({"fine_tuning": FineTuning(blocks=2), "architecture": architecture("inception_v3")}, "inception_v3"),
     ],
 )  # fmt: skip
-def test_options_of_train_are_checked(
+def test_invalid_options_of_train_are_refused(
     changes: dict[str, Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -174,7 +174,7 @@ def test_files_of_train_are_named_after_the_graph_and_the_architecture() -> None
 
 
 def scores_of(count: int, sharpness: float) -> tuple[Any, Any]:
-    """Return scores whose correct temperature is `sharpness`, and the classes."""
+    """Return scores that are calibrated by the temperature `sharpness`, and the classes."""
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((count, 3)) * 2
     truth = np.array([rng.choice(3, p=np.exp(row) / np.exp(row).sum()) for row in logits])
@@ -193,7 +193,7 @@ def test_temperature_is_moved_towards_one(fitted: float, errors: float, monkeypa
     assert _shrink(fitted, scores[:0], truth[:0], None) == 1.0
 
 
-def test_head_is_stretched_to_its_logits_without_a_common_offset() -> None:
+def test_stretch_is_the_ratio_of_logits_without_their_common_offset() -> None:
     rng = np.random.default_rng(0)
     solved = Head(rng.standard_normal((60, 3)).astype(np.float32), np.zeros(3, np.float32))
     bottlenecks, classes = draw(10)
@@ -214,7 +214,7 @@ def test_head_is_stretched_to_its_logits_without_a_common_offset() -> None:
     assert _stretch(Head(-solved.weights, solved.biases), solved, data) == 1e-3
 
 
-def test_divided_head_gives_the_same_answers() -> None:
+def test_dividing_the_logits_does_not_change_predictions() -> None:
     head = Head(np.array([[2.0, 1.0]], np.float32), np.array([0.5, 0.25], np.float32))
     vectors = np.array([[1.0], [-3.0]], np.float32)
     divided, used = _divided(head, 2.0, vectors)
@@ -230,7 +230,7 @@ def test_divided_head_gives_the_same_answers() -> None:
     assert found is unstable and used == 1.0 and calls == []
 
 
-def test_temperature_is_judged_on_sets_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temperature_must_not_increase_the_loss_on_the_users_own_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     class Data(SimpleNamespace):
         def plain(self, name: str) -> LabeledVectors:
             return self.sets[name]  # type: ignore[no-any-return]
@@ -278,7 +278,7 @@ def test_weights_of_a_fold_sum_to_one_and_are_equal_for_each_class() -> None:
     assert found[:, 0] == pytest.approx([0, 1 / 4, 1 / 4, 0, 0, 1 / 4, 1 / 4, 0, 0]), "of two classes"
 
 
-def test_head_that_is_not_finite_in_any_place_has_diverged() -> None:
+def test_head_with_any_infinite_value_has_diverged() -> None:
     fine = Head(np.ones((2, 2), np.float32), np.ones(2, np.float32))
     _check_finite(fine, 3, HeadOptions())
     for part in ("weights", "biases"):

@@ -138,7 +138,7 @@ def tuning(monkeypatch: pytest.MonkeyPatch) -> Any:
     return state
 
 
-def test_training_photos_are_learned_and_validation_photos_choose_the_epoch(tuning: Any) -> None:
+def test_training_photos_train_the_network_and_validation_photos_select_the_epoch(tuning: Any) -> None:
     result = tuning.run(data(), better=True, batch_size=5)
     [call] = tuning.calls
     assert [photo.photo.name for photo in call.schedule.photos] == [f"{'ab'[n % 2]}/{n}.jpg" for n in range(12)]
@@ -161,7 +161,7 @@ def test_training_photos_are_learned_and_validation_photos_choose_the_epoch(tuni
     assert tuning.calls[0].schedule.whole == ()
 
 
-def test_frozen_network_is_written_unless_the_other_one_is_better(tuning: Any) -> None:
+def test_frozen_network_is_written_unless_the_fine_tuned_one_is_better(tuning: Any) -> None:
     result = tuning.run(data())
     assert (result.written, result.chosen, result.graph) == ("frozen", 0, "frozen graph")
     assert result.head is tuning.frozen and float(result.vectors[0, 0]) == 0 and result.epochs == EPOCHS
@@ -169,7 +169,7 @@ def test_frozen_network_is_written_unless_the_other_one_is_better(tuning: Any) -
     assert result.comparison is tuning.comparison and result.checkpoints == (Path("folder/1.npz"),)
 
 
-def test_undecided_comparison_is_continued_in_two_folds(tuning: Any) -> None:
+def test_inconclusive_comparison_is_continued_in_two_folds(tuning: Any) -> None:
     result = tuning.run(data(), undecided=True)
     assert [call.options.epochs for call in tuning.calls] == [7, 3, 3], "a third of the epochs, rounded up"
     rows = [compared[2] for compared in tuning.compared]
@@ -203,7 +203,7 @@ def test_requested_folds_replace_the_comparison_on_the_test_photos(tuning: Any) 
     assert tuning.run(alike, undecided=True).verdict.startswith("fine-tuned 5, frozen 4")
 
 
-def test_network_without_other_photos_is_written_unchecked(tuning: Any) -> None:
+def test_fine_tuned_network_is_written_unchecked_if_all_photos_are_for_training(tuning: Any) -> None:
     result = tuning.run(data(sets=["training"] * 12), folds=0)
     assert (result.written, result.comparison) == ("fine-tuned", None)
     assert result.verdict.startswith("fine-tuned: no photo outside of training")
@@ -238,7 +238,9 @@ def files(tmp_path: Path) -> HashedPhotos:
     return HashedPhotos.of(items)
 
 
-def test_bottlenecks_are_computed_for_the_wanted_photos(files: HashedPhotos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bottlenecks_are_computed_only_for_the_requested_photos(
+    files: HashedPhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def extractor(model: Any) -> Any:
         assert model == ("model file", "written network")
         return lambda pixels: np.full(ENTRY.bottleneck_size, pixels.mean() + pixels.shape[0], np.float32)
@@ -260,7 +262,7 @@ CUT = Layer("cut", "convolution", ("input",), activation="relu6")
 
 @pytest.fixture
 def activations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cache of activations [1, 2, 3]; the network returns the gray value of a photo, divided by 200."""
+    """Cache of activations with the shape [1, 2, 3], which are proportional to the gray value of a photo."""
 
     def extractor(model: Any) -> Any:
         def run(pixels: Any) -> Any:
@@ -279,7 +281,7 @@ def activations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
         yield SimpleNamespace(opened=opened, rows=rows, made=made)
 
 
-def test_activations_are_computed_once_for_each_view(activations: Any, files: HashedPhotos) -> None:
+def test_activations_of_each_view_are_computed_only_once(activations: Any, files: HashedPhotos) -> None:
     cache, reporter = activations.opened, Lines()
     views = [View(photo, name) for photo in files for name in (PLAIN, "mirrored-1")]
     assert cache.compute(views[:4], reporter) == 4 and len(activations.made) == 4
@@ -298,7 +300,7 @@ def test_activations_are_computed_once_for_each_view(activations: Any, files: Ha
     assert len(activations.made) == 7, "a view that was absent is stored"
 
 
-def test_files_of_activations_are_named_by_backbone_and_blocks() -> None:
+def test_activation_files_are_named_after_backbone_and_block_count() -> None:
     backbone: Any = SimpleNamespace(model=Path("x/mobilenet-abc.tflite"))
     tail: Any = SimpleNamespace(blocks=3)
     assert activations_file(backbone, tail, Path("f")) == Path("f/mobilenet-abc-last3.activations.sqlite")
@@ -335,7 +337,7 @@ def test_failed_checkpoint_leaves_the_earlier_one(tmp_path: Path, monkeypatch: p
     assert found is not None and found.chosen == 2 and len(list(tmp_path.iterdir())) == 1
 
 
-def test_curves_have_a_histogram_of_the_last_epoch_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_last_epoch_in_the_event_files_has_histograms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: dict[str, list[Any]] = {}
 
     @contextlib.contextmanager
@@ -357,7 +359,9 @@ def test_curves_have_a_histogram_of_the_last_epoch_only(tmp_path: Path, monkeypa
     assert removed == ["fine_tuning_train", "fine_tuning_validation"]
 
 
-def test_rows_are_replaced_counted_and_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_store_replaces_and_commits_rows_and_counts_damaged_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(row_store, "_ROWS_PER_COMMIT", 3)
     path = tmp_path / "r.sqlite"
     with open_row_store(path, "t") as (rows, moved):

@@ -118,7 +118,7 @@ def test_head_is_unchanged_if_scaling_does_not_help(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_only_validation_photos_calibrate_a_network_that_has_learned(
+def test_fine_tuned_network_is_calibrated_only_on_validation_photos(
     grouped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = photos(PhotoGroups(np.arange(90) // 5) if grouped else None)
@@ -143,7 +143,7 @@ def test_only_validation_photos_calibrate_a_network_that_has_learned(
     assert rows == [90]
 
 
-def test_divisor_is_increased_if_rounding_changes_an_answer() -> None:
+def test_divisor_is_increased_if_rounding_changes_a_prediction() -> None:
     calls: list[Any] = []
     head = Head(np.array([[1.0, 2.0]], np.float32), np.zeros(2, np.float32))
     original = Head.logits

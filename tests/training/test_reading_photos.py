@@ -86,7 +86,7 @@ class Cache:
 
 @dataclass
 class Source:
-    """A stand-in for a network: a vector consists of the mean gray value and the size of the image."""
+    """Stand-in for a network, whose vectors consist of the mean gray value and the size of the image."""
 
     name: str
     size: tuple[int, int]
@@ -141,7 +141,7 @@ def test_vectors_are_ordered_by_source_and_variant_and_cached(photos: list[Hashe
     assert [one.tolist() for one in again.vectors[2]] == [one.tolist() for one in batch.vectors[2]]  # type: ignore[union-attr]
 
 
-def test_photo_that_has_changed_is_computed_anew_for_all_sources(photos: list[HashedPhoto]) -> None:
+def test_vectors_of_a_changed_photo_are_recomputed_for_all_sources(photos: list[HashedPhoto]) -> None:
     sources = [Source("small", (4, 4)), Source("large", (8, 8))]
     batches(photos, sources)
     del sources[1].cache.rows[photos[3].digest + module.PLAIN.encode()]
@@ -185,7 +185,7 @@ def test_photos_are_read_in_batches_with_one_progress_bar(
     assert reporter.bars == [["bottlenecks, third, distorted", 4, 4]]
 
 
-def test_number_of_interpreters_is_limited_for_all_sources_together(
+def test_total_number_of_interpreters_for_all_sources_is_limited(
     photos: list[HashedPhoto], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int]] = []
@@ -221,7 +221,7 @@ def test_extractor_normalizes_pixels_as_the_network_expects(monkeypatch: pytest.
     assert seen[0].reshape(2, 6) == pytest.approx(np.array([expected, expected]), abs=0.005)
 
 
-def test_damage_of_a_cache_is_reported_once() -> None:
+def test_damaged_cache_is_reported_once() -> None:
     rows: Any = SimpleNamespace(set_aside=[Path("a.damaged")], damaged=3)
     cache = BottleneckCache(rows)
     first, second = cache.take_damage()
@@ -242,7 +242,7 @@ def test_vectors_are_stored_completely(tmp_path: Path) -> None:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that prepares a backbone from weights with a given checksum; returns whether it was built anew."""
+    """Function that prepares a backbone from weights with a given checksum; returns it and whether it was built."""
 
     def prepare(digest: str) -> tuple[Backbone, bool]:
         count = len(written)
@@ -287,7 +287,7 @@ def test_damaged_backbone_is_built_again(built: Any, suffix: str, content: bytes
     assert backbone.graph.read_bytes() == b"graph of one" and backbone.model.read_bytes() == b"model of one"
 
 
-def test_files_are_hashed_again_only_if_they_have_changed_or_on_request(
+def test_files_are_rehashed_only_if_they_have_changed_or_on_request(
     photos: list[HashedPhoto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hashing, "PHOTOS_PER_BATCH", 3)
@@ -329,7 +329,7 @@ def options(folder: Path, **changes: Any) -> TrainOptions:
 
 @pytest.fixture
 def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that reads photos named `names`, in batches of four; vectors have the row number in front."""
+    """Function that reads photos named `names` in batches of four; the first value of a vector is the row number."""
 
     def read(names: list[str], reporter: Any = None, broken: tuple[int, ...] = (), **rest: Any) -> Any:
         items = [Photo(tmp_path / name, name, name.split("/")[0], rest.get("splits", {}).get(name)) for name in names]
@@ -373,13 +373,13 @@ def test_rows_of_vectors_and_digests_belong_to_their_photos(reading: Any) -> Non
     assert reporter.lines == [f"left out: {problem}" for problem in problems]
 
 
-def test_strict_reading_stops_at_each_kind_of_error(reading: Any) -> None:
+def test_strict_reading_raises_every_kind_of_photo_error(reading: Any) -> None:
     for kind in ("broken", "errors"):
         with pytest.raises(PhotoError, match=r"ash/3\.jpg: .* \(Without `strict` it would be left out\.\)"):
             reading(NAMES, options={"strict": True}, **{kind: (3,)})
 
 
-def test_two_classes_and_training_photos_of_each_are_needed(reading: Any) -> None:
+def test_fewer_than_two_classes_or_a_class_without_training_photos_is_an_error(reading: Any) -> None:
     with pytest.raises(DatasetError, match=r"found only 'ash'\."):
         reading(NAMES[:6])
     with pytest.raises(DatasetError, match=r"found none\."):
@@ -392,7 +392,7 @@ def test_two_classes_and_training_photos_of_each_are_needed(reading: Any) -> Non
     assert np.bincount(found.sets).tolist()[SPLIT_NAMES.index("training")] == 7
 
 
-def test_groups_of_photos_stay_together_unless_each_is_its_own(reading: Any) -> None:
+def test_groups_are_kept_only_if_a_group_has_several_photos(reading: Any) -> None:
     found, _ = reading(NAMES, groups=PhotoGroups(np.arange(12)))
     assert found.groups is None
     found, _ = reading(NAMES, groups=PhotoGroups(np.arange(12) // 2))
@@ -433,7 +433,7 @@ def test_dependent_photos_are_validated_with_and_without_groups(validated: Any) 
     assert len(calls) == 1 and found.ungrouped_accuracy is None and found.groups is not None
 
 
-def test_cross_validation_is_left_out_without_folds_and_with_distortions(validated: Any) -> None:
+def test_cross_validation_is_skipped_without_folds_or_with_distortions(validated: Any) -> None:
     for changes in ({"folds": 0}, {"distortions": Distortions(flip_left_right=True)}):
         found, calls = validated(PhotoGroups(np.arange(12) // 4), **changes)
         assert calls == [] and found.result is None and found.groups is not None

@@ -46,7 +46,7 @@ def table(**counts: tuple[int, int, int]) -> Any:
     return {label: dict(zip(("training", "validation", "test"), of, strict=True)) for label, of in counts.items()}
 
 
-def test_numbers_of_photos_are_listed_by_class_and_split() -> None:
+def test_photo_counts_are_listed_by_class_and_split() -> None:
     reporter = Recorder()
     report_sets(reporter, table(daisy=(10, 2, 3), sunflowers=(100, 20, 0)), [], tested=True)
     assert reporter.notes == [
@@ -77,7 +77,7 @@ def test_class_is_small_if_it_has_a_quarter_of_the_photos_of_the_largest_class(s
     assert not named or line == f"few photos compared with a (160): b {small}. More of them help most."
 
 
-def test_run_is_summarized_by_its_validation_curve() -> None:
+def test_summary_of_a_run_contains_its_validation_curve() -> None:
     reporter = Recorder()
     steps = [Step(n, 0.5, 1.0, accuracy, 1.0) for n, accuracy in enumerate((0.25, 0.5, 1.0))]
     report_run(None, steps, "advice", table(a=(8, 0, 0), b=(1, 0, 0)), reporter)  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def test_run_is_summarized_by_its_validation_curve() -> None:
     assert empty.notes == [] and empty.warnings == []
 
 
-def test_curve_draws_means_of_consecutive_values() -> None:
+def test_text_curve_shows_means_of_consecutive_values() -> None:
     assert curve([0.0, 1.0] * 40) == "▅" * 40
     assert curve([0.0, 0.124, 0.126, 0.99, 1.0]) == "▁▁▂██"
 
@@ -215,7 +215,7 @@ def test_charts_of_the_report_have_training_and_validation_lines(monkeypatch: py
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that returns the values that the report passes to its template."""
+    """Function that returns the values that the report passes to its template."""
     found: dict[str, Any] = {}
     monkeypatch.setattr(report, "write_page", lambda path, template, **values: found.update(values))
     monkeypatch.setattr(report, "thumbnails", lambda paths: {path: f"picture of {path.name}" for path in paths})
@@ -283,7 +283,7 @@ RECORD = {
 }  # fmt: skip
 
 
-def test_note_on_a_run_has_its_options_photos_and_results(tmp_path: Path) -> None:
+def test_saved_run_contains_options_photo_counts_and_results(tmp_path: Path) -> None:
     for name in ("train", "validation"):
         (tmp_path / "summaries" / name).mkdir(parents=True)
         (tmp_path / "summaries" / name / "events.1").write_text(name)

@@ -20,14 +20,14 @@ NAMES = [f"{number}/IMG_{row}.jpg" for row, number in enumerate(CLASSES)]
 
 
 def objects(size: int, spread: float = 1.0) -> Vectors:
-    """Return unit vectors of 36 photos in each of four classes, in series of `size` photos of one object."""
+    """Return unit vectors of four classes with 36 photos each; every `size` successive photos show one object."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((144 // size, 24)).repeat(size, axis=0) + spread * rng.standard_normal((144, 24))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 def without(vectors: Vectors, photo: int, held_out: npt.NDArray[np.int64]) -> bool:
-    """Return whether a ridge regression that has not learned from some photos classifies a photo correctly."""
+    """Return whether a ridge regression fitted without the held-out photos classifies a photo correctly."""
     rest = np.setdiff1d(np.arange(len(vectors)), held_out)
     inputs = np.concatenate([vectors, np.ones((len(vectors), 1))], axis=1).astype(np.float64)
     weights = np.diag(np.full(len(rest), 1 / 36))
@@ -84,7 +84,7 @@ def test_find_series_tests_only_a_sample_of_a_large_data_set(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("photos", [0, 1, 6])
-def test_find_series_finds_nothing_in_few_photos(photos: int) -> None:
+def test_find_series_returns_none_for_too_few_photos(photos: int) -> None:
     assert find_series(objects(6)[:photos], CLASSES[:photos], NAMES[:photos]) is None
 
 

@@ -63,7 +63,7 @@ def options(folder: Path, **changes: Any) -> TrainOptions:
 
 
 def data(sets: list[int], groups: PhotoGroups | None = None, wrong: tuple[int, ...] = ()) -> TrainingData:
-    """Photos of two classes by turns; a head sees the class of each photo except of those in `wrong`."""
+    """Return photos of two alternating classes; vectors reveal the class, except those of the photos in `wrong`."""
     names = [f"{'ab'[row % 2]}/{row}.jpg" for row in range(len(sets))]
     items = [HashedPhoto(Photo(Path(name), name, name[0]), bytes([row + 1]) * 32) for row, name in enumerate(names)]
     seen = [(row + (row in wrong)) % 2 for row in range(len(sets))]
@@ -73,7 +73,7 @@ def data(sets: list[int], groups: PhotoGroups | None = None, wrong: tuple[int, .
 
 @pytest.fixture
 def monitored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that trains a head with stub steps; returns what was written to the event files and graphs."""
+    """Function that trains a head with stub steps; returns what was written to the event files and graphs."""
 
     def run(count: int, losses: dict[int, float | None], **changes: Any) -> Any:
         events: dict[str, list[Any]] = {}
@@ -158,7 +158,7 @@ def test_intermediate_graphs_are_written_at_their_interval(monitored: Any, tmp_p
         ("graph.html", b'<meta name="generator" content="poets_edge', True),
     ],
 )  # fmt: skip
-def test_outputs_replace_only_files_of_their_kind(name: str, content: bytes, valid: bool, tmp_path: Path) -> None:
+def test_outputs_do_not_replace_files_of_other_kinds(name: str, content: bytes, valid: bool, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     if valid:
         check_outputs(options(tmp_path))
@@ -189,7 +189,7 @@ def test_duplicates_in_several_splits_or_classes_are_found() -> None:
     assert find_duplicates(photos.take(np.zeros(0, np.int64)), np.zeros(0, np.int8)) == []
 
 
-def test_duplicates_are_listed_by_their_first_photo() -> None:
+def test_duplicates_are_listed_in_the_order_of_their_first_photos() -> None:
     sets = [TRAINING, TRAINING, TEST, TEST]
     photos = data(sets).photos
     digests = np.array([[9] * 32, [3] * 32, [9] * 32, [3] * 32], np.uint8)
@@ -209,7 +209,7 @@ def test_class_table_has_only_classes_with_photos() -> None:
     assert list(class_table(photos, np.array([TRAINING, TEST], np.int8))) == ["a", "b"]
 
 
-def test_record_names_the_versions_that_determine_the_result() -> None:
+def test_record_contains_the_versions_that_determine_the_result() -> None:
     found = versions()
     assert found["preprocessing"] == PREPROCESSING and found["poets_edge"] == poets_edge.__version__
     assert found["python"] == platform.python_version() and found["numpy"] == np.__version__
@@ -250,7 +250,7 @@ def test_record_begins_with_the_checksum_of_its_graph() -> None:
 
 
 @pytest.mark.parametrize(("size", "count"), [(-1, 10), (10, 10), (11, 10), (4, 4), (9, 9)])
-def test_test_photos_are_drawn_at_random(size: int, count: int, tmp_path: Path) -> None:
+def test_limited_number_of_test_photos_is_chosen_at_random(size: int, count: int, tmp_path: Path) -> None:
     sets = [TRAINING, TEST] * 10
     rows = module._test_rows(options(tmp_path, test_batch_size=size), data(sets))
     assert len(rows) == len(set(rows.tolist())) == count and (np.diff(rows) > 0).all()
@@ -269,7 +269,7 @@ def detection() -> Any:
 
 @pytest.fixture
 def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that trains on given data with stand-ins for everything that is tested elsewhere."""
+    """Function that trains on given data with stand-ins for everything that is tested elsewhere."""
     state = SimpleNamespace(
         reporter=Lines(), calls=[], written={}, unknown=detection(), calibrated=(HEAD, None), validated=None, tuned=None
     )
@@ -378,7 +378,7 @@ def test_labeled_photos_are_in_the_given_order() -> None:
     assert found.classes.tolist() == [1, 0, 1, 0] and found.vectors[:].argmax(axis=1).tolist() == [1, 0, 1, 0]
 
 
-def test_test_photos_in_groups_of_training_photos_are_evaluated_apart(training: Any) -> None:
+def test_accuracy_on_test_photos_unrelated_to_training_photos_is_also_computed(training: Any) -> None:
     numbers = np.arange(18)
     numbers[12] = 0  # a wrong answer
     numbers[13] = 9
@@ -419,7 +419,7 @@ def test_model_and_record_are_written_together(training: Any) -> None:
     assert fields["distortions"]["flip_left_right"] is True and fields["recursive"] is False
 
 
-def test_record_says_whether_the_user_has_divided_the_photos(training: Any) -> None:
+def test_record_states_whether_the_user_has_made_split_folders(training: Any) -> None:
     given = data(SETS)
     items = [one.photo for one in given.photos]
     items[9] = replace(items[9], given_split="validation")
@@ -428,7 +428,7 @@ def test_record_says_whether_the_user_has_divided_the_photos(training: Any) -> N
     assert training.written[training.folder / "graph.json"][1]["set_folders"] is True and not result.has_own_test
 
 
-def test_detector_learns_from_all_photos_of_the_user(training: Any) -> None:
+def test_detector_is_trained_with_background_photos_and_tested_on_strangers(training: Any) -> None:
     outside = {"background": training.folder / "empty", "strangers": training.folder / "others"}
     result = training.run(data(SETS), unknown_rate=4.0, head=HeadOptions(seed=3), **outside)
     [(_, (given, rate, seed), named)] = [call for call in training.calls if call[0] == "detect_unknown"]
@@ -452,7 +452,7 @@ def test_model_is_written_without_a_detector_if_photos_are_too_few(training: Any
 def test_fine_tuned_network_replaces_the_frozen_one(
     written: str, training: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The detector is fitted again, and checkpoints are removed when all outputs are written."""
+    """The detector is fitted again, and checkpoints are removed after all outputs have been written."""
     given = data(SETS)
     head = Head(HEAD.weights[:, ::-1].copy(), HEAD.biases)  # its answers are all wrong
     checkpoint = training.folder / "c.npz"

@@ -42,7 +42,7 @@ def test_class_similarity_is_the_mean_cosine_similarity_to_the_class() -> None:
 
 
 @pytest.mark.parametrize(("size", "votes"), [(0, 3), (36, 3), (47, 3), (48, 4), (120, 10), (600, 10)])
-def test_number_of_voting_neighbors_is_a_twelfth_of_the_class_but_3_to_10(size: int, votes: int) -> None:
+def test_number_of_voting_neighbors_is_a_twelfth_of_the_class_size_limited_to_3_to_10(size: int, votes: int) -> None:
     assert variants._votes(size) == votes
 
 
@@ -73,7 +73,7 @@ def test_advantage_is_the_correctness_of_the_nearest_neighbor_minus_that_of_late
 def test_advantage_is_significant_from_two_and_a_half_standard_errors(
     plus: int, minus: int, zero: int, needed: float, significant: bool
 ) -> None:
-    """The standard error is the square root of the number of photos for which one of the two is correct."""
+    """The standard error is the square root of the number of photos for which only one of the two votes is correct."""
     advantages = np.repeat([1.0, -1.0, 0.0], [plus, minus, zero])
     assert variants._is_significant(advantages, needed, 2.5) is significant
 

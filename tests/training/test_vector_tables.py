@@ -27,7 +27,7 @@ ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
 
 @pytest.fixture(params=["memory", "file"])
 def table(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A table of ROWS, in memory or in a file, with room for more rows."""
+    """Table that contains ROWS, in memory or in a file, with capacity for more rows."""
     monkeypatch.setattr(vectors, "LARGE", 22 * 3 * 4 + (request.param == "memory"))
     monkeypatch.setattr(vectors, "_ROWS_PER_READ", 3)
     made = VectorTable(22, 3, tmp_path / "new")
@@ -58,7 +58,7 @@ def test_tables_are_read_in_parts(table: Any, monkeypatch: pytest.MonkeyPatch) -
     assert [len(part) for part in in_parts(table)] == ([5] * 4 if isinstance(table, StoredVectors) else [8, 8, 4])
 
 
-def test_sizes_of_parts_are_those_that_were_measured() -> None:
+def test_table_and_part_sizes_have_the_benchmarked_values() -> None:
     assert (vectors.LARGE, vectors._ROWS_PER_PART, vectors._BYTES_PER_PART) == (1 << 24, 1 << 14, 1 << 22)
 
 
@@ -68,7 +68,9 @@ def test_spans_end_at_the_last_row() -> None:
     assert list(tiles(100, 700)) == [slice(100, 612), slice(612, 700)]
 
 
-def test_function_is_called_for_the_given_rows_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_are_computed_in_parts_in_the_given_order_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(projection, "_ROWS_AT_ONCE", 4)
     seen: list[int] = []
 
@@ -80,7 +82,9 @@ def test_function_is_called_for_the_given_rows_in_parts(tmp_path: Path, monkeypa
     assert table_of(values, rows, 2, tmp_path)[:].tolist() == ROWS[rows, :2].tolist() and seen == [4, 4, 1]
 
 
-def test_projection_is_that_of_a_sample_of_the_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_principal_components_are_those_of_a_sample_of_the_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     table = (rng.standard_normal((300, 90)) * np.linspace(0.1, 3, 90) + 5).astype(np.float32)
     for size, step in ((2000, 1), (100, 3)):
@@ -95,7 +99,9 @@ def test_projection_is_that_of_a_sample_of_the_photos(tmp_path: Path, monkeypatc
     assert unit(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
 
-def test_vectors_of_a_task_are_in_order_and_of_the_right_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_computes_vectors_in_order_and_omits_changed_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         vector_task, "Extractor", lambda model: lambda pixels: np.array([*pixels.shape[:2], *pixels[0, 0]])
     )
@@ -128,7 +134,7 @@ def test_upper_quantile_averages_seventeen_shifted_quantiles(quantile: float) ->
     assert upper_quantile(values, quantile) == pytest.approx(expected, rel=1e-6)
 
 
-def test_weighted_limit_rejects_the_rate_together() -> None:
+def test_distance_and_background_limits_together_reject_the_requested_rate() -> None:
     rng = np.random.default_rng(0)
     distances, logits = rng.gamma(4, 1, 500), rng.standard_normal(500) * 2 - 3
     for rate in (0.05, 0.2):
@@ -148,7 +154,7 @@ def test_weighted_limit_rejects_the_rate_together() -> None:
             assert limit.factor == pytest.approx(reach / limit.limit / spread)
 
 
-def test_earlier_weights_are_preferred_within_three_points(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_weights_are_preferred_unless_others_reject_three_points_more(monkeypatch: pytest.MonkeyPatch) -> None:
     class Limit(SimpleNamespace):
         def relative(self, distances: Any, logits: Any) -> Any:
             return np.where(np.arange(100) < self.rejected, 2.0, 1.0)
@@ -166,7 +172,7 @@ def test_earlier_weights_are_preferred_within_three_points(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("width", "folds"), [(60, 40), (999, 40), (1000, 20)])
-def test_wide_vectors_are_held_out_in_fewer_folds(width: int, folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detector_uses_fewer_folds_for_wide_vectors(width: int, folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def divided(groups: Any, count: int, seed: int) -> Any:
@@ -180,7 +186,7 @@ def test_wide_vectors_are_held_out_in_fewer_folds(width: int, folds: int, monkey
     assert asked == [folds]
 
 
-def test_result_of_the_detector_counts_each_set_of_photos() -> None:
+def test_detector_result_states_the_rejection_rate_of_each_photo_set() -> None:
     def distances(count: int, refused: int) -> Any:
         return np.array([1.5] * refused + [1.0] * (count - refused), np.float32)
 
@@ -203,7 +209,7 @@ def test_result_of_the_detector_counts_each_set_of_photos() -> None:
     assert alone.to_json()["test_refused"] is None and "strangers" not in alone.to_json()
 
 
-def test_folds_of_groups_are_equally_large_and_random() -> None:
+def test_groups_are_divided_at_random_into_folds_of_equal_size() -> None:
     groups = np.repeat(np.arange(50) * 3, 2)
     fold = _folds(groups, 8, 0)
     assert (fold[::2] == fold[1::2]).all() and sorted(np.bincount(fold[::2]).tolist()) == [6] * 6 + [7] * 2
@@ -222,7 +228,7 @@ def test_sample_of_many_photos_has_all_classes(monkeypatch: pytest.MonkeyPatch) 
     assert found.tolist() != _sample(data, rows, 1).tolist()
 
 
-def test_chart_of_distances_has_the_limit_at_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chart_of_distances_has_a_line_at_the_limit_of_1(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
 
     def chart(lines: Any, x: Any, y: Any, *, title: str) -> str:
