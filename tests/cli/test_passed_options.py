@@ -191,7 +191,7 @@ def test_export_passes_every_option(passed: Passed) -> None:
         ("export g.pb --all", ("float32", "dynamic", "float16", "int8")),
     ],
 )
-def test_options_of_export_select_the_quantizations(passed: Passed, line: str, quantizations: tuple[str, ...]) -> None:
+def test_export_options_select_the_quantizations(passed: Passed, line: str, quantizations: tuple[str, ...]) -> None:
     found = passed("cli.export.export", *line.split()).arguments[0]
     assert found == ExportOptions(graph=Path("g.pb"), quantizations=quantizations)  # type: ignore[arg-type]
 

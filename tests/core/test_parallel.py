@@ -83,7 +83,7 @@ def test_run_parallel_limits_the_number_of_unconsumed_results(ahead: int, at_onc
     assert [item for item, _ in results] == list(range(1, 60))
 
 
-def test_run_chunks_calls_work_once_per_chunk() -> None:
+def test_work_function_is_called_once_per_chunk() -> None:
     chunks: list[list[int]] = []
     lock = threading.Lock()
 

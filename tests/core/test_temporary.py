@@ -89,7 +89,7 @@ def test_held_file_is_kept_inside_the_block_and_removed_afterwards(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_held_makes_another_file_if_the_first_is_removed_before_it_is_locked(tmp_path: Path) -> None:
+def test_another_temporary_file_is_made_if_the_first_is_removed_before_it_is_locked(tmp_path: Path) -> None:
     made: list[Path] = []
 
     def make() -> Path:
@@ -115,7 +115,7 @@ def test_waiting_for_a_lock_ends_after_the_given_time(tmp_path: Path) -> None:
         assert path.exists()
 
 
-def test_owned_locks_the_current_file_after_a_rename(tmp_path: Path) -> None:
+def test_waiting_owner_locks_a_new_file_after_the_old_one_is_renamed(tmp_path: Path) -> None:
     """The first owner renames its file; the second owner must not lock the renamed file."""
     path, entered = tmp_path / "part", threading.Event()
     second: list[bool] = []
@@ -135,7 +135,7 @@ def test_owned_locks_the_current_file_after_a_rename(tmp_path: Path) -> None:
     assert second == [True] and (tmp_path / "complete").exists()
 
 
-def test_locked_removes_its_lock_file_and_locks_a_folder_and_a_link_to_it_once(tmp_path: Path) -> None:
+def test_folder_and_link_to_it_are_locked_with_one_lock_file_that_is_then_removed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a")
     with locked([tmp_path / "a", tmp_path / "link"]):
@@ -143,7 +143,7 @@ def test_locked_removes_its_lock_file_and_locks_a_folder_and_a_link_to_it_once(t
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_owned_opens_its_file_again_if_it_was_renamed_before_it_was_locked(
+def test_file_that_is_renamed_before_it_is_locked_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, locks = tmp_path / "part", list[int]()

@@ -20,7 +20,7 @@ from poets_edge.photos.folder import Photo
 @pytest.mark.parametrize(
     ("factor", "expected"), [(0, (0, 0, 0)), (0.5, (100, 50, 5)), (1, (200, 100, 10)), (2, (228, 178, 132))]
 )
-def test_shade_darkens_with_factors_below_1_and_lightens_with_factors_above_1(
+def test_colors_are_darkened_by_factors_below_1_and_lightened_by_factors_above_1(
     factor: float, expected: tuple[int, int, int]
 ) -> None:
     assert shade((200, 100, 10), factor) == expected
@@ -31,7 +31,7 @@ def test_blend_mixes_two_colors() -> None:
     assert blend((200, 100, 10), (100, 200, 50), 0) == (200, 100, 10)
 
 
-def test_at_converts_polar_coordinates_and_box_surrounds_a_circle() -> None:
+def test_polar_coordinates_and_bounding_boxes_are_converted_to_pixels() -> None:
     assert _at((10, 20), 0, 5) == (15, 20)
     assert _at((10, 20), np.pi / 2, 5) == pytest.approx((10, 25))
     assert _box((10, 20), 3) == (7, 17, 13, 23)

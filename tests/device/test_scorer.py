@@ -19,7 +19,7 @@ def test_photos_are_unknown_above_a_distance_of_1(distance: float | None, unknow
     assert ModelOutput(np.zeros(2, np.float32), distance).unknown is unknown
 
 
-def test_best_returns_the_highest_scores_first() -> None:
+def test_best_labels_are_in_descending_order_of_score() -> None:
     scores = np.array([0.125, 0.5, 0.375], np.float32)
     assert best(("a", "b", "c"), scores, 2) == [Label("b", 0.5), Label("c", 0.375)]
     assert [label.name for label in best(("a", "b", "c"), scores, 5)] == ["b", "c", "a"]

@@ -124,7 +124,7 @@ def test_networks_that_cannot_fit_are_not_measured(measured: list[str], monkeypa
     assert fitting_architecture(limited, classes=5, gray=True) is None and len(measured) == 1
 
 
-def test_micro_cost_measures_rgb_and_gray_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_measured_for_rgb_and_gray_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "uncalibrated", lambda network, gray=False: b"gray" if gray else b"color")
     arenas = {b"color": 900, b"gray": 300}
     monkeypatch.setattr(

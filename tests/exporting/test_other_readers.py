@@ -166,7 +166,7 @@ def test_converted_outputs_include_the_distance_of_a_detector() -> None:
         ([[np.nan, 0.5]], [2.0], np.inf), ([[0.5, 0.5]], [np.inf], np.inf),
     ],
 )  # fmt: skip
-def test_difference_is_the_maximum_over_scores_and_distance(
+def test_difference_of_models_is_the_largest_of_scores_and_distance(
     scores: list[list[float]], distance: list[float], expected: float
 ) -> None:
     own = ModelOutput(np.array([0.5, 0.5], np.float32), 2.0)
@@ -279,7 +279,7 @@ def test_errors_for_unavailable_formats_name_the_extra_to_install() -> None:
 
 @pytest.fixture
 def readable(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that opens a model with the given properties for the app."""
+    """Function that opens a model with the given input shape, types and detector for the app."""
 
     def read(signature: list[int], types: list[str], *, detector: bool = False) -> None:
         tensors = [

@@ -130,7 +130,7 @@ def test_server_refuses_invalid_ports_and_certificates(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["pi.local/x", "localhost\n", "pi local", "127.0.0.1:80/"])
-def test_check_host_examines_the_whole_text(host: str) -> None:
+def test_hosts_with_invalid_characters_are_refused(host: str) -> None:
     with pytest.raises(UsageError, match="`host`"):
         check_host(host)
 

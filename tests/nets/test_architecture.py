@@ -57,7 +57,7 @@ def test_imagenet_cost_includes_a_classifier_of_1001_classes() -> None:
     assert whole.parameters - backbone.parameters == 257 * 1001 and whole.macs - backbone.macs == 256 * 1001
 
 
-def test_as_architectures_converts_names_and_lists_of_names() -> None:
+def test_architectures_are_found_by_name() -> None:
     entry = architecture("inception_v3")
     assert as_architectures(["inception_v3", entry]) == (entry, entry) == as_architectures(("inception_v3", entry))
     assert as_architectures("inception_v3") == entry and as_architectures(None) is None

@@ -46,7 +46,7 @@ def test_address_stores_the_password_but_omits_it_from_its_text() -> None:
     assert authorization("https://parts.example/x") is not None
 
 
-def test_joined_appends_a_name_to_a_path_or_an_address() -> None:
+def test_names_are_appended_to_paths_and_addresses() -> None:
     assert joined("https://host/a/", "b/c.jpg") == "https://host/a/b/c.jpg" and joined("x/y", "b.jpg") == "x/y/b.jpg"
     assert str(Address("s3://bucket/") / "a/b.jpg") == "s3://bucket/a/b.jpg"
 

@@ -145,7 +145,7 @@ def test_redirects_from_https_to_http_are_refused(
         ("ftp://localhost/a", False),
     ],
 )
-def test_is_allowed_accepts_https_and_this_machine(address: str, allowed: bool) -> None:
+def test_only_https_and_addresses_of_this_machine_are_allowed(address: str, allowed: bool) -> None:
     assert client.is_allowed(address) is allowed
 
 

@@ -28,7 +28,7 @@ def test_class_name_refuses_names_that_are_not_utf8() -> None:
         class_name(os.fsdecode(b"caf\xe9"))
 
 
-def test_folded_ignores_case_normalization_and_surrounding_spaces() -> None:
+def test_comparison_of_names_ignores_case_normalization_and_surrounding_spaces() -> None:
     assert folded(f"  {DECOMPOSED.upper()}\t") == folded(CAFE) == CAFE
     assert folded("a b") != folded("ab")
 
@@ -41,13 +41,13 @@ def test_folded_ignores_case_normalization_and_surrounding_spaces() -> None:
         ((CAFE, DECOMPOSED), "differ only in the encoding of their accents"),
     ],
 )
-def test_check_distinct_refuses_names_that_look_alike(labels: tuple[str, ...], message: str) -> None:
+def test_class_names_that_look_alike_are_refused(labels: tuple[str, ...], message: str) -> None:
     with pytest.raises(DatasetError, match=f"^photos: .*{message}"):
         check_distinct(labels, "photos")
     check_distinct(("roses", "roses", "red roses"), "photos")
 
 
-def test_has_controls_recognizes_control_characters_and_line_separators() -> None:
+def test_control_characters_and_line_separators_are_recognized() -> None:
     """Unassigned, private and format characters are not printable either, but they are not control characters."""
     for number in [*range(0x250), *range(0x2000, 0x2070), 0xE000, 0xFEFF, 0x1F33B]:
         expected = unicodedata.category(chr(number)) in ("Cc", "Zl", "Zp")

@@ -89,7 +89,7 @@ def test_archives_are_recognized_by_their_suffix(name: str, expected: bool, tmp_
         assert not is_archive_or_address(place)
 
 
-def test_with_encoding_requires_a_zip_and_an_encoding() -> None:
+def test_encoding_of_names_is_accepted_only_for_zip_archives() -> None:
     assert str(with_encoding(Path("a.ZIP"), "cp932")) == "a.ZIP@cp932"
     found = with_encoding(Address("https://example.org/a.zip"), "gbk")
     assert isinstance(found, Address) and str(found) == "https://example.org/a.zip@gbk"
@@ -150,7 +150,7 @@ def test_facts_identify_a_file_by_the_headers_that_its_server_sends(
     assert (stamp is None) == (identity is None)
 
 
-def test_facts_are_requested_once_for_each_scan(web: Any) -> None:
+def test_file_facts_are_requested_only_once_per_scan(web: Any) -> None:
     asked: list[str] = []
 
     def facts(address: str) -> dict[str, str]:
@@ -251,11 +251,11 @@ def test_read_limits_the_size_of_a_file_in_an_object_store(monkeypatch: pytest.M
         ("rose images", False), ("gt", True),
     ],
 )  # fmt: skip
-def test_is_no_class_depends_on_the_words_of_a_name(name: str, expected: bool) -> None:
+def test_names_of_splits_masks_or_unlabeled_photos_are_not_class_names(name: str, expected: bool) -> None:
     assert folder_names.is_no_class(name) is expected
 
 
-def test_unusual_classes_states_the_reason_for_each() -> None:
+def test_unusual_class_names_are_returned_with_reasons() -> None:
     labels = ("roses", "roses copy", "Roses (2)", "tulips copy", "trainA", "testA", "trainB", "images", "daisy_aug")
     assert folder_names.unusual_classes(labels) == {
         "roses copy": "is named like a copy of roses",
@@ -267,7 +267,7 @@ def test_unusual_classes_states_the_reason_for_each() -> None:
     assert folder_names.unusual_classes(("daisy", "daisy_aug")) == {"daisy_aug": "is named like a copy of daisy"}
 
 
-def test_folders_for_splits_requires_several_classes_and_splits() -> None:
+def test_split_folders_are_proposed_only_for_several_classes_and_splits() -> None:
     assert folder_names.folders_for_splits(["trainA", "testA", "trainB", "valB"]) == {
         "trainA": "train/A", "testA": "test/A", "trainB": "train/B", "valB": "val/B"
     }  # fmt: skip

@@ -55,7 +55,7 @@ def test_read_tree_reports_a_missing_folder(tmp_path: Path) -> None:
         read_tree(tmp_path / "missing")
 
 
-def test_photo_files_lists_subfolders_only_if_requested(tmp_path: Path) -> None:
+def test_photos_in_subfolders_are_listed_only_if_requested(tmp_path: Path) -> None:
     write(tmp_path, "b.jpg", "a.png", "notes.txt", "inside/c.jpg", "inside/deep/d.jpg", "inside/e.txt")
     assert photo_files(tmp_path) == ([tmp_path / "a.png", tmp_path / "b.jpg"], Counter({".txt": 1}))
     found, others = photo_files(tmp_path, recursive=True)
@@ -63,7 +63,7 @@ def test_photo_files_lists_subfolders_only_if_requested(tmp_path: Path) -> None:
     assert others == Counter({".txt": 2})
 
 
-def test_folder_tree_arranges_names_in_folders() -> None:
+def test_tree_of_folders_is_built_from_file_names() -> None:
     names = ["x/b/1.jpg", "x/a/2.jpg", "x/a/c/3.jpg", "x/4.jpg"]
     tree = folder_tree(names, {("a", ".txt"): 2, ("d", ".mp4"): 1}, depth=1)
     assert photos(tree) == {"": ["x/4.jpg"], "a": ["x/a/2.jpg"], "a/c": ["x/a/c/3.jpg"], "b": ["x/b/1.jpg"], "d": []}
@@ -73,12 +73,12 @@ def test_folder_tree_arranges_names_in_folders() -> None:
     assert set(photos(folder_tree(names, {}))) == {"", "x", "x/a", "x/a/c", "x/b"}
 
 
-def test_other_files_text_lists_the_most_frequent_kinds_first() -> None:
+def test_most_frequent_kinds_of_other_files_are_listed_first() -> None:
     assert other_files_text({".a": 1, ".c": 2, ".b": 2}) == "5 files that are not photos: 2 .b, 2 .c, 1 .a"
     assert other_files_text({".txt": 1}) == "1 file that is not a photo: 1 .txt"
 
 
-def test_kind_of_and_is_skipped_depend_on_the_name() -> None:
+def test_kind_of_a_file_and_whether_it_is_skipped_depend_on_its_name() -> None:
     assert [kind_of(name) for name in ("a.TXT", "a.tar.gz", "README", ".hidden")] == [
         ".txt",
         ".gz",
@@ -88,7 +88,7 @@ def test_kind_of_and_is_skipped_depend_on_the_name() -> None:
     assert is_skipped(".a") and is_skipped("Thumbs.db") and is_skipped("__MACOSX") and not is_skipped("a.jpg")
 
 
-def test_is_scanned_requires_a_path_inside_the_folder_and_outside_skipped_folders(tmp_path: Path) -> None:
+def test_only_paths_inside_the_folder_and_outside_skipped_folders_are_scanned(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     assert is_scanned(root / "a/1.jpg", root) and is_scanned(root / "b/../a/1.jpg", root)
     assert not is_scanned(root / ".git/1.jpg", root) and not is_scanned(root / "../other/1.jpg", root)

@@ -255,7 +255,7 @@ def audited(**changes: Any) -> Any:
     return SimpleNamespace(**{**fields, **changes})
 
 
-def test_audit_lists_findings_except_those_of_excluded_photos() -> None:
+def test_audit_findings_omit_excluded_photos_and_are_counted() -> None:
     found = audit_json(audited(), frozenset({"b"}), ["again", "last"])
     assert [(one["path"], one["confidence"], one["gain"], one["probable"]) for one in found["suspects"]] == [
         ("a", 0.75, 1.75, True), ("c", 0.25, 0.25, False),
@@ -373,7 +373,7 @@ def request_for(places: Places, **changes: Any) -> JobRequest:
     return JobRequest(**{"root": places.root, "number": "1", "kind": "deploy", "host": "pi", **changes})
 
 
-def test_login_for_the_broker_exists_only_while_it_is_used(places: Places) -> None:
+def test_login_file_for_the_broker_exists_only_while_it_is_used(places: Places) -> None:
     with _mqtt(request_for(places)) as nothing:
         assert nothing is None
     request = request_for(places, mqtt="mqtt://broker", mqtt_login="me:s3cret", mqtt_name="porch")

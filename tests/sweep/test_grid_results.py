@@ -98,7 +98,7 @@ def options(**fields: Any) -> GridOptions:
     return GridOptions(**{"image_dir": Path("photos"), "architectures": (SMALL, LARGE), **fields})
 
 
-def test_architectures_are_compared_on_the_same_photos() -> None:
+def test_architectures_are_compared_only_on_the_same_photos() -> None:
     one, other = evaluations("1", "2"), evaluations("1", "2", folds=3)
     results = {SMALL: result_of(one, other), LARGE: result_of(one, other, LARGE)}
     assert _evaluations(options(), results, use_folds=False) == {SMALL: one, LARGE: one}
@@ -255,7 +255,7 @@ def test_board_columns_state_which_boards_a_model_fits() -> None:
 @pytest.mark.parametrize(
     ("name", "label"), [("b/1.jpg", "b"), ("train/c/a/1.jpg", "c"), ("b/a", "b"), ("other/a", "other")]
 )
-def test_class_of_a_photo_is_its_first_folder_with_the_name_of_a_class(name: str, label: str) -> None:
+def test_class_of_a_photo_is_the_first_folder_that_is_named_like_a_class(name: str, label: str) -> None:
     assert report._label(name, RESULT.labels) == label
 
 
@@ -299,7 +299,7 @@ def test_report_shows_the_most_confident_mistakes(page: Any) -> None:
     assert page(evaluation(1, 0, repeats=2))["averaged"]
 
 
-def test_result_as_json_compares_each_point_with_the_best() -> None:
+def test_json_result_compares_each_point_with_the_best_one() -> None:
     json = RESULT.to_json()
     one, two = json["points"]
     assert (one["beside_best"]["worse"], one["beside_best"]["better"]) == (22, 0)
@@ -377,7 +377,7 @@ def test_cross_validation_mistakes_are_determined_from_averaged_scores() -> None
     assert found.confusion == ((2, 0), (0, 1)) and found.mistakes == (), "the second photo has 0.55 for its class"
 
 
-def test_grouped_photos_with_several_predictions_are_counted_by_fractions() -> None:
+def test_photos_with_repeated_predictions_count_as_fractions_in_the_interval() -> None:
     groups = tuple(photo // 4 for photo in range(40))
     correct = tuple((4, 3, 0, 1)[photo // 4 % 4] for photo in range(40))
     one = replace(ONE, correct=correct, repeats=4, groups=groups)

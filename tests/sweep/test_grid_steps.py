@@ -70,7 +70,7 @@ def test_snapshot_requires_test_photos(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_snapshot_follows_the_options_of_the_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshot_applies_the_recursive_and_rehash_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "photos", *(f"{label}/{number}.jpg" for label in "ab" for number in range(20)))
     write(tmp_path / "photos", "a/deep/1.jpg", "a/notes.pdf", "b/film.mp4")
     asked: list[Any] = []
@@ -351,7 +351,7 @@ def test_latencies_on_an_npu_are_estimated_for_int8_models_only(
     assert facts["board"] == "ethos-u65-256" and facts["estimated"] is True and "estimated by Vela" in facts["host"]
 
 
-def test_cost_of_a_gray_architecture_is_that_of_gray_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_a_gray_architecture_is_that_for_gray_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cost = MicroCost(arena=9, size=5, gray_arena=3)
     monkeypatch.setattr(npu_latencies, "_network", lambda options, entry: entry.name)
     monkeypatch.setattr(npu_latencies, "micro_cost", lambda network, name: cost)

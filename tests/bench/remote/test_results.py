@@ -116,7 +116,7 @@ def test_impossible_descriptions_of_a_device_are_refused(changes: dict[str, Any]
         read_message(json.dumps({**MACHINE, **changes}))
 
 
-def test_chunks_end_with_an_empty_chunk() -> None:
+def test_stream_of_chunks_ends_with_an_empty_chunk() -> None:
     file, heard = io.BytesIO(), []
     writer = ChunkWriter(file.write)  # type: ignore[arg-type]
     assert [writer.write(data) for data in (b"abc", b"", b"defgh")] == [3, 0, 5]
