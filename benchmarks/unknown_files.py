@@ -163,7 +163,7 @@ def share_refused(kinds: Sequence[Verdicts]) -> float:
 
 
 def select_photos(known: str, shared: Path) -> tuple[list[Path], list[Path], Strangers]:
-    """Return photos of the classes for `train`, other photos of the classes, and photos that belong to no class."""
+    """Return the photos for `train`, the remaining photos of its classes, and photos that belong to no class."""
     rng = np.random.default_rng(0)
     files = dict(photo_files(shared))
     whole, other = ("defects", "flowers") if known == "defects" else ("flowers", "defects")

@@ -47,7 +47,7 @@ Passed = Callable[..., CalledError]
 
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> Passed:
-    """A function that runs a command line and returns the arguments with which it calls a library function.
+    """Function that runs a command line and returns the arguments with which it calls a library function.
 
     The first argument is the dotted name of the function in the module that calls it.
     """

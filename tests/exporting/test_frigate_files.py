@@ -57,7 +57,7 @@ def model() -> bytes:
 
 @pytest.fixture
 def run(model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that exports the model for Frigate, with test photos of the first class."""
+    """Function that exports the model for Frigate, with test photos of the first class."""
     (tmp_path / "photos").mkdir()
     photos = []
     for number, pixels in enumerate(pictures(12)):

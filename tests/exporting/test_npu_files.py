@@ -107,7 +107,7 @@ def test_npus_are_the_edge_tpu_and_the_ethos_u_family() -> None:
 
 @pytest.fixture
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that exports for an NPU, and returns the result and the files that would be written."""
+    """Function that exports for an NPU, and returns the result and the files that would be written."""
     written: dict[Path, bytes] = {}
 
     def prepared(options: ExportOptions, reporter: Any) -> Any:

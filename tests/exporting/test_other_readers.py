@@ -216,7 +216,7 @@ def test_converted_model_is_compared_on_at_most_100_evenly_spaced_photos(
 
 @pytest.fixture
 def exported(classifier: Classifier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A function that exports to ONNX with a given difference, or a converter that raises an error."""
+    """Function that exports with a simulated converter: with a given difference of scores, or an error."""
 
     def export(difference: float, error: Exception | None = None, format: Any = "onnx") -> ConvertedModel:
         def converted(frozen: Any, labels: Any, one: Any) -> bytes:

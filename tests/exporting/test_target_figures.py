@@ -115,7 +115,7 @@ def test_board_memory_is_chip_memory_minus_frame_buffers_and_system_memory() -> 
 
 @pytest.fixture
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Firmware]:
-    """A function that writes firmware for a small model with chosen outputs in TensorFlow Lite Micro."""
+    """Function that writes firmware for a small model; a test sets its simulated output in TensorFlow Lite Micro."""
     content = color_model("int8", 1 / 128, normalization=BACKBONE)
     prepared = SimpleNamespace(
         result=SimpleNamespace(files=[SimpleNamespace(path=tmp_path / "colors.tflite", scored=None)]),

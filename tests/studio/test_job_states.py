@@ -54,7 +54,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 @pytest.fixture
 def run(places: Places) -> Callable[..., Job]:
-    """A function that runs a job of the given kind and returns it when it has ended."""
+    """Function that runs a job of the given kind and returns it when it has ended."""
     jobs = Jobs(places, lambda starts: None)
 
     def run_job(kind: JobKind, error: Exception | None = None) -> Job:

@@ -128,7 +128,7 @@ def test_each_warning_is_reported_once() -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that runs `grid` without training: with saved results, and latencies of 4 ms."""
+    """Function that runs `grid` without training: with saved results, and latencies of 4 ms."""
 
     def run(given: GridOptions, *, own_test: bool = False, divided: Any = None, costs: Any = ()) -> Any:
         test, crossed = evaluations("4", "5"), evaluations("1", "2", "3", folds=2)
@@ -275,7 +275,7 @@ def test_report_states_measurement_conditions_and_the_recommended_model() -> Non
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that returns the values that the report passes to its template."""
+    """Function that returns the values that the report passes to its template."""
     found: dict[str, Any] = {}
     monkeypatch.setattr(report, "write_page", lambda path, template, **values: found.update(values))
     monkeypatch.setattr(report, "thumbnails", lambda paths: {path: f"picture of {Path(path).name}" for path in paths})

@@ -68,7 +68,7 @@ def data(groups: PhotoGroups | None = None, sets: list[str] = SETS) -> TrainingD
 
 @pytest.fixture
 def tuning(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that fine-tunes with stand-ins; `losses` tells how much the networks differ on the photos."""
+    """State of the stand-ins, with a function `run` that fine-tunes; its arguments set the result of the comparison."""
     state = SimpleNamespace(calls=[], heads=[], error=None, compared=[], reporter=Lines(), vectors=[])
     frozen_head = Head(np.zeros((3, 2), np.float32), np.zeros(2, np.float32))
 

@@ -401,7 +401,7 @@ def test_groups_are_kept_only_if_a_group_has_several_photos(reading: Any) -> Non
 
 @pytest.fixture
 def validated(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that cross-validates photos in given groups; returns the result and the groups of each call."""
+    """Function that cross-validates photos in given groups; returns the result and the groups of each call."""
 
     def run(groups: PhotoGroups | None, **changes: Any) -> tuple[Any, list[Any]]:
         calls: list[Any] = []

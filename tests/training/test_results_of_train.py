@@ -43,7 +43,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A function that calls `train` with changes to the options, always in the same folder."""
+    """Function that calls `train` with some options changed; all calls use the same folder."""
     work = tmp_path_factory.mktemp("work")
     options = TrainOptions(
         image_dir=photos, architecture=architecture("mobilenet_0.25_128"), weights="embedded",

@@ -29,7 +29,7 @@ def device_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_copy(device_copy: Path, tmp_path: Path) -> Callable[..., Ran]:
-    """A function that runs a command with the unpacked wheel, in a folder outside this repository."""
+    """Function that runs a command with the unpacked wheel, in a folder outside this repository."""
 
     def run(*arguments: str | Path) -> Ran:
         ended = subprocess.run(
