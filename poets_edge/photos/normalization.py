@@ -39,10 +39,19 @@ class Normalization:
         """Input range as text for messages, with values rounded to four significant digits, such as "-1:1"."""
         return ",".join(dict.fromkeys(f"{low:.4g}:{high:.4g}" for low, high in self.ranges))
 
-    def is_close(self, other: Normalization, tolerance: float = 0.5) -> bool:
-        """Return whether the means and standard deviations of two normalizations differ by at most `tolerance`."""
-        pairs = zip((*self._channels(), *self._stds()), (*other._channels(), *other._stds()), strict=True)
-        return all(abs(one - another) <= tolerance for one, another in pairs)
+    def is_close(self, other: Normalization, tolerance: float = 1.0) -> bool:
+        """Return whether the input values for each pixel value differ by no more than those for two pixel values that
+        differ by `tolerance`.
+
+        For example, (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
+        """
+        return all(
+            abs((pixel - mean) / std - (pixel - other_mean) / other_std) * min(std, other_std) <= tolerance
+            for mean, std, other_mean, other_std in zip(
+                self._channels(), self._stds(), other._channels(), other._stds(), strict=True
+            )
+            for pixel in (0, _PIXEL)
+        )
 
     def _channels(self) -> tuple[float, ...]:
         return self.mean * (3 // len(self.mean))

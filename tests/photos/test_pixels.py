@@ -147,3 +147,24 @@ def test_minhash_signature_depends_on_photo_names_and_sizes() -> None:
     many = [(f"{number}.jpg", number) for number in range(500)]
     smallest = sorted(value for photo in many for value in minhash_signature([photo]))[:128]
     assert minhash_signature(many) == smallest
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "close"),
+    [
+        (((127.5,), (127.5,)), ((127.0,), (128.0,)), True),
+        (((127.5,), (127.5,)), ((128.0,), (128.0,)), True),
+        (((127.5,), (127.5,)), ((126.0,), (127.5,)), False),
+        (((0.0,), (255.0,)), ((0.0,), (256.0,)), True),
+        (((0.0,), (1.0,)), ((0.0,), (255 / 200,)), False),
+        (((0.0,), (1.0,)), ((0.0,), (255 / 254.5,)), True),
+        (((0.0,), (1.0,)), ((0.4,), (1.4,)), False),
+        (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), ((124.0, 116.0, 104.0), (58.4, 57.1, 57.4)), True),
+        (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), ((103.5, 116.3, 123.7), (57.4, 57.1, 58.4)), False),
+    ],
+)
+def test_normalizations_are_close_if_they_differ_by_at_most_one_pixel_value(
+    one: tuple[tuple[float, ...], tuple[float, ...]], other: tuple[tuple[float, ...], tuple[float, ...]], close: bool
+) -> None:
+    assert Normalization(*one).is_close(Normalization(*other)) is close
+    assert Normalization(*other).is_close(Normalization(*one)) is close
