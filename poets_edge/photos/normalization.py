@@ -40,10 +40,10 @@ class Normalization:
         return ",".join(dict.fromkeys(f"{low:.4g}:{high:.4g}" for low, high in self.ranges))
 
     def is_close(self, other: Normalization, tolerance: float = 1.0) -> bool:
-        """Return whether the input values for each pixel value differ by no more than those for two pixel values that
-        differ by `tolerance`.
+        """Return whether two normalizations give nearly the same input values.
 
-        For example, (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
+        The input values for each pixel value may differ by as much as those for two pixel values that differ by
+        `tolerance`. For example, (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
         """
         return all(
             abs((pixel - mean) / std - (pixel - other_mean) / other_std) * min(std, other_std) <= tolerance
