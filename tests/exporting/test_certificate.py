@@ -14,8 +14,6 @@ from poets_edge.exporting import certificate as module
 from poets_edge.exporting.certificate import certificate_for
 from tests.needs import need_module
 
-NOW = datetime.datetime.now(datetime.timezone.utc)
-
 
 def parsed(path: Path) -> Any:
     return need_module("cryptography.x509").load_pem_x509_certificate(path.read_bytes())
@@ -45,8 +43,9 @@ def test_certificate_is_valid_for_a_host_name_and_is_not_a_ca_certificate(tmp_pa
 def test_certificate_is_valid_from_an_hour_ago_for_at_most_398_days(tmp_path: Path) -> None:
     found = parsed(certificate_for("pi.local", tmp_path))
     begin, end = found.not_valid_before_utc, found.not_valid_after_utc
-    assert datetime.timedelta(minutes=59) < NOW - begin < datetime.timedelta(minutes=61)
-    assert datetime.timedelta(days=396) < end - NOW < datetime.timedelta(days=398)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.timedelta(minutes=59) < now - begin < datetime.timedelta(minutes=61)
+    assert datetime.timedelta(days=396) < end - now < datetime.timedelta(days=398)
 
 
 @pytest.mark.parametrize(("days", "used_again"), [(6, False), (8, True)])

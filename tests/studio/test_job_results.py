@@ -15,7 +15,7 @@ import pytest
 
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Predictions
-from poets_edge.nets.weights import EMBEDDED, IMAGENET
+from poets_edge.nets.weights import EMBEDDED
 from poets_edge.photos.exclude import exclusions_json
 from poets_edge.photos.folder import Photo
 from poets_edge.studio import audit_job, choices, deploy_job, grid_job, take_job, training_job
@@ -138,37 +138,6 @@ def test_train_options_write_only_to_the_folder_of_the_studio(places: Places) ->
     assert (options.architecture.name, options.weights) == ("mobilenet_0.25_128", EMBEDDED)
     places.excluded.write_bytes(exclusions_json(["cat/1.jpg"]))
     assert training_job.train_options(request).exclude == places.excluded
-
-
-@pytest.mark.parametrize(
-    ("choice", "name", "local", "expected"),
-    [
-        ("quick", "", (), ("mobilenet_0.25_128", EMBEDDED)),
-        ("balanced", "", (), ("mobilenet_0.50_224", IMAGENET)),
-        ("best", "", (), ("mobilenet_1.0_224", IMAGENET)),
-        ("best", "", ("efficientnet_lite0_224",), ("efficientnet_lite0_224", IMAGENET)),
-        ("best", "mobilenet_0.75_160", (), ("mobilenet_0.75_160", IMAGENET)),
-        ("best", "mobilenet_0.25_128", (), ("mobilenet_0.25_128", EMBEDDED)),
-        ("best", "mobilenet_0.25_128", ("mobilenet_0.25_128",), ("mobilenet_0.25_128", IMAGENET)),
-    ],
-)
-def test_chosen_network_depends_on_the_weights_on_this_computer(
-    monkeypatch: pytest.MonkeyPatch, choice: Any, name: str, local: tuple[str, ...], expected: tuple[str, str]
-) -> None:
-    monkeypatch.setattr(choices, "local_weights", lambda network, folder: network.name in local or None)
-    network, weights = choices.chosen_network(choice, name)
-    assert (network.name, weights) == expected
-
-
-def test_compared_networks_are_those_with_weights_on_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
-    local = {"mobilenet_0.50_224", "mobilenet_1.0_224"}
-    monkeypatch.setattr(choices, "local_weights", lambda network, folder: network.name in local or None)
-    networks, weights, others = choices.compared_networks("")
-    assert {one.name for one in networks} == local and weights == IMAGENET
-    assert not local & {one.name for one in others}
-    assert {*local, *(one.name for one in others)} == set(choices.offered_networks())
-    [network], weights, others = choices.compared_networks("mobilenet_0.75_160")
-    assert (network.name, weights, others) == ("mobilenet_0.75_160", IMAGENET, ())
 
 
 @pytest.fixture

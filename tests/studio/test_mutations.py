@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from poets_edge.studio import job_routes, job_worker, mutations
+from poets_edge.studio import job_routes, mutations
 from poets_edge.studio.jobs import Job, State
 from poets_edge.studio.mutations import mutation_routes
 from poets_edge.studio.refusal import RefusedError
@@ -173,10 +173,3 @@ def test_only_finished_jobs_have_a_result() -> None:
         with pytest.raises(RefusedError, match=f"The job is {state}") as raised:
             result(state)
         assert raised.value.status == 409
-
-
-def test_every_kind_of_job_runs_its_own_function() -> None:
-    names = {kind: function.__name__ for kind, function in job_worker._JOBS.items()}
-    assert names == {
-        "audit": "run_audit", "deploy": "run_deploy", "grid": "run_grid", "take": "run_take", "train": "run_training",
-    }  # fmt: skip
