@@ -11,7 +11,7 @@ TRAINABLE := $(VENV)/.installed-train
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
 # Minimum coverage of lines and branches in percent, two points below the current value. The studio's server and the
 # helper processes of commands are not counted.
-COVERAGE_FLOOR ?= 88
+COVERAGE_FLOOR ?= 95
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help

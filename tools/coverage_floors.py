@@ -17,7 +17,7 @@ from typing import Any
 
 TARGET = 90
 """Branch coverage, in percent, that each package in FLOORS should reach."""
-FLOORS: Mapping[str, int] = {"tflite": 94, "device": 94, "quantize": 94, "training": 94, "bench": 92}
+FLOORS: Mapping[str, int] = {"tflite": 96, "device": 95, "quantize": 94, "training": 96, "bench": 95}
 """Minimum branch coverage of each package in percent, when all tests are run."""
 
 
