@@ -367,12 +367,17 @@ def test_connect_reports_servers_that_are_not_schedulers(answer: bytes, monkeypa
                     accepted[-1].sendall(answer)
 
         accepted: list[socket.socket] = []
-        threading.Thread(target=serve, daemon=True).start()
+        serving = threading.Thread(target=serve)
+        serving.start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(RemoteError, match="no Dask scheduler answers there"), dask_scheduler.connect(address):
-            pass
-        for connection in accepted:
-            connection.close()
+        try:
+            with pytest.raises(RemoteError, match="no Dask scheduler answers there"), dask_scheduler.connect(address):
+                pass
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # ends `accept`
+            serving.join()
+            for connection in accepted:
+                connection.close()
 
 
 def test_worker_that_sends_no_vectors_stops_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:

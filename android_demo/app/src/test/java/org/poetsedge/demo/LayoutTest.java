@@ -15,6 +15,7 @@ import java.io.File;
 import java.io.FileOutputStream;
 import java.nio.file.Files;
 import java.util.Arrays;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.Assume;
 import org.junit.Before;
 import org.junit.Test;
@@ -145,9 +146,15 @@ public final class LayoutTest {
                 167);
     }
 
+    /** Starts the app, and waits until the model is loaded, after which the app shows the camera or why it cannot. */
     private void start() {
         activity = Robolectric.buildActivity(MainActivity.class).setup().get();
-        idle();
+        String loading = activity.getString(R.string.loading);
+        long end = System.nanoTime() + 60_000_000_000L;
+        for (idle(); text(R.id.message_text).equals(loading); idle()) {
+            assertTrue("the model was not loaded", System.nanoTime() < end);
+            LockSupport.parkNanos(5_000_000);
+        }
     }
 
     private void assertEverythingFits() {
