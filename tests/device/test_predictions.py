@@ -22,7 +22,7 @@ from poets_edge.photos.minhash import current_signature
 from poets_edge.photos.normalization import RAW
 from poets_edge.photos.split import SplitConfig, split
 from poets_edge.tflite.input_range import InputRange
-from tests.bench.remote.scripted import Recorder
+from tests.recorder import Recorder
 
 LABELS = ("tulips", "daisy", "roses")
 COLORS = {"tulips": (255, 0, 0), "daisy": (0, 255, 0), "roses": (0, 0, 255)}

@@ -19,8 +19,8 @@ from poets_edge.exporting.options import ExportOptions
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.split import SplitConfig
-from poets_edge.progress import Silent
 from poets_edge.quantize.convert import Quantization
+from tests.recorder import Recorder
 
 LABELS = ("b", "a")
 
@@ -36,20 +36,10 @@ def file_of(quantization: Quantization, worse: int = 0, better: int = 0, photos:
     )  # fmt: skip
 
 
-class Notes(Silent):
-    """Reporter that collects warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
 def check(files: Sequence[ExportedFile], allowed: float) -> list[str]:
-    notes = Notes()
-    _check_drop(ExportResult(tuple(files), LABELS, ()), allowed, notes)
-    return notes.warnings
+    reporter = Recorder()
+    _check_drop(ExportResult(tuple(files), LABELS, ()), allowed, reporter)
+    return reporter.warnings
 
 
 def test_accuracy_drop_error_names_only_the_files_that_lose_too_much() -> None:

@@ -21,23 +21,9 @@ from poets_edge.exporting.held_out import ExportPhotos
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.normalization import BACKBONE, UNIT
-from poets_edge.progress import Silent
 from poets_edge.quantize.convert import Quantization
+from tests.recorder import Recorder
 from tests.tiny_model import color_model
-
-
-class Recorder(Silent):
-    """Reporter that collects notes and warnings."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def photo(name: str, label: str = "a") -> Photo:

@@ -28,24 +28,11 @@ from poets_edge.sweep.int8_backbone import Int8Backbone, int8_vector_key
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import take_snapshot
 from poets_edge.training.look_alikes import PhotoGroups
+from tests.recorder import Recorder
 from tests.sweep.test_points import point
 from tests.tiny_model import SIDE, color_model
 
 SMALL, LARGE = architecture("mobilenet_0.25_128"), architecture("mobilenet_0.50_160")
-
-
-class Recorder(Silent):
-    """Reporter that collects notes and warnings."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def options(folder: Path, **fields: Any) -> GridOptions:

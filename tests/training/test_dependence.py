@@ -15,7 +15,7 @@ from poets_edge.training.cross_validated_run import RunCrossValidation, finish_c
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import dependence, disagreement, few_photos, report_groups
 from poets_edge.training.series import SeriesLoss
-from tests.bench.remote.scripted import Recorder
+from tests.recorder import Recorder
 
 ALIKE = PhotoGroups(np.array([0, 0, 2, 2, 4]), alike=0.8)
 

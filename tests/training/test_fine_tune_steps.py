@@ -20,7 +20,6 @@ from poets_edge.nets.layers import Layer
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhoto, HashedPhotos
-from poets_edge.progress import Silent
 from poets_edge.training import row_store
 from poets_edge.training.bottlenecks import PLAIN
 from poets_edge.training.data import TrainingData
@@ -38,24 +37,11 @@ from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.head import Head, HeadOptions
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.row_store import open_row_store
+from tests.recorder import Recorder
 
 ENTRY = architecture("mobilenet_0.25_128")
 SETS = ["training"] * 12 + ["validation"] * 4 + ["test"] * 4
 EPOCHS = tuple(Epoch(number, 0.25 * number, 2.0 / number, 0.2 * number, 1.0 / number) for number in (1, 2, 3))
-
-
-class Lines(Silent):
-    """Reporter that stores what it receives."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.notes: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def data(groups: PhotoGroups | None = None, sets: list[str] = SETS) -> TrainingData:
@@ -69,7 +55,7 @@ def data(groups: PhotoGroups | None = None, sets: list[str] = SETS) -> TrainingD
 @pytest.fixture
 def tuning(monkeypatch: pytest.MonkeyPatch) -> Any:
     """State of the stand-ins, with a function `run` that fine-tunes; its arguments set the result of the comparison."""
-    state = SimpleNamespace(calls=[], heads=[], error=None, compared=[], reporter=Lines(), vectors=[])
+    state = SimpleNamespace(calls=[], heads=[], error=None, compared=[], reporter=Recorder(), vectors=[])
     frozen_head = Head(np.zeros((3, 2), np.float32), np.zeros(2, np.float32))
 
     @contextlib.contextmanager
@@ -282,7 +268,7 @@ def activations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
 
 
 def test_activations_of_each_view_are_computed_only_once(activations: Any, files: HashedPhotos) -> None:
-    cache, reporter = activations.opened, Lines()
+    cache, reporter = activations.opened, Recorder()
     views = [View(photo, name) for photo in files for name in (PLAIN, "mirrored-1")]
     assert cache.compute(views[:4], reporter) == 4 and len(activations.made) == 4
     assert "activations: 4 to compute" in reporter.notes[0]

@@ -15,7 +15,6 @@ from poets_edge.errors import DatasetError
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.normalization import UNIT
-from poets_edge.progress import Silent
 from poets_edge.training import cross_validated_run, messages, report
 from poets_edge.training.cross_validated_run import RunCrossValidation, cross_validate_run, finish_cross_validation
 from poets_edge.training.distort import Distortions
@@ -25,21 +24,8 @@ from poets_edge.training.messages import curve, dependence, disagreement, report
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
 from poets_edge.training.runs import Run, differences, list_runs, save_run
+from tests.recorder import Recorder
 from tests.tiny_model import color_model
-
-
-class Recorder(Silent):
-    """Reporter that collects notes and warnings."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def table(**counts: tuple[int, int, int]) -> Any:

@@ -34,23 +34,10 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.outputs import check_outputs
 from poets_edge.training.record import checksum, class_table, find_duplicates, photo_fields, record_of, versions
 from poets_edge.training.unknown import UnknownDetection
+from tests.recorder import Recorder
 
 TRAINING, VALIDATION, TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 HEAD = Head(np.eye(3, 2, dtype=np.float32) * 4, np.zeros(2, np.float32))
-
-
-class Lines(Silent):
-    """Reporter that stores what it receives."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.notes: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def options(folder: Path, **changes: Any) -> TrainOptions:
@@ -271,7 +258,13 @@ def detection() -> Any:
 def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Function that trains on given data with stand-ins for everything that is tested elsewhere."""
     state = SimpleNamespace(
-        reporter=Lines(), calls=[], written={}, unknown=detection(), calibrated=(HEAD, None), validated=None, tuned=None
+        reporter=Recorder(),
+        calls=[],
+        written={},
+        unknown=detection(),
+        calibrated=(HEAD, None),
+        validated=None,
+        tuned=None,
     )
 
     def called(name: str, result: Any = None) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 from poets_edge.bench.remote.answers import Ended, Facts
 from poets_edge.bench.remote.limits import LIMITS
 from poets_edge.errors import RemoteError
-from poets_edge.progress import Silent
 
 MACHINE: dict[str, Any] = {
     "kind": "Machine", "board": None, "cpu": "a CPU", "architecture": "aarch64", "cores": 4, "governor": None,
@@ -30,20 +29,6 @@ def facts(**changes: Any) -> Facts:
         "state": "missing", "older": (), "free": 10**12, "writable": True, "versions": {},
     }  # fmt: skip
     return Facts(**{**values, **changes})
-
-
-class Recorder(Silent):
-    """Reporter that collects notes and warnings."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 class ScriptedConnection:

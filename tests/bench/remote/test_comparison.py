@@ -28,8 +28,9 @@ from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
 from poets_edge.progress import Silent
 from tests.bench.remote.conftest import PROBE
-from tests.bench.remote.scripted import Recorder, ScriptedConnection, installed
+from tests.bench.remote.scripted import ScriptedConnection, installed
 from tests.bench.test_rounds import LINE
+from tests.recorder import Recorder
 
 PHOTOS = [Photo(Path(f"{name}.jpg"), f"{name}.jpg", "daisy") for name in "abc"]
 MODEL = Path("flowers.tflite")

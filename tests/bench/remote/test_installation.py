@@ -15,7 +15,8 @@ from poets_edge.bench.remote.answers import Done, Items, Left
 from poets_edge.bench.remote.installation import install, warn_remaining_files
 from poets_edge.bench.remote.wheels import extra_needs
 from poets_edge.errors import RemoteError
-from tests.bench.remote.scripted import Recorder, ScriptedConnection, facts
+from tests.bench.remote.scripted import ScriptedConnection, facts
+from tests.recorder import Recorder
 
 
 def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any = None, **changes: Any) -> Any:

@@ -27,7 +27,8 @@ from poets_edge.bench.timing import Timing
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import ModelError, PoetsEdgeError, RecordError, RemoteError, UsageError
 from poets_edge.photos.folder import Photo
-from tests.bench.remote.scripted import MACHINE, Recorder, ScriptedConnection, facts, installed
+from tests.bench.remote.scripted import MACHINE, ScriptedConnection, facts, installed
+from tests.recorder import Recorder
 
 RESULT = {"kind": "Result", "warnings": ["hot"]}
 

@@ -15,7 +15,8 @@ from poets_edge.bench.rounds import RoundLog, TimingConfig
 from poets_edge.bench.sustained import SustainedOptions
 from poets_edge.errors import ModelError, PoetsEdgeError, RemoteError
 from tests.bench.remote.conftest import PROBE
-from tests.bench.remote.scripted import MACHINE, Recorder, ScriptedConnection, installed
+from tests.bench.remote.scripted import MACHINE, ScriptedConnection, installed
+from tests.recorder import Recorder
 
 RESULT = {"kind": "Result", "warnings": ["it is hot"]}
 BEGIN = {"kind": "Begin", "what": "measuring", "total": 3, "unit": "round"}

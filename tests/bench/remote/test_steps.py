@@ -36,7 +36,8 @@ from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Silent
 from tests.bench.remote.conftest import PROBE
-from tests.bench.remote.scripted import MACHINE, Recorder, ScriptedConnection, facts, installed
+from tests.bench.remote.scripted import MACHINE, ScriptedConnection, facts, installed
+from tests.recorder import Recorder
 
 HOME = "/home/pi/.local/share/poets-edge"
 

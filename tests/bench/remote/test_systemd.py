@@ -15,7 +15,8 @@ from poets_edge.bench.remote.deploy import _collect_folder, _send_mqtt, watch_ar
 from poets_edge.bench.remote.systemd_service import SystemdService
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.errors import RemoteError
-from tests.bench.remote.scripted import Recorder, ScriptedConnection, installed
+from tests.bench.remote.scripted import ScriptedConnection, installed
+from tests.recorder import Recorder
 
 Programs = Callable[[Sequence[str]], tuple[int, list[str]]]
 UNDO = "poets-edge deploy --on pi --remove"
