@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,25 +89,29 @@ def test_result_is_saved_under_a_key_that_depends_on_every_input_of_training(tmp
         assert key(**changes) == keys[0], "does not change the trained models"
 
 
-def test_photos_that_cannot_be_decoded_are_in_groups_of_their_own(tmp_path: Path) -> None:
-    contents = ["no photo", "one", "one", "two"]
-    backbone = prepare_backbone(ENTRY, find_weights(ENTRY, tmp_path, EMBEDDED), tmp_path)
+def group_numbers(folder: Path, contents: Sequence[tuple[str, str]]) -> list[int]:
+    """Return the group numbers of files, given as pairs (class, text); only the texts "one" and "two" are photos."""
+    backbone = prepare_backbone(ENTRY, find_weights(ENTRY, folder, EMBEDDED), folder)
     photos = []
     with open_cache(backbone.cache_file) as (cache, _):
-        for row, text in enumerate(contents):
-            name = f"{'ab'[row // 3]}/{row * 7919 % 10007}.jpg"
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(text)
-            photos.append(Photo(tmp_path / name, name, name[0]))
-            if row:
+        for row, (label, text) in enumerate(contents):
+            name = f"{label}/{row * 7919 % 10007}.jpg"
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+            photos.append(Photo(folder / name, name, label))
+            if text in ("one", "two"):
                 vector = np.eye(ENTRY.bottleneck_size, dtype=np.float32)[len(text) * ord(text[0]) % 100]
                 cache.put(vector_key(hashlib.sha256(text.encode()).digest()), vector)
     options = GridOptions(
-        image_dir=tmp_path / "photos", architectures=(ENTRY,), weights=EMBEDDED, bottleneck_dir=tmp_path,
-        model_dir=tmp_path,
-    )  # fmt: skip
-    shot = PhotoSnapshot(PhotoFolder(tmp_path, PhotoTable.of(photos)), hash_photos(photos))
-    numbers = training.find_photo_groups(options, shot, Silent()).numbers
+        image_dir=folder / "photos", architectures=(ENTRY,), weights=EMBEDDED, bottleneck_dir=folder, model_dir=folder
+    )
+    shot = PhotoSnapshot(PhotoFolder(folder, PhotoTable.of(photos)), hash_photos(photos))
+    numbers: list[int] = training.find_photo_groups(options, shot, Silent()).numbers.tolist()
+    return numbers
+
+
+def test_photos_that_cannot_be_decoded_are_in_groups_of_their_own(tmp_path: Path) -> None:
+    numbers = group_numbers(tmp_path, [("a", "no photo"), ("a", "one"), ("a", "one"), ("b", "two")])
     expected = [[one == other for other in (0, 1, 1, 3)] for one in (0, 1, 1, 3)]
     assert np.equal.outer(numbers, numbers).tolist() == expected
 
@@ -139,24 +144,8 @@ def test_validation_uses_int8_features_for_int8_models_and_only_photos_in_both_c
 
 
 def test_groups_of_decodable_photos_are_numbered_by_their_rows(tmp_path: Path) -> None:
-    contents = ["one", "bad", "two", "two", "worse", "one"]
-    backbone = prepare_backbone(ENTRY, find_weights(ENTRY, tmp_path, EMBEDDED), tmp_path)
-    photos = []
-    with open_cache(backbone.cache_file) as (cache, _):
-        for row, text in enumerate(contents):
-            name = f"{'ab'[row % 2]}/{row * 7919 % 10007}.jpg"
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(text)
-            photos.append(Photo(tmp_path / name, name, name[0]))
-            if text in ("one", "two"):
-                vector = np.eye(ENTRY.bottleneck_size, dtype=np.float32)[len(text) * ord(text[0]) % 100]
-                cache.put(vector_key(hashlib.sha256(text.encode()).digest()), vector)
-    options = GridOptions(
-        image_dir=tmp_path / "photos", architectures=(ENTRY,), weights=EMBEDDED, bottleneck_dir=tmp_path,
-        model_dir=tmp_path,
-    )  # fmt: skip
-    shot = PhotoSnapshot(PhotoFolder(tmp_path, PhotoTable.of(photos)), hash_photos(photos))
-    assert training.find_photo_groups(options, shot, Silent()).numbers.tolist() == [0, 1, 2, 2, 4, 0]
+    contents = [("a", "one"), ("b", "bad"), ("a", "two"), ("b", "two"), ("a", "worse"), ("b", "one")]
+    assert group_numbers(tmp_path, contents) == [0, 1, 2, 2, 4, 0]
 
 
 def test_validation_with_fewer_folds_than_requested_is_stated(tmp_path: Path) -> None:
