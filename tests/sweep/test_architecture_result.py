@@ -14,7 +14,6 @@ import pytest
 from poets_edge.device.predictions import Mistake
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo
-from poets_edge.progress import Silent
 from poets_edge.sweep.architecture_result import (
     FILE,
     INT8_BACKBONE,
@@ -26,6 +25,7 @@ from poets_edge.sweep.architecture_result import (
     read_result,
     record_mistakes,
 )
+from tests.recorder import Recorder
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 EVALUATION = EvaluationResult(
@@ -44,16 +44,6 @@ EVALUATIONS = Evaluations(
     warnings=("2 folds instead of 5",),
     models={"float32": EVALUATION, "int8": replace(EVALUATION, agreement=None)},
 )
-
-
-class Warnings(Silent):
-    """Reporter that collects warnings."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.texts.append(text)
 
 
 @pytest.fixture
@@ -86,11 +76,11 @@ def saved(tmp_path: Path) -> ArchitectureResult:
 
 
 def test_read_result_returns_written_result_for_matching_key(saved: ArchitectureResult, tmp_path: Path) -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     assert read_result(tmp_path, ARCHITECTURE, "k", warnings) == saved
     assert read_result(tmp_path, ARCHITECTURE, "other inputs", warnings) is None
     assert read_result(tmp_path / "empty", ARCHITECTURE, "k", warnings) is None
-    assert not warnings.texts
+    assert not warnings.warnings
 
 
 @pytest.mark.parametrize("name", ["int8.tflite", INT8_BACKBONE])
@@ -117,7 +107,7 @@ def test_read_result_returns_none_if_model_was_changed_or_removed(
 def test_read_result_names_damaged_field_in_warning(
     saved: ArchitectureResult, tmp_path: Path, path: str, wrong: Any, place: str
 ) -> None:
-    file, warnings = tmp_path / FILE, Warnings()
+    file, warnings = tmp_path / FILE, Recorder()
     value = json.loads(file.read_text())
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     parent = value
@@ -126,16 +116,16 @@ def test_read_result_names_damaged_field_in_warning(
     parent[last] = wrong
     file.write_text(json.dumps(value))
     assert read_result(tmp_path, ARCHITECTURE, saved.key, warnings) is None
-    [warning] = warnings.texts
+    [warning] = warnings.warnings
     assert str(file) in warning and f": {place} is" in warning
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"key": NaN}', "null"])
 def test_read_result_warns_about_damaged_file(tmp_path: Path, text: str) -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     (tmp_path / FILE).write_text(text)
     assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None
-    assert len(warnings.texts) == 1
+    assert len(warnings.warnings) == 1
 
 
 def test_evaluations_of_independent_photos_have_no_groups(saved: ArchitectureResult, tmp_path: Path) -> None:
@@ -145,9 +135,9 @@ def test_evaluations_of_independent_photos_have_no_groups(saved: ArchitectureRes
 
 
 def test_read_result_returns_none_if_the_file_cannot_be_read(tmp_path: Path) -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     (tmp_path / FILE).mkdir()
-    assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None and warnings.texts == []
+    assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None and warnings.warnings == []
 
 
 def test_mistakes_are_recorded_with_the_predicted_label() -> None:

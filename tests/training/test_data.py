@@ -31,21 +31,12 @@ from poets_edge.training.distort import Distortions
 from poets_edge.training.hashed_photos import Hashed, hash_photos
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.options import TrainOptions
+from tests.recorder import Recorder
 
 ENTRY = architecture("mobilenet_0.25_128")
 AXES = np.eye(ENTRY.bottleneck_size, dtype=np.float32)
 KNOWN = 30
 """Number of photos in the classes; photo number K has the vector AXES[K]."""
-
-
-class Warnings(Silent):
-    """Reporter that stores the warnings it receives."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +96,13 @@ def test_read_background_skips_copies_and_unreadable_photos(
     }
     folder = write(tmp_path / "background", photos, cache)
     (folder / "n99.jpg").write_text("not a photo")
-    reporter = Warnings()
+    reporter = Recorder()
     found = read_background(folder, data, backbone, cache, reporter)
     kept = ["deep/er/similar.jpg", *distinct(22)]
     assert [one.photo.name for one in found.photos] == kept
     assert [one.digest for one in found.photos] == [digest_of(photos[name][0].encode()) for name in kept]
     np.testing.assert_array_equal(found.vectors, [photos[name][1] for name in kept])
-    unreadable, left_out = reporter.lines
+    unreadable, left_out = reporter.warnings
     assert unreadable.startswith("left out: ") and "n99.jpg" in unreadable
     assert left_out == (
         f"{folder}: 2 of 25 photos show the same as photos of the classes, as a/exact.jpg and b/7.jpg; left out."
@@ -121,9 +112,9 @@ def test_read_background_skips_copies_and_unreadable_photos(
 def test_read_background_does_not_warn_if_there_are_no_copies(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData
 ) -> None:
-    reporter = Warnings()
+    reporter = Recorder()
     found = read_background(write(tmp_path / "few", distinct(20), cache), data, backbone, cache, reporter)
-    assert len(found.photos) == 20 and reporter.lines == []
+    assert len(found.photos) == 20 and reporter.warnings == []
     with pytest.raises(DatasetError, match="19 photos of a background that can be read; 20 or more are needed"):
         read_background(write(tmp_path / "less", distinct(19), cache), data, backbone, cache, reporter)
 
@@ -132,9 +123,9 @@ def test_warning_about_a_copy_names_the_most_similar_training_photo(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache, data: TrainingData
 ) -> None:
     photos = {**distinct(20), "n98.jpg": ("saved again", AXES[4] + 0.2 * AXES[5])}
-    reporter = Warnings()
+    reporter = Recorder()
     read_background(write(tmp_path / "background", photos, cache), data, backbone, cache, reporter)
-    assert "1 of 21 photos" in reporter.lines[0] and "as n98.jpg and a/4.jpg; left out." in reporter.lines[0]
+    assert "1 of 21 photos" in reporter.warnings[0] and "as n98.jpg and a/4.jpg; left out." in reporter.warnings[0]
 
 
 def test_read_background_finds_identical_files_outside_the_compared_sample(
@@ -142,9 +133,9 @@ def test_read_background_finds_identical_files_outside_the_compared_sample(
 ) -> None:
     monkeypatch.setattr(background_module, "_MOST_COMPARED", 2)  # of 30, the photos 0 and 15
     photos = {**distinct(20), "x.jpg": ("known 7", AXES[7]), "y.jpg": ("saved again", AXES[15])}
-    reporter = Warnings()
+    reporter = Recorder()
     found = read_background(write(tmp_path / "background", photos, cache), data, backbone, cache, reporter)
-    assert len(found.photos) == 20 and "2 of 22 photos" in reporter.lines[0]
+    assert len(found.photos) == 20 and "2 of 22 photos" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -175,11 +166,11 @@ def test_read_strangers_accepts_copies_and_small_folders(
     """Strangers are only measured, so the user decides which photos they are."""
     folder = write(tmp_path / "strangers", {**copies(1), "in/deep.jpg": ("new", AXES[99])}, cache)
     (folder / "broken.jpg").write_text("not a photo")
-    reporter = Warnings()
+    reporter = Recorder()
     found = read_strangers(folder, backbone, cache, reporter)
     assert [one.photo.name for one in found.photos] == ["c00.jpg", "in/deep.jpg"]
     np.testing.assert_array_equal(found.vectors, AXES[[0, 99]])
-    assert len(reporter.lines) == 1 and "broken.jpg" in reporter.lines[0]
+    assert len(reporter.warnings) == 1 and "broken.jpg" in reporter.warnings[0]
     with pytest.raises(DatasetError, match="nowhere: no such folder"):
         read_strangers(tmp_path / "nowhere", backbone, cache, reporter)
     (tmp_path / "empty").mkdir()
@@ -209,10 +200,10 @@ def test_read_data_keeps_the_given_groups_of_readable_photos(
         (tmp_path / "photos" / gone).write_text(f"changed {gone}")
     hashed = hash_photos(list(hashed.photos))
     groups = PhotoGroups(np.arange(40) // 4)  # 3 and 39 are the last photos of their groups
-    reporter = Warnings()
+    reporter = Recorder()
     data, unreadable = read_data(options(tmp_path), hashed, backbone, cache, reporter, groups)
     kept = [name for name in names if name not in ("a/3.jpg", "b/19.jpg")]
-    assert list(data.photos.photos.names) == kept and len(unreadable) == len(reporter.lines) == 2
+    assert list(data.photos.photos.names) == kept and len(unreadable) == len(reporter.warnings) == 2
     np.testing.assert_array_equal(data.vectors, AXES[[row for row in range(40) if row not in (3, 39)]])
     assert data.groups is not None
     by_group = [names.index(name) // 4 for name in kept]

@@ -20,7 +20,6 @@ from poets_edge.nets.write_graph import graph_of
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import HashedPhoto, HashedPhotos
-from poets_edge.progress import Silent
 from poets_edge.training import train as module
 from poets_edge.training.distort import Distortions
 from poets_edge.training.fine_tuning.fine_tune import FineTuned
@@ -30,6 +29,7 @@ from poets_edge.training.head import Head, HeadOptions
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import class_table, find_duplicates, photo_fields
 from poets_edge.training.results import TrainResult
+from tests.recorder import Recorder
 
 Run = Callable[..., TrainResult]
 
@@ -103,16 +103,6 @@ def test_checkpoint_is_removed_after_results_are_written(
     assert not checkpoint.exists()
 
 
-class Notes(Silent):
-    """Reporter that stores the notes it receives."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def test_train_evaluates_a_fine_tuned_network_on_its_own_bottlenecks(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,12 +123,12 @@ def test_train_evaluates_a_fine_tuned_network_on_its_own_bottlenecks(
         )
 
     monkeypatch.setattr(module, "fine_tune", tuned)
-    notes = Notes()
+    notes = Recorder()
     result = run(notes, strangers=tmp_path / "others", folds=2, calibrated=False, fine_tuning=FineTuning(blocks=1))
     assert result.test.correct == frozen.test.correct and result.validation.correct == frozen.validation.correct
     assert frozen.cross_validated is not None and result.cross_validated is None
     assert ", cross-validated " in repr(frozen) and "cross-validated" not in repr(result)
-    assert any("no cross-validation" in line and f"N = {result.test.count}" in line for line in notes.lines)
+    assert any("no cross-validation" in line and f"N = {result.test.count}" in line for line in notes.notes)
     assert frozen.unknown is not None and result.unknown is not None
     ratios = result.unknown.strangers / frozen.unknown.strangers  # the limit may rise for validation photos
     assert len(ratios) == 5 and ratios.max() <= 1.001 and np.ptp(ratios) < 1e-3 * ratios.max()
@@ -153,10 +143,10 @@ def test_train_saves_a_summary_of_each_run_unless_disabled(run: Run, tmp_path: P
 
 
 def test_train_reports_why_distorted_photos_are_not_cross_validated(run: Run) -> None:
-    notes = Notes()
+    notes = Recorder()
     result = run(notes, folds=2, distortions=Distortions(flip_left_right=True, variants=1))
     assert result.cross_validated is None
-    assert "no cross-validation: it would need distorted copies of the test photos too." in notes.lines
+    assert "no cross-validation: it would need distorted copies of the test photos too." in notes.notes
 
 
 def test_photo_table_of_a_training_run_counts_photos_by_class_and_split() -> None:

@@ -12,16 +12,7 @@ from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.errors import OutputError
 from poets_edge.progress import Silent
 from tests.conftest import Trained, poets_edge
-
-
-class Telling(Silent):
-    """Reporter that records warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+from tests.recorder import Recorder
 
 
 def scene(number: int, *, noise: float = 0.0, size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -57,7 +48,7 @@ def test_collector_saves_each_uncertain_scene_once(tmp_path: Path) -> None:
 
 def test_collector_limits_the_number_and_size_of_frames_across_runs(tmp_path: Path) -> None:
     options = CollectOptions(folder=tmp_path, most=3)
-    reporter = Telling()
+    reporter = Recorder()
     for start in (0, 10):
         collector = Collector(options, ("a", "b", "c"), reporter)
         for number in range(start, start + 4):
@@ -81,7 +72,7 @@ def test_collector_warns_once_about_a_full_disk(tmp_path: Path, monkeypatch: pyt
     def full(path: Path, data: bytes) -> None:
         raise OutputError(f"cannot write {path}: No space left on device.")
 
-    reporter = Telling()
+    reporter = Recorder()
     collector = Collector(CollectOptions(folder=tmp_path), ("a",), reporter)
     monkeypatch.setattr("poets_edge.device.watch.collect.write_bytes", full)
     for number in range(3):

@@ -26,10 +26,11 @@ from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.errors import UsageError
 from tests.conftest import ROOT, poets_edge
 from tests.device.watch.broker import LOGIN, broker, received
-from tests.device.watch.test_collect import Telling, scene
+from tests.device.watch.test_collect import scene
 from tests.frames import frame_folder, jpeg
 from tests.needs import need_module
 from tests.programs import free_port
+from tests.recorder import Recorder
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 BASE = "poets-edge/front-door"
@@ -50,7 +51,7 @@ def _watch(frames: Path, port: int, *options: str | Path, scheme: str = "mqtt", 
 
 
 @contextlib.contextmanager
-def _publisher(port: int, reporter: Telling) -> Iterator[MqttPublisher]:
+def _publisher(port: int, reporter: Recorder) -> Iterator[MqttPublisher]:
     options = MqttOptions(broker=f"mqtt://127.0.0.1:{port}", name="front door")
     publisher = MqttPublisher(options, labels=["daisy", "roses"], model="m.tflite", reporter=reporter)
     publisher.start()
@@ -105,7 +106,7 @@ def test_publisher_sends_distance_and_problem(tmp_path: Path) -> None:
         del state["time"]
         return state
 
-    with broker(tmp_path) as port, _publisher(port, Telling()) as publisher:
+    with broker(tmp_path) as port, _publisher(port, Recorder()) as publisher:
         publisher.publish(label="unknown", score=0.9, unknown=True, distance=1.5)
         _poll_until(publisher, lambda: publisher.is_connected and publisher.is_delivered)
         expected = {"label": "unknown", "score": 0.9, "unknown": True, "distance": 1.5, "problem": None}
@@ -117,7 +118,7 @@ def test_publisher_sends_distance_and_problem(tmp_path: Path) -> None:
 
 
 def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None:
-    port, reporter = free_port(), Telling()
+    port, reporter = free_port(), Recorder()
     with _publisher(port, reporter) as publisher:
         for number in range(1000):  # messages must not accumulate
             publisher.publish(label=f"label {number}", score=0.5, photo=scene(1) if number == 0 else None)
@@ -138,7 +139,7 @@ def test_publisher_reconnects_and_repeats_the_last_state(tmp_path: Path) -> None
 
 def test_publisher_closes_the_connection_if_a_packet_is_too_large() -> None:
     """The broker accepts the connection and then announces a packet of 200 MB, which paho would read into memory."""
-    with socket.create_server(("127.0.0.1", 0)) as server, _publisher(server.getsockname()[1], Telling()) as publisher:
+    with socket.create_server(("127.0.0.1", 0)) as server, _publisher(server.getsockname()[1], Recorder()) as publisher:
         server.settimeout(20)
         connection, _ = server.accept()
         with connection:

@@ -15,18 +15,9 @@ from poets_edge.device.watch import trigger as trigger_module
 from poets_edge.device.watch.trigger import Command, Trigger
 from poets_edge.errors import UsageError
 from poets_edge.progress import Silent
+from tests.recorder import Recorder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX shells")
-
-
-class Warnings(Silent):
-    """Reporter that records warnings."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def starts(labels: Sequence[str], hold: int, folder: Path) -> int:
@@ -68,45 +59,45 @@ def test_command_receives_the_label_and_its_score(tmp_path: Path) -> None:
 
 
 def test_running_command_is_not_started_again(tmp_path: Path) -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     trigger = Trigger("daisy", Command("sleep 30"), 1, warnings)
     for label in ("daisy", "tulips", "daisy"):
         trigger.observe(label, 0.9)
-    assert warnings.lines == ["the command 'sleep 30' is still running; not started again"]
+    assert warnings.warnings == ["the command 'sleep 30' is still running; not started again"]
     trigger.close(lambda: True)
-    assert warnings.lines[1:] == ["the command 'sleep 30' is still running; stopping it"]
+    assert warnings.warnings[1:] == ["the command 'sleep 30' is still running; stopping it"]
 
 
 def test_command_is_killed_after_its_time_limit() -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     trigger = Trigger("daisy", Command("sleep 30", limit=0.05), 1, warnings)
     began = time.monotonic()
     trigger.observe("daisy", 0.9)
     trigger.close(lambda: False)
     assert time.monotonic() - began < 10
-    assert warnings.lines == ["the command 'sleep 30' is still running after 0.05 s; stopping it"]
+    assert warnings.warnings == ["the command 'sleep 30' is still running after 0.05 s; stopping it"]
 
 
 def test_command_is_not_killed_before_its_time_limit() -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     trigger = Trigger("daisy", Command("sleep 0.2", limit=20), 1, warnings)
     trigger.observe("daisy", 0.9)
     trigger.close(lambda: False)
-    assert warnings.lines == []
+    assert warnings.warnings == []
 
 
 def test_command_without_time_limit_is_not_killed() -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     trigger = Trigger("daisy", Command("sleep 0.05", limit=0), 1, warnings)
     trigger.observe("daisy", 0.9)
     trigger.close(lambda: False)
-    assert warnings.lines == []
+    assert warnings.warnings == []
 
 
 def test_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The command ignores SIGTERM, so it is sent SIGKILL after the grace period."""
     monkeypatch.setattr(trigger_module, "_GRACE_SECONDS", 0.05)
-    warnings = Warnings()
+    warnings = Recorder()
     ignoring = f"trap '' TERM; touch '{tmp_path}/ready'; while :; do sleep 0.01; done"
     trigger = Trigger("daisy", Command(ignoring, shell=True, limit=0.01), 1, warnings)
     trigger.observe("daisy", 0.9)
@@ -115,18 +106,18 @@ def test_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch,
     began = time.monotonic()
     trigger.close(lambda: time.monotonic() > began + 20)
     assert time.monotonic() - began < 10
-    assert warnings.lines == [f"the command {ignoring!r} is still running after 0.01 s; stopping it"]
+    assert warnings.warnings == [f"the command {ignoring!r} is still running after 0.01 s; stopping it"]
 
 
 @pytest.mark.parametrize(
     ("text", "warning"), [("exit 3", "failed with status 3"), ("kill -9 $$", "was ended by signal 9"), ("true", "")]
 )
 def test_failure_of_a_command_is_reported(text: str, warning: str) -> None:
-    warnings = Warnings()
+    warnings = Recorder()
     trigger = Trigger("daisy", Command(text, shell=True), 1, warnings)
     trigger.observe("daisy", 0.9)
     trigger.close(lambda: False)
-    assert warnings.lines == ([f"the command {text!r} {warning}"] if warning else [])
+    assert warnings.warnings == ([f"the command {text!r} {warning}"] if warning else [])
 
 
 def test_trigger_rejects_invalid_hold_values_and_commands_that_cannot_run() -> None:
