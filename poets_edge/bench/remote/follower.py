@@ -106,9 +106,11 @@ class Follower:
         if self._last is not None:
             raise RecordError("a message after the last")
         self._messages_left -= 1
-        if self._messages_left < 0 or len(self._bars) > _MOST_BARS:
+        if self._messages_left < 0:
             raise RecordError("too many messages")
         if isinstance(message, Begin):
+            if len(self._bars) == _MOST_BARS:
+                raise RecordError(f"more than {_MOST_BARS} nested progress bars")
             what = f"{self._installation.host}: {message.what}"
             self._bars.append(_Bar(self._reporter.progress(what, message.total, message.unit), message.total))
         elif isinstance(message, Advance):

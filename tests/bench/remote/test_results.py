@@ -74,13 +74,17 @@ def test_messages_from_a_device_are_shown_with_its_name() -> None:
     assert (reporter.notes, reporter.warnings) == (["pi: note"], ["pi: warning"])
 
 
+def test_eight_nested_progress_bars_of_a_device_are_accepted() -> None:
+    assert follow(MACHINE, *[begin(1)] * 8, RESULT)[1].calls.count("end") == 8
+
+
 @pytest.mark.parametrize(
     ("messages", "problem"),
     [
         ([begin(5), advance(6)], "progress beyond the end"),
         ([begin(5), advance(3), advance(3)], "progress beyond the end"),
         ([advance(1)], "progress of nothing"),
-        ([begin(1)] * 12, "too many messages"),
+        ([begin(1)] * 9, "more than 8 nested progress bars"),
         ([{"kind": "Wait"}] * 10_001, "too many messages"),
         ([MACHINE, MACHINE], "the machine, a second time"),
         ([MACHINE, RESULT, {"kind": "Wait"}], "a message after the last"),
