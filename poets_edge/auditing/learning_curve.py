@@ -184,7 +184,7 @@ def measure(
     data: LabeledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Measured:  # fmt: skip
-    """Evaluate heads fitted to fractions of the photos. The arguments are those of `learning_curve`."""
+    """Return the correct predictions of heads fitted to fractions of the photos; arguments as in `learning_curve`."""
     share = min(1.0, MAX_EVALUATED / len(rows))
     learned = share * _mean_learned(fold[rows], int(fold.max()) + 1)
     sizes, answers = [], []

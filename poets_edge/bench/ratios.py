@@ -49,7 +49,7 @@ class TimeRatio:
 
     @property
     def could_be_equal(self) -> bool:
-        """Whether the confidence interval contains 1, so that the difference is not statistically significant."""
+        """Whether the confidence interval contains 1, that is, the difference is not statistically significant."""
         return self.low <= 1 <= self.high
 
     @property

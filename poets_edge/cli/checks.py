@@ -95,9 +95,9 @@ def diagnose() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """Return the name and version of the TensorFlow Lite interpreter as one text, and an error message.
+    """Return the name and version of the TensorFlow Lite interpreter, as one string, and an error message.
 
-    The text is None if no interpreter is installed; otherwise, the error message is None.
+    The string is None if no interpreter is installed; otherwise, the error message is None.
     """
     try:
         runtime = find_runtime()

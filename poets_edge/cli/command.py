@@ -97,7 +97,7 @@ class Command(click.Command):
             ctx.fail(f"No such option: {error.option_name}. {hint}")
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, unless it would replace a file that it reads."""
+        """Run the command. Reports a usage error if it would replace a file that it reads."""
         self._check_outputs(ctx)
         return super().invoke(ctx)
 

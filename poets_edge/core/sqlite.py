@@ -117,9 +117,9 @@ def has_other_tables(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def is_foreign(path: Path, table: str) -> bool:
-    """Return whether a database belongs to another program, because it has tables other than `table`.
+    """Return whether a database has tables other than `table`, and therefore belongs to another program.
 
-    The result is False if the database cannot be read.
+    The result is False if the database cannot be read, because it may be a damaged cache.
     """
     try:
         with _reading(path) as connection:

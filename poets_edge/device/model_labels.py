@@ -51,7 +51,7 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
 
 
 def renaming(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the argument `given` with which `renamed_labels` returns `names`; None if no label has to be renamed.
+    """Return the labels to pass to `renamed_labels` so that it returns `names`; None if no label has to be renamed.
 
     The result consists of translations, as `old=new`, or of the names themselves if the model has no labels.
 

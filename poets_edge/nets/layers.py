@@ -100,7 +100,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
 
 
 def cost(layers: Sequence[Layer], size: tuple[int, int]) -> NetworkCost:
-    """Return the multiply-accumulates and parameters of all layers for images of `size` (height, width), in pixels."""
+    """Return the cost of all layers for images of `size` (height, width), in pixels."""
     known = shapes(layers, size)
     macs = parameters = 0
     for layer in layers:

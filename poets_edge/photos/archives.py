@@ -223,7 +223,7 @@ def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
 
 
 def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
-    """Yield the files in a tar file, except folders and hidden files.
+    """Yield the members of a tar file, except folders and hidden files.
 
     The `name` of a `.cls` file, which contains the class of a WebDataset sample, is its path up to the first dot in the
     file name.

@@ -112,7 +112,7 @@ class KnownPhotos:
         return found
 
     def split(self, digest: bytes) -> int:
-        """Return the split of the photo with this SHA-256 digest, as a number; see `splits` for its meaning."""
+        """Return the split of the photo with this SHA-256 digest, numbered as in `splits`."""
         return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
 
     def groups(self, digests: Digest) -> Rows:

@@ -142,7 +142,7 @@ class _Arrangement:
         return root
 
     def _splits(self, root: Folder) -> list[tuple[Folder, SplitName]]:
-        """Return the split folders in a folder, and exclude folders next to them whose photos have no class.
+        """Return the split folders in a folder, and note any folders next to them whose photos have no class.
 
         Words that occur in the names of all folders are ignored: `flowers_train` and `flowers_test` are splits.
 

@@ -89,7 +89,11 @@ class Hessian:
         return self.moments[:, :-1, :-1]
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
-        """Add samples at random positions of the layer's input for one photo, float32 [height, width, channels]."""
+        """Add samples from random positions in the layer's input for one photo.
+
+        Args:
+            pixels: the layer's input, float32 [height, width, channels].
+        """
         self.moments += self.products([self.samples(pixels, self.positions(pixels.shape, rng))])
 
     def positions(self, shape: Sequence[int], rng: np.random.Generator) -> Positions:

@@ -265,7 +265,7 @@ def freeze(
 
 
 def _from_backbone(normalization: Normalization) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return factors and offsets, one or three of each, that convert values from -1 to 1 to the given normalization."""
+    """Return factors and offsets, one or three of each, that convert values in [-1, 1] to the given normalization."""
     mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
     return (127.5 / std).astype(np.float32), ((127.5 - mean) / std).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Requests to run a job that the studio's web page sends, and their validation."""
+"""Requests from the studio's web page to run jobs, and their validation."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Convert a validated JSON value that `dataclasses.asdict` created to an evaluation."""
+        """Return the evaluation that `dataclasses.asdict` converted to this validated JSON value."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -132,7 +132,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Convert a validated JSON value that `dataclasses.asdict` created to evaluations."""
+        """Return the evaluations that `dataclasses.asdict` converted to this validated JSON value."""
         return Evaluations(
             photos=tuple(value["photos"]),
             groups=tuple(value["groups"]) if value["groups"] is not None else None,

@@ -111,7 +111,7 @@ class GridPoint:
         )
 
     def is_as_fast_as(self, other: GridPoint) -> bool:
-        """Return whether the latencies of two models differ neither by more than 25 % nor significantly.
+        """Return whether the latencies of two models differ by at most 25 %, and not significantly.
 
         If the latencies were measured in a single process, or in only a few processes whose times vary widely, no
         difference is statistically significant, and only the ratio of the latencies is decisive.
@@ -182,7 +182,7 @@ class GridPoint:
 
 
 def _cost_json(cost: MicroCost) -> dict[str, Any]:
-    """Return the cost on a microcontroller, and the boards that the model fits, as a JSON-compatible dictionary."""
+    """Return the cost on a microcontroller, and the boards on which the model fits, as a JSON-compatible dictionary."""
     return {
         "arena": cost.arena,
         "full_int8_size": cost.size,

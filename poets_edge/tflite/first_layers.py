@@ -55,7 +55,7 @@ class Evidence:
 
 
 class BlueFirstError(ModelError):
-    """Raised for a network whose first channel is blue, as in OpenCV and Caffe."""
+    """Raised for a network whose first input channel is blue, as in OpenCV and Caffe."""
 
 
 def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:

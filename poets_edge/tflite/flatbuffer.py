@@ -1,8 +1,8 @@
 """Conversion between the FlatBuffer of a `.tflite` and mutable objects.
 
 The classes of the objects (`ModelT`, `SubGraphT`, `TensorT`, ...) are generated from the schema of the format and are
-part of ai-edge-litert, so that TensorFlow is not needed. tflite-runtime, the interpreter for 32-bit Raspberry Pi OS,
-lacks them: it can run models but not write them.
+part of ai-edge-litert, so TensorFlow is not needed. tflite-runtime, the interpreter for 32-bit Raspberry Pi OS, lacks
+these classes: with it, models can be run but not written.
 """
 
 from __future__ import annotations

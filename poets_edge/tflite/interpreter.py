@@ -26,7 +26,7 @@ _DELEGATE = "DELEGATE"
 """Name under which the interpreter lists a group of operators that XNNPACK runs."""
 _DEQUANTIZE = "DEQUANTIZE"
 _LAST_FOR_NUMPY_1 = (2, 14)
-"""Last version of tflite-runtime that requires numpy 1, from October 2023, as (major, minor)."""
+"""Last version of tflite-runtime that requires numpy 1, as (major, minor); it was released in October 2023."""
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 

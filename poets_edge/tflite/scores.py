@@ -117,7 +117,7 @@ def _scaled(kind: ScoreKind, factor: float, offset: float) -> ScoreFormat | None
 
 
 def _range(lowest: float, highest: float, factor: float, offset: float) -> tuple[float, float]:
-    """Return the range of value * factor + offset for values between two limits, rounded to the accuracy of float32."""
+    """Return the range of value * factor + offset for values between two limits, rounded to six significant digits."""
     ends = sorted((lowest * factor + offset, highest * factor + offset))
     return float(f"{ends[0]:.6g}"), float(f"{ends[1]:.6g}")
 

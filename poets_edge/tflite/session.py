@@ -70,7 +70,7 @@ class Session:
 
         Args:
             values: array for the first input, with its shape and dtype.
-            output: index of the output in `outputs`.
+            output: position of the requested output in the attribute `outputs`.
         """
         return self.run_some(values, [output])[0]
 
@@ -79,7 +79,7 @@ class Session:
 
         Args:
             values: array for the first input, with its shape and dtype.
-            outputs: indices of the outputs in `outputs`.
+            outputs: positions of the requested outputs in the attribute `outputs`.
         """
         self._invoke(values)
         return [np.asarray(self.interpreter.get_tensor(self.outputs[index].index)) for index in outputs]

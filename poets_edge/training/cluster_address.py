@@ -1,4 +1,4 @@
-"""Addresses of clusters: processes on this machine, or a Dask scheduler."""
+"""Addresses of clusters; a cluster consists of processes on this machine, or of the workers of a Dask scheduler."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from poets_edge.errors import PoetsEdgeError, RemoteError, RuntimeMissingError
 
 _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
-"""Number of workers that may die while they run a task before the task fails. It is high, because the death of a worker
-does not indicate a bad photo.
+"""Maximum number of workers that may die while running one task; the task fails if one more dies. The maximum is high,
+because the death of a worker does not indicate a bad photo.
 """
 _TASKS_PER_THREAD = 4
 """Number of tasks that are queued for each thread of the workers."""

@@ -49,8 +49,8 @@ directions, and number of steps when it starts from the directions of a similar 
 directions would still depend on the photos that a fold holds out, and the distances of these photos would be too small.
 """
 _SMALLEST = 1e-9
-"""Lower bound for the variance in any direction, multiplied by the number of features. Differences between class means
-that are shorter than the square root of this value are ignored."""
+"""Lower bound for the product of the number of features and the variance in any direction. Differences between class
+means that are shorter than the square root of this value are ignored."""
 
 
 @dataclass(frozen=True, eq=False)

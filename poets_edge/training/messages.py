@@ -107,7 +107,7 @@ def better_step(
     """Return a message about the step with the lowest validation loss; None unless the last step is clearly worse.
 
     Because `best` was chosen among many steps by its loss on the validation photos, the difference must be significant
-    at a tenth of the usual level in a paired test on all of them.
+    at a tenth of the usual level in a paired test on these photos.
     """
     losses = [one.head.losses(validation) for one in (best, last)]
     lowest, final = (float(of_head.mean()) for of_head in losses)
@@ -166,7 +166,7 @@ def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -
 def dependence(
     groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None, *, has_own_test: bool = False
 ) -> str | None:
-    """Return a warning that photos are not independent, so that the accuracy on new photos is uncertain.
+    """Return a warning that photos are not independent, which makes the accuracy on new photos uncertain.
 
     Return None if no photos seem to depend on each other, or if holding out groups of them hardly changes the accuracy.
 

@@ -39,7 +39,7 @@ class TrainResult(Tabular):
             was not requested or is not possible.
         calibration: temperature scaling of the head; None if it was not requested or is not possible.
         fine_tuned: result of fine-tuning; None if only the head was trained.
-        dependence: warning that the photos are not independent of each other, so that the accuracy on new photos is
+        dependence: warning that the photos are not independent of each other, which makes the accuracy on new photos
             uncertain; otherwise None.
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.

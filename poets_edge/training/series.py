@@ -99,7 +99,7 @@ class _Ridge:
 def find_series(
     projections: Vectors, classes: Rows, names: Sequence[str], times: Values | None = None
 ) -> SeriesLoss | None:
-    """Return the largest significant loss of accuracy if neighboring photos are held out; None if none is significant.
+    """Return the largest significant loss of accuracy from holding out neighboring photos; None if none is significant.
 
     Neighbors are adjacent in the order of names or times. A significant loss shows that photos form series.
 

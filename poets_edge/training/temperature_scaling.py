@@ -1,4 +1,4 @@
-"""Calibrate a trained head by temperature scaling, so that a score of 0.9 is correct nine times in ten.
+"""Calibrate a trained head by temperature scaling: nine of ten predictions with a score of 0.9 are then correct.
 
 Logits are divided by a temperature, by dividing the head's weights and biases. This works with all quantizations, and
 the model needs no additional operator. Predicted classes do not change.

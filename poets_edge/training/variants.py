@@ -27,8 +27,8 @@ from poets_edge.training.vectors import Matrix, Vectors
 MIN_SIMILARITY = 0.7
 """Minimum cosine similarity of two variants of a photo; less similar photos are not paired."""
 _ABOVE_CLASS = 0.5
-"""A photo's nearest neighbor is distinct only if its similarity exceeds the photo's mean similarity to its class by at
-least this much."""
+"""Minimum difference between the similarity of a photo to a distinct nearest neighbor (one that stands out from all
+other photos) and its mean similarity to its class."""
 _WITHIN = 0.25
 """Maximum difference between the similarity of a photo to its nearest neighbor and to its other variants."""
 _CROWD = 14

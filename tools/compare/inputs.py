@@ -33,7 +33,7 @@ def defects(folder: Path, shared: Path) -> None:
 
 
 def foreign_models(folder: Path, shared: Path) -> None:
-    """Copy models that other programs have written into the folder of a case."""
+    """Copy models from other programs into the folder of a case."""
     shutil.copytree(shared / "cases/models", folder / "models")
 
 

@@ -70,7 +70,7 @@ class Intended:
 
     @property
     def accepts(self) -> bool:
-        """Whether the rule accepts every difference; otherwise, it changes the old output before the comparison."""
+        """Whether the rule accepts every difference, instead of changing the outputs before the comparison."""
         return not (self.renamed or self.replaced[0] or self.figures)
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _POINT = "POETS_EDGE_CRASH_POINT"
 _ARCHIVE = "POETS_EDGE_CRASH_ARCHIVE"
 _DEVICE = ROOT / "tools/crash/startup/device"
-"""Folder of programs that replace ssh, and systemd on the simulated device."""
+"""Folder of programs that replace ssh and, on the simulated device, systemd."""
 SSH_VARIABLE = "POETS_EDGE_SSH"
 When = Literal["before", "after"]
 

@@ -29,7 +29,7 @@ class Device:
         self.lock = threading.Lock()
 
     def send(self, message: object) -> None:
-        """Send a message as a line of JSON; at the line that the plan selects, carry out its action instead."""
+        """Send a message as a line of JSON; at the line that the plan selects, carry out the plan's action instead."""
         self.send_bytes(json.dumps(message).encode() + b"\n")
 
     def send_bytes(self, line: bytes) -> None:

@@ -97,7 +97,7 @@ def options(command: str) -> tuple[tuple[str, str], ...]:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
-    """Return the arguments of a command, one or two of them hostile, and [], since no hostile files are generated."""
+    """Return the arguments of a command, one or two of them hostile, and an empty list of hostile input files."""
     _draw(seeds, work)
     os.environ.update(_QUIET)
     name = rng.choice(sorted(_COMMANDS))

@@ -79,7 +79,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy
     Args:
         only: prefixes of the names of the modules to test; None for all modules.
         slow: whether to run tests with the marker `slow`, too.
-        copy: whether to write the faults that no test has detected so far to a copy of the checkout, one at a time.
+        copy: whether to test only the faults that no test has detected so far, each in a copy of the checkout.
     """
     for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
         if only is None or entry.module.startswith(tuple(only)):

@@ -53,7 +53,7 @@ def save(module: str, results: Iterable[Result]) -> None:
 
 
 def load(module: str, *, fresh: bool) -> list[Result] | None:
-    """Return the saved results of a module, or None if there are none or, with `fresh`, if they are out of date."""
+    """Return the saved results of a module; None if there are none, or if they are out of date and `fresh` is set."""
     path = FOLDER / f"{module}.json"
     if not path.exists():
         return None

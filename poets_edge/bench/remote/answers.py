@@ -124,7 +124,7 @@ class Left:
 
 @dataclass(frozen=True)
 class ServiceNote:
-    """Data about a deployed service, which are saved on the device.
+    """Record of a deployed service, which is saved on the device.
 
     Attributes:
         lingered: whether `deploy` enabled lingering, so that the user's systemd runs without a login.

@@ -47,8 +47,9 @@ class Union:
 
 SKIPPED = "Skipped"
 Kind: TypeAlias = "str | Union"
-"""Field type: a scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a
-table by its name ("Tensor") or a vector of tables ("[Tensor]"); SKIPPED for a field that is not needed."""
+"""Type of a field: a scalar (one of the letters bBiIqQf?, optionally with a default value, as in "i=1"), "text", a
+vector of scalars ("[i]"), a table ("Tensor") or a vector of tables ("[Tensor]"); SKIPPED for a field that is not
+needed."""
 Schema: TypeAlias = "Mapping[str, Sequence[tuple[str, Kind]]]"
 
 _SCALARS = {"b": 1, "B": 1, "?": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}

@@ -42,7 +42,7 @@ class Views:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the views; the name and the photo's contents determine the pixels of a view."""
+        """Names of the views. The pixels of a view depend only on its name and the contents of the photo."""
         if self.distortions.active:
             return tuple(replace(self.distortions, variants=self.count).names())
         return tuple(f"{_CROP} {number}" for number in range(self.count))
