@@ -61,7 +61,9 @@ def test_models_are_compared_with_the_float32_model_of_their_graph(agreements: d
         ("test", "the test set of photos, N = 2"),
     ],
 )
-def test_evaluated_photos_name_folder_and_split(monkeypatch: pytest.MonkeyPatch, split: str, text: str) -> None:
+def test_description_of_evaluated_photos_states_folder_and_split(
+    monkeypatch: pytest.MonkeyPatch, split: str, text: str
+) -> None:
     monkeypatch.setattr(accuracy, "common_split", lambda results: split)
     photos = [SimpleNamespace(name="a/1.jpg"), SimpleNamespace(name="b/2.jpg")]
     results: Any = [SimpleNamespace(predictions=SimpleNamespace(photos=photos))]

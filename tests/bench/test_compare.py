@@ -79,7 +79,7 @@ def test_times_are_compared_with_the_first_device(files: dict[Path, tuple[Device
 
 
 @pytest.mark.parametrize("name", compare_module._HARDWARE)
-def test_machines_with_other_hardware_are_not_compared_by_their_kernel(
+def test_machines_with_different_hardware_are_not_compared_by_the_reference_kernel(
     files: dict[Path, tuple[DeviceResults, ...]], name: str
 ) -> None:
     a, b = Path("a.json"), Path("b.json")

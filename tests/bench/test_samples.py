@@ -34,7 +34,7 @@ def test_describe_agrees_with_numpy(samples: list[float]) -> None:
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=50))
-def test_describe_spread_is_the_interquartile_range_over_the_median(samples: list[float]) -> None:
+def test_spread_is_the_interquartile_range_divided_by_the_median(samples: list[float]) -> None:
     low, middle, high = np.percentile(samples, [25, 50, 75])
     assert describe(samples).spread == pytest.approx((high - low) / middle)
 

@@ -86,7 +86,7 @@ def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
         parse_duration("soon")
 
 
-def test_benchmark_sustained_writes_windows_and_chart(model: Path, tmp_path: Path) -> None:
+def test_benchmark_under_sustained_load_writes_time_windows_and_a_chart(model: Path, tmp_path: Path) -> None:
     arguments = ("benchmark", model, "--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "-q")
     ran = poets_edge(*arguments, "--output", tmp_path / "s.json").ok()
     assert "frames missed" in ran.stdout
@@ -99,7 +99,7 @@ def test_benchmark_sustained_writes_windows_and_chart(model: Path, tmp_path: Pat
     ElementTree.parse(tmp_path / "c.svg")
 
 
-def test_benchmark_sustained_rejects_invalid_arguments(model: Path, tmp_path: Path) -> None:
+def test_benchmark_under_sustained_load_rejects_invalid_arguments(model: Path, tmp_path: Path) -> None:
     poets_edge("benchmark", model, "--sustained", "soon").failed("--sustained soon", "10m")
     poets_edge("benchmark", model, "--sustained", "0s").failed("--sustained", "1s or more")
     poets_edge("benchmark", model, "--sustained", "2s", "--rate", "0").failed("--rate must be above 0")

@@ -45,7 +45,7 @@ def test_panel_shows_times_and_temperatures_at_the_ends_of_the_windows() -> None
     assert "m &lt;1&gt;: " in panel and "shaded: hot" in panel and "temperature" in panel
 
 
-def test_panel_without_all_temperatures_shows_none() -> None:
+def test_panel_shows_no_temperatures_if_any_is_missing() -> None:
     panel = "".join(_panel(Sustained(Path("m"), "m", (WINDOWS[0], window(10, 2.0, 3.0, None)))))
     assert len(points(panel)) == 2 and "temperature" not in panel and "°C" not in panel
 

@@ -120,7 +120,7 @@ def test_versions_include_those_of_the_cpu_packages(computer: Computer) -> None:
         ("", {}),
     ],
 )
-def test_tasks_that_lack_a_package_name_it(
+def test_tasks_name_the_package_that_they_lack(
     computer: Computer, tmp_path: Path, package: str, jobs: dict[str, str]
 ) -> None:
     (tmp_path / "dev/video0").touch()

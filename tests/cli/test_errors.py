@@ -62,7 +62,7 @@ def test_missing_module_that_no_extra_installs_is_not_caught(monkeypatch: pytest
         cli._run()
 
 
-def test_output_that_cannot_be_written_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_exits_with_1_if_its_output_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise BrokenPipeError
 
@@ -137,7 +137,7 @@ def test_command_refuses_to_replace_a_file_that_it_reads(
     assert ran == ([True] if refused is None else [])
 
 
-def test_only_existing_files_are_checked_for_repetition(tmp_path: Path) -> None:
+def test_only_existing_files_are_compared_with_other_arguments(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.touch()
     assert _files(file) == _files([file, tmp_path, "a", 3, tmp_path / "none", tmp_path / ("x" * 300)]) == [file]

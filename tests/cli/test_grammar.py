@@ -72,7 +72,7 @@ def test_train_and_grid_accept_the_photo_folder_as_argument(tmp_path: Path) -> N
     poets_edge("grid", "nowhere", cwd=tmp_path).failed("nowhere")
 
 
-def test_with_flags_replaces_parameter_names_with_command_options() -> None:
+def test_parameter_names_in_messages_are_replaced_with_command_options() -> None:
     @click.command
     @click.option("--how_many_training_steps", "steps")
     @click.option("-q", "--quiet", "quiet")

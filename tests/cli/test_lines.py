@@ -129,7 +129,7 @@ def test_control_characters_that_could_alter_the_screen_are_escaped() -> None:
     assert written(_Screen, "ä\U0001f600", "ascii") == b"\\u00e4\\ud83d\\ude00"
 
 
-def test_error_screen_keeps_progress_bars_and_removes_passwords() -> None:
+def test_stderr_stream_keeps_progress_bars_and_removes_passwords() -> None:
     assert written(ErrorScreen, "\r50%\x1b[2J\r") == b"\r50%\\u001b[2J\r"
     assert written(ErrorScreen, "\x1b[33mwarning: \x1b[0mred\x1b[33m\n") == b"\x1b[33mwarning: \x1b[0mred\\u001b[33m\n"
     shown = written(ErrorScreen, "Error: https://me:secret@host/x.zip: no such file\n")

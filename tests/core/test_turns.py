@@ -103,7 +103,7 @@ def test_take_turn_returns_immediately_outside_a_parallel_map() -> None:
     assert not thread.is_alive()
 
 
-def test_take_turn_admits_one_chunk_at_a_time() -> None:
+def test_chunks_that_take_a_turn_run_one_at_a_time() -> None:
     meeting = Meeting()
 
     def work(chunk: list[int], tool: None) -> list[int]:

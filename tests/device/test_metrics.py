@@ -100,7 +100,7 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.20
 
 
 @pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
-def test_independent_count_of_groups_of_equal_size_agrees_with_t_tables(group_count: int) -> None:
+def test_effective_sample_size_of_groups_of_equal_size_agrees_with_t_tables(group_count: int) -> None:
     """Groups alternately have 3 and 1 correct photos of 4; if their number is odd, the last group has 2."""
     right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
     correct = np.concatenate([np.arange(4) < count for count in right])
@@ -114,7 +114,7 @@ def test_independent_count_of_groups_of_equal_size_agrees_with_t_tables(group_co
     )
 
 
-def test_independent_count_is_limited_by_the_groups_with_most_of_the_variance() -> None:
+def test_effective_sample_size_is_limited_by_the_groups_with_most_of_the_variance() -> None:
     """One group has ten misclassified photos; thirty groups of two photos have smaller deviations."""
     groups = np.concatenate([np.zeros(10, int), np.arange(1, 31).repeat(2)])
     correct = np.concatenate([np.zeros(10), np.tile([1, 1, 1, 0], 15)])
@@ -128,12 +128,12 @@ def test_independent_count_is_limited_by_the_groups_with_most_of_the_variance() 
     )
 
 
-def test_independent_count_of_uniform_groups_is_the_number_of_groups() -> None:
+def test_effective_sample_size_of_uniform_groups_is_the_number_of_groups() -> None:
     assert independent_count(np.array([1, 0] * 6), np.arange(6).repeat(2)) == 6
     assert independent_count(np.ones(8), np.arange(2).repeat(4)) == 2
 
 
-def test_independent_count_ignores_one_pair_among_ten_photos() -> None:
+def test_effective_sample_size_is_not_reduced_by_one_pair_among_ten_photos() -> None:
     correct = np.array([1, 1] + [1, 0] * 4)
     assert independent_count(correct, np.array([0, 0, *range(1, 9)])) == 10, "nine groups of ten photos"
     assert independent_count(correct, np.array([0, 0, 1, 1, *range(2, 8)])) < 10, "eight groups of ten photos"
@@ -151,17 +151,17 @@ def test_interval_with_zero_independent_photos_is_nan() -> None:
     assert all(math.isnan(bound) for bound in found.interval)
 
 
-def test_independent_count_without_photos_is_zero() -> None:
+def test_effective_sample_size_without_photos_is_zero() -> None:
     assert independent_count(np.empty(0), np.empty(0, np.int64)) == 0
 
 
 @given(st.lists(st.booleans(), min_size=2, max_size=50))
-def test_independent_count_of_a_single_group_is_one(correct: list[bool]) -> None:
+def test_effective_sample_size_of_a_single_group_is_one(correct: list[bool]) -> None:
     assert independent_count(np.array(correct), np.full(len(correct), 7)) == 1
 
 
 @pytest.mark.parametrize("right", range(1, 10))
-def test_independent_count_of_groups_with_equal_fractions_is_the_number_of_groups(right: int) -> None:
+def test_effective_sample_size_of_groups_with_equal_accuracy_is_the_number_of_groups(right: int) -> None:
     """The mean has no exact binary representation, so the deviations of the groups are not exactly 0."""
     assert independent_count(np.tile(np.arange(10) < right, 4), np.arange(4).repeat(10)) == 4
 
@@ -175,7 +175,7 @@ def test_independent_count_of_groups_with_equal_fractions_is_the_number_of_group
         ([60] * 6, [48, 36] * 3, 2.571),
     ],
 )
-def test_independent_count_agrees_with_the_ratio_estimator(
+def test_effective_sample_size_agrees_with_the_ratio_estimator(
     sizes: list[int], correct: list[int], student: float
 ) -> None:
     photos, groups = sum(sizes), len(sizes)

@@ -24,7 +24,7 @@ HELD_OUT: dict[str, Any] = {"photos": 400, "accuracy": 0.744, "interval95": [0.6
 TEST: dict[str, Any] = {"photos": 72, "accuracy": 0.722, "interval95": [0.610, 0.812]}
 
 
-def test_copies_warning_compares_the_accuracy_with_cross_validation() -> None:
+def test_warning_about_copies_compares_the_accuracy_with_cross_validation() -> None:
     facts = {"training": {"cross_validation": HELD_OUT}, "test": TEST}
     line = copies_warning(evaluation(336, 400), facts)
     assert line is not None and "84.0 % of 400 photos" in line and "in cross-validation (74.4 %, 69.9 to 78.5)" in line
@@ -33,7 +33,7 @@ def test_copies_warning_compares_the_accuracy_with_cross_validation() -> None:
     assert copies_warning(evaluation(0, 0), facts) is None
 
 
-def test_copies_warning_uses_the_users_test_set_instead_of_cross_validation() -> None:
+def test_warning_about_copies_uses_the_users_test_set_instead_of_cross_validation() -> None:
     record = {"cross_validation": HELD_OUT, "own_test_set": True, "test": TEST}
     assert copies_warning(evaluation(336, 400), record) is None
     line = copies_warning(evaluation(360, 400), record)
@@ -41,7 +41,7 @@ def test_copies_warning_uses_the_users_test_set_instead_of_cross_validation() ->
 
 
 @pytest.mark.parametrize("facts", [{}, {"training": None, "test": None}, {"test": {**TEST, "accuracy": None}}])
-def test_copies_warning_is_none_if_no_accuracy_on_held_out_photos_is_known(facts: dict[str, Any]) -> None:
+def test_warning_about_copies_is_none_if_no_accuracy_on_held_out_photos_is_known(facts: dict[str, Any]) -> None:
     assert copies_warning(evaluation(400, 400), facts) is None
 
 

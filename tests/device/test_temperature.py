@@ -118,7 +118,7 @@ def test_temperature_spread_equals_the_cluster_robust_standard_error(groups: lis
     [(0.4, 0.0), (0.6, 0.51), (0.75, 0.61), (1.0, 0.91)],
     ids=["every prediction", "above the lowest score", "a quarter wrong", "none wrong"],
 )
-def test_threshold_for_returns_the_lowest_sufficient_threshold(target: float, threshold: float) -> None:
+def test_threshold_for_an_accuracy_is_the_lowest_sufficient_one(target: float, threshold: float) -> None:
     """At each score as threshold, the accuracies are 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
     best = np.array([0.505, 0.605, 0.7, 0.8, 0.905, 0.96], np.float32)
     truth = np.array([1, 1, 0, 0, 1, 0])

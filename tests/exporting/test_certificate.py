@@ -83,7 +83,7 @@ def test_certificate_with_the_key_of_another_one_is_replaced(tmp_path: Path) -> 
     assert certificate_for("one.local", tmp_path).read_bytes().endswith(one[2]) is False
 
 
-def test_certificate_of_a_long_host_name_can_be_made(tmp_path: Path) -> None:
+def test_certificate_for_a_long_host_name_can_be_created(tmp_path: Path) -> None:
     x509 = need_module("cryptography.x509")
     host = "a" * 60 + ".b" * 50
     found = parsed(certificate_for(host, tmp_path))

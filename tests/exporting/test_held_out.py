@@ -103,7 +103,7 @@ def test_recorded_exclusions_are_applied_and_subfolders_are_searched(tmp_path: P
     assert {photo.name for photo in (*found.training, *found.test)} <= {"a/deep/1.jpg", "a/2.jpg", "b/3.jpg"}
 
 
-def test_photos_of_a_record_without_file_names_are_found_by_percentages_or_digests(tmp_path: Path) -> None:
+def test_photos_of_a_record_without_file_names_are_found_by_split_percentages_or_digests(tmp_path: Path) -> None:
     write(tmp_path, *(f"{label}/{number}.jpg" for label in "ab" for number in range(40)))
     percentages = {"testing": 40, "validation": 20}
     fields = {**record(tmp_path, [], []), "sets": None, "percentages": percentages, "classes": {}}

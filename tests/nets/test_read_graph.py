@@ -296,7 +296,7 @@ def test_read_network_accepts_only_concatenations_of_channels(axis: int, accepte
 
 
 @pytest.mark.parametrize(("outputs", "accepted"), [(4, True), (5, False), (1, False)])
-def test_read_network_reads_sums_of_equal_shapes_only(outputs: int, accepted: bool) -> None:
+def test_read_network_accepts_only_sums_of_equal_shapes(outputs: int, accepted: bool) -> None:
     graph = graph_of(*_second(outputs), operation("it", "AddV2", ["conv", "other"]))
     if accepted:
         network = read_network(graph, "input", "it", SIZE)

@@ -130,7 +130,7 @@ def test_read_exclusions_limits_the_length_of_class_names(label: str, valid: boo
             read_exclusions(tmp_path / "list.json")
 
 
-def test_exclusions_of_training_are_limited_to_the_given_photos() -> None:
+def test_exclusions_of_a_training_run_are_limited_to_the_given_photos() -> None:
     exclusions = Exclusions(frozenset({"a/1.jpg", "a/2.jpg"}), {"b/3.jpg": "c", "b/4.jpg": "d"})
     names = ["a/1.jpg", "b/4.jpg", "b/5.jpg"]
     expected = Exclusions(frozenset({"a/1.jpg"}), {"b/4.jpg": "d"})

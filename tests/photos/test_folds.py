@@ -129,7 +129,7 @@ def test_assign_folds_places_large_groups_first() -> None:
     assert Counter(found.assignment.tolist()) == {0: 6, 1: 6}
 
 
-def test_assign_folds_gives_priority_to_the_smaller_class_of_a_group() -> None:
+def test_group_of_two_classes_goes_to_the_fold_with_fewer_photos_of_the_smaller_class() -> None:
     """Photos 0 to 19 of class a are a group in one fold, and three of the four photos of class b are in the other fold.
 
     A group of one photo of a and the last photo of b is put into the first fold, although that fold has more photos.

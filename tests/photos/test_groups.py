@@ -25,13 +25,13 @@ def by_name(photos: PhotoTable) -> list[int]:
     return [int(row) for row in grouped_rows(len(photos), name_pairs(photos))]
 
 
-def test_name_pairs_joins_photos_of_one_person_across_classes() -> None:
+def test_photos_of_one_person_are_paired_by_name_across_classes() -> None:
     photos = table("rock/rock01-000.png", "rock/rock01-119.png", "rock/rock02-000.png", "paper/paper01-007.png",
                    "paper/paper02-007.png")  # fmt: skip
     assert by_name(photos) == [0, 0, 2, 0, 2]
 
 
-def test_name_pairs_joins_frames_only_within_a_folder() -> None:
+def test_frames_are_paired_by_name_only_within_a_folder() -> None:
     photos = table("a/x_frame_000123.jpg", "a/x_frame_000999.jpg", "a/y_frame_1.jpg", "b/x_frame_000124.jpg")
     assert by_name(photos) == [0, 0, 2, 3]
 
@@ -148,7 +148,7 @@ def test_grouping_by_parent_folder_does_not_treat_classes_in_split_folders_as_gr
         stated_groups(photos[:2], "parent")
 
 
-def test_name_pairs_joins_photos_of_a_subject_only_in_classes_with_several_subjects() -> None:
+def test_photos_of_a_subject_are_paired_by_name_only_in_classes_with_several_subjects() -> None:
     """All photos of class a would be in one group; class b has two groups."""
     one = table("a/cat1-1.jpg", "a/cat1-2.jpg", "b/dog1-1.jpg", "b/dog1-2.jpg", "b/dog2-1.jpg")
     assert name_pairs(one) == [(2, 3)]

@@ -126,7 +126,7 @@ def test_known_photos_rejects_damaged_encodings() -> None:
             check({**good, "bits": bits}, PHOTO_SETS)
 
 
-def test_for_model_shortens_digests_to_19_bits_plus_log2_of_the_number_of_photos(
+def test_digests_in_a_model_have_19_bits_plus_log2_of_the_number_of_photos(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of 4,000 photos, about 1,000 begin with two zero bits, and their number has 10 bits."""

@@ -42,7 +42,7 @@ def _zip(path: Path, *names: str) -> Path:
         ("{a,b,c}", ["a", "b", "c"]),
     ],
 )
-def test_patterns_are_expanded_like_those_of_a_shell(pattern: str, expected: list[str]) -> None:
+def test_patterns_are_expanded_as_in_a_shell(pattern: str, expected: list[str]) -> None:
     assert sources._expanded(pattern) == expected
 
 

@@ -93,7 +93,9 @@ def test_calibrate_collects_the_bottlenecks_of_all_photos_for_a_detector() -> No
     np.testing.assert_allclose(found, bottlenecks(images), rtol=1e-4, atol=1e-5)
 
 
-def test_quantize_rounds_kernels_but_corrects_biases_only_in_full_int8_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_are_always_rounded_but_biases_are_corrected_only_in_full_int8_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Only full-int8 files have corrected biases; both have rounded kernels."""
     written: list[tuple[str, Network, Any]] = []
 

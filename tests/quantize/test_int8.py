@@ -247,7 +247,7 @@ def test_quantization_scales_of_zero_kernels_are_not_zero() -> None:
     assert quantize_kernel(kernel, 0).values.tolist() == [[0, 0, 0], [127, 127, 127]]
 
 
-def test_file_order_moves_the_output_axis_of_a_kernel_to_the_front() -> None:
+def test_kernels_in_files_have_the_output_axis_first() -> None:
     kernel = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     ordered = file_order(LAYERS[0], kernel)
     assert ordered.shape == (5, 2, 3, 4) and ordered[4, 1, 2, 3] == kernel[1, 2, 3, 4]
@@ -333,7 +333,7 @@ def test_dynamic_dense_kernels_have_one_quantization_scale_and_convolutions_one_
         assert quantization.quantizedDimension == axis and not np.any(quantization.zeroPoint)
 
 
-def test_kernel_scales_of_all_zero_outputs_are_positive() -> None:
+def test_quantization_scales_of_all_zero_outputs_are_positive() -> None:
     kernel = np.zeros((2, 1, 1, 3), np.float32)
     kernel[0] = 2.54
     np.testing.assert_allclose(kernel_scales(kernel, 0), [0.02, 1 / 127], rtol=1e-6)

@@ -73,7 +73,7 @@ def names(networks: tuple[Any, ...]) -> list[str]:
     return [network.name for network in networks]
 
 
-def test_networks_with_weights_are_compared(local: set[str]) -> None:
+def test_only_networks_with_available_weights_are_compared(local: set[str]) -> None:
     found, weights, absent = compared_networks("")
     assert (names(found), weights, names(absent)) == ([SMALL], "embedded", [MIDDLE, SMALL, LARGE])
     local.update((LARGE, MIDDLE))

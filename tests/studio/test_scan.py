@@ -49,7 +49,9 @@ def test_stamp_depends_on_inode_size_and_modification_time() -> None:
     assert len(set(stamps)) == 4 and stamps[0] == stamps[4] and re.fullmatch("[0-9a-f]{16}", stamps[0])
 
 
-def test_is_scanned_is_false_for_hidden_and_outside_paths(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_paths_and_paths_outside_the_folder_are_not_scanned(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
     assert is_scanned(project / "graph.pb", project) and is_scanned(Path("roses/left"), project)
     assert not is_scanned(project / ".poets-edge/models/graph.pb", project)

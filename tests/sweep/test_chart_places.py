@@ -291,7 +291,7 @@ def test_accuracy_axis_of_the_interactive_chart_contains_all_intervals() -> None
     assert float(found[perfect.name]["y"]) == 34.0, "the axis ends at 100 %"
 
 
-def test_legend_shows_the_series_in_the_chart_and_the_areas_of_sizes() -> None:
+def test_legend_shows_the_series_in_the_chart_and_bubble_areas_for_file_sizes() -> None:
     figure = figure_of(result_of(SMALL, MIDDLE, LARGE))
     series, sizes = figure.legends
     names = [text.get_text() for text in series.get_texts()]

@@ -18,7 +18,7 @@ NOISY = (0.8, 1.28, 1.0)
 @pytest.mark.parametrize(
     ("size", "text"), [(980_400, "86.0 % in 3.14 ms, 0.98 MB"), (20_000_000_000, "86.0 % in 3.14 ms, 20000.00 MB")]
 )
-def test_figures_returns_text_with_accuracy_latency_and_size(size: int, text: str) -> None:
+def test_figures_of_a_model_are_accuracy_latency_and_size(size: int, text: str) -> None:
     assert figures(replace(point(SLIM, 3.14, range(14)), size=size)) == text
 
 
@@ -173,7 +173,7 @@ def test_choose_mentions_faster_points_only_if_cross_validation_leaves_any() -> 
     assert "no other that may be as accurate" not in reason and "ruled out 1" in reason
 
 
-def test_fastest_includes_only_points_that_are_not_significantly_slower() -> None:
+def test_significantly_slower_points_are_not_among_the_fastest() -> None:
     """A point that is 10 % slower in all processes is not as fast, although the ratio is below 1.25."""
     steady = (0.999, 1.0, 1.001)
     quick, small = point(WIDE, 4.0, range(0), 3.0, steady), point(SLIM, 4.4, range(0), 1.0, steady)

@@ -143,14 +143,14 @@ def test_parse_budget_rejects_out_of_range_values(texts: tuple[str | None, ...])
         parse_budget(*texts)
 
 
-def test_fastest_returns_the_smallest_of_equally_fast_models() -> None:
+def test_smallest_of_equally_fast_models_counts_as_the_fastest() -> None:
     quick = point(NAME, 4.0, range(0), 3.0, NOISY)
     tied = point(NAME, 4.2, range(0), 2.0, NOISY)
     slow = point(NAME, 40.0, range(0), 0.1, NOISY)
     assert fastest((slow, quick, tied)) == tied
 
 
-def test_fastest_ignores_size_differences_up_to_five_percent() -> None:
+def test_size_differences_up_to_five_percent_do_not_decide_between_equally_fast_models() -> None:
     quick, tied = point(NAME, 4.0, range(0), 1.04, NOISY), point(NAME, 4.2, range(0), 1.0, NOISY)
     assert fastest((tied, quick)) == quick
     assert fastest((tied, replace(quick, size=1_060_000))) == tied

@@ -379,7 +379,7 @@ def test_conditions_and_results_of_comparisons_must_be_boolean(use: Use) -> None
 
 
 @pytest.mark.parametrize("name", ["SHAPE", "ARG_MAX", "ARG_MIN"])
-def test_results_of_shape_arg_max_and_arg_min_must_be_integers(name: str) -> None:
+def test_operators_shape_arg_max_and_arg_min_must_return_integers(name: str) -> None:
     [use] = [use for use in OTHER_USES if use.name == name]
     for dtype in ("INT32", "INT64"):
         check(use.content(output=replace(use.output, dtype=dtype)))

@@ -322,7 +322,7 @@ def _with_outputs(*names: bytes) -> bytes:
         ((b"other", b"scores", b"Distance"), 1, None),
     ],
 )
-def test_with_metadata_describes_each_output_in_order(
+def test_written_metadata_identify_the_score_and_distance_outputs(
     names: tuple[bytes, ...], score_output: int, distance_output: int | None
 ) -> None:
     found = read(with_metadata(_with_outputs(*names), INFO, score_output=score_output))

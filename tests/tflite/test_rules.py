@@ -350,7 +350,7 @@ def test_check_rejects_a_wrong_number_of_inputs(count: int, operator: str) -> No
 @pytest.mark.parametrize(
     ("operator", "least", "most"), [("CONV_2D", 2, 3), ("RESHAPE", 1, 2), ("CONCATENATION", 1, 64)]
 )
-def test_check_limits_the_number_of_inputs_if_it_is_variable(operator: str, least: int, most: int) -> None:
+def test_check_limits_a_variable_number_of_inputs(operator: str, least: int, most: int) -> None:
     for inputs in (least - 1, least, most, most + 1):
         with pytest.raises(FlawError) as raised:
             check(model(operator, [Tensor((4, 1, 1, 3))] * inputs, Tensor((9, 9)), change=_with_an_input))

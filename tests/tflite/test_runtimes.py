@@ -213,7 +213,7 @@ class _Operators:
         ([("CONV_2D", [0, 1], [9])], False),
     ],
 )
-def test_is_accelerated_counts_convolutions_whose_weights_are_delegated(
+def test_model_is_accelerated_if_the_weights_of_most_convolutions_are_delegated(
     operators: list[tuple[str, list[int], list[int]]], accelerated: bool
 ) -> None:
     fake = _Operators(*operators)

@@ -167,7 +167,7 @@ def test_score_format_is_recognized_from_values() -> None:
     assert format_of_values(scores[:, :1]) == ScoreFormat("sigmoids")
 
 
-def test_to_scores_subtracts_the_lowest_value() -> None:
+def test_to_scores_maps_the_output_range_to_0_to_1() -> None:
     values = np.array([-1, 0.5], np.float32)
     np.testing.assert_allclose(to_scores(ScoreFormat("sigmoids", -1, 1), values, 2), [0, 0.75])
 

@@ -103,7 +103,7 @@ def test_numbers_are_compared_even_if_the_words_around_them_change(tmp_path: Pat
     assert found == ["b line 1: correct: 5 -> correct: 6"]
 
 
-def test_numbers_are_compared_if_the_page_layout_changes(tmp_path: Path) -> None:
+def test_numbers_are_compared_even_if_the_page_layout_changes(tmp_path: Path) -> None:
     rules = [Intended(reason="layout", file="*.html", figures=True)]
     assert differences(tmp_path, {"a.html": "<b>1.5</b>"}, {"a.html": "<i>is 1.5</i>"}, intended=rules) == []
     (tmp_path / "other").mkdir()

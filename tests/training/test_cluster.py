@@ -215,7 +215,7 @@ def listening_sockets(process: int) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
-def test_listening_sockets_finds_tcp_and_unix_sockets(tmp_path: Path) -> None:
+def test_listening_tcp_and_unix_sockets_are_found(tmp_path: Path) -> None:
     before = len(listening_sockets(os.getpid()))
     with socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX) as local:
         local.bind(str(tmp_path / "s"))

@@ -142,7 +142,7 @@ def test_read_background_finds_identical_files_outside_the_compared_sample(
     ("new", "copied", "accepted"),
     [(20, 2, True), (19, 2, False), (22, 22, True), (21, 22, False)],
 )
-def test_read_background_rejects_folders_with_too_many_copies(
+def test_read_background_rejects_folders_with_too_many_copies_of_photos_in_the_classes(
     tmp_path: Path,
     backbone: Backbone,
     cache: BottleneckCache,

@@ -62,7 +62,7 @@ def test_dependence_warning_about_series_states_the_accuracies() -> None:
     assert "look like another one" in str(dependence(both, cross_validated(0.75), 0.95))
 
 
-def test_photo_groups_are_trivial_only_if_photos_seem_independent() -> None:
+def test_groups_are_trivial_only_if_each_has_one_photo_and_photos_seem_independent() -> None:
     alone = PhotoGroups(np.arange(5))
     assert alone.are_trivial and not ALIKE.are_trivial
     assert not replace(alone, are_repetitive=True).are_trivial and not replace(alone, alike=0.3).are_trivial

@@ -47,7 +47,7 @@ def units_of(count: int, seed: int = 0) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(("count", "weight"), [(10, 0.2), (40, 16 / 120), (80, 0.08), (26, 0.2), (27, 16 / 81)])
-def test_weight_of_the_remaining_directions_decreases_with_the_number_of_photos(count: int, weight: float) -> None:
+def test_weight_of_directions_outside_the_basis_decreases_with_the_number_of_photos(count: int, weight: float) -> None:
     units, classes = units_of(count)
     moments = Moments.of(units, classes, 3)
     model = fit_distance(moments, fourth_moment(units, classes, moments))
@@ -251,7 +251,7 @@ def test_temperature_must_not_increase_the_loss_on_the_users_own_sets(monkeypatc
     assert not judged(0.5, alike) and judged(2.0, alike) and judged(0.5, distinct) and judged(0.5, alike, test=sure)
 
 
-def test_large_data_is_sampled_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_data_sets_are_sampled_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.training.fold_heads.MAX_EVALUATED", 40)
     classes = np.arange(200) % 3
     classes[classes == 2] = np.where(np.arange(len(classes[classes == 2])) < 5, 2, 0)
@@ -268,7 +268,7 @@ def test_large_data_is_sampled_at_random(monkeypatch: pytest.MonkeyPatch) -> Non
     assert some.tolist() != sample_rows(rows * 2, 4).tolist() and len(sample_rows(rows[:40], 3)) == 40
 
 
-def test_weights_of_a_fold_sum_to_one_and_are_equal_for_each_class() -> None:
+def test_sample_weights_of_a_fold_sum_to_one_and_balance_the_classes() -> None:
     classes = np.array([0, 0, 0, 1, 1, 3, 3, 3, 3])
     fold = np.array([0, 1, 1, 0, 0, 1, 1, 0, 0])
     found = _sample_weights(classes, fold, 5)

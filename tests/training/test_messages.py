@@ -63,7 +63,7 @@ def test_small_validation_set_is_evaluated_completely() -> None:
         assert step.validation_cross_entropy == pytest.approx(float(head.losses(validation).mean()))
 
 
-def test_small_classes_lists_classes_with_few_photos() -> None:
+def test_classes_with_few_photos_are_listed() -> None:
     table = {name: {"training": count, "validation": 0, "test": 0} for name, count in {"a": 160, "b": 10}.items()}
     assert "b 10" in str(small_classes(table)) and "a (160)" in str(small_classes(table))  # type: ignore[arg-type]
     table["b"]["training"] = 80

@@ -85,7 +85,7 @@ def test_fit_distance_computes_the_covariance_within_classes() -> None:
     np.testing.assert_allclose(model.basis.T @ model.basis, np.eye(model.basis.shape[1]), atol=1e-9)
 
 
-def test_moments_without_photos_equal_the_moments_of_the_remaining_photos() -> None:
+def test_removing_photos_from_moments_gives_the_moments_of_the_remaining_photos() -> None:
     bottlenecks, classes = draw(30)
     units, some = unit_vectors(bottlenecks), np.arange(90) % 7 == 0
     found = Moments.of(units, classes, 3).without(units[some], classes[some])
@@ -222,7 +222,7 @@ def test_strangers_are_counted_and_do_not_change_the_detector() -> None:
     assert " of 60 strangers (asked for: 5" in str(found) and "strangers" not in str(without)
 
 
-def test_fit_distance_divides_by_the_number_of_photos_minus_the_number_of_classes() -> None:
+def test_covariance_is_divided_by_the_number_of_photos_minus_the_number_of_classes() -> None:
     """Shrinkage keeps the total variance, which is the sum of squares divided by 12 - 3 degrees of freedom."""
     bottlenecks, classes = draw(4)
     units = unit_vectors(bottlenecks)
@@ -234,7 +234,7 @@ def test_fit_distance_divides_by_the_number_of_photos_minus_the_number_of_classe
     assert directions == 24 + 2, "those of the largest variances, and those between three class means"
 
 
-def test_fit_distance_weights_the_class_means_by_number_of_photos() -> None:
+def test_class_means_are_weighted_by_their_number_of_photos() -> None:
     bottlenecks, classes = draw(30)
     some = np.concatenate([np.arange(30), 30 + np.arange(10), 60 + np.arange(5)])
     units, classes = unit_vectors(bottlenecks[some]), classes[some]
@@ -276,7 +276,7 @@ def test_detect_unknown_draws_a_class_balanced_sample_of_many_photos(monkeypatch
     assert (np.diff(found.rows) > 0).all()
 
 
-def test_refused_returns_the_fraction_of_distances_above_the_limit() -> None:
+def test_refused_fraction_counts_distances_above_the_limit() -> None:
     assert unknown.refused(np.array([0.2, LIMIT, 1.01, 3], np.float32)) == 0.5
     assert unknown.refused(np.zeros(0, np.float32)) is None
 

@@ -136,7 +136,7 @@ def similar_to_first(*similarities: float) -> Any:
         ([0.8] + [0.54] * 30, True),
     ],
 )  # fmt: skip
-def test_nearest_neighbor_is_distinct_if_few_photos_are_almost_as_similar(
+def test_nearest_neighbor_stands_out_if_few_photos_are_almost_as_similar(
     similarities: list[float], distinct: bool
 ) -> None:
     """At most 14 photos may be less than 0.25 below the nearest one."""
@@ -192,7 +192,7 @@ def test_photo_looks_like_another_one_if_their_similarity_stands_out_from_the_cl
 
 
 @pytest.mark.parametrize(("count", "fraction"), [(1, 0.0), (2, 0.5), (3, 0.75)])
-def test_photos_with_a_distinct_neighbor_count_as_alike_only_if_half_of_all_photos_have_one(
+def test_photos_whose_neighbor_stands_out_count_as_alike_only_if_they_are_half_of_all_photos(
     count: int, fraction: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typical = np.full(4, 0.3, np.float32)

@@ -154,7 +154,9 @@ def test_distance_and_background_limits_together_reject_the_requested_rate() -> 
             assert limit.factor == pytest.approx(reach / limit.limit / spread)
 
 
-def test_earlier_weights_are_preferred_unless_others_reject_three_points_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_weights_that_reject_nearly_as_many_background_photos_as_the_best_are_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Limit(SimpleNamespace):
         def relative(self, distances: Any, logits: Any) -> Any:
             return np.where(np.arange(100) < self.rejected, 2.0, 1.0)

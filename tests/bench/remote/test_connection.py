@@ -411,7 +411,7 @@ def test_description_of_a_device_is_validated(field: str, bad: Any) -> None:
         from_json(Facts, {**honest, field: bad})
 
 
-def test_last_words_are_the_last_line_of_program_output_that_is_not_blank() -> None:
+def test_last_words_are_the_last_nonblank_line_of_program_output() -> None:
     assert Ended(1, ("first", "  last  ", " ", "")).last_words == "last"
     assert Ended(1, ("x" * 300,)).last_words == "x" * 200 and Ended(1, ()).last_words == "no message"
 

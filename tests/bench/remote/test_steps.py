@@ -412,7 +412,7 @@ def test_program_runs_with_its_own_packages_and_cache() -> None:
 
 
 @pytest.mark.parametrize(("default", "alone"), [(True, False), (False, True)])
-def test_only_the_default_folder_is_adopted(default: bool, alone: bool) -> None:
+def test_only_the_default_folder_may_contain_files_of_other_programs(default: bool, alone: bool) -> None:
     connection = ScriptedConnection({"open": Left(())})
     open_folder(connection, facts(), default=default, alone=alone, reporter=Silent())  # type: ignore[arg-type]
     assert connection.asked == [("open", {"folder": "/home/pi/.cache/poets-edge", "adopt": default, "alone": alone})]
