@@ -71,6 +71,16 @@ class ScriptedConnection:
         return RemoteError(f"pi: refused ({detail})")
 
 
+class OpenConnection(ScriptedConnection):
+    """Fake connection that is used as a context manager."""
+
+    def __enter__(self) -> OpenConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def installed(
     connection: ScriptedConnection, messages: Sequence[dict[str, Any]] = (), ended: Ended | None = None, **changes: Any
 ) -> Any:

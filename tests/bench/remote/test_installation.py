@@ -5,16 +5,25 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from poets_edge.bench.remote import installation
 from poets_edge.bench.remote.answers import Done, Items, Left
-from poets_edge.bench.remote.installation import install, warn_remaining_files
+from poets_edge.bench.remote.installation import (
+    Installation,
+    install,
+    open_folder,
+    system_of,
+    warn_remaining_files,
+    with_remedy,
+)
 from poets_edge.bench.remote.wheels import extra_needs
+from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
+from poets_edge.progress import Silent
 from tests.bench.remote.scripted import ScriptedConnection, facts
 from tests.recorder import Recorder
 
@@ -105,3 +114,69 @@ def test_warn_remaining_files_lists_at_most_five_files(count: int, more: str | N
     else:
         [text] = reporter.warnings
         assert text.endswith(f": /0, /1, /2, /3, /4{more}")
+
+
+def test_program_runs_with_its_own_packages_and_cache() -> None:
+    made = Installation(ScriptedConnection(), PurePosixPath("/d"), "py", ("program/1", "packages/2"), facts())  # type: ignore[arg-type]
+    assert made.environment == {
+        "PYTHONPATH": "/d/program/1:/d/packages/2",
+        "PYTHONUTF8": "1",
+        CACHE_VARIABLE: "/d/cache",
+    }
+    bare = Installation.without_program(ScriptedConnection(), facts())  # type: ignore[arg-type]
+    assert (str(bare.folder), bare.python, bare.items) == ("/home/pi/.cache/poets-edge", "/usr/bin/python3", ())
+
+
+@pytest.mark.parametrize(("default", "alone"), [(True, False), (False, True)])
+def test_only_the_default_folder_may_contain_files_of_other_programs(default: bool, alone: bool) -> None:
+    connection = ScriptedConnection({"open": Left(())})
+    open_folder(connection, facts(), default=default, alone=alone, reporter=Silent())  # type: ignore[arg-type]
+    assert connection.asked == [("open", {"folder": "/home/pi/.cache/poets-edge", "adopt": default, "alone": alone})]
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("No space left on device", "Free some space there, or name a folder on another disk with `remote_dir`."),
+        ("Disk quota exceeded", "Free some space there, or name another folder with `remote_dir`."),
+        ("Read-only file system", "Name a folder that can be written with `remote_dir`, such as /tmp."),
+        ("Permission denied", "Name a folder that can be written with `remote_dir`."),
+        ("Operation not permitted", "Name a folder that can be written with `remote_dir`."),
+        ("something else", ""),
+    ],
+)
+def test_write_errors_suggest_a_remedy(reason: str, remedy: str) -> None:
+    found = with_remedy(RemoteError("pi: it failed.", reason=reason))
+    assert (str(found), found.reason) == (f"pi: it failed. {remedy}".strip(), reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "libc", "version"),
+    [
+        ({"libc": "glibc 2.36"}, "glibc", (2, 36)), ({"libc": ""}, "musl", (0, 0)),
+        ({"libc": "", "system": "Darwin"}, "", (0, 0)), ({"libc": "glibc 2.36-9"}, "glibc", (2, 36)),
+    ],
+)  # fmt: skip
+def test_system_includes_the_c_library_and_its_version(
+    changes: dict[str, str], libc: str, version: tuple[int, int]
+) -> None:
+    found = system_of(facts(**changes))
+    assert (found.libc, found.libc_version, found.python, found.machine) == (libc, version, (3, 11), "aarch64")
+
+
+@pytest.mark.parametrize(
+    ("off", "text"),
+    [
+        (86_390, None), (-86_390, None), (86_410, "1 days fast"), (-86_410, "1 days slow"),
+        (-400 * 86400, "400 days slow"),
+        (501 * 86400, "1.4 years fast"),
+    ],
+)  # fmt: skip
+def test_device_clock_that_is_wrong_by_more_than_a_day_is_reported(
+    monkeypatch: pytest.MonkeyPatch, off: float, text: str | None
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    reporter = Recorder()
+    installation._check_clock("pi", facts(time=1e9 + off), reporter)
+    expected = [] if text is None else [f"pi: its clock is {text}; the clock of this machine is used."]
+    assert reporter.warnings == expected

@@ -13,6 +13,7 @@ from poets_edge.bench.remote import systemd_service
 from poets_edge.bench.remote.answers import Done, Items, Links, Service, ServiceNote, UnitPath
 from poets_edge.bench.remote.deploy import _collect_folder, _send_mqtt, watch_arguments
 from poets_edge.bench.remote.systemd_service import SystemdService
+from poets_edge.bench.remote.systemd_unit import unit_name, unit_text
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.errors import RemoteError
 from tests.bench.remote.scripted import ScriptedConnection, installed
@@ -201,3 +202,36 @@ def test_send_mqtt_sends_login_and_certificate_under_an_unguessable_name(tmp_pat
     assert flags["--mqtt-name"] == "porch" and flags["--mqtt-login"] != flags["--mqtt-ca"]
     assert all(flags[flag].startswith(f"{device.folder}/{item}/") for flag in ("--mqtt-login", "--mqtt-ca"))
     assert _send_mqtt(device, options, Recorder())[1] != items, "the name is random"
+
+
+def test_unit_starts_the_command_and_restarts_it_after_a_failure() -> None:
+    text = unit_text(
+        ["/usr/bin/python3", "-m", "x", "50 %", "$A", 'a"b\\'], {"A": "1 % $B", "C": "\n"}, name="it", undo="undo\nit"
+    )
+    assert text.splitlines() == [
+        "# Written by poets-edge deploy. To remove it: undo\\nit",
+        "[Unit]",
+        "Description=Label what the camera sees",
+        "StartLimitIntervalSec=0",
+        "",
+        "[Service]",
+        'Environment="A=1 %% $B"',
+        'Environment="C=\\x0a"',
+        'ExecStart="/usr/bin/python3" "-m" "x" "50 %%" "$$A" "a\\"b\\\\"',
+        "SyslogIdentifier=it",
+        "# The program itself waits for a camera that disappears. It ends if there is none at the start.",
+        "Restart=on-failure",
+        "RestartSec=10",
+        "TimeoutStopSec=10",
+        "Nice=5",
+        "NoNewPrivileges=yes",
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    ]
+
+
+def test_unit_name_depends_on_the_folder() -> None:
+    assert unit_name("/x", usual=True) == "poets-edge-watch"
+    names = {unit_name(folder, usual=False) for folder in ("/x", "/y", "/caf\udce9")}
+    assert len(names) == 3 and all(name.startswith("poets-edge-watch-") and len(name) == 25 for name in names)
