@@ -54,7 +54,7 @@ class PhotoSnapshot:
 
 
 def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:
-    """Scan and hash the photo folder.
+    """Scan and hash the photo folder, and return the snapshot.
 
     Raises:
         DatasetError: the folder is not suitable for training or has no test photo, or the list of exclusions is not

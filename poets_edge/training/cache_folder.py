@@ -83,9 +83,9 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
 def _is_own(folder: Path, name: str) -> bool:
     """Return whether the files of the cache with a given name were written by `train`.
 
-    Files of another program are recognized by the tables in a database. As these cannot be read if the database is
-    encrypted, files named `photos` or `groups` must also begin like an unencrypted database, and other names must begin
-    with the name of an architecture.
+    A database of another program is recognized by its tables. Because the tables of an encrypted database cannot be
+    read, there are two more conditions: files named `photos` or `groups` must begin like an unencrypted database, and
+    any other name must begin with the name of an architecture.
     """
     database = _database(folder, name)
     if is_foreign(database, _table(_kind(name))):

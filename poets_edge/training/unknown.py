@@ -43,9 +43,9 @@ MIN_PHOTOS = 20
 _MAX_PHOTOS = 5000
 """Maximum number of training photos to which a detector is fitted; more photos do not change it noticeably."""
 _FOLDS, _FEWER_FOLDS, _MANY_FEATURES = 40, 20, 1000
-"""Number of folds: _FEWER_FOLDS if there are _MANY_FEATURES features or more, with which each fit takes longer,
-otherwise _FOLDS. With ten folds, each model would lack a tenth of the photos; the out-of-fold distances, and thus the
-limit, would be so large that too few known photos would be rejected."""
+"""Number of folds, and the smaller number for _MANY_FEATURES features or more, because each fit then takes longer. With
+only ten folds, each model would lack a tenth of the photos; the out-of-fold distances, and thus the limit, would be so
+large that too few known photos would be rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)

@@ -216,7 +216,7 @@ def test_read_network_converts_average_pool_and_reshape_to_a_mean(shape: list[in
 
 
 @pytest.mark.parametrize("graph", [reshaped((5, 6), [1, 4]), reshaped(SIZE, [4, 1]), reshaped(SIZE, [1, 4], "SAME")])
-def test_pools_over_part_of_the_image_before_a_reshape_are_rejected(graph: Any) -> None:
+def test_pooling_over_part_of_the_image_before_a_reshape_is_rejected(graph: Any) -> None:
     with pytest.raises(UnknownNetworkError, match="operator Reshape"):
         read_network(graph, "input", "it", SIZE)
 

@@ -29,7 +29,7 @@ def test_fit_returns_an_array_with_height_before_width() -> None:
     assert np.array_equal(fit(ramp(40, 24), (24, 40)), np.asarray(ramp(40, 24)))
 
 
-def test_fit_computes_weighted_averages_of_pixels() -> None:
+def test_resizing_computes_weighted_averages_of_pixels() -> None:
     """A triangle filter that halves the size weights four adjacent pixels by 1/8, 3/8, 3/8 and 1/8."""
     line = np.array([0, 80, 160, 0, 240, 40, 120, 200], np.uint8)
     row = Image.fromarray(np.stack([line[None]] * 3, axis=-1))
@@ -37,7 +37,7 @@ def test_fit_computes_weighted_averages_of_pixels() -> None:
     assert fit(row.transpose(Image.Transpose.ROTATE_270), (4, 1))[1:3, 0, 1].tolist() == [100, 120]
 
 
-def test_fit_interprets_crop_as_left_top_right_bottom() -> None:
+def test_crop_is_interpreted_as_left_top_right_bottom() -> None:
     pixels = fit(ramp(40, 24), (4, 10), crop=(5, 2, 15, 6))
     assert np.array_equal(pixels, np.asarray(ramp(40, 24))[2:6, 5:15])
     whole = fit(ramp(40, 24), (24, 40), crop=(0, 0, 40, 24))

@@ -206,14 +206,14 @@ def test_arithmetic_after_the_softmax_is_combined_into_one_factor_and_one_offset
         ([("TANH", [1.0], False)], "TANH"),
     ],
 )
-def test_output_source_stops_at_operators_that_are_not_scalar_arithmetic(
+def test_source_of_an_output_is_the_last_operator_that_is_not_scalar_arithmetic(
     steps: list[tuple[str, Any, bool]], operator: str
 ) -> None:
     assert _source(steps) == OutputSource(operator)
 
 
 @pytest.mark.parametrize(("number", "name"), [(1, "RELU"), (2, "RELU_N1_TO_1"), (3, "RELU6"), (4, "TANH")])
-def test_output_source_names_fused_activations(number: int, name: str) -> None:
+def test_source_of_an_output_may_be_a_fused_activation(number: int, name: str) -> None:
     assert _source([("ADD", [1.0], False)], number).operator == name
 
 

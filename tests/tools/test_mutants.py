@@ -98,13 +98,13 @@ def apply(module: ModuleType, after: str) -> None:
     Swap(module).apply(chosen.source, on_import=chosen.on_import)
 
 
-def test_swap_changes_functions_that_were_imported_by_name(module: ModuleType) -> None:
+def test_swap_applies_to_functions_that_were_imported_by_name(module: ModuleType) -> None:
     check = module.check
     apply(module, "return value - LIMIT")
     assert check(5) == 2
 
 
-def test_swap_changes_constants_defaults_and_properties(module: ModuleType) -> None:
+def test_swap_applies_to_constants_defaults_and_properties(module: ModuleType) -> None:
     check, box = module.check, module.Box
     apply(module, "LIMIT = 4")
     assert check(5) == 9

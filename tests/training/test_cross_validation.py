@@ -91,7 +91,7 @@ def test_fold_heads_agree_with_train_head(options: HeadOptions) -> None:
     assert (found.argmax(axis=1) == trained.argmax(axis=1)).mean() > 0.93
 
 
-def test_fold_heads_weight_classes_equally() -> None:
+def test_heads_of_folds_give_equal_weight_to_each_class() -> None:
     data = clouds(spread=1.0)
     few = np.flatnonzero((data.classes != 0) | (np.arange(len(data.classes)) < 60))
     uneven = LabeledVectors(data.vectors[few], data.classes[few])
@@ -163,7 +163,7 @@ def test_folds_option_is_checked_and_limited_by_class_size(drawn: Path) -> None:
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "1", cwd=drawn).failed("folds", "2 or more")
 
 
-def test_distortions_and_classes_of_one_photo_prevent_cross_validation(drawn: Path, tmp_path: Path) -> None:
+def test_distortions_and_single_photo_classes_prevent_cross_validation(drawn: Path, tmp_path: Path) -> None:
     distorted = poets_edge(
         "train", "--image_dir", "photos", *EMBEDDED[:-1], "--flip_left_right", "--distorted_variants", "1", cwd=drawn
     ).ok()

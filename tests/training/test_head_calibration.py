@@ -46,7 +46,7 @@ def shrunk(fitted: float, scores: Any, truth: Any, groups: Any = None) -> float:
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_predictions_are_those_of_training_and_validation_photos(grouped: bool) -> None:
+def test_held_out_predictions_are_those_of_training_and_validation_photos(grouped: bool) -> None:
     numbers = np.arange(90) // 3
     data = photos(PhotoGroups(numbers) if grouped else None)
     found = predict_held_out(data, HeadOptions(steps=500))

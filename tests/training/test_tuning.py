@@ -143,7 +143,9 @@ def epochs(*accuracies: float | None) -> list[Epoch]:
         ((1.0, 0.99), False),  # the standard error of 1 is 0
     ],
 )
-def test_last_epoch_within_one_standard_error_is_used(accuracies: tuple[float | None, ...], is_best: bool) -> None:
+def test_last_epoch_within_one_standard_error_of_the_best_is_used(
+    accuracies: tuple[float | None, ...], is_best: bool
+) -> None:
     assert tuning._is_best(epochs(*accuracies), 100) == is_best
 
 

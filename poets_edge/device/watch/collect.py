@@ -30,8 +30,8 @@ FRAME_NAME = re.compile(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg")
 """Pattern for the file names of saved frames, duplicated in `poets_edge.bench.remote.on_device.saved_frames`."""
 _SIDE = 16
 _SAME_SCENE = 6.0
-"""Mean absolute difference of gray values, 0 to 255, between two frames reduced to 16 x 16 pixels, below which they are
-of the same scene. Camera noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
+"""Mean absolute difference of gray values, 0 to 255, between two frames reduced to 16 x 16 pixels, below which both
+show the same scene. Camera noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
 _MAX_NAME = 80
 _UNKNOWN, _UNKNOWN_ALTERNATIVE = "unknown", "unknown (unlike the training photos)"
 """Name of the folder for frames unlike the training photos, and the name used instead if a class is named "unknown"."""

@@ -267,7 +267,7 @@ def _bias(rule: Rule) -> int:
 
 
 def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
-    """Return whether the shape signature of a tensor matches a shape; -1 in a signature matches any length."""
+    """Return whether the shape signature of a tensor leaves it free to have a shape; -1 stands for any length."""
     signature = tensor["shape_signature"]
     return len(signature) == len(shape) and all(
         declared in (-1, length) for declared, length in zip(signature, shape, strict=True)
