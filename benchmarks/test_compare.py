@@ -2,7 +2,7 @@
 
     python -m pytest benchmarks/test_compare.py --benchmark-only -s
 
-Each model is measured in several separate runs, with a pause before each, as `benchmark` measures it by default. Every
+Each model is measured in several separate runs of `benchmark` with default options, with a pause before each run. Every
 ordered pair of runs is compared, as it is and with every inference of the second run 5 % longer, with and without the
 reference kernel. $POETS_EDGE_RUNS and $POETS_EDGE_PAUSE set the number of runs and the seconds between them.
 

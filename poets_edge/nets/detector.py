@@ -1,6 +1,6 @@
 """Unknown-photo detector: nodes of a frozen graph that compute a photo's distance from the training photos.
 
-The distance is a quadratic function of the bottleneck, scaled to unit length, minimized over the classes. If the
+The distance is a quadratic function of the unit-length bottleneck, minimized over the classes. If the
 detector was trained with background photos, the distance is the maximum of this function and of a linear function that
 separates background photos from training photos. Computing it requires only matrix products, squares, a square root and
 maxima, which every interpreter supports. `poets_edge.training.mahalanobis` fits the detector and explains the formula.

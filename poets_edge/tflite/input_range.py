@@ -1,7 +1,7 @@
 """Normalization of a model's input, and how it is determined.
 
-Only `decide_input_range` determines the normalization of a `.tflite` model. It never guesses: if the model does not
-specify its normalization, it raises a ModelError that names the option to set.
+Only `decide_input_range` determines the normalization of a `.tflite` model. It never guesses: if the
+normalization can be neither read nor inferred, it raises a ModelError that names the option to set.
 
 | model | normalization |
 |---|---|
@@ -57,7 +57,7 @@ def decide_input_range(
         given: normalization that the user has specified; None if the user has specified none.
 
     Raises:
-        ModelError: the normalization is not given, not specified by the model, and cannot be inferred from it.
+        ModelError: the normalization is neither given nor specified by the model, and cannot be inferred from it.
         UsageError: the given normalization contradicts the model.
     """
     known = _known(metadata, tensor)
