@@ -85,7 +85,7 @@ def run_python(*arguments: str | Path, cwd: Path | None = None) -> None:
 
 
 def peak_memory(arguments: Sequence[str | Path], cwd: Path | None = None) -> float:
-    """Return the peak resident memory, in units of 2^20 bytes, of a Python process with the given arguments."""
+    """Run a Python process with the given arguments, and return its peak resident memory in MiB."""
     return measure(arguments, cwd).memory
 
 

@@ -109,7 +109,10 @@ def _vectors(architecture: Any, photos: Sequence[HashedPhoto], folder: Path) -> 
 
 
 def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...]) -> tuple[float, float]:
-    """Return the cross-validated accuracy, in percent, of heads from `fold_heads` and of heads from `train_head`."""
+    """Return the cross-validated accuracy, in percent, of heads from `fold_heads` and of heads from `train_head`.
+
+    `train_head` takes steps on random batches, as in the training of the final head; `fold_heads` does not.
+    """
     [folds] = assign_folds(photos)
     fold = folds.assignment
     classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)

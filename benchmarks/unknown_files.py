@@ -80,7 +80,12 @@ CASES = tuple(
 
 @dataclass(frozen=True)
 class Strangers:
-    """Photos that belong to no class: a background to train with, and far strangers, by kind, to test with."""
+    """Photos that belong to no class.
+
+    Attributes:
+        background: everyday photos to train with.
+        far: photos to test with that resemble no class, one list for each kind, such as everyday photos or animals.
+    """
 
     background: list[Path]
     far: tuple[list[Path], ...]

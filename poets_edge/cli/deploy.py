@@ -31,7 +31,10 @@ class _Deploy(Command):
     """The command `deploy`, which accepts options of `watch` both before and after a `--`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, ignoring `--` before an option. An option of `deploy` after the `--` is an error."""
+        """Parse the command line, which may separate the options of `watch` from those of `deploy` by `--`.
+
+        An option of `deploy` after `--` is an error.
+        """
         if "--" in args:
             before, after = args[: args.index("--")], args[args.index("--") + 1 :]
             if after and after[0].startswith("--"):

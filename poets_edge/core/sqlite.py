@@ -136,7 +136,7 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
 def is_database(path: Path) -> bool:
     """Return whether a file begins like an unencrypted SQLite database, or is empty, as a new database is.
 
-    The result is True if the file cannot be read.
+    The result is True if the file cannot be read, so that the error is reported when the database is opened.
     """
     try:
         return read_head(path, len(_MAGIC)) in (b"", _MAGIC)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Tabular:
-    """Mixin class for results that consist of rows."""
+    """Mixin that displays a result as a table in notebooks; the result class defines the rows."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dictionary per row, all with the same keys, for `pandas.DataFrame(result.rows())`."""

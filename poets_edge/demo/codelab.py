@@ -50,7 +50,7 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_own(script: Path, content: str) -> bool:
-    """Return whether the text of a script is `content` or empty, so that the script may be replaced."""
+    """Return whether a script may be replaced: whether it is empty or contains exactly `content`, as written before."""
     with contextlib.suppress(OSError):
         return read_bytes(script, _LARGEST) in (b"", content.encode())
     return False

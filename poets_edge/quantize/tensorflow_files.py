@@ -36,7 +36,7 @@ def load_saved(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any]]:
     """Load a SavedModel; return a function that runs its serving signature, and the shapes of its inputs.
 
     Raises:
-        ModelError: the SavedModel accesses files, has no serving signature or several outputs, or its input is not
+        ModelError: the SavedModel accesses files, has no serving signature, has several outputs, or its input is not
             float32.
     """
     check_saved_model(path)

@@ -233,8 +233,8 @@ def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
 def _numbered_at_end(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines end with the numbers 0, 1, ... in any order, as in `daisy 0`.
 
-    Return None for any other lines, and if the texts before the numbers are equal, because lines such as "level 0" and
-    "level 1" are complete labels.
+    Return None otherwise. Return None as well if the texts before the numbers are equal, because lines such as
+    "level 0" and "level 1" are complete labels.
     """
     matches = [match for line in lines if (match := re.fullmatch(r"(.*\S)\s+(\d{1,9})", line))]
     numbers = [int(match[2]) for match in matches]

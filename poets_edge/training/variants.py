@@ -203,7 +203,7 @@ def _votes(size: int) -> int:
 def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
     """Return, for each photo, 1 if only its nearest neighbor predicts its class, -1 if only a vote does, otherwise 0.
 
-    The voters are the `votes` neighbors that follow the `rank` nearest ones.
+    The voters are the `votes` nearest neighbors after the first `rank`, which may be variants of the photo.
     """
     labels, own = classes[found.neighbors], classes[found.rows]
     voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)

@@ -114,7 +114,11 @@ def prepare(seeds: Path, folder: Path) -> None:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
-    """Write a random plan for a hostile device; return a command that connects to it, and the path of the plan."""
+    """Write a random plan of a hostile device's answers.
+
+    Returns:
+        The command line that connects to the device, and the path of the plan.
+    """
     honest = json.loads((seeds / "device.json").read_bytes())
     plan: dict[str, Any] = {**honest, "deployed": rng.random() < 0.5, "status": rng.choice((0, 1, 97, 127, 255))}
     plan |= {

@@ -173,9 +173,9 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return the archive that is appended to a model, reduced to its text files.
+    """Return the archive that is appended to a model, with only its `.txt` files.
 
-    The removed JSON file contains a checksum, whose failure would hide other faults.
+    Its JSON file is left out: the checksum in it would not match a damaged model, which would hide other faults.
     """
     if not rest:
         return rest

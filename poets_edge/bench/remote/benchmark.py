@@ -155,7 +155,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Copy files to the device unless it already has them. Return the path of their folder, "" if there are none."""
+    """Copy files to the device unless it has them; return the path of their folder, or "" if there are no files."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]

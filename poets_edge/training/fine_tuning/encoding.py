@@ -62,7 +62,7 @@ class Relu6Encoding:
 class ChannelEncoding:
     """Encoding for signed outputs of any range: each channel of an image has its own range, divided into 255 steps.
 
-    The ranges of a linear layer's channels differ by a factor of ten and more. With one range for all channels, most
+    The ranges of a linear layer's channels differ by a factor of ten or more. With one range for all channels, most
     channels would have only a few steps.
     """
 
