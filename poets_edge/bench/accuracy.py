@@ -14,7 +14,7 @@ from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap, overlap_lines
 from poets_edge.device.predictions import Predictions
 from poets_edge.device.unknown import UnknownEvaluation, evaluate_unknown
-from poets_edge.photos.address import Location
+from poets_edge.photos.address import Location, photo_path
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 
@@ -42,7 +42,8 @@ class ModelAccuracy:
         evaluation: accuracy and related measures on the evaluated photos.
         agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 model
             exported from the same graph; None if the benchmark does not include that model.
-        overlap: how many of the evaluated photos the model was trained or validated on.
+        overlap: how many of the folder's photos the model was trained or validated on.
+        learned: number of evaluated photos that the model was trained or validated on.
         overlap_lines: sentences that describe the overlap to the user.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
         check: comparison of the scores on the device with those on this machine; None if this machine was measured.
@@ -51,13 +52,14 @@ class ModelAccuracy:
     evaluation: Evaluation
     agreement: float | None
     overlap: TrainingOverlap
+    learned: int = 0
     overlap_lines: tuple[str, ...] = ()
     unknown: UnknownEvaluation | None = None
     check: ScoreCheck | None = None
 
     def to_json(self) -> dict[str, Any]:
         checked = {"checked": asdict(self.check)} if self.check else {}
-        learned = {"learned_from": self.overlap.to_json()}
+        learned = {"learned_from": self.overlap.to_json(), "learned": self.learned}
         unknown = {"unknown": self.unknown.to_json()} if self.unknown else {}
         return {**self.evaluation.to_json(), "agreement_with_float": self.agreement, **learned, **unknown, **checked}
 
@@ -103,6 +105,13 @@ class EvaluatedPhotos:
             "photos": list(self.names),
         }
 
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> EvaluatedPhotos:
+        """Convert a validated result of `to_json` to an `EvaluatedPhotos`."""
+        return EvaluatedPhotos(
+            image_dir=photo_path(value["image_dir"]), split=value["set"], names=tuple(value["photos"])
+        )
+
 
 def accuracy_of(
     predictions: Mapping[Path, Predictions], evaluations: Mapping[Path, EvaluateResult]
@@ -121,6 +130,7 @@ def accuracy_of(
             evaluation=scores.evaluation(evaluations[model].labels),
             agreement=agreement,
             overlap=evaluations[model].overlap,
+            learned=int(evaluations[model].learned.sum()),
             overlap_lines=overlap_lines(
                 evaluations[model].overlap, evaluations[model].learned, evaluations[model].unseen
             ),

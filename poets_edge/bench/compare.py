@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.bench.accuracy import EvaluatedPhotos
 from poets_edge.bench.machine import machine_name
 from poets_edge.bench.ratios import TimeRatio
 from poets_edge.bench.result_files import DeviceResults, VariantResult, read_benchmark
@@ -32,6 +33,7 @@ class Cell:
             hardware, or if its running times differ by more than a factor of 1.6.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
+        learned: number of evaluated photos that the model has learned from.
     """
 
     median: float
@@ -39,6 +41,7 @@ class Cell:
     kernel: float | None
     size: int
     accuracy: float | None
+    learned: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -47,6 +50,7 @@ class Cell:
             "kernel": self.kernel,
             "size": self.size,
             "accuracy": self.accuracy,
+            "learned": self.learned,
         }
 
 
@@ -74,18 +78,28 @@ class Comparison:
         machines: descriptions of the measured machines, in the order of `names`.
         warnings: warnings about the measurements of all results, in the order of `names`.
         rows: one row per variant (model and number of threads).
+        photos: photos on which the accuracies of each result were measured, in the order of `names`; None for a result
+            that does not name them.
     """
 
     names: tuple[str, ...]
     machines: tuple[str, ...]
     warnings: tuple[tuple[str, ...], ...]
     rows: tuple[Row, ...]
+    photos: tuple[EvaluatedPhotos | None, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "files": [
-                {"name": name, "machine": machine, "warnings": list(warnings)}
-                for name, machine, warnings in zip(self.names, self.machines, self.warnings, strict=True)
+                {
+                    "name": name,
+                    "machine": machine,
+                    "warnings": list(warnings),
+                    "photos": str(photos) if photos else None,
+                }
+                for name, machine, warnings, photos in zip(
+                    self.names, self.machines, self.warnings, self.photos, strict=True
+                )
             ],
             "rows": [
                 {
@@ -135,6 +149,7 @@ def compare(files: Sequence[Path]) -> Comparison:
             )
             for variant in variants
         ),
+        tuple(device.photos for device in read),
     )
 
 
@@ -174,4 +189,4 @@ def _cell(result: VariantResult | None, first: VariantResult | None, *, is_same_
         else:
             times, reference = (relative_times(one.medians, one.kernel) for one in (result, first))
             ratio = compare_runs(times, reference, RELATIVE_VARIATION)
-    return Cell(result.median, ratio, kernel, result.size, result.accuracy)
+    return Cell(result.median, ratio, kernel, result.size, result.accuracy, result.learned)

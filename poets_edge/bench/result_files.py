@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.bench.accuracy import EvaluatedPhotos
 from poets_edge.bench.benchmark import DEVICES_FORMAT, FORMAT
 from poets_edge.bench.timing import POSITIVE, Timing
 from poets_edge.core.files import read_bytes
@@ -31,10 +32,18 @@ _RESULT = {
     "sha256": Optional(str),
     "architecture": Optional(str),
     "quantization": Optional(str),
-    "accuracy": Optional({"accuracy": Optional(SHARE)}),
+    "accuracy": Optional({"accuracy": Optional(SHARE), "learned": Optional(COUNT)}),
     "rounds": Optional([{"samples_ms": Optional([POSITIVE]), "kernel_ms": Optional([POSITIVE])}]),
 }
-_DEVICE = {"format": str, "warnings": [str], "machine": _MACHINE, "results": [_RESULT], "host": Optional(str)}
+_PHOTOS = {"image_dir": str, "set": str, "photos": [str]}
+_DEVICE = {
+    "format": str,
+    "warnings": [str],
+    "machine": _MACHINE,
+    "results": [_RESULT],
+    "host": Optional(str),
+    "evaluated": Optional(_PHOTOS),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +63,7 @@ class VariantResult:
             timed in all processes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
         timings: timings of the rounds; empty if the result file lacks any of their fields.
+        learned: number of evaluated photos that the model has learned from; 0 if the result file lacks it.
     """
 
     name: str
@@ -68,6 +78,7 @@ class VariantResult:
     kernel: tuple[float, ...]
     accuracy: float | None
     timings: tuple[Timing, ...]
+    learned: int = 0
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
@@ -88,6 +99,7 @@ class VariantResult:
             kernel=tuple(map(statistics.median, _rounds(found, "kernel_ms"))),
             accuracy=(found.get("accuracy") or {}).get("accuracy"),
             timings=_timings(found.get("rounds") or ()),
+            learned=(found.get("accuracy") or {}).get("learned") or 0,
         )
 
 
@@ -100,12 +112,14 @@ class DeviceResults:
         host: SSH destination of the device; "" if the file lacks it.
         warnings: warnings about the measurement.
         results: one result per model and number of threads.
+        photos: photos on which the accuracy was measured; None if the file does not name them.
     """
 
     machine: dict[str, Any]
     host: str
     warnings: tuple[str, ...]
     results: tuple[VariantResult, ...]
+    photos: EvaluatedPhotos | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> DeviceResults:
@@ -118,6 +132,7 @@ class DeviceResults:
             host=found.get("host") or "",
             warnings=tuple(found["warnings"]),
             results=tuple(map(VariantResult.from_json, found["results"])),
+            photos=EvaluatedPhotos.from_json(found["evaluated"]) if found.get("evaluated") else None,
         )
 
 

@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import result_options
-from poets_edge.cli.terminal import output_json
+from poets_edge.cli.terminal import Terminal, output_json
 from poets_edge.demo.codelab import write_codelab
 from poets_edge.errors import UsageError
 
@@ -35,7 +35,9 @@ def command(arguments: tuple[str, ...], script: str | None, as_json: bool, outpu
     if script is not None:
         from poets_edge.cli.codelab_scripts import run_lines
 
-        for line in run_lines(script, arguments):
+        with Terminal() as terminal:
+            lines = run_lines(script, arguments, terminal)
+        for line in lines:
             click.echo(line)
         return
     if len(arguments) != 1:

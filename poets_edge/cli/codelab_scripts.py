@@ -8,8 +8,10 @@ from pathlib import Path
 from poets_edge.api.models import evaluate
 from poets_edge.core.paths import WORK
 from poets_edge.demo.codelab import SCRIPTS
+from poets_edge.device.overlap import overlap_lines
 from poets_edge.errors import UsageError
 from poets_edge.nets.frozen import read_frozen_graph
+from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.tensorboard import write_tensorboard_graph
 
 _PHOTOS = WORK / "flower_photos"
@@ -18,12 +20,13 @@ _PHOTOS = WORK / "flower_photos"
 _USAGE = {"evaluate": "GRAPH", "count_ops": "GRAPH [NAME]", "graph_pb2tb": "FOLDER GRAPH"}
 
 
-def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
+def run_lines(name: str, arguments: Sequence[str], reporter: Reporter | None = None) -> list[str]:
     """Return the output of `evaluate`, `count_ops` or `graph_pb2tb`, line by line.
 
     Args:
         arguments: arguments of the original script: for `evaluate`, a graph; for `count_ops`, a graph and optionally
             the name of the nodes to count; for `graph_pb2tb`, a folder and a graph.
+        reporter: receives the warnings of `evaluate`, and notes about photos that the graph has learned from.
 
     Raises:
         UsageError: the script is unknown, or its arguments are invalid.
@@ -31,7 +34,11 @@ def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
     """
     match name, list(arguments):
         case "evaluate", [graph]:
-            found = evaluate(Path(graph), _PHOTOS, split="test").evaluation
+            reporter = reporter or Silent()
+            result = evaluate(Path(graph), _PHOTOS, split="test", reporter=reporter)
+            for line in overlap_lines(result.overlap, result.learned, result.unseen):
+                reporter.note(line)
+            found = result.evaluation
             return [f"Accuracy: {found.accuracy:g}", f"Cross Entropy: {found.cross_entropy:g}"]
         case "count_ops", [graph, *names] if len(names) <= 1:
             nodes = read_frozen_graph(Path(graph)).graph.node

@@ -63,6 +63,7 @@ def _print(comparison: Comparison) -> None:
             "\n"
             + table([heading, *([row.model, str(row.threads), *map(_accuracy, row.cells)] for row in comparison.rows)])
         )
+        click.echo("\n".join(_evaluated(comparison)))
     verdicts = {cell.ratio.verdict for row in comparison.rows for cell in row.cells[1:] if cell and cell.ratio}
     for verdict, meaning in _MEANINGS.items():
         if verdict in verdicts:
@@ -80,6 +81,19 @@ def _corrections(comparison: Comparison) -> str:
         if kernels := [cell.kernel for cell in cells if cell and cell.kernel]:
             phrases.append(f"{statistics.median(kernels):.3f}x the time in {name}")
     return ", ".join(phrases)
+
+
+def _evaluated(comparison: Comparison) -> list[str]:
+    """Return lines that state the photos of the accuracies, and which of them a model has learned from."""
+    named = [(name, photos) for name, photos in zip(comparison.names, comparison.photos, strict=True) if photos]
+    lines = [f"{name}: accuracy on {photos}" for name, photos in named]
+    if len({frozenset(photos.names) for _, photos in named}) > 1:
+        lines.append("The accuracies are of different photos.")
+    for row in comparison.rows:
+        for name, cell in zip(comparison.names, row.cells, strict=True):
+            if cell and cell.learned:
+                lines.append(f"{name}: {row.model} has learned from {cell.learned} of these photos")
+    return lines
 
 
 def _median(cell: Cell | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from poets_edge.bench import compare as compare_module
+from poets_edge.bench.benchmark import FORMAT
 from poets_edge.bench.compare import compare
 from poets_edge.bench.result_files import DeviceResults, VariantResult
 from poets_edge.bench.run_variation import RELATIVE_VARIATION
@@ -92,6 +94,24 @@ def test_machines_with_different_hardware_are_not_compared_by_the_reference_kern
         files[b] = (other,)
         cell = compare([a, b]).rows[0].cells[1]
         assert cell is not None and (cell.kernel is not None) == equal
+
+
+def test_comparison_names_photos_and_counts_those_that_a_model_has_learned_from(tmp_path: Path) -> None:
+    result = {
+        "name": "m", "threads": 1, "latency_ms": {"median": 2.0}, "rounds_differ": 1.0, "size": 7,
+        "accuracy": {"accuracy": 0.9, "learned": 5},
+    }  # fmt: skip
+    evaluated = {"image_dir": "photos", "set": "all", "photos": ["a/1.jpg", "a/2.jpg"]}
+    value = {"format": FORMAT, "warnings": [], "machine": MACHINE, "results": [result], "evaluated": evaluated}
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    older = {key: entry for key, entry in value.items() if key != "evaluated"}
+    (tmp_path / "b.json").write_text(json.dumps({**older, "results": [{**result, "accuracy": {"accuracy": 0.8}}]}))
+    found = compare([tmp_path / "a.json", tmp_path / "b.json"])
+    assert [str(photos) for photos in found.photos] == ["all photos of photos, N = 2", "None"]
+    assert [cell and cell.learned for cell in found.rows[0].cells] == [5, 0]
+    json_value = found.to_json()
+    assert json_value["files"][0]["photos"] == "all photos of photos, N = 2"
+    assert json_value["files"][1]["photos"] is None and json_value["rows"][0]["cells"][0]["learned"] == 5
 
 
 def test_models_are_named_by_architecture_and_quantization(files: dict[Path, tuple[DeviceResults, ...]]) -> None:

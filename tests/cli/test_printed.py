@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poets_edge.bench.accuracy import EvaluatedPhotos
 from poets_edge.bench.compare import Cell, Comparison, Row
 from poets_edge.bench.machine import MachineState
 from poets_edge.bench.measurement import Measurement, ModelFacts
@@ -160,21 +161,31 @@ def test_benchmark_prints_sustained_load() -> None:
     assert benchmark_results._sustained_row(model, options)[4:] == ["no", "-", "-", "-"]
 
 
-def cell(median: float, kernel: float | None, ratio: TimeRatio | None = None, accuracy: float | None = None) -> Cell:
-    return Cell(median, ratio, kernel, 1000, accuracy)
+TEST = EvaluatedPhotos(image_dir=Path("photos"), split="test", names=("a/1.jpg", "b/2.jpg"))
+ALL = EvaluatedPhotos(image_dir=Path("photos"), split="all", names=("a/1.jpg", "b/2.jpg", "b/3.jpg"))
+
+
+def cell(
+    median: float, kernel: float | None, ratio: TimeRatio | None = None, accuracy: float | None = None, learned: int = 0
+) -> Cell:
+    return Cell(median, ratio, kernel, 1000, accuracy, learned)
 
 
 def test_compare_prints_ratios_verdicts_and_the_speed_of_the_reference_kernel(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = (
-        Row("a", 1, (cell(2.0, None, accuracy=0.875), cell(3.0, 1.5, TimeRatio(1.25, 1.2, 1.3), accuracy=0.5))),
+        Row(
+            "a",
+            1,
+            (cell(2.0, None, accuracy=0.875), cell(3.0, 1.5, TimeRatio(1.25, 1.2, 1.3), accuracy=0.5, learned=3)),
+        ),
         Row("b", 4, (cell(4.0, None), cell(5.0, 0.5, TimeRatio(0.99, 0.98, 1.01)))),
         Row("c", 2, (cell(6.0, None), cell(7.0, 0.6, TimeRatio(0.9, 0.0, float("inf"))))),
         Row("d", 2, (cell(8.0, None), None)),
         Row("e", 2, (None, cell(9.0, None))),
     )
-    compare._print(Comparison(("one", "two"), ("PC", "Pi"), ((), ("noisy", "hot")), rows))
+    compare._print(Comparison(("one", "two"), ("PC", "Pi"), ((), ("noisy", "hot")), rows, (TEST, ALL)))
     shown = capsys.readouterr().out.splitlines()
     assert shown[:5] == [
         "one: PC", "two: Pi", "  warning when it was measured: noisy", "  warning when it was measured: hot", "",
@@ -190,6 +201,14 @@ def test_compare_prints_ratios_verdicts_and_the_speed_of_the_reference_kernel(
     assert "ratios are relative to a reference kernel, which took 0.600x the time in two" in shown, "the median"
     accuracies = [" ".join(line.split()) for line in shown[shown.index("accuracy  threads     one     two") :]]
     assert accuracies[1:3] == ["a 1 87.5 % 50.0 %", "b 4 - -"]
+    assert shown[shown.index("one: accuracy on the test set of photos, N = 2") :][:4] == [
+        "one: accuracy on the test set of photos, N = 2",
+        "two: accuracy on all photos of photos, N = 3",
+        "The accuracies are of different photos.",
+        "two: a has learned from 3 of these photos",
+    ]
+    compare._print(Comparison(("one", "two"), ("PC", "Pi"), ((), ()), rows, (TEST, replace(TEST))))
+    assert "different photos" not in capsys.readouterr().out
     text = "\n".join(shown)
     assert "no difference: 5 % at most" in text and "cannot tell: the times" in text
 

@@ -6,13 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from poets_edge.cli import codelab_scripts
 from poets_edge.demo.codelab import SCRIPTS, write_codelab
 from poets_edge.demo.draw import draw_photos
+from poets_edge.device.overlap import TrainingOverlap
 from poets_edge.errors import OutputError
 from tests.conftest import ROOT, poets_edge
+from tests.recorder import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,19 @@ def test_codelab_scripts_run_the_commands_in_the_instructions(folder: Path) -> N
     assert counted > 50 and _script(folder, "count_ops", graph, "final_result").stdout.strip() == "1"
     drawn = _script(folder, "graph_pb2tb", "tf_files/training_summaries/retrained", graph)
     assert drawn.returncode == 0 and list((folder / "tf_files/training_summaries/retrained").iterdir())
+
+
+def test_evaluate_script_notes_photos_that_the_graph_has_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = SimpleNamespace(accuracy=0.75, cross_entropy=0.5)
+    learned = np.array([True, True, True, True, False])
+    result = SimpleNamespace(
+        evaluation=evaluation, learned=learned, unseen=None, overlap=TrainingOverlap(photos=5, training=4)
+    )
+    monkeypatch.setattr(codelab_scripts, "evaluate", lambda graph, photos, split, reporter: result)
+    reporter = Recorder()
+    assert codelab_scripts.run_lines("evaluate", ["a.pb"], reporter) == ["Accuracy: 0.75", "Cross Entropy: 0.5"]
+    assert reporter.notes == ["the model was trained on 4 of 5 photos"]
+    assert len(codelab_scripts.run_lines("evaluate", ["a.pb"])) == 2
 
 
 def test_codelab_scripts_report_wrong_arguments_in_one_line(folder: Path) -> None:
