@@ -19,7 +19,8 @@ Each draw trains the head that `train` would write. It records whether the 95 % 
 the accuracy of this head on the held-out photos. The interval does not cover the sampling error of the held-out photos,
 which are few. Therefore, each draw also records whether 0 is inside the interval of the difference between the
 cross-validated accuracy and the accuracy on the held-out photos. Each draw further records whether `train` would warn
-of similar photos, and the cross entropy on the held-out photos without and with temperature scaling.
+that photos depend on each other, or else note that it assumes independent photos, and the cross entropy on the held-out
+photos without and with temperature scaling. "Off" are the draws in which both accuracies differ by more than 5 points.
 
 For the learning curve, the sets have no groups (one frame of each burst, one photo of each person). Each draw records
 whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a head trained on twice as
@@ -34,7 +35,7 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -59,7 +60,7 @@ from poets_edge.training.cross_validation import cross_validate, evaluate_folds,
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix, train_head
 from poets_edge.training.look_alikes import find_groups
-from poets_edge.training.messages import dependence
+from poets_edge.training.messages import dependence, independence_assumption
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
 from tests.hands import draw_hands
 
@@ -75,6 +76,7 @@ SETS = {"flowers": 60, "defects": 15, "bursts": 12, "variants": 12, "triples": 3
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Numbers of photos per class from which the learning curve is forecast, by photo set."""
 
+MAX_DIFFERENCE = 0.05
 TO_90 = 1.645 / 1.960
 """Ratio of the widths of a 90 % interval and a 95 % interval."""
 
@@ -113,19 +115,29 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class Draw:
-    """Result for one random selection of photos: accuracies with intervals, presence of a warning, cross entropies."""
+    """Result for one random selection of photos: accuracies with intervals, messages, cross entropies.
+
+    `warned` and `noted` tell whether `train` would warn that photos depend on each other, or note that the accuracy
+    assumes independent photos.
+    """
 
     headline: float
     interval: tuple[float, float]
     truth: float
     truth_interval: tuple[float, float]
     warned: bool
+    noted: bool
     before: float
     after: float
 
     @property
     def is_covered(self) -> bool:
         return self.interval[0] <= self.truth <= self.interval[1]
+
+    @property
+    def is_off(self) -> bool:
+        """Whether estimated and true accuracy differ by more than 5 percentage points."""
+        return abs(self.headline - self.truth) > MAX_DIFFERENCE
 
     @property
     def agrees(self) -> bool:
@@ -174,17 +186,13 @@ def main() -> None:
     parser.add_argument("--curve-draws", type=int, default=6)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    lines = ["| set | in the interval | no difference | mean headline | mean truth | warned | cross entropy |",
-             "|---|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    columns = ["set", "in the interval", "no difference", "mean headline", "mean truth", "warned", "noted", "off",
+               "off, warned", "off, noted", "off, silent", "cross entropy"]  # fmt: skip
+    lines = [row(columns), row(["---", *["--:"] * (len(columns) - 1)])]
     for name in arguments.sets:
         photos = read(name, arguments.shared, arguments.work)
         draws = [one_draw(photos, name, SETS[name], seed, arguments.work) for seed in range(arguments.draws)]
-        lines.append(
-            f"| {name} | {sum(one.is_covered for one in draws)} of {len(draws)} | {sum(one.agrees for one in draws)}"
-            f" | {100 * np.mean([one.headline for one in draws]):.1f} %"
-            f" | {100 * np.mean([one.truth for one in draws]):.1f} %"
-            f" | {sum(one.warned for one in draws)} | {max(one.after - one.before for one in draws):+.3f} |"
-        )
+        lines.append(row([name, *summary(draws)]))
     lines += ["", "| set | photos a class | covered | no difference | off by, mean | interval, mean width |",
               "|---|--:|--:|--:|--:|--:|"]  # fmt: skip
     total: list[Curve] = []
@@ -202,6 +210,29 @@ def main() -> None:
     print("\n".join(lines))
     covered, agreeing = sum(one.is_covered for one in total), sum(one.agrees for one in total)
     print(f"\nlearning curves: {covered} of {len(total)} covered, {agreeing} without a difference")
+
+
+def row(cells: Iterable[object]) -> str:
+    """Return a row of a table in Markdown."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def summary(draws: Sequence[Draw]) -> list[str | int]:
+    """Return the cells of the draws of a photo set, except for its name."""
+    off = [one for one in draws if one.is_off]
+    return [
+        f"{sum(one.is_covered for one in draws)} of {len(draws)}",
+        sum(one.agrees for one in draws),
+        f"{100 * np.mean([one.headline for one in draws]):.1f} %",
+        f"{100 * np.mean([one.truth for one in draws]):.1f} %",
+        sum(one.warned for one in draws),
+        sum(one.noted for one in draws),
+        len(off),
+        sum(one.warned for one in off),
+        sum(one.noted for one in off),
+        sum(not (one.warned or one.noted) for one in off),
+        f"{max(one.after - one.before for one in draws):+.3f}",
+    ]
 
 
 def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) -> Draw:
@@ -223,9 +254,11 @@ def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) ->
     scores, after = head.scores(photos.vectors[unseen]), calibrated.scores(photos.vectors[unseen])
     correct = scores.argmax(axis=1) == truth
     count = independent_count(correct, photos.groups[unseen])
+    warning = dependence(found, validation, divided)
+    assumption = independence_assumption(found, warning, group_by="", has_own_test=False)
     draw = Draw(
         validation.accuracy, validation.interval, float(correct.mean()), wilson_interval(correct.mean() * count, count),
-        dependence(found, validation, divided) is not None, cross_entropy(scores, truth), cross_entropy(after, truth),
+        warning is not None, assumption is not None, cross_entropy(scores, truth), cross_entropy(after, truth),
     )  # fmt: skip
     print(name, seed, draw, "covered" if draw.agrees else "MISSED", flush=True)
     return draw

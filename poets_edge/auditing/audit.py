@@ -32,7 +32,7 @@ from poets_edge.training.cross_validation import (
 )
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import train_head
-from poets_edge.training.messages import dependence
+from poets_edge.training.messages import dependence, independence_assumption
 from poets_edge.training.temperature_scaling import HeadCalibration, calibrate_head, predict_held_out
 
 
@@ -68,6 +68,8 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     )
     for warning in warnings:
         reporter.warn(warning)
+    if result.evaluation and result.evaluation.assumption:
+        reporter.note(result.evaluation.assumption)
     if options.report is not None:
         write_report(result, options.report)
     return result
@@ -106,8 +108,9 @@ def _evaluate_labels(
         warnings.append(str(error))
         return None
     validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments, groups)
-    if not photos.has_own_test and (line := _dependence(options, photos, validation)):
-        warnings.append(line)
+    dependent = None if photos.has_own_test else _dependence(options, photos, validation)
+    if dependent:
+        warnings.append(dependent)
     warnings += assigned.warnings()
     fold = assignments[0].fold
     rows = np.flatnonzero(fold != NO_FOLD)
@@ -121,6 +124,9 @@ def _evaluate_labels(
             photos.data, fold, labels, validation.right / len(validation.scores), head, rows=learned, groups=groups
         ),
         calibration=_calibrate(options, photos, validation),
+        assumption=independence_assumption(
+            photos.groups, dependent, group_by=options.group_by, has_own_test=photos.has_own_test
+        ),
     )
 
 

@@ -57,6 +57,8 @@ class LabelEvaluation:
         confused_classes: most frequently confused pairs of classes.
         curve: learning curve, extrapolated to more photos.
         calibration: reliability of the scores, and the suggested threshold.
+        assumption: note that the accuracy assumes independent photos; None if a warning states the dependence, or if
+            the user specified the groups or the test photos.
     """
 
     cross_validation: CrossValidation
@@ -65,6 +67,7 @@ class LabelEvaluation:
     confused_classes: tuple[ConfusedClasses, ...]
     curve: LearningCurve
     calibration: ScoreCalibration
+    assumption: str | None = None
 
     @property
     def balanced_accuracy(self) -> float:
@@ -87,6 +90,7 @@ class LabelEvaluation:
             "labels_held_to_be_wrong": self.mislabeled_count,
             "accuracy": self.cross_validation.accuracy,
             "interval95": [low, high],
+            "assumption": self.assumption,
             "balanced_accuracy": self.balanced_accuracy,
             "classes": {one.label: one.to_json() for one in self.classes},
             "confusions": [

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import poets_edge
 from poets_edge.core.files import existing_head, read_bytes, write_bytes, write_text
@@ -29,6 +30,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _GENERATOR = b'<meta name="generator" content="poets_edge'
 """Line in the head of every page, by which `check_page` recognizes pages that may be replaced."""
 _HEAD_BYTES = 4096
+_PARAMETER = re.compile(r"`(\w+)`")
 
 
 def check_page(path: Path) -> None:
@@ -80,6 +82,7 @@ def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | Non
     )
     environment.filters["percent"] = lambda share, digits=1: _unbroken(percent(share, digits))
     environment.filters["interval"] = lambda interval: _unbroken(f"{interval_text(interval, 0)} %")
+    environment.filters["sentence"] = _sentence
     environment.globals.update(source=_source, policy=_policy)
     return environment.get_template(template).render(context)
 
@@ -87,6 +90,15 @@ def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | Non
 def _unbroken(figure: str) -> str:
     """Return a formatted percentage with a no-break space before its percent sign."""
     return figure.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _sentence(message: str) -> Markup:
+    """Return a message as a sentence in HTML, in which parameters in backquotes are replaced with command-line options.
+
+    For example, "`group_by` is needed" becomes "<code>--group-by</code> is needed."
+    """
+    text = f"{message[:1].upper()}{message[1:].removesuffix('.')}."
+    return Markup(_PARAMETER.sub(lambda match: f"<code>--{match[1].replace('_', '-')}</code>", str(escape(text))))
 
 
 def _source(script: str) -> Markup:

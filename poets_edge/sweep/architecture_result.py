@@ -50,6 +50,7 @@ _RESULT = {
     "models": [{"quantization": OneOf(QUANTIZATIONS), "file": _FILE_NAME, "size": COUNT, "sha256": SHA256}],
     "int8_backbone_sha256": SHA256,
     "warnings": [str],
+    "assumption": Optional(str),
     "test": Optional(_EVALUATIONS),
     "cross_validation": Optional(_EVALUATIONS),
 }
@@ -170,6 +171,7 @@ class ArchitectureResult:
         models: one model for each of QUANTIZATIONS.
         int8_backbone_sha256: SHA-256 of the int8 model without its last layer, hexadecimal.
         warnings: warnings from training and export, one sentence each.
+        assumption: attribute of `TrainResult`.
         test: evaluations on the test set; None if no test photo can be read.
         cross_validation: evaluations on all photos; None before cross-validation.
     """
@@ -180,6 +182,7 @@ class ArchitectureResult:
     int8_backbone_sha256: str
     warnings: tuple[str, ...]
     test: Evaluations | None
+    assumption: str | None = None
     cross_validation: Evaluations | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -198,6 +201,7 @@ class ArchitectureResult:
             ],
             "int8_backbone_sha256": self.int8_backbone_sha256,
             "warnings": list(self.warnings),
+            "assumption": self.assumption,
             "test": asdict(self.test) if self.test else None,
             "cross_validation": asdict(self.cross_validation) if self.cross_validation else None,
         }
@@ -228,6 +232,7 @@ class ArchitectureResult:
             ),
             int8_backbone_sha256=fields["int8_backbone_sha256"],
             warnings=tuple(fields["warnings"]),
+            assumption=fields["assumption"],
             test=Evaluations.from_json(fields["test"]) if fields["test"] else None,
             cross_validation=Evaluations.from_json(fields["cross_validation"]) if fields["cross_validation"] else None,
         )

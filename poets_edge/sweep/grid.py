@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from poets_edge.bench.measurement import Measurement
@@ -113,8 +113,11 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
         },
         warnings=tuple(warnings),
         photo_warnings=photo_warnings,
+        assumption=_assumption(results.values()),
         budget=options.budget,
     )
+    if result.assumption:
+        reporter.note(result.assumption)
     _write(options, result, evaluations)
     return result
 
@@ -125,6 +128,12 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> tuple[str, ...]:
     for warning in distinct:
         reporter.warn(warning)
     return distinct
+
+
+def _assumption(results: Collection[ArchitectureResult]) -> str | None:
+    """Return the assumption of the accuracies of all architectures; None if the accuracy of one does not need it."""
+    found = [result.assumption for result in results]
+    return found[0] if all(found) else None
 
 
 def _evaluations(

@@ -57,6 +57,7 @@ def write_report(
         ],
         warnings=list(result.warnings),
         photo_warnings=list(result.photo_warnings),
+        assumption=result.assumption,
         shown=shown.name,
         labels=list(result.labels),
         confusion=evaluation.confusion,

@@ -31,6 +31,8 @@ class GridResult(Tabular):
         seconds: duration of each part of this run, in seconds; near 0 for parts that an earlier run completed.
         warnings: warnings about the latencies, one sentence each.
         photo_warnings: warnings about the photos and the training, one sentence each.
+        assumption: note that the accuracies assume independent photos; None if a warning states the dependence, or if
+            the user specified the groups or the test photos.
         budget: limits that the model to ship must satisfy.
     """
 
@@ -45,6 +47,7 @@ class GridResult(Tabular):
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     photo_warnings: tuple[str, ...] = ()
+    assumption: str | None = None
     budget: Budget = Budget()
 
     @property
@@ -91,6 +94,7 @@ class GridResult(Tabular):
             "seconds": self.seconds,
             "warnings": list(self.warnings),
             "photo_warnings": list(self.photo_warnings),
+            "assumption": self.assumption,
             "versions": versions(),
         }
 

@@ -34,7 +34,7 @@ from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.record import versions
 from poets_edge.training.vectors import VectorTable
 
-_FORMAT = 6
+_FORMAT = 7
 """Version of saved results, which is part of their keys. It must be incremented when the format of a file in an
 architecture's folder changes."""
 

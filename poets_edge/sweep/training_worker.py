@@ -102,6 +102,7 @@ class TrainingWorker:
             ),
             int8_backbone_sha256=sha256_of(folder / INT8_BACKBONE),
             warnings=tuple(dict.fromkeys(warnings.texts)),
+            assumption=trained.assumption,
             test=_test_evaluations(exported.files, trained.labels),
         )
 

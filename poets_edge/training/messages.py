@@ -34,8 +34,6 @@ _MATTERS = 0.03
 groups are held out than when groups are divided among folds."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
-_FEW = 50
-"""Median number of photos per class below which photos of the same object are not reliably detected."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
@@ -139,18 +137,26 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
     return f"few photos compared with {largest} ({counts[largest]}): {', '.join(small)}. More of them help most."
 
 
-def few_photos(result: TrainResult, *, has_stated_groups: bool) -> str | None:
-    """Return a note that classes are too small to detect photos of the same object; None if it does not apply.
+def independence_assumption(
+    groups: PhotoGroups | None, warning: str | None, *, group_by: str, has_own_test: bool
+) -> str | None:
+    """Return a note that an accuracy assumes independent photos; None if the user or a warning states their groups.
+
+    Photos of few people or objects cannot always be distinguished from independent photos
+    (`benchmarks/results/truth.md`), so the note depends neither on their number nor on their features.
 
     Args:
-        has_stated_groups: whether the user specified the groups.
+        warning: result of `dependence`.
+        group_by: the groups that the user specified; empty for none.
+        has_own_test: whether the user chose the test photos, which then decide.
     """
-    count = int(np.median([sum(sets.values()) for sets in result.table.values()]))
-    if count >= _FEW or result.dependence or result.has_own_test or has_stated_groups:
+    if warning or group_by or has_own_test:
         return None
+    is_grouped = groups is not None and groups.count < len(groups.numbers)
+    units = f"of the {groups.count} groups of photos" if groups is not None and is_grouped else "photos"
     return (
-        f"with {count} photos per class, photos of the same people or objects are not found reliably: if there are such"
-        " photos, the accuracy on new people or objects is lower"
+        f"the accuracy assumes that no two {units} show the same person or object, which cannot be known from them; if"
+        " some do, use `group_by` or a folder test/"
     )
 
 

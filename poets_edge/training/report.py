@@ -17,7 +17,7 @@ from poets_edge.reports.charts import Axis, Line, Point, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.training.head import Step
-from poets_edge.training.messages import disagreement, few_photos
+from poets_edge.training.messages import disagreement
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.results import TrainResult
 from poets_edge.training.unknown_chart import unknown_chart
@@ -66,7 +66,7 @@ def write_report(
         cross_validated=_accuracy(cross_validated) if cross_validated else None,
         has_own_test=result.has_own_test,
         warnings=[line for line in (result.dependence, disagreement(result)) if line],
-        few_photos=few_photos(result, has_stated_groups=bool(options.group_by)),
+        assumption=result.assumption,
         calibration=result.calibration,
         classes=_classes(result),
         test_confusion=result.test.confusion.tolist(),

@@ -41,6 +41,8 @@ class TrainResult(Tabular):
         fine_tuned: result of fine-tuning; None if only the head was trained.
         dependence: warning that the photos are not independent of each other, which makes the accuracy on new photos
             uncertain; otherwise None.
+        assumption: note that the accuracies assume independent photos; None if `dependence` is given, or if the user
+            specified the groups or the test photos.
         has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
             then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
@@ -64,6 +66,7 @@ class TrainResult(Tabular):
     report: Path | None = None
     cross_validated: CrossValidation | None = None
     dependence: str | None = None
+    assumption: str | None = None
     calibration: HeadCalibration | None = None
     fine_tuned: FineTuned | None = None
     has_own_test: bool = False
@@ -98,6 +101,7 @@ class TrainResult(Tabular):
             "record": str(self.record),
             "report": str(self.report) if self.report else None,
             **self.outcome(),
+            "assumption": self.assumption,
         }
 
     def rows(self) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ from poets_edge.training.head_training import train_monitored_head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import (
     disagreement,
-    few_photos,
+    independence_assumption,
     report_groups,
     report_run,
     report_sets,
@@ -176,6 +176,9 @@ def train_photos(
         digests=PhotoDigests(data.photos),
         cross_validated=finished.result,
         dependence=finished.dependence,
+        assumption=independence_assumption(
+            data.groups, finished.dependence, group_by=options.group_by, has_own_test=data.has_own_test
+        ),
         calibration=calibration,
         fine_tuned=fine_tuned,
         has_own_test=data.has_own_test,
@@ -207,8 +210,8 @@ def train_photos(
     report_run(options, result.steps, advice, table, reporter)
     if difference := disagreement(result):
         reporter.warn(difference)
-    if few := few_photos(result, has_stated_groups=bool(options.group_by)):
-        reporter.note(few)
+    if result.assumption:
+        reporter.note(result.assumption)
     return result
 
 

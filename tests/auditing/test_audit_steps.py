@@ -29,6 +29,7 @@ from poets_edge.progress import Silent
 from poets_edge.training.cross_validation import fit_folds
 from poets_edge.training.look_alikes import PhotoGroups
 from tests.auditing.test_rules import SIDE, photos_with
+from tests.recorder import Recorder
 
 OPTIONS = AuditOptions(image_dir=Path("photos"), report=None)
 
@@ -129,14 +130,7 @@ def audited(monkeypatch: pytest.MonkeyPatch) -> Any:
         )
         return module.audit(replace(OPTIONS, **fields), reporter)
 
-    class Warnings(Silent):
-        def __init__(self) -> None:
-            self.texts: list[str] = []
-
-        def warn(self, text: str) -> None:
-            self.texts.append(text)
-
-    reporter = Warnings()
+    reporter = Recorder()
     audit.reporter = reporter  # type: ignore[attr-defined]
     return audit
 
@@ -151,8 +145,23 @@ def test_audit_searches_for_rotated_photos_only_if_requested(audited: Any) -> No
 
 def test_audit_reports_why_labels_are_not_evaluated(audited: Any) -> None:
     result = audited(distinct(photos_with(normal=2)))
-    assert result.evaluation is None and audited.reporter.texts == list(result.warnings) != []
+    assert result.evaluation is None and audited.reporter.warnings == list(result.warnings) != []
+    assert audited.reporter.notes == []
     assert result.suspects == () and result.mislabeled == () and "accuracy" not in result.to_json()
+
+
+def test_audit_notes_that_the_accuracy_assumes_independent_photos(audited: Any) -> None:
+    photos = distinct(photos_with(normal=40), noise=1.5)
+    result = audited(photos)
+    [note] = audited.reporter.notes
+    assert "assumes that no two photos show the same person or object" in note
+    assert result.to_json()["assumption"] == note and audited.reporter.warnings == []
+    assert audited(photos, group_by="parent").to_json()["assumption"] is None
+    given = distinct(photos_with(normal=60), ["training"] * 30 + ["validation"] * 10 + ["test"] * 20, noise=1.5)
+    assert audited(given).to_json()["assumption"] is None
+    repetitive = replace(photos, groups=replace(photos.groups, are_repetitive=True))
+    assert audited(repetitive).to_json()["assumption"] is None and len(audited.reporter.warnings) == 1
+    assert audited.reporter.notes == [note]
 
 
 def test_warnings_about_the_folds_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_page_escapes_names(tmp_path: Path) -> None:
 
 def page(path: Path, **changed: object) -> str:
     """Write the page of a training run without results, and return its HTML."""
-    missing = ("cross_validated", "calibration", "cross_validated_confusion", "validated", "unknown", "few_photos")
+    missing = ("cross_validated", "calibration", "cross_validated_confusion", "validated", "unknown", "assumption")
     nothing = dict.fromkeys(missing)
     names = ("labels", "classes", "mistakes", "correct", "unreadable", "excluded", "duplicates", "next", "warnings")
     lists: dict[str, list[object]] = {name: [] for name in names}
@@ -100,6 +100,12 @@ def page(path: Path, **changed: object) -> str:
     }
     write_page(path, TEMPLATE, **context)
     return path.read_text()
+
+
+def test_page_shows_messages_as_sentences_with_options(tmp_path: Path) -> None:
+    html = page(tmp_path / "1.html", warnings=["a <b> needs `group_by`", "It ends."], assumption="see `early_stop`")
+    assert '<p class="lead">A &lt;b&gt; needs <code>--group-by</code>.</p><p class="lead">It ends.</p>' in html
+    assert '<p class="note">See <code>--early-stop</code>.</p>' in html
 
 
 def test_pages_format_percentages_with_no_break_spaces(tmp_path: Path) -> None:

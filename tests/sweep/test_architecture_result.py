@@ -69,6 +69,7 @@ def saved(tmp_path: Path) -> ArchitectureResult:
         int8_backbone_sha256=digests[INT8_BACKBONE],
         warnings=("a warning",),
         test=None,
+        assumption="no two photos",
         cross_validation=EVALUATIONS,
     )
     result.write(tmp_path)

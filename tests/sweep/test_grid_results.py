@@ -20,7 +20,6 @@ from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo, PhotoFolder
 from poets_edge.photos.table import PhotoTable
-from poets_edge.progress import Silent
 from poets_edge.sweep import grid as module
 from poets_edge.sweep import report
 from poets_edge.sweep.architecture_result import ArchitectureResult, EvaluationResult, Evaluations, GridModel
@@ -37,6 +36,7 @@ from poets_edge.training.cross_validation import FoldAssignment
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.hashed_photos import Hashed
 from poets_edge.training.head import Head
+from tests.recorder import Recorder
 from tests.sweep.test_points import point
 
 SMALL, LARGE = architecture("mobilenet_0.25_128"), architecture("mobilenet_0.50_160")
@@ -61,8 +61,9 @@ def result_of(test: Evaluations | None, crossed: Evaluations | None = None, entr
         for kind in ("float32", "int8")
     )
     return ArchitectureResult(
-        key="k", labels=LABELS, models=models, int8_backbone_sha256="", warnings=(), test=test, cross_validation=crossed
-    )
+        key="k", labels=LABELS, models=models, int8_backbone_sha256="", warnings=(), test=test,
+        assumption="no two photos", cross_validation=crossed,
+    )  # fmt: skip
 
 
 MEASUREMENT: Any = SimpleNamespace(latency=describe([4.0]), photos_per_second=7.0, process_medians=(3.0, 5.0))
@@ -110,20 +111,18 @@ def test_architectures_are_compared_only_on_the_same_photos() -> None:
             _evaluations(options(), {**results, LARGE: result_of(missing)}, use_folds=False)
 
 
-class Warnings(Silent):
-    """Reporter that collects warnings."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.texts.append(text)
-
-
 def test_each_warning_is_reported_once() -> None:
-    reporter = Warnings()
+    reporter = Recorder()
     _warn_once(["b", "a", "b"], reporter)
-    assert reporter.texts == ["b", "a"]
+    assert reporter.warnings == ["b", "a"]
+
+
+@pytest.mark.parametrize(("small", "large", "expected"), [("x", "x", "x"), ("x", None, None), (None, None, None)])
+def test_grid_assumes_independent_photos_only_if_no_architecture_has_a_warning(
+    small: str | None, large: str | None, expected: str | None
+) -> None:
+    results = [replace(result_of(None), assumption=one) for one in (small, large)]
+    assert module._assumption(results) == expected
 
 
 @pytest.fixture
@@ -159,8 +158,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
                 ["noisy", "noisy"],
             ),
         )
-        reporter = Warnings()
-        return module._run(given, source, reporter), reporter.texts, written[0][2]
+        reporter = Recorder()
+        result = module._run(given, source, reporter)
+        assert reporter.notes == ["no two photos"] and result.assumption == "no two photos"
+        return result, reporter.warnings, written[0][2]
 
     return run
 
@@ -309,6 +310,7 @@ def test_json_result_compares_each_point_with_the_best_one() -> None:
     assert (one["photos"], one["judgments"], one["unknown"]["refused"], one["strangers"]["photos"]) == (100, 1, 1, 4)
     assert replace(RESULT, has_own_test=True).to_json()["own_test_set"] is True
     assert [row["median_ms"] for row in RESULT.rows()] == [1.25, 3.5]
+    assert json["assumption"] is None and replace(RESULT, assumption="x").to_json()["assumption"] == "x"
     assert RESULT.most_accurate == TWO and "cross_validated_right" in one
 
 

@@ -203,7 +203,7 @@ def test_trained_architecture_is_exported_and_described(tmp_path: Path, monkeypa
         asked.update(trained=arguments[0], hashed=hashed, groups=groups)
         for text in ("b", "a", "b"):
             arguments[3].warn(text)
-        return SimpleNamespace(labels=("a", "b"), digests={})
+        return SimpleNamespace(labels=("a", "b"), digests={}, assumption="no two photos")
 
     def export(given: Any, reporter: Any, *, photos: Any, images: Any) -> Any:
         asked.update(exported=given)
@@ -226,6 +226,7 @@ def test_trained_architecture_is_exported_and_described(tmp_path: Path, monkeypa
         ("b", "a"),
         None,
     )
+    assert found.assumption == "no two photos"
     assert asked["groups"] is groups and asked["hashed"] is photos.hashed and asked["trained"].architecture == ENTRY
     assert asked["exported"].calibration_count == 17 and asked["exported"].quantizations == ("float32", "int8")
     assert (folder / "int8_features.tflite").read_bytes() == b"backbone of int8"

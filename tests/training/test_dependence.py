@@ -13,7 +13,7 @@ import pytest
 from poets_edge.errors import DatasetError
 from poets_edge.training.cross_validated_run import RunCrossValidation, finish_cross_validation
 from poets_edge.training.look_alikes import PhotoGroups
-from poets_edge.training.messages import dependence, disagreement, few_photos, report_groups
+from poets_edge.training.messages import dependence, disagreement, independence_assumption, report_groups
 from poets_edge.training.series import SeriesLoss
 from tests.recorder import Recorder
 
@@ -160,17 +160,26 @@ def test_disagreement_warning_states_how_many_test_photos_look_like_training_pho
 
 
 @pytest.mark.parametrize(
-    ("photos", "dependence", "own", "stated", "noted"),
-    [(49, None, False, False, True), (50, None, False, False, False), (9, "warning", False, False, False),
-     (9, None, True, False, False), (9, None, False, True, False)],
-)  # fmt: skip
-def test_few_photos_returns_a_note_only_below_50_photos_per_class(
-    photos: int, dependence: str | None, own: bool, stated: bool, noted: bool
+    ("groups", "units"),
+    [
+        (None, "two photos show"),
+        (PhotoGroups(np.arange(5)), "two photos show"),
+        (ALIKE, "two of the 3 groups of photos show"),
+    ],
+)
+def test_independence_assumption_names_photos_or_groups(groups: PhotoGroups | None, units: str) -> None:
+    line = independence_assumption(groups, None, group_by="", has_own_test=False)
+    assert line is not None and f"assumes that no {units} the same person or object" in line
+    assert "cannot be known" in line and "`group_by`" in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("warning", "group_by", "own"), [("dependent", "", False), (None, "parent", False), (None, "", True)]
+)
+def test_independence_assumption_is_none_if_groups_or_test_photos_are_stated(
+    warning: str | None, group_by: str, own: bool
 ) -> None:
-    table = {"a": {"training": photos - 2, "test": 2}, "b": {"training": photos}, "c": {"training": 900}}
-    found: Any = SimpleNamespace(table=table, dependence=dependence, has_own_test=own)
-    line = few_photos(found, has_stated_groups=stated)
-    assert (line is not None and line.startswith(f"with {photos} photos per class")) is noted
+    assert independence_assumption(ALIKE, warning, group_by=group_by, has_own_test=own) is None
 
 
 def test_report_groups_counts_photos_and_groups() -> None:

@@ -320,7 +320,11 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "record_of", lambda sha256, fields: (sha256, dict(fields)))
     monkeypatch.setattr(module, "write_together", state.written.update)
     monkeypatch.setattr(module, "disagreement", lambda result: state.difference)
-    monkeypatch.setattr(module, "few_photos", lambda result, has_stated_groups: f"few {has_stated_groups}")
+    monkeypatch.setattr(
+        module,
+        "independence_assumption",
+        lambda groups, warning, group_by, has_own_test: f"{warning} {group_by} {has_own_test}",
+    )
     state.damaged, state.difference = None, None
 
     def run(given: TrainingData, **changes: Any) -> Any:
@@ -405,7 +409,7 @@ def test_model_and_record_are_written_together(training: Any) -> None:
     assert training.arguments("save_run")[0][0] == training.folder / "runs"
     assert training.arguments("save_run")[0][2] == training.folder / "summaries"
     assert training.reporter.warnings == ["odd folder", "they differ"]
-    assert training.reporter.notes == ["sets as divided by the folders test", "few True"]
+    assert training.reporter.notes == ["sets as divided by the folders test", "None parent False"]
     settings = Distortions(flip_left_right=True)
     training.run(data(SETS), distortions=settings)
     fields = training.written[training.folder / "graph.json"][1]
