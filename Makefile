@@ -55,10 +55,11 @@ fuzz: $(INSTALLED) ## run commands on hostile files for SECONDS=300
 crash-test: $(INSTALLED) ## kill commands KILLS=200 times and at every rename, and check the results
 	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 100 --points all
 
-# PART is 1 to 10, each of up to 20 minutes; MODULE is a path in poets_edge. Without either, changed modules are run.
-mutants: $(INSTALLED) ## run mutation tests: PART=3 or MODULE=device/metrics.py
-	$(BIN)/python -m tools.mutants $(if $(PART),--part $(PART)) $(if $(MODULE),--module $(MODULE)) --jobs $(or $(JOBS),2) $(MUTANTS_ARGS)
-	$(BIN)/python -m tools.mutants --report
+# PART is 1 to 10, each of up to 20 minutes; MODULE is a path in poets_edge. Without either, changed modules are run, and
+# the report is written. SAMPLE draws that many mutants of each module at random.
+mutants: $(INSTALLED) ## run mutation tests: PART=3, MODULE=device/metrics.py or SAMPLE=20
+	$(BIN)/python -m tools.mutants $(if $(PART),--part $(PART)) $(if $(MODULE),--module $(MODULE)) $(if $(SAMPLE),--sample $(SAMPLE)) --jobs $(or $(JOBS),2) $(MUTANTS_ARGS)
+	$(if $(PART)$(MODULE),,$(BIN)/python -m tools.mutants --report)
 
 # A surviving mutant may be equivalent to the source, so this target reports survivors and does not fail.
 mutants-changed: $(INSTALLED) ## run a sample of mutants in lines that the last 25 commits changed

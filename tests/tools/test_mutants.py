@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from poets_edge.device.metrics import wilson_interval
 from tests.conftest import ROOT
 from tools.mutants.copied import run_in_copy
 from tools.mutants.equivalents import EQUIVALENTS
 from tools.mutants.modules import MODULES
 from tools.mutants.mutate import Mutant, mutants, planted
 from tools.mutants.planted import FAULTS, ModuleFaults, read_faults
+from tools.mutants.results import ModuleResults, Result, key, load, report, save
+from tools.mutants.sampling import Sample, draw, killed_share
 from tools.mutants.swap import Swap
 
 SOURCE = """
@@ -187,3 +191,67 @@ def test_mutants_in_a_copy_affect_processes_that_tests_start(tmp_path: Path, mon
     assert run_in_copy(tmp_path, "limits.py", [chosen[0]] if chosen[0] else [], ["test_limits.py"], print) == [
         "test_limits.py::test_check"
     ]
+
+
+def test_draw_returns_a_reproducible_random_subset_in_order() -> None:
+    items = list(range(40))
+    drawn = draw(items, 10, seed=1)
+    assert drawn == draw(items, 10, seed=1) == sorted(set(drawn)) and len(drawn) == 10
+    assert drawn != draw(items, 10, seed=2)
+    assert draw(items, 50, seed=1) == items
+    counts = [sum(item in draw(items, 10, seed=seed) for seed in range(400)) for item in items]
+    assert min(counts) > 60 and max(counts) < 140, "each item is drawn in about 100 of 400 samples"
+
+
+def test_killed_share_weights_modules_by_their_number_of_mutants() -> None:
+    share, low, high = killed_share([Sample(mutants=300, drawn=20, killed=18), Sample(mutants=100, drawn=10, killed=5)])
+    assert share == pytest.approx(0.75 * 0.9 + 0.25 * 0.5)
+    variance = 0.75**2 * (14 / 15) / 20 + 0.25**2 * (9 / 10) / 10  # in units of p (1 - p)
+    assert (low, high) == pytest.approx(wilson_interval(share / variance, 1 / variance))
+    assert 0.6 < low < share < high < 0.92
+
+
+def test_killed_share_is_exact_if_all_mutants_were_run() -> None:
+    exact = killed_share([Sample(mutants=30, drawn=30, killed=27), Sample(mutants=10, drawn=10, killed=5)])
+    assert exact == pytest.approx((0.8, 0.8, 0.8))
+
+
+def outcomes(*, killed: int, survived: int, killed_first: int, seed: int | None, mutants: int) -> ModuleResults:
+    results = tuple(
+        Result(operator="Increment", line=number, before="a", after=str(number), outcome=outcome)
+        for number, outcome in enumerate(["killed"] * killed + ["survived"] * survived)
+    )
+    return ModuleResults(mutants=mutants, results=results, killed_first=killed_first, seed=seed, key="")
+
+
+def test_sample_counts_mutants_killed_before_tests_were_added() -> None:
+    found = outcomes(killed=9, survived=1, killed_first=6, seed=0, mutants=50)
+    assert found.sample(0) == Sample(mutants=50, drawn=10, killed=6)
+    assert found.sample(1) == Sample(mutants=45, drawn=9, killed=6), "one of ten is equivalent, so five of fifty are"
+    every = outcomes(killed=9, survived=1, killed_first=6, seed=None, mutants=10)
+    assert every.sample(1) == Sample(mutants=9, drawn=9, killed=9)
+    assert outcomes(killed=0, survived=1, killed_first=0, seed=0, mutants=5).sample(1) is None
+
+
+def test_saved_results_are_read_back_while_module_and_tests_are_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.mutants.results.FOLDER", tmp_path)
+    found = outcomes(killed=1, survived=1, killed_first=1, seed=3, mutants=7)
+    current = replace(found, key=key("device/metrics.py"))
+    save("device/metrics.py", current)
+    assert load("device/metrics.py", fresh=True) == current
+    save("device/metrics.py", found)
+    assert load("device/metrics.py", fresh=True) is None and load("device/metrics.py", fresh=False) == found
+    assert load("device/paired.py", fresh=False) is None
+
+
+def test_report_keeps_other_sections_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.mutants.results.FOLDER", tmp_path)
+    monkeypatch.setattr("tools.mutants.planted.RESULTS", tmp_path / "none.json")
+    save("device/metrics.py", outcomes(killed=8, survived=2, killed_first=7, seed=3, mutants=40))
+    page = report("# Mutation testing\n\nobsolete\n\n## Notes\n\nkept\n")
+    assert page.startswith("# Mutation testing\n") and "obsolete" not in page and page.endswith("\n## Notes\n\nkept\n")
+    assert f"**1 of {len(MODULES)} modules, 10 of 40 mutants run. Killed: 70.0 %" in page
+    assert "| `device/metrics.py` (changed since) | 40 | 10, seed 3 | 7 | 8 | 0 | 70 % |" in page
+    assert "| `device/metrics.py:9` | `a` | `9` | survived |" in page

@@ -8,19 +8,20 @@ The option --help lists further options.
 from __future__ import annotations
 
 import argparse
-import random
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES, PARTS, module_name
 from tools.mutants.mutate import Mutant, mutants
 from tools.mutants.planted import plant_all
-from tools.mutants.results import REPORT, Result, load, report, save
+from tools.mutants.results import REPORT, ModuleResults, Result, key, load, report, save
 from tools.mutants.runner import ROOT, ForkingRunner, run_mutants
+from tools.mutants.sampling import draw
 
 
 def main() -> None:
@@ -29,12 +30,14 @@ def main() -> None:
     parser.add_argument("--module", action="append", metavar="PATH", help="run one module")
     parser.add_argument("--survivors", action="store_true", help="run only mutants that survived the last time")
     parser.add_argument("--line", metavar="TEXT", help="run only mutants of source lines that contain TEXT")
+    parser.add_argument("--sample", type=int, metavar="N", help="run up to N mutants of each module, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, metavar="K", help="seed of that sample [default: 0]")
     parser.add_argument("--changed", metavar="BASE", help="run a sample of the mutants in lines changed since BASE")
     parser.add_argument("--most", type=int, default=60, metavar="N", help="mutants of that sample [default: 60]")
     parser.add_argument("--seconds", type=float, default=1200, metavar="S", help="start none later [default: 1200]")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time [default: 1]")
     parser.add_argument("--planted", action="store_true", help="plant the faults of planted.txt instead")
-    parser.add_argument("--slow", action="store_true", help="with --planted: run tests marked slow, too")
+    parser.add_argument("--slow", action="store_true", help="run tests marked slow although there are others")
     parser.add_argument("--copy", action="store_true", help="with --planted: write faults to a copy of the checkout")
     parser.add_argument("--report", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and end")
     parser.add_argument("--again", action="store_true", help="run modules whose results are up to date, too")
@@ -43,12 +46,12 @@ def main() -> None:
         parser.error(f"not in tools/mutants/modules.py: {', '.join(unknown)}")
     stop_at = time.monotonic() + given.seconds
     if given.report:
-        REPORT.write_text(report(), encoding="utf-8")
+        REPORT.write_text(report(REPORT.read_text(encoding="utf-8")), encoding="utf-8")
         print(f"Wrote {REPORT.relative_to(ROOT)}.")
     elif given.planted:
         plant_all(given.module, given.jobs, slow=given.slow, copy=given.copy)
     elif given.changed:
-        _run_changed(given.changed, given.most, stop_at, given.jobs)
+        _run_changed(given, stop_at)
     else:
         parts = [PARTS[given.part - 1]] if given.part else PARTS
         modules = given.module or [module for part in parts for module in part]
@@ -57,60 +60,74 @@ def main() -> None:
         # Each module is run in its own process, so that imports of its tests do not affect the next module.
         for module in todo:
             if len(modules) == 1 and given.survivors:
-                _run_survivors(module, stop_at, given.jobs)
+                _run_survivors(module, given, stop_at)
             elif len(modules) == 1:
-                _run_module(module, stop_at, given.jobs, given.line)
+                _run_module(module, given, stop_at)
             elif time.monotonic() < stop_at:
                 left = f"{stop_at - time.monotonic():.0f}"
                 command = [sys.executable, "-m", "tools.mutants", "--module", module, "--seconds", left]
                 command += ["--jobs", str(given.jobs), "--survivors" if given.survivors else "--again"]
+                command += ["--sample", str(given.sample), "--seed", str(given.seed)] if given.sample else []
+                command += ["--slow"] if given.slow else []
                 subprocess.run(command, cwd=ROOT, check=False)
 
 
-def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> None:
-    """Run the mutants of a module, or of one line if `line` is given; save the results if all mutants were run."""
-    all_mutants = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
-    chosen = [mutant for mutant in all_mutants if line is None or line in mutant.before]
-    results = _run(module, chosen, stop_at, jobs)
+def _run_module(module: str, given: argparse.Namespace, stop_at: float) -> None:
+    """Run the mutants of a module, a random sample of them, or those of one line; save the results.
+
+    The results are not saved if there was no time for some of the mutants, or with --line.
+    """
+    every = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
+    chosen = [mutant for mutant in every if given.line is None or given.line in mutant.before]
+    chosen = draw(chosen, given.sample or len(chosen), given.seed)
+    results = tuple(_run(module, chosen, given, stop_at))
     killed = sum(result.killed for result in results)
     print(f"{module}: {killed} of {len(results)} mutants killed", flush=True)
-    if len(results) == len(all_mutants):
-        save(module, results)
-    elif line is None:
-        print(f"{module}: {len(all_mutants) - len(results)} mutants not run; nothing is kept", file=sys.stderr)
+    if len(results) < len(chosen):
+        print(f"{module}: {len(chosen) - len(results)} mutants not run; nothing is kept", file=sys.stderr)
+    elif given.line is None:
+        seed = given.seed if len(chosen) < len(every) else None
+        save(
+            module,
+            ModuleResults(mutants=len(every), results=results, killed_first=killed, seed=seed, key=key(module)),
+        )
 
 
-def _run_survivors(module: str, stop_at: float, jobs: int) -> None:
+def _run_survivors(module: str, given: argparse.Namespace, stop_at: float) -> None:
     """Run the mutants of a module that survived the last run, and update their saved results."""
-    last = {(result.before, result.after): result for result in load(module, fresh=False) or ()}
-    alive = {key for key, result in last.items() if not result.killed}
-    all_mutants = mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8"))
-    results = _run(module, [one for one in all_mutants if (one.before, one.after) in alive], stop_at, jobs)
-    last |= {(result.before, result.after): result for result in results}
+    saved = load(module, fresh=False)
+    if saved is None:
+        return
+    last = {(result.line, result.before, result.after): result for result in saved.results}
+    alive = {place for place, result in last.items() if not result.killed}
+    every = mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8"))
+    again = [mutant for mutant in every if (mutant.lines[0], mutant.before, mutant.after) in alive]
+    results = _run(module, again, given, stop_at)
+    last |= {(result.line, result.before, result.after): result for result in results}
     print(f"{module}: {sum(result.killed for result in results)} of {len(alive)} survivors killed", flush=True)
-    save(module, last.values())
+    save(module, replace(saved, results=tuple(last.values()), key=key(module)))
 
 
-def _run_changed(base: str, most: int, stop_at: float, jobs: int) -> None:
-    """Run up to `most` mutants of lines that changed since a commit, sampled with a fixed seed; print the survivors."""
+def _run_changed(given: argparse.Namespace, stop_at: float) -> None:
+    """Run up to --most mutants of lines that changed since a commit, sampled with a fixed seed; print the survivors."""
+    base: str = given.changed
     chosen: list[tuple[str, Mutant]] = []
     for module in MODULES:
         lines = _changed_lines(base, f"poets_edge/{module}")
         if lines:
             source = (ROOT / "poets_edge" / module).read_text(encoding="utf-8")
             chosen += [(module, mutant) for mutant in mutants(source) if lines & set(range(*_range(mutant)))]
-    if len(chosen) > most:
-        chosen = random.Random(0).sample(chosen, most)
+    chosen = draw(chosen, given.most, seed=0)
     killed = total = 0
     for module in MODULES:
         of_module = [mutant for owner, mutant in chosen if owner == module]
         if of_module and time.monotonic() < stop_at:
-            results = _run(module, of_module, stop_at, jobs)
+            results = _run(module, of_module, given, stop_at)
             killed, total = killed + sum(result.killed for result in results), total + len(results)
     print(f"{killed} of {total} mutants in lines changed since {base} killed ({len(chosen) - total} not run)")
 
 
-def _run(module: str, chosen: Sequence[Mutant], stop_at: float, jobs: int) -> list[Result]:
+def _run(module: str, chosen: Sequence[Mutant], given: argparse.Namespace, stop_at: float) -> list[Result]:
     results: list[Result] = []
 
     def keep(mutant: Mutant, outcome: str, killer: str) -> None:
@@ -124,7 +141,7 @@ def _run(module: str, chosen: Sequence[Mutant], stop_at: float, jobs: int) -> li
         )
         results.append(result)
 
-    runner = ForkingRunner(module_name(module), chosen, keep, stop_at, jobs)
+    runner = ForkingRunner(module_name(module), chosen, keep, stop_at, given.jobs, given.slow)
     for problem in run_mutants(runner, [f"tests/{test}" for test in MODULES[module]]):
         print(f"{module}: not used: {problem}", file=sys.stderr)
     for result in results:

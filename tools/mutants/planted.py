@@ -124,7 +124,7 @@ def _plant(entry: ModuleFaults, jobs: int, *, slow: bool, copy: bool) -> None:
         with copied_checkout() as folder:
             problems = run_in_copy(folder, entry.module, mutants, tests, keep)
     else:
-        runner = ForkingRunner(module_name(entry.module), mutants, keep, time.monotonic() + 3600, jobs)
+        runner = ForkingRunner(module_name(entry.module), mutants, keep, time.monotonic() + 3600, jobs, slow)
         problems = run_mutants(runner, tests)
     for problem in problems:
         print(f"{entry.module}: not used: {problem}", file=sys.stderr)

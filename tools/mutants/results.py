@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 
@@ -15,6 +15,7 @@ from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES
 from tools.mutants.planted import load_planted
 from tools.mutants.runner import NOTICED, ROOT
+from tools.mutants.sampling import Sample, killed_share
 
 FOLDER = ROOT / "build/mutants"
 REPORT = ROOT / "benchmarks/results/mutants.md"
@@ -36,6 +37,39 @@ class Result:
         return self.outcome in NOTICED
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModuleResults:
+    """Outcomes of a module's mutants, or of a random sample of them.
+
+    Attributes:
+        mutants: number of the module's mutants.
+        killed_first: number of `results` killed in their first run, before tests were added for the survivors.
+        seed: seed with which the sample was drawn; None if all mutants were run.
+        key: digest of the module and its tests at the last run.
+    """
+
+    mutants: int
+    results: tuple[Result, ...]
+    killed_first: int
+    seed: int | None
+    key: str
+
+    @property
+    def killed(self) -> int:
+        return sum(result.killed for result in self.results)
+
+    def sample(self, equivalents: int) -> Sample | None:
+        """Return the sample without its equivalent mutants, or None if nothing is left.
+
+        Tests that were added for the survivors of a sample do not kill as large a share of the mutants outside it, so
+        the first run of a sample counts.
+        """
+        drawn = len(self.results) - equivalents
+        killed = self.killed if self.seed is None else self.killed_first
+        share = drawn / max(1, len(self.results))
+        return Sample(mutants=self.mutants * share, drawn=drawn, killed=killed) if drawn else None
+
+
 def key(module: str) -> str:
     """Return a digest of a module and its tests; saved results are up to date while the digest is unchanged."""
     digest = hashlib.sha256()
@@ -44,69 +78,90 @@ def key(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def save(module: str, results: Iterable[Result]) -> None:
+def save(module: str, found: ModuleResults) -> None:
     """Write the results of a module to `build/mutants`."""
     path = FOLDER / f"{module}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = {"key": key(module), "results": [asdict(result) for result in results]}
-    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
 
 
-def load(module: str, *, fresh: bool) -> list[Result] | None:
+def load(module: str, *, fresh: bool) -> ModuleResults | None:
     """Return the saved results of a module; None if there are none, or if they are out of date and `fresh` is set."""
     path = FOLDER / f"{module}.json"
     if not path.exists():
         return None
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    if fresh and rows["key"] != key(module):
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    if fresh and saved["key"] != key(module):
         return None
-    return [Result(**row) for row in rows["results"]]
+    return ModuleResults(**{**saved, "results": tuple(Result(**row) for row in saved["results"])})
 
 
-def report() -> str:
-    """Return the report as Markdown: a table with a row per module, and lists of the surviving mutants."""
-    rows, reviewed, open_ones = [], [], []
-    total = killed = equivalents = run = 0
+def report(page: str) -> str:
+    """Return the report as Markdown: a row for each module, the surviving mutants, and the faults planted by hand.
+
+    Sections of the last report `page` that have other titles are kept.
+    """
+    written = "\n".join([*_generated(), *_planted(), ""])
+    titles = re.findall(r"^## .*$", written, re.MULTILINE)
+    sections = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
+    return "\n".join([written, *(section for section in sections if section.partition("\n")[0] not in titles)])
+
+
+def _generated() -> list[str]:
+    """Return the lines of the report on mutants made by operators."""
+    found = {module: results for module in MODULES if (results := load(module, fresh=False))}
+    rows, reviewed, survivors, every, others = [], [], [], [], []
     for module in MODULES:
-        results = load(module, fresh=False)
-        if results is None:
-            rows.append(f"| `{module}` | not run | | | |")
+        if module not in found:
+            rows.append(f"| `{module}` | not run | | | | | |")
             continue
-        run += 1
-        alive = [result for result in results if not result.killed]
-        known = [(result, equivalent(module, result.before, result.after)) for result in alive]
-        same = [(result, entry) for result, entry in known if entry]
-        total, killed, equivalents = total + len(results), killed + len(results) - len(alive), equivalents + len(same)
-        share = f"{100 * (len(results) - len(alive)) / max(1, len(results) - len(same)):.0f} %"
-        age = "" if load(module, fresh=True) is not None else " (changed since)"
-        rows.append(f"| `{module}`{age} | {len(results)} | {len(results) - len(alive)} | {len(same)} | {share} |")
-        reviewed += [f"| `{module}` | `{r.before}` | `{r.after}` | {e.reason} |" for r, e in same if e]
-        open_ones += [f"| `{module}:{r.line}` | `{r.before}` | `{r.after}` | {r.outcome} |" for r, e in known if not e]
-    percent = 100 * killed / max(1, total - equivalents)
-    return "\n".join(
-        [
-            "# Mutation testing",
-            "",
-            "`make mutants` plants one fault at a time in the modules of `tools/mutants/modules.py` (mathematics and",
-            "guards) and runs the test files that belong to the module. Operators of cosmic-ray make the faults, and",
-            "three of `tools/mutants/operators.py`: skip a check, remove a statement, add one to a number. A mutant is",
-            "killed when a test fails. Modules marked as changed were run before their last change, or that of their",
-            "tests: `make mutants` runs them again.",
-            "",
-            _origin(),
-            "",
-            f"**{run} of {len(MODULES)} modules run: {killed} of {total} mutants killed, {equivalents} equivalent;"
-            f" {percent:.1f} % of the others.**",
-            "",
-            "| module | mutants | killed | equivalent | killed of the others |",
-            "|---|--:|--:|--:|--:|",
-            *rows,
-            *_table("Equivalent mutants", ("module", "source", "mutant", "reason"), reviewed),
-            *_table("Survivors", ("where", "source", "mutant", "outcome"), open_ones),
-            *_planted(),
-            "",
+        results = found[module]
+        known = [(r, equivalent(module, r.before, r.after)) for r in results.results if not r.killed]
+        same = sum(entry is not None for _, entry in known)
+        every += [sample] if (sample := results.sample(0)) else []
+        others += [other] if (other := results.sample(same)) else []
+        share = f"{100 * other.killed / other.drawn:.0f} %" if other else ""
+        drawn = f"{len(results.results)}" + ("" if results.seed is None else f", seed {results.seed}")
+        age = "" if results.key == key(module) else " (changed since)"
+        numbers = f"{results.mutants} | {drawn} | {results.killed_first} | {results.killed} | {same} | {share}"
+        rows.append(f"| `{module}`{age} | {numbers} |")
+        reviewed += [f"| `{module}` | `{r.before}` | `{r.after}` | {entry.reason} |" for r, entry in known if entry]
+        survivors += [
+            f"| `{module}:{r.line}` | `{r.before}` | `{r.after}` | {r.outcome} |" for r, entry in known if not entry
         ]
-    )
+    sizes = [len(results.results) for results in found.values() if results.seed is not None]
+    return [
+        "# Mutation testing",
+        "",
+        "`make mutants` plants one fault at a time in the modules of `tools/mutants/modules.py` (mathematics and",
+        "guards) and runs the fast tests in the files that belong to the module. Operators of cosmic-ray make the",
+        "faults, and three of `tools/mutants/operators.py`: skip a check, remove a statement, add one to a number.",
+        "A mutant is killed when a test fails. Modules marked as changed were run before their last change, or that",
+        "of their tests: `make mutants` runs them again.",
+        "",
+        "With `--sample`, mutants of each module are drawn at random. The first number of killed mutants is from the",
+        "first run of the sample, the second from a run with the tests that were added for its survivors. Shares use",
+        "the first number, because the added tests say little about mutants outside the sample.",
+        "",
+        _origin(f"python -m tools.mutants --sample {max(sizes)}" if sizes else "python -m tools.mutants"),
+        "",
+        f"**{len(found)} of {len(MODULES)} modules, {sum(len(results.results) for results in found.values())} of"
+        f" {sum(results.mutants for results in found.values())} mutants run."
+        f" Killed: {_percent(every)} of all, {_percent(others)} of those that are not equivalent.**",
+        "",
+        "| module | mutants | run | killed first | killed | equivalent | share of others killed |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        *rows,
+        *_table("Equivalent mutants", ("module", "source", "mutant", "reason"), reviewed),
+        *_table("Survivors", ("where", "source", "mutant", "outcome"), survivors),
+    ]
+
+
+def _percent(samples: list[Sample]) -> str:
+    if not samples:
+        return "none"
+    share, low, high = (100 * value for value in killed_share(samples))
+    return f"{share:.1f} %" if low == high else f"{share:.1f} % ({low:.1f} to {high:.1f} %)"
 
 
 def _planted() -> list[str]:
@@ -132,20 +187,22 @@ def _planted() -> list[str]:
         "`python -m tools.mutants --planted` plants the faults of `tools/mutants/planted.txt` one at a time and runs",
         "the fast tests that belong to the module. One that is not reached is in code that only slow tests run.",
         "",
+        _origin("python -m tools.mutants --planted"),
+        "",
         f"**{noticed} of {planted} faults in {len(found)} modules noticed.**",
         *_table("Planted", ("module", "planted", "noticed"), rows),
         *_table("Not noticed", ("module", "source", "fault", "outcome"), missed),
     ]
 
 
-def _origin() -> str:
-    """Return the line with the command, commit, date and machine, as on every page in benchmarks/results."""
+def _origin(command: str) -> str:
+    """Return the line with a command, commit, date and machine, as on every page in benchmarks/results."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True, text=True).stdout
     status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
     machine = f"{os.cpu_count()}-core {platform.machine()} machine, Python {platform.python_version()}"
     changes = " and changes" if status else ""
-    return f"`python -m tools.mutants`, commit {commit.strip()}{changes}, {date.today().isoformat()}, {machine}"
+    return f"`{command}`, commit {commit.strip()}{changes}, {date.today().isoformat()}, {machine}"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[str]) -> list[str]:

@@ -65,6 +65,7 @@ class ForkingRunner:
             reached") and the test that killed it, if any.
         stop_at: value of `time.monotonic()` after which no mutant is started.
         jobs: number of concurrent processes.
+        slow: whether to run tests marked slow although there are others.
     """
 
     module: str
@@ -72,6 +73,7 @@ class ForkingRunner:
     report: Callable[[Mutant, str, str], None]
     stop_at: float
     jobs: int = 1
+    slow: bool = False
     problems: list[str] = field(default_factory=list)
 
     def pytest_configure(self) -> None:
@@ -93,8 +95,10 @@ class ForkingRunner:
         if session.testsfailed:
             raise session.Interrupted("collection failed")
         module = importlib.import_module(self.module)
-        items = {item.nodeid: item for item in session.items}
-        baseline, failed = _in_child(lambda: _baseline(module.__file__, session.items), seconds=1200) or (None, ["all"])
+        fast = [item for item in session.items if not item.get_closest_marker("slow")]
+        chosen = session.items if self.slow else fast or session.items
+        items = {item.nodeid: item for item in chosen}
+        baseline, failed = _in_child(lambda: _baseline(module.__file__, chosen), seconds=1200) or (None, ["all"])
         self.problems += failed
         if baseline is None:
             return True

@@ -1,0 +1,50 @@
+"""Random samples of mutants, and the share of all mutants that is killed, estimated from samples of modules."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from poets_edge.device.metrics import wilson_interval
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Outcome of a random sample of a module's mutants.
+
+    Attributes:
+        mutants: number of mutants of the module; a fraction if the number of those to be counted is itself estimated.
+        drawn: number of mutants in the sample, at least 1.
+        killed: number of mutants in the sample that a test killed.
+    """
+
+    mutants: float
+    drawn: int
+    killed: int
+
+
+def draw(items: Sequence[_Item], size: int, seed: int) -> list[_Item]:
+    """Return up to `size` items, drawn at random without replacement, in the order of `items`."""
+    chosen = random.Random(seed).sample(range(len(items)), min(size, len(items)))
+    return [items[number] for number in sorted(chosen)]
+
+
+def killed_share(samples: Iterable[Sample]) -> tuple[float, float, float]:
+    """Return the estimated share of killed mutants over all modules and its 95 % interval, (share, low, high).
+
+    Each module counts by its number of mutants (stratified sampling; Cochran, Sampling Techniques, 1977, section 5.3).
+    The interval is Wilson's for the number of mutants that would give an equal variance if they had been drawn from
+    all modules at once. If all mutants were run, the share is exact: `low` and `high` are equal to it.
+    """
+    known = list(samples)
+    total = sum(sample.mutants for sample in known)
+    share = sum(sample.mutants / total * sample.killed / sample.drawn for sample in known)
+    # Variance of the share, divided by p (1 - p); mutants that were all run contribute nothing.
+    variance = sum((one.mutants / total) ** 2 * (1 - one.drawn / one.mutants) / one.drawn for one in known)
+    if variance <= 0:
+        return share, share, share
+    return share, *wilson_interval(share / variance, 1 / variance)
