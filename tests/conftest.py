@@ -150,7 +150,7 @@ Each file is run by a single process, so a slow file that starts late would dela
 
 _SLOW = (
     "android/", "api/test_library_page.py", "auditing/test_audit.py", "auditing/test_changing_folder.py",
-    "bench/remote/", "bench/test_benchmark.py", "bench/test_processes.py", "bench/test_sustained.py",
+    "bench/remote/", "bench/test_benchmark.py", "bench/test_processes.py",
     "cli/test_label.py",
     "cli/test_names.py", "cli/test_signals.py", "cli/test_streams.py", "demo/", "device/test_foreign_models.py",
     "device/test_without_tensorflow.py",

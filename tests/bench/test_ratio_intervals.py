@@ -25,7 +25,8 @@ def enumerated_interval(times: list[float], reference: list[float]) -> tuple[flo
     return ratios[rejected - 1], ratios[len(ratios) - rejected]
 
 
-@pytest.mark.parametrize(("one", "other"), [(4, 5), (5, 5), (5, 7), (7, 4), (6, 6)])
+# With 3 and 22 processes, a probability is exactly 1 %.
+@pytest.mark.parametrize(("one", "other"), [(4, 5), (5, 5), (5, 7), (7, 4), (6, 6), (3, 22)])
 def test_compare_times_interval_agrees_with_enumeration_of_ranks(one: int, other: int) -> None:
     rng = np.random.default_rng(one * other)
     times, reference = (list(rng.uniform(1, 3, count)) for count in (one, other))

@@ -79,7 +79,13 @@ def test_draw_sustained_shows_latency_temperature_and_throttling(tmp_path: Path)
     assert [clock_text(seconds) for seconds in (7, 59.6, 61, 750)] == ["0:07", "1:00", "1:01", "12:30"]
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1.5 h", 5400), ("30", 30)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10m", 600), ("90s", 90), ("1.5 h", 5400), ("30", 30), ("10M", 600), (" 2 Min ", 120), ("7sec", 7),
+        (".5h", 1800), ("3.", 3),
+    ],
+)  # fmt: skip
 def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
     with pytest.raises(UsageError, match="`sustained` soon"):

@@ -8,9 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,50 +20,11 @@ from poets_edge.bench.remote.on_device.own_files import SIGNATURE
 from poets_edge.bench.remote.on_device.own_folder import SESSIONS
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.tflite.verify.memory import remember
+from tests.bench.remote.session import ITEM, Session
 from tests.conftest import ROOT
 from tests.decoy import Decoy
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
-
-ITEM = "program/00000000000000aa"
-
-
-class Session:
-    """Session on a device, in which the program's folder is open."""
-
-    def __init__(self, folder: Path, *, adopt: bool = False, alone: bool = False) -> None:
-        self.agent = Agent(io.BytesIO(), io.StringIO())
-        self.left = self.agent.do_open({"folder": str(folder), "adopt": adopt, "alone": alone})["left"]
-
-    def __del__(self) -> None:
-        if self.agent._folder:
-            self.agent._folder.close()
-
-    def receive(self, item: str = ITEM) -> None:
-        self.agent._requests = io.BytesIO(_payload())
-        self.agent.do_receive({"item": item, "wheels": True})
-
-    def have(self, *items: str) -> list[str]:
-        found: list[str] = self.agent.do_have({"items": list(items)})["items"]
-        return found
-
-    def remove(self) -> list[str]:
-        left: list[str] = self.agent.do_remove({})["left"]
-        return left
-
-
-def _payload() -> bytes:
-    """A wheel with a module and a script, as `Connection.send_item` sends it."""
-    wheel = io.BytesIO()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("thing/__init__.py", "answer = 42\n")
-        archive.writestr("thing-1.data/scripts/run", "#!python")
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w|") as archive:
-        entry = tarfile.TarInfo("thing-1-py3-none-any.whl")
-        entry.size = len(wheel.getvalue())
-        archive.addfile(entry, io.BytesIO(wheel.getvalue()))
-    return b"%d\n%s0\n" % (len(tar.getvalue()), tar.getvalue())
 
 
 @pytest.fixture
@@ -266,9 +225,10 @@ def test_files_on_the_device_do_not_expire_if_the_usage_file_is_damaged(folder: 
 
 _KILLED = """
 import io, os, sys
-from tests.bench.remote.test_agent import Session, Path, _payload
+from pathlib import Path
+from tests.bench.remote.session import Session, payload
 session = Session(Path(sys.argv[1]))
-whole = _payload()
+whole = payload()
 class Source(io.BytesIO):
     def read(self, size=-1):
         data = super().read(size)
@@ -374,84 +334,3 @@ def test_files_from_older_versions_are_reported(tmp_path: Path) -> None:
     facts = Agent(io.BytesIO(), io.StringIO()).do_facts({"folder": str(tmp_path), "kind": "cache", "packages": []})
     assert facts["older"] == [str(tmp_path / "program"), str(tmp_path / "deployed.json")]
     assert facts["state"] == "missing" and facts["folder"] == str(tmp_path / "poets-edge")
-
-
-def _sent(name: str, content: bytes) -> bytes:
-    """Return a file in a tar archive, as `Connection.send_item` sends it."""
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w|") as archive:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-    return b"%d\n%s0\n" % (len(tar.getvalue()), tar.getvalue())
-
-
-def _wheel(name: str) -> bytes:
-    wheel = io.BytesIO()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("thing/__init__.py", "answer = 42\n")
-        archive.writestr(name, "outside")
-    return wheel.getvalue()
-
-
-def _files(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "{root}/out.txt", "../../../out.txt"])
-@pytest.mark.parametrize("in_wheel", [False, True], ids=["archive", "wheel"])
-def test_receive_rejects_archive_members_outside_the_item_folder(
-    folder: Path, tmp_path: Path, name: str, in_wheel: bool
-) -> None:
-    name = name.format(root=tmp_path)
-    session = Session(folder)
-    sent = _sent("thing-1-py3-none-any.whl", _wheel(name)) if in_wheel else _sent(name, b"outside")
-    session.agent._requests = io.BytesIO(sent)
-    with pytest.raises(OSError, match="not a name for a file in an item"):
-        session.agent.do_receive({"item": ITEM, "wheels": in_wheel})
-    assert session.agent._requests.read() == b"", "the next request is found behind the archive"
-    assert session.have(ITEM) == [] and "out.txt" not in _files(tmp_path)
-    session.receive()
-    assert session.have(ITEM) == [ITEM]
-
-
-def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) -> None:
-    """If links were created, later files in the archive could be written through them to other folders."""
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w|") as archive:
-        link = tarfile.TarInfo("a")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
-        archive.addfile(link)
-        entry = tarfile.TarInfo("a/inside.txt")
-        entry.size = 3
-        archive.addfile(entry, io.BytesIO(b"yes"))
-    session = Session(folder)
-    session.agent._requests = io.BytesIO(b"%d\n%s0\n" % (len(tar.getvalue()), tar.getvalue()))
-    session.agent.do_receive({"item": ITEM, "wheels": False})
-    assert session.have(ITEM) == [ITEM]
-    assert (folder / ITEM / "a/inside.txt").read_text() == "yes" and not (tmp_path / "inside.txt").exists()
-
-
-def test_receive_creates_nothing_from_a_truncated_archive(folder: Path) -> None:
-    session = Session(folder)
-    session.agent._requests = io.BytesIO(_payload()[:600])  # within the wheel
-    with pytest.raises(EOFError):
-        session.agent.do_receive({"item": ITEM, "wheels": True})
-    assert session.have(ITEM) == []
-
-
-def test_unpacked_wheel_contains_libraries_but_no_scripts(folder: Path) -> None:
-    wheel = io.BytesIO()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name in (
-            "thing/a.py",
-            "thing-1.data/purelib/b.py",
-            "thing-1.data/platlib/sub/c.so",
-            "thing-1.data/scripts/d",
-        ):
-            archive.writestr(name, name)
-    session = Session(folder)
-    session.agent._requests = io.BytesIO(_sent("thing-1-py3-none-any.whl", wheel.getvalue()))
-    session.agent.do_receive({"item": ITEM, "wheels": True})
-    found = {str(path.relative_to(folder / ITEM)) for path in (folder / ITEM).rglob("*") if path.is_file()}
-    assert {name for name in found if not name.startswith(".")} == {"thing/a.py", "b.py", "sub/c.so"}

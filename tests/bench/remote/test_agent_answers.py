@@ -142,9 +142,24 @@ def test_lingering_is_recorded_only_in_a_folder_with_a_service(agent: Agent, hom
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
     ask(agent, do="hand_over_linger", folder=str(home / "poets-edge"))
     assert ask(agent, do="service")["note"] is None
-    ask(agent, do="set_service", note={"unit": "u", "items": []}, text="[Unit]\n")
+    ask(agent, do="set_service", note={"unit": "u", "items": [], "lingered": False}, text="[Unit]\n")
     ask(agent, do="hand_over_linger", folder=str(home / "poets-edge"))
     assert ask(agent, do="service")["note"]["lingered"] is True
+
+
+def test_marker_of_a_new_folder_is_flushed_to_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[int, int]] = []
+
+    def flush(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        flushed.append((status.st_ino, status.st_size))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    folder = OwnFolder(str(home / "poets-edge"))
+    folder.open(adopt=False)
+    folder.close()
+    status = (home / "poets-edge/.poets-edge.json").stat()
+    assert status.st_size > 0 and flushed == [(status.st_ino, status.st_size)]
 
 
 @pytest.mark.parametrize("content", [b"", b"3\nab", b"3\nabc"], ids=["no size", "a partial chunk", "no end"])

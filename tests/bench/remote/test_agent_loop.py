@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,22 @@ def test_agent_exits_if_it_receives_no_messages(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ExitedError):
         agent._watch()
     assert clock[0] == 1002 + module.SILENCE
+
+
+def test_each_chunk_of_a_transfer_counts_as_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time limit for silence must not end a long transfer over a slow connection."""
+    clock = [1000.0]
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    sent = content.getvalue()
+    chunks = b"".join(b"512\n" + sent[start : start + 512] for start in range(0, len(sent), 512)) + b"0\n"
+    agent = Agent(io.BytesIO(chunks), io.StringIO())
+    agent.do_open({"folder": str(tmp_path / "poets-edge"), "adopt": False, "alone": False})
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    clock[0] += 50
+    agent.do_receive({"item": "models/00aa", "wheels": False})
+    assert agent._last == 1050.0
 
 
 def test_agent_sends_heartbeats_between_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_messages_are_read_until_the_time_limit(clock: SimpleNamespace, monkeypa
     lost = process(None)
     lost._inbox.ended, lost._said = (
         True,
-        ["debug1: x", "Warning: Permanently added", "Permission denied.", "", "debug2"],
+        ["debug1: x", "Warning: Permanently added", "Welcome.", "Permission denied.", "", "debug2"],
     )
     with pytest.raises(RemoteError, match=r"pi: ssh cannot log in \(Permission denied\)\. Try: ssh pi"):
         lost.read_message(1000.0, 9.0)

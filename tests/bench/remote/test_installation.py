@@ -98,11 +98,14 @@ def test_install_also_installs_the_packages_of_an_extra(offline: None) -> None:
 
 def test_install_warns_about_a_wrong_clock_and_files_of_older_versions(offline: None) -> None:
     reporter = Recorder()
-    older = ("/home/pi/.cache/deployed.json",)
+    older = ("/home/pi/.cache/models", "/home/pi/.cache/deployed.json")
     install_on(reporter, time=time.time() - 10 * 86400, older=older, versions={"pip": "23.0"})
     assert any("clock" in text and "slow" in text for text in reporter.warnings)
-    assert any("an older version created it: /home/pi/.cache/deployed.json" in text for text in reporter.notes)
+    assert any(f"an older version created it: {', '.join(older)}" in text for text in reporter.notes)
     assert any("systemctl --user disable --now" in text for text in reporter.notes)
+    reporter = Recorder()
+    install_on(reporter, older=older[:1], versions={"pip": "23.0"})
+    assert not any("systemctl" in text for text in reporter.notes), "no service was deployed"
 
 
 @pytest.mark.parametrize(("count", "more"), [(0, None), (5, ""), (7, " and 2 more")])
