@@ -213,7 +213,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
             validation=evaluation(5, 0.25, {"a": 0.1, "b": 0.2}), steps=steps_of((0.5, 2.0, None)),
             misclassified=tuple(Mistake(photo, "b", 1 - n / 100) for n, photo in enumerate(photos("a" * 30))),
             unreadable=[f"{n}: damaged" for n in range(50)], cross_validated=None, calibration=None, unknown=None,
-            has_own_test=False, unrelated_test=None, dependence=None,
+            has_own_test=False, unrelated_test=None, dependence=None, assumption=None,
             duplicates=[Duplicate((f"a/{n}", f"b/{n}"), ("training", "test"), ("a", "b")) for n in range(45)],
         )  # fmt: skip
         vars(result).update(changes)
