@@ -232,7 +232,7 @@ def test_class_metrics_count_all_photos_and_evaluated_photos() -> None:
     assert never["recall"] == 0.0 and never["precision"] is None
 
 
-def test_five_most_confused_pairs_of_classes_are_listed_in_order() -> None:
+def test_five_most_confused_pairs_of_classes_are_listed_most_confused_first() -> None:
     names = ("a", "b", "c", "d", "e")
     pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (3, 1), (1, 3)]
     truth = np.array([true for true, _ in pairs] + [2])

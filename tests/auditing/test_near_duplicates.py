@@ -179,7 +179,7 @@ def test_mirrored_match_requires_similar_bottlenecks_and_coarse_thumbnails() -> 
 
 
 @pytest.mark.parametrize(("correlation", "similar"), [(0.68, False), (0.72, True), (0.95, True)])
-def test_thumbnails_are_aligned_if_they_correlate_coarsely(correlation: float, similar: bool) -> None:
+def test_thumbnails_are_aligned_only_if_their_cell_means_correlate(correlation: float, similar: bool) -> None:
     """`correlation` is the correlation of the cell means of the two thumbnails."""
     rng = np.random.default_rng(0)
     first, second = np.linalg.qr(np.c_[np.ones(64), rng.standard_normal((64, 2))])[0][:, 1:].T

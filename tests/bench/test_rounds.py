@@ -132,7 +132,7 @@ def test_round_log_returns_timings_for_one_stamp_and_variant() -> None:
     assert log.rounds_of(["1" * 64]) == [] and len(log.rounds_of(["0" * 64])) == 3
 
 
-def test_variants_of_assigns_numbers_to_identical_models(tmp_path: Path) -> None:
+def test_identical_models_are_distinguished_by_a_copy_number(tmp_path: Path) -> None:
     models = [tmp_path / name for name in ("a.tflite", "b.tflite", "c.tflite")]
     for model, content in zip(models, ("same", "same", "other"), strict=True):
         model.write_text(content)

@@ -145,7 +145,7 @@ def test_run_variation_includes_drift_only_if_it_is_significant(ratio: float, is
     assert run_variation(np.exp(noise + offsets[:, None]).ravel().tolist()) == pytest.approx(expected, rel=0.01)
 
 
-def test_run_variation_is_at_least_that_of_a_quiet_machine() -> None:
+def test_run_variation_is_at_least_the_value_for_a_quiet_machine() -> None:
     parts = np.repeat([0.0, 0.001, 0.002, 0.003, 0.004], 4)
     assert run_variation([float(value) for value in np.exp(parts)]) == QUIET_VARIATION
     drift = float(np.std(10 * parts[::4], ddof=1))

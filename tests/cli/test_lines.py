@@ -70,7 +70,7 @@ def test_only_the_newest_line_of_a_live_source_waits_for_a_full_pipe(monkeypatch
         assert pipe.read() == b"third\n"
 
 
-def test_lines_of_a_file_wait_until_the_command_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_for_a_file_source_wait_for_a_slow_reader_until_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.cli.lines.TICK_SECONDS", 0.001)
     asked: list[bool] = []
     with piped(monkeypatch) as pipe:
@@ -90,7 +90,7 @@ def test_lines_of_a_file_wait_until_the_command_is_stopped(monkeypatch: pytest.M
         assert len(asked) > 5 and b"second" not in pipe.read()
 
 
-def test_first_signal_stops_and_second_interrupts() -> None:
+def test_first_signal_requests_a_stop_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGTERM)
     ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

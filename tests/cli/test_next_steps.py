@@ -148,7 +148,7 @@ def tensor(height: int, width: int) -> Any:
     return SimpleNamespace(shape=(1, height, width, 3), dtype="uint8")
 
 
-def test_written_files_are_described(
+def test_web_android_and_annotate_print_a_description_of_their_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page: Any = SimpleNamespace(

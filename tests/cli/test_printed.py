@@ -285,7 +285,9 @@ def test_export_prints_the_files_for_frigate(capsys: pytest.CaptureFixture[str])
     ("compared", "line"),
     [(7, "on 7 pictures: scores differ by at most 0.0001."), (0, "Not run: Core ML models run on")],
 )
-def test_export_prints_a_converted_file(capsys: pytest.CaptureFixture[str], compared: int, line: str) -> None:
+def test_export_prints_a_summary_of_a_converted_file(
+    capsys: pytest.CaptureFixture[str], compared: int, line: str
+) -> None:
     result: Any = SimpleNamespace(
         path=Path("m.onnx"),
         size=2_500_000,

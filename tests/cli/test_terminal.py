@@ -114,7 +114,7 @@ def simulate_terminal(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
     return made
 
 
-def test_status_replaces_the_last_line_of_a_terminal(
+def test_status_replaces_the_last_line_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulate_terminal(monkeypatch)

@@ -347,7 +347,7 @@ def test_unused_folder_rejects_folders_without_a_name() -> None:
             raise AssertionError("it must not get here")
 
 
-def test_existing_head_is_empty_for_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_start_of_a_file_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123")
     assert existing_head(tmp_path / "file", 2) == b"01"
     assert [existing_head(tmp_path / name, 2) for name in ("missing", ".", "nul\0")] == [b""] * 3

@@ -55,7 +55,7 @@ def test_run_parallel_reuses_tools_from_earlier_calls() -> None:
     assert len(tools) == 2 and sorted(item for tool in tools for item in tool) == sorted([*range(6)] * 2)
 
 
-def test_tools_are_used_by_one_thread_at_a_time() -> None:
+def test_each_tool_is_used_by_one_thread_at_a_time() -> None:
     busy: set[int] = set()
 
     def work(item: int, tool: list[int]) -> None:

@@ -83,7 +83,7 @@ def test_database_does_not_replace_a_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_in_queries_limits_the_number_of_values_per_query() -> None:
+def test_queries_for_many_keys_are_split_at_500_values() -> None:
     keys = [b"%d" % number for number in range(1200)]
     parts = list(in_queries(keys))
     assert [key for _, some in parts for key in some] == keys

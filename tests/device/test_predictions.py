@@ -267,7 +267,7 @@ def outputs(*distances: float | None) -> Predictions:
     return Predictions.of(photos, [ModelOutput(scores[1], distance) for distance in distances], 3, ())
 
 
-def test_predictions_take_returns_the_selected_rows() -> None:
+def test_selected_rows_of_predictions_are_returned_in_the_given_order() -> None:
     found = outputs(0.25, 0.5, 2.0).take(np.array([2, 0]))
     assert [photo.name for photo in found.photos] == ["daisy/2.jpg", "daisy/0.jpg"]
     assert found.distances is not None and found.distances.tolist() == [2.0, 0.25]

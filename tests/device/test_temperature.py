@@ -25,14 +25,14 @@ TRUTH = np.array([0, 0, 0, 1, 0])
 """True classes; the predicted classes are 0, 1, 0, 1, 0, so that the second prediction is wrong."""
 
 
-def test_bins_for_reliability_group_predictions_by_score() -> None:
+def test_predictions_are_grouped_into_reliability_bins_by_score() -> None:
     low, high = reliability(SCORES, TRUTH, bins=4)
     assert (low.count, low.accuracy, high.count) == (2, 1.0, 3)
     assert low.score == pytest.approx(0.575)
     assert (high.score, high.accuracy) == pytest.approx(((0.95 + 0.92 + 1.0) / 3, 2 / 3))
 
 
-def test_expected_calibration_error_weights_bins_by_predictions() -> None:
+def test_expected_calibration_error_weights_bins_by_number_of_predictions() -> None:
     expected = (2 * abs(0.575 - 1) + 3 * abs((0.95 + 0.92 + 1.0) / 3 - 2 / 3)) / 5
     assert expected_calibration_error(SCORES, TRUTH, bins=4) == pytest.approx(expected)
 
@@ -136,7 +136,7 @@ def test_threshold_for_an_accuracy_is_0_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
 
-def test_best_temperature_samples_large_sets_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_temperature_is_fitted_to_an_even_sample_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     scores = rng.dirichlet([1.0, 2.0, 3.0], 11).astype(np.float32)
     truth = rng.integers(0, 3, 11)

@@ -116,7 +116,7 @@ def test_model_with_a_class_named_none_keeps_its_labels(run: Any, tmp_path: Path
     assert Classifier(tmp_path / "out/model.tflite").has_detector
 
 
-def test_other_input_sizes_are_refused(run: Any, tmp_path: Path) -> None:
+def test_input_sizes_that_differ_from_frigates_are_refused(run: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="takes 192 x 128 pixels, and Frigate passes 224 x 224"):
         run(size=(128, 192))
     assert not (tmp_path / "out").exists()

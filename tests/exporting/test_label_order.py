@@ -165,7 +165,7 @@ def test_photos_of_record_does_not_read_photos_from_other_machines(place: str) -
     assert "secret" not in str(raised.value)
 
 
-def test_photos_of_folder_splits_photos_like_train(tmp_path: Path) -> None:
+def test_photos_in_a_folder_are_split_for_export_as_for_train(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         for number in range(40):

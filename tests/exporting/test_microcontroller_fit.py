@@ -57,7 +57,7 @@ def test_memory_option_replaces_only_the_memory_of_a_board() -> None:
         ("nano33", 166_400, 655_360), ("pico2", 417_792, 3_145_728),
     ],
 )  # fmt: skip
-def test_boards_state_the_memory_that_is_available_for_a_model(name: str, memory: int, flash: int) -> None:
+def test_memory_and_flash_of_boards_exclude_what_the_system_needs(name: str, memory: int, flash: int) -> None:
     """The expected values are the sizes in the data sheets minus the memory for frame buffers, firmware and system."""
     assert (board(name).memory, board(name).flash) == (memory, flash)
 

@@ -284,7 +284,7 @@ def test_read_archive_recognizes_suffixes_in_any_case(place: str, most: int | No
     assert sum(found.others.values()) == (1 if sniffed else 2)
 
 
-def test_read_archive_counts_files_that_are_not_photos_in_the_common_folder_only() -> None:
+def test_read_archive_counts_other_files_only_inside_the_common_folder() -> None:
     names = ["top/x/a/1.jpg", "top/x/b/1.jpg", "top/x/note.txt", "top/x/a/note.txt", "top/note.txt", "topx/note.txt"]
     found = read_archive(io.BytesIO(zip_of(dict.fromkeys(names, b"x"))), "x.zip")
     assert found.names == ["a/1.jpg", "b/1.jpg"]

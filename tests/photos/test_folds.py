@@ -113,7 +113,7 @@ def hashed(names: list[str]) -> list[HashedPhoto]:
     ]
 
 
-def test_assign_folds_keeps_groups_and_photos_connected_to_them_in_one_fold() -> None:
+def test_assign_folds_keeps_each_group_and_photos_connected_to_it_in_one_fold() -> None:
     names = [f"{label}/{number}.jpg" for label in "ab" for number in range(30)]
     names += ["a/x_nohash_1.jpg", "a/x_nohash_2.jpg"]
     groups = np.append(np.arange(60) // 3 * 3, [0, 61])  # the first variant of x belongs to the first group

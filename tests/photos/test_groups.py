@@ -160,7 +160,7 @@ def test_counters_of_successive_photos_differ_by_at_most_three_by_default() -> N
     assert successors(photos) == [(0, 1), (2, 3)] and successors(photos, most=4) == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_grouped_rows_numbers_groups_by_their_first_row() -> None:
+def test_groups_of_rows_are_numbered_by_their_first_row() -> None:
     assert grouped_rows(6, [(4, 1), (5, 4), (3, 2)]).tolist() == [0, 1, 2, 2, 1, 1]
 
 

@@ -144,7 +144,7 @@ def test_zip_members_are_decompressed_in_parts_to_save_memory(tmp_path: Path) ->
     assert _peak(lambda: read_contents(first)) < 1.9 * len(content)
 
 
-def test_errors_about_unreadable_photos_do_not_keep_their_contents_in_memory(tmp_path: Path) -> None:
+def test_errors_about_unreadable_photos_do_not_keep_the_photos_in_memory(tmp_path: Path) -> None:
     """The errors about 8 unreadable photos of 1 MB each are in memory until the last photo is scored."""
     photos = write(tmp_path / "photos", [bytes(1 << 20)] * 8)
     assert len(score_photos(photos, ColorScorer, workers=2).unreadable) == len(photos)

@@ -38,7 +38,7 @@ def test_split_preserves_split_folders_and_fills_missing_splits(divided: Path) -
     )
 
 
-def test_split_uses_the_test_folder_as_the_test_split(divided: Path) -> None:
+def test_photos_in_the_test_folder_form_the_test_split(divided: Path) -> None:
     (divided / "Valid").rename(divided / "test")
     sets = split(scan(divided).photos, SplitConfig(testing=50, validation=0))
     assert all((chosen == "test") is name.startswith("test/") for name, chosen in sets.items())

@@ -285,7 +285,7 @@ def test_pools_with_a_rectangular_window_agree_with_numpy(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "zero_point"), [(-1.0, 3.0, -64), (1.0, 2.0, -128), (-3.0, -1.0, 127)])
-def test_logit_quantization_equals_that_of_the_model(low: float, high: float, zero_point: int) -> None:
+def test_logits_are_quantized_like_the_output_of_the_model(low: float, high: float, zero_point: int) -> None:
     found = LogitQuantization.covering(np.array([[low, high]], np.float32))
     params = QuantParams.over(low, high)
     assert found.zero_point == params.zero_point == zero_point and found.scale == pytest.approx(params.scale)

@@ -261,7 +261,9 @@ def test_firmware_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("compared", [0, 9])
-def test_converted_files_are_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared: int) -> None:
+def test_onnx_and_core_ml_downloads_state_how_the_file_was_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared: int
+) -> None:
     def export(options: ExportOptions, format: str) -> Any:
         assert options.output_dir is not None
         (options.output_dir / "x").write_text(format)
@@ -327,7 +329,9 @@ def test_photos_are_reduced_to_the_requested_longer_side(
     assert full.jpeg == found.jpeg and sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "t.jpg"]
 
 
-def test_photos_that_cannot_be_decoded_are_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_about_undecodable_photos_begin_with_the_name_of_the_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "link.png").symlink_to("a.png")
     (tmp_path / "bad.png").write_bytes(b"x")

@@ -139,7 +139,7 @@ def files(changes: Changes) -> dict[str, str]:
     }
 
 
-def test_moved_photos_get_unused_names_and_undo_restores_them(changes: Changes) -> None:
+def test_moved_photos_get_unused_names_and_undo_restores_the_old_ones(changes: Changes) -> None:
     before = files(changes)
     (changes._root / "weeds").mkdir()
     changes._project.refresh(now=True)
@@ -275,7 +275,7 @@ def test_free_name_avoids_files_and_assigned_names(tmp_path: Path) -> None:
     assert free_name(tmp_path / "b.jpg", set()) == tmp_path / "b.jpg"
 
 
-def test_steps_are_ended_in_the_journal_after_they_are_carried_out(
+def test_journal_marks_a_step_as_ended_after_it_is_carried_out(
     changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise, a step would remain incomplete if the server was killed in between."""
@@ -305,7 +305,7 @@ def lists(changes: Changes) -> tuple[list[str], list[str]]:
     return sorted(changes._project.excluded), sorted(changes._project.kept)
 
 
-def test_lists_follow_photos_that_are_moved_or_deleted(changes: Changes) -> None:
+def test_lists_of_excluded_and_kept_photos_are_updated_for_moved_and_deleted_photos(changes: Changes) -> None:
     changes.exclude(["daisy/0.jpg", "daisy/1.jpg"])
     changes.keep(["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])
     step, moved = changes.move(["daisy/2.jpg"], "roses")
@@ -322,7 +322,7 @@ def test_lists_follow_photos_that_are_moved_or_deleted(changes: Changes) -> None
     assert lists(changes) == (["daisy/0.jpg", "daisy/1.jpg"], ["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])
 
 
-def test_inverse_reverses_the_parts_of_a_group_of_steps(tmp_path: Path) -> None:
+def test_inverse_of_several_steps_reverses_all_their_parts(tmp_path: Path) -> None:
     for name in ("roses/1.jpg", "roses/3.jpg", ".poets-edge/bin/1/tulips/4.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -147,7 +147,9 @@ def test_accuracy_axis_has_a_margin_of_six_percent(intervals: Any, expected: tup
         ((2.0, 2.4), [2.4]),
     ],
 )
-def test_legend_shows_round_sizes_in_the_range_of_the_files(megabytes: tuple[float, float], sizes: list[float]) -> None:
+def test_legend_shows_round_file_sizes_within_the_range_of_the_models(
+    megabytes: tuple[float, float], sizes: list[float]
+) -> None:
     points: Any = [SimpleNamespace(size=one * 1e6) for one in megabytes]
     assert _round_sizes(points) == pytest.approx(sizes)
 

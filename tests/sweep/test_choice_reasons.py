@@ -160,7 +160,7 @@ def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_acc
     assert cross_validation_contenders((slow, third)) == [slow]
 
 
-def test_choose_reason_of_two_predictions_per_photo_states_how_often() -> None:
+def test_reason_states_how_often_repeatedly_evaluated_photos_are_classified_correctly() -> None:
     best = replace(point(WIDE, 6.0, range(0)), correct=(2, 2, 2, 0), repeats=2)
     chosen = replace(point(SLIM, 4.0, range(0)), correct=(2, 1, 1, 1), repeats=2)
     reason = choose((best, chosen), Budget()).reason

@@ -73,7 +73,7 @@ def test_nearest_model_minimizes_the_largest_violation_and_then_the_latency() ->
     ("arena", "size", "excess"),
     [(1000, 5000, None), (1001, 5000, 0.001), (1000, 5050, 0.01), (1500, 6000, 0.5), (1100, 7500, 0.5)],
 )
-def test_budget_with_board_limits_memory_and_flash(arena: int, size: int, excess: float | None) -> None:
+def test_board_in_a_budget_limits_memory_and_flash(arena: int, size: int, excess: float | None) -> None:
     budget = Budget(board=replace(board("nano33"), memory=1000, flash=5000))
     measured = replace(point(NAME, 1.0, range(0)), cost=MicroCost(arena=arena, size=size, gray_arena=arena))
     assert budget.fits_board(measured) == (excess is None)

@@ -216,7 +216,7 @@ def test_each_photo_is_decoded_once_for_all_architectures(
     assert all(isinstance(v, list) and [len(x) for x in v] == [256, 512] for v in found)
 
 
-def test_bottlenecks_are_equal_for_one_and_several_architectures(
+def test_bottlenecks_are_equal_whether_architectures_run_separately_or_together(
     done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The photos include one that cannot be decoded and one that was changed after hashing."""

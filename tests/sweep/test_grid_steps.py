@@ -338,7 +338,9 @@ def test_latencies_on_an_npu_are_estimated_for_int8_models_only(
     assert facts["board"] == "ethos-u65-256" and facts["estimated"] is True and "estimated by Vela" in facts["host"]
 
 
-def test_memory_of_a_gray_architecture_is_that_for_gray_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cost_of_a_gray_architecture_includes_the_memory_for_gray_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cost = MicroCost(arena=9, size=5, gray_arena=3)
     monkeypatch.setattr(npu_latencies, "_network", lambda options, entry: entry.name)
     monkeypatch.setattr(npu_latencies, "micro_cost", lambda network, name: cost)

@@ -195,6 +195,6 @@ def test_models_of_the_codelab_are_recognized_by_the_names_of_both_tensors(
             decide_input_range(_named(source, output), Metadata(), tensor())
 
 
-def test_advice_for_wide_integers_is_that_for_floats() -> None:
+def test_int16_inputs_and_float_inputs_get_the_same_advice() -> None:
     with pytest.raises(ModelError, match="`input_range`=-1:1, 0:1 or 0:255"):
         decide_input_range(FILE, Metadata(), tensor("int16", 0.5))

@@ -108,7 +108,7 @@ def test_add_scores_scales_scores_to_0_to_1(kind: Any) -> None:
     np.testing.assert_allclose(run(model), [0.5, 0.2, 0.8], rtol=1e-5)
 
 
-def test_add_scores_scales_a_single_score_of_two_labels() -> None:
+def test_single_score_is_scaled_and_expanded_to_scores_of_both_labels() -> None:
     model = brightness_model()
     assert add_scores(model, 0, ScoreFormat("sigmoids", -1.5, 3.5), 2) == "scores of both labels"
     np.testing.assert_allclose(run(model), [0.6, 0.4], rtol=1e-5)

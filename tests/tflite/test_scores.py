@@ -100,7 +100,7 @@ def test_smoothed_probabilities_are_returned_unchanged(tmp_path: Path) -> None:
     assert not found.remarks
 
 
-def test_annotate_converts_integer_outputs_without_a_scale_to_scores(tmp_path: Path) -> None:
+def test_annotate_scales_integer_outputs_that_have_no_quantization_scale(tmp_path: Path) -> None:
     model = unpack_model(ending(tmp_path / "x.tflite", ("MUL", "x", 255)).read_bytes())
     graph, parts = model.subgraphs[0], schema()
     types = {"inDataType": parts.TensorType.FLOAT32, "outDataType": parts.TensorType.UINT8}

@@ -43,7 +43,7 @@ def test_session_returns_the_requested_outputs_in_the_requested_order() -> None:
 
 
 @pytest.mark.parametrize("accelerate", [True, False])
-def test_session_results_are_copies(accelerate: bool) -> None:
+def test_results_of_a_session_are_unchanged_by_later_runs(accelerate: bool) -> None:
     session = Session(ModelFile(Path("m"), model("RELU", [Tensor((1, 3))], Tensor((1, 3)))), accelerate=accelerate)
     first = session.run(np.array([[-1, 2, 3]], np.float32))
     assert session.run(np.array([[4, 5, -6]], np.float32)).tolist() == [[4, 5, 0]]

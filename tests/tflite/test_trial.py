@@ -78,9 +78,7 @@ def test_run_trial_raises_flaw_errors_from_the_helper_process() -> None:
         ([], ""),
     ],
 )
-def test_other_answer_describes_outputs_that_are_not_one_score_per_label(
-    shapes: list[tuple[int, ...]], described: str
-) -> None:
+def test_outputs_other_than_one_score_per_label_are_described(shapes: list[tuple[int, ...]], described: str) -> None:
     found = other_answer(shapes)
     assert described in found and bool(found) == bool(described)
 

@@ -105,7 +105,7 @@ def test_cached_vectors_of_a_changed_photo_are_computed_again(photos: list[Hashe
         assert [vector.round().tolist() for vector in vectors] == [[0, 0, 90]] * 2
 
 
-def test_every_cache_key_depends_on_preprocessing_photo_and_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_cache_key_depends_on_photo_variant_and_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
     def keys() -> list[bytes]:
         one, other = (HashedPhoto(Photo(Path("x"), "x", "x"), bytes([n] * 32)) for n in (1, 2))
         return [

@@ -147,7 +147,7 @@ def square_or_die(request: tuple[int, Path]) -> int:
     return number**2
 
 
-def test_worker_that_dies_in_every_attempt_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_whose_workers_die_repeatedly_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_processes, "_MAX_DEATHS", 2)
     with pytest.raises(RemoteError, match="2 worker processes died one after the other"):
         list(run_in_processes([3], lambda status: status, os._exit, workers=1))

@@ -103,7 +103,7 @@ def test_heads_of_folds_give_equal_weight_to_each_class() -> None:
     assert (found.argmax(axis=1) == 0).mean() > 0.04
 
 
-def test_photo_without_a_fold_trains_every_head() -> None:
+def test_photo_without_a_fold_is_used_to_train_every_head() -> None:
     data = clouds(spread=0.5)
     fold = np.where(data.classes == 3, NO_FOLD, np.arange(len(data.classes)) % 3)
     [heads] = fold_heads(data, [fold], 4, HeadOptions())

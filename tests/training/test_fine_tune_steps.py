@@ -195,7 +195,7 @@ def test_fine_tuned_network_is_written_unchecked_if_all_photos_are_for_training(
     assert result.verdict.startswith("fine-tuned: no photo outside of training")
 
 
-def test_diverged_training_leaves_the_frozen_network(tuning: Any) -> None:
+def test_frozen_network_is_written_if_training_diverges(tuning: Any) -> None:
     tuning.error = DivergedError(EPOCHS[:2])
     result = tuning.run(data())
     assert (result.written, result.graph, result.epochs) == ("frozen", "frozen graph", EPOCHS[:2])

@@ -106,7 +106,7 @@ def test_similar_pairs_equal_pairs_found_by_brute_force() -> None:
     assert best == pytest.approx(np.where(every.max(axis=1) >= 0.6, every.max(axis=1), -1), abs=1e-6)
 
 
-def test_photo_groups_take_numbers_each_group_by_its_first_selected_row() -> None:
+def test_selected_photo_groups_are_numbered_by_their_first_selected_row() -> None:
     groups = PhotoGroups(np.array([0, 0, 2, 0, 2, 5]))
     assert groups.take(np.array([1, 2, 4, 5])).numbers.tolist() == [0, 1, 1, 3]
 
@@ -178,7 +178,7 @@ def test_photos_are_considered_dependent_if_a_quarter_of_them_look_alike(alike: 
     assert PhotoGroups(np.arange(4), alike).are_dependent == dependent
 
 
-def test_find_groups_searches_again_for_different_classes_or_backbones(tmp_path: Path) -> None:
+def test_find_groups_repeats_the_search_if_classes_or_backbone_have_changed(tmp_path: Path) -> None:
     def labeled(classes: npt.NDArray[np.int64]) -> HashedPhotos:
         return HashedPhotos.of(
             [

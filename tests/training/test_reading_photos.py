@@ -231,7 +231,7 @@ def test_damaged_cache_is_reported_once() -> None:
     assert len(cache.take_damage()) == 1
 
 
-def test_vectors_are_stored_completely(tmp_path: Path) -> None:
+def test_cached_vectors_are_returned_unchanged(tmp_path: Path) -> None:
     vector = np.arange(7, dtype=np.float32)
     with open_cache(tmp_path / "c.sqlite") as (cache, moved):
         cache.put(b"k", vector[::-1])
@@ -418,7 +418,7 @@ def validated(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_dependent_photos_are_validated_with_and_without_groups(validated: Any) -> None:
+def test_cross_validation_of_dependent_photos_is_repeated_without_groups(validated: Any) -> None:
     numbers = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     dependent = PhotoGroups(numbers, alike=0.9, are_repetitive=True)
     assert dependent.are_dependent

@@ -159,7 +159,7 @@ def test_upper_quantile_agrees_with_the_lognormal_distribution() -> None:
     assert np.std(small) < np.std(plain)
 
 
-def test_detector_rejects_background_photos_at_the_stated_rate_for_known_photos() -> None:
+def test_detector_rejects_background_photos_without_rejecting_more_known_photos() -> None:
     """The background differs from the classes in a direction in which the classes also vary."""
     world = np.random.default_rng(99)
     world.random((3, FEATURES))

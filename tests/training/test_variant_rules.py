@@ -239,7 +239,7 @@ def test_look_alikes_are_not_searched_for_if_the_user_specifies_groups(tmp_path:
     assert PhotoGroups(np.arange(3), 0.1, are_repetitive=True).are_dependent
 
 
-def test_each_photo_is_its_own_group_if_there_are_too_many_photos(
+def test_each_photo_is_its_own_group_in_a_data_set_too_large_to_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_alikes, "MAX_EVALUATED", 3)

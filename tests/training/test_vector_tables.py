@@ -134,7 +134,7 @@ def test_upper_quantile_averages_seventeen_shifted_quantiles(quantile: float) ->
     assert upper_quantile(values, quantile) == pytest.approx(expected, rel=1e-6)
 
 
-def test_distance_and_background_limits_together_reject_the_requested_rate() -> None:
+def test_distance_and_background_limits_together_reject_the_requested_fraction() -> None:
     rng = np.random.default_rng(0)
     distances, logits = rng.gamma(4, 1, 500), rng.standard_normal(500) * 2 - 3
     for rate in (0.05, 0.2):

@@ -200,7 +200,7 @@ def test_page_refuses_model_without_input_range(written: Path, open_page: OpenPa
         assert page.is_disabled("#camera")
 
 
-def test_page_resizes_like_python(server: PageServer, open_page: OpenPage) -> None:
+def test_page_resizes_photos_like_python(server: PageServer, open_page: OpenPage) -> None:
     """The checksums are the same as in the tests of the Android app."""
     page = open_page(server.url)
     lines = [

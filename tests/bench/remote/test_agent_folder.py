@@ -296,7 +296,7 @@ def test_device_description_contains_the_pointer_size_and_the_default_folder(
     assert described("cache", "", [])["folder"] == f"{tmp_path}/.cache/poets-edge"
 
 
-def test_answers_contain_at_most_a_thousand_texts_each_truncated() -> None:
+def test_answers_contain_at_most_a_thousand_texts_of_limited_length() -> None:
     texts = [str(number) for number in range(1001)]
     assert _few(texts) == texts[:1000]
     assert _few(["x" * 4096, "y" * 4097]) == ["x" * 4096, "y" * 4093 + "..."]

@@ -135,7 +135,7 @@ def test_device_cannot_send_more_windows_of_sustained_load_than_expected() -> No
     assert made._messages_left == 10_000 + 10 * 2 * (most_windows(options) + 2)
 
 
-def test_sustain_on_passes_its_options_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_sustained_load_are_passed_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[Any] = []
 
     class Followed(_LoadFollower):

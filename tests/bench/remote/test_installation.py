@@ -160,7 +160,7 @@ def test_write_errors_suggest_a_remedy(reason: str, remedy: str) -> None:
         ({"libc": "", "system": "Darwin"}, "", (0, 0)), ({"libc": "glibc 2.36-9"}, "glibc", (2, 36)),
     ],
 )  # fmt: skip
-def test_system_includes_the_c_library_and_its_version(
+def test_system_of_returns_the_c_library_and_its_version(
     changes: dict[str, str], libc: str, version: tuple[int, int]
 ) -> None:
     found = system_of(facts(**changes))

@@ -56,7 +56,7 @@ def scene(number: int) -> Image.Image:
 
 
 @pytest.mark.parametrize(("score", "kept"), [(0.49, 1), (0.5, 0), (0.51, 0)])
-def test_collector_saves_only_frames_below_the_threshold(score: float, kept: int, tmp_path: Path) -> None:
+def test_collector_saves_only_frames_with_scores_below_the_threshold(score: float, kept: int, tmp_path: Path) -> None:
     collector = Collector(CollectOptions(folder=tmp_path, below=0.5), ("roses", "daisy"), Silent())
     collector.add(scene(0), np.array([score - 0.01, score], np.float64).astype(np.float32))
     assert collector.kept == kept
