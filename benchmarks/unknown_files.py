@@ -163,7 +163,7 @@ def verdicts(models: Sequence[Path], photos: Sequence[Path]) -> Verdicts:
 
 
 def share_refused(kinds: Sequence[Verdicts]) -> float:
-    """Return the fraction of photos that the first model rejects, averaged over the kinds of photos."""
+    """Return the mean, over the kinds of photos, of the fraction that the first model rejects."""
     return float(np.mean([kind[0].mean() for kind in kinds]))
 
 
@@ -187,7 +187,7 @@ def select_photos(known: str, shared: Path) -> tuple[list[Path], list[Path], Str
 
 
 def link(files: Sequence[Path], folder: Path, *, by_class: bool = False) -> None:
-    """Delete a folder, and fill it with symbolic links to files, in one subfolder per class if `by_class`."""
+    """Replace a folder with one that contains symbolic links to files, in one subfolder per class if `by_class`."""
     shutil.rmtree(folder, ignore_errors=True)
     for file in files:
         place = folder / file.parent.name / file.name if by_class else folder / file.name

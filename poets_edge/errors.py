@@ -44,7 +44,7 @@ class PhotoError(PoetsEdgeError):
     def without_frames(self) -> PhotoError:
         """Return this error without its traceback and causes, so that storing it does not keep other objects in memory.
 
-        The frames of a traceback refer to their variables, such as the contents of the photo.
+        The frames of a traceback refer to their local variables, such as the contents of a photo.
         """
         self.__context__ = self.__cause__ = None
         return self.with_traceback(None)

@@ -180,7 +180,7 @@ def _curve_chart(curve: LearningCurve) -> Markup:
 
 
 def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
-    """Return the x value of every second point, starting with the first, for the ticks of an axis."""
+    """Return the x values of every second point, starting with the first, for the ticks of an axis."""
     return [value for value, _ in points][::2]
 
 

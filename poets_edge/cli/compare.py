@@ -71,9 +71,9 @@ def _print(comparison: Comparison) -> None:
 
 
 def _corrections(comparison: Comparison) -> str:
-    """Return the time of the reference kernel in each benchmark but the first, relative to the first benchmark.
+    """Return a phrase about the speed of the reference kernel in each benchmark, relative to the first benchmark.
 
-    The result is a phrase such as "0.976x the time in b"; it is empty if no ratio was corrected for the kernel's time.
+    An example is "0.976x the time in b". The phrase is empty if no ratio was corrected for the kernel's time.
     """
     phrases = []
     for number, name in list(enumerate(comparison.names))[1:]:

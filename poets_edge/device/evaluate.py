@@ -264,8 +264,8 @@ def _candidates(
 ) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
     """Return the photos that may be in the split `wanted`, and a mapping from photo names to splits.
 
-    The mapping applies to photos that the model does not recognize. It is empty if `wanted` is "unseen" or "all", or
-    if the returned photos are exactly the photos in the split.
+    The mapping applies to photos that are not recognized as photos of the training run. It is empty if `wanted` is
+    "unseen" or "all", or if the returned photos are exactly the photos in the split.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}
@@ -302,7 +302,7 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Remove excluded photos and correct labels; return the remaining predictions and their original row indices."""
+    """Apply exclusions and label corrections; return the remaining predictions and their original row indices."""
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to

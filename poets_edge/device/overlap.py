@@ -139,7 +139,7 @@ def overlap_lines(
 
 
 def copies_warning(evaluation: Evaluation, facts: Mapping[str, Any]) -> str | None:
-    """Return a warning if a model is suspiciously accurate on photos that it does not recognize; otherwise None.
+    """Return a warning if a model is suspiciously accurate on photos that seem to be new to it; otherwise None.
 
     The accuracy is suspicious if it is significantly higher than the model's accuracy in cross-validation or, without
     cross-validation, on its test set. The photos may then be copies of training photos that were saved again, resized,

@@ -79,7 +79,7 @@ class _View:
 
 
 def read_pytorch_file(content: bytes) -> dict[str, PytorchTensor]:
-    """Return the tensors in the bytes of a weights file, by name.
+    """Parse the content of a weights file, and return its tensors by name.
 
     Raises:
         PytorchFileError: the file is damaged, has another format, or contains anything but float32 or int64 tensors.

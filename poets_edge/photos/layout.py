@@ -219,7 +219,7 @@ class _Arrangement:
         return None
 
     def _exclude_nested(self, folder: Folder, inside: Sequence[Folder], parent: Folder) -> None:
-        """Exclude the subfolders of a class folder if folders next to it have the same names, as in a nested copy.
+        """Exclude the subfolders of a class folder if they have the names of its sibling folders, as in a nested copy.
 
         Raises:
             DatasetError: a subfolder that contains photos has a different name.

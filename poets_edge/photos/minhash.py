@@ -40,7 +40,7 @@ def minhash_signature(photos: Iterable[tuple[str, int]]) -> list[int]:
 
 
 def current_signature(photos: Iterable[Photo]) -> list[int]:
-    """Return the MinHash signature of photos, computed from their current file sizes; missing photos are skipped."""
+    """Return the MinHash signature of the given photos, based on their current file sizes; skip missing photos."""
     paths = photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos)
     return minhash_signature((path, _size_now(path)) for path in paths)
 

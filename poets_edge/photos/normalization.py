@@ -42,8 +42,8 @@ class Normalization:
     def is_close(self, other: Normalization, tolerance: float = 1.0) -> bool:
         """Return whether two normalizations give nearly the same input values.
 
-        The input values for each pixel value may differ by as much as those for two pixel values that differ by
-        `tolerance`. For example, (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
+        For each pixel value, the two input values may differ by as much as a change of the pixel value by `tolerance`
+        would change one of them. For example, (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
         """
         return all(
             abs((pixel - mean) / std - (pixel - other_mean) / other_std) * min(std, other_std) <= tolerance

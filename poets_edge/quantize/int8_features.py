@@ -64,6 +64,6 @@ def int8_features(content: bytes) -> bytes:
 
 
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Round the weights of a last layer, [inputs, classes], to 8 bits with one scale per class; return float32."""
+    """Return the weights of a last layer, [inputs, classes], rounded to 8 bits with one scale per class, as float32."""
     scale = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.finfo(np.float32).tiny) / _LEVELS
     return np.asarray(np.rint(weights / scale) * scale, np.float32)

@@ -40,9 +40,9 @@ _HEADROOM = 1.3
 """Ratio of the largest value that an 8-bit tensor can represent to the largest value for a calibration photo. It
 exceeds 1 because unknown photos have larger values."""
 _PROJECTION_HEADROOM = 1.7
-"""The same ratio for the projections. With 1.3, a model of surface defects accepted one in 18 everyday photos, because
-their projections were clipped, and so were their distances; with 2, the verdicts of the full-int8 and float32 files
-differ for more photos close to the limit."""
+"""Like _HEADROOM, but for the projections. With 1.3, a model of surface defects accepted one in 18 everyday photos,
+because their projections were clipped, and so were their distances; with 2, the verdicts of the full-int8 and float32
+files differ for more photos close to the limit."""
 _SMALLEST = 1e-6
 
 Array = npt.NDArray[np.float64]

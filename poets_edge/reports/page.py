@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _GENERATOR = b'<meta name="generator" content="poets_edge'
-"""Line in the head of every page, by which `check_page` recognizes pages that may be replaced."""
+"""Start of a tag in the head of every page, by which `check_page` recognizes pages that may be replaced."""
 _HEAD_BYTES = 4096
 _PARAMETER = re.compile(r"`(\w+)`")
 

@@ -128,7 +128,7 @@ class Project:
             return hashlib.blake2b("".join(used).encode(), digest_size=16).hexdigest()
 
     def stamp(self, name: str) -> str:
-        """Return the stamp of a photo (see `stamp_of`), given its name.
+        """Return the stamp of the photo with the given name, which changes with its content (see `stamp_of`).
 
         Raises:
             RefusedError: the project has no photo with this name.

@@ -1,4 +1,4 @@
-"""Worker that trains and exports single architectures in a helper process.
+"""Worker process of `grid`, which trains and exports one architecture at a time.
 
 Many steps use only one CPU core, so `grid` trains several architectures in parallel.
 """

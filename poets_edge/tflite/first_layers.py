@@ -33,8 +33,8 @@ _MIDDLE = 0.005
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _BLUE_FIRST = (3.0, 30.0)
-"""Range of the difference between the third and the first channel mean, in pixel values, at which the channels are in
-the order blue, green, red. The ImageNet means are 103.5 to 103.9 for blue and 123.7 for red."""
+"""Range of the third channel mean minus the first, in pixel values, for which the channels are assumed to be in the
+order blue, green, red. The ImageNet means are 103.5 to 103.9 for blue and 123.7 for red."""
 _IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """ImageNet normalization of PyTorch's networks, in pixel values."""
 _ROUNDING = 0.03
@@ -78,7 +78,7 @@ def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
 
 
 def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evidence | None:
-    """Infer the input range of a network that starts with input * scale + offset; return None if it is ambiguous.
+    """Infer the input range of a network that starts with input * scale + offset; None if the range is ambiguous.
 
     Args:
         scale, offset: one number, or one per channel.

@@ -233,7 +233,7 @@ def evaluate_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], folds: Folds,
     assignments: Sequence[FoldAssignment], groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
-    """Evaluate the head of each fold on the photos in that fold, which were not used to train it.
+    """Return the predictions of each fold's head for the photos in that fold, which were not used to train it.
 
     This is the second half of `cross_validate`. For `vectors`, see `FoldAssignment.scores`.
     """

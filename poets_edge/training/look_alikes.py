@@ -51,7 +51,7 @@ DISTINCT = 0.5
 its class by at least this much."""
 MIN_DISTINCT = 0.5
 """Photos whose most similar photo reaches both thresholds, LOOSE and DISTINCT, are counted as look-alikes only if they
-are at least this fraction of all photos."""
+make up at least this fraction of all photos."""
 _MOSTLY = 0.9
 """If more than this fraction of the photos are grouped by file name, photos are not grouped by similarity."""
 _MAX_NEIGHBORS = 8
@@ -102,7 +102,7 @@ class PhotoGroups:
         return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number of groups, and how the photos depend on each other, as a JSON-compatible dictionary."""
+        """Return the number of groups and the signs of dependence among photos, as a JSON-compatible dictionary."""
         found = {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
         repetitive = {"repetitive": True} if self.are_repetitive else {}
         return {**found, **repetitive, **({"series": asdict(self.series)} if self.series else {})}
@@ -153,7 +153,7 @@ def _encoded(groups: PhotoGroups) -> list[float]:
 
 
 def _decoded(values: list[float]) -> PhotoGroups:
-    """Return the groups from the result of `_encoded`."""
+    """Restore the groups from the numbers that `_encoded` returned."""
     alike, divided, repetitive, accuracy, held_out = values[:_HEADER]
     series = SeriesLoss(accuracy, held_out) if accuracy >= 0 else None
     return PhotoGroups(np.array(values[_HEADER:], np.int64), alike, bool(divided), bool(repetitive), series)
@@ -196,8 +196,8 @@ def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, va
     """Return the fraction of photos that look like another photo.
 
     A photo is counted if it has variants, or if its similarity to another photo is at least TIGHT and the condition at
-    _ABOVE_CLASS is met. Photos that reach the thresholds LOOSE and DISTINCT are also counted if they are at least the
-    fraction MIN_DISTINCT of all photos.
+    _ABOVE_CLASS is met. Photos that reach the thresholds LOOSE and DISTINCT are also counted if they make up at
+    least the fraction MIN_DISTINCT of all photos.
 
     Args:
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.

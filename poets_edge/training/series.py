@@ -31,11 +31,12 @@ _WINDOWS = (2, 4, 8, 16)
 _MAX_HELD_OUT = 0.4
 """Maximum fraction of a class that is held out at once."""
 _CONTROLS = 3
-"""Number of random sets of photos with which each set of photos before and after a photo is compared."""
+"""Number of random sets of photos with which each set of neighbors (photos before and after a photo) is compared."""
 _MIN_LOSS, _MIN_DEVIATIONS = 0.07, 5.0
-"""Minimum loss of accuracy, and minimum ratio of the mean loss of margin to its standard error, for a series. Photos of
-flowers from the web and pictures of steel surfaces have weak series: the ratio is up to 9.6, but where it exceeds 5,
-the loss of accuracy is less than 0.07."""
+"""Photos form a series if holding out each photo's neighbors reduces the accuracy by at least _MIN_LOSS, and the mean
+margin by at least _MIN_DEVIATIONS standard errors. Photos of flowers from the web and pictures of steel surfaces form
+weak series: the margin falls by up to 9.6 standard errors, but where it falls by more than 5, the loss of accuracy is
+less than 0.07."""
 _PENALTY = 0.02
 """Ridge penalty, relative to the mean sum of squares of a principal component."""
 _SAMPLE = 512

@@ -57,8 +57,8 @@ class HeadCalibration:
     """Result of temperature scaling.
 
     Attributes:
-        temperature: divisor of the logits: `fitted`, moved towards 1 by one or two standard errors; 1 if temperature
-            scaling was not applied.
+        temperature: divisor of the logits: `fitted`, moved towards 1 by one standard error (two if it makes scores more
+            confident); 1 if temperature scaling was not applied.
         fitted: temperature with the smallest cross entropy on the photos that were used for fitting.
         before, after: expected calibration error, 0 to 1, before and after scaling, on the photos that were used for
             fitting; for `after`, each photo's temperature is fitted on other photos.

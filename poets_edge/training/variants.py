@@ -30,7 +30,7 @@ _ABOVE_CLASS = 0.5
 """Minimum difference between the similarity of a photo to a distinct nearest neighbor (one that stands out from all
 other photos) and its mean similarity to its class."""
 _WITHIN = 0.25
-"""Maximum difference between the similarity of a photo to its nearest neighbor and to its other variants."""
+"""Maximum difference between a photo's similarity to its nearest neighbor and its similarity to other variants."""
 _CROWD = 14
 """Maximum number of variants of a photo, unless an eighth of the median class size is larger."""
 _MIN_ADVANTAGE, _MIN_FAR_ADVANTAGE, _MIN_DEVIATIONS = 0.08, 0.25, 2.5

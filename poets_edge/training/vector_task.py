@@ -47,7 +47,7 @@ class TaskResult:
 def compute_vectors(
     photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
 ) -> TaskResult:
-    """Compute the bottlenecks of photos with each of several models.
+    """Return the bottlenecks of photos from each of several models, and the digests of these photos.
 
     A photo that cannot be decoded, or whose bytes have changed since it was hashed, is skipped: the process that
     requested the task reads it again and reports it.

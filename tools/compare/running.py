@@ -51,7 +51,7 @@ class Tree:
     base: bool
 
     def spelling(self, line: Line) -> str:
-        """Return a command line as it is written for this revision."""
+        """Return a command line in the form that this revision accepts."""
         if isinstance(line, Respelled):
             return line.old if self.base else line.new
         return line

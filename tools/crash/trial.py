@@ -22,7 +22,7 @@ from tools.crash.runner import Runner
 
 
 class Trial:
-    """Crash test of one command: its previous files, its outputs in an uninterrupted run, and checks after a kill."""
+    """Crash test of one command: the files before the run, the outputs of a complete run, and checks after a kill."""
 
     def __init__(self, command: Command, runner: Runner) -> None:
         self.command, self.runner = command, runner

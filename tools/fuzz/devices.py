@@ -165,7 +165,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
 
 
 def _mutated(value: Any, rng: Random) -> Any:
-    """Return a JSON value with one to three random changes, after which it is still valid JSON."""
+    """Return a copy of a JSON value with one to three random changes that leave it valid."""
     for _ in range(20):
         try:
             return json.loads(records.mutate(json.dumps(value).encode(), rng))

@@ -50,7 +50,7 @@ class Device:
             self.write(b'{"beat": true}\n')
 
     def act(self, line: bytes) -> None:
-        """Carry out the plan's action, such as replacing, repeating or dropping a line."""
+        """Carry out the action in the plan, such as replacing, repeating or dropping `line`."""
         action, data = self.plan["action"], base64.b64decode(self.plan["data"])
         if action == "replace":
             self.write(data)

@@ -92,7 +92,7 @@ def _resident() -> int:
 
 @cache
 def _resident_at_first_run() -> int:
-    """Return the value of `_resident` at the first run.
+    """Return the resident memory of this process, in bytes, at the first call of this function.
 
     Memory that this process allocates later, to generate files, is not attributed to the tested program.
     """

@@ -111,7 +111,7 @@ def _visible(lines: Sequence[str]) -> Iterator[str]:
 def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
     """Yield the lines of a JSON value.
 
-    A value that fits has one line. Others have one line per entry, or one per five scalars in a list of scalars.
+    A value that fits is written on one line, any other with one entry per line, or five per line in a list of scalars.
     """
     short = f"{indent}{before}{_compact(value)}{after}"
     if _width(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:
@@ -135,7 +135,7 @@ def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") 
 
 
 def _width(line: str) -> int:
-    """Return the length that a line would have if all its fractions had the maximum number of digits."""
+    """Return the length that a line would have if all its decimal fractions had the maximum number of digits."""
     return len(_FRACTION.sub("0." + "0" * _DIGITS, line))
 
 

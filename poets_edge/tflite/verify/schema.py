@@ -1,4 +1,4 @@
-"""Schema of the tables of a `.tflite` that image classifiers use.
+"""Schema of the FlatBuffers tables in `.tflite` files, as far as image classifiers use them.
 
 The order and numbers of the fields follow TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version
 3c). Fields that image classifiers do not use (sparsity, variants, custom options, buffers beyond 2 GB) are parsed, so
