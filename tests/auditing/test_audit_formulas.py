@@ -252,7 +252,7 @@ def test_five_most_confused_pairs_of_classes_are_listed_most_confused_first() ->
         ([0] * 5 + [130] * 5, 0.5), ([0] * 5 + [125] * 5, 0.0), ([0] * 5 + [131] * 5, 0.0), ([9, 128, 9, 128], 0.25),
     ],
 )  # fmt: skip
-def test_truncated_fraction_is_that_of_gray_rows_at_the_bottom(values: list[int], fraction: float) -> None:
+def test_truncated_fraction_is_the_fraction_of_gray_rows_at_the_bottom(values: list[int], fraction: float) -> None:
     pixels = np.repeat(np.array(values, np.uint8), 12).reshape(-1, 4, 3)
     assert _truncated_fraction(pixels) == pytest.approx(fraction)
     pixels[-1, 2, 1] = 90

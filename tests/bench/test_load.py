@@ -60,7 +60,7 @@ def test_overdue_inferences_are_skipped_and_counted(clock: Clock) -> None:
     assert clock.starts == [0, 0.25, 1.25, 1.5] and window.late == 3, "those at 0.5, 0.75 and 1.0 s"
 
 
-def test_short_delays_are_caught_up(clock: Clock) -> None:
+def test_next_inference_is_not_postponed_by_a_short_delay(clock: Clock) -> None:
     clock.durations = [0.4375, 0.0625, 0.0625, 0.0625]
     window = Load(Path("m"), threads=1, rate=4.0)(0.6)
     assert clock.starts == [0, 0.4375, 0.5, 0.75] and window.late == 0, "the next inference is not delayed"

@@ -341,7 +341,7 @@ def test_write_together_completes_its_renames_before_an_interrupt_ends_it(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"new"}
 
 
-def test_unused_folder_rejects_folders_without_a_name() -> None:
+def test_folder_without_a_name_is_rejected_as_an_output_folder() -> None:
     for folder in (Path(), Path(".."), Path("photos/..")):
         with pytest.raises(OutputError, match="give the name of a new folder"), unused_folder(folder):
             raise AssertionError("it must not get here")

@@ -69,7 +69,7 @@ def test_photos_are_grouped_by_content_name_and_time() -> None:
     assert groups([11, 22, 33]) is None, "every photo is alone"
 
 
-def test_groups_of_test_photos_are_those_from_training() -> None:
+def test_test_photos_keep_their_groups_from_training() -> None:
     # The photos 1 and 3 have recorded groups 2 and 1: their names do not count, and the others are not joined to them.
     assert partition(groups([12, 11, 22, 21, 31], [-1, 2, -1, 1, -1])) == [[0, 2], [1], [3], [4]]
     assert partition(groups([12, 11, 23, 21, 34], [-1, 4, -1, 4, -1])) == [[0], [1, 3], [2], [4]]

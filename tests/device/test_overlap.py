@@ -103,7 +103,7 @@ def table(*names: str) -> PhotoTable:
     return PhotoTable.of([Photo(Path(name), name, name.split("/")[0]) for name in names])
 
 
-def test_photo_groups_combines_copies_and_sequences_of_photos() -> None:
+def test_copies_and_sequences_of_photos_are_grouped() -> None:
     photos = table("a/film1_frame_001.jpg", "a/film1_frame_002.jpg", "a/x.jpg", "b/y.jpg", "a/film2_frame_001.jpg")
     digests = np.arange(5, dtype=np.uint8).repeat(32).reshape(5, 32)
     digests[3] = digests[2]
@@ -113,7 +113,7 @@ def test_photo_groups_combines_copies_and_sequences_of_photos() -> None:
     assert photo_groups(table("a/x.jpg", "b/y.jpg"), digests[:2], None) is None
 
 
-def test_photo_groups_uses_the_groups_of_test_photos_recorded_in_training() -> None:
+def test_recorded_groups_of_test_photos_take_precedence_over_names() -> None:
     digests = np.arange(6, dtype=np.uint8).repeat(32).reshape(6, 32)
     splits, groups = np.array([2, 2, 2, 0], np.int8), np.array([7, 7, 9, 9])
     known = KnownPhotos.of(digests[:4], splits, groups)

@@ -96,7 +96,7 @@ def test_order_of_labels_in_a_graph_is_preserved(labels: list[str]) -> None:
     assert labels_of(graph) == () and len(graph.node) == 1, "the graph itself is not changed"
 
 
-def test_labels_of_ignores_nodes_that_are_not_constants() -> None:
+def test_label_node_of_a_graph_is_ignored_unless_it_is_a_constant() -> None:
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))
     labeled = with_labels(graph, ["roses", "daisy"])

@@ -71,7 +71,7 @@ def test_folders_with_equal_names_form_one_group() -> None:
     assert stated_groups(photos, "parent").tolist() == [0, 0, 2, 3, 4]
 
 
-def test_stated_groups_by_csv_reads_photo_and_group_columns(tmp_path: Path) -> None:
+def test_groups_stated_in_a_csv_file_are_read_from_its_two_columns(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("photo,group\na/1.jpg,anna\nb/1.jpg,anna\na/2.jpg,ben\n")
     assert stated_groups(table("a/1.jpg", "a/2.jpg", "b/1.jpg"), str(path)).tolist() == [0, 1, 0]
@@ -130,7 +130,7 @@ def test_pattern_without_capturing_groups_groups_photos_by_the_whole_match() -> 
     assert stated_groups(table, r"-[xy]").tolist() == [0, 1, 0, 3]
 
 
-def test_stated_groups_by_csv_ignores_spaces_and_a_byte_order_mark(tmp_path: Path) -> None:
+def test_spaces_and_a_byte_order_mark_in_a_csv_file_of_groups_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "groups.CSV"
     path.write_bytes(b"\xef\xbb\xbfa/1.jpg, anna \r\n\r\n a/2.jpg,ben,older\r\na/3.jpg ,anna\r\n")
     assert stated_groups(table("a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg"), str(path)).tolist() == [0, 1, 0, 3]

@@ -44,7 +44,7 @@ def test_known_photos_has_a_false_positive_rate_of_one_in_half_a_million() -> No
     assert (KnownPhotos.of(digests, splits).splits(others) >= 0).sum() == 0
 
 
-def test_known_photos_for_model_limits_bytes_per_photo_and_in_total() -> None:
+def test_size_of_known_photos_in_a_model_is_limited_per_photo_and_in_total() -> None:
     sizes = {}
     for count in (1000, 30_000, 200_000):
         known = KnownPhotos.of(*drawn(count)).for_model()

@@ -86,7 +86,7 @@ EXPECTED = {
 }
 
 
-def test_take_keeps_splits_paths_and_labels() -> None:
+def test_selected_rows_of_a_photo_table_keep_splits_paths_and_labels() -> None:
     splits: list[SplitName | None] = ["test", None, "training", "validation"]
     listed = [Photo(Path(f"x/{row}.jpg"), f"{row}.jpg", "ab"[row % 2], split) for row, split in enumerate(splits)]
     table = PhotoTable.of(listed)
@@ -105,7 +105,7 @@ def test_class_numbers_ignore_unicode_normalization() -> None:
         assert class_numbers(photos, ("caf\u00e9", "b")).tolist() == [0, 0, -1]
 
 
-def test_in_classes_matches_classes_by_name() -> None:
+def test_new_class_numbers_of_photos_are_found_by_class_name() -> None:
     listed = [Photo(Path("x"), str(row), label) for row, label in enumerate("abca")]
     table = PhotoTable.of(listed).in_classes(("c", "d", "a", "b"), {3: "d"})
     assert table.classes.tolist() == [2, 3, 0, 1] and [photo.label for photo in table] == ["a", "b", "c", "d"]

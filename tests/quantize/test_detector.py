@@ -190,7 +190,7 @@ def test_full_int8_models_compute_the_distance_with_integers(background: bool) -
     assert (info.name, info.shape, info.scale) == (DISTANCE, (1, 1), UINT8_SCALE) and info.dtype == np.int8
 
 
-def test_full_int8_models_divide_short_bottlenecks_by_their_length() -> None:
+def test_full_int8_models_compute_accurate_distances_for_bottlenecks_of_small_norm() -> None:
     """Without biases, the length of a bottleneck is proportional to the contrast of the picture."""
     found, plain = detector(), pictures(20)
     images = [*plain, *((128 + (image.astype(np.float64) - 128) * 0.3).astype(np.uint8) for image in plain)]
@@ -227,7 +227,7 @@ def test_full_int8_distances_equal_those_of_tensorflow_lite_micro(background: bo
     assert len(seen) > 20
 
 
-def test_int8_dense_layers_keep_the_mean_of_the_output_if_that_of_the_input_is_given() -> None:
+def test_int8_dense_layers_preserve_the_mean_output_if_the_mean_input_is_given() -> None:
     rng = np.random.default_rng(7)
     params, wide = QuantParams(np.float32(1 / 64), -128), QuantParams(np.float32(1 / 16), 0)
     integers, kernel = rng.integers(-28, 128, (200, FEATURES)).astype(np.int8), rng.normal(size=(FEATURES, 4))

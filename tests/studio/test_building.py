@@ -61,7 +61,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         ("quick", LARGE, [], (LARGE, "imagenet")),
     ],
 )
-def test_chosen_network_depends_on_the_weights_of_this_computer(
+def test_chosen_network_depends_on_the_weights_on_this_computer(
     local: set[str], choice: Choice, name: str, there: list[str], expected: tuple[str, str]
 ) -> None:
     local.update(there)
@@ -225,7 +225,7 @@ def test_web_page_is_packed_with_its_folder(tmp_path: Path, monkeypatch: pytest.
         (0.5, 0.25, messages.FRIGATE_LABELS.format(share="50.0 %") + messages.FRIGATE_CORRECT.format(share="25.0 %")),
     ],
 )
-def test_files_for_frigate_are_described(
+def test_frigate_download_states_how_many_photos_get_a_label(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assigned: float | None, correct: float | None, text: str
 ) -> None:
     def export(options: ExportOptions, folder: Path) -> Any:
@@ -241,7 +241,9 @@ def test_files_for_frigate_are_described(
 
 
 @pytest.mark.parametrize(("board", "difference"), [("", 0.0), ("nano33", 0.25)])
-def test_firmware_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: str, difference: float) -> None:
+def test_firmware_download_states_memory_flash_and_difference_of_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: str, difference: float
+) -> None:
     def export(options: ExportOptions, chosen: Any) -> Any:
         assert chosen.name == (board or packages.DEFAULT_BOARD) and options.output_dir is not None
         (options.output_dir / "src").mkdir(parents=True)

@@ -85,7 +85,7 @@ def test_predictions_contain_label_score_stamp_and_digest(tmp_path: Path) -> Non
     ]
 
 
-def test_accuracy_is_that_of_cross_validation_unless_there_is_a_test_set() -> None:
+def test_cross_validated_accuracy_is_shown_unless_the_user_has_a_test_set() -> None:
     crossed = SimpleNamespace(count=40, accuracy=0.625, interval=(0.5, 0.75))
     shown = training_job._accuracy(run(cross_validated=crossed), THREE)
     assert (shown["accuracy"], shown["interval"], shown["judged"]) == (0.625, [0.5, 0.75], 40)
@@ -424,7 +424,7 @@ def model(places: Places) -> TrainedModel:
     return found
 
 
-def test_take_job_copies_an_exported_file(places: Places, model: TrainedModel) -> None:
+def test_download_job_copies_an_exported_file(places: Places, model: TrainedModel) -> None:
     request = request_for(places, kind="take", form="int8", board="xiao")
     assert run_take(request, lambda message: None) == {
         "form": "int8", "board": "xiao", "name": "int8.tflite", "bytes": 10, "accuracy": 0.75,
@@ -433,7 +433,7 @@ def test_take_job_copies_an_exported_file(places: Places, model: TrainedModel) -
     assert taken_file(places, "int8").read_bytes() == b"int8 model"
 
 
-def test_take_job_exports_quantizations_that_do_not_exist_yet(
+def test_download_job_exports_quantizations_that_do_not_exist_yet(
     places: Places, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export(graph: Path, form: str, reporter: object) -> Any:

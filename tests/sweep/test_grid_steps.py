@@ -163,7 +163,7 @@ def test_only_architectures_without_a_saved_result_are_trained(trained: Any) -> 
     assert reporter.notes == ["2 of 2 architectures were done before."] and len(trained.state.asked) == 2
 
 
-def test_results_are_saved_immediately_and_counted_if_the_disk_is_full(trained: Any) -> None:
+def test_results_are_saved_immediately_and_a_full_disk_error_states_their_number(trained: Any) -> None:
     trained()
     assert trained.state.written == [SMALL.name, LARGE.name]
     trained.state.saved.discard(LARGE.name)

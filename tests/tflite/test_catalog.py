@@ -419,7 +419,7 @@ def test_zero_point_of_wide_integers_must_be_zero(dtype: str) -> None:
         check(use.content(inputs=[wrong], output=replace(wrong, zero_point=0)))
 
 
-def test_operator_names_are_those_of_the_schema() -> None:
+def test_operator_names_agree_with_the_schema() -> None:
     numbered = {value: name for name, value in vars(schema().BuiltinOperator).items() if not name.startswith("_")}
     assert {number: name for number, name in numbered.items() if number < len(NAMES)} == dict(enumerate(NAMES))
 

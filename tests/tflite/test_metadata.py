@@ -377,7 +377,7 @@ def test_read_metadata_accepts_archive_entries_in_any_order() -> None:
     assert read(archive.getvalue()).labels == ("a", "b")
 
 
-def test_scores_named_like_the_distance_are_scores() -> None:
+def test_score_output_may_be_named_like_the_distance_output() -> None:
     content = with_metadata(_with_outputs(b"scores"), INFO)
     name = b"\x0b\0\0\0probability"
     assert content.count(name) == 1

@@ -99,7 +99,7 @@ def test_conversion_to_uint8_shifts_input_and_output_by_128() -> None:
 
 
 @pytest.mark.parametrize("kind", ["probabilities", "sigmoids"])
-def test_add_scores_scales_scores_to_0_to_1(kind: Any) -> None:
+def test_scores_are_scaled_to_the_range_from_0_to_1(kind: Any) -> None:
     """The output holds 0.5, -1 and 2, of which -2 stands for a score of 0, and 3 for a score of 1."""
     model = unpack_model(color_model())
     graph = model.subgraphs[0]

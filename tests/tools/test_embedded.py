@@ -22,7 +22,7 @@ def test_crop_boxes_cover_at_least_30_percent_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(6, 4), (4, 4), (7, 4), (4, 3)])
-def test_area_weights_average_input_cells(inputs: int, outputs: int) -> None:
+def test_area_weights_average_all_inputs_equally(inputs: int, outputs: int) -> None:
     weights = area_weights(inputs, outputs)
     assert weights.sum(axis=1) == pytest.approx(np.ones(outputs))
     assert weights.sum(axis=0) == pytest.approx(np.full(inputs, outputs / inputs))

@@ -71,7 +71,7 @@ def colors(photos: list[HashedPhoto], source: MeanColor) -> list[list[int]]:
     return [list(map(round, vectors[0].tolist())) for _, vectors in found if not isinstance(vectors, PhotoError)]
 
 
-def test_bottlenecks_are_computed_once_per_preprocessing(
+def test_bottlenecks_are_computed_once_for_each_version_of_preprocessing(
     photos: list[HashedPhoto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [[200, 0, 0], [0, 200, 0], [0, 0, 200]]

@@ -182,7 +182,7 @@ def test_independence_assumption_is_none_if_groups_or_test_photos_are_stated(
     assert independence_assumption(ALIKE, warning, group_by=group_by, has_own_test=own) is None
 
 
-def test_report_groups_counts_photos_and_groups() -> None:
+def test_number_of_groups_is_reported_if_photos_are_grouped() -> None:
     reporter = Recorder()
     report_groups(reporter, None, 5)
     report_groups(reporter, ALIKE, 5)

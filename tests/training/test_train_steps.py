@@ -479,7 +479,7 @@ def test_unrelated_photos_share_no_group_with_training_or_validation_photos() ->
     assert data(SETS).unrelated(np.array([3, 12])).tolist() == [3, 12]
 
 
-def test_scores_are_calibrated_unless_switched_off(training: Any) -> None:
+def test_scores_are_calibrated_unless_calibration_is_switched_off(training: Any) -> None:
     scaled = Head((HEAD.weights / 2).astype(np.float32), HEAD.biases)
     training.calibrated = scaled, SimpleNamespace(temperature=2.0, fitted=2.0, to_json=dict)
     with contextlib.suppress(TypeError):

@@ -248,7 +248,7 @@ def test_each_photo_is_its_own_group_in_a_data_set_too_large_to_search(
     assert not list(tmp_path.iterdir())
 
 
-def test_similar_pairs_are_those_found_by_brute_force_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similar_pairs_equal_the_pairs_found_by_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look_alikes, "_ROWS_AT_ONCE", 7)
     monkeypatch.setattr(look_alikes, "_MAX_NEIGHBORS", 3)
     vectors = unit(np.random.default_rng(0).normal(size=(30, 4)))

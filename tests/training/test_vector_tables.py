@@ -82,7 +82,7 @@ def test_vectors_are_computed_in_parts_in_the_given_order_of_rows(
     assert table_of(values, rows, 2, tmp_path)[:].tolist() == ROWS[rows, :2].tolist() and seen == [4, 4, 1]
 
 
-def test_principal_components_are_those_of_a_sample_of_the_photos(
+def test_principal_components_are_computed_from_a_sample_of_the_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)

@@ -62,7 +62,7 @@ def no_weights(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'without'}", "KERAS_HOME": str(tmp_path / "without")}
 
 
-def test_workflow_from_an_empty_folder_to_a_downloaded_model(
+def test_workflow_leads_from_an_empty_folder_to_a_downloaded_model(
     camera_browser: Any, tmp_path: Path, no_weights: dict[str, str]
 ) -> None:
     """All steps work in one page and with one server: record, sort, check, train, try, choose and download."""

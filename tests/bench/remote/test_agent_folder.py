@@ -66,7 +66,7 @@ def test_open_recreates_a_folder_that_another_session_is_removing(
     coming.close()
 
 
-def test_locked_reopens_a_file_that_was_replaced_before_it_was_locked(
+def test_file_that_is_replaced_before_it_is_locked_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "marker"

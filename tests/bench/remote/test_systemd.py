@@ -145,7 +145,7 @@ def test_first_lines_waits_for_three_lines_of_the_service(no_waiting: None) -> N
     assert {command[-1] for command in connection.commands if command[0] == "journalctl"} == {"_PID=7"}
 
 
-def test_first_lines_raises_an_error_if_the_service_ends(no_waiting: None) -> None:
+def test_error_is_raised_if_the_service_ends_before_its_first_lines(no_waiting: None) -> None:
     for state in ("ExecMainPID=0 ActiveState=failed SubState=failed", "ExecMainPID=7 SubState=auto-restart"):
         with pytest.raises(
             RemoteError, match=r"as soon as it is started \(no camera\)\. .* stop it with: poets-edge deploy"
@@ -154,7 +154,9 @@ def test_first_lines_raises_an_error_if_the_service_ends(no_waiting: None) -> No
     assert systemd(showing("ExecMainPID=0 ActiveState=inactive SubState=dead"))[0].first_lines(Recorder()) == []
 
 
-def test_first_lines_returns_no_lines_after_the_time_limit(no_waiting: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_lines_of_the_service_are_returned_after_the_time_limit(
+    no_waiting: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(systemd_service, "_FIRST_LABELS_SECONDS", 0.0)
     assert systemd()[0].first_lines(Recorder()) == []
 
@@ -173,7 +175,7 @@ def test_collect_folder_is_relative_to_the_home_folder(arguments: list[str], fol
     assert _collect_folder(arguments, "/home/pi") == folder
 
 
-def test_watch_arguments_omits_unset_options() -> None:
+def test_arguments_of_watch_omit_unset_options() -> None:
     given = [
         ("--every", True),
         ("--never", False),
