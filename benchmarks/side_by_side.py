@@ -69,7 +69,7 @@ class Usage:
     Attributes:
         seconds: wall time.
         cpu_seconds: processor time of all threads, which other load on the machine affects less than wall time.
-        memory: peak resident memory, in units of 2^20 bytes.
+        memory: peak resident memory, in MiB.
     """
 
     seconds: float

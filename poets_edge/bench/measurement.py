@@ -104,7 +104,7 @@ class Measurement:
 
     @property
     def rounds_differ(self) -> float:
-        """Relative difference between the highest and the lowest median inference time of a round; 0.1 means 10 %."""
+        """Relative difference between the highest and the lowest of the rounds' median times; 0.1 means 10 %."""
         return max(self.process_medians) / min(self.process_medians) - 1
 
     @property

@@ -111,7 +111,7 @@ def sample_photo() -> bytes:
 def _timed(
     call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
 ) -> tuple[list[float], list[float]]:
-    """Time at least `runs` calls of a function over `seconds` seconds and, between them, the reference kernel.
+    """Call a function at least `runs` times and for `seconds` seconds; time the calls and, between them, the kernel.
 
     Returns:
         The times of the function and the times of the kernel, in milliseconds.

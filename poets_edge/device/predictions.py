@@ -70,7 +70,7 @@ class Predictions:
     def of(
         photos: Sequence[Photo], outputs: Sequence[ModelOutput], labels: int, unreadable: tuple[str, ...]
     ) -> Predictions:
-        """Combine a model's outputs for several photos.
+        """Construct an instance from a model's outputs for several photos.
 
         Args:
             labels: number of labels of the model.

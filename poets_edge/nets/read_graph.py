@@ -280,7 +280,7 @@ class _Reader:
         return name
 
     def _with_zeros(self, padded: _Padded, kernel: tuple[int, int], window: _Window) -> _Window:
-        """Return the window with SAME padding if it is VALID and the tensor has exactly the zeros that SAME would add.
+        """Return the window with SAME padding, which replaces the explicit zeros around the tensor.
 
         Keras's MobileNet, for example, pads tensors with zeros before VALID convolutions.
 

@@ -34,8 +34,8 @@ _UNANNOUNCED = 64 << 20
 """Maximum number of bytes in a body without a Content-Length header."""
 _BLOCK = 1 << 18
 _BLOCK_WITH_FRAMING = _BLOCK + _BLOCK // 8
-"""Number of bytes that may be received for every `_BLOCK` bytes of a body in chunked encoding; the rest is for the
-framing of the chunks. A body with very small chunks exceeds this limit and is rejected."""
+"""Number of bytes that may be received for every `_BLOCK` bytes of a body in chunked encoding; the excess is for
+the framing of the chunks. A body with very small chunks exceeds this limit and is rejected."""
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -22,4 +22,4 @@ PHOTO_SETS = Optional(
         "test_groups": Optional([COUNT]),
     }
 )
-"""JSON structure of an encoded `poets_edge.photos.known_photos.KnownPhotos`, which a file need not contain."""
+"""Optional JSON field with an encoded `poets_edge.photos.known_photos.KnownPhotos`."""

@@ -19,7 +19,7 @@ def weights_folder() -> Path:
 def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
     """Return the architecture to train, and the source of its weights.
 
-    "quick" uses the weights that are included in this package, so that it needs no download. "balanced" is the
+    "quick" uses the weights that are included in this package, so it needs no download. "balanced" is the
     architecture recommended as a balance of speed and accuracy. "best" is the one recommended for accuracy if its
     weights are on this computer, and otherwise mobilenet_1.0_224.
 

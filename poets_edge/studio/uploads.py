@@ -59,8 +59,8 @@ class Upload:
 
     Attributes:
         name: file name that the browser sent.
-        label: class of the photo or, for an archive, of the photos that are not in a folder; if it is None, the photo
-            is refused, or such photos are skipped.
+        label: class of the photo or, for an archive, of the photos that are not in a folder. If it is None, a single
+            photo is refused, and the photos of an archive that are not in a folder are skipped.
         batch: name of the group of uploads that are undone together.
         size: size in bytes that the request declares; None if the request declares no size.
     """

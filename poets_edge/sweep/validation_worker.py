@@ -54,7 +54,7 @@ class ValidationWorker:
         """Cross-validate the float32 and int8 models of an architecture on all photos whose vectors are cached.
 
         Raises:
-            DatasetError: no class has photos in two or more groups, so that none can be evaluated.
+            DatasetError: no class has photos in two or more groups, so none can be evaluated.
         """
         photos, groups, vectors, features = self._read_vectors(task)
         labels = photos.photos.present

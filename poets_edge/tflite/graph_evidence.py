@@ -105,7 +105,7 @@ class Graph:
         return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
 
     def _evidence_of_quantization(self) -> Evidence | None:
-        """Infer the range of the first input from its 8-bit quantization; return None if this does not determine it."""
+        """Infer the range of the first input from its 8-bit quantization; return None if this is not possible."""
         operator = self._only_reader(self.inputs[0])
         if operator is None or self._name(operator) != "QUANTIZE":
             return None

@@ -23,7 +23,7 @@ class RunCrossValidation:
         groups: groups of the photos; None if each photo is a group.
         result: out-of-fold predictions; None if cross-validation was not requested, was not possible, or does not apply
             to the trained model.
-        ungrouped_accuracy: accuracy of a second cross-validation that ignores groups, so that similar photos are in
+        ungrouped_accuracy: accuracy of a second cross-validation that ignores groups, so similar photos are in
             different folds; None if few photos are similar.
         has_own_test: whether the user chose the test photos.
     """
@@ -35,7 +35,7 @@ class RunCrossValidation:
 
     @property
     def dependence(self) -> str | None:
-        """Warning that photos are not independent of each other, so that the accuracy on new photos is uncertain."""
+        """Warning that the accuracy on new photos is uncertain because photos are not independent of each other."""
         return dependence(self.groups, self.result, self.ungrouped_accuracy, has_own_test=self.has_own_test)
 
 

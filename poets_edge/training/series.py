@@ -166,13 +166,15 @@ def _by_name(names: Sequence[str]) -> Rows:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Return a sort key for a name that compares numbers in names by value, so that 2 comes before 10."""
+    """Return a sort key for a name that compares numbers in names by value: 2 comes before 10."""
     parts = _NUMBER.split(name)
     return [(len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (0, part) for place, part in enumerate(parts)]
 
 
 def _windows(order: Rows, tested: Rows, window: int) -> Rows:
-    """Return each tested photo and the photos around it, int64 [tested, 2 window + 1]; the tested photo is the first.
+    """Return the row numbers of each tested photo and the photos around it, int64 [tested, 2 window + 1].
+
+    The tested photo is in the first column.
 
     Args:
         order: row numbers of the photos in a class, by name, by time or in random order.

@@ -4,7 +4,7 @@ The detector is calibrated so that it rejects a stated fraction of known photos.
 
 For each training photo, a model that was fitted to the photos in the other folds computes the distance defined in
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
-fraction lies, so that new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
+fraction lies, so new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
 up if their median is smaller than that of the validation photos.
 
@@ -49,7 +49,7 @@ large that too few known photos would be rejected."""
 _BACKGROUND_FOLDS = 10
 """Number of folds for the logistic regression that recognizes background photos."""
 _NEIGHBORS = np.linspace(-0.04, 0.04, 17)
-"""Offsets, from a requested quantile, of the quantiles that are averaged to estimate it."""
+"""Differences between a requested quantile and the neighboring quantiles that are averaged to estimate it."""
 _HIGHEST_QUANTILE = 0.995
 
 _WEIGHTS = ((1.0, 0.4), (1.0, 1.0), (0.6, 1.0))

@@ -42,7 +42,7 @@ _MIN_REPETITIVE, _REPETITIVE_DEVIATIONS = 0.27, 6.0
 ratio of this advantage to its standard error. In random parts of 1,000 flowers, the ratio is at most 5.5 if the
 advantage is 0.2 or more."""
 _RANKS = (1, 3, 8, 12, 16, 24, 32)
-"""Numbers of nearest neighbors to skip before the next ones vote on the class of a photo. All of them are tried,
+"""Numbers of nearest neighbors to skip before the next ones vote on the class of a photo. Each number is tried,
 because the number of variants per photo is not known."""
 _MIN_VOTES, _MAX_VOTES = 3, 10
 _NEAREST = _RANKS[-1] + _MAX_VOTES

@@ -39,7 +39,7 @@ def mutate(record: bytes, rng: Random) -> bytes:
 
 
 def break_bytes(data: bytes, rng: Random) -> bytes:
-    """Return data that is truncated, or that has changed or inserted bytes."""
+    """Return a copy of `data` that is truncated or has some changed bytes."""
     changed = bytearray(data)
     kind = rng.randrange(3)
     if kind == 0:

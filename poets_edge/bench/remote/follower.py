@@ -93,7 +93,7 @@ class Follower:
         """Process the description of the device; called when it has been received and stored in `machine`."""
 
     def on_result(self, message: Message) -> None:
-        """Process a message that contains a round, scores or a load window. Raises RecordError if unrequested."""
+        """Process a message with a round, scores or a load window; raise RecordError if it was not requested."""
         raise RecordError(f"{type(message).__name__} was not requested")
 
     def _read(self, line: str) -> None:
