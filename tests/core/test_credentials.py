@@ -17,6 +17,7 @@ from poets_edge.core.credentials import (
     without_login,
     without_user_info,
 )
+from poets_edge.core.orphans import helper_environment
 from poets_edge.errors import UsageError
 
 
@@ -94,3 +95,12 @@ def test_without_user_info_removes_passwords_from_texts(text: str, clean: str) -
 )
 def test_user_name_and_password_are_removed_up_to_the_last_at_sign(host: str, clean: str) -> None:
     assert without_login(host) == clean
+
+
+def test_environment_of_a_helper_process_contains_the_stored_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    split_user_info("https://dora:word@process.example/")
+    monkeypatch.setenv("POETS_EDGE_ANY", "value")
+    passed = helper_environment()
+    assert json.loads(passed[VARIABLE])["https://process.example:443"] == "dora:word"
+    assert passed["POETS_EDGE_ANY"] == "value" and passed["POETS_EDGE_PARENT"] == str(os.getpid())
+    assert VARIABLE not in os.environ

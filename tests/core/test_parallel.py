@@ -123,3 +123,10 @@ def test_closing_the_iterator_cancels_queued_items() -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert len(started) < 30
+
+
+def test_each_thread_may_work_on_one_chunk_ahead_of_the_consumer() -> None:
+    """Three items wait for each other, so they finish only if three threads process them at the same time."""
+    together = threading.Barrier(3)
+    results = run_parallel(range(3), lambda: None, lambda item, _: together.wait(20) >= 0, workers=3, ahead=1)
+    assert [result for _, result in results] == [True] * 3

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from poets_edge.core.parallel import run_chunks, run_parallel
-from poets_edge.core.turns import take_turn
+from poets_edge.core.turns import one_at_a_time, take_turn
 
 
 class Meeting:
@@ -113,3 +113,15 @@ def test_chunks_that_take_a_turn_run_one_at_a_time() -> None:
 
     assert [result for _, result in run_chunks(range(8), lambda: None, work, workers=4, at_once=2)] == [*range(8)]
     assert meeting.most == 1
+
+
+def test_outer_item_takes_its_own_lock_after_an_inner_item_in_the_same_thread() -> None:
+    outer, inner = threading.Lock(), threading.Lock()
+    with one_at_a_time(outer):
+        with one_at_a_time(inner):
+            take_turn()
+            assert inner.locked() and not outer.locked()
+        assert not inner.locked()
+        take_turn()
+        assert outer.locked()
+    assert not outer.locked()

@@ -10,10 +10,12 @@ import pytest
 from poets_edge.device import inspection
 from poets_edge.device.inspection import inspect_tflite
 from poets_edge.errors import ModelError
-from poets_edge.photos.normalization import Normalization
+from poets_edge.nets.inspection import inspect_graph
+from poets_edge.photos.normalization import BACKBONE, Normalization
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from tests.conftest import poets_edge
+from tests.graphs import training_files
 from tests.tiny_model import color_model
 
 RANGE = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
@@ -59,3 +61,21 @@ def test_properties_that_cannot_be_determined_are_empty(model: Path, monkeypatch
     found = inspect_tflite(model)
     assert found.input_range is None and found.scores == ""
     assert found.to_json()["normalization_from"] is None
+
+
+def test_inspection_of_a_trained_graph_describes_its_nodes_labels_and_record(tmp_path: Path) -> None:
+    for path, content in training_files(tmp_path, ("tulips", "daisy")).items():
+        path.write_bytes(content)
+    graph = tmp_path / "retrained_graph.pb"
+    found = inspect_graph(graph)
+    assert (found.path, found.kind, found.size) == (graph, "frozen graph", graph.stat().st_size)
+    assert (found.description, found.labels, found.scores) == (
+        "mobilenet_0.25_128",
+        ("tulips", "daisy"),
+        "probabilities",
+    )
+    ends = [(tensor.name, tensor.shape, tensor.dtype.name) for tensor in (*found.inputs, *found.outputs)]
+    assert ends == [("input", (1, 8, 8, 3), "float32"), ("final_result", (1, 2), "float32")]
+    assert found.operators == {"Placeholder": 1, "Mean": 1, "MatMul": 1, "BiasAdd": 1, "Softmax": 1}
+    assert found.input_range is not None and found.input_range.normalization == BACKBONE
+    assert found.facts["labels"] == ["tulips", "daisy"] and not {"sets", "photos", "steps"} & found.facts.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +201,13 @@ def test_firmware_states_the_size_of_the_model_without_appended_files(
     assert found.board == board("esp32s3") and found.largest_difference == 0
     header = (tmp_path / "firmware/photo_classifier/model.h").read_text()
     assert "kInputWidth = 8;" in header and "kInputHeight = 8;" in header
+
+
+def test_labels_in_firmware_are_c_strings_of_their_utf8_bytes() -> None:
+    """An escape has three digits, so that a digit after it is not part of it."""
+    labels = ('"1"', "what?", "a\\7", "tab\t0", "rosé8")
+    header = firmware_files(replace(MODEL, labels=labels), board("nano33"))["photo_classifier/labels.h"]
+    written = re.findall(r'^    "(.*)",$', header, re.MULTILINE)
+    assert all(re.fullmatch(r"([^\\?\"]|\\[0-7]{3})*", text) for text in written)
+    decoded = [re.sub(r"\\(.{3})", lambda match: chr(int(match[1], 8)), text) for text in written]
+    assert tuple(text.encode("latin-1").decode() for text in decoded) == labels

@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT
 from poets_edge.photos.open_photo import open_photo
+from poets_edge.quantize.foreign_code import check_saved_model
 from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.quantize.tensorflow_model import find_input_range, freeze, load_model, model_of_graph
 from tests.conftest import SHARED, poets_edge
@@ -355,3 +357,33 @@ def test_load_model_refuses_saved_models_that_access_files(attack: str, tmp_path
     with pytest.raises(ModelError, match="It is not loaded"):
         load_model(tmp_path / "model")
     assert not list(tmp_path.glob("written*"))
+
+
+@pytest.mark.parametrize("run_by", ["", "output", "control input", "collection", "restore", "function"])
+def test_check_saved_model_refuses_checkpoints_written_when_a_model_is_loaded_or_run(
+    run_by: str, tmp_path: Path
+) -> None:
+    """Each SavedModel has an operation that saves checkpoints, but nothing that is loaded or run depends on it."""
+    need_module("tensorflow")
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    saved = SavedModel()
+    meta = saved.meta_graphs.add()
+    meta.graph_def.node.add(name="save", op="SaveV2")
+    meta.graph_def.node.add(name="after", op="Identity", input=["^save" if run_by == "control input" else "save"])
+    meta.graph_def.node.add(name="scores", op="Identity")
+    meta.graph_def.library.function.add().signature.name = "writer"
+    meta.graph_def.library.function[0].node_def.add(name="inner", op="MergeV2Checkpoints")
+    used = {"output": "save:0", "control input": "after:0"}.get(run_by, "scores:0")
+    meta.signature_def["serving_default"].outputs["scores"].name = used
+    meta.saver_def.restore_op_name = "after" if run_by == "restore" else "scores"
+    meta.collection_def["init"].node_list.value.append("after" if run_by == "collection" else "scores")
+    if run_by == "function":
+        meta.object_graph_def.concrete_functions["writer"].SetInParent()
+    (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with pytest.raises(ModelError, match="writes files when it is") if run_by else nullcontext():
+        check_saved_model(tmp_path)
+    meta.graph_def.node.add(name="other", op="SaveV2Slices")
+    (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with pytest.raises(ModelError, match="contains the operation SaveV2Slices"):
+        check_saved_model(tmp_path)

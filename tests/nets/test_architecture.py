@@ -74,3 +74,14 @@ def test_blocks_of_efficientnet_lite_are_numbered_as_in_the_weights_files(number
     assert names(layers[0]) == ("_conv_stem", "_bn0") and names(layers[-1]) == ("_conv_head", "_bn1")
     numbers = sorted({int(names(layer)[0].split(".")[1]) for layer in layers[1:-1]})
     assert numbers == list(range(blocks))
+
+
+def test_published_accuracies_of_efficientnet_lite_are_those_of_the_input_size_in_training() -> None:
+    """From the table in the README of tensorflow/tpu, models/official/efficientnet/lite: float model, 8-bit model."""
+    found = {entry.name: entry.published for entry in known_architectures() if "efficientnet" in entry.name}
+    accuracies = {name: (one.top1, one.quantized_top1) for name, one in found.items() if one is not None}
+    assert accuracies == {
+        "efficientnet_lite0_224": (75.1, 74.4),
+        "efficientnet_lite1_240": (76.7, 75.9),
+        "efficientnet_lite2_260": (77.6, 77.0),
+    }

@@ -54,6 +54,8 @@ WRONG = {
     "values of no tensor": files.file({}, {"0": VALUES}),
     "big-endian": files.file({}, {}, files.machine(little_endian=False)),
     "another magic number": b"\x80\x02K\x01." * 5,
+    "a magic number of another program": files.file({}, {}).replace(files.MAGIC, b"\x80\x02K\x01."),
+    "another version": files.file({}, {}).replace(files.VERSION, b"\x80\x02M\xea\x03."),
     "a zip": b"PK\x03\x04",
     "nothing": b"",
     "text": b"<html>",

@@ -329,3 +329,10 @@ def test_read_archive_limits_the_directory_of_a_remote_zip() -> None:
     assert len(read_archive(io.BytesIO(data), "x.zip", 20).names) == 10
     with pytest.raises(DatasetError, match="damaged, truncated, or not an archive"):
         read_archive(io.BytesIO(data), "x.zip", 10)
+
+
+def test_read_archive_counts_only_other_files_in_the_folder_with_the_classes() -> None:
+    files = {"f/daisy/1.jpg": b"p", "f/roses/1.jpg": b"p", "f/a.txt": b"t", "f/daisy/b.csv": b"c", "LICENSE.md": b"t"}
+    found = read_archive(io.BytesIO(zip_of(files)), "x.zip")
+    assert found.names == ["daisy/1.jpg", "roses/1.jpg"]
+    assert dict(found.others) == {("", ".txt"): 1, ("daisy", ".csv"): 1}

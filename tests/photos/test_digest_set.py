@@ -53,3 +53,6 @@ def test_from_json_rejects_an_inconsistent_encoding() -> None:
             DigestSet.from_json({"count": 3, "data": base64.b64encode(changed).decode()}, 20)
     with pytest.raises(RecordError, match="is not base64"):
         DigestSet.from_json({"count": 3, "data": "é"}, 20)
+    for garbage in ("!", "\n", " "):
+        with pytest.raises(RecordError, match="is not base64"):
+            DigestSet.from_json({**fields, "data": garbage + fields["data"]}, 20)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.photos import digests
+from poets_edge.photos.address import Address
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.minhash import current_signature, minhash_signature
 from poets_edge.photos.open_photo import read_contents
@@ -239,3 +240,16 @@ def test_damaged_digests_in_the_cache_are_ignored(
         database.execute(f"UPDATE {digests.TABLE} SET digest = ? WHERE name = ?", (value, b"2.jpg"))
     database.close()
     assert folder.hash() == ["a/2.jpg"] and folder.hash() == []
+
+
+def test_digest_of_a_photo_at_an_address_is_found_in_any_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, stamp = Address("https://host/photos/1.jpg"), FileStamp("size=3 ETag=1", 0.0, 3)
+    monkeypatch.setattr(digests, "current_stamp", lambda path: stamp)
+    with digests.open_digests(tmp_path, Silent()) as cache:
+        cache.store(address, stamp, time.time(), bytes(range(32)))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with digests.open_digests(tmp_path, Silent()) as cache:
+        assert cache.find([str(address)]) == [digests.Known(bytes(range(32)), 3)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from email.message import Message
 from typing import Any
@@ -197,3 +200,31 @@ def test_path_and_query_are_percent_encoded() -> None:
         assert sent(served, "") == "/" and sent(served, "/é a%20b&c/") == "/%C3%A9%20a%20b&c/"
         assert sent(served, "/a?b=c d") == "/a?b=c%20d"
         assert served.requests[-1].headers["accept-encoding"] == "identity"
+
+
+def test_connection_with_an_unread_body_is_not_used_for_the_next_request() -> None:
+    """The body of an error page arrives after its headers, and looks like a response to the next request."""
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad"
+    refused, sent = threading.Event(), threading.Event()
+
+    def answer(server: socket.socket) -> None:
+        first, _ = server.accept()
+        with first:
+            first.recv(4096)
+            first.sendall(f"HTTP/1.1 404 Not Found\r\nContent-Length: {len(page)}\r\n\r\n".encode())
+            refused.wait(20)
+            with contextlib.suppress(ConnectionError):
+                first.sendall(page)
+            sent.set()
+            second, _ = server.accept()
+            with second:
+                second.recv(4096)
+                second.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nend")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(FileNotFoundError):
+            client.read(f"{address}/a", most=100)
+        refused.set()
+        assert sent.wait(20) and client.read(f"{address}/b", most=100) == b"end"

@@ -159,3 +159,9 @@ def _peak(read: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def test_error_of_a_photo_in_a_folder_names_its_path(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"text")
+    with pytest.raises(PhotoError, match=f"^{tmp_path}/1.jpg: not a picture"):
+        open_photo(Photo(tmp_path / "1.jpg", "daisy/1.jpg", "daisy"))

@@ -168,3 +168,10 @@ def test_normalizations_are_close_if_they_differ_by_at_most_one_pixel_value(
 ) -> None:
     assert Normalization(*one).is_close(Normalization(*other)) is close
     assert Normalization(*other).is_close(Normalization(*one)) is close
+
+
+def test_normalizations_are_compared_in_pixel_values_of_the_smaller_deviation() -> None:
+    """Pixel 0 becomes -1 and -0.5, which differ by 0.5 * 127.5 pixel values of the smaller deviation."""
+    one, other = Normalization((127.5,), (127.5,)), Normalization((127.5,), (255.0,))
+    for first, second in ((one, other), (other, one)):
+        assert first.is_close(second, 64.0) and not first.is_close(second, 63.0)

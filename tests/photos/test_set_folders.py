@@ -91,3 +91,12 @@ def test_train_rejects_a_class_without_training_photos(divided: Path, tmp_path: 
     (divided / "train/tulips").rename(divided / "Valid/lilies")
     ran = poets_edge("train", divided, "--weights", "embedded", "--architecture", "mobilenet_0.25_128", cwd=tmp_path)
     ran.failed("class lilies: no photo for training, and 9 in Valid/lilies")
+
+
+def test_class_that_is_empty_in_one_split_only_is_not_reported(tmp_path: Path) -> None:
+    for name in ("train/daisy/1.jpg", "train/roses/1.jpg", "test/roses/1.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    for name in ("test/Daisy", "train/tulips", "test/tulips"):
+        (tmp_path / name).mkdir()
+    assert scan(tmp_path).empty_classes == ("tulips",)

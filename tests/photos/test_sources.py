@@ -164,6 +164,16 @@ def test_file_facts_are_requested_only_once_per_scan(web: Any) -> None:
     assert sorted(asked[1:]) == ["https://h/x", "https://h/y"] and remote.size("https://h/y") == 3
 
 
+def test_each_scan_requests_the_current_facts_of_its_files(web: Any) -> None:
+    web.listing, web.facts = lambda address: ["a/1.jpg", "b/1.jpg"], lambda address: {"ETag": "old"}
+    before = sources.stamp("https://h/d/a/1.jpg")
+    web.facts = lambda address: {"ETag": "new"}
+    scan(Address("https://h/d"))
+    after = sources.stamp("https://h/d/a/1.jpg")
+    assert before is not None and after is not None
+    assert (before.identity, after.identity) == ("size=None ETag=old", "size=None ETag=new")
+
+
 def test_remote_file_can_be_read_from_any_position(web: Any) -> None:
     content = bytes(range(200))
     web.facts = lambda address: {"Content-Length": "200"}

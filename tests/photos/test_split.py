@@ -147,17 +147,17 @@ def test_split_keeps_photos_in_their_split_folders() -> None:
         assert sets[photo.name] == ("validation" if position(photo.name) < 20 else "training")
 
 
-@pytest.mark.parametrize(("testing", "validation"), [(30, 0), (0, 30), (2, 60), (60, 2)])
-def test_split_without_photos_gets_the_photo_whose_position_is_nearest(testing: int, validation: int) -> None:
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize(("testing", "validation"), [(30, 0), (0, 30), (2, 60), (60, 2), (40, 30)])
+def test_split_without_photos_gets_the_photo_whose_position_is_nearest(
+    testing: int, validation: int, size: int
+) -> None:
     """The ideal position of validation is 0, that of test is the validation percentage, and that of training is 100."""
     checked = set()
-    for start in range(0, 300, 3):
-        names = [f"daisy/{number}.jpg" for number in range(start, start + 3)]
-        sets = split(
-            photos([str(number) for number in range(start, start + 3)]),
-            SplitConfig(testing=testing, validation=validation),
-        )
-        places = {name: position(name) for name in names}
+    for start in range(0, 100 * size, size):
+        numbers = [str(number) for number in range(start, start + size)]
+        sets = split(photos(numbers), SplitConfig(testing=testing, validation=validation))
+        places = {name: position(name) for name in (f"daisy/{number}.jpg" for number in numbers)}
         chosen = {
             name: "validation" if place < validation else "test" if place < validation + testing else "training"
             for name, place in places.items()
@@ -169,7 +169,7 @@ def test_split_without_photos_gets_the_photo_whose_position_is_nearest(testing: 
         ):
             if number not in chosen.values():
                 counts = list(chosen.values())
-                donors = [name for name in names if counts.count(chosen[name]) > 1]
+                donors = [name for name in chosen if counts.count(chosen[name]) > 1]
                 chosen[min(donors, key=lambda name: (abs(places[name] - ideal), name))] = number
                 checked.add(number)
         assert sets == chosen

@@ -93,3 +93,8 @@ def test_only_paths_inside_the_folder_and_outside_skipped_folders_are_scanned(tm
     assert is_scanned(root / "a/1.jpg", root) and is_scanned(root / "b/../a/1.jpg", root)
     assert not is_scanned(root / ".git/1.jpg", root) and not is_scanned(root / "../other/1.jpg", root)
     assert not is_scanned(tmp_path / "photos2/1.jpg", root)
+
+
+def test_photos_of_a_folder_inside_a_hidden_folder_are_scanned(tmp_path: Path) -> None:
+    root = tmp_path / ".cache/photos"
+    assert is_scanned(root / "a/1.jpg", root) and not is_scanned(root / "a/.1.jpg", root)

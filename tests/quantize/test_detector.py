@@ -19,7 +19,7 @@ from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.int8_features import int8_features
 from poets_edge.quantize.int8_operators import Int8Writer
 from poets_edge.quantize.quantize import quantize
-from poets_edge.quantize.write_detector import UINT8_SCALE
+from poets_edge.quantize.write_detector import UINT8_SCALE, remove_detector
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import QuantParams, write_int8_model
 from poets_edge.quantize.write_model import FloatQuantization, write_float_model
@@ -300,3 +300,21 @@ def test_tensorflow_computes_the_distance_from_the_training_photos(background: b
     function = wrapped.prune("input:0", ["final_result:0", f"{DISTANCE}:0"])
     distances = [np.asarray(function(tf.constant(one[None]))[1]).item() for one in normalized(images)]
     np.testing.assert_allclose(distances, by_hand(found, bottlenecks(images)), atol=1e-4)
+
+
+def test_constants_of_a_removed_detector_are_not_part_of_the_file() -> None:
+    found, images = detector(background=True), pictures(10)
+    ranges = calibrate(network(found), images, workers=1).ranges
+    model = unpack_model(write_int8_model(network(found), ranges))
+    remove_detector(model)
+    graph, plain = model.subgraphs[0], unpack_model(write_int8_model(network(None), ranges))
+    sizes = {bytes(one.name): len(buffer_of(model, one)) for one in graph.tensors if len(buffer_of(model, one))}
+    assert sizes == {
+        bytes(one.name): len(buffer_of(plain, one)) for one in plain.subgraphs[0].tensors if len(buffer_of(plain, one))
+    }
+    assert len(graph.operators) == len(plain.subgraphs[0].operators) and len(graph.outputs) == 1
+
+
+def buffer_of(model: Any, tensor: Any) -> Any:
+    data = model.buffers[tensor.buffer].data
+    return () if data is None else data

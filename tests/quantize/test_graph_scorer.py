@@ -38,7 +38,9 @@ def test_scores_are_the_softmax_of_the_mean_color(tmp_path: Path) -> None:
     np.testing.assert_allclose(scorer._run(pixels).scores, powers / powers.sum(), rtol=1e-4)
     assert scorer.labels == ("a", "b", "c") and scorer.size == (8, 8) and not scorer.has_detector
     assert scorer._run(pixels).distance is None and scorer.remarks == ()
-    assert scorer.clone().scores(str(_photo(tmp_path))).shape == (3,)
+    clone = scorer.clone()
+    np.testing.assert_array_equal(clone._run(pixels).scores, scorer._run(pixels).scores)
+    assert clone.labels == scorer.labels and clone.input_range == scorer.input_range
 
 
 def _photo(folder: Path) -> Path:

@@ -383,3 +383,22 @@ def test_score_output_may_be_named_like_the_distance_output() -> None:
     assert content.count(name) == 1
     found = read(content.replace(name, b"\x08\0\0\0distance\0\0\0"))
     assert (found.score_output, found.distance_output) == (0, None)
+
+
+def test_read_metadata_reads_the_first_of_several_labels_files(mediapipe_schema: ModuleType) -> None:
+    """The standard allows a labels file per language for an output."""
+    tree = unpack_model(with_metadata(convolution(), INFO))
+    found = mediapipe_schema.ModelMetadataT.InitFromPackedBuf(bytes(tree.buffers[tree.metadata[0].buffer].data), 0)
+    [output] = found.subgraphMetadata[0].outputTensorMetadata
+    german = mediapipe_schema.AssociatedFileT()
+    german.name, german.type, german.locale = "labels_de.txt", output.associatedFiles[0].type, "de"
+    output.associatedFiles.append(german)
+    builder = flatbuffers.Builder(256)
+    builder.Finish(found.Pack(builder), file_identifier=b"M001")
+    tree.buffers[tree.metadata[0].buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
+    archive = io.BytesIO()
+    archive.write(pack_model(tree))
+    with zipfile.ZipFile(archive, "a") as files:
+        files.writestr("labels.txt", "daisy\n")
+        files.writestr("labels_de.txt", "Gänseblümchen\n")
+    assert read(archive.getvalue()).labels == ("daisy",)

@@ -114,3 +114,11 @@ def test_single_score_is_scaled_and_expanded_to_scores_of_both_labels() -> None:
     np.testing.assert_allclose(run(model), [0.6, 0.4], rtol=1e-5)
     single = brightness_model()
     assert add_scores(single, 0, ScoreFormat("sigmoids"), 1) == ""
+
+
+def test_operators_of_different_versions_have_their_own_entries_in_the_model() -> None:
+    model, codes = new_model("versions"), schema().BuiltinOperator
+    wanted = [(codes.CONV_2D, 3), (codes.CONV_2D, 5), (codes.MAXIMUM, 1), (codes.CONV_2D, 3), (codes.CONV_2D, 5)]
+    made = [new_operator(model, code, version, [0], [1]) for code, version in wanted]
+    entries = [(entry.builtinCode, entry.version) for entry in model.operatorCodes]
+    assert [entries[operator.opcodeIndex] for operator in made] == wanted and len(entries) == 3

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.tflite.verify import memory
+from poets_edge.tflite.read_model import read_model
+from poets_edge.tflite.verify import memory, verify
+from tests.tiny_model import color_model
 
 MODEL = b"TFL3 and weights"
 
@@ -64,3 +66,13 @@ def test_errors_when_recording_a_verified_model_are_ignored(tmp_path: Path, monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     memory.remember(MODEL)
     assert not memory.is_known(MODEL)
+
+
+def test_read_model_verifies_a_model_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verified: list[Path] = []
+    monkeypatch.setattr(verify, "verify", lambda path, content: verified.append(path))
+    path = tmp_path / "colors.tflite"
+    path.write_bytes(color_model())
+    assert read_model(path).verified and read_model(path).verified and verified == [path]
+    path.write_bytes(color_model("uint8"))
+    assert read_model(path).verified and verified == [path, path]

@@ -163,6 +163,15 @@ def test_read_faults_parses_modules_tests_and_multiline_texts() -> None:
     ]
 
 
+def test_faults_of_a_module_that_occurs_several_times_are_combined() -> None:
+    first, second = "@ x.py: t/test_x.py t/test_y.py\n- a\n+ b\n", "@ x.py: t/test_y.py t/test_z.py\n- e\n+ f\n"
+    text = f"{first}\n@ y.py: t/test_y.py\n- c\n+ d\n\n{second}"
+    assert read_faults(text) == [
+        ModuleFaults("x.py", ("t/test_x.py", "t/test_y.py", "t/test_z.py"), (("a", "b"), ("e", "f"))),
+        ModuleFaults("y.py", ("t/test_y.py",), (("c", "d"),)),
+    ]
+
+
 def test_hand_written_faults_name_existing_test_files() -> None:
     entries = read_faults(FAULTS.read_text(encoding="utf-8"))
     assert sum(len(entry.faults) for entry in entries) > 500

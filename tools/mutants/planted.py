@@ -56,20 +56,24 @@ class PlantedResult:
 
 
 def read_faults(text: str) -> list[ModuleFaults]:
-    """Return the faults for each module from the content of `planted.txt`."""
-    found: list[tuple[str, tuple[str, ...], list[list[str]]]] = []
+    """Return the faults for each module from the content of `planted.txt`, where a module may occur several times."""
+    tests_of: dict[str, list[str]] = {}
+    pairs_of: dict[str, list[list[str]]] = {}
+    pairs: list[list[str]] = []
     for line in text.splitlines():
         if line.startswith("@ "):
             module, _, tests = line[2:].partition(":")
-            found.append((module, tuple(tests.split()) or MODULES.get(module, ()), []))
+            tests_of.setdefault(module, []).extend(tests.split() or MODULES.get(module, ()))
+            pairs = pairs_of.setdefault(module, [])
         elif line.startswith("- "):
-            found[-1][2].append([line[2:]])
+            pairs.append([line[2:]])
         elif line.startswith("+ "):
-            found[-1][2][-1].append(line[2:])
+            pairs[-1].append(line[2:])
         elif line:
-            found[-1][2][-1][-1] += f"\n{line}"
+            pairs[-1][-1] += f"\n{line}"
     return [
-        ModuleFaults(module, tests, tuple((before, after) for before, after in pairs)) for module, tests, pairs in found
+        ModuleFaults(module, tuple(dict.fromkeys(tests)), tuple((before, after) for before, after in pairs_of[module]))
+        for module, tests in tests_of.items()
     ]
 
 
