@@ -43,12 +43,9 @@ _REST, _LEAST_REST, _MOST_REST = 16.0, 0.08, 0.2
 divided by the number of photos, but at least _LEAST_REST and at most _MOST_REST. With a smaller weight, more unknown
 photos that resemble the classes are rejected. If there are few training photos, however, fewer dissimilar photos are
 then rejected, because the directions with separate variances are less certain."""
-_EXTRA, _ITERATIONS, _ITERATIONS_AGAIN = 16, 8, 2
-"""Parameters of the subspace iteration: number of additional directions, number of steps when it starts from random
-directions, and number of steps when it starts from the directions of a similar covariance. After a single step, the
-directions would still depend on the photos that a fold holds out, and the distances of these photos would be too small.
-"""
-_SMALLEST = 1e-9
+_EXTRA, _ITERATIONS = 16, 8
+"""Parameters of the subspace iteration: number of additional directions, and number of steps."""
+SMALLEST = 1e-9
 """Lower bound for the product of the number of features and the variance in any direction. Differences between class
 means that are shorter than the square root of this value are ignored."""
 
@@ -60,15 +57,12 @@ class Moments:
     Attributes:
         counts: number of photos of each class, float64 [classes].
         sums: sum of the unit vectors of each class, float64 [classes, features].
-        products: sum of the outer products of all unit vectors, float64 [features, features], including `removed`.
-        removed: unit vectors whose outer products are to be subtracted from `products`, float64 [photos, features];
-            None if there are none. For a few photos, this is faster than subtracting a matrix.
+        products: sum of the outer products of all unit vectors, float64 [features, features].
     """
 
     counts: Array
     sums: Array
     products: Array
-    removed: Array | None = None
 
     @classmethod
     def of(cls, units: Array, classes: Classes, class_count: int) -> Moments:
@@ -76,23 +70,10 @@ class Moments:
         truth = np.eye(class_count)[classes]
         return cls(truth.sum(axis=0), truth.T @ units, units.T @ units)
 
-    def without(self, units: Array, classes: Classes) -> Moments:
-        """Return the moments after removing photos, which are given by their unit vectors and classes."""
-        truth = np.eye(len(self.counts))[classes]
-        return Moments(self.counts - truth.sum(axis=0), self.sums - truth.T @ units, self.products, units)
-
-    def multiply(self, directions: Array) -> Array:
-        """Return the product of `matrix()` and the given directions, float64 [features, directions]."""
-        found = self.products @ directions
-        return found if self.removed is None else found - self.removed.T @ (self.removed @ directions)
-
-    def matrix(self) -> Array:
-        """Return the sum of the outer products of the unit vectors, float64 [features, features]."""
-        return self.products if self.removed is None else self.products - self.removed.T @ self.removed
-
-    def trace(self) -> float:
-        """Return the trace of `matrix()`: the sum of the squared lengths of the vectors."""
-        return float(np.trace(self.products)) - (0.0 if self.removed is None else float((self.removed**2).sum()))
+    @property
+    def means(self) -> Array:
+        """Mean unit vector of each class, float64 [classes, features]; zeros for a class without photos."""
+        return np.asarray(self.sums / np.maximum(self.counts, 1)[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +102,8 @@ class DistanceModel:
         means: class means minus `mean`, as coordinates in the basis, [classes, directions].
         within, total: inverses of the covariance within the classes (W) and of the covariance of all photos (T), both
             in the basis, [directions, directions].
+        leading: orthonormal directions of the largest variances, in descending order, [features, leading directions];
+            the first DIRECTIONS of them are part of the basis.
         rest: variance in each direction outside of the basis.
         rest_weight: weight of the squared distance outside of the basis.
         shrinkage: weight of the identity in the shrinkage estimate of W, 0 to 1.
@@ -131,6 +114,7 @@ class DistanceModel:
     means: Array
     within: Array
     total: Array
+    leading: Array
     rest: float
     rest_weight: float
     shrinkage: float
@@ -161,7 +145,7 @@ class DistanceModel:
         directions = len(quadratic)
         extra = [-2 * common * self.mean, *([background.weights] if background else [])]
         # Columns of unit length, so that half precision is as exact for them as for the others.
-        sizes = [max(float(np.linalg.norm(column)), _SMALLEST) for column in extra]
+        sizes = [max(float(np.linalg.norm(column)), SMALLEST) for column in extra]
         projection = np.column_stack([self.basis @ axes, *(one / size for one, size in zip(extra, sizes, strict=True))])
         others = np.zeros(len(extra))
         linear = np.zeros((projection.shape[1], len(self.means)))
@@ -191,54 +175,82 @@ def unit_vectors(bottlenecks: npt.NDArray[np.float32]) -> Array:
 
 def fourth_moment(units: Array, classes: Classes, moments: Moments) -> float:
     """Return the mean fourth power of the Euclidean distances between unit vectors and their class means."""
-    residuals = units - (moments.sums / np.maximum(moments.counts, 1)[:, None])[classes]
+    residuals = units - moments.means[classes]
     return float(((residuals * residuals).sum(axis=1) ** 2).mean())
 
 
-def fit_distance(moments: Moments, fourth: float, start: DistanceModel | None = None) -> DistanceModel:
+def fit_distance(moments: Moments, fourth: float) -> DistanceModel:
     """Compute the means and covariances of a distance model from moments.
 
     Args:
         moments: moments of one or more photos.
         fourth: `fourth_moment` of the photos.
-        start: model fitted to these photos and a few others, or None. The new model has the same `shrinkage` and
-            `rest_weight`, so that the distances of both models are comparable. Starting from the directions of `start`
-            makes fitting faster.
     """
     present = moments.counts > 0
     counts, features = moments.counts[present], moments.products.shape[0]
-    photos, means = float(counts.sum()), moments.sums[present] / counts[:, None]
-    mean = moments.sums.sum(axis=0) / photos
+    photos, means = float(counts.sum()), moments.means[present]
     freedom = max(photos - len(counts), 1.0)
 
     def multiply(directions: Array) -> Array:
-        """Return the product of the within-class covariance and the given directions, without forming the matrix."""
-        return np.asarray((moments.multiply(directions) - (means.T * counts) @ (means @ directions)) / freedom)
+        """Return the product of the within-class covariance and the given directions."""
+        return np.asarray((moments.products @ directions - (means.T * counts) @ (means @ directions)) / freedom)
 
-    squares = moments.trace() - float((counts * (means * means).sum(axis=1)).sum())
-    variance = max(squares / freedom / features, _SMALLEST / features)
-    if start is None:
-        covariance = (moments.matrix() - (means.T * counts) @ means) / freedom
-        shrinkage = _ledoit_wolf(covariance, variance, photos, fourth)
-    else:
-        shrinkage = start.shrinkage
-    largest = _largest_directions(multiply, features, min(DIRECTIONS, features - 1), start)
-    between = means - mean
+    squares = float(np.trace(moments.products)) - float((counts * (means * means).sum(axis=1)).sum())
+    variance = max(squares / freedom / features, SMALLEST / features)
+    covariance = (moments.products - (means.T * counts) @ means) / freedom
+    return distance_model(
+        counts=counts,
+        means=means,
+        mean=moments.sums.sum(axis=0) / photos,
+        leading=_leading_directions(multiply, features),
+        covariance=lambda basis: basis.T @ multiply(basis),
+        variance=variance,
+        shrinkage=_ledoit_wolf(covariance, variance, photos, fourth),
+        rest_weight=min(max(_REST / photos, _LEAST_REST), _MOST_REST),
+    )
+
+
+def distance_model(
+    *,
+    counts: Array,
+    means: Array,
+    mean: Array,
+    leading: Array,
+    covariance: Callable[[Array], Array],
+    variance: float,
+    shrinkage: float,
+    rest_weight: float,
+) -> DistanceModel:
+    """Choose the basis of a distance model, and compute the covariances in it.
+
+    Args:
+        counts: number of photos of each class, all above 0, float64 [classes].
+        means: mean unit vector of each class, float64 [classes, features].
+        mean: mean of all unit vectors, float64 [features].
+        leading: see `DistanceModel`.
+        covariance: function that returns the covariance within the classes in a basis, without shrinkage, float64
+            [directions, directions].
+        variance: mean of the variances within the classes in all directions.
+        shrinkage, rest_weight: see `DistanceModel`.
+    """
+    features = len(mean)
+    largest, between = leading[:, : min(DIRECTIONS, features - 1)], means - mean
     basis = np.hstack([largest, _between(between, largest)])
     directions = basis.shape[1]
-    within = (1 - shrinkage) * (basis.T @ multiply(basis)) + shrinkage * variance * np.eye(directions)
-    within += np.eye(directions) * _SMALLEST / features
+    within = (1 - shrinkage) * covariance(basis) + shrinkage * variance * np.eye(directions)
+    within += np.eye(directions) * SMALLEST / features
     rest = (variance * features - float(np.trace(within))) / max(features - directions, 1)
     inside = between @ basis
-    total = within + (inside.T * (counts / photos)) @ inside
+    total = within + (inside.T * (counts / float(counts.sum()))) @ inside
     return DistanceModel(
         mean=mean,
         basis=basis,
         means=inside,
-        within=np.linalg.inv(within),
+        within=np.asarray(np.linalg.inv(within), np.float64),
         total=np.linalg.inv(total),
-        rest=max(rest, _SMALLEST / features),
-        rest_weight=min(max(_REST / photos, _LEAST_REST), _MOST_REST) if start is None else start.rest_weight,
+        leading=leading,
+        rest=max(rest, SMALLEST / features),
+        rest_weight=rest_weight,
         shrinkage=shrinkage,
     )
 
@@ -251,28 +263,27 @@ def _ledoit_wolf(covariance: Array, variance: float, photos: float, fourth: floa
     return min(1.0, error / spread) if spread > 0 else 1.0
 
 
-def _largest_directions(
-    multiply: Callable[[Array], Array], features: int, count: int, start: DistanceModel | None
-) -> Array:
-    """Return the orthonormal directions with the largest variances, [features, count], by subspace iteration.
+def _leading_directions(multiply: Callable[[Array], Array], features: int) -> Array:
+    """Return orthonormal directions with the largest variances, in descending order, by subspace iteration.
 
     Args:
         multiply: function that returns the product of the covariance and given directions, [features, directions].
+
+    Returns:
+        An array [features, directions], with _EXTRA more directions than the basis needs if there are enough features.
+        The last ones are less exact.
     """
-    width = min(count + _EXTRA, features)
+    width = min(min(DIRECTIONS, features - 1) + _EXTRA, features)
     directions = np.random.default_rng(0).standard_normal((features, width))
-    if start is not None:
-        known = start.basis[:, :width]
-        directions[:, : known.shape[1]] = known
-    for _ in range(_ITERATIONS if start is None else _ITERATIONS_AGAIN):
+    for _ in range(_ITERATIONS):
         directions = np.linalg.qr(multiply(directions))[0]
     axes = np.linalg.eigh(directions.T @ multiply(directions))[1]
-    return np.asarray(directions @ axes[:, : -count - 1 : -1])
+    return np.asarray(directions @ axes[:, ::-1])
 
 
 def _between(between: Array, largest: Array) -> Array:
     """Return an orthonormal basis of the differences between class means, orthogonal to the directions in `largest`."""
     outside = between - between @ largest @ largest.T
     _, lengths, axes = np.linalg.svd(outside, full_matrices=False)
-    count = min(int((lengths > np.sqrt(_SMALLEST)).sum()), len(between) - 1, _MEAN_DIRECTIONS)
+    count = min(int((lengths > np.sqrt(SMALLEST)).sum()), len(between) - 1, _MEAN_DIRECTIONS)
     return np.asarray(axes[:count].T)

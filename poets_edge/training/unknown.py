@@ -2,7 +2,7 @@
 
 The detector is calibrated so that it rejects a stated fraction of known photos.
 
-For each training photo, a model that was fitted to the photos in the other folds computes the distance defined in
+For each training photo, a model of the photos in the other folds computes the distance defined in
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
 fraction lies, so new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
@@ -28,13 +28,8 @@ from poets_edge.nets.detector import Detector
 from poets_edge.tflite.distance import LIMIT
 from poets_edge.training.background_model import fit_background
 from poets_edge.training.data import TrainingData
-from poets_edge.training.mahalanobis import (
-    Array,
-    Moments,
-    fit_distance,
-    fourth_moment,
-    unit_vectors,
-)
+from poets_edge.training.fold_distances import out_of_fold_distances
+from poets_edge.training.mahalanobis import Array, Moments, fit_distance, fourth_moment, unit_vectors
 from poets_edge.training.vectors import Vectors, take
 
 MIN_PHOTOS = 20
@@ -168,14 +163,8 @@ def detect_unknown(
             " are not copies of each other are needed."
         )
     moments = Moments.of(units, known.classes, len(data.labels))
-    fourth = fourth_moment(units, known.classes, moments)
-    model = fit_distance(moments, fourth)
-    distances, judged = np.empty(len(rows)), np.zeros(len(rows), np.bool_)
-    for number in range(int(fold.max()) + 1):
-        held_out = fold == number
-        others = moments.without(units[held_out], known.classes[held_out])
-        distances[held_out] = fit_distance(others, fourth, model).distances(units[held_out])
-        judged[held_out] = others.counts[known.classes[held_out]] > 0.5
+    model = fit_distance(moments, fourth_moment(units, known.classes, moments))
+    distances, judged = out_of_fold_distances(units, known.classes, fold, moments, model)
     validation = data.rows("validation")
     unseen = unit_vectors(np.asarray(take(vectors, validation)[:])) if tuned is not None and len(validation) else None
     if unseen is not None:

@@ -52,8 +52,6 @@ def test_weight_of_directions_outside_the_basis_decreases_with_the_number_of_pho
     moments = Moments.of(units, classes, 3)
     model = fit_distance(moments, fourth_moment(units, classes, moments))
     assert model.rest_weight == pytest.approx(weight)
-    fewer = fit_distance(moments.without(units[:5], classes[:5]), 1.0, model)
-    assert (fewer.rest_weight, fewer.shrinkage) == (model.rest_weight, model.shrinkage)
 
 
 def test_distance_model_uses_the_shrunk_covariance() -> None:

@@ -85,18 +85,6 @@ def test_fit_distance_computes_the_covariance_within_classes() -> None:
     np.testing.assert_allclose(model.basis.T @ model.basis, np.eye(model.basis.shape[1]), atol=1e-9)
 
 
-def test_removing_photos_from_moments_gives_the_moments_of_the_remaining_photos() -> None:
-    bottlenecks, classes = draw(30)
-    units, some = unit_vectors(bottlenecks), np.arange(90) % 7 == 0
-    found = Moments.of(units, classes, 3).without(units[some], classes[some])
-    expected = Moments.of(units[~some], classes[~some], 3)
-    for name in ("counts", "sums"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
-    np.testing.assert_allclose(found.matrix(), expected.products, atol=1e-12)
-    np.testing.assert_allclose(found.multiply(np.eye(FEATURES)[:, :3]), expected.products[:, :3], atol=1e-12)
-    assert found.trace() == pytest.approx(np.trace(expected.products))
-
-
 @pytest.mark.parametrize("background", [False, True])
 def test_detector_computes_maximum_of_distance_and_background_value(background: bool) -> None:
     bottlenecks, classes = draw(40)

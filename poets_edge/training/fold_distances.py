@@ -1,0 +1,118 @@
+"""Distance of each training photo from the photos in the other folds.
+
+The model without the photos in a fold is not fitted from scratch. Its scatter matrix within the classes, the sum of the
+outer products of the differences from the class means, is that of all photos minus a few outer products, and its
+leading directions are found by one step of subspace iteration from those of all photos. The distances of most photos
+differ from exact ones by less than 1 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.training.mahalanobis import SMALLEST, Array, Classes, DistanceModel, Moments, distance_model
+
+_EPSILON = float(np.finfo(np.float64).eps)
+"""Lower bound for the squared lengths of vectors, relative to the longest one; smaller values are rounding errors."""
+
+
+def out_of_fold_distances(
+    units: Array, classes: Classes, fold: npt.NDArray[np.int64], moments: Moments, model: DistanceModel
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Compute each photo's distance with a model of the photos in the other folds.
+
+    Args:
+        units: unit vectors of the photos, float64 [photos, features].
+        classes: class number of each photo.
+        fold: fold of each photo, from 0.
+        moments: moments of all photos.
+        model: model that was fitted to all photos.
+
+    Returns:
+        The distances, float64 [photos]; and whether there are photos of the photo's class in other folds, bool
+        [photos].
+    """
+    everything = _AllPhotos.of(units, classes, moments, model)
+    distances, judged = np.empty(len(units)), np.zeros(len(units), np.bool_)
+    for number in range(int(fold.max()) + 1):
+        rows = np.flatnonzero(fold == number)
+        others, counts = everything.without(rows)
+        distances[rows] = others.distances(units[rows])
+        judged[rows] = counts[classes[rows]] > 0
+    return distances, judged
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _AllPhotos:
+    """Quantities from which models without a few photos are computed.
+
+    Attributes:
+        truth: 1 in the column of the photo's class, otherwise 0, float64 [photos, classes].
+        residuals: difference of each unit vector from the mean of its class, float64 [photos, features].
+        scatter: scatter matrix within the classes, float64 [features, features].
+        step: product of the scatter matrix and `model.leading`, float64 [features, leading directions].
+    """
+
+    counts: Array
+    means: Array
+    truth: Array
+    residuals: Array
+    scatter: Array
+    step: Array
+    model: DistanceModel
+
+    @classmethod
+    def of(cls, units: Array, classes: Classes, moments: Moments, model: DistanceModel) -> _AllPhotos:
+        counts, means = moments.counts, moments.means
+        scatter = moments.products - (means.T * counts) @ means
+        return cls(
+            counts=counts,
+            means=means,
+            truth=np.eye(len(counts))[classes],
+            residuals=units - means[classes],
+            scatter=scatter,
+            step=scatter @ model.leading,
+            model=model,
+        )
+
+    def without(self, rows: npt.NDArray[np.int64]) -> tuple[DistanceModel, Array]:
+        """Return the model without some photos, and the numbers of the remaining photos of each class.
+
+        The model has the `shrinkage` and the `rest_weight` of the model of all photos, so that the distances of both
+        models are comparable.
+        """
+        truth, residuals = self.truth[rows], self.residuals[rows]
+        counts = self.counts - truth.sum(axis=0)
+        present = counts > 0
+        remaining = counts[present]
+        shifts = (truth.T @ residuals)[present] / remaining[:, None]
+        # The scatter matrix without these photos is the one of all photos minus removed' @ removed.
+        removed = np.vstack([residuals, np.sqrt(remaining)[:, None] * shifts])
+        features, freedom = removed.shape[1], max(float(remaining.sum()) - len(remaining), 1.0)
+        squares = float(np.trace(self.scatter) - (removed * removed).sum())
+        variance = max(squares / freedom, SMALLEST) / features
+        means, shrinkage = self.means[present] - shifts, self.model.shrinkage
+        # The covariance is shrunk, because its product with directions in which photos do not vary would be zero.
+        multiplied = (1 - shrinkage) / freedom * (self.step - removed.T @ (removed @ self.model.leading))
+        multiplied += shrinkage * variance * self.model.leading
+        values, axes = np.linalg.eigh(multiplied.T @ multiplied)
+        lengths = np.sqrt(np.maximum(values, _EPSILON * values[-1]))
+
+        def covariance(basis: Array) -> Array:
+            projected = removed @ basis
+            return np.asarray((basis.T @ (self.scatter @ basis) - projected.T @ projected) / freedom)
+
+        model = distance_model(
+            counts=remaining,
+            means=means,
+            mean=remaining @ means / remaining.sum(),
+            leading=multiplied @ (axes / lengths)[:, ::-1],
+            covariance=covariance,
+            variance=variance,
+            shrinkage=shrinkage,
+            rest_weight=self.model.rest_weight,
+        )
+        return model, counts
