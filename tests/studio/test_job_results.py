@@ -1,4 +1,4 @@
-"""Tests of the results that jobs show, and of the progress that they report, without training anything."""
+"""Tests of the results of audits, grids, deployments and downloads in the studio, and of the reported progress."""
 
 from __future__ import annotations
 
@@ -10,29 +10,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from poets_edge.device.metrics import Evaluation
-from poets_edge.device.predictions import Predictions
 from poets_edge.nets.weights import EMBEDDED
 from poets_edge.photos.exclude import exclusions_json
-from poets_edge.photos.folder import Photo
-from poets_edge.studio import audit_job, choices, deploy_job, grid_job, take_job, training_job
+from poets_edge.studio import audit_job, choices, deploy_job, grid_job, take_job
 from poets_edge.studio.audit_job import audit_json
 from poets_edge.studio.deploy_job import _mqtt, _prepare_ssh, run_deploy
 from poets_edge.studio.job_reporter import JobProgress, JobReporter
 from poets_edge.studio.job_requests import READ_PHOTOS, JobRequest, job_request
 from poets_edge.studio.job_worker import _JOBS
+from poets_edge.studio.packages import Package, Verified
 from poets_edge.studio.places import Places
 from poets_edge.studio.refusal import RefusedError
-from poets_edge.studio.scan import stamp_of
 from poets_edge.studio.take_job import remove_taken, run_take, taken_file
-from poets_edge.studio.trained_model import PhotoPrediction, TrainedModel, write_model
+from poets_edge.studio.trained_model import TrainedModel, write_model
 from tests.studio.test_foreign_projects import SHOWN
-
-LABELS = ("cat", "dog")
-THREE = Evaluation(LABELS, np.array([[3, 1], [0, 12]]), 0.5)
 
 
 @pytest.fixture
@@ -40,104 +33,6 @@ def places(tmp_path: Path) -> Places:
     found = Places(tmp_path / "flowers")
     found.create()
     return found
-
-
-def scored(rows: list[list[float]]) -> Predictions:
-    photos = [Photo(Path(f"{number}.jpg"), f"cat/{number}.jpg", "cat") for number in range(len(rows))]
-    return Predictions(photos, np.array(rows, np.float32).reshape(-1, 2), ())
-
-
-def run(**changes: Any) -> Any:
-    fields: dict[str, Any] = {
-        "cross_validated": None,
-        "has_own_test": False,
-        "labels": LABELS,
-        "test": THREE,
-        "digests": {},
-    }
-    return SimpleNamespace(**{**fields, **changes})
-
-
-def test_out_of_sample_predictions_are_out_of_fold_unless_there_is_a_test_set() -> None:
-    folds, tests = scored([[0.75, 0.25], [0.25, 0.75]]), scored([[0.9, 0.1]])
-    crossed = SimpleNamespace(scored=folds)
-    files: Any = {"float32": SimpleNamespace(scored=tests)}
-    for result, expected in (
-        (run(cross_validated=crossed), folds), (run(cross_validated=crossed, has_own_test=True), tests), (run(), tests),
-    ):  # fmt: skip
-        found, evaluation = training_job._out_of_sample_predictions(result, files)
-        assert found is expected and evaluation.count == len(expected.photos)
-    files["float32"].scored = None
-    found, evaluation = training_job._out_of_sample_predictions(run(), files)
-    assert len(found.photos) == 0 and found.scores.shape == (0, 2) and evaluation is THREE
-
-
-def test_predictions_contain_label_score_stamp_and_digest(tmp_path: Path) -> None:
-    (tmp_path / "cat").mkdir()
-    (tmp_path / "cat/1.jpg").write_bytes(b"photo")
-    found = training_job._predictions(
-        run(digests={"cat/1.jpg": "d1"}), scored([[0.75, 0.25], [0.125, 0.875]]), tmp_path
-    )
-    stamp = stamp_of((tmp_path / "cat/1.jpg").lstat())
-    assert found == [
-        PhotoPrediction(photo="cat/0.jpg", label="cat", predicted="cat", score=0.75, stamp="", digest=""),
-        PhotoPrediction(photo="cat/1.jpg", label="cat", predicted="dog", score=0.875, stamp=stamp, digest="d1"),
-    ]
-
-
-def test_cross_validated_accuracy_is_shown_unless_the_user_has_a_test_set() -> None:
-    crossed = SimpleNamespace(count=40, accuracy=0.625, interval=(0.5, 0.75))
-    shown = training_job._accuracy(run(cross_validated=crossed), THREE)
-    assert (shown["accuracy"], shown["interval"], shown["judged"]) == (0.625, [0.5, 0.75], 40)
-    assert shown["words"] == (
-        "Of 100 new photos like these, about 62 get the right label (50 to 75, estimated from 40 photos that it was not"
-        " trained on)."
-    )
-    for result in (run(), run(cross_validated=crossed, has_own_test=True)):
-        shown = training_job._accuracy(result, THREE)
-        assert (shown["accuracy"], shown["judged"], tuple(shown["interval"])) == (0.9375, 16, THREE.interval)
-    nothing = Evaluation(LABELS, np.zeros((2, 2), np.int64), float("nan"))
-    shown = training_job._accuracy(run(), nothing)
-    assert shown == {"accuracy": None, "interval": None, "judged": 0, "words": "Too few photos to judge the model."}
-
-
-def test_more_photos_are_suggested_for_the_class_with_the_lowest_recall() -> None:
-    counts = np.array([[8, 2, 0], [3, 7, 0], [0, 0, 5]])
-    found = training_job._more_photos(Evaluation(("a", "b", "c"), counts, 0.1))
-    assert found == {"class": "b", "text": "b is recognized least often: 70 % of its photos. Take more photos of it."}
-    assert training_job._more_photos(Evaluation(("a", "b", "c"), np.diag([3, 0, 2]), 0.1)) is None
-
-
-def test_changed_predictions_are_limited_to_500() -> None:
-    before = [
-        PhotoPrediction(photo="", label="", predicted="cat", score=1, stamp="", digest=f"{n}") for n in range(600)
-    ]
-    after = [
-        PhotoPrediction(photo=f"{n:03}", label="", predicted="dog", score=1, stamp="", digest=f"{n}")
-        for n in reversed(range(600))
-    ]
-    found = training_job._changes(before, after)
-    assert [one["path"] for one in found] == [f"{n:03}" for n in range(500)]
-
-
-def test_train_options_write_only_to_the_folder_of_the_studio(places: Places) -> None:
-    request = JobRequest(root=places.root, number="12", kind="train", choice="quick")
-    options = training_job.train_options(request)
-    written = ("output_graph", "output_labels", "bottleneck_dir", "summaries_dir", "intermediate_output_graphs_dir")
-    assert {name: str(getattr(options, name).relative_to(places.own)) for name in written} == {
-        "output_graph": "models/12/retrained_graph.pb", "output_labels": "models/12/retrained_labels.txt",
-        "bottleneck_dir": "models/bottlenecks", "summaries_dir": "models/summaries",
-        "intermediate_output_graphs_dir": "models/intermediate",
-    }  # fmt: skip
-    assert (options.image_dir, options.runs_dir, options.with_report, options.exclude) == (
-        places.root,
-        None,
-        False,
-        None,
-    )
-    assert (options.architecture.name, options.weights) == ("mobilenet_0.25_128", EMBEDDED)
-    places.excluded.write_bytes(exclusions_json(["cat/1.jpg"]))
-    assert training_job.train_options(request).exclude == places.excluded
 
 
 @pytest.fixture
@@ -264,9 +159,10 @@ def test_audit_job_omits_findings_about_excluded_photos(places: Places, monkeypa
     found = audit_job.run_audit(request, lambda message: None)
     assert [one["path"] for one in found["suspects"]] == ["b", "c"] and found["warnings"][-1] == "hot"
     [options] = given
-    assert (options.image_dir, options.report, options.bottleneck_dir) == (
-        places.root, None, places.models / "bottlenecks",
+    assert (options.image_dir, options.report, options.bottleneck_dir, options.model_dir) == (
+        places.root, None, places.models / "bottlenecks", choices.weights_folder(),
     )  # fmt: skip
+    assert (options.architecture.name, options.weights) == ("mobilenet_0.25_128", EMBEDDED)
 
 
 def test_grid_job_passes_its_request_and_marks_the_best_point(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,6 +340,38 @@ def test_download_job_exports_quantizations_that_do_not_exist_yet(
     found = run_take(request_for(places, kind="take", form="float16"), lambda message: None)
     assert (found["bytes"], found["accuracy"], found["text"]) == (27, None, "no test photos")
     assert taken_file(places, "float16").read_bytes() == b"float16 model, exported now"
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "message"), [("apk", 409, "Not installed. Run: x"), ("nothing", 404, "'nothing' is not a")]
+)
+def test_download_job_refuses_downloads_that_cannot_be_prepared(
+    places: Places, model: TrainedModel, monkeypatch: pytest.MonkeyPatch, form: str, status: int, message: str
+) -> None:
+    def write(*_: object) -> None:
+        raise AssertionError
+
+    package: Any = SimpleNamespace(name="app.apk", missing=lambda: "Not installed. Run: x", write=write)
+    monkeypatch.setattr(take_job, "PACKAGES", {"apk": package})
+    with pytest.raises(RefusedError) as raised:
+        run_take(request_for(places, kind="take", form=form), lambda message: None)
+    assert raised.value.status == status and str(raised.value).startswith(message)
+    assert list(places.taken.iterdir()) == []
+
+
+def test_download_job_packs_the_model_for_the_requested_board(
+    places: Places, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(packed: TrainedModel, path: Path, board: str) -> Verified:
+        path.write_text(f"{packed.number} for {board}")
+        return Verified(text="verified", accuracy=0.5)
+
+    monkeypatch.setattr(take_job, "PACKAGES", {"firmware": Package(name="firmware.zip", write=write)})
+    found = run_take(request_for(places, kind="take", form="firmware", board="xiao"), lambda message: None)
+    assert found == {
+        "form": "firmware", "board": "xiao", "name": "firmware.zip", "bytes": 10, "accuracy": 0.5, "text": "verified",
+    }  # fmt: skip
+    assert taken_file(places, "firmware").read_text() == "7 for xiao"
 
 
 def test_downloads_of_an_earlier_model_are_removed(places: Places, model: TrainedModel, tmp_path: Path) -> None:

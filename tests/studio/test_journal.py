@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,33 @@ def test_class_can_be_respelled_but_not_renamed_to_an_existing_class(changes: Ch
         changes.rename_class("daisy", "Roses")
     changes.rename_class("daisy", "Daisy")
     assert {name.partition("/")[0] for name in files(changes)} == {"Daisy", "roses"}
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_class_cannot_get_the_name_of_a_file_or_link(changes: Changes, kind: str) -> None:
+    path = changes._root / "tulips"
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to("nowhere")
+    attempts: list[Callable[[], Step]] = [
+        lambda: changes.rename_class("daisy", "tulips"),
+        lambda: changes.add_class("tulips"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(RefusedError, match="There is a file or a link 'tulips'") as raised:
+            attempt()
+        assert raised.value.status == 409
+    assert path.is_symlink() is (kind == "link") and changes.undo_text is None
+
+
+def test_undone_photos_get_distinct_names_if_an_old_name_is_taken(tmp_path: Path) -> None:
+    for name in ("daisy/a.jpg", "roses/a.jpg", "roses/a (2).jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    renames = (("daisy/a.jpg", "roses/a.jpg"), ("daisy/a (2).jpg", "roses/a (2).jpg"))
+    found = inverse([Step(number=1, text="move", renames=renames)], tmp_path, kind="undo", number=2, bin_folder="bin")
+    assert found.renames == (("roses/a (2).jpg", "daisy/a (2).jpg"), ("roses/a.jpg", "daisy/a (3).jpg"))
 
 
 def test_inverse_of_a_group_undoes_its_parts_in_reverse_order(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from poets_edge.core.processes import HelperEndedError
+from poets_edge.errors import DatasetError
 from poets_edge.photos.exclude import exclusions_json
 from poets_edge.studio import project as project_module
 from poets_edge.studio import thumbnails as thumbnails_module
@@ -20,7 +23,7 @@ from poets_edge.studio.places import Places
 from poets_edge.studio.project import Project
 from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.scan import scan_project, stamp_of
-from poets_edge.studio.thumbnails import SIDE, Thumbnails
+from poets_edge.studio.thumbnails import SIDE, Thumbnails, _Task
 
 JPEG = b"\xff\xd8\xff\xe0"
 
@@ -168,6 +171,24 @@ def test_project_counts_photos_by_class_and_status(places: Places, checked: list
     assert photos["version"] == shown["version"] == project.version
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_project_folder_that_was_moved_or_replaced_is_reported(
+    places: Places, checked: list[set[str]], replaced: bool
+) -> None:
+    """Otherwise, uploads and undone steps would end up in a different folder."""
+    project = Project(places)
+    moved = places.root.rename(places.root.with_name("moved"))
+    if replaced:
+        places.create()
+    with pytest.raises(DatasetError, match="flowers was moved, deleted or replaced"):
+        project.refresh(now=True)
+    if replaced:
+        shutil.rmtree(places.root)
+    moved.rename(places.root)
+    project.refresh(now=True)
+    assert len(project.found.stamps) == 3
+
+
 def test_request_for_the_stamp_of_an_unknown_photo_causes_a_scan(places: Places, checked: list[set[str]]) -> None:
     project = Project(places)
     (places.root / "daisy/9.jpg").write_bytes(JPEG)
@@ -190,10 +211,11 @@ class Decoders:
         self.go = threading.Semaphore(0)
         self.answer = Decoded()
         self.error: Exception | None = None
-        self.closed = 0
+        self.started = self.closed = 0
 
     def __call__(self, function: object, *, one_core: bool) -> Decoders:
         assert one_core and function is decode
+        self.started += 1
         return self
 
     def ask(self, request: DecodeRequest, name: str, *, seconds: float) -> Decoded:
@@ -281,7 +303,18 @@ def test_photo_that_crashes_a_helper_is_reported_and_the_helper_is_replaced(plac
     decoders.go.release(2)
     assert thumbnails.photo("daisy/1.jpg", 9) == Decoded(problem="no process", gone=True)
     decoders.error = None
-    assert thumbnails.photo("daisy/1.jpg", 9).jpeg == b"jpeg" and decoders.closed == 1
+    assert thumbnails.photo("daisy/1.jpg", 9).jpeg == b"jpeg"
+    assert (decoders.started, decoders.closed) == (2, 1), "another helper was started after the crash only"
+
+
+def test_requested_photos_are_decoded_in_the_order_of_the_requests(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Thumbnails, "_start", lambda self: None)
+    thumbnails = Thumbnails(places)
+    for name in ("daisy/2.jpg", "daisy/1.jpg"):
+        thumbnails._queue(_Task(DecodeRequest(places.root / name, name, 9), Future()))
+    assert [thumbnails._next().request.name for _ in range(2)] == ["daisy/2.jpg", "daisy/1.jpg"]
 
 
 def test_cached_thumbnail_is_returned_without_decoding(places: Places, decoders: Decoders) -> None:

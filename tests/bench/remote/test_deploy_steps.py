@@ -12,6 +12,7 @@ from poets_edge.bench.remote.answers import Items, Left, Service, ServiceNote
 from poets_edge.bench.remote.deploy import DeployOptions, deploy, remove, undo_command
 from poets_edge.bench.remote.installation import Installation, item
 from poets_edge.device.watch.mqtt_options import MqttOptions
+from poets_edge.errors import UsageError
 from tests.bench.remote.scripted import OpenConnection, facts
 from tests.recorder import Recorder
 
@@ -88,6 +89,14 @@ def test_deploy_checks_everything_before_it_changes_the_device(steps: list[Any],
         "host": "pi", "service": "watching", "model": f"{HOME}/models/3/m.tflite", "unit": "/unit",
         "undo": "poets-edge deploy --on pi --remote-dir there --remove", "lines": ["daisy"],
     }  # fmt: skip
+
+
+def test_deploy_reads_the_login_for_the_broker_before_it_connects(steps: list[Any], tmp_path: Path) -> None:
+    steps.pop()
+    mqtt = MqttOptions(broker="mqtt://b", login=tmp_path / "absent")
+    with pytest.raises(UsageError, match="`mqtt_login`"):
+        deploy(DeployOptions(model=Path("m.tflite"), on="pi", mqtt=mqtt))
+    assert [step[0] for step in steps] == ["open"]
 
 
 def test_deploy_without_options_passes_only_the_model_to_watch(steps: list[Any]) -> None:

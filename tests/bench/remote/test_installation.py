@@ -20,7 +20,7 @@ from poets_edge.bench.remote.installation import (
     warn_remaining_files,
     with_remedy,
 )
-from poets_edge.bench.remote.wheels import extra_needs
+from poets_edge.bench.remote.wheels import extra_needs, package_name
 from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
 from poets_edge.progress import Silent
@@ -28,7 +28,9 @@ from tests.bench.remote.scripted import ScriptedConnection, facts
 from tests.recorder import Recorder
 
 
-def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any = None, **changes: Any) -> Any:
+def install_on(
+    reporter: Recorder | None = None, *, extra: str = "", parent: str = "", fetch: Any = None, **changes: Any
+) -> Any:
     """Install the program on a fake device with the given description; return the connection and the installation."""
     connection: Any = ScriptedConnection(
         {
@@ -39,7 +41,7 @@ def install_on(reporter: Recorder | None = None, *, extra: str = "", fetch: Any 
         }
     )
     connection.send_item = lambda item, members, **_: connection.asked.append(("send", {"item": item}))
-    return connection, install(connection, extra=extra, reporter=reporter)
+    return connection, install(connection, extra=extra, folder=parent, reporter=reporter)
 
 
 @pytest.fixture
@@ -74,6 +76,31 @@ def test_install_downloads_on_the_device_if_this_machine_is_offline(offline: Non
     [command] = [request["command"] for do, request in connection.asked if do == "fetch"]
     assert command[:4] == ["/usr/bin/python3", "-m", "pip", "download"] and "--no-deps" not in command
     assert [path.partition("/")[0] for path in found.items] == ["program", "packages"]
+
+
+@pytest.mark.parametrize("parent", ["", "/media/disk"])
+def test_only_the_default_folder_is_used_if_it_contains_other_files(offline: None, parent: str) -> None:
+    connection, _ = install_on(parent=parent, versions={"pip": "23.0"})
+    requests = dict(connection.asked)
+    assert requests["facts"]["folder"] == parent and requests["facts"]["kind"] == "cache"
+    assert requests["open"]["adopt"] is (parent == "") and requests["open"]["alone"] is False
+
+
+@pytest.mark.parametrize("missing", [None, "picamera2", "numpy", "pillow"])
+def test_numpy_and_pillow_of_the_system_are_used_with_its_camera_library(offline: None, missing: str | None) -> None:
+    versions = {name: "1.0" for name in ("picamera2", "numpy", "pillow", "pip") if name != missing}
+    connection, _ = install_on(versions=versions)
+    [command] = [request["command"] for do, request in connection.asked if do == "fetch"]
+    downloaded = {package_name(word) for word in command[command.index("--only-binary=:all:") + 1 :]}
+    assert {"numpy", "pillow"} & downloaded == (set() if missing is None else {"numpy", "pillow"})
+
+
+def test_packages_are_installed_again_for_another_python_or_processor(offline: None) -> None:
+    def packages(**changes: Any) -> str:
+        return str(install_on(versions={"pip": "23.0"}, **changes)[1].items[1])
+
+    found = {packages(), packages(python=(3, 12, 2)), packages(machine="x86_64")}
+    assert len(found) == 3 and packages(python=(3, 11, 9)) in found
 
 
 def test_install_reports_that_neither_machine_can_download(offline: None) -> None:
