@@ -172,7 +172,7 @@ class AuditResult(Tabular):
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dictionary per photo that is probably mislabeled, for `pandas.DataFrame(result.rows())`."""
+        """Return one dictionary per photo in `suspects`, for `pandas.DataFrame(result.rows())`."""
         return [suspect.to_json() for suspect in self.suspects]
 
     def __repr__(self) -> str:

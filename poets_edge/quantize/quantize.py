@@ -105,7 +105,7 @@ def _with_rounded_kernels(network: Network, statistics: Int8Calibration) -> Netw
 def _bottleneck_shift(
     network: Network, statistics: Int8Calibration, calibration: Sequence[Pixels]
 ) -> npt.NDArray[np.float32] | None:
-    """Return the mean difference between float and int8 bottlenecks, float32 [bottleneck_size].
+    """Return the mean of float bottlenecks minus int8 bottlenecks, float32 [bottleneck_size].
 
     Return None if the network has no detector, since only detectors use the difference.
 

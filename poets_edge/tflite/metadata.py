@@ -194,7 +194,7 @@ def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[d
 
 
 def _check_directory(data: bytes) -> None:
-    """Raise ValueError if the directory of the zip archive, which `zipfile` reads as a whole, is too large."""
+    """Raise ValueError if the zip archive has no directory, or one so large that `zipfile` must not read it."""
     end = data.rfind(b"PK\x05\x06")
     count, size = struct.unpack_from("<HI", data, end + 10)
     if end < 0 or count > _MAX_MEMBERS or size > _MAX_MEMBER_BYTES:

@@ -18,7 +18,7 @@ _SAMPLE = 4096
 """Approximate number of photos from which the principal components are computed."""
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
-"""Number of rows and columns of the similarity matrix that are computed at once; they take 4 MB in float32."""
+"""Numbers of rows and columns of the part of the similarity matrix that is computed at once (4 MB in float32)."""
 
 
 def pca_projection(vectors: Vectors, folder: Path) -> Vectors:

@@ -45,7 +45,7 @@ class Runner:
         )
 
     def run(self, line: Line, cwd: Path, point: Point | None = None) -> tuple[int, str]:
-        """Run `poets-edge LINE`; return its exit status and the last line of its output."""
+        """Run `poets-edge LINE`; return its exit status and the last line of its standard error."""
         process = self.start(line, cwd, point)
         _, said = process.communicate()
         return process.returncode, (said.decode(errors="replace").strip().splitlines() or [""])[-1]

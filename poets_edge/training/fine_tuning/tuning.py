@@ -85,7 +85,7 @@ def tune(
 
     Args:
         start: final blocks (the tail) and head to start from.
-        activations: cache with all views of the schedule and of the validation photos.
+        activations: cache of the activations for all views in the schedule and for the validation photos.
         folder: folder for the checkpoint.
 
     Returns:
