@@ -99,6 +99,21 @@ def test_help_all_shows_every_option(name: str) -> None:
         assert not [option for option in advanced if f"  {option}" not in shown]
 
 
+@pytest.mark.parametrize(
+    ("line", "last"),
+    [
+        ("train --help-all", ["Output", "Codelab", "Help"]),
+        ("train --help", ["Output", "Help"]),
+        ("evaluate --help-all", ["Output", "Codelab", "Help"]),
+        ("web --help", ["Server", "Output", "Help"]),
+    ],
+)
+def test_help_ends_with_the_sections_for_output_the_codelab_and_help(line: str, last: list[str]) -> None:
+    lines = poets_edge(*line.split()).ok().stdout.splitlines()
+    sections = [line.rstrip(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert sections[-len(last) :] == last
+
+
 def test_train_help_fits_on_a_page() -> None:
     shown = poets_edge_process("train", "--help").ok().stdout
     assert len(shown.splitlines()) <= MOST_LINES

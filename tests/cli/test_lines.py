@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import signal
 import sys
@@ -68,6 +69,15 @@ def test_only_the_newest_line_of_a_live_source_waits_for_a_full_pipe(monkeypatch
         lines.flush()
         lines.flush()
         assert pipe.read() == b"third\n"
+
+
+def test_line_is_written_completely_even_if_the_pipe_accepts_only_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    with piped(monkeypatch) as pipe:
+        lines = Lines(live=True, stopped=lambda: False)
+        monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        lines.put("a longer line")
+        assert pipe.read() == b"a longer line\n"
 
 
 def test_lines_for_a_file_source_wait_for_a_slow_reader_until_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +160,16 @@ def test_cache_lists_and_removes_caches(tmp_path: Path, monkeypatch: pytest.Monk
     assert [" ".join(line.split()) for line in listed] == [
         "name kind rows MB", "net-1 bottlenecks 30 2.4", "net-2 activations damaged 1.1", "in all 3.5 MB in b",
     ]  # fmt: skip
+    shown = json.loads(poets_edge("cache", "--bottleneck-dir", "b", "--json", cwd=tmp_path).ok().stdout)
+    assert shown == {
+        "folder": "b",
+        "caches": [
+            {"name": "net-1", "kind": "bottlenecks", "rows": 30, "bytes": 2_400_000},
+            {"name": "net-2", "kind": "activations", "rows": None, "bytes": 1_150_000},
+        ],
+    }
+    removed = poets_edge("cache", "--remove", "net-2", "--json", cwd=tmp_path).ok().stdout
+    assert list(json.loads(removed)) == ["folder", "removed"] and asked.pop() == ("net-2",)
     removed = poets_edge("cache", "--bottleneck-dir", "b", "--remove", "net-2", cwd=tmp_path).ok().stdout
     assert removed.splitlines()[-1] == "removed 1.1 MB from b" and asked == [("net-2",)]
     caches.clear()

@@ -99,6 +99,12 @@ def test_input_range_is_derived_from_mean_and_standard_deviation() -> None:
             merged_range(*arguments)
 
 
+@pytest.mark.parametrize("option", ["--input-mean", "--input-std"])
+def test_mean_and_standard_deviation_are_given_together(tmp_path: Path, option: str) -> None:
+    for command in ("web", "android", "annotate", "evaluate", "watch"):
+        poets_edge(command, SEED, option, "127.5", cwd=tmp_path).failed("--input-mean and --input-std belong together")
+
+
 def test_models_and_photos_among_the_arguments_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     photo, folder = tmp_path / "a.jpg", tmp_path / "folder"

@@ -213,6 +213,13 @@ def test_compare_prints_ratios_verdicts_and_the_speed_of_the_reference_kernel(
     assert "no difference: 5 % at most" in text and "cannot tell: the times" in text
 
 
+def test_compare_explains_only_the_verdicts_about_other_results(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (Row("a", 1, (cell(2.0, None, TimeRatio(1.0, 1.0, 1.0)), cell(3.0, None, TimeRatio(1.5, 1.4, 1.6)))),)
+    compare._print(Comparison(("one", "two"), ("PC", "Pi"), ((), ()), rows, (None, None)))
+    shown = capsys.readouterr().out
+    assert "slower" in shown and "no difference" not in shown
+
+
 def test_evaluate_prints_the_confusion_matrix() -> None:
     assert [line.split() for line in evaluate._matrix(TWO).splitlines()] == [
         ["class", "\\", "answer", "cat", "dog", "photos", "recall"],

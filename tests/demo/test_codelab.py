@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,11 +67,18 @@ def test_evaluate_script_notes_photos_that_the_graph_has_learned_from(monkeypatc
     result = SimpleNamespace(
         evaluation=evaluation, learned=learned, unseen=None, overlap=TrainingOverlap(photos=5, training=4)
     )
-    monkeypatch.setattr(codelab_scripts, "evaluate", lambda graph, photos, split, reporter: result)
+    asked: list[Any] = []
+
+    def evaluate(graph: Path, photos: Path, *, split: str, reporter: Any) -> Any:
+        asked.append((graph, photos, split))
+        return result
+
+    monkeypatch.setattr(codelab_scripts, "evaluate", evaluate)
     reporter = Recorder()
     assert codelab_scripts.run_lines("evaluate", ["a.pb"], reporter) == ["Accuracy: 0.75", "Cross Entropy: 0.5"]
     assert reporter.notes == ["the model was trained on 4 of 5 photos"]
     assert len(codelab_scripts.run_lines("evaluate", ["a.pb"])) == 2
+    assert asked == [(Path("a.pb"), Path("tf_files/flower_photos"), "test")] * 2
 
 
 def test_codelab_scripts_report_wrong_arguments_in_one_line(folder: Path) -> None:
