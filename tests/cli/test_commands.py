@@ -151,7 +151,7 @@ def test_label_reads_folders_with_their_subfolders(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(label_module, "best", returning([Label("daisy", 0.75)]))
     ran = poets_edge("label", MODEL, "photos", "--json", cwd=tmp_path).ok()
     assert [one["photo"] for one in json.loads(ran.stdout)] == ["photos/a.jpg", "photos/below/b.jpg"]
-    assert ran.stderr == "warning: photos: left out 1 .txt file.\n"
+    assert ran.stderr.startswith("warning: photos: left out ") and "1 .txt" in ran.stderr
 
 
 @pytest.mark.parametrize("name", ["evaluate", "graph_pb2tb"])
