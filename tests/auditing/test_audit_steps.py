@@ -276,9 +276,9 @@ def test_report_draws_the_learning_curve_and_its_interval(monkeypatch: pytest.Mo
     assert list(expected.band) == [(80, 0.7, 0.7), (150, 0.65, 0.8), (200, 0.6, 0.99)]
     assert (x.low, x.high, x.logarithmic, list(x.ticks)) == (20, 200, True, [20, 80, 200])
     assert (y.low, y.high) == (pytest.approx(0.49), 1.0)
-    flat = replace(CURVE, points=(CurvePoint(20, 0.0),))
+    flat = replace(CURVE, points=(CurvePoint(20, 0.0), CurvePoint(80, 0.998)))
     report._curve_chart(flat)
-    assert drawn[1][2].low == 0.0
+    assert (drawn[1][2].low, drawn[1][2].high) == (0.0, 1.0), "no accuracy is below 0 or above 100 %"
     assert (
         report.most_helped(CURVE) == "b and a" and report.most_helped(replace(CURVE, next_hundred=(("b", 1),))) == "b"
     )

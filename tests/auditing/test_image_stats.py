@@ -57,3 +57,10 @@ def test_read_stats_yields_an_error_for_a_changed_photo(tmp_path: Path) -> None:
     with open_cache(tmp_path / "looks.sqlite") as (cache, _):
         [(_, found)] = read_stats([photo], cache, Silent())
     assert isinstance(found, PhotoError) and "changed while it was read" in str(found)
+
+
+def test_error_of_a_photo_that_cannot_be_decoded_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    with open_cache(tmp_path / "looks.sqlite") as (cache, _):
+        [(_, found)] = read_stats([hashed(tmp_path / "1.png")], cache, Silent())
+    assert isinstance(found, PhotoError) and str(found).startswith(f"{tmp_path / '1.png'}: ")

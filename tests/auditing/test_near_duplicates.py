@@ -186,3 +186,15 @@ def test_thumbnails_are_aligned_only_if_their_cell_means_correlate(correlation: 
     mixed = correlation * first + math.sqrt(1 - correlation**2) * second
     a, b = (np.kron((128 + 300 * one).reshape(8, 8), np.ones((4, 4)))[None].round() for one in (first, mixed))
     assert module._correlate_coarsely(a.astype(np.uint8), b.astype(np.uint8)).tolist() == [similar]
+
+
+def test_candidate_pairs_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bottlenecks of the first pair are too different for a mirrored copy, those of the other pair are similar."""
+    image, other = scene(1), scene(5)
+    pictures = [image, image.resize((90, 70)), other, ImageOps.mirror(other)]
+    vectors = np.array([[1, 0, 0, 0], [0.3, 0.954, 0, 0], [0, 0, 1, 0], [0, 0, 0.8, 0.6]], np.float32)
+    digests = np.array([bytes([row + 1]) * 32 for row in range(4)], "S32")
+    thumbnails = np.stack([thumbnail(one) for one in pictures])
+    for at_once in (512, 1):
+        monkeypatch.setattr(module, "_PAIRS_AT_ONCE", at_once)
+        assert find_near_duplicates(vectors, thumbnails, digests, Path()).groups == ((0, 1), (2, 3))

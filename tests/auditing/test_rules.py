@@ -211,6 +211,10 @@ def test_find_leak_lists_test_photos_with_near_duplicates_in_the_training_set() 
     assert leak.tested == len(test)
     assert leak.accuracy == pytest.approx(1 - 1 / len(test))
     assert leak.accuracy_without == 1.0
+    assert leak.to_json(photos) == {
+        "photos": [photos.name(row) for row in leak.rows], "tested": len(test), "accuracy": leak.accuracy,
+        "accuracy_without": 1.0,
+    }  # fmt: skip
     assert find_leak(photos, NearDuplicates(((int(validation[1]), int(test[2])),)), HeadOptions()) is None
 
 

@@ -127,3 +127,11 @@ def test_page_is_not_written_over_other_files(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not a page that poets_edge has written"):
         page(tmp_path / "1.html")
     assert (tmp_path / "1.html").read_text() == "mine"
+
+
+def test_page_with_a_missing_value_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = jinja2.DictLoader({"missing.html.j2": "<title>{{ title }}</title>"})
+    monkeypatch.setattr(jinja2, "PackageLoader", lambda package: templates)
+    with pytest.raises(jinja2.UndefinedError, match="'title' is undefined"):
+        write_page(tmp_path / "page.html", "missing.html.j2")
+    assert not (tmp_path / "page.html").exists()

@@ -17,6 +17,7 @@ from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.chart.figure import _accuracy_range, _range_text, compose_chart, draw_chart
 from poets_edge.sweep.chart.label_places import overlap, place_text
+from poets_edge.sweep.chart.labels import _strokes
 from poets_edge.sweep.chart.legend import _round_sizes
 from poets_edge.sweep.chart.panel import _published_top1, published_ms
 from poets_edge.sweep.chart.styles import AREA_OF_MB, opacity, series_of, series_styles
@@ -321,3 +322,41 @@ def test_label_of_the_chosen_model_is_drawn_even_without_space() -> None:
 
     texts = [text.get_text() for text in figure.axes[2].findobj(Text) if text.get_gid() == "bubble label"]
     assert [text for text in texts if "ship" in text] == [f"{result.choice.point.architecture.name[10:]}: ship"]  # type: ignore[union-attr]
+
+
+def labels(panel: Any) -> list[str]:
+    return [text.get_text() for text in panel.texts if text.get_gid() == "bubble label"]
+
+
+def test_labels_are_placed_in_order_of_importance() -> None:
+    """Labels without space are omitted, so the chosen model is first, followed by large models within the budget."""
+    wide = replace(MIDDLE, architecture=architecture("mobilenet_0.75_192"), size=6_000_000)
+    assert labels(figure_of(result_of(SMALL, MIDDLE, wide, LARGE)).axes[2]) == ["1.0_224: ship", "192", "160", "128"]
+    limited = result_of(SMALL, MIDDLE, wide, LARGE, budget=Budget(latency=1.5))
+    assert labels(figure_of(limited).axes[2]) == ["0.50_128: ship", "224", "192", "160"]
+    limited = result_of(SMALL, replace(MIDDLE, size=100_000), LARGE, budget=Budget(latency=5.0, accuracy=0.6))
+    assert labels(figure_of(limited).axes[2])[-1] == "224", "the largest model exceeds the latency"
+
+
+def test_lines_between_bubbles_connect_neighboring_resolutions_of_a_series() -> None:
+    points = [replace(LARGE, architecture=architecture(f"mobilenet_1.0_{side}"), size=side) for side in (224, 128, 192)]
+    other = replace(LARGE, architecture=architecture("mobilenet_0.50_128"))
+    centers = dict(zip([*points, other], [(8.0, 8.0), (0.0, 0.0), (8.0, 0.0), (90.0, 90.0)], strict=True))
+    found = _strokes([*points, other], centers)
+    assert found == [(0, 0), (4, 0), (8, 0), (8, 0), (8, 4), (8, 8)], "every 4 pixels, from 128 to 192 to 224"
+
+
+@pytest.mark.parametrize(
+    ("center", "size", "taken", "expected"),
+    [
+        ((50, 92), (10, 6), [(0, 70, 100, 87)], (55, 89, 65, 95)),
+        ((50, 8), (10, 6), [(0, 13, 100, 30)], (55, 5, 65, 11)),
+        ((8, 50), (20, 6), [], (13, 47, 33, 53)), ((92, 50), (20, 6), [], (67, 47, 87, 53)),
+    ],
+)  # fmt: skip
+def test_labels_of_bubbles_are_inside_the_panel_at_each_of_its_edges(
+    center: Any, size: Any, taken: Any, expected: Any
+) -> None:
+    """Next to the upper and the lower edge, the space on the other side of the bubble is taken."""
+    bubble = (center[0] - 5, center[1] - 5, center[0] + 5, center[1] + 5)
+    assert place_text(center, 5, size, [bubble, *taken], [], FRAME, 1.0) == pytest.approx(expected)

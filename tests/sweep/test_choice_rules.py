@@ -240,3 +240,10 @@ def test_trend_preserves_the_mean_and_ignores_insignificant_decreases(wrongs: li
     for index in range(1, len(line)):
         if line[index] < line[index - 1] - 1e-9:
             assert not points[index].compare(points[index - 1]).could_be_chance
+
+
+def test_fastest_model_is_chosen_only_if_the_budget_sets_nothing_but_a_minimum_accuracy() -> None:
+    fast, accurate = point(NAME, 1.0, range(40), megabytes=1.0), point(NAME, 4.0, range(5), megabytes=1.0)
+    assert choose((fast, accurate), Budget(accuracy=0.5)).point == fast
+    for budget in (Budget(), Budget(accuracy=0.5, latency=9.0), Budget(accuracy=0.5, size=5e6), Budget(size=5e6)):
+        assert choose((fast, accurate), budget).point == accurate

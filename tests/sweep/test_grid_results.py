@@ -130,7 +130,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Function that runs `grid` without training: with saved results, and latencies of 4 ms."""
 
     def run(given: GridOptions, *, own_test: bool = False, divided: Any = None, costs: Any = ()) -> Any:
-        test, crossed = evaluations("4", "5"), evaluations("1", "2", "3", folds=2)
+        test = evaluations("4", "5")
+        out_of_fold: dict[str, Any] = {
+            "float32": evaluation(2, 0, 1, repeats=2),
+            "int8": evaluation(1, 0, 1, repeats=2),
+        }
+        crossed = evaluations("1", "2", "3", folds=2, **out_of_fold)
         results = {entry: result_of(test, None, entry) for entry in (SMALL, LARGE)}
         photos = SimpleNamespace(has_own_test=own_test)
 
@@ -178,7 +183,8 @@ def test_models_are_evaluated_by_cross_validation_unless_it_is_not_possible(run:
 def test_models_are_evaluated_on_the_users_test_set_and_cross_validated(run: Any) -> None:
     result, warnings, _ = run(options(folds=2), own_test=True)
     assert result.folds == 0 and result.has_own_test and result.points[0].correct == (1, 1)
-    assert result.points[0].cross_validated == (1, 1) and warnings == ["noisy"]
+    assert result.points[0].cross_validated == (2, 0, 1) and warnings == ["noisy"]
+    assert result.points[0].cross_validated_repeats == 2
     result, warnings, _ = run(options(folds=2), own_test=True, divided=DatasetError("one group"))
     assert result.points[0].cross_validated == () and warnings == ["no cross-validation: one group", "noisy"]
     with pytest.raises(DatasetError, match="one group"):

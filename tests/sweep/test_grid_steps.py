@@ -1,4 +1,4 @@
-"""Tests of the steps of `grid` with stand-ins: snapshot, saved results, caches, cross-validation, and outputs."""
+"""Tests of the steps of `grid` with stand-ins: snapshot, saved results, caches, cross-validation, and NPUs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.photos.table import HashedPhoto, HashedPhotos
 from poets_edge.progress import Silent
-from poets_edge.sweep import grid, npu_latencies, photo_snapshot, training, validation
+from poets_edge.sweep import npu_latencies, photo_snapshot, training, validation
 from poets_edge.sweep.architecture_result import ArchitectureResult, EvaluationResult, Evaluations, GridModel
 from poets_edge.sweep.budget import Budget
-from poets_edge.sweep.choice import Choice
 from poets_edge.sweep.int8_backbone import Int8Backbone, int8_vector_key
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import take_snapshot
 from poets_edge.training.look_alikes import PhotoGroups
 from tests.recorder import Recorder
-from tests.sweep.test_points import point
 from tests.tiny_model import SIDE, color_model
 
 SMALL, LARGE = architecture("mobilenet_0.25_128"), architecture("mobilenet_0.50_160")
@@ -247,7 +245,7 @@ def validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     photos: Any = SimpleNamespace(readable=np.array([10, 11, 12, 13]), cross_validated_rows=np.array([1, 3]))
     monkeypatch.setattr(validation, "HelperPool", Pool)
     monkeypatch.setattr(validation, "ValidationWorker", lambda **fields: fields)
-    monkeypatch.setattr(validation, "find_photo_groups", lambda *rest: PhotoGroups(np.array([0, 0, 2, 0])))
+    monkeypatch.setattr(validation, "find_photo_groups", lambda *rest: PhotoGroups(np.array([0, 0, 2, 2])))
     monkeypatch.setattr(validation, "_fill_int8_caches", lambda options, *rest: calls.int8.append(rest[:2]))
     monkeypatch.setattr(validation, "_fill_float_cache", lambda options, entry, readable, reporter: Path(entry.name))
     monkeypatch.setattr(ArchitectureResult, "write", lambda self, folder: calls.written.append((self, folder)))
@@ -268,7 +266,7 @@ def test_results_without_the_requested_folds_are_cross_validated(validated: Any,
     assert (task.float_cache, task.int8_cache) == (Path(LARGE.name), folder / "int8_features.sqlite")
     assert task.int8_backbone_sha256 == LARGE.name
     [worker] = validated.calls.workers
-    assert worker["photos"].tolist() == [11, 13] and worker["groups"].tolist() == [0, 0] and worker["folds"] == 5
+    assert worker["photos"].tolist() == [11, 13] and worker["groups"].tolist() == [0, 2] and worker["folds"] == 5
     assert validated.calls.written == [(found[LARGE], folder)]
     assert [list(results) for results, _ in validated.calls.int8] == [[LARGE]]
     assert validated.calls.int8[0][1].tolist() == [11, 13]
@@ -308,9 +306,11 @@ def test_int8_features_are_cached_by_photo_and_model(tmp_path: Path) -> None:
     assert len({int8_vector_key(b"1", "a"), int8_vector_key(b"2", "a"), int8_vector_key(b"1", "b")}) == 3
     found = source.extractor()(np.full((SIDE, SIDE, 3), (10, 128, 250), np.uint8))
     assert found == pytest.approx([(10 - 128) / 128, 0, (250 - 128) / 128])
-    (tmp_path / "m.tflite").write_bytes(color_model(normalization=BACKBONE))
-    with pytest.raises(ModelError, match="takes float32, where pixels were expected"):
-        source.extractor()
+    signed = color_model("int8", 1 / 128, 0, normalization=BACKBONE)
+    for name, model in (("float32", color_model(normalization=BACKBONE)), ("int8", signed)):
+        (tmp_path / "m.tflite").write_bytes(model)
+        with pytest.raises(ModelError, match=f"takes {name}, where pixels were expected"):
+            source.extractor()
 
 
 def test_latencies_on_an_npu_are_estimated_for_int8_models_only(
@@ -348,64 +348,3 @@ def test_cost_of_a_gray_architecture_includes_the_memory_for_gray_input(
     given = options(tmp_path, budget=Budget(board=board("nano33")))
     assert npu_latencies.board_costs(given, [SMALL, gray], Silent()) == {SMALL: cost, gray: replace(cost, arena=3)}
     assert npu_latencies.board_costs(options(tmp_path), [SMALL], Silent()) == {}
-
-
-@pytest.fixture
-def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Function that writes the outputs of a grid for a given choice; returns what the chart and the report show."""
-    shown: list[Any] = []
-    monkeypatch.setattr(grid, "draw_chart", lambda result, *paths: shown.extend(path.name for path in paths))
-    monkeypatch.setattr(grid, "write_report", lambda result, *rest: shown.extend(rest))
-
-    def write(choice: Choice, *, ship: bool = False) -> list[Any]:
-        shown.clear()
-        one, two = (replace(point(entry.name, 1.0, ()), model=tmp_path / "m.tflite") for entry in (SMALL, LARGE))
-        result: Any = SimpleNamespace(
-            choice=choice, points=(one, two), labels=("b", "a"), to_json=lambda: {"format": 1}
-        )
-        models = {SMALL: SimpleNamespace(models={"int8": "small"}), LARGE: SimpleNamespace(models={"int8": "large"})}
-        grid._write(options(tmp_path, ship=ship), result, models)  # type: ignore[arg-type]
-        return list(shown)
-
-    (tmp_path / "m.tflite").write_bytes(b"model")
-    return write
-
-
-def test_report_shows_the_chosen_or_the_nearest_point(written: Any, tmp_path: Path) -> None:
-    one, two = point(SMALL.name, 1.0, ()), point(LARGE.name, 1.0, ())
-    for choice, name, evaluation in (
-        (Choice(two, None, ""), LARGE.name, "large"), (Choice(None, two, ""), LARGE.name, "large"),
-        (Choice(None, None, ""), SMALL.name, "small"), (Choice(one, two, ""), SMALL.name, "small"),
-    ):  # fmt: skip
-        png, svg, shown, evaluated, photos, path = written(choice)
-        assert (png, svg) == ("chart.png", "chart.svg")
-        assert (shown.architecture.name, evaluated) == (name, evaluation)
-        assert (photos, path) == (tmp_path / "photos", tmp_path / "grid/report.html")
-    assert (tmp_path / "grid/grid.json").read_text().startswith("{")
-
-
-def test_shipped_model_is_replaced_or_removed_by_the_next_grid(written: Any, tmp_path: Path) -> None:
-    def shipped() -> set[str]:
-        return {path.name for path in (tmp_path / "grid/ship").glob("*") if not path.name.startswith(".")}
-
-    one, two = (replace(point(entry.name, 1.0, ()), model=tmp_path / "m.tflite") for entry in (SMALL, LARGE))
-    written(Choice(one, None, ""))
-    assert shipped() == set(), "only if requested"
-    written(Choice(one, None, ""), ship=True)
-    assert shipped() == {f"{SMALL.name}_int8.tflite", "labels.txt"}
-    assert (tmp_path / "grid/ship/labels.txt").read_text() == "b\na\n"
-    written(Choice(two, None, ""), ship=True)
-    assert shipped() == {f"{LARGE.name}_int8.tflite", "labels.txt"}
-    written(Choice(None, two, ""), ship=True)
-    assert shipped() == set(), "an old model is never used with new labels"
-
-
-@pytest.mark.parametrize("name", ["grid.json", "chart.png", "chart.svg", "report.html"])
-def test_outputs_of_an_earlier_grid_are_replaced(name: str, tmp_path: Path) -> None:
-    (tmp_path / "grid").mkdir()
-    (tmp_path / "grid" / name).write_text("mine")
-    with pytest.raises(OutputError, match="not written by `grid`"):
-        grid._check_outputs(options(tmp_path))
-    (tmp_path / "grid/grid.json").write_text('{\n "format": "poets_edge-grid-1"')
-    grid._check_outputs(options(tmp_path))
-    assert (tmp_path / "grid" / name).exists()

@@ -285,3 +285,14 @@ def test_noise_warning_mentions_rounds_that_differ_by_one_percent_or_more(differ
     quiet = SimpleNamespace(rounds_differ=0.9, warnings=list)
     [warning] = latencies.noise_warnings([noisy(differ), noisy(0.0), quiet])  # type: ignore[list-item]
     assert text in warning and warning.startswith("the times of 2 of 3 models are noisy")
+
+
+def test_warning_about_noisy_latencies_follows_the_warnings_of_the_measurement(
+    measured: Any, models: list[GridModel], tmp_path: Path
+) -> None:
+    """Samples of 4 and 8 ms in each round are noisy."""
+    _, warnings = measured(options(tmp_path, latency=()), models)
+    assert warnings == [
+        "the machine was busy",
+        "the times of 4 of 4 models are noisy: they vary widely within rounds. Measure again on an idle machine.",
+    ]

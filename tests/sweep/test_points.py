@@ -188,6 +188,9 @@ def test_grid_result_compares_models_with_the_most_accurate_one() -> None:
     assert [result.comparison_text(one) for one in result.points] == [
         "-25.0 points", "-10.0 points", "could be equal", "best",
     ]  # fmt: skip
+    slow = replace(LARGE, latency=describe([20.0]), architecture=SMALL.architecture)
+    tied = replace(result, points=(slow, LARGE))
+    assert [tied.comparison_text(one) for one in (LARGE, slow)] == ["best", "could be equal"], "only the faster one"
     assert result.photos_text == "100 test photos"
     assert replace(result, has_own_test=True).photos_text == "100 photos of your test set"
     for count, text in ((10, "100 photos in 10 groups (5-fold cross-validation)"),
