@@ -22,6 +22,7 @@ from poets_edge.core.files import (
     write_bytes,
     write_together,
 )
+from poets_edge.core.temporary import locked
 from poets_edge.errors import OutputError
 from tests.conftest import ROOT
 
@@ -232,3 +233,15 @@ def test_read_head_rejects_files_that_are_not_regular(tmp_path: Path) -> None:
     assert read_head(tmp_path / "file", 2) == b"01" and read_head(tmp_path / "file", 9) == b"0123"
     with pytest.raises(OSError, match="regular"):
         read_head(tmp_path / "pipe", 2)
+
+
+def test_write_together_waits_for_the_locks_of_all_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poets_edge.core.temporary._PATIENCE_SECONDS", 0.02)
+    files = {tmp_path / "a/1": b"1", tmp_path / "b/2": b"2"}
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        with locked({tmp_path / folder}), pytest.raises(OutputError, match="another program holds"):
+            write_together(files)
+        assert not any(path.exists() for path in files)
+    write_together(files)
+    assert all(path.read_bytes() == content for path, content in files.items())

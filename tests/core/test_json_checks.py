@@ -169,3 +169,17 @@ def test_shape_of_a_json_field_is_derived_from_its_type_annotation() -> None:
     assert shape_of(int | None) == Optional(int) and shape_of(dict[str, float]) == DictOf(float)
     assert shape_of(tuple[int, ...]) == [int] and shape_of(tuple[int, str]) == (int, str)
     assert shape_of(Inner) == {"name": str, "size": COUNT} and shape_of(Any) is object
+
+
+@dataclass(frozen=True)
+class Range:
+    """Two objects in a list of fixed length, and a list of optional objects."""
+
+    ends: tuple[Inner, Inner]
+    others: tuple[Inner | None, ...] = ()
+
+
+def test_from_json_converts_objects_in_lists_of_fixed_length() -> None:
+    one, other = {"name": "a", "size": 1}, {"name": "b", "size": 2}
+    found = from_json(Range, {"ends": [one, other], "others": [None, one]})
+    assert found == Range((Inner("a", 1), Inner("b", 2)), (None, Inner("a", 1)))

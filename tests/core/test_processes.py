@@ -149,3 +149,19 @@ def test_helper_error_contains_the_last_line_of_the_process_output() -> None:
         with pytest.raises(HelperEndedError, match=r"^it: the process .* \(status 5: last line 4\)\.$") as raised:
             helper.ask(Question(4), "it")
         assert raised.value.status == 5 and not raised.value.timed_out
+
+
+def test_helpers_of_a_pool_limit_linear_algebra_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "7")
+    with HelperPool(thread_variables) as pool:
+        [(_, found)] = pool.share([1], lambda number, helper: helper.ask(Question(number), "environment"))
+    assert found == ("1",) * len(THREAD_VARIABLES)
+
+
+def test_time_limit_of_an_answered_request_does_not_end_the_process() -> None:
+    with Helper(reply) as helper:
+        helper.ask(Question(1), "first")
+        assert helper.ask(Question(2), "second", seconds=0.2).number == 2
+        time.sleep(0.3)
+        assert helper.ask(Question(3), "third").number == 3

@@ -158,3 +158,13 @@ def test_file_that_is_renamed_before_it_is_locked_is_opened_again(
     monkeypatch.setattr("poets_edge.core.temporary.fcntl.flock", late)
     with owned(path, 1):
         assert path.exists() and len(locks) == 2
+
+
+def test_failed_attempt_to_lock_a_file_leaves_no_open_descriptor(tmp_path: Path) -> None:
+    with owned(tmp_path / "a", 1):
+        before = sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else []  # noqa: PTH112, PTH208
+        for _ in range(3):
+            with pytest.raises(TimeoutError, match="another program holds"), owned(tmp_path / "a", -1):
+                pass
+        after = sorted(os.listdir("/proc/self/fd")) if before else []  # noqa: PTH208
+    assert before == after

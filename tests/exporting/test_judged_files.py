@@ -110,3 +110,13 @@ def test_check_scores_rejects_a_model_with_different_scores(tmp_path: Path) -> N
     _check_scores(one, (tmp_path / "one").read_bytes())
     with pytest.raises(ModelError, match="with metadata its scores differ by"):
         _check_scores(one, (tmp_path / "other").read_bytes())
+
+
+def test_photos_of_one_group_are_one_observation_in_the_comparison_with_float32() -> None:
+    """Three photos are worse: with independent photos, p is 2 / 2**3; if they form one group, p is 1."""
+    float32, int8 = predictions("ddddd"), predictions("rrrdd")
+    for groups, p_value in ((None, 0.25), (np.array([4, 4, 4, 5, 6]), 1.0)):
+        scored: dict[Quantization, Predictions] = {"float32": float32, "int8": replace(int8, groups=groups)}
+        found = evaluated(scored)[1].compared_with_float32
+        assert found is not None and (found.worse, found.better) == (3, 0)
+        assert found.p_value == pytest.approx(p_value)

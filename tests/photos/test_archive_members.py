@@ -336,3 +336,15 @@ def test_read_archive_counts_only_other_files_in_the_folder_with_the_classes() -
     found = read_archive(io.BytesIO(zip_of(files)), "x.zip")
     assert found.names == ["daisy/1.jpg", "roses/1.jpg"]
     assert dict(found.others) == {("", ".txt"): 1, ("daisy", ".csv"): 1}
+
+
+def test_read_archive_rejects_a_tar_whose_member_leads_back_to_itself() -> None:
+    """The stored size of a sparse member is -512 bytes, so that the next header would be its own."""
+    size = b"\xff" + (256**11 - 512).to_bytes(11, "big")
+    fields = (b"a/1.txt".ljust(100, b"\0"), b"0000644\0" + b"0000000\0" * 2, size, b"00000000000\0", b" " * 8, b"S")
+    header = b"".join(fields).ljust(257, b"\0") + b"ustar  \0"
+    header = header.ljust(483, b"\0") + b"00000000005\0"
+    block = bytearray(header.ljust(512, b"\0"))
+    block[148:156] = b"%06o\0 " % sum(block)
+    with pytest.raises(DatasetError, match="damaged, truncated"):
+        read_archive(io.BytesIO(tar_of({"a/1.jpg": b"p"})[:1024] + bytes(block) + bytes(2048)), "x.tar", most=50)

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from email.message import Message
 from typing import Any
@@ -228,3 +229,25 @@ def test_connection_with_an_unread_body_is_not_used_for_the_next_request() -> No
             client.read(f"{address}/a", most=100)
         refused.set()
         assert sent.wait(20) and client.read(f"{address}/b", most=100) == b"end"
+
+
+def test_connection_that_is_lost_before_the_end_of_the_body_is_reported() -> None:
+    lost = pytest.raises(ConnectionError, match="the connection was lost before the end")
+    with serving(lambda _: reply(b"abc", "Content-Length: 10")) as served, lost:
+        client.read(f"{served.url}/a", most=100)
+
+
+def test_server_that_sends_less_than_16_kib_per_second_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time limit is extended by a second for every 16 KiB: not for single bytes, but for large blocks."""
+    monkeypatch.setattr(client, "SECONDS", 0.15)
+
+    def slowly(block: bytes, count: int) -> Iterator[bytes]:
+        yield reply(b"", f"Content-Length: {len(block) * count}")[0]
+        for _ in range(count):
+            time.sleep(0.05)
+            yield block
+
+    with serving(lambda request: slowly(b"x", 8) if request.path == "/a" else slowly(bytes(1 << 14), 6)) as served:
+        with pytest.raises(TimeoutError, match="the server is too slow"):
+            client.read(f"{served.url}/a", most=1 << 20)
+        assert len(client.read(f"{served.url}/b", most=1 << 20)) == 6 << 14

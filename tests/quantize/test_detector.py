@@ -318,3 +318,22 @@ def test_constants_of_a_removed_detector_are_not_part_of_the_file() -> None:
 def buffer_of(model: Any, tensor: Any) -> Any:
     data = model.buffers[tensor.buffer].data
     return () if data is None else data
+
+
+def test_operators_of_a_full_int8_detector_have_the_first_versions_that_accept_int8() -> None:
+    """From TensorFlow's `op_version.cc`; interpreters refuse int8 for older versions of an operator."""
+    found, images = detector(background=True), pictures(20)
+    statistics = calibrate(network(found), images, workers=1)
+    content = write_full_int8_model(network(found), statistics.ranges, bottlenecks=statistics.bottlenecks)
+    codes, model = schema().BuiltinOperator, unpack_model(content)
+    versions = {int(code.builtinCode): int(code.version) for code in model.operatorCodes}
+    second = (codes.MUL, codes.RSQRT, codes.SQUARED_DIFFERENCE, codes.CONCATENATION, codes.REDUCE_MAX, codes.MINIMUM)
+    assert [versions[code] for code in second] == [2] * 6 and versions[codes.FULLY_CONNECTED] == 4
+
+
+def test_full_int8_detector_can_be_calibrated_with_a_single_photo() -> None:
+    found, images = detector(), pictures(1)
+    statistics = calibrate(network(found), images, workers=1)
+    content = write_full_int8_model(network(found), statistics.ranges, bottlenecks=statistics.bottlenecks)
+    _, distances = outputs(content, images)
+    assert np.isfinite(distances).all() and distances == pytest.approx(by_hand(found, bottlenecks(images)), abs=0.3)

@@ -122,3 +122,10 @@ def test_first_layer_of_an_int8_model_computes_exact_sums(
         expected = np.clip(np.einsum("yxchw,ohwc->yxo", patches, kernel) + bias, 0, 6)
         assert len(np.unique(expected)) > 10_000, "the answers must vary"
         assert np.array_equal(summed, expected)
+
+
+def test_exact_floats_leaves_room_for_the_rounding_of_all_weights() -> None:
+    """The sum of the weights fits into 24 bits, but not if each of them is rounded up."""
+    assert 128 * 27 * 4854.51 < 2**24 < 128 * 27 * 4855
+    exact_weights, _ = exact_floats(np.full((1, 3, 3, 3), 4854.51), np.zeros(1))
+    assert (exact_weights == 4854.0).all(), "a multiple of 2, with half of the sum in integers"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from poets_edge.errors import ModelError
 from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 from poets_edge.quantize import tensorflow_model
+from poets_edge.quantize.convert import _set_quantization
 from poets_edge.quantize.foreign_code import _HARMLESS, check_keras
 from poets_edge.quantize.onnx_model import _reason
+from poets_edge.quantize.tensorflow_files import load_keras
 
 
 def _keras(path: Path, *layers: dict[str, Any]) -> Path:
@@ -168,3 +171,57 @@ def test_last_operation_of_a_graph_is_found_through_identity_nodes() -> None:
     ):
         assert tensorflow_model._last_operation(graph, name) == operation
         assert tensorflow_model._depends_on_scores(graph, name) is depends
+
+
+class Converter:
+    """Stand-in for TensorFlow's converter, whose settings are its attributes."""
+
+
+def _settings(quantization: Any, calibration: Any = ()) -> dict[str, Any]:
+    tf = SimpleNamespace(
+        float16="float16", lite=SimpleNamespace(Optimize=SimpleNamespace(DEFAULT="default"),
+        OpsSet=SimpleNamespace(TFLITE_BUILTINS_INT8="int8 operators")),
+    )  # fmt: skip
+    converter = Converter()
+    converter.target_spec = SimpleNamespace()  # type: ignore[attr-defined]
+    _set_quantization(tf, converter, quantization, calibration)
+    found = dict(vars(converter))
+    target = found.pop("target_spec")
+    return {**found, **vars(target)}
+
+
+def test_converter_settings_depend_on_the_quantization() -> None:
+    """One scale for each dense layer: old interpreters lack the operator version for one scale per class."""
+    optimized, dense = {"optimizations": ["default"]}, "_experimental_disable_per_channel_quantization_for_dense_layers"
+    assert _settings("float32") == {}
+    assert _settings("dynamic") == {**optimized, dense: True}
+    assert _settings("float16") == {**optimized, "supported_types": ["float16"]}
+    picture = np.array([[[0, 255, 51]]], np.uint8)
+    for quantization in ("int8", "full-int8"):
+        found = _settings(quantization, [picture])
+        [[sample]] = found.pop("representative_dataset")()
+        np.testing.assert_allclose(sample, [[[[-1, 1, -0.6]]]], atol=1e-6)
+        assert found == {**optimized, "supported_ops": ["int8 operators"]} and sample.dtype == np.float32
+
+
+def test_keras_model_is_loaded_without_its_optimizer_and_run_for_inference(tmp_path: Path) -> None:
+    path = _keras(tmp_path / "m.keras", {"class_name": "Dense", "module": "keras.layers"})
+    runs: list[tuple[Any, dict[str, Any]]] = []
+    loads: list[tuple[str, dict[str, Any]]] = []
+
+    class Model:
+        inputs: ClassVar = [SimpleNamespace(shape=(None, 8, 8, 3))]
+
+        def __call__(self, values: Any, **options: Any) -> str:
+            runs.append((values, options))
+            return "scores"
+
+    def load(name: str, **options: Any) -> Model:
+        loads.append((name, options))
+        return Model()
+
+    keras = SimpleNamespace(models=SimpleNamespace(load_model=load), layers=SimpleNamespace(DepthwiseConv2D=object))
+    run, shapes = load_keras(SimpleNamespace(keras=keras), path)
+    assert shapes == [(None, 8, 8, 3)] and run("pixels") == "scores" and runs == [("pixels", {"training": False})]
+    [(name, options)] = loads
+    assert name == str(path) and options["compile"] is False and set(options["custom_objects"]) == {"DepthwiseConv2D"}
