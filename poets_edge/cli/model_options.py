@@ -96,7 +96,7 @@ def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: t
         return input_range
     if input_range is not None:
         raise UsageError("--input-range and --input-mean say the same; give one.")
-    if len(mean) != len(std) or not is_sound(mean, std):
+    if not is_sound(mean, std):
         raise UsageError("--input-mean and --input-std: one number or three are wanted of each, and std positive.")
     return Normalization(mean, std).text
 
@@ -130,8 +130,8 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
 
 def _is_model(path: Path) -> bool:
     """Return whether an argument is a model. Raises ModelError if the model has a known but unsupported format."""
-    if not isinstance(path, Path):  # an address
-        return path.suffix.lower() in MODEL_SUFFIXES
+    if not isinstance(path, Path):  # an address of photos; those of models are refused when the arguments are parsed
+        return False
     found = model_format(path)
     if found is not None and found.remedy:
         raise ModelError(found.refusal(path))

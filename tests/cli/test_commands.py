@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from poets_edge import codelab as codelab_module
-from poets_edge.cli import benchmark, deploy, evaluate, export, export_targets, grid
+from poets_edge.cli import benchmark, deploy, evaluate, export, export_targets, grid, web
 from poets_edge.cli import label as label_module
 from poets_edge.device.scorer import Label
 from poets_edge.errors import RemoteError
@@ -138,6 +138,26 @@ def test_grid_fails_if_no_model_is_within_the_limits(tmp_path: Path, monkeypatch
     assert poets_edge(*line, cwd=tmp_path).ok().stdout == "" and len(opened) == 1
 
 
+def test_grid_compares_every_named_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: list[Any] = []
+    result: Any = SimpleNamespace(choice=SimpleNamespace(point="a point"), to_json=dict)
+
+    def run(given: Any, reporter: object) -> Any:
+        options.append(given)
+        return result
+
+    monkeypatch.setattr(grid, "grid", run)
+    monkeypatch.setattr(grid, "print_result", lambda *_: None)
+    absent: list[Any] = []
+    monkeypatch.setattr(grid, "_note_absent", lambda given, terminal: absent.append(given))
+    names = ("mobilenet_0.50_160", "mobilenet_0.25_128", "mobilenet_0.50_160_quantized", "mobilenet_0.50_160")
+    poets_edge("grid", "photos", *(word for name in names for word in ("--architecture", name)), cwd=tmp_path).ok()
+    assert [one.name for one in options[0].architectures] == ["mobilenet_0.50_160", "mobilenet_0.25_128"]
+    assert absent == [], "absent weights are of interest only if all networks are to be compared"
+    poets_edge("grid", "photos", cwd=tmp_path).ok()
+    assert absent == options[1:]
+
+
 def test_label_reads_folders_with_their_subfolders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "below/b.jpg", "notes.txt"):
         path = tmp_path / "photos" / name
@@ -170,3 +190,47 @@ def test_codelab_scripts_run_the_equivalent_command(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(codelab_module, "main", lambda: lines.append(sys.argv[1:]))
     codelab_module.run_script(name)
     assert lines == [[command, "--graph=g.pb"]]
+
+
+class WrittenError(Exception):
+    """Raised by the stand-in for writing a web page, with its arguments."""
+
+
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("", "site"), ("--output-dir out", "out"), ("--output-dir out --serve", "out"), ("--output site.v2", "site.v2"),
+        ("--output r.json", "site"), ("--output-dir out --output r.json --phone", "out"),
+    ],
+)  # fmt: skip
+def test_web_page_is_written_to_the_named_folder(monkeypatch: pytest.MonkeyPatch, line: str, folder: str) -> None:
+    def write_page(model: Path, folder: Path, **_: object) -> None:
+        raise WrittenError(folder)
+
+    monkeypatch.setattr(web, "write_page", write_page)
+    with pytest.raises(WrittenError) as raised:
+        web.command.main(["m.tflite", *line.split()], standalone_mode=False)
+    assert raised.value.args == (Path(folder),)
+
+
+def test_web_page_that_is_only_served_is_written_to_a_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+
+    def write_page(model: Path, folder: Path, **_: object) -> None:
+        assert folder.is_dir()
+        folders.append(folder)
+        raise WrittenError
+
+    monkeypatch.setattr(web, "write_page", write_page)
+    monkeypatch.chdir(tmp_path)
+    for flag in ("--serve", "--phone", "--https", "--host=127.0.0.1"):
+        with pytest.raises(WrittenError):
+            web.command.main(["m.tflite", flag], standalone_mode=False)
+    assert len(set(folders)) == 4 and not any(folder.exists() for folder in folders) and not list(tmp_path.iterdir())
+
+
+def test_web_checks_the_address_before_it_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "write_page", returning(AssertionError("written")))
+    poets_edge("web", MODEL, "--host", "no host", cwd=tmp_path).failed("no host")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from poets_edge.cli import COMMANDS, cli
-from poets_edge.cli.command import Argument, Command, Option
+from poets_edge.cli.command import Argument, Command, Option, option, subcommand
 from tests.conftest import ROOT, Ran, poets_edge, poets_edge_process
 
 RETRAIN_FLAGS = [
@@ -112,6 +113,19 @@ def test_help_ends_with_the_sections_for_output_the_codelab_and_help(line: str, 
     lines = poets_edge(*line.split()).ok().stdout.splitlines()
     sections = [line.rstrip(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert sections[-len(last) :] == last
+
+
+def test_help_all_counts_only_the_options_that_it_shows() -> None:
+    @subcommand("x", "poets-edge x")
+    @option("--usual", help="A usual option.")
+    @option("--rare", advanced=True, help="A rare option.")
+    @option("--removed", advanced=True, hidden=True, help="Removed.")
+    def command() -> None: ...
+
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "Also show 1 options that are rarely needed." in shown and "--rare" not in shown
+    shown = CliRunner().invoke(command, ["--help-all"]).output
+    assert "--rare" in shown and "--removed" not in shown
 
 
 def test_train_help_fits_on_a_page() -> None:

@@ -13,10 +13,11 @@ import pytest
 from poets_edge.cli import label
 from poets_edge.cli.codelab_options import check_codelab_options
 from poets_edge.cli.model_options import merged_range, models_and_rest
-from poets_edge.cli.options import NUMBERS, Number, thread_list
+from poets_edge.cli.options import FILE, NUMBERS, PHOTOS, Number, thread_list
 from poets_edge.core.paths import GRAPH
 from poets_edge.device.scorer import ModelOutput
-from poets_edge.errors import PhotoError, UsageError
+from poets_edge.errors import ModelError, PhotoError, UsageError
+from poets_edge.photos.address import photo_path
 from tests.conftest import ROOT, poets_edge
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
@@ -121,6 +122,26 @@ def test_models_and_photos_among_the_arguments_are_told_apart(tmp_path: Path, mo
     for name, message in (("notes.txt", "neither a model that is known"), ("none.xyz", "no such file")):
         with pytest.raises(UsageError, match=message):
             models_and_rest((Path(name), photo), None)
+
+
+def test_models_are_recognized_by_content_and_files_with_a_suffix_of_models(tmp_path: Path) -> None:
+    keras, folder = tmp_path / "m.h5", tmp_path / "birds.tflite"
+    keras.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    folder.mkdir()
+    with pytest.raises(ModelError, match="an HDF5 file, as Keras writes, not a TensorFlow Lite model"):
+        models_and_rest((SEED, keras), None)
+    assert models_and_rest((SEED, folder), None) == ((SEED,), (folder,)), "a folder of photos"
+    absent = tmp_path / "absent.tflite"
+    assert models_and_rest((absent, folder), None) == ((absent,), (folder,)), "for the message that it is missing"
+    address = photo_path("https://host/photos.zip")
+    assert models_and_rest((SEED, address), None) == ((SEED,), (address,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [FILE, PHOTOS])
+def test_address_of_a_model_is_refused_without_its_password(kind: click.ParamType) -> None:  # type: ignore[type-arg]
+    with pytest.raises(click.BadParameter, match=r"https://models.example/m\.tflite is an address") as raised:
+        kind.convert("https://me:s3cret@models.example/m.tflite", None, None)
+    assert "s3cret" not in raised.value.message
 
 
 class FakeScorer:

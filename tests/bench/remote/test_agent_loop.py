@@ -69,6 +69,17 @@ def test_serve_ends_if_the_data_after_a_request_are_truncated(tmp_path: Path) ->
     assert not list((tmp_path / "poets-edge").rglob("00aa"))
 
 
+@pytest.mark.usefixtures("_without_threads")
+def test_signals_that_end_a_session_end_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers: dict[int, Any] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    serve()
+    assert set(handlers) == {signal.SIGHUP, signal.SIGTERM, signal.SIGINT}
+    for number, handler in handlers.items():
+        with pytest.raises(ExitedError):
+            handler(number, None)
+
+
 class Partial:
     """Stand-in for a partially received item."""
 
