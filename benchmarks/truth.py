@@ -264,12 +264,17 @@ def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) ->
     return draw
 
 
-def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> Curve:
-    """Forecast the accuracy of a head for twice as many photos, and measure it."""
+def curve_rows(photos: PhotoSet, size: int, seed: int) -> tuple[Indices, Indices, Indices]:
+    """Return random row numbers: `size` photos per class, twice as many photos including these, and all others."""
     rng = np.random.default_rng([seed, size])
     order = [rng.permutation(np.flatnonzero(photos.classes == number)) for number in range(len(photos.labels))]
     known, twice = (np.sort(np.concatenate([of[: size * factor] for of in order])) for factor in (1, 2))
-    unseen = np.concatenate([of[2 * size :] for of in order])
+    return known, twice, np.concatenate([of[2 * size :] for of in order])
+
+
+def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> Curve:
+    """Forecast the accuracy of a head for twice as many photos, and measure it."""
+    known, twice, unseen = curve_rows(photos, size, seed)
     options = HeadOptions(eval_step_interval=4000)
     hashed, data = photos.hashed(known), LabeledVectors(photos.vectors[known], photos.classes[known])
     folds, assignments = fit_folds(hashed, data.vectors, photos.labels, options)

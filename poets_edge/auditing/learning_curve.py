@@ -1,24 +1,12 @@
-"""Learning curve: accuracy as a function of the number of photos, extrapolated to more photos with an interval.
+"""Learning curve: accuracy as a function of the number of photos, extrapolated to more photos.
 
 Heads are fitted to increasing fractions of the cached bottlenecks and evaluated on held-out folds, or on the user's own
 test set. The x value of a point is the number of photos that its heads were fitted to: with five folds, four fifths of
 the photos.
-
-The error of heads fitted to n photos is modeled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), where m is the largest
-measured number of photos and r, from 0 to 1, is the removable fraction of the errors, so the curve cannot fall. Errors
-have an irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a
-part that is about inversely proportional to the square root of n, like the excess risk of penalized regression. The
-exponent a is 1/2 for the curve, and varies from 0.3 to 0.8 for the interval. For flower photos,
-errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % with 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % / sqrt(n) to
-within 0.4 percentage points.
-
-The 90 % interval covers the sampling of the evaluated photos, the uncertainty of r and a, and the variation between
-heads fitted to different photos. Its measured coverage is in `benchmarks/results/truth.md`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.auditing.extrapolation import EXPONENT, FACTORS, Floats, Forecast, Measured, extrapolate, fit_removable
 from poets_edge.device.metrics import independent_count
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.training.cross_validation import FoldAssignment
 from poets_edge.training.fold_heads import MAX_EVALUATED, fold_heads
 from poets_edge.training.head import HeadOptions, Indices, LabeledVectors
-
-Floats = npt.NDArray[np.float64]
 
 _FRACTIONS = (0.25, 0.4, 0.6, 0.8)
 """Fractions of the photos for which the accuracy is measured, in addition to the accuracy for all photos. Smaller
@@ -41,16 +28,6 @@ _REPEATS = 2
 _MANY = 700
 """Minimum number of photos at which one random sample per fraction suffices; with fewer photos, _REPEATS samples are
 used."""
-_FACTORS = (1.5, 2.0, 3.0, 4.0)
-_DRAWS = 2000
-_QUANTILES = (0.05, 0.95)
-
-_EXPONENT, _EXPONENT_RANGE = 0.5, (0.3, 0.8)
-_PRIOR_OF_ONE, _PRIOR_PER_LOGARITHM, _PRIOR_SPREAD = 0.9, -0.09, 0.25
-"""Prior mean of the fraction of errors that more photos would remove, 0.9 - 0.09 ln(n) for n photos (about 0.47 for 120
-photos and 0.36 for 400), and its standard deviation, 0.25."""
-_VARIATION = 0.1
-"""Standard deviation of the error rate between heads fitted to different photos, relative to the error rate."""
 _HUNDRED = 100
 
 
@@ -70,25 +47,6 @@ class CurvePoint:
     def to_json(self) -> dict[str, Any]:
         """Return the measured point as a JSON-compatible dictionary."""
         return {"photos": self.photos, "accuracy": self.accuracy}
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Expected accuracy of a head that is fitted to a larger number of similar photos.
-
-    Attributes:
-        photos: number of photos.
-        accuracy: expected accuracy, 0 to 1.
-        interval: 90 % interval of the accuracy, 0 to 1.
-    """
-
-    photos: int
-    accuracy: float
-    interval: tuple[float, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the forecast as a JSON-compatible dictionary."""
-        return {"photos": self.photos, "accuracy": self.accuracy, "interval90": list(self.interval)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +70,7 @@ class LearningCurve:
     @property
     def doubled(self) -> Forecast:
         """Forecast for twice the current number of photos."""
-        return self.forecasts[_FACTORS.index(2.0)]
+        return self.forecasts[FACTORS.index(2.0)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the learning curve as a JSON-compatible dictionary."""
@@ -122,19 +80,6 @@ class LearningCurve:
             "removable_share_of_errors": self.removable,
             "next_hundred": [{"class": label, "balanced_accuracy_gain": gain} for label, gain in self.next_hundred],
         }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Correct predictions of heads that were fitted to increasing numbers of photos.
-
-    Attributes:
-        sizes: mean numbers of photos that the heads were fitted to, ascending, [sizes].
-        correct: fraction of correct predictions for each evaluated photo at each size, [evaluated, sizes].
-    """
-
-    sizes: Floats
-    correct: Floats
 
 
 def learning_curve(
@@ -166,7 +111,7 @@ def learning_curve(
     evaluated = fold != NO_FOLD
     measured = measure(data, fold, len(labels), correct, options, rows, rng)
     independent = float(evaluated.sum()) if groups is None else independent_count(correct, groups[evaluated])
-    removable, spread = _fit_removable(measured)
+    removable, spread = fit_removable(measured)
     accuracies = np.minimum.accumulate(measured.correct.mean(axis=0)[::-1])[::-1]
     return LearningCurve(
         points=tuple(
@@ -174,7 +119,7 @@ def learning_curve(
             CurvePoint(max(1, round(size)), float(value))
             for size, value in zip(measured.sizes, accuracies, strict=True)
         ),
-        forecasts=_extrapolate(measured, removable, spread, _photos(fold), independent, rng),
+        forecasts=extrapolate(measured, removable, spread, _photos(fold), independent, rng),
         removable=removable,
         next_hundred=_class_gains(data.classes, data.classes[evaluated], correct, labels, removable),
     )
@@ -241,51 +186,6 @@ def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generat
     return np.sort(np.concatenate(chosen))
 
 
-def _fit_removable(measured: Measured) -> tuple[float, float]:
-    """Estimate the removable fraction of the errors and its standard deviation by Bayesian linear regression.
-
-    The relative increase in error at a smaller number of photos is proportional to the removable fraction. Its variance
-    is the variance of a paired difference plus the variance between heads fitted to different photos.
-    """
-    last = measured.correct[:, -1]
-    count = len(last)
-    error = max(1 - float(last.mean()), 0.5 / count)
-    smaller = measured.correct[:, :-1]
-    increases = (last.mean() - smaller.mean(axis=0)) / error
-    variances = ((smaller - last[:, None]) ** 2).mean(axis=0) / count / error**2 + _VARIATION**2
-    steps = (measured.sizes[:-1] / measured.sizes[-1]) ** -_EXPONENT - 1
-    prior = _PRIOR_OF_ONE + _PRIOR_PER_LOGARITHM * math.log(measured.sizes[-1])
-    precision = float((steps**2 / variances).sum()) + _PRIOR_SPREAD**-2
-    mean = (float((steps * increases / variances).sum()) + max(0.1, prior) * _PRIOR_SPREAD**-2) / precision
-    return float(min(1.0, max(0.0, mean))), precision**-0.5
-
-
-def _extrapolate(
-    measured: Measured, removable: float, spread: float, photos: int, independent: float, rng: np.random.Generator
-) -> tuple[Forecast, ...]:
-    """Extrapolate the learning curve, and return the forecasts for larger numbers of photos.
-
-    Args:
-        removable, spread: removable fraction of the errors, and its standard deviation.
-        photos: current number of photos.
-        independent: effective number of independent photos among the evaluated photos.
-        rng: random generator for the interval.
-    """
-    error = 1 - float(measured.correct[:, -1].mean())
-    levels = rng.beta(independent * error + 0.5, independent * (1 - error) + 0.5, _DRAWS)
-    levels *= np.exp(rng.normal(0, _VARIATION, _DRAWS))
-    fractions = np.clip(rng.normal(removable, spread, _DRAWS), 0, 1)
-    exponents = rng.uniform(*_EXPONENT_RANGE, _DRAWS)
-    forecasts = []
-    for factor in _FACTORS:
-        growth = factor * photos / measured.sizes[-1]
-        accuracy = 1 - error * (1 + removable * (growth**-_EXPONENT - 1))
-        drawn = 1 - levels * (1 + fractions * (growth**-exponents - 1))
-        low, high = (float(value) for value in np.quantile(np.clip(drawn, 0, 1), _QUANTILES))
-        forecasts.append(Forecast(round(factor * photos), accuracy, (min(low, accuracy), max(high, accuracy))))
-    return tuple(forecasts)
-
-
 def _class_gains(
     classes: Indices, evaluated: Indices, correct: Floats, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
@@ -302,5 +202,5 @@ def _class_gains(
         # Half an error is added, because a class without errors among few photos is not perfect.
         error = (float((1 - correct[rows]).sum()) + 0.5) / (float(rows.sum()) + 1)
         photos = float((classes == number).sum())
-        gains.append((label, error * removable * (1 - (photos / (photos + _HUNDRED)) ** _EXPONENT) / len(labels)))
+        gains.append((label, error * removable * (1 - (photos / (photos + _HUNDRED)) ** EXPONENT) / len(labels)))
     return tuple(sorted(gains, key=lambda item: -item[1]))

@@ -13,18 +13,10 @@ import pytest
 from poets_edge.auditing import learning_curve as curves
 from poets_edge.auditing import mislabeled as labels_module
 from poets_edge.auditing.class_metrics import class_metrics, most_confused_classes
+from poets_edge.auditing.extrapolation import Measured, extrapolate, fit_removable
 from poets_edge.auditing.image_stats import _truncated_fraction
 from poets_edge.auditing.leaks import find_leak
-from poets_edge.auditing.learning_curve import (
-    Measured,
-    _class_gains,
-    _extrapolate,
-    _fit_removable,
-    _mean_learned,
-    _photos,
-    _stratified_sample,
-    measure,
-)
+from poets_edge.auditing.learning_curve import _class_gains, _mean_learned, _photos, _stratified_sample, measure
 from poets_edge.auditing.mislabeled import _find_mislabeled, _trusted
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.outliers import find_outliers
@@ -57,10 +49,10 @@ def test_removable_errors_follow_from_bayesian_regression(correct: Any, sizes: l
     total, precision = max(0.1, 0.9 - 0.09 * math.log(sizes[-1])) / 0.25**2, 1 / 0.25**2
     for column, size in enumerate(sizes[:-1]):
         rise = (sum(correct[:, -1]) - sum(correct[:, column])) / photos / error
-        variance = sum((a - b) ** 2 for a, b in correct[:, [column, -1]]) / photos**2 / error**2 + 0.1**2
+        variance = sum((a - b) ** 2 for a, b in correct[:, [column, -1]]) / photos**2 / error**2 + 0.17**2
         step = math.sqrt(sizes[-1] / size) - 1
         total, precision = total + step * rise / variance, precision + step**2 / variance
-    removable, spread = _fit_removable(Measured(np.array(sizes), correct))
+    removable, spread = fit_removable(Measured(np.array(sizes), correct))
     assert removable == pytest.approx(min(1, max(0, total / precision))) and 0 <= removable <= 1
     assert spread == pytest.approx(1 / math.sqrt(precision))
 
@@ -68,13 +60,13 @@ def test_removable_errors_follow_from_bayesian_regression(correct: Any, sizes: l
 def test_forecast_errors_decrease_with_the_square_root_of_the_photo_count() -> None:
     correct = np.repeat([[1.0], [0.0]], [85, 15], axis=0)
     measured = Measured(np.array([80.0]), correct)
-    found = _extrapolate(measured, 0.4, 0.1, 100, 100.0, np.random.default_rng(0))
+    found = extrapolate(measured, 0.4, 0.1, 100, 100.0, np.random.default_rng(0))
     assert [one.photos for one in found] == [150, 200, 300, 400]
     for one in found:
         assert one.accuracy == pytest.approx(1 - 0.15 * (1 + 0.4 * (math.sqrt(80 / one.photos) - 1)))
     # The interval, computed with other draws.
     rng = np.random.default_rng(1)
-    level = rng.beta(15.5, 85.5, 400_000) * np.exp(rng.normal(0, 0.1, 400_000))
+    level = rng.beta(15.5, 85.5, 400_000) * np.exp(rng.normal(0, 0.17, 400_000))
     share, exponent = np.clip(rng.normal(0.4, 0.1, 400_000), 0, 1), rng.uniform(0.3, 0.8, 400_000)
     for one in found:
         expected = np.quantile(1 - level * (1 + share * ((one.photos / 80) ** -exponent - 1)), (0.05, 0.95))
@@ -84,9 +76,9 @@ def test_forecast_errors_decrease_with_the_square_root_of_the_photo_count() -> N
 def test_uncertain_exponent_widens_the_forecast_interval() -> None:
     """All errors are removable, and the uncertainty of everything but the exponent is negligible."""
     correct = np.repeat([[1.0], [0.0]], [5000, 5000], axis=0)
-    found = _extrapolate(Measured(np.array([100.0]), correct), 1.0, 1e-9, 100, 1e9, np.random.default_rng(0))[-1]
+    found = extrapolate(Measured(np.array([100.0]), correct), 1.0, 1e-9, 100, 1e9, np.random.default_rng(0))[-1]
     rng = np.random.default_rng(1)
-    drawn = 1 - 0.5 * np.exp(rng.normal(0, 0.1, 400_000)) * 4 ** -rng.uniform(0.3, 0.8, 400_000)
+    drawn = 1 - 0.5 * np.exp(rng.normal(0, 0.17, 400_000)) * 4 ** -rng.uniform(0.3, 0.8, 400_000)
     assert found.interval == pytest.approx(np.quantile(drawn, (0.05, 0.95)), abs=0.006)
 
 

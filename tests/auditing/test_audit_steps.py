@@ -13,7 +13,8 @@ import pytest
 from poets_edge.auditing import audit as module
 from poets_edge.auditing import orientation, report
 from poets_edge.auditing.audit import _calibrate, _evaluate_labels
-from poets_edge.auditing.learning_curve import CurvePoint, Forecast, LearningCurve
+from poets_edge.auditing.extrapolation import Forecast
+from poets_edge.auditing.learning_curve import CurvePoint, LearningCurve
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.outliers import OutlierGroup, _unreadable, find_outliers

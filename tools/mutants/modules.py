@@ -80,6 +80,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "auditing/class_metrics.py": ("auditing/test_rules.py",),
         "auditing/image_stats.py": ("auditing/test_image_stats.py", "auditing/test_rules.py"),
         "auditing/leaks.py": ("auditing/test_rules.py",),
+        "auditing/extrapolation.py": ("auditing/test_learning_curve.py", "auditing/test_audit_formulas.py"),
         "auditing/learning_curve.py": ("auditing/test_learning_curve.py",),
         "auditing/mislabeled.py": ("auditing/test_rules.py",),
         "auditing/near_duplicates.py": ("auditing/test_rules.py",),
