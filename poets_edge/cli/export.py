@@ -259,7 +259,13 @@ def command(
 
 
 def _graph(argument: Path | None, graph: Path | None) -> Path:
-    """Return the graph named on the command line, or the one that `train` wrote. Raises UsageError if none exists."""
+    """Return the graph named on the command line, or the one that `train` wrote.
+
+    Raises:
+        UsageError: two graphs are named; or none is named, and `train` has not written one here.
+    """
+    if argument is not None and graph is not None:
+        raise UsageError(f"one graph is exported, not 2: {argument}, {graph}.")
     named = graph or argument
     if named is None and not GRAPH.is_file():
         raise UsageError(

@@ -101,7 +101,9 @@ def test_lines_for_a_file_source_wait_for_a_slow_reader_until_stopped(monkeypatc
 
 
 def test_first_signal_requests_a_stop_and_the_second_interrupts() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    def handle(number: int, frame: object) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, handle)
     ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with StopSignals() as stopped:
@@ -113,8 +115,10 @@ def test_first_signal_requests_a_stop_and_the_second_interrupts() -> None:
             with pytest.raises(KeyboardInterrupt):
                 stopped._ask(signal.SIGTERM, None)
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        assert signal.getsignal(signal.SIGTERM) is before
+        assert signal.getsignal(signal.SIGTERM) is handle and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
     finally:
+        signal.signal(signal.SIGTERM, before)
         signal.signal(signal.SIGHUP, ignored)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -159,6 +160,10 @@ def test_web_android_and_annotate_print_a_description_of_their_output(
     assert capsys.readouterr().out == (
         "site  128 x 96 uint8, 3 labels. A first visit fetches 1.2 MB and a model of 4.6 MB, compressed.\n"
     )
+    web._print(page, as_json=True, output=None)
+    assert json.loads(capsys.readouterr().out) == {
+        "folder": "site", "size": 1, "page_transfer": 1_230_000, "model_transfer": 4_560_000, "labels": ["a", "b", "c"],
+    }  # fmt: skip
     installed = SimpleNamespace(path=Path("app/m.tflite"), size=2_345_678, labels=("a", "b"), input=tensor(96, 128))
     monkeypatch.setattr(android, "install_model", lambda *_, **__: installed)
     assert poets_edge("android", "m.tflite", "--app", "app", cwd=tmp_path).ok().stdout.splitlines() == [
@@ -219,6 +224,9 @@ def test_deploy_refuses_contradictory_arguments(tmp_path: Path, arguments: list[
 
 
 def test_deploy_rejects_its_own_options_among_those_of_watch(tmp_path: Path) -> None:
+    for option in ("--remove", "--remote-dir=there"):
+        ran = poets_edge("deploy", "m.tflite", "--on", "pi", "--", "--keep-all", option, cwd=tmp_path)
+        assert ran.status == 2 and f"{option}: an option of deploy, not of watch" in ran.stderr
     ran = poets_edge("deploy", "m.tflite", "--on", "pi", "--", "--remove", cwd=tmp_path)
     assert ran.status == 2 and "--remove: an option of deploy, not of watch" in ran.stderr
 
@@ -240,6 +248,8 @@ def test_inspect_describes_tensors_labels_and_training() -> None:
     assert inspect._provenance({"test": {"photos": 0}}) == []
     info: Any = SimpleNamespace(name="t", shape=(1, 2, 3), dtype=np.dtype("uint8"), scale=0.0078125, zero_point=128)
     assert inspect._tensor(info) == "t: 1 x 2 x 3 uint8, scale 0.0078125, zero point 128"
+    plain: Any = SimpleNamespace(name="t", shape=(1, 2), dtype=np.dtype("float32"), scale=0.0, zero_point=0)
+    assert inspect._tensor(plain) == "t: 1 x 2 float32"
     found: Any = SimpleNamespace(
         path=Path("m"), kind="k", size=1_234_567, description="", inputs=[info], outputs=[], input_range=None,
         scores="",
