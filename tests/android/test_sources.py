@@ -26,7 +26,7 @@ def java_sources(folder: Path) -> list[Path]:
     return found
 
 
-def test_gradle_scripts_use_only_the_version_catalog() -> None:
+def test_gradle_scripts_refer_only_to_entries_of_the_version_catalog() -> None:
     catalog = read("gradle/libs.versions.toml")
     known = {
         f"{prefix}{name.replace('-', '.')}"
@@ -42,7 +42,7 @@ def test_gradle_scripts_use_only_the_version_catalog() -> None:
     assert used <= known, used - known
 
 
-def test_library_versions_come_from_the_catalog() -> None:
+def test_library_versions_are_stated_only_in_the_version_catalog() -> None:
     project = read_project(DEMO, Path())
     for script in SCRIPTS:
         assert not re.search(r"\d+\.\d+", read(script)), f"{script} states a version"
@@ -91,7 +91,7 @@ def test_manifest_requires_only_camera_permission() -> None:
         assert (MAIN / "java" / name.replace(".", "/")).with_suffix(".java").is_file()
 
 
-def test_app_texts_are_resources_and_all_are_used() -> None:
+def test_app_texts_are_string_resources_and_every_string_resource_is_used() -> None:
     texts = set(re.findall(r'<(?:string|plurals) name="(\w+)"', read("app/src/main/res/values/strings.xml")))
     users = "".join(path.read_text(encoding="utf-8") for path in sorted(MAIN.rglob("*.*ml")))
     users += "".join(path.read_text(encoding="utf-8") for path in java_sources(MAIN))
@@ -101,7 +101,7 @@ def test_app_texts_are_resources_and_all_are_used() -> None:
         assert not re.search(r'android:(?:text|contentDescription)="(?!@)', layout.read_text()), layout
 
 
-def test_dark_theme_defines_all_colors_except_that_of_the_icon() -> None:
+def test_dark_theme_defines_every_color_except_the_icon_color() -> None:
     def colors(folder: str) -> set[str]:
         return set(re.findall(r'<color name="(\w+)"', read(f"app/src/main/res/{folder}/colors.xml")))
 
@@ -119,7 +119,7 @@ def test_core_package_does_not_import_android() -> None:
     assert interpreters == ["TfliteModel.java"]
 
 
-def test_read_project_reports_damage_in_one_line(tmp_path: Path) -> None:
+def test_read_project_reports_a_damaged_project_in_one_line(tmp_path: Path) -> None:
     app = copy_app(tmp_path / "app")
     (app / "gradle/libs.versions.toml").unlink()
     with pytest.raises(BuildError, match=r"libs\.versions\.toml: No such file"):

@@ -200,7 +200,7 @@ def test_open_scorer_passes_every_argument(monkeypatch: pytest.MonkeyPatch, is_g
 
 
 @pytest.mark.parametrize("is_graph", [False, True])
-def test_inspect_selects_the_reader_by_the_format(monkeypatch: pytest.MonkeyPatch, is_graph: bool) -> None:
+def test_inspect_reads_each_file_according_to_its_format(monkeypatch: pytest.MonkeyPatch, is_graph: bool) -> None:
     monkeypatch.setattr(models, "is_frozen_graph", lambda path: is_graph)
     monkeypatch.setattr("poets_edge.nets.inspection.inspect_graph", lambda path: ("graph", path))
     monkeypatch.setattr("poets_edge.device.inspection.inspect_tflite", lambda path: ("tflite", path))

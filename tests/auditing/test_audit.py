@@ -217,7 +217,7 @@ def test_audit_uses_fewer_folds_if_a_class_is_small(audited: Audited, tmp_path: 
     assert result["curve"]["next_hundred"][0]["class"] == "tulips"
 
 
-def test_audit_result_is_independent_of_table_storage_and_block_size(
+def test_audit_result_is_the_same_with_tables_in_memory_and_in_files(
     audited: Audited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = AuditOptions(

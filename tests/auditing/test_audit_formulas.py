@@ -43,7 +43,7 @@ def answers(*rows: str) -> Any:
         (answers("1111111110", "0000000001"), [20.0, 80.0]),
     ],
 )
-def test_removable_errors_follow_from_bayesian_regression(correct: Any, sizes: list[float]) -> None:
+def test_removable_fraction_of_errors_is_estimated_with_bayesian_regression(correct: Any, sizes: list[float]) -> None:
     photos = len(correct)
     error = max(1 - sum(correct[:, -1]) / photos, 0.5 / photos)
     total, precision = max(0.1, 0.9 - 0.09 * math.log(sizes[-1])) / 0.25**2, 1 / 0.25**2
@@ -166,7 +166,7 @@ def test_samples_are_drawn_only_from_training_photos(measuring: Any) -> None:
     assert len(learned[0]) == 10 + 20
 
 
-def test_sample_without_photos_of_a_fold_is_skipped(measuring: Any) -> None:
+def test_samples_that_lack_photos_of_a_fold_are_skipped(measuring: Any) -> None:
     fold = np.array([0] * 39 + [1])
     measured, learned = measuring(fold, np.arange(40))
     assert len(measured.sizes) == measured.correct.shape[1] <= 5 and len(learned) < 8
@@ -190,7 +190,7 @@ def test_more_probable_of_two_confident_classes_is_chosen() -> None:
     assert _find_mislabeled(np.log(skewed), classes, fold).tolist() == [False, True, False, True]
 
 
-def test_flagged_photos_are_kept_if_their_class_has_many_of_them() -> None:
+def test_flagged_photos_are_kept_if_they_exceed_30_percent_of_their_class() -> None:
     classes, fold = np.repeat([0, 1, 2], [10, 10, 4]), np.arange(24) % 2
     flagged = np.zeros(24, bool)
     flagged[[0, 1, 2, 10, 11, 12, 13, 20]] = True  # 3 of 10, 4 of 10, 1 of 4
@@ -224,7 +224,7 @@ def test_class_metrics_count_all_photos_and_evaluated_photos() -> None:
     assert never["recall"] == 0.0 and never["precision"] is None
 
 
-def test_five_most_confused_pairs_of_classes_are_listed_most_confused_first() -> None:
+def test_five_most_confused_pairs_of_classes_are_listed_in_descending_order() -> None:
     names = ("a", "b", "c", "d", "e")
     pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (3, 1), (1, 3)]
     truth = np.array([true for true, _ in pairs] + [2])
@@ -282,7 +282,7 @@ def test_threshold_effect_counts_correct_and_wrong_predictions() -> None:
     assert _effect(0.0, scores, np.zeros(5, bool)).to_json()["right_kept"] is None
 
 
-def test_calibration_errors_are_reported_before_and_after() -> None:
+def test_calibration_error_is_reported_before_and_after_calibration() -> None:
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]], np.float32)
     truth = np.array([0, 1, 1, 1])
     found = threshold_effects(HeadCalibration(1.5, 0.9, 0.2, 0.1, scores, truth), scores, truth, 0.9)

@@ -118,7 +118,7 @@ def test_unreadable_photos_are_sorted_by_name(reading: Any) -> None:
     assert [name for name, _ in found.unreadable] == ["ash/0.png", "ash/1.png", "cedar/2.png"] and len(found) == 12
 
 
-def test_changed_photo_gets_its_new_digest(reading: Any) -> None:
+def test_changed_photo_gets_a_new_digest(reading: Any) -> None:
     reading.changed = ("beech/0.png",)
     digests = reading.read().photos.digests
     assert [bytes(row) == bytes([7]) * 32 for row in digests] == [name == "beech/0.png" for name in NAMES]

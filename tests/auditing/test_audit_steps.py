@@ -213,7 +213,7 @@ def test_mislabeled_photos_are_listed_in_order_of_suspicion() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, 12), (6, 12), (10, 20), (30, 60), (100, 60)])
-def test_report_shows_two_suspects_for_each_probable_label_error(wrong: int, shown: int) -> None:
+def test_report_shows_twice_as_many_suspects_as_probable_label_errors(wrong: int, shown: int) -> None:
     photos = photos_with(normal=120)
     scores = SimpleNamespace(order=np.arange(120)[::-1], likely=1 - photos.classes, score=np.linspace(0, 1, 120))
     result = result_of(photos, label_scores=scores, mislabeled_count=wrong)

@@ -94,7 +94,9 @@ def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
     assert list(found) == sorted(expected, key=lambda label: -expected[label]) == ["daisy", "roses", "tulips"]
 
 
-def test_learning_curve_measures_accuracy_with_fractions_of_the_photos_and_with_all(curve: LearningCurve) -> None:
+def test_learning_curve_measures_accuracy_with_fractions_of_the_photos_and_with_all_photos(
+    curve: LearningCurve,
+) -> None:
     assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80], "four fifths, with five folds"
     assert curve.points[-1].accuracy == pytest.approx((np.random.default_rng(1).random(100) < 0.8).mean())
     assert curve.doubled.photos == 200

@@ -80,7 +80,7 @@ def test_identical_files_are_near_duplicates_without_comparison() -> None:
     assert find_near_duplicates(np.eye(4, dtype=np.float32), blank, digests, Path()).groups == ((0, 2),)
 
 
-def test_first_of_identical_files_is_compared_with_other_photos() -> None:
+def test_only_the_first_of_several_identical_files_is_compared_with_other_photos() -> None:
     image = scene(1)
     thumbnails = np.stack([thumbnail(one) for one in (image, image, scene(2), image.resize((90, 70)))])
     digests = np.array([b"a" * 32, b"a" * 32, b"b" * 32, b"c" * 32], "S32")
@@ -105,7 +105,7 @@ def test_large_groups_are_listed_as_pairs_with_their_first_photo(size: int, coun
     assert size <= 8 or all(first == 10 for first, _ in pairs)
 
 
-def test_candidate_pairs_reach_a_similarity_limit() -> None:
+def test_candidate_pairs_have_at_least_the_minimum_similarity() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(40, 2))
     coarse = rng.normal(size=(40, 4))
@@ -142,14 +142,16 @@ def test_coarse_thumbnails_are_normalized_means_of_cells() -> None:
 @pytest.mark.parametrize(
     ("fraction", "place", "first", "last"), [(1.0, 0.0, 0, 31), (0.9, 0.0, -0.05, 27.85), (0.9, 1.0, 3.15, 31.05)]
 )
-def test_sampler_crops_and_resamples_a_line(fraction: float, place: float, first: float, last: float) -> None:
+def test_sampling_matrix_crops_and_resamples_a_row_of_pixels(
+    fraction: float, place: float, first: float, last: float
+) -> None:
     """The sampled line contains the positions of its pixels, so the result shows where the samples are."""
     sampled = module._sampler(fraction, place) @ np.arange(32)
     expected = np.linspace(first, last, 32)
     assert sampled == pytest.approx(np.clip(expected, 0, 31), abs=1e-4)
 
 
-def test_crops_remove_up_to_ten_percent_of_both_sides_or_five_percent_of_one() -> None:
+def test_crops_remove_up_to_ten_percent_of_width_and_height_or_five_percent_of_one_of_them() -> None:
     def scale(sampler: npt.NDArray[np.float32]) -> float:
         places = sampler @ np.arange(32)
         return round(float(places[16] - places[15]), 2)

@@ -108,7 +108,7 @@ def test_find_outliers_does_not_call_dark_colored_photos_gray() -> None:
     assert reasons({"colorfulness": 1.0, "brightness": 30.0}) == [["gray"]]
 
 
-def test_find_outliers_lists_gray_photos_if_they_are_under_ten_percent() -> None:
+def test_find_outliers_lists_gray_photos_if_fewer_than_ten_percent_are_gray() -> None:
     gray = {"colorfulness": 1.0}
     assert reasons(gray, gray) == [["gray"]] * 2  # of 22
     assert reasons(gray, gray, gray) == [[]] * 3  # of 23
@@ -162,7 +162,7 @@ def test_compute_stats_agrees_with_hand_computation() -> None:
 CONFUSION = np.array([[6.0, 3.0, 0.0], [0.5, 1.5, 0.0], [0.0, 1.0, 0.0]])
 
 
-def test_class_metrics_computes_recall_by_row_and_precision_by_column() -> None:
+def test_recall_is_computed_from_rows_and_precision_from_columns_of_the_confusion_matrix() -> None:
     labels, classes = ("tulips", "daisy", "roses"), np.repeat([0, 1, 2], [9, 5, 1])
     tulips, daisy, roses = class_metrics(labels, CONFUSION, classes)
     assert (tulips.recall, tulips.precision) == pytest.approx((6 / 9, 6 / 6.5))
@@ -218,7 +218,7 @@ def test_find_leak_lists_test_photos_with_near_duplicates_in_the_training_set() 
     assert find_leak(photos, NearDuplicates(((int(validation[1]), int(test[2])),)), HeadOptions()) is None
 
 
-def test_score_labels_ranks_swapped_labels_first() -> None:
+def test_swapped_labels_are_ranked_as_the_most_probable_label_errors() -> None:
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [30, 20, 15])
     vectors = (np.eye(3)[truth] + 0.2 * rng.standard_normal((65, 3))).astype(np.float32)
@@ -246,7 +246,7 @@ def flagged_by_definition(logits: Any, given: Any) -> Any:
     return found
 
 
-def test_score_labels_refits_the_heads_without_the_flagged_photos() -> None:
+def test_labels_are_scored_by_heads_that_are_refitted_without_the_flagged_photos() -> None:
     """Six of 21 photos labeled as the last class belong to the first class; at most 30 % of a class are excluded."""
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [30, 20, 15])
@@ -285,7 +285,7 @@ def test_find_outliers_measures_isolation_in_robust_standard_deviations() -> Non
     assert list(found.names) == [photos.name(row) for row in ordered]
 
 
-def test_find_unknown_lists_photos_in_order_of_distance() -> None:
+def test_unknown_photos_are_listed_in_descending_order_of_distance() -> None:
     bottlenecks, classes = draw(40)
     bottlenecks[7], bottlenecks[90] = draw(1, 5, shift=0.3)[0][0], draw(1, 6, shift=0.8)[0][0]
     bottlenecks, classes = np.delete(bottlenecks, 50, axis=0), np.delete(classes, 50)

@@ -150,7 +150,7 @@ def test_no_threshold_is_suggested_if_all_predictions_reach_the_target() -> None
 
 
 @given(st.integers(0, 20), st.sampled_from([0.5, 0.8, 0.95]))
-def test_threshold_for_returns_the_lowest_threshold_that_reaches_the_target(seed: int, target: float) -> None:
+def test_lowest_threshold_that_reaches_the_target_accuracy_is_chosen(seed: int, target: float) -> None:
     scores, truth = drawn(40, 1.5, seed)
     best, right = scores.max(axis=1), scores.argmax(axis=1) == truth
     accuracies = [right[best >= t / 100].mean() if (best >= t / 100).any() else -1.0 for t in range(100)]

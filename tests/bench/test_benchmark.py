@@ -100,7 +100,7 @@ def test_benchmark_states_which_photos_were_evaluated(measured: Path, trained: T
     assert f"{trained.model('int8').name}: the model was trained on" in shown.stdout
 
 
-def test_benchmark_warns_about_other_programs(trained: Trained) -> None:
+def test_benchmark_warns_about_other_running_programs(trained: Trained) -> None:
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores())]
     try:
         ran = poets_edge("benchmark", trained.model("int8"), *SHORT, "--threads", "1", "-q").ok()

@@ -81,7 +81,7 @@ def test_times_are_compared_with_the_first_device(files: dict[Path, tuple[Device
 
 
 @pytest.mark.parametrize("name", compare_module._HARDWARE)
-def test_machines_with_different_hardware_are_not_compared_by_the_reference_kernel(
+def test_times_are_divided_by_reference_kernel_times_only_for_machines_of_equal_hardware(
     files: dict[Path, tuple[DeviceResults, ...]], name: str
 ) -> None:
     a, b = Path("a.json"), Path("b.json")
@@ -96,7 +96,7 @@ def test_machines_with_different_hardware_are_not_compared_by_the_reference_kern
         assert cell is not None and (cell.kernel is not None) == equal
 
 
-def test_comparison_names_photos_and_counts_those_that_a_model_has_learned_from(tmp_path: Path) -> None:
+def test_comparison_counts_the_evaluated_photos_that_a_model_has_learned_from(tmp_path: Path) -> None:
     result = {
         "name": "m", "threads": 1, "latency_ms": {"median": 2.0}, "rounds_differ": 1.0, "size": 7,
         "accuracy": {"accuracy": 0.9, "learned": 5},

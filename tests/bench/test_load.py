@@ -66,7 +66,9 @@ def test_next_inference_is_not_postponed_by_a_short_delay(clock: Clock) -> None:
     assert clock.starts == [0, 0.4375, 0.5, 0.75] and window.late == 0, "the next inference is not delayed"
 
 
-def test_window_contains_quantiles_and_a_sample_in_chronological_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_window_contains_quantiles_and_a_sample_of_times_in_chronological_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(load, "machine_state", MachineState)
     samples = [float(1 + number * 7 % 11) for number in range(11)]  # 1 to 11 in another order
     window = load._window([*samples, 12.0], 3.0, 2)

@@ -60,7 +60,7 @@ def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_machine_state_converts_the_units_of_linux(pi: Path) -> None:
+def test_machine_state_values_are_converted_from_the_units_that_linux_uses(pi: Path) -> None:
     found = machine_state()
     assert (found.temperature, found.frequency, found.throttle_count) == (61.5, 1500.0, 5)
     assert found.throttled == ("under-voltage",)

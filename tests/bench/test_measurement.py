@@ -31,7 +31,7 @@ def measured(*timings: Timing, name: str = "m.tflite", threads: int = 1) -> Meas
     return Measurement(Variant(Path(name), threads, "0" * 64), facts, timings)
 
 
-def test_describe_computes_quartiles_of_all_samples() -> None:
+def test_spread_and_percentiles_are_computed_from_all_samples() -> None:
     found = describe([10.0, 1.0, 4.0, 2.0, 3.0])
     assert found.spread == pytest.approx((4 - 2) / 3)
     assert (found.p90, found.p99) == pytest.approx((7.6, 9.76))
@@ -93,7 +93,7 @@ def test_benchmark_latency_uses_fastest_thread_count_of_first_model() -> None:
 @pytest.mark.parametrize(
     ("wanted", "cores", "threads"), [((), 4, (1, 2, 4)), ((), 3, (1, 2)), ((), 1, (1,)), ((8,), 1, (8,)), ((), 0, (1,))]
 )
-def test_thread_counts_do_not_exceed_cores_by_default(
+def test_default_thread_counts_do_not_exceed_the_number_of_cores(
     wanted: tuple[int, ...], cores: int, threads: tuple[int, ...]
 ) -> None:
     assert thread_counts(wanted, {"cores": cores}) == threads
@@ -205,7 +205,7 @@ def test_warm_up_compares_medians_of_ten_calls(later: float, calls: int) -> None
     assert warm_up(call, lambda: times[made], longest=1e9) == (calls, True)
 
 
-def test_measurement_warns_once_of_times_that_vary_within_and_between_rounds() -> None:
+def test_measurement_warns_once_about_times_that_vary_within_and_between_rounds() -> None:
     found = measured(timing(1.0, 2.0, 3.0), timing(3.0, 4.0, 5.0)).warnings()
     assert len(found) == 1 and "noisy" in found[0] and "differ by 100 %" in found[0]
     assert measured(timing(1.0, 2.0, 3.0), timing(1.0, 2.0, 3.0)).warnings() == [

@@ -16,7 +16,7 @@ from poets_edge.bench.remote.on_device.unpack_wheel import unpack_wheel
 
 
 @pytest.mark.parametrize("name", ["../victim", "/victim", "a/../../victim", ".", ".."])
-def test_staging_rejects_names_outside_its_folder(tmp_path: Path, name: str) -> None:
+def test_staging_folder_rejects_file_names_that_lead_outside_it(tmp_path: Path, name: str) -> None:
     staging = Staging(str(tmp_path))
     with pytest.raises(OSError, match="not a name for a file in an item"), staging.create(name):
         pass
@@ -24,7 +24,7 @@ def test_staging_rejects_names_outside_its_folder(tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_discard_removes_only_listed_files_inside_the_folder(tmp_path: Path) -> None:
+def test_discarding_a_staging_folder_removes_only_the_files_written_to_it(tmp_path: Path) -> None:
     staging = Staging(str(tmp_path))
     for name in ("a/one.txt", "two.txt"):
         with staging.create(name) as file:
@@ -55,7 +55,7 @@ def test_only_frames_saved_by_watch_are_listed_and_read(tmp_path: Path) -> None:
             read_frame(str(tmp_path / "cat" / refused))
 
 
-def test_remove_links_does_not_remove_links_to_units_of_other_programs(tmp_path: Path) -> None:
+def test_links_to_systemd_units_of_other_programs_are_not_removed(tmp_path: Path) -> None:
     target, other = tmp_path / "own.service", tmp_path / "other.service"
     (tmp_path / "default.target.wants").mkdir()
     for folder, leads_to in ((tmp_path / "default.target.wants", target), (tmp_path, other)):

@@ -49,7 +49,7 @@ def device(host: str | None = None, *results: Any) -> dict[str, Any]:
     return {"format": FORMAT, "warnings": ["hot"], "machine": MACHINE, "results": list(results), **named}
 
 
-def test_missing_values_of_a_result_are_empty() -> None:
+def test_values_missing_from_a_result_file_are_read_as_empty() -> None:
     read = VariantResult.from_json(result())
     assert (read.sha256, read.architecture, read.quantization, read.accuracy, read.timings) == ("", "", "", None, ())
     known = {"sha256": "ab", "architecture": "net", "quantization": "none", "accuracy": {"accuracy": 0.5}}
@@ -58,7 +58,7 @@ def test_missing_values_of_a_result_are_empty() -> None:
     assert VariantResult.from_json({**result(), "quantization": "int8"}).quantization == "int8"
 
 
-def test_files_contain_one_device_or_several_with_their_hosts(tmp_path: Path) -> None:
+def test_result_files_of_one_device_and_of_several_devices_are_read(tmp_path: Path) -> None:
     file = tmp_path / "r.json"
 
     def read(value: Any) -> list[tuple[str, tuple[str, ...], int]]:

@@ -26,7 +26,7 @@ CALM = MachineState(
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=200))
-def test_describe_agrees_with_numpy(samples: list[float]) -> None:
+def test_statistics_of_samples_agree_with_numpy(samples: list[float]) -> None:
     found = describe(samples)
     expected = np.percentile(samples, [50, 90, 99])
     assert (found.median, found.p90, found.p99) == pytest.approx(tuple(expected))
@@ -39,7 +39,7 @@ def test_spread_is_the_interquartile_range_divided_by_the_median(samples: list[f
     assert describe(samples).spread == pytest.approx((high - low) / middle)
 
 
-def test_describe_returns_zero_spread_for_zeros() -> None:
+def test_spread_of_samples_that_are_all_zero_is_zero() -> None:
     assert describe([0.0, 0.0, 0.0, 1.0]).to_json() == {
         "count": 4,
         "minimum": 0.0,
@@ -129,7 +129,7 @@ def after(**changes: Any) -> MachineState:
         ({"temperature": 84.0}, "84 °C"),
     ],
 )
-def test_each_disturbance_is_described(changes: dict[str, Any], said: str) -> None:
+def test_each_kind_of_disturbance_is_described(changes: dict[str, Any], said: str) -> None:
     assert [text for text in disturbances_between(CALM, after(**changes), 2.0, 1) if said in text]
 
 

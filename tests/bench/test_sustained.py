@@ -46,7 +46,7 @@ def load(milliseconds: list[float]) -> Sustained:
     return Sustained(Path("m.tflite"), "m.tflite", tuple(hot))
 
 
-def test_slowdown_contains_its_time_and_latency_ratio() -> None:
+def test_slowdown_has_a_start_time_and_a_latency_ratio() -> None:
     wobble = [1 + 0.01 * (index % 3) for index in range(60)]
     wobble[10] = 3.0  # a disturbance
     model = load([value * (1.0 if index < 30 else 1.25) for index, value in enumerate(wobble)])
@@ -59,13 +59,13 @@ def test_slowdown_contains_its_time_and_latency_ratio() -> None:
     assert load(wobble[::-1]).slowdown is None
 
 
-def test_step_up_finds_no_step_if_values_decrease() -> None:
+def test_no_upward_step_is_found_in_decreasing_values() -> None:
     assert step_up([1, 1, 1, 2, 2]) == 3
     assert step_up([2, 2, 1, 1]) is None
     assert step_up([1.0]) is None
 
 
-def test_draw_sustained_shows_latency_temperature_and_throttling(tmp_path: Path) -> None:
+def test_chart_of_sustained_load_shows_latency_temperature_and_throttling(tmp_path: Path) -> None:
     options = SustainedOptions(models=(Path("m.tflite"),), seconds=300)
     machine = {"board": "Raspberry Pi <9>", "cores": 4}
     draw_sustained(SustainedResult(machine, options, (load([1.0] * 30 + [1.5] * 30),), ()), tmp_path / "c.svg")
@@ -134,7 +134,7 @@ def test_upward_step_minimizes_deviations_from_the_medians_before_and_after_it()
     assert step_up([1, 1, 2, 3, 3]) == 2, "the first of two places with equal deviations"
 
 
-def test_sustained_to_json_adds_up_late_inferences() -> None:
+def test_json_of_sustained_load_contains_the_total_number_of_late_inferences() -> None:
     windows = tuple(replace(window(ms), late=late) for ms, late in ((3.0, 2), (1.0, 0), (2.0, 5)))
     found = Sustained(Path("m.tflite"), "m", windows).to_json()
     assert (found["first_ms"], found["last_ms"], found["late"]) == (3.0, 2.0, 7)

@@ -51,7 +51,7 @@ class TickingTime:
         return round(self.perf_counter() * 1e9)
 
 
-def test_measure_returns_times_in_milliseconds(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inference_times_are_in_milliseconds(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "time", TickingTime())
     found = worker.measure(Request(model, threads=1, seconds=10 / 512, runs=2))
     assert (found.load_ms, found.first_ms, found.warm_up_runs, found.steady) == (TICK_MS, TICK_MS, 20, True)
@@ -60,14 +60,12 @@ def test_measure_returns_times_in_milliseconds(model: Path, monkeypatch: pytest.
     assert found.peak_memory_mb is None or found.peak_memory_mb > 1
 
 
-def test_measure_times_at_least_the_requested_number_of_inferences(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_least_the_requested_number_of_inferences_is_timed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "time", TickingTime())
     assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
 
 
-def test_measure_extends_the_measuring_time_by_the_time_of_the_reference_kernel(
+def test_measuring_time_is_extended_by_the_time_for_the_reference_kernel(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = TickingTime()
@@ -82,7 +80,7 @@ def test_measure_extends_the_measuring_time_by_the_time_of_the_reference_kernel(
     assert found.samples_ms == (TICK_MS,) * 8 and found.kernel_ms == (7.0, 8.0) * 4
 
 
-def test_measure_does_not_time_the_reference_kernel_for_accelerators() -> None:
+def test_reference_kernel_is_not_timed_for_accelerators() -> None:
     assert worker._timed(lambda: None, 0.001, 1, None)[1] == []
 
 
@@ -99,7 +97,7 @@ def test_reference_kernel_times_are_in_milliseconds(monkeypatch: pytest.MonkeyPa
     assert time_kernel(lambda: None, 0.005) == [2.0, 3.5]
 
 
-def test_measure_reads_photos_from_files_and_archives(model: Path, tmp_path: Path) -> None:
+def test_worker_reads_photos_from_files_and_archives(model: Path, tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(sample_photo())
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("photos/daisy/1.jpg", sample_photo())
@@ -149,7 +147,7 @@ def facts(window: LoadWindow) -> tuple[float, int, int]:
     return window.seconds, window.runs, window.late
 
 
-def test_load_runs_without_pause_at_full_load(loaded: Loaded) -> None:
+def test_inferences_run_without_pauses_at_full_load(loaded: Loaded) -> None:
     full = loaded([1 / 64])
     window = full(1.0)
     assert facts(window) == (1.0, 64, 0)
@@ -157,19 +155,19 @@ def test_load_runs_without_pause_at_full_load(loaded: Loaded) -> None:
     assert facts(full(0.5)) == (0.5, 32, 0)
 
 
-def test_load_waits_for_the_next_frame_at_a_fixed_rate(loaded: Loaded) -> None:
+def test_inferences_wait_for_the_next_frame_at_a_fixed_rate(loaded: Loaded) -> None:
     """Frames arrive at 0, 1/4, 1/2, 3/4 and 1 s, and each inference takes 1/16 s."""
     assert facts(loaded([1 / 16], rate=4)(1.0)) == (1.0625, 5, 0)
 
 
-def test_load_counts_the_frames_that_a_slow_model_misses(loaded: Loaded) -> None:
+def test_sustained_load_counts_the_frames_that_a_slow_model_misses(loaded: Loaded) -> None:
     """Each inference takes 3.5 frame intervals: at 0.875 s, the frames from 0.25 and 0.5 s have been missed."""
     slow = loaded([0.875], rate=4)
     assert facts(slow(1.0)) == (1.75, 2, 2)
     assert facts(slow(1.0)) == (1.75, 2, 4)
 
 
-def test_window_under_load_contains_percentiles_and_every_nth_sample(loaded: Loaded) -> None:
+def test_time_window_under_load_contains_percentiles_and_every_nth_sample(loaded: Loaded) -> None:
     times = [(number * 8 % 21 + 1) / 1024 for number in range(21)]  # 1 to 21, out of order
     window = loaded(times)(231 / 1024)
     assert (window.runs, window.median_ms, window.p90_ms) == (21, 11_000 / 1024, 19_000 / 1024)
@@ -177,7 +175,7 @@ def test_window_under_load_contains_percentiles_and_every_nth_sample(loaded: Loa
     assert window.runs == 2400 and window.samples_ms == (0.9766,) * 800, "the first of every three"
 
 
-def test_load_opens_the_model_on_the_first_call(model: Path) -> None:
+def test_sustained_load_opens_the_model_on_the_first_call(model: Path) -> None:
     window = Load(model, threads=1, rate=None)(0.002)
     assert window.runs >= len(window.samples_ms) >= 1 and window.median_ms > 0
     assert LoadWindow.from_json(window.to_json()).samples_ms == window.samples_ms
@@ -227,7 +225,7 @@ def test_stages_of_labeling_are_timed_separately_for_each_photo_in_turn(monkeypa
 
 
 @pytest.mark.parametrize("delegate", [None, "libedgetpu.so.1"])
-def test_measure_times_the_reference_kernel_only_without_a_delegate(
+def test_reference_kernel_is_timed_only_if_no_delegate_is_used(
     monkeypatch: pytest.MonkeyPatch, delegate: str | None
 ) -> None:
     steps, opened = Steps(), []

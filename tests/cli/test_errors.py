@@ -40,7 +40,7 @@ def needs(package: str, extra: str) -> str:
         (OSError(2, "No such file", "f\x1b"), 1, "Error: f\\u001b: No such file.\n"),
     ],
 )  # fmt: skip
-def test_errors_end_commands_with_one_line(
+def test_commands_that_fail_print_one_line_that_describes_the_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, message: str
 ) -> None:
     def fail(**settings: object) -> None:
@@ -53,7 +53,7 @@ def test_errors_end_commands_with_one_line(
     assert ended.value.code == status and capsys.readouterr().err == message
 
 
-def test_missing_module_that_no_extra_installs_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_error_of_a_module_that_no_extra_installs_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise ModuleNotFoundError("x", name="other")
 
@@ -137,7 +137,7 @@ def test_command_refuses_to_replace_a_file_that_it_reads(
     assert ran == ([True] if refused is None else [])
 
 
-def test_only_existing_files_are_compared_with_other_arguments(tmp_path: Path) -> None:
+def test_files_among_command_arguments_are_the_paths_of_existing_files(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.touch()
     assert _files(file) == _files([file, tmp_path, "a", 3, tmp_path / "none", tmp_path / ("x" * 300)]) == [file]

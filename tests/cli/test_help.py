@@ -192,6 +192,6 @@ def test_unknown_command_gets_the_most_similar_command_as_hint() -> None:
     assert "Did you mean 'train'?" in poets_edge("trian").stderr
 
 
-def test_module_runs_and_prints_its_version() -> None:
+def test_version_option_prints_the_version() -> None:
     assert poets_edge_process("--version").ok().stdout.startswith("poets-edge, version ")
     assert poets_edge_process("inspect").status == 2

@@ -57,7 +57,9 @@ def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         os.close(writing)
 
 
-def test_only_the_newest_line_of_a_live_source_waits_for_a_full_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_output_line_for_a_live_source_waits_while_the_pipe_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with piped(monkeypatch) as pipe:
         lines = Lines(live=True, stopped=lambda: False)
         lines.put("first")
@@ -80,7 +82,9 @@ def test_line_is_written_completely_even_if_the_pipe_accepts_only_parts(monkeypa
         assert pipe.read() == b"a longer line\n"
 
 
-def test_lines_for_a_file_source_wait_for_a_slow_reader_until_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_lines_for_a_file_source_wait_for_a_slow_reader_until_watch_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("poets_edge.cli.lines.TICK_SECONDS", 0.001)
     asked: list[bool] = []
     with piped(monkeypatch) as pipe:
@@ -150,7 +154,7 @@ def test_stderr_stream_keeps_progress_bars_and_removes_passwords() -> None:
     assert b"secret" not in shown and b"host/x.zip: no such file" in shown
 
 
-def test_cache_lists_and_removes_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_command_lists_and_removes_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caches = [
         SimpleNamespace(name="net-1", kind="bottlenecks", rows=30, size=2_400_000),
         SimpleNamespace(name="net-2", kind="activations", rows=None, size=1_150_000),

@@ -223,7 +223,7 @@ def test_deploy_refuses_contradictory_arguments(tmp_path: Path, arguments: list[
     poets_edge("deploy", "--on", "pi", *arguments, cwd=tmp_path).failed(message)
 
 
-def test_deploy_rejects_its_own_options_among_those_of_watch(tmp_path: Path) -> None:
+def test_deploy_rejects_its_own_options_among_the_options_for_watch(tmp_path: Path) -> None:
     for option in ("--remove", "--remote-dir=there"):
         ran = poets_edge("deploy", "m.tflite", "--on", "pi", "--", "--keep-all", option, cwd=tmp_path)
         assert ran.status == 2 and f"{option}: an option of deploy, not of watch" in ran.stderr

@@ -23,7 +23,7 @@ def test_output_does_not_replace_files_that_are_not_json(tmp_path: Path, content
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]\n"])
-def test_output_replaces_earlier_results(tmp_path: Path, content: str) -> None:
+def test_output_option_replaces_earlier_results(tmp_path: Path, content: str) -> None:
     (tmp_path / "result.json").write_text(content)
     poets_edge("inspect", MODEL, "--output", tmp_path / "result.json").ok()
     assert json.loads((tmp_path / "result.json").read_text())["labels"]

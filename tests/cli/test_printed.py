@@ -128,7 +128,7 @@ def test_benchmark_prints_the_time_of_each_stage_of_labeling_a_photo() -> None:
         benchmark_results._end_to_end(replace(measurement(), timings=(bare,)))
 
 
-def test_benchmark_prints_several_devices_by_variant() -> None:
+def test_benchmark_prints_results_from_several_devices_sorted_by_variant() -> None:
     results: Any = [
         SimpleNamespace(host="pi", measurements=(measurement(1), measurement(4), measurement(1, "b.tflite"))),
         SimpleNamespace(host="nano", measurements=(measurement(1), measurement(2), measurement(1, "b.tflite"))),
@@ -147,7 +147,7 @@ def test_benchmark_prints_the_rejection_rate_and_the_accuracy_on_accepted_photos
     assert benchmark_results._unknown(UnknownEvaluation(Refused(20, 20), nothing)) == ["100.0 %", "-"]
 
 
-def test_benchmark_prints_sustained_load() -> None:
+def test_benchmark_prints_the_results_of_sustained_load() -> None:
     window = SimpleNamespace(runs=100)
     model: Any = SimpleNamespace(
         name="a", windows=(window, window), medians=[1.0, 2.5], hottest=71.6, limits=("throttled", "under-voltage"),
@@ -241,7 +241,7 @@ def test_evaluate_prints_which_photos_were_scored(split: str, excluded: int, hea
     assert evaluate._heading(result) == heading
 
 
-def test_evaluate_prints_several_models_with_their_comparison(
+def test_evaluate_prints_the_accuracies_of_several_models_and_their_comparison(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {"split": "test", "excluded": 0, "evaluation": TWO, "overlap": None, "learned": None, "unseen": None}
@@ -308,7 +308,7 @@ def test_export_prints_a_summary_of_a_converted_file(
     assert shown.startswith("m.onnx  2.50 MB, 3 labels\n") and line in shown
 
 
-def test_export_prints_firmware_and_npu_files() -> None:
+def test_export_prints_a_summary_of_firmware_and_npu_files() -> None:
     result: Any = SimpleNamespace(
         board=SimpleNamespace(title="A board", flash=4_000_000), arena=123_456, memory=320_000, model_size=234_567,
         operators=("ADD", "CONV_2D"), file=exported(), compared=9, folder=Path("fw"), largest_difference=0.01234,
@@ -353,7 +353,7 @@ def run(number: int, **options: Any) -> Any:
     )  # fmt: skip
 
 
-def test_runs_are_listed_with_the_differences_from_the_previous_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_run_is_listed_with_its_differences_from_the_previous_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def differences(two: list[Any]) -> dict[str, Any]:
         names = [name for name in two[1].options if two[0].options.get(name) != two[1].options[name]]
         return {name: [one.options.get(name) for one in two] for name in names}

@@ -65,7 +65,7 @@ def test_closed_and_full_streams_cause_at_most_one_error_line(tmp_path: Path) ->
     assert shell(f"poets-edge label {MODEL} none.png 2>/dev/full", tmp_path).returncode == 1
 
 
-def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
+def test_characters_that_the_output_encoding_lacks_are_escaped(tmp_path: Path) -> None:
     file = photo(tmp_path / "€.png")
     ended = shell(f"poets-edge label {MODEL} {file} {file}", tmp_path, PYTHONIOENCODING="latin-1")
     assert ended.returncode == 0 and b"\\u20ac.png" in ended.stdout

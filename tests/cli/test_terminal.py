@@ -192,7 +192,7 @@ def test_messages_name_the_options_of_the_command(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "use --threads 2, top\n--threads\nwarning: --threads too high\n"
 
 
-def test_output_json_writes_and_prints_only_what_is_requested(
+def test_json_results_are_written_or_printed_only_if_requested(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, made = tmp_path / "result.json", []

@@ -28,13 +28,13 @@ def _zip(count: int, *, zip64: bool) -> bytes:
     return directory + real + locator + last
 
 
-def test_opened_zip_reads_members_larger_than_the_directory_limit() -> None:
+def test_zip_members_larger_than_the_limit_for_the_directory_are_read() -> None:
     with opened_zip(io.BytesIO(_zip(3, zip64=False)), 1000) as archive:
         assert archive.read("0000002") == b"x" * 3000
 
 
 @pytest.mark.parametrize("zip64", [False, True])
-def test_opened_zip_rejects_a_large_central_directory(zip64: bool) -> None:
+def test_zip_file_with_a_large_central_directory_is_rejected(zip64: bool) -> None:
     data = _zip(1000, zip64=zip64)
     with pytest.raises(ValueError, match="a header of"), opened_zip(io.BytesIO(data), 20_000):
         pass
@@ -42,7 +42,7 @@ def test_opened_zip_rejects_a_large_central_directory(zip64: bool) -> None:
         assert len(archive.namelist()) == 1000
 
 
-def test_bounded_reads_rejects_a_whole_file_larger_than_the_limit() -> None:
+def test_file_larger_than_the_limit_cannot_be_read_as_a_whole() -> None:
     assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
     with pytest.raises(ValueError, match="more than 9"):
         BoundedReads(io.BytesIO(bytes(10)), 9).read()

@@ -54,7 +54,7 @@ def test_authorization_contains_the_decoded_user_name_and_password(user_info: st
         assert authorization(other) is None, "a password is sent only to the origin that it was given for"
 
 
-def test_split_user_info_returns_addresses_without_password_unchanged() -> None:
+def test_split_user_info_does_not_change_addresses_without_a_password() -> None:
     for address in ("https://host/a@2x", "https://host/a", "photos/a@b"):
         assert split_user_info(address) == address
     with pytest.raises(UsageError, match=r"^https://host/a: write /, \? and # in the password"):
@@ -79,7 +79,7 @@ def test_variable_that_passes_passwords_to_helpers_is_removed_after_reading(monk
         ("ask a@b", "ask a@b"),
     ],
 )
-def test_without_user_info_removes_passwords_from_texts(text: str, clean: str) -> None:
+def test_passwords_in_addresses_are_removed_from_texts(text: str, clean: str) -> None:
     assert without_user_info(text) == clean
 
 

@@ -154,7 +154,7 @@ download("{files.url}/file", Path("file"), check=lambda path: path.stat().st_siz
     assert (tmp_path / "file").read_bytes() == BODY and [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_download_retries_a_busy_server_but_not_a_missing_file(files: Files, tmp_path: Path) -> None:
+def test_download_is_retried_if_the_server_is_busy_but_not_if_the_file_is_missing(files: Files, tmp_path: Path) -> None:
     files.statuses = [503, 503]
     assert fetch(files, tmp_path).read_bytes() == BODY
     files.requests.clear()

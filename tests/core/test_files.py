@@ -68,7 +68,7 @@ def test_write_together_is_atomic_if_killed_before_any_rename(tmp_path: Path, fa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"], "something was left behind"
 
 
-def test_concurrent_write_together_does_not_mix_sets_of_files(tmp_path: Path) -> None:
+def test_concurrent_calls_of_write_together_do_not_mix_their_files(tmp_path: Path) -> None:
     writers = [writer(tmp_path, name, times=60) for name in "123"]
     assert [process.wait() for process in writers] == [0, 0, 0]
     assert len(contents(tmp_path)) == 1
@@ -130,7 +130,7 @@ def test_finish_pending_ignores_a_journal_that_renames_other_files(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "secret"]
 
 
-def test_finish_pending_renames_only_its_own_temporary_files_in_the_folder(tmp_path: Path) -> None:
+def test_finish_pending_does_not_rename_links_or_temporary_files_outside_the_folder(tmp_path: Path) -> None:
     name = ".public.abcdefgh.poets_edge.tmp"
     folder, other = tmp_path / "folder", tmp_path / "other"
     for place in (folder, other):

@@ -174,7 +174,7 @@ def test_old_file_is_unchanged_if_writing_its_replacement_fails(tmp_path: Path) 
     assert (tmp_path / "file").read_bytes() == b"old" and len([*tmp_path.iterdir()]) == 1
 
 
-def test_unused_folder_rejects_files_and_nonempty_folders(tmp_path: Path) -> None:
+def test_files_and_nonempty_folders_are_rejected_as_output_folders(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").write_bytes(b"mine")
     (tmp_path / "plain").write_bytes(b"mine")
@@ -214,11 +214,11 @@ def test_check_writable_removes_its_temporary_file(tmp_path: Path) -> None:
         (".out.abcdefgh.poets_edge.tmp2", False),
     ],
 )
-def test_is_auxiliary_recognizes_temporary_files_by_name(name: str, begun: bool) -> None:
+def test_temporary_files_are_recognized_by_name(name: str, begun: bool) -> None:
     assert is_auxiliary(Path("folder") / name) is begun
 
 
-def test_distinct_names_adds_folders_until_names_differ() -> None:
+def test_folder_names_are_prepended_to_file_names_until_they_differ() -> None:
     paths = [Path(text) for text in ("a/x/1.pb", "b/x/1.pb", "b/y/2.pb")]
     assert distinct_names(paths) == ["a/x/1.pb", "b/x/1.pb", "b/y/2.pb"]
     assert distinct_names([*map(Path, ("a/1.pb", "a/2.pb"))]) == ["1.pb", "2.pb"]
@@ -353,5 +353,5 @@ def test_start_of_a_file_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
     assert [existing_head(tmp_path / name, 2) for name in ("missing", ".", "nul\0")] == [b""] * 3
 
 
-def test_distinct_names_gives_repeated_paths_the_same_name() -> None:
+def test_repeated_paths_get_the_same_display_name() -> None:
     assert distinct_names([Path("a/1.pb"), Path("b/1.pb"), Path("a/1.pb")]) == ["a/1.pb", "b/1.pb", "a/1.pb"]

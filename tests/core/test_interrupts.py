@@ -67,7 +67,7 @@ def test_signal_handler_is_restored_after_nested_blocks() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_preserved_interrupts_does_not_affect_custom_handlers_or_other_threads() -> None:
+def test_preserving_interrupts_does_not_affect_custom_handlers_or_other_threads() -> None:
     received: list[int] = []
 
     def handler(number: int, _: object) -> None:

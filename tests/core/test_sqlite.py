@@ -58,7 +58,7 @@ def test_database_renames_a_damaged_file_together_with_its_logs(file: Path) -> N
     assert [aside.with_name(aside.name + suffix).read_bytes() for suffix in suffixes] == [b"-wal", b"-shm", b"-journal"]
 
 
-def test_start_again_sets_the_database_file_aside_and_creates_an_empty_one(file: Path) -> None:
+def test_starting_again_sets_the_database_file_aside_and_creates_an_empty_database(file: Path) -> None:
     before = file.read_bytes()
     with database(file) as opened:
         opened.start_again()
@@ -120,7 +120,7 @@ def test_database_uses_an_empty_file_as_a_new_database(tmp_path: Path) -> None:
     assert count_rows(tmp_path / "missing.sqlite", "numbers") is None and not (tmp_path / "missing.sqlite").exists()
 
 
-def test_is_damage_is_true_for_a_damaged_file(tmp_path: Path) -> None:
+def test_errors_for_a_damaged_database_file_are_recognized_as_damage(tmp_path: Path) -> None:
     path = tmp_path / "numbers.sqlite"
     path.write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
     with contextlib.closing(sqlite3.connect(path)) as opened, pytest.raises(sqlite3.DatabaseError) as raised:
@@ -130,7 +130,7 @@ def test_is_damage_is_true_for_a_damaged_file(tmp_path: Path) -> None:
         assert [one.name for one in replaced.set_aside] == ["numbers.sqlite.damaged-1"]
 
 
-def test_is_foreign_ignores_internal_tables_of_sqlite(tmp_path: Path) -> None:
+def test_internal_tables_of_sqlite_do_not_make_a_database_foreign(tmp_path: Path) -> None:
     """AUTOINCREMENT creates the table sqlite_sequence; the name `sqlitex` belongs to a user's table."""
     path = tmp_path / "numbers.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as other:

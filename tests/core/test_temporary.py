@@ -76,7 +76,7 @@ def test_given_function_is_called_under_a_lock_before_leftover_files_are_removed
     remove_dead(tmp_path / "missing", PREFIX, SUFFIX)
 
 
-def test_held_file_is_kept_inside_the_block_and_removed_afterwards(tmp_path: Path) -> None:
+def test_held_temporary_file_exists_inside_the_block_and_is_removed_afterwards(tmp_path: Path) -> None:
     def make() -> Path:
         (tmp_path / DEAD).write_text("x")
         return tmp_path / DEAD

@@ -21,7 +21,7 @@ from poets_edge.core.wording import accuracy_text, counted, interval_text, perce
         (float("nan"), 1, "-"),
     ],
 )
-def test_percent_formats_fractions(share: float | None, digits: int, text: str) -> None:
+def test_fractions_are_formatted_as_percentages(share: float | None, digits: int, text: str) -> None:
     assert percent(share, digits) == text
 
 
@@ -36,7 +36,7 @@ def test_accuracy_text_contains_accuracy_count_and_interval() -> None:
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos")])
-def test_counted_uses_the_plural_for_all_numbers_but_one(number: int, text: str) -> None:
+def test_plural_is_used_for_all_numbers_except_one(number: int, text: str) -> None:
     assert counted(number, "photo") == text
 
 

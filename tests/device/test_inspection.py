@@ -52,7 +52,7 @@ def test_operators_are_listed_in_descending_order_of_use(model: Path, monkeypatc
     assert f"TensorFlow Lite, {model.stat().st_size / 1e6:.2f} MB" in shown
 
 
-def test_properties_that_cannot_be_determined_are_empty(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_properties_that_cannot_be_determined_are_empty(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ModelError("unknown")
 

@@ -265,7 +265,7 @@ def test_evaluate_warns_about_training_photos_that_were_saved_again(drawn: Train
 
 
 @pytest.mark.parametrize("own_first", [True, False])
-def test_evaluate_can_compare_models_on_validation_photos_of_one_of_them(
+def test_evaluate_compares_two_models_on_the_validation_photos_of_one_model(
     drawn: Trained, tmp_path: Path, own_first: bool
 ) -> None:
     foreign = tmp_path / "foreign.tflite"

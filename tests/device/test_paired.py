@@ -88,11 +88,11 @@ def test_compare_paired_rarely_finds_a_difference_between_equal_models(repeats: 
         (Paired(100, 1, 8, 7.0, 0.001), "gains 7.0 points; 1 photo worse, 8 better; unlikely to be chance (p = 0.001)"),
     ],
 )
-def test_paired_str_describes_the_comparison(paired: Paired, words: str) -> None:
+def test_text_of_a_paired_comparison_states_its_result(paired: Paired, words: str) -> None:
     assert str(paired) == words
 
 
-def test_paired_to_json_has_null_for_an_undefined_gain() -> None:
+def test_json_of_a_paired_comparison_has_null_for_an_undefined_gain() -> None:
     nothing = compare_paired(np.zeros(0, bool), np.zeros(0, bool)).to_json()
     assert nothing["gain"] is None and nothing["photos"] == 0 and nothing["could_be_chance"]
     assert model(3, 1).to_json() == {

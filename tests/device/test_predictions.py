@@ -151,7 +151,7 @@ def test_evaluate_rejects_a_split_without_photos(folder: Path) -> None:
         evaluate(ColorScorer(facts), folder, split="test")
 
 
-def test_compare_results_pairs_photos_by_name(folder: Path) -> None:
+def test_compared_results_are_matched_by_photo_name(folder: Path) -> None:
     """The second model confuses red and green, so that it is better than the first model on no photo."""
 
     class Swapped(ColorScorer):
@@ -175,14 +175,14 @@ def predictions(names: str, answers: list[int]) -> Predictions:
     return Predictions(photos, np.eye(3, dtype=np.float32)[answers], ())
 
 
-def test_agreement_compares_predictions_of_common_photos() -> None:
+def test_agreement_of_two_models_is_computed_from_the_photos_that_both_have_scored() -> None:
     reference = predictions("abcd", [0, 1, 2, 0])
     assert predictions("dcba", [0, 2, 1, 1]).agreement(reference) == 0.75
     assert predictions("axy", [0, 0, 0]).agreement(reference) == 1
     assert predictions("xy", [0, 0]).agreement(reference) is None
 
 
-def test_misclassified_lists_the_most_confident_mistakes_first() -> None:
+def test_misclassified_photos_are_listed_in_descending_order_of_confidence() -> None:
     scores = np.array([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9], [0.4, 0.6, 0.0], [0.7, 0.2, 0.1]], np.float32)
     photos = tuple(Photo(Path(name), name, "tulips") for name in "abcd")
     found = Predictions(photos, scores, ()).misclassified(LABELS)
@@ -249,7 +249,7 @@ def test_evaluate_warns_that_photos_without_a_class_may_be_background_photos(fol
         )
 
 
-def test_evaluate_with_strangers_requires_photos_and_an_unknown_photo_detector(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_with_unknown_photos_requires_a_nonempty_folder_and_a_detector(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert evaluate(ColorScorer(), folder).unknown is None
     with pytest.raises(DatasetError, match="has no detector"):

@@ -37,7 +37,7 @@ def test_expected_calibration_error_weights_bins_by_number_of_predictions() -> N
     assert expected_calibration_error(SCORES, TRUTH, bins=4) == pytest.approx(expected)
 
 
-def test_with_temperature_divides_logits() -> None:
+def test_logits_are_divided_by_the_temperature() -> None:
     scores = np.array([[0.8, 0.15, 0.05]], np.float32)
     powers = [0.8**0.5, 0.15**0.5, 0.05**0.5]
     np.testing.assert_allclose(with_temperature(scores, 2)[0], np.array(powers) / sum(powers), rtol=1e-6)
@@ -136,7 +136,7 @@ def test_threshold_for_an_accuracy_is_0_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
 
-def test_best_temperature_is_fitted_to_an_even_sample_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_temperature_is_fitted_to_evenly_spaced_photos_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     scores = rng.dirichlet([1.0, 2.0, 3.0], 11).astype(np.float32)
     truth = rng.integers(0, 3, 11)

@@ -201,7 +201,7 @@ def test_unused_folders_expire_unless_they_belong_to_a_service(folder: Path) -> 
     assert str(folder / ITEM / "decoy.py") in lefts[-1] and not any(lefts[:-1])
 
 
-def test_concurrent_sessions_prevent_exclusive_use_and_the_expiry_of_items(folder: Path) -> None:
+def test_concurrent_sessions_prevent_exclusive_use_and_the_expiry_of_stored_models(folder: Path) -> None:
     first = Session(folder)
     first.receive()
     for _ in range(SESSIONS + 2):

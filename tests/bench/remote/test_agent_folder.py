@@ -133,7 +133,7 @@ def test_invalid_names_of_items_are_refused(folder: OwnFolder, item: str) -> Non
         folder.have([item])
 
 
-def test_existing_item_is_not_replaced(folder: OwnFolder) -> None:
+def test_file_that_is_already_on_the_device_is_not_replaced(folder: OwnFolder) -> None:
     fill(folder)
     inode = Path(folder.path, ITEM).stat().st_ino
     fill(folder)
@@ -167,7 +167,7 @@ def test_remove_keeps_the_folder_if_the_program_did_not_create_it(tmp_path: Path
         folder.close()
 
 
-def test_marker_is_kept_if_the_folder_still_contains_other_files(folder: OwnFolder) -> None:
+def test_marker_file_is_kept_if_the_folder_still_contains_files_of_the_user(folder: OwnFolder) -> None:
     fill(folder)
     mine = Path(folder.path, "models/b/mine.txt")
     mine.parent.mkdir()
@@ -193,7 +193,7 @@ def service(tmp_path: Path) -> OwnService:
     return OwnService(str(tmp_path), str(tmp_path / "incoming"))
 
 
-def test_record_has_checksums_of_the_old_and_the_new_unit_if_writing_is_interrupted(
+def test_service_record_has_checksums_of_the_old_and_new_units_if_writing_is_interrupted(
     service: OwnService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power failure between the record and the unit, the old unit is still the program's."""
@@ -267,7 +267,7 @@ def test_relative_paths_are_resolved_against_the_home_folder(tmp_path: Path, mon
     assert own_files.in_home("/x/../y") == "/y"
 
 
-def test_files_links_and_empty_folders_are_the_leaves_of_a_folder(tmp_path: Path) -> None:
+def test_leaves_of_a_folder_tree_are_its_files_links_and_empty_folders(tmp_path: Path) -> None:
     for name in ("a/b", "c"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "a/file").touch()
@@ -296,7 +296,7 @@ def test_device_description_contains_the_pointer_size_and_the_default_folder(
     assert described("cache", "", [])["folder"] == f"{tmp_path}/.cache/poets-edge"
 
 
-def test_answers_contain_at_most_a_thousand_texts_of_limited_length() -> None:
+def test_agent_answers_contain_at_most_a_thousand_texts_of_limited_length() -> None:
     texts = [str(number) for number in range(1001)]
     assert _few(texts) == texts[:1000]
     assert _few(["x" * 4096, "y" * 4097]) == ["x" * 4096, "y" * 4093 + "..."]
@@ -367,7 +367,7 @@ def test_folder_of_another_user_is_not_used(folder: OwnFolder, monkeypatch: pyte
             folder.open(adopt=adopt)
 
 
-def test_items_that_the_service_uses_do_not_expire(folder: OwnFolder) -> None:
+def test_files_that_the_service_uses_do_not_expire(folder: OwnFolder) -> None:
     fill(folder)
     fill(folder, "models/00bb")
     folder.service.write({"unit": "u", "items": [ITEM]}, "text")

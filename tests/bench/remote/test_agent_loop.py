@@ -171,7 +171,9 @@ def test_fetch_unpacks_the_downloaded_wheels(tmp_path: Path) -> None:
     assert {name for name in found if not name.startswith(".")} == {"thing/a.py", "b.py"}
 
 
-def test_main_writes_the_marker_and_redirects_other_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_main_writes_the_start_marker_and_redirects_all_other_output_to_stderr(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """If $HOME does not exist, because the shell has garbled its name, the current folder is used."""
     read, write = os.pipe()
     saved = os.dup(1), os.dup(2)

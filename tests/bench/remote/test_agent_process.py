@@ -120,7 +120,7 @@ def test_data_is_written_in_blocks_with_a_start_time_recorded_for_each(
     assert made._writing is None
 
 
-def test_text_from_the_device_is_truncated() -> None:
+def test_long_text_from_the_device_is_truncated() -> None:
     assert shown("x" * 300) == "x" * 300 and shown("x" * 301) == "x" * 300 + "…"
     assert shortened("x" * 4096) == "x" * 4096 and shortened("x" * 4097) == "x" * 4095 + "…"
 

@@ -109,6 +109,6 @@ def test_description_of_a_device_is_validated(field: str, bad: Any) -> None:
         from_json(Facts, {**honest, field: bad})
 
 
-def test_last_words_are_the_last_nonblank_line_of_program_output() -> None:
+def test_last_nonblank_line_of_program_output_is_found() -> None:
     assert Ended(1, ("first", "  last  ", " ", "")).last_words == "last"
     assert Ended(1, ("x" * 300,)).last_words == "x" * 200 and Ended(1, ()).last_words == "no message"

@@ -75,7 +75,7 @@ def test_benchmark_on_installs_the_program_once(pi: SshServer, tmp_path: Path) -
     assert json.loads(again.stdout)["results"][0]["latency_ms"]["median"] > 0
 
 
-def test_sustained_on_measures_a_device_under_load(installed: SshServer, tmp_path: Path) -> None:
+def test_remote_device_is_measured_under_sustained_load(installed: SshServer, tmp_path: Path) -> None:
     load = ("--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "--output", tmp_path / "s.json")
     ran = poets_edge("benchmark", PROBE, *load, "--on", "pi").ok()
     assert "probe.tflite" in ran.stdout and "Chart:" in ran.stdout and (tmp_path / "c.svg").exists()

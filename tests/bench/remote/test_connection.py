@@ -201,7 +201,7 @@ def test_connection_is_closed_if_it_cannot_be_used(monkeypatch: pytest.MonkeyPat
     assert Agent.last.closed
 
 
-def test_time_limits_are_those_in_the_documentation() -> None:
+def test_time_limits_equal_those_stated_in_the_documentation() -> None:
     assert (
         Limits(
             login=180.0,

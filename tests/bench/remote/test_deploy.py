@@ -168,7 +168,7 @@ def test_deploy_rejects_invalid_arguments(pi: SshServer, flower_model: FlowerMod
     assert poets_edge("deploy", model).status == 2
 
 
-def test_quoted_follows_systemd_quoting_rules() -> None:
+def test_arguments_in_a_unit_file_are_quoted_by_the_rules_of_systemd() -> None:
     assert quoted("a\r\nb") == '"a\\x0d\\x0ab"'
     assert quoted('50 % "of" \\ $HOME') == '"50 %% \\"of\\" \\\\ $HOME"'
     assert quoted("$HOME", expanded=True) == '"$$HOME"'

@@ -90,7 +90,7 @@ def test_rounds_received_before_the_device_description_are_refused() -> None:
         made.on_result(FinishedRound(replace(ROUND, stamp="").to_json()))
 
 
-def test_follower_stores_scores_together_with_the_distance() -> None:
+def test_follower_stores_the_scores_of_a_photo_together_with_its_distance() -> None:
     made = follower()
     made.on_result(PhotoScores(model=0, photo="p.jpg", scores=(0.25, 0.75), distance=1.5))
     [(key, output)] = made.outputs.items()
@@ -120,7 +120,7 @@ def test_time_limit_for_the_next_message_includes_the_measuring_time() -> None:
     assert pauses == [1500.0]
 
 
-def test_device_cannot_send_more_windows_of_sustained_load_than_expected() -> None:
+def test_device_cannot_send_results_for_more_time_windows_than_expected() -> None:
     options = SustainedOptions(models=(PROBE, PROBE.with_name("b")), seconds=2)
     window = {
         "seconds": 0.1, "runs": 1, "late": 0, "median_ms": 1.0, "p90_ms": 1.0, "samples_ms": [], "state": {},

@@ -79,7 +79,7 @@ def test_install_downloads_on_the_device_if_this_machine_is_offline(offline: Non
 
 
 @pytest.mark.parametrize("parent", ["", "/media/disk"])
-def test_only_the_default_folder_is_used_if_it_contains_other_files(offline: None, parent: str) -> None:
+def test_install_uses_a_folder_with_foreign_files_only_if_it_is_the_default_folder(offline: None, parent: str) -> None:
     connection, _ = install_on(parent=parent, versions={"pip": "23.0"})
     requests = dict(connection.asked)
     assert requests["facts"]["folder"] == parent and requests["facts"]["kind"] == "cache"
@@ -87,7 +87,9 @@ def test_only_the_default_folder_is_used_if_it_contains_other_files(offline: Non
 
 
 @pytest.mark.parametrize("missing", [None, "picamera2", "numpy", "pillow"])
-def test_numpy_and_pillow_of_the_system_are_used_with_its_camera_library(offline: None, missing: str | None) -> None:
+def test_numpy_and_pillow_are_not_downloaded_if_the_system_camera_library_provides_them(
+    offline: None, missing: str | None
+) -> None:
     versions = {name: "1.0" for name in ("picamera2", "numpy", "pillow", "pip") if name != missing}
     connection, _ = install_on(versions=versions)
     [command] = [request["command"] for do, request in connection.asked if do == "fetch"]
@@ -136,7 +138,7 @@ def test_install_warns_about_a_wrong_clock_and_files_of_older_versions(offline: 
 
 
 @pytest.mark.parametrize(("count", "more"), [(0, None), (5, ""), (7, " and 2 more")])
-def test_warn_remaining_files_lists_at_most_five_files(count: int, more: str | None) -> None:
+def test_warning_about_remaining_files_lists_at_most_five_files(count: int, more: str | None) -> None:
     reporter = Recorder()
     warn_remaining_files("pi", [f"/{number}" for number in range(count)], reporter)
     if more is None:
@@ -158,7 +160,7 @@ def test_program_runs_with_its_own_packages_and_cache() -> None:
 
 
 @pytest.mark.parametrize(("default", "alone"), [(True, False), (False, True)])
-def test_only_the_default_folder_may_contain_files_of_other_programs(default: bool, alone: bool) -> None:
+def test_open_request_allows_files_of_other_programs_only_in_the_default_folder(default: bool, alone: bool) -> None:
     connection = ScriptedConnection({"open": Left(())})
     open_folder(connection, facts(), default=default, alone=alone, reporter=Silent())  # type: ignore[arg-type]
     assert connection.asked == [("open", {"folder": "/home/pi/.cache/poets-edge", "adopt": default, "alone": alone})]
@@ -187,7 +189,7 @@ def test_write_errors_suggest_a_remedy(reason: str, remedy: str) -> None:
         ({"libc": "", "system": "Darwin"}, "", (0, 0)), ({"libc": "glibc 2.36-9"}, "glibc", (2, 36)),
     ],
 )  # fmt: skip
-def test_system_of_returns_the_c_library_and_its_version(
+def test_c_library_and_its_version_are_taken_from_the_device_description(
     changes: dict[str, str], libc: str, version: tuple[int, int]
 ) -> None:
     found = system_of(facts(**changes))

@@ -69,14 +69,14 @@ def answers(request: Any) -> tuple[list[Message], tuple[str, ...]]:
     return [read_message(line) for line in stream.getvalue().splitlines()], warnings
 
 
-def test_measure_describes_the_machine_without_measuring(lock_folder: Path) -> None:
+def test_facts_request_describes_the_machine_without_a_measurement(lock_folder: Path) -> None:
     with locked(lock_folder):
         messages, warnings = answers(FactsRequest())
     [machine] = messages
     assert isinstance(machine, Machine) and machine.to_json() == machine_facts() and warnings == ()
 
 
-def test_measure_sends_scores_of_all_photos_and_skips_finished_rounds(tmp_path: Path, model: Path) -> None:
+def test_measuring_process_sends_scores_of_all_photos_and_skips_finished_rounds(tmp_path: Path, model: Path) -> None:
     for name, color in COLORS.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8), color).save(tmp_path / "photos" / name / "1.png")
@@ -97,7 +97,7 @@ def test_measure_sends_scores_of_all_photos_and_skips_finished_rounds(tmp_path: 
     np.testing.assert_allclose(scores[1].scores, [1, 0, 0], atol=1e-6)
 
 
-def test_measure_sends_each_round_when_it_is_finished(model: Path) -> None:
+def test_measuring_process_sends_each_round_when_it_is_finished(model: Path) -> None:
     messages, _ = answers(
         RoundsRequest(models=(str(model),), threads=(1,), config=TimingConfig(seconds=0.01, rounds=1))
     )
@@ -107,7 +107,9 @@ def test_measure_sends_each_round_when_it_is_finished(model: Path) -> None:
     assert len(round.timing.samples_ms) >= 50
 
 
-def test_measure_sends_each_time_window_of_a_sustained_load(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_process_sends_each_time_window_of_a_sustained_load(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def window(median: float) -> LoadWindow:
         return LoadWindow(
             seconds=1.0, runs=3, late=2, median_ms=median, p90_ms=9.0, samples_ms=(median,), state=MachineState()
@@ -151,7 +153,7 @@ class locked:  # noqa: N801 - a context manager
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1, 0), (59, 0), (61, 1), (150, 2)])
-def test_measure_sends_a_message_every_minute_while_it_waits(
+def test_measuring_process_sends_a_message_every_minute_while_it_waits(
     model: Path, lock_folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, waits: int
 ) -> None:
     monkeypatch.setattr(measure, "sustain", lambda options, _: SustainedResult({}, options, (), ()))

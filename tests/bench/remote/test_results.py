@@ -136,7 +136,7 @@ def test_stream_of_chunks_ends_with_an_empty_chunk() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"5\n", b"5\nabc"])
-def test_chunks_that_are_cut_off_are_an_error(content: bytes) -> None:
+def test_truncated_chunks_are_an_error(content: bytes) -> None:
     with pytest.raises(EOFError):
         ChunkReader(io.BytesIO(content), lambda: None).drain()
 

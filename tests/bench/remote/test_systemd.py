@@ -40,7 +40,7 @@ def refusing(*words: str) -> Programs:
     return lambda command: (1, ["Access denied."]) if set(words) & set(command) else (0, [])
 
 
-def test_check_reports_a_device_without_systemd() -> None:
+def test_device_without_usable_systemd_is_reported() -> None:
     def missing(command: Sequence[str]) -> tuple[int, list[str]]:
         raise RemoteError("pi: systemctl: No such file", reason="No such file or directory")
 
@@ -107,7 +107,7 @@ def test_take_down_disables_lingering_unless_another_deployment_needs_it(others:
     assert not [command for command in connection.commands if command[0] == "loginctl"]
 
 
-def test_run_reports_the_command_that_failed() -> None:
+def test_error_for_a_failed_command_contains_the_command() -> None:
     system, _ = systemd(refusing("enable"))
     with pytest.raises(RemoteError, match=r"pi: systemctl --user enable /unit failed there \(Access denied\)\."):
         system.run("enable", "/unit")
@@ -138,7 +138,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
-def test_first_lines_waits_for_three_lines_of_the_service(no_waiting: None) -> None:
+def test_first_output_lines_of_the_service_are_returned_when_there_are_three(no_waiting: None) -> None:
     running = "ExecMainPID=7 ActiveState=active SubState=running"
     system, connection = systemd(showing("ExecMainPID=0 ActiveState=activating", running, running, running))
     assert system.first_lines(Recorder()) == ["a", "b", "Error: no camera."]
@@ -154,7 +154,7 @@ def test_error_is_raised_if_the_service_ends_before_its_first_lines(no_waiting: 
     assert systemd(showing("ExecMainPID=0 ActiveState=inactive SubState=dead"))[0].first_lines(Recorder()) == []
 
 
-def test_no_lines_of_the_service_are_returned_after_the_time_limit(
+def test_first_output_lines_of_the_service_are_empty_if_the_time_limit_has_passed(
     no_waiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd_service, "_FIRST_LABELS_SECONDS", 0.0)
@@ -187,7 +187,7 @@ def test_arguments_of_watch_omit_unset_options() -> None:
     assert watch_arguments(given) == ("--every", "--many", "a", "--many", "b", "--n", "0.5")
 
 
-def test_send_mqtt_sends_login_and_certificate_under_an_unguessable_name(tmp_path: Path) -> None:
+def test_mqtt_login_and_certificate_are_sent_under_an_unguessable_name(tmp_path: Path) -> None:
     sent: list[tuple[str, list[str]]] = []
     connection: Any = ScriptedConnection({"have": Items(())})
     connection.send_item = lambda item, members, **_: sent.append((item, sorted(members)))

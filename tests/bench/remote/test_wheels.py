@@ -69,7 +69,7 @@ def test_device_commands_run_from_the_wheel(run_copy: Callable[..., Ran], flower
     assert "int8" in run_copy("inspect", model).ok().stdout
 
 
-def test_commands_outside_the_wheel_report_the_missing_package(run_copy: Callable[..., Ran], tmp_path: Path) -> None:
+def test_commands_that_the_wheel_lacks_report_the_missing_package(run_copy: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / "graph.pb").write_bytes(b"a graph")
     for command in (("train", tmp_path), ("doctor",), ("label", tmp_path / "graph.pb", "photo.jpg")):
         run_copy(*command).failed("holds only what a device needs", "pip install 'poets-edge[train]'")

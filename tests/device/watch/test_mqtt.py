@@ -98,7 +98,7 @@ def test_watch_publishes_unknown_for_scores_below_the_threshold(frames: Path, tm
     assert (state["label"], state["unknown"]) == ("unknown", True) and 0 < state["score"] < 1
 
 
-def test_publisher_sends_distance_and_problem(tmp_path: Path) -> None:
+def test_published_state_contains_the_distance_or_the_problem_with_a_frame(tmp_path: Path) -> None:
     def sent(port: int, label: str | None) -> dict[str, Any]:
         topic = f"{BASE}/state"
         found = received(port, lambda found: topic in found and json.loads(found[topic])["label"] == label)

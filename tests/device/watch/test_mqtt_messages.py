@@ -155,7 +155,7 @@ def test_state_contains_the_prediction(session: Session, given: dict[str, Any], 
     assert tuple(state[name] for name in ("label", "score", "unknown", "distance", "problem")) == expected
 
 
-def test_outage_is_reported_once(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broker_outage_is_reported_once(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     session.publisher._reporter = Progress()
     for _ in range(3):
         session.publisher._on_disconnect(None, None, None, "gone", None)

@@ -129,14 +129,14 @@ def test_good_frames_are_labeled_and_bad_ones_are_reported() -> None:
     assert summary.latencies[-1] <= last.latency and last.rate > 0 and shown[0] is not None and shown[0].rate == 0
 
 
-def test_accept_all_disables_the_detector_but_not_the_threshold() -> None:
+def test_accept_all_option_disables_the_unknown_photo_detector_but_not_the_threshold() -> None:
     shown, _ = predict([frame(140), frame(100)], LabelingOptions(smooth=1, accept_all=True))
     assert answers(shown) == [(1, "b", 0.8, False, True), (2, "b", 0.36, False, False)]
     shown, _ = predict([frame(140), frame(100)], LabelingOptions(smooth=1, accept_all=True, threshold=0.37))
     assert answers(shown) == [(1, "b", 0.8, False, True), (2, "unknown", 0.36, True, True)]
 
 
-def test_scores_are_smoothed_until_a_gap() -> None:
+def test_scores_are_smoothed_over_successive_frames_until_a_gap() -> None:
     frames = [frame(20), frame(60), Frame(problem="cut off"), frame(60), frame(20), frame(20)]
     shown, _ = predict([*frames], LabelingOptions(smooth=2))
     assert answers(shown) == [

@@ -50,7 +50,7 @@ def test_frames_of_a_file_wait_in_order_until_they_are_consumed() -> None:
     assert found == list(range(10)) and source.dropped == 0
 
 
-def test_close_ends_a_thread_that_waits_for_the_consumer() -> None:
+def test_closing_the_prefetcher_ends_a_thread_that_waits_for_the_consumer() -> None:
     closed = threading.Event()
 
     def items() -> Iterator[int]:

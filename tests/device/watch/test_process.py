@@ -127,7 +127,7 @@ def test_watch_keeps_up_with_a_live_source_when_its_output_is_not_read(start: St
     assert [line["frame"] for line in lines] == sorted({line["frame"] for line in lines}), "whole lines, in order"
 
 
-def test_watch_keep_all_waits_for_a_slow_reader_and_can_be_stopped(start: Start, daisy: bytes) -> None:
+def test_watch_with_keep_all_waits_for_a_slow_reader_and_can_be_stopped(start: Start, daisy: bytes) -> None:
     process = start("--json", "--every-frame", "--keep-all")
     feeder = os.fork()
     if feeder == 0:  # it hangs as soon as everything is full, so it has to be a process of its own

@@ -98,7 +98,7 @@ def test_folders_of_collected_frames_have_valid_names(label: str, folder: str) -
     assert class_folder(label) == folder
 
 
-def test_sources_are_opened_by_their_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_source_is_opened_with_its_own_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.PNG", "b.MJPEG", "c.mjpg", "d.mp4"):
         (tmp_path / name).touch()
     for name in ("standard_input", "folder_source", "mjpeg_source", "video_frames"):
@@ -141,14 +141,16 @@ def test_cameras_are_read_with_picamera2_if_it_detects_them(
         ("mqtts://host:1234/", ("host", 1234, True)), ("mqtt://[::1]:1", ("::1", 1, False)),
     ],
 )  # fmt: skip
-def test_broker_addresses_have_the_usual_ports(broker: str, expected: tuple[str, int, bool]) -> None:
+def test_broker_addresses_have_the_standard_port_unless_they_state_another(
+    broker: str, expected: tuple[str, int, bool]
+) -> None:
     options = MqttOptions(broker=broker, name="Hall, left!")
     assert (options.host, options.port, options.tls) == expected
     assert (options.title, options.slug) == ("Hall, left!", "Hall-left")
 
 
 @pytest.mark.parametrize("broker", ["host", "mqtt://", "mqtt://host:0", "mqtt://host/topic", "mqtt://host?a=1"])
-def test_broker_addresses_are_checked(broker: str) -> None:
+def test_invalid_broker_addresses_are_rejected(broker: str) -> None:
     with pytest.raises(UsageError, match="not an address of a broker"):
         MqttOptions(broker=broker)
 

@@ -15,7 +15,7 @@ from tools.soak import MOST_GROWTH, Sample, judge
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
 
 
-def test_soak_finds_no_resource_growth_with_damaged_frames_and_lost_cameras() -> None:
+def test_soak_test_finds_no_resource_growth_with_damaged_frames_and_lost_cameras() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "tools.soak", "--frames", "4000", "--losses", "50"],
         cwd=ROOT,
@@ -29,7 +29,7 @@ def test_soak_finds_no_resource_growth_with_damaged_frames_and_lost_cameras() ->
 
 
 @pytest.mark.parametrize("what", ["megabytes", "files", "threads", "children"])
-def test_soak_reports_growing_resource_usage(what: str) -> None:
+def test_soak_test_reports_growing_resource_usage(what: str) -> None:
     flat = [Sample(100 * number, 50.0, 6, 3, number % 2) for number in range(1, 51)]
     assert judge("it", flat) == []
     step = MOST_GROWTH / 40 if what == "megabytes" else 1

@@ -130,7 +130,7 @@ def test_trigger_rejects_invalid_hold_values_and_commands_that_cannot_run() -> N
     assert Command("echo 'b c' $HOME").arguments() == ["echo", "b c", "$HOME"]
 
 
-def test_command_runs_in_its_own_session_and_apart_from_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_runs_in_its_own_session_detached_from_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The results on stdout and the input of `watch` are not touched by a command."""
     started: list[tuple[list[str], dict[str, Any]]] = []
 

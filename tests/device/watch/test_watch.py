@@ -80,7 +80,7 @@ def test_watch_labels_all_frames_of_a_folder_in_order(model: Path, folder: Path,
         assert one["label"] == ("unknown" if one["unknown"] else other["label"])
 
 
-def test_watch_smooth_averages_scores_of_the_last_frames(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_smooth_option_averages_the_scores_of_the_last_frames(model: Path, folder: Path, scores: Any) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "7", "--every-frame")
     means = np.stack([scores[max(0, n - 6) : n + 1].mean(axis=0) for n in range(len(scores))])
     np.testing.assert_allclose([line["score"] for line in lines], means.max(axis=1), atol=1e-6)
@@ -99,7 +99,9 @@ def test_watch_prints_only_frames_whose_label_changed(model: Path, folder: Path)
     assert "photos/s" in text.stdout and "60 frames labeled" in text.stderr and "ms (median)" in text.stderr
 
 
-def test_watch_threshold_labels_frames_with_low_scores_as_unknown(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_threshold_option_labels_frames_with_low_scores_as_unknown(
+    model: Path, folder: Path, scores: Any
+) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame", "--threshold", "0.9")
     assert [line["label"] == "unknown" for line in lines] == list(scores.max(axis=1) < 0.9)
     assert 0 < sum(line["label"] == "unknown" for line in lines) < 60
