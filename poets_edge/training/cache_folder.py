@@ -91,7 +91,7 @@ def _is_own(folder: Path, name: str) -> bool:
     if is_foreign(database, _table(_kind(name))):
         return False
     if name in (_DIGESTS, _GROUPS):
-        return is_database(database) or not database.exists()
+        return is_database(database)
     try:
         return bool(architecture(name.partition("-")[0]))
     except UsageError:

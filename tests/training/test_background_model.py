@@ -16,13 +16,13 @@ STRANGER = np.array([0.0, 0.28, 0.96])
 """Vector of every background photo. All are identical, so their assignment to folds does not matter."""
 
 
-def logit(known: Any, strangers: int) -> Any:
+def logit(known: Any, strangers: int, stranger: Any = STRANGER) -> Any:
     """Return the difference of the two logits as a function of unit vectors, fitted to photos and background photos.
 
     The penalty corresponds to 400 steps with a learning rate of 0.01 on vectors of length 15, where both
     classes have the same weight.
     """
-    vectors = np.concatenate([known, np.repeat(STRANGER[None], strangers, axis=0)]) * 15
+    vectors = np.concatenate([known, np.repeat(stranger[None], strangers, axis=0)]) * 15
     inputs = np.column_stack([vectors, np.ones(len(vectors))])
     classes = np.repeat([0, 1], [len(known), strangers])
     shares = np.repeat([0.5 / len(known), 0.5 / strangers], [len(known), strangers])
@@ -47,3 +47,14 @@ def test_fit_background_agrees_with_gradient_descent_for_each_fold(monkeypatch: 
     assert (found.known[:3] < 0).all() and (found.background > 0).all()
     every = np.concatenate([KNOWN, STRANGER[None]])
     np.testing.assert_allclose(found.model(every), (first(every) + second(every)) / 2, atol=0.05)
+
+
+def test_background_between_photos_is_recognized_by_the_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The background photos lie between the others, so no plane through the origin separates them."""
+    monkeypatch.setattr(fold_heads, "_TOLERANCE", 1e-7)
+    known = np.array([[0.6, 0.8, 0.0], [0.6, -0.8, 0.0]] * 2)
+    between = np.array([1.0, 0.0, 0.0])
+    found = fit_background(known, FOLD, np.repeat(between[None], 6, axis=0), seed=0)
+    expected = logit(known[:2], 3, between)
+    assert found.known == pytest.approx(expected(known), abs=0.05) and found.model.bias < -0.8
+    assert found.background == pytest.approx(expected(between).repeat(6), abs=0.05)

@@ -18,7 +18,7 @@ from poets_edge.core.processes import HelperEndedError
 from poets_edge.errors import OutputError, RemoteError, UsageError
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo
 from poets_edge.progress import Silent
-from poets_edge.training import cluster, worker_processes
+from poets_edge.training import cache_folder, cluster, worker_processes
 from poets_edge.training.bottleneck_cache import BottleneckCache, open_cache
 from poets_edge.training.bottlenecks import vector_key
 from poets_edge.training.cache_folder import caches, remove_caches
@@ -293,3 +293,35 @@ def test_cache_that_cannot_be_written_raises_an_output_error(tmp_path: Path) -> 
         open_row_store(tmp_path / "file/rows.sqlite", "rows"),
     ):
         pytest.fail("the folder is a file")
+
+
+def test_damaged_copies_of_a_cache_are_listed_and_removed_without_the_cache(tmp_path: Path) -> None:
+    touch(tmp_path, "photos.sqlite.damaged-1", "groups.sqlite.damaged-2")
+    assert [(cache.name, cache.rows, cache.size) for cache in caches(tmp_path)] == [
+        ("groups", 0, 10),
+        ("photos", 0, 10),
+    ]
+    remove_caches(tmp_path, ["photos"])
+    assert [path.name for path in tmp_path.iterdir()] == ["groups.sqlite.damaged-2"]
+    (tmp_path / "photos.sqlite").write_bytes(b"encrypted")
+    assert [cache.name for cache in caches(tmp_path)] == ["groups"], "it may be a database of the user"
+
+
+def test_caches_can_be_listed_while_another_run_removes_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, f"{STEM}.pb", f"{STEM}.sqlite-wal")
+
+    def foreign(database: Path, table: str) -> bool:
+        (tmp_path / f"{STEM}.sqlite-wal").unlink()
+        return False
+
+    monkeypatch.setattr(cache_folder, "is_foreign", foreign)
+    [cache] = caches(tmp_path)
+    assert cache.size == 10 and len(cache.files) == 2
+
+
+def test_number_of_processes_is_limited_to_four_per_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, most in ((None, 16), (2, 16), (4, 16), (5, 20), (64, 256)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        check_cluster(f"local:{most}", insecure=False)
+        with pytest.raises(UsageError, match=f"from 1 to {most}"):
+            check_cluster(f"local:{most + 1}", insecure=False)

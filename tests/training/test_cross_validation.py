@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from poets_edge.auditing.learning_curve import learning_curve
-from poets_edge.photos.folds import NO_FOLD
-from poets_edge.training.cross_validation import FoldAssignment
+from poets_edge.device.metrics import independent_count, wilson_interval
+from poets_edge.photos.folds import NO_FOLD, Folds
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo
+from poets_edge.training.cross_validation import CrossValidation, FoldAssignment
 from poets_edge.training.fold_heads import fold_heads, training_rows
 from poets_edge.training.head import Head, HeadOptions, Indices, LabeledVectors, Matrix, train_head
 from tests.conftest import poets_edge
@@ -175,3 +177,18 @@ def test_distortions_and_single_photo_classes_prevent_cross_validation(drawn: Pa
         (tmp_path / "two" / label / source.name).symlink_to(source)
     single = poets_edge("train", "--image_dir", tmp_path / "two", *EMBEDDED, cwd=drawn).ok()
     assert "no cross-validation: no class has two photos" in single.stderr
+
+
+def test_equal_predictions_in_several_repeats_do_not_change_the_interval() -> None:
+    """Of 30 photos in 15 groups, 24 are classified correctly; 0.8 is the fraction of correct predictions."""
+    items = [HashedPhoto(Photo(Path(str(row)), f"a/{row}", "a"), bytes([row]) * 32) for row in range(30)]
+    photos, groups = HashedPhotos.of(items).photos, np.arange(30) // 2
+    correct = ~np.isin(np.arange(30), (0, 1, 7, 12, 13, 20))
+    scores = np.where(correct[:, None], (0.9, 0.1), (0.2, 0.8)).astype(np.float32)
+    folds = Folds(np.arange(30) % 5, 5, 5, "")
+    count = independent_count(correct, groups)
+    assert 5 < count < 29
+    for repeats in (1, 4):
+        found = CrossValidation(("a", "b"), folds, photos, np.stack([scores] * repeats), groups)
+        assert found.accuracy == pytest.approx(0.8)
+        assert found.interval == pytest.approx(wilson_interval(0.8 * count, count))

@@ -455,6 +455,10 @@ def test_scores_of_repeats_are_averaged_and_groups_widen_the_interval() -> None:
     ]
     assert written["recall"] == {"ash": 5 / 6, "beech": 1.0} and written["repeats"] == 2
     assert (written["folds"], written["folds_wanted"], written["photos"]) == (3, 5, 8)
+    third = np.array([[0.6, 0.4], *first[1:].tolist()], np.float32)
+    fourth = np.array([[0.1, 0.9], *second[1:].tolist()], np.float32)
+    changed = replace(alone, scores=np.stack([third, fourth])).to_json()["not_always_right"][0]
+    assert (changed["answer"], changed["score"]) == ("beech", pytest.approx(0.65)), "of the mean scores"
     grouped = replace(alone, groups=np.array([0, 0, 1, 1, 1, 2, 2, 2]))
     assert grouped.interval[0] < alone.interval[0] and grouped.scored.groups is grouped.groups
     empty = replace(grouped, photos=photos.take(np.zeros(0, np.int64)), scores=np.zeros((2, 0, 2), np.float32),

@@ -273,6 +273,7 @@ def test_saved_run_contains_options_photo_counts_and_results(tmp_path: Path) -> 
     for name in ("train", "validation"):
         (tmp_path / "summaries" / name).mkdir(parents=True)
         (tmp_path / "summaries" / name / "events.1").write_text(name)
+        (tmp_path / "summaries" / name / ".events.2.tmp").write_text("unfinished")
     saved = save_run(tmp_path / "runs", RECORD, tmp_path / "summaries")
     [found] = list_runs(tmp_path / "runs")
     assert found.name == saved.name and saved.name.endswith("-net")
@@ -290,6 +291,7 @@ def test_saved_run_contains_options_photo_counts_and_results(tmp_path: Path) -> 
     [other] = list_runs(tmp_path / "others")
     assert other.options["head.rate.last.x"] == 2 and other.options["head.rate.first"] == 1
     assert [(saved / name / "events.1").read_text() for name in ("train", "validation")] == ["train", "validation"]
+    assert not (saved / "train/.events.2.tmp").exists()
     assert json.loads((saved / "run.json").read_text())["date"] == found.date
 
 

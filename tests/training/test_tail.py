@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import pytest
 
 from poets_edge.errors import UsageError
 from poets_edge.nets.architectures import architecture
-from poets_edge.nets.layers import shapes
+from poets_edge.nets.layers import Layer, shapes
 from poets_edge.nets.network import Network, Parameters
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
-from poets_edge.training.fine_tuning.encoding import ChannelEncoding, Relu6Encoding
+from poets_edge.training.fine_tuning.encoding import ChannelEncoding, Relu6Encoding, encoding_of
 from poets_edge.training.fine_tuning.options import FineTuning
-from poets_edge.training.fine_tuning.tail import read_tail, up_to, with_tail
+from poets_edge.training.fine_tuning.tail import _starts, read_tail, up_to, with_tail
 from poets_edge.training.fine_tuning.trainer import Trainer
 from poets_edge.training.head import Head
 from tests.yardstick import tensorflow
@@ -127,3 +128,26 @@ def test_relu6_encoding_rounds_to_its_steps() -> None:
 def test_relu6_encoding_preserves_the_ends_of_the_range() -> None:
     ends = np.array([[[0.0, 6.0]]], np.float32)
     np.testing.assert_allclose(Relu6Encoding().decode(Relu6Encoding().encode(ends), ends.shape), ends, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "blocks"),
+    [
+        ("block_12_depthwise", {"padding": "VALID"}, 3), ("block_12_depthwise", {"activation": "relu"}, 3),
+        ("block_12_depthwise", {"stride": 2}, 16), ("block_14_project", {"activation": "relu6"}, 1),
+        ("block_14_add", {"sources": ("block_14_project", "block_12_add")}, 1),
+        ("block_14_add", {"sources": ("block_13_add", "block_14_project")}, 16),
+        ("block_15_expand", {"kernel": (3, 3)}, 1), ("block_15_depthwise", {"padding": "VALID"}, 0),
+    ],
+)  # fmt: skip
+def test_blocks_are_counted_back_to_the_first_layer_of_another_kind(
+    name: str, changes: dict[str, Any], blocks: int
+) -> None:
+    """The sum at the end of a block adds the block's input to its last layer, in any order."""
+    layers = [replace(layer, **changes) if layer.name == name else layer for layer in SMALL.layers()]
+    assert len(_starts(layers)) == blocks
+
+
+def test_channel_encoding_is_used_for_all_outputs_except_those_of_relu6() -> None:
+    found = [encoding_of(Layer("x", "convolution", ("y",), activation=name)) for name in ("relu6", "relu", "none")]
+    assert [type(one) for one in found] == [Relu6Encoding, ChannelEncoding, ChannelEncoding]

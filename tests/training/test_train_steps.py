@@ -7,6 +7,7 @@ import hashlib
 import platform
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -196,10 +197,19 @@ def test_class_table_has_only_classes_with_photos() -> None:
     assert list(class_table(photos, np.array([TRAINING, TEST], np.int8))) == ["a", "b"]
 
 
-def test_record_contains_the_versions_that_determine_the_result() -> None:
+def test_record_contains_the_versions_that_determine_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     found = versions()
     assert found["preprocessing"] == PREPROCESSING and found["poets_edge"] == poets_edge.__version__
     assert found["python"] == platform.python_version() and found["numpy"] == np.__version__
+
+    def installed(package: str) -> str:
+        if package == "tensorflow":
+            raise PackageNotFoundError
+        return f"1 of {package}"
+
+    monkeypatch.setattr(record, "version", installed)
+    found = versions()
+    assert (found.get("tensorflow"), found["numpy"], found["pillow"]) == (None, "1 of numpy", "1 of pillow")
 
 
 def test_record_lists_photos_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +230,9 @@ def test_record_lists_photos_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
     large = photo_fields(photos, sets)
     assert large["sets"] is None and large["photos"] is None and large["photos_sha256"] == checksum(photos, sets)
     assert large["photo_sets"] == KnownPhotos.of(photos.digests, sets).to_json()
+    groups = np.array([5, 8, 9, 6, 8])
+    grouped = photo_fields(photos, sets, groups)["photo_sets"]
+    assert grouped == KnownPhotos.of(photos.digests, sets, groups).to_json() != large["photo_sets"]
 
 
 def test_checksum_depends_on_names_splits_and_digests() -> None:

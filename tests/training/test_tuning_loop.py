@@ -89,14 +89,22 @@ class Prescribed:
         Prescribed.restored = self._step
 
 
-def tuned(monkeypatch: pytest.MonkeyPatch, folder: Path, activations: Any = None, **prescribed: Any) -> Tuned:
+def tuned(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, activations: Any = None, photos: int = 4, **prescribed: Any
+) -> Tuned:
     """Tune for three epochs of two steps with a prescribed trainer."""
     monkeypatch.setattr(tuning, "Trainer", Prescribed)
     monkeypatch.setattr(tuning, "version", lambda name: "2")
     for name, value in {"restored": None, **prescribed}.items():
         monkeypatch.setattr(Prescribed, name, value)
     schedule = Schedule(
-        photos=PHOTOS[:4], classes=np.array([0, 1, 0, 1]), views=("a",), whole=(), whole_from=9, batch_size=2, seed=1
+        photos=PHOTOS[:photos],
+        classes=np.array([0, 1, 0, 1, 0])[:photos],
+        views=("a",),
+        whole=(),
+        whole_from=9,
+        batch_size=2,
+        seed=1,
     )
     options = FineTuning(blocks=1, epochs=3)
     activations = activations or Activations()
@@ -109,6 +117,11 @@ def test_tune_reports_averages_for_each_epoch(monkeypatch: pytest.MonkeyPatch, t
     assert [epoch.train_cross_entropy for epoch in found.epochs] == [1.5, 4.0, 0.5]
     assert [epoch.train_accuracy for epoch in found.epochs] == [0.5, 0.5, 0.5]
     assert [epoch.validation_cross_entropy for epoch in found.epochs] == pytest.approx([-math.log(0.8)] * 3)
+
+
+def test_training_accuracy_is_the_fraction_of_shown_photos(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of five photos, two batches of two are shown, and one photo of each is classified correctly."""
+    assert [epoch.train_accuracy for epoch in tuned(monkeypatch, tmp_path, photos=5).epochs] == [0.5, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(("correct", "chosen"), [([True, False, False], 1), ([False, True, False], 2)])

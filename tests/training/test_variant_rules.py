@@ -130,20 +130,21 @@ def similar_to_first(*similarities: float) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("similarities", "distinct"),
+    ("similarities", "size", "distinct"),
     [
-        ([0.71, 0.1], True), ([0.69, 0.1], False), ([0.8] + [0.56] * 12, True), ([0.8] + [0.56] * 14, False),
-        ([0.8] + [0.54] * 30, True),
+        ([0.71, 0.1], 10, True), ([0.69, 0.1], 10, False), ([0.8] + [0.56] * 13, 10, True),
+        ([0.8] + [0.56] * 14, 10, False), ([0.8] + [0.54] * 30, 10, True), ([0.8] + [0.56] * 14, 119, False),
+        ([0.8] + [0.56] * 14, 120, True), ([0.8] + [0.56] * 15, 120, False),
     ],
 )  # fmt: skip
 def test_nearest_neighbor_stands_out_if_few_photos_are_almost_as_similar(
-    similarities: list[float], distinct: bool
+    similarities: list[float], size: int, distinct: bool
 ) -> None:
-    """At most 14 photos may be less than 0.25 below the nearest one."""
+    """At most 14 photos, or an eighth of the class, may be less than 0.25 below the nearest one, which is included."""
     vectors = similar_to_first(*similarities, *[0.0] * 40)
     classes = np.arange(len(vectors))
     classes[: len(similarities) + 20] = 0  # the mean similarity to the class is small
-    found = variants._neighbors(vectors, classes, np.array([0]), 10)
+    found = variants._neighbors(vectors, classes, np.array([0]), size)
     assert found.neighbors[0, 0] == 1 and found.similarities[0, 0] == pytest.approx(similarities[0], abs=1e-6)
     typical = class_similarities(vectors, classes)[0]
     assert bool(found.is_distinct[0]) is (distinct and bool(similarities[0] - typical >= 0.5))
