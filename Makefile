@@ -31,6 +31,9 @@ quickstart: $(TRAINABLE) ## try every step in a minute: no network, no photos ne
 WORKERS ?= 3
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Otherwise, every worker process and every command that a test starts would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: $(INSTALLED) ## run the whole suite
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 

@@ -7,6 +7,7 @@ Tests that require real photos or real weights have the marker `shared`, and are
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -180,20 +181,22 @@ _SLOW = (
 _SLOW_FIXTURES = frozenset({"trained", "trained_lite", "keras_home"})
 
 
-def _name(item: pytest.Item) -> str:
-    return item.path.relative_to(ROOT / "tests").as_posix() if item.path.is_relative_to(ROOT / "tests") else ""
+@functools.cache
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT / "tests").as_posix() if path.is_relative_to(ROOT / "tests") else ""
+
+
+@functools.cache
+def _rank(path: Path) -> int:
+    return next((rank for rank, long in enumerate(_LONGEST) if _name(path).startswith(long)), len(_LONGEST))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests, and move the slowest files to the front."""
     for item in items:
-        if _name(item).startswith(_SLOW) or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if _name(item.path).startswith(_SLOW) or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-
-    def rank(item: pytest.Item) -> int:
-        return next((rank for rank, long in enumerate(_LONGEST) if _name(item).startswith(long)), len(_LONGEST))
-
-    items.sort(key=rank)
+    items.sort(key=lambda item: _rank(item.path))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
