@@ -21,9 +21,12 @@ from tests.frames import exact_photos, photos_of
 from tests.needs import missing
 from tests.pi import several_commands
 from tests.venvs import CACHE, cache_to_ourselves, environment, project_wheel
+from tests.web.conftest import Drawn, drawn
 from tools.pi.boards import POETS_EDGE, VENV, ImpossibleError
 from tools.pi.emulation import emulate, pretend_cpu
 from tools.pi.root import build
+
+__all__ = ["drawn"]
 
 pytestmark = pytest.mark.timeout(1500)  # under five minutes on a quiet machine with two cores, from nothing
 
@@ -37,8 +40,9 @@ QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
 _PROCESSES = ("label int8", "benchmark", "doctor")
 """Commands that are started as the installed program; the others run in one process for each processor."""
-_LABELED = {"float32": "few", "int8": "photos", "efficientnet": "few"}
-"""Folder of photos to label with each model; an emulated inference of the slower models takes more than a second."""
+_LABELED = {"float32": "drawn", "int8": "photos", "efficientnet": "few"}
+_LABELED_ON_32_BIT = {"float32": "drawn", "int8": "exact"}
+"""Folder of photos to label with each model."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,18 @@ def cache() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with photos of each class: two in `photos`, one in `few`, and two in `exact`.
+def models(trained: Trained, trained_lite: Trained, drawn: Drawn) -> dict[str, Path]:
+    """Models by name. The float32 network is a small one, since an emulated inference of the others takes seconds."""
+    return {
+        "float32": drawn.model("float32"), "int8": trained.model("int8"), "efficientnet": trained_lite.model("int8")
+    }  # fmt: skip
 
-    The pixels of the photos in `exact` do not depend on the JPEG decoder.
+
+@pytest.fixture(scope="module")
+def photos(flowers: Path, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with photos of each class: two in `photos`, `exact` and `drawn`, and one in `few`.
+
+    The photos in `drawn` are synthetic. The pixels of those in `exact` and `drawn` do not depend on the JPEG decoder.
     """
     folder = tmp_path_factory.mktemp("pi")
     for name, each in (("photos", 2), ("few", 1)):
@@ -72,21 +84,18 @@ def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFac
             (folder / name / photo.parent.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(photo, folder / name / photo.parent.name)
     exact_photos(flowers, 2, folder / "exact")
+    exact_photos(drawn.photos, 2, folder / "drawn")
     return folder
 
 
 @pytest.fixture(scope="module")
-def boards(cache: Path, photos: Path, trained: Trained, trained_lite: Trained) -> dict[str, Board]:
+def boards(cache: Path, photos: Path, models: dict[str, Path]) -> dict[str, Board]:
     """Build both emulated systems, and run the commands on both concurrently."""
     wheel = project_wheel()
-    models = {quantization: trained.model(quantization) for quantization in QUANTIZATIONS}
-    models["efficientnet"] = trained_lite.model("int8")
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[Board]] = {
             "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELED, wheel, photos, models),
-            "armhf": pool.submit(
-                _run_board, "armhf", ARMHF, dict.fromkeys(QUANTIZATIONS, "exact"), wheel, photos, models
-            ),
+            "armhf": pool.submit(_run_board, "armhf", ARMHF, _LABELED_ON_32_BIT, wheel, photos, models),
         }
         try:
             return {name: future.result() for name, future in running.items()}
@@ -116,7 +125,7 @@ def _run_board(
     quick = ("--threads", "1", "--min-seconds", "0.1", "--min-runs", "2", "--rounds", "1")
     commands |= {
         (last, "evaluate"): (*evaluate, model, "--image_dir", f"{inside}/photos"),
-        (last, "evaluate float32"): (*evaluate, f"{inside}/float32.tflite", "--image_dir", f"{inside}/few"),
+        (last, "evaluate float32"): (*evaluate, f"{inside}/float32.tflite", "--image_dir", f"{inside}/drawn"),
         (last, "inspect"): ("inspect", model, "--json"),
         (last, "inspect float32"): ("inspect", f"{inside}/float32.tflite", "--json"),
         (last, "watch"): ("watch", model, "--source", f"{inside}/exact/daisy", "--json", "--threads", "1"),
@@ -166,40 +175,39 @@ def _name(photo: str) -> str:
 @pytest.mark.parametrize("cpu", ARM64)
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_label_on_64_bit_pi_agrees_with_local_scores(
-    cpu: str, quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
+    cpu: str, quantization: str, boards: dict[str, Board], models: dict[str, Path], photos: Path
 ) -> None:
     there = boards["arm64"].json(cpu, f"label {quantization}")
-    here = _label_here(trained.model(quantization), photos / _LABELED[quantization])
+    here = _label_here(models[quantization], photos / _LABELED[quantization])
     mine, expected = _scores(there), _scores(here)
     far = _distances(here)
     assert len(set(far.values())) > 3
     assert _distances(there) == (far if quantization == "int8" else pytest.approx(far, abs=1e-4))
-    assert len(expected) == (25 if quantization == "float32" else 50)
+    assert len(expected) == 50
     assert mine == (expected if quantization == "int8" else pytest.approx(expected, abs=1e-5))
 
 
 @pytest.mark.parametrize("cpu", ARM64)
 def test_efficientnet_lite_on_64_bit_pi_agrees_with_local_scores(
-    cpu: str, boards: dict[str, Board], trained_lite: Trained, photos: Path
+    cpu: str, boards: dict[str, Board], models: dict[str, Path], photos: Path
 ) -> None:
     there = boards["arm64"].json(cpu, "label efficientnet")
-    here = _label_here(trained_lite.model("int8"), photos / _LABELED["efficientnet"])
+    here = _label_here(models["efficientnet"], photos / _LABELED["efficientnet"])
     assert _scores(there) == _scores(here)
     assert _distances(there) == _distances(here)
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_label_on_32_bit_pi_agrees_with_local_predictions(
-    quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
+    quantization: str, boards: dict[str, Board], models: dict[str, Path], photos: Path
 ) -> None:
     mine = boards["armhf"].json("cortex-a7", f"label {quantization}")
+    model, folder = models[quantization], photos / _LABELED_ON_32_BIT[quantization]
     if quantization == "float32":
-        assert _scores(mine) == pytest.approx(
-            _scores(_label_here(trained.model(quantization), photos / "exact")), abs=1e-5
-        )
+        assert _scores(mine) == pytest.approx(_scores(_label_here(model, folder)), abs=1e-5)
     # The old interpreter has other int8 kernels, so its results are compared with the old interpreter on this machine.
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
-    label = ("label", "--json", "--graph", str(trained.model(quantization)), str(photos / "exact"))
+    label = ("label", "--json", "--graph", str(model), str(folder))
     command = [str(python), "-m", "poets_edge", *label]
     here = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout)
     assert len(set(_tops(here).values())) >= 4
@@ -208,13 +216,11 @@ def test_label_on_32_bit_pi_agrees_with_local_predictions(
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
 def test_evaluate_on_pi_agrees_with_local_evaluation(
-    name: str, boards: dict[str, Board], trained: Trained, photos: Path
+    name: str, boards: dict[str, Board], models: dict[str, Path], photos: Path
 ) -> None:
     judged = boards[name].json(LAST_CPU[name], "evaluate")
     here = json.loads(
-        poets_edge(
-            *("evaluate", "--graph", trained.model("int8"), "--image_dir", photos / "photos", "--set", "all", "--json")
-        )
+        poets_edge(*("evaluate", "--graph", models["int8"], "--image_dir", photos / "photos", "--set", "all", "--json"))
         .ok()
         .stdout
     )
@@ -224,15 +230,15 @@ def test_evaluate_on_pi_agrees_with_local_evaluation(
     else:  # another interpreter and Pillow: predictions with close scores may differ
         assert abs(judged["correct"] - here["correct"]) <= 1
     judged = boards[name].json(LAST_CPU[name], "evaluate float32")
-    evaluate = ("evaluate", "--graph", trained.model(), "--image_dir", photos / "few", "--set", "all", "--json")
+    evaluate = ("evaluate", "--graph", models["float32"], "--image_dir", photos / "drawn", "--set", "all", "--json")
     here = json.loads(poets_edge(*evaluate).ok().stdout)
-    assert judged["photos"] == here["photos"] == 5
+    assert judged["photos"] == here["photos"] == 10
     if name == "arm64":
         assert judged["confusion"] == here["confusion"]
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_inspect_and_watch_work_on_pi(name: str, boards: dict[str, Board], trained: Trained) -> None:
+def test_inspect_and_watch_work_on_pi(name: str, boards: dict[str, Board]) -> None:
     cpu = LAST_CPU[name]
     found = boards[name].json(cpu, "inspect")
     assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
