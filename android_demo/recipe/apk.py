@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recipe.maven import Wanted, resolve
 from recipe.project import BuildError, Project
-from recipe.tools import run
+from recipe.tools import APKSIGNER, JAVAC, SHORT_JVM, run
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 _RUNTIME = (Wanted("tensorflow-lite", "aar", alone=True), Wanted("tensorflow-lite-api", "aar", alone=True))
@@ -71,7 +71,7 @@ def build_apk(project: Project, compiled: Compiled) -> None:
     unaligned, aligned = project.out / "unaligned.apk", project.out / "aligned.apk"
     _pack(unaligned, dict(_entries(project, compiled, dex)))
     run(["zipalign", "-f", "4", unaligned, aligned])
-    run(["apksigner", "sign", "--ks", project.root / "debug.keystore", "--ks-pass", "pass:android",
+    run([*APKSIGNER, "sign", "--ks", project.root / "debug.keystore", "--ks-pass", "pass:android",
          "--ks-key-alias", "androiddebugkey", "--min-sdk-version", project.versions["min-sdk"],
          "--v1-signing-enabled", "false", "--v4-signing-enabled", "false", "--out", project.apk, aligned])  # fmt: skip
 
@@ -79,7 +79,7 @@ def build_apk(project: Project, compiled: Compiled) -> None:
 def compile_java(project: Project, sources: Iterable[Path], classpath: Iterable[Path], classes: Path) -> None:
     """Compile .java files into the folder `classes`. Raises BuildError after any error or warning."""
     # Excluded: warnings about the deprecation of Java 8, and about faults in libraries.
-    run(["javac", "--release", project.versions["java"], "-encoding", "UTF-8", "-g", "-Werror",
+    run([*JAVAC, "--release", project.versions["java"], "-encoding", "UTF-8", "-g", "-Werror",
          "-Xlint:all,-options,-classfile,-processing,-path", "-proc:none", "-implicit:none",
          "-cp", ":".join(map(str, classpath)), "-d", classes, *sources])  # fmt: skip
 
@@ -147,8 +147,9 @@ def _compile_resources(project: Project, android: Path, manifest: Path) -> tuple
 def _dex(project: Project, compiled: Compiled) -> Path:
     dex = project.out / "classes.dex"
     (dx,) = resolve(project, "dx", [Wanted("dalvik-dx")])
-    run(["java", "-cp", dx, "com.android.dx.command.Main", "--dex", f"--min-sdk-version={project.versions['min-sdk']}",
-         f"--output={dex}", compiled.classes, *compiled.libraries])  # fmt: skip
+    run(["java", *SHORT_JVM, "-cp", dx, "com.android.dx.command.Main", "--dex",
+         f"--min-sdk-version={project.versions['min-sdk']}", f"--output={dex}",
+         compiled.classes, *compiled.libraries])  # fmt: skip
     return dex
 
 

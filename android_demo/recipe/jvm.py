@@ -11,6 +11,7 @@ from pathlib import Path
 from recipe.apk import Compiled, compile_java, fresh_folder, unpack_classes
 from recipe.maven import Wanted, resolve
 from recipe.project import BuildError, Project
+from recipe.tools import SHORT_JVM
 
 _LIBRARIES = (
     Wanted("junit"),
@@ -52,8 +53,7 @@ def run_tests(project: Project, compiled: Compiled, vectors: Path | None) -> Non
     command = [
         "java",
         "-Xmx2g",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
+        *SHORT_JVM,
         "--add-opens=java.base/java.lang=ALL-UNNAMED",
         "--add-opens=java.base/java.util=ALL-UNNAMED",
         "-Drobolectric.offline=true",

@@ -15,12 +15,24 @@ from recipe.project import BuildError
 _PROGRAMS = Path(__file__).with_name("programs.json")
 """File with the Debian package of each program, as a JSON object; the studio of poets_edge also reads it."""
 
+SHORT_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options of `java` for programs that run for seconds, which end before a second compilation of their code pays off."""
+JAVAC = ("javac", *(f"-J{option}" for option in SHORT_JVM))
+APKSIGNER = ("apksigner", *(f"-J{option.removeprefix('-')}" for option in SHORT_JVM))
+"""Commands with the options in their own spelling; `run` passes the options to Maven, too."""
+
 
 def run(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
     """Run a program and return its output. Raises BuildError with the end of the output if the program fails."""
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        words,
+        cwd=cwd,
+        env={**os.environ, "MAVEN_OPTS": " ".join([*SHORT_JVM, os.environ.get("MAVEN_OPTS", "")])},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         raise BuildError(f"{words[0]} failed:\n{done.stdout[-6000:].rstrip()}")

@@ -9,14 +9,14 @@ import zipfile
 
 from recipe.apk import ABIS
 from recipe.project import BuildError, Project
-from recipe.tools import run
+from recipe.tools import APKSIGNER, run
 
 _ANDROID = "{http://schemas.android.com/apk/res/android}"
 
 
 def verify_apk(project: Project) -> None:
     """Check `project.apk` with the tools of the Android SDK. Raises BuildError if a check fails."""
-    signature = run(["apksigner", "verify", "--verbose", project.apk])
+    signature = run([*APKSIGNER, "verify", "--verbose", project.apk])
     _demand("Verified using v3 scheme (APK Signature Scheme v3): true" in signature, "is not signed (v3)")
     run(["zipalign", "-c", "4", project.apk])
     _check_badging(project)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -57,9 +58,12 @@ def test_apk_contains_the_model(built: Built, trained: Trained, tmp_path: Path) 
 
 
 def test_build_is_reproducible(built: Built, trained: Trained, tmp_path: Path) -> None:
-    app = copy_app(tmp_path / "elsewhere")
+    app, out = copy_app(tmp_path / "elsewhere"), tmp_path / "out"
     install_model(trained.model("int8"), app)
-    again = build(app, tmp_path / "out", "apk")
+    out.mkdir()
+    for listing in (*built.out.glob("*.pom.xml"), *built.out.glob("*.classpath")):
+        shutil.copy(listing, out)  # Maven need not be asked again
+    again = build(app, out, "apk")
     assert again.apk.read_bytes() == built.apk.read_bytes()
     assert again.printed.strip() == str(again.apk)
 

@@ -12,6 +12,7 @@ import pytest
 from recipe.apk import fresh_folder, unpack_classes
 from recipe.maven import Wanted, resolve
 from recipe.project import read_project
+from recipe.tools import SHORT_JVM
 from tests.android.conftest import BUILD_SECONDS, DEMO
 from tests.conftest import ROOT
 
@@ -28,7 +29,7 @@ def test_kotlin_examples_in_the_documentation_compile(tools: None, tmp_path: Pat
     runtime = [Wanted("tensorflow-lite", "aar", alone=True), Wanted("tensorflow-lite-api", "aar", alone=True)]
     libraries = unpack_classes(resolve(project, "runtime", runtime), fresh_folder(tmp_path / "libraries"))
     [standard] = [path for path in compiler if path.name.startswith("kotlin-stdlib-")]
-    command = ["java", "-Xmx1g", "-cp", os.pathsep.join(map(str, compiler))]
+    command = ["java", "-Xmx1g", *SHORT_JVM, "-cp", os.pathsep.join(map(str, compiler))]
     command += ["org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-no-stdlib", "-no-reflect", "-Werror"]
     command += ["-classpath", os.pathsep.join(map(str, [standard, *android, *libraries]))]
     ended = subprocess.run(
