@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.files import write_together
+from poets_edge.core.wording import counted
 from poets_edge.device.input_tensor import gray_pixels
 from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.device.predictions import Predictions, score_models
@@ -175,6 +176,9 @@ def prepare_export(
         contents.append(with_files(models[quantization], _card(source, quantization), facts))
         files.append(replace(file, size=len(contents[-1])))
     result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
+    if result.unreadable:
+        left_out = counted(len(result.unreadable), "test photo")
+        reporter.warn(f"{left_out} left out of the evaluation; the first: {result.unreadable[0]}")
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
     return PreparedExport(result, tuple(contents), models, source.frozen.size)

@@ -92,6 +92,7 @@ def test_files_are_calibrated_on_training_photos_and_compared_with_float32(prepa
     assert [file.quantization for file in prepared.result.files] == ["int8", "dynamic"]
     assert int8.evaluation.confusion.tolist() == [[0, 1], [0, 2]] and dynamic.evaluation.correct == 3
     assert (int8.compared_with_float32.worse, int8.compared_with_float32.better) == (1, 0)
+    assert prepare.reporter.warnings == ["1 test photo left out of the evaluation; the first: gone: missing"]
     assert prepared.result.unreadable == ("gone: missing",) and prepared.result.labels == ("b", "a")
     assert [file.size for file in prepared.result.files] == [len(content) for content in prepared.contents]
     assert prepared.size == (8, 8) and set(prepared.models) == {"float32", "dynamic", "int8"}
