@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from poets_edge.cli import streams
 from poets_edge.cli.lines import Lines
 from poets_edge.cli.stop_signals import StopSignals
 from poets_edge.cli.streams import _ErrorScreen as ErrorScreen
@@ -152,6 +154,22 @@ def test_stderr_stream_keeps_progress_bars_and_removes_passwords() -> None:
     assert written(ErrorScreen, "\x1b[33mwarning: \x1b[0mred\x1b[33m\n") == b"\x1b[33mwarning: \x1b[0mred\\u001b[33m\n"
     shown = written(ErrorScreen, "Error: https://me:secret@host/x.zip: no such file\n")
     assert b"secret" not in shown and b"host/x.zip: no such file" in shown
+
+
+def test_null_device_takes_the_place_of_each_closed_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise, the next file that is opened, such as a photo, would get the number of the stream."""
+    closed = {0, 2}
+    opened: list[Any] = []
+
+    def fstat(descriptor: int) -> None:
+        if descriptor in closed:
+            raise OSError(errno.EBADF, "closed")
+
+    monkeypatch.setattr(streams, "os", SimpleNamespace(
+        fstat=fstat, open=lambda *given: opened.append(given), devnull=os.devnull, O_RDWR=os.O_RDWR
+    ))  # fmt: skip
+    streams._open_closed()
+    assert opened == [(os.devnull, os.O_RDWR)] * 2
 
 
 def test_cache_command_lists_and_removes_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,8 @@ def test_draw_photos_rejects_a_folder_with_files(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     with pytest.raises(UsageError):
         draw_photos(tmp_path / "none", per_class=0)
+    with pytest.raises(UsageError):
+        draw_photos(tmp_path / "none", seed=-1)
 
 
 def test_draw_photos_removes_its_files_if_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

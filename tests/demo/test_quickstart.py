@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.photos.folder import scan
+from poets_edge.photos.split import SplitConfig, split
 from tests.conftest import ROOT, poets_edge
 
 
@@ -51,6 +53,8 @@ def test_quickstart_model_is_accurate_and_reproducible(quickstarted: Quickstarte
         assert file["size"] < 1_000_000
         assert f"{100 * file['test']['accuracy']:.1f} %" in quickstarted.shown
     assert Path(found["photo"]).parent.name == "daisy" and len(found["labels"]) == 3
+    sets = split(scan(quickstarted.folder / "quickstart/photos").photos, SplitConfig(testing=30, validation=10))
+    assert sets[f"daisy/{Path(found['photo']).name}"] == "test", "the model has not learned from the labeled photo"
 
 
 def test_docs_show_the_output_of_quickstart(quickstarted: Quickstarted) -> None:
