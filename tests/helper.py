@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import stat
 import subprocess
 import threading
 import time
@@ -78,3 +81,27 @@ def print_and_exit(question: Question) -> Reply:
     """Print two lines to standard error, and end the process with status 5."""
     os.write(2, f"first line\nlast line {question.number}\n".encode())
     os._exit(5)
+
+
+class TwoArgumentsError(PoetsEdgeError):
+    """Exception that can be pickled but not restored, because its message is the only argument that is stored."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first}, {second}")
+
+
+def raise_error_with_two_arguments(question: Question) -> Reply:
+    """Raise an exception that cannot be restored from its pickle, unless the number is 0."""
+    if question.number:
+        raise TwoArgumentsError(f"first {question.number}", "second")
+    return Reply(0, os.getpid())
+
+
+def reply_in_part(question: Question) -> Reply:
+    """Write the first half of a reply to the pipe for answers, and end the process with status 6."""
+    content = pickle.dumps(Reply(question.number, os.getpid()), pickle.HIGHEST_PROTOCOL)
+    for descriptor in range(3, 20):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.write(descriptor, content[: len(content) // 2])
+    os._exit(6)

@@ -201,7 +201,8 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
         renamed = dict(zip(record["labels"], labels, strict=True))
         photos = photos_of_record(record, options.image_dir, found).in_classes(renamed)
         if photos.missing:
-            reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
+            verb = "is no longer there; it is" if photos.missing == 1 else "are no longer there; they are"
+            reporter.warn(f"{counted(photos.missing, 'photo')} of the training run {verb} left out.")
         return _Source(frozen, network, labels, record, photos)
     if options.image_dir is None:
         reporter.warn(_UNSCORED)

@@ -130,3 +130,8 @@ def test_each_thread_may_work_on_one_chunk_ahead_of_the_consumer() -> None:
     together = threading.Barrier(3)
     results = run_parallel(range(3), lambda: None, lambda item, _: together.wait(20) >= 0, workers=3, ahead=1)
     assert [result for _, result in results] == [True] * 3
+
+
+def test_work_must_return_a_result_for_each_item_of_a_chunk() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        list(run_chunks(range(4), lambda: None, lambda chunk, _: chunk[1:], workers=1, at_once=2))

@@ -19,8 +19,10 @@ from tests.helper import (
     Reply,
     print_and_exit,
     raise_error_with_a_lock,
+    raise_error_with_two_arguments,
     reply,
     reply_after_a_program,
+    reply_in_part,
     reply_with_messages,
     thread_variables,
 )
@@ -165,3 +167,27 @@ def test_time_limit_of_an_answered_request_does_not_end_the_process() -> None:
         assert helper.ask(Question(2), "second", seconds=0.2).number == 2
         time.sleep(0.3)
         assert helper.ask(Question(3), "third").number == 3
+
+
+def test_helpers_import_this_package_before_others_on_the_python_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "poets_edge").mkdir()
+    (tmp_path / "poets_edge/__init__.py").write_text("raise SystemExit(9)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "poets_edge")  # Python searches the working directory first
+    with Helper(reply) as helper:
+        assert helper.ask(Question(1), "it").number == 1
+
+
+def test_helper_that_ends_within_its_answer_is_reported() -> None:
+    ended = pytest.raises(HelperEndedError, match=r"^it: the process .* ended early \(status 6: no message\)\.$")
+    with Helper(reply_in_part) as helper, ended:
+        helper.ask(Question(4), "it")
+
+
+def test_helper_propagates_the_message_of_an_exception_that_cannot_be_restored() -> None:
+    with Helper(raise_error_with_two_arguments) as helper:
+        with pytest.raises(PoetsEdgeError, match=r"^first 3, second$") as raised:
+            helper.ask(Question(3), "it")
+        assert type(raised.value) is PoetsEdgeError and helper.ask(Question(0), "again").number == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.core.sqlite import Database, count_rows, in_queries, is_damage, is_foreign
+from poets_edge.core.sqlite import Database, count_rows, in_queries, is_damage, is_database, is_foreign
 from tests.conftest import ROOT
 
 
@@ -147,3 +147,14 @@ def test_database_limits_the_size_of_its_log(file: Path) -> None:
         assert opened.select("PRAGMA journal_mode") == [("wal",)]
         assert opened.select("PRAGMA wal_autocheckpoint") == [(4096,)]
         assert opened.select("PRAGMA journal_size_limit") == [(16 << 20,)]
+
+
+def test_file_that_cannot_be_read_counts_as_a_database_so_that_it_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert is_database(tmp_path / "folder") and is_database(tmp_path / "missing")
+    (tmp_path / "text").write_bytes(b"SQLite format 2\0")
+    (tmp_path / "short").write_bytes(b"SQLite")
+    (tmp_path / "empty").touch()
+    assert (
+        not is_database(tmp_path / "text") and not is_database(tmp_path / "short") and is_database(tmp_path / "empty")
+    )

@@ -168,3 +168,25 @@ def test_failed_attempt_to_lock_a_file_leaves_no_open_descriptor(tmp_path: Path)
                 pass
         after = sorted(os.listdir("/proc/self/fd")) if before else []  # noqa: PTH208
     assert before == after
+
+
+def test_another_temporary_file_is_made_if_the_first_is_removed_while_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    real = fcntl.flock
+
+    def make() -> Path:
+        made.append(tmp_path / f"{len(made)}")
+        made[-1].write_text("x")
+        return made[-1]
+
+    def flock(descriptor: int, operation: int) -> None:
+        if len(made) == 1:
+            made[0].unlink()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with held(make) as temporary:
+        assert temporary == tmp_path / "1" and temporary.exists()
+    assert list(tmp_path.iterdir()) == []

@@ -173,6 +173,8 @@ def test_photos_of_the_training_run_are_assigned_to_the_renamed_classes(source: 
     assert found.labels == ("B", "a") and found.record == {"labels": ["b", "a"]}
     source({"labels": ["b", "a"]}, ("b", "a"), ExportPhotos([], [], 0))
     assert len(source.reporter.warnings) == 1
+    source({"labels": ["b", "a"]}, ("b", "a"), ExportPhotos([], [], 1))
+    assert source.reporter.warnings[1:] == ["1 photo of the training run is no longer there; it is left out."]
 
 
 def test_photos_of_a_graph_without_a_record_are_recognized_by_content(source: Any) -> None:

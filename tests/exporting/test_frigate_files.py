@@ -43,6 +43,7 @@ def test_frigate_assigns_a_label_if_its_fraction_of_the_score_sum_reaches_the_th
     found = _assigned(exported(scores, ["a", "a", "a", "a", "b"]), labels)
     assert THRESHOLD == 0.8 and found[0] == pytest.approx(3 / 5) and found[1] == pytest.approx(2 / 3)
     assert _assigned(exported([[0.5, 0.5, 0.0]], ["a"]), labels) == (0.0, None)
+    assert _assigned(exported([[0.5, 0.05, 0.0], [0.2, 0.01, 0.0]], ["a", "b"]), labels) == (1.0, 0.5), "sums below 1"
     unscored = replace(exported([[1.0, 0.0, 0.0]], ["a"]), scored=None)
     assert _assigned(unscored, labels) == (None, None)
 

@@ -211,3 +211,10 @@ def test_labels_in_firmware_are_c_strings_of_their_utf8_bytes() -> None:
     assert all(re.fullmatch(r"([^\\?\"]|\\[0-7]{3})*", text) for text in written)
     decoded = [re.sub(r"\\(.{3})", lambda match: chr(int(match[1], 8)), text) for text in written]
     assert tuple(text.encode("latin-1").decode() for text in decoded) == labels
+
+
+def test_name_of_the_model_cannot_end_its_comment_in_the_firmware() -> None:
+    """A backslash at the end of a line would continue the comment on the next line."""
+    files = firmware_files(replace(MODEL, name="C:\\models\n#error x\\"), board("nano33"))
+    comments = [line for line in files["photo_classifier/model.h"].splitlines() if "models" in line]
+    assert comments == ["// C: models #error x "]

@@ -221,6 +221,35 @@ def test_pooling_over_part_of_the_image_before_a_reshape_is_rejected(graph: Any)
         read_network(graph, "input", "it", SIZE)
 
 
+def test_pool_with_several_consumers_is_not_converted_to_a_mean() -> None:
+    graph = reshaped(SIZE, [1, 4])
+    graph.node.append(operation("other", "Softmax", ["pool"]))
+    with pytest.raises(UnknownNetworkError, match="operator Reshape"):
+        read_network(graph, "input", "it", SIZE)
+
+
+@pytest.mark.parametrize(
+    ("axes", "kept", "message"),
+    [
+        ([1, 2], False, ""),
+        ([2, 1], False, ""),
+        ([1, 2], True, "mean"),
+        ([1], False, "mean"),
+        ([1, 2, 3], False, "mean"),
+        ([0, 1], False, "mean"),
+    ],
+)
+def test_mean_must_be_over_height_and_width_and_remove_both(axes: list[int], kept: bool, message: str) -> None:
+    mean = operation("it", "Mean", ["conv", "axes"])
+    mean.attr["keep_dims"].b = kept
+    graph = graph_of(numbers("axes", axes, np.int32), mean)
+    if message:
+        with pytest.raises(UnknownNetworkError, match="a mean over something else than height and width"):
+            read_network(graph, "input", "it", SIZE)
+    else:
+        assert read_network(graph, "input", "it", SIZE).shapes()["it"] == (4,)
+
+
 def changed_conv(change: Callable[[Any], object]) -> Any:
     graph = graph_of()
     change(graph.node[-1])

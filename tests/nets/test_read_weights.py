@@ -277,6 +277,21 @@ def test_virtual_datasets_of_hdf5_files_are_refused(arrays: list[Any], tmp_path:
         read_backbone(SMALL, Weights(tmp_path / "a.h5", hashlib.sha256(content).hexdigest()))
 
 
+def test_external_datasets_of_hdf5_files_are_refused(arrays: list[Any], tmp_path: Path) -> None:
+    """Their values are in a raw file next to the HDF5 file, or anywhere else."""
+    h5py = need_module("h5py")
+    (tmp_path / "raw.bin").write_bytes(arrays[0].tobytes())
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["layer_names"] = [b"conv1"]
+        group = file.create_group("conv1")
+        group.attrs["weight_names"] = [b"kernel"]
+        raw = [(str(tmp_path / "raw.bin"), 0, h5py.h5f.UNLIMITED)]
+        group.create_dataset("kernel", arrays[0].shape, arrays[0].dtype, external=raw)
+    content = (tmp_path / "a.h5").read_bytes()
+    with pytest.raises(WeightsError, match="/conv1/kernel lies in another file"):
+        read_backbone(SMALL, Weights(tmp_path / "a.h5", hashlib.sha256(content).hexdigest()))
+
+
 def test_gray_networks_convert_colors_with_weights_that_add_up_to_1(arrays: list[Any], tmp_path: Path) -> None:
     file = _saved(tmp_path / "a.npz", {f"arr_{number}": array for number, array in enumerate(arrays)})
     gray = read_backbone(architecture("mobilenet_0.25_128_gray"), file)

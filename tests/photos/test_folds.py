@@ -152,3 +152,13 @@ def test_assign_folds_puts_the_two_photos_of_a_class_in_different_folds() -> Non
     [found] = assign_folds(hashed([*(f"a/{number}.jpg" for number in range(10)), "b/1.jpg", "b/2.jpg"]))
     assert (found.count, found.smallest, found.always_trained) == (2, "b", ())
     assert set(found.assignment[10:].tolist()) == {0, 1}
+
+
+def test_folds_do_not_depend_on_the_order_of_the_photos() -> None:
+    """Groups of photos, which are ordered by the hash of their first name, are in the same folds in any order."""
+    found = photos({"daisy": 11, "roses": 9}, variants=3)
+    expected = by_name(found, fold(found))
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        shuffled = [found[row] for row in rng.permutation(len(found))]
+        assert by_name(shuffled, fold(shuffled)) == expected

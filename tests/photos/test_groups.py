@@ -53,6 +53,8 @@ def test_names_that_show_no_groups_form_no_pairs(names: tuple[str, ...]) -> None
 def test_variants_written_by_roboflow_are_paired_by_name() -> None:
     names = [f"a/rose{n}_jpg.rf.{32 * digit}.jpg" for n in (1, 2) for digit in "ab"]
     assert name_pairs(table(*names, "a/rose1_jpg.rf.1.jpg")) == [(0, 1), (2, 3)]
+    for length, pairs in ((16, [(0, 1)]), (15, [])):
+        assert name_pairs(table(*(f"a/r.rf.{digit * length}.jpg" for digit in "Z9"))) == pairs
 
 
 def test_successors_are_photos_in_one_folder_with_close_counters() -> None:

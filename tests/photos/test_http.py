@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import http.server
 import socket
 import threading
 import time
@@ -251,3 +252,35 @@ def test_server_that_sends_less_than_16_kib_per_second_is_too_slow(monkeypatch: 
         with pytest.raises(TimeoutError, match="the server is too slow"):
             client.read(f"{served.url}/a", most=1 << 20)
         assert len(client.read(f"{served.url}/b", most=1 << 20)) == 6 << 14
+
+
+def test_connections_of_a_parent_process_are_not_used_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[int] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(1)
+            super().setup()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1")
+            self.end_headers()
+            self.wfile.write(b"x")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/a"
+        counts = []
+        for process in (1, 1, 2, 2):
+            monkeypatch.setattr("poets_edge.photos.http.os.getpid", lambda process=process: process)
+            assert client.read(address, most=10) == b"x"
+            counts.append(len(connections))
+        server.shutdown()
+    assert counts == [1, 1, 2, 2]

@@ -177,3 +177,13 @@ def test_read_photo_limits_the_memory_for_decoding(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("poets_edge.photos.image.BUDGET", 2399)
     with pytest.raises(PhotoError, match=r"a picture of its kind \(PNG, RGB\) may have"):
         read_photo(data)
+
+
+def test_errors_name_the_file_that_an_object_reads(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"text")
+    with (tmp_path / "a.jpg").open("rb") as file, pytest.raises(PhotoError, match=f"^{tmp_path}/a.jpg: not a picture"):
+        read_photo(file)
+    with pytest.raises(PhotoError, match=r"^picture: not a picture"):
+        read_photo(io.BytesIO(b"text"))
+    with pytest.raises(PhotoError, match=r"^daisy: not a picture"):
+        read_photo(b"text", name="daisy")

@@ -100,3 +100,20 @@ def test_class_that_is_empty_in_one_split_only_is_not_reported(tmp_path: Path) -
     for name in ("test/Daisy", "train/tulips", "test/tulips"):
         (tmp_path / name).mkdir()
     assert scan(tmp_path).empty_classes == ("tulips",)
+
+
+def test_only_class_of_a_split_may_have_a_word_such_as_photos_in_its_name(tmp_path: Path) -> None:
+    for name in ("train/rose photos/1.jpg", "test/rose photos/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(name)
+    found = [(photo.label, photo.given_split) for photo in scan(tmp_path).photos]
+    assert found == [("rose photos", "test"), ("rose photos", "training")]
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_other_files_in_folders_inside_class_folders_are_counted(above: str, tmp_path: Path) -> None:
+    names = [f"{above}daisy/1.jpg", f"{above}daisy/notes/a.txt", f"{above}daisy/b.txt", f"{above}roses/1.jpg"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert f"{tmp_path}: left out 2 files that are not photos: 2 .txt." in scan(tmp_path).notes

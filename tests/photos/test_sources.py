@@ -258,6 +258,8 @@ def test_read_limits_the_size_of_a_file_in_an_object_store(monkeypatch: pytest.M
     [
         ("class", False), ("class 1", False), ("object", False), ("SegmentationClass", True), ("masks", True),
         ("images", True), ("train", True), ("test_images", True), ("predictions", True), ("roses", False),
+        ("predict", True), ("pred 1", True), ("prediction", True), ("Unlabeled", True), ("unlabelled", True),
+        ("infer", True), ("inference", True), ("my_submission", True), ("predicate", False), ("label", False),
         ("rose images", False), ("gt", True),
     ],
 )  # fmt: skip
@@ -281,6 +283,11 @@ def test_split_folders_are_proposed_only_for_several_classes_and_splits() -> Non
     assert folder_names.folders_for_splits(["trainA", "testA", "trainB", "valB"]) == {
         "trainA": "train/A", "testA": "test/A", "trainB": "train/B", "valB": "val/B"
     }  # fmt: skip
+    named = ["Train_Images_Cats", "test set cats", "TrainPhotosDogs", "Test_Dogs"]
+    assert folder_names.folders_for_splits(named) == {
+        "Train_Images_Cats": "train/Cats", "test set cats": "test/cats", "TrainPhotosDogs": "train/Dogs",
+        "Test_Dogs": "test/Dogs",
+    }  # fmt: skip
     for names in (["trainA", "testA"], ["train station", "test tube"], ["trainA", "testA", "trainB", "roses"]):
         assert folder_names.folders_for_splits(names) == {}
 
@@ -288,3 +295,38 @@ def test_split_folders_are_proposed_only_for_several_classes_and_splits() -> Non
 def test_dates_from_servers_are_converted_to_seconds_since_the_epoch() -> None:
     assert remote._seconds(_DATE) == email.utils.parsedate_to_datetime(_DATE).timestamp() == 1577836800
     assert remote._seconds("") is remote._seconds(None) is remote._seconds("yesterday") is None
+
+
+def test_other_files_of_several_archives_are_added_up(tmp_path: Path) -> None:
+    _zip(tmp_path / "p1.zip", "a/1.jpg", "a/x.txt", "a/y.txt", "b/1.jpg")
+    _zip(tmp_path / "p2.zip", "a/2.jpg", "a/z.txt", "b/2.jpg", "b/w.md")
+    found = sources.find_photos(str(tmp_path / "p{1..2}.zip"))
+    assert dict(found.others) == {("a", ".txt"): 3, ("b", ".md"): 1}
+
+
+def test_each_scan_reads_the_index_of_a_changed_remote_archive_again(web: Any, tmp_path: Path) -> None:
+    """The server reports no ETag, so only a new scan can notice the change."""
+    content = [_zip(tmp_path / "1.zip", "a/1.jpg", "b/1.jpg").read_bytes()]
+    web.facts = lambda address: {"Content-Length": str(len(content[-1]))}
+    web.read = lambda address, start, end, *, most: content[-1][start:end]
+    assert [photo.name for photo in scan(Address("https://h/p.zip")).photos] == ["a/1.jpg", "b/1.jpg"]
+    content.append(_zip(tmp_path / "2.zip", "a/2.jpg", "b/3.jpg").read_bytes())
+    assert [photo.name for photo in scan(Address("https://h/p.zip")).photos] == ["a/2.jpg", "b/3.jpg"]
+
+
+def test_size_of_a_photo_in_an_archive_is_its_size_after_decompression(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/1.jpg", bytes(5000))
+    path = str(tmp_path / "p.zip/a/1.jpg")
+    stamp = sources.stamp(path)
+    assert sources.size(path) == 5000 and stamp is not None and stamp.size == 5000
+    assert sources.size(str(tmp_path / "p.zip/a/2.jpg")) == -1
+
+
+def test_photo_in_a_remote_archive_has_no_stamp_if_changes_cannot_be_detected(web: Any, tmp_path: Path) -> None:
+    content = _zip(tmp_path / "1.zip", "a/1.jpg").read_bytes()
+    web.read = lambda address, start, end, *, most: content[start:end]
+    for said, known in (({}, False), ({"ETag": "x"}, True)):
+        web.facts = lambda address, said=said: {"Content-Length": str(len(content)), **said}
+        scan(Address("https://h/p.zip"))
+        assert (sources.stamp("https://h/p.zip/a/1.jpg") is not None) == known

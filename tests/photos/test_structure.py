@@ -11,6 +11,7 @@ from PIL import Image
 from poets_edge.errors import PhotoError
 from poets_edge.photos.image import photo_size, read_photo
 from poets_edge.photos.png_chunks import without_metadata
+from poets_edge.photos.structure import checked
 
 RED = (200, 30, 40)
 
@@ -143,3 +144,22 @@ def test_without_metadata_keeps_the_chunks_that_decoding_needs() -> None:
     assert without_metadata(plain) is plain
     fake = chunk(b"PLTE", bytes((1 << 16) + 1))
     assert without_metadata(start + header + fake + pixels + end) == start + header + pixels + end
+
+
+@pytest.mark.parametrize("marker", [0x01, 0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8])
+def test_segments_after_a_marker_without_a_length_are_counted(marker: int) -> None:
+    small = segment(0xE1, b"Exif\0\0" + bytes(20))
+    assert read_photo(jpeg(COMMENT * 6000 + small * 50)).size == (16, 16)
+    with pytest.raises(PhotoError, match="more than 100 parts of EXIF data"):
+        checked("JPEG", jpeg(bytes([0xFF, marker]) + COMMENT * 6000 + small * 101))
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(1 << 16, True), ((1 << 16) + 1, False)])
+def test_number_of_fill_bytes_before_a_marker_is_limited(count: int, accepted: bool) -> None:
+    """The last of the bytes belongs to the marker."""
+    data = jpeg(COMMENT * 6000 + b"\xff" * (count - 1))
+    if accepted:
+        assert checked("JPEG", data) == data
+    else:
+        with pytest.raises(PhotoError, match="filling bytes"):
+            checked("JPEG", data)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.table import PhotoTable
-from poets_edge.photos.taken import burst_pairs, time_taken
+from poets_edge.photos.taken import burst_pairs, time_taken, times_taken
 
 EDITED, TAKEN, DIGITIZED = 306, 36867, 36868
 _EXIF_IFD = 0x8769
@@ -71,3 +72,12 @@ def test_burst_pairs_are_at_most_three_seconds_apart(tmp_path: Path) -> None:
 
 def test_time_taken_interprets_camera_time_as_utc(tmp_path: Path) -> None:
     assert time_taken(photo(tmp_path / "a/1.jpg", "2024:05:20 12:00:01")) == 1716206401.0
+
+
+def test_times_are_read_from_jpeg_files_with_any_spelling_of_the_suffix(tmp_path: Path) -> None:
+    names = ("1.jpg", "2.JPG", "3.jpeg", "4.Jpeg", "5.png", "6.jpe")
+    content = photo(tmp_path / "a/x.jpg", "2024:05:01 12:00:00").read_bytes()
+    for name in names:
+        (tmp_path / "a" / name).write_bytes(content)
+    found = times_taken(PhotoTable.of([Photo(tmp_path / "a" / name, f"a/{name}", "a") for name in names]))
+    assert np.isfinite(found).tolist() == [True, True, True, True, False, False] and len(set(found[:4])) == 1

@@ -10,7 +10,8 @@ from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.unknown_label import with_unknown_label
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
-from poets_edge.quantize.write_model import write_float_model
+from poets_edge.quantize.write_model import FloatQuantization, write_float_model
+from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from tests.conftest import ROOT
@@ -59,3 +60,21 @@ def test_score_of_the_unknown_label_is_0_or_1(kind: str) -> None:
 def test_unknown_label_requires_a_detector() -> None:
     with pytest.raises(ModelError, match="has no detector of unknown photos"):
         with_unknown_label(write_float_model(network(None)))
+
+
+def test_signatures_of_the_replaced_outputs_are_removed() -> None:
+    model = unpack_model(write_float_model(network(detector())))
+    model.signatureDefs = [schema().SignatureDefT()]
+    assert not unpack_model(with_unknown_label(pack_model(model))).signatureDefs
+
+
+@pytest.mark.parametrize("quantization", ["float16", "dynamic"])
+def test_projection_of_the_detector_has_half_precision_in_quantized_files(quantization: FloatQuantization) -> None:
+    graphs = [
+        unpack_model(write_float_model(network(detector()), one)).subgraphs[0] for one in ("float32", quantization)
+    ]
+    half, single = schema().TensorType.FLOAT16, schema().TensorType.FLOAT32
+    types = [{bytes(one.name): one.type for one in graph.tensors if b"projection" in one.name} for graph in graphs]
+    assert types == [
+        {b"detector/projection": single}, {b"detector/projection16": half, b"detector/projection": single}
+    ]  # fmt: skip

@@ -232,3 +232,12 @@ def test_slices_of_the_input_must_be_joined_by_one_operator(reader: str, expecte
         built.last = first
         built.add("CONCATENATION")
     assert built.add("MUL", floats(1 / 255)).range() == expected
+
+
+def test_depthwise_weights_are_converted_with_the_scale_of_their_channel() -> None:
+    """Channels are the last dimension: each output depends on 9 weights, whose sum is 1.26 % of its bias."""
+    scales = quant_params(np.array([0.0002, 0.0002, 0.0004]), -3, axis=3)  # (4 - -3) * 0.0002
+    kernel = np.full((1, 3, 3, 3), 4, np.int8)
+    assert Built().add("DEPTHWISE_CONV_2D", (kernel, scales), floats(1, -1, 1)).range() == RAW
+    larger = quant_params(np.array([0.0002, 0.0004, 0.0004]), -3, axis=3)
+    assert Built().add("DEPTHWISE_CONV_2D", (kernel, larger), floats(1, -1, 1)).range() is None

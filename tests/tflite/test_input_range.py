@@ -63,7 +63,7 @@ def test_scale_of_a_quantized_input_determines_the_input_range(dtype: str, zero_
     assert pixels in found.evidence and f"scale 0.25 and zero point {zero_point}" in found.evidence
 
 
-@pytest.mark.parametrize(("steps", "accepted"), [(1.9, True), (2.1, False)])
+@pytest.mark.parametrize(("steps", "accepted"), [(1.9, True), (2.0, True), (2.1, False)])
 def test_given_input_range_may_differ_from_the_model_by_two_quantization_steps(steps: float, accepted: bool) -> None:
     given = Normalization((steps,), (1.0,))
     if accepted:
