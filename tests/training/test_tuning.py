@@ -35,6 +35,7 @@ from poets_edge.training.fine_tuning.tuning import ValidationSet
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.head import Head, Matrix
+from tests.yardstick import tensorflow
 
 ENTRY = architecture("mobilenet_0.25_128")
 NO_LAYERS = Tail(blocks=1, cut=Layer("cut", "convolution", ("input",), activation="relu6"), layers=(), parameters={})
@@ -218,7 +219,13 @@ def trained_by_hand(
 
 
 @pytest.mark.tensorflow
-def test_trainer_agrees_with_published_adamw_and_averages_weights() -> None:
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_trainer_agrees_with_published_adamw_and_averages_weights(
+    eagerly: bool, request: pytest.FixtureRequest
+) -> None:
+    """TensorFlow reads compiled functions from their files, so faults planted in memory have an effect only eagerly."""
+    request.addfinalizer(lambda: tensorflow().config.run_functions_eagerly(False))
+    tensorflow().config.run_functions_eagerly(eagerly)
     rng = np.random.default_rng(0)
     activations = rng.uniform(0, 6, (6, 3, 2, 5)).astype(np.float32)
     features, classes = activations.astype(np.float64).mean(axis=(1, 2)), np.array([0, 1, 2, 1, 0, 0])
