@@ -155,8 +155,8 @@ def independence_assumption(
     is_grouped = groups is not None and groups.count < len(groups.numbers)
     units = f"of the {groups.count} groups of photos" if groups is not None and is_grouped else "photos"
     return (
-        f"the accuracy assumes that no two {units} show the same person or object, which cannot be known from them; if"
-        " some do, use `group_by` or a folder test/"
+        f"the accuracy assumes that no two {units} show one person or object, which cannot be known; if some do, use"
+        " `group_by` or test/"
     )
 
 

@@ -155,7 +155,7 @@ def test_audit_notes_that_the_accuracy_assumes_independent_photos(audited: Any) 
     photos = distinct(photos_with(normal=40), noise=1.5)
     result = audited(photos)
     [note] = audited.reporter.notes
-    assert "assumes that no two photos show the same person or object" in note
+    assert "assumes that no two photos show one person or object" in note
     assert result.to_json()["assumption"] == note and audited.reporter.warnings == []
     assert audited(photos, group_by="parent").to_json()["assumption"] is None
     given = distinct(photos_with(normal=60), ["training"] * 30 + ["validation"] * 10 + ["test"] * 20, noise=1.5)

@@ -169,7 +169,7 @@ def test_disagreement_warning_states_how_many_test_photos_look_like_training_pho
 )
 def test_independence_assumption_names_photos_or_groups(groups: PhotoGroups | None, units: str) -> None:
     line = independence_assumption(groups, None, group_by="", has_own_test=False)
-    assert line is not None and f"assumes that no {units} the same person or object" in line
+    assert line is not None and f"assumes that no {units} one person or object" in line
     assert "cannot be known" in line and "`group_by`" in line and "\n" not in line
 
 
