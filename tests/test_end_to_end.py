@@ -19,7 +19,7 @@ def first_label(line: str) -> str:
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 @pytest.mark.parametrize(("photo", "answer"), [(DAISY, "daisy"), (ROSE, "roses")])
-def test_all_quantizations_label_a_daisy_and_a_rose(
+def test_all_quantizations_label_a_daisy_and_a_rose_correctly(
     trained: Trained, flowers: Path, quantization: str, photo: str, answer: str
 ) -> None:
     ran = poets_edge_process("label", "--graph", trained.model(quantization), flowers / photo).ok()
@@ -27,7 +27,7 @@ def test_all_quantizations_label_a_daisy_and_a_rose(
 
 
 @pytest.mark.shared
-def test_head_classifies_83_of_100_test_photos_correctly(trained: Trained) -> None:
+def test_head_classifies_at_least_83_percent_of_held_out_photos_correctly(trained: Trained) -> None:
     record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
     seen, right = (record["test"][key] + record["validation"][key] for key in ("photos", "correct"))
     assert seen >= 150

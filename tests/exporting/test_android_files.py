@@ -26,7 +26,7 @@ def blocks_of(content: bytes) -> tuple[tuple[int, int], list[bytes]]:
     return (first, second), blocks
 
 
-def test_vectors_contain_all_values_between_photo_and_ranking(tmp_path: Path) -> None:
+def test_written_test_vectors_contain_every_intermediate_value_from_photo_to_ranking(tmp_path: Path) -> None:
     """The photo has two colors, 24 x 16 pixels and scores in the order blue, red, green."""
     model, photo, folder = tmp_path / "m.tflite", tmp_path / "p.png", tmp_path / "vectors"
     model.write_bytes(color_model("uint8", 1 / 128, 128, normalization=PIXELS, facts={"quantization": "int8"}))
@@ -49,7 +49,7 @@ def test_vectors_contain_all_values_between_photo_and_ranking(tmp_path: Path) ->
     assert np.frombuffer(best, "<i4").tolist() == [2, 0, 1] and distance == b""
 
 
-def test_properties_describe_the_tensors_of_the_model(tmp_path: Path) -> None:
+def test_properties_file_describes_the_tensors_of_the_model(tmp_path: Path) -> None:
     model = tmp_path / "m.tflite"
     model.write_bytes(color_model("int8", 1 / 64, -3, normalization=BACKBONE, facts={"quantization": "full-int8"}))
     write_vectors(model, [], tmp_path / "vectors")

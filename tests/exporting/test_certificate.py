@@ -75,7 +75,7 @@ def test_certificate_that_others_can_read_or_change_is_replaced(mode: int, tmp_p
     assert certificate_for("pi.local", tmp_path).read_bytes() != content and path.stat().st_mode & 0o777 == 0o600
 
 
-def test_certificate_with_the_key_of_another_one_is_replaced(tmp_path: Path) -> None:
+def test_certificate_that_does_not_match_its_key_is_replaced(tmp_path: Path) -> None:
     need_module("cryptography")
     paths = [certificate_for(host, tmp_path) for host in ("one.local", "two.local")]
     one, two = (path.read_bytes().partition(b"-----BEGIN CERTIFICATE") for path in paths)

@@ -24,7 +24,7 @@ def pair(worse: int, better: int, photos: int = 200) -> Paired:
     ("allowed", "photos", "count"),
     [(1, 200, 2), (0.5, 200, 1), (0.4, 200, 0), (2, 49, 0), (2.1, 49, 1), (0, 200, 0), (100, 7, 7), (0.3, 1000, 3)],
 )
-def test_allowed_photos_converts_percentage_points_to_photos_rounded_down(
+def test_allowed_loss_in_percentage_points_is_converted_to_photos_and_rounded_down(
     allowed: float, photos: int, count: int
 ) -> None:
     assert allowed_photos(pair(0, 0, photos), allowed) == count

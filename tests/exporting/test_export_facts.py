@@ -52,7 +52,7 @@ def test_accuracy_drop_error_names_only_the_files_that_lose_too_much() -> None:
     assert raised.value.result.files == tuple(files)
 
 
-def test_insignificant_drop_of_any_quantized_file_is_a_warning() -> None:
+def test_insignificant_accuracy_drop_of_a_quantized_file_causes_a_warning() -> None:
     [warning] = check([file_of("float32"), file_of("dynamic", 4)], 2)
     assert warning.startswith("dynamic loses 4.0 points") and "could be chance" in warning
     assert check([file_of("float32"), file_of("int8", 2)], 2) == []
@@ -158,7 +158,7 @@ def test_only_evaluated_models_are_recorded_as_verified(monkeypatch: pytest.Monk
         assert remembered == expected
 
 
-def test_results_describe_each_file() -> None:
+def test_export_result_contains_and_describes_each_file() -> None:
     files = file_of("float32"), file_of("int8", 3, 1)
     result = ExportResult(files, LABELS, ())
     assert list(result) == ["float32", "int8"] and result["int8"] is files[1] and len(result) == 2

@@ -133,7 +133,9 @@ def test_export_for_frigate_does_not_replace_existing_files(trained: Trained, tm
     assert (tmp_path / name).read_bytes() == b"trained by Frigate"
 
 
-def test_export_for_frigate_rejects_other_input_sizes_and_conflicting_options(trained: Trained, tmp_path: Path) -> None:
+def test_export_for_frigate_rejects_unsupported_input_sizes_and_conflicting_options(
+    trained: Trained, tmp_path: Path
+) -> None:
     poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=tmp_path).ok()
     small = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
     poets_edge("train", "photos", *small, "--steps", "20", "--quiet", cwd=tmp_path).ok()

@@ -117,13 +117,15 @@ def test_model_with_a_class_named_none_keeps_its_labels(run: Any, tmp_path: Path
     assert Classifier(tmp_path / "out/model.tflite").has_detector
 
 
-def test_input_sizes_that_differ_from_frigates_are_refused(run: Any, tmp_path: Path) -> None:
+def test_input_sizes_other_than_that_of_frigate_are_refused(run: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="takes 192 x 128 pixels, and Frigate passes 224 x 224"):
         run(size=(128, 192))
     assert not (tmp_path / "out").exists()
 
 
-def test_files_of_other_programs_are_refused_before_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_does_not_begin_if_it_would_replace_files_of_other_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "labelmap.txt").write_text("mine")
     monkeypatch.setattr(module, "prepare_export", lambda options, reporter: pytest.fail("the export has begun"))
     with pytest.raises(OutputError, match="not replaced"):

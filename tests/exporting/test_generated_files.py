@@ -57,7 +57,7 @@ def test_check_generated_rejects_edited_files_and_files_of_other_programs(tmp_pa
             check_generated(tmp_path, ["a.txt", name])
 
 
-def test_remove_generated_updates_the_list(tmp_path: Path) -> None:
+def test_removing_generated_files_updates_the_list_of_generated_files(tmp_path: Path) -> None:
     write_generated(tmp_path, {"a.txt": b"1", "b.bin": b"1"})
     remove_generated(tmp_path, [".txt"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [LIST, "b.bin"]
@@ -79,7 +79,7 @@ def test_link_to_an_unchanged_file_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").is_symlink()
 
 
-def test_remove_generated_keeps_files_in_subfolders(tmp_path: Path) -> None:
+def test_removing_generated_files_keeps_files_in_subfolders(tmp_path: Path) -> None:
     write_generated(tmp_path, {"a.txt": b"1", "main/b.txt": b"2"})
     remove_generated(tmp_path, [".txt"])
     assert not (tmp_path / "a.txt").exists() and (tmp_path / "main/b.txt").read_bytes() == b"2"

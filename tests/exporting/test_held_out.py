@@ -43,7 +43,7 @@ def known_of(**splits: list[str]) -> KnownPhotos:
     return KnownPhotos.of(digests, np.array([SPLIT_NAMES.index(split) for split, _ in contents], np.int8))
 
 
-def test_only_the_given_classes_are_renamed() -> None:
+def test_only_the_listed_classes_are_renamed() -> None:
     photos = ExportPhotos([Photo(Path("1"), "1", "a"), Photo(Path("2"), "2", "b")], [Photo(Path("3"), "3", "a")], 7)
     renamed = photos.in_classes({"a": "x", "c": "y"})
     assert [photo.label for photo in renamed.training] == ["x", "b"]

@@ -107,7 +107,7 @@ def page_of(folder: Path, name: str) -> str:
     return str(site["version"])
 
 
-def test_page_version_depends_on_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_of_a_page_changes_only_if_its_model_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service worker downloads files again only if the version has changed."""
     (tmp_path / "runtime.js").write_text("// stands in for megabytes of WebAssembly")
     with tarfile.open(tmp_path / "runtime.tar.xz", "w:xz") as archive:
@@ -165,7 +165,7 @@ def test_photos_of_record_does_not_read_photos_from_other_machines(place: str) -
     assert "secret" not in str(raised.value)
 
 
-def test_photos_in_a_folder_are_split_for_export_as_for_train(tmp_path: Path) -> None:
+def test_export_splits_the_photos_of_a_folder_like_train(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         for number in range(40):

@@ -117,7 +117,7 @@ def test_firmware_scores_equal_those_of_classifier(firmware: Firmware, library: 
     assert len(labels) >= 3 and labels <= set(classifier.labels) and verdicts == {False, True}
 
 
-def test_full_int8_and_float32_detect_nearly_the_same_unknown_photos(
+def test_full_int8_and_float32_models_detect_nearly_the_same_unknown_photos(
     firmware: Firmware, trained: Trained, flowers: Path
 ) -> None:
     """The models disagree on at most 3 % of the flower photos, and 5 % of all images, including negatives and noise."""

@@ -41,7 +41,7 @@ def test_parse_memory_returns_bytes_within_its_limits(memory: str, expected: int
         assert parse_memory(memory) == expected
 
 
-def test_memory_option_replaces_only_the_memory_of_a_board() -> None:
+def test_memory_option_changes_no_other_property_of_a_board() -> None:
     own = board("pico2")
     found = board_with_memory("pico2", "100KB")
     assert found == replace(own, memory=102_400)
@@ -71,7 +71,7 @@ def small_network() -> Network:
     return checked((8, 8), layers, parameters)
 
 
-def test_lower_bound_of_the_arena_is_the_largest_input_plus_output() -> None:
+def test_lower_bound_of_the_arena_is_the_largest_size_of_input_plus_output_of_a_layer() -> None:
     network = small_network()
     assert fitting._least_arena(network, gray=False) == 8 * 8 * 3 + 4 * 4 * 4
     assert fitting._least_arena(network, gray=True) == 8 * 8 + 4 * 4 * 4
@@ -117,7 +117,9 @@ def test_largest_fitting_architecture_is_found_for_rgb_and_gray_input(measured: 
     assert fitting_architecture(replace(limited, flash=499), classes=5) is None and measured == [], "too many weights"
 
 
-def test_networks_that_cannot_fit_are_not_measured(measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_not_measured_for_networks_that_cannot_fit(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     limited = replace(board("nano33"), memory=1 << 20, flash=1000)
     monkeypatch.setattr(fitting, "_least_arena", lambda network, gray: (1 << 20) + gray)
     assert fitting_architecture(limited, classes=5) is not None and len(measured) == 1

@@ -58,7 +58,7 @@ def test_annotated_copy_is_named_after_the_model(foreign: Path) -> None:
     assert metadata.facts == {}, "the model is not one of poets_edge"
 
 
-def test_annotate_never_replaces_the_model_or_other_files(foreign: Path, tmp_path: Path) -> None:
+def test_annotate_never_replaces_its_input_or_files_that_are_not_models(foreign: Path, tmp_path: Path) -> None:
     (tmp_path / "link.tflite").symlink_to(foreign)
     for output in (foreign, tmp_path / "link.tflite", tmp_path / "." / "foreign.tflite"):
         with pytest.raises(UsageError, match="the model itself"):
@@ -166,7 +166,7 @@ def test_converted_outputs_include_the_distance_of_a_detector() -> None:
         ([[np.nan, 0.5]], [2.0], np.inf), ([[0.5, 0.5]], [np.inf], np.inf),
     ],
 )  # fmt: skip
-def test_difference_of_models_is_the_largest_of_scores_and_distance(
+def test_difference_of_two_models_is_the_largest_difference_in_scores_or_distance(
     scores: list[list[float]], distance: list[float], expected: float
 ) -> None:
     own = ModelOutput(np.array([0.5, 0.5], np.float32), 2.0)
@@ -193,7 +193,9 @@ def classifier() -> Classifier:
     return Classifier(ModelFile(Path("colors"), color_model(normalization=UNIT)))
 
 
-def test_onnx_difference_is_the_largest_of_all_images(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_difference_of_an_onnx_model_is_the_largest_difference_over_all_images(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runtime = SimpleNamespace(InferenceSession=lambda content, providers: Session())
     monkeypatch.setattr(other_formats, "_load", lambda name, extra: runtime)
     images = [np.full((SIDE, SIDE, 3), value, np.uint8) for value in (51, 102, 0)]

@@ -139,7 +139,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Fir
     return export
 
 
-def test_firmware_is_refused_if_its_scores_differ_by_more_than_one_step(
+def test_firmware_is_refused_if_its_scores_differ_by_more_than_one_quantization_step(
     export: Callable[..., Firmware], tmp_path: Path
 ) -> None:
     for difference in (2, -2):

@@ -271,7 +271,7 @@ def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_load_model_rejects_files_with_code_with_several_outputs_or_with_only_weights(
+def test_load_model_rejects_models_with_code_or_several_outputs_and_files_of_weights_only(
     network: Callable[..., Any], tmp_path: Path
 ) -> None:
     import keras

@@ -76,7 +76,7 @@ def test_web_writes_a_folder_of_static_files(model: Path, site: Path) -> None:
     )
 
 
-def test_web_page_does_not_depend_on_the_model(model: Path, site: Path) -> None:
+def test_web_page_files_except_the_service_worker_do_not_depend_on_the_model(model: Path, site: Path) -> None:
     for path in PAGE.iterdir():
         written = (site / path.name).read_bytes()
         assert written == path.read_bytes() or path.name == "service-worker.js"

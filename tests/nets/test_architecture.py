@@ -76,7 +76,7 @@ def test_blocks_of_efficientnet_lite_are_numbered_as_in_the_weights_files(number
     assert numbers == list(range(blocks))
 
 
-def test_published_accuracies_of_efficientnet_lite_are_those_of_the_input_size_in_training() -> None:
+def test_published_accuracies_of_efficientnet_lite_are_for_the_input_size_used_in_training() -> None:
     """From the table in the README of tensorflow/tpu, models/official/efficientnet/lite: float model, 8-bit model."""
     found = {entry.name: entry.published for entry in known_architectures() if "efficientnet" in entry.name}
     accuracies = {name: (one.top1, one.quantized_top1) for name, one in found.items() if one is not None}

@@ -39,7 +39,7 @@ def test_graph_with_a_gray_or_variable_input_is_refused(tmp_path: Path, lengths:
         read_frozen_graph(saved(tmp_path, with_size(*lengths)))
 
 
-def test_output_is_the_codelab_softmax_or_else_the_last_softmax(tmp_path: Path) -> None:
+def test_output_of_a_frozen_graph_is_the_codelab_softmax_or_else_the_last_softmax(tmp_path: Path) -> None:
     def output(*names: str) -> str:
         graph = small_graph(["a", "b"])
         del graph.node[-1]
@@ -72,7 +72,7 @@ def _placeholders(*entries: tuple[str, int]) -> Any:
         ([("mask", 1)], ""),
     ],
 )
-def test_input_is_the_only_placeholder_for_images(
+def test_input_of_a_frozen_graph_is_its_only_placeholder_for_images(
     entries: list[tuple[str, int]], expected: str, tmp_path: Path
 ) -> None:
     path = saved(tmp_path, _placeholders(*entries))

@@ -136,7 +136,7 @@ def test_constant_accepts_arrays_with_any_memory_layout() -> None:
         assert constant_of(constant("it", array)).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
-def test_serialize_is_deterministic() -> None:
+def test_serialization_of_a_graph_is_deterministic() -> None:
     one, other = operation("x", "Add", ["a"]), operation("x", "Add", ["a"])
     for number in range(20):
         one.attr[f"key{number}"].i = number

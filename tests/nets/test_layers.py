@@ -18,7 +18,7 @@ MISPRINTED = {
 
 
 @pytest.mark.parametrize("entry", list(known_architectures()), ids=lambda entry: entry.name)
-def test_imagenet_cost_equals_published_figures(entry: Architecture) -> None:
+def test_multiply_accumulates_and_parameters_equal_published_figures(entry: Architecture) -> None:
     cost = entry.imagenet_cost()
     published = MISPRINTED.get(entry.name, entry.mmacs)
     assert abs(cost.macs / 1e6 - published) < 0.51
@@ -27,7 +27,7 @@ def test_imagenet_cost_equals_published_figures(entry: Architecture) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_0.50_160", "inception_v3"])
-def test_keras_order_equals_the_order_of_weights_in_keras(name: str) -> None:
+def test_layers_in_keras_order_match_the_weights_of_the_keras_model(name: str) -> None:
     entry = architecture(name)
     layers, wanted = entry.layers(), []
     known = shapes(layers, entry.size)

@@ -47,7 +47,7 @@ def test_network_cost_counts_multiply_accumulates_and_parameters_of_each_layer()
     assert cost(LAYERS, SIZE) == NetworkCost(macs, parameters)
 
 
-def test_keras_order_sorts_layers_by_their_distance_from_the_output() -> None:
+def test_layers_in_keras_order_are_sorted_by_their_distance_from_the_output() -> None:
     """The branch of `y` and `z` is longer than that of `x`, so `y` precedes `x`."""
     layers = (
         Layer("x", "convolution", (INPUT,), 2, normalized=True),

@@ -313,7 +313,7 @@ def _second(outputs: int, stride: int = 1) -> list[Any]:
 
 
 @pytest.mark.parametrize(("axis", "accepted"), [(3, True), (-1, True), (1, False), (2, False), (0, False)])
-def test_read_network_accepts_only_concatenations_of_channels(axis: int, accepted: bool) -> None:
+def test_read_network_accepts_concatenations_only_along_the_channels(axis: int, accepted: bool) -> None:
     joined = operation("it", "ConcatV2", ["conv", "other", "axis"])
     graph = graph_of(*_second(4), numbers("axis", axis, np.int32), joined)
     if accepted:
@@ -325,7 +325,7 @@ def test_read_network_accepts_only_concatenations_of_channels(axis: int, accepte
 
 
 @pytest.mark.parametrize(("outputs", "accepted"), [(4, True), (5, False), (1, False)])
-def test_read_network_accepts_only_sums_of_equal_shapes(outputs: int, accepted: bool) -> None:
+def test_read_network_accepts_sums_only_if_their_operands_have_equal_shapes(outputs: int, accepted: bool) -> None:
     graph = graph_of(*_second(outputs), operation("it", "AddV2", ["conv", "other"]))
     if accepted:
         network = read_network(graph, "input", "it", SIZE)

@@ -113,7 +113,7 @@ def _archive(path: Path, *members: tuple[str, bytes, bytes]) -> Weights:
     return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_frozen_graph_is_the_first_regular_file_of_that_name_in_the_archive(tmp_path: Path) -> None:
+def test_frozen_graph_in_an_archive_is_its_first_regular_file_with_the_expected_name(tmp_path: Path) -> None:
     file = _archive(
         tmp_path / "a.tgz",
         ("frozen_graph.pb", tarfile.SYMTYPE, b""),
@@ -141,7 +141,7 @@ def test_oversized_and_damaged_weights_archives_are_rejected(tmp_path: Path, mon
         Weights(tmp_path / "b.tgz", hashlib.sha256(broken).hexdigest()).frozen_graph()
 
 
-def test_local_weights_prefers_files_in_the_given_folder_to_the_keras_cache(
+def test_weights_in_the_given_folder_take_precedence_over_the_keras_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -227,7 +227,7 @@ def test_pytorch_storages_of_an_unexpected_size_are_refused() -> None:
         read_pytorch_file(content)
 
 
-def test_signatures_of_layers_include_everything_that_determines_the_result() -> None:
+def test_layer_signatures_include_every_attribute_that_affects_the_output() -> None:
     layer = Layer("a", "convolution", ("input",), 4, (3, 2), 2, "SAME", "relu6")
     others = [
         Layer("a", "depthwise", ("input",), 4, (3, 2), 2, "SAME", "relu6"),
@@ -314,7 +314,7 @@ def test_graphs_of_the_codelab_for_another_input_size_are_refused(
         read_codelab_weights(SMALL, Weights(Path("a.pb"), ""))
 
 
-def test_hdf5_files_of_other_programs_are_described(tmp_path: Path) -> None:
+def test_error_for_an_unsuitable_hdf5_file_describes_the_file(tmp_path: Path) -> None:
     h5py = need_module("h5py")
     for entries, message in (
         ((), "holds 'nothing', which is none of Keras's arrays"),

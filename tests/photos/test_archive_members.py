@@ -284,7 +284,7 @@ def test_read_archive_recognizes_suffixes_in_any_case(place: str, most: int | No
     assert sum(found.others.values()) == (1 if sniffed else 2)
 
 
-def test_read_archive_counts_other_files_only_inside_the_common_folder() -> None:
+def test_files_other_than_photos_are_not_counted_outside_the_common_folder_of_the_photos() -> None:
     names = ["top/x/a/1.jpg", "top/x/b/1.jpg", "top/x/note.txt", "top/x/a/note.txt", "top/note.txt", "topx/note.txt"]
     found = read_archive(io.BytesIO(zip_of(dict.fromkeys(names, b"x"))), "x.zip")
     assert found.names == ["a/1.jpg", "b/1.jpg"]
@@ -331,7 +331,7 @@ def test_read_archive_limits_the_directory_of_a_remote_zip() -> None:
         read_archive(io.BytesIO(data), "x.zip", 10)
 
 
-def test_read_archive_counts_only_other_files_in_the_folder_with_the_classes() -> None:
+def test_files_other_than_photos_are_counted_only_in_the_folder_that_contains_the_classes() -> None:
     files = {"f/daisy/1.jpg": b"p", "f/roses/1.jpg": b"p", "f/a.txt": b"t", "f/daisy/b.csv": b"c", "LICENSE.md": b"t"}
     found = read_archive(io.BytesIO(zip_of(files)), "x.zip")
     assert found.names == ["daisy/1.jpg", "roses/1.jpg"]

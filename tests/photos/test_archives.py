@@ -81,7 +81,7 @@ def test_scan_reads_webdataset_shards(photos: Path, tmp_path: Path, pattern: str
     assert sources.photo_at(tmp_path / pattern, found.photos[0].name) == found.photos[0].path
 
 
-def test_train_on_shards_writes_the_same_graph_with_and_without_cluster(photos: Path, tmp_path: Path) -> None:
+def test_train_on_shards_writes_the_same_graph_with_and_without_a_cluster(photos: Path, tmp_path: Path) -> None:
     shards(tmp_path, photos)
     graph = trained(tmp_path / "flowers-{000..002}.tar", tmp_path, "--cluster", "local:1")
     assert trained(tmp_path / "flowers-{000..002}.tar", tmp_path / "alone") == graph

@@ -154,7 +154,7 @@ def test_read_photo_rejects_float_values_out_of_range(lowest: float, highest: fl
             read_photo(data)
 
 
-def test_read_photo_rejects_almost_black_colors_regardless_of_their_opacity() -> None:
+def test_read_photo_rejects_photos_with_almost_black_colors_regardless_of_their_opacity() -> None:
     """The opacity is 65535, and the colors are at most 255."""
     values = np.full((8, 8, 4), 65535, np.uint16)
     values[..., :3] = 255

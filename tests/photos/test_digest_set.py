@@ -39,13 +39,13 @@ def test_digest_set_contains_the_leading_bits_of_its_digests(numbers: list[int],
         assert [expected[row] for row in rows] == [number >> (64 - bits) for number in numbers]
 
 
-def test_to_json_returns_the_elias_fano_encoding() -> None:
+def test_json_of_a_digest_set_contains_its_elias_fano_encoding() -> None:
     """Three values of 9 bits have one low byte each; their upper bits 0, 0 and 1 are ones at 0, 0 + 1 and 1 + 2."""
     stored = DigestSet.of(keys_of(digests_of(*(value << 55 for value in (0x07, 0xAB, 0x1FF)))), 9)
     assert stored.to_json() == {"count": 3, "data": base64.b64encode(bytes([0b11010000, 0x07, 0xAB, 0xFF])).decode()}
 
 
-def test_from_json_rejects_an_inconsistent_encoding() -> None:
+def test_inconsistent_encoding_of_a_digest_set_is_rejected() -> None:
     fields = DigestSet.of(keys_of(digests_of(1 << 60, 1 << 61, 1 << 62)), 20).to_json()
     code = base64.b64decode(fields["data"])
     for changed in (code + b"\0", code[:-1], bytes([0]) + code[1:], bytes([255]) + code[1:]):

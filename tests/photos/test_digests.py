@@ -87,7 +87,7 @@ def test_signature_from_cached_sizes_equals_the_signature_of_the_folder(folder: 
     assert len(current_signature(photos)) == len(ALL)
 
 
-def test_signature_excludes_unreadable_photos(folder: Folder) -> None:
+def test_signature_of_a_photo_folder_excludes_unreadable_photos(folder: Folder) -> None:
     photos = scan(folder.path).photos
     (folder.path / "a/1.jpg").unlink()
     hashed = hash_photos(photos, folder.bottlenecks_dir)

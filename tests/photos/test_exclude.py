@@ -105,7 +105,7 @@ def test_read_exclusions_ignores_comments_and_blank_lines(tmp_path: Path) -> Non
     assert found.leave_out == {"roses/1.jpg", "daisy/two words.jpg"} and not found.belongs_to
 
 
-def test_apply_removes_excluded_photos_and_reassigns_others(tmp_path: Path) -> None:
+def test_applied_exclusions_remove_photos_and_assign_others_to_another_class(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\xff\xd8\xff")
@@ -156,7 +156,7 @@ class _Recorder(Silent):
         self.warnings.append(text)
 
 
-def test_excluded_photos_are_skipped_with_a_warning_if_any_of_them_do_not_exist(tmp_path: Path) -> None:
+def test_excluded_photos_are_skipped_and_nonexistent_ones_cause_a_warning(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(b"\xff\xd8\xff")

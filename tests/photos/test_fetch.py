@@ -54,7 +54,7 @@ def archive(server: Files, content: bytes, served: bytes | None = None) -> Archi
     return Archive(f"{server.url}/flowers.tgz", len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_fetch_flowers_leaves_only_the_photo_folder(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_leaves_no_files_beside_the_photo_folder(server: Files, tmp_path: Path) -> None:
     found = fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD))
     assert found.classes == ("daisy", "roses")
     assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "daisy/2.jpg", "roses/1.jpg", "roses/2.jpg"]
@@ -125,7 +125,7 @@ def test_fetch_flowers_rejects_members_outside_the_top_folder(server: Files, tmp
     assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "in/flowers").exists()
 
 
-def test_fetch_flowers_rejects_links(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_rejects_links_in_the_archive(server: Files, tmp_path: Path) -> None:
     content = packed(*PHOTOS, links=(("flower_photos/daisy/3.jpg", "/etc/hostname"),))
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "flowers", archive=archive(server, content))
@@ -146,7 +146,7 @@ def test_fetch_flowers_rejects_working_directory(server: Files, folder: str) -> 
         fetch_flowers(Path(folder), archive=archive(server, GOOD))
 
 
-def test_unpack_reports_progress_up_to_the_size_of_the_archive(tmp_path: Path) -> None:
+def test_progress_of_unpacking_adds_up_to_the_size_of_the_archive(tmp_path: Path) -> None:
     """Random contents cannot be compressed, so the archive is read in several parts."""
     content = packed(*((f"x/a/{number}.jpg", random.Random(number).randbytes(50_000)) for number in range(9)))
     (tmp_path / "x.tgz").write_bytes(content)

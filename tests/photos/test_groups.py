@@ -31,7 +31,7 @@ def test_photos_of_one_person_are_paired_by_name_across_classes() -> None:
     assert by_name(photos) == [0, 0, 2, 0, 2]
 
 
-def test_frames_are_paired_by_name_only_within_a_folder() -> None:
+def test_frames_are_paired_by_name_only_if_they_are_in_one_folder() -> None:
     photos = table("a/x_frame_000123.jpg", "a/x_frame_000999.jpg", "a/y_frame_1.jpg", "b/x_frame_000124.jpg")
     assert by_name(photos) == [0, 0, 2, 3]
 
@@ -46,7 +46,7 @@ def test_frames_are_paired_by_name_only_within_a_folder() -> None:
         ("a/10555749515_13a12a026e.jpg", "a/10841136265_af473efc60.jpg"),
     ],
 )
-def test_names_that_show_no_groups_form_no_pairs(names: tuple[str, ...]) -> None:
+def test_photos_whose_names_indicate_no_groups_are_not_paired(names: tuple[str, ...]) -> None:
     assert by_name(table(*names)) == list(range(len(names)))
 
 
@@ -62,7 +62,7 @@ def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
     assert successors(photos) == [(0, 1)]
 
 
-def test_pattern_groups_photos_by_its_first_capturing_group() -> None:
+def test_photos_are_grouped_by_the_first_capturing_group_of_a_pattern() -> None:
     photos = table("a/anna-1.jpg", "b/anna-7.jpg", "a/ben-1.jpg", "a/nobody.jpg")
     assert stated_groups(photos, r"/(\w+)-").tolist() == [0, 0, 2, 3]
     assert stated_groups(photos, "anna|ben").tolist() == [0, 0, 2, 3]
@@ -84,7 +84,7 @@ def test_groups_stated_in_a_csv_file_are_read_from_its_two_columns(tmp_path: Pat
         stated_groups(table("a/1.jpg"), str(tmp_path / "missing.csv"))
 
 
-def test_stated_groups_rejects_patterns_without_matches_and_invalid_patterns() -> None:
+def test_grouping_patterns_that_are_invalid_or_match_no_photo_are_rejected() -> None:
     with pytest.raises(UsageError, match="gives none of the 1 photos a group"):
         stated_groups(table("a/1.jpg"), "person")
     with pytest.raises(UsageError, match="not a regular expression"):
@@ -106,7 +106,7 @@ def test_photos_in_a_group_are_in_one_split_and_one_fold() -> None:
     assert {SPLIT_NAMES[number] for number in splits} == set(SPLIT_NAMES)
 
 
-def test_groups_do_not_change_the_splits_of_other_photos() -> None:
+def test_groups_do_not_change_the_splits_of_photos_outside_them() -> None:
     photos = table(*(f"a/{number:03}.jpg" for number in range(300)))
     alone = assign_splits(photos, SplitConfig())
     groups = np.arange(300)
@@ -119,13 +119,13 @@ def table_of(*names: str) -> PhotoTable:
     return PhotoTable.of([Photo(Path(name), name, name.partition("/")[0]) for name in names])
 
 
-def test_successors_do_not_depend_on_photo_order_and_have_limited_gaps() -> None:
+def test_successive_photos_are_found_in_any_order_if_their_counters_are_close() -> None:
     names = ("a/IMG_0012.jpg", "a/IMG_0004.jpg", "a/IMG_0001.jpg", "a/IMG_0008.jpg", "a/DSC_0009.jpg", "b/IMG_0002.jpg")
     assert successors(table_of(*names)) == [(2, 1)], "0001 and 0004, but not 0004 and 0008 or 0008 and 0012"
     assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]
 
 
-def test_pattern_without_capturing_groups_groups_photos_by_the_whole_match() -> None:
+def test_photos_are_grouped_by_the_whole_match_of_a_pattern_without_capturing_groups() -> None:
     table = table_of("a/p1-x.jpg", "a/p1-y.jpg", "b/p2-x.jpg", "b/other.jpg")
     assert stated_groups(table, r"p(\d)-.").tolist() == [0, 0, 2, 3]
     assert stated_groups(table, r"p\d-.").tolist() == [0, 1, 2, 3]

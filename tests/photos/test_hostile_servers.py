@@ -153,7 +153,7 @@ def test_errors_about_hosts_do_not_contain_the_password(host: str, scheme: str, 
         ("ab:/x:y" * 10_000 + " @", "ab:/x:y" * 10_000 + " @"),
     ],
 )
-def test_without_user_info_removes_only_user_names_and_passwords(text: str, clean: str) -> None:
+def test_only_user_names_and_passwords_are_removed_from_addresses(text: str, clean: str) -> None:
     start = time.monotonic()
     assert without_user_info(text) == clean
     assert time.monotonic() - start < 2

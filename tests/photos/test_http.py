@@ -34,7 +34,7 @@ def ranged(request: Request) -> Iterable[bytes]:
     return reply(body, f"Content-Range: {total}", status="206 Partial Content")
 
 
-def test_read_returns_the_requested_part_of_a_file() -> None:
+def test_requested_part_of_a_file_on_a_server_is_returned() -> None:
     with serving(ranged) as served:
         address = f"{served.url}/a"
         assert client.read(address, most=100) == CONTENT
@@ -57,13 +57,13 @@ def test_read_returns_the_requested_part_of_a_file() -> None:
         reply(CONTENT[:5], "Content-Range: bytes 0-4/100"),
     ],
 )
-def test_read_refuses_responses_with_a_different_byte_range(answer: list[bytes]) -> None:
+def test_responses_with_a_byte_range_other_than_the_requested_one_are_refused(answer: list[bytes]) -> None:
     with serving(lambda _: answer) as served, pytest.raises(DatasetError, match="does not give parts of a file"):
         client.read(f"{served.url}/a", 0, 5, most=100)
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
-def test_read_reports_missing_files(status: str) -> None:
+def test_reading_a_missing_file_raises_file_not_found_error(status: str) -> None:
     with serving(lambda _: reply(b"page", status=status)) as served, pytest.raises(FileNotFoundError):
         client.read(f"{served.url}/a", most=100)
 

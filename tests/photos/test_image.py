@@ -161,7 +161,7 @@ def test_read_photo_error_begins_with_the_name_of_the_source(tmp_path: Path) -> 
         read_photo(tmp_path / "none.jpg", name="given")
 
 
-def test_fit_resizes_rows_before_columns_with_the_requested_crop() -> None:
+def test_photo_is_resized_horizontally_before_vertically_with_the_requested_crop() -> None:
     image = gradient(40, 24)
     found = fit(image, (5, 9), (3.5, 2.25, 30.0, 20.5))
     narrowed = image.resize((9, 24), Image.Resampling.BILINEAR, box=(3.5, 0, 30.0, 24))

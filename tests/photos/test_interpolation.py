@@ -41,7 +41,7 @@ def test_interpolate_rounds_half_up_and_does_not_average_over_skipped_pixels() -
 
 
 @pytest.mark.parametrize(("size", "new_size"), [(7, 13), (640, 224), (3, 224), (224, 3), (5, 5), (1, 4)])
-def test_weights_are_rounded_to_22_bits(size: int, new_size: int) -> None:
+def test_interpolation_weights_are_rounded_to_22_bits(size: int, new_size: int) -> None:
     first, second, weights = _neighbors(size, new_size)
     for place in range(new_size):
         exact = Fraction(place * size, new_size)

@@ -28,7 +28,7 @@ def stored(known: KnownPhotos) -> KnownPhotos:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 63, 64, 65, 1000, 5000])
-def test_known_photos_returns_the_split_of_each_photo(count: int) -> None:
+def test_split_of_each_known_photo_is_returned(count: int) -> None:
     digests, splits = drawn(count)
     others, _ = drawn(3000, seed=1)
     known = KnownPhotos.of(digests, splits)
@@ -37,7 +37,7 @@ def test_known_photos_returns_the_split_of_each_photo(count: int) -> None:
         assert (one.splits(others) >= 0).sum() <= 1
 
 
-def test_known_photos_has_a_false_positive_rate_of_one_in_half_a_million() -> None:
+def test_one_in_half_a_million_unknown_photos_is_mistaken_for_a_known_photo() -> None:
     digests, splits = drawn(2047)
     others, _ = drawn(1_000_000, seed=1)
     assert (KnownPhotos.of(digests, splits).for_model().splits(others) >= 0).sum() < 12
@@ -53,7 +53,7 @@ def test_size_of_known_photos_in_a_model_is_limited_per_photo_and_in_total() -> 
     assert sizes[200_000] < 140 << 10
 
 
-def test_known_photos_stores_only_a_sample_if_there_are_many_photos() -> None:
+def test_only_a_sample_is_stored_of_a_large_number_of_known_photos() -> None:
     digests, splits = drawn(70_000)
     known = stored(KnownPhotos.of(digests, splits).for_model())
     found = known.splits(digests)
@@ -64,13 +64,13 @@ def test_known_photos_stores_only_a_sample_if_there_are_many_photos() -> None:
     assert 0.2 < (known.splits(others) == -1).mean() < 0.3
 
 
-def test_known_photos_assigns_duplicates_in_several_splits_to_the_first_split() -> None:
+def test_duplicates_of_a_photo_in_several_splits_are_assigned_to_the_first_split() -> None:
     digests = np.zeros((3, 32), np.uint8)
     assert KnownPhotos.of(digests, np.array([2, 0, 1], np.int8)).split(bytes(32)) == 0
     assert KnownPhotos.of(digests[:2], np.array([2, 1], np.int8)).split(bytes(32)) == 1
 
 
-def test_known_photos_returns_the_groups_of_test_photos() -> None:
+def test_groups_of_known_test_photos_are_returned() -> None:
     digests, splits = drawn(3000)
     groups = np.arange(3000) // 100
     known = KnownPhotos.of(digests, splits, groups)
@@ -84,7 +84,7 @@ def test_known_photos_returns_the_groups_of_test_photos() -> None:
     assert len(set(KnownPhotos.of(digests, splits).groups(digests)[tested].tolist())) == tested.sum()
 
 
-def test_known_photos_reads_groups_from_records_with_photo_names() -> None:
+def test_groups_of_known_photos_are_read_from_records_with_photo_names() -> None:
     names = {f"{byte}.jpg": bytes([byte] * 32).hex() for byte in range(1, 5)}
     sets = {"training": ["4.jpg"], "validation": [], "test": ["1.jpg", "2.jpg", "3.jpg"]}
     known = known_photos({"photos": names, "sets": sets, "test_groups": [0, 1, 0]})
@@ -93,14 +93,14 @@ def test_known_photos_reads_groups_from_records_with_photo_names() -> None:
     assert one == three != two and four == NO_GROUP
 
 
-def test_known_photos_rejects_groups_that_do_not_match_the_test_photos() -> None:
+def test_groups_that_do_not_match_the_known_test_photos_are_rejected() -> None:
     digests, splits = drawn(100)
     fields = KnownPhotos.of(digests, splits, np.zeros(100, np.int64)).to_json()
     with pytest.raises(RecordError, match="1 groups of"):
         KnownPhotos.from_json({**fields, "test_groups": [0]})
 
 
-def test_known_photos_reads_records_with_photo_names() -> None:
+def test_known_photos_are_read_from_records_with_photo_names() -> None:
     names = {"a/1.jpg": bytes([1] * 32).hex(), "b/2.jpg": bytes([2] * 32).hex(), "b/3.jpg": bytes([3] * 32).hex()}
     record = {"photos": names, "sets": {"training": ["a/1.jpg", "b/3.jpg"], "validation": [], "test": ["b/2.jpg"]}}
     known = known_photos(record)
@@ -109,7 +109,7 @@ def test_known_photos_reads_records_with_photo_names() -> None:
     assert known_photos({}) is None and known_photos({"photos": None, "sets": None}) is None
 
 
-def test_known_photos_rejects_damaged_encodings() -> None:
+def test_damaged_encodings_of_known_photos_are_rejected() -> None:
     good = KnownPhotos.of(*drawn(100)).to_json()
     code = base64.b64decode(good["training"]["data"])
     for training in (

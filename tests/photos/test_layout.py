@@ -190,7 +190,7 @@ def test_scan_merges_class_names_with_composed_and_decomposed_accents(kind: str,
 
 
 @both
-def test_scan_recursive_includes_nested_photos(kind: str, tmp_path: Path) -> None:
+def test_recursive_scan_includes_photos_in_nested_folders(kind: str, tmp_path: Path) -> None:
     place = _place(kind, tmp_path, [*_photos("animal/cat/2024", "animal/dog"), *_photos("plant")])
     assert _counts(scan(place, recursive=True)) == {("animal", None): 6, ("plant", None): 3}
 

@@ -22,7 +22,7 @@ def ramp(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8))
 
 
-def test_fit_returns_an_array_with_height_before_width() -> None:
+def test_resized_photo_is_an_array_with_height_before_width() -> None:
     pixels = fit(ramp(40, 24), (6, 20))
     assert pixels.shape == (6, 20, 3)
     assert pixels[0, :, 0].tolist() == sorted(pixels[0, :, 0].tolist()) and np.ptp(pixels[:, 0, 0]) <= 1
@@ -37,7 +37,7 @@ def test_resizing_computes_weighted_averages_of_pixels() -> None:
     assert fit(row.transpose(Image.Transpose.ROTATE_270), (4, 1))[1:3, 0, 1].tolist() == [100, 120]
 
 
-def test_crop_is_interpreted_as_left_top_right_bottom() -> None:
+def test_crop_box_is_given_as_left_top_right_bottom() -> None:
     pixels = fit(ramp(40, 24), (4, 10), crop=(5, 2, 15, 6))
     assert np.array_equal(pixels, np.asarray(ramp(40, 24))[2:6, 5:15])
     whole = fit(ramp(40, 24), (24, 40), crop=(0, 0, 40, 24))
@@ -46,7 +46,7 @@ def test_crop_is_interpreted_as_left_top_right_bottom() -> None:
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(0, 255))
 @settings(max_examples=40, deadline=None)
-def test_fit_preserves_solid_colors_and_commutes_with_flipping(
+def test_resizing_preserves_solid_colors_and_commutes_with_flipping(
     width: int, height: int, columns: int, rows: int, shade: int
 ) -> None:
     plain = fit(Image.new("RGB", (width, height), (shade, 0, 255)), (rows, columns))
@@ -100,14 +100,14 @@ def test_read_photo_rejects_sides_of_more_than_100_000_pixels() -> None:
         ("F", "TIFF", 2 * 4 + 4),
     ],
 )
-def test_bytes_needed_includes_copies_made_by_the_decoder(mode: str, form: str, each: int) -> None:
+def test_memory_estimate_includes_copies_made_by_the_decoder(mode: str, form: str, each: int) -> None:
     image = Image.new(mode, (30, 20))
     image.format = form
     assert bytes_needed(image, (30, 20)) == 600 * each
     assert most_megapixels(image, (30, 20)) == pytest.approx(BUDGET / each / 1e6)
 
 
-def test_bytes_needed_includes_full_size_coefficients_of_progressive_jpegs() -> None:
+def test_memory_estimate_includes_full_size_coefficients_of_progressive_jpegs() -> None:
     image = Image.new("RGB", (30, 20))
     image.format = "JPEG"
     assert bytes_needed(image, (240, 160)) == 600 * 4
@@ -117,7 +117,7 @@ def test_bytes_needed_includes_full_size_coefficients_of_progressive_jpegs() -> 
     assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
 
 
-def test_most_megapixels_counts_pixels_before_reduced_size_decoding() -> None:
+def test_limit_in_megapixels_applies_to_the_size_before_reduced_size_decoding() -> None:
     """An image of 240 x 160 pixels is decoded to 30 x 20 pixels, which need 4 bytes each."""
     image = Image.new("RGB", (30, 20))
     image.format = "JPEG"
@@ -170,7 +170,7 @@ def test_normalizations_are_close_if_they_differ_by_at_most_one_pixel_value(
     assert Normalization(*other).is_close(Normalization(*one)) is close
 
 
-def test_normalizations_are_compared_in_pixel_values_of_the_smaller_deviation() -> None:
+def test_normalization_difference_is_converted_to_pixel_values_with_the_smaller_deviation() -> None:
     """Pixel 0 becomes -1 and -0.5, which differ by 0.5 * 127.5 pixel values of the smaller deviation."""
     one, other = Normalization((127.5,), (127.5,)), Normalization((127.5,), (255.0,))
     for first, second in ((one, other), (other, one)):

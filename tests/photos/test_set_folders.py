@@ -93,7 +93,7 @@ def test_train_rejects_a_class_without_training_photos(divided: Path, tmp_path: 
     ran.failed("class lilies: no photo for training, and 9 in Valid/lilies")
 
 
-def test_class_that_is_empty_in_one_split_only_is_not_reported(tmp_path: Path) -> None:
+def test_class_that_is_empty_in_only_one_split_is_not_reported(tmp_path: Path) -> None:
     for name in ("train/daisy/1.jpg", "train/roses/1.jpg", "test/roses/1.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)

@@ -134,7 +134,7 @@ _DATE, _LATER = "Wed, 01 Jan 2020 00:00:00 GMT", "Wed, 01 Jan 2020 00:10:00 GMT"
         ({"Last-Modified": "never", "ETag": "x"}, "size=None ETag=x Last-Modified=never", None, None),
     ],
 )
-def test_facts_identify_a_file_by_the_headers_that_its_server_sends(
+def test_files_on_a_server_are_identified_by_their_response_headers(
     said: dict[str, str], identity: str | None, age: float | None, size: int | None, web: Any
 ) -> None:
     """The age of a file is the difference of two times of the server's clock, which need not be right."""
@@ -244,7 +244,7 @@ class _System:
         return b"0123456789"[start:end]
 
 
-def test_read_limits_the_size_of_a_file_in_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_a_file_read_from_an_object_store_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_system", lambda address: (_System(), address))
     assert remote.read("s3://b/x", most=10) == b"0123456789" and remote.read("s3://b/x", 2, 5, most=3) == b"234"
     for most, limits in ((9, ()), (2, (2, 5))):
@@ -263,7 +263,7 @@ def test_read_limits_the_size_of_a_file_in_an_object_store(monkeypatch: pytest.M
         ("rose images", False), ("gt", True),
     ],
 )  # fmt: skip
-def test_names_of_splits_masks_or_unlabeled_photos_are_not_class_names(name: str, expected: bool) -> None:
+def test_folder_names_typical_of_splits_masks_or_unlabeled_photos_are_recognized(name: str, expected: bool) -> None:
     assert folder_names.is_no_class(name) is expected
 
 

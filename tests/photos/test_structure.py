@@ -100,7 +100,9 @@ def test_read_photo_rejects_open_files_above_the_size_limit(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("compression", [1, 2, 0])
-def test_read_photo_limits_only_run_length_encoded_bmps(compression: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_photo_limits_the_size_of_bmps_only_if_they_are_run_length_encoded(
+    compression: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("poets_edge.photos.structure._LARGEST_RLE", 2000)
     bits = 4 if compression == 2 else 8
     fields = struct.pack("<IiiHHIIiiII", 40, 9, 9, 1, bits, compression, 0, 0, 0, 2, 0)
@@ -130,7 +132,7 @@ def test_read_photo_skips_the_color_table_of_a_gif(colors: int) -> None:
         read_photo(plain + b"!\xfe\1a\0" * 22_000 + data[start:])
 
 
-def test_without_metadata_keeps_the_chunks_that_decoding_needs() -> None:
+def test_removing_metadata_from_a_png_keeps_the_chunks_that_decoding_needs() -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + b"sums"
 

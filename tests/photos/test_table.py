@@ -37,7 +37,7 @@ def test_photo_table_is_a_sequence_of_photos(folder: Path) -> None:
         found[len(found)]
 
 
-def test_present_returns_the_sorted_names_of_classes_with_photos() -> None:
+def test_names_of_classes_with_photos_are_returned_sorted() -> None:
     photos = [Photo(Path(f"{number}.jpg"), f"{number}.jpg", label) for number, label in enumerate("cabca")]
     table = PhotoTable.of(photos)
     assert table.labels == ("c", "a", "b") and table.present == ("a", "b", "c")
@@ -64,7 +64,7 @@ def test_photo_digests_map_names_to_hexadecimal_digests(folder: Path) -> None:
     assert dict(PhotoDigests(columns)) == {item.photo.name: item.digest.hex() for item in listed}
 
 
-def test_split_agrees_with_version_0_2_0() -> None:
+def test_splits_are_the_same_as_in_version_0_2_0() -> None:
     """The classes are large or small, contain groups, or have no photo in a split by chance."""
     names = [f"large/{number}.jpg" for number in range(60)] + [f"group/{n % 4}_nohash_{n}.jpg" for n in range(12)]
     names += [f"small/{number}.jpg" for number in range(3)] + ["two/1.jpg", "two/2.jpg", "é/e\u0301.jpg"]

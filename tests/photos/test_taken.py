@@ -33,7 +33,7 @@ def table(folder: Path) -> PhotoTable:
     return PhotoTable.of(Photo(file, file.relative_to(folder).as_posix(), file.parent.name) for file in files)
 
 
-def test_time_taken_ignores_the_date_of_the_last_edit(tmp_path: Path) -> None:
+def test_capture_time_is_not_the_date_of_the_last_edit(tmp_path: Path) -> None:
     first = photo(tmp_path / "a/1.jpg", "2024:05:01 12:00:00", edited="2025:01:01 09:00:00")
     second = photo(tmp_path / "a/2.jpg", "2024:05:01 12:00:02")
     times = time_taken(first), time_taken(second)
@@ -41,11 +41,11 @@ def test_time_taken_ignores_the_date_of_the_last_edit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "2024:13:45 99:00:00", "yesterday"])
-def test_time_taken_is_none_for_invalid_dates(tmp_path: Path, taken: str) -> None:
+def test_capture_time_is_none_for_invalid_dates(tmp_path: Path, taken: str) -> None:
     assert time_taken(photo(tmp_path / "a/1.jpg", taken)) is None
 
 
-def test_time_taken_is_none_without_exif_or_file(tmp_path: Path) -> None:
+def test_capture_time_is_none_if_the_photo_or_its_exif_data_is_missing(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.jpg")
     assert time_taken(tmp_path / "plain.jpg") is None
     assert time_taken(tmp_path / "missing.jpg") is None
@@ -70,7 +70,7 @@ def test_burst_pairs_are_at_most_three_seconds_apart(tmp_path: Path) -> None:
     assert burst_pairs(table(tmp_path)) == [(0, 1), (2, 3)]
 
 
-def test_time_taken_interprets_camera_time_as_utc(tmp_path: Path) -> None:
+def test_capture_time_is_interpreted_as_utc(tmp_path: Path) -> None:
     assert time_taken(photo(tmp_path / "a/1.jpg", "2024:05:20 12:00:01")) == 1716206401.0
 
 

@@ -73,7 +73,7 @@ def test_tree_of_folders_is_built_from_file_names() -> None:
     assert set(photos(folder_tree(names, {}))) == {"", "x", "x/a", "x/a/c", "x/b"}
 
 
-def test_most_frequent_kinds_of_other_files_are_listed_first() -> None:
+def test_most_frequent_kinds_of_files_that_are_not_photos_are_listed_first() -> None:
     assert other_files_text({".a": 1, ".c": 2, ".b": 2}) == "5 files that are not photos: 2 .b, 2 .c, 1 .a"
     assert other_files_text({".txt": 1}) == "1 file that is not a photo: 1 .txt"
 

@@ -53,7 +53,9 @@ def test_calibrate_returns_identical_results_for_any_number_of_workers(network: 
     assert quantize(network, "int8", pixels) == quantize(network, "int8", pixels)
 
 
-def test_calibration_pixels_keeps_order_and_skips_unreadable_photos(photos: list[Photo], tmp_path: Path) -> None:
+def test_calibration_photos_keep_their_order_and_unreadable_ones_are_skipped(
+    photos: list[Photo], tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     some = [*photos[:4], replace(photos[0], path=broken, name="daisy/broken.jpg", sha256=""), *photos[4:]]
@@ -77,7 +79,7 @@ def _saved(folder: Path, values: list[int]) -> list[Photo]:
     return found
 
 
-def test_calibration_pixels_rejects_only_blank_photos(tmp_path: Path) -> None:
+def test_calibration_is_refused_only_if_all_photos_are_blank(tmp_path: Path) -> None:
     """A photo is blank if its values differ by less than 8."""
     assert len(calibration_pixels(_saved(tmp_path, [0, 8, 0]), (30, 40))) == 3
     assert len(calibration_pixels(_saved(tmp_path, [8]), (30, 40))) == 1

@@ -302,7 +302,7 @@ def test_tensorflow_computes_the_distance_from_the_training_photos(background: b
     np.testing.assert_allclose(distances, by_hand(found, bottlenecks(images)), atol=1e-4)
 
 
-def test_constants_of_a_removed_detector_are_not_part_of_the_file() -> None:
+def test_removing_a_detector_from_a_model_also_removes_its_constants() -> None:
     found, images = detector(background=True), pictures(10)
     ranges = calibrate(network(found), images, workers=1).ranges
     model = unpack_model(write_int8_model(network(found), ranges))

@@ -44,7 +44,7 @@ def test_sums_of_exact_floats_do_not_depend_on_order(seed: int, weight: float, o
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_exact_floats_rounds_weights_to_a_precision_of_eleven_bits(seed: int) -> None:
+def test_rounding_to_exact_floats_limits_weights_to_eleven_bits_of_precision(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4)
     exact_weights, exact_bias = exact_floats(weights, bias)
@@ -53,7 +53,7 @@ def test_exact_floats_rounds_weights_to_a_precision_of_eleven_bits(seed: int) ->
     assert np.abs(exact_bias - bias).max() < 1e-3
 
 
-def test_exact_floats_preserves_zero_weights() -> None:
+def test_rounding_to_exact_floats_preserves_zero_weights() -> None:
     exact_weights, exact_bias = exact_floats(np.zeros((1, 3, 3, 3)), np.zeros(1))
     assert not exact_weights.any() and not exact_bias.any()
 
@@ -67,7 +67,7 @@ def test_weights_for_pixel_values_preserve_the_output_of_the_convolution(seed: i
     assert np.einsum("hwc,ohwc->o", (photo - 128) / 128, pixel_weights) + pixel_bias == pytest.approx(expected)
 
 
-def test_with_metadata_writes_the_normalization_of_the_input(trained: Trained, tmp_path: Path) -> None:
+def test_metadata_added_to_a_model_contains_the_normalization_of_its_input(trained: Trained, tmp_path: Path) -> None:
     """The normalization is derived from the scale of the uint8 input, which may come from TensorFlow's converter."""
     tree = unpack_model(trained.model("int8").read_bytes())
     tree.metadata = []

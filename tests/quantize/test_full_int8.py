@@ -87,7 +87,7 @@ def test_full_int8_model_has_integer_tensors_only(
         assert (list(tensor.quantization.scale), list(tensor.quantization.zeroPoint)) == ([scale], [zero_point])
 
 
-def test_first_convolution_of_full_int8_reads_pixels_minus_128(
+def test_first_convolution_of_a_full_int8_model_reads_pixels_minus_128(
     network: Network, pictures: list[npt.NDArray[np.uint8]]
 ) -> None:
     """The dequantized weights and bias correspond to inputs of (pixel - 128) / 128."""
@@ -212,7 +212,7 @@ def test_gray_model_scores_gray_pictures_like_the_rgb_model(
         assert np.abs(found - reference.run(real)).max() < 0.04
 
 
-def test_only_pointwise_layers_compensate_for_an_offset(
+def test_only_pointwise_layers_compensate_for_an_offset_of_their_input(
     network: Network, pictures: list[npt.NDArray[np.uint8]]
 ) -> None:
     """The first layer has negative outputs, and a 3 x 3 convolution reads it: at the edges it adds zeros."""

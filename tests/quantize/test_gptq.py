@@ -194,7 +194,7 @@ def test_samples_for_the_hessian_are_the_patches_that_a_non_square_kernel_reads(
     np.testing.assert_array_equal(found, np.stack(expected))
 
 
-def test_gptq_never_rounds_a_weight_above_the_largest_one() -> None:
+def test_gptq_never_rounds_a_weight_above_the_largest_weight() -> None:
     """The second input is about a tenth of the first, so GPTQ would raise its weight from 126.4 to more than 127."""
     rng = np.random.default_rng(0)
     first, third = rng.normal(size=(2, 500))
@@ -210,7 +210,7 @@ def test_gptq_never_rounds_a_weight_above_the_largest_one() -> None:
     [((3, 3, 8, 1), True, True), ((3, 3, 8, 2), True, False), ((1, 1, 1248, 4), False, True),
      ((1, 1, 1249, 4), False, False), ((3, 3, 139, 4), False, False)],
 )  # fmt: skip
-def test_can_be_rounded_requires_one_output_per_channel_or_a_small_hessian(
+def test_gptq_can_round_layers_with_one_output_per_channel_or_a_small_hessian(
     shape: tuple[int, ...], depthwise: bool, possible: bool
 ) -> None:
     layer = gptq.GptqLayer(np.zeros(shape, np.float32), depthwise, (1, 1), "SAME")

@@ -74,13 +74,15 @@ def tensors(content: bytes) -> tuple[Any, dict[str, Any]]:
         (0, 6, 6 / 255, -128),
     ],
 )
-def test_quant_params_cover_the_range_and_zero(low: float, high: float, scale: float, zero_point: int) -> None:
+def test_quantization_parameters_cover_the_range_and_zero(
+    low: float, high: float, scale: float, zero_point: int
+) -> None:
     found = QuantParams.over(low, high)
     assert found.scale == np.float32(scale) and found.zero_point == zero_point
 
 
 @given(st.floats(-1e4, 1e4), st.floats(0.01, 1e4))
-def test_quant_params_represent_both_ends_within_half_a_step(low: float, width: float) -> None:
+def test_quantization_parameters_represent_both_ends_of_the_range_within_half_a_step(low: float, width: float) -> None:
     high = low + width
     found = QuantParams.over(low, high)
     for end in (low, high, 0):
@@ -221,7 +223,9 @@ def test_calibrate_returns_the_smallest_and_largest_output_of_each_layer() -> No
         ((LAYERS[0], Layer("depth", "convolution", (INPUT,), 4, (3, 3)), *LAYERS[2:]), False),
     ],
 )
-def test_can_be_int8_requires_that_one_convolution_reads_the_input(layers: tuple[Layer, ...], possible: bool) -> None:
+def test_network_can_be_int8_only_if_exactly_one_convolution_reads_its_input(
+    layers: tuple[Layer, ...], possible: bool
+) -> None:
     assert can_be_int8(Network(SIZE, layers, {})) is possible
 
 
@@ -274,7 +278,7 @@ def test_dynamic_models_quantize_kernels_of_1024_weights_or_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["max_pool", "average_pool"])
-def test_pools_with_a_rectangular_window_agree_with_numpy(kind: Any) -> None:
+def test_pooling_with_a_rectangular_window_agrees_with_numpy(kind: Any) -> None:
     """A pooling layer with a window of 3 x 2 pixels must return the same values as numpy."""
     layers = (Layer("pool", kind, (INPUT,), 0, (3, 2), 1, "VALID"),)
     session = Session(ModelFile(ROOT / "pool", write_float_model(Network((5, 4), layers, {}))))
@@ -295,7 +299,7 @@ def test_logits_are_quantized_like_the_output_of_the_model(low: float, high: flo
     assert found.round(logits)[4] == 0
 
 
-def test_round_weights_uses_one_scale_per_class() -> None:
+def test_weights_are_rounded_with_one_scale_per_class() -> None:
     weights = np.array([[1.27, 0.0, 127], [0.014, 0.0, -63.4]], np.float32)
     assert round_weights(weights) == pytest.approx(np.array([[1.27, 0, 127], [0.01, 0, -63]]), rel=1e-6)
 

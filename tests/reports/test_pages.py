@@ -62,7 +62,7 @@ def test_page_is_written_without_a_cache_folder(compiled: list[str], tmp_path: P
     assert compiled.count(TEMPLATE) == 2
 
 
-def test_page_policy_permits_only_the_scripts_of_the_page(tmp_path: Path) -> None:
+def test_content_security_policy_permits_only_the_scripts_of_the_page(tmp_path: Path) -> None:
     html = page(tmp_path / "1.html")
     [policy] = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html)
     rules = {name: values.split() for name, _, values in (rule.strip().partition(" ") for rule in policy.split(";"))}
@@ -122,7 +122,7 @@ def test_page_permits_only_embedded_images(tmp_path: Path) -> None:
     assert "img-src data:;" in page(tmp_path / "1.html") and "default-src 'none';" in page(tmp_path / "1.html")
 
 
-def test_page_is_not_written_over_other_files(tmp_path: Path) -> None:
+def test_page_does_not_replace_files_of_other_programs(tmp_path: Path) -> None:
     (tmp_path / "1.html").write_text("mine")
     with pytest.raises(OutputError, match="not a page that poets_edge has written"):
         page(tmp_path / "1.html")

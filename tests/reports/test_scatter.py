@@ -93,7 +93,7 @@ def test_limits_beyond_an_axis_are_drawn_at_the_edge(limit: Limit, line: str) ->
     assert line in drawn
 
 
-def test_limit_is_compared_with_the_range_of_its_own_axis() -> None:
+def test_limits_are_clipped_to_the_range_of_their_own_axis() -> None:
     x, y = axis(20, 30), axis(2, 6)
     limits = [Limit(10, "", True), Limit(40, "", True), Limit(3, "", False)]
     drawn = str(scatter_chart([dot(25, 4)], limits, x, y, title=""))

@@ -39,7 +39,7 @@ def counts(client: StudioClient) -> dict[str, int]:
     return {one["name"]: one["photos"] for one in client.get("/api/project").ok()["classes"]}
 
 
-def test_move_renames_photos_and_does_not_change_their_stamps(flowers: Path) -> None:
+def test_moving_photos_renames_their_files_without_changing_their_stamps(flowers: Path) -> None:
     with running(flowers) as client:
         before, version = client.photos(), client.get("/api/project").ok()["version"]
         answer = client.post("/api/photos/move", {"photos": [ONE, TWO], "to": "roses"}).ok()
@@ -50,7 +50,7 @@ def test_move_renames_photos_and_does_not_change_their_stamps(flowers: Path) -> 
         assert (flowers / "roses/daisy-000.jpg").is_file()
 
 
-def test_move_never_overwrites_files(flowers: Path) -> None:
+def test_moving_photos_never_overwrites_files(flowers: Path) -> None:
     shutil.copy(flowers / ONE, flowers / "roses/daisy-000.jpg")
     (flowers / "roses/daisy-000 (2).jpg").write_bytes(b"not a photo")
     with running(flowers) as client:
@@ -179,7 +179,7 @@ def test_moved_project_is_reported_until_it_is_moved_back(flowers: Path, tmp_pat
         assert tree(flowers) == photos
 
 
-def test_changes_by_other_programs_are_detected(flowers: Path) -> None:
+def test_changes_that_other_programs_make_to_the_photo_folder_are_detected(flowers: Path) -> None:
     with running(flowers) as client:
         version = client.get("/api/project").ok()["version"]
         (flowers / ONE).unlink()

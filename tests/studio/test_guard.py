@@ -159,7 +159,7 @@ def test_every_response_has_security_headers(headers: dict[str, str]) -> None:
     assert found["cross-origin-opener-policy"] == "same-origin" and found["cache-control"] == "no-store"
 
 
-def test_guard_closes_web_sockets() -> None:
+def test_guard_refuses_web_socket_connections() -> None:
     reached: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -118,7 +118,7 @@ def test_helper_is_replaced_only_if_it_has_ended(run: Callable[..., Job]) -> Non
     assert run("train").state == "done" and len(Helper.made) == 3
 
 
-def test_on_change_reports_whether_a_job_is_running(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callback_is_told_whether_a_job_is_running(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thumbnails are not made during a job, even if it was started while a canceled job was still ending."""
     at_work, finish = threading.Event(), threading.Event()
     reported: list[bool] = []

@@ -64,7 +64,7 @@ def test_studio_and_command_line_write_bit_identical_models(trained: StudioClien
         assert trained.get(f"/api/model/{form}.tflite").body == (tmp_path / "tf_files" / name).read_bytes()
 
 
-def test_excluded_photos_have_the_same_effect_as_train_exclude(flowers: Path, tmp_path: Path) -> None:
+def test_excluding_photos_has_the_same_effect_as_the_exclude_option_of_train(flowers: Path, tmp_path: Path) -> None:
     with running(flowers) as client:
         client.post("/api/photos/exclude", {"photos": [ONE]}).ok()
         client.run_job(kind="train", choice="quick")
@@ -314,7 +314,7 @@ def test_audit_lists_mislabeled_photos_and_omits_excluded_ones(flowers: Path) ->
         {"kind": "train", "choice": "x"},
     ],
 )
-def test_malformed_jobs_are_refused(trained: StudioClient, body: dict[str, object]) -> None:
+def test_malformed_job_requests_are_refused(trained: StudioClient, body: dict[str, object]) -> None:
     trained.post("/api/jobs", body).refused(400)
 
 

@@ -71,7 +71,7 @@ def test_journal_lists_interrupted_steps_but_not_reverted_ones(journal: Journal)
     assert reread(journal).next_number == 10
 
 
-def test_journal_continues_after_a_line_that_was_cut_short(journal: Journal) -> None:
+def test_journal_continues_after_a_truncated_line(journal: Journal) -> None:
     journal.begin(step(1))
     journal.end(step(1))
     with journal._path.open("ab") as file:
@@ -241,7 +241,7 @@ def test_undone_photos_get_distinct_names_if_an_old_name_is_taken(tmp_path: Path
     assert found.renames == (("roses/a (2).jpg", "daisy/a (2).jpg"), ("roses/a.jpg", "daisy/a (3).jpg"))
 
 
-def test_inverse_of_a_group_undoes_its_parts_in_reverse_order(tmp_path: Path) -> None:
+def test_inverse_of_a_grouped_step_undoes_its_parts_in_reverse_order(tmp_path: Path) -> None:
     for name in ("b/1.jpg", "b/2.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -256,7 +256,9 @@ def test_inverse_of_a_group_undoes_its_parts_in_reverse_order(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_rename_does_not_replace_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+def test_renaming_a_photo_does_not_replace_an_existing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
     old, new, free = (tmp_path / name for name in ("old", "new", "free"))
     old.write_text("old")
     new.write_text("new")
@@ -284,7 +286,7 @@ def test_finish_rename_removes_the_old_name_of_the_renamed_file(tmp_path: Path) 
     assert new.read_text() == "photo"
 
 
-def test_rename_reports_errors_other_than_unsupported_hard_links(
+def test_renaming_a_photo_reports_errors_other_than_unsupported_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def link(*arguments: Any, **options: Any) -> None:
@@ -296,7 +298,7 @@ def test_rename_reports_errors_other_than_unsupported_hard_links(
         rename(tmp_path / "old", tmp_path / "new")
 
 
-def test_free_name_avoids_files_and_assigned_names(tmp_path: Path) -> None:
+def test_new_file_names_differ_from_existing_files_and_assigned_names(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("")
     (tmp_path / "a (2).jpg").symlink_to("nowhere")
     assert free_name(tmp_path / "a.jpg", {tmp_path / "a (3).jpg"}) == tmp_path / "a (4).jpg"

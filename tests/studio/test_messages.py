@@ -41,7 +41,7 @@ def test_all_messages_of_the_server_are_in_one_file() -> None:
             assert not [text for text in texts if SENTENCE.search(text) and text not in NO_SENTENCES], path
 
 
-def test_every_message_is_used() -> None:
+def test_every_message_in_the_file_of_messages_is_used() -> None:
     code = "".join(path.read_text("utf-8") for path in SOURCES)
     for name, template in vars(messages).items():
         if name.isupper():

@@ -74,7 +74,7 @@ def test_path_of_a_request_selects_the_change(
     assert send(changes, path, text[:3], text[3:]) == STATE and changes.calls == [call]
 
 
-def test_move_returns_the_new_names(changes: Changes) -> None:
+def test_move_request_returns_the_new_names_of_the_photos(changes: Changes) -> None:
     found = send(changes, "/api/photos/move", json.dumps({"photos": ["a/1.jpg"], "to": "b"}).encode())
     assert found == {**STATE, "moved": {"a/1.jpg": "b/1.jpg"}} and changes.calls == [("move", ["a/1.jpg"], "b")]
 

@@ -43,7 +43,7 @@ def test_symbolic_links_are_neither_photos_nor_classes(places: Places) -> None:
     assert places.class_folder("daisy") == places.root / "daisy"
 
 
-def test_create_refuses_studio_folders_that_are_links(places: Places) -> None:
+def test_studio_folders_that_are_links_are_refused(places: Places) -> None:
     places.create()
     places.create()
     places.jobs.rmdir()
@@ -55,7 +55,7 @@ def test_create_refuses_studio_folders_that_are_links(places: Places) -> None:
 @pytest.mark.parametrize(
     ("given", "name"), [(" tulips ", "tulips"), ("Ängstliche Rose", "Ängstliche Rose"), ("é" * 100, "é" * 100)]
 )
-def test_new_class_name_is_stripped(given: str, name: str) -> None:
+def test_spaces_around_a_new_class_name_are_removed(given: str, name: str) -> None:
     assert check_new_class(given, ("daisy",)) == name
 
 

@@ -46,7 +46,9 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     return calls
 
 
-def test_state_depends_on_names_and_stamps_of_the_included_photos(places: Places, checked: list[set[str]]) -> None:
+def test_project_state_depends_on_names_and_stamps_of_the_included_photos(
+    places: Places, checked: list[set[str]]
+) -> None:
     project = Project(places)
     (places.excluded).write_bytes(exclusions_json(["daisy/2.jpg"]))
     project.refresh(now=True)
@@ -89,7 +91,7 @@ def test_version_increases_only_if_classes_photos_lists_or_problems_change(
     assert changed() and not changed() and len(checked) == 2
 
 
-def test_refresh_limits_scans_to_a_fraction_of_the_elapsed_time(
+def test_scans_of_the_project_are_limited_to_a_fraction_of_the_elapsed_time(
     places: Places, checked: list[set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=1000.0, scans=0, seconds=0.01)
@@ -114,7 +116,7 @@ def test_refresh_limits_scans_to_a_fraction_of_the_elapsed_time(
         assert clock.scans == scans
 
 
-def test_apply_updates_renamed_photos_without_a_scan(
+def test_renamed_photos_are_updated_without_a_scan(
     places: Places, checked: list[set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project(places)
@@ -130,7 +132,7 @@ def test_apply_updates_renamed_photos_without_a_scan(
 
 
 @pytest.mark.parametrize("what", ["folder", "class", "list"])
-def test_apply_scans_the_project_after_changes_to_folders_classes_or_exclusions(
+def test_project_is_scanned_after_changes_to_folders_classes_or_exclusions(
     places: Places, checked: list[set[str]], what: str
 ) -> None:
     project = Project(places)
@@ -267,7 +269,7 @@ def test_background_decoding_follows_the_order_of_photos_and_skips_known_ones(
     assert decoders.asked[4] == "roses/3.jpg", "photos that were decoded before are skipped"
 
 
-def test_pause_ends_background_decoding_after_the_current_photo(places: Places, decoders: Decoders) -> None:
+def test_pausing_ends_background_decoding_after_the_current_photo(places: Places, decoders: Decoders) -> None:
     thumbnails = Thumbnails(places)
     thumbnails.check({"daisy/1.jpg": "a", "daisy/2.jpg": "b"})
     until(lambda: len(thumbnails._waiting) == 1)

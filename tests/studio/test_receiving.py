@@ -92,13 +92,13 @@ def test_duplicate_and_damaged_photos_are_skipped(project: Project) -> None:
         (Upload("1.jpg", "daisy", size=1 << 40), [JPEG]),
     ],
 )
-def test_receive_refuses_invalid_uploads(project: Project, upload: Upload, parts: list[bytes]) -> None:
+def test_invalid_uploads_are_refused(project: Project, upload: Upload, parts: list[bytes]) -> None:
     with pytest.raises(RefusedError):
         send(project, upload, *parts)
     assert names(project) == {"daisy/1.jpg"}
 
 
-def test_receive_refuses_uploads_above_the_size_limit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_above_the_size_limit_are_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload that declares a larger size is refused unread; an upload without a declared size is refused while it is
     read."""
     monkeypatch.setattr(uploads, "LARGEST_PHOTO", 10)
@@ -156,7 +156,9 @@ def request_of(tmp_path: Path) -> UnpackRequest:
     return UnpackRequest(tmp_path / "photos.zip", "photos.zip", tmp_path / "out")
 
 
-def test_unpack_returns_numbered_files_with_their_classes(request_of: UnpackRequest) -> None:
+def test_photos_in_an_uploaded_archive_are_unpacked_as_numbered_files_with_their_classes(
+    request_of: UnpackRequest,
+) -> None:
     found = unpack(request_of)
     labels = {name: label for _, label, name in found.photos}
     assert labels == {"a.jpg": "roses", "b.jpg": "daisy", "c.jpg": ""}
@@ -166,7 +168,9 @@ def test_unpack_returns_numbered_files_with_their_classes(request_of: UnpackRequ
     assert [name for name, _ in found.skipped] == ["photos.zip"]
 
 
-def test_unpack_requires_space_for_all_photos(request_of: UnpackRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpacking_an_upload_requires_disk_space_for_all_photos(
+    request_of: UnpackRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     free = unpacking._SPARE + 3 * len(JPEG) + 1
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free - 1))
     with pytest.raises(OutputError):
@@ -176,7 +180,9 @@ def test_unpack_requires_space_for_all_photos(request_of: UnpackRequest, monkeyp
     assert len(unpack(request_of).photos) == 3
 
 
-def test_unpack_limits_number_and_size_of_photos(request_of: UnpackRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_and_size_of_photos_in_an_uploaded_archive_are_limited(
+    request_of: UnpackRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(unpacking, "LARGEST_PHOTO", 4)
     found = unpack(request_of)
     assert len(found.photos) == 2 and "x/roses/a.jpg" in dict(found.skipped)
@@ -185,13 +191,13 @@ def test_unpack_limits_number_and_size_of_photos(request_of: UnpackRequest, monk
         unpack(request_of)
 
 
-def test_unpack_reports_an_archive_with_only_hidden_files(request_of: UnpackRequest) -> None:
+def test_uploaded_archive_with_only_hidden_files_is_reported(request_of: UnpackRequest) -> None:
     request_of.archive.write_bytes(archive({"roses/.a.jpg": JPEG, "__MACOSX/roses/b.jpg": JPEG}))
     found = unpack(request_of)
     assert found.photos == () and found.skipped == (("photos.zip", "no photos in it (hidden files are skipped)"),)
 
 
-def test_clear_incoming_removes_only_own_temporary_files(project: Project, tmp_path: Path) -> None:
+def test_clearing_the_upload_folder_preserves_links_and_user_files(project: Project, tmp_path: Path) -> None:
     incoming = project.places.incoming
     (incoming / "0123456789abcdef").write_bytes(b"interrupted")
     (incoming / "fedcba9876543210.photos").mkdir()
@@ -206,7 +212,9 @@ def test_clear_incoming_removes_only_own_temporary_files(project: Project, tmp_p
     assert left == {"00000000000000ff.photos", "00000000000000ff.photos/mine.jpg", "holiday.jpg", "00000000000000aa"}
 
 
-def test_uploads_are_limited_in_total_and_not_in_each_part(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_limit_applies_to_a_whole_upload_and_not_to_each_part(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uploads, "_BLOCK", 6)
     monkeypatch.setattr(uploads, "LARGEST_PHOTO", 20)
     assert send(project, Upload("2.jpg", "daisy"), JPEG, b"12345678", b"12345678").added == 1
@@ -216,7 +224,9 @@ def test_uploads_are_limited_in_total_and_not_in_each_part(project: Project, mon
     assert raised.value.status == 413 and "daisy/3.jpg" not in names(project)
 
 
-def test_upload_reaches_the_disk_before_it_is_added(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upload_is_flushed_to_disk_before_it_is_added_to_the_project(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[tuple[bool, int]] = []
     fsync = os.fsync
 

@@ -171,7 +171,9 @@ def test_interrupted_step_does_not_change_files_behind_a_link(photos: Path, tmp_
     assert (photos / "daisy/0.jpg").exists()
 
 
-def test_file_that_appears_at_the_target_is_not_replaced(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_appears_at_the_target_of_a_rename_is_not_replaced(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another program creates a file with the new name after the step was planned and before the rename."""
     project, changes = opened(photos)
     link = os.link

@@ -264,7 +264,7 @@ def test_page_files_are_served_with_the_media_type_of_their_suffix(name: str, ki
     assert (response.headers["content-type"], response.headers["cache-control"]) == (kind, "no-cache")
 
 
-def test_page_refuses_names_that_are_not_files_of_the_web_page(tmp_path: Path) -> None:
+def test_names_that_are_not_files_of_the_web_page_are_refused(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_bytes(b"page")
     (tmp_path / "folder").mkdir()
     pages = PageFiles(tmp_path)

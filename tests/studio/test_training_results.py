@@ -110,7 +110,7 @@ def test_changed_predictions_are_limited_to_500() -> None:
     assert [one["path"] for one in found] == [f"{n:03}" for n in range(500)]
 
 
-def test_train_options_write_only_to_the_folder_of_the_studio(places: Places) -> None:
+def test_training_in_the_studio_writes_only_to_the_folder_of_the_studio(places: Places) -> None:
     request = JobRequest(root=places.root, number="12", kind="train", choice="quick")
     options = training_job.train_options(request)
     written = ("output_graph", "output_labels", "bottleneck_dir", "summaries_dir", "intermediate_output_graphs_dir")

@@ -114,7 +114,7 @@ def test_uploads_without_a_class_are_refused(studio: StudioClient, photo: bytes)
     assert not leftovers(studio.folder)
 
 
-def test_unpack_uses_the_folders_in_an_archive_as_classes(flowers: Path, photo: bytes) -> None:
+def test_folders_in_an_uploaded_archive_are_its_classes(flowers: Path, photo: bytes) -> None:
     files = {
         "top/weeds/1.jpg": photo,
         "top/daisy/x.jpg": photo,
@@ -186,7 +186,7 @@ def test_interrupted_upload_leaves_no_files(studio: StudioClient, photo: bytes) 
     assert "daisy/half.jpg" not in studio.photos()
 
 
-def test_start_removes_only_files_of_interrupted_uploads(flowers: Path) -> None:
+def test_server_start_removes_only_files_of_interrupted_uploads(flowers: Path) -> None:
     incoming = flowers / ".poets-edge/incoming"
     ours = incoming / "0123456789abcdef"
     unpacked = incoming / "fedcba9876543210.photos"

@@ -62,7 +62,7 @@ def test_chart_labels_do_not_overlap(budget: Budget) -> None:
     assert not overlapping
 
 
-def test_chart_names_the_limits_of_its_budget() -> None:
+def test_chart_states_the_limits_of_its_budget() -> None:
     texts = [text.get_text() for text in texts_of(figure_of(grid_result(LIMITED)))]
     assert texts.count("limit: 2 ms") == 2, "one in each panel of latencies"
     assert texts.count("limit: 80 %") == 4

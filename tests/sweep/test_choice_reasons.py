@@ -54,13 +54,13 @@ BEST = point(WIDE, 2.0, range(5), 2.0)
         ),
     ],
 )
-def test_choose_states_the_rank_of_the_chosen_model(others: list[GridPoint], budget: Budget, reason: str) -> None:
+def test_reason_states_the_rank_of_the_chosen_model(others: list[GridPoint], budget: Budget, reason: str) -> None:
     choice = choose([*others, BEST], budget)
     assert choice.point == BEST
     assert choice.reason == f"{WIDE} int8: 95.0 % in 2.00 ms, 2.00 MB, {reason}"
 
 
-def test_choose_states_that_the_chosen_model_is_smaller_than_an_equally_fast_one() -> None:
+def test_reason_states_that_the_chosen_model_is_smaller_than_an_equally_fast_one() -> None:
     quick = point(SLIM, 4.0, range(3), 3.0, NOISY)
     small = point(WIDE, 4.1, range(2), 1.0, NOISY)
     assert choose((quick, small), Budget()).reason.endswith(
@@ -115,7 +115,7 @@ def test_reason_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: 
     assert choice.reason == f"the only point does not have {budget}. The nearest is {WIDE} int8: {misses}."
 
 
-def test_fastest_accepts_a_file_up_to_five_percent_larger_than_the_smallest() -> None:
+def test_fastest_model_may_have_a_file_up_to_five_percent_larger_than_the_smallest() -> None:
     small, large = (point(SLIM, ms, range(0), processes=NOISY) for ms in (4.2, 4.0))
     limits = [replace(large, size=size) for size in (1_050_000, 1_050_001, 2_000_000)]
     assert [fastest((replace(small, size=1_000_000), one)) == one for one in limits] == [True, False, False]
@@ -127,7 +127,7 @@ def validated(name: str, milliseconds: float, wrong: int, wrong_in_validation: i
     return replace(point(name, milliseconds, range(wrong)), cross_validated=answers)
 
 
-def test_choose_states_that_cross_validation_decided() -> None:
+def test_reason_states_that_cross_validation_decided_between_the_models() -> None:
     fast, accurate, between = validated(SLIM, 1.0, 6, 20), validated(WIDE, 2.0, 5, 1), validated(WIDE, 3.0, 7, 2)
     choice = choose((fast, accurate, between), Budget())
     assert choice.point == accurate
@@ -167,7 +167,7 @@ def test_reason_states_how_often_repeatedly_evaluated_photos_are_classified_corr
     assert "classifies 1 correctly more often than the other, and 2 less often" in reason
 
 
-def test_choose_mentions_faster_points_only_if_cross_validation_leaves_any() -> None:
+def test_reason_mentions_faster_models_only_if_cross_validation_leaves_any() -> None:
     best, ruled_out = validated(WIDE, 2.0, 5, 1), validated(SLIM, 3.0, 6, 20)
     reason = choose((best, ruled_out), Budget()).reason
     assert "no other that may be as accurate" not in reason and "ruled out 1" in reason

@@ -179,7 +179,7 @@ def test_model_with_six_more_errors_is_distinguishable_from_the_best() -> None:
     assert indistinguishable((far, near, best)) == [near, best]
 
 
-def test_choose_returns_the_fastest_model_if_the_budget_limits_only_accuracy() -> None:
+def test_fastest_model_is_chosen_if_the_budget_limits_only_the_accuracy() -> None:
     exact = point(NAME, 3.0, range(20))
     accurate = point(NAME, 5.0, range(0))
     assert choose((accurate, exact), Budget(accuracy=0.8)).point == exact

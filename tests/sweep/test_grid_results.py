@@ -171,7 +171,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_models_are_evaluated_by_cross_validation_unless_it_is_not_possible(run: Any) -> None:
+def test_models_are_evaluated_by_cross_validation_if_it_is_possible(run: Any) -> None:
     for given, folds, photos in (
         ({"folds": 2}, 2, 3), ({"folds": 0}, 0, 2), ({"folds": 2, "fine_tuning": FineTuning(blocks=1)}, 0, 2),
     ):  # fmt: skip
@@ -191,7 +191,7 @@ def test_models_are_evaluated_on_the_users_test_set_and_cross_validated(run: Any
         run(options(folds=2), divided=DatasetError("one group"))
 
 
-def test_each_point_contains_the_cost_and_the_rejected_strangers_of_its_model(run: Any) -> None:
+def test_each_grid_point_states_the_cost_of_its_model_and_the_rejected_unknown_photos(run: Any) -> None:
     cost = MicroCost(arena=1, size=2, gray_arena=3)
     result, _, _ = run(options(folds=0, strangers=Path("strangers")), costs={SMALL: cost, LARGE: cost})
     assert [one.name for one in result.points] == [f"{SMALL.name} float32", f"{SMALL.name} int8", f"{LARGE.name} int8"]

@@ -24,7 +24,7 @@ def options(**fields: Any) -> GridOptions:
 
 
 @pytest.mark.parametrize("names", ["mobilenet_0.25_128", ["mobilenet_0.25_128"], (architecture("mobilenet_0.25_128"),)])
-def test_grid_options_accepts_names_of_architectures(names: Any) -> None:
+def test_grid_options_accept_names_of_architectures(names: Any) -> None:
     assert options(architectures=names).architectures == (architecture("mobilenet_0.25_128"),)
 
 
@@ -41,7 +41,7 @@ def test_grid_options_accepts_names_of_architectures(names: Any) -> None:
         ({"cluster": "local:none"}, UsageError, "`cluster`"),
     ],
 )
-def test_grid_options_rejects_invalid_values(fields: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_grid_options_reject_invalid_values(fields: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         options(**fields)
 

@@ -80,14 +80,14 @@ def test_pareto_front_excludes_dominated_models() -> None:
         (Budget(latency=6, accuracy=0.8), MIDDLE),
     ],
 )
-def test_choose_returns_a_model_within_the_budget(budget: Budget, chosen: GridPoint) -> None:
+def test_chosen_model_is_within_the_budget(budget: Budget, chosen: GridPoint) -> None:
     choice = choose(ALL, budget)
     assert choice.point == chosen
     assert choice.reason.startswith(f"{chosen.name}: ")
     assert f"{100 * chosen.accuracy:.1f} % in {chosen.latency.median:.2f} ms" in choice.reason
 
 
-def test_choose_prefers_a_faster_model_if_its_loss_of_accuracy_is_insignificant() -> None:
+def test_faster_model_is_chosen_if_its_loss_of_accuracy_is_insignificant() -> None:
     alike = point("mobilenet_0.75_160", 4.0, range(10, 20))
     better = point("mobilenet_0.75_224", 6.0, range(9))
     assert choose((MIDDLE, alike), Budget()).point == MIDDLE
@@ -102,7 +102,7 @@ def test_choose_prefers_a_faster_model_if_its_loss_of_accuracy_is_insignificant(
     assert indistinguishable((MIDDLE, alike, better)) == [alike, better]
 
 
-def test_choose_prefers_the_smaller_of_equally_fast_models() -> None:
+def test_smaller_of_equally_fast_models_is_chosen() -> None:
     noisy = (0.8, 1.28, 1.0)
     large = point("mobilenet_0.50_224", 4.0, range(0), 3.28, noisy)
     small = point("mobilenet_0.50_224", 4.1, range(0), 0.98, noisy)
@@ -114,7 +114,7 @@ def test_choose_prefers_the_smaller_of_equally_fast_models() -> None:
     assert fastest((quick, slow)) == quick, "3 % is significant if the processes agree within 0.1 %"
 
 
-def test_choose_prefers_the_faster_model_if_files_are_equally_large() -> None:
+def test_faster_model_is_chosen_if_the_files_are_equally_large() -> None:
     """The two networks have the same width, so that their files differ only by a few bytes of metadata."""
     fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
     slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
@@ -140,9 +140,7 @@ def test_trend_decreases_only_if_decrease_is_significant() -> None:
         (Budget(accuracy=0.99), LARGE, "95.0 %"),
     ],
 )
-def test_choose_names_the_nearest_model_if_none_is_within_the_budget(
-    budget: Budget, nearest: GridPoint, why: str
-) -> None:
+def test_nearest_model_is_named_if_none_is_within_the_budget(budget: Budget, nearest: GridPoint, why: str) -> None:
     choice = choose(ALL, budget)
     assert choice.point is None
     assert choice.nearest == nearest

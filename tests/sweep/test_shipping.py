@@ -38,7 +38,7 @@ def _name_in_metadata() -> str:
     return f"{facts['training']['architecture']}_{facts['quantization']}.tflite"
 
 
-def test_ship_copies_the_model_and_writes_its_labels_in_order(tmp_path: Path) -> None:
+def test_shipping_copies_the_model_and_writes_its_labels_in_order(tmp_path: Path) -> None:
     (tmp_path / "trained.tflite").write_bytes(b"model")
     best = replace(point("mobilenet_0.25_128", 1.0, ()), model=tmp_path / "trained.tflite")
     assert ship(best, ["tulips", "daisy"], tmp_path / "ship") == tmp_path / "ship" / SHIPPED
@@ -69,7 +69,7 @@ def test_remove_shipped_removes_shipped_files_unless_they_were_edited(folder: Pa
     assert (folder / SHIPPED).read_bytes() == b"edited" and not (folder / "labels.txt").exists()
 
 
-def test_remove_shipped_does_not_remove_files_outside_the_folder(tmp_path: Path) -> None:
+def test_removing_shipped_files_does_not_remove_files_outside_the_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(b"mine")
     write_generated(tmp_path / "ship", {"labels.txt": b"a\n", "../mine.txt": b"mine"})
     (tmp_path / "ship/link.txt").symlink_to("../mine.txt")

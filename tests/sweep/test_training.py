@@ -110,7 +110,7 @@ def group_numbers(folder: Path, contents: Sequence[tuple[str, str]]) -> list[int
     return numbers
 
 
-def test_photos_that_cannot_be_decoded_are_in_groups_of_their_own(tmp_path: Path) -> None:
+def test_each_photo_that_cannot_be_decoded_is_its_own_group(tmp_path: Path) -> None:
     numbers = group_numbers(tmp_path, [("a", "no photo"), ("a", "one"), ("a", "one"), ("b", "two")])
     expected = [[one == other for other in (0, 1, 1, 3)] for one in (0, 1, 1, 3)]
     assert np.equal.outer(numbers, numbers).tolist() == expected

@@ -49,7 +49,7 @@ def last_layer(model: Path) -> tuple[Head, LogitQuantization]:
     return head, LogitQuantization(float(output.quantization.scale[0]), int(output.quantization.zeroPoint[0]))
 
 
-def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) -> None:
+def test_int8_head_reproduces_the_scores_of_its_model(exported: Path, tmp_path: Path) -> None:
     model = exported / "tf_files/retrained_graph_int8.tflite"
     (tmp_path / "features.tflite").write_bytes(int8_features(model.read_bytes()))
     head, steps = last_layer(model)
@@ -75,6 +75,6 @@ def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) ->
     assert LogitQuantization.covering(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 
-def test_int8_features_rejects_a_float_model(exported: Path) -> None:
+def test_int8_features_cannot_be_computed_with_a_float_model(exported: Path) -> None:
     with pytest.raises(ModelError, match="int8"):
         int8_features((exported / "tf_files/retrained_graph.tflite").read_bytes())
