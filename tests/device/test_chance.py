@@ -19,6 +19,7 @@ from tests.tiny_model import COLORS, color_model
     ("confusion", "baseline"),
     [
         ([[12, 28], [28, 12]], "50.0 %"),
+        ([[22, 18], [18, 22]], "50.0 %"),  # 55 %, but the interval begins at 44 %
         ([[90, 0], [10, 0]], "90.0 %"),
         ([[30, 10], [10, 30]], ""),
         ([[5, 5], [0, 0]], ""),
