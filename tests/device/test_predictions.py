@@ -79,6 +79,8 @@ def test_evaluate_uses_the_split_percentages_from_training(folder: Path, percent
     expected = [photo.name for photo in photos if splits[photo.name] == "test"]
     assert result.split == "test" and names_of(result) == expected
     assert result.excluded == len(photos) - len(expected)
+    part = result.take(np.array([2, 0]))
+    assert names_of(part) == [expected[2], expected[0]] and part.excluded == len(photos) - 2
     other = evaluate(ColorScorer(facts), folder, split="validation")
     assert names_of(other) == [photo.name for photo in photos if splits[photo.name] == "validation"]
 
