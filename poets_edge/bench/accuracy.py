@@ -43,7 +43,7 @@ class ModelAccuracy:
         agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 model
             exported from the same graph; None if the benchmark does not include that model.
         overlap: how many of the folder's photos the model was trained or validated on.
-        learned: number of evaluated photos that the model was trained or validated on.
+        learned: number of evaluated photos that the model was trained or validated on; None if this is not known.
         overlap_lines: sentences that describe the overlap to the user.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
         check: comparison of the scores on the device with those on this machine; None if this machine was measured.
@@ -52,7 +52,7 @@ class ModelAccuracy:
     evaluation: Evaluation
     agreement: float | None
     overlap: TrainingOverlap
-    learned: int = 0
+    learned: int | None = None
     overlap_lines: tuple[str, ...] = ()
     unknown: UnknownEvaluation | None = None
     check: ScoreCheck | None = None
@@ -126,15 +126,14 @@ def accuracy_of(
     for model, scores in predictions.items():
         twin = _float_twin(model, evaluations)
         agreement = scores.agreement(predictions[twin]) if twin else None
+        result = evaluations[model]
         found[model] = ModelAccuracy(
-            evaluation=scores.evaluation(evaluations[model].labels),
+            evaluation=scores.evaluation(result.labels),
             agreement=agreement,
-            overlap=evaluations[model].overlap,
-            learned=int(evaluations[model].learned.sum()),
-            overlap_lines=overlap_lines(
-                evaluations[model].overlap, evaluations[model].learned, evaluations[model].unseen
-            ),
-            unknown=evaluate_unknown(scores, evaluations[model].labels),
+            overlap=result.overlap,
+            learned=result.learned_count,
+            overlap_lines=overlap_lines(result.overlap, result.learned, result.unseen),
+            unknown=evaluate_unknown(scores, result.labels),
         )
     return found
 

@@ -33,7 +33,7 @@ class Cell:
             hardware, or if its running times differ by more than a factor of 1.6.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
-        learned: number of evaluated photos that the model has learned from.
+        learned: number of evaluated photos that the model has learned from; None if it is not known.
     """
 
     median: float
@@ -41,7 +41,7 @@ class Cell:
     kernel: float | None
     size: int
     accuracy: float | None
-    learned: int = 0
+    learned: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {

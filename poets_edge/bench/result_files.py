@@ -63,7 +63,7 @@ class VariantResult:
             timed in all processes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
         timings: timings of the rounds; empty if the result file lacks any of their fields.
-        learned: number of evaluated photos that the model has learned from; 0 if the result file lacks it.
+        learned: number of evaluated photos that the model has learned from; None if the result file lacks it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class VariantResult:
     kernel: tuple[float, ...]
     accuracy: float | None
     timings: tuple[Timing, ...]
-    learned: int = 0
+    learned: int | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
@@ -99,7 +99,7 @@ class VariantResult:
             kernel=tuple(map(statistics.median, _rounds(found, "kernel_ms"))),
             accuracy=(found.get("accuracy") or {}).get("accuracy"),
             timings=_timings(found.get("rounds") or ()),
-            learned=(found.get("accuracy") or {}).get("learned") or 0,
+            learned=(found.get("accuracy") or {}).get("learned"),
         )
 
 

@@ -91,7 +91,9 @@ def _evaluated(comparison: Comparison) -> list[str]:
         lines.append("The accuracies are of different photos.")
     for row in comparison.rows:
         for name, cell in zip(comparison.names, row.cells, strict=True):
-            if cell and cell.learned:
+            if cell and cell.accuracy is not None and cell.learned is None:
+                lines.append(f"{name}: which of these photos {row.model} has learned from is not known")
+            elif cell and cell.learned:
                 lines.append(f"{name}: {row.model} has learned from {cell.learned} of these photos")
     return lines
 

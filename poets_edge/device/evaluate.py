@@ -96,6 +96,11 @@ class EvaluateResult(Tabular):
         return self.evaluation.interval
 
     @property
+    def learned_count(self) -> int | None:
+        """Number of evaluated photos that the model has learned from; None if the model does not store its photos."""
+        return None if self.overlap.evidence == "unknown" else int(self.learned.sum())
+
+    @property
     def unseen(self) -> Evaluation | None:
         """Evaluation on the photos that the model has not learned from; None if these are all or none of the photos."""
         return (

@@ -35,13 +35,16 @@ def agreements(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         )
 
     evaluations: Any = {
-        Path(name): SimpleNamespace(labels=f"labels {name}", overlap=f"overlap {name}", learned=1, unseen=2)
+        Path(name): SimpleNamespace(
+            labels=f"labels {name}", overlap=f"overlap {name}", learned=1, unseen=2, learned_count=3
+        )
         for name in FACTS
     }
     found = accuracy_of({Path(name): predictions(name) for name in FACTS}, evaluations)
     for path, entry in found.items():
         shown: Any = (entry.evaluation, entry.overlap, entry.overlap_lines, entry.unknown)
         name = path.name
+        assert entry.learned == 3
         assert shown == (
             ("evaluation", name, f"labels {name}"), f"overlap {name}", (f"overlap {name}", 1, 2),
             ("unknown", name, f"labels {name}"),

@@ -108,7 +108,7 @@ def test_comparison_counts_the_evaluated_photos_that_a_model_has_learned_from(tm
     (tmp_path / "b.json").write_text(json.dumps({**older, "results": [{**result, "accuracy": {"accuracy": 0.8}}]}))
     found = compare([tmp_path / "a.json", tmp_path / "b.json"])
     assert [str(photos) for photos in found.photos] == ["all photos of photos, N = 2", "None"]
-    assert [cell and cell.learned for cell in found.rows[0].cells] == [5, 0]
+    assert [cell and cell.learned for cell in found.rows[0].cells] == [5, None]
     json_value = found.to_json()
     assert json_value["files"][0]["photos"] == "all photos of photos, N = 2"
     assert json_value["files"][1]["photos"] is None and json_value["rows"][0]["cells"][0]["learned"] == 5

@@ -166,7 +166,11 @@ ALL = EvaluatedPhotos(image_dir=Path("photos"), split="all", names=("a/1.jpg", "
 
 
 def cell(
-    median: float, kernel: float | None, ratio: TimeRatio | None = None, accuracy: float | None = None, learned: int = 0
+    median: float,
+    kernel: float | None,
+    ratio: TimeRatio | None = None,
+    accuracy: float | None = None,
+    learned: int | None = None,
 ) -> Cell:
     return Cell(median, ratio, kernel, 1000, accuracy, learned)
 
@@ -201,10 +205,11 @@ def test_compare_prints_ratios_verdicts_and_the_speed_of_the_reference_kernel(
     assert "ratios are relative to a reference kernel, which took 0.600x the time in two" in shown, "the median"
     accuracies = [" ".join(line.split()) for line in shown[shown.index("accuracy  threads     one     two") :]]
     assert accuracies[1:3] == ["a 1 87.5 % 50.0 %", "b 4 - -"]
-    assert shown[shown.index("one: accuracy on the test set of photos, N = 2") :][:4] == [
+    assert shown[shown.index("one: accuracy on the test set of photos, N = 2") :][:5] == [
         "one: accuracy on the test set of photos, N = 2",
         "two: accuracy on all photos of photos, N = 3",
         "The accuracies are of different photos.",
+        "one: which of these photos a has learned from is not known",
         "two: a has learned from 3 of these photos",
     ]
     compare._print(Comparison(("one", "two"), ("PC", "Pi"), ((), ()), rows, (TEST, replace(TEST))))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from poets_edge.device.dependence import photo_groups
+from poets_edge.device.evaluate import EvaluateResult
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap, copies_warning, overlap_lines
 from poets_edge.device.predictions import Predictions
@@ -136,3 +137,17 @@ def test_evaluation_of_grouped_photos_has_a_wider_interval() -> None:
     assert grouped.interval[0] < alone.interval[0] - 0.2 and grouped.interval[1] > alone.interval[1]
     taken = Predictions(photos, scores, (), groups=np.arange(40) // 10).take(np.arange(5, 40))
     assert taken.groups is not None and taken.groups.tolist() == (np.arange(5, 40) // 10).tolist()
+
+
+@pytest.mark.parametrize(("evidence", "count"), [("contents", 2), ("sample", 2), ("names", 2), ("unknown", None)])
+def test_learned_count_is_none_if_the_model_does_not_store_its_photos(evidence: Any, count: int | None) -> None:
+    result = EvaluateResult(
+        split="all",
+        excluded=0,
+        labels=("a", "b"),
+        evaluation=evaluation(2, 3),
+        predictions=Predictions([], np.zeros((0, 2), np.float32), ()),
+        learned=np.array([True, False, True]),
+        overlap=TrainingOverlap(photos=3, training=2, evidence=evidence),
+    )
+    assert result.learned_count == count
