@@ -18,7 +18,6 @@ from poets_edge.nets.network import Network
 from poets_edge.nets.read_graph import UnknownNetworkError, read_network
 from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import EMBEDDED_FILE, find_weights
-from poets_edge.nets.weights_file import Weights
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.convert import convert
 from poets_edge.quantize.write_model import write_float_model
@@ -49,30 +48,21 @@ def with_head(network: Network, classes: int = 5) -> Network:
     return network.with_head(rng.normal(0, 0.4, (size, classes)).astype(np.float32), np.zeros(classes, np.float32), "x")
 
 
-def random_inception(folder: Path) -> tuple[Weights, Any]:
-    """Save Inception V3, with random weights and random batch normalization, in the format of Keras."""
-    tf = yardstick.tensorflow()
-    tf.keras.utils.set_random_seed(0)
-    model, rng = yardstick.keras_model(architecture("inception_v3")), np.random.default_rng(0)
-    for layer in model.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            beta, mean, variance = (array.shape for array in layer.get_weights())
-            layer.set_weights([rng.normal(0, 0.1, beta), rng.normal(0, 0.1, mean), rng.uniform(0.3, 1.5, variance)])
-    yardstick.save_as_keras_does(model, folder / "inception.h5")
-    return find_weights(architecture("inception_v3"), folder, str(folder / "inception.h5")), model
-
-
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, saving weights
 @pytest.mark.parametrize("name", ["embedded", "inception_v3"])
-def test_written_graph_and_model_agree_with_tensorflow(name: str, tmp_path: Path) -> None:
+def test_written_graph_and_model_agree_with_tensorflow(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    entry = architecture("mobilenet_0.25_128" if name == "embedded" else name)
+    model = yardstick.keras_model(entry)
     if name == "embedded":
-        entry, weights = EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")
-        model = yardstick.keras_model(entry)
+        weights = find_weights(entry, Path("none"), "embedded")
         with np.load(EMBEDDED_FILE) as stored:
             model.set_weights([stored[key].astype(np.float32) for key in stored.files])
     else:
-        entry = architecture(name)
-        weights, model = random_inception(tmp_path)
+        file = yardstick.random_inception(tmp_path_factory)
+        weights = find_weights(entry, tmp_path, str(file))
+        yardstick.load_as_keras_does(model, file)
     network = read_backbone(entry, weights)
     ours, converted, theirs = tmp_path / "ours.tflite", tmp_path / "converted.tflite", tmp_path / "theirs.tflite"
     (tmp_path / "ours.pb").write_bytes(serialize(graph_of(network)))
