@@ -26,9 +26,9 @@ help: ## list these targets
 quickstart: $(TRAINABLE) ## try every step in a minute: no network, no photos needed
 	$(BIN)/poets-edge quickstart
 
-# Three test files run at once: tests often wait for other processes. Tests in one file share fixtures and stay in one
+# Four test files run at once: tests often wait for other processes. Tests in one file share fixtures and stay in one
 # process. `pytest_collection_modifyitems` orders the files.
-WORKERS ?= 3
+WORKERS ?= 4
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Otherwise, every worker process and every command that a test starts would compile all modules again.
