@@ -51,7 +51,7 @@ def test_types_of_option_fields_are_public(name: str) -> None:
             assert part.__name__ in poets_edge.__all__, f"{name}.{field.name} needs {part}"
 
 
-def test_library_messages_contain_no_flags() -> None:
+def test_library_messages_contain_no_command_line_options() -> None:
     """Messages name parameters in backquotes, which the command line replaces by its flags."""
     for path in sorted((ROOT / "poets_edge").rglob("*.py")):
         if "cli" in path.parts:

@@ -379,7 +379,7 @@ def test_conditions_and_results_of_comparisons_must_be_boolean(use: Use) -> None
 
 
 @pytest.mark.parametrize("name", ["SHAPE", "ARG_MAX", "ARG_MIN"])
-def test_operators_shape_arg_max_and_arg_min_must_return_integers(name: str) -> None:
+def test_shape_arg_max_and_arg_min_operators_must_return_integers(name: str) -> None:
     [use] = [use for use in OTHER_USES if use.name == name]
     for dtype in ("INT32", "INT64"):
         check(use.content(output=replace(use.output, dtype=dtype)))
@@ -452,7 +452,7 @@ def test_each_version_of_an_operator_is_registered_once() -> None:
     assert tree.version == 3 and gelu > 127
 
 
-def test_quant_params_have_a_zero_point_for_each_scale() -> None:
+def test_quantization_parameters_have_a_zero_point_for_each_scale() -> None:
     parameters = quant_params([0.5, 0.25, 2.0], -3, 2)
     assert parameters.scale.tolist() == [0.5, 0.25, 2.0] and parameters.zeroPoint.tolist() == [-3, -3, -3]
     assert parameters.quantizedDimension == 2 and parameters.scale.dtype == np.float32

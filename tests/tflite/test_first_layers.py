@@ -33,7 +33,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
         (0.5, 0.5, BACKBONE),
     ],
 )
-def test_evidence_of_arithmetic_recognizes_common_rescalings(
+def test_common_rescalings_of_the_input_are_recognized_from_arithmetic(
     scale: object, offset: object, expected: Normalization
 ) -> None:
     found = evidence_of_arithmetic(np.asarray(scale, float), np.asarray(offset, float))
@@ -42,7 +42,7 @@ def test_evidence_of_arithmetic_recognizes_common_rescalings(
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0, 0), (-1, 0), (1e-5, 0), (2, 0), (1, 0.5)])
-def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, offset: float) -> None:
+def test_ambiguous_arithmetic_is_no_evidence_of_the_input_range(scale: float, offset: float) -> None:
     assert evidence_of_arithmetic(scale, offset) is None
 
 
@@ -79,7 +79,7 @@ def test_check_channel_order_rejects_means_in_the_order_blue_green_red(scale: fl
         check_channel_order(scale, -means[::-1] * scale)
 
 
-def test_evidence_of_weights_recognizes_a_folded_rescaling() -> None:
+def test_rescaling_that_is_folded_into_the_weights_is_recognized() -> None:
     rng = np.random.default_rng(0)
     weights, bias = rng.normal(0, 0.4, (8, 3, 3, 3)), rng.normal(0, 7, 8)
     assert evidence_of_weights(weights, bias) is None
@@ -143,14 +143,14 @@ def test_parse_input_range_rejects_invalid_text(text: str) -> None:
         ((-1.0, -1.0, -1.0), (0.5, 0.5, -0.5), None),
     ],
 )
-def test_evidence_of_arithmetic_requires_all_channels_to_be_in_range(
+def test_input_range_is_inferred_from_arithmetic_only_if_it_is_plausible_for_all_channels(
     means: tuple[float, ...], factors: tuple[float, ...], expected: Normalization | None
 ) -> None:
     found = evidence_of_arithmetic(factors, -np.array(means) * factors)
     assert (found and found.normalization) == expected
 
 
-def test_evidence_of_arithmetic_states_what_the_layers_compute() -> None:
+def test_evidence_from_arithmetic_states_what_the_first_layers_compute() -> None:
     found = evidence_of_arithmetic(
         [0.0175, 0.0171, 0.0175], -np.array([124.0, 116.0, 124.0]) * [0.0175, 0.0171, 0.0175]
     )
@@ -168,7 +168,7 @@ def test_quantized_range_may_differ_from_0_to_255_by_3_percent_at_either_end() -
             assert found.reason == f"it quantizes its input as values from {low} to {high}"
 
 
-def test_evidence_of_weights_compares_the_median_sum_with_the_root_mean_square_bias() -> None:
+def test_evidence_from_weights_compares_their_median_sum_with_the_root_mean_square_bias() -> None:
     """The sums are 0.02, 0.06 and 9 (median 0.06), and the root mean square of the biases 3 and -5 and 1 is 3.416."""
     weights = np.zeros((3, 2, 2, 1))
     weights[0, 0, 0], weights[0, 1, 1], weights[1, 0, 1], weights[2, 1, 0] = -0.01, 0.01, -0.06, 9.0

@@ -94,7 +94,7 @@ _FOREIGN = {
 
 @pytest.mark.parametrize("name", _FOREIGN)
 @pytest.mark.parametrize("renamed", [False, True])
-def test_label_names_an_unsupported_model_format_and_labels_no_photo(
+def test_label_command_reports_an_unsupported_model_format_and_labels_no_photo(
     trained: Trained, flowers: Path, tmp_path: Path, name: str, renamed: bool
 ) -> None:
     """If the model were mistaken for a photo, `label` would use the trained graph in the folder instead."""
@@ -270,7 +270,7 @@ def test_classifier_runs_the_lite_model_of_the_codelab(flowers: Path) -> None:
         (("m.tflite",), "m.tflite", None),
     ],
 )
-def test_labels_member_is_the_only_labels_file_next_to_the_model(
+def test_labels_in_a_zip_file_are_read_from_the_only_labels_file_next_to_the_model(
     names: tuple[str, ...], model: str, expected: str | None
 ) -> None:
     assert labels_member(names, model) == expected
@@ -362,7 +362,7 @@ def test_model_format_is_recognized_by_the_first_bytes(
 
 
 @pytest.mark.parametrize("names", [("saved_model.pb",), ("saved_model.pbtxt",), ("Manifest.json", "Data/a")])
-def test_model_format_recognizes_folders(names: tuple[str, ...], tmp_path: Path) -> None:
+def test_model_formats_that_are_folders_are_recognized(names: tuple[str, ...], tmp_path: Path) -> None:
     assert model_format(tmp_path) is None
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -134,7 +134,7 @@ def _constants(built: Built, *steps: tuple[str, Any, bool]) -> Built:
         ([("MUL", [1 / 127.5], False), ("SUB", [1.0], False), ("MUL", [255.0], False)], None),
     ],
 )
-def test_range_is_inferred_from_either_order_of_commutative_operands(
+def test_input_range_is_inferred_regardless_of_the_order_of_commutative_operands(
     steps: list[tuple[str, list[float], bool]], expected: Normalization | None
 ) -> None:
     assert _constants(Built(), *steps).range() == expected

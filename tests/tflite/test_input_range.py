@@ -184,7 +184,7 @@ def _named(source: bytes, output: bytes) -> ModelFile:
     ("source", "output", "known"),
     [(b"input", b"final_result", True), (b"input", b"scores", False), (b"picture", b"final_result", False)],
 )
-def test_models_of_the_codelab_are_recognized_by_the_names_of_both_tensors(
+def test_models_of_the_codelab_are_recognized_by_the_names_of_input_and_output(
     source: bytes, output: bytes, known: bool
 ) -> None:
     if known:

@@ -77,7 +77,7 @@ def test_written_metadata_follow_the_standard_schema(mediapipe_schema: ModuleTyp
     ("scale", "zero_point", "mean", "std"),
     [(1 / 128, 128, [128.0], [128.0]), (1 / 64, 128, [127.5], [127.5]), (1 / 128, 127, [127.5], [127.5])],
 )
-def test_with_metadata_derives_normalization_from_uint8_quantization(
+def test_normalization_in_added_metadata_is_derived_from_uint8_quantization(
     mediapipe_schema: ModuleType, scale: float, zero_point: int, mean: list[float], std: list[float]
 ) -> None:
     pixels = Tensor(dtype="UINT8", scales=[scale], zero_point=zero_point)
@@ -87,7 +87,7 @@ def test_with_metadata_derives_normalization_from_uint8_quantization(
     assert (read(content).mean, read(content).std) == (tuple(mean), tuple(std))
 
 
-def test_with_metadata_preserves_unrelated_entries_and_shortens_names_of_fused_nodes() -> None:
+def test_adding_metadata_preserves_unrelated_entries_and_shortens_names_of_fused_nodes() -> None:
     def change(tree: Any) -> None:
         tree.subgraphs[0].tensors[1].name = b"first;second;third"
 
@@ -265,7 +265,7 @@ def test_read_metadata_refuses_invalid_normalization(mean: list[float], std: lis
         ("\n\n", ()),
     ],
 )
-def test_split_labels_splits_only_at_line_breaks(text: str, labels: tuple[str, ...]) -> None:
+def test_labels_files_are_split_only_at_line_breaks(text: str, labels: tuple[str, ...]) -> None:
     assert split_labels(text) == labels
     assert split_labels(join_labels(labels)) == labels
 
@@ -337,7 +337,7 @@ def test_written_metadata_describe_the_distance(mediapipe_schema: ModuleType) ->
     assert list(distance.stats.min) == [0.0] and distance.stats.max is None
 
 
-def test_with_metadata_stores_a_given_normalization(mediapipe_schema: ModuleType) -> None:
+def test_given_normalization_is_stored_in_added_metadata(mediapipe_schema: ModuleType) -> None:
     given = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 40.0))
     content = with_metadata(convolution(), INFO, given, antialias=False)
     found = read(content)

@@ -150,13 +150,13 @@ def test_check_refuses_inputs_that_operators_do_not_accept(operator: str, inputs
         check(model(operator, inputs, Tensor((1, 90))))
 
 
-def test_check_counts_memory_and_multiplications_of_a_convolution() -> None:
+def test_memory_and_multiplications_of_a_convolution_are_counted() -> None:
     """Each of 3 x 5 x 4 outputs is a sum of 18 products. All windows are copied, and constants count twice."""
     constants = 4 * 18 + 4
     assert check(convolution()) == InferenceCost(4 * (90 + 60 + 2 * constants + 3 * 5 * 18), 60 * 18)
 
 
-def test_check_counts_multiplications_of_depthwise_and_dense_layers() -> None:
+def test_multiplications_of_depthwise_and_dense_layers_are_counted() -> None:
     options = {**CONVOLUTION, "depthMultiplier": 2}
     inputs = [Tensor(), numbers((1, 3, 2, 6)), numbers((6,))]
     depthwise = model("DEPTHWISE_CONV_2D", inputs, Tensor((1, 3, 5, 6)), "DepthwiseConv2DOptions", options)
@@ -169,7 +169,7 @@ def test_check_counts_multiplications_of_depthwise_and_dense_layers() -> None:
     assert check(pointwise) == InferenceCost(4 * (90 + 120 + 2 * 12), 360)
 
 
-def test_check_limits_memory_and_multiplications(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_and_multiplications_of_a_model_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = check(convolution())
     monkeypatch.setattr(graph_rules, "MAX_BYTES", cost.memory)
     monkeypatch.setattr(graph_rules, "MAX_MULTIPLICATIONS", cost.multiplications)
@@ -191,7 +191,7 @@ def test_check_refuses_a_model_that_needs_gigabytes_of_memory() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [("INT8", -128, 127), ("UINT8", 0, 255)])
-def test_check_limits_zero_points_to_the_range_of_the_type(dtype: str, low: int, high: int) -> None:
+def test_zero_points_outside_the_range_of_their_type_are_refused(dtype: str, low: int, high: int) -> None:
     for zero_point in (low, high):
         tensor = Tensor(dtype=dtype, scales=[0.5], zero_point=zero_point)
         check(model("RELU", [tensor], tensor))
@@ -277,7 +277,7 @@ def test_check_refuses_options_out_of_range(fields: Mapping[str, Any], message: 
         check(convolution(fields=fields))
 
 
-def test_check_accounts_for_dilation_with_valid_padding() -> None:
+def test_output_shape_check_accounts_for_dilation_with_valid_padding() -> None:
     """A kernel with 3 rows fits into a height of 6 with dilation 2, but not with dilation 3."""
     fields = {"padding": 1, "dilationHFactor": 2, "strideH": 1}
     check(convolution(fields=fields, output=Tensor((1, 2, 4, 4))))
@@ -350,7 +350,7 @@ def test_check_rejects_a_wrong_number_of_inputs(count: int, operator: str) -> No
 @pytest.mark.parametrize(
     ("operator", "least", "most"), [("CONV_2D", 2, 3), ("RESHAPE", 1, 2), ("CONCATENATION", 1, 64)]
 )
-def test_check_limits_a_variable_number_of_inputs(operator: str, least: int, most: int) -> None:
+def test_number_of_inputs_of_variadic_operators_is_limited(operator: str, least: int, most: int) -> None:
     for inputs in (least - 1, least, most, most + 1):
         with pytest.raises(FlawError) as raised:
             check(model(operator, [Tensor((4, 1, 1, 3))] * inputs, Tensor((9, 9)), change=_with_an_input))
@@ -412,7 +412,7 @@ def test_check_rejects_unsupported_type_conversions(operator: str, source: str, 
             check(content)
 
 
-def test_check_counts_memory_for_copies_of_constants() -> None:
+def test_memory_for_copies_of_constants_is_counted() -> None:
     """Interpreters keep two copies of each constant, and a float32 copy of each float16 constant."""
     half = constant((4, 3, 2, 3), "FLOAT16", np.float16)
     unused = Tensor((1, 5))
@@ -440,7 +440,7 @@ def test_check_refuses_constants_that_are_not_finite(value: float) -> None:
         (b"Mine", (1, 60), "the operator Mine. Convert it with builtin operators only"),
     ],
 )
-def test_check_names_the_kind_of_a_network_with_unsupported_operators(
+def test_error_names_the_kind_of_a_network_with_unsupported_operators(
     code: bytes, output: tuple[int, ...], message: str
 ) -> None:
     def change(tree: Any) -> None:
@@ -450,7 +450,7 @@ def test_check_names_the_kind_of_a_network_with_unsupported_operators(
         check(convolution(output=Tensor(output), change=change))
 
 
-def test_check_names_an_operator_that_is_not_allowed() -> None:
+def test_error_names_an_operator_that_is_not_allowed() -> None:
     def change(tree: Any) -> None:
         tree.operatorCodes[0].builtinCode = tree.operatorCodes[0].deprecatedBuiltinCode = 119  # WHILE
         tree.subgraphs[0].outputs = [9]  # leads nowhere
@@ -574,7 +574,7 @@ def test_limits_of_memory_and_multiplications_suffice_for_inception_v3() -> None
 
 
 @pytest.mark.parametrize(("version", "accepted"), [(0, False), (1, True), (64, True), (65, False)])
-def test_check_limits_the_versions_of_operators(version: int, accepted: bool) -> None:
+def test_versions_of_operators_are_limited(version: int, accepted: bool) -> None:
     """A version of 1 is not stored, because it is the default of the schema."""
 
     def change(tree: Any) -> None:

@@ -21,7 +21,7 @@ from poets_edge.tflite.runtimes import System, install_command, program_architec
 from tests.conftest import poets_edge
 
 
-def test_support_finds_an_interpreter_for_this_machine() -> None:
+def test_interpreter_for_this_machine_is_found() -> None:
     found = support(this_system())
     assert find_runtime().name.replace("_", "-") in (*found.runtimes, "tensorflow")
     assert not found.problem
@@ -55,7 +55,7 @@ def test_install_command_depends_on_the_system(system: System, runtimes: str, co
         (System("riscv64", (3, 11), "glibc", (2, 36)), "riscv64", "x86_64"),
     ],
 )
-def test_support_explains_why_no_interpreter_fits(system: System, problem: str, remedy: str) -> None:
+def test_unsupported_systems_get_a_reason_and_a_remedy(system: System, problem: str, remedy: str) -> None:
     found = support(system)
     assert not found.runtimes and not install_command(system)
     assert problem in found.problem and remedy in found.remedy

@@ -56,7 +56,7 @@ def run(model: Any, pixels: Any = PIXELS) -> Any:
         ("sigmoids", "", MEANS),
     ],
 )
-def test_add_scores_computes_probabilities_of_three_labels(kind: Any, phrase: str, expected: Any) -> None:
+def test_added_operators_compute_probabilities_of_three_labels(kind: Any, phrase: str, expected: Any) -> None:
     model = unpack_model(color_model())
     model.subgraphs[0].operators, model.subgraphs[0].outputs = (
         list(model.subgraphs[0].operators),
@@ -74,7 +74,7 @@ def test_add_scores_computes_probabilities_of_three_labels(kind: Any, phrase: st
         ("logits", 1, "a sigmoid", [1 / (1 + np.exp(-0.5))]),
     ],
 )
-def test_add_scores_returns_scores_of_both_labels_for_one_output(
+def test_added_operators_compute_scores_of_both_labels_from_one_output(
     kind: Any, labels: int, phrase: str, expected: list[float]
 ) -> None:
     """The single output is the mean of the input, 0.5, and determines the score of the second label."""

@@ -167,12 +167,12 @@ def test_score_format_is_recognized_from_values() -> None:
     assert format_of_values(scores[:, :1]) == ScoreFormat("sigmoids")
 
 
-def test_to_scores_maps_the_output_range_to_0_to_1() -> None:
+def test_output_range_is_mapped_to_scores_from_0_to_1() -> None:
     values = np.array([-1, 0.5], np.float32)
     np.testing.assert_allclose(to_scores(ScoreFormat("sigmoids", -1, 1), values, 2), [0, 0.75])
 
 
-def test_to_scores_computes_softmax_and_sigmoid_of_large_logits() -> None:
+def test_softmax_and_sigmoid_of_large_logits_are_computed() -> None:
     logits = ScoreFormat("logits")
     found = to_scores(logits, np.array([1000.0, 999.0, -1000.0], np.float32), 3)
     np.testing.assert_allclose(found, [1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0], atol=1e-7)
@@ -205,7 +205,9 @@ def test_to_scores_computes_softmax_and_sigmoid_of_large_logits() -> None:
         ([[1.025, 0.2, 0.0]], ScoreFormat("logits")),
     ],
 )
-def test_format_of_values_tolerates_deviations_of_two_percent(values: list[list[float]], expected: ScoreFormat) -> None:
+def test_score_format_is_recognized_despite_deviations_of_two_percent(
+    values: list[list[float]], expected: ScoreFormat
+) -> None:
     assert format_of_values(np.array(values, np.float32)) == expected
 
 
@@ -235,7 +237,7 @@ def test_remark_explains_how_scores_are_computed() -> None:
         ([("MUL", "x", 4.0), ("SUB", "x", 7.0)], (-7.0, -3.0)),
     ],
 )
-def test_known_format_recognizes_a_softmax_with_scaled_output(
+def test_softmax_whose_output_is_scaled_is_recognized(
     steps: list[tuple[Any, ...]], expected: tuple[float, float] | None, tmp_path: Path
 ) -> None:
     path = ending(tmp_path / "x.tflite", *steps)

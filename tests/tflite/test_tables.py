@@ -101,7 +101,7 @@ def test_parse_requires_aligned_offsets_inside_the_buffer() -> None:
             read(buffer({1: offset}, bytes(16)))
 
 
-def test_parse_checks_identifier_and_minimum_length() -> None:
+def test_file_identifier_and_minimum_length_are_checked() -> None:
     data = bytes(buffer({}))
     for bad in (data[:4] + b"TESU" + data[8:], data[:7], b""):
         with pytest.raises(FlawError, match="invalid header"):
@@ -154,13 +154,13 @@ def nested(depth: int) -> bytes:
     return data + struct.pack("<i", -4) + last
 
 
-def test_parse_limits_the_nesting_depth_of_tables() -> None:
+def test_nesting_depth_of_tables_is_limited() -> None:
     parse(nested(tables.MAX_DEPTH), SCHEMA, "Root", b"TEST")
     with pytest.raises(FlawError, match="16 levels deep"):
         parse(nested(tables.MAX_DEPTH + 1), SCHEMA, "Root", b"TEST")
 
 
-def test_parse_limits_the_number_of_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_tables_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_TABLES", 4)
     parse(nested(3), SCHEMA, "Root", b"TEST")
     with pytest.raises(FlawError, match="more than 4 tables"):

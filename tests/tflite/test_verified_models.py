@@ -30,7 +30,7 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_remember_records_a_model_as_verified() -> None:
+def test_remembered_model_counts_as_verified() -> None:
     assert not memory.is_known(MODEL)
     memory.remember(MODEL)
     assert memory.is_known(MODEL)
@@ -41,13 +41,15 @@ def test_model_with_the_first_bytes_of_a_verified_model_does_not_count_as_verifi
     assert not memory.is_known(MODEL[:8] + b"other weights")
 
 
-def test_models_are_verified_again_after_rule_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_verified_again_if_the_rules_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     memory.remember(MODEL)
     monkeypatch.setattr(memory, "_RULES", memory._RULES + 1)
     assert not memory.is_known(MODEL)
 
 
-def test_models_are_verified_again_after_interpreter_change(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_verified_again_if_the_interpreter_has_changed(
+    interpreter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory.remember(MODEL)
     os.utime(interpreter, ns=(10**18, 10**18 + 1))
     assert not memory.is_known(MODEL), "an upgrade to a file of equal size"

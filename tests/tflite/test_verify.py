@@ -172,7 +172,7 @@ def test_read_model_refuses_archives_that_expand_too_much(tmp_path: Path, photo:
         ("SomethingElse", "not supported here: the operator SomethingElse"),
     ],
 )
-def test_verify_infers_the_kind_of_an_unsupported_network_from_its_operator(
+def test_error_names_the_kind_of_an_unsupported_network_according_to_its_operator(
     operator: str, said: str, tmp_path: Path, photo: Path
 ) -> None:
     def foreign(tree: Any) -> None:
@@ -187,7 +187,7 @@ def test_verify_infers_the_kind_of_an_unsupported_network_from_its_operator(
 @pytest.mark.parametrize(
     "shape", [(1, 257, 257, 21), (1, 1, 17, 3), (1, 25200, 85)], ids=["segments", "poses", "boxes"]
 )
-def test_verify_names_the_kind_of_an_unsupported_network_by_output_shape(
+def test_error_names_the_kind_of_an_unsupported_network_according_to_its_output_shape(
     shape: tuple[int, ...], tmp_path: Path, photo: Path
 ) -> None:
     def maps(tree: Any) -> None:

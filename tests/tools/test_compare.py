@@ -121,7 +121,7 @@ def test_path_patterns_support_wildcards() -> None:
     assert at_or_below("/a", ("a", 0)) and not at_or_below("/a", ("b", "a"))
 
 
-def test_every_command_that_needs_no_server_has_a_case() -> None:
+def test_every_command_that_needs_no_server_has_a_comparison_case() -> None:
     lines = [line.new if isinstance(line, Respelled) else line for case in CASES for line in case.lines]
     run = {shlex.split(line.removeprefix("! "))[0] for line in lines}
     assert set(COMMANDS) - run == {"deploy", "fetch-flowers", "studio"}, "they need a server or are one"

@@ -15,12 +15,12 @@ def report(**files: tuple[int, int]) -> dict[str, object]:
     }
 
 
-def test_branch_coverage_sums_over_the_files_in_a_package() -> None:
+def test_branch_coverage_of_a_package_is_summed_over_its_files() -> None:
     found = branch_coverage(report(tflite__a=(3, 4), tflite__verify__b=(1, 6), device__c=(2, 2), progress=(0, 1)))
     assert found == {"tflite": (4, 10), "device": (2, 2), "progress": (0, 1)}
 
 
-def test_below_floor_lists_missing_and_insufficiently_covered_packages() -> None:
+def test_packages_that_are_missing_or_below_their_coverage_floor_are_listed() -> None:
     found = {"a": (90, 100), "b": (899, 1000), "c": (0, 0)}
     assert below_floor(found, {"a": 90, "b": 90, "c": 90, "d": 1}) == ["b", "d"]
 

@@ -36,7 +36,7 @@ def test_last_layer_accuracy_is_chance_on_noise_and_one_on_separable_features() 
     assert last_layer_accuracy(np.eye(5, dtype=np.float32)[classes] * 3, classes) == 1.0
 
 
-def test_package_reproduces_the_embedded_weights_file(tmp_path: Path) -> None:
+def test_packaging_reproduces_the_embedded_weights_file(tmp_path: Path) -> None:
     with np.load(EMBEDDED_FILE) as stored:
         arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
     np.savez(tmp_path / "student.npz", *arrays)

@@ -102,13 +102,13 @@ def apply(module: ModuleType, after: str) -> None:
     Swap(module).apply(chosen.source, on_import=chosen.on_import)
 
 
-def test_swap_applies_to_functions_that_were_imported_by_name(module: ModuleType) -> None:
+def test_swapped_code_includes_functions_that_were_imported_by_name(module: ModuleType) -> None:
     check = module.check
     apply(module, "return value - LIMIT")
     assert check(5) == 2
 
 
-def test_swap_applies_to_constants_defaults_and_properties(module: ModuleType) -> None:
+def test_swapped_code_includes_constants_defaults_and_properties(module: ModuleType) -> None:
     check, box = module.check, module.Box
     apply(module, "LIMIT = 4")
     assert check(5) == 9
@@ -120,7 +120,7 @@ def test_swap_applies_to_constants_defaults_and_properties(module: ModuleType) -
     assert box(7).double == 21
 
 
-def test_swap_does_not_change_other_constants_with_equal_values(
+def test_swapping_code_does_not_change_other_constants_with_equal_values(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ModuleType("tests.other")
@@ -202,7 +202,7 @@ def test_mutants_in_a_copy_affect_processes_that_tests_start(tmp_path: Path, mon
     ]
 
 
-def test_draw_returns_a_reproducible_random_subset_in_order() -> None:
+def test_drawn_mutants_are_a_reproducible_random_subset_in_order() -> None:
     items = list(range(40))
     drawn = draw(items, 10, seed=1)
     assert drawn == draw(items, 10, seed=1) == sorted(set(drawn)) and len(drawn) == 10
@@ -212,7 +212,7 @@ def test_draw_returns_a_reproducible_random_subset_in_order() -> None:
     assert min(counts) > 60 and max(counts) < 140, "each item is drawn in about 100 of 400 samples"
 
 
-def test_killed_share_weights_modules_by_their_number_of_mutants() -> None:
+def test_share_of_killed_mutants_is_the_mean_over_modules_weighted_by_their_mutants() -> None:
     share, low, high = killed_share([Sample(mutants=300, drawn=20, killed=18), Sample(mutants=100, drawn=10, killed=5)])
     assert share == pytest.approx(0.75 * 0.9 + 0.25 * 0.5)
     variance = 0.75**2 * (14 / 15) / 20 + 0.25**2 * (9 / 10) / 10  # in units of p (1 - p)
@@ -220,7 +220,7 @@ def test_killed_share_weights_modules_by_their_number_of_mutants() -> None:
     assert 0.6 < low < share < high < 0.92
 
 
-def test_killed_share_is_exact_if_all_mutants_were_run() -> None:
+def test_share_of_killed_mutants_is_exact_if_all_mutants_were_run() -> None:
     exact = killed_share([Sample(mutants=30, drawn=30, killed=27), Sample(mutants=10, drawn=10, killed=5)])
     assert exact == pytest.approx((0.8, 0.8, 0.8))
 
@@ -233,7 +233,7 @@ def outcomes(*, killed: int, survived: int, killed_first: int, seed: int | None,
     return ModuleResults(mutants=mutants, results=results, killed_first=killed_first, seed=seed, key="")
 
 
-def test_sample_counts_mutants_killed_before_tests_were_added() -> None:
+def test_mutants_are_counted_as_killed_only_if_killed_before_tests_were_added() -> None:
     found = outcomes(killed=9, survived=1, killed_first=6, seed=0, mutants=50)
     assert found.sample(0) == Sample(mutants=50, drawn=10, killed=6)
     assert found.sample(1) == Sample(mutants=45, drawn=9, killed=6), "one of ten is equivalent, so five of fifty are"

@@ -77,7 +77,7 @@ def test_fold_heads_do_not_depend_on_number_of_cores() -> None:
 
 
 @pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(steps=1000, learning_rate=0.1)])
-def test_fold_heads_agree_with_train_head(options: HeadOptions) -> None:
+def test_heads_of_folds_agree_with_those_trained_one_by_one(options: HeadOptions) -> None:
     data = clouds(spread=1.0)
     fold = np.arange(len(data.classes)) // 4 % 5
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])

@@ -212,7 +212,7 @@ def test_read_data_keeps_the_given_groups_of_readable_photos(
         assert len(set(data.sets[np.array(by_group) == group].tolist())) == 1, "a group is in one split"
 
 
-def test_training_vectors_skips_photos_that_have_become_unreadable(
+def test_photos_that_become_unreadable_are_skipped_when_training_vectors_are_computed(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache
 ) -> None:
     """Each distorted variant of photo K has the vector AXES[K] + AXES[50 + variant]."""
@@ -257,7 +257,7 @@ def test_groups_are_found_in_a_sample_if_the_data_set_was_too_large_to_search(
     ), "identical photos are a group"
 
 
-def test_find_groups_does_not_search_more_photos_than_can_be_evaluated(
+def test_find_groups_does_not_search_data_sets_with_more_photos_than_can_be_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_alikes, "MAX_EVALUATED", 3)

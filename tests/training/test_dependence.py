@@ -167,7 +167,7 @@ def test_disagreement_warning_states_how_many_test_photos_look_like_training_pho
         (ALIKE, "two of the 3 groups of photos show"),
     ],
 )
-def test_independence_assumption_names_photos_or_groups(groups: PhotoGroups | None, units: str) -> None:
+def test_note_on_independence_says_photos_or_groups(groups: PhotoGroups | None, units: str) -> None:
     line = independence_assumption(groups, None, group_by="", has_own_test=False)
     assert line is not None and f"assumes that no {units} one person or object" in line
     assert "cannot be known" in line and "`group_by`" in line and "\n" not in line
@@ -176,7 +176,7 @@ def test_independence_assumption_names_photos_or_groups(groups: PhotoGroups | No
 @pytest.mark.parametrize(
     ("warning", "group_by", "own"), [("dependent", "", False), (None, "parent", False), (None, "", True)]
 )
-def test_independence_assumption_is_none_if_groups_or_test_photos_are_stated(
+def test_note_on_independence_is_omitted_if_the_user_states_groups_or_a_test_set(
     warning: str | None, group_by: str, own: bool
 ) -> None:
     assert independence_assumption(ALIKE, warning, group_by=group_by, has_own_test=own) is None

@@ -62,7 +62,9 @@ def test_cross_validation_averages_over_photos_and_repeats(evaluated: CrossValid
     assert replace(evaluated, scores=evaluated.scores[:2]).accuracy == pytest.approx(6 / 10)
 
 
-def test_cross_validation_interval_treats_photos_as_independent(evaluated: CrossValidation) -> None:
+def test_cross_validation_interval_depends_on_the_number_of_photos_and_not_of_predictions(
+    evaluated: CrossValidation,
+) -> None:
     """Wilson's formula is applied to 5 photos; for 20 predictions, the interval would be half as wide."""
     n, p, z = 5, 13 / 20, 1.959964
     middle, reach = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -168,7 +170,7 @@ def crossed(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
     return np.stack(rows)
 
 
-def test_predict_held_out_uses_only_training_and_validation_photos(data: TrainingData) -> None:
+def test_held_out_predictions_use_only_training_and_validation_photos(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     rows = data.rows("training", "validation")

@@ -189,7 +189,7 @@ def test_requested_folds_replace_the_comparison_on_the_test_photos(tuning: Any) 
     assert tuning.run(alike, undecided=True).verdict.startswith("fine-tuned 5, frozen 4")
 
 
-def test_fine_tuned_network_is_written_unchecked_if_all_photos_are_for_training(tuning: Any) -> None:
+def test_fine_tuned_network_is_written_without_a_comparison_if_all_photos_are_training_photos(tuning: Any) -> None:
     result = tuning.run(data(sets=["training"] * 12), folds=0)
     assert (result.written, result.comparison) == ("fine-tuned", None)
     assert result.verdict.startswith("fine-tuned: no photo outside of training")
@@ -345,7 +345,7 @@ def test_only_the_last_epoch_in_the_event_files_has_histograms(tmp_path: Path, m
     assert removed == ["fine_tuning_train", "fine_tuning_validation"]
 
 
-def test_row_store_replaces_and_commits_rows_and_counts_damaged_ones(
+def test_row_store_replaces_and_commits_rows_and_counts_damaged_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_store, "_ROWS_PER_COMMIT", 3)

@@ -55,7 +55,7 @@ def test_out_of_fold_distances_agree_with_models_fitted_to_the_other_folds(count
     assert np.median(model.distances(units) / expected) < 0.95, "the photos' own fold makes a difference"
 
 
-def test_model_without_photos_has_their_class_means_and_covariance_removed() -> None:
+def test_removing_photos_from_a_distance_model_updates_class_means_and_covariance() -> None:
     bottlenecks, classes = draw(30)
     units, some = unit_vectors(bottlenecks), np.flatnonzero(np.arange(90) % 7 == 0)
     moments, model = fitted(units, classes)
@@ -75,7 +75,7 @@ def test_model_without_photos_has_their_class_means_and_covariance_removed() -> 
     assert (others.rest_weight, others.shrinkage) == (model.rest_weight, model.shrinkage)
 
 
-def test_photos_of_a_class_without_other_photos_are_not_judged() -> None:
+def test_only_photo_of_a_class_gets_no_out_of_fold_distance() -> None:
     bottlenecks, classes = draw(20)
     units, classes = unit_vectors(bottlenecks[:41]), classes[:41]  # The last one is the only photo of its class
     moments, model = fitted(units, classes)

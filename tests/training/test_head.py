@@ -144,7 +144,7 @@ def test_permuting_classes_permutes_head_scores(order: list[int]) -> None:
         {"learning_rate": 1000.1}, {"seed": -1},
     ],
 )  # fmt: skip
-def test_head_options_reject_values_beyond_limits(fields: dict[str, float]) -> None:
+def test_head_options_reject_values_beyond_their_limits(fields: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         HeadOptions(**fields)  # type: ignore[arg-type]
     HeadOptions(steps=1, train_batch_size=1, eval_step_interval=1, validation_batch_size=-1, learning_rate=1000.0)

@@ -62,7 +62,7 @@ def test_find_groups_recognizes_variants_that_stand_out_from_their_class(
 
 
 @pytest.mark.parametrize(("spread", "dependent"), [(0.5, False), (0.3, True)])
-def test_find_groups_does_not_treat_uniform_classes_as_look_alikes(
+def test_find_groups_does_not_treat_photos_of_uniform_classes_as_look_alikes(
     tmp_path: Path, spread: float, dependent: bool
 ) -> None:
     """All photos of a class have a mean similarity of 0.67, as surfaces do, or of 0.85, like frames of one video."""
@@ -111,11 +111,11 @@ def test_selected_photo_groups_are_numbered_by_their_first_selected_row() -> Non
     assert groups.take(np.array([1, 2, 4, 5])).numbers.tolist() == [0, 1, 1, 3]
 
 
-def test_independent_count_without_groups_is_number_of_photos() -> None:
+def test_number_of_independent_photos_without_groups_is_the_number_of_photos() -> None:
     assert independent_count(np.array([1, 0, 1, 1]), np.arange(4)) == 4
 
 
-def test_independent_count_of_identical_photos_in_groups_is_about_the_number_of_groups() -> None:
+def test_number_of_independent_photos_is_about_the_number_of_groups_of_identical_photos() -> None:
     rng = np.random.default_rng(0)
     correct = np.repeat(rng.random(200) < 0.8, 10)
     assert independent_count(correct, np.arange(2000) // 10) == pytest.approx(200, rel=0.1)

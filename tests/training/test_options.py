@@ -31,7 +31,7 @@ from poets_edge.training.options import TrainOptions
         ({"bottleneck_dir": Path("cache")}, {"bottleneck_dir": Path("photos/cache")}),
     ],
 )
-def test_train_options_reject_values_beyond_limits(
+def test_train_options_reject_values_beyond_their_limits(
     accepted: dict[str, Any], rejected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -54,7 +54,7 @@ def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training
     assert (found.folds.assignment != NO_FOLD).nonzero()[0].tolist() == list(range(20, 30))
 
 
-def test_choose_uses_cross_validation_to_break_ties_on_the_users_test_set() -> None:
+def test_cross_validation_breaks_ties_on_the_users_test_set() -> None:
     """Three more mistakes in 100 test photos are not significant, but 40 more in 1,000 cross-validated photos are."""
     fast, slow = point(SMALL, 1.0, range(3)), point(LARGE, 9.0, range(0))
     assert choose((fast, slow), Budget()).point == fast
@@ -66,14 +66,14 @@ def test_choose_uses_cross_validation_to_break_ties_on_the_users_test_set() -> N
     assert "1000 training and validation photos decided" in choice.reason
 
 
-def test_choose_prefers_the_users_test_set_to_cross_validation() -> None:
+def test_users_test_set_takes_precedence_over_cross_validation_in_the_choice_of_a_model() -> None:
     accurate = replace(point(LARGE, 9.0, range(0)), cross_validated=(0,) * 40 + (1,) * 960)
     flattered = replace(point(SMALL, 1.0, range(20)), cross_validated=(1,) * 1000)
     assert choose((flattered, accurate), Budget()).point == accurate
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_choose_prefers_the_faster_model_if_cross_validation_shows_no_difference(order: int) -> None:
+def test_faster_model_is_chosen_if_cross_validation_shows_no_difference(order: int) -> None:
     points = [replace(point(name, ms, range(2)), cross_validated=(1,) * 50) for name, ms in ((SMALL, 1.0), (LARGE, 9))]
     assert choose(points[::order], Budget()).point == points[0]
 

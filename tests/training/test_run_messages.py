@@ -123,7 +123,7 @@ def test_disagreement_warning_requires_lower_accuracy_in_cross_validation_or_on_
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("own", [True, False])
-def test_disagreement_is_reported_if_the_intervals_do_not_overlap(
+def test_disagreement_with_cross_validation_is_reported_if_the_intervals_do_not_overlap(
     low: float, high: float, differs: bool, own: bool
 ) -> None:
     test = SimpleNamespace(count=10, accuracy=(low + high) / 2, interval=(low, high))

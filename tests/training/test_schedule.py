@@ -97,7 +97,7 @@ def test_last_epochs_show_whole_photos() -> None:
     assert {view for _, view, _ in shown(order, 5)} | {view for _, view, _ in shown(order, 6)} == set(WHOLE)
 
 
-def test_all_views_lists_each_view_of_each_photo_once() -> None:
+def test_list_of_all_views_contains_each_view_of_each_photo_once() -> None:
     views = [(view.photo.photo.name, view.name) for view in schedule([0, 1]).all_views()]
     assert views == [(f"{n}.jpg", name) for n in range(2) for name in ("a", "b", "c", "w", "x")]
 

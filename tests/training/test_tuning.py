@@ -251,7 +251,7 @@ def test_trainer_agrees_with_published_adamw_and_averages_weights(
     assert resumed.train(activations, classes) == trainer.train(activations, classes)
 
 
-def test_with_weights_assigns_weights_in_order() -> None:
+def test_weights_are_assigned_to_tail_and_head_in_order() -> None:
     tail, head = with_weights(NO_LAYERS, [np.ones((2, 3), np.float32), np.zeros(3, np.float32)])
     assert head.weights.shape == (2, 3) and head.biases.shape == (3,) and tail.convolutions == ()
 

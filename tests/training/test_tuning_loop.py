@@ -111,7 +111,9 @@ def tuned(
     return tune((TAIL, START), schedule, VALIDATION, activations, options, folder, Silent())[0]
 
 
-def test_tune_reports_averages_for_each_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_fine_tuning_reports_average_loss_and_accuracy_of_each_epoch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     found = tuned(monkeypatch, tmp_path, losses=[1.0, 2.0, 3.0, 5.0, 0.5, 0.5], correct=[True] * 3)
     assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3] and found.chosen == 3
     assert [epoch.train_cross_entropy for epoch in found.epochs] == [1.5, 4.0, 0.5]
@@ -125,7 +127,7 @@ def test_training_accuracy_is_the_fraction_of_shown_photos(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("correct", "chosen"), [([True, False, False], 1), ([False, True, False], 2)])
-def test_tune_returns_the_weights_of_the_best_epoch(
+def test_fine_tuning_returns_the_weights_of_the_best_epoch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, correct: list[bool], chosen: int
 ) -> None:
     found = tuned(monkeypatch, tmp_path, correct=correct)
@@ -136,7 +138,7 @@ def test_tune_returns_the_weights_of_the_best_epoch(
 @pytest.mark.parametrize(
     "prescribed", [{"losses": [1.0, 1.0, math.inf, 1.0]}, {"losses": [1.0, 1.0, 1.0, math.nan]}, {"poisoned": True}]
 )
-def test_tune_raises_an_error_if_training_diverges(
+def test_fine_tuning_that_diverges_raises_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prescribed: dict[str, Any]
 ) -> None:
     epoch = 1 if "poisoned" in prescribed else 2
@@ -145,7 +147,7 @@ def test_tune_raises_an_error_if_training_diverges(
     assert [one.epoch for one in raised.value.epochs] == list(range(1, epoch))
 
 
-def test_tune_continues_from_the_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_fine_tuning_continues_from_its_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The weights of the best epoch are kept, even if it lies before the interruption."""
     with pytest.raises(DivergedError):
         tuned(monkeypatch, tmp_path, losses=[1.0, 1.0, 1.0, 1.0, math.inf], correct=[True, False])
@@ -154,7 +156,7 @@ def test_tune_continues_from_the_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp
     assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3]
 
 
-def test_tune_validates_on_undistorted_photos_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_fine_tuning_validates_on_undistorted_photos_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     activations = Activations()
     tuned(monkeypatch, tmp_path, activations)
     plain = [view for view in activations.seen if view.name == PLAIN]

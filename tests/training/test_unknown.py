@@ -70,7 +70,7 @@ def test_distances_equal_distances_computed_with_full_matrices() -> None:
     np.testing.assert_allclose(model.distances(unit_vectors(draw(5, 1)[0])), expected, rtol=1e-8)
 
 
-def test_fit_distance_computes_the_covariance_within_classes() -> None:
+def test_distance_model_is_fitted_with_the_covariance_within_classes() -> None:
     """With many photos, shrinkage is small, and the variances are those that numpy computes."""
     bottlenecks, classes = draw(2000)
     units = unit_vectors(bottlenecks)

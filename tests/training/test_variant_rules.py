@@ -30,7 +30,7 @@ def unit(rows: Any) -> Any:
         ([0, 1, *[2] * 9], 1),
     ],
 )  # fmt: skip
-def test_class_size_is_the_median_of_classes_with_photos(classes: list[int], size: int) -> None:
+def test_typical_class_size_is_the_median_size_of_classes_with_photos(classes: list[int], size: int) -> None:
     assert class_size(np.array(classes, np.int64)) == size
 
 
@@ -70,7 +70,7 @@ def test_advantage_is_the_correctness_of_the_nearest_neighbor_minus_that_of_late
         (40, 20, 0, 1, True), (38, 22, 0, 1, False), (9, 0, 0, 0, False),
     ],
 )  # fmt: skip
-def test_advantage_is_significant_from_two_and_a_half_standard_errors(
+def test_advantage_is_significant_if_it_is_at_least_two_and_a_half_standard_errors(
     plus: int, minus: int, zero: int, needed: float, significant: bool
 ) -> None:
     """The standard error is the square root of the number of photos for which only one of the two votes is correct."""
@@ -102,7 +102,7 @@ def test_number_of_compared_neighbors_and_needed_advantage_depend_on_the_class_s
 
 
 @pytest.mark.parametrize(("size", "ranks"), [(30, []), (31, [8]), (42, [8, 12]), (100, [8, 12, 16, 24])])
-def test_repetitiveness_depends_only_on_neighbors_within_about_a_third_of_the_class(
+def test_repetitiveness_is_measured_with_neighbor_ranks_up_to_about_a_third_of_the_class_size(
     size: int, ranks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -193,7 +193,7 @@ def test_photo_looks_like_another_one_if_their_similarity_stands_out_from_the_cl
 
 
 @pytest.mark.parametrize(("count", "fraction"), [(1, 0.0), (2, 0.5), (3, 0.75)])
-def test_photos_whose_neighbor_stands_out_count_as_alike_only_if_they_are_half_of_all_photos(
+def test_photos_whose_neighbor_stands_out_count_as_alike_if_they_are_at_least_half_of_all(
     count: int, fraction: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typical = np.full(4, 0.3, np.float32)

@@ -62,7 +62,7 @@ def test_table_and_part_sizes_have_the_benchmarked_values() -> None:
     assert (vectors.LARGE, vectors._ROWS_PER_PART, vectors._BYTES_PER_PART) == (1 << 24, 1 << 14, 1 << 22)
 
 
-def test_spans_end_at_the_last_row() -> None:
+def test_spans_of_rows_end_at_the_last_row() -> None:
     assert list(spans(3, 12, 4)) == [slice(3, 7), slice(7, 11), slice(11, 12)] and list(spans(5, 5, 4)) == []
     assert list(blocks(2049)) == [slice(0, 2048), slice(2048, 2049)]
     assert list(tiles(100, 700)) == [slice(100, 612), slice(612, 700)]

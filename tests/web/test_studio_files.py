@@ -13,7 +13,7 @@ LARGEST_SCRIPT = 120_000
 XML_NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML", "http://www.w3.org/1999/xhtml"}
 
 
-def test_studio_page_has_small_scripts() -> None:
+def test_scripts_of_the_studio_page_are_small() -> None:
     """All scripts except LiteRT together have at most 120 kB when compressed."""
     scripts = [path.read_bytes() for path in PAGE.glob("*.js")]
     assert scripts
