@@ -396,6 +396,7 @@ def test_photos_without_a_fold_are_not_reported_as_rotated(turned: Any) -> None:
     [
         ({"folds": 2}, True), ({"folds": 1}, False), ({"target": 0.001}, True), ({"target": 0.0}, False),
         ({"target": 1.0}, False), ({"report": Path("photos/a/x.html")}, False), ({"report": None}, True),
+        ({"group_by": "(a"}, False), ({"group_by": "(a)"}, True),
         ({"bottleneck_dir": Path("photos/cache")}, False), ({"model_dir": Path("photos/models")}, False),
     ],
 )  # fmt: skip

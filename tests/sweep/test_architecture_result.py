@@ -97,6 +97,10 @@ def test_read_result_returns_none_if_model_was_changed_or_removed(
     ("path", "wrong", "place"),
     [
         ("models.0.file", "../../etc/passwd", "models[0].file"),
+        ("models.0.file", "..\\passwd", "models[0].file"),
+        ("models.1.file", "..", "models[1].file"),
+        ("models.1.file", "", "models[1].file"),
+        ("models.1.file", "a\0", "models[1].file"),
         ("models.0.quantization", "int4", "models[0].quantization"),
         ("cross_validation.models.int8.correct", 5, "cross_validation.models.int8.correct"),
         ("cross_validation.models.int8.mistakes.0.score", "x", "cross_validation.models.int8.mistakes[0].score"),
@@ -144,3 +148,11 @@ def test_read_result_returns_none_if_the_file_cannot_be_read(tmp_path: Path) -> 
 def test_mistakes_are_recorded_with_the_predicted_label() -> None:
     mistakes = [Mistake(Photo(Path("/photos/a/1.jpg"), "a/1.jpg", "a"), "b", 0.75)]
     assert record_mistakes(mistakes) == (MistakeRecord("a/1.jpg", "b", 0.75),)
+
+
+def test_result_with_a_value_that_is_not_a_number_is_not_saved(saved: ArchitectureResult, tmp_path: Path) -> None:
+    before = (tmp_path / FILE).read_bytes()
+    models = {**EVALUATIONS.models, "int8": replace(EVALUATION, agreement=float("nan"))}
+    with pytest.raises(ValueError, match="JSON"):
+        replace(saved, test=replace(EVALUATIONS, models=models)).write(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == before

@@ -15,6 +15,7 @@ import pytest
 from poets_edge.bench.samples import describe
 from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.chart import labels as chart_labels
 from poets_edge.sweep.chart.figure import _accuracy_range, _range_text, compose_chart, draw_chart
 from poets_edge.sweep.chart.label_places import overlap, place_text
 from poets_edge.sweep.chart.labels import _strokes
@@ -297,6 +298,7 @@ def test_accuracy_axis_of_the_interactive_chart_contains_all_intervals() -> None
 def test_legend_shows_the_series_in_the_chart_and_bubble_areas_for_file_sizes() -> None:
     figure = figure_of(result_of(SMALL, MIDDLE, LARGE))
     series, sizes = figure.legends
+    assert (series._ncols, sizes._ncols) == (4, 4), "each in one row"
     names = [text.get_text() for text in series.get_texts()]
     assert names == ["width 0.5", "width 1", "published (right scale)", "no other is both faster and better"]
     styles = series_styles()
@@ -360,3 +362,21 @@ def test_labels_of_bubbles_are_inside_the_panel_at_each_of_its_edges(
     """Next to the upper and the lower edge, the space on the other side of the bubble is taken."""
     bubble = (center[0] - 5, center[1] - 5, center[0] + 5, center[1] + 5)
     assert place_text(center, 5, size, [bubble, *taken], [], FRAME, 1.0) == pytest.approx(expected)
+
+
+def test_labels_are_placed_outside_the_rings_around_models_on_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    radii: dict[tuple[float, float], float] = {}
+
+    def place(center: Any, radius: float, size: Any, taken: Any, strokes: Any, frame: Any, pixels: float) -> Any:
+        radii[round(center[0]), round(center[1])] = radius / pixels
+        return place_text(center, radius, size, taken, strokes, frame, pixels)
+
+    monkeypatch.setattr(chart_labels, "place_text", place)
+    slow = replace(SMALL, latency=describe([9.0]), size=1_000_000)
+    result = result_of(SMALL, slow)
+    panel = figure_of(result).axes[2]
+    for one, ring in ((SMALL, 3), (slow, 0)):
+        assert (one in result.front) is bool(ring)
+        x, y = panel.transData.transform((one.latency.median, 100 * one.accuracy))
+        expected = math.sqrt(AREA_OF_MB * one.size / 1e6) / 2 + 2 + ring
+        assert radii[round(float(x)), round(float(y))] == pytest.approx(expected), "in points"

@@ -197,9 +197,16 @@ def test_each_grid_point_states_the_cost_of_its_model_and_the_rejected_unknown_p
     assert [one.name for one in result.points] == [f"{SMALL.name} float32", f"{SMALL.name} int8", f"{LARGE.name} int8"]
     assert [one.cost for one in result.points] == [None, cost, cost], "a board runs integers"
     assert [one.strangers and one.strangers.refused for one in result.points] == [0, 1, 3]
-    assert set(result.seconds) == {"retraining", "judging", "measuring"} and min(result.seconds.values()) >= 0
     assert result.warnings == ("noisy", "noisy") and result.labels == LABELS and result.choice.point is not None
     assert all(one.strangers is None for one in run(options(folds=0))[0].points)
+
+
+def test_grid_result_states_threads_and_the_duration_of_each_part(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((100.0, 101.0, 103.0, 107.0))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    result, _, _ = run(options(folds=0, threads=3, budget=Budget(latency=9.0)))
+    assert result.seconds == {"retraining": 1.0, "judging": 2.0, "measuring": 4.0}
+    assert (result.threads, result.budget, result.machine) == (3, Budget(latency=9.0), {"cpu": "A76"})
 
 
 ONE, TWO = (
@@ -383,20 +390,3 @@ def test_cross_validation_mistakes_are_determined_from_averaged_scores() -> None
     found = _evaluation(result, 0.25)
     assert (found.correct, found.repeats, found.agreement, found.unknown) == ((2, 1, 2), 2, 0.25, None)
     assert found.confusion == ((2, 0), (0, 1)) and found.mistakes == (), "the second photo has 0.55 for its class"
-
-
-def test_photos_with_repeated_predictions_count_as_fractions_in_the_interval() -> None:
-    groups = tuple(photo // 4 for photo in range(40))
-    correct = tuple((4, 3, 0, 1)[photo // 4 % 4] for photo in range(40))
-    one = replace(ONE, correct=correct, repeats=4, groups=groups)
-    plain = replace(ONE, correct=tuple(int(count >= 2) for count in correct), repeats=1, groups=groups)
-    width, of_plain = (high - low for low, high in (one.interval, plain.interval))
-    assert 0.3 < width < of_plain < 0.9, "ten groups, some of which are right in part of the predictions"
-
-
-def test_comparison_of_cross_validated_models_considers_repeats_and_groups() -> None:
-    one = replace(ONE, cross_validated=(2, 2, 2, 2, 2, 2, 2, 2), cross_validated_repeats=2)
-    other = replace(ONE, cross_validated=(0, 0, 0, 0, 0, 0, 2, 2), cross_validated_repeats=2)
-    assert one.compare_cross_validated(other).gain == 75.0 and not one.compare_cross_validated(other).could_be_chance
-    grouped = replace(one, cross_validated_groups=(0, 0, 0, 1, 1, 1, 2, 2))
-    assert grouped.compare_cross_validated(other).could_be_chance, "only two groups differ"

@@ -107,7 +107,7 @@ def result_of(entry: Any, crossed: Evaluations | None = None, key: str = "k") ->
 
 
 @pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def train_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Function that trains the architectures without a saved result; `state.saved` contains the names of the others."""
     state = SimpleNamespace(saved=set(), written=[], filled=[], asked=[], error=None)
 
@@ -151,23 +151,23 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return train
 
 
-def test_only_architectures_without_a_saved_result_are_trained(trained: Any) -> None:
-    trained.state.saved.add(SMALL.name)
-    results, reporter = trained()
+def test_only_architectures_without_a_saved_result_are_trained(train_all: Any) -> None:
+    train_all.state.saved.add(SMALL.name)
+    results, reporter = train_all()
     assert list(results) == [SMALL, LARGE] and reporter.notes == ["1 of 2 architectures were done before."]
-    assert trained.state.filled == [[LARGE]] and trained.state.written == [LARGE.name]
-    assert trained.state.asked == [("BackboneTask", LARGE.name), ("TrainingTask", LARGE.name)]
-    results, reporter = trained()
-    assert reporter.notes == ["2 of 2 architectures were done before."] and len(trained.state.asked) == 2
+    assert train_all.state.filled == [[LARGE]] and train_all.state.written == [LARGE.name]
+    assert train_all.state.asked == [("BackboneTask", LARGE.name), ("TrainingTask", LARGE.name)]
+    results, reporter = train_all()
+    assert reporter.notes == ["2 of 2 architectures were done before."] and len(train_all.state.asked) == 2
 
 
-def test_results_are_saved_immediately_and_a_full_disk_error_states_their_number(trained: Any) -> None:
-    trained()
-    assert trained.state.written == [SMALL.name, LARGE.name]
-    trained.state.saved.discard(LARGE.name)
-    trained.state.error = OutputError("the disk is full.")
+def test_results_are_saved_immediately_and_a_full_disk_error_states_their_number(train_all: Any) -> None:
+    _, reporter = train_all()
+    assert train_all.state.written == [SMALL.name, LARGE.name] and reporter.notes == []
+    train_all.state.saved.discard(LARGE.name)
+    train_all.state.error = OutputError("the disk is full.")
     with pytest.raises(OutputError, match=r"the disk is full\. 1 of 2 architectures are finished and kept"):
-        trained()
+        train_all()
 
 
 @pytest.fixture
@@ -272,6 +272,8 @@ def test_results_without_the_requested_folds_are_cross_validated(validated: Any,
     assert validated.calls.int8[0][1].tolist() == [11, 13]
     assert validated({SMALL: done}) == {SMALL: done} and len(validated.calls.tasks) == 1
     assert validated({SMALL: result_of(SMALL)})[SMALL].cross_validation == evaluations(5)
+    validated({SMALL: done}, folds=7)
+    assert validated.calls.workers[-1]["folds"] == 7 and len(validated.calls.tasks) == 3
 
 
 def test_int8_features_are_computed_with_the_backbone_of_each_architecture(
@@ -333,6 +335,8 @@ def test_latencies_on_an_npu_are_estimated_for_int8_models_only(
     found, warnings = npu_latencies.estimate_latencies(options(tmp_path, target="ethos-u65-256"), models, Silent())
     medians = {path.name: one.latency.median for path, one in found.items()}
     assert medians == {f"{SMALL.name}-int8": 2.5, f"{LARGE.name}-int8": 2.5}
+    [timing] = found[Path(f"{SMALL.name}-int8")].timings
+    assert (timing.first_ms, timing.load_ms, timing.samples_ms) == (2.5, 0.0, (2.5,))
     assert asked == [(f"file of {name}", "ethos-u65-256", name) for name in (SMALL.name, LARGE.name)] and warnings == []
     facts = npu_latencies.npu_facts("ethos-u65-256")
     assert facts["board"] == "ethos-u65-256" and facts["estimated"] is True and "estimated by Vela" in facts["host"]
@@ -348,3 +352,30 @@ def test_cost_of_a_gray_architecture_includes_the_memory_for_gray_input(
     given = options(tmp_path, budget=Budget(board=board("nano33")))
     assert npu_latencies.board_costs(given, [SMALL, gray], Silent()) == {SMALL: cost, gray: replace(cost, arena=3)}
     assert npu_latencies.board_costs(options(tmp_path), [SMALL], Silent()) == {}
+
+
+def test_missing_bottlenecks_are_computed_before_the_cross_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    @contextlib.contextmanager
+    def opened(path: Path) -> Iterator[Any]:
+        yield path.name, Path("aside")
+
+    def prepared(entry: Any, weights: str, folder: Path) -> Any:
+        return SimpleNamespace(cache_file=folder / f"{weights}.sqlite")
+
+    def batches(photos: Any, sources: Any, reporter: Any) -> Iterator[None]:
+        calls.append((photos, [source.cache for source in sources]))
+        yield None
+
+    monkeypatch.setattr(validation, "find_weights", lambda entry, *rest, **named: entry.name)
+    monkeypatch.setattr(validation, "prepare_backbone", prepared)
+    monkeypatch.setattr(validation, "open_cache", opened)
+    monkeypatch.setattr(validation, "bottleneck_batches", batches)
+    reporter = Recorder()
+    photos: Any = ["1", "2"]
+    found = validation._fill_float_cache(options(tmp_path), LARGE, photos, reporter)
+    assert found == tmp_path / "cache" / f"{LARGE.name}.sqlite"
+    assert calls == [(["1", "2"], [f"{LARGE.name}.sqlite"])] and "moved to aside" in reporter.warnings[0]

@@ -195,3 +195,20 @@ def test_grid_result_compares_models_with_the_most_accurate_one() -> None:
                         (100, "100 photos (5-fold cross-validation)")):  # fmt: skip
         first = replace(SMALL, groups=tuple(photo % count for photo in range(100)))
         assert replace(result, points=(first, LARGE), folds=5).photos_text == text
+
+
+def test_photos_with_repeated_predictions_count_as_fractions_in_the_interval() -> None:
+    groups = tuple(photo // 4 for photo in range(40))
+    correct = tuple((4, 3, 0, 1)[photo // 4 % 4] for photo in range(40))
+    one = replace(SMALL, correct=correct, repeats=4, groups=groups)
+    plain = replace(SMALL, correct=tuple(int(count >= 2) for count in correct), repeats=1, groups=groups)
+    width, of_plain = (high - low for low, high in (one.interval, plain.interval))
+    assert 0.3 < width < of_plain < 0.9, "ten groups, some of which are right in part of the predictions"
+
+
+def test_comparison_of_cross_validated_models_considers_repeats_and_groups() -> None:
+    one = replace(SMALL, cross_validated=(2, 2, 2, 2, 2, 2, 2, 2), cross_validated_repeats=2)
+    other = replace(SMALL, cross_validated=(0, 0, 0, 0, 0, 0, 2, 2), cross_validated_repeats=2)
+    assert one.compare_cross_validated(other).gain == 75.0 and not one.compare_cross_validated(other).could_be_chance
+    grouped = replace(one, cross_validated_groups=(0, 0, 0, 1, 1, 1, 2, 2))
+    assert grouped.compare_cross_validated(other).could_be_chance, "only two groups differ"

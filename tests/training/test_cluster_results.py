@@ -317,6 +317,8 @@ def test_caches_can_be_listed_while_another_run_removes_a_log(tmp_path: Path, mo
     monkeypatch.setattr(cache_folder, "is_foreign", foreign)
     [cache] = caches(tmp_path)
     assert cache.size == 10 and len(cache.files) == 2
+    touch(tmp_path, f"{STEM}.sqlite-wal")
+    assert len(remove_caches(tmp_path, [STEM])) == 1 and not list(tmp_path.iterdir())
 
 
 def test_number_of_processes_is_limited_to_four_per_core(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,3 +47,34 @@ def test_log_of_dask_is_silent_only_while_a_cluster_is_used() -> None:
     finally:
         for handler, name in zip(handlers, ("distributed.worker", "distributed.other"), strict=True):
             logging.getLogger(name).removeHandler(handler)
+
+
+class Client:
+    """Client of a scheduler that is gone: closing the connection fails, too."""
+
+    closed = 0
+
+    def close(self, timeout: int) -> None:
+        self.closed += 1
+        raise OSError("the scheduler is gone")
+
+
+def test_connection_to_a_scheduler_is_closed_after_success_and_after_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    monkeypatch.setattr(dask_scheduler, "_client", lambda address: client)
+    with dask_scheduler.connect("tls://h:1") as connected:
+        assert connected is client and not client.closed
+    assert client.closed == 1
+    with pytest.raises(RemoteError, match="was lost"), dask_scheduler.connect("tls://h:1"):
+        raise ConnectionResetError
+    assert client.closed == 2
+
+
+def test_missing_scheduler_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(address: str) -> None:
+        raise OSError("Timed out\nduring handshake")
+
+    monkeypatch.setattr(dask_scheduler, "_client", refuse)
+    with pytest.raises(RemoteError) as raised, dask_scheduler.connect("tls://h:1"):
+        pytest.fail("there is no scheduler")
+    assert str(raised.value) == "`cluster` tls://h:1: no Dask scheduler answers there (Timed out)."

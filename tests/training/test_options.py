@@ -28,6 +28,7 @@ from poets_edge.training.options import TrainOptions
         ({"background": Path("outside")}, {"background": Path("photos/empty")}),
         ({"strangers": Path("outside"), "unknown_rate": 1.0}, {"strangers": Path("outside"), "unknown_rate": 0.0}),
         ({"output_graph": Path("graph.pb")}, {"output_graph": Path("photos/roses/graph.pb")}),
+        ({"group_by": "(a)"}, {"group_by": "(a"}),
         ({"bottleneck_dir": Path("cache")}, {"bottleneck_dir": Path("photos/cache")}),
     ],
 )

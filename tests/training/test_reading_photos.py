@@ -30,6 +30,7 @@ from poets_edge.training import hashed_photos as hashing
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache, open_cache
 from poets_edge.training.bottlenecks import Batch, bottleneck_batches, bottlenecks
+from poets_edge.training.cache_folder import caches
 from poets_edge.training.cross_validated_run import cross_validate_run
 from poets_edge.training.cross_validation import CrossValidation
 from poets_edge.training.data import TrainingData, read_data
@@ -269,9 +270,28 @@ def test_backbone_is_built_once_for_each_checksum_of_its_weights(built: Any) -> 
     second, is_new = built("two")
     assert is_new and second.model != first.model and second.graph != first.graph and second.digest != first.digest
     assert first.cache_file == first.model.with_suffix(".sqlite") and first.cache_file != second.cache_file
+    names = {cache.name for cache in caches(first.graph.parent)}
+    assert names == {first.model.stem, second.model.stem}, "its files are listed as caches"
     assert json.loads(first.graph.with_suffix(".json").read_text()) == {
         "graph": hashlib.sha256(b"graph of one").hexdigest(), "model": hashlib.sha256(b"model of one").hexdigest()
     }  # fmt: skip
+
+
+def test_files_of_a_backbone_are_complete_before_their_checksums_are_written(
+    built: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed program leaves no part of a file, and no checksums of missing files."""
+    written: list[str] = []
+    for name in ("write_bytes", "write_text"):
+        write = getattr(backbone_module, name)
+
+        def recorded(path: Path, content: Any, write: Any = write) -> None:
+            write(path, content)
+            written.append(path.suffix)
+
+        monkeypatch.setattr(backbone_module, name, recorded)
+    built("one")
+    assert sorted(written[:2]) == [".pb", ".tflite"] and written[2:] == [".json"]
 
 
 @pytest.mark.parametrize("suffix", [".pb", ".tflite", ".json"])

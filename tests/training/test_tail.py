@@ -137,7 +137,8 @@ def test_relu6_encoding_preserves_the_ends_of_the_range() -> None:
         ("block_12_depthwise", {"stride": 2}, 16), ("block_14_project", {"activation": "relu6"}, 1),
         ("block_14_add", {"sources": ("block_14_project", "block_12_add")}, 1),
         ("block_14_add", {"sources": ("block_13_add", "block_14_project")}, 16),
-        ("block_15_expand", {"kernel": (3, 3)}, 1), ("block_15_depthwise", {"padding": "VALID"}, 0),
+        ("block_14_project", {"stride": 2}, 1), ("block_15_expand", {"kernel": (3, 3)}, 1),
+        ("block_15_depthwise", {"padding": "VALID"}, 0),
     ],
 )  # fmt: skip
 def test_blocks_are_counted_back_to_the_first_layer_of_another_kind(
