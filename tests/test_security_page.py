@@ -64,7 +64,10 @@ PROMISES = {
     "none of which runs Python code or reads files": ["load_model_refuses_keras_configurations_with_code_or_files"],
     "neither access files nor run code": ["load_model_refuses_saved_models_that_access_files"],
     "memory is estimated from the header": ["read_photo_rejects_images_above_memory_limit"],
-    "regular files only": ["read_bytes_refuses_special_and_large_files", "read_bytes_checks_the_opened_file_again"],
+    "regular files only": [
+        "read_bytes_refuses_special_and_large_files",
+        "read_bytes_refuses_a_file_that_is_replaced_after_its_check",
+    ],
     "are in memory one at a time": [
         "photos_with_many_bytes_are_read_one_at_a_time",
         "photos_with_many_pixels_are_decoded_one_at_a_time",
@@ -77,18 +80,23 @@ PROMISES = {
         "error_messages_do_not_contain_the_password",
         "train_does_not_write_password_to_files_or_output",
     ],
-    "in the environment of helper processes": ["helper_process_receives_password_and_hides_it_from_children"],
+    "in the environment of helper processes": [
+        "helper_process_receives_the_password_and_hides_it_from_its_child_processes"
+    ],
     "even after redirects": ["redirect_to_another_server_omits_password"],
     "names that no file or class can have are refused": ["read_exclusions_rejects_invalid_file_and_class_names"],
     "this includes folders that Windows would fetch from another machine": [
-        "photos_of_record_does_not_read_photos_from_other_machines"
+        "recorded_photos_on_other_machines_are_not_read"
     ],
-    "no links, no pickles": ["read_backbone_runs_no_pickle", "read_backbone_does_not_follow_links_in_an_archive"],
+    "no links, no pickles": [
+        "read_backbone_runs_no_code_in_a_pickle",
+        "read_backbone_does_not_follow_links_in_an_archive",
+    ],
     "the error names the invalid field": ["round_from_json_reports_the_path_of_an_invalid_field"],
     "have checksums": ["grid_recomputes_damaged_cache_rows_before_cross_validation"],
     "damaged files are moved aside": ["damaged_cache_is_moved_aside", "hash_photos_moves_damaged_cache_aside"],
     "control characters are never printed to a terminal": [
-        "escaped_replaces_control_characters",
+        "control_characters_are_escaped",
         "names_with_control_characters_or_invalid_encoding_are_escaped",
     ],
     "pages and drawings escape them": ["page_escapes_names", "report_has_no_external_resources_and_escapes_names"],
@@ -99,12 +107,12 @@ PROMISES = {
     "a folder that only its user can read": ["deploy_publishes_to_a_broker_with_a_private_login"],
     "until another interpreter is installed": ["read_model_verifies_again_with_a_different_interpreter"],
     "files that it could not evaluate for lack of photos are not": [
-        "export_without_photos_leaves_the_model_unverified"
+        "model_exported_without_photos_is_not_recorded_as_verified"
     ],
     "a file is removed only if it is listed and its contents are unchanged": [
         "remove_keeps_and_reports_files_that_the_program_did_not_create",
-        "remove_keeps_and_reports_files_with_similar_names",
-        "edited_unit_is_neither_overwritten_nor_removed",
+        "remove_keeps_and_reports_user_files_named_like_those_of_the_program",
+        "edited_systemd_unit_is_neither_overwritten_nor_removed",
     ],
     "Symbolic links are not followed, the folder of another user is not used": [
         "symbolic_links_are_not_followed",
@@ -121,7 +129,7 @@ PROMISES = {
     "Responses allow no scripts except the studio's own": ["every_response_has_a_strict_content_security_policy"],
     "links in the project are not followed": [
         "links_to_files_outside_the_project_are_not_opened",
-        "paths_never_leave_the_project",
+        "paths_in_requests_never_lead_outside_the_project",
     ],
     "cannot rename files outside the folder": ["interrupted_step_does_not_change_files_behind_a_link"],
     "Results replace regular files only": [
@@ -133,10 +141,10 @@ PROMISES = {
     "a file that is replaced keeps its permissions": [
         "writers_preserve_permissions_and_do_not_replace_write_protected_files"
     ],
-    "`--output` replaces only JSON files": ["output_does_not_replace_files_that_are_not_json"],
-    "never a file that the same command reads": ["output_does_not_replace_an_input"],
-    "records and pages of earlier runs": ["train_replaces_only_results_of_training"],
-    "`annotate` replaces only": ["annotate_replaces_only_models"],
+    "`--output` replaces only JSON files": ["output_option_does_not_replace_files_that_are_not_json"],
+    "never a file that the same command reads": ["output_option_does_not_replace_an_input_file"],
+    "records and pages of earlier runs": ["train_does_not_replace_files_that_training_did_not_write"],
+    "`annotate` replaces only": ["annotate_does_not_replace_files_that_are_not_models"],
     "they were not edited since": [
         "web_does_not_replace_edited_files",
         "export_for_frigate_does_not_replace_existing_files",
@@ -146,8 +154,8 @@ PROMISES = {
     ],
     "only together with its `grid.json`": ["grid_does_not_replace_files_of_other_programs"],
     "removes an earlier model only if it was listed and not changed since": [
-        "remove_shipped_does_not_remove_user_files",
-        "remove_shipped_removes_shipped_files_unless_they_were_edited",
+        "removing_shipped_files_does_not_remove_user_files",
+        "shipped_files_are_removed_unless_they_were_edited",
     ],
     "The studio removes only its own files": ["retraining_reports_each_changed_prediction"],
     "rounds, photos and windows of load that were not requested are refused": [
@@ -169,7 +177,7 @@ PROMISES = {
     ],
     "from `https` only to `https`": ["redirects_are_limited_to_https_and_localhost"],
     "links outside the address are ignored": ["listing_follows_only_links_below_its_own_address"],
-    "without control characters. Time stamps": ["error_messages_escape_control_characters_of_server"],
+    "without control characters. Time stamps": ["error_messages_escape_control_characters_sent_by_the_server"],
     "Time stamps in whole seconds are not trusted": ["rewrite_of_photo_within_one_second_is_detected"],
     "a plain `http` address is refused": [
         "download_without_checksum_requires_tls",

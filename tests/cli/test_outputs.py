@@ -16,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
 @pytest.mark.parametrize("content", [PNG, b"mine", b"\n# mine\n"])
-def test_output_does_not_replace_files_that_are_not_json(tmp_path: Path, content: bytes) -> None:
+def test_output_option_does_not_replace_files_that_are_not_json(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mine").write_bytes(content)
     poets_edge("inspect", MODEL, "--output", tmp_path / "mine").failed("--output", "is not JSON", "not replaced")
     assert (tmp_path / "mine").read_bytes() == content
@@ -29,7 +29,7 @@ def test_output_option_replaces_earlier_results(tmp_path: Path, content: str) ->
     assert json.loads((tmp_path / "result.json").read_text())["labels"]
 
 
-def test_output_does_not_replace_an_input(tmp_path: Path) -> None:
+def test_output_option_does_not_replace_an_input_file(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_text("{}")
     (tmp_path / "link.json").symlink_to("b.json")
@@ -39,7 +39,7 @@ def test_output_does_not_replace_an_input(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text() == "{}"
 
 
-def test_annotate_replaces_only_models(tmp_path: Path) -> None:
+def test_annotate_does_not_replace_files_that_are_not_models(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(PNG)
     poets_edge("annotate", MODEL, "--output", tmp_path / "photo.png").failed("not a .tflite file", "--output")
     assert (tmp_path / "photo.png").read_bytes() == PNG
@@ -67,7 +67,7 @@ def test_web_does_not_replace_edited_files(tmp_path: Path, name: str) -> None:
         ("model.txt", PNG),
     ],
 )
-def test_train_replaces_only_results_of_training(tmp_path: Path, name: str, content: bytes) -> None:
+def test_train_does_not_replace_files_that_training_did_not_write(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     given = ("--output-graph", tmp_path / "model.pb", "--output-labels", tmp_path / "model.txt")
     small = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")

@@ -34,7 +34,7 @@ def shell(line: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def test_escaped_replaces_control_characters() -> None:
+def test_control_characters_are_escaped() -> None:
     assert escaped("a\x1b[2J\x9bb\x7f\u202e\n") == "a\\u001b[2J\\u009bb\\u007f\\u202e\n"
     assert escaped("a\nb", line=True) == "a\\u000ab"
 

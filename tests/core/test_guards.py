@@ -108,7 +108,9 @@ def swap_before_open(patch: pytest.MonkeyPatch, path: Path, swap: Callable[[], o
     patch.setattr(os, "open", swapped)
 
 
-def test_read_bytes_checks_the_opened_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_bytes_refuses_a_file_that_is_replaced_after_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the check, the file is replaced with a named pipe, whose opening would block, or with a large file."""
     path = tmp_path / "file"
 

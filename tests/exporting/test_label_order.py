@@ -158,7 +158,7 @@ def test_photos_of_a_training_record_have_digests_and_missing_photos_are_counted
         *("\\\\host\\share", "//host/share", "HTTPS://anna:secret@host/photos"),
     ],
 )
-def test_photos_of_record_does_not_read_photos_from_other_machines(place: str) -> None:
+def test_recorded_photos_on_other_machines_are_not_read(place: str) -> None:
     record = {"image_dir": place, "sets": {"training": ["a/0.jpg"], "validation": [], "test": []}}
     with pytest.raises(DatasetError, match=r"trained on photos at this address.*`image_dir`") as raised:
         photos_of_record(record, None)

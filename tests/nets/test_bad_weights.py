@@ -116,7 +116,7 @@ class Trap:
         return os.mkdir, (str(self._path),)
 
 
-def test_read_backbone_runs_no_pickle(tmp_path: Path) -> None:
+def test_read_backbone_runs_no_code_in_a_pickle(tmp_path: Path) -> None:
     trap, trapped = tmp_path / "trap", architecture("mobilenet_0.25_128")
     np.savez(tmp_path / "w.npz", *arrays()[:-1], np.array([Trap(trap)], object))
     (tmp_path / "w.pth").write_bytes(pickle.dumps({"a": Trap(trap)}))

@@ -103,7 +103,7 @@ def test_export_int8_of_a_foreign_graph_uses_tensorflows_converter(tmp_path: Pat
 
 
 @pytest.mark.tensorflow
-def test_export_without_photos_leaves_the_model_unverified(tmp_path: Path) -> None:
+def test_model_exported_without_photos_is_not_recorded_as_verified(tmp_path: Path) -> None:
     ran = poets_edge("export", write(tmp_path, small_graph(LABELS)), cwd=tmp_path)
     assert ran.ok() and "not re-scored" in ran.stderr
     assert not is_known((tmp_path / "it.tflite").read_bytes())

@@ -194,7 +194,7 @@ def test_redirect_to_another_server_omits_password() -> None:
     assert other.requests and not any("authorization" in request.headers for request in other.requests)
 
 
-def test_helper_process_receives_password_and_hides_it_from_children() -> None:
+def test_helper_process_receives_the_password_and_hides_it_from_its_child_processes() -> None:
     with serving(with_password) as served:
         Address(given(served))
         code = (
@@ -340,7 +340,7 @@ def test_redirects_are_limited_to_https_and_localhost() -> None:
             contents_at(photo_path(f"{served.url}/1.jpg"))
 
 
-def test_error_messages_escape_control_characters_of_server() -> None:
+def test_error_messages_escape_control_characters_sent_by_the_server() -> None:
     with (
         serving(lambda _: [b"\x1b[2J\x1b[31m" * 2000 + b"\r\n\r\n"]) as served,
         pytest.raises(RemoteError) as raised,

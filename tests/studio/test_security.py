@@ -139,7 +139,7 @@ def test_every_response_has_a_strict_content_security_policy(studio: StudioClien
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("route", ["thumb", "photo"])
-def test_paths_never_leave_the_project(studio: StudioClient, route: str, name: str) -> None:
+def test_paths_in_requests_never_lead_outside_the_project(studio: StudioClient, route: str, name: str) -> None:
     (studio.folder.parent / "secret.jpg").write_bytes((studio.folder / "daisy/daisy-000.jpg").read_bytes())
     assert studio.get(f"/{route}/{name}").status in (404, 400)
 

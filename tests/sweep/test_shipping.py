@@ -46,7 +46,7 @@ def test_shipping_copies_the_model_and_writes_its_labels_in_order(tmp_path: Path
     assert (tmp_path / "ship/labels.txt").read_bytes() == b"tulips\ndaisy\n"
 
 
-def test_remove_shipped_does_not_remove_user_files(folder: Path) -> None:
+def test_removing_shipped_files_does_not_remove_user_files(folder: Path) -> None:
     (folder / "labels.txt").write_text("mine\n")
     decoy = Decoy()
     decoy.watch(folder)
@@ -56,7 +56,7 @@ def test_remove_shipped_does_not_remove_user_files(folder: Path) -> None:
     assert decoy.changed() == []
 
 
-def test_remove_shipped_removes_shipped_files_unless_they_were_edited(folder: Path) -> None:
+def test_shipped_files_are_removed_unless_they_were_edited(folder: Path) -> None:
     decoy = Decoy()
     decoy.watch(folder)
     before = sorted(folder.iterdir())

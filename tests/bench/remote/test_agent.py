@@ -67,7 +67,7 @@ def test_remove_keeps_and_reports_files_that_the_program_did_not_create(folder: 
         f"{ITEM}/__pycache__/other.cpython-311.pyc",
     ],
 )
-def test_remove_keeps_and_reports_files_with_similar_names(folder: Path, name: str) -> None:
+def test_remove_keeps_and_reports_user_files_named_like_those_of_the_program(folder: Path, name: str) -> None:
     session = Session(folder)
     session.receive()
     mine = folder / name
@@ -286,7 +286,7 @@ def test_new_item_rejects_file_names_that_lead_outside_its_folder(folder: Path, 
     assert session.have(ITEM) == [] and not (folder / "incoming/out.txt").exists()
 
 
-def test_edited_unit_is_neither_overwritten_nor_removed(folder: Path) -> None:
+def test_edited_systemd_unit_is_neither_overwritten_nor_removed(folder: Path) -> None:
     session = Session(folder)
     request: dict[str, Any] = {"note": {"unit": "poets-edge-watch", "items": []}, "text": "[Unit]\n"}
     unit = Path(session.agent.do_set_service(request)["path"])
