@@ -100,8 +100,9 @@ def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: 
     poets_edge(*watch, "--collect", tmp_path / "file").failed("file")
 
 
-def test_collector_removes_temporary_files_of_a_killed_watch_process(tmp_path: Path) -> None:
-    folder = tmp_path / "daisy"
+@pytest.mark.parametrize("name", ["daisy", "unknown"])
+def test_collector_removes_temporary_files_of_a_killed_watch_process(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
     folder.mkdir()
     (folder / ".collected-20261125-012345-00007.jpg.abcd_123.poets_edge.tmp").write_bytes(b"half a frame")
     (folder / ".mine.tmp").write_bytes(b"of somebody else")

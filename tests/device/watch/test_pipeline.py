@@ -200,6 +200,34 @@ def test_watch_reports_if_no_frames_arrive(monkeypatch: pytest.MonkeyPatch) -> N
     assert ("observe", "", 0.0) in helper.calls
 
 
+def test_missing_frames_are_reported_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(monotonic=lambda: clock[0], perf_counter=time.perf_counter))
+
+    class Waiting:
+        """Stand-in for a thread that supplies frames: none arrives."""
+
+        dropped = 0
+
+        def __iter__(self) -> Iterator[None]:
+            while True:
+                yield None
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(pipeline, "Prefetch", lambda items, **_: Waiting())
+    reporter, publisher = Recorder(), Recorder()
+    stream = predict_frames(
+        cast(Any, FakeClassifier()), FrameSource("camera 0", True, lambda: iter(())), LabelingOptions(),
+        reporter=cast(Any, reporter), publisher=cast(Any, publisher), stopped=lambda: clock[0] >= 25,
+    )  # fmt: skip
+    for item in stream:
+        assert item is None
+        clock[0] += 1
+    assert [text for _, text in reporter.of("warn")] == ["camera 0: no frame for 10 s"] * 2
+    assert len(publisher.of("publish")) == 2
+
+
 def test_sources_without_labeled_frames_cause_errors() -> None:
     with pytest.raises(SourceError, match="camera: there are no frames in it"):
         predict([])

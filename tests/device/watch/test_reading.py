@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from poets_edge.device.watch import sources
+from poets_edge.device.watch.cameras import opencv
 from poets_edge.device.watch.cameras.device import camera_frames
-from poets_edge.device.watch.cameras.opencv import _to_image
+from poets_edge.device.watch.cameras.opencv import _to_image, video_frames
 from poets_edge.device.watch.collect import class_folder
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.device.watch.snapshot import snapshot_jpeg
@@ -68,6 +69,41 @@ def test_camera_that_cannot_be_opened_at_the_start_is_an_error() -> None:
 
     with pytest.raises(SourceError, match="absent"):
         next(camera_frames("camera 0", fail))
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_video_is_released_when_it_ends_or_cannot_be_read(monkeypatch: pytest.MonkeyPatch, is_open: bool) -> None:
+    class Capture:
+        left = 2
+        released = False
+
+        def isOpened(self) -> bool:  # noqa: N802 - the name in OpenCV
+            return is_open
+
+        def read(self) -> tuple[bool, Any]:
+            self.left -= 1
+            return self.left >= 0, np.zeros((4, 6, 3), np.uint8)
+
+        def release(self) -> None:
+            self.released = True
+
+    captures: list[Capture] = []
+
+    def capture(path: str) -> Capture:
+        captures.append(Capture())
+        return captures[-1]
+
+    cv2 = SimpleNamespace(COLOR_BGR2RGB=0, cvtColor=lambda pixels, how: pixels, VideoCapture=capture)
+    monkeypatch.setattr(opencv, "load_opencv", lambda purpose: cv2)
+    if is_open:
+        assert len(list(video_frames(Path("v.mp4")))) == 2 and captures[0].released
+        frames = video_frames(Path("v.mp4"))
+        next(frames)
+        frames.close()  # type: ignore[attr-defined]  # a generator
+    else:
+        with pytest.raises(SourceError, match=r"v\.mp4: not a video that OpenCV can read"):
+            list(video_frames(Path("v.mp4")))
+    assert captures[-1].released
 
 
 def test_opencv_frames_are_converted_from_bgr_to_rgb() -> None:
@@ -179,6 +215,8 @@ def test_login_file_is_read_and_its_permissions_checked(tmp_path: Path, mode: in
     options = MqttOptions(broker="mqtt://host", login=login)
     assert options.read_login() == ("me", "a:b") and options.login_is_public is public
     assert MqttOptions(broker="mqtt://host").read_login() is None
+    login.write_text("me:with a space \n")
+    assert options.read_login() == ("me", "with a space "), "spaces are part of the password"
     for content in (b"me", b":b", b"me:", b"me:a\nb", b"\xff:a"):
         login.write_bytes(content)
         with pytest.raises(UsageError, match="needs one line, user:password"):
