@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,21 @@ from PIL import Image
 
 from poets_edge.device.compare_models import compare_results
 from poets_edge.device.evaluate import evaluate
-from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.device.metrics import independent_count
+from poets_edge.device.predictions import Predictions, score_models, score_photos
 from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.image import PhotoSource
 from poets_edge.photos.minhash import current_signature
-from poets_edge.photos.normalization import RAW
+from poets_edge.photos.normalization import RAW, UNIT
 from poets_edge.photos.split import SplitConfig, split
 from poets_edge.tflite.input_range import InputRange
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.recorder import Recorder
+from tests.tiny_model import COLORS as COLOR_NAMES
+from tests.tiny_model import color_model
 
 LABELS = ("tulips", "daisy", "roses")
 COLORS = {"tulips": (255, 0, 0), "daisy": (0, 255, 0), "roses": (0, 0, 255)}
@@ -184,6 +189,14 @@ def test_agreement_of_two_models_is_computed_from_the_photos_that_both_have_scor
     assert predictions("xy", [0, 0]).agreement(reference) is None
 
 
+def test_evaluation_of_groups_has_an_effective_sample_size() -> None:
+    found = replace(predictions("abcdefgh", [1, 1, 1, 1, 0, 0, 2, 1]), groups=np.arange(4).repeat(2))
+    correct = np.array([1, 1, 1, 1, 0, 0, 0, 1])
+    assert found.evaluation(LABELS).independent == independent_count(correct, np.arange(4).repeat(2)) < 8
+    assert predictions("ab", [1, 1]).evaluation(LABELS).independent is None
+    assert found.take(np.arange(0)).evaluation(LABELS).independent is None
+
+
 def test_misclassified_photos_are_listed_in_descending_order_of_confidence() -> None:
     scores = np.array([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9], [0.4, 0.6, 0.0], [0.7, 0.2, 0.1]], np.float32)
     photos = tuple(Photo(Path(name), name, "tulips") for name in "abcd")
@@ -260,6 +273,45 @@ def test_evaluate_with_unknown_photos_requires_a_nonempty_folder_and_a_detector(
         evaluate(WidthDetector(), folder, strangers=tmp_path / "empty")
     with pytest.raises(DatasetError, match="no such folder"):
         evaluate(WidthDetector(), folder, strangers=tmp_path / "nowhere")
+
+
+def test_score_models_scores_each_readable_photo_with_each_model(folder: Path) -> None:
+    photos = [*scan(folder).photos]
+    (folder / photos[1].name).write_bytes(b"")
+    models = {
+        name: ModelFile(Path(name), color_model(normalization=normalization))
+        for name, normalization in (("unit", UNIT), ("raw", RAW))
+    }
+    seen: list[int] = []
+    found = score_models(photos, models, advance=seen.append)
+    assert list(found) == ["unit", "raw"] and sum(seen) == len(photos)
+    for photo, unit, raw in zip(found["unit"].photos, found["unit"].scores, found["raw"].scores, strict=True):
+        with Image.open(photo.file) as image:
+            color = image.getpixel((0, 0))
+        exponents = np.exp(np.array(color) / 255)  # the model has no softmax
+        assert unit == pytest.approx(exponents / exponents.sum()) and raw.tolist() == [value / 255 for value in color]
+    assert len(found["raw"].photos) == len(photos) - 1 and found["raw"].unreadable == found["unit"].unreadable
+    assert [Path(message.split(":")[0]).name for message in found["raw"].unreadable] == [Path(photos[1].name).name]
+    assert score_models(photos[1:2], models)["raw"].scores.shape == (0, 3)
+
+
+def test_score_models_resizes_photos_as_each_model_requires(tmp_path: Path) -> None:
+    """Without antialiasing, a model of 8 x 8 pixels does not see the single red row of a picture of 64 rows."""
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[30, :, 0] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    info = ModelInfo("colors", "for tests", COLOR_NAMES)
+    models = {
+        name: ModelFile(
+            Path("m"), with_files(with_metadata(color_model(), info, UNIT, antialias=antialias), info, None)
+        )
+        for name, antialias in (("smooth", True), ("coarse", False))
+    }
+    photos = [Photo(tmp_path / "a.png", "a.png", "red")]
+    found = score_models(photos, models)
+    red = np.exp(1 / 64)
+    assert found["smooth"].scores[0, 0] == pytest.approx(red / (red + 2), abs=0.001)
+    assert found["coarse"].scores[0].tolist() == pytest.approx([1 / 3] * 3)
 
 
 def outputs(*distances: float | None) -> Predictions:

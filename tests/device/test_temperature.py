@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from poets_edge.device import temperature
 from poets_edge.device.temperature import (
     best_temperature,
+    cross_entropies,
+    cross_entropy,
     expected_calibration_error,
     reliability,
     temperature_spread,
@@ -35,6 +37,29 @@ def test_predictions_are_grouped_into_reliability_bins_by_score() -> None:
 def test_expected_calibration_error_weights_bins_by_number_of_predictions() -> None:
     expected = (2 * abs(0.575 - 1) + 3 * abs((0.95 + 0.92 + 1.0) / 3 - 2 / 3)) / 5
     assert expected_calibration_error(SCORES, TRUTH, bins=4) == pytest.approx(expected)
+
+
+def test_expected_calibration_error_has_fifteen_bins_of_equal_width() -> None:
+    """The upper three scores are between 10/15 and 11/15; with sixteen bins, 11/16 would separate 0.68 from 0.70."""
+    best = np.array([0.65, 0.68, 0.70, 0.72], np.float32)
+    scores, truth = np.stack([best, 1 - best], axis=1), np.array([1, 0, 0, 1])
+    upper = abs((0.68 + 0.70 + 0.72) / 3 - 2 / 3)
+    assert expected_calibration_error(scores, truth) == pytest.approx((0.65 + 3 * upper) / 4)
+
+
+def test_cross_entropy_is_the_mean_negative_logarithm_of_the_true_classes_scores() -> None:
+    entropies = [-math.log(0.95), -math.log(0.08), -math.log(0.6), -math.log(0.55), -math.log(1e-7)]
+    truth = np.array([0, 0, 0, 1, 1])
+    np.testing.assert_allclose(cross_entropies(SCORES, truth), entropies, rtol=1e-6)
+    assert cross_entropy(SCORES, truth) == pytest.approx(sum(entropies) / 5)
+    assert math.isnan(cross_entropy(SCORES[:0], truth[:0]))
+
+
+def test_with_temperature_near_zero_chooses_the_highest_score() -> None:
+    """Logits of -900 would make all exponentials 0 if the largest one were not subtracted."""
+    scores = np.array([[0.3, 0.4, 0.3]], np.float32)
+    np.testing.assert_allclose(with_temperature(scores, 0.001), [[0, 1, 0]], atol=1e-30)
+    assert temperature_spread(scores, np.array([1]), 0.001) == pytest.approx(0, abs=1e-30)
 
 
 def test_logits_are_divided_by_the_temperature() -> None:
@@ -132,6 +157,21 @@ def test_scores_equal_to_the_suggested_threshold_are_accepted() -> None:
     assert threshold_for(scores, np.array([0, 1]), 1.0) == 0.0, "no threshold: the lowest with accuracy 1/2"
 
 
+def test_highest_suggested_threshold_is_99_percent() -> None:
+    for score, threshold in ((0.985, 0.98), (0.995, 0.99), (1.0, 0.99)):
+        best = np.array([threshold - 0.005, score], np.float32)
+        scores = np.stack([best, 1 - best], axis=1)
+        assert threshold_for(scores, np.array([1, 0]), 1.0) == threshold
+    best = np.array([0.995, 1.0], np.float32)
+    assert threshold_for(np.stack([best, 1 - best], axis=1), np.array([1, 0]), 1.0) == 0.0, "1.00 is not suggested"
+
+
+def test_highest_score_reaches_a_threshold_equal_to_it() -> None:
+    best = np.array([0.495, 0.5], np.float32)
+    scores = np.stack([best, *[(1 - best) / 4] * 4], axis=1)
+    assert threshold_for(scores, np.array([1, 0]), 1.0) == 0.5
+
+
 def test_threshold_for_an_accuracy_is_0_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
@@ -148,6 +188,14 @@ def test_best_temperature_is_fitted_to_evenly_spaced_photos_of_a_large_set(monke
         minimum(lambda ln: loss(scores, truth, math.exp(ln))), rel=2e-3
     )
     assert best_temperature(scores[:0], truth[:0]) == 1
+
+
+def test_best_temperature_is_fitted_to_at_most_80_000_photos() -> None:
+    """Every second photo is wrong, so that one half of the photos is best described by another temperature."""
+    scores = np.tile(np.array([[0.6, 0.4]], np.float32), (80_001, 1))
+    truth = np.arange(80_001) % 2
+    assert best_temperature(scores, truth) == pytest.approx(0.2, rel=1e-3), "photos 0, 2, ..., 80,000 are right"
+    assert best_temperature(scores[:80_000], truth[:80_000]) > 4.9
 
 
 def minimum(function: Any) -> float:

@@ -14,7 +14,7 @@ import pytest
 from poets_edge.device.metrics import wilson_interval
 from tests.conftest import ROOT
 from tools.mutants.copied import run_in_copy
-from tools.mutants.equivalents import EQUIVALENTS
+from tools.mutants.equivalents import EQUIVALENTS, equivalent
 from tools.mutants.modules import MODULES
 from tools.mutants.mutate import Mutant, mutants, planted
 from tools.mutants.planted import FAULTS, ModuleFaults, read_faults
@@ -144,6 +144,15 @@ def test_listed_equivalent_mutants_occur_in_their_modules() -> None:
         if entry.module == module and (entry.before, entry.after) not in found
     ]
     assert not stale
+
+
+def test_patterns_of_equivalent_mutants_apply_to_one_place() -> None:
+    before = "pairs = zip(a, b.reshape(-1), strict=True), zip(a, c, strict=True)"
+    second = "pairs = zip(a, b.reshape(-1), strict=True), zip(a, c, strict=False)"
+    assert (found := equivalent("x.py", before, second)) and "by construction" in found.reason
+    assert (found := equivalent("x.py", before, before.replace("-1", "-2"))) and "infers" in found.reason
+    assert equivalent("x.py", before, second.replace("-1", "-2")) is None
+    assert equivalent("x.py", before, before.replace("a,", "b,")) is None
 
 
 def test_fault_is_planted_only_if_the_text_to_replace_occurs_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -24,12 +25,6 @@ class Equivalent:
 EQUIVALENTS: tuple[Equivalent, ...] = (
     Equivalent(
         "device/metrics.py",
-        "number = number.reshape(-1)",
-        "number = number.reshape(-2)",
-        "numpy infers the length for any negative number",
-    ),
-    Equivalent(
-        "device/metrics.py",
         "if variance < _ROUNDING:",
         "if variance <= _ROUNDING:",
         "a variance is not exactly the limit, which only separates rounding errors",
@@ -39,6 +34,24 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         """what = f"{'loses' if self.gain < 0 else 'gains'} {points} points" if float(points) else "no change\"""",
         """what = f"{'loses' if self.gain <= 0 else 'gains'} {points} points" if float(points) else "no change\"""",
         "a gain of 0 is described as no change",
+    ),
+    Equivalent(
+        "device/paired.py",
+        "return self.p_value > SIGNIFICANCE",
+        "return self.p_value >= SIGNIFICANCE",
+        "an exact p-value is a fraction whose denominator is a power of two, and is not 0.05",
+    ),
+    *(
+        Equivalent("device/temperature.py", before, after, reason)
+        for before, after, reason in (
+            (
+                "accuracies = [float(correct[best >= number / 100].mean()) if (best >= number / 100).any() else -1.0",
+                "accuracies = [float(correct[best >= number / 100].mean()) if (best >= number / 100).any() else -2.0",
+                "any negative number is below all accuracies",
+            ),
+            ("while high - low > 1e-4:", "while high - low >= 1e-4:", "the interval does not become exactly this wide"),
+            ("if at_inner < at_outer:", "if at_inner <= at_outer:", "of equal values, either half has the minimum"),
+        )
     ),
     Equivalent(
         "sweep/trend.py",
@@ -97,7 +110,20 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
 )
 
 
+_PATTERNS = (
+    (r"strict=True", r"strict=False", "asserts that lengths are equal, which they are by construction"),
+    (r"reshape\(-1\)", r"reshape(-2)", "numpy infers the length for any negative number"),
+)
+"""Changes that are equivalent in every module, as (regular expression, replacement, reason)."""
+
+
 def equivalent(module: str, before: str, after: str) -> Equivalent | None:
-    """Return the entry of a mutant in EQUIVALENTS, or None if the mutant is not listed."""
-    found = (one for one in EQUIVALENTS if (one.module, one.before, one.after) == (module, before, after))
-    return next(found, None)
+    """Return the entry of a mutant in EQUIVALENTS or _PATTERNS, or None if the mutant is not listed."""
+    for entry in EQUIVALENTS:
+        if (entry.module, entry.before, entry.after) == (module, before, after):
+            return entry
+    for pattern, replacement, reason in _PATTERNS:
+        for found in re.finditer(pattern, before):
+            if before[: found.start()] + replacement + before[found.end() :] == after:
+                return Equivalent(module, before, after, reason)
+    return None
