@@ -295,7 +295,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(report, "thumbnails", lambda paths: {path: f"picture of {Path(path).name}" for path in paths})
 
     def write(shown: EvaluationResult) -> dict[str, Any]:
-        report.write_report(RESULT, ONE, shown, Path("photos"), Path("report.html"))
+        result = replace(RESULT, assumption="no two photos")
+        report.write_report(result, ONE, shown, Path("photos"), Path("report.html"))
         return found
 
     return write
@@ -308,6 +309,7 @@ def test_report_shows_the_most_confident_mistakes(page: Any) -> None:
     assert values["mistakes"][3] == {
         "name": "b/3.jpg", "label": "b", "answer": "a", "score": 0.97, "picture": "picture of 3.jpg",
     }  # fmt: skip
+    assert values["assumption"] == "no two photos"
     assert values["mistake_count"] == 30 and values["confusion"] == ((1.0, 2.0), (3.0, 4.0))
     assert values["shown"] == ONE.name and not values["averaged"] and values["labels"] == ["a", "b", "c"]
     assert page(evaluation(1, 0, repeats=2))["averaged"]

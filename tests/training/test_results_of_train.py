@@ -71,6 +71,15 @@ def test_train_evaluates_test_and_validation_photos_separately(run: Run) -> None
     assert len(result.misclassified) == result.test.count - result.test.correct
 
 
+def test_train_notes_that_the_accuracy_assumes_independent_photos(run: Run) -> None:
+    reporter = Recorder()
+    result = run(reporter)
+    assert result.assumption is not None and reporter.notes.count(result.assumption) == 1
+    assert result.to_json()["assumption"] == result.assumption
+    stated = run(reporter, group_by=r"(\d)\.jpg$")
+    assert stated.assumption is None and stated.to_json()["assumption"] is None and len(reporter.notes) > 1
+
+
 def test_train_evaluates_a_sample_of_the_test_set_if_requested(run: Run) -> None:
     whole = run()
     few = run(test_batch_size=2)

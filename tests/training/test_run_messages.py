@@ -213,7 +213,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
             validation=evaluation(5, 0.25, {"a": 0.1, "b": 0.2}), steps=steps_of((0.5, 2.0, None)),
             misclassified=tuple(Mistake(photo, "b", 1 - n / 100) for n, photo in enumerate(photos("a" * 30))),
             unreadable=[f"{n}: damaged" for n in range(50)], cross_validated=None, calibration=None, unknown=None,
-            has_own_test=False, unrelated_test=None, dependence=None, assumption=None,
+            has_own_test=False, unrelated_test=None, dependence=None, assumption="no two photos",
             duplicates=[Duplicate((f"a/{n}", f"b/{n}"), ("training", "test"), ("a", "b")) for n in range(45)],
         )  # fmt: skip
         vars(result).update(changes)
@@ -237,6 +237,7 @@ def evaluation(count: int, accuracy: float, recalls: dict[str, float]) -> Any:
 def test_report_states_the_length_of_long_lists_but_shows_only_their_first_entries(page: Any) -> None:
     values = page()
     assert values["photos"] == 17 and values["test"] == {"accuracy": 0.75, "interval": (0.1, 0.9), "count": 3}
+    assert values["assumption"] == "no two photos"
     assert (values["mistake_count"], len(values["mistakes"])) == (30, 24)
     assert values["mistakes"][0]["score"] == 1 and values["mistakes"][0]["picture"] == "picture of 0.jpg"
     assert (values["unreadable_count"], len(values["unreadable"])) == (50, 40)

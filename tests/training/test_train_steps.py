@@ -218,7 +218,7 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     called("detect_unknown", detect)
     called("train_monitored_head", (HEAD, [Step(0, 0.5, 0.5, None, None)], "stop earlier"))
-    finished = SimpleNamespace(result=None, dependence=None)
+    finished = SimpleNamespace(result=None, dependence="dependent")
     called("finish_cross_validation", finished)
     monkeypatch.setattr(
         module, "with_softmax_layer", lambda graph, weights, biases, name: [graph, weights, biases, name]
@@ -324,7 +324,7 @@ def test_model_and_record_are_written_together(training: Any) -> None:
     assert training.arguments("save_run")[0][0] == training.folder / "runs"
     assert training.arguments("save_run")[0][2] == training.folder / "summaries"
     assert training.reporter.warnings == ["odd folder", "they differ"]
-    assert training.reporter.notes == ["sets as divided by the folders test", "None parent False"]
+    assert training.reporter.notes == ["sets as divided by the folders test", "dependent parent False"]
     settings = Distortions(flip_left_right=True)
     training.run(data(SETS), distortions=settings)
     fields = training.written[training.folder / "graph.json"][1]
