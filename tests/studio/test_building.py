@@ -371,6 +371,17 @@ def test_files_of_a_model_are_found_by_their_quantization(tmp_path: Path) -> Non
     assert [model.accuracy(form) for form in ("int8", "float32", "float16")] == [0.5, None, None]
 
 
+@pytest.mark.parametrize("number", ["..", "../models/1", ".", "/"])
+def test_model_outside_its_folder_is_not_read(tmp_path: Path, number: str) -> None:
+    """The project, with the file that names the folder of the model, may be from another person."""
+    places = Places(tmp_path / "flowers")
+    places.create()
+    (places.models / "1").mkdir()
+    described = {"number": number, "state": "s", "shown": SHOWN}
+    (places.models / "model.json").write_text(json.dumps(described))
+    assert (places.models / number).is_dir() and read_model(places) is None
+
+
 def test_model_in_a_symbolic_link_to_a_folder_is_not_read(tmp_path: Path) -> None:
     places = Places(tmp_path / "flowers")
     places.create()

@@ -90,6 +90,13 @@ def test_jobs_of_an_earlier_server_are_listed_newest_first_and_interrupted_ones_
     ]  # fmt: skip
 
 
+def test_files_of_jobs_under_another_name_are_skipped(places: Places) -> None:
+    for number in (9, 10):
+        write(places, number)
+    _file(places, "9").rename(_file(places, "8"))
+    assert [job.number for job in Jobs(places, lambda starts: None).all()] == ["10"]
+
+
 def test_results_of_the_newest_twenty_jobs_are_kept(places: Places, run: Callable[..., Job]) -> None:
     for number in (*range(1, 23), 1000):
         write(places, number)

@@ -335,6 +335,19 @@ def lists(changes: Changes) -> tuple[list[str], list[str]]:
     return sorted(changes._project.excluded), sorted(changes._project.kept)
 
 
+def test_lists_of_excluded_and_kept_photos_are_written_together(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If only one of them could be written, a step would be half done."""
+    changes.exclude(["daisy/0.jpg"])
+    changes.keep(["daisy/0.jpg"])
+    written: list[set[str]] = []
+    monkeypatch.setattr(changes_module, "write_together", lambda files: written.append({path.name for path in files}))
+    changes.delete(["daisy/0.jpg"])
+    changes.keep(["daisy/1.jpg"])
+    assert written == [{"excluded.json", "kept.json"}, {"kept.json"}]
+
+
 def test_lists_of_excluded_and_kept_photos_are_updated_for_moved_and_deleted_photos(changes: Changes) -> None:
     changes.exclude(["daisy/0.jpg", "daisy/1.jpg"])
     changes.keep(["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])

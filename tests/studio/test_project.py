@@ -287,6 +287,8 @@ def test_decoding_errors_are_saved_except_for_missing_photos(places: Places, dec
     until(lambda: (places.thumbnails / "a.txt").is_file())
     assert dict(thumbnails.problems) == {"a": "truncated"} == dict(Thumbnails(places).problems)
     assert thumbnails.thumbnail("daisy/1.jpg", "a") == Decoded(problem="truncated"), "without decoding it again"
+    thumbnails.check({"daisy/1.jpg": "a"})
+    assert not thumbnails._waiting, "not in the background, either"
     decoders.answer = Decoded(problem="no longer exists", gone=True)
     decoders.go.release()
     thumbnails.check({"daisy/2.jpg": "b"})

@@ -31,6 +31,24 @@ def test_scan_project_lists_photos_of_class_folders(project: Path) -> None:
     assert [note.partition(": ")[2][:8] for note in found.notes] == ["1 folder"]
 
 
+def test_skipped_files_and_folders_are_counted_by_kind(project: Path) -> None:
+    for name in ("loose.jpg", "loose.png", "notes.txt", ".hidden.jpg"):
+        (project / name).write_bytes(JPEG if name != "notes.txt" else b"text")
+    (project / "daisy/link.jpg").symlink_to("1.jpg")
+    (project / "tulips").symlink_to("daisy")
+    (project / "daisy/a\nb.jpg").write_bytes(JPEG)
+    (project / "daisy/deeper").mkdir()
+    name = project.name
+    found = scan_project(project)
+    assert found.notes == (
+        f"{name}: 2 photos directly in the folder, outside of any class. Move them into a class folder.",
+        f"{name}: 1 file skipped, because of names that are not plain UTF-8 text. Rename them.",
+        f"{name}: 2 files skipped, because the studio does not open links.",
+        f"{name}: 2 folders inside class folders skipped. Move their photos one level up.",
+    )
+    assert found.links == ("daisy/link.jpg", "tulips") and found.classes == ("daisy", "empty", "roses")
+
+
 def test_stamp_changes_with_the_content_and_not_with_the_name(project: Path) -> None:
     path = project / "daisy/1.jpg"
     before = stamp_of(path.stat())
