@@ -17,6 +17,7 @@ from poets_edge.device.watch import sources
 from poets_edge.device.watch.cameras import opencv
 from poets_edge.device.watch.cameras.device import camera_frames
 from poets_edge.device.watch.cameras.opencv import _to_image, video_frames
+from poets_edge.device.watch.cameras.picamera import PiCamera
 from poets_edge.device.watch.collect import class_folder
 from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.device.watch.snapshot import snapshot_jpeg
@@ -69,6 +70,28 @@ def test_camera_that_cannot_be_opened_at_the_start_is_an_error() -> None:
 
     with pytest.raises(SourceError, match="absent"):
         next(camera_frames("camera 0", fail))
+
+
+@pytest.mark.parametrize("step", ["create_video_configuration", "configure", "start"])
+def test_pi_camera_that_does_not_start_is_closed(step: str) -> None:
+    """Otherwise, it would be in use when it is opened again."""
+    closed: list[int] = []
+
+    class Picamera2:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __getattr__(self, name: str) -> Any:
+            if name == step:
+                raise RuntimeError("Camera frontend has\n timed out!")
+            return lambda *_, **__: None
+
+        def close(self) -> None:
+            closed.append(self.number)
+
+    with pytest.raises(SourceError, match=r"camera 1: does not start \(Camera frontend has timed out!\)"):
+        PiCamera(SimpleNamespace(Picamera2=Picamera2), 1)
+    assert closed == [1]
 
 
 @pytest.mark.parametrize("is_open", [True, False])
