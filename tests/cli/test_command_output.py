@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import webbrowser
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.cli import audit, benchmark, evaluate, export, label, train, watch
+from poets_edge.cli import audit, benchmark, draw_photos, evaluate, export, inspect, label, train, watch
 from poets_edge.cli import studio as studio_module
 from poets_edge.cli.photo_options import one_folder
 from poets_edge.device.metrics import Evaluation
@@ -227,3 +228,78 @@ def test_encoding_applies_to_the_photos_in_a_zip(tmp_path: Path) -> None:
     assert one_folder((), archive, None) == archive
     with pytest.raises(UsageError, match="`zip_encoding` is for a "):
         one_folder((tmp_path,), None, "gbk")
+
+
+def test_inspect_also_writes_the_graph_for_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+    found = SimpleNamespace(to_json=lambda: {"kind": "a graph"})
+    monkeypatch.setattr(inspect, "inspect", returning(found))
+    monkeypatch.setattr(inspect, "_rows", returning([("file", "g.pb"), ("kind", "a graph")]))
+    monkeypatch.setattr("poets_edge.reports.tensorboard.write_tensorboard_graph", lambda *given: written.append(given))
+    ran = poets_edge("inspect", "g.pb", "--tensorboard", "logs", cwd=tmp_path).ok()
+    assert ran.stdout == "file  g.pb\nkind  a graph\nLook at it with: tensorboard --logdir logs\n"
+    assert written == [(Path("g.pb"), Path("logs"))]
+    ran = poets_edge("inspect", "g.pb", "--json", cwd=tmp_path).ok()
+    assert json.loads(ran.stdout) == {"kind": "a graph"} and len(written) == 1
+
+
+def test_label_reads_a_photo_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a photo")))  # type: ignore[attr-defined]
+    assert list(label._sources([Path("a.jpg"), Path("-")])) == [("a.jpg", Path("a.jpg")), ("-", b"a photo")]
+
+
+def test_label_reports_what_is_missing_among_its_arguments(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.txt").write_text("text")
+    poets_edge("label", MODEL, cwd=tmp_path).failed("no photo given", "- for standard input")
+    other = MODEL.with_name("seed_graph_int8.tflite")
+    poets_edge("label", MODEL, other, "a.jpg", cwd=tmp_path).failed("one model", "not 2")
+    poets_edge("label", MODEL, "empty", cwd=tmp_path).failed("empty: no photos in this folder.")
+    poets_edge("label", MODEL, "notes", cwd=tmp_path).failed("notes: no photos in this folder, but ", "1 .txt")
+
+
+def test_codelab_prints_the_next_steps(tmp_path: Path) -> None:
+    shown = poets_edge("codelab", "poets", cwd=tmp_path).ok().stdout.splitlines()
+    assert shown[:2] == ["poets has scripts/ and tf_files/. Next:", "  cd poets"] and len(shown) == 4
+    found = json.loads(poets_edge("codelab", "poets", "--json", cwd=tmp_path).ok().stdout)
+    assert found["folder"] == "poets" and "poets/scripts/retrain.py" in found["scripts"]
+    for folders in ((), ("a", "b")):
+        poets_edge("codelab", *folders, cwd=tmp_path).failed("name one folder")
+
+
+def test_quickstart_prints_files_labels_and_latencies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [
+        SimpleNamespace(
+            latency_ms=number + 0.125,
+            file=SimpleNamespace(
+                quantization=name, path=Path(f"q/{name}.tflite"), size=10**6, evaluation=TWO, agreement=0.5,
+                to_json=lambda name=name: {"name": name},
+            ),
+        )
+        for number, name in enumerate(("float32", "int8"))
+    ]  # fmt: skip
+    result = SimpleNamespace(
+        files=files, photo=SimpleNamespace(path=Path("p/1.jpg")), photos=SimpleNamespace(path=Path("p")),
+        labels=[SimpleNamespace(name="daisy", score=0.75)],
+    )  # fmt: skip
+    monkeypatch.setattr("poets_edge.demo.quickstart.quickstart", returning(result))
+    shown = [" ".join(line.split()) for line in poets_edge("quickstart", cwd=tmp_path).ok().stdout.splitlines()]
+    assert shown[1].startswith("float32 1.00 81.2 %") and shown[1].endswith("50.0 % 0.12")
+    assert shown[2].startswith("int8 ") and shown[2].endswith(" 1.12")
+    assert shown[3] == "Evaluated on 16 drawn photos. Real photos give other results."
+    assert shown[5:7] == ["p/1.jpg according to the int8 file:", "daisy (score = 0.75000)"]
+    assert json.loads(poets_edge("quickstart", "--json", cwd=tmp_path).ok().stdout) == {
+        "photos": "p", "photo": "p/1.jpg", "labels": [{"label": "daisy", "score": 0.75}],
+        "files": [{"name": "float32", "latency_ms": 0.125}, {"name": "int8", "latency_ms": 1.125}],
+    }  # fmt: skip
+
+
+def test_commands_that_write_photos_print_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [SimpleNamespace(label=label) for label in ("roses", "daisy", "roses")]
+    folder = SimpleNamespace(photos=photos, path=Path("out"), classes=("daisy", "empty", "roses"))
+    monkeypatch.setattr(draw_photos, "draw_photos", returning(folder))
+    shown = [" ".join(line.split()) for line in poets_edge("draw-photos", "out", cwd=tmp_path).ok().stdout.splitlines()]
+    assert shown == ["class photos", "daisy 1", "empty 0", "roses 2", "3 photos in out"]
+    found = json.loads(poets_edge("draw-photos", "out", "--json", cwd=tmp_path).ok().stdout)
+    assert found == {"folder": "out", "classes": {"daisy": 1, "roses": 2}}
