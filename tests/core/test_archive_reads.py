@@ -46,3 +46,10 @@ def test_file_larger_than_the_limit_cannot_be_read_as_a_whole() -> None:
     assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
     with pytest.raises(ValueError, match="more than 9"):
         BoundedReads(io.BytesIO(bytes(10)), 9).read()
+
+
+def test_bounded_reads_accept_exactly_as_many_bytes_as_the_limit() -> None:
+    assert BoundedReads(io.BytesIO(b"12345"), 5).read(5) == b"12345" == BoundedReads(io.BytesIO(b"12345"), 5).read()
+    for size, content in ((6, b""), (-1, b"123456")):
+        with pytest.raises(ValueError, match="a header of"):
+            BoundedReads(io.BytesIO(content), 5).read(size)

@@ -163,3 +163,23 @@ def test_convert_describes_the_expected_type_and_the_value(hint: Any, value: Any
 def test_convert_applies_to_each_item_of_a_tuple_of_fixed_length() -> None:
     assert convert(["a", "b"], tuple[Path, str], "it") == (Path("a"), "b")
     assert convert(("a",), tuple[Path, ...], "it") == (Path("a"),)
+
+
+def test_convert_accepts_none_only_if_the_annotation_contains_it() -> None:
+    assert convert(None, int | str | None, "seed") is None and convert(None, Path | None, "seed") is None
+    for hint in (int | str, int, Path, tuple[int, ...], Literal["a"]):
+        with pytest.raises(WrongTypeError, match=r"`seed` must be .*, not None"):
+            convert(None, hint, "seed")
+
+
+def test_convert_distinguishes_tuples_of_two_from_tuples_of_any_length() -> None:
+    assert convert([1, 2], tuple[int, int], "size") == (1, 2) and convert([1, 2, 3], tuple[int, ...], "size") == (
+        1,
+        2,
+        3,
+    )
+    for hint, described in ((tuple[int, int], "a tuple of 2"), (tuple[int, ...], "a tuple, each a whole number")):
+        with pytest.raises(WrongTypeError, match=f"`size` must be {described} or None, not "):
+            convert({}, hint | None, "size")
+    with pytest.raises(WrongTypeError, match="`size` must be a tuple of 2, not"):
+        convert([1, 2, 3], tuple[int, int], "size")

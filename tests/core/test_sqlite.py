@@ -88,6 +88,9 @@ def test_queries_for_many_keys_are_split_at_500_values() -> None:
     parts = list(in_queries(keys))
     assert [key for _, some in parts for key in some] == keys
     assert [places.count("?") for places, _ in parts] == [500, 500, 200] and list(in_queries([])) == []
+    for count, lengths in ((1, [1]), (2, [2]), (500, [500]), (501, [500, 1])):
+        assert [len(some) for _, some in in_queries(keys[:count])] == lengths
+    assert list(in_queries([b"a", b"b"])) == [("?,?", [b"a", b"b"])]
 
 
 def _connecting_modules() -> Iterator[str]:

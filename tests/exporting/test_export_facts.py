@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import compare_paired
 from poets_edge.errors import UsageError
 from poets_edge.exporting.drop import drop_is_significant, verdict
@@ -196,3 +197,11 @@ def test_export_options_have_the_documented_defaults() -> None:
     assert (options.calibration_count, options.float_io, options.input_type, options.max_accuracy_drop) == (
         100, False, "uint8", None,
     )  # fmt: skip
+
+
+def test_accuracy_of_a_file_without_test_photos_is_unknown() -> None:
+    empty = Evaluation(("a", "b"), np.zeros((2, 2), np.int64), 0.0)
+    half = Evaluation(("a", "b"), np.array([[1, 1], [0, 0]]), 0.5)
+    for evaluation, accuracy in ((None, None), (empty, None), (half, 0.5)):
+        file = ExportedFile(path=Path("m"), quantization="int8", size=7, evaluation=evaluation, agreement=None)
+        assert file.accuracy == accuracy

@@ -103,13 +103,16 @@ def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> 
 
 def test_check_scores_rejects_a_model_with_different_scores(tmp_path: Path) -> None:
     """The model with different scores normalizes pixels by 1 instead of 255."""
-    for name, std in (("one", 255.0), ("other", 1.0)):
+    for name, std in (("one", 255.0), ("other", 1.0), ("close", 160.0), ("far", 60.0)):
         normalization = replace(UNIT, mean=(0.0,), std=(std,))
         (tmp_path / name).write_bytes(color_model(normalization=normalization))
     one = Classifier(tmp_path / "one")
     _check_scores(one, (tmp_path / "one").read_bytes())
     with pytest.raises(ModelError, match="with metadata its scores differ by"):
         _check_scores(one, (tmp_path / "other").read_bytes())
+    _check_scores(one, (tmp_path / "close").read_bytes())
+    with pytest.raises(ModelError, match=r"differ by 0\.0[3-9]"):  # more than 0.02
+        _check_scores(one, (tmp_path / "far").read_bytes())
 
 
 def test_photos_of_one_group_are_one_observation_in_the_comparison_with_float32() -> None:

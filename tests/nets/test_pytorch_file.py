@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import numpy as np
 import pytest
@@ -53,6 +54,9 @@ WRONG = {
     "no values": files.file({"a": files.tensor("0", 24, 0, (24,), (1,))}, {}),
     "values of no tensor": files.file({}, {"0": VALUES}),
     "big-endian": files.file({}, {}, files.machine(little_endian=False)),
+    "a storage twice": one((4, 6), (6, 1)).replace(b"](" + files.text("0"), b"](" + 2 * files.text("0"))
+    + struct.pack("<q", 24)
+    + VALUES.tobytes(),
     "another magic number": b"\x80\x02K\x01." * 5,
     "a magic number of another program": files.file({}, {}).replace(files.MAGIC, b"\x80\x02K\x01."),
     "another version": files.file({}, {}).replace(files.VERSION, b"\x80\x02M\xea\x03."),

@@ -228,6 +228,15 @@ def test_pool_with_several_consumers_is_not_converted_to_a_mean() -> None:
         read_network(graph, "input", "it", SIZE)
 
 
+def test_output_must_be_the_last_layer_that_is_read() -> None:
+    """A control dependency on another layer has no effect on the values of the output."""
+    other = operation("other", "Softmax", ["conv"])
+    assert read_network(graph_of(operation("it", "Identity", ["conv"])), "input", "it", SIZE).output == "it"
+    graph = graph_of(other, operation("it", "Identity", ["conv", "^other"]))
+    with pytest.raises(UnknownNetworkError, match="it is not the output of its last layer"):
+        read_network(graph, "input", "it", SIZE)
+
+
 @pytest.mark.parametrize(
     ("axes", "kept", "message"),
     [

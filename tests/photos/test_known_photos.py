@@ -107,6 +107,16 @@ def test_known_photos_are_read_from_records_with_photo_names() -> None:
     assert known is not None
     assert [known.split(bytes([byte] * 32)) for byte in (1, 2, 3, 4)] == [0, 2, 0, -1]
     assert known_photos({}) is None and known_photos({"photos": None, "sets": None}) is None
+    assert known_photos({"training": None}) is None and known_photos({"training": {"photos": {}}}) is None
+
+
+def test_known_photos_are_read_from_a_record_and_from_the_facts_in_a_model() -> None:
+    """A model has the sets in the field `training`, a record and a graph at the top level."""
+    digests, splits = drawn(20)
+    sets = KnownPhotos.of(digests, splits).to_json()
+    for facts in ({"photo_sets": sets}, {"format": 1, "training": {"architecture": "x", "photo_sets": sets}}):
+        known = known_photos(facts)
+        assert known is not None and known.splits(digests).tolist() == splits.tolist()
 
 
 def test_damaged_encodings_of_known_photos_are_rejected() -> None:

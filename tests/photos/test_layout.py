@@ -307,3 +307,10 @@ def test_scan_states_how_to_join_two_spellings_of_a_class(tmp_path: Path) -> Non
     with pytest.raises(DatasetError) as error:
         scan(place)
     assert f"move the photos: mv {place}/daisy/* {place}/Daisy/ && rmdir {place}/daisy" in str(error.value)
+
+
+def test_messages_name_at_most_five_folders_and_count_the_others(tmp_path: Path) -> None:
+    inside = [f"daisy/{number}" for number in range(8)]
+    place = _place("folder", tmp_path, [*_photos("daisy", "roses"), *_photos(*inside, count=1)])
+    [note] = scan(place).notes
+    assert note.endswith("left out 8 photos in 0, 1, 2, 3, 4 and 3 more; `recursive` takes them.")

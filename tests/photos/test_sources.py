@@ -183,6 +183,7 @@ def test_remote_file_can_be_read_from_any_position(web: Any) -> None:
     assert file.seek(5, io.SEEK_CUR) == 18 and file.read(2) == content[18:20]
     assert file.seek(-4, io.SEEK_END) == 196 and file.read(9) == content[196:] and file.read(1) == b""
     assert file.seek(-190, io.SEEK_CUR) == 10 and file.readable() and file.seekable()
+    assert file.seek(0) == 0 and file.read(1) == content[:1] and file.seek(-200, io.SEEK_END) == 0
     with pytest.raises(ValueError, match="before the beginning"):
         file.seek(-1)
     with remote.opened("https://h/x") as whole:

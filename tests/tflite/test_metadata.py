@@ -260,6 +260,7 @@ def test_read_metadata_refuses_invalid_normalization(mean: list[float], std: lis
         ("a\nb\n", ("a", "b")),
         ("\ufeffa\r\nb\r\n\r\n", ("a", "b")),
         ("a\n\nb", ("a", "", "b")),
+        ("\na\n", ("", "a")),
         ("a\x0bb\n", ("a\x0bb",)),
         ("", ()),
         ("\n\n", ()),
