@@ -348,3 +348,55 @@ def test_read_archive_rejects_a_tar_whose_member_leads_back_to_itself() -> None:
     block[148:156] = b"%06o\0 " % sum(block)
     with pytest.raises(DatasetError, match="damaged, truncated"):
         read_archive(io.BytesIO(tar_of({"a/1.jpg": b"p"})[:1024] + bytes(block) + bytes(2048)), "x.tar", most=50)
+
+
+def test_read_member_rejects_members_without_a_local_header() -> None:
+    header = b"PK\3\4" + bytes(26)
+    member = Member(0, 5, 5, zipfile.ZIP_STORED, zlib.crc32(b"photo"))
+    assert read_member(member, lambda start, end: (header + b"photo")[start:end], 9) == b"photo"
+    for data in (b"PK\1\2" + header[4:] + b"photo", header[:29], b""):
+        with pytest.raises(OSError, match="damaged"):
+            read_member(member, lambda start, end, data=data: data[start:end], 9)  # type: ignore[misc]
+
+
+def test_read_member_stops_after_one_byte_more_than_declared() -> None:
+    """Nothing more of a stored member of 12 MB is read once the declared 5 bytes are exceeded."""
+    data = b"PK\3\4" + bytes(26) + bytes(12 << 20)
+    asked: list[int] = []
+
+    def read(start: int, end: int) -> bytes:
+        asked.append(start)
+        return data[start:end]
+
+    member = Member(0, 12 << 20, 5, zipfile.ZIP_STORED, zlib.crc32(bytes(5)))
+    with pytest.raises(OSError, match="damaged"):
+        read_member(member, read, 1 << 26)
+    assert asked == [0]
+
+
+def zip_without_suffix(*, name: str = "b/2", method: int = zipfile.ZIP_STORED) -> bytearray:
+    """Return a zip with a photo, and a second file that has a photo's content and no suffix."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/1.jpg", b"photo")
+        archive.writestr(name, b"\xff\xd8\xff\xe0" + bytes(40), method)
+    return bytearray(file.getvalue())
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "method", "local header", "deflate stream", "end of the archive"])
+def test_files_without_suffix_that_cannot_be_read_are_not_photos(damage: str) -> None:
+    data = zip_without_suffix(method=zipfile.ZIP_DEFLATED if damage == "deflate stream" else zipfile.ZIP_STORED)
+    assert read_archive(io.BytesIO(bytes(data)), "x.zip").names == ["a/1.jpg", "b/2"]
+    central, local = data.rindex(b"PK\1\2"), data.rindex(b"PK\3\4")
+    if damage == "encrypted":
+        data[central + 8] |= 1
+    elif damage == "method":
+        data[central + 10] = 12
+    elif damage == "local header":
+        data[local : local + 2] = b"XX"
+    elif damage == "deflate stream":
+        data[local + 33] = 0xFF
+    else:
+        data[central + 42 : central + 46] = (len(data) - 20).to_bytes(4, "little")
+    found = read_archive(io.BytesIO(bytes(data)), "x.zip")
+    assert found.names == ["a/1.jpg"] and dict(found.others) == {("b", "no suffix"): 1}

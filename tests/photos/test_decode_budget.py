@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from poets_edge.errors import PhotoError
 from poets_edge.photos import decode_budget as budget
+from poets_edge.photos import image as images
 from poets_edge.photos.image import read_photo
 from tests.conftest import ROOT, poets_edge
 from tests.needs import need_module
@@ -99,3 +101,31 @@ def test_read_photo_names_missing_heic_plugin(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(PhotoError, match=r"a HEIC photo.*pip install pi-heif"):
         read_photo(HEIC)
+
+
+def test_large_images_are_converted_in_strips_of_a_sixteenth_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 70 pixels, four rows have at most 5,000 / 16 pixels; the last of 90 rows are two."""
+    heights: list[int] = []
+    convert = images._strip_to_rgb
+
+    def counted(strip: Image.Image, white: float) -> Image.Image:
+        heights.append(strip.height)
+        return convert(strip, white)
+
+    monkeypatch.setattr(images, "_strip_to_rgb", counted)
+    monkeypatch.setattr(images, "_LARGE", 5000)
+    read_photo(Image.new("L", (70, 90)))
+    assert heights == [4] * 22 + [2]
+
+
+def test_orientation_stored_after_the_pixels_of_a_png_is_applied() -> None:
+    """The metadata chunk is moved behind the pixels; orientation 6 is to be turned by 90 degrees."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (6, 4)).save(file, "PNG", exif=exif)
+    data = file.getvalue()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    last = data.index(b"IEND") - 4
+    moved = data[:start] + data[end:last] + data[start:end] + data[last:]
+    assert read_photo(io.BytesIO(moved)).size == (4, 6)

@@ -177,6 +177,8 @@ def test_read_photo_limits_the_memory_for_decoding(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("poets_edge.photos.image.BUDGET", 2399)
     with pytest.raises(PhotoError, match=r"a picture of its kind \(PNG, RGB\) may have"):
         read_photo(data)
+    with pytest.raises(PhotoError, match=r": 6 megapixels, .* may have 105\."):
+        read_photo(encoded(Image.new("RGB", (3000, 2000))))
 
 
 def test_errors_name_the_file_that_an_object_reads(tmp_path: Path) -> None:

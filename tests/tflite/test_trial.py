@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import platform
+import re
 import resource
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +46,15 @@ def test_trial_reports_unloadable_models_without_their_path() -> None:
     assert found.startswith("cannot be loaded")
 
 
-def test_trial_limits_the_memory_of_its_process() -> None:
+def test_trial_limits_the_memory_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is the memory in use before, plus twice the model's memory, plus 512 MiB."""
-    read, write = os.pipe()
-    process = os.fork()
-    if not process:
-        before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        trial._limit(1 << 30)
-        core, space = resource.getrlimit(resource.RLIMIT_CORE), resource.getrlimit(resource.RLIMIT_AS)
-        os.write(write, f"{core == (0, 0)} {space[0] - before}".encode())
-        os._exit(0)
-    os.waitpid(process, 0)
-    has_no_core, added = os.read(read, 100).decode().split()
-    os.close(read)
-    os.close(write)
-    assert has_no_core == "True"
-    assert int(added) == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
+    limits: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+    before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    trial._limit(1 << 30)
+    soft, hard = limits.pop(resource.RLIMIT_AS)
+    assert soft == hard and limits == {resource.RLIMIT_CORE: (0, 0)}
+    assert soft - before == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
 
 
 def test_run_trial_raises_flaw_errors_from_the_helper_process() -> None:
@@ -74,6 +69,7 @@ def test_run_trial_raises_flaw_errors_from_the_helper_process() -> None:
         ([(1, 5)], ""),
         ([(5,), (1, 1, 1, 7)], ""),
         ([(1, 5), (1, 10, 4)], "10 x 4 values"),
+        ([(1, 2, 3)], "2 x 3 values"),
         ([(1, 8, 7, 6, 5, 4)], "8 x 7 x 6 x 5 values"),
         ([], ""),
     ],
@@ -191,3 +187,66 @@ def test_run_trial_accepts_a_model_if_no_process_can_be_started(monkeypatch: pyt
     monkeypatch.setattr(trial, "Helper", helper)
     trial.run_trial(b"", InferenceCost(1, 0))
     assert helper.seconds == 60
+
+
+def test_record_of_verified_models_contains_several_models_and_is_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    memory.remember(b"model")
+    memory.remember(b"other")
+    assert memory.is_known(b"model") and memory.is_known(b"other")
+    folder = tmp_path / "poets_edge/verified"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert all(re.fullmatch(r"[0-9a-f]{64}-[0-9a-f]{16}-[0-9]+", path.name) for path in folder.iterdir())
+
+
+def test_models_are_verified_again_on_a_machine_of_another_architecture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    memory.remember(b"model")
+    assert memory._machine() == platform.machine()
+    monkeypatch.setattr(memory, "_machine", lambda: "riscv64")
+    assert not memory.is_known(b"model")
+
+
+class _Failing(_Fake):
+    """Interpreter with one input, which records its values and raises an error with the given message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(1.0)
+        self.message = message
+        self.inputs: list[tuple[int, Any]] = []
+
+    def get_input_details(self) -> list[dict[str, object]]:
+        return [{"index": 5, "shape": (1, 2), "dtype": np.uint8}]
+
+    def set_tensor(self, index: int, values: Any) -> None:
+        self.inputs.append((index, values))
+
+    def invoke(self) -> None:
+        raise RuntimeError(self.message)
+
+
+@pytest.mark.parametrize(
+    ("message", "found"), [("", "it cannot be run"), (" node 3\n  (CONV_2D) failed\n", "node 3 (CONV_2D) failed")]
+)
+@pytest.mark.usefixtures("unlimited")
+def test_trial_describes_errors_of_the_interpreter_in_one_line(
+    message: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = _Failing(message)
+    monkeypatch.setattr(trial, "open_model", lambda file, *, accelerate: failing)
+    assert trial._try(trial._Trial(b"", NO_LIMIT)) == found
+    [(index, values)] = failing.inputs
+    assert index == 5 and values.dtype == np.uint8 and values.tolist() == [[0, 0]]
+
+
+def test_trial_imports_the_interpreter_before_limiting_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(trial, "find_runtime", lambda: done.append("imported"))
+    monkeypatch.setattr(trial, "_limit", lambda memory: done.append(f"limited to {memory}"))
+    monkeypatch.setattr(trial, "open_model", lambda file, *, accelerate: _Fake(1.0))
+    assert trial._try(trial._Trial(b"", 77)) == ""
+    assert done == ["imported", "limited to 77"]

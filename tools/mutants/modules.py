@@ -24,10 +24,10 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "tflite/write_metadata.py": ("tflite/test_metadata.py",),
     },
     {
-        "photos/image.py": ("photos/test_image.py", "photos/test_pixels.py"),
+        "photos/image.py": ("photos/test_image.py", "photos/test_pixels.py", "photos/test_decode_budget.py"),
         "photos/archive_members.py": ("photos/test_archive_members.py",),
         "photos/archives.py": ("photos/test_archive_members.py",),
-        "photos/decode_budget.py": ("photos/test_decode_budget.py",),
+        "photos/decode_budget.py": ("photos/test_decode_budget.py", "photos/test_pixels.py"),
         "photos/digests.py": ("photos/test_digests.py",),
         "photos/exclude.py": ("photos/test_exclude.py",),
         "photos/folds.py": ("photos/test_folds.py",),
