@@ -176,7 +176,9 @@ def test_warnings_about_the_folds_are_reported(monkeypatch: pytest.MonkeyPatch) 
     assert warnings == ["earlier", "class c has one photo"]
 
 
-def test_audit_refuses_to_replace_other_files_before_it_begins(audited: Any, tmp_path: Path) -> None:
+def test_audit_that_would_replace_files_of_other_programs_is_refused_before_it_begins(
+    audited: Any, tmp_path: Path
+) -> None:
     (tmp_path / "audit.html").write_text("mine")
     with pytest.raises(OutputError, match="not replaced"):
         module.audit(replace(OPTIONS, report=tmp_path / "audit.html"))

@@ -19,7 +19,9 @@ from tests.auditing.test_audit_steps import OPTIONS, distinct
 from tests.auditing.test_rules import photos_with
 
 
-def test_label_scores_with_a_users_test_set_keep_groups_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folds_for_label_scores_keep_groups_together_if_the_user_has_a_test_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given = ["training"] * 30 + ["test"] * 30
     numbers = np.arange(60) // 6 * 6
     photos = replace(distinct(photos_with(normal=60), given), groups=PhotoGroups(numbers))
@@ -35,7 +37,7 @@ def test_label_scores_with_a_users_test_set_keep_groups_in_one_fold(monkeypatch:
     assert len(np.unique(fold)) == 5 and (fold == fold[numbers]).all()
 
 
-def test_thresholds_of_a_users_test_set_apply_to_calibrated_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thresholds_for_the_users_test_set_are_computed_from_calibrated_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """The temperature of the calibrated head is so high that all scores are 0.5."""
 
     def calibrate(head: Head, data: Any, held_out: Any) -> Any:

@@ -72,5 +72,5 @@ def test_json_of_an_audit_contains_each_result_under_its_name() -> None:
     assert [row["photo"] for row in RESULT.rows()] == [photo for photo, *_ in suspects]
 
 
-def test_representation_of_an_audit_counts_probable_label_errors() -> None:
+def test_repr_of_an_audit_states_the_number_of_probable_label_errors() -> None:
     assert repr(RESULT) == "<AuditResult 12 photos: 2 probable label errors, accuracy 75.0 %>"

@@ -108,7 +108,7 @@ def test_description_of_an_emulated_machine_states_that_it_is_emulated(
     assert machine_facts()["emulated"]
 
 
-def test_resident_peak_mb_converts_kibibytes_to_megabytes(pi: Path) -> None:
+def test_peak_memory_is_converted_from_kibibytes_to_megabytes(pi: Path) -> None:
     assert resident_peak_mb() == pytest.approx(2.048)
 
 

@@ -127,7 +127,7 @@ def test_variants_are_measured_in_a_new_random_order_in_each_round(timed: list[t
     assert len({order[0] for order in rounds}) >= 3
 
 
-def test_measure_variants_skips_rounds_that_are_already_in_the_log(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_rounds_that_are_already_in_the_log_are_not_repeated(timed: list[tuple[Variant, TimingConfig]]) -> None:
     done = [
         Round(stamp=stamp, sha256=VARIANTS[1].sha256, threads=1, number=number, timing=timing(7.0))
         for stamp, number in (("s", 0), ("s", 2), ("other", 1))
@@ -145,7 +145,7 @@ def test_measure_variants_skips_rounds_that_are_already_in_the_log(timed: list[t
     ("seconds_per_round", "rounds"),
     [(14.0, 8), (20.0, 7), (30.0, 5), (41.0, 3), (200.0, 3)],  # two variants, a minute each; at least three rounds
 )
-def test_measure_variants_ends_early_on_slow_devices(
+def test_measurement_of_variants_ends_early_on_slow_devices(
     timed: list[tuple[Variant, TimingConfig]], monkeypatch: pytest.MonkeyPatch, seconds_per_round: float, rounds: int
 ) -> None:
     monkeypatch.setattr("poets_edge.bench.measurement.time.monotonic", lambda: len(timed) / 2 * seconds_per_round)
@@ -153,7 +153,7 @@ def test_measure_variants_ends_early_on_slow_devices(
     assert len(timed) == 2 * rounds
 
 
-def test_measure_variants_divides_time_and_runs_among_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_time_and_runs_are_divided_among_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = []
 
     class Process:
@@ -175,14 +175,14 @@ def test_measure_variants_divides_time_and_runs_among_rounds(monkeypatch: pytest
     assert [(request.seconds, request.runs) for request in requests] == [(3, 13)] * 4, "13 * 4 is 50 or more"
 
 
-def test_measure_variants_reports_disturbances_from_an_earlier_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_disturbances_recorded_in_an_earlier_run_are_reported(timed: list[tuple[Variant, TimingConfig]]) -> None:
     hot = replace(timing(1.0), state=MachineState(throttled=("throttled",)))
     log = RoundLog.of([Round(stamp="", sha256=VARIANTS[0].sha256, threads=1, number=0, timing=hot)])
     assert "throttled" in " ".join(measure_variants(VARIANTS[:1], TimingConfig(rounds=1), log=log))
     assert timed == []
 
 
-def test_measure_variants_uses_the_same_random_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_variants_are_measured_in_the_same_random_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
     """A continued run times the missing rounds in the order of the first run."""
     measure_variants(VARIANTS, TimingConfig(rounds=4))
     measure_variants(VARIANTS, TimingConfig(rounds=4))

@@ -27,7 +27,7 @@ def enumerated_interval(times: list[float], reference: list[float]) -> tuple[flo
 
 # With 3 and 22 processes, a probability is exactly 1 %.
 @pytest.mark.parametrize(("one", "other"), [(4, 5), (5, 5), (5, 7), (7, 4), (6, 6), (3, 22)])
-def test_compare_times_interval_agrees_with_enumeration_of_ranks(one: int, other: int) -> None:
+def test_interval_of_time_ratio_agrees_with_an_enumeration_of_ranks(one: int, other: int) -> None:
     rng = np.random.default_rng(one * other)
     times, reference = (list(rng.uniform(1, 3, count)) for count in (one, other))
     found = compare_times(times, reference)
@@ -36,7 +36,7 @@ def test_compare_times_interval_agrees_with_enumeration_of_ranks(one: int, other
 
 
 @pytest.mark.parametrize(("count", "critical"), [(5, 1), (6, 3), (7, 6), (8, 9), (9, 14), (10, 19), (20, 114)])
-def test_compare_times_interval_uses_critical_values_of_mann_and_whitney(count: int, critical: int) -> None:
+def test_interval_of_time_ratio_uses_critical_values_of_mann_and_whitney(count: int, critical: int) -> None:
     """`critical` is the published critical value of U for a tail of 1 %; U + 1 pairs are at or beyond each bound."""
     rng = np.random.default_rng(count)
     times, reference = (list(rng.uniform(1, 3, count)) for _ in range(2))
@@ -45,7 +45,7 @@ def test_compare_times_interval_uses_critical_values_of_mann_and_whitney(count: 
     assert (found.low, found.high) == pytest.approx((ratios[critical], ratios[-critical - 1]))
 
 
-def test_compare_times_uses_normal_approximation_for_many_processes() -> None:
+def test_comparison_of_times_uses_the_normal_approximation_for_many_processes() -> None:
     """For 50 and 45 processes: 1125 - 2.3263 sqrt(50 * 45 * 96 / 12) = 812.9."""
     rng = np.random.default_rng(0)
     times, reference = list(rng.uniform(1, 3, 50)), list(rng.uniform(1, 3, 45))
@@ -61,7 +61,7 @@ def test_compare_times_uses_normal_approximation_for_many_processes() -> None:
         ([1.15, 1.15, 1.15, 1.15], 4.5407),  # no variance in the reference: 3 degrees of freedom
     ],
 )
-def test_compare_times_uses_welchs_interval_for_four_processes(reference: list[float], quantile: float) -> None:
+def test_comparison_of_times_uses_welchs_interval_for_four_processes(reference: list[float], quantile: float) -> None:
     times = [0.0, 0.1, 0.2, 0.3]  # logarithms; their variance is 1/60
     error = math.sqrt((1 / 60 + np.var(reference, ddof=1)) / 4)
     found = compare_times(list(np.exp(times)), list(np.exp(reference)))
@@ -74,7 +74,9 @@ processes = st.lists(st.floats(0.1, 100), min_size=1, max_size=9)
 
 
 @given(processes, processes)
-def test_compare_times_with_swapped_arguments_returns_inverse_ratio(times: list[float], reference: list[float]) -> None:
+def test_comparison_of_times_with_swapped_arguments_returns_the_inverse_ratio(
+    times: list[float], reference: list[float]
+) -> None:
     forward, backward = compare_times(times, reference), compare_times(reference, times)
     assert forward.ratio == pytest.approx(1 / backward.ratio)
     assert forward.low == pytest.approx(1 / backward.high if backward.high < math.inf else 0)

@@ -19,13 +19,13 @@ def processes(rng: np.random.Generator, spread: float, count: int = 10) -> list[
 
 
 @pytest.mark.parametrize("spread", [0.005, 0.02, 0.1])
-def test_compare_times_rarely_reports_a_difference_between_equal_distributions(spread: float) -> None:
+def test_comparison_of_times_rarely_reports_a_difference_between_equal_distributions(spread: float) -> None:
     rng = np.random.default_rng(0)
     found = [compare_times(processes(rng, spread), processes(rng, spread)) for _ in range(COMPARISONS)]
     assert sum(not ratio.could_be_equal for ratio in found) <= 0.06 * COMPARISONS
 
 
-def test_compare_times_detects_5_percent_if_processes_differ_by_2_percent() -> None:
+def test_comparison_of_times_detects_5_percent_if_processes_differ_by_2_percent() -> None:
     rng = np.random.default_rng(0)
     slow = [
         compare_times(list(1.05 * np.array(processes(rng, 0.02))), processes(rng, 0.02)) for _ in range(COMPARISONS)
@@ -33,7 +33,7 @@ def test_compare_times_detects_5_percent_if_processes_differ_by_2_percent() -> N
     assert sum(ratio.verdict == "slower" for ratio in slow) >= 0.95 * COMPARISONS
 
 
-def test_compare_times_verdict_depends_on_the_interval() -> None:
+def test_verdict_of_a_comparison_of_times_depends_on_the_interval() -> None:
     rng = np.random.default_rng(0)
     assert compare_times([2.0, 2.01, 1.99, 2.0], [1.99, 2.0, 2.01, 2.01]).verdict == "no difference"
     assert compare_times([1.0, 2.0, 1.5], [1.2, 1.9, 1.4]).verdict == "cannot tell"

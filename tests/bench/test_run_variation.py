@@ -39,26 +39,26 @@ def drifting_run(rng: Any) -> list[float]:
     return [float(value) for value in np.exp(offset + wander + 0.015 * rng.standard_normal(ROUNDS))]
 
 
-def test_compare_runs_reports_a_difference_for_at_most_5_percent_of_equal_quiet_runs() -> None:
+def test_comparison_of_runs_reports_a_difference_for_at_most_5_percent_of_equal_quiet_runs() -> None:
     rng = np.random.default_rng(0)
     pairs = [(quiet_run(rng), quiet_run(rng)) for _ in range(PAIRS)]
     assert sum(not compare_runs(*pair).could_be_equal for pair in pairs) <= 0.05 * PAIRS
     assert sum(not compare_times(*pair).could_be_equal for pair in pairs) > 0.2 * PAIRS, "the processes alone mislead"
 
 
-def test_compare_runs_detects_a_5_percent_slowdown_on_a_quiet_machine() -> None:
+def test_comparison_of_runs_detects_a_5_percent_slowdown_on_a_quiet_machine() -> None:
     rng = np.random.default_rng(1)
     verdicts = [compare_runs(quiet_run(rng, 1.05), quiet_run(rng)).verdict for _ in range(PAIRS)]
     assert verdicts.count("slower") >= 0.95 * PAIRS and "faster" not in verdicts
 
 
-def test_compare_runs_rarely_reports_a_difference_on_a_drifting_machine() -> None:
+def test_comparison_of_runs_rarely_reports_a_difference_on_a_drifting_machine() -> None:
     rng = np.random.default_rng(2)
     different = [not compare_runs(drifting_run(rng), drifting_run(rng)).could_be_equal for _ in range(PAIRS)]
     assert np.mean(different) <= 0.05
 
 
-def test_compare_runs_detects_a_5_percent_slowdown_relative_to_the_reference_kernel() -> None:
+def test_comparison_of_runs_detects_a_5_percent_slowdown_relative_to_the_reference_kernel() -> None:
     """The machine is up to 2.5 % faster or slower in a run. Without the kernel, one slowdown in six is missed."""
     rng = np.random.default_rng(4)
 
@@ -76,7 +76,7 @@ def test_compare_runs_detects_a_5_percent_slowdown_relative_to_the_reference_ker
     assert different <= 0.05 * PAIRS
 
 
-def test_compare_runs_ignores_drift_if_the_variation_is_specified() -> None:
+def test_comparison_of_runs_ignores_drift_if_the_variation_is_specified() -> None:
     """Disturbances of a tenth of the processes in one part of a run would otherwise widen the interval."""
     times = np.exp(0.01 * np.random.default_rng(5).standard_normal(ROUNDS))
     times[6:12] *= 0.9
@@ -119,7 +119,7 @@ def test_run_variation_measures_drift_between_parts_of_a_run() -> None:
     assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
 
 
-def test_compare_runs_widens_the_interval_without_changing_the_ratio_or_infinite_bounds() -> None:
+def test_comparison_of_runs_widens_the_interval_without_changing_the_ratio_or_infinite_bounds() -> None:
     rng = np.random.default_rng(3)
     one, other = quiet_run(rng), quiet_run(rng)
     narrow, wide = compare_times(one, other), compare_runs(one, other)

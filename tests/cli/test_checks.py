@@ -73,7 +73,7 @@ def missing() -> dict[str, str | None]:
     return {job.name: job.missing for job in diagnose().jobs}
 
 
-def test_facts_describe_the_computer(computer: Computer, tmp_path: Path) -> None:
+def test_doctor_facts_describe_the_computer(computer: Computer, tmp_path: Path) -> None:
     found = facts()
     assert found.pop("Python") == f"{platform.python_version()}, {platform.machine()}, Linux"
     others = (found.pop("not here yet") or "").split(", ")
@@ -120,7 +120,7 @@ def test_versions_include_those_of_the_cpu_packages(computer: Computer) -> None:
         ("", {}),
     ],
 )
-def test_tasks_name_the_package_that_they_lack(
+def test_unavailable_tasks_are_listed_with_the_package_that_they_lack(
     computer: Computer, tmp_path: Path, package: str, jobs: dict[str, str]
 ) -> None:
     (tmp_path / "dev/video0").touch()

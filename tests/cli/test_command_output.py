@@ -74,7 +74,7 @@ def test_label_warns_about_a_model_that_is_older_than_its_graph(
     assert ran.status == 1 and ran.stderr.splitlines()[-2] == "warning: m.tflite comes from an earlier training."
 
 
-def test_evaluate_names_the_photos_of_several_models(
+def test_evaluate_states_on_which_photos_several_models_were_evaluated(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluate, "overlap_lines", returning(()))
@@ -98,11 +98,11 @@ def test_evaluate_names_the_photos_of_several_models(
 
 
 @pytest.mark.parametrize("numbers", [["1"], ["1", "2", "3"]])
-def test_runs_compares_exactly_two_runs(tmp_path: Path, numbers: list[str]) -> None:
+def test_runs_command_compares_exactly_two_runs(tmp_path: Path, numbers: list[str]) -> None:
     poets_edge("runs", *numbers, cwd=tmp_path).failed("name two runs by their numbers")
 
 
-def test_benchmark_writes_the_file_that_follows_json_as_in_version_0_1(
+def test_benchmark_writes_a_file_whose_name_follows_the_json_option_as_in_version_0_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed: list[Any] = []
@@ -116,7 +116,7 @@ def test_benchmark_writes_the_file_that_follows_json_as_in_version_0_1(
     assert json.loads(ran.stdout) == {"results": ["the result"]} and len(printed) == 1
 
 
-def test_export_names_the_last_file_as_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_suggests_the_last_file_for_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
     files = [
         SimpleNamespace(
             quantization=name, path=Path(f"{name}.tflite"), size=1, evaluation=None, agreement=None,
@@ -171,7 +171,9 @@ def test_audit_opens_its_page_and_writes_the_probable_errors(tmp_path: Path, mon
     assert len(opened) == 1
 
 
-def test_audit_checks_the_folder_for_probable_errors_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_refuses_an_unusable_folder_for_suspects_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d/exclude.json").write_text("mine")
     monkeypatch.setattr(audit, "audit", returning(AssertionError("audited")))
@@ -222,7 +224,7 @@ def test_audit_states_which_photos_were_evaluated(
     assert audit._evaluation(result, evaluation)[-1] == "calibration error 12.5 % as trained"
 
 
-def test_encoding_applies_to_the_photos_in_a_zip(tmp_path: Path) -> None:
+def test_zip_encoding_option_is_accepted_only_for_zip_files(tmp_path: Path) -> None:
     archive = tmp_path / "photos.zip"
     assert one_folder((archive,), None, "gbk") == with_encoding(archive, "gbk") != one_folder((archive,), None)
     assert one_folder((), archive, None) == archive

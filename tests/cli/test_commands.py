@@ -36,7 +36,7 @@ def returning(value: Any, calls: list[Any] | None = None) -> Any:
     return stand_in
 
 
-def test_benchmark_reports_every_device_that_failed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_reports_each_failed_device_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = [RemoteError(f"{host}: lost.") for host in ("one", "two", "three")]
     monkeypatch.setattr(benchmark, "benchmark_on", returning((["result"], failures)))
     monkeypatch.setattr(benchmark, "results_json", returning({"host": "four"}))
@@ -60,7 +60,7 @@ def test_benchmark_checks_its_output_before_it_measures(
     poets_edge("benchmark", MODEL, *options, cwd=tmp_path).failed("absent")
 
 
-def test_deploy_prints_the_lines_of_the_service_and_quotes_the_host(
+def test_deploy_prints_the_output_of_the_service_and_quotes_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed: Any = SimpleNamespace(lines=("daisy",), service="watching", undo="undo it", to_json=dict)
@@ -138,7 +138,7 @@ def test_grid_fails_if_no_model_is_within_the_limits(tmp_path: Path, monkeypatch
     assert poets_edge(*line, cwd=tmp_path).ok().stdout == "" and len(opened) == 1
 
 
-def test_grid_compares_every_named_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_compares_each_named_network_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: list[Any] = []
     result: Any = SimpleNamespace(choice=SimpleNamespace(point="a point"), to_json=dict)
 

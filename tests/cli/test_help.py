@@ -115,13 +115,13 @@ def test_help_ends_with_the_sections_for_output_the_codelab_and_help(line: str, 
     assert sections[-len(last) :] == last
 
 
-def test_help_shows_the_percentage_of_test_photos_without_help_all() -> None:
+def test_help_shows_the_testing_percentage_but_not_the_validation_percentage() -> None:
     for command in ("train", "grid", "export", "evaluate"):
         shown = poets_edge(command, "--help").ok().stdout
         assert "--testing-percentage" in shown and "--validation-percentage" not in shown
 
 
-def test_help_all_counts_only_the_options_that_it_shows() -> None:
+def test_help_counts_the_rarely_needed_options_without_hidden_ones() -> None:
     @subcommand("x", "poets-edge x")
     @option("--usual", help="A usual option.")
     @option("--rare", advanced=True, help="A rare option.")

@@ -75,7 +75,9 @@ def test_only_the_newest_output_line_for_a_live_source_waits_while_the_pipe_is_f
         assert pipe.read() == b"third\n"
 
 
-def test_line_is_written_completely_even_if_the_pipe_accepts_only_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_line_is_written_completely_even_if_the_pipe_accepts_only_parts_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     write = os.write
     with piped(monkeypatch) as pipe:
         lines = Lines(live=True, stopped=lambda: False)
@@ -156,7 +158,7 @@ def test_stderr_stream_keeps_progress_bars_and_removes_passwords() -> None:
     assert b"secret" not in shown and b"host/x.zip: no such file" in shown
 
 
-def test_null_device_takes_the_place_of_each_closed_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_standard_streams_are_replaced_with_the_null_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise, the next file that is opened, such as a photo, would get the number of the stream."""
     closed = {0, 2}
     opened: list[Any] = []

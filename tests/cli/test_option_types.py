@@ -101,7 +101,7 @@ def test_input_range_is_derived_from_mean_and_standard_deviation() -> None:
 
 
 @pytest.mark.parametrize("option", ["--input-mean", "--input-std"])
-def test_mean_and_standard_deviation_are_given_together(tmp_path: Path, option: str) -> None:
+def test_input_mean_and_standard_deviation_must_be_given_together(tmp_path: Path, option: str) -> None:
     for command in ("web", "android", "annotate", "evaluate", "watch"):
         poets_edge(command, SEED, option, "127.5", cwd=tmp_path).failed("--input-mean and --input-std belong together")
 
@@ -124,7 +124,7 @@ def test_models_and_photos_among_the_arguments_are_told_apart(tmp_path: Path, mo
             models_and_rest((Path(name), photo), None)
 
 
-def test_models_are_recognized_by_content_and_files_with_a_suffix_of_models(tmp_path: Path) -> None:
+def test_models_among_the_arguments_are_recognized_by_content_or_suffix(tmp_path: Path) -> None:
     keras, folder = tmp_path / "m.h5", tmp_path / "birds.tflite"
     keras.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     folder.mkdir()
@@ -138,7 +138,7 @@ def test_models_are_recognized_by_content_and_files_with_a_suffix_of_models(tmp_
 
 
 @pytest.mark.parametrize("kind", [FILE, PHOTOS])
-def test_address_of_a_model_is_refused_without_its_password(kind: click.ParamType) -> None:  # type: ignore[type-arg]
+def test_address_of_a_model_is_refused_without_printing_its_password(kind: click.ParamType) -> None:  # type: ignore[type-arg]
     with pytest.raises(click.BadParameter, match=r"https://models.example/m\.tflite is an address") as raised:
         kind.convert("https://me:s3cret@models.example/m.tflite", None, None)
     assert "s3cret" not in raised.value.message

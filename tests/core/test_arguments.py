@@ -129,7 +129,7 @@ def test_check_threads_accepts_1_to_4096() -> None:
         assert SustainedOptions(models=(Path("model.tflite"),), seconds=1, threads=threads).threads == threads
 
 
-def test_convert_of_a_union_reports_the_value_rather_than_the_type() -> None:
+def test_error_for_a_union_type_reports_the_value_rather_than_the_type() -> None:
     """The value has the type of the second member, so its limits are reported; the first member's type is not."""
     with pytest.raises(UsageError, match="`seed` must be a finite number, not nan") as caught:
         convert(float("nan"), int | float | None, "seed")
@@ -154,7 +154,7 @@ def test_convert_of_a_union_reports_the_value_rather_than_the_type() -> None:
         (Options, None, "must be a `Options`, not None."),
     ],
 )
-def test_convert_describes_the_expected_type_and_the_value(hint: Any, value: Any, message: str) -> None:
+def test_conversion_errors_describe_the_expected_type_and_the_value(hint: Any, value: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         convert(value, hint, "it")
     assert str(caught.value) == f"`it` {message}"

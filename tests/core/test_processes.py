@@ -161,7 +161,7 @@ def test_helpers_of_a_pool_limit_linear_algebra_to_one_thread(monkeypatch: pytes
     assert found == ("1",) * len(THREAD_VARIABLES)
 
 
-def test_time_limit_of_an_answered_request_does_not_end_the_process() -> None:
+def test_time_limit_of_an_answered_request_does_not_end_the_helper_process() -> None:
     with Helper(reply) as helper:
         helper.ask(Question(1), "first")
         assert helper.ask(Question(2), "second", seconds=0.2).number == 2
@@ -169,7 +169,7 @@ def test_time_limit_of_an_answered_request_does_not_end_the_process() -> None:
         assert helper.ask(Question(3), "third").number == 3
 
 
-def test_helpers_import_this_package_before_others_on_the_python_path(
+def test_helpers_import_the_running_package_instead_of_another_on_the_python_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "poets_edge").mkdir()
@@ -180,13 +180,13 @@ def test_helpers_import_this_package_before_others_on_the_python_path(
         assert helper.ask(Question(1), "it").number == 1
 
 
-def test_helper_that_ends_within_its_answer_is_reported() -> None:
+def test_helper_that_ends_while_it_sends_its_answer_is_reported() -> None:
     ended = pytest.raises(HelperEndedError, match=r"^it: the process .* ended early \(status 6: no message\)\.$")
     with Helper(reply_in_part) as helper, ended:
         helper.ask(Question(4), "it")
 
 
-def test_helper_propagates_the_message_of_an_exception_that_cannot_be_restored() -> None:
+def test_helper_propagates_the_message_of_an_exception_that_cannot_be_unpickled() -> None:
     with Helper(raise_error_with_two_arguments) as helper:
         with pytest.raises(PoetsEdgeError, match=r"^first 3, second$") as raised:
             helper.ask(Question(3), "it")

@@ -30,7 +30,9 @@ SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_score_values_and_score_pixels_return_equal_scores(quantization: str, trained: Trained, flowers: Path) -> None:
+def test_scores_of_pixels_equal_the_scores_of_their_normalized_values(
+    quantization: str, trained: Trained, flowers: Path
+) -> None:
     classifier = Classifier(trained.model(quantization))
     pixels = fit(read_photo(flowers / DAISY), classifier.size)
     scores = classifier.score_pixels(pixels)
@@ -129,16 +131,14 @@ def test_classifier_rejects_invalid_photo_arguments(photo: Any, error: type[Exce
         (np.ma.masked_less(np.zeros((32, 32, 3), np.uint8), 5), WrongTypeError, r"masked array.* pixels\.filled\(0\)"),
     ],
 )
-def test_score_pixels_rejects_arrays_with_wrong_shape_or_type(
-    pixels: Any, error: type[Exception], message: str
-) -> None:
+def test_pixel_arrays_of_a_wrong_type_or_shape_are_rejected(pixels: Any, error: type[Exception], message: str) -> None:
     classifier = Classifier(SEED)
     for method in (classifier.score_pixels, classifier.raw_output, classifier.input_values):
         with pytest.raises(error, match=message):
             method(pixels)
 
 
-def test_score_values_rejects_arrays_of_a_wrong_type_or_shape() -> None:
+def test_input_value_arrays_of_a_wrong_type_or_shape_are_rejected() -> None:
     classifier = Classifier(SEED)
     values = classifier.input_values(np.zeros((32, 32, 3), np.uint8))
     assert classifier.score_values(values).shape == (len(classifier.labels),)

@@ -140,7 +140,9 @@ def test_evaluation_of_grouped_photos_has_a_wider_interval() -> None:
 
 
 @pytest.mark.parametrize(("evidence", "count"), [("contents", 2), ("sample", 2), ("names", 2), ("unknown", None)])
-def test_learned_count_is_none_if_the_model_does_not_store_its_photos(evidence: Any, count: int | None) -> None:
+def test_number_of_learned_photos_is_none_if_the_model_does_not_store_its_photos(
+    evidence: Any, count: int | None
+) -> None:
     result = EvaluateResult(
         split="all",
         excluded=0,

@@ -19,7 +19,7 @@ def model(worse: int, better: int, photos: int = 1000) -> Paired:
     return compare_paired(right, reference)
 
 
-def test_compare_paired_counts_photos_on_which_models_differ() -> None:
+def test_paired_comparison_counts_photos_on_which_models_differ() -> None:
     reference = np.array([1, 1, 1, 1, 0, 0], bool)
     paired = compare_paired(np.array([1, 0, 0, 0, 1, 0], bool), reference)
     assert (paired.photos, paired.worse, paired.better) == (6, 3, 1)
@@ -44,7 +44,7 @@ def test_p_value_does_not_exceed_one(each: int) -> None:
     assert mcnemar(each, each) <= 1
 
 
-def test_compare_paired_treats_predictions_for_one_photo_as_dependent() -> None:
+def test_paired_comparison_treats_predictions_for_one_photo_as_dependent() -> None:
     right, reference = np.zeros(20, int), np.zeros(20, int)
     right[:15], reference[15:] = 1, 1
     once, fourfold = compare_paired(right, reference), compare_paired(4 * right, 4 * reference, repeats=4)
@@ -57,7 +57,7 @@ def test_compare_paired_treats_predictions_for_one_photo_as_dependent() -> None:
     assert uneven.gain == pytest.approx(100 * 8 / 20)
 
 
-def test_compare_paired_treats_photos_of_a_group_as_dependent() -> None:
+def test_paired_comparison_treats_photos_of_a_group_as_dependent() -> None:
     right, reference = np.ones(20, int), np.array([0] * 12 + [1] * 8)
     assert compare_paired(right, reference).p_value < 0.001
     grouped = compare_paired(right, reference, groups=np.array([5] * 10 + [3, 3, *range(10, 18)]))
@@ -66,7 +66,7 @@ def test_compare_paired_treats_photos_of_a_group_as_dependent() -> None:
 
 
 @pytest.mark.parametrize("repeats", [1, 4])
-def test_compare_paired_rarely_finds_a_difference_between_equal_models(repeats: int) -> None:
+def test_paired_comparison_rarely_finds_a_difference_between_equal_models(repeats: int) -> None:
     rng = np.random.default_rng(0)
     skill = np.where(rng.random((600, 200)) < 0.2, 0.1, 0.95)  # photos that are hard for both models, and others
     one, other = (rng.binomial(repeats, skill) for _ in range(2))

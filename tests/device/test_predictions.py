@@ -209,7 +209,7 @@ def test_misclassified_photos_are_listed_in_descending_order_of_confidence() -> 
     assert [mistake.score for mistake in found] == pytest.approx([0.9, 0.6, 0.5])
 
 
-def test_score_photos_returns_scores_in_the_order_of_photos(folder: Path) -> None:
+def test_scores_are_returned_in_the_order_of_the_photos(folder: Path) -> None:
     photos = [*scan(folder).photos]
     (folder / photos[1].name).write_bytes(b"")
     seen: list[int] = []

@@ -213,7 +213,7 @@ def test_labels_in_firmware_are_c_strings_of_their_utf8_bytes() -> None:
     assert tuple(text.encode("latin-1").decode() for text in decoded) == labels
 
 
-def test_name_of_the_model_cannot_end_its_comment_in_the_firmware() -> None:
+def test_model_name_cannot_end_the_comment_in_the_firmware_that_contains_it() -> None:
     """A backslash at the end of a line would continue the comment on the next line."""
     files = firmware_files(replace(MODEL, name="C:\\models\n#error x\\"), board("nano33"))
     comments = [line for line in files["photo_classifier/model.h"].splitlines() if "models" in line]

@@ -36,7 +36,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-def test_shapes_follow_strides_windows_and_padding() -> None:
+def test_layer_shapes_follow_from_strides_windows_and_padding() -> None:
     assert shapes(LAYERS, SIZE) == SHAPES
 
 

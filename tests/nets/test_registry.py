@@ -96,7 +96,7 @@ def test_added_architectures_are_listed_and_have_distinct_chart_styles(added: Ar
         ("mobilenet_v1_0.5_96_gray_quantized", "mobilenet_0.50_96_gray_quantized"),
     ],
 )
-def test_architecture_returns_the_standard_name(name: str, standard: str) -> None:
+def test_architecture_is_returned_with_its_standard_name(name: str, standard: str) -> None:
     assert architecture(name).name == standard
     assert architecture(name).quantized == standard.endswith("_quantized")
 

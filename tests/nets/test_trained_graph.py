@@ -39,7 +39,7 @@ def test_labels_file_is_named_after_the_graph_without_the_suffix_graph(graph: st
     assert labels_file(Path("folder") / graph) == Path("folder") / labels
 
 
-def test_labels_that_another_training_writes_meanwhile_are_read_again(
+def test_labels_that_another_training_run_writes_meanwhile_are_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The labels file and the record are those of another run at first, and those of the graph at the last attempt."""
@@ -58,7 +58,7 @@ def test_labels_that_another_training_writes_meanwhile_are_read_again(
 
 
 @pytest.mark.parametrize(("file", "message"), [(LABELS, "retrained_labels.txt: not the labels"), (RECORD, "describes")])
-def test_files_of_another_training_are_refused_after_four_attempts(
+def test_files_from_another_training_run_are_refused_after_four_attempts(
     file: str, message: str, tmp_path: Path, pauses: list[float]
 ) -> None:
     first, second = (training_files(tmp_path, labels) for labels in (("a", "b"), ("c", "d")))
@@ -76,14 +76,14 @@ def test_labels_may_be_missing_only_if_they_are_not_needed(tmp_path: Path) -> No
         read_trained(tmp_path / GRAPH)
 
 
-def test_given_labels_rename_those_of_the_graph_in_its_order(tmp_path: Path) -> None:
+def test_given_labels_replace_the_labels_of_the_graph_in_the_order_of_the_graph(tmp_path: Path) -> None:
     write_together(training_files(tmp_path, ("roses", "daisy")))
     (tmp_path / "german.txt").write_text("daisy=Gänseblümchen\nroses=Rosen\n")
     found = read_trained(tmp_path / GRAPH, tmp_path / "german.txt")
     assert found.labels == ("Rosen", "Gänseblümchen") and found.frozen.labels == ("roses", "daisy")
 
 
-def test_damaged_record_is_refused_with_its_name(tmp_path: Path) -> None:
+def test_error_for_a_damaged_record_names_its_file(tmp_path: Path) -> None:
     write_together({**training_files(tmp_path, ("a", "b")), tmp_path / RECORD: b"{"})
     with pytest.raises(ModelError, match=r"retrained_graph\.json: damaged .*delete it to do without"):
         read_trained(tmp_path / GRAPH)

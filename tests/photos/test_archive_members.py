@@ -338,7 +338,7 @@ def test_files_other_than_photos_are_counted_only_in_the_folder_that_contains_th
     assert dict(found.others) == {("", ".txt"): 1, ("daisy", ".csv"): 1}
 
 
-def test_read_archive_rejects_a_tar_whose_member_leads_back_to_itself() -> None:
+def test_read_archive_rejects_a_tar_member_whose_size_leads_back_to_its_own_header() -> None:
     """The stored size of a sparse member is -512 bytes, so that the next header would be its own."""
     size = b"\xff" + (256**11 - 512).to_bytes(11, "big")
     fields = (b"a/1.txt".ljust(100, b"\0"), b"0000644\0" + b"0000000\0" * 2, size, b"00000000000\0", b" " * 8, b"S")

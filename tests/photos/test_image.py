@@ -181,7 +181,7 @@ def test_read_photo_limits_the_memory_for_decoding(monkeypatch: pytest.MonkeyPat
         read_photo(encoded(Image.new("RGB", (3000, 2000))))
 
 
-def test_errors_name_the_file_that_an_object_reads(tmp_path: Path) -> None:
+def test_errors_about_a_file_object_name_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"text")
     with (tmp_path / "a.jpg").open("rb") as file, pytest.raises(PhotoError, match=f"^{tmp_path}/a.jpg: not a picture"):
         read_photo(file)

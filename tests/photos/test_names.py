@@ -18,12 +18,12 @@ def test_class_name_is_the_folder_name_in_composed_form() -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\n", "\ra", "a\u2028", "a\x0bb", "a\x85"])
-def test_class_name_refuses_line_breaks(name: str) -> None:
+def test_class_names_with_line_breaks_are_refused(name: str) -> None:
     with pytest.raises(DatasetError, match="contains a line break"):
         class_name(name)
 
 
-def test_class_name_refuses_names_that_are_not_utf8() -> None:
+def test_class_names_that_are_not_utf8_are_refused() -> None:
     with pytest.raises(DatasetError, match="is not UTF-8"):
         class_name(os.fsdecode(b"caf\xe9"))
 

@@ -102,7 +102,7 @@ def test_class_that_is_empty_in_only_one_split_is_not_reported(tmp_path: Path) -
     assert scan(tmp_path).empty_classes == ("tulips",)
 
 
-def test_only_class_of_a_split_may_have_a_word_such_as_photos_in_its_name(tmp_path: Path) -> None:
+def test_class_named_like_rose_photos_is_accepted_as_the_only_class_of_its_split(tmp_path: Path) -> None:
     for name in ("train/rose photos/1.jpg", "test/rose photos/3.jpg"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(name)
@@ -111,7 +111,7 @@ def test_only_class_of_a_split_may_have_a_word_such_as_photos_in_its_name(tmp_pa
 
 
 @pytest.mark.parametrize("above", ["", "train/"])
-def test_other_files_in_folders_inside_class_folders_are_counted(above: str, tmp_path: Path) -> None:
+def test_files_other_than_photos_in_subfolders_of_class_folders_are_counted(above: str, tmp_path: Path) -> None:
     names = [f"{above}daisy/1.jpg", f"{above}daisy/notes/a.txt", f"{above}daisy/b.txt", f"{above}roses/1.jpg"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

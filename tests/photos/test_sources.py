@@ -298,7 +298,7 @@ def test_dates_from_servers_are_converted_to_seconds_since_the_epoch() -> None:
     assert remote._seconds("") is remote._seconds(None) is remote._seconds("yesterday") is None
 
 
-def test_other_files_of_several_archives_are_added_up(tmp_path: Path) -> None:
+def test_files_other_than_photos_are_counted_over_all_archives(tmp_path: Path) -> None:
     _zip(tmp_path / "p1.zip", "a/1.jpg", "a/x.txt", "a/y.txt", "b/1.jpg")
     _zip(tmp_path / "p2.zip", "a/2.jpg", "a/z.txt", "b/2.jpg", "b/w.md")
     found = sources.find_photos(str(tmp_path / "p{1..2}.zip"))

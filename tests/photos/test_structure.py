@@ -149,7 +149,7 @@ def test_removing_metadata_from_a_png_keeps_the_chunks_that_decoding_needs() -> 
 
 
 @pytest.mark.parametrize("marker", [0x01, 0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8])
-def test_segments_after_a_marker_without_a_length_are_counted(marker: int) -> None:
+def test_jpeg_segments_after_a_marker_without_a_length_are_counted(marker: int) -> None:
     small = segment(0xE1, b"Exif\0\0" + bytes(20))
     assert read_photo(jpeg(COMMENT * 6000 + small * 50)).size == (16, 16)
     with pytest.raises(PhotoError, match="more than 100 parts of EXIF data"):
@@ -157,7 +157,7 @@ def test_segments_after_a_marker_without_a_length_are_counted(marker: int) -> No
 
 
 @pytest.mark.parametrize(("count", "accepted"), [(1 << 16, True), ((1 << 16) + 1, False)])
-def test_number_of_fill_bytes_before_a_marker_is_limited(count: int, accepted: bool) -> None:
+def test_number_of_fill_bytes_before_a_jpeg_marker_is_limited(count: int, accepted: bool) -> None:
     """The last of the bytes belongs to the marker."""
     data = jpeg(COMMENT * 6000 + b"\xff" * (count - 1))
     if accepted:

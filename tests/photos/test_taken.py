@@ -74,7 +74,7 @@ def test_capture_time_is_interpreted_as_utc(tmp_path: Path) -> None:
     assert time_taken(photo(tmp_path / "a/1.jpg", "2024:05:20 12:00:01")) == 1716206401.0
 
 
-def test_times_are_read_from_jpeg_files_with_any_spelling_of_the_suffix(tmp_path: Path) -> None:
+def test_capture_times_are_read_from_jpeg_files_with_any_spelling_of_the_suffix(tmp_path: Path) -> None:
     names = ("1.jpg", "2.JPG", "3.jpeg", "4.Jpeg", "5.png", "6.jpe")
     content = photo(tmp_path / "a/x.jpg", "2024:05:01 12:00:00").read_bytes()
     for name in names:

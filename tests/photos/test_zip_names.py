@@ -130,7 +130,7 @@ def test_names_marked_as_utf8_are_not_decoded_again() -> None:
 
 
 @pytest.mark.parametrize("change", ["version", "checksum", "tag", "short", "length", "text"])
-def test_damaged_extra_fields_are_ignored(change: str) -> None:
+def test_damaged_extra_fields_of_zip_members_are_ignored(change: str) -> None:
     raw, spelled = "Gänse/1.jpg".encode("cp437"), b"Enten/1.jpg"
     version, checksum, tag = 1, zlib.crc32(raw), 0x7075
     if change == "version":

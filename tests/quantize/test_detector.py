@@ -320,7 +320,7 @@ def buffer_of(model: Any, tensor: Any) -> Any:
     return () if data is None else data
 
 
-def test_operators_of_a_full_int8_detector_have_the_first_versions_that_accept_int8() -> None:
+def test_operators_of_a_full_int8_detector_have_the_earliest_versions_that_accept_int8() -> None:
     """From TensorFlow's `op_version.cc`; interpreters refuse int8 for older versions of an operator."""
     found, images = detector(background=True), pictures(20)
     statistics = calibrate(network(found), images, workers=1)

@@ -124,7 +124,7 @@ def test_first_layer_of_an_int8_model_computes_exact_sums(
         assert np.array_equal(summed, expected)
 
 
-def test_exact_floats_leaves_room_for_the_rounding_of_all_weights() -> None:
+def test_rounding_to_exact_floats_leaves_room_for_the_rounding_of_all_weights() -> None:
     """The sum of the weights fits into 24 bits, but not if each of them is rounded up."""
     assert 128 * 27 * 4854.51 < 2**24 < 128 * 27 * 4855
     exact_weights, _ = exact_floats(np.full((1, 3, 3, 3), 4854.51), np.zeros(1))

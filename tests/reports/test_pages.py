@@ -31,7 +31,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return names
 
 
-def test_template_is_compiled_once(compiled: list[str], tmp_path: Path) -> None:
+def test_page_template_is_compiled_only_once(compiled: list[str], tmp_path: Path) -> None:
     first = page(tmp_path / "1.html")
     assert TEMPLATE in compiled
     compiled.clear()
@@ -129,7 +129,7 @@ def test_page_does_not_replace_files_of_other_programs(tmp_path: Path) -> None:
     assert (tmp_path / "1.html").read_text() == "mine"
 
 
-def test_page_with_a_missing_value_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_whose_template_lacks_a_value_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     templates = jinja2.DictLoader({"missing.html.j2": "<title>{{ title }}</title>"})
     monkeypatch.setattr(jinja2, "PackageLoader", lambda package: templates)
     with pytest.raises(jinja2.UndefinedError, match="'title' is undefined"):

@@ -278,7 +278,7 @@ def test_onnx_and_core_ml_downloads_state_how_the_file_was_compared(
         assert (tmp_path / form).read_text() == form
 
 
-def test_app_contains_the_int8_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_android_app_contains_the_int8_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def app_sources(folder: Path) -> Path:
         folder.mkdir()
         (folder / "Main.kt").write_text("code")

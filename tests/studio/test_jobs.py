@@ -269,7 +269,7 @@ def test_closing_a_tab_does_not_stop_a_job(flowers: Path) -> None:
         assert client.wait_for_job(number)["state"] == "done"
 
 
-def test_grid_needs_no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_grid_job_needs_no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("POETS_EDGE_CACHE", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr("poets_edge.studio.choices.local_weights", lambda network, folder: None)

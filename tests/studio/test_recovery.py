@@ -191,7 +191,7 @@ def test_file_that_appears_at_the_target_of_a_rename_is_not_replaced(
     assert changes.undo_text is None and set(project.found.stamps) == set(visible(photos))
 
 
-def test_renames_work_without_hard_links(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_can_be_renamed_without_hard_links(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 

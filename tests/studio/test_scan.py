@@ -49,7 +49,7 @@ def test_skipped_files_and_folders_are_counted_by_kind(project: Path) -> None:
     assert found.links == ("daisy/link.jpg", "tulips") and found.classes == ("daisy", "empty", "roses")
 
 
-def test_stamp_changes_with_the_content_and_not_with_the_name(project: Path) -> None:
+def test_stamp_of_a_photo_changes_with_its_content_and_not_with_its_name(project: Path) -> None:
     path = project / "daisy/1.jpg"
     before = stamp_of(path.stat())
     moved = path.rename(project / "roses/1.jpg")
@@ -58,7 +58,7 @@ def test_stamp_changes_with_the_content_and_not_with_the_name(project: Path) -> 
     assert stamp_of(moved.stat()) != before
 
 
-def test_stamp_depends_on_inode_size_and_modification_time() -> None:
+def test_stamp_of_a_photo_depends_on_its_inode_size_and_modification_time() -> None:
     status = {"st_ino": 1, "st_size": 20, "st_mtime_ns": 300}
     stamps = [
         stamp_of(SimpleNamespace(**{**status, **changes}))  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def test_tokens_differ_between_starts_of_the_server(
 
 
 @pytest.mark.parametrize("lan", [False, True])
-def test_studio_holds_the_lock_until_it_ends(
+def test_studio_holds_the_project_lock_until_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[str], lan: bool
 ) -> None:
     monkeypatch.setattr(server, "network_address", lambda: "127.0.0.1")
@@ -120,7 +120,7 @@ def test_studio_holds_the_lock_until_it_ends(
         assert started.count("studio_app") == 2
 
 
-def test_lock_is_released_after_an_error(places: Places) -> None:
+def test_project_lock_is_released_after_an_error(places: Places) -> None:
     for _ in range(2):
         with pytest.raises(KeyError), _locked(places):
             raise KeyError
@@ -219,7 +219,7 @@ def test_errors_become_responses_with_a_one_line_message(error: Exception, statu
     assert (response.status_code, body(response)) == (status, {"error": text})
 
 
-def test_routing_errors_state_the_path() -> None:
+def test_routing_errors_state_the_path_of_the_request() -> None:
     request: Any = SimpleNamespace(url=SimpleNamespace(path="/nothing"))
     response = run_coroutine(app._http_error(request, HTTPException(404)))
     assert (response.status_code, body(response)) == (404, {"error": "/nothing: Not Found."})

@@ -150,7 +150,7 @@ def test_mistakes_are_recorded_with_the_predicted_label() -> None:
     assert record_mistakes(mistakes) == (MistakeRecord("a/1.jpg", "b", 0.75),)
 
 
-def test_result_with_a_value_that_is_not_a_number_is_not_saved(saved: ArchitectureResult, tmp_path: Path) -> None:
+def test_result_that_contains_nan_is_not_saved(saved: ArchitectureResult, tmp_path: Path) -> None:
     before = (tmp_path / FILE).read_bytes()
     models = {**EVALUATIONS.models, "int8": replace(EVALUATION, agreement=float("nan"))}
     with pytest.raises(ValueError, match="JSON"):

@@ -364,7 +364,7 @@ def test_labels_of_bubbles_are_inside_the_panel_at_each_of_its_edges(
     assert place_text(center, 5, size, [bubble, *taken], [], FRAME, 1.0) == pytest.approx(expected)
 
 
-def test_labels_are_placed_outside_the_rings_around_models_on_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_placed_outside_the_rings_around_models_on_the_pareto_front(monkeypatch: pytest.MonkeyPatch) -> None:
     radii: dict[tuple[float, float], float] = {}
 
     def place(center: Any, radius: float, size: Any, taken: Any, strokes: Any, frame: Any, pixels: float) -> Any:

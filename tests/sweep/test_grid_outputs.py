@@ -78,7 +78,7 @@ def test_outputs_of_an_earlier_grid_are_replaced(name: str, tmp_path: Path) -> N
     assert (tmp_path / "grid" / name).exists()
 
 
-def test_missing_folder_of_strangers_is_reported_before_the_photos_are_read(
+def test_missing_folder_of_unknown_photos_is_reported_before_the_photos_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def snapshot(*arguments: Any) -> Any:

@@ -201,7 +201,9 @@ def test_each_grid_point_states_the_cost_of_its_model_and_the_rejected_unknown_p
     assert all(one.strangers is None for one in run(options(folds=0))[0].points)
 
 
-def test_grid_result_states_threads_and_the_duration_of_each_part(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_result_states_the_number_of_threads_and_the_duration_of_each_stage(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times = iter((100.0, 101.0, 103.0, 107.0))
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(times)))
     result, _, _ = run(options(folds=0, threads=3, budget=Budget(latency=9.0)))

@@ -74,7 +74,9 @@ def test_snapshot_applies_the_recursive_and_rehash_options(tmp_path: Path, monke
     assert reporter.warnings == list(plain.folder.warnings()) != []
 
 
-def test_saved_results_depend_on_the_versions_of_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_of_saved_results_depends_on_the_versions_of_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos: Any = SimpleNamespace(hashed=[], exclusions=None)
     weights: Any = SimpleNamespace(digest="d")
     keys = []
@@ -84,7 +86,7 @@ def test_saved_results_depend_on_the_versions_of_packages(tmp_path: Path, monkey
     assert keys[0] != keys[1]
 
 
-def test_saved_results_depend_on_the_names_of_photos(tmp_path: Path) -> None:
+def test_key_of_saved_results_depends_on_the_names_of_photos(tmp_path: Path) -> None:
     def key(name: str) -> str:
         photo = HashedPhoto(Photo(Path(name), name, "a"), bytes(32))
         photos: Any = SimpleNamespace(hashed=[photo], exclusions=None)
@@ -257,7 +259,7 @@ def validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return validate
 
 
-def test_results_without_the_requested_folds_are_cross_validated(validated: Any, tmp_path: Path) -> None:
+def test_saved_results_with_another_number_of_folds_are_cross_validated_again(validated: Any, tmp_path: Path) -> None:
     done, other = result_of(SMALL, evaluations(5)), result_of(LARGE, evaluations(4))
     found = validated({SMALL: done, LARGE: other})
     assert found[SMALL] is done and found[LARGE].cross_validation == evaluations(5)

@@ -25,5 +25,5 @@ def test_packages_that_are_missing_or_below_their_coverage_floor_are_listed() ->
     assert below_floor(found, {"a": 90, "b": 90, "c": 90, "d": 1}) == ["b", "d"]
 
 
-def test_every_floor_names_an_existing_package() -> None:
+def test_every_coverage_floor_names_an_existing_package() -> None:
     assert all((ROOT / "poets_edge" / package).is_dir() for package in FLOORS)

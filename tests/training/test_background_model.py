@@ -35,7 +35,7 @@ def logit(known: Any, strangers: int, stranger: Any = STRANGER) -> Any:
     return lambda units: np.atleast_2d(units) @ difference[:3] * 15 + difference[3]
 
 
-def test_fit_background_agrees_with_gradient_descent_for_each_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_background_model_agrees_with_gradient_descent_for_each_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold_heads, "_TOLERANCE", 1e-7)
     found = fit_background(KNOWN, FOLD, np.repeat(STRANGER[None], 6, axis=0), seed=0)
     first, second = logit(KNOWN[FOLD != 0], 3), logit(KNOWN[FOLD != 1], 3)
@@ -49,7 +49,7 @@ def test_fit_background_agrees_with_gradient_descent_for_each_fold(monkeypatch: 
     np.testing.assert_allclose(found.model(every), (first(every) + second(every)) / 2, atol=0.05)
 
 
-def test_background_between_photos_is_recognized_by_the_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_background_photos_between_the_classes_are_separated_by_the_bias(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background photos lie between the others, so no plane through the origin separates them."""
     monkeypatch.setattr(fold_heads, "_TOLERANCE", 1e-7)
     known = np.array([[0.6, 0.8, 0.0], [0.6, -0.8, 0.0]] * 2)

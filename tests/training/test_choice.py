@@ -19,7 +19,7 @@ def hard(correct: int) -> Scores:
     return np.stack([first, 1 - first], axis=1).astype(np.float32)
 
 
-def test_compare_scores_reports_accuracies_and_cross_entropies() -> None:
+def test_comparison_of_scores_reports_accuracies_and_cross_entropies() -> None:
     found = compare_scores(hard(90), hard(80), TRUTH)
     assert (found.correct, found.frozen_correct) == (90, 80)
     assert (found.paired.worse, found.paired.better, found.paired.gain) == (0, 10, 10.0)
@@ -31,7 +31,7 @@ def test_compare_scores_reports_accuracies_and_cross_entropies() -> None:
     assert found.to_json()["gain"] == 10.0 and found.to_json()["frozen_cross_entropy"] == found.frozen_cross_entropy
 
 
-def test_compare_scores_does_not_depend_on_the_temperature_of_the_scores() -> None:
+def test_comparison_of_scores_does_not_depend_on_the_temperature_of_the_scores() -> None:
     sure, unsure = hard(90), hard(90) * 0.4 + 0.3
     found = compare_scores(unsure.astype(np.float32), sure, TRUTH)
     assert found.cross_entropy == pytest.approx(found.frozen_cross_entropy, abs=0.005)

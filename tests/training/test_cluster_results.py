@@ -307,7 +307,9 @@ def test_damaged_copies_of_a_cache_are_listed_and_removed_without_the_cache(tmp_
     assert [cache.name for cache in caches(tmp_path)] == ["groups"], "it may be a database of the user"
 
 
-def test_caches_can_be_listed_while_another_run_removes_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_can_be_listed_while_another_run_removes_a_database_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, f"{STEM}.pb", f"{STEM}.sqlite-wal")
 
     def foreign(database: Path, table: str) -> bool:

@@ -83,7 +83,7 @@ def test_cross_validation_interval_accounts_for_groups(evaluated: CrossValidatio
     assert n == 1
 
 
-def test_cross_validate_returns_the_groups_of_the_evaluated_photos() -> None:
+def test_cross_validation_returns_the_groups_of_the_evaluated_photos() -> None:
     classes = np.append(np.repeat([0, 1], 20), 2)
     groups = np.arange(41) // 2 * 2
     vectors = np.random.default_rng(0).random((41, 8)).astype(np.float32)
@@ -123,7 +123,7 @@ def test_cross_validation_lists_photos_that_are_not_always_classified_correctly(
     assert listed["daisy/2.jpg"]["score"] == pytest.approx((3 * 0.8 + 0.1) / 4)
 
 
-def test_cross_validate_evaluates_photos_with_heads_trained_without_them() -> None:
+def test_cross_validation_evaluates_photos_with_heads_trained_without_them() -> None:
     """Each photo has a feature of its own and a random class, so only a head that was trained on it can classify it."""
     rng = np.random.default_rng(0)
     classes = np.append(rng.integers(0, 2, 80), 2)  # a single photo of the third class trains every head
@@ -182,7 +182,7 @@ def test_held_out_predictions_use_only_training_and_validation_photos(data: Trai
     assert again is not None and (again.scores == found.scores).all(), "the classes of test photos are not used"
 
 
-def test_calibrate_head_corrects_the_logit_scale_and_is_evaluated_across_folds(data: TrainingData) -> None:
+def test_head_calibration_corrects_the_logit_scale_and_is_evaluated_across_folds(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     head = Head(found.solved.weights * 3, found.solved.biases * 3)
@@ -197,7 +197,7 @@ def test_calibrate_head_corrects_the_logit_scale_and_is_evaluated_across_folds(d
     assert calibrated.biases == pytest.approx(head.biases / result.temperature, rel=1e-4)
 
 
-def test_calibrate_head_leaves_scores_unchanged_if_no_temperature_improves_held_out_folds() -> None:
+def test_head_calibration_leaves_scores_unchanged_if_no_temperature_improves_held_out_folds() -> None:
     """One fold has overconfident scores, and the other has underconfident ones; no temperature suits both."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, 3))
@@ -246,7 +246,7 @@ def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_calibrate_head_keeps_scores_if_calibration_is_worse_on_the_users_own_split(split: SplitName) -> None:
+def test_head_calibration_keeps_scores_if_calibration_is_worse_on_the_users_own_split(split: SplitName) -> None:
     """The photos in the user's set are harder than all others, so the head must not become more confident."""
     rng = np.random.default_rng(5)
     classes = np.arange(300) % 3
@@ -264,7 +264,7 @@ def test_calibrate_head_keeps_scores_if_calibration_is_worse_on_the_users_own_sp
             assert result.temperature == 1 > result.fitted
 
 
-def test_calibrate_head_does_not_make_scores_of_look_alikes_more_confident(data: TrainingData) -> None:
+def test_head_calibration_does_not_make_scores_of_look_alikes_more_confident(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     head = Head(found.solved.weights / np.float32(4), found.solved.biases / np.float32(4))
@@ -274,7 +274,7 @@ def test_calibrate_head_does_not_make_scores_of_look_alikes_more_confident(data:
     assert independent.temperature < 1 == dependent.temperature
 
 
-def test_calibrate_head_of_fine_tuned_backbone_uses_validation_photos(data: TrainingData) -> None:
+def test_head_calibration_of_a_fine_tuned_backbone_uses_validation_photos(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     head = Head(found.solved.weights * 2, found.solved.biases * 2)
@@ -287,7 +287,7 @@ def test_calibrate_head_of_fine_tuned_backbone_uses_validation_photos(data: Trai
     assert result.after == pytest.approx(expected_calibration_error(expected, validation.classes), abs=1e-4)
 
 
-def test_calibrate_head_preserves_predictions_and_returns_none_without_photos(data: TrainingData) -> None:
+def test_head_calibration_preserves_predictions_and_returns_none_without_photos(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     calibrated, _ = calibrate_head(found.solved, data, found)
@@ -296,7 +296,7 @@ def test_calibrate_head_preserves_predictions_and_returns_none_without_photos(da
     assert calibrate_head(found.solved, data, None) == (found.solved, None)
 
 
-def test_calibrate_head_of_fine_tuned_backbone_keeps_each_group_in_one_fold() -> None:
+def test_head_calibration_of_a_fine_tuned_backbone_keeps_each_group_in_one_fold() -> None:
     """The scores of a group are scaled by a temperature that was fitted without this group."""
     rng, classes = np.random.default_rng(3), np.arange(600) % 3
     vectors = (np.eye(3, 12)[classes] + 0.6 * rng.standard_normal((600, 12))).astype(np.float32)
@@ -317,7 +317,7 @@ def test_calibrate_head_of_fine_tuned_backbone_keeps_each_group_in_one_fold() ->
     assert result.after == pytest.approx(expected_calibration_error(expected, truth), abs=1e-6)
 
 
-def test_calibrate_head_of_fine_tuned_backbone_requires_validation_photos(data: TrainingData) -> None:
+def test_head_calibration_of_a_fine_tuned_backbone_requires_validation_photos(data: TrainingData) -> None:
     head = Head(np.zeros((12, 3), np.float32), np.zeros(3, np.float32))
     alone = TrainingData.of(list(data.photos), data.vectors, np.full(90, TRAINING, np.int8), LABELS)
     assert calibrate_head(head, alone, None, backbone_has_learned=True) == (head, None)

@@ -22,7 +22,7 @@ def photos(folder: Path, *contents: bytes) -> list[Photo]:
     return found
 
 
-def test_size_of_a_photo_is_the_stated_one_or_else_that_of_its_contents(
+def test_size_of_a_photo_without_a_stamp_is_the_size_of_its_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Later runs compare the size with the one that the file system or the server states then."""

@@ -59,7 +59,7 @@ def test_class_balanced_sampling_returns_valid_row_numbers(classes: list[int], c
 
 
 @pytest.mark.parametrize("rate", [0.5, 2.0])
-def test_train_head_performs_a_step_of_gradient_descent(rate: float) -> None:
+def test_head_training_performs_a_step_of_gradient_descent(rate: float) -> None:
     """Each class has one photo, so a batch is determined by its number of photos from the first class."""
     data = vectors(np.array([0, 1]))
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
@@ -75,7 +75,7 @@ def test_train_head_performs_a_step_of_gradient_descent(rate: float) -> None:
     assert min(distances) < 1e-6 < sorted(distances)[1]
 
 
-def test_train_head_starts_with_weights_from_a_truncated_normal_distribution() -> None:
+def test_head_training_starts_with_weights_from_a_truncated_normal_distribution() -> None:
     data = vectors(np.arange(3), size=40_000)
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     start, _ = trained(data, empty, HeadOptions(steps=1, learning_rate=1e-30))
@@ -83,7 +83,7 @@ def test_train_head_starts_with_weights_from_a_truncated_normal_distribution() -
     assert start.weights.std() == pytest.approx(0.00088, abs=0.000006)  # of a normal distribution cut at 2 deviations
 
 
-def test_train_head_evaluates_at_intervals_and_at_the_end() -> None:
+def test_head_training_evaluates_at_intervals_and_at_the_end() -> None:
     training, validation = vectors(np.arange(30) % 3), vectors(np.arange(20) % 3, seed=1)
     options = HeadOptions(steps=25, eval_step_interval=10, validation_batch_size=-1, learning_rate=0.5)
     head, seen = trained(training, validation, options)
@@ -95,7 +95,7 @@ def test_train_head_evaluates_at_intervals_and_at_the_end() -> None:
         assert step.validation_cross_entropy == pytest.approx(cross_entropy(scores, validation.classes), rel=1e-5)
 
 
-def test_train_head_evaluates_the_training_batch_after_the_step() -> None:
+def test_head_training_evaluates_the_training_batch_after_the_step() -> None:
     data = vectors(np.array([0, 1, 1, 1]))
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     _, seen = trained(data, empty, HeadOptions(steps=1, train_batch_size=1, learning_rate=1.0), class_count=2)
@@ -168,7 +168,7 @@ def test_head_losses_are_cross_entropies_of_photos() -> None:
     assert head.losses(photos) == pytest.approx(expected, abs=1e-5)
 
 
-def test_train_head_limits_the_cross_entropy_of_confident_mistakes() -> None:
+def test_head_training_limits_the_cross_entropy_of_confident_mistakes() -> None:
     training = LabeledVectors(np.array([[50.0, 0.0], [0.0, 50.0]], np.float32), np.array([0, 1]))
     swapped = LabeledVectors(training.vectors, np.array([1, 0]))
     options = HeadOptions(steps=20, learning_rate=1.0)
@@ -177,7 +177,7 @@ def test_train_head_limits_the_cross_entropy_of_confident_mistakes() -> None:
     assert (seen[-1][0].train_accuracy, seen[-1][0].validation_accuracy) == (1.0, 0.0)
 
 
-def test_train_head_reports_every_update() -> None:
+def test_head_training_reports_every_update() -> None:
     data = vectors(np.arange(6) % 3)
     updates: list[tuple[int, Matrix]] = []
     head = train_head(
@@ -193,13 +193,13 @@ def test_train_head_reports_every_update() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_train_head_raises_error_for_non_finite_weights() -> None:
+def test_head_training_raises_an_error_for_non_finite_weights() -> None:
     data = LabeledVectors(np.full((4, 2), 1e38, np.float32), np.array([0, 1, 0, 1]))
     with pytest.raises(TrainingError, match="training diverged by step 0: `learning_rate` 1000 is too large"):
         trained(data, LabeledVectors(data.vectors[:0], data.classes[:0]), HeadOptions(learning_rate=1000.0))
 
 
-def test_train_head_depends_on_the_seed() -> None:
+def test_trained_head_depends_on_the_seed() -> None:
     data = vectors(np.arange(30) % 3)
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
     one, again, other = (trained(data, empty, HeadOptions(steps=5, seed=seed))[0].weights for seed in (1, 1, 2))

@@ -96,7 +96,7 @@ def test_rows_of_a_training_run_state_counts_and_recalls_of_each_class() -> None
     ]  # fmt: skip
 
 
-def test_representation_of_a_training_run_states_the_accuracies_that_count() -> None:
+def test_repr_of_a_training_run_omits_cross_validation_if_the_user_has_a_test_set() -> None:
     assert repr(RESULT) == "<TrainResult out/graph.pb: 2 classes, 48 photos, test accuracy 62.5 %>"
     crossed = replace(RESULT, cross_validated=stand_in("folds", accuracy=0.875))
     assert repr(crossed).endswith("test accuracy 62.5 %, cross-validated 87.5 %>")

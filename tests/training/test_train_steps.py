@@ -112,7 +112,7 @@ def test_event_files_have_both_curves_and_a_histogram_of_every_eighth_evaluation
     assert found.pictures == [("train", "picture of graph")]
 
 
-def test_best_and_last_head_are_compared(monitored: Any) -> None:
+def test_best_and_last_heads_of_a_training_run_are_compared(monitored: Any) -> None:
     found = monitored(40, {0: 0.9, 10: 0.3, 20: 0.3, 30: 0.6, 39: 0.4}, early_stop=True)
     (best, last, _), rest = found.advice
     assert (best.step, last.step) == (10, 39) and rest == {"early_stop": True}

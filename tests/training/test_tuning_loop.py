@@ -121,7 +121,9 @@ def test_fine_tuning_reports_average_loss_and_accuracy_of_each_epoch(
     assert [epoch.validation_cross_entropy for epoch in found.epochs] == pytest.approx([-math.log(0.8)] * 3)
 
 
-def test_training_accuracy_is_the_fraction_of_shown_photos(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_training_accuracy_is_the_fraction_of_shown_photos_classified_correctly(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Of five photos, two batches of two are shown, and one photo of each is classified correctly."""
     assert [epoch.train_accuracy for epoch in tuned(monkeypatch, tmp_path, photos=5).epochs] == [0.5, 0.5, 0.5]
 

@@ -279,7 +279,7 @@ def test_open_does_not_remove_files_that_a_running_agent_is_writing(folder: Path
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", ".poets-edge.json", "."])
-def test_new_item_rejects_file_names_that_lead_outside_its_folder(folder: Path, name: str) -> None:
+def test_transfer_rejects_file_names_that_lead_outside_its_folder(folder: Path, name: str) -> None:
     session = Session(folder)
     with pytest.raises(OSError), session.agent._new_item(ITEM) as staging, staging.create(name):
         pass

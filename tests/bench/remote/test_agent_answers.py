@@ -112,7 +112,7 @@ def test_fetch_request_reports_the_last_error_line_of_a_failed_command(agent: Ag
     assert ask(agent, do="have", items=["packages/00aa"])["items"] == []
 
 
-def test_links_request_distinguishes_own_units_from_other_units(agent: Agent, home: Path) -> None:
+def test_links_request_reports_whether_a_systemd_unit_belongs_to_another_program(agent: Agent, home: Path) -> None:
     units, unit = home / "units", "poets-edge-watch"
     units.mkdir()
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
@@ -175,7 +175,7 @@ def test_chunk_reader_ends_at_an_empty_chunk() -> None:
     assert source.read() == b"next request\n" and len(heard) == 2
 
 
-def test_ping_sets_the_silence_limit(agent: Agent) -> None:
+def test_ping_request_sets_the_time_limit_for_silence(agent: Agent) -> None:
     ask(agent, do="ping", silence=5.0)
     assert agent._silence == 5.0
     ask(agent, do="ping")

@@ -90,7 +90,7 @@ def test_file_that_is_replaced_before_it_is_locked_is_opened_again(
         own_files.locked(str(tmp_path / "link"), os.O_RDONLY, fcntl.LOCK_SH)
 
 
-def test_session_number_increases_and_unused_items_expire_after_thirty_sessions(
+def test_session_number_increases_and_unused_files_expire_after_thirty_sessions(
     folder: OwnFolder, tmp_path: Path
 ) -> None:
     fill(folder)
@@ -107,7 +107,7 @@ def test_session_number_increases_and_unused_items_expire_after_thirty_sessions(
     assert ["secrets/00bb" in items for items in there] == [True] + [False] * 30, "secrets expire after one session"
 
 
-def test_used_items_do_not_expire(folder: OwnFolder, tmp_path: Path) -> None:
+def test_files_that_are_used_in_every_session_do_not_expire(folder: OwnFolder, tmp_path: Path) -> None:
     fill(folder)
     for _ in range(40):
         folder.close()
@@ -115,7 +115,7 @@ def test_used_items_do_not_expire(folder: OwnFolder, tmp_path: Path) -> None:
         assert folder.have([ITEM, "models/none"]) == [ITEM]
 
 
-def test_secret_items_are_readable_by_their_owner_only(folder: OwnFolder) -> None:
+def test_secret_files_are_readable_by_their_owner_only(folder: OwnFolder) -> None:
     fill(folder, "secrets/00bb")
     fill(folder)
     modes = {
@@ -128,7 +128,7 @@ def test_secret_items_are_readable_by_their_owner_only(folder: OwnFolder) -> Non
 
 
 @pytest.mark.parametrize("item", ["other/00aa", "models/..", "models/", "models/a-b", "models", "../models/00aa"])
-def test_invalid_names_of_items_are_refused(folder: OwnFolder, item: str) -> None:
+def test_invalid_names_for_folders_of_transferred_files_are_refused(folder: OwnFolder, item: str) -> None:
     with pytest.raises(OSError, match="not an item of the program's folder"):
         folder.have([item])
 
@@ -144,7 +144,7 @@ def test_file_that_is_already_on_the_device_is_not_replaced(folder: OwnFolder) -
     assert not list(Path(folder.path, "incoming").iterdir())
 
 
-def test_item_is_flushed_to_disk_before_it_is_renamed_into_place(
+def test_transferred_files_are_flushed_to_disk_before_they_are_renamed_into_place(
     folder: OwnFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: Any = []
@@ -309,7 +309,7 @@ def test_run_returns_the_last_fifty_lines_of_errors() -> None:
     assert json.loads(answers.getvalue())["stderr"] == [str(number) for number in range(10, 60)]
 
 
-def test_stop_ends_running_programs_with_their_children() -> None:
+def test_stop_request_ends_running_programs_with_their_child_processes() -> None:
     agent, answers = Agent(io.BytesIO(), io.StringIO()), io.StringIO()
     agent._answers = answers
     command = ["/bin/sh", "-c", "sleep 60 & echo $!; wait"]
@@ -378,7 +378,7 @@ def test_files_that_the_service_uses_do_not_expire(folder: OwnFolder) -> None:
 
 
 @pytest.mark.parametrize("name", [".poets-edge.json", "../x", "a/../../x", "/x", ".", "a/..", "./.poets-edge.json"])
-def test_items_with_invalid_file_names_are_refused(folder: OwnFolder, name: str) -> None:
+def test_transfers_with_invalid_file_names_are_refused(folder: OwnFolder, name: str) -> None:
     with pytest.raises(OSError, match="not a name"), folder.new_item(ITEM) as staging, staging.create(name) as file:
         file.write(b"x")
     assert folder._items() == []

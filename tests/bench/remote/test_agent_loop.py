@@ -54,7 +54,7 @@ def serve(*requests: dict[str, Any] | bytes) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("_without_threads")
-def test_serve_answers_requests_in_order_until_the_input_ends() -> None:
+def test_agent_answers_requests_in_order_until_its_input_ends() -> None:
     ping = {"do": "ping", "silence": 9.0}
     answers = serve({**ping, "id": 1}, ping, {"do": "nonsense", "id": 2}, {**ping, "id": 3})
     assert [answer["id"] for answer in answers] == [1, 2, 3] and all(answer["done"] for answer in answers)
@@ -62,7 +62,7 @@ def test_serve_answers_requests_in_order_until_the_input_ends() -> None:
 
 
 @pytest.mark.usefixtures("_without_threads")
-def test_serve_ends_if_the_data_after_a_request_are_truncated(tmp_path: Path) -> None:
+def test_agent_exits_if_the_data_after_a_request_are_truncated(tmp_path: Path) -> None:
     opened = {"do": "open", "id": 1, "folder": str(tmp_path / "poets-edge"), "adopt": False, "alone": False}
     receive = {"do": "receive", "id": 2, "item": "models/00aa", "wheels": False}
     assert [answer["id"] for answer in serve(opened, receive, b"9\nabc")] == [1]
@@ -70,7 +70,7 @@ def test_serve_ends_if_the_data_after_a_request_are_truncated(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("_without_threads")
-def test_signals_that_end_a_session_end_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agent_exits_on_signals_that_end_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
     handlers: dict[int, Any] = {}
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
     serve()

@@ -34,7 +34,7 @@ def _files(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "{root}/out.txt", "../../../out.txt"])
 @pytest.mark.parametrize("in_wheel", [False, True], ids=["archive", "wheel"])
-def test_receive_rejects_archive_members_outside_the_item_folder(
+def test_receive_rejects_archive_members_outside_the_destination_folder(
     folder: Path, tmp_path: Path, name: str, in_wheel: bool
 ) -> None:
     name = name.format(root=tmp_path)

@@ -169,7 +169,7 @@ def test_programs_that_print_too_much_are_stopped(connect: Open, count: int, len
     assert len(made.run(["yes"])[1]) == min(count, 10_000)
 
 
-def test_items_are_sent_as_a_tar_archive_in_chunks(connect: Open, tmp_path: Path) -> None:
+def test_files_are_sent_as_a_tar_archive_in_chunks(connect: Open, tmp_path: Path) -> None:
     contents = {"a": b"x" * 100_000, "ö/b": b"small"}
     members = {}
     for number, (name, content) in enumerate(contents.items()):

@@ -177,7 +177,7 @@ def test_open_request_allows_files_of_other_programs_only_in_the_default_folder(
         ("something else", ""),
     ],
 )
-def test_write_errors_suggest_a_remedy(reason: str, remedy: str) -> None:
+def test_errors_when_writing_on_the_device_suggest_a_remedy(reason: str, remedy: str) -> None:
     found = with_remedy(RemoteError("pi: it failed.", reason=reason))
     assert (str(found), found.reason) == (f"pi: it failed. {remedy}".strip(), reason)
 

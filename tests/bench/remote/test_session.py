@@ -89,7 +89,7 @@ def measured(*messages: dict[str, Any], photos: tuple[str, ...] = (), log: Round
     )  # fmt: skip
 
 
-def test_measure_rounds_raises_remote_error_if_a_model_was_not_measured() -> None:
+def test_remote_error_is_raised_if_a_model_was_not_measured() -> None:
     with pytest.raises(RemoteError, match="pi: it has not measured all models"):
         measured(MACHINE, RESULT)
 
@@ -108,7 +108,7 @@ def scores(**changes: Any) -> dict[str, Any]:
         [{"kind": "Window", "model": 0, "window": {}}],
     ],
 )
-def test_measure_rounds_rejects_scores_that_were_not_requested(messages: list[dict[str, Any]]) -> None:
+def test_scores_that_were_not_requested_are_rejected(messages: list[dict[str, Any]]) -> None:
     with pytest.raises(RemoteError, match="not requested"):
         measured(MACHINE, *messages, photos=("a.jpg",))
 

@@ -233,7 +233,7 @@ def test_unit_starts_the_command_and_restarts_it_after_a_failure() -> None:
     ]
 
 
-def test_unit_name_depends_on_the_folder() -> None:
+def test_name_of_the_systemd_unit_depends_on_the_folder() -> None:
     assert unit_name("/x", usual=True) == "poets-edge-watch"
     names = {unit_name(folder, usual=False) for folder in ("/x", "/y", "/caf\udce9")}
     assert len(names) == 3 and all(name.startswith("poets-edge-watch-") and len(name) == 25 for name in names)

@@ -147,7 +147,9 @@ def test_publisher_asks_the_broker_to_publish_offline_if_the_connection_is_lost(
         ({"label": "", "problem": "black"}, (None, None, False, None, "black")),
     ],
 )
-def test_state_contains_the_prediction(session: Session, given: dict[str, Any], expected: tuple[Any, ...]) -> None:
+def test_published_state_contains_the_prediction(
+    session: Session, given: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
     session.new()
     session.publisher.publish(**given)
     [message] = session.new()

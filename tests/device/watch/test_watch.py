@@ -174,7 +174,7 @@ def test_watch_skips_bad_frames_with_one_warning(model: Path, frames: list[bytes
     assert [line["label"] is None for line in changes][:3] == [False, True, False]
 
 
-def test_split_jpegs_ignores_embedded_thumbnails(model: Path, frames: list[bytes], tmp_path: Path) -> None:
+def test_splitting_a_jpeg_stream_ignores_embedded_thumbnails(model: Path, frames: list[bytes], tmp_path: Path) -> None:
     thumbnail = b"Exif\0\0" + jpeg(Image.new("RGB", (16, 12), "red"))
     segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     stream = tmp_path / "thumbnails.mjpeg"
@@ -188,7 +188,7 @@ def test_split_jpegs_ignores_embedded_thumbnails(model: Path, frames: list[bytes
 
 
 @pytest.mark.parametrize("size", [1, 7, 500, 1 << 20])
-def test_split_jpegs_accepts_restart_markers_and_thumbnails_in_chunks_of_any_size(size: int) -> None:
+def test_splitting_a_jpeg_stream_accepts_restart_markers_and_thumbnails_in_chunks_of_any_size(size: int) -> None:
     pictures = []
     thumbnail = b"Exif\0\0" + jpeg(Image.new("RGB", (16, 12), "red"))
     segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
@@ -226,7 +226,7 @@ def test_watch_rejects_missing_and_conflicting_sources(model: Path, folder: Path
         poets_edge("watch", model, "--camera", "63").failed("/dev/video63", "no such camera")
 
 
-def test_split_jpegs_limits_the_size_of_an_image() -> None:
+def test_splitting_a_jpeg_stream_limits_the_size_of_an_image() -> None:
     chunks = [b"\xff\xd8"] + [bytes(1 << 20)] * 100
     assert max(len(picture or b"") for picture in split_jpegs(chunks)) <= 34 << 20
 
@@ -249,7 +249,7 @@ def test_fastest_number_of_threads_is_at_most_the_number_of_available_cores(mode
         os.sched_setaffinity(0, before)
 
 
-def test_predict_frames_waits_for_a_running_inference_when_stopped(
+def test_watch_that_is_stopped_waits_for_the_running_inference(
     model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise, two inferences could use one interpreter at once, or a camera could stay in use."""
