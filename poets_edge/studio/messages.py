@@ -103,6 +103,7 @@ ACCURACY = (
     "Of 100 new photos like these, about {correct:.0f} get the right label ({low:.0f} to {high:.0f}, estimated from"
     " {photos} that it was not trained on)."
 )
+ASSUMPTION = " This assumes that no two photos show one person or object, which cannot be known."
 WORST_CLASS = "{label} is recognized least often: {recall} of its photos. Take more photos of it."
 
 # Model files and packages.

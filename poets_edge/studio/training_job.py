@@ -130,13 +130,15 @@ def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     if not judged.count:
         return {"accuracy": None, "interval": None, "judged": 0, "words": messages.TOO_FEW_TO_EVALUATE}
     low, high = judged.interval
+    assumption = messages.ASSUMPTION if run.assumption else ""
     return {
         "accuracy": judged.accuracy,
         "interval": [low, high],
         "judged": judged.count,
         "words": messages.ACCURACY.format(
             correct=100 * judged.accuracy, low=100 * low, high=100 * high, photos=messages.photos(judged.count)
-        ),
+        )
+        + assumption,
     }
 
 

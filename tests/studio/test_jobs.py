@@ -93,7 +93,7 @@ def test_model_state_is_consistent_with_predictions_and_files(trained: StudioCli
     assert [file["form"] for file in model["files"]] == ["float32", "int8"]
     for file in model["files"]:
         assert len(trained.get(f"/api/model/{file['form']}.tflite").body) == file["bytes"]
-    assert "estimated from 60 photos" in model["words"]
+    assert "estimated from 60 photos" in model["words"] and "no two photos show one person" in model["words"]
     assert model["changes"] is None, "there is no previous model"
 
 

@@ -44,6 +44,7 @@ def run(**changes: Any) -> Any:
         "labels": LABELS,
         "test": THREE,
         "digests": {},
+        "assumption": None,
     }
     return SimpleNamespace(**{**fields, **changes})
 
@@ -82,6 +83,10 @@ def test_cross_validated_accuracy_is_shown_unless_the_user_has_a_test_set() -> N
     assert shown["words"] == (
         "Of 100 new photos like these, about 62 get the right label (50 to 75, estimated from 40 photos that it was not"
         " trained on)."
+    )
+    assumed = training_job._accuracy(run(cross_validated=crossed, assumption="no two photos"), THREE)["words"]
+    assert (
+        assumed == f"{shown['words']} This assumes that no two photos show one person or object, which cannot be known."
     )
     for result in (run(), run(cross_validated=crossed, has_own_test=True)):
         shown = training_job._accuracy(result, THREE)
