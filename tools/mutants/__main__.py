@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tools.mutants.copied import copied_checkout, run_in_copy
 from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES, PARTS, module_name
 from tools.mutants.mutate import Mutant, mutants
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time [default: 1]")
     parser.add_argument("--planted", action="store_true", help="plant the faults of planted.txt instead")
     parser.add_argument("--slow", action="store_true", help="run tests marked slow although there are others")
-    parser.add_argument("--copy", action="store_true", help="with --planted: write faults to a copy of the checkout")
+    parser.add_argument("--copy", action="store_true", help="write faults not noticed to a copy of the checkout")
     parser.add_argument("--report", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and end")
     parser.add_argument("--again", action="store_true", help="run modules whose results are up to date, too")
     given = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> None:
                 command = [sys.executable, "-m", "tools.mutants", "--module", module, "--seconds", left]
                 command += ["--jobs", str(given.jobs), "--survivors" if given.survivors else "--again"]
                 command += ["--sample", str(given.sample), "--seed", str(given.seed)] if given.sample else []
-                command += ["--slow"] if given.slow else []
+                command += [f"--{name}" for name in ("slow", "copy") if getattr(given, name)]
                 subprocess.run(command, cwd=ROOT, check=False)
 
 
@@ -128,10 +129,10 @@ def _run_changed(given: argparse.Namespace, stop_at: float) -> None:
 
 
 def _run(module: str, chosen: Sequence[Mutant], given: argparse.Namespace, stop_at: float) -> list[Result]:
-    results: list[Result] = []
+    results: dict[Mutant, Result] = {}
 
     def keep(mutant: Mutant, outcome: str, killer: str) -> None:
-        result = Result(
+        results[mutant] = Result(
             operator=mutant.operator,
             line=mutant.lines[0],
             before=mutant.before,
@@ -139,15 +140,24 @@ def _run(module: str, chosen: Sequence[Mutant], given: argparse.Namespace, stop_
             outcome=outcome,
             killer=killer,
         )
-        results.append(result)
 
     runner = ForkingRunner(module_name(module), chosen, keep, stop_at, given.jobs, given.slow)
-    for problem in run_mutants(runner, [f"tests/{test}" for test in MODULES[module]]):
+    tests = [f"tests/{test}" for test in MODULES[module]]
+    problems = run_mutants(runner, tests)
+    if given.copy:
+        left = [
+            mutant
+            for mutant, result in results.items()
+            if not result.killed and not equivalent(module, result.before, result.after)
+        ]
+        with copied_checkout() as folder:
+            problems += run_in_copy(folder, module, left, tests, keep)
+    for problem in problems:
         print(f"{module}: not used: {problem}", file=sys.stderr)
-    for result in results:
+    for result in results.values():
         if not result.killed and not equivalent(module, result.before, result.after):
             print(f"{module}:{result.line}: {result.outcome}: {result.before}  ->  {result.after}", flush=True)
-    return results
+    return list(results.values())
 
 
 def _range(mutant: Mutant) -> tuple[int, int]:
