@@ -18,13 +18,14 @@ from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Parameters, checked
 from poets_edge.photos.image import Pixels, fit, read_photo
-from poets_edge.photos.normalization import Normalization
+from poets_edge.photos.normalization import UNIT, Normalization
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
-from poets_edge.tflite.session import TensorInfo
+from poets_edge.tflite.session import Session, TensorInfo
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import DAISY, QUANTIZATIONS, ROOT, Trained
+from tests.tiny_model import SIDE, color_model
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
@@ -61,6 +62,42 @@ def test_quantized_inputs_of_models_from_other_programs_receive_unchanged_pixels
     values = model.input_values(pixels)
     assert values.dtype == dtype and len(np.unique(values)) > 100
     assert np.array_equal(values, pixels.astype(np.int64) - (128 if dtype == "int8" else 0))
+
+
+@pytest.mark.parametrize("name", ["seed_graph", "seed_graph_int8"])
+def test_raw_output_is_the_output_tensor_before_dequantization(name: str) -> None:
+    classifier = Classifier(SEED.with_stem(name))
+    for seed in (1, 2):
+        pixels = random_pixels(classifier, seed)
+        raw = classifier.raw_output(pixels)
+        assert raw.shape == (len(classifier.labels),) and raw.dtype == classifier.output.dtype
+        assert np.array_equal(classifier.output.dequantize(raw), classifier.score_pixels(pixels))
+
+
+def test_model_whose_graph_has_no_softmax_is_tried_to_find_the_format_of_its_scores() -> None:
+    """The outputs are the means of the colors, 0 to 1, which do not add up to 1."""
+    classifier = Classifier(ModelFile(Path("colors"), color_model(normalization=UNIT)))
+    exponents = np.exp([1.0, 0.2, 0.0])
+    pixels = np.full((SIDE, SIDE, 3), (255, 51, 0), np.uint8)
+    assert classifier.score_pixels(pixels) == pytest.approx(exponents / exponents.sum())
+    with pytest.raises(ModelError, match=r"colors: its scores contain NaN or infinity: its weights are damaged\."):
+        classifier.score_values(np.full((SIDE, SIDE, 3), np.nan, np.float32))
+
+
+@pytest.mark.parametrize(("quantization", "accelerate"), [("full-int8", False), ("int8", True)])
+def test_fully_quantized_models_are_run_without_xnnpack(
+    quantization: str, accelerate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def opened(*arguments: Any, **options: Any) -> Session:
+        asked.append(options["accelerate"])
+        return Session(*arguments, **options)
+
+    monkeypatch.setattr("poets_edge.device.classifier.Session", opened)
+    content = color_model("uint8", 1 / 256, normalization=UNIT, facts={"quantization": quantization})
+    Classifier(ModelFile(Path("colors"), content))
+    assert asked == [accelerate]
 
 
 def test_classifier_rejects_a_model_with_a_changed_weight(tmp_path: Path) -> None:

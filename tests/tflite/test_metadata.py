@@ -56,7 +56,7 @@ def metadata_of(content: bytes, generated: ModuleType) -> Any:
 
 
 def test_written_metadata_follow_the_standard_schema(mediapipe_schema: ModuleType) -> None:
-    found = metadata_of(CONTENT, mediapipe_schema)
+    found = metadata_of(with_metadata(convolution(), INFO), mediapipe_schema)
     assert (found.name, found.description, found.minParserVersion) == (b"flowers", b"a classifier", b"1.0.0")
     (graph,) = found.subgraphMetadata
     (image,) = graph.inputTensorMetadata
@@ -115,6 +115,20 @@ def test_read_metadata_returns_the_written_metadata() -> None:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert b'\n "quantization"' in archive.read("poets_edge.json")
     assert SIGNED.startswith(CONTENT)
+
+
+def test_appended_files_have_a_fixed_date() -> None:
+    """Models exported at different times have equal bytes."""
+    with zipfile.ZipFile(io.BytesIO(SIGNED)) as archive:
+        dates = {info.filename: info.date_time for info in archive.infolist()}
+    assert dates == dict.fromkeys(("labels.txt", "poets_edge.json"), (1980, 1, 1, 0, 0, 0))
+
+
+def test_process_units_other_than_normalization_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(CONTENT).mean == (127.5,)
+    monkeypatch.setattr("poets_edge.tflite.write_metadata.NORMALIZATION_OPTIONS", 2)
+    found = read(with_metadata(convolution(), INFO))
+    assert (found.mean, found.std, found.name) == ((), (), "flowers")
 
 
 def test_read_metadata_returns_empty_fields_for_a_model_without_metadata() -> None:
