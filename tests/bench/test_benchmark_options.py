@@ -10,7 +10,9 @@ import pytest
 
 from poets_edge.bench import benchmark
 from poets_edge.bench.accuracy import EvaluatedPhotos
-from poets_edge.bench.benchmark import BenchmarkOptions, check_models, evaluate_models
+from poets_edge.bench.benchmark import BenchmarkOptions, BenchmarkResult, check_models, evaluate_models
+from poets_edge.bench.rounds import Variant
+from poets_edge.bench.samples import describe
 from poets_edge.progress import Silent
 
 A, B = Path("a.tflite"), Path("b.tflite")
@@ -81,3 +83,12 @@ def test_measurement_uses_the_options_and_the_evaluated_photos(monkeypatch: pyte
     assert timed_photos == photos[:20]
     assert found.photos == (Path("photos"), list(evaluated.values())) and found.accuracy[A][1] is evaluated
     assert found.warnings == ("this is an emulator: its times do not apply to any device.", "disturbed")
+
+
+def test_latency_of_a_result_is_that_of_the_first_model_with_the_lowest_median() -> None:
+    def measured(model: Path, threads: int, *samples: float) -> Any:
+        return SimpleNamespace(variant=Variant(model, threads, ""), latency=describe(samples))
+
+    measurements = (measured(A, 1, 1.0, 9.0, 9.0), measured(A, 2, 5.0, 6.0, 7.0), measured(B, 1, 0.5, 0.5, 0.5))
+    result = BenchmarkResult(machine={}, measurements=measurements)
+    assert (result.latency.minimum, result.latency.median) == (5.0, 6.0)

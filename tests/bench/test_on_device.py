@@ -88,10 +88,12 @@ def test_frames_are_limited_in_number_and_size(tmp_path: Path, monkeypatch: pyte
     for number, label in enumerate("dbca"):
         (tmp_path / label).mkdir()
         (tmp_path / label / f"collected-20260101-000000-0000{number}.jpg").write_bytes(b"12345"[: number + 2])
-    assert list_frames(str(tmp_path)) == {
+    found = list_frames(str(tmp_path))
+    assert found == {
         "a/collected-20260101-000000-00003.jpg": 5, "b/collected-20260101-000000-00001.jpg": 3,
         "c/collected-20260101-000000-00002.jpg": 4,
     }  # fmt: skip
+    assert list(found) == sorted(found)
     assert read_frame(str(tmp_path / "a/collected-20260101-000000-00003.jpg")) == b"1234"
     (tmp_path / "a/collected-20260101-000000-00009.jpg").symlink_to(tmp_path / "b")
     (tmp_path / "a/notes.jpg").touch()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from poets_edge.bench.remote.on_device import own_files
 from poets_edge.bench.remote.on_device.agent import Agent
 from poets_edge.bench.remote.on_device.chunks import ChunkReader
 from poets_edge.bench.remote.on_device.own_folder import OwnFolder
@@ -145,6 +146,27 @@ def test_lingering_is_recorded_only_in_a_folder_with_a_service(agent: Agent, hom
     ask(agent, do="set_service", note={"unit": "u", "items": [], "lingered": False}, text="[Unit]\n")
     ask(agent, do="hand_over_linger", folder=str(home / "poets-edge"))
     assert ask(agent, do="service")["note"]["lingered"] is True
+
+
+def test_file_that_is_deleted_before_it_is_locked_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session may remove the program's folder in this moment."""
+    path = tmp_path / "file"
+    attempts: list[int] = []
+
+    def flock(descriptor: int, how: int) -> None:
+        attempts.append(descriptor)
+        if len(attempts) == 1:
+            path.unlink()
+        elif len(attempts) == 2:
+            path.unlink()
+            path.write_text("of another session")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    descriptor = own_files.locked(str(path), os.O_RDWR | os.O_CREAT, 2)
+    assert os.path.samestat(os.fstat(descriptor), path.stat()) and len(attempts) == 3
+    os.close(descriptor)
 
 
 def test_marker_of_a_new_folder_is_flushed_to_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from poets_edge.bench.remote.answers import Done
 from poets_edge.bench.remote.follower import Follower
 from poets_edge.bench.remote.messages import FactsRequest, read_message
 from poets_edge.bench.remote.on_device.chunks import ChunkReader, ChunkWriter
-from poets_edge.bench.rounds import Round, read_rounds
+from poets_edge.bench.rounds import Round, TimingConfig, read_rounds
 from poets_edge.bench.timing import Timing
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import ModelError, PoetsEdgeError, RecordError, RemoteError, UsageError
@@ -245,6 +245,30 @@ def test_packages_are_downloaded_by_the_device_if_this_machine_cannot(alone: boo
     connection = ScriptedConnection({"fetch": RemoteError("pi: ERROR: no route", reason="ERROR: no route")})
     with pytest.raises(RemoteError, match=r"offline\. The device cannot download them either \(no route\)"):
         installation._fetch_on_device(connection, wanted, found, "packages/1", RemoteError("pi: offline."))
+
+
+def test_rounds_are_continued_only_by_a_run_with_equal_conditions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "cache_folder", lambda: tmp_path)
+    (tmp_path / "a.tflite").write_bytes(b"a")
+    (tmp_path / "b.tflite").write_bytes(b"b")
+
+    def log_file(
+        model: str = "a.tflite", image_dir: str = "", threads: tuple[int, ...] = (), **changes: Any
+    ) -> Path | None:
+        device: Any = SimpleNamespace(**{"host": "pi", "folder": "/f", "items": ("program/1",), **changes})
+        timing = changes.get("timing", TimingConfig())
+        options = BenchmarkOptions(models=(tmp_path / model,), threads=threads, timing=timing)
+        return benchmark._log_file(device, options, [tmp_path / model], image_dir)
+
+    assert log_file() == log_file() and str(log_file()).startswith(f"{tmp_path}/measuring/")
+    different: list[dict[str, Any]] = [
+        {}, {"model": "b.tflite"}, {"image_dir": "/photos/1"}, {"host": "nano"}, {"folder": "/g"},
+        {"items": ("program/2",)}, {"timing": TimingConfig(seconds=13.0)},
+    ]  # fmt: skip
+    assert len({log_file(**changes) for changes in different}) == len(different)
+    assert log_file(threads=(1, 2)) == log_file(), "rounds are kept for each number of threads"
 
 
 def test_saved_rounds_are_removed_when_a_device_has_been_measured(
