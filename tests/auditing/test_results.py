@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,8 @@ from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.outliers import OutlierGroup
 from poets_edge.auditing.results import AuditResult, LabelEvaluation
+from poets_edge.auditing.thresholds import ScoreCalibration, Threshold
+from poets_edge.device.temperature import ReliabilityBin
 from tests.auditing.test_rules import photos_with
 
 PHOTOS = photos_with(normal=12)
@@ -74,3 +78,26 @@ def test_json_of_an_audit_contains_each_result_under_its_name() -> None:
 
 def test_repr_of_an_audit_states_the_number_of_probable_label_errors() -> None:
     assert repr(RESULT) == "<AuditResult 12 photos: 2 probable label errors, accuracy 75.0 %>"
+
+
+def test_json_of_a_score_calibration_states_the_suggested_threshold() -> None:
+    effect = Threshold(threshold=0.6, answered=0.75, correct_kept=0.9, mistakes_refused=0.8, accuracy=0.95)
+    other = Threshold(threshold=0.0, answered=1.0, correct_kept=1.0, mistakes_refused=math.nan, accuracy=0.7)
+    found = ScoreCalibration(
+        temperature=1.5, before=0.2, after=0.1, bins=(ReliabilityBin(score=0.55, accuracy=0.5, count=4),),
+        thresholds=(other, effect), suggested=effect, target=0.96,
+    )  # fmt: skip
+    assert found.to_json() == {
+        "calibration": {
+            "temperature": 1.5, "expected_calibration_error": {"before": 0.2, "after": 0.1},
+            "bins": [{"photos": 4, "score": 0.55, "accuracy": 0.5}],
+        },
+        "threshold": {
+            "suggested": 0.6, "needed": True, "target": 0.96, "reached": False,
+            "table": [
+                {"threshold": 0.0, "answered": 1.0, "right_kept": 1.0, "wrong_refused": None, "accuracy": 0.7},
+                {"threshold": 0.6, "answered": 0.75, "right_kept": 0.9, "wrong_refused": 0.8, "accuracy": 0.95},
+            ],
+        },
+    }  # fmt: skip
+    assert replace(found, target=0.95).is_reached and not replace(found, suggested=other).is_needed

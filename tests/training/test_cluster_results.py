@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -329,3 +330,19 @@ def test_number_of_processes_is_limited_to_four_per_core(monkeypatch: pytest.Mon
         check_cluster(f"local:{most}", insecure=False)
         with pytest.raises(UsageError, match=f"from 1 to {most}"):
             check_cluster(f"local:{most + 1}", insecure=False)
+
+
+def test_workers_are_given_at_most_two_tasks_each_before_results_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_processes, "Helper", Helper)
+    Helper.deaths, Helper.made = 0, []
+    asked: list[int] = []
+
+    def request(item: int) -> int:
+        asked.append(item)
+        return item
+
+    results = worker_processes.run_in_processes(list(range(60)), request, lambda item: item, workers=3)
+    assert next(results) == 0
+    time.sleep(0.05)  # the threads work meanwhile
+    assert len(asked) <= 2 * 3 + 1
+    assert list(results) == list(range(1, 60))

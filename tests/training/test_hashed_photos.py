@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.remote import CONNECTIONS
 from poets_edge.photos.sources import FileStamp
 from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.training import hashed_photos as module
@@ -60,3 +62,22 @@ def test_photo_that_changes_while_it_is_hashed_is_hashed_again_in_the_next_run(
     assert bytes(hash_photos([photo], tmp_path / "cache").digests[0]) == hashlib.sha256(b"old").digest()
     monkeypatch.setattr(module, "read_contents", read)
     assert bytes(hash_photos([photo], tmp_path / "cache").digests[0]) == hashlib.sha256(b"newer").digest()
+
+
+@pytest.mark.parametrize(("is_remote", "expected"), [(True, (CONNECTIONS, 1)), (False, (None, 16))])
+def test_photos_on_a_server_are_read_over_many_connections(
+    is_remote: bool, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Local photos are handed to the threads in groups, one thread per core."""
+    asked: list[Any] = []
+    run = module.run_parallel  # type: ignore[attr-defined]
+
+    def parallel(items: Any, make: Any, work: Any, *, workers: int | None, at_once: int) -> Any:
+        asked.append((workers, at_once))
+        return run(items, make, work)
+
+    monkeypatch.setattr(module, "run_parallel", parallel)
+    monkeypatch.setattr(module, "is_address", lambda folder: is_remote)
+    monkeypatch.setattr(module, "prefetch_stamps", lambda paths: asked.append(len(paths)))
+    assert len(hash_photos(photos(tmp_path, b"one", b"two")).readable) == 2
+    assert asked == ([2, expected] if is_remote else [expected]), "stamps come from the server in one request"

@@ -473,6 +473,7 @@ def test_scores_of_repeats_are_averaged_and_groups_widen_the_interval() -> None:
     assert written["not_always_right"] == [
         {"photo": f"ash/{n}.jpg", "right": 1, "answer": "ash", "score": pytest.approx(0.55)} for n in (0, 1)
     ]
+    assert written["confusion"] == [[5, 1], [0, 2]] and written["interval95"] == list(alone.interval)
     assert written["recall"] == {"ash": 5 / 6, "beech": 1.0} and written["repeats"] == 2
     assert (written["folds"], written["folds_wanted"], written["photos"]) == (3, 5, 8)
     third = np.array([[0.6, 0.4], *first[1:].tolist()], np.float32)
@@ -500,3 +501,8 @@ def test_distortions_do_not_change_between_versions() -> None:
         assert value == pytest.approx(100 * rng.uniform(0.5, 1.5), abs=0.51)
     crop = Distortions(random_crop=50, random_scale=20)
     assert distort(image, (8, 12), crop, crop.names()[0], b"1" * 32).shape == (8, 12, 3)
+
+
+def test_class_without_a_readable_photo_is_left_out(reading: Any) -> None:
+    found, problems = reading([*NAMES, "cedar/0.jpg", "cedar/1.jpg"], broken=(12, 13))
+    assert found.labels == ("ash", "beech") and len(found.photos) == 12 and len(problems) == 2

@@ -362,7 +362,8 @@ def test_cross_validation_is_skipped_if_not_requested_or_if_photos_are_distorted
 
 def reported(running: Any, groups: PhotoGroups | None = None, **named: Any) -> tuple[RunCrossValidation, Recorder]:
     reporter = Recorder()
-    options = TrainOptions(image_dir=Path("photos"), folds=named.pop("folds", 5))
+    settings = Distortions(flip_left_right=named.pop("mirrored", False))
+    options = TrainOptions(image_dir=Path("photos"), folds=named.pop("folds", 5), distortions=settings)
     arguments: dict[str, Any] = {"backbone_has_learned": False, "test_count": 9, **named}
     return finish_cross_validation(running, options, data(groups), reporter, **arguments), reporter
 
@@ -393,3 +394,12 @@ def test_cross_validation_reports_dependent_photos() -> None:
     found, reporter = reported(running)
     assert found.result is result and "With groups held out the accuracy is 70.0 %" in reporter.warnings[0]
     assert reporter.warnings[1:] == ["2 folds"]
+
+
+def test_missing_cross_validation_is_explained_only_if_it_was_requested() -> None:
+    reasons: list[dict[str, Any]] = [{"mirrored": True}, {"backbone_has_learned": True}]
+    for reason in reasons:
+        finished, reporter = reported(UNUSED, **reason)
+        assert finished.result is None and reporter.notes[0].startswith("no cross-validation:")
+        finished, reporter = reported(UNUSED, folds=0, **reason)
+        assert finished.result is None and reporter.notes == []

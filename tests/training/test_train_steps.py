@@ -16,6 +16,7 @@ import pytest
 from poets_edge.errors import DatasetError, OutputError
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable
 from poets_edge.progress import Silent
@@ -309,8 +310,9 @@ def test_accuracy_on_test_photos_unrelated_to_training_photos_is_also_computed(t
 def test_model_and_record_are_written_together(training: Any) -> None:
     training.difference = "they differ"
     training.run(
-        data(SETS), runs_dir=training.folder / "runs", recursive=True, final_tensor_name="out", group_by="parent"
-    )
+        data(SETS), runs_dir=training.folder / "runs", recursive=True, final_tensor_name="out", group_by="parent",
+        percentages=SplitConfig(testing=20),
+    )  # fmt: skip
     written = training.written
     assert set(written) == {training.folder / name for name in ("graph.pb", "labels.txt", "graph.json")}
     assert written[training.folder / "graph.pb"] == b"graph" and written[training.folder / "labels.txt"] == b"a\nb\n"
@@ -321,6 +323,8 @@ def test_model_and_record_are_written_together(training: Any) -> None:
     assert fields["weights"] == {"file": "weights.h5", "sha256": "0" * 64} and fields["set_folders"] is False
     assert fields["labels"] == ["a", "b"] or fields["labels"] == ("a", "b")
     assert fields["head"]["steps"] == 4000 and fields["architecture"] == "mobilenet_0.25_128"
+    assert fields["final_tensor_name"] == "out" and fields["percentages"]["testing"] == 20
+    assert fields["image_dir"] == str((training.folder / "photos").resolve())
     assert training.arguments("save_run")[0][0] == training.folder / "runs"
     assert training.arguments("save_run")[0][2] == training.folder / "summaries"
     assert training.reporter.warnings == ["odd folder", "they differ"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from poets_edge.training.fine_tuning.tail import Tail
 from poets_edge.training.fine_tuning.trainer import Epoch
 from poets_edge.training.fine_tuning.tuning import DivergedError, Tuned, ValidationSet, tune
 from poets_edge.training.head import Head
+from tests.recorder import Recorder
 
 TAIL = Tail(blocks=1, cut=Layer("cut", "convolution", ("input",), activation="relu6"), layers=(), parameters={})
 START = Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
@@ -90,7 +92,12 @@ class Prescribed:
 
 
 def tuned(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, activations: Any = None, photos: int = 4, **prescribed: Any
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    activations: Any = None,
+    photos: int = 4,
+    reporter: Any = None,
+    **prescribed: Any,
 ) -> Tuned:
     """Tune for three epochs of two steps with a prescribed trainer."""
     monkeypatch.setattr(tuning, "Trainer", Prescribed)
@@ -108,7 +115,7 @@ def tuned(
     )
     options = FineTuning(blocks=1, epochs=3)
     activations = activations or Activations()
-    return tune((TAIL, START), schedule, VALIDATION, activations, options, folder, Silent())[0]
+    return tune((TAIL, START), schedule, VALIDATION, activations, options, folder, reporter or Silent())[0]
 
 
 def test_fine_tuning_reports_average_loss_and_accuracy_of_each_epoch(
@@ -198,3 +205,31 @@ def test_activations_require_enough_disk_space(monkeypatch: pytest.MonkeyPatch, 
     usage.free = needed - 1
     with pytest.raises(OutputError, match="1000 activations of 5 kB"):
         _check_space(tmp_path / "x", 1000, 5000)
+
+
+class Bar(Recorder):
+    """Reporter that records the total and the steps of a progress bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total, self.steps = 0, list[int]()
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+        self.total = total
+        yield self.steps.append
+
+
+def test_progress_of_a_resumed_run_includes_the_complete_epochs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each of three epochs shows four photos in two batches; training diverges in the second batch of the last."""
+    bar = Bar()
+    with pytest.raises(DivergedError):
+        tuned(monkeypatch, tmp_path, reporter=bar, losses=[1.0] * 5 + [math.nan])
+    assert (bar.total, bar.steps) == (12, [0, 2, 2, 2, 2, 2]) and len(bar.notes) == 2
+    bar = Bar()
+    tuned(monkeypatch, tmp_path, reporter=bar, losses=[1.0] * 6)
+    assert (bar.total, bar.steps) == (12, [8, 2, 2])
+    assert bar.notes[0] == "fine-tuning continues after epoch 2, where an earlier run was stopped."
+    assert bar.notes[1].startswith("epoch   3 of 3   train  50.0%   cross entropy 1.0000   validation 100.0%")
