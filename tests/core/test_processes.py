@@ -191,3 +191,15 @@ def test_helper_propagates_the_message_of_an_exception_that_cannot_be_unpickled(
         with pytest.raises(PoetsEdgeError, match=r"^first 3, second$") as raised:
             helper.ask(Question(3), "it")
         assert type(raised.value) is PoetsEdgeError and helper.ask(Question(0), "again").number == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="of Linux")
+def test_ended_helper_and_failed_start_leave_no_open_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Helper(reply) as helper:
+        assert helper.ask(Question(1), "it").number == 1
+    assert len(list(Path("/proc/self/fd").iterdir())) == before and helper.process_id
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(OSError, match="No such file") as raised:
+        Helper(reply)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, raised

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import http.server
@@ -10,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from email.message import Message
+from functools import partial
 from typing import Any
 
 import pytest
 
+from poets_edge.core.credentials import split_user_info
 from poets_edge.errors import DatasetError
 from poets_edge.photos import http as client
 from tests.photos.hostile_server import Request, Served, listing, reply, serving
@@ -284,3 +287,42 @@ def test_connections_of_a_parent_process_are_not_used_after_a_fork(monkeypatch: 
             counts.append(len(connections))
         server.shutdown()
     assert counts == [1, 1, 2, 2]
+
+
+def _constant(answer: Iterable[bytes], request: Request) -> Iterable[bytes]:
+    return answer
+
+
+def test_body_without_a_stated_length_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_UNANNOUNCED", 20)
+    for count, stated, accepted in ((20, False, True), (21, False, False), (21, True, True)):
+        length = f"Content-Length: {count}\r\n" if stated else ""
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\n{length}\r\n".encode()
+        answer = partial(_constant, (head, bytes(count)))
+        with serving(answer) as served:
+            if accepted:
+                assert client.read(f"{served.url}/a", most=100) == bytes(count)
+            else:
+                with pytest.raises(OSError, match="larger than"):
+                    client.read(f"{served.url}/a", most=100)
+
+
+def test_limit_of_a_listing_includes_the_paths_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, names = "x" * 100 + "/", ("1.jpg", "2.jpg", "3.jpg")
+    pages = {"/": listing(folder), f"/{folder}": listing(*names)}
+    bytes_of_pages = sum(map(len, pages.values()))
+    with serving(lambda request: reply(pages[request.path])) as served:
+        monkeypatch.setattr(client, "_MOST_LISTED", bytes_of_pages + 3 * len(folder))
+        assert client.listing(served.url) == [folder + name for name in names]
+        monkeypatch.setattr(client, "_MOST_LISTED", bytes_of_pages + 3 * len(folder) - 1)
+        with pytest.raises(DatasetError, match="of listings below it"):
+            client.listing(served.url)
+
+
+def test_password_is_sent_in_the_authorization_header_to_its_server_only() -> None:
+    with serving(lambda _: reply(b"x")) as served, serving(lambda _: reply(b"x")) as other:
+        clean = split_user_info(served.url.replace("//", "//ann:pass%20word@") + "/a")
+        assert clean == f"{served.url}/a"
+        assert client.read(clean, most=10) == client.read(f"{other.url}/a", most=10) == b"x"
+    assert served.requests[0].headers["authorization"] == "Basic " + base64.b64encode(b"ann:pass word").decode()
+    assert not {"authorization", "proxy-authorization"} & other.requests[0].headers.keys()

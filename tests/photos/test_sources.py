@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from poets_edge.errors import DatasetError, RemoteError, RuntimeMissingError, Us
 from poets_edge.photos import folder_names, remote, sources
 from poets_edge.photos.address import Address
 from poets_edge.photos.folder import scan
-from poets_edge.photos.sources import is_archive_or_address, photo_at, with_encoding
+from poets_edge.photos.sources import FileStamp, is_archive_or_address, photo_at, with_encoding
 from tests.photos.archive_files import make_tar
 
 
@@ -331,3 +331,55 @@ def test_photo_in_a_remote_archive_has_no_stamp_if_changes_cannot_be_detected(we
         web.facts = lambda address, said=said: {"Content-Length": str(len(content)), **said}
         scan(Address("https://h/p.zip"))
         assert (sources.stamp("https://h/p.zip/a/1.jpg") is not None) == known
+
+
+@pytest.mark.parametrize("changed", ["st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"])
+def test_stamp_of_a_file_depends_on_its_size_times_and_inode(changed: str) -> None:
+    status = {"st_size": 7, "st_mtime_ns": 2_000_000_000, "st_ctime_ns": 3_000_000_000, "st_ino": 5}
+    times = {"st_mtime": 2.0, "st_ctime": 3.0}
+    one, other = (FileStamp.of(cast(Any, SimpleNamespace(**times, **fields)))
+                  for fields in (status, {**status, changed: status[changed] + 1}))  # fmt: skip
+    assert one.identity != other.identity and one.changed == 3.0 and one.size == 7
+
+
+def test_facts_are_requested_in_advance_only_for_photos_that_are_files_at_addresses(web: Any) -> None:
+    asked: list[str] = []
+
+    def facts(address: str) -> dict[str, str]:
+        asked.append(address)
+        return {}
+
+    web.facts = facts
+    sources.prefetch_stamps(["https://h/a/1.jpg", "a/2.jpg", "https://h/p.zip/a/3.jpg", "https://h/p.tar/4.jpg"])
+    assert asked == ["https://h/a/1.jpg"]
+
+
+def test_archive_that_a_pattern_names_twice_is_read_once(tmp_path: Path) -> None:
+    _zip(tmp_path / "p1.zip", "a/1.jpg")
+    _zip(tmp_path / "p2.zip", "b/1.jpg")
+    found = scan(tmp_path / "p{1,2,1}.zip")
+    assert [photo.name for photo in found.photos] == ["p1.zip/a/1.jpg", "p2.zip/b/1.jpg"]
+
+
+def test_files_of_an_object_store_outside_the_folder_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Object stores have no folders: what begins with the address is found, too."""
+    files = ["b/photos/a/1.jpg", "b/photos/b/2.jpg", "b/photos2/c/3.jpg", "b/photos"]
+    store = SimpleNamespace(
+        _strip_protocol=lambda path: path.removeprefix("s3://"), find=lambda path: [f"s3://{name}" for name in files]
+    )
+    monkeypatch.setattr(remote, "_system", lambda address: (store, address))
+    assert remote.listed("s3://b/photos/") == ["a/1.jpg", "b/2.jpg"]
+
+
+def test_classes_of_shards_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    files = {"1.jpg": b"p", "1.cls": b"daisy", "2.jpg": b"p", "2.cls": b"Daisy"}
+    with pytest.raises(DatasetError, match="the classes 'daisy' and 'Daisy' differ only in case"):
+        scan(make_tar(tmp_path / "x.tar", files))
+
+
+def test_file_and_missing_folder_are_refused_as_photo_folders(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(DatasetError, match=r"a\.txt: a file, not a folder\. Give the one that holds"):
+        scan(tmp_path / "a.txt")
+    with pytest.raises(DatasetError, match=r"b: no such folder\. Give the one that holds"):
+        scan(tmp_path / "b")
