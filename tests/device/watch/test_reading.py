@@ -94,6 +94,27 @@ def test_pi_camera_that_does_not_start_is_closed(step: str) -> None:
     assert closed == [1]
 
 
+def test_pi_camera_that_sends_no_frame_for_five_seconds_counts_as_unplugged() -> None:
+    limits: list[float] = []
+
+    class Job:
+        def get_result(self, timeout: float) -> Any:
+            limits.append(timeout)
+            raise TimeoutError("no frame")
+
+    def capture(*, wait: bool) -> Job:
+        assert not wait
+        return Job()
+
+    camera = SimpleNamespace(
+        create_video_configuration=lambda main: main, configure=lambda given: None, start=lambda: None,
+        capture_array=capture,
+    )  # fmt: skip
+    with pytest.raises(SourceError, match="no frame from the camera"):
+        PiCamera(SimpleNamespace(Picamera2=lambda number: camera), 0).read()
+    assert limits == [5.0]
+
+
 @pytest.mark.parametrize("is_open", [True, False])
 def test_video_is_released_when_it_ends_or_cannot_be_read(monkeypatch: pytest.MonkeyPatch, is_open: bool) -> None:
     class Capture:

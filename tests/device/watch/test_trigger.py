@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,6 +109,22 @@ def test_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch,
     trigger.close(lambda: time.monotonic() > began + 20)
     assert time.monotonic() - began < 10
     assert warnings.warnings == [f"the command {ignoring!r} is still running after 0.01 s; stopping it"]
+
+
+def test_command_has_two_seconds_to_end_after_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    signals: list[tuple[float, int, int]] = []
+    process = SimpleNamespace(pid=77, poll=lambda: None, returncode=None)
+    monkeypatch.setattr(trigger_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: process)
+    monkeypatch.setattr(os, "killpg", lambda pid, number: signals.append((clock[0], pid, number)))
+    trigger = Trigger("daisy", Command("true", limit=60.0), 1, Silent())
+    trigger.observe("daisy", 0.9)
+    for clock[0] in (159.9, 160.1, 161.0, 162.0, 162.1):
+        trigger.poll()
+    assert signals == [(160.1, 77, signal.SIGTERM), (162.1, 77, signal.SIGKILL)]
+    process.poll = lambda: -9
+    trigger.poll()
 
 
 @pytest.mark.parametrize(
