@@ -70,6 +70,14 @@ def test_comparison_of_times_uses_welchs_interval_for_four_processes(reference: 
     assert math.log(found.high) == pytest.approx(-1 + quantile * error, abs=0.02 * quantile * error)
 
 
+def test_welchs_degrees_of_freedom_depend_on_the_size_of_each_sample() -> None:
+    """Both means have the variance 0.01, so that the degrees of freedom are 4 / (1 / 1 + 1 / 3) = 3."""
+    times, reference = [-0.1, 0.1], [0.1 * math.sqrt(12 / 5) * step for step in (-1.5, -0.5, 0.5, 1.5)]
+    found = compare_times(list(np.exp(times)), list(np.exp(reference)))
+    assert math.log(found.high) == pytest.approx(4.5407 * math.sqrt(0.02), rel=0.02)
+    assert math.log(found.low) == pytest.approx(-4.5407 * math.sqrt(0.02), rel=0.02)
+
+
 processes = st.lists(st.floats(0.1, 100), min_size=1, max_size=9)
 
 

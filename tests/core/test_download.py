@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from poets_edge.core import download as module
 from poets_edge.core.download import download
 from poets_edge.errors import DownloadError, OutputError
+from poets_edge.progress import Silent
 from tests.conftest import ROOT
 from tests.photos.server import Files, serving
 
@@ -61,6 +63,27 @@ def test_download_discards_a_partial_file_that_belongs_to_a_different_file(files
     (tmp_path / ".file.poets_edge.part").write_bytes(b"something else")
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=14-", None]
+
+
+def test_download_discards_a_partial_file_that_is_longer_than_the_file(files: Files, tmp_path: Path) -> None:
+    (tmp_path / ".file.poets_edge.part").write_bytes(bytes(len(BODY) + 100))
+    assert download(f"{files.url}/file", tmp_path / "file", sha256=SHA).read_bytes() == BODY
+    assert ranges(files) == [f"bytes={len(BODY) + 100}-", None]
+
+
+def test_download_reports_the_size_of_the_whole_file_as_the_total(files: Files, tmp_path: Path) -> None:
+    totals: list[int] = []
+    done: list[int] = []
+
+    class Bars(Silent):
+        @contextlib.contextmanager
+        def progress(self, label: str, total: int, unit: str = "") -> Iterator[Callable[[int], object]]:
+            totals.append(total)
+            yield done.append
+
+    (tmp_path / ".file.poets_edge.part").write_bytes(BODY[:300_000])
+    download(f"{files.url}/file", tmp_path / "file", sha256=SHA, reporter=Bars())
+    assert totals == [len(BODY)] and done[0] == 300_000 and sum(done) == len(BODY)
 
 
 def test_download_without_checksum_discards_partial_file(files: Files, tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_variants_written_by_roboflow_are_paired_by_name() -> None:
         assert name_pairs(table(*(f"a/r.rf.{digit * length}.jpg" for digit in "Z9"))) == pairs
 
 
+def test_variants_named_as_in_tensorflows_examples_are_paired_by_name() -> None:
+    names = ("a/x_nohash_0.jpg", "a/y_nohash_0.jpg", "a/x_nohash_1.jpg", "a/x.jpg")
+    assert name_pairs(table(*names)) == [(0, 2)]
+
+
+def test_name_of_a_csv_file_need_not_be_a_regular_expression() -> None:
+    for group_by in ("", "parent", "photos (1.CSV", r"person(\d+)"):
+        check_group_by(group_by)
+
+
 def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
     photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
     assert successors(photos) == [(0, 1)]

@@ -53,6 +53,94 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
             ("if at_inner < at_outer:", "if at_inner <= at_outer:", "of equal values, either half has the minimum"),
         )
     ),
+    *(
+        Equivalent(
+            "photos/minhash.py", before, after, "how often the set is cut to its least values limits only memory"
+        )
+        for before, after in (
+            ("_AT_ONCE = 1 << 14", "_AT_ONCE = 2 << 14"),
+            ("if len(least) == _AT_ONCE:", "if not len(least) == _AT_ONCE:"),
+            ("if len(least) == _AT_ONCE:", "if len(least) != _AT_ONCE:"),
+            ("if len(least) == _AT_ONCE:", "if False:"),
+        )
+    ),
+    *(
+        Equivalent(
+            "exporting/drop.py",
+            "return lost > paired.better and mcnemar(lost, paired.better) <= SIGNIFICANCE",
+            after,
+            reason,
+        )
+        for after, reason in (
+            (
+                "return lost >= paired.better and mcnemar(lost, paired.better) <= SIGNIFICANCE",
+                "the p-value of equal counts is 1",
+            ),
+            (
+                "return lost > paired.better and mcnemar(lost, paired.better) < SIGNIFICANCE",
+                "an exact p-value is a fraction whose denominator is a power of two, and is not 0.05",
+            ),
+        )
+    ),
+    *(
+        Equivalent("training/distort.py", before, after, reason)
+        for before, after, reason in (
+            (
+                'rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))',
+                'rng = np.random.default_rng(int.from_bytes(seed[:9], "big"))',
+                "another stream of random numbers, as good as this one",
+            ),
+            (
+                "if settings.flip_left_right and rng.random() < 0.5:",
+                "if settings.flip_left_right and rng.random() <= 0.5:",
+                "a random number is exactly 0.5 once in 2 ** 53 draws",
+            ),
+        )
+    ),
+    Equivalent(
+        "training/unknown.py",
+        "neighbors = np.unique(np.clip(quantile + _NEIGHBORS, 1 - _HIGHEST_QUANTILE, _HIGHEST_QUANTILE))",
+        "neighbors = np.unique(np.clip(quantile - _NEIGHBORS, 1 - _HIGHEST_QUANTILE, _HIGHEST_QUANTILE))",
+        "the neighbors are symmetric about the quantile",
+    ),
+    Equivalent(
+        "photos/image.py",
+        "if crop is None and image.size == (width, height):",
+        "if False:",
+        "resizing to the size that the image has returns its pixels",
+    ),
+    Equivalent(
+        "photos/exclude.py",
+        "if not leave_out and not belongs_to:",
+        "if False:",
+        "without listed photos the result is empty, too; names are only not hashed",
+    ),
+    Equivalent(
+        "tflite/verify/memory.py",
+        "_RULES = 4",
+        "_RULES = 5",
+        "the version only needs to differ from earlier ones",
+    ),
+    *(
+        Equivalent("tflite/write_metadata.py", before, after, reason)
+        for before, after, reason in (
+            (
+                "self.builder = flatbuffers.Builder(1024)",
+                "self.builder = flatbuffers.Builder(1025)",
+                "the builder grows when it is full",
+            ),
+            (
+                "self.builder.StartObject(max(fields, default=-1) + 1)",
+                "self.builder.StartObject(max(fields, default=+1) + 1)",
+                "empty fields at the end of a table are not written",
+            ),
+            (
+                "self.builder.PrependUOffsetTRelativeSlot(field, value, 0)",
+                "self.builder.PrependUOffsetTRelativeSlot(field, value, 1)",
+                "no table or text has the offset 0 or 1",
+            ),
+        )
+    ),
     Equivalent(
         "sweep/trend.py",
         "return _mean(after) < _mean(before) and after[0].compare(before[-1]).could_be_chance",
