@@ -38,7 +38,7 @@ def test_train_accepts_strings_and_returns_a_run(run: Run) -> None:
     assert len(repr(run)) < 200 and "test accuracy" in repr(run)
 
 
-def test_run_export_maps_quantizations_to_files(run: Run) -> None:
+def test_result_of_run_export_maps_quantizations_to_files(run: Run) -> None:
     files = run.export("float32", "int8", max_accuracy_drop=100)
     assert list(files) == ["float32", "int8"]
     assert files["int8"].path.stat().st_size == files["int8"].size < files["float32"].size

@@ -181,7 +181,7 @@ def test_balanced_accuracy_excludes_classes_without_evaluated_photos() -> None:
     assert math.isnan(balanced_accuracy(metrics[1:]))
 
 
-def test_most_confused_classes_counts_both_directions() -> None:
+def test_most_confused_pairs_of_classes_are_counted_in_both_directions() -> None:
     scores = np.array(
         [[0.1, 0.9, 0.0], [0.4, 0.6, 0.0], [0.2, 0.1, 0.7], [0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.9, 0.1, 0.0]],
         np.float32,

@@ -60,7 +60,7 @@ def test_bins_of_calibrated_scores_cover_all_predictions(
     assert sum(one.count * one.score for one in found.bins) == pytest.approx(float(calibrated.max(1).sum()), rel=1e-5)
 
 
-def test_threshold_effects_counts_accepted_and_rejected_predictions(
+def test_threshold_effects_count_accepted_and_rejected_predictions(
     example: tuple[ScoreCalibration, Matrix, Indices],
 ) -> None:
     found, calibrated, truth = example

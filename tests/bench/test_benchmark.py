@@ -157,7 +157,7 @@ def test_benchmark_rejects_a_model_with_two_inputs(tmp_path: Path) -> None:
     poets_edge("benchmark", model).failed("two.tflite", "2 inputs")
 
 
-def test_measure_reports_invalid_models_and_killed_processes(tmp_path: Path) -> None:
+def test_invalid_models_and_killed_measuring_processes_are_reported(tmp_path: Path) -> None:
     request = Request(tmp_path / "none.tflite", threads=1, seconds=0.1, runs=1)
     with Helper(measure) as helper:
         with pytest.raises(ModelError, match=r"none\.tflite"):

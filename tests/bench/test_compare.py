@@ -45,7 +45,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[Path, tuple[DeviceResults, ..
     return found
 
 
-def test_devices_are_named_by_their_file_or_their_host(files: dict[Path, tuple[DeviceResults, ...]]) -> None:
+def test_devices_are_named_after_their_file_or_their_host(files: dict[Path, tuple[DeviceResults, ...]]) -> None:
     one, several = Path("one.json"), Path("several.json")
     files[one] = (device(RESULT, host="p"),)
     files[several] = (device(RESULT, host="q", cpu="y"), device(RESULT, host="r", cpu="z"))
@@ -59,7 +59,7 @@ def test_devices_are_named_by_their_file_or_their_host(files: dict[Path, tuple[D
             compare(paths)
 
 
-def test_times_are_compared_with_the_first_device(files: dict[Path, tuple[DeviceResults, ...]]) -> None:
+def test_times_are_compared_with_those_of_the_first_device(files: dict[Path, tuple[DeviceResults, ...]]) -> None:
     slow = replace(RESULT, median=4.0, fastest=(3.0,), medians=(4.0, 5.0), kernel=(1.0,), size=8, accuracy=None)
     other = replace(RESULT, name="n", threads=2)
     a, b, c = Path("a.json"), Path("b.json"), Path("c.json")

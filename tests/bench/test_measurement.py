@@ -59,7 +59,7 @@ def test_photos_per_second_is_none_if_a_round_did_not_time_photos() -> None:
     assert measured(staged, timing(1)).photos_per_second is None
 
 
-def test_measurement_is_accelerated_only_if_every_round_is() -> None:
+def test_measurement_counts_as_accelerated_only_if_every_round_was_accelerated() -> None:
     assert measured(timing(1), timing(1)).accelerated
     assert not measured(timing(1), timing(1, accelerated=False)).accelerated
 
@@ -80,7 +80,7 @@ def test_measurement_warns_about_unreliable_times(timings: tuple[Timing, ...], s
     assert said is None or said in warnings[0]
 
 
-def test_benchmark_latency_uses_fastest_thread_count_of_first_model() -> None:
+def test_benchmark_latency_uses_the_fastest_thread_count_of_the_first_model() -> None:
     models = (
         measured(timing(5), name="a", threads=1),
         measured(timing(3), name="a", threads=2),

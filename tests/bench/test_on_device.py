@@ -68,7 +68,7 @@ def test_links_to_systemd_units_of_other_programs_are_not_removed(tmp_path: Path
     assert not is_foreign(str(tmp_path / "missing.service"), str(target))
 
 
-def test_unpack_wheel_extracts_packages_but_no_scripts_or_headers(tmp_path: Path) -> None:
+def test_wheel_is_unpacked_without_its_scripts_and_headers(tmp_path: Path) -> None:
     staging = Staging(str(tmp_path))
     names = ("pkg/__init__.py", "p-1.data/purelib/pure.py", "p-1.data/platlib/deep/plat.so", "p-1.data/scripts/run")
     with staging.create("p-1.whl") as file, zipfile.ZipFile(file, "w") as wheel:

@@ -92,7 +92,7 @@ def test_doctor_facts_describe_the_computer(computer: Computer, tmp_path: Path) 
     assert found["XNNPACK"] == "not active: models run several times slower than they could"
 
 
-def test_use_of_xnnpack_is_not_known_if_the_probe_fails(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_use_of_xnnpack_is_unknown_if_the_probe_fails(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise ModelError("damaged")
 

@@ -203,7 +203,7 @@ class WrittenError(Exception):
         ("--output r.json", "site"), ("--output-dir out --output r.json --phone", "out"),
     ],
 )  # fmt: skip
-def test_web_page_is_written_to_the_named_folder(monkeypatch: pytest.MonkeyPatch, line: str, folder: str) -> None:
+def test_web_page_is_written_to_the_given_folder(monkeypatch: pytest.MonkeyPatch, line: str, folder: str) -> None:
     def write_page(model: Path, folder: Path, **_: object) -> None:
         raise WrittenError(folder)
 

@@ -137,7 +137,7 @@ def test_command_refuses_to_replace_a_file_that_it_reads(
     assert ran == ([True] if refused is None else [])
 
 
-def test_files_among_command_arguments_are_the_paths_of_existing_files(tmp_path: Path) -> None:
+def test_arguments_count_as_files_only_if_they_are_paths_of_existing_files(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.touch()
     assert _files(file) == _files([file, tmp_path, "a", 3, tmp_path / "none", tmp_path / ("x" * 300)]) == [file]

@@ -123,7 +123,7 @@ def test_scratch_folder_removes_folders_left_by_killed_programs(
     assert list(tmp_path.iterdir()) == [tmp_path / "poets_edge-notes"]
 
 
-def test_finish_pending_ignores_a_journal_that_renames_other_files(tmp_path: Path) -> None:
+def test_finish_pending_ignores_a_journal_that_renames_files_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"1")
     (tmp_path / ".poets_edge.pending").write_text(f'[["{tmp_path}/secret", "{tmp_path}/public"]]')
     finish_pending(tmp_path)

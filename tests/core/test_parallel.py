@@ -96,7 +96,7 @@ def test_work_function_is_called_once_per_chunk() -> None:
     assert sorted(chunks) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_error_cancels_queued_items_and_propagates() -> None:
+def test_error_in_one_item_cancels_queued_items_and_propagates() -> None:
     started: list[int] = []
 
     def work(item: int, tool: None) -> int:
@@ -132,6 +132,6 @@ def test_each_thread_may_work_on_one_chunk_ahead_of_the_consumer() -> None:
     assert [result for _, result in results] == [True] * 3
 
 
-def test_work_must_return_a_result_for_each_item_of_a_chunk() -> None:
+def test_work_function_must_return_a_result_for_each_item_of_a_chunk() -> None:
     with pytest.raises(ValueError, match="shorter"):
         list(run_chunks(range(4), lambda: None, lambda chunk, _: chunk[1:], workers=1, at_once=2))

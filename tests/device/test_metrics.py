@@ -78,7 +78,7 @@ def test_evaluation_without_photos_has_nulls_in_json() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40), st.permutations([0, 1, 2]))
-def test_evaluate_scores_does_not_depend_on_the_order_of_photos_and_classes(
+def test_evaluation_does_not_depend_on_the_order_of_photos_and_classes(
     pairs: list[tuple[int, int]], order: list[int]
 ) -> None:
     truth, answers = (np.array(column) for column in zip(*pairs, strict=True))

@@ -275,7 +275,7 @@ def test_evaluate_with_unknown_photos_requires_a_nonempty_folder_and_a_detector(
         evaluate(WidthDetector(), folder, strangers=tmp_path / "nowhere")
 
 
-def test_score_models_scores_each_readable_photo_with_each_model(folder: Path) -> None:
+def test_each_readable_photo_is_scored_with_each_model(folder: Path) -> None:
     photos = [*scan(folder).photos]
     (folder / photos[1].name).write_bytes(b"")
     models = {
@@ -295,7 +295,7 @@ def test_score_models_scores_each_readable_photo_with_each_model(folder: Path) -
     assert score_models(photos[1:2], models)["raw"].scores.shape == (0, 3)
 
 
-def test_score_models_resizes_photos_as_each_model_requires(tmp_path: Path) -> None:
+def test_photos_are_resized_as_each_model_requires(tmp_path: Path) -> None:
     """Without antialiasing, a model of 8 x 8 pixels does not see the single red row of a picture of 64 rows."""
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[30, :, 0] = 255

@@ -55,7 +55,7 @@ def test_cross_entropy_is_the_mean_negative_logarithm_of_the_true_classes_scores
     assert math.isnan(cross_entropy(SCORES[:0], truth[:0]))
 
 
-def test_with_temperature_near_zero_chooses_the_highest_score() -> None:
+def test_temperature_near_zero_turns_the_highest_score_into_one() -> None:
     """Logits of -900 would make all exponentials 0 if the largest one were not subtracted."""
     scores = np.array([[0.3, 0.4, 0.3]], np.float32)
     np.testing.assert_allclose(with_temperature(scores, 0.001), [[0, 1, 0]], atol=1e-30)
@@ -143,7 +143,7 @@ def test_temperature_spread_equals_the_cluster_robust_standard_error(groups: lis
     [(0.4, 0.0), (0.6, 0.51), (0.75, 0.61), (1.0, 0.91)],
     ids=["every prediction", "above the lowest score", "a quarter wrong", "none wrong"],
 )
-def test_threshold_for_an_accuracy_is_the_lowest_sufficient_one(target: float, threshold: float) -> None:
+def test_threshold_for_an_accuracy_is_the_lowest_one_that_reaches_it(target: float, threshold: float) -> None:
     """At each score as threshold, the accuracies are 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
     best = np.array([0.505, 0.605, 0.7, 0.8, 0.905, 0.96], np.float32)
     truth = np.array([1, 1, 0, 0, 1, 0])
@@ -172,7 +172,7 @@ def test_highest_score_reaches_a_threshold_equal_to_it() -> None:
     assert threshold_for(scores, np.array([1, 0]), 1.0) == 0.5
 
 
-def test_threshold_for_an_accuracy_is_0_without_photos() -> None:
+def test_threshold_for_an_accuracy_is_zero_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
 

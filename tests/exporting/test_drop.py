@@ -61,7 +61,7 @@ def test_net_loss_of_accuracy_is_compared_with_the_limit(worse: int, better: int
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0, 100))
-def test_significant_drop_exceeds_the_limit(worse: int, better: int, allowed: float) -> None:
+def test_accuracy_drop_exceeds_the_limit_whenever_it_is_significant(worse: int, better: int, allowed: float) -> None:
     paired = pair(worse, better)
     assert exceeds(paired, allowed) or not drop_is_significant(paired, allowed)
     if drop_is_significant(paired, allowed):

@@ -84,7 +84,7 @@ def _replaced(value: Any, **changes: Any) -> Any:
     )
 
 
-def test_files_are_calibrated_on_training_photos_and_compared_with_float32(prepare: Any) -> None:
+def test_int8_files_are_calibrated_on_training_photos_and_compared_with_float32(prepare: Any) -> None:
     prepared = prepare(quantizations=("int8", "dynamic"), float_io=True)
     assert prepare.calibrated["int8"] == (["learned"], {"float_io": True, "input_type": "uint8"})
     assert prepare.calibrated["dynamic"] == (None, {}) and set(prepare.calibrated) == {"float32", "dynamic", "int8"}

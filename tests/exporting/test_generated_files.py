@@ -68,7 +68,7 @@ def test_removing_generated_files_updates_the_list_of_generated_files(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_link_to_an_unchanged_file_is_not_replaced(tmp_path: Path) -> None:
+def test_link_in_place_of_a_generated_file_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
     write_generated(tmp_path, {"a.txt": b"1"})
     (tmp_path / "elsewhere").write_bytes(b"1")
     (tmp_path / "a.txt").unlink()

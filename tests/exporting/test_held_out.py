@@ -84,7 +84,7 @@ def test_class_of_a_recorded_photo_is_the_folder_below_the_split_folder(tmp_path
     assert ([photo.label for photo in found.training], [photo.label for photo in found.test]) == (["a"], ["b"])
 
 
-def test_class_of_a_photo_in_folders_of_a_folder_named_like_a_class_is_the_inner_folder(tmp_path: Path) -> None:
+def test_class_of_a_photo_in_nested_folders_named_like_classes_is_the_inner_folder(tmp_path: Path) -> None:
     write(tmp_path, "a/a/1.jpg", "a/a/2.jpg", "a/b/1.jpg", "a/b/2.jpg")
     found = photos_of_record(record(tmp_path, ["a/a/1.jpg", "a/b/1.jpg"], ["a/b/2.jpg"]), None)
     assert [photo.label for photo in (*found.training, *found.test)] == ["a", "b", "b"] and found.missing == 0

@@ -19,7 +19,9 @@ from tests.needs import need_module
 pytestmark = pytest.mark.tensorflow
 
 
-def test_onnx_scores_and_distances_equal_those_of_the_tflite(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_onnx_scores_and_distances_equal_those_of_the_tflite_model(
+    trained: Trained, flowers: Path, tmp_path: Path
+) -> None:
     runtime = need_module("onnxruntime")
     ran = poets_edge("export", trained.graph, "--format", "onnx", "--output-dir", tmp_path, "--json").ok()
     facts = json.loads(ran.stdout)

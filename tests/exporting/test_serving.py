@@ -156,7 +156,7 @@ class Probe(socket.socket):
         return "192.0.2.1", 9
 
 
-def test_network_address_is_the_address_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_address_is_the_address_of_this_machine_in_the_local_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.exporting.serving.socket.socket", Probe)
     assert network_address() == "10.0.0.5"
     monkeypatch.setattr(Probe, "connect", lambda self, address: (_ for _ in ()).throw(OSError("unreachable")))

@@ -360,9 +360,7 @@ def test_load_model_refuses_saved_models_that_access_files(attack: str, tmp_path
 
 
 @pytest.mark.parametrize("run_by", ["", "output", "control input", "collection", "restore", "function"])
-def test_check_saved_model_refuses_checkpoints_written_when_a_model_is_loaded_or_run(
-    run_by: str, tmp_path: Path
-) -> None:
+def test_saved_models_that_write_checkpoints_when_loaded_or_run_are_refused(run_by: str, tmp_path: Path) -> None:
     """Each SavedModel has an operation that saves checkpoints, but nothing that is loaded or run depends on it."""
     need_module("tensorflow")
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel

@@ -157,7 +157,7 @@ def _get(server: PageServer, path: str, method: str = "GET", **headers: str) -> 
         connection.close()
 
 
-def test_server_sends_headers_required_for_threads(server: PageServer, site: Path) -> None:
+def test_server_sends_the_headers_that_browsers_require_for_threads(server: PageServer, site: Path) -> None:
     status, headers, body = _get(server, "/")
     assert (status, body) == (200, (site / "index.html").read_bytes())
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"

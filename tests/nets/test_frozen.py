@@ -34,7 +34,9 @@ def test_input_size_of_a_frozen_graph_is_height_and_width(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("lengths", [(1, 96, 128, 1), (1, -1, 128, 3), (1, 96, 0, 3)])
-def test_graph_with_a_gray_or_variable_input_is_refused(tmp_path: Path, lengths: tuple[int, ...]) -> None:
+def test_graph_with_a_gray_input_or_an_input_of_variable_size_is_refused(
+    tmp_path: Path, lengths: tuple[int, ...]
+) -> None:
     with pytest.raises(ModelError, match=r"graph\.pb"):
         read_frozen_graph(saved(tmp_path, with_size(*lengths)))
 

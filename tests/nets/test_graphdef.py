@@ -130,7 +130,7 @@ def test_parse_graph_rejects_bytes_that_are_not_a_graph(data: bytes) -> None:
         parse_graph(data, "it.pb")
 
 
-def test_constant_accepts_arrays_with_any_memory_layout() -> None:
+def test_constant_nodes_are_made_from_arrays_with_any_memory_layout() -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     for array in (np.asfortranarray(values), values.T.copy().T, values[::-1][::-1]):
         assert constant_of(constant("it", array)).tolist() == [[0, 1, 2], [3, 4, 5]]

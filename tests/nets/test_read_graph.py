@@ -67,7 +67,7 @@ def test_arithmetic_is_folded_into_the_weights(op: str, inputs: list[str], kerne
     np.testing.assert_array_equal(found.bias, bias)
 
 
-def test_factors_after_offsets_multiply_kernel_and_bias() -> None:
+def test_factors_applied_after_offsets_multiply_kernel_and_bias() -> None:
     graph = graph_of(
         numbers("factors", FACTORS),
         numbers("offsets", OFFSETS),

@@ -384,7 +384,7 @@ def zip_without_suffix(*, name: str = "b/2", method: int = zipfile.ZIP_STORED) -
 
 
 @pytest.mark.parametrize("damage", ["encrypted", "method", "local header", "deflate stream", "end of the archive"])
-def test_files_without_suffix_that_cannot_be_read_are_not_photos(damage: str) -> None:
+def test_unreadable_files_without_a_suffix_do_not_count_as_photos(damage: str) -> None:
     data = zip_without_suffix(method=zipfile.ZIP_DEFLATED if damage == "deflate stream" else zipfile.ZIP_STORED)
     assert read_archive(io.BytesIO(bytes(data)), "x.zip").names == ["a/1.jpg", "b/2"]
     central, local = data.rindex(b"PK\1\2"), data.rindex(b"PK\3\4")

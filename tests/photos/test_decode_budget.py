@@ -96,7 +96,7 @@ def test_read_photo_decodes_heic_with_the_heif_plugin() -> None:
     assert pixels.shape == (64, 96, 3) and pixels.std() > 10
 
 
-def test_read_photo_names_missing_heic_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_read_photo_reports_that_the_heic_plugin_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(budget, "_HEIF_PLUGINS", ("no_such_decoder",))
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(PhotoError, match=r"a HEIC photo.*pip install pi-heif"):

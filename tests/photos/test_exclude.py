@@ -173,14 +173,14 @@ def test_excluded_photos_are_skipped_and_nonexistent_ones_cause_a_warning(tmp_pa
     assert scan_without_excluded(tmp_path / "photos", None, reporter)[1] == Exclusions()
 
 
-def test_reassigned_photos_that_are_not_in_the_folder_are_unknown(tmp_path: Path) -> None:
+def test_listed_photos_that_are_not_in_the_folder_are_reported_as_unknown(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.jpg").write_bytes(b"photo")
     listed = Exclusions(frozenset({"a/3.jpg", "a/1.jpg"}), {"a/2.jpg": "b", "a/1.jpg": "b"})
     assert listed.unknown(scan(tmp_path)) == ["a/2.jpg", "a/3.jpg"]
 
 
-def test_exclusions_of_a_training_may_consist_of_reassigned_photos_only() -> None:
+def test_exclusions_of_a_training_run_may_consist_of_reassigned_photos_only() -> None:
     own = Exclusions(frozenset(), {"a/1.jpg": "b", "a/2.jpg": "c"})
     for training in ({"exclude": own.to_json()}, {"exclude_hashes": own.to_facts()}):
         assert exclusions_of_training(training, ["a/1.jpg", "a/9.jpg"]) == Exclusions(frozenset(), {"a/1.jpg": "b"})

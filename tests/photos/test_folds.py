@@ -164,7 +164,7 @@ def test_folds_do_not_depend_on_the_order_of_the_photos() -> None:
         assert by_name(shuffled, fold(shuffled)) == expected
 
 
-def test_first_of_several_smallest_classes_in_alphabetical_order_is_named() -> None:
+def test_alphabetically_first_of_several_smallest_classes_is_reported() -> None:
     for order in (("roses", "daisy", "tulips"), ("tulips", "daisy", "roses")):
         folds = fold(photos(dict.fromkeys(order, 3)))
         assert (folds.count, folds.requested, folds.smallest) == (3, 5, "daisy")

@@ -59,7 +59,7 @@ def test_image_cache_stores_photos_until_its_limit_is_reached(photos: list[Photo
         np.testing.assert_array_equal(one, other)
 
 
-def test_image_cache_raises_on_every_access_to_unreadable_photo(tmp_path: Path) -> None:
+def test_image_cache_raises_an_error_on_every_access_to_an_unreadable_photo(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     photo, images = Photo(tmp_path / "broken.jpg", "broken.jpg", "rose"), ImageCache(1 << 20)
     for _ in range(2):

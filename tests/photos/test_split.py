@@ -149,9 +149,7 @@ def test_split_keeps_photos_in_their_split_folders() -> None:
 
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize(("testing", "validation"), [(30, 0), (0, 30), (2, 60), (60, 2), (40, 30)])
-def test_split_without_photos_gets_the_photo_whose_position_is_nearest(
-    testing: int, validation: int, size: int
-) -> None:
+def test_empty_split_gets_the_photo_whose_hash_position_is_nearest(testing: int, validation: int, size: int) -> None:
     """The ideal position of validation is 0, that of test is the validation percentage, and that of training is 100."""
     checked = set()
     for start in range(0, 100 * size, size):

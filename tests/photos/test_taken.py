@@ -83,7 +83,7 @@ def test_capture_times_are_read_from_jpeg_files_with_any_spelling_of_the_suffix(
     assert np.isfinite(found).tolist() == [True, True, True, True, False, False] and len(set(found[:4])) == 1
 
 
-def test_bursts_are_found_in_the_order_of_time(tmp_path: Path) -> None:
+def test_bursts_are_found_in_the_order_of_capture_times(tmp_path: Path) -> None:
     """The names are not in the order in which the photos were taken; the second photo is from another minute."""
     photos = table_of("a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg", "b/1.jpg")
     assert burst_pairs(photos, np.array([104.0, 160.0, 100.0, 102.0, 103.0])) == [(2, 3), (3, 0)]

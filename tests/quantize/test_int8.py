@@ -108,7 +108,7 @@ def test_shared_quantization_covers_the_ranges_of_all_layers_that_share_it() -> 
     assert found == {name: ([params.scale], [params.zero_point]) for name, params in expected.items()}
 
 
-def test_int8_scales_of_biases_are_products_of_input_and_weight_scales() -> None:
+def test_quantization_scales_of_biases_are_products_of_input_and_weight_scales() -> None:
     net = network()
     tree, found = tensors(write_int8_model(net, RANGES))
     for name, source, axis in (("depth", "first", 3), ("point", "depth", 0), ("logits", "mean", 0)):
@@ -313,7 +313,7 @@ def test_int8_features_equal_the_input_of_the_last_layer() -> None:
         int8_features(write_float_model(network()))
 
 
-def test_dynamic_dense_kernels_have_one_quantization_scale_and_convolutions_one_per_channel() -> None:
+def test_dense_kernels_of_dynamic_models_have_one_scale_and_convolutions_one_per_channel() -> None:
     layers = (
         Layer("first", "convolution", (INPUT,), 32, (4, 3)),
         Layer("depth", "depthwise", ("first",), 32, (6, 6)),

@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
-def test_write_record_adds_length_and_checksums(data: bytes) -> None:
+def test_event_records_are_written_with_length_and_checksums(data: bytes) -> None:
     file = io.BytesIO()
     write_record(file, data)
     record = file.getvalue()

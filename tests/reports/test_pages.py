@@ -102,7 +102,7 @@ def page(path: Path, **changed: object) -> str:
     return path.read_text()
 
 
-def test_page_shows_messages_as_sentences_with_options(tmp_path: Path) -> None:
+def test_page_shows_messages_as_sentences_that_name_command_line_options(tmp_path: Path) -> None:
     html = page(tmp_path / "1.html", warnings=["a <b> needs `group_by`", "It ends."], assumption="see `early_stop`")
     assert '<p class="lead">A &lt;b&gt; needs <code>--group-by</code>.</p><p class="lead">It ends.</p>' in html
     assert '<p class="note">See <code>--early-stop</code>.</p>' in html

@@ -90,7 +90,7 @@ def test_jobs_of_an_earlier_server_are_listed_newest_first_and_interrupted_ones_
     ]  # fmt: skip
 
 
-def test_files_of_jobs_under_another_name_are_skipped(places: Places) -> None:
+def test_job_files_whose_name_contradicts_their_content_are_skipped(places: Places) -> None:
     for number in (9, 10):
         write(places, number)
     _file(places, "9").rename(_file(places, "8"))

@@ -276,7 +276,7 @@ def test_renaming_a_photo_does_not_replace_an_existing_file(
     assert free.read_text() == "old" and not old.exists()
 
 
-def test_finish_rename_removes_the_old_name_of_the_renamed_file(tmp_path: Path) -> None:
+def test_finishing_a_rename_removes_the_old_name_of_the_file(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("photo")
     os.link(old, new)

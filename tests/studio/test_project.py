@@ -64,7 +64,7 @@ def test_project_state_depends_on_names_and_stamps_of_the_included_photos(
     assert project.state != before
 
 
-def test_version_increases_only_if_classes_photos_lists_or_problems_change(
+def test_project_version_increases_only_if_classes_photos_lists_or_problems_change(
     places: Places, checked: list[set[str]]
 ) -> None:
     project = Project(places)

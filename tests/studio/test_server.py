@@ -140,7 +140,9 @@ def test_port_in_use_is_reported(listening: socket.socket) -> None:
         assert free.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) and free.proto == socket.IPPROTO_TCP
 
 
-def test_folder_of_the_project_is_created_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_project_folder_is_created_and_unsuitable_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[tuple[Path, int]] = []
     monkeypatch.setattr(server, "draw_photos", lambda folder, per_class, reporter: drawn.append((folder, per_class)))
     monkeypatch.chdir(tmp_path)

@@ -184,7 +184,7 @@ def test_labels_of_bubbles_stay_inside_the_panel() -> None:
     assert box == pytest.approx((45, 13, 55, 19)), "below the bubble, it would be outside"
 
 
-def test_styles_distinguish_families_and_sizes() -> None:
+def test_chart_styles_distinguish_families_and_sizes_of_networks() -> None:
     styles = series_styles()
     narrow, wide = (styles[series_of(architecture(f"mobilenet_{width}_224"))] for width in ("0.25", "1.0"))
     assert (narrow.color, narrow.line, wide.color, wide.line) == ("#d47c00", ":", "#2a0a52", "-")

@@ -130,7 +130,7 @@ def test_budget_converted_to_text_lists_its_limits(budget: Budget, text: str) ->
     assert str(budget) == text
 
 
-def test_budget_checks_the_types_of_its_limits() -> None:
+def test_budget_rejects_limits_of_a_wrong_type() -> None:
     with pytest.raises(WrongTypeError, match="latency"):
         Budget(latency="20ms")  # type: ignore[arg-type]
 

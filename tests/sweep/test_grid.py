@@ -281,7 +281,7 @@ def test_grid_report_has_no_external_resources(done: Grid, result: dict[str, Any
     assert result["choice"]["reason"].split(":")[0] in page
 
 
-def test_grid_with_ship_copies_chosen_model_and_labels(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_with_the_ship_option_copies_the_chosen_model_and_its_labels(done: Grid, result: dict[str, Any]) -> None:
     ran = done.run("--max-size", "0.5MB", "--ship").ok()
     assert "mobilenet_0.25_128 int8" in ran.stdout
     (model,) = (done.output / "ship").glob("*.tflite")

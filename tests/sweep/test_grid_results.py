@@ -118,7 +118,7 @@ def test_each_warning_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize(("small", "large", "expected"), [("x", "x", "x"), ("x", None, None), (None, None, None)])
-def test_grid_assumes_independent_photos_only_if_no_architecture_has_a_warning(
+def test_grid_notes_the_assumption_of_independence_only_if_no_architecture_has_a_warning(
     small: str | None, large: str | None, expected: str | None
 ) -> None:
     results = [replace(result_of(None), assumption=one) for one in (small, large)]

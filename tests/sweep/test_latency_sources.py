@@ -83,7 +83,7 @@ def test_results_are_matched_by_checksum_or_else_by_architecture(models: list[Gr
     assert medians(found) == {models[1].path.name: 9.0} and warnings == []
 
 
-def test_results_with_other_numbers_of_threads_are_not_used(models: list[GridModel], tmp_path: Path) -> None:
+def test_results_for_a_different_number_of_threads_are_not_used(models: list[GridModel], tmp_path: Path) -> None:
     results = [result(threads=4, milliseconds=2.0), result(threads=2, milliseconds=3.0), result(threads=2)]
     with pytest.raises(UsageError, match="`threads` 1: the file has latencies for `threads` 2, 4 only"):
         _from_files(options(tmp_path), models, results)

@@ -46,7 +46,7 @@ def test_grid_options_reject_invalid_values(fields: dict[str, Any], error: type[
         options(**fields)
 
 
-def test_grid_uses_the_test_set_instead_of_folds_with_fine_tuning() -> None:
+def test_grid_with_fine_tuning_uses_the_test_set_instead_of_folds() -> None:
     assert options().uses_folds
     assert not options(folds=0).uses_folds
     assert not options(fine_tuning=FineTuning(blocks=1)).uses_folds

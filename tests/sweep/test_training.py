@@ -116,7 +116,7 @@ def test_each_photo_that_cannot_be_decoded_is_its_own_group(tmp_path: Path) -> N
     assert np.equal.outer(numbers, numbers).tolist() == expected
 
 
-def test_validation_uses_int8_features_for_int8_models_and_only_photos_in_both_caches(tmp_path: Path) -> None:
+def test_cross_validation_uses_photos_in_both_caches_and_int8_features_for_int8_models(tmp_path: Path) -> None:
     """The int8 features of each class are the float32 bottlenecks of the other class, so all predictions differ."""
     rng, classes = np.random.default_rng(0), np.array([0] * 6 + [1] * 6 + [2] + [0])
     items = [

@@ -424,7 +424,7 @@ def test_operator_names_agree_with_the_schema() -> None:
     assert {number: name for number, name in numbered.items() if number < len(NAMES)} == dict(enumerate(NAMES))
 
 
-def test_option_numbers_are_those_of_the_schema() -> None:
+def test_option_numbers_agree_with_the_schema() -> None:
     for number, name in OPTIONS.items():
         assert getattr(schema().BuiltinOptions, name) == number
 

@@ -141,7 +141,7 @@ def test_input_range_is_inferred_regardless_of_the_order_of_commutative_operands
 
 
 @pytest.mark.parametrize(("reversal", "refused"), [("", True), ("REVERSE_V2", False), ("RESHAPE", True)])
-def test_blue_first_means_are_accepted_after_a_reversal_of_the_channels(reversal: str, refused: bool) -> None:
+def test_channel_means_in_bgr_order_are_accepted_after_a_reversal_of_the_channels(reversal: str, refused: bool) -> None:
     built = Built()
     if reversal:
         built.add(reversal)

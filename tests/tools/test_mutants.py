@@ -146,7 +146,7 @@ def test_listed_equivalent_mutants_occur_in_their_modules() -> None:
     assert not stale
 
 
-def test_patterns_of_equivalent_mutants_apply_to_one_place() -> None:
+def test_patterns_of_equivalent_mutants_match_exactly_one_place() -> None:
     before = "pairs = zip(a, b.reshape(-1), strict=True), zip(a, c, strict=True)"
     second = "pairs = zip(a, b.reshape(-1), strict=True), zip(a, c, strict=False)"
     assert (found := equivalent("x.py", before, second)) and "by construction" in found.reason

@@ -160,7 +160,7 @@ def test_read_background_rejects_folders_with_too_many_copies_of_photos_in_the_c
         read_background(folder, data, backbone, cache, Silent())
 
 
-def test_read_strangers_accepts_copies_and_small_folders(
+def test_strangers_option_accepts_copies_and_small_folders(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache
 ) -> None:
     """Strangers are only measured, so the user decides which photos they are."""

@@ -191,7 +191,7 @@ def test_temperature_is_moved_towards_one(fitted: float, errors: float, monkeypa
     assert _shrink(fitted, scores[:0], truth[:0], None) == 1.0
 
 
-def test_stretch_is_the_ratio_of_logits_after_their_mean_is_subtracted() -> None:
+def test_logit_stretch_is_the_ratio_of_logits_after_subtraction_of_their_means() -> None:
     rng = np.random.default_rng(0)
     solved = Head(rng.standard_normal((60, 3)).astype(np.float32), np.zeros(3, np.float32))
     bottlenecks, classes = draw(10)

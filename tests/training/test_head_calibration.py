@@ -143,7 +143,7 @@ def test_fine_tuned_network_is_calibrated_only_on_validation_photos(
     assert rows == [90]
 
 
-def test_divisor_is_increased_if_rounding_changes_a_prediction() -> None:
+def test_temperature_divisor_is_increased_if_rounding_changes_a_prediction() -> None:
     calls: list[Any] = []
     head = Head(np.array([[1.0, 2.0]], np.float32), np.zeros(2, np.float32))
     original = Head.logits

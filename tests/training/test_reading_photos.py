@@ -307,7 +307,7 @@ def test_damaged_backbone_is_built_again(built: Any, suffix: str, content: bytes
     assert backbone.graph.read_bytes() == b"graph of one" and backbone.model.read_bytes() == b"model of one"
 
 
-def test_files_are_rehashed_only_if_they_have_changed_or_on_request(
+def test_files_are_hashed_again_only_if_they_have_changed_or_if_requested(
     photos: list[HashedPhoto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hashing, "PHOTOS_PER_BATCH", 3)

@@ -57,7 +57,7 @@ def test_warnings_distinguish_duplicates_in_several_classes_and_in_several_split
 
 
 @pytest.mark.parametrize(("small", "named"), [(40, True), (41, False), (39, True)])
-def test_class_is_small_if_it_has_a_quarter_of_the_photos_of_the_largest_class(small: int, named: bool) -> None:
+def test_class_is_small_if_it_has_at_most_a_quarter_of_the_photos_of_the_largest_class(small: int, named: bool) -> None:
     line = small_classes(table(a=(100, 40, 20), b=(small - 3, 2, 1)))
     assert (line is not None) is named
     assert not named or line == f"few photos compared with a (160): b {small}. More of them help most."

@@ -37,7 +37,7 @@ def without(vectors: Vectors, photo: int, held_out: npt.NDArray[np.int64]) -> bo
     return bool((inputs[photo] @ fitted).argmax() == CLASSES[photo])
 
 
-def test_find_series_returns_the_accuracy_if_neighbors_by_name_are_held_out() -> None:
+def test_find_series_returns_the_accuracy_that_remains_if_neighbors_by_name_are_held_out() -> None:
     vectors = objects(6)
     found = find_series(vectors, CLASSES, NAMES)
     assert found is not None

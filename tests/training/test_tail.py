@@ -141,7 +141,7 @@ def test_relu6_encoding_preserves_the_ends_of_the_range() -> None:
         ("block_15_depthwise", {"padding": "VALID"}, 0),
     ],
 )  # fmt: skip
-def test_blocks_are_counted_back_to_the_first_layer_of_another_kind(
+def test_counting_of_blocks_from_the_end_stops_at_the_first_layer_of_another_kind(
     name: str, changes: dict[str, Any], blocks: int
 ) -> None:
     """The sum at the end of a block adds the block's input to its last layer, in any order."""

@@ -123,7 +123,7 @@ def test_best_and_last_heads_of_a_training_run_are_compared(monitored: Any) -> N
     assert (best.step, last.step) == (0, 0) and rest == {"early_stop": False}
 
 
-def test_intermediate_graphs_are_written_at_their_interval(monitored: Any, tmp_path: Path) -> None:
+def test_intermediate_graphs_are_written_at_the_requested_interval(monitored: Any, tmp_path: Path) -> None:
     monitored(7, {}, intermediate_store_frequency=3)
     assert {path.name: path.read_text() for path in (tmp_path / "graphs").iterdir()} == {
         "intermediate_3.pb": "graph 3 for a,b", "intermediate_6.pb": "graph 6 for a,b",
@@ -141,7 +141,9 @@ def test_intermediate_graphs_are_written_at_their_interval(monitored: Any, tmp_p
         ("graph.html", b'<meta name="generator" content="poets_edge', True),
     ],
 )  # fmt: skip
-def test_outputs_do_not_replace_files_of_other_kinds(name: str, content: bytes, valid: bool, tmp_path: Path) -> None:
+def test_training_outputs_do_not_replace_files_of_other_kinds(
+    name: str, content: bytes, valid: bool, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     if valid:
         check_outputs(options(tmp_path))
@@ -344,7 +346,7 @@ def test_record_states_whether_the_user_has_made_split_folders(training: Any) ->
     assert training.written[training.folder / "graph.json"][1]["set_folders"] is True and not result.has_own_test
 
 
-def test_detector_is_trained_with_background_photos_and_tested_on_strangers(training: Any) -> None:
+def test_detector_is_trained_with_background_photos_and_tested_on_unknown_photos(training: Any) -> None:
     outside = {"background": training.folder / "empty", "strangers": training.folder / "others"}
     result = training.run(data(SETS), unknown_rate=4.0, head=HeadOptions(seed=3), **outside)
     [(_, (given, rate, seed), named)] = [call for call in training.calls if call[0] == "detect_unknown"]

@@ -98,7 +98,7 @@ def test_detector_computes_maximum_of_distance_and_background_value(background: 
     np.testing.assert_allclose(found.distances(bottlenecks), expected, rtol=5e-3)
 
 
-def test_detector_rejects_the_stated_fraction_of_new_photos_and_most_strangers() -> None:
+def test_detector_rejects_the_stated_fraction_of_new_photos_and_most_unknown_photos() -> None:
     for rate in (0.05, 0.2):
         found = detect_unknown(training_data(*draw(150)), rate, 0)
         assert found.distances.shape == (450,)
@@ -198,7 +198,7 @@ def test_unknown_chart_has_a_histogram_for_known_photos_and_background() -> None
     assert sum(share for _, share in points) == pytest.approx(2)
 
 
-def test_strangers_are_counted_and_do_not_change_the_detector() -> None:
+def test_photos_in_the_strangers_option_are_counted_and_do_not_change_the_detector() -> None:
     bottlenecks, classes = draw(30)
     strangers = draw(20, 3, shift=0.1)[0]
     without = detect_unknown(training_data(bottlenecks, classes), 0.05, 0)
@@ -264,7 +264,7 @@ def test_detect_unknown_draws_a_class_balanced_sample_of_many_photos(monkeypatch
     assert (np.diff(found.rows) > 0).all()
 
 
-def test_refused_fraction_counts_distances_above_the_limit() -> None:
+def test_refused_fraction_is_the_fraction_of_distances_above_the_limit() -> None:
     assert unknown.refused(np.array([0.2, LIMIT, 1.01, 3], np.float32)) == 0.5
     assert unknown.refused(np.zeros(0, np.float32)) is None
 

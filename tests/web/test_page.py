@@ -251,7 +251,9 @@ def test_page_shows_metadata_of_the_model(server: PageServer, drawn: Drawn, open
     _until(page, "document.getElementById('verdict').textContent === 'unknown'")
 
 
-def test_page_labels_dropped_and_pasted_photos(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+def test_page_assigns_labels_to_dropped_and_pasted_photos(
+    server: PageServer, drawn: Drawn, open_page: OpenPage
+) -> None:
     page = open_page(server.url)
     for event, field in (("drop", "dataTransfer"), ("paste", "clipboardData")):
         page.evaluate(
@@ -268,7 +270,7 @@ def test_page_labels_dropped_and_pasted_photos(server: PageServer, drawn: Drawn,
         assert page.inner_text("#verdict") == "daisy"
 
 
-def test_page_labels_live_and_frozen_frames(server: PageServer, open_page: OpenPage) -> None:
+def test_page_assigns_labels_to_live_and_frozen_camera_frames(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url, **PHONE)
     page.click("#camera")
     _until(page, "document.getElementById('verdict').textContent === 'daisy'")

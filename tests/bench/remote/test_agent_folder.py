@@ -302,7 +302,7 @@ def test_agent_answers_contain_at_most_a_thousand_texts_of_limited_length() -> N
     assert _few(["x" * 4096, "y" * 4097]) == ["x" * 4096, "y" * 4093 + "..."]
 
 
-def test_run_returns_the_last_fifty_lines_of_errors() -> None:
+def test_run_request_returns_the_last_fifty_lines_of_errors() -> None:
     answers = io.StringIO()
     program = "import sys; [print(n, file=sys.stderr) for n in range(60)]"
     Agent(io.BytesIO(), answers)._answer({"id": 1, "do": "run", "command": [sys.executable, "-S", "-c", program]})

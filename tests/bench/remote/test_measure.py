@@ -206,7 +206,7 @@ def test_measurement_prevents_other_measurements_until_it_ends(
     answers(LoadRequest(models=(str(model),), seconds=1.0, threads=1, rate=None))
 
 
-def test_measurement_does_not_need_a_file_system_with_locks(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurement_works_on_file_systems_without_locks(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(descriptor: int, operation: int) -> None:
         raise OSError("no locks")
 

@@ -80,7 +80,7 @@ def test_collector_warns_once_about_a_full_disk(tmp_path: Path, monkeypatch: pyt
     assert len(reporter.warnings) == 1 and "No space left" in reporter.warnings[0]
 
 
-def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: Path) -> None:
+def test_watch_with_the_collect_option_saves_frames_with_low_scores(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for number in range(4):
         scene(number // 2, noise=number % 2).save(tmp_path / f"frames/{number}.png")
