@@ -85,6 +85,8 @@ def test_convolution_shape_accounts_for_dilation() -> None:
         (shapes.reshape, call((1, 7, 5, 3), (2,), constants={1: [1, 105]}), (1, 105)),
         (shapes.reshape, call((1, 7, 5, 3), (2,), constants={1: [-1, 15]}), (7, 15)),
         (shapes.reshape, call((1, 7, 5, 3), (3,), constants={1: [5, -1, 3]}), (5, 7, 3)),
+        (shapes.reshape, call((1, 7, 5, 3), new_shape=[-1]), (105,)),
+        (shapes.reshape, call((1, 7, 5, 3), new_shape=[1, -1, 1]), (1, 105, 1)),
         (shapes.reshape, call((1, 7, 5, 3), new_shape=[35, 3]), (35, 3)),
         (shapes.pad, call((1, 7, 5, 3), (4, 2), constants={1: [0, 0, 1, 2, 3, 4, 0, 0]}), (1, 10, 12, 3)),
         (shapes.mean, call((1, 7, 5, 3), (2,), constants={1: [1, 2]}, keep_dims=False), (1, 3)),

@@ -154,6 +154,14 @@ def nested(depth: int) -> bytes:
     return data + struct.pack("<i", -4) + last
 
 
+def test_parse_reads_scalars_of_four_bytes_at_multiples_of_four() -> None:
+    schema = {**SCHEMA, "Root": [("ratio", "f=0.5"), *SCHEMA["Root"][1:]]}
+    bits = struct.unpack("<i", struct.pack("<f", 1.25))[0]
+    assert parse(bytes(buffer({0: bits})), schema, "Root", b"TEST")["ratio"] == 1.25
+    assert parse(bytes(buffer({7: 0, 0: bits})), schema, "Root", b"TEST")["ratio"] == 1.25
+    assert parse(bytes(buffer({})), schema, "Root", b"TEST")["ratio"] == 0.5
+
+
 def test_nesting_depth_of_tables_is_limited() -> None:
     parse(nested(tables.MAX_DEPTH), SCHEMA, "Root", b"TEST")
     with pytest.raises(FlawError, match="16 levels deep"):

@@ -104,6 +104,18 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "the neighbors are symmetric about the quantile",
     ),
     Equivalent(
+        "tflite/verify/tables.py",
+        "return self.table(union.kinds[number], self._follow(position), depth + 1)",
+        "return self.table(union.kinds[number], self._follow(position), depth - 1)",
+        "the tables that a union refers to contain no tables",
+    ),
+    Equivalent(
+        "auditing/mislabeled.py",
+        "score = 1 / (1 + np.exp(np.clip(margin, -80, 80)))",
+        "score = 1 / (1 + np.exp(np.clip(margin, -80, 81)))",
+        "the scores of both margins are 0 when rounded to any digits that are shown",
+    ),
+    Equivalent(
         "photos/image.py",
         "if crop is None and image.size == (width, height):",
         "if False:",

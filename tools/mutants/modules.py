@@ -140,9 +140,24 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "core/download.py": ("core/test_download.py", "core/test_guards.py"),
         "core/files.py": ("core/test_files.py", "core/test_guards.py", "core/test_json_files.py"),
         "core/json_checks.py": ("core/test_json_files.py", "core/test_json_checks.py", "core/test_guards.py"),
-        "bench/remote/on_device/agent.py": ("bench/remote/test_agent.py", "bench/remote/test_agent_transfers.py"),
-        "bench/remote/on_device/own_folder.py": ("bench/remote/test_agent.py",),
-        "bench/remote/on_device/own_service.py": ("bench/remote/test_agent.py",),
+        "bench/remote/on_device/agent.py": (
+            "bench/remote/test_agent.py",
+            "bench/remote/test_agent_answers.py",
+            "bench/remote/test_agent_folder.py",
+            "bench/remote/test_agent_loop.py",
+            "bench/remote/test_agent_process.py",
+            "bench/remote/test_agent_transfers.py",
+        ),
+        "bench/remote/on_device/own_folder.py": (
+            "bench/remote/test_agent.py",
+            "bench/remote/test_agent_folder.py",
+            "bench/remote/test_agent_transfers.py",
+        ),
+        "bench/remote/on_device/own_service.py": (
+            "bench/remote/test_agent.py",
+            "bench/remote/test_agent_folder.py",
+            "bench/remote/test_agent_answers.py",
+        ),
     },
     {
         "training/unknown.py": ("training/test_unknown.py",),
