@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,6 +112,30 @@ def test_evaluate_scores_all_photos_if_none_is_known_to_be_a_training_photo(fold
     for facts in ({}, {"training": {"photos_sketch": [1, 2, 3], "classes": {"daisy": {"training": 16}}}}):
         result = evaluate(ColorScorer(facts), folder)
         assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48
+
+
+def test_evaluate_applies_exclusions_of_training_to_the_photos_that_it_has_not_learned_from(folder: Path) -> None:
+    def digest(photo: Photo) -> str:
+        return hashlib.sha256(photo.file.read_bytes()).hexdigest()
+
+    photos = list(scan(folder).photos)
+    learned = [photo for photo in photos if photo.label != "tulips"]
+    known = {digest(photo) for photo in learned}
+    *new, relabeled, left_out = [photo for photo in photos if digest(photo) not in known]
+    assert len(new) == 10
+    training: dict[str, Any] = {
+        "photos": {photo.name: digest(photo) for photo in learned},
+        "sets": {"training": [photo.name for photo in learned], "validation": [], "test": []},
+        "exclude": {"leave_out": [left_out.name], "belongs_to": {relabeled.name: "daisy"}},
+    }
+    reporter = Recorder()
+    result = evaluate(ColorScorer({"training": training}), folder, reporter=reporter)
+    assert names_of(result) == [photo.name for photo in (*new, relabeled)] and result.split == "unseen"
+    assert [photo.label for photo in result.predictions.photos] == [*["tulips"] * len(new), "daisy"]
+    assert "as at training, 1 photo excluded and 1 counted as another class" in reporter.notes
+    training["photos"] = {name: hashlib.sha256(name.encode()).hexdigest() for name in training["photos"]}
+    elsewhere = evaluate(ColorScorer({"training": training}), folder)
+    assert len(names_of(elsewhere)) == 48, "none of the photos is from the training run"
 
 
 def test_evaluate_orders_the_confusion_matrix_by_the_models_labels(folder: Path) -> None:
