@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -168,3 +169,22 @@ def test_broker_outage_is_reported_once(session: Session, capsys: pytest.Capture
     session.publisher._on_disconnect(None, None, None, "gone", None)
     session.publisher.poll()
     assert capsys.readouterr().err.count("labeling continues") == 1 and not session.publisher.is_connected
+
+
+def certificate_error(message: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    error.verify_message = message
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (certificate_error("self-signed certificate"), "self-signed certificate"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (ValueError("x" * 300), "x" * 200),
+        (ValueError("ends."), "ends"),
+    ],
+)
+def test_outages_are_reported_with_a_short_reason(error: Exception, reason: str) -> None:
+    assert mqtt._reason(error) == reason
