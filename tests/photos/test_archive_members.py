@@ -145,8 +145,10 @@ def test_archive_names_omit_a_top_folder_that_contains_all_photos() -> None:
 
 def test_archive_skips_hidden_files_and_macos_metadata() -> None:
     members = {"a/1.jpg": b"1", "a/.2.jpg": b"2", ".b/3.jpg": b"3", "__MACOSX/a/1.jpg": b"4", "a/notes.txt": b"5"}
-    assert read_archive(io.BytesIO(zip_of(members)), "a.ZIP").names == ["a/1.jpg"]
-    assert read_archive(io.BytesIO(tar_of(members)), "a.tar").names == ["a/1.jpg"]
+    members |= {"a/": b"", "b/1.jpg": b"6"}
+    assert read_archive(io.BytesIO(zip_of(members)), "a.ZIP").names == ["a/1.jpg", "b/1.jpg"]
+    del members["a/"]
+    assert read_archive(io.BytesIO(tar_of(members)), "a.tar").names == ["a/1.jpg", "b/1.jpg"]
 
 
 def test_read_archive_assigns_the_correct_label_to_each_photo_in_a_shard() -> None:

@@ -22,7 +22,8 @@ from poets_edge.tflite.flatbuffer import (
 from poets_edge.tflite.verify import graph_rules, types
 from poets_edge.tflite.verify.catalog import RULES
 from poets_edge.tflite.verify.graph_rules import InferenceCost
-from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
+from poets_edge.tflite.verify.rules import output_shapes
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, UnsupportedError
 from poets_edge.tflite.verify.verify import check
 
 PICTURE = (1, 6, 5, 3)
@@ -520,6 +521,24 @@ def test_check_refuses_damaged_graphs(change: Callable[[Any], object], message: 
     check(convolution(change=lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [-1, 6, 5, 3])))
     with pytest.raises(FlawError, match=message):
         check(convolution(change=change))
+
+
+def test_error_for_several_graphs_lists_their_signatures() -> None:
+    def two_graphs(tree: Any, *keys: bytes) -> None:
+        tree.subgraphs.append(tree.subgraphs[0])
+        tree.signatureDefs = [_signature(0, graph=number, key=key) for number, key in enumerate(keys)]
+
+    with pytest.raises(UnsupportedError, match=r"2 graphs in it, not one\. It has several signatures \(score, train\)"):
+        check(convolution(change=lambda tree: two_graphs(tree, b"score", b"train")))
+    with pytest.raises(UnsupportedError, match="2 graphs in it, not one") as raised:
+        check(convolution(change=lambda tree: two_graphs(tree, b"score")))
+    assert "signatures" not in str(raised.value)
+
+
+def test_output_shapes_omit_missing_tensors() -> None:
+    graph = {"tensors": [{"shape": (1, 5)}, {"shape": (1, 9, 4)}], "outputs": [1, 2, -1, 0]}
+    assert output_shapes({"subgraphs": [graph, {}]}) == [(1, 9, 4), (1, 5)]
+    assert output_shapes({"subgraphs": []}) == []
 
 
 def _changed(change: Callable[[Any], object]) -> bytes:
