@@ -16,6 +16,7 @@ import pytest
 
 from poets_edge.cli import audit, benchmark, draw_photos, evaluate, export, inspect, label, train, watch
 from poets_edge.cli import studio as studio_module
+from poets_edge.cli.export_results import print_frigate
 from poets_edge.cli.photo_options import one_folder
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.watch.prediction import WatchSummary
@@ -127,6 +128,20 @@ def test_export_suggests_the_last_file_for_the_next_step(capsys: pytest.CaptureF
     export._print(SimpleNamespace(files=files, to_json=dict), as_json=False, output=None)  # type: ignore[arg-type]
     shown = capsys.readouterr().out.splitlines()
     assert shown[-2] == "Next: poets-edge label int8.tflite PHOTO" and "Not evaluated: no test photos." in shown
+
+
+@pytest.mark.parametrize(("assigned", "text"), [(0.0, "0.0 % of the test photos get a label"), (None, "")])
+def test_export_states_that_no_photo_reaches_the_threshold_of_frigate(
+    capsys: pytest.CaptureFixture[str], assigned: float | None, text: str
+) -> None:
+    model = SimpleNamespace(path=Path("m.tflite"), size=1, evaluation=None, agreement=None)
+    result: Any = SimpleNamespace(
+        model=model, labelmap=Path("labelmap.txt"), labels=("cat",), assigned=assigned, assigned_correct=None,
+        to_json=dict,
+    )  # fmt: skip
+    print_frigate(result, as_json=False, output=None)
+    shown = capsys.readouterr().out
+    assert text in shown and ("threshold" in shown) is (assigned is not None)
 
 
 def test_export_refuses_two_graphs(tmp_path: Path) -> None:

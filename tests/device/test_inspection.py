@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -79,3 +81,14 @@ def test_inspection_of_a_trained_graph_describes_its_nodes_labels_and_record(tmp
     assert found.operators == {"Placeholder": 1, "Mean": 1, "MatMul": 1, "BiasAdd": 1, "Softmax": 1}
     assert found.input_range is not None and found.input_range.normalization == BACKBONE
     assert found.facts["labels"] == ["tulips", "daisy"] and not {"sets", "photos", "steps"} & found.facts.keys()
+
+
+@pytest.mark.parametrize(("stated", "output"), [(None, 0), (0, 0), (1, 1)])
+def test_scores_are_described_by_the_output_that_contains_them(
+    monkeypatch: pytest.MonkeyPatch, stated: int | None, output: int
+) -> None:
+    kinds = [SimpleNamespace(kind="probabilities"), None]
+    monkeypatch.setattr(inspection, "known_format", lambda file, metadata, number: kinds[number])
+    metadata: Any = SimpleNamespace(score_output=stated)
+    file: Any = None
+    assert inspection._score_kind(file, metadata) == ("probabilities", "")[output]

@@ -138,6 +138,22 @@ def test_evaluate_applies_exclusions_of_training_to_the_photos_that_it_has_not_l
     assert len(names_of(elsewhere)) == 48, "none of the photos is from the training run"
 
 
+def test_evaluate_suspects_copies_only_among_photos_that_the_model_does_not_recognize(folder: Path) -> None:
+    """Every fourth photo has the color of roses; the model recognizes all others, and classifies them correctly."""
+    learned = [photo for photo in scan(folder).photos if int(Path(photo.name).stem) % 4 != 3]
+    training = {
+        "photos": {photo.name: hashlib.sha256(photo.file.read_bytes()).hexdigest() for photo in learned},
+        "sets": {"training": [photo.name for photo in learned], "validation": [], "test": []},
+    }
+    facts = {"training": training, "test": {"accuracy": 0.3, "photos": 20, "interval95": [0.2, 0.4]}}
+    reporter = Recorder()
+    result = evaluate(ColorScorer(facts), folder, split="all", reporter=reporter)
+    assert result.evaluation.correct == 39 and not any("copies" in text for text in reporter.warnings)
+    facts["test"] = {"accuracy": 0.01, "photos": 20, "interval95": [0.0, 0.02]}
+    evaluate(ColorScorer(facts), folder, split="all", reporter=reporter)
+    assert next(text for text in reporter.warnings if "copies" in text).startswith("25.0 % of 12 photos")
+
+
 def test_evaluate_orders_the_confusion_matrix_by_the_models_labels(folder: Path) -> None:
     """A quarter of the daisies and tulips look like roses; the labels are not in alphabetical order."""
     result = evaluate(ColorScorer(), folder)
