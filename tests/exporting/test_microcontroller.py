@@ -7,6 +7,7 @@ has no headers. The headers in `tests/exporting/tflm` declare the functions that
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import shutil
 import subprocess
@@ -22,7 +23,9 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError
+from poets_edge.exporting.export import prepare_export
 from poets_edge.exporting.generated_files import LIST
+from poets_edge.exporting.microcontroller import microcontroller
 from poets_edge.exporting.microcontroller.boards import BOARDS, board
 from poets_edge.exporting.microcontroller.firmware import MicroModel, firmware_files
 from poets_edge.exporting.microcontroller.fitting import blank_network, fitting_architecture, micro_cost
@@ -31,6 +34,7 @@ from poets_edge.exporting.microcontroller.tflm import micro_operators, run_micro
 from poets_edge.exporting.options import ExportOptions
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.image import fit, read_photo
+from poets_edge.progress import Silent
 from tests.conftest import ROOT, Trained, poets_edge
 from tests.needs import missing, need_module
 
@@ -218,8 +222,12 @@ def test_run_micro_finds_the_smallest_arena_in_which_a_model_runs(firmware: Firm
     assert status(firmware.arena) == 0 and status(firmware.arena - 16) != 0
 
 
-def test_error_for_a_too_large_model_names_a_model_that_fits(trained: Trained, tmp_path: Path) -> None:
+def test_error_for_a_too_large_model_names_a_model_that_fits(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     need_module("tflite_micro")
+    convert_once = functools.cache(lambda options: prepare_export(options, Silent()))
+    monkeypatch.setattr(microcontroller, "prepare_export", lambda options, _: convert_once(options))
     options = ExportOptions(graph=trained.folder / "tf_files/retrained_graph.pb", output_dir=tmp_path / "firmware")
     with pytest.raises(
         ModelError, match=r"need [\d,]+ bytes of memory, and nano33 has 166,400 .*mobilenet_0.25_128 would fit"
