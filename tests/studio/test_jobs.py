@@ -156,17 +156,17 @@ def test_canceled_app_build_ends_its_programs_and_leaves_no_files(trained: Studi
     while (left := {helper, *compilers} & _running()) and time.monotonic() < end:
         time.sleep(0.02)
     assert not left and len(started) > 2
-    trained.run_job(kind="take", form="web")
+    trained.run_job(kind="take", form="int8")
     assert not list((trained.folder.parent / "tmp").glob("poets_edge-scratch-*"))
     later = trained.get("/api/take/apk")
     assert (later.status, later.body) == (earlier.status, earlier.body)
 
 
 def test_job_runs_after_the_idle_helper_process_was_killed(trained: StudioClient) -> None:
-    trained.run_job(kind="take", form="web")
+    trained.run_job(kind="take", form="int8")
     [helper] = helpers(trained)
     os.kill(helper, signal.SIGKILL)
-    trained.run_job(kind="take", form="web")
+    trained.run_job(kind="take", form="int8")
 
 
 def _running() -> set[int]:
