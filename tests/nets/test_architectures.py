@@ -38,7 +38,7 @@ def share_right(classifier: Classifier, folder: Path) -> float:
 def test_train_and_export_support_every_mobilenet(
     entry: Architecture, few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:
-    folder = few_flowers(10)
+    folder = few_flowers(6)
     classifier = train_and_export_int8(entry.name, folder, tmp_path)
     assert classifier.size == entry.size
     assert classifier.metadata.facts["training"]["architecture"] == entry.name
