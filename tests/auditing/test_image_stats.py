@@ -34,7 +34,7 @@ def hashed(path: Path) -> HashedPhoto:
     return HashedPhoto(photo, hashlib.sha256(path.read_bytes()).digest())
 
 
-def test_read_stats_returns_equal_stats_from_the_cache(tmp_path: Path) -> None:
+def test_statistics_from_the_cache_equal_the_computed_ones(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (30, 50, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "1.png")
     photo = hashed(tmp_path / "1.png")
@@ -50,7 +50,7 @@ def test_read_stats_returns_equal_stats_from_the_cache(tmp_path: Path) -> None:
         assert getattr(cached, name) == pytest.approx(getattr(computed, name), rel=1e-6)
 
 
-def test_read_stats_yields_an_error_for_a_changed_photo(tmp_path: Path) -> None:
+def test_reading_the_statistics_of_a_changed_photo_yields_an_error(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "1.png")
     photo = hashed(tmp_path / "1.png")
     Image.new("RGB", (8, 8), "blue").save(tmp_path / "1.png")

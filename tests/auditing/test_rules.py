@@ -92,23 +92,23 @@ def reasons(*changes: dict[str, float]) -> list[list[str]]:
         ({"colorfulness": 6}, None),
     ],
 )
-def test_find_outliers_applies_each_limit(change: dict[str, float], reason: str | None) -> None:
+def test_each_limit_for_outliers_is_applied(change: dict[str, float], reason: str | None) -> None:
     assert reasons(change) == [[reason] if reason else []]
 
 
-def test_find_outliers_scales_the_blur_limit_with_the_median_sharpness() -> None:
+def test_blur_limit_is_proportional_to_the_median_sharpness() -> None:
     """The limit is 0.025, a quarter of the median sharpness of 0.1."""
     soft = [{"sharpness": 0.1}] * 40
     assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
 
 
-def test_find_outliers_does_not_call_dark_colored_photos_gray() -> None:
+def test_dark_colored_photos_are_not_listed_as_gray() -> None:
     """In a photo of a black cat, the channels differ by 5 of 255, which is a sixth of the photo's brightness."""
     assert reasons({"colorfulness": 5.0, "brightness": 30.0}) == [[]]
     assert reasons({"colorfulness": 1.0, "brightness": 30.0}) == [["gray"]]
 
 
-def test_find_outliers_lists_gray_photos_if_fewer_than_ten_percent_are_gray() -> None:
+def test_gray_photos_are_outliers_if_they_are_fewer_than_ten_percent() -> None:
     gray = {"colorfulness": 1.0}
     assert reasons(gray, gray) == [["gray"]] * 2  # of 22
     assert reasons(gray, gray, gray) == [[]] * 3  # of 23
@@ -116,7 +116,7 @@ def test_find_outliers_lists_gray_photos_if_fewer_than_ten_percent_are_gray() ->
     assert reasons(gray, *pale)[0] == [], "the median colorfulness of the folder is too low"
 
 
-def test_find_outliers_lists_the_most_extreme_photos_first_with_details() -> None:
+def test_most_extreme_outliers_are_listed_first_with_details() -> None:
     photos = photos_with(
         {"width": 60, "height": 90}, {"width": 80, "height": 20},
         {"truncated_fraction": 0.25}, {"truncated_fraction": 0.5},
@@ -128,7 +128,7 @@ def test_find_outliers_lists_the_most_extreme_photos_first_with_details() -> Non
     assert list(groups["cut short"].details) == ["50% of its height", "25% of its height"]
 
 
-def test_find_outliers_lists_an_isolated_photo_among_thirty_or_more() -> None:
+def test_isolated_photo_among_thirty_or_more_is_an_outlier() -> None:
     def isolated(count: int) -> list[OutlierGroup]:
         rng = np.random.default_rng(0)
         directions = np.eye(8, dtype=np.float32)[0] + 0.1 * rng.standard_normal((count, 8)).astype(np.float32)
@@ -142,7 +142,7 @@ def test_find_outliers_lists_an_isolated_photo_among_thirty_or_more() -> None:
     assert isolated(29) == []
 
 
-def test_compute_stats_agrees_with_hand_computation() -> None:
+def test_statistics_of_photos_agree_with_hand_computation() -> None:
     """The upper three quarters of the image have the color (200, 100, 0), and the rest is mid-gray."""
     pixels = np.zeros((192, 192, 3), np.uint8)
     pixels[:144], pixels[144:] = (200, 100, 0), (128, 128, 128)
@@ -195,7 +195,7 @@ def test_most_confused_pairs_of_classes_are_counted_in_both_directions() -> None
     assert most_confused_classes(("x", "a", "m"), scores, classes, rows, count=1) == [first]
 
 
-def test_find_leak_lists_test_photos_with_near_duplicates_in_the_training_set() -> None:
+def test_photos_of_the_test_set_with_near_duplicates_in_the_training_set_are_listed_as_leaked() -> None:
     photos = photos_with(normal=200)
     vectors = np.eye(2, 8, dtype=np.float32)[photos.classes] + 0.1 * photos.vectors[:]
     splits = assign_splits(photos.photos.photos, SplitConfig())
@@ -269,7 +269,7 @@ def test_labels_are_scored_by_heads_that_are_refitted_without_the_flagged_photos
         assert found.score[row] == pytest.approx(other / (other + own), rel=1e-4) and found.likely[row] == name
 
 
-def test_find_outliers_measures_isolation_in_robust_standard_deviations() -> None:
+def test_isolation_of_outliers_is_measured_in_robust_standard_deviations() -> None:
     """The expected outliers are computed from the mean cosine distance of each photo to its five nearest photos."""
     rng = np.random.default_rng(4)
     vectors = np.column_stack([np.ones(80), rng.normal(0, 0.15, (80, 3))])

@@ -35,16 +35,16 @@ class _Located(os.PathLike[str]):
 
 
 @pytest.mark.parametrize("folder", ["here", Path("here"), _Located()])
-def test_check_fields_converts_text_to_paths(folder: Any) -> None:
+def test_text_in_path_fields_is_converted_to_paths(folder: Any) -> None:
     assert Options(folder=folder).folder == Path("here")
 
 
-def test_check_fields_converts_single_values_and_lists_to_tuples() -> None:
+def test_single_values_and_lists_in_tuple_fields_are_converted_to_tuples() -> None:
     assert Options(folder=Path(), names="one").names == ("one",)  # type: ignore[arg-type]
     assert Options(folder=Path(), names=["one", "two"]).names == ("one", "two")  # type: ignore[arg-type]
 
 
-def test_check_fields_converts_values_before_it_checks_them() -> None:
+def test_field_values_are_converted_before_they_are_checked() -> None:
     assert Options(folder=Path(), mode="EXACT").mode == "exact"  # type: ignore[arg-type]
 
 
@@ -63,7 +63,7 @@ def test_check_fields_converts_values_before_it_checks_them() -> None:
         ("quiet", 1),
     ],
 )
-def test_check_fields_reports_the_field_with_a_wrong_type(field: str, value: Any) -> None:
+def test_error_names_the_field_that_has_a_wrong_type(field: str, value: Any) -> None:
     with pytest.raises(WrongTypeError, match=f"`{field}`") as caught:
         Options(**{"folder": Path(), field: value})
     assert isinstance(caught.value, TypeError) and isinstance(caught.value, ValueError)
@@ -82,13 +82,13 @@ def test_check_fields_reports_the_field_with_a_wrong_type(field: str, value: Any
         pytest.param("count", 10**5000, id="count-5001 digits"),
     ],
 )
-def test_check_fields_rejects_values_out_of_range(field: str, value: Any) -> None:
+def test_field_values_out_of_range_are_rejected(field: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"`{field}`") as caught:
         Options(**{"folder": Path(), field: value})
     assert not isinstance(caught.value, TypeError)
 
 
-def test_convert_returns_values_of_the_correct_type_unchanged() -> None:
+def test_conversion_returns_values_of_the_correct_type_unchanged() -> None:
     names, path = ("one",), Path("here")
     assert convert(names, tuple[str, ...], "names") is names
     assert convert(path, Path | None, "path") is path
@@ -97,13 +97,13 @@ def test_convert_returns_values_of_the_correct_type_unchanged() -> None:
         convert(3, Callable[[Any], int], "function")
 
 
-def test_convert_accepts_numpy_integers() -> None:
+def test_conversion_accepts_numpy_integers() -> None:
     numpy = need_module("numpy")
     assert type(convert(numpy.int64(3), int, "count")) is int
 
 
 @pytest.mark.parametrize("threads", [0, -1, 4097, 10**20, pytest.param(10**5000, id="5001 digits")])
-def test_check_threads_rejects_numbers_out_of_range(threads: int) -> None:
+def test_thread_counts_out_of_range_are_rejected(threads: int) -> None:
     with pytest.raises(UsageError, match="`threads` must be"):
         check_threads(threads)
     with pytest.raises(UsageError, match="`threads` must"):
@@ -111,19 +111,19 @@ def test_check_threads_rejects_numbers_out_of_range(threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1.0, "1", None, True])
-def test_check_threads_rejects_values_that_are_not_integers(threads: Any) -> None:
+def test_thread_counts_that_are_not_integers_are_rejected(threads: Any) -> None:
     with pytest.raises(WrongTypeError, match="`threads` must be a whole number"):
         check_threads(threads)
 
 
-def test_convert_accepts_signed_64_bit_integers() -> None:
+def test_conversion_accepts_signed_64_bit_integers() -> None:
     assert convert(-(2**63), int, "seed") == -(2**63) and convert(2**63 - 1, int, "seed") == 2**63 - 1
     for value in (-(2**63) - 1, 2**63):
         with pytest.raises(UsageError, match="64 bits"):
             convert(value, int, "seed")
 
 
-def test_check_threads_accepts_1_to_4096() -> None:
+def test_thread_counts_from_1_to_4096_are_accepted() -> None:
     for threads in (1, 4096):
         check_threads(threads)
         assert SustainedOptions(models=(Path("model.tflite"),), seconds=1, threads=threads).threads == threads
@@ -160,19 +160,19 @@ def test_conversion_errors_describe_the_expected_type_and_the_value(hint: Any, v
     assert str(caught.value) == f"`it` {message}"
 
 
-def test_convert_applies_to_each_item_of_a_tuple_of_fixed_length() -> None:
+def test_conversion_applies_to_each_item_of_a_tuple_of_fixed_length() -> None:
     assert convert(["a", "b"], tuple[Path, str], "it") == (Path("a"), "b")
     assert convert(("a",), tuple[Path, ...], "it") == (Path("a"),)
 
 
-def test_convert_accepts_none_only_if_the_annotation_contains_it() -> None:
+def test_conversion_accepts_none_only_if_the_annotation_contains_it() -> None:
     assert convert(None, int | str | None, "seed") is None and convert(None, Path | None, "seed") is None
     for hint in (int | str, int, Path, tuple[int, ...], Literal["a"]):
         with pytest.raises(WrongTypeError, match=r"`seed` must be .*, not None"):
             convert(None, hint, "seed")
 
 
-def test_convert_distinguishes_tuples_of_two_from_tuples_of_any_length() -> None:
+def test_conversion_distinguishes_tuples_of_two_from_tuples_of_any_length() -> None:
     assert convert([1, 2], tuple[int, int], "size") == (1, 2) and convert([1, 2, 3], tuple[int, ...], "size") == (
         1,
         2,

@@ -49,7 +49,7 @@ _EVEN = Check(int, "an even number", lambda value: value % 2 == 0)
         (None, [1, None, "a"], []),
     ],
 )  # fmt: skip
-def test_check_accepts_exactly_the_values_that_match_a_shape(
+def test_shape_check_accepts_exactly_the_values_that_match_a_shape(
     shape: Any, accepted: list[Any], refused: list[Any]
 ) -> None:
     for value in accepted:
@@ -73,7 +73,7 @@ def test_check_accepts_exactly_the_values_that_match_a_shape(
         ("x" * 38, int, "the document is '" + "x" * 38 + "', not a whole number"),
     ],
 )
-def test_check_reports_the_path_of_the_first_invalid_field(value: Any, shape: Any, message: str) -> None:
+def test_shape_check_reports_the_path_of_the_first_invalid_field(value: Any, shape: Any, message: str) -> None:
     with pytest.raises(RecordError) as raised:
         check(value, shape)
     assert str(raised.value) == message

@@ -231,7 +231,7 @@ def test_classifier_rejects_invalid_values_of_top(top: Any, error: type[Exceptio
 
 
 @pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1, "0.5"])
-def test_check_threshold_rejects_values_outside_0_to_1(threshold: Any) -> None:
+def test_thresholds_outside_0_to_1_are_rejected(threshold: Any) -> None:
     with pytest.raises(UsageError, match="`threshold`"):
         Classifier(SEED).check_threshold(threshold)
 
@@ -471,7 +471,7 @@ def test_highest_score_is_the_largest_score_that_the_output_can_represent(
             model.check_threshold(highest + 1e-4)
 
 
-def test_check_threshold_accepts_0_and_1() -> None:
+def test_thresholds_of_0_and_1_are_accepted() -> None:
     model = Classifier(SEED)
     for threshold in (0, 1, 0.0, 1.0):
         model.check_threshold(threshold)
@@ -480,7 +480,7 @@ def test_check_threshold_accepts_0_and_1() -> None:
             model.check_threshold(threshold)
 
 
-def test_read_labels_preserves_order_and_unicode_line_separators(tmp_path: Path) -> None:
+def test_order_and_unicode_line_separators_of_labels_are_preserved(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfroses\r\ndaisy\r\nTulip \xe2\x80\xa8x\r\n\r\n")
     assert read_labels(tmp_path / "labels.txt") == ("roses", "daisy", "Tulip \u2028x")
     (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")

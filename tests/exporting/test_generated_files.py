@@ -45,7 +45,7 @@ def test_write_generated_does_not_write_through_a_symbolic_link(tmp_path: Path) 
     assert (tmp_path / "mine").read_bytes() == b"mine" and (tmp_path / "out/README.md").is_symlink()
 
 
-def test_check_generated_rejects_edited_files_and_files_of_other_programs(tmp_path: Path) -> None:
+def test_check_of_generated_files_rejects_edited_files_and_files_of_other_programs(tmp_path: Path) -> None:
     check_generated(tmp_path / "new", ["a.txt"])
     write_generated(tmp_path, {"a.txt": b"1", "b.txt": b"1"})
     check_generated(tmp_path, ["a.txt", "b.txt", "c.txt"])

@@ -101,7 +101,7 @@ def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> 
     assert Classifier(written.path)(np.full((8, 8, 3), (10, 200, 30), np.uint8), top=1)[0].name == "green"
 
 
-def test_check_scores_rejects_a_model_with_different_scores(tmp_path: Path) -> None:
+def test_annotated_model_whose_scores_differ_is_rejected(tmp_path: Path) -> None:
     """The model with different scores normalizes pixels by 1 instead of 255."""
     for name, std in (("one", 255.0), ("other", 1.0), ("close", 160.0), ("far", 60.0)):
         normalization = replace(UNIT, mean=(0.0,), std=(std,))

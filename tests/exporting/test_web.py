@@ -268,7 +268,7 @@ def test_server_answers_many_clients_at_once(server: PageServer) -> None:
 @pytest.mark.parametrize(
     "host", ["ex\xe4mple", "../../x", "a/b", "a\nb", "[::1]", " ", "", "a" * 254, "\udcff", "*", "https://x"]
 )
-def test_check_host_rejects_text_that_is_not_a_host(host: str) -> None:
+def test_text_that_is_neither_an_address_nor_a_name_is_rejected_as_host(host: str) -> None:
     with pytest.raises(UsageError, match="`host`"):
         check_host(host)
     with pytest.raises(UsageError, match="`host`"):
@@ -276,7 +276,7 @@ def test_check_host_rejects_text_that_is_not_a_host(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "fe80::1%eth0", "localhost", "pi-2.local", "192.168.0.20"])
-def test_check_host_accepts_addresses_and_names(host: str) -> None:
+def test_addresses_and_names_are_accepted_as_hosts(host: str) -> None:
     assert check_host(host) == host
 
 

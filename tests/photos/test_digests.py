@@ -67,7 +67,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 ALL = ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
 
 
-def test_hash_photos_reads_an_unchanged_photo_once(folder: Folder) -> None:
+def test_unchanged_photo_is_hashed_only_once(folder: Folder) -> None:
     assert folder.hash() == ALL
     assert folder.hash() == []
     assert folder.hash(rehash=True) == ALL
@@ -96,7 +96,9 @@ def test_signature_of_a_photo_folder_excludes_unreadable_photos(folder: Folder) 
     assert len(current_signature(photos)) == len(ALL) - 1
 
 
-def test_hash_photos_returns_the_sizes_that_the_server_reports(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_of_hashed_photos_are_those_that_the_server_reports(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server may report no size, or the size of the compressed contents; MinHash signatures use the reported size."""
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
@@ -137,13 +139,13 @@ def _longer(path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [_rewritten, _rewritten_with_its_old_times, _replaced_by_a_rename, _replaced_by_a_link, _longer]
 )
-def test_hash_photos_reads_a_changed_photo_again(folder: Folder, change: Callable[[Path], None]) -> None:
+def test_changed_photo_is_hashed_again(folder: Folder, change: Callable[[Path], None]) -> None:
     folder.hash()
     change(folder.path / "a/2.jpg")
     assert folder.hash() == ["a/2.jpg"]
 
 
-def test_hash_photos_reads_a_recently_changed_photo_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recently_changed_photo_is_hashed_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recently changed file could change again without a new modification time."""
     monkeypatch.setattr(digests, "RACY_SECONDS", 2.0)
     folder.hash()
@@ -155,7 +157,7 @@ def test_hash_photos_reads_a_recently_changed_photo_again(folder: Folder, monkey
     assert folder.hash() == ["a/1.jpg"], "a file with a modification time in the future must be read again"
 
 
-def test_hash_photos_accepts_file_names_with_arbitrary_bytes(folder: Folder) -> None:
+def test_photos_with_arbitrary_bytes_in_their_file_names_are_hashed(folder: Folder) -> None:
     odd = Path(os.fsdecode(os.fsencode(folder.path) + b"/b/\xff.jpg"))
     odd.write_bytes(b"odd")
     time.sleep(0.05)

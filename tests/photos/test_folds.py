@@ -43,7 +43,7 @@ def by_name(found: list[Photo], folds: Folds) -> dict[str, int]:
     return {name: number for name, number in zip(names, folds.assignment.tolist(), strict=True) if number != NO_FOLD}
 
 
-def test_assign_folds_spreads_each_class_evenly() -> None:
+def test_photos_of_each_class_are_spread_evenly_over_the_folds() -> None:
     found = photos({"daisy": 23, "roses": 10, "tulips": 101})
     folds = fold(found)
     assert folds.count == 5
@@ -54,18 +54,18 @@ def test_assign_folds_spreads_each_class_evenly() -> None:
         assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
 
 
-def test_assign_folds_is_independent_of_the_order_of_photos() -> None:
+def test_assigned_folds_are_independent_of_the_order_of_photos() -> None:
     found = photos({"daisy": 23, "roses": 10})
     assert by_name(found, fold(found)) == by_name(found[::-1], fold(found[::-1]))
 
 
-def test_assign_folds_differs_between_repeats() -> None:
+def test_assigned_folds_differ_between_repeats() -> None:
     contents = [HashedPhoto(photo, hashlib.sha256(photo.name.encode()).digest()) for photo in photos({"a": 9, "b": 9})]
     assignments = [tuple(folds.assignment.tolist()) for folds in assign_folds(contents, 3, repeats=4)]
     assert len(set(assignments)) == 4
 
 
-def test_assign_folds_puts_variants_and_copies_in_one_fold() -> None:
+def test_variants_and_copies_of_a_photo_are_in_one_fold() -> None:
     found = photos({"daisy": 20, "roses": 20}, variants=3)
     # A copy in another class, and a chain: a variant of one is a copy of another.
     same = {"roses/000_nohash_0.jpg": "daisy/000_nohash_0.jpg", "daisy/001_nohash_1.jpg": "daisy/000_nohash_2.jpg"}
@@ -78,7 +78,7 @@ def test_assign_folds_puts_variants_and_copies_in_one_fold() -> None:
     assert len({number for numbers in by_group.values() for number in numbers}) == 5
 
 
-def test_assign_folds_reduces_the_number_of_folds_for_a_small_class() -> None:
+def test_number_of_folds_is_reduced_for_a_small_class() -> None:
     folds = fold(photos({"daisy": 30, "roses": 3}))
     assert folds.count == 3
     [remark] = folds.warnings()
@@ -87,7 +87,7 @@ def test_assign_folds_reduces_the_number_of_folds_for_a_small_class() -> None:
 
 
 @pytest.mark.parametrize("variants", [1, 4])
-def test_assign_folds_assigns_no_fold_to_a_class_with_one_group(variants: int) -> None:
+def test_class_with_one_group_gets_no_fold(variants: int) -> None:
     found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
     folds = fold(found)
     assert folds.count == 5
@@ -113,7 +113,7 @@ def hashed(names: list[str]) -> list[HashedPhoto]:
     ]
 
 
-def test_assign_folds_keeps_each_group_and_photos_connected_to_it_in_one_fold() -> None:
+def test_each_group_and_the_photos_connected_to_it_are_in_one_fold() -> None:
     names = [f"{label}/{number}.jpg" for label in "ab" for number in range(30)]
     names += ["a/x_nohash_1.jpg", "a/x_nohash_2.jpg"]
     groups = np.append(np.arange(60) // 3 * 3, [0, 61])  # the first variant of x belongs to the first group
@@ -123,7 +123,7 @@ def test_assign_folds_keeps_each_group_and_photos_connected_to_it_in_one_fold() 
     assert Counter(found.assignment[:60].tolist()) == dict.fromkeys(range(5), 12)
 
 
-def test_assign_folds_places_large_groups_first() -> None:
+def test_large_groups_are_assigned_to_folds_first() -> None:
     names, groups = [f"a/{number}.jpg" for number in range(12)], np.repeat([0, 3, 6], [3, 3, 6])
     [found] = assign_folds(hashed(names), 2, groups=groups)
     assert Counter(found.assignment.tolist()) == {0: 6, 1: 6}
@@ -141,14 +141,14 @@ def test_group_of_two_classes_goes_to_the_fold_with_fewer_photos_of_the_smaller_
     assert found.assignment[99] == found.assignment[103] == found.assignment[0] != found.assignment[100]
 
 
-def test_assign_folds_is_independent_of_unicode_normalization() -> None:
+def test_assigned_folds_are_independent_of_unicode_normalization() -> None:
     names = [f"a/{letter}{number}.jpg" for letter in "äéñ" for number in range(20)]
     decomposed = [unicodedata.normalize("NFD", name) for name in names]
     [first], [second] = assign_folds(hashed(names)), assign_folds(hashed(decomposed))
     assert names != decomposed and first.assignment.tolist() == second.assignment.tolist()
 
 
-def test_assign_folds_puts_the_two_photos_of_a_class_in_different_folds() -> None:
+def test_two_photos_of_a_class_are_in_different_folds() -> None:
     [found] = assign_folds(hashed([*(f"a/{number}.jpg" for number in range(10)), "b/1.jpg", "b/2.jpg"]))
     assert (found.count, found.smallest, found.always_trained) == (2, "b", ())
     assert set(found.assignment[10:].tolist()) == {0, 1}

@@ -12,7 +12,7 @@ from poets_edge.photos.interpolation import _neighbors, interpolate
 
 
 @pytest.mark.parametrize("size", [(4, 7), (9, 13), (30, 5), (8, 12)])
-def test_interpolate_agrees_with_floating_point_arithmetic(size: tuple[int, int]) -> None:
+def test_interpolation_agrees_with_floating_point_arithmetic(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3)).astype(np.uint8)
 
     def along(
@@ -31,7 +31,7 @@ def test_interpolate_agrees_with_floating_point_arithmetic(size: tuple[int, int]
     assert np.abs(found - expected).max() <= 1 and (found != expected).mean() < 0.01
 
 
-def test_interpolate_rounds_half_up_and_does_not_average_over_skipped_pixels() -> None:
+def test_interpolation_rounds_half_up_and_does_not_average_over_skipped_pixels() -> None:
     pixels = np.repeat(np.array([[0, 10, 20, 31], [1, 110, 121, 130]], np.uint8)[..., None], 3, axis=2)
     image = Image.fromarray(pixels)
     assert interpolate(image, (4, 4))[..., 0].T.tolist() == [

@@ -41,7 +41,7 @@ def network() -> Network:
     return backbone.with_head(head, np.zeros(5, np.float32), "final_result")
 
 
-def test_calibrate_returns_identical_results_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
+def test_calibration_returns_identical_results_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
     pixels = calibration_pixels(photos, EMBEDDED.size)
     one, four = (calibrate(network, pixels, workers=workers) for workers in (1, 4))
     assert one.ranges == four.ranges
@@ -87,7 +87,7 @@ def test_calibration_is_refused_only_if_all_photos_are_blank(tmp_path: Path) -> 
         calibration_pixels(_saved(tmp_path, [0, 7]), (30, 40))
 
 
-def test_calibrate_collects_the_bottlenecks_of_all_photos_for_a_detector() -> None:
+def test_calibration_collects_the_bottlenecks_of_all_photos_for_a_detector() -> None:
     images = pictures(7)
     assert calibrate(network_with(None), images).bottlenecks is None
     found = calibrate(network_with(detector()), images, workers=2).bottlenecks

@@ -193,7 +193,7 @@ def test_int8_model_agrees_with_the_float_model_within_quantization_error(float_
     assert np.ptp(varied) > 0.2 and max(differences) < 0.05
 
 
-def test_calibrate_returns_the_smallest_and_largest_output_of_each_layer() -> None:
+def test_calibration_returns_the_smallest_and_largest_output_of_each_layer() -> None:
     net = network()
     pictures = [np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8) for seed in range(7)]
     found = calibrate(net, pictures, workers=2)

@@ -71,7 +71,7 @@ def test_common_ranges_of_quantized_inputs_are_recognized(
 
 
 @pytest.mark.parametrize("scale", [1, 1 / 57, 4.4])
-def test_check_channel_order_rejects_means_in_the_order_blue_green_red(scale: float) -> None:
+def test_channel_order_check_rejects_means_in_the_order_blue_green_red(scale: float) -> None:
     means = np.array([123.68, 116.78, 103.94]) / (255 if scale == 4.4 else 1)
     check_channel_order(scale, -means * scale)
     check_channel_order(scale, -means.mean() * scale)
@@ -196,7 +196,7 @@ def test_evidence_from_weights_compares_their_median_sum_with_the_root_mean_squa
         ((0.485, 0.456, 0.406), False),
     ],
 )
-def test_check_channel_order_compares_the_first_and_the_third_mean(means: tuple[float, ...], refused: bool) -> None:
+def test_channel_order_check_compares_the_first_and_the_third_mean(means: tuple[float, ...], refused: bool) -> None:
     for factor in (1.0, 0.0175):
         if refused:
             with pytest.raises(

@@ -57,11 +57,11 @@ from poets_edge.tflite.labels import decode_labels, join_labels, parse_labels, s
         'item { id: 2 display_name: "tulips" }',
     ],
 )
-def test_parse_labels_reads_labels_files_from_other_programs(text: str) -> None:
+def test_labels_files_from_other_programs_are_read(text: str) -> None:
     assert parse_labels(text, "labels.txt") == ("daisy", "roses", "tulips")
 
 
-def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
+def test_numbers_in_labels_that_are_not_output_indices_are_kept() -> None:
     assert parse_labels("1 euro\n2 euro\n", "labels.txt") == ("1 euro", "2 euro")
     assert parse_labels("0 stars\n1 star\n2 stars\n", "labels.txt") == ("0 stars", "1 star", "2 stars")
     assert parse_labels("level 0\nlevel 1\n", "labels.txt") == ("level 0", "level 1")
@@ -89,36 +89,36 @@ def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
         ),
     ],
 )
-def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
+def test_labels_files_with_missing_numbers_or_names_are_refused(text: str) -> None:
     with pytest.raises(ModelError, match=r"labels\.txt: "):
         parse_labels(text, "labels.txt")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_decode_labels_reads_encodings_that_windows_writes(encoding: str) -> None:
+def test_labels_files_in_encodings_that_windows_writes_are_decoded(encoding: str) -> None:
     text = "Gänseblümchen\r\nRosen\r\n"
     assert parse_labels(decode_labels(text.encode(encoding)), "labels.txt") == ("Gänseblümchen", "Rosen")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "utf-32"])
-def test_decode_labels_refuses_unsupported_encodings(encoding: str) -> None:
+def test_labels_files_in_unsupported_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(UnicodeDecodeError):
         decode_labels("Gänseblümchen\n".encode(encoding))
 
 
-def test_split_labels_keeps_lines_from_poets_edge_files_unchanged() -> None:
+def test_lines_of_labels_files_from_poets_edge_are_kept_unchanged() -> None:
     labels = ("0 zero", " one", "1 two ")
     assert split_labels(join_labels(labels)) == labels
 
 
-def test_parse_labels_runs_in_linear_time_for_an_unterminated_label_map() -> None:
+def test_unterminated_label_map_is_parsed_in_linear_time() -> None:
     text = "item {" * 200_000
     started = time.process_time()
     assert parse_labels(text, "labels.txt") == (text.strip(),)
     assert time.process_time() - started < 5
 
 
-def test_parse_labels_keeps_numbers_that_start_at_2_or_follow_the_label() -> None:
+def test_numbers_that_start_at_2_or_follow_the_label_are_kept() -> None:
     assert parse_labels("2 euro\n3 dollars\n", "labels.txt") == ("2 euro", "3 dollars")
     assert parse_labels("name,size\ndaisy,2\nroses,3\n", "labels.txt") == ("name,size", "daisy,2", "roses,3")
     assert parse_labels("daisy 1\nroses 2\n", "labels.txt") == ("daisy 1", "roses 2")
@@ -152,16 +152,16 @@ def test_parse_labels_keeps_numbers_that_start_at_2_or_follow_the_label() -> Non
         ("10 k\n" + "".join(f"{number} {chr(97 + number)}\n" for number in range(10)), tuple("abcdefghijk")),
     ],
 )
-def test_parse_labels_orders_labels_by_their_numbers(text: str, labels: tuple[str, ...]) -> None:
+def test_numbered_labels_are_ordered_by_their_numbers(text: str, labels: tuple[str, ...]) -> None:
     assert parse_labels(text, "labels.txt") == labels
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_decode_labels_reads_utf16_in_both_byte_orders(encoding: str) -> None:
+def test_labels_files_in_utf16_of_both_byte_orders_are_decoded(encoding: str) -> None:
     text = "Gänseblümchen\nRosen\n"
     assert parse_labels(decode_labels(("\ufeff" + text).encode(encoding)), "x") == ("Gänseblümchen", "Rosen")
 
 
-def test_split_labels_removes_only_the_byte_order_mark_and_line_breaks() -> None:
+def test_only_the_byte_order_mark_and_line_breaks_are_removed_from_labels_files() -> None:
     assert split_labels("\ufeffa\r\n b\x0bc\n\nd\n") == ("a", " b\x0bc", "", "d")
     assert split_labels("") == () and join_labels(("a", "b")) == "a\nb\n"

@@ -120,7 +120,7 @@ def convolution(**facts: Any) -> bytes:
         ("MEAN", [Tensor(), integers(1, 2)], (1, 3), "ReducerOptions", {"keepDims": False}),
     ],
 )
-def test_check_refuses_output_shapes_that_differ_from_the_computed_shape(
+def test_model_check_refuses_output_shapes_that_differ_from_the_computed_shape(
     operator: str, inputs: list[Tensor], output: tuple[int, ...], options: str, fields: Mapping[str, Any]
 ) -> None:
     assert check(model(operator, inputs, Tensor(output), options, fields)).multiplications == 0
@@ -129,7 +129,7 @@ def test_check_refuses_output_shapes_that_differ_from_the_computed_shape(
             check(model(operator, inputs, Tensor(wrong), options, fields))
 
 
-def test_check_refuses_a_reshape_whose_product_exceeds_32_bits() -> None:
+def test_model_check_refuses_a_reshape_whose_product_exceeds_32_bits() -> None:
     fields = {"newShape": [1 << 16, 1 << 16]}
     with pytest.raises(FlawError, match="90 values reshaped to"):
         check(model("RESHAPE", [Tensor()], Tensor((1, 90)), "ReshapeOptions", fields))
@@ -146,7 +146,9 @@ def test_check_refuses_a_reshape_whose_product_exceeds_32_bits() -> None:
         ("SQUEEZE", [Tensor()], "no options"),
     ],
 )
-def test_check_refuses_inputs_that_operators_do_not_accept(operator: str, inputs: list[Tensor], message: str) -> None:
+def test_model_check_refuses_inputs_that_operators_do_not_accept(
+    operator: str, inputs: list[Tensor], message: str
+) -> None:
     with pytest.raises(FlawError, match=message):
         check(model(operator, inputs, Tensor((1, 90))))
 
@@ -184,7 +186,7 @@ def test_memory_and_multiplications_of_a_model_are_limited(monkeypatch: pytest.M
         check(convolution())
 
 
-def test_check_refuses_a_model_that_needs_gigabytes_of_memory() -> None:
+def test_model_check_refuses_a_model_that_needs_gigabytes_of_memory() -> None:
     """Two tensors of 1024 x 1024 x 256 values need 2 GB, although the file has only a few hundred bytes."""
     huge = Tensor((1, 1024, 1024, 256))
     with pytest.raises(FlawError, match="2,147 MB of memory"):
@@ -202,7 +204,7 @@ def test_zero_points_outside_the_range_of_their_type_are_refused(dtype: str, low
             check(model("RELU", [Tensor(dtype=dtype, scales=[0.5], zero_point=low)], wrong))
 
 
-def test_check_refuses_zero_points_without_scales_and_scales_without_zero_points() -> None:
+def test_model_check_refuses_zero_points_without_scales_and_scales_without_zero_points() -> None:
     tensor = Tensor(dtype="INT8", scales=[0.5])
 
     def drop(tree: Any) -> None:
@@ -215,7 +217,7 @@ def test_check_refuses_zero_points_without_scales_and_scales_without_zero_points
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
-def test_check_refuses_quantization_scales_out_of_range(scale: float) -> None:
+def test_model_check_refuses_quantization_scales_out_of_range(scale: float) -> None:
     inside = Tensor(dtype="INT8", scales=[float(np.float32(scale * (1.01 if scale < 1 else 0.99)))])
     check(model("RELU", [inside], inside))
     outside = Tensor(dtype="INT8", scales=[float(np.float32(scale * (0.99 if scale < 1 else 1.01)))])
@@ -223,7 +225,7 @@ def test_check_refuses_quantization_scales_out_of_range(scale: float) -> None:
         check(model("RELU", [outside], outside))
 
 
-def test_check_requires_one_quantization_scale_or_one_per_channel() -> None:
+def test_model_check_requires_one_quantization_scale_or_one_per_channel() -> None:
     def kernel(scales: int, axis: int) -> Tensor:
         return Tensor((4, 3, 2, 3), "INT8", [0.5] * scales, axis=axis, values=np.ones((4, 3, 2, 3), np.int8))
 
@@ -234,7 +236,7 @@ def test_check_requires_one_quantization_scale_or_one_per_channel() -> None:
             check(convolution(inputs=(Tensor(), bad)))
 
 
-def test_check_requires_constants_whose_size_matches_their_shape() -> None:
+def test_model_check_requires_constants_whose_size_matches_their_shape() -> None:
     for shape in ((4, 3, 2, 2), (5, 3, 2, 3)):
 
         def change(tree: Any, shape: tuple[int, ...] = shape) -> None:
@@ -252,12 +254,12 @@ def test_check_requires_constants_whose_size_matches_their_shape() -> None:
         ((Tensor(), numbers((4, 3, 2, 3))), Tensor((1, 3, 5, 4), "INT8", [1])),
     ],
 )
-def test_check_refuses_invalid_combinations_of_types(inputs: Sequence[Tensor], output: Tensor) -> None:
+def test_model_check_refuses_invalid_combinations_of_types(inputs: Sequence[Tensor], output: Tensor) -> None:
     with pytest.raises(FlawError, match=r"types .*, which cannot be combined"):
         check(convolution(inputs=inputs, output=output))
 
 
-def test_check_rejects_8_bit_weights_that_are_not_constant() -> None:
+def test_model_check_rejects_8_bit_weights_that_are_not_constant() -> None:
     weights = Tensor((4, 3, 2, 3), "INT8", [0.5])
     with pytest.raises(FlawError, match="weights that are computed"):
         check(
@@ -273,7 +275,7 @@ def test_check_rejects_8_bit_weights_that_are_not_constant() -> None:
         ({"dilationHFactor": 0}, "dilation"),
     ],
 )
-def test_check_refuses_options_out_of_range(fields: Mapping[str, Any], message: str) -> None:
+def test_model_check_refuses_options_out_of_range(fields: Mapping[str, Any], message: str) -> None:
     with pytest.raises(FlawError, match=message):
         check(convolution(fields=fields))
 
@@ -289,7 +291,7 @@ def test_output_shape_check_accounts_for_dilation_with_valid_padding() -> None:
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, float("inf"), 1e6])
-def test_check_refuses_a_softmax_beta_out_of_range(beta: float) -> None:
+def test_model_check_refuses_a_softmax_beta_out_of_range(beta: float) -> None:
     tensor = Tensor((1, 4))
     check(model("SOFTMAX", [tensor], tensor, "SoftmaxOptions", {"beta": 1.0}))
     with pytest.raises(FlawError, match="SOFTMAX: beta"):
@@ -314,7 +316,7 @@ def _signature(tensor: int, name: bytes = b"x", key: bytes = b"serve", graph: in
     return signature
 
 
-def test_check_accepts_metadata_and_signatures_with_valid_references() -> None:
+def test_model_check_accepts_metadata_and_signatures_with_valid_references() -> None:
     def change(tree: Any) -> None:
         tree.metadata = [_metadata(b"x", len(tree.buffers) - 1)]
         tree.metadataBuffer = [0, len(tree.buffers) - 1]
@@ -341,7 +343,7 @@ _COUNTS = {
 
 
 @pytest.mark.parametrize(("count", "operator"), [(n, name) for n, names in _COUNTS.items() for name in names.split()])
-def test_check_rejects_a_wrong_number_of_inputs(count: int, operator: str) -> None:
+def test_model_check_rejects_a_wrong_number_of_inputs(count: int, operator: str) -> None:
     for inputs in range(1, 4):
         with pytest.raises(FlawError) as raised:
             check(model(operator, [Tensor()] * inputs, Tensor((9, 9))))
@@ -378,7 +380,7 @@ def constant(shape: tuple[int, ...], dtype: str, numpy_type: type, scales: Seque
         (Tensor(dtype="UINT8", scales=[1]), constant((4, 3, 2, 3), "UINT8", np.int8, [0.5]), integers(1, 2, 3, 4)),
     ],
 )
-def test_check_accepts_weights_of_each_allowed_type(data: Tensor, weights: Tensor, bias: Tensor) -> None:
+def test_model_check_accepts_weights_of_each_allowed_type(data: Tensor, weights: Tensor, bias: Tensor) -> None:
     output = Tensor((1, 3, 5, 4), data.dtype, data.scales)
     assert check(convolution(inputs=(data, weights, bias), output=output)).multiplications == 60 * 18
     check(convolution(inputs=(data, weights), output=output))
@@ -398,7 +400,7 @@ _SCALED = {"INT8": (0.5,), "UINT8": (0.5,)}
 @pytest.mark.parametrize("source", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
 @pytest.mark.parametrize("target", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
 @pytest.mark.parametrize("operator", ["QUANTIZE", "DEQUANTIZE", "RELU"])
-def test_check_rejects_unsupported_type_conversions(operator: str, source: str, target: str) -> None:
+def test_model_check_rejects_unsupported_type_conversions(operator: str, source: str, target: str) -> None:
     allowed = {
         "QUANTIZE": source in ("FLOAT32", "INT8", "UINT8") and target in ("INT8", "UINT8"),
         "DEQUANTIZE": source in ("FLOAT16", "INT8", "UINT8") and target == "FLOAT32",
@@ -426,7 +428,7 @@ def test_memory_for_copies_of_constants_is_counted() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_check_refuses_constants_that_are_not_finite(value: float) -> None:
+def test_model_check_refuses_constants_that_are_not_finite(value: float) -> None:
     weights = np.ones((4, 3, 2, 3), np.float32)
     weights[1, 2, 0, 1] = value
     with pytest.raises(FlawError, match=r"tensor 1 \(t1\) holds NaN or infinity"):
@@ -460,7 +462,7 @@ def test_error_names_an_operator_that_is_not_allowed() -> None:
         check(convolution(change=change))
 
 
-def test_check_rejects_options_that_belong_to_a_different_operator() -> None:
+def test_model_check_rejects_options_that_belong_to_a_different_operator() -> None:
     with pytest.raises(FlawError, match="RELU6: options of another operator"):
         check(model("RELU6", [Tensor()], Tensor(), "SoftmaxOptions"))
 
@@ -517,7 +519,7 @@ def test_check_rejects_options_that_belong_to_a_different_operator() -> None:
         (lambda tree: setattr(tree.operatorCodes[0], "version", 65), "version 65 of CONV_2D"),
     ],
 )
-def test_check_refuses_damaged_graphs(change: Callable[[Any], object], message: str) -> None:
+def test_model_check_refuses_damaged_graphs(change: Callable[[Any], object], message: str) -> None:
     check(convolution(change=lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [-1, 6, 5, 3])))
     with pytest.raises(FlawError, match=message):
         check(convolution(change=change))
@@ -545,7 +547,7 @@ def _changed(change: Callable[[Any], object]) -> bytes:
     return convolution(change=change)
 
 
-def test_check_refuses_indices_that_are_too_large_by_one() -> None:
+def test_model_check_refuses_indices_that_are_too_large_by_one() -> None:
     """The last valid number of a buffer and of a tensor is one less than their count."""
     for entries in (0, 1):
 
@@ -567,7 +569,7 @@ def test_check_refuses_indices_that_are_too_large_by_one() -> None:
 
 
 @pytest.mark.parametrize("field", ["offset", "size"])
-def test_check_refuses_buffers_outside_the_flatbuffer(field: str) -> None:
+def test_model_check_refuses_buffers_outside_the_flatbuffer(field: str) -> None:
     with pytest.raises(FlawError, match="a buffer beyond the end"):
         check(_changed(lambda tree: setattr(tree.buffers[0], field, 1)))
 
@@ -576,7 +578,7 @@ def test_check_refuses_buffers_outside_the_flatbuffer(field: str) -> None:
     ("signature", "accepted"),
     [([-1, 6, 5, 3], True), ([1, 6, 5, 3], True), ([1, -1, 5, 3], False), ([-1, 6, 5, -1], False)],
 )
-def test_check_accepts_only_the_batch_size_as_a_variable_dimension(signature: list[int], accepted: bool) -> None:
+def test_model_check_accepts_only_the_batch_size_as_a_variable_dimension(signature: list[int], accepted: bool) -> None:
     def change(tree: Any) -> None:
         _graph(tree).tensors[0].shapeSignature = signature
 

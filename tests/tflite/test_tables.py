@@ -58,7 +58,7 @@ END = 32
 """Offset from the first field of a table to the data after the table."""
 
 
-def test_parse_returns_the_values_or_defaults_of_all_fields() -> None:
+def test_flatbuffer_parser_returns_the_values_or_defaults_of_all_fields() -> None:
     empty = read(buffer({}))
     assert empty["number"] == 7 and empty["name"] == "" and empty["child"] is None and empty["children"] == []
     assert np.asarray(empty["floats"]).size == 0 and empty["choice"] is None and empty["skipped"] is None
@@ -69,7 +69,7 @@ def test_parse_returns_the_values_or_defaults_of_all_fields() -> None:
 
 
 @pytest.mark.parametrize("missing", [1, 2, 4, 8])
-def test_parse_refuses_vectors_beyond_the_end(missing: int) -> None:
+def test_flatbuffer_parser_refuses_vectors_beyond_the_end(missing: int) -> None:
     """The vector declares three floats, but the last bytes are missing."""
     whole = struct.pack("<I3f", 3, 1, 2, 3)
     read(buffer({1: END}, whole))
@@ -77,7 +77,7 @@ def test_parse_refuses_vectors_beyond_the_end(missing: int) -> None:
         read(buffer({1: END}, whole[:-missing]))
 
 
-def test_parse_requires_null_terminated_utf8_text() -> None:
+def test_flatbuffer_parser_requires_null_terminated_utf8_text() -> None:
     for data, message in (
         (struct.pack("<I5s", 5, b"daisy"), "without a final zero byte"),
         (struct.pack("<I6s", 5, b"daisyx"), "without a final zero byte"),
@@ -89,13 +89,13 @@ def test_parse_requires_null_terminated_utf8_text() -> None:
 
 
 @pytest.mark.parametrize("offset", [0, -4, -32])
-def test_parse_refuses_backward_offsets(offset: int) -> None:
+def test_flatbuffer_parser_refuses_backward_offsets(offset: int) -> None:
     """A backward offset could form a cycle of tables."""
     with pytest.raises(FlawError, match="an invalid offset"):
         read(buffer({1: offset}, bytes(8)))
 
 
-def test_parse_requires_aligned_offsets_inside_the_buffer() -> None:
+def test_flatbuffer_parser_requires_aligned_offsets_inside_the_buffer() -> None:
     for offset, message in ((END + 2, "not aligned"), (END + 100, "outside")):
         with pytest.raises(FlawError, match=message):
             read(buffer({1: offset}, bytes(16)))
@@ -108,7 +108,7 @@ def test_file_identifier_and_minimum_length_are_checked() -> None:
             read(bad)
 
 
-def test_parse_refuses_tables_beyond_the_end() -> None:
+def test_flatbuffer_parser_refuses_tables_beyond_the_end() -> None:
     data = buffer({0: 1})
     with pytest.raises(FlawError, match="partly outside"):
         read(data[:-4])
@@ -122,7 +122,7 @@ def test_parse_refuses_tables_beyond_the_end() -> None:
         read(field)
 
 
-def test_parse_refuses_unknown_fields_unless_lenient() -> None:
+def test_flatbuffer_parser_refuses_unknown_fields_unless_lenient() -> None:
     schema = {"Root": SCHEMA["Root"][:2]}
     data = bytes(buffer({0: 3, 5: 1}))
     with pytest.raises(FlawError, match="unknown field"):
@@ -130,7 +130,7 @@ def test_parse_refuses_unknown_fields_unless_lenient() -> None:
     assert parse(data, schema, "Root", b"TEST", lenient=True)["number"] == 3
 
 
-def test_parse_reads_a_union_according_to_its_type_field() -> None:
+def test_flatbuffer_parser_reads_a_union_according_to_its_type_field() -> None:
     # The leaf follows its vtable of 8 bytes, to which its first field leads back.
     leaf = struct.pack("<4H3i", 8, 12, 4, 8, 8, 1, 99)
     assert read(buffer({5: 1, 6: END - 4 + 8}, leaf))["choice"] == {"flag": 1, "large": 99}

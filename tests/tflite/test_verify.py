@@ -98,7 +98,7 @@ def test_verify_refuses_damaged_models_before_the_trial(
         poets_edge(*command).failed("bad.tflite", said)
 
 
-def test_check_refuses_invalid_quantization_scales(tmp_path: Path) -> None:
+def test_model_check_refuses_invalid_quantization_scales(tmp_path: Path) -> None:
     for scale in (0.0, -1.0, float("nan"), 1e30):
 
         def change(tree: Any, scale: float = scale) -> None:

@@ -257,7 +257,7 @@ def test_groups_are_found_in_a_sample_if_the_data_set_was_too_large_to_search(
     ), "identical photos are a group"
 
 
-def test_find_groups_does_not_search_data_sets_with_more_photos_than_can_be_evaluated(
+def test_data_sets_with_more_photos_than_can_be_evaluated_are_not_searched_for_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_alikes, "MAX_EVALUATED", 3)
@@ -268,7 +268,7 @@ def test_find_groups_does_not_search_data_sets_with_more_photos_than_can_be_eval
     assert not (tmp_path / "many").exists()
 
 
-def test_hash_photos_keeps_order_and_returns_errors_for_unreadable_photos(tmp_path: Path) -> None:
+def test_hashed_photos_keep_their_order_and_unreadable_ones_have_errors(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_text("one")
     (tmp_path / "three.jpg").write_text("three!")
     found = hash_photos([Photo(tmp_path / f"{name}.jpg", name, "a") for name in ("one", "two", "three")])

@@ -50,7 +50,7 @@ def test_variant_names_depend_on_settings_but_not_on_the_total_number_of_variant
     assert not set(names) & set(Distortions(random_crop=6).names())
 
 
-def test_distort_clips_bright_pixels() -> None:
+def test_distortion_clips_bright_pixels() -> None:
     white = Image.new("RGB", (20, 20), "white")
     copies = [distort(white, (4, 4), Distortions(random_brightness=100), f"{n}", b"") for n in range(20)]
     assert {int(copy.max()) for copy in copies} >= {255}, "and none wraps around to a dark pixel"
@@ -58,12 +58,12 @@ def test_distort_clips_bright_pixels() -> None:
     assert sum(int(copy[0, 0, 0]) == 255 for copy in copies) in range(4, 17), "about half become brighter"
 
 
-def test_distort_without_distortions_returns_the_resized_photo() -> None:
+def test_photo_without_distortions_is_only_resized() -> None:
     image = Image.fromarray(np.arange(30 * 20 * 3, dtype=np.uint8).reshape(30, 20, 3))
     assert (distort(image, (8, 6), Distortions(), "x", b"1") == fit(image, (8, 6))).all()
 
 
-def test_distort_crops_at_all_positions() -> None:
+def test_distortion_crops_photos_at_all_positions() -> None:
     """Windows of half the photo's size start at all positions in the left half and in the upper half of the photo."""
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[..., 0], pixels[..., 1] = np.arange(100), np.arange(100)[:, None]
@@ -76,7 +76,7 @@ def test_distort_crops_at_all_positions() -> None:
     assert any(abs(int(corner[0]) - int(corner[1])) > 10 for corner in corners)
 
 
-def test_distort_rounds_pixels_to_the_nearest_value() -> None:
+def test_distortion_rounds_pixels_to_the_nearest_value() -> None:
     """A line fitted to a darkened ramp of all pixel values starts at 0; with truncation, it would start at -0.5."""
     ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2).repeat(2, axis=0)
     copies = (
@@ -89,7 +89,7 @@ def test_distort_rounds_pixels_to_the_nearest_value() -> None:
         assert abs(offset) < 0.2 and 0.4 <= factor < 1
 
 
-def test_distort_generates_different_variants_for_different_photos() -> None:
+def test_distortion_generates_different_variants_for_different_photos() -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     one, other = (distort(image, (8, 8), Distortions(random_crop=50), "n", digest) for digest in (b"one", b"other"))
     assert not np.array_equal(one, other)

@@ -35,19 +35,19 @@ def bursts(groups: int, size: int, spread: float) -> npt.NDArray[np.float32]:
     return (np.repeat(centers, size, axis=0) + spread * rng.standard_normal((groups * size, 64))).astype(np.float32)
 
 
-def test_find_groups_puts_bursts_into_groups(tmp_path: Path) -> None:
+def test_photos_of_a_burst_are_grouped(tmp_path: Path) -> None:
     found = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
     assert found.numbers.tolist() == np.repeat(np.arange(40) * 6, 6).tolist()
     assert found.count == 40 and found.are_dependent and not found.are_divided
 
 
-def test_find_groups_does_not_group_independent_photos(tmp_path: Path) -> None:
+def test_independent_photos_are_not_grouped(tmp_path: Path) -> None:
     found = find_groups(photos(300), bursts(300, 1, 0), tmp_path)
     assert found.count == 300 and found.alike == 0 and not found.are_dependent
 
 
 @pytest.mark.parametrize(("size", "uniform", "dependent"), [(8, False, True), (1, False, False), (8, True, False)])
-def test_find_groups_recognizes_variants_that_stand_out_from_their_class(
+def test_variants_that_stand_out_from_their_class_are_grouped(
     tmp_path: Path, size: int, uniform: bool, dependent: bool
 ) -> None:
     """Neighbors have a similarity of 0.8 to 0.9. In uniform classes, all photos of a class are similar."""
@@ -62,9 +62,7 @@ def test_find_groups_recognizes_variants_that_stand_out_from_their_class(
 
 
 @pytest.mark.parametrize(("spread", "dependent"), [(0.5, False), (0.3, True)])
-def test_find_groups_does_not_treat_photos_of_uniform_classes_as_look_alikes(
-    tmp_path: Path, spread: float, dependent: bool
-) -> None:
+def test_photos_of_uniform_classes_do_not_count_as_look_alikes(tmp_path: Path, spread: float, dependent: bool) -> None:
     """All photos of a class have a mean similarity of 0.67, as surfaces do, or of 0.85, like frames of one video."""
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.standard_normal((64, 5)))[0].T
@@ -75,7 +73,7 @@ def test_find_groups_does_not_treat_photos_of_uniform_classes_as_look_alikes(
     assert found.are_dependent is dependent
 
 
-def test_find_groups_splits_groups_that_are_too_large_to_hold_out(tmp_path: Path) -> None:
+def test_groups_that_are_too_large_to_hold_out_are_split(tmp_path: Path) -> None:
     """All photos of a class show one slowly moving object, so photos of a different object cannot be held out."""
     angles = np.linspace(0, 1.5, 100)
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((64, 4)))[0].T
@@ -87,7 +85,7 @@ def test_find_groups_splits_groups_that_are_too_large_to_hold_out(tmp_path: Path
     assert min(per_class) >= 5
 
 
-def test_find_groups_reads_its_result_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_of_look_alikes_are_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
     monkeypatch.setattr("poets_edge.training.look_alikes.similar_pairs", None)
     again = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
@@ -178,7 +176,7 @@ def test_photos_are_considered_dependent_if_a_quarter_of_them_look_alike(alike: 
     assert PhotoGroups(np.arange(4), alike).are_dependent == dependent
 
 
-def test_find_groups_repeats_the_search_if_classes_or_backbone_have_changed(tmp_path: Path) -> None:
+def test_search_for_groups_is_repeated_if_classes_or_backbone_have_changed(tmp_path: Path) -> None:
     def labeled(classes: npt.NDArray[np.int64]) -> HashedPhotos:
         return HashedPhotos.of(
             [

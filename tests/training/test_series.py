@@ -37,7 +37,7 @@ def without(vectors: Vectors, photo: int, held_out: npt.NDArray[np.int64]) -> bo
     return bool((inputs[photo] @ fitted).argmax() == CLASSES[photo])
 
 
-def test_find_series_returns_the_accuracy_that_remains_if_neighbors_by_name_are_held_out() -> None:
+def test_series_state_the_accuracy_that_remains_if_neighbors_by_name_are_held_out() -> None:
     vectors = objects(6)
     found = find_series(vectors, CLASSES, NAMES)
     assert found is not None
@@ -50,26 +50,26 @@ def test_find_series_returns_the_accuracy_that_remains_if_neighbors_by_name_are_
     assert found.accuracy - found.held_out > 0.2
 
 
-def test_find_series_returns_none_for_series_with_random_names() -> None:
+def test_series_with_random_names_are_not_found() -> None:
     order = np.random.default_rng(1).permutation(36)
     names = [f"{row // 36}/{order[row % 36]}.jpg" for row in range(144)]
     assert find_series(objects(6), CLASSES, names) is None
 
 
 @pytest.mark.parametrize("vectors", [objects(1), np.repeat(objects(36, 0.5)[::36], 36, axis=0) + 0.1 * objects(1)])
-def test_find_series_returns_none_for_independent_photos(vectors: Vectors) -> None:
+def test_independent_photos_are_not_a_series(vectors: Vectors) -> None:
     """Either classes are not recognizable, or all photos of a class are similar."""
     assert find_series(vectors, CLASSES, NAMES) is None
 
 
-def test_find_series_compares_numbers_in_names_by_value() -> None:
+def test_numbers_in_the_names_of_a_series_are_compared_by_value() -> None:
     """As texts, IMG_10 would be between IMG_1 and IMG_2, so that fewer photos of an object were held out."""
     by_value = find_series(objects(6), CLASSES, NAMES)
     padded = [f"{number}/IMG_{row:03}.jpg" for row, number in enumerate(CLASSES)]
     assert by_value is not None and by_value == find_series(objects(6), CLASSES, padded)
 
 
-def test_find_series_uses_times_if_all_are_known() -> None:
+def test_series_are_ordered_by_capture_time_if_all_times_are_known() -> None:
     names = [f"{row // 36}/{place}.jpg" for row, place in enumerate(np.random.default_rng(1).permutation(144))]
     times = np.arange(144.0)
     assert find_series(objects(6), CLASSES, names, times) == find_series(objects(6), CLASSES, NAMES)
@@ -77,20 +77,18 @@ def test_find_series_uses_times_if_all_are_known() -> None:
     assert find_series(objects(6), CLASSES, names, times) is None
 
 
-def test_find_series_tests_only_a_sample_of_a_large_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_are_found_in_a_sample_of_a_large_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SAMPLE", 72)
     monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 5)
     assert find_series(objects(6), CLASSES, NAMES) is not None
 
 
 @pytest.mark.parametrize("photos", [0, 1, 6])
-def test_find_series_returns_none_for_too_few_photos(photos: int) -> None:
+def test_no_series_is_found_in_too_few_photos(photos: int) -> None:
     assert find_series(objects(6)[:photos], CLASSES[:photos], NAMES[:photos]) is None
 
 
-def test_find_groups_reports_series_and_reads_them_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_series_are_reported_and_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = HashedPhotos.of(
         [HashedPhoto(Photo(Path(name), name, name[0]), row.to_bytes(32, "big")) for row, name in enumerate(NAMES)]
     )

@@ -110,7 +110,7 @@ def test_distorted_view_depends_on_photo_contents_and_view_number() -> None:
         (Distortions(random_crop=25, random_scale=60), 1 / 1.25 / 1.6, 1 / 1.25),
     ],
 )
-def test_distort_crops_parts_of_the_configured_size(settings: Distortions, smallest: float, largest: float) -> None:
+def test_distortion_crops_parts_of_the_configured_size(settings: Distortions, smallest: float, largest: float) -> None:
     spans = []
     for name in dataclasses.replace(settings, variants=60).names():
         pixels = distort(ramp(), SIZE, settings, name, b"digest").astype(np.float64)
@@ -118,7 +118,7 @@ def test_distort_crops_parts_of_the_configured_size(settings: Distortions, small
     assert min(spans) == pytest.approx(smallest, abs=0.03) and max(spans) == pytest.approx(largest, abs=0.03)
 
 
-def test_distort_scales_brightness_and_mirrors_half_of_the_photos() -> None:
+def test_distortion_scales_brightness_and_mirrors_half_of_the_photos() -> None:
     gray = Image.new("RGB", (100, 100), (100, 100, 100))
     settings = Distortions(random_brightness=30)
     means = [float(distort(gray, SIZE, settings, f"{n}", b"").mean()) for n in range(100)]

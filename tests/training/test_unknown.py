@@ -108,7 +108,7 @@ def test_detector_rejects_the_stated_fraction_of_new_photos_and_most_unknown_pho
         assert (found.distances > LIMIT).mean() == pytest.approx(rate, abs=0.02)
 
 
-def test_detect_unknown_assigns_copies_of_a_photo_to_one_fold() -> None:
+def test_copies_of_a_photo_are_in_one_fold_of_the_detector() -> None:
     """Each photo occurs three times. If its copies were in other folds, its distance would be too small."""
     bottlenecks, classes = draw(20)
     again, tripled = np.repeat(bottlenecks, 3, axis=0), np.repeat(classes, 3)
@@ -132,7 +132,7 @@ def test_distances_from_a_fine_tuned_backbone_are_scaled_to_the_validation_photo
     assert (wrong.detector.distances(learned[sets]) > LIMIT).mean() > 0.9
 
 
-def test_detect_unknown_requires_enough_photos() -> None:
+def test_detector_requires_enough_photos() -> None:
     bottlenecks, classes = draw(MIN_PHOTOS)
     few = np.arange(0, 3 * MIN_PHOTOS, 3)[: MIN_PHOTOS - 1]
     with pytest.raises(DatasetError, match=f"{MIN_PHOTOS - 1} training photos are too few"):
@@ -233,20 +233,20 @@ def test_class_means_are_weighted_by_their_number_of_photos() -> None:
     np.testing.assert_allclose(np.linalg.inv(model.total) - np.linalg.inv(model.within), between, atol=1e-9)
 
 
-def test_detect_unknown_accepts_the_minimum_number_of_photos() -> None:
+def test_detector_can_be_trained_with_the_minimum_number_of_photos() -> None:
     bottlenecks, classes = draw(MIN_PHOTOS)
     rows = np.arange(0, 3 * MIN_PHOTOS, 3)
     assert len(detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0).distances) == MIN_PHOTOS
 
 
-def test_detect_unknown_ignores_classes_with_a_single_photo() -> None:
+def test_detector_ignores_classes_with_a_single_photo() -> None:
     bottlenecks, classes = draw(20)
     rows = np.arange(41)  # the last one is the only photo of its class
     found = detect_unknown(training_data(bottlenecks[rows], classes[rows]), 0.05, 0)
     assert found.rows.tolist() == list(range(40)) and found.distances.shape == (40,)
 
 
-def test_detect_unknown_returns_distances_of_test_photos() -> None:
+def test_distances_of_test_photos_are_returned_with_the_detector() -> None:
     bottlenecks, classes = draw(40)
     sets = np.zeros(120, np.int8)
     sets[:9], sets[50:54] = 1, 2
@@ -255,7 +255,7 @@ def test_detect_unknown_returns_distances_of_test_photos() -> None:
     assert found.to_json()["test_photos"] == 4
 
 
-def test_detect_unknown_draws_a_class_balanced_sample_of_many_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detector_is_trained_on_a_class_balanced_sample_of_many_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unknown, "_MAX_PHOTOS", 60)
     bottlenecks, classes = draw(100)
     some = np.concatenate([np.arange(100), 100 + np.arange(15), 200 + np.arange(60)])

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pi/poets-edge"
 
 
-def test_remove_deletes_the_program_folder(folder: Path) -> None:
+def test_removal_deletes_the_program_folder(folder: Path) -> None:
     Session(folder).receive()
     subprocess.run([sys.executable, "-c", "import thing"], env={"PYTHONPATH": str(folder / ITEM)}, check=True)
     assert list((folder / ITEM / "thing/__pycache__").iterdir())
@@ -76,7 +76,7 @@ def test_remove_keeps_and_reports_user_files_named_like_those_of_the_program(fol
     assert session.remove() == [str(mine)] and mine.exists()
 
 
-def test_remove_deletes_the_cache_of_verified_models(folder: Path) -> None:
+def test_removal_deletes_the_cache_of_verified_models(folder: Path) -> None:
     session = Session(folder)
     with patch.dict(os.environ, {CACHE_VARIABLE: str(folder / "cache")}):
         remember(b"a model")
@@ -85,7 +85,7 @@ def test_remove_deletes_the_cache_of_verified_models(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [[], 3, {"sha256": 3}, {"sha256": [3, None]}, {"items": 3, "sha256": {}}])
-def test_remove_succeeds_if_the_saved_service_data_are_damaged(folder: Path, record: Any) -> None:
+def test_removal_succeeds_if_the_saved_service_data_are_damaged(folder: Path, record: Any) -> None:
     session = Session(folder)
     text = json.dumps({"signature": SIGNATURE, "service": record})
     (folder / ".poets-edge-service.json").write_text(text)
@@ -111,7 +111,7 @@ def test_agent_reports_unexpected_errors_in_one_line(folder: Path) -> None:
     assert [error["id"] for error in errors] == [1, 2] and all(error["error"] for error in errors)
 
 
-def test_open_rejects_a_folder_with_user_files(folder: Path) -> None:
+def test_folder_with_user_files_is_refused(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder)
     with pytest.raises(OSError, match="was not created by this program"):
@@ -146,7 +146,7 @@ def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: s
     assert decoy.changed() == []
 
 
-def test_remove_does_not_follow_a_symbolic_link(folder: Path, tmp_path: Path) -> None:
+def test_removal_does_not_follow_a_symbolic_link(folder: Path, tmp_path: Path) -> None:
     note = tmp_path / "other/verified" / f"{'a' * 64}-{'b' * 16}-1"
     note.parent.mkdir(parents=True)
     note.touch()
@@ -156,7 +156,7 @@ def test_remove_does_not_follow_a_symbolic_link(folder: Path, tmp_path: Path) ->
     assert note.exists() and (folder / "cache").is_symlink()
 
 
-def test_open_does_not_remove_empty_journal_files_of_other_programs(folder: Path) -> None:
+def test_opening_a_folder_does_not_remove_empty_journal_files_of_other_programs(folder: Path) -> None:
     Session(folder)
     (folder / "incoming").mkdir(exist_ok=True)
     (folder / "incoming/notes.journal").touch()
@@ -165,7 +165,7 @@ def test_open_does_not_remove_empty_journal_files_of_other_programs(folder: Path
 
 
 @pytest.mark.parametrize("leaves", ["nothing", "an empty folder", "an empty marker"])
-def test_open_accepts_a_partially_created_folder(folder: Path, leaves: str) -> None:
+def test_partially_created_folder_is_opened(folder: Path, leaves: str) -> None:
     if leaves != "nothing":
         folder.mkdir(parents=True)
     if leaves == "an empty marker":
@@ -249,7 +249,7 @@ session.agent.do_receive({"item": "program/00000000000000aa", "wheels": True})
 
 
 @pytest.mark.parametrize("part", range(9))
-def test_open_removes_incomplete_transfers_of_a_killed_agent(folder: Path, part: int) -> None:
+def test_opening_a_folder_removes_incomplete_transfers_of_a_killed_agent(folder: Path, part: int) -> None:
     command = [sys.executable, "-c", _KILLED, str(folder), str(part)]
     ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert ended.returncode in (-9, 0), ended.stderr
@@ -268,7 +268,7 @@ def test_open_removes_incomplete_transfers_of_a_killed_agent(folder: Path, part:
     assert session.have(ITEM) == [ITEM]
 
 
-def test_open_does_not_remove_files_that_a_running_agent_is_writing(folder: Path) -> None:
+def test_opening_a_folder_does_not_remove_files_that_a_running_agent_is_writing(folder: Path) -> None:
     first = Session(folder)
     with first.agent._new_item(ITEM) as staging:
         with staging.create("thing.py") as file:

@@ -43,7 +43,7 @@ def fill(folder: OwnFolder, item: str = ITEM) -> None:
         file.write(b"model")
 
 
-def test_open_recreates_a_folder_that_another_session_is_removing(
+def test_folder_that_another_session_is_removing_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The marker is removed after this session has found it, and before it can lock it."""
@@ -155,7 +155,7 @@ def test_transferred_files_are_flushed_to_disk_before_they_are_renamed_into_plac
     assert steps == ["sync", "rename"]
 
 
-def test_remove_keeps_the_folder_if_the_program_did_not_create_it(tmp_path: Path) -> None:
+def test_removal_keeps_the_folder_if_the_program_did_not_create_it(tmp_path: Path) -> None:
     for made in (True, False):
         path = tmp_path / str(made) / "poets-edge"
         if not made:

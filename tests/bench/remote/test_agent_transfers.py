@@ -34,7 +34,7 @@ def _files(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "{root}/out.txt", "../../../out.txt"])
 @pytest.mark.parametrize("in_wheel", [False, True], ids=["archive", "wheel"])
-def test_receive_rejects_archive_members_outside_the_destination_folder(
+def test_archive_members_outside_the_destination_folder_are_rejected(
     folder: Path, tmp_path: Path, name: str, in_wheel: bool
 ) -> None:
     name = name.format(root=tmp_path)
@@ -49,7 +49,7 @@ def test_receive_rejects_archive_members_outside_the_destination_folder(
     assert session.have(ITEM) == [ITEM]
 
 
-def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) -> None:
+def test_symbolic_links_in_archives_are_skipped(folder: Path, tmp_path: Path) -> None:
     """If links were created, later files in the archive could be written through them to other folders."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w|") as archive:
@@ -66,7 +66,7 @@ def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) 
     assert (folder / ITEM / "a/inside.txt").read_text() == "yes" and not (tmp_path / "inside.txt").exists()
 
 
-def test_receive_creates_nothing_from_a_truncated_archive(folder: Path) -> None:
+def test_nothing_is_created_from_a_truncated_archive(folder: Path) -> None:
     session = Session(folder)
     session.agent._requests = io.BytesIO(payload()[:600])  # within the wheel
     with pytest.raises(EOFError):

@@ -111,7 +111,7 @@ def test_deploy_without_options_passes_only_the_model_to_watch(steps: list[Any])
 @pytest.mark.parametrize(
     "note", [None, ServiceNote(lingered=True, collect=None), ServiceNote(lingered=None, collect=None)]
 )
-def test_remove_stops_the_service_before_it_removes_files(steps: list[Any], note: ServiceNote | None) -> None:
+def test_removal_stops_the_service_before_it_deletes_files(steps: list[Any], note: ServiceNote | None) -> None:
     connection = steps.pop()
     left = ("/home/pi/mine",)
     connection._answers.update({"facts": facts(state="ours"), "service": Service(note), "remove": Left(left)})
@@ -127,7 +127,7 @@ def test_remove_stops_the_service_before_it_removes_files(steps: list[Any], note
 
 
 @pytest.mark.parametrize("state", ["missing", "empty", "link", "other"])
-def test_remove_changes_nothing_on_a_device_without_a_deployment(steps: list[Any], state: Any) -> None:
+def test_removal_changes_nothing_on_a_device_without_a_deployment(steps: list[Any], state: Any) -> None:
     connection = steps.pop()
     connection._answers["facts"] = facts(state=state)
     assert not remove("pi") and [do for do, _ in connection.asked] == ["facts"]

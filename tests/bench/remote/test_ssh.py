@@ -14,17 +14,17 @@ from poets_edge.errors import RemoteError, UsageError
 
 
 @pytest.mark.parametrize("host", ["pi", "pi@host", "ssh://pi@host:22", "a" * 300])
-def test_check_host_accepts_valid_ssh_destinations(host: str) -> None:
+def test_valid_ssh_destinations_are_accepted_as_hosts(host: str) -> None:
     assert check_host(host) == host
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=x", "a b", "a\n", "a\x7f", "a" * 301])
-def test_check_host_refuses_text_that_is_not_an_ssh_destination(host: str) -> None:
+def test_text_that_is_not_an_ssh_destination_is_refused_as_host(host: str) -> None:
     with pytest.raises(UsageError, match="expected an SSH destination"):
         check_host(host)
 
 
-def test_check_host_refuses_and_hides_a_password() -> None:
+def test_host_with_a_password_is_refused_without_showing_it() -> None:
     for host in ("me:s3cret@pi", "ssh://me:s3cret@pi"):
         with pytest.raises(UsageError, match="host 'pi': without the password") as raised:
             check_host(host)
