@@ -58,7 +58,7 @@ PROMISES = {
     "without a shell unless you add `--shell`": ["watch_expands_no_variables_in_a_command_without_shell"],
     "verified before an interpreter loads them": [
         "verify_refuses_damaged_models_before_the_trial",
-        "check_raises_only_flaw_errors_for_changed_bytes",
+        "model_check_raises_only_flaw_errors_for_changed_bytes",
     ],
     "numbers must be finite": ["read_frozen_graph_refuses_nan"],
     "none of which runs Python code or reads files": ["load_model_refuses_keras_configurations_with_code_or_files"],
@@ -94,7 +94,7 @@ PROMISES = {
     ],
     "the error names the invalid field": ["round_from_json_reports_the_path_of_an_invalid_field"],
     "have checksums": ["grid_recomputes_damaged_cache_rows_before_cross_validation"],
-    "damaged files are moved aside": ["damaged_cache_is_moved_aside", "hash_photos_moves_damaged_cache_aside"],
+    "damaged files are moved aside": ["damaged_cache_is_moved_aside", "damaged_cache_of_digests_is_moved_aside"],
     "control characters are never printed to a terminal": [
         "control_characters_are_escaped",
         "names_with_control_characters_or_invalid_encoding_are_escaped",
@@ -110,13 +110,13 @@ PROMISES = {
         "model_exported_without_photos_is_not_recorded_as_verified"
     ],
     "a file is removed only if it is listed and its contents are unchanged": [
-        "remove_keeps_and_reports_files_that_the_program_did_not_create",
-        "remove_keeps_and_reports_user_files_named_like_those_of_the_program",
+        "removal_keeps_and_reports_files_that_the_program_did_not_create",
+        "removal_keeps_and_reports_user_files_named_like_those_of_the_program",
         "edited_systemd_unit_is_neither_overwritten_nor_removed",
     ],
     "Symbolic links are not followed, the folder of another user is not used": [
         "symbolic_links_are_not_followed",
-        "open_refuses_a_folder_of_another_user",
+        "folder_of_another_user_is_refused",
     ],
     "no decision about removal depends on a clock": ["expiry_does_not_depend_on_the_system_clock"],
     "A request with another name in `Host` is refused": ["requests_with_other_host_names_are_refused"],

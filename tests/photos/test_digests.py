@@ -166,7 +166,7 @@ def test_photos_with_arbitrary_bytes_in_their_file_names_are_hashed(folder: Fold
 
 
 @pytest.mark.parametrize("damage", ["not a database at all" * 100, "truncated", "a page of zeros", "a folder"])
-def test_hash_photos_moves_damaged_cache_aside(folder: Folder, damage: str) -> None:
+def test_damaged_cache_of_digests_is_moved_aside(folder: Folder, damage: str) -> None:
     for number in range(300):
         folder.write(f"c/{number}.jpg", b"%d" % number)
     time.sleep(0.05)

@@ -109,7 +109,7 @@ def test_model_check_refuses_invalid_quantization_scales(tmp_path: Path) -> None
             check(changed(change, (SEEDS / "seed_graph_int8.tflite").read_bytes()))
 
 
-def test_check_raises_only_flaw_errors_for_changed_bytes() -> None:
+def test_model_check_raises_only_flaw_errors_for_changed_bytes() -> None:
     """Each group of 4 bytes is replaced by extreme values; `check` may refuse the model, but not crash."""
     refused = accepted = 0
     for place in range(0, 1200, 4):

@@ -40,7 +40,7 @@ def test_removal_deletes_the_program_folder(folder: Path) -> None:
     assert list(folder.parent.iterdir()) == []
 
 
-def test_remove_keeps_and_reports_files_that_the_program_did_not_create(folder: Path) -> None:
+def test_removal_keeps_and_reports_files_that_the_program_did_not_create(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder.parent)
     session = Session(folder)
@@ -67,7 +67,7 @@ def test_remove_keeps_and_reports_files_that_the_program_did_not_create(folder: 
         f"{ITEM}/__pycache__/other.cpython-311.pyc",
     ],
 )
-def test_remove_keeps_and_reports_user_files_named_like_those_of_the_program(folder: Path, name: str) -> None:
+def test_removal_keeps_and_reports_user_files_named_like_those_of_the_program(folder: Path, name: str) -> None:
     session = Session(folder)
     session.receive()
     mine = folder / name
@@ -298,7 +298,7 @@ def test_edited_systemd_unit_is_neither_overwritten_nor_removed(folder: Path) ->
     assert unit.read_text() == "[Unit]\nDescription=mine\n"
 
 
-def test_open_refuses_a_folder_of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Session(folder).receive()
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     for adopt in (False, True):
