@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.cli import audit, benchmark, draw_photos, evaluate, export, inspect, label, train, watch
+from poets_edge.cli import audit, benchmark, draw_photos, evaluate, export, inspect, label, runs, train, watch, web
 from poets_edge.cli import studio as studio_module
 from poets_edge.cli.export_results import print_frigate
 from poets_edge.cli.photo_options import one_folder
@@ -320,3 +320,58 @@ def test_commands_that_write_photos_print_how_many(tmp_path: Path, monkeypatch: 
     assert shown == ["class photos", "daisy 1", "empty 0", "roses 2", "3 photos in out"]
     found = json.loads(poets_edge("draw-photos", "out", "--json", cwd=tmp_path).ok().stdout)
     assert found == {"folder": "out", "classes": {"daisy": 1, "roses": 2}}
+
+
+@pytest.mark.parametrize(("numbers", "missing"), [(["0", "1"], 0), (["1", "4"], 4), (["--", "-1", "1"], -1)])
+def test_runs_reports_numbers_that_are_not_in_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: list[str], missing: int
+) -> None:
+    saved = [SimpleNamespace(name=name, to_json=dict) for name in ("first", "second", "third")]
+    monkeypatch.setattr(runs, "list_runs", returning(saved))
+    monkeypatch.setattr(runs, "_side_by_side", lambda chosen, numbers: f"{[run.name for run in chosen]} {numbers}")
+    listed = ["runs", "--runs-dir", "r"]
+    poets_edge(*listed, *numbers, cwd=tmp_path).failed(f"there is no run {missing}; r holds 3")
+    assert poets_edge(*listed, "3", "1", cwd=tmp_path).ok().stdout == "['third', 'first'] (3, 1)\n"
+
+
+@pytest.mark.parametrize("option", ["", "--print-misclassified-test-images"])
+def test_train_lists_misclassified_photos_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    printed: list[Any] = []
+    monkeypatch.setattr("poets_edge.training.train.train", returning(SimpleNamespace(to_json=dict)))
+    monkeypatch.setattr(train, "print_result", lambda result, *, misclassified: printed.append(misclassified))
+    poets_edge("train", "photos", *option.split(), cwd=tmp_path).ok()
+    assert printed == [bool(option)]
+
+
+def test_watch_refuses_a_limit_of_zero_for_saved_frames(tmp_path: Path) -> None:
+    poets_edge("watch", MODEL, "--collect", "d", "--below", "0", cwd=tmp_path).failed(
+        "--below must lie between 0 and 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "certificate"),
+    [
+        ("--serve", "127.0.0.1", None), ("--phone", "192.168.1.2", None), ("--https", "192.168.1.2", "of 192.168.1.2"),
+        ("--host 10.0.0.1", "10.0.0.1", None), ("--host 10.0.0.1 --https", "10.0.0.1", "of 10.0.0.1"),
+    ],
+)  # fmt: skip
+def test_web_serves_the_page_to_this_computer_or_to_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, address: str, certificate: str | None
+) -> None:
+    served: list[Any] = []
+
+    @contextlib.contextmanager
+    def server(folder: Path, files: object, address: str, port: int, certificate: str | None) -> Iterator[Any]:
+        served.append((address, port, certificate))
+        yield SimpleNamespace(url="http://x/", serve_forever=lambda: None)
+
+    monkeypatch.setattr(web, "write_page", returning(SimpleNamespace(files=())))
+    monkeypatch.setattr(web, "network_address", lambda: "192.168.1.2")
+    monkeypatch.setattr(web, "certificate_for", lambda address: f"of {address}")
+    monkeypatch.setattr(web, "check_host", lambda host: None)
+    monkeypatch.setattr(web, "PageServer", server)
+    poets_edge("web", MODEL, *options.split(), "--port", "81", "--json", cwd=tmp_path).ok()
+    assert served == [(address, 81, certificate)]
