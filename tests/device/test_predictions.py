@@ -366,6 +366,8 @@ def test_selected_rows_of_predictions_are_returned_in_the_given_order() -> None:
     found = outputs(0.25, 0.5, 2.0).take(np.array([2, 0]))
     assert [photo.name for photo in found.photos] == ["daisy/2.jpg", "daisy/0.jpg"]
     assert found.distances is not None and found.distances.tolist() == [2.0, 0.25]
+    one = outputs(0.5).distances
+    assert one is not None and one.tolist() == [0.5]
     assert len(found.scores) == 2
 
 

@@ -236,7 +236,7 @@ def test_share_of_killed_mutants_is_exact_if_all_mutants_were_run() -> None:
 
 def outcomes(*, killed: int, survived: int, killed_first: int, seed: int | None, mutants: int) -> ModuleResults:
     results = tuple(
-        Result(operator="Increment", line=number, before="a", after=str(number), outcome=outcome)
+        Result(operator="Increment", line=number, before="a | b", after=str(number), outcome=outcome)
         for number, outcome in enumerate(["killed"] * killed + ["survived"] * survived)
     )
     return ModuleResults(mutants=mutants, results=results, killed_first=killed_first, seed=seed, key="")
@@ -272,4 +272,4 @@ def test_report_keeps_other_sections_of_the_page(tmp_path: Path, monkeypatch: py
     assert page.startswith("# Mutation testing\n") and "obsolete" not in page and page.endswith("\n## Notes\n\nkept\n")
     assert f"**1 of {len(MODULES)} modules, 10 of 40 mutants run. Killed: 70.0 %" in page
     assert "| `device/metrics.py` (changed since) | 40 | 10, seed 3 | 7 | 8 | 0 | 70 % |" in page
-    assert "| `device/metrics.py:9` | `a` | `9` | survived |" in page
+    assert "| `device/metrics.py:9` | `a \\| b` | `9` | survived |" in page

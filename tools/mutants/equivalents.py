@@ -213,6 +213,7 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
 _PATTERNS = (
     (r"strict=True", r"strict=False", "asserts that lengths are equal, which they are by construction"),
     (r"reshape\(-1\)", r"reshape(-2)", "numpy infers the length for any negative number"),
+    (r"\*,", r"/,", "arguments may only be given by position, too"),
 )
 """Changes that are equivalent in every module, as (regular expression, replacement, reason)."""
 

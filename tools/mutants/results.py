@@ -125,9 +125,13 @@ def _generated() -> list[str]:
         age = "" if results.key == key(module) else " (changed since)"
         numbers = f"{results.mutants} | {drawn} | {results.killed_first} | {results.killed} | {same} | {share}"
         rows.append(f"| `{module}`{age} | {numbers} |")
-        reviewed += [f"| `{module}` | `{r.before}` | `{r.after}` | {entry.reason} |" for r, entry in known if entry]
+        reviewed += [
+            f"| `{module}` | {_code(r.before)} | {_code(r.after)} | {entry.reason} |" for r, entry in known if entry
+        ]
         survivors += [
-            f"| `{module}:{r.line}` | `{r.before}` | `{r.after}` | {r.outcome} |" for r, entry in known if not entry
+            f"| `{module}:{r.line}` | {_code(r.before)} | {_code(r.after)} | {r.outcome} |"
+            for r, entry in known
+            if not entry
         ]
     sizes = [len(results.results) for results in found.values() if results.seed is not None]
     return [
@@ -175,7 +179,7 @@ def _planted() -> list[str]:
     )
     rows = [f"| `{name}` | {len(rows)} | {sum(row.noticed for row in rows)} |" for name, rows in found.items()]
     missed = [
-        f"| `{name}` | `{row.before}` | `{row.after}` | {row.outcome} |".replace("\n", " ")
+        f"| `{name}` | {_code(row.before)} | {_code(row.after)} | {row.outcome} |".replace("\n", " ")
         for name, rows in found.items()
         for row in rows
         if not row.noticed
@@ -208,5 +212,9 @@ def _origin(command: str) -> str:
 def _table(title: str, columns: tuple[str, ...], rows: list[str]) -> list[str]:
     if not rows:
         return []
-    rows = [row.replace("||", "\\|\\|") for row in rows]
     return ["", f"**{title}**", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]
+
+
+def _code(text: str) -> str:
+    """Format source code for a cell of a table."""
+    return f"`{text}`".replace("|", "\\|")
