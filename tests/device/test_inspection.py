@@ -7,17 +7,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from poets_edge.device import inspection
 from poets_edge.device.inspection import inspect_tflite
 from poets_edge.errors import ModelError
+from poets_edge.nets.detector import Detector, with_detector
+from poets_edge.nets.graphdef import serialize, with_labels
 from poets_edge.nets.inspection import inspect_graph
 from poets_edge.photos.normalization import BACKBONE, Normalization
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from tests.conftest import poets_edge
-from tests.graphs import training_files
+from tests.graphs import small_graph, training_files
 from tests.tiny_model import color_model
 
 RANGE = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
@@ -92,3 +95,11 @@ def test_scores_are_described_by_the_output_that_contains_them(
     metadata: Any = SimpleNamespace(score_output=stated)
     file: Any = None
     assert inspection._score_kind(file, metadata) == ("probabilities", "")[output]
+
+
+def test_inspection_of_a_graph_with_a_detector_lists_the_distance_as_an_output(tmp_path: Path) -> None:
+    values = [np.ones(shape, np.float32) for shape in ((3, 2), 2, 2, (2, 2), 2, 2, 1)]
+    graph = with_labels(with_detector(small_graph(("a", "b")), Detector(*values)), ("a", "b"))
+    (tmp_path / "x.pb").write_bytes(serialize(graph))
+    ends = [(tensor.index, tensor.name, tensor.shape) for tensor in inspect_graph(tmp_path / "x.pb").outputs]
+    assert ends == [(0, "final_result", (1, 2)), (1, "distance", (1, 1))]

@@ -158,6 +158,8 @@ def test_model_with_a_single_output_is_exported_with_two_scores(activation: str 
     value = float(np.asarray(model((pixels[None] - np.array([120, 110, 100])) / [60, 50, 40]))[0, 0])
     expected = value if activation else 1 / (1 + np.exp(-value))
     assert 0.02 < expected < 0.98 and written.labels == ("cat", "dog")
+    values = ((pixels[None] - np.array([120, 110, 100])) / [60, 50, 40]).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(load_model(path).run(values)), [[1 - expected, expected]], atol=1e-5)
     np.testing.assert_allclose(written.score_pixels(pixels), [1 - expected, expected], atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the import of TensorFlow, with a stand-in for its package."""
+"""Tests of the import of TensorFlow, with a stand-in for its package, and of graphs for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from types import ModuleType
 import pytest
 
 from poets_edge.errors import RuntimeMissingError
+from poets_edge.nets.graphdef import operation
+from poets_edge.nets.tensorboard_graph import training_picture
 from poets_edge.nets.tensorflow import load_tensorflow
+from tests.graphs import small_graph
 
 VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "TF_NUM_INTEROP_THREADS")
 
@@ -55,3 +58,11 @@ def test_missing_tensorflow_is_reported_with_the_job_that_needs_it(monkeypatch: 
     monkeypatch.setattr("poets_edge.nets.tensorflow.importlib.import_module", fail)
     with pytest.raises(RuntimeMissingError, match=r"^a test needs TensorFlow, .*\(no tensorflow\)\. Run: pip install"):
         load_tensorflow("a test")
+
+
+def test_only_nodes_in_the_folder_head_are_renamed_for_tensorboard() -> None:
+    graph = small_graph(("a", "b"))
+    graph.node.append(operation("layer/head/x", "Identity", ["head/weights"]))
+    names = {node.name: list(node.input) for node in training_picture(graph).node}
+    assert names["layer/head/x"] == ["final_training_ops/weights"] and "final_training_ops/logits" in names
+    assert not any(name.startswith("head/") for name in names)

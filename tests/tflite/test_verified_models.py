@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.errors import ModelError
+from poets_edge.photos.normalization import UNIT
 from poets_edge.tflite.read_model import read_model
 from poets_edge.tflite.verify import memory, verify
 from tests.tiny_model import color_model
@@ -78,3 +80,15 @@ def test_read_model_verifies_a_model_only_once(tmp_path: Path, monkeypatch: pyte
     assert read_model(path).verified and read_model(path).verified and verified == [path]
     path.write_bytes(color_model("uint8"))
     assert read_model(path).verified and verified == [path, path]
+
+
+def test_read_model_refuses_a_model_with_the_checksum_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "verify", lambda path, content: None)
+    content = color_model(normalization=UNIT, facts={"quantization": "float32"})
+    assert content.count(b"for tests") == 1
+    (tmp_path / "m.tflite").write_bytes(content.replace(b"for tests", b"for texts"))
+    for _ in range(2):  # it must not be recorded as verified
+        with pytest.raises(ModelError, match="its checksum does not match"):
+            read_model(tmp_path / "m.tflite")
