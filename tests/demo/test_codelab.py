@@ -122,6 +122,7 @@ def test_write_codelab_overwrites_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/__init__.py").touch()
     assert write_codelab(tmp_path) == write_codelab(tmp_path)
+    assert (tmp_path / "tf_files").is_dir() and not list((tmp_path / "tf_files").iterdir())
 
 
 def test_training_summaries_contain_the_node_names_of_the_codelab(folder: Path) -> None:

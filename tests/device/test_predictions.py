@@ -230,6 +230,13 @@ def test_agreement_of_two_models_is_computed_from_the_photos_that_both_have_scor
     assert predictions("xy", [0, 0]).agreement(reference) is None
 
 
+@pytest.mark.parametrize(("folder_name", "label"), [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")])
+def test_labels_match_folders_whose_accents_are_encoded_differently(folder_name: str, label: str) -> None:
+    photos = tuple(Photo(Path(name), name, folder_name) for name in "ab")
+    found = Predictions(photos, np.eye(2, dtype=np.float32)[[0, 1]], ())
+    assert found.evaluation(("daisy", label)).accuracy == 0.5
+
+
 def test_evaluation_of_groups_has_an_effective_sample_size() -> None:
     found = replace(predictions("abcdefgh", [1, 1, 1, 1, 0, 0, 2, 1]), groups=np.arange(4).repeat(2))
     correct = np.array([1, 1, 1, 1, 0, 0, 0, 1])
