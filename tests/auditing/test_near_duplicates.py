@@ -17,10 +17,10 @@ from poets_edge.auditing.near_duplicates import NearDuplicates, find_near_duplic
 Thumbnail = npt.NDArray[np.uint8]
 
 
-def scene(seed: int) -> Image.Image:
-    """Return a picture of colored shapes, 256 x 256 pixels."""
+def scene(seed: int, cells: int = 7) -> Image.Image:
+    """Return a picture of gray shapes, 256 x 256 pixels; more `cells` per side are finer details."""
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (7, 7), np.uint8)
+    coarse = rng.integers(0, 256, (cells, cells), np.uint8)
     return Image.fromarray(coarse).resize((256, 256), Image.Resampling.BICUBIC)
 
 
@@ -200,3 +200,10 @@ def test_candidate_pairs_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) 
     for at_once in (512, 1):
         monkeypatch.setattr(module, "_PAIRS_AT_ONCE", at_once)
         assert find_near_duplicates(vectors, thumbnails, digests, Path()).groups == ((0, 1), (2, 3))
+
+
+def test_either_photo_may_be_a_crop_of_the_other() -> None:
+    """The details are so fine that the pictures correlate only if the larger one is cropped."""
+    image = scene(1, cells=12)
+    for pair in ([image, cropped(image, 13, 13, 13, 13)], [cropped(image, 13, 13, 13, 13), image]):
+        assert found(pair) == ((0, 1),)

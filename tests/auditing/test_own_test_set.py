@@ -12,11 +12,14 @@ from poets_edge.auditing import audit as module
 from poets_edge.auditing.audit import _evaluate_labels
 from poets_edge.auditing.mislabeled import score_labels
 from poets_edge.auditing.near_duplicates import NearDuplicates
+from poets_edge.auditing.outliers import find_unknown
+from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.training.head import Head
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.temperature_scaling import HeadCalibration
 from tests.auditing.test_audit_steps import OPTIONS, distinct
 from tests.auditing.test_rules import photos_with
+from tests.training.test_unknown import draw, training_data
 
 
 def test_folds_for_label_scores_keep_groups_together_if_the_user_has_a_test_set(
@@ -63,3 +66,17 @@ def test_dependent_photos_cause_a_warning_unless_the_user_chose_the_test_photos(
     warnings.clear()
     _evaluate_labels(OPTIONS, given, NearDuplicates(()), warnings)
     assert warnings == [], "the test photos are from the user, whatever the other photos look like"
+
+
+def test_unknown_photos_are_also_searched_for_among_the_test_photos() -> None:
+    """The last photo, which is far from all others, is in the test set, and its distance is out of fold."""
+    bottlenecks, classes = draw(40)
+    bottlenecks[119] = draw(1, 6, shift=0.8)[0][0]
+    photos = photos_with(normal=120, labels=("a", "b", "c"))
+    splits = np.zeros(120, np.int8)
+    splits[100:] = SPLIT_NAMES.index("test")
+    given = replace(
+        photos, vectors=bottlenecks, classes=classes, photos=training_data(bottlenecks, classes).photos, splits=splits
+    )
+    [found] = find_unknown(given, OPTIONS)
+    assert found.names[0] == given.name(119)

