@@ -1,7 +1,8 @@
 """Small virtual environments in which the project is installed as users install it, cached between runs.
 
-The environments are in a cache folder outside the checkout (in $XDG_CACHE_HOME or ~/.cache). Each contains a hash of
-the wheel and the Python that it was created from, and is updated if the hash changes.
+The environments are in a cache folder outside the checkout (in $XDG_CACHE_HOME or ~/.cache). Each contains hashes of
+what it was created from: it is created again if the requirements of the wheel or the path of Python change, and its
+wheel is replaced if the wheel changes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,19 +73,28 @@ def environment(version: str, extra: str = "", without: str = "") -> Path:
     wheel = project_wheel()
     home = CACHE / f"python{version}{'-' + extra if extra else ''}"
     stamp = home / "made-from"
-    made_from = hashlib.sha256(wheel.read_bytes() + str(python).encode()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != made_from:
-        if not stamp.is_file():
-            shutil.rmtree(home, ignore_errors=True)
-            subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
+    needed = hashlib.sha256(f"{python} {_requirements(wheel)} {without}".encode()).hexdigest()
+    made_from = f"{needed}\n{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+    before = stamp.read_text() if stamp.is_file() else ""
+    if before != made_from:
         stamp.unlink(missing_ok=True)
         inside = home / "bin/python"
-        _pip(inside, "install", f"{wheel}[{extra}]" if extra else str(wheel))
-        _pip(inside, "install", "--force-reinstall", "--no-deps", str(wheel))
-        if without:
-            _pip(inside, "uninstall", "--yes", without)
+        if before.partition("\n")[0] != needed:
+            shutil.rmtree(home, ignore_errors=True)
+            subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
+            _pip(inside, "install", f"{wheel}[{extra}]" if extra else str(wheel))
+            if without:
+                _pip(inside, "uninstall", "--yes", without)
+        _pip(inside, "install", "--force-reinstall", "--no-deps", "--no-compile", str(wheel))
         stamp.write_text(made_from)
     return home / "bin/python"
+
+
+def _requirements(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(metadata).decode().splitlines()
+    return [line for line in lines if line.startswith("Requires-Dist:")]
 
 
 def _pip(python: Path, command: str, *arguments: str) -> None:
