@@ -73,8 +73,8 @@ def test_command_blocks_print_the_documented_output(
                 words = shlex.split(line, comments=True)
                 ran.append(words[:2])
                 match words:
-                    case ["poets-edge", "benchmark", *arguments]:
-                        poets_edge("benchmark", *arguments, "--rounds", "2", "--min-seconds", "0.2", cwd=tmp_path).ok()
+                    case ["poets-edge", "benchmark" | "grid" as name, *arguments]:
+                        poets_edge(name, *arguments, "--rounds", "2", "--min-seconds", "0.2", cwd=tmp_path).ok()
                     case ["poets-edge", "studio", *arguments]:
                         with running_studio(*arguments, cwd=tmp_path) as client:
                             client.get("/api/project").ok()
