@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.demo import draw
 from tests.frames import photos_of
 from tests.needs import SKIPS_ON_CI, missing, need_module, need_tensorflow
 from tests.once import made_once
@@ -54,8 +55,11 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compress_once() -> Iterator[None]:
-    """Compress equal contents once in a process: the files of each exported page, except its model, take a second."""
+def _repeat_no_work() -> Iterator[None]:
+    """Draw equal photos once in a process, and compress equal contents once.
+
+    A photo takes 15 ms, and the files of an exported page, except its model, take a second.
+    """
     compress, fixed = gzip.compress, functools.lru_cache(100)(functools.partial(gzip.compress, mtime=0))
 
     def compress_once(data: bytes, compresslevel: int = 9, *, mtime: float | None = None) -> bytes:
@@ -63,6 +67,7 @@ def _compress_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gzip, "compress", compress_once)
+        patch.setattr(draw, "draw_photo", functools.lru_cache(2000)(draw.draw_photo))
         yield
 
 
