@@ -265,7 +265,7 @@ def test_label_reads_a_photo_from_standard_input(monkeypatch: pytest.MonkeyPatch
     assert list(label._sources([Path("a.jpg"), Path("-")])) == [("a.jpg", Path("a.jpg")), ("-", b"a photo")]
 
 
-def test_label_reports_what_is_missing_among_its_arguments(tmp_path: Path) -> None:
+def test_label_reports_which_argument_is_missing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/a.txt").write_text("text")
@@ -312,7 +312,7 @@ def test_quickstart_prints_files_labels_and_latencies(tmp_path: Path, monkeypatc
     }  # fmt: skip
 
 
-def test_commands_that_write_photos_print_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_that_write_photos_print_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = [SimpleNamespace(label=label) for label in ("roses", "daisy", "roses")]
     folder = SimpleNamespace(photos=photos, path=Path("out"), classes=("daisy", "empty", "roses"))
     monkeypatch.setattr(draw_photos, "draw_photos", returning(folder))

@@ -231,7 +231,7 @@ def test_deploy_rejects_its_own_options_among_the_options_for_watch(tmp_path: Pa
     assert ran.status == 2 and "--remove: an option of deploy, not of watch" in ran.stderr
 
 
-def test_inspect_describes_tensors_labels_and_training() -> None:
+def test_inspect_describes_the_tensors_labels_and_training_of_a_model() -> None:
     facts = {
         "training": {
             "architecture": "net", "weights": {"file": "w.h5"},

@@ -17,7 +17,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library is not glibc")
-def test_release_memory_returns_freed_memory_to_the_system() -> None:
+def test_releasing_memory_returns_freed_memory_to_the_system() -> None:
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
         ctypes.c_void_p,
@@ -35,7 +35,7 @@ def test_release_memory_returns_freed_memory_to_the_system() -> None:
     libc.free(blocks[-1])
 
 
-def test_release_memory_does_nothing_without_malloc_trim(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_releasing_memory_does_nothing_without_malloc_trim(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
     monkeypatch.setattr(ctypes, "CDLL", opened.append)
     monkeypatch.setattr(sys, "platform", "linux")

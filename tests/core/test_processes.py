@@ -194,7 +194,7 @@ def test_helper_propagates_the_message_of_an_exception_that_cannot_be_unpickled(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="of Linux")
-def test_ended_helper_and_failed_start_leave_no_open_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_helper_and_failed_start_leave_no_open_file_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     with Helper(reply) as helper:
         assert helper.ask(Question(1), "it").number == 1

@@ -22,7 +22,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> PhotoFolder:
     return draw_photos(tmp_path_factory.mktemp("drawn") / "photos")
 
 
-def test_draw_photos_generates_sixty_different_photos_per_class(drawn: PhotoFolder) -> None:
+def test_sixty_different_photos_are_drawn_per_class(drawn: PhotoFolder) -> None:
     assert drawn.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert len(drawn.photos) == 300
     assert len({hashlib.sha256(photo.file.read_bytes()).digest() for photo in drawn.photos}) == 300
@@ -32,7 +32,7 @@ def test_draw_photos_generates_sixty_different_photos_per_class(drawn: PhotoFold
             assert 180 <= min(image.size) <= max(image.size) <= 320
 
 
-def test_draw_photo_is_determined_by_the_seed(drawn: PhotoFolder) -> None:
+def test_drawn_photo_is_determined_by_the_seed(drawn: PhotoFolder) -> None:
     files = {photo.name: photo.file for photo in drawn.photos}
     for label in HEADS:
         content = files[f"{label}/{label}-007.jpg"].read_bytes()
@@ -49,7 +49,7 @@ def test_generated_photos_cannot_be_classified_by_color_histograms(drawn: PhotoF
             assert accuracy < 0.45, f"{name} over {bins} levels of red, green and blue is right on {accuracy:.0%}"
 
 
-def test_draw_photos_rejects_a_folder_with_files(tmp_path: Path) -> None:
+def test_photos_are_not_drawn_into_a_folder_with_files(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(OutputError, match="it already contains something"):
         draw_photos(tmp_path)
@@ -60,7 +60,7 @@ def test_draw_photos_rejects_a_folder_with_files(tmp_path: Path) -> None:
         draw_photos(tmp_path / "none", seed=-1)
 
 
-def test_draw_photos_removes_its_files_if_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawn_photos_are_removed_if_drawing_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(label: str, number: int, seed: int) -> bytes:
         if number == 2:
             raise KeyboardInterrupt

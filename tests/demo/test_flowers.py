@@ -37,7 +37,7 @@ def test_polar_coordinates_and_bounding_boxes_are_converted_to_pixels() -> None:
     assert _box((10, 20), 3) == (7, 17, 13, 23)
 
 
-def test_draw_photos_rejects_invalid_arguments(tmp_path: Path) -> None:
+def test_photos_are_not_drawn_with_an_invalid_number_or_seed(tmp_path: Path) -> None:
     for per_class, seed in ((0, 0), (1, -1)):
         with pytest.raises(UsageError, match=f"not {per_class} and {seed}"):
             draw_photos(tmp_path / "photos", per_class=per_class, seed=seed)

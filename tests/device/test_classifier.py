@@ -74,7 +74,7 @@ def test_raw_output_is_the_output_tensor_before_dequantization(name: str) -> Non
         assert np.array_equal(classifier.output.dequantize(raw), classifier.score_pixels(pixels))
 
 
-def test_model_whose_graph_has_no_softmax_is_tried_to_find_the_format_of_its_scores() -> None:
+def test_model_without_a_softmax_is_run_to_find_out_the_format_of_its_scores() -> None:
     """The outputs are the means of the colors, 0 to 1, which do not add up to 1."""
     classifier = Classifier(ModelFile(Path("colors"), color_model(normalization=UNIT)))
     exponents = np.exp([1.0, 0.2, 0.0])

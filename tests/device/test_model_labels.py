@@ -43,6 +43,6 @@ def test_labels_that_contradict_the_model_are_refused(given: tuple[str, ...], me
         renamed_labels(("z", "a"), given, source="l.txt", model=MODEL)
 
 
-def test_labels_are_given_to_a_model_without_labels() -> None:
+def test_model_without_labels_gets_the_given_labels() -> None:
     assert renamed_labels((), ("b", "a"), source="l.txt", model=MODEL) == ("b", "a")
     assert renaming((), ("b", "a")) == ("b", "a") and renaming(("a",), ("a",)) is None

@@ -114,7 +114,7 @@ def test_evaluate_scores_all_photos_if_none_is_known_to_be_a_training_photo(fold
         assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48
 
 
-def test_evaluate_applies_exclusions_of_training_to_the_photos_that_it_has_not_learned_from(folder: Path) -> None:
+def test_evaluate_applies_the_exclusions_of_training_to_photos_not_learned_from(folder: Path) -> None:
     def digest(photo: Photo) -> str:
         return hashlib.sha256(photo.file.read_bytes()).hexdigest()
 
@@ -138,7 +138,7 @@ def test_evaluate_applies_exclusions_of_training_to_the_photos_that_it_has_not_l
     assert len(names_of(elsewhere)) == 48, "none of the photos is from the training run"
 
 
-def test_evaluate_suspects_copies_only_among_photos_that_the_model_does_not_recognize(folder: Path) -> None:
+def test_evaluate_suspects_copies_of_training_photos_only_among_unrecognized_photos(folder: Path) -> None:
     """Every fourth photo has the color of roses; the model recognizes all others, and classifies them correctly."""
     learned = [photo for photo in scan(folder).photos if int(Path(photo.name).stem) % 4 != 3]
     training = {
@@ -237,7 +237,7 @@ def test_labels_match_folders_whose_accents_are_encoded_differently(folder_name:
     assert found.evaluation(("daisy", label)).accuracy == 0.5
 
 
-def test_evaluation_of_groups_has_an_effective_sample_size() -> None:
+def test_evaluation_of_grouped_photos_has_an_effective_sample_size() -> None:
     found = replace(predictions("abcdefgh", [1, 1, 1, 1, 0, 0, 2, 1]), groups=np.arange(4).repeat(2))
     correct = np.array([1, 1, 1, 1, 0, 0, 0, 1])
     assert found.evaluation(LABELS).independent == independent_count(correct, np.arange(4).repeat(2)) < 8

@@ -47,7 +47,7 @@ def test_expected_calibration_error_has_fifteen_bins_of_equal_width() -> None:
     assert expected_calibration_error(scores, truth) == pytest.approx((0.65 + 3 * upper) / 4)
 
 
-def test_cross_entropy_is_the_mean_negative_logarithm_of_the_true_classes_scores() -> None:
+def test_cross_entropy_is_the_mean_negative_logarithm_of_the_scores_of_true_classes() -> None:
     entropies = [-math.log(0.95), -math.log(0.08), -math.log(0.6), -math.log(0.55), -math.log(1e-7)]
     truth = np.array([0, 0, 0, 1, 1])
     np.testing.assert_allclose(cross_entropies(SCORES, truth), entropies, rtol=1e-6)

@@ -210,7 +210,7 @@ def test_unknown_label_is_predicted_for_photos_unlike_the_training_photos(
     assert model(noise, top=1)[0].name == "anything else" and model(flowers / DAISY, top=1)[0].name == "daisy"
 
 
-def test_exported_file_is_a_zip_with_labels(trained: Trained) -> None:
+def test_exported_file_is_also_a_zip_archive_that_contains_the_labels(trained: Trained) -> None:
     import zipfile
 
     with zipfile.ZipFile(trained.model("int8")) as archive:

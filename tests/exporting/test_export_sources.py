@@ -191,7 +191,7 @@ def test_photos_of_a_graph_without_a_record_are_recognized_by_content(source: An
     assert source.reporter.warnings[2].startswith("none of the photos is a training photo of this graph")
 
 
-def test_graph_with_another_input_range_is_converted(source: Any) -> None:
+def test_graph_is_converted_with_the_given_input_range(source: Any) -> None:
     found = source(None, ("b", "a"), ExportPhotos([], []), normalization=UNIT)
     assert found.frozen == ("frozen", "model", UNIT, ("b", "a"), []) and "as given" in source.reporter.notes[0]
     assert source(None, ("b", "a"), ExportPhotos([], [])).frozen.path == Path("g.pb")

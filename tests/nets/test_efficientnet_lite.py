@@ -216,7 +216,7 @@ def test_find_weights_refuses_weights_without_the_published_checksum(tmp_path: P
     assert SMALL.weights.sha256.startswith(SMALL.weights.file.split("-")[-1].removesuffix(".pth"))
 
 
-def test_find_weights_names_the_install_command_for_a_missing_package(
+def test_error_names_the_install_command_for_a_missing_package_with_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

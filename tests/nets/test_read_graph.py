@@ -228,7 +228,7 @@ def test_pool_with_several_consumers_is_not_converted_to_a_mean() -> None:
         read_network(graph, "input", "it", SIZE)
 
 
-def test_output_must_be_the_last_layer_that_is_read() -> None:
+def test_output_of_a_graph_must_be_the_last_layer_that_is_read() -> None:
     """A control dependency on another layer has no effect on the values of the output."""
     other = operation("other", "Softmax", ["conv"])
     assert read_network(graph_of(operation("it", "Identity", ["conv"])), "input", "it", SIZE).output == "it"
@@ -248,7 +248,9 @@ def test_output_must_be_the_last_layer_that_is_read() -> None:
         ([0, 1], False, "mean"),
     ],
 )
-def test_mean_must_be_over_height_and_width_and_remove_both(axes: list[int], kept: bool, message: str) -> None:
+def test_mean_must_be_taken_over_height_and_width_and_remove_both_dimensions(
+    axes: list[int], kept: bool, message: str
+) -> None:
     mean = operation("it", "Mean", ["conv", "axes"])
     mean.attr["keep_dims"].b = kept
     graph = graph_of(numbers("axes", axes, np.int32), mean)

@@ -170,7 +170,9 @@ def test_weights_in_the_given_folder_take_precedence_over_the_keras_cache(
         ),
     ],
 )
-def test_find_weights_error_explains_which_sources_are_accepted(source: str, message: str, tmp_path: Path) -> None:
+def test_error_for_missing_weights_explains_which_sources_are_accepted(
+    source: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=message) as raised:
         find_weights(SMALL, tmp_path, source)
     assert "secret" not in str(raised.value)

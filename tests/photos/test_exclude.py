@@ -48,13 +48,13 @@ def test_read_exclusions_rejects_invalid_file_and_class_names(content: object, t
     assert "\x1b" not in str(raised.value)
 
 
-def test_read_exclusions_rejects_an_object_without_exclusion_fields(tmp_path: Path) -> None:
+def test_json_object_without_exclusion_fields_is_rejected_as_an_exclusion_list(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('{"leaveout": ["roses/1.jpg"]}')
     with pytest.raises(DatasetError, match="contains none of leave_out, belongs_to"):
         read_exclusions(tmp_path / "list.json")
 
 
-def test_read_exclusions_rejects_named_pipe_without_waiting(tmp_path: Path) -> None:
+def test_named_pipe_is_rejected_as_an_exclusion_list_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list.json")
     with pytest.raises(DatasetError, match="not a regular file"):
         read_exclusions(tmp_path / "list.json")
@@ -100,7 +100,7 @@ def test_evaluate_applies_the_exclusions_of_the_training_run(photos: Path, tmp_p
     assert "excluded" not in ran.stderr
 
 
-def test_read_exclusions_ignores_comments_and_blank_lines(tmp_path: Path) -> None:
+def test_comments_and_blank_lines_in_an_exclusion_list_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("# blurred\nroses/1.jpg\n\n  daisy/two words.jpg  \n#roses/2.jpg\n")
     found = read_exclusions(tmp_path / "list.txt")
     assert found.leave_out == {"roses/1.jpg", "daisy/two words.jpg"} and not found.belongs_to
@@ -114,7 +114,7 @@ def test_applied_exclusions_remove_photos_and_assign_others_to_another_class(tmp
     assert [(one.name, one.label) for one in found.photos] == [("a/2.jpg", "a"), ("b/3.jpg", "c"), ("b/4.jpg", "b")]
 
 
-def test_read_exclusions_ignores_a_byte_order_mark(tmp_path: Path) -> None:
+def test_byte_order_mark_of_an_exclusion_list_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfroses/1.jpg\r\ndaisy/2.jpg\r\n")
     assert read_exclusions(tmp_path / "list.txt").leave_out == {"roses/1.jpg", "daisy/2.jpg"}
     (tmp_path / "list.json").write_bytes(b'\xef\xbb\xbf {"belongs_to": {"a/1.jpg": "b"}}')
@@ -122,7 +122,7 @@ def test_read_exclusions_ignores_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("label", "valid"), [("", False), ("x", True), ("x" * 255, True), ("x" * 256, False)])
-def test_read_exclusions_limits_the_length_of_class_names(label: str, valid: bool, tmp_path: Path) -> None:
+def test_length_of_class_names_in_an_exclusion_list_is_limited(label: str, valid: bool, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text(json.dumps({"belongs_to": {"a/1.jpg": label}}))
     if valid:
         assert read_exclusions(tmp_path / "list.json").belongs_to == {"a/1.jpg": label}

@@ -54,7 +54,7 @@ def archive(server: Files, content: bytes, served: bytes | None = None) -> Archi
     return Archive(f"{server.url}/flowers.tgz", len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_fetch_flowers_leaves_no_files_beside_the_photo_folder(server: Files, tmp_path: Path) -> None:
+def test_fetching_flowers_leaves_no_files_beside_the_photo_folder(server: Files, tmp_path: Path) -> None:
     found = fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD))
     assert found.classes == ("daisy", "roses")
     assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "daisy/2.jpg", "roses/1.jpg", "roses/2.jpg"]
@@ -63,7 +63,7 @@ def test_fetch_flowers_leaves_no_files_beside_the_photo_folder(server: Files, tm
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
 
 
-def test_fetch_flowers_resumes_interrupted_download(server: Files, tmp_path: Path) -> None:
+def test_interrupted_download_of_flowers_is_resumed(server: Files, tmp_path: Path) -> None:
     server.break_after = [1000, 0, 0, 0, 0]
     wanted = archive(server, GOOD)
     with pytest.raises(DownloadError):
@@ -74,7 +74,7 @@ def test_fetch_flowers_resumes_interrupted_download(server: Files, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
 
 
-def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
+def test_concurrent_fetching_of_flowers_fails_if_the_folder_exists(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program renames its folder and removes the archive just before this program renames its own folder."""
@@ -92,7 +92,7 @@ def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
     assert len(list((tmp_path / "flowers").rglob("*.jpg"))) == len(PHOTOS)
 
 
-def test_fetch_flowers_explains_that_another_program_removed_the_archive(
+def test_error_explains_that_another_program_removed_the_archive_of_flowers(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unpack = fetch._unpack
@@ -108,7 +108,7 @@ def test_fetch_flowers_explains_that_another_program_removed_the_archive(
 
 
 @pytest.mark.parametrize("lie", ["hash", "size", "length"])
-def test_fetch_flowers_does_not_unpack_an_unexpected_archive(server: Files, tmp_path: Path, lie: str) -> None:
+def test_unexpected_archive_of_flowers_is_not_unpacked(server: Files, tmp_path: Path, lie: str) -> None:
     other = bytearray(GOOD)
     other[len(GOOD) // 2] ^= 1
     served = {"hash": bytes(other), "size": GOOD + b"more", "length": GOOD}[lie]
@@ -119,20 +119,22 @@ def test_fetch_flowers_does_not_unpack_an_unexpected_archive(server: Files, tmp_
 
 
 @pytest.mark.parametrize("name", ["flower_photos/../../evil", "/evil", "../evil", "flower_photos/a\\..\\evil", "evil"])
-def test_fetch_flowers_rejects_members_outside_the_top_folder(server: Files, tmp_path: Path, name: str) -> None:
+def test_members_outside_the_top_folder_of_the_archive_of_flowers_are_rejected(
+    server: Files, tmp_path: Path, name: str
+) -> None:
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "in/flowers", archive=archive(server, packed(*PHOTOS, (name, b"evil"))))
     assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "in/flowers").exists()
 
 
-def test_fetch_flowers_rejects_links_in_the_archive(server: Files, tmp_path: Path) -> None:
+def test_links_in_the_archive_of_flowers_are_rejected(server: Files, tmp_path: Path) -> None:
     content = packed(*PHOTOS, links=(("flower_photos/daisy/3.jpg", "/etc/hostname"),))
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "flowers", archive=archive(server, content))
     assert not (tmp_path / "flowers").exists()
 
 
-def test_fetch_flowers_rejects_nonempty_folder(server: Files, tmp_path: Path) -> None:
+def test_flowers_are_not_unpacked_into_a_nonempty_folder(server: Files, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(OutputError, match="it already contains something"):
         fetch_flowers(tmp_path, archive=archive(server, GOOD))
@@ -141,7 +143,7 @@ def test_fetch_flowers_rejects_nonempty_folder(server: Files, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("folder", [".", ".."])
-def test_fetch_flowers_rejects_working_directory(server: Files, folder: str) -> None:
+def test_flowers_are_not_unpacked_into_the_working_directory(server: Files, folder: str) -> None:
     with pytest.raises(OutputError, match="name of a new folder"):
         fetch_flowers(Path(folder), archive=archive(server, GOOD))
 

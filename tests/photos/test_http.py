@@ -293,7 +293,7 @@ def _constant(answer: Iterable[bytes], request: Request) -> Iterable[bytes]:
     return answer
 
 
-def test_body_without_a_stated_length_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_response_body_without_a_stated_length_has_its_own_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_UNANNOUNCED", 20)
     for count, stated, accepted in ((20, False, True), (21, False, False), (21, True, True)):
         length = f"Content-Length: {count}\r\n" if stated else ""
@@ -307,7 +307,7 @@ def test_body_without_a_stated_length_has_a_limit_of_its_own(monkeypatch: pytest
                     client.read(f"{served.url}/a", most=100)
 
 
-def test_limit_of_a_listing_includes_the_paths_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_limit_of_a_folder_listing_includes_the_paths_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
     folder, names = "x" * 100 + "/", ("1.jpg", "2.jpg", "3.jpg")
     pages = {"/": listing(folder), f"/{folder}": listing(*names)}
     bytes_of_pages = sum(map(len, pages.values()))
@@ -319,7 +319,7 @@ def test_limit_of_a_listing_includes_the_paths_of_the_files(monkeypatch: pytest.
             client.listing(served.url)
 
 
-def test_password_is_sent_in_the_authorization_header_to_its_server_only() -> None:
+def test_password_is_sent_only_to_its_server_and_in_the_authorization_header() -> None:
     with serving(lambda _: reply(b"x")) as served, serving(lambda _: reply(b"x")) as other:
         clean = split_user_info(served.url.replace("//", "//ann:pass%20word@") + "/a")
         assert clean == f"{served.url}/a"

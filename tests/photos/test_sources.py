@@ -342,7 +342,7 @@ def test_stamp_of_a_file_depends_on_its_size_times_and_inode(changed: str) -> No
     assert one.identity != other.identity and one.changed == 3.0 and one.size == 7
 
 
-def test_facts_are_requested_in_advance_only_for_photos_that_are_files_at_addresses(web: Any) -> None:
+def test_facts_are_requested_in_advance_only_for_photos_that_are_single_files_on_a_server(web: Any) -> None:
     asked: list[str] = []
 
     def facts(address: str) -> dict[str, str]:
@@ -354,7 +354,7 @@ def test_facts_are_requested_in_advance_only_for_photos_that_are_files_at_addres
     assert asked == ["https://h/a/1.jpg"]
 
 
-def test_archive_that_a_pattern_names_twice_is_read_once(tmp_path: Path) -> None:
+def test_archive_that_matches_a_pattern_twice_is_read_once(tmp_path: Path) -> None:
     _zip(tmp_path / "p1.zip", "a/1.jpg")
     _zip(tmp_path / "p2.zip", "b/1.jpg")
     found = scan(tmp_path / "p{1,2,1}.zip")

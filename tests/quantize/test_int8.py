@@ -251,7 +251,7 @@ def test_quantization_scales_of_zero_kernels_are_not_zero() -> None:
     assert quantize_kernel(kernel, 0).values.tolist() == [[0, 0, 0], [127, 127, 127]]
 
 
-def test_kernels_in_files_have_the_output_axis_first() -> None:
+def test_kernels_in_tflite_files_have_the_output_axis_first() -> None:
     kernel = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     ordered = file_order(LAYERS[0], kernel)
     assert ordered.shape == (5, 2, 3, 4) and ordered[4, 1, 2, 3] == kernel[1, 2, 3, 4]

@@ -382,7 +382,7 @@ def test_model_outside_its_folder_is_not_read(tmp_path: Path, number: str) -> No
     assert (places.models / number).is_dir() and read_model(places) is None
 
 
-def test_model_in_a_symbolic_link_to_a_folder_is_not_read(tmp_path: Path) -> None:
+def test_model_in_a_folder_that_is_a_symbolic_link_is_not_read(tmp_path: Path) -> None:
     places = Places(tmp_path / "flowers")
     places.create()
     (places.models / "1").mkdir()

@@ -64,7 +64,7 @@ def test_progress_with_an_unknown_total_has_no_fraction(clock: SimpleNamespace) 
     assert [(one.fraction, one.seconds_left) for one in sent] == [(None, None)] * 2
 
 
-def test_training_steps_are_converted_to_progress_and_a_curve(clock: SimpleNamespace) -> None:
+def test_training_messages_are_converted_to_progress_and_a_learning_curve(clock: SimpleNamespace) -> None:
     sent: list[Any] = []
     reporter = JobReporter(sent.append, steps=1000)
     reporter.status("loading")

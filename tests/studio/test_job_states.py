@@ -178,7 +178,7 @@ def test_list_of_changes_contains_photos_that_the_new_model_predicts_differently
     ]  # fmt: skip
 
 
-def test_write_model_keeps_the_previous_model_and_removes_older_ones(places: Places) -> None:
+def test_previous_model_is_kept_and_older_ones_are_removed(places: Places) -> None:
     for number in ("1", "2", "3"):
         folder = places.models / number
         folder.mkdir()

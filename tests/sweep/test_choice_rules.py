@@ -94,7 +94,7 @@ def test_budget_with_board_excludes_models_whose_memory_is_unknown() -> None:
         ((" 2 ms ", " 1MB\n", " 50 %"), Budget(2.0, 1e6, 0.5)),
     ],
 )
-def test_parse_budget_converts_every_unit(texts: tuple[str, str, str], budget: Budget) -> None:
+def test_every_unit_in_a_budget_is_converted(texts: tuple[str, str, str], budget: Budget) -> None:
     read = parse_budget(*texts)
     assert (read.latency, read.size, read.accuracy) == pytest.approx((budget.latency, budget.size, budget.accuracy))
 
@@ -106,12 +106,12 @@ def test_parse_budget_converts_every_unit(texts: tuple[str, str, str], budget: B
         ("2KiB", 2048), ("2MiB", 2 * 1024 * 1024),
     ],
 )  # fmt: skip
-def test_parse_budget_converts_sizes_exactly(size: str, size_in_bytes: int) -> None:
+def test_sizes_in_a_budget_are_converted_exactly(size: str, size_in_bytes: int) -> None:
     assert parse_budget(None, size, None).size == size_in_bytes
 
 
 @pytest.mark.parametrize(("latency", "milliseconds"), [("3", 3), ("3ms", 3), ("3s", 3000)])
-def test_parse_budget_converts_latencies_exactly(latency: str, milliseconds: float) -> None:
+def test_latencies_in_a_budget_are_converted_exactly(latency: str, milliseconds: float) -> None:
     assert parse_budget(latency, None, None).latency == milliseconds
 
 
@@ -138,7 +138,7 @@ def test_budget_rejects_limits_of_a_wrong_type() -> None:
 @pytest.mark.parametrize(
     "texts", [(None, "9999", None), (None, None, "1.01"), (None, None, "101%"), (None, "0MB", None)]
 )
-def test_parse_budget_rejects_out_of_range_values(texts: tuple[str | None, ...]) -> None:
+def test_values_out_of_range_in_a_budget_are_rejected(texts: tuple[str | None, ...]) -> None:
     with pytest.raises(UsageError):
         parse_budget(*texts)
 

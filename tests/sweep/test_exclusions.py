@@ -61,14 +61,12 @@ def class_counts(options: GridOptions) -> Counter[str]:
     return Counter(photo.label for photo in take_snapshot(options, Silent()).folder.photos)
 
 
-def test_take_snapshot_applies_the_list_of_exclusions(
-    options: GridOptions, exclude: Callable[..., GridOptions]
-) -> None:
+def test_snapshot_applies_the_list_of_exclusions(options: GridOptions, exclude: Callable[..., GridOptions]) -> None:
     assert class_counts(exclude()) == {"daisy": 5, "dandelion": 6, "roses": 5, "sunflowers": 6, "tulips": 7}
     assert set(class_counts(options).values()) == {PER_CLASS}
 
 
-def test_take_snapshot_refuses_a_missing_list_of_exclusions(options: GridOptions, tmp_path: Path) -> None:
+def test_snapshot_refuses_a_missing_list_of_exclusions(options: GridOptions, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"missing\.json"):
         take_snapshot(replace(options, exclude=tmp_path / "missing.json"), Silent())
 

@@ -157,7 +157,7 @@ def test_nearest_model_is_named_if_none_is_within_the_budget(budget: Budget, nea
         ((None, None, None), Budget()),
     ],
 )
-def test_parse_budget_accepts_units(texts: tuple[str | None, ...], budget: Budget) -> None:
+def test_units_in_a_budget_are_accepted(texts: tuple[str | None, ...], budget: Budget) -> None:
     read = parse_budget(*texts)
     assert (read.latency, read.size, read.accuracy) == pytest.approx((budget.latency, budget.size, budget.accuracy))
 
@@ -172,7 +172,7 @@ def test_parse_budget_accepts_units(texts: tuple[str | None, ...], budget: Budge
         ((None, "1", None), "max_size", "1MB"),
     ],
 )
-def test_parse_budget_rejects_invalid_text(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
+def test_invalid_text_is_rejected_as_a_budget(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
     with pytest.raises(UsageError, match=f"`{parameter}`.*{example}"):
         parse_budget(*texts)
 

@@ -45,7 +45,7 @@ def tensor(dtype: str = "float32", scale: float = 0.0, zero_point: int = 0) -> T
         (Metadata(author="Ultralytics"), None, tensor(), UNIT, "written by Ultralytics, whose networks take 0 to 1"),
     ],
 )
-def test_decide_input_range_reports_its_evidence(
+def test_evidence_of_the_input_range_is_reported(
     metadata: Metadata, given: Normalization | None, source: TensorInfo, expected: Normalization, evidence: str
 ) -> None:
     found = decide_input_range(FILE, metadata, source, given)
@@ -136,7 +136,7 @@ def test_given_input_range_must_fit_an_integer_input(source: TensorInfo, given: 
 
 
 @pytest.mark.parametrize(("dtype", "ranges"), [("float32", "-1:1, 0:1 or 0:255"), ("int8", "-128:127")])
-def test_decide_input_range_rejects_a_model_without_evidence(dtype: str, ranges: str) -> None:
+def test_model_without_evidence_of_its_input_range_is_rejected(dtype: str, ranges: str) -> None:
     with pytest.raises(ModelError, match=f"`input_range`={ranges}"):
         decide_input_range(FILE, Metadata(), tensor(dtype))
 

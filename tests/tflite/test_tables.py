@@ -154,7 +154,7 @@ def nested(depth: int) -> bytes:
     return data + struct.pack("<i", -4) + last
 
 
-def test_parse_reads_scalars_of_four_bytes_at_multiples_of_four() -> None:
+def test_flatbuffer_parser_reads_scalars_of_four_bytes_at_multiples_of_four() -> None:
     schema = {**SCHEMA, "Root": [("ratio", "f=0.5"), *SCHEMA["Root"][1:]]}
     bits = struct.unpack("<i", struct.pack("<f", 1.25))[0]
     assert parse(bytes(buffer({0: bits})), schema, "Root", b"TEST")["ratio"] == 1.25

@@ -189,7 +189,7 @@ def test_run_trial_accepts_a_model_if_no_process_can_be_started(monkeypatch: pyt
     assert helper.seconds == 60
 
 
-def test_record_of_verified_models_contains_several_models_and_is_private(
+def test_record_of_verified_models_lists_several_models_and_is_readable_only_by_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

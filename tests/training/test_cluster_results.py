@@ -41,7 +41,9 @@ def vectors(*rows: float, width: int = 3) -> Any:
     return np.repeat(np.array(rows, np.float32)[:, None], width, axis=1)
 
 
-def test_photos_that_lack_a_vector_in_any_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_that_lack_a_vector_in_at_least_one_cache_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster, "_DIGESTS_PER_QUERY", 2)
     with open_cache(tmp_path / "1") as (one, _), open_cache(tmp_path / "2") as (two, _):
         for number in (0, 1, 3):

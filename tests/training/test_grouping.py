@@ -58,13 +58,13 @@ def test_similarity_for_grouping_is_lower_if_a_quarter_of_the_photos_look_alike(
     assert found.alike == alike and not found.are_divided
 
 
-def test_variants_are_grouped_at_a_lower_similarity(group: Any) -> None:
+def test_variants_of_a_photo_are_grouped_at_a_lower_similarity_than_other_photos(group: Any) -> None:
     found = group(20, {(3, 8): 0.8}, 0.1, variants={(5, 6): 0.7, (6, 9): 0.69})
     assert found.numbers.tolist() == [0, 1, 2, 3, 4, 5, 5, 7, 3, *range(9, 20)]
 
 
 @pytest.mark.parametrize(("count", "divided"), [(6, False), (8, False), (10, True), (12, True)])
-def test_groups_are_divided_if_a_class_would_have_fewer_than_five(count: int, divided: bool, group: Any) -> None:
+def test_groups_are_divided_if_a_class_would_have_fewer_than_five_groups(count: int, divided: bool, group: Any) -> None:
     """The first four photos are similar; without groups, a class of `count` photos has half as many groups."""
     chain = {(0, 2): 0.86, (2, 4): 0.86} if divided else {}
     found = group(count, chain, 0.5)
@@ -80,7 +80,7 @@ def test_groups_are_divided_only_as_far_as_necessary(group: Any) -> None:
 
 
 @pytest.mark.parametrize(("named", "together"), [(18, True), (19, False)])
-def test_similar_photos_are_not_joined_if_names_group_more_than_nine_tenths(
+def test_similar_photos_are_not_joined_if_names_group_more_than_nine_tenths_of_the_photos(
     named: int, together: bool, group: Any
 ) -> None:
     pairs = [(row, row + 1) for row in range(0, named - 1, 2)] + [(named - 2, named - 1)]
@@ -88,7 +88,7 @@ def test_similar_photos_are_not_joined_if_names_group_more_than_nine_tenths(
     assert bool(found.numbers[2] == 0) is together and found.numbers[1] == 0
 
 
-def test_group_numbers_are_rows_of_first_photos() -> None:
+def test_number_of_a_group_is_the_row_of_its_first_photo() -> None:
     assert look_alikes.renumbered(np.array([7, 3, 7, 9, 3])).tolist() == [0, 1, 0, 3, 1]
 
 

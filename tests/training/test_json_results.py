@@ -40,7 +40,7 @@ COMPARISON = Comparison(
 )
 
 
-def test_json_of_a_comparison_contains_both_tests() -> None:
+def test_json_of_a_comparison_contains_the_results_of_both_significance_tests() -> None:
     assert COMPARISON.to_json() == {
         **PAIRED.to_json(), "cross_entropy": 0.5, "frozen_cross_entropy": 0.75, "cross_entropy_p_value": 0.03,
     }  # fmt: skip

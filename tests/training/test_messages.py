@@ -119,7 +119,7 @@ def test_train_prints_classes_and_the_suggested_next_command(photos: Path, tmp_p
 
 
 @pytest.mark.parametrize("validation", [None, 0.875])
-def test_parse_step_line_returns_step_and_accuracies(validation: float | None) -> None:
+def test_step_and_accuracies_are_parsed_from_an_output_line(validation: float | None) -> None:
     step = Step(120, 0.5, 1.25, validation, None if validation is None else 0.75)
     assert parse_step_line(step_line(step)) == (120, 0.5, validation)
     assert parse_step_line("looking for photos in step 3") is None

@@ -51,7 +51,7 @@ def test_saved_runs_contain_event_files_for_tensorboard(work: Path) -> None:
     assert len(list((work / "tf_files/training_summaries").glob("*/train/*"))) == 1, "the codelab's own place: the last"
 
 
-def test_save_run_skips_event_files_of_a_concurrent_training_run(work: Path, tmp_path: Path) -> None:
+def test_event_files_of_a_concurrent_training_run_are_not_saved_with_a_run(work: Path, tmp_path: Path) -> None:
     """Incomplete and replaced event files are not copied."""
     record = json.loads((work / "tf_files/retrained_graph.json").read_bytes())
     curves = tmp_path / "summaries/train"
@@ -64,7 +64,7 @@ def test_save_run_skips_event_files_of_a_concurrent_training_run(work: Path, tmp
     assert (saved / "run.json").exists() and not (saved / "validation").exists()
 
 
-def test_list_runs_error_names_the_damaged_file(work: Path, tmp_path: Path) -> None:
+def test_error_for_a_damaged_run_names_its_file(work: Path, tmp_path: Path) -> None:
     assert "No runs" in poets_edge("runs", cwd=tmp_path).ok().stdout
     for text in ("{", '{"date": 3}', "[]"):
         note = tmp_path / "tf_files/runs/one/run.json"

@@ -220,7 +220,7 @@ class Bar(Recorder):
         yield self.steps.append
 
 
-def test_progress_of_a_resumed_run_includes_the_complete_epochs(
+def test_progress_of_a_resumed_run_includes_the_completed_epochs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each of three epochs shows four photos in two batches; training diverges in the second batch of the last."""

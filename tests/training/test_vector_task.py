@@ -21,7 +21,7 @@ def photo(path: Path, color: tuple[int, int, int]) -> PhotoFile:
     return PhotoFile(str(path), hashlib.sha256(path.read_bytes()).digest())
 
 
-def test_compute_vectors_skips_photos_that_are_damaged_missing_or_changed(tmp_path: Path) -> None:
+def test_no_vectors_are_computed_for_photos_that_are_damaged_missing_or_changed(tmp_path: Path) -> None:
     red, blue, changed = (
         photo(tmp_path / f"{name}.png", color)
         for name, color in (("red", (255, 0, 0)), ("blue", (0, 0, 255)), ("changed", (0, 255, 0)))
@@ -36,6 +36,6 @@ def test_compute_vectors_skips_photos_that_are_damaged_missing_or_changed(tmp_pa
         np.testing.assert_allclose(vectors, [[1, -1, -1], [-1, -1, 1]], atol=1e-6)
 
 
-def test_compute_vectors_returns_no_vectors_if_no_photo_is_readable(tmp_path: Path) -> None:
+def test_no_vectors_are_computed_if_no_photo_is_readable(tmp_path: Path) -> None:
     found = compute_vectors([PhotoFile(str(tmp_path / "missing.png"), b"0" * 32)], [MODEL], [(SIDE, SIDE)])
     assert (found.photo_count, found.digests, [len(one) for one in found.vectors]) == (1, (), [0])

@@ -247,7 +247,7 @@ def test_packages_are_downloaded_by_the_device_if_this_machine_cannot(alone: boo
         installation._fetch_on_device(connection, wanted, found, "packages/1", RemoteError("pi: offline."))
 
 
-def test_rounds_are_continued_only_by_a_run_with_equal_conditions(
+def test_saved_rounds_are_continued_only_by_a_run_under_equal_conditions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark, "cache_folder", lambda: tmp_path)

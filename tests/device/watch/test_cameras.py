@@ -179,7 +179,7 @@ def test_watch_reports_a_webcam_that_is_missing_or_in_use(
     poets_edge("watch", model, "--threads", "1", "--camera", tmp_path / "x").failed("x", "no such camera")
 
 
-def test_open_camera_prefers_picamera2(daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picamera2_is_preferred_for_opening_a_camera(daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script(daisy, GONE, daisy)
     _as_picamera2(script, monkeypatch)
     frames = _frames("0", 3)
@@ -189,14 +189,14 @@ def test_open_camera_prefers_picamera2(daisy: Image.Image, monkeypatch: pytest.M
     np.testing.assert_array_equal(np.asarray(frames[0].photo), np.asarray(daisy))
 
 
-def test_open_camera_reports_a_pi_camera_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pi_camera_in_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script()
     _as_picamera2(script, monkeypatch, busy=True)
     with pytest.raises(SourceError, match=r"camera 0: does not start .*busy.* another program"):
         _frames("0", 1)
 
 
-def test_open_camera_uses_opencv_if_there_is_no_pi_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cameras_are_opened_with_opencv_if_there_is_no_pi_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     _as_picamera2(Script(), monkeypatch, cameras=0)
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera")

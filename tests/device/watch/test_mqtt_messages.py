@@ -186,5 +186,5 @@ def certificate_error(message: str) -> ssl.SSLCertVerificationError:
         (ValueError("ends."), "ends"),
     ],
 )
-def test_outages_are_reported_with_a_short_reason(error: Exception, reason: str) -> None:
+def test_broker_outages_are_reported_with_a_short_reason(error: Exception, reason: str) -> None:
     assert mqtt._reason(error) == reason
