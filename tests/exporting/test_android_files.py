@@ -69,3 +69,13 @@ def test_installed_model_contains_labels_and_normalization(tmp_path: Path) -> No
     assert found.path == tmp_path / "app" / ASSET and found.size == found.path.stat().st_size
     assert found.labels == COLORS == Classifier(found.path).labels and found.input.shape == (1, SIDE, SIDE, 3)
     assert Classifier(found.path).input_range.normalization.short == "0:1"
+
+
+def test_labels_with_equal_scores_are_ranked_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(
+        color_model("uint8", 1 / 128, 128, normalization=PIXELS, facts={"quantization": "int8"})
+    )
+    Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / "p.png")
+    write_vectors(tmp_path / "m.tflite", [tmp_path / "p.png"], tmp_path / "vectors")
+    _, blocks = blocks_of((tmp_path / "vectors/000.bin").read_bytes())
+    assert np.frombuffer(blocks[4], "<i4").tolist() == [0, 1, 2]

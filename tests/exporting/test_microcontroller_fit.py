@@ -198,3 +198,14 @@ def test_firmware_contains_the_model_without_metadata_and_its_input_size(
     header = (tmp_path / "out/photo_classifier/model.h").read_text()
     assert "kInputWidth = 12;" in header and "kInputHeight = 8;" in header and f"kModelSize = {len(bare)};" in header
     assert "// a description" in header
+
+
+def test_largest_architecture_is_that_with_the_most_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mobilenet_0.50_224 has fewer parameters than mobilenet_0.75_128, but more multiply-accumulates."""
+
+    def measured(network: Network, *, name: str) -> MicroCost:
+        return MicroCost(arena=10**9 if "0.75_160" in name else 1, size=1, gray_arena=1)
+
+    monkeypatch.setattr(fitting, "micro_cost", measured)
+    found = fitting_architecture(replace(board("pico2"), memory=610_000, flash=3_000_000), classes=5)
+    assert found is not None and found[0].name == "mobilenet_0.50_224"

@@ -218,3 +218,17 @@ def test_model_name_cannot_end_the_comment_in_the_firmware_that_contains_it() ->
     files = firmware_files(replace(MODEL, name="C:\\models\n#error x\\"), board("nano33"))
     comments = [line for line in files["photo_classifier/model.h"].splitlines() if "models" in line]
     assert comments == ["// C: models #error x "]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "without"),
+    [
+        ("esp32s3", ('TARGET="esp32s3"', "FLASHSIZE_8MB=y", "SPIRAM_MODE_OCT=y"), "FLASHSIZE_4MB"),
+        ("esp32cam", ('TARGET="esp32"', "FLASHSIZE_4MB=y", "CONFIG_SPIRAM=y"), "SPIRAM_MODE_OCT"),
+    ],
+)
+def test_esp_idf_project_is_configured_for_the_flash_and_psram_of_the_board(
+    name: str, lines: tuple[str, ...], without: str
+) -> None:
+    config = firmware_files(MODEL, board(name))["esp-idf/sdkconfig.defaults"]
+    assert all(line in config for line in lines) and without not in config
