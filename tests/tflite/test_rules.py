@@ -129,6 +129,14 @@ def test_model_check_refuses_output_shapes_that_differ_from_the_computed_shape(
             check(model(operator, inputs, Tensor(wrong), options, fields))
 
 
+def test_dimensions_may_have_a_length_of_2_to_the_20_and_shapes_a_rank_of_six() -> None:
+    fields = {"newShape": [1, 1 << 20]}
+    check(model("RESHAPE", [Tensor((1, 1024, 1024))], Tensor((1, 1 << 20)), "ReshapeOptions", fields))
+    check(
+        model("RESHAPE", [Tensor()], Tensor((1, 1, 1, 1, 6, 15)), "ReshapeOptions", {"newShape": [1, 1, 1, 1, 6, 15]})
+    )
+
+
 def test_model_check_refuses_a_reshape_whose_product_exceeds_32_bits() -> None:
     fields = {"newShape": [1 << 16, 1 << 16]}
     with pytest.raises(FlawError, match="90 values reshaped to"):

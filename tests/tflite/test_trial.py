@@ -211,6 +211,15 @@ def test_models_are_verified_again_on_a_machine_of_another_architecture(
     assert not memory.is_known(b"model")
 
 
+def test_models_are_not_known_without_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(memory, "cache_folder", homeless)
+    memory.remember(b"model")
+    assert memory.is_known(b"model") is False
+
+
 class _Failing(_Fake):
     """Interpreter with one input, which records its values and raises an error with the given message."""
 

@@ -116,6 +116,40 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "the scores of both margins are 0 when rounded to any digits that are shown",
     ),
     Equivalent(
+        "core/download.py",
+        "_BLOCK = 1 << 18",
+        "_BLOCK = 2 << 18",
+        "blocks of any size are written to the file",
+    ),
+    Equivalent(
+        "core/files.py",
+        "content += file.read(most + 1 - len(content))",
+        "content += file.read(most + 2 - len(content))",
+        "a file with more than `most` bytes is refused, however many more are read",
+    ),
+    Equivalent(
+        "photos/digests.py",
+        "if stamp.changed < at - RACY_SECONDS:",
+        "if stamp.changed <= at - RACY_SECONDS:",
+        "the margin of RACY_SECONDS is generous, and equal times change nothing",
+    ),
+    *(
+        Equivalent(module, before, before.replace("OSError(0", "OSError(1"), "only the text of the error is shown")
+        for module, before in (
+            ("bench/remote/on_device/agent.py", 'raise OSError(0, "no folder is open in this session", "")'),
+            (
+                "bench/remote/on_device/own_service.py",
+                'raise OSError(0, "was changed since this program wrote it; move it away", path)',
+            ),
+        )
+    ),
+    Equivalent(
+        "bench/remote/on_device/agent.py",
+        "time.sleep(min(1.0, self._silence / 4))",
+        "time.sleep(min(1.0, self._silence * 4))",
+        "silence is found at most a second later, and lasts for minutes",
+    ),
+    Equivalent(
         "photos/image.py",
         "if crop is None and image.size == (width, height):",
         "if False:",
