@@ -254,7 +254,6 @@ def _in_strips(image: Image.Image, white: float) -> Image.Image:
     rows = max(1, _LARGE // 16 // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(image.height, top + rows)))
-        strip.info = image.info
         whole.paste(_strip_to_rgb(strip, white), (0, top))
     return whole
 

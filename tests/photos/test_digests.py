@@ -255,3 +255,13 @@ def test_digest_of_a_photo_at_an_address_is_found_in_any_working_directory(
     monkeypatch.chdir(tmp_path / "elsewhere")
     with digests.open_digests(tmp_path, Silent()) as cache:
         assert cache.find([str(address)]) == [digests.Known(bytes(range(32)), 3)]
+
+
+def test_only_regular_files_have_a_stamp(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"abc")
+    (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    found = digests.current_stamp(str(tmp_path / "1.jpg"))
+    assert found is not None and found.size == 3
+    for name in ("folder.jpg", "pipe.jpg", "missing.jpg"):
+        assert digests.current_stamp(str(tmp_path / name)) is None

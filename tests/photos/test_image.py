@@ -189,3 +189,23 @@ def test_errors_about_a_file_object_name_its_file(tmp_path: Path) -> None:
         read_photo(io.BytesIO(b"text"))
     with pytest.raises(PhotoError, match=r"^daisy: not a picture"):
         read_photo(b"text", name="daisy")
+
+
+def test_part_of_an_image_of_the_wanted_size_is_enlarged() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4, 4:] = (200, 100, 50)
+    found = fit(Image.fromarray(pixels), (8, 8), (4, 0, 8, 4))
+    assert found.shape == (8, 8, 3) and (found[:6, 2:] == (200, 100, 50)).all(), "the border is interpolated"
+
+
+def test_transparent_color_is_white_in_images_that_are_converted_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transparent color of a palette image is in its `info`, which each strip needs, too."""
+    image = Image.new("P", (6, 40))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.paste(1, (0, 0, 6, 20))
+    expected = read_photo(encoded(image, transparency=0)).tobytes()
+    monkeypatch.setattr("poets_edge.photos.image._LARGE", 100)
+    assert read_photo(encoded(image, transparency=0)).tobytes() == expected
+    assert read_photo(encoded(image, transparency=0)).getpixel((0, 39)) == (255, 255, 255)
+    gray = Image.new("L", (6, 40), 77)
+    assert read_photo(encoded(gray, transparency=77)).getpixel((3, 20)) == (255, 255, 255)
