@@ -26,7 +26,7 @@ def test_commands_accept_or_reject_each_record_in_the_corpus(tmp_path: Path, rec
 
 
 @pytest.mark.parametrize("photo", sorted((CORPUS / "photos").iterdir()), ids=lambda path: path.name)
-def test_label_rejects_each_photo_in_the_corpus(photo: Path) -> None:
+def test_label_command_rejects_each_photo_in_the_corpus(photo: Path) -> None:
     poets_edge("label", CORPUS / "seeds/seed_graph.tflite", photo, "--json").failed(str(photo))
 
 

@@ -86,7 +86,7 @@ def test_device_commands_import_only_device_layers(command: str) -> None:
                 waiting.append(found.module)
 
 
-def test_label_imports_only_required_packages(tmp_path: Path) -> None:
+def test_label_command_imports_only_required_packages(tmp_path: Path) -> None:
     """Check all modules that a run of `label` imports, including lazy imports."""
     (tmp_path / "labels.txt").write_text("\n".join(map(str, range(256))))  # the probe has as many outputs
     (tmp_path / "photo.jpg").write_bytes(draw_photo("daisy", 0))

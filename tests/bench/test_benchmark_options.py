@@ -85,7 +85,7 @@ def test_measurement_uses_the_options_and_the_evaluated_photos(monkeypatch: pyte
     assert found.warnings == ("this is an emulator: its times do not apply to any device.", "disturbed")
 
 
-def test_latency_of_a_result_is_that_of_the_first_model_with_the_lowest_median() -> None:
+def test_latency_of_a_result_is_that_of_its_first_model_with_the_fastest_thread_count() -> None:
     def measured(model: Path, threads: int, *samples: float) -> Any:
         return SimpleNamespace(variant=Variant(model, threads, ""), latency=describe(samples))
 

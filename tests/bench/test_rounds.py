@@ -95,7 +95,7 @@ def test_round_from_json_reports_the_path_of_an_invalid_field(path: str, wrong: 
     assert message in str(raised.value)
 
 
-def test_read_rounds_skips_damaged_lines_and_a_truncated_last_line(tmp_path: Path) -> None:
+def test_damaged_lines_and_a_truncated_last_line_of_a_round_log_are_skipped(tmp_path: Path) -> None:
     file, warnings = tmp_path / "rounds.jsonl", Warnings()
     good = json.dumps(LINE)
     file.write_text("\n".join([good, json.dumps(changed("entry.state", None)), "[" * 100_000, good[:40]]))
@@ -107,19 +107,19 @@ def test_read_rounds_skips_damaged_lines_and_a_truncated_last_line(tmp_path: Pat
     assert read_rounds(tmp_path / "none.jsonl") == []
 
 
-def test_read_rounds_accepts_files_of_the_previous_version(tmp_path: Path) -> None:
+def test_round_logs_of_the_previous_version_are_read(tmp_path: Path) -> None:
     """Lines that the previous version wrote do not contain the key `copy`."""
     file = tmp_path / "latency.jsonl"
     file.write_text(json.dumps({"stamp": "s", "sha256": "0" * 64, "threads": 1, "round": 0, "entry": ENTRY}) + "\n")
     assert [round.key for round in read_rounds(file)] == [("s", "0" * 64, 1, 0, 0)]
 
 
-def test_append_round_raises_output_error_for_an_unwritable_file(tmp_path: Path) -> None:
+def test_appending_a_round_to_an_unwritable_file_raises_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="missing"):
         append_round(tmp_path / "missing/rounds.jsonl", Round.from_json(LINE))
 
 
-def test_round_log_returns_timings_for_one_stamp_and_variant() -> None:
+def test_round_log_returns_only_timings_of_the_requested_conditions_and_variant() -> None:
     one = Round.from_json(LINE)
     kept: list[Round] = []
     log = RoundLog.of([one, replace(one, stamp="other", number=2)], kept.append)

@@ -101,7 +101,7 @@ def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ_too_much() -
 
 
 @pytest.mark.parametrize("count", [2, 14, 30])
-def test_run_variation_is_at_least_the_variation_of_a_quiet_machine(count: int) -> None:
+def test_run_variation_of_equal_times_is_that_of_a_quiet_machine(count: int) -> None:
     assert run_variation([1.0] * count) == QUIET_VARIATION
 
 
@@ -145,7 +145,7 @@ def test_run_variation_includes_drift_only_if_it_is_significant(ratio: float, is
     assert run_variation(np.exp(noise + offsets[:, None]).ravel().tolist()) == pytest.approx(expected, rel=0.01)
 
 
-def test_run_variation_is_at_least_the_value_for_a_quiet_machine() -> None:
+def test_run_variation_with_little_drift_is_that_of_a_quiet_machine() -> None:
     parts = np.repeat([0.0, 0.001, 0.002, 0.003, 0.004], 4)
     assert run_variation([float(value) for value in np.exp(parts)]) == QUIET_VARIATION
     drift = float(np.std(10 * parts[::4], ddof=1))

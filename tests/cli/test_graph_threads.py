@@ -37,7 +37,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return opened
 
 
-def test_label_runs_a_graph_with_the_requested_number_of_threads(folder: Path, sessions: list[int]) -> None:
+def test_label_command_runs_a_graph_with_the_requested_number_of_threads(folder: Path, sessions: list[int]) -> None:
     photo = next((folder / "photos/daisy").iterdir())
     poets_edge("label", "tf_files/retrained_graph.pb", photo, "--threads", "2", cwd=folder).ok()
     assert sessions == [2]

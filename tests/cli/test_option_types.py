@@ -166,7 +166,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return opened
 
 
-def test_label_prints_scores_at_or_above_the_threshold(fake: list[Any], tmp_path: Path) -> None:
+def test_label_command_prints_scores_at_or_above_the_threshold(fake: list[Any], tmp_path: Path) -> None:
     ran = poets_edge("label", SEED, "good.jpg", "--threshold", "0.25", "--top", "3", cwd=tmp_path).ok()
     assert ran.stdout == "b (score = 0.50000)\na (score = 0.25000)\n" and ran.stderr == "a remark\n"
     assert poets_edge("label", SEED, "good.jpg", "--top", "1", cwd=tmp_path).ok().stdout == "b (score = 0.50000)\n"
@@ -174,7 +174,9 @@ def test_label_prints_scores_at_or_above_the_threshold(fake: list[Any], tmp_path
     assert len(fake) == 3 and fake[0] == ((SEED, None, 1), {"input_range": None, "delegate": None})
 
 
-def test_label_prints_unknown_and_the_nearest_label_for_an_unknown_photo(fake: list[Any], tmp_path: Path) -> None:
+def test_label_command_prints_unknown_and_the_nearest_label_for_an_unknown_photo(
+    fake: list[Any], tmp_path: Path
+) -> None:
     ran = poets_edge("label", SEED, "odd.jpg", "good.jpg", cwd=tmp_path).ok()
     assert ran.stdout.splitlines() == [
         "odd.jpg:", "  unknown (unlike the training photos)", "  nearest: b (score = 0.50000)",
@@ -184,7 +186,7 @@ def test_label_prints_unknown_and_the_nearest_label_for_an_unknown_photo(fake: l
     assert accepted.stdout == "b (score = 0.50000)\n"
 
 
-def test_label_exits_with_1_if_a_photo_cannot_be_read(fake: list[Any], tmp_path: Path) -> None:
+def test_label_command_exits_with_1_if_a_photo_cannot_be_read(fake: list[Any], tmp_path: Path) -> None:
     ran = poets_edge("label", SEED, "bad.jpg", "good.jpg", "--top", "1", cwd=tmp_path)
     assert ran.status == 1 and ran.stderr == "a remark\nError: bad.jpg: cut off\n"
     assert ran.stdout == "good.jpg:\n  b (score = 0.50000)\n", "the other photos are labeled"

@@ -123,14 +123,14 @@ def test_scratch_folder_removes_folders_left_by_killed_programs(
     assert list(tmp_path.iterdir()) == [tmp_path / "poets_edge-notes"]
 
 
-def test_finish_pending_ignores_a_journal_that_renames_files_of_the_user(tmp_path: Path) -> None:
+def test_pending_renames_of_user_files_in_a_journal_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"1")
     (tmp_path / ".poets_edge.pending").write_text(f'[["{tmp_path}/secret", "{tmp_path}/public"]]')
     finish_pending(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "secret"]
 
 
-def test_finish_pending_does_not_rename_links_or_temporary_files_outside_the_folder(tmp_path: Path) -> None:
+def test_pending_renames_of_links_or_temporary_files_outside_the_folder_are_ignored(tmp_path: Path) -> None:
     name = ".public.abcdefgh.poets_edge.tmp"
     folder, other = tmp_path / "folder", tmp_path / "other"
     for place in (folder, other):

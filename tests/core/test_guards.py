@@ -163,7 +163,7 @@ def test_written_files_and_folders_have_permissions_according_to_the_umask(tmp_p
     assert os.umask(before) == before
 
 
-def test_write_text_uses_unix_line_endings_and_escapes_lone_surrogates(tmp_path: Path) -> None:
+def test_text_files_are_written_with_unix_line_endings_and_escaped_lone_surrogates(tmp_path: Path) -> None:
     write_text(tmp_path / "text", "caf\u00e9\n\udce9\n")
     assert (tmp_path / "text").read_bytes() == b"caf\xc3\xa9\n\\udce9\n"
 
@@ -196,7 +196,7 @@ def test_files_and_nonempty_folders_are_rejected_as_output_folders(tmp_path: Pat
     assert (tmp_path / "raced/file").read_bytes() == b"theirs"
 
 
-def test_check_writable_removes_its_temporary_file(tmp_path: Path) -> None:
+def test_temporary_file_that_tests_whether_an_output_is_writable_is_removed(tmp_path: Path) -> None:
     check_writable(tmp_path / "new/file")
     assert [*tmp_path.rglob("*")] == [tmp_path / "new"]
     (tmp_path / "plain").write_bytes(b"1")

@@ -62,7 +62,7 @@ def test_label_and_evaluate_warn_if_the_model_is_older_than_the_last_training_ru
         assert "comes from an earlier training than tf_files/retrained_graph.pb" in ran.stderr
 
 
-def test_label_rejects_a_threshold_above_the_highest_score(drawn: Trained) -> None:
+def test_label_command_rejects_a_threshold_above_the_highest_score(drawn: Trained) -> None:
     photo = next((drawn.folder / "photos/daisy").iterdir())
     assert Classifier(drawn.model("int8")).highest_score == 255 / 256
     for command in (("label", drawn.model("int8"), photo), ("watch", drawn.model("int8"), "--source", photo)):

@@ -218,7 +218,7 @@ def test_exported_file_is_also_a_zip_archive_that_contains_the_labels(trained: T
         assert json.loads(archive.read("poets_edge.json"))["quantization"] == "int8"
 
 
-def test_label_refuses_model_with_flipped_bit(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_command_refuses_a_model_with_a_flipped_bit(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     data = bytearray(trained.model("int8").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "flipped.tflite").write_bytes(data)

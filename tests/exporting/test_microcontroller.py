@@ -203,7 +203,7 @@ def test_export_firmware_measures_memory_and_compares_scores(firmware: Firmware)
     assert json.dumps(firmware.to_json())
 
 
-def test_run_micro_finds_the_smallest_arena_in_which_a_model_runs(firmware: Firmware) -> None:
+def test_smallest_arena_in_which_a_model_runs_is_found(firmware: Firmware) -> None:
     """The model runs in an arena of the reported size, but not in an arena that is 16 bytes smaller."""
     need_module("tflite_micro")
     source = (firmware.folder / "photo_classifier/model.cc").read_text()

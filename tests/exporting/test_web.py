@@ -184,12 +184,12 @@ def test_server_refuses_methods_other_than_get(server: PageServer, method: str) 
     assert _get(server, "/index.html", method)[0] == 501
 
 
-def test_serve_reports_port_in_use_in_one_line(server: PageServer, model: Path) -> None:
+def test_web_server_reports_a_port_in_use_in_one_line(server: PageServer, model: Path) -> None:
     ran = poets_edge("web", model, "--serve", "--port", str(server.server_port))
     ran.failed("cannot serve on 127.0.0.1", str(server.server_port), "--port")
 
 
-def test_serve_creates_and_reuses_a_certificate_for_a_local_address(site: Path, tmp_path: Path) -> None:
+def test_certificate_for_a_local_address_is_created_and_reused(site: Path, tmp_path: Path) -> None:
     certificate = certificate_for("127.0.0.1", tmp_path / "settings")
     if os.name == "posix":
         assert certificate.stat().st_mode & 0o077 == 0  # the key is in it
@@ -280,7 +280,7 @@ def test_addresses_and_names_are_accepted_as_hosts(host: str) -> None:
     assert check_host(host) == host
 
 
-def test_serve_prints_address_and_qr_code_and_runs_until_it_is_stopped(model: Path) -> None:
+def test_web_server_prints_its_address_and_qr_code_and_runs_until_it_is_stopped(model: Path) -> None:
     command = [
         sys.executable,
         "-u",

@@ -52,14 +52,14 @@ def test_commands_refuse_graphs_with_unsafe_operators(tmp_path: Path, photo: Pat
     assert not list(tmp_path.glob("*.tflite"))
 
 
-def test_label_refuses_graphs_with_functions(tmp_path: Path, photo: Path) -> None:
+def test_label_command_refuses_graphs_with_functions(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     graph.library.function.add().signature.name = "Softmax"
     poets_edge("label", write(tmp_path, graph), photo).failed("functions of its own")
 
 
 @pytest.mark.tensorflow
-def test_label_reports_tensorflow_errors_in_one_line(tmp_path: Path, photo: Path) -> None:
+def test_label_command_reports_tensorflow_errors_in_one_line(tmp_path: Path, photo: Path) -> None:
     """A shape in the graph depends on the pixels, so that TensorFlow fails only when the graph is run."""
     graph = small_graph(LABELS)
     every = constant("every", np.arange(4, dtype=np.int32))
@@ -78,7 +78,7 @@ def test_label_reports_tensorflow_errors_in_one_line(tmp_path: Path, photo: Path
 
 
 @pytest.mark.tensorflow
-def test_label_rejects_graphs_with_unsupported_output_shapes(tmp_path: Path, photo: Path) -> None:
+def test_label_command_rejects_graphs_with_unsupported_output_shapes(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     reshape = operation("flat", "Reshape", ["head/logits", "length"])
     reshape.attr["Tshape"].type = DT_INT32

@@ -177,7 +177,7 @@ def _name(photo: str) -> str:
 
 @pytest.mark.parametrize("cpu", ARM64)
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_label_on_64_bit_pi_agrees_with_local_scores(
+def test_label_command_on_64_bit_pi_agrees_with_local_scores(
     cpu: str, quantization: str, boards: dict[str, Board], models: dict[str, Path], photos: Path
 ) -> None:
     there = boards["arm64"].json(cpu, f"label {quantization}")
@@ -201,7 +201,7 @@ def test_efficientnet_lite_on_64_bit_pi_agrees_with_local_scores(
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_label_on_32_bit_pi_agrees_with_local_predictions(
+def test_label_command_on_32_bit_pi_agrees_with_local_predictions(
     quantization: str, boards: dict[str, Board], models: dict[str, Path], photos: Path
 ) -> None:
     mine = boards["armhf"].json("cortex-a7", f"label {quantization}")
@@ -276,7 +276,7 @@ def test_installation_on_64_bit_pi_is_small(boards: dict[str, Board]) -> None:
     assert not packages & {"tensorflow", "keras", "matplotlib", "cv2", "scipy", "tflite_runtime"}
 
 
-def test_install_on_32_bit_pi_keeps_numpy_and_pillow_of_debian(boards: dict[str, Board]) -> None:
+def test_installation_on_32_bit_pi_keeps_numpy_and_pillow_of_debian(boards: dict[str, Board]) -> None:
     site = next((boards["armhf"].root / VENV).glob("lib/python*/site-packages"))
     packages = {path.name.partition("-")[0] for path in site.iterdir()}
     assert "tflite_runtime" in packages

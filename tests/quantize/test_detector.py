@@ -158,7 +158,7 @@ def test_int8_models_add_the_shift_to_the_bottleneck_of_the_detector(float_io: b
     assert np.array_equal(plain[0], shifted[0])
 
 
-def test_quantize_shifts_int8_bottlenecks_to_the_mean_of_float_bottlenecks() -> None:
+def test_quantization_shifts_int8_bottlenecks_to_the_mean_of_float_bottlenecks() -> None:
     found, images = detector(), pictures(40)
     content = quantize(network(found), "int8", images)
     [constant] = [one for one in unpack_model(content).subgraphs[0].tensors if one.name == b"detector/shift"]

@@ -230,7 +230,7 @@ def test_network_can_be_int8_only_if_exactly_one_convolution_reads_its_input(
 
 
 @pytest.mark.parametrize("axis", [None, 0, 3])
-def test_quantize_kernel_maps_the_largest_weight_to_127(axis: int | None) -> None:
+def test_quantization_of_a_kernel_maps_the_largest_weight_to_127(axis: int | None) -> None:
     kernel = np.array([[0.5, -1.0, 0.1], [2.54, 0.0, 0.025]], np.float32).reshape(2, 1, 1, 3)
     found = quantize_kernel(kernel, axis)
     if axis is None:

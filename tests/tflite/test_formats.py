@@ -142,7 +142,9 @@ def test_read_frozen_graph_reports_a_tflite_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["codelab.lite", "model", "model.bin", "model.pb", "daisy.txt"])
-def test_label_reads_a_model_with_any_file_name(trained: Trained, flowers: Path, tmp_path: Path, name: str) -> None:
+def test_label_command_reads_a_model_with_any_file_name(
+    trained: Trained, flowers: Path, tmp_path: Path, name: str
+) -> None:
     """The named model must be used, and not the trained graph in the folder, which has a different size."""
     model = shutil.copy(trained.model("int8"), tmp_path / name)
     expected = Classifier(trained.model("int8"))(flowers / ROSE)
@@ -151,7 +153,7 @@ def test_label_reads_a_model_with_any_file_name(trained: Trained, flowers: Path,
     assert poets_edge("inspect", model).ok().stdout.splitlines()[0].endswith(str(model))
 
 
-def test_label_reads_a_frozen_graph_with_any_file_name(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_command_reads_a_frozen_graph_with_any_file_name(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     for end in ("_graph.pb", "_labels.txt", "_graph.json"):
         shutil.copy(trained.graph.with_name(f"retrained{end}"), tmp_path / f"other{end}")
     (tmp_path / "other_graph.pb").rename(tmp_path / "other_graph")
@@ -160,7 +162,7 @@ def test_label_reads_a_frozen_graph_with_any_file_name(trained: Trained, flowers
 
 
 @pytest.mark.parametrize("argument", ["mymodel", "notes.txt", "missing.lite", "empty.lite"])
-def test_label_refuses_a_first_argument_that_is_neither_model_nor_photo(
+def test_label_command_refuses_a_first_argument_that_is_neither_model_nor_photo(
     trained: Trained, flowers: Path, tmp_path: Path, argument: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("BM is the name of a wheel")
@@ -170,7 +172,7 @@ def test_label_refuses_a_first_argument_that_is_neither_model_nor_photo(
     assert not ran.stdout
 
 
-def test_label_uses_the_trained_graph_in_the_folder_if_only_photos_are_given(
+def test_label_command_uses_the_trained_graph_in_the_folder_if_only_photos_are_given(
     trained: Trained, flowers: Path, tmp_path: Path
 ) -> None:
     photo = shutil.copy(flowers / ROSE, tmp_path / "photo")

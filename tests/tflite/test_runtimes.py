@@ -170,7 +170,7 @@ def test_supported_runtimes_depend_on_machine_python_version_and_libc(
         ("2.14.0", "10.0.0", True),
     ],
 )
-def test_find_runtime_compares_versions_as_numbers(
+def test_versions_of_interpreters_are_compared_as_numbers(
     version: str, numpy_version: str, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Versions 2.5 to 2.9 are older than 2.14, although they follow it in alphabetical order."""

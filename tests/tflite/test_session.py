@@ -17,7 +17,7 @@ from poets_edge.tflite.session import Session, TensorInfo
 from tests.tflite.test_rules import Tensor, integers, model
 
 
-def test_dequantize_subtracts_the_zero_point_before_scaling() -> None:
+def test_dequantization_subtracts_the_zero_point_before_scaling() -> None:
     info = TensorInfo(0, "x", (1, 3), np.dtype("int8"), 0.25, -3)
     found = info.dequantize(np.array([[-128, 5, 127]], np.int8))
     assert found.dtype == np.float32 and found.tolist() == [[-31.25, 2.0, 32.5]]

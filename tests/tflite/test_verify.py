@@ -200,7 +200,7 @@ def test_error_names_the_kind_of_an_unsupported_network_according_to_its_output_
     assert "Export it again" not in ran.stderr and "labels inside" not in ran.stderr
 
 
-def test_label_refuses_a_segmentation_network(photo: Path) -> None:
+def test_label_command_refuses_a_segmentation_network(photo: Path) -> None:
     poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 values", "segmentation")
 
 

@@ -356,7 +356,7 @@ _NO_ANSWER = (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(8), b"\xff" * 4096
 
 
 @pytest.mark.parametrize("answer", _NO_ANSWER, ids=range(len(_NO_ANSWER)))
-def test_connect_reports_servers_that_are_not_schedulers(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_that_are_not_schedulers_are_reported(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_scheduler, "_SECONDS_TO_CONNECT", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -76,7 +76,7 @@ def test_distorted_variants_are_computed_once_and_only_for_training_photos(
     assert graph(tmp_path) == distorted
 
 
-def test_label_accepts_intermediate_graphs(folder: Path, tmp_path: Path) -> None:
+def test_label_command_accepts_intermediate_graphs(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path, "--intermediate_store_frequency", "40", "--intermediate_output_graphs_dir", "between")
     assert sorted(path.name for path in (tmp_path / "between").iterdir()) == [
         "intermediate_40.pb",

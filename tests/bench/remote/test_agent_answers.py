@@ -105,7 +105,7 @@ def test_run_request_reports_a_missing_program(agent: Agent) -> None:
     assert answer["error"] == "No such file or directory" and answer["path"] == "/no/such/program"
 
 
-def test_fetch_request_reports_the_last_error_line_of_a_failed_command(agent: Agent, home: Path) -> None:
+def test_fetch_request_reports_the_last_line_of_errors_of_a_failed_command(agent: Agent, home: Path) -> None:
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('first\\nno network')"]
     answer = ask(agent, do="fetch", item="packages/00aa", command=command)

@@ -154,7 +154,7 @@ def test_agent_sends_heartbeats_between_answers(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("_without_threads")
-def test_fetch_unpacks_the_downloaded_wheels(tmp_path: Path) -> None:
+def test_fetch_request_unpacks_the_downloaded_wheels(tmp_path: Path) -> None:
     program = (
         "import sys, zipfile\n"
         "with zipfile.ZipFile(sys.argv[1] + '/thing-1-py3-none-any.whl', 'w') as wheel:\n"

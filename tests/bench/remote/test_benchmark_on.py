@@ -247,7 +247,7 @@ def test_benchmark_on_warns_about_a_wrong_clock(
     assert json.loads(ran.stdout)["date"][:4] == str(datetime.datetime.now(datetime.timezone.utc).year)
 
 
-def test_install_downloads_packages_on_the_device_as_fallback(pi: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_are_downloaded_on_the_device_as_a_fallback(pi: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)

@@ -75,7 +75,7 @@ def test_fetch_never_overwrites_a_file_of_the_same_name(pi: SshServer, tmp_path:
     assert mine.with_name(f"{mine.stem}-2.jpg").read_bytes() == frame.read_bytes()
 
 
-def test_fetch_reports_failures_in_one_line(pi: SshServer, tmp_path: Path) -> None:
+def test_failures_to_fetch_frames_are_reported_in_one_line(pi: SshServer, tmp_path: Path) -> None:
     poets_edge("deploy", "--on", "pi", "--fetch", tmp_path, "--remote-dir", "empty").failed("nothing is deployed there")
     poets_edge("deploy", "--on", "pi", "--fetch", tmp_path, "--collect", "none").failed("pi: ", "none", "No such file")
     (tmp_path / ".fetched.json").write_text("{")

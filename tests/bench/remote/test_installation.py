@@ -66,12 +66,12 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"machine": "armv7l", "bits": 32, "versions": {"numpy": "1.24"}}, "pillow must be packages of its system"),
     ],
 )
-def test_install_rejects_unsuitable_devices(changes: dict[str, Any], message: str) -> None:
+def test_installation_on_unsuitable_devices_is_rejected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RemoteError, match=message):
         install_on(**changes)
 
 
-def test_install_downloads_on_the_device_if_this_machine_is_offline(offline: None) -> None:
+def test_packages_are_downloaded_on_the_device_if_this_machine_is_offline(offline: None) -> None:
     connection, found = install_on(versions={"pip": "23.0"})
     [command] = [request["command"] for do, request in connection.asked if do == "fetch"]
     assert command[:4] == ["/usr/bin/python3", "-m", "pip", "download"] and "--no-deps" not in command
@@ -79,7 +79,9 @@ def test_install_downloads_on_the_device_if_this_machine_is_offline(offline: Non
 
 
 @pytest.mark.parametrize("parent", ["", "/media/disk"])
-def test_install_uses_a_folder_with_foreign_files_only_if_it_is_the_default_folder(offline: None, parent: str) -> None:
+def test_installation_uses_a_folder_with_foreign_files_only_if_it_is_the_default_folder(
+    offline: None, parent: str
+) -> None:
     connection, _ = install_on(parent=parent, versions={"pip": "23.0"})
     requests = dict(connection.asked)
     assert requests["facts"]["folder"] == parent and requests["facts"]["kind"] == "cache"
@@ -105,7 +107,7 @@ def test_packages_are_installed_again_for_another_python_or_processor(offline: N
     assert len(found) == 3 and packages(python=(3, 11, 9)) in found
 
 
-def test_install_reports_that_neither_machine_can_download(offline: None) -> None:
+def test_installation_reports_that_neither_machine_can_download_packages(offline: None) -> None:
     with pytest.raises(RemoteError, match=r"pi: no network here\. The device has no pip"):
         install_on()
     failed = RemoteError("pi: x", reason="ERROR: no route")
@@ -113,19 +115,19 @@ def test_install_reports_that_neither_machine_can_download(offline: None) -> Non
         install_on(versions={"pip": "23.0"}, fetch=failed)
 
 
-def test_install_uses_pip_on_devices_that_do_not_run_linux() -> None:
+def test_pip_is_used_on_devices_that_do_not_run_linux() -> None:
     connection, _ = install_on(system="Darwin", machine="arm64", libc="", versions={"pip": "23.0"})
     assert "fetch" in dict(connection.asked)
 
 
-def test_install_also_installs_the_packages_of_an_extra(offline: None) -> None:
+def test_installation_includes_the_packages_of_an_extra(offline: None) -> None:
     _, found = install_on(extra="mqtt", versions={"pip": "23.0"})
     assert [path.partition("/")[0] for path in found.items] == ["program", "packages", "packages"]
     with pytest.raises(RemoteError, match=r"does not know the extra \[none\]"):
         extra_needs("none")
 
 
-def test_install_warns_about_a_wrong_clock_and_files_of_older_versions(offline: None) -> None:
+def test_installation_warns_about_a_wrong_clock_and_files_of_older_versions(offline: None) -> None:
     reporter = Recorder()
     older = ("/home/pi/.cache/models", "/home/pi/.cache/deployed.json")
     install_on(reporter, time=time.time() - 10 * 86400, older=older, versions={"pip": "23.0"})

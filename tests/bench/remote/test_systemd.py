@@ -50,7 +50,7 @@ def test_device_without_usable_systemd_is_reported() -> None:
         systemd(refusing("daemon-reload"))[0].check()
 
 
-def test_set_up_enables_lingering_and_starts_the_unit() -> None:
+def test_setup_enables_lingering_and_starts_the_unit() -> None:
     system, connection = systemd()
     assert system.set_up(["python", "x"], ["program/1"], Recorder(), collect=None) == "/unit"
     run = [command[-2:] for command in connection.commands]
@@ -60,7 +60,7 @@ def test_set_up_enables_lingering_and_starts_the_unit() -> None:
     assert [note["lingered"] for note in notes] == [False, True] and notes[0]["items"] == ["program/1"]
 
 
-def test_set_up_records_that_an_earlier_deployment_enabled_lingering() -> None:
+def test_setup_records_that_an_earlier_deployment_enabled_lingering() -> None:
     lingering = lambda command: (0, ["yes"] if "--value" in command else [])  # noqa: E731
     system, connection = systemd(lingering, service=Service(ServiceNote(lingered=True, collect=None)))
     system.set_up(["python"], [], Recorder(), collect="/home/pi/unsure")
@@ -68,7 +68,7 @@ def test_set_up_records_that_an_earlier_deployment_enabled_lingering() -> None:
     assert note["lingered"] is True and note["collect"] == "/home/pi/unsure"
 
 
-def test_set_up_warns_if_lingering_cannot_be_enabled() -> None:
+def test_setup_warns_if_lingering_cannot_be_enabled() -> None:
     system, _ = systemd(refusing("enable-linger"))
     reporter = Recorder()
     system.set_up(["python"], [], reporter, collect=None)
@@ -77,7 +77,7 @@ def test_set_up_warns_if_lingering_cannot_be_enabled() -> None:
     ]
 
 
-def test_set_up_rejects_unusable_arguments_and_units_of_other_programs() -> None:
+def test_setup_rejects_unusable_arguments_and_units_of_other_programs() -> None:
     system, connection = systemd()
     with pytest.raises(RemoteError, match="systemd takes only text that is UTF-8"):
         system.set_up(["caf\udce9"], [], Recorder(), collect=None)
@@ -87,14 +87,14 @@ def test_set_up_rejects_unusable_arguments_and_units_of_other_programs() -> None
     assert not connection.commands and "set_service" not in dict(connection.asked)
 
 
-def test_set_up_suggests_a_remedy_if_the_unit_cannot_be_written() -> None:
+def test_setup_suggests_a_remedy_if_the_unit_cannot_be_written() -> None:
     full = RemoteError("pi: No space left on device.", reason="No space left on device")
     with pytest.raises(RemoteError, match="Free some space there"):
         systemd(set_service=full)[0].set_up(["python"], [], Recorder(), collect=None)
 
 
 @pytest.mark.parametrize(("others", "kept"), [((), False), (("/home/pi/other",), True)])
-def test_take_down_disables_lingering_unless_another_deployment_needs_it(others: tuple[str, ...], kept: bool) -> None:
+def test_teardown_disables_lingering_unless_another_deployment_needs_it(others: tuple[str, ...], kept: bool) -> None:
     system, connection = systemd(
         refusing("disable"), links=Links(path="/l", foreign=False, others=others), hand_over_linger=Done()
     )
