@@ -16,6 +16,7 @@ from poets_edge.bench.sustained import (
     Sustained,
     SustainedOptions,
     SustainedResult,
+    most_windows,
     parse_duration,
     step_up,
 )
@@ -92,6 +93,18 @@ def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
         parse_duration("soon")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "rate", "windows"),
+    [(2, None, 8), (120, None, 120), (6000, None, 1200), (100, 5, 50), (100, 0.01, 1), (2, 50, 8)],
+)
+def test_windows_of_sustained_load_last_ten_inferences_or_as_long_as_the_duration_requires(
+    seconds: float, rate: float | None, windows: int
+) -> None:
+    """The windows last 0.25 to 5 s, a 120th of the duration or ten inferences, but not longer than the duration."""
+    options = SustainedOptions(models=(Path("m.tflite"),), seconds=seconds, rate=rate)
+    assert most_windows(options) == windows + 2
+
+
 def test_benchmark_under_sustained_load_writes_time_windows_and_a_chart(model: Path, tmp_path: Path) -> None:
     arguments = ("benchmark", model, "--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "-q")
     ran = poets_edge(*arguments, "--output", tmp_path / "s.json").ok()
@@ -132,6 +145,7 @@ def test_upward_step_minimizes_deviations_from_the_medians_before_and_after_it()
 
     assert step_up(values) == min(range(1, len(values)), key=misfit) == 5
     assert step_up([1, 1, 2, 3, 3]) == 2, "the first of two places with equal deviations"
+    assert step_up([1, 1, 1, 5, 1, 1, 2, 2, 2]) == 6, "deviations 4 there and 5 before the outlier; squared 16 and 5"
 
 
 def test_json_of_sustained_load_contains_the_total_number_of_late_inferences() -> None:
