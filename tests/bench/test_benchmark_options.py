@@ -10,7 +10,13 @@ import pytest
 
 from poets_edge.bench import benchmark
 from poets_edge.bench.accuracy import EvaluatedPhotos
-from poets_edge.bench.benchmark import BenchmarkOptions, BenchmarkResult, check_models, evaluate_models
+from poets_edge.bench.benchmark import (
+    BenchmarkOptions,
+    BenchmarkResult,
+    check_models,
+    evaluate_models,
+    result_warnings,
+)
 from poets_edge.bench.rounds import Variant
 from poets_edge.bench.samples import describe
 from poets_edge.progress import Silent
@@ -92,3 +98,29 @@ def test_latency_of_a_result_is_that_of_its_first_model_with_the_fastest_thread_
     measurements = (measured(A, 1, 1.0, 9.0, 9.0), measured(A, 2, 5.0, 6.0, 7.0), measured(B, 1, 0.5, 0.5, 0.5))
     result = BenchmarkResult(machine={}, measurements=measurements)
     assert (result.latency.minimum, result.latency.median) == (5.0, 6.0)
+
+
+def test_rows_of_a_result_hold_latency_size_and_accuracy() -> None:
+    def measured(model: Path, threads: int, slowest: float) -> Any:
+        variant = Variant(model, threads, "")
+        latency = describe([1.0] * 5 + [2.0, 3.0, 4.0, 5.0, 6.0, slowest])
+        return SimpleNamespace(variant=variant, latency=latency, model=SimpleNamespace(name=f"<{model}>", size=7))
+
+    accuracy: Any = {A: SimpleNamespace(evaluation=SimpleNamespace(accuracy=0.25))}
+    result = BenchmarkResult(machine={}, measurements=(measured(A, 1, 9.0), measured(B, 2, 8.0)), accuracy=accuracy)
+    latency = {"median_ms": 2.0, "p90_ms": 6.0}
+    assert result.rows() == [
+        {"model": "<a.tflite>", "threads": 1, **latency, "size": 7, "accuracy": 0.25},
+        {"model": "<b.tflite>", "threads": 2, **latency, "size": 7, "accuracy": None},
+    ]
+
+
+def test_benchmark_warns_only_of_more_threads_than_cores() -> None:
+    def measured(threads: int) -> Any:
+        return SimpleNamespace(variant=Variant(A, threads, ""), warnings=lambda: [f"own {threads}"])
+
+    machine = {"cores": 2, "emulated": False}
+    assert result_warnings(machine, [measured(1), measured(2), measured(3), measured(3)], ["disturbed"]) == [
+        "3 threads on 2 cores: they take turns, which is slower than 2.",
+        "disturbed", "own 1", "own 2", "own 3", "own 3",
+    ]  # fmt: skip

@@ -70,6 +70,13 @@ def test_machine_state_values_are_converted_from_the_units_that_linux_uses(pi: P
     assert found.ours > 0
 
 
+def test_machine_state_contains_the_cpu_time_of_this_process_and_its_children(
+    pi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "times", lambda: os.times_result((1.0, 2.0, 4.0, 8.0, 16.0)))
+    assert machine_state().ours == 1 + 2 + 4 + 8, "without the time on the clock"
+
+
 def test_machine_state_values_are_none_if_the_system_reports_nothing(pi: Path) -> None:
     for name in FILES:
         (pi / name).unlink()
