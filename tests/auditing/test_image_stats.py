@@ -64,3 +64,21 @@ def test_error_of_a_photo_that_cannot_be_decoded_names_its_file(tmp_path: Path) 
     with open_cache(tmp_path / "looks.sqlite") as (cache, _):
         [(_, found)] = read_stats([hashed(tmp_path / "1.png")], cache, Silent())
     assert isinstance(found, PhotoError) and str(found).startswith(f"{tmp_path / '1.png'}: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [(OSError(5, "Input/output error"), "Input/output error."), (OSError("no disk"), "no disk.")]
+)
+def test_read_stats_yields_an_error_for_a_photo_that_cannot_be_read(
+    error: OSError, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "1.png")
+    photo = hashed(tmp_path / "1.png")
+
+    def failing(photo: Photo) -> bytes:
+        raise error
+
+    monkeypatch.setattr("poets_edge.auditing.image_stats.read_contents", failing)
+    with open_cache(tmp_path / "looks.sqlite") as (cache, _):
+        [(_, found)] = read_stats([photo], cache, Silent())
+    assert isinstance(found, PhotoError) and str(found) == f"{tmp_path / '1.png'}: {message}"
