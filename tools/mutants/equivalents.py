@@ -150,6 +150,12 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "silence is found at most a second later, and lasts for minutes",
     ),
     Equivalent(
+        "tflite/metadata.py",
+        """_PERCENT = Check(int, "a whole number from 0 to 100", lambda value: 0 <= value <= 100)""",
+        """_PERCENT = Check(int, "a whole number from 0 to 100", lambda value: 0 <= value < 100)""",
+        "the sum of both percentages must be below 100",
+    ),
+    Equivalent(
         "photos/image.py",
         "if crop is None and image.size == (width, height):",
         "if False:",
@@ -170,6 +176,16 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
     *(
         Equivalent("tflite/write_metadata.py", before, after, reason)
         for before, after, reason in (
+            (
+                "_FIXED_DATE = (1980, 1, 1, 0, 0, 0)",
+                "_FIXED_DATE = (1980, 1, 1, 0, 0, 1)",
+                "zip files store even seconds",
+            ),
+            (
+                "self.builder.StartVector(4, len(offsets), 4)",
+                "self.builder.StartVector(5, len(offsets), 4)",
+                "the size only determines the padding before a vector",
+            ),
             (
                 "self.builder = flatbuffers.Builder(1024)",
                 "self.builder = flatbuffers.Builder(1025)",
