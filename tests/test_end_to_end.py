@@ -103,7 +103,7 @@ def test_evaluate_reports_the_test_results_stored_by_export(trained: Trained, fl
     assert found["photos"] > 0.08 * len(list(flowers.glob("*/*.jpg")))
 
 
-def test_evaluate_accepts_frozen_graph(trained: Trained, flowers: Path) -> None:
+def test_evaluate_accepts_a_frozen_graph(trained: Trained, flowers: Path) -> None:
     ran = poets_edge("evaluate", "--graph", trained.graph, "--image_dir", flowers, "--json").ok()
     exported = Classifier(trained.model()).metadata.facts["test"]
     assert json.loads(ran.stdout)["confusion"] == exported["confusion"]

@@ -68,7 +68,7 @@ def test_build_is_reproducible(built: Built, trained: Trained, tmp_path: Path) -
     assert again.printed.strip() == str(again.apk)
 
 
-def test_verify_apk_refuses_changed_apk(built: Built, tmp_path: Path) -> None:
+def test_verification_refuses_a_changed_apk(built: Built, tmp_path: Path) -> None:
     project = read_project(built.app, tmp_path)
     verify_apk(read_project(built.app, built.out))
     changed = bytearray(built.apk.read_bytes())
@@ -78,7 +78,7 @@ def test_verify_apk_refuses_changed_apk(built: Built, tmp_path: Path) -> None:
         verify_apk(project)
 
 
-def test_build_refuses_app_without_model(tools: None, tmp_path: Path) -> None:
+def test_build_refuses_an_app_without_a_model(tools: None, tmp_path: Path) -> None:
     app = copy_app(tmp_path / "android_demo")
     with pytest.raises(AssertionError, match=r"no model\. Put one there with: poets-edge android"):
         build(app, tmp_path / "out", "apk")

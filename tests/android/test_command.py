@@ -38,7 +38,7 @@ def test_android_replaces_the_previous_model(trained: Trained, app: Path) -> Non
     assert [path.name for path in (app / ASSET).parent.iterdir()] == ["model.tflite"]
 
 
-def test_android_uses_app_in_working_directory_by_default(trained: Trained, app: Path) -> None:
+def test_android_uses_the_app_in_the_working_directory_by_default(trained: Trained, app: Path) -> None:
     poets_edge("android", trained.model("int8"), cwd=app.parent).ok()
     assert (app / ASSET).is_file()
 
@@ -63,7 +63,9 @@ def test_android_refuses_unsupported_models(
     assert not (app / ASSET).exists()
 
 
-def test_android_keeps_previous_model_if_new_model_is_refused(trained: Trained, app: Path, tmp_path: Path) -> None:
+def test_android_keeps_the_previous_model_if_the_new_model_is_refused(
+    trained: Trained, app: Path, tmp_path: Path
+) -> None:
     poets_edge("android", trained.model("int8"), "--app", app).ok()
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(trained.model("int8").read_bytes()[:-5000])
@@ -72,7 +74,7 @@ def test_android_keeps_previous_model_if_new_model_is_refused(trained: Trained, 
     assert (app / ASSET).read_bytes() == trained.model("int8").read_bytes()
 
 
-def test_android_refuses_folder_without_the_app(trained: Trained, tmp_path: Path) -> None:
+def test_android_refuses_a_folder_without_the_app(trained: Trained, tmp_path: Path) -> None:
     poets_edge("android", trained.model("int8"), "--app", tmp_path).failed("not the app", "--app")
     assert list(tmp_path.iterdir()) == []
 

@@ -75,7 +75,7 @@ def test_gradle_scripts_have_balanced_brackets(script: str) -> None:
     assert not depth
 
 
-def test_manifest_requires_only_camera_permission() -> None:
+def test_manifest_requires_no_permission_except_the_camera_permission() -> None:
     root = ElementTree.parse(MAIN / "AndroidManifest.xml").getroot()
     assert "package" not in root.attrib  # Gradle refuses the attribute; build.py adds it
     permissions = [element.get(f"{ANDROID}name") for element in root.iter("uses-permission")]

@@ -153,7 +153,7 @@ def test_audit_report_has_no_external_resources_and_escapes_names(audited: Audit
     assert len(page) < 6_000_000
 
 
-def test_train_excludes_photos_listed_in_exclude_file(audited: Audited) -> None:
+def test_train_excludes_photos_that_are_listed_in_an_exclusion_file(audited: Audited) -> None:
     listed = audited.work / "suspects/exclude.json"
     names = json.loads(listed.read_text())["leave_out"]
     assert len(set(names) & set(audited.flipped)) >= 0.3 * FLIPPED

@@ -30,7 +30,7 @@ class Intruder(Silent):
         return super().progress(what, total, unit)
 
 
-def test_audit_skips_photos_removed_or_replaced_during_run(tmp_path: Path) -> None:
+def test_audit_skips_photos_that_are_removed_or_replaced_during_the_run(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     draw_photos(photos, per_class=6)
     gone, replaced, *_ = sorted((photos / "daisy").iterdir())
@@ -48,7 +48,7 @@ def test_audit_skips_photos_removed_or_replaced_during_run(tmp_path: Path) -> No
     assert any(replaced.name in again.photos.name(row) for group in again.near_duplicates.groups for row in group)
 
 
-def test_audit_writes_report_if_folder_is_removed_during_run(tmp_path: Path) -> None:
+def test_audit_writes_its_report_even_if_the_folder_is_removed_during_the_run(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     draw_photos(photos, per_class=6)
     result = audit(_options(tmp_path), Intruder("looking through", lambda: shutil.rmtree(photos)))

@@ -147,7 +147,7 @@ def test_stratified_sample_contains_the_requested_fraction_of_each_class() -> No
     assert sizes == {2, 3}, "2.5 photos are two or three"
 
 
-def test_forecast_json_contains_interval() -> None:
+def test_json_of_a_forecast_contains_its_interval() -> None:
     one = Forecast(200, 0.8, (0.7, 0.9))
     assert replace(one, photos=300).to_json() == {"photos": 300, "accuracy": 0.8, "interval90": [0.7, 0.9]}
 

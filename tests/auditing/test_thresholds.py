@@ -103,7 +103,7 @@ def test_threshold_effects_suggest_the_most_accurate_threshold_if_none_reaches_t
     assert not found.is_reached
 
 
-def test_threshold_accepts_scores_equal_to_threshold() -> None:
+def test_scores_equal_to_the_threshold_are_accepted() -> None:
     """Two equal scores are 0.5 at any temperature, so calibration does not change them."""
     scores = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], np.float32)
     found = effects(scores, np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 0.9)

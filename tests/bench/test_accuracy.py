@@ -64,7 +64,7 @@ def test_models_are_compared_with_the_float32_model_of_their_graph(agreements: d
         ("test", "the test set of photos, N = 2"),
     ],
 )
-def test_description_of_evaluated_photos_states_folder_and_split(
+def test_description_of_evaluated_photos_states_their_folder_and_split(
     monkeypatch: pytest.MonkeyPatch, split: str, text: str
 ) -> None:
     monkeypatch.setattr(accuracy, "common_split", lambda results: split)

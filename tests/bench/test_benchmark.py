@@ -57,7 +57,7 @@ def test_benchmark_writes_raw_samples_and_their_percentiles(results: list[dict[s
         assert latency["maximum"] == max(samples)
 
 
-def test_benchmark_writes_machine_description_and_peak_memory(
+def test_benchmark_writes_a_description_of_the_machine_and_the_peak_memory(
     measured: Path, results: list[dict[str, Any]], trained: Trained
 ) -> None:
     machine = json.loads(measured.read_text())["machine"]
@@ -73,7 +73,7 @@ def test_benchmark_writes_machine_description_and_peak_memory(
     assert results[0]["accelerated"]
 
 
-def test_benchmark_accuracy_equals_accuracy_from_evaluate(
+def test_benchmark_reports_the_same_accuracy_as_evaluate(
     results: list[dict[str, Any]], trained: Trained, flowers: Path
 ) -> None:
     ran = poets_edge("evaluate", "--graph", trained.model("int8"), "--image_dir", flowers, "--json").ok()

@@ -86,7 +86,7 @@ def test_download_reports_the_size_of_the_whole_file_as_the_total(files: Files, 
     assert totals == [len(BODY)] and done[0] == 300_000 and sum(done) == len(BODY)
 
 
-def test_download_without_checksum_discards_partial_file(files: Files, tmp_path: Path) -> None:
+def test_download_without_a_checksum_discards_a_partial_file(files: Files, tmp_path: Path) -> None:
     (tmp_path / ".file.poets_edge.part").write_bytes(b"something else")
     assert download(f"{files.url}/file", tmp_path / "file").read_bytes() == BODY
     assert ranges(files) == [None]

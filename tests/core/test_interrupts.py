@@ -41,7 +41,7 @@ def test_interrupt_in_a_block_that_ends_without_an_error_is_raised_only_on_reque
         interrupt_and_suppress()
 
 
-def test_errors_without_interrupt_are_unchanged() -> None:
+def test_errors_without_an_interrupt_are_unchanged() -> None:
     with preserved_interrupts(swallowed=True):
         pass
     for error in (ImportError("missing"), SystemExit(3), KeyboardInterrupt()):

@@ -38,7 +38,7 @@ def test_export_ignores_concurrent_training(tmp_path: Path, monkeypatch: pytest.
     assert Classifier(graph.with_suffix(".tflite")).labels == ("daisy", "roses")
 
 
-def test_export_names_unconvertible_graph_and_leaves_no_temporary_file(tmp_path: Path) -> None:
+def test_error_names_an_unconvertible_graph_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     from poets_edge.nets.graphdef import parse_graph, serialize
 
     files = training_files(tmp_path, ("daisy", "roses"))

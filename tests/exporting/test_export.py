@@ -78,7 +78,7 @@ def test_export_full_int8_writes_a_file_that_tensorflow_lite_micro_runs(
         np.testing.assert_array_equal(model.output.dequantize(micro.get_output(0)[0]), model.score_pixels(pixels))
 
 
-def test_export_of_quantized_architecture_writes_int8(
+def test_export_of_a_quantized_architecture_writes_int8(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:
     folder = few_flowers(6)

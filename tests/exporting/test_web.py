@@ -82,7 +82,7 @@ def test_web_page_files_except_the_service_worker_do_not_depend_on_the_model(mod
         assert written == path.read_bytes() or path.name == "service-worker.js"
 
 
-def test_web_title_option_sets_the_title_of_page_and_app(model: Path, tmp_path: Path) -> None:
+def test_web_title_option_sets_the_title_of_the_page_and_of_the_app(model: Path, tmp_path: Path) -> None:
     title = "Rosen & <Nelken> \\1"
     poets_edge("web", model, "--output-dir", tmp_path / "site", "--title", title).ok()
     page = (tmp_path / "site/index.html").read_text(encoding="utf-8")

@@ -78,7 +78,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
         running.shutdown()
 
 
-def test_train_on_address_writes_the_same_graph_as_on_a_local_folder(
+def test_train_on_an_address_writes_the_same_graph_as_on_a_local_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
 ) -> None:
     address, folder, kind = server
@@ -105,7 +105,7 @@ def test_train_on_address_writes_the_same_graph_as_on_a_local_folder(
 
 
 @pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
-def test_train_on_archive_at_address_writes_the_same_graph_as_on_a_folder(
+def test_train_on_an_archive_at_an_address_writes_the_same_graph_as_on_a_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
 ) -> None:
     address, folder, kind = server
@@ -143,7 +143,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Any:
     return Store()
 
 
-def test_scan_reads_shards_and_folders_in_object_store(photos: Path, tmp_path: Path, store: Any) -> None:
+def test_scan_reads_shards_and_folders_in_an_object_store(photos: Path, tmp_path: Path, store: Any) -> None:
     shards(tmp_path, photos)
     for path in tmp_path.glob("*.tar"):
         store.pipe_file(f"/bucket/{path.name}", path.read_bytes())
@@ -161,7 +161,7 @@ def test_scan_reads_shards_and_folders_in_object_store(photos: Path, tmp_path: P
         read_contents(found[0])
 
 
-def test_scan_reports_missing_bucket_in_one_line(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scan_reports_a_missing_bucket_in_one_line(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(self: Any, path: str, *_: Any, **__: Any) -> list[str]:
         raise FileNotFoundError(path)  # like gcsfs; other file systems return an empty list
 
@@ -207,7 +207,7 @@ def test_scan_rejects_protocols_other_than_https_s3_and_gs(address: str) -> None
         scan(photo_path(address))
 
 
-def test_train_reports_unreachable_address_in_one_line(tmp_path: Path) -> None:
+def test_train_reports_an_unreachable_address_in_one_line(tmp_path: Path) -> None:
     for name in ("photos.zip", "photos.tar", "photos"):
         poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
 

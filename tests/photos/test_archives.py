@@ -21,7 +21,7 @@ from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
-def test_train_on_archive_writes_the_same_graph_as_on_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
+def test_train_on_an_archive_writes_the_same_graph_as_on_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
     zipped, inside = make_zip(tmp_path / "a.zip", photos), make_zip(tmp_path / "b.zip", photos, "flower_photos/")
     tarred = make_tar(tmp_path / "c.tar", {f"./{name}": content for name, content in contents_of(photos).items()})
     assert [photo.name for photo in scan(zipped).photos] == [photo.name for photo in scan(photos).photos]
@@ -29,7 +29,7 @@ def test_train_on_archive_writes_the_same_graph_as_on_the_folder(photos: Path, a
     assert trained(zipped, tmp_path / "zip") == trained(tarred, tmp_path / "tar") == alone
 
 
-def test_export_and_evaluate_read_photos_from_training_archive(photos: Path, tmp_path: Path) -> None:
+def test_export_and_evaluate_read_photos_from_the_training_archive(photos: Path, tmp_path: Path) -> None:
     zipped = make_zip(tmp_path / "photos.zip", photos, "flower_photos/")
     trained(zipped, tmp_path)
     exported = poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok()
@@ -257,7 +257,7 @@ def test_scan_of_damaged_archives_raises_only_documented_errors(tmp_path: Path, 
     assert 20 <= refused < 60
 
 
-def test_scan_reads_folder_with_archive_suffix_as_folder(photos: Path, tmp_path: Path) -> None:
+def test_scan_reads_a_folder_whose_name_ends_like_an_archive_as_a_folder(photos: Path, tmp_path: Path) -> None:
     for name in ("photos.zip", "photos{0..1}.tar", "a*"):
         (tmp_path / name).symlink_to(photos)
         assert len(scan(tmp_path / name).photos) == 40

@@ -282,7 +282,7 @@ def test_compressed_responses_are_rejected() -> None:
         contents_at(photo_path(f"{served.url}/1.jpg"))
 
 
-def test_read_contents_rejects_incomplete_response() -> None:
+def test_incomplete_response_is_rejected() -> None:
     with (
         serving(lambda _: reply(PHOTO[:100], f"Content-Length: {len(PHOTO)}")) as served,
         pytest.raises(RemoteError, match="was lost"),
@@ -349,7 +349,7 @@ def test_error_messages_escape_control_characters_sent_by_the_server() -> None:
     assert "\x1b" not in str(raised.value) and len(str(raised.value)) < 400
 
 
-def test_scan_rejects_archive_whose_declared_size_is_false() -> None:
+def test_scan_rejects_an_archive_whose_declared_size_is_false() -> None:
     """The server declares 12 GB and sends an endless sequence of tar headers."""
     import io
     import tarfile
@@ -413,7 +413,7 @@ def test_rewrite_of_photo_within_one_second_is_detected(tmp_path: Path, skew: fl
         assert digest_of(served.url, cache) != first
 
 
-def test_unchanged_photo_at_address_is_downloaded_once(tmp_path: Path) -> None:
+def test_unchanged_photo_at_an_address_is_downloaded_only_once(tmp_path: Path) -> None:
     photo, cache = tmp_path / "1.jpg", tmp_path / "bottlenecks"
     photo.write_bytes(b"first")
     os.utime(photo, (1_000_000_000, 1_000_000_000))

@@ -36,7 +36,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Photo]:
     return found
 
 
-def test_image_cache_decodes_once_for_all_sizes(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_decodes_each_photo_once_for_all_sizes(photos: list[Photo], decoded: list[Photo]) -> None:
     shown = ImageCache().at(photos[0], [SMALL, LARGE])
     assert len(decoded) == 1
     for size, pixels in shown.items():

@@ -239,7 +239,7 @@ def test_login_for_home_assistant_is_checked_before_the_device_is_changed(traine
     assert job["state"] == "failed" and "mqtt://homeassistant.local" in job["error"]
 
 
-def test_frigate_download_refuses_a_model_with_unsupported_input_size(trained: StudioClient) -> None:
+def test_frigate_download_refuses_a_model_with_an_unsupported_input_size(trained: StudioClient) -> None:
     job = trained.wait_for_job(trained.post("/api/jobs", {"kind": "take", "form": "frigate"}).ok()["id"])
     assert job["state"] == "failed" and "224 x 224" in job["error"]
 

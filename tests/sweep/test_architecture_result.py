@@ -76,7 +76,7 @@ def saved(tmp_path: Path) -> ArchitectureResult:
     return result
 
 
-def test_read_result_returns_written_result_for_matching_key(saved: ArchitectureResult, tmp_path: Path) -> None:
+def test_read_result_returns_the_written_result_for_a_matching_key(saved: ArchitectureResult, tmp_path: Path) -> None:
     warnings = Recorder()
     assert read_result(tmp_path, ARCHITECTURE, "k", warnings) == saved
     assert read_result(tmp_path, ARCHITECTURE, "other inputs", warnings) is None
@@ -86,7 +86,7 @@ def test_read_result_returns_written_result_for_matching_key(saved: Architecture
 
 @pytest.mark.parametrize("name", ["int8.tflite", INT8_BACKBONE])
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("replaced")])
-def test_read_result_returns_none_if_model_was_changed_or_removed(
+def test_read_result_returns_none_if_the_model_was_changed_or_removed(
     saved: ArchitectureResult, tmp_path: Path, name: str, change: Callable[[Path], object]
 ) -> None:
     change(tmp_path / name)
@@ -109,7 +109,7 @@ def test_read_result_returns_none_if_model_was_changed_or_removed(
         ("int8_backbone_sha256", None, "int8_backbone_sha256"),
     ],
 )
-def test_read_result_names_damaged_field_in_warning(
+def test_read_result_warning_names_the_damaged_field(
     saved: ArchitectureResult, tmp_path: Path, path: str, wrong: Any, place: str
 ) -> None:
     file, warnings = tmp_path / FILE, Recorder()
@@ -126,7 +126,7 @@ def test_read_result_names_damaged_field_in_warning(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"key": NaN}', "null"])
-def test_read_result_warns_about_damaged_file(tmp_path: Path, text: str) -> None:
+def test_read_result_warns_about_a_damaged_file(tmp_path: Path, text: str) -> None:
     warnings = Recorder()
     (tmp_path / FILE).write_text(text)
     assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None

@@ -80,7 +80,7 @@ def add_photos(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folds", [0, 2])
-def test_grid_ignores_photos_added_during_run(options: Callable[..., GridOptions], folds: int) -> None:
+def test_grid_ignores_photos_that_are_added_during_the_run(options: Callable[..., GridOptions], folds: int) -> None:
     """The saved result of the first architecture is reused, so the second must be trained on the same photos."""
     before = options(SMALL, folds=folds)
     photos = grid(before).points[0].photos
@@ -99,7 +99,9 @@ def test_grid_raises_dataset_error_if_a_photo_is_replaced_during_the_run(options
         grid(wanted, Intruder("bottlenecks", lambda: shutil.copy(second, first)))
 
 
-def test_grid_raises_dataset_error_if_test_photos_are_removed_during_run(options: Callable[..., GridOptions]) -> None:
+def test_grid_raises_dataset_error_if_test_photos_are_removed_during_the_run(
+    options: Callable[..., GridOptions],
+) -> None:
     wanted = options(SMALL, folds=0)
     grid(wanted)
     both = options(SMALL, LARGE, folds=0)

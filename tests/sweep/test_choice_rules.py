@@ -34,7 +34,7 @@ def front_by_definition(points: list[GridPoint]) -> set[tuple[float, float]]:
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), min_size=1, max_size=12))
-def test_pareto_front_equals_brute_force_front(values: list[tuple[int, int]]) -> None:
+def test_pareto_front_equals_the_front_found_by_brute_force(values: list[tuple[int, int]]) -> None:
     points = [point(NAME, float(ms), range(wrong)) for ms, wrong in values]
     front = pareto_front(points)
     assert {(one.latency.median, one.accuracy) for one in front} == front_by_definition(points)

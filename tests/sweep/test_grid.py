@@ -110,7 +110,7 @@ def result(done: Grid) -> dict[str, Any]:
     return found
 
 
-def test_grid_continues_killed_run(done: Grid) -> None:
+def test_grid_continues_a_killed_run(done: Grid) -> None:
     after = finished(done.output)
     assert set(after) == set(NAMES)
     # The other architecture may have been in progress; then it is trained again.
@@ -186,7 +186,7 @@ def test_grid_reuses_finished_work(done: Grid) -> None:
     assert (done.output / "chart.svg").read_bytes() == first
 
 
-def test_train_reuses_bottlenecks_of_grid(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_reuses_the_bottlenecks_of_grid(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: object) -> None:
         raise AssertionError(f"{source} was decoded again")
 
@@ -299,7 +299,7 @@ def test_grid_fails_if_no_model_is_within_the_budget(done: Grid) -> None:
     assert "mobilenet_0.50_128" in ran.stdout, "the table must be printed nevertheless"
 
 
-def test_grid_keeps_finished_architectures_if_disk_is_full(done: Grid, tmp_path: Path) -> None:
+def test_grid_keeps_finished_architectures_if_the_disk_is_full(done: Grid, tmp_path: Path) -> None:
     # Only the larger graph exceeds the limit of the file size.
     stopped = start(done.folder, done.photos, "--output_dir", tmp_path / "grid", limit=2_000_000)
     _, err = stopped.communicate(timeout=240)

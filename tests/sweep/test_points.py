@@ -126,7 +126,7 @@ def test_faster_model_is_chosen_if_the_files_are_equally_large() -> None:
     assert choose((far, point("mobilenet_0.25_224", 8.9, range(0), 0.3, processes=noisy)), Budget()).point != far
 
 
-def test_trend_decreases_only_if_decrease_is_significant() -> None:
+def test_trend_decreases_only_if_the_decrease_is_significant() -> None:
     low, dent, high = (point("mobilenet_0.50_128", 1, wrong) for wrong in (range(20), range(22), range(10)))
     assert trend([low, dent, high]) == pytest.approx([0.79, 0.79, 0.90])
     assert trend([high, low]) == pytest.approx([0.90, 0.80]), "ten photos worse and none better is significant"

@@ -154,7 +154,7 @@ def test_task_whose_workers_die_repeatedly_raises_an_error(monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_repeated_worker_deaths_stop_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:
+def test_train_ends_with_a_one_line_error_if_workers_die_repeatedly(photos: Path, tmp_path: Path) -> None:
     process = start(tmp_path, photos, "local:1", photos_per_task=4)
     while process.poll() is None:  # including starting workers
         for worker in workers_of(process.pid):
@@ -307,7 +307,7 @@ def test_scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_client
     assert cached_vectors(tmp_path) == 200
 
 
-def test_lost_scheduler_stops_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:
+def test_train_ends_with_a_one_line_error_if_the_scheduler_is_lost(photos: Path, tmp_path: Path) -> None:
     with scheduler() as (address, process):
         run = start(tmp_path, photos, address)
         assert run.stderr is not None
@@ -347,7 +347,7 @@ def test_encrypted_or_local_scheduler_is_accepted(address: str) -> None:
     assert accepts(address, insecure=False)
 
 
-def test_insecure_cluster_allows_unencrypted_scheduler() -> None:
+def test_insecure_cluster_option_allows_an_unencrypted_scheduler() -> None:
     assert accepts("tcp://192.0.2.7:8786", insecure=True)
     assert not accepts("tcp://192.0.2.7:8786", insecure=False)
 
@@ -380,7 +380,7 @@ def test_servers_that_are_not_schedulers_are_reported(answer: bytes, monkeypatch
                 connection.close()
 
 
-def test_worker_that_sends_no_vectors_stops_train_with_one_line_error(photos: Path, tmp_path: Path) -> None:
+def test_train_ends_with_a_one_line_error_if_a_worker_sends_no_vectors(photos: Path, tmp_path: Path) -> None:
     """The program on the worker is another version, whose results are dictionaries."""
     other = tmp_path / "other/poets_edge/training"
     other.mkdir(parents=True)
@@ -403,7 +403,7 @@ def accepts(address: str, *, insecure: bool) -> bool:
     return True
 
 
-def test_train_reports_unreachable_scheduler_in_one_line(
+def test_train_reports_an_unreachable_scheduler_in_one_line(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("poets_edge.training.dask_scheduler._SECONDS_TO_CONNECT", 1)

@@ -51,7 +51,9 @@ def vectors(cwd: Path) -> int:
     return 0
 
 
-def test_killed_run_resumes_to_identical_graph(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_killed_run_is_resumed_and_writes_an_identical_graph(
+    few_flowers: Callable[[int], Path], tmp_path: Path
+) -> None:
     folder = few_flowers(60)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     undisturbed.mkdir()
@@ -89,7 +91,7 @@ def test_concurrent_runs_share_a_cache(few_flowers: Callable[[int], Path], tmp_p
     [(300_000, 0, "mobilenet"), (200_000, 2, "sqlite"), (500_000, 60, "retrained_graph.pb")],
     ids=["backbone", "bottlenecks", "graph"],
 )
-def test_train_reports_full_disk_in_one_line_and_resumes(
+def test_train_reports_a_full_disk_in_one_line_and_resumes(
     few_flowers: Callable[[int], Path], tmp_path: Path, largest: int, prepared: int, what: str
 ) -> None:
     """A run on `prepared` photos per class has no limit; in the next run, files can have at most `largest` bytes."""

@@ -62,7 +62,7 @@ def test_photos_in_a_fold_are_predicted_by_a_head_trained_without_them() -> None
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
-def test_fold_heads_do_not_depend_on_number_of_cores() -> None:
+def test_fold_heads_do_not_depend_on_the_number_of_cores() -> None:
     data, folds = clouds(0.3), [np.arange(400) % 5, np.arange(400) // 80]
     everything = os.sched_getaffinity(0)
     by_all = fold_heads(data, folds, 4, HeadOptions())

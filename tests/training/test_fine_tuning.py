@@ -173,7 +173,9 @@ def _start(photos: Path, work: Path, limit: Callable[[], None] | None = None) ->
     )
 
 
-def test_killed_fine_tuning_resumes_to_identical_graph(photos: Path, tuned: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_killed_fine_tuning_is_resumed_and_writes_an_identical_graph(
+    photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
+) -> None:
     checkpoints = tmp_path / "tf_files/bottlenecks"
     moments: tuple[Callable[[], bool], ...] = (
         lambda: activations(tmp_path) >= 40,
@@ -191,7 +193,7 @@ def test_killed_fine_tuning_resumes_to_identical_graph(photos: Path, tuned: tupl
     assert graph(tmp_path) == graph(tuned[0]) and record(tmp_path) == record(tuned[0])
 
 
-def test_fine_tuning_reports_full_disk_in_one_line_and_resumes(
+def test_fine_tuning_reports_a_full_disk_in_one_line_and_resumes(
     photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
 ) -> None:
     poets_edge("train", photos, *SMALL, cwd=tmp_path).ok()

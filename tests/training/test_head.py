@@ -106,7 +106,7 @@ def test_head_training_evaluates_the_training_batch_after_the_step() -> None:
     assert step.validation_accuracy is None and step.validation_cross_entropy is None
 
 
-def test_early_stop_returns_head_with_lowest_validation_loss() -> None:
+def test_early_stop_returns_the_head_with_the_lowest_validation_loss() -> None:
     rng = np.random.default_rng(0)
     training = LabeledVectors(rng.random((6, 30)).astype(np.float32), np.arange(6) % 3)
     validation = LabeledVectors(rng.random((40, 30)).astype(np.float32), rng.integers(0, 3, 40))

@@ -93,7 +93,7 @@ def test_groups_of_look_alikes_are_read_from_the_cache(tmp_path: Path, monkeypat
     assert (again.alike, again.are_divided) == (first.alike, first.are_divided)
 
 
-def test_similar_pairs_equal_pairs_found_by_brute_force() -> None:
+def test_similar_pairs_of_photos_equal_the_pairs_found_by_brute_force() -> None:
     vectors = bursts(30, 4, 0.4)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     pairs, similarities, best = similar_pairs(vectors, 0.6)

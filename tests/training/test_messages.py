@@ -42,7 +42,7 @@ def test_lower_loss_at_an_earlier_step_is_reported_if_significant() -> None:
     assert "`early_stop` keeps" in line
 
 
-def test_lower_loss_at_earlier_step_is_not_reported_if_not_significant() -> None:
+def test_lower_loss_at_an_earlier_step_is_not_reported_if_not_significant() -> None:
     """One mistake in 49 photos more than doubles the loss of the last head, but is not significant."""
     best, last = EvaluatedHead(10, _head(3.5)), EvaluatedHead(50, _head(12))
     photos = _photos(48, 1)

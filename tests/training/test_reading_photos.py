@@ -121,7 +121,7 @@ def batches(photos: list[HashedPhoto], sources: list[Source], reporter: Any = No
     return list(bottleneck_batches(HashedPhotos.of(photos), sources, reporter or Silent(), *rest))
 
 
-def test_vectors_are_ordered_by_source_and_variant_and_cached(photos: list[HashedPhoto]) -> None:
+def test_vectors_are_cached_and_ordered_by_source_and_variant(photos: list[HashedPhoto]) -> None:
     sources = [Source("small", (4, 6)), Source("large", (8, 8))]
 
     def render(image: Any, size: tuple[int, int], variant: str, digest: bytes) -> Any:

@@ -35,7 +35,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_report_shows_results_of_the_run(work: Path) -> None:
+def test_report_shows_the_results_of_the_run(work: Path) -> None:
     page = (work / "tf_files/retrained_graph.html").read_text()
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
     mistakes = record["test"]["photos"] - record["test"]["correct"]
@@ -49,7 +49,7 @@ def test_report_shows_results_of_the_run(work: Path) -> None:
     assert f"{100 * record['test']['accuracy']:.1f}\N{NO-BREAK SPACE}%" in page
 
 
-def test_confusion_matrices_in_report_count_all_photos(work: Path) -> None:
+def test_confusion_matrices_in_the_report_count_all_photos(work: Path) -> None:
     page = (work / "tf_files/retrained_graph.html").read_text()
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
     cross_validated, test = re.findall(r'<table class="confusion">.*?</table>', page, re.DOTALL)

@@ -111,7 +111,9 @@ def test_vector_table_returns_the_appended_rows(tmp_path: Path, monkeypatch: pyt
     assert (apply(lambda part: part.sum(axis=1), found) == whole.sum(axis=1)).all()
 
 
-def test_vector_table_in_unusable_folder_raises_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_table_in_an_unusable_folder_raises_output_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vectors, "LARGE", 0)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="bottleneck_dir"):

@@ -45,7 +45,7 @@ def test_train_with_the_same_seed_writes_an_identical_graph(folder: Path, tmp_pa
     assert graph(tmp_path) != first
 
 
-def test_graph_does_not_depend_on_spelling_of_folder_path(folder: Path, tmp_path: Path) -> None:
+def test_graph_does_not_depend_on_the_spelling_of_the_folder_path(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path)
     first = graph(tmp_path)
     train(Path("..") / tmp_path.name / folder.name, tmp_path)

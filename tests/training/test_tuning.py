@@ -94,7 +94,7 @@ def test_distorted_views_apply_the_distortion_flags() -> None:
     assert (unmirrored.render(ramp(), SIZE, name, b"1") == expected).all()
 
 
-def test_distorted_view_depends_on_photo_contents_and_view_number() -> None:
+def test_distorted_view_depends_on_the_contents_of_the_photo_and_the_view_number() -> None:
     views = Views(Distortions(), 2)
     first = views.render(ramp(), SIZE, views.names[0], b"1")
     assert (first == views.render(ramp(), SIZE, views.names[0], b"1")).all()
@@ -178,7 +178,7 @@ def test_checkpoint_name_depends_on_every_training_input() -> None:
     assert len(set(keys)) == len(keys) and key() == keys[0]
 
 
-def test_default_fine_tuning_options_depend_on_architecture() -> None:
+def test_default_fine_tuning_options_depend_on_the_architecture() -> None:
     assert FineTuning(blocks=1).resolved(ENTRY).learning_rate == pytest.approx(1e-3)
     assert FineTuning(blocks=1).resolved(architecture("mobilenet_1.0_224")).learning_rate == pytest.approx(2.5e-4)
     assert FineTuning(blocks=1, learning_rate=0.5).resolved(ENTRY).learning_rate == 0.5
@@ -287,7 +287,9 @@ def test_activations_are_rounded_to_the_nearest_step(backbone: Backbone, photo: 
         assert np.abs(found[row] - exact).max() <= RELU6_STEP / 2 + 1e-5
 
 
-def test_activations_of_wrong_length_are_computed_again(backbone: Backbone, photo: HashedPhoto, tmp_path: Path) -> None:
+def test_activations_of_a_wrong_length_are_computed_again(
+    backbone: Backbone, photo: HashedPhoto, tmp_path: Path
+) -> None:
     """Such activations may have been written by a version of poets_edge with a different encoding."""
     network = backbone_network(backbone)
     tail, views = read_tail(network, 1, ENTRY.name), Views(Distortions(), 2)

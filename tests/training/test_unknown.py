@@ -86,7 +86,7 @@ def test_distance_model_is_fitted_with_the_covariance_within_classes() -> None:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_detector_computes_maximum_of_distance_and_background_value(background: bool) -> None:
+def test_detector_computes_the_maximum_of_distance_and_background_value(background: bool) -> None:
     bottlenecks, classes = draw(40)
     units = unit_vectors(bottlenecks)
     model = fitted(units, classes)

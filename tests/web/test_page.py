@@ -185,7 +185,7 @@ def test_page_normalizes_pixels_as_the_model_specifies(
     np.testing.assert_allclose(found, classifier.output.dequantize(expected).reshape(3, -1), rtol=1e-5)
 
 
-def test_page_refuses_model_without_input_range(written: Path, open_page: OpenPage, tmp_path: Path) -> None:
+def test_page_refuses_a_model_without_an_input_range(written: Path, open_page: OpenPage, tmp_path: Path) -> None:
     folder = copy_page(written, tmp_path / "site")
     for file in ("model.tflite", "model.tflite.gz"):
         (folder / file).unlink()
@@ -301,7 +301,7 @@ def test_page_works_offline_after_the_first_visit(
     _until(page, "document.getElementById('verdict').textContent === 'daisy'")
 
 
-def test_page_replaces_cached_model_with_newer_one(
+def test_page_replaces_a_cached_model_with_a_newer_one(
     written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
 ) -> None:
     folder = copy_page(written, tmp_path / "site")
@@ -341,14 +341,14 @@ def test_compare_reads_results_saved_by_the_page(server: PageServer, open_page: 
     assert "LiteRT.js" in ran.stdout and "mobilenet_0.25_128 int8" in ran.stdout
 
 
-def test_page_reports_missing_camera(server: PageServer, launch: Callable[..., Any], open_page: OpenPage) -> None:
+def test_page_reports_a_missing_camera(server: PageServer, launch: Callable[..., Any], open_page: OpenPage) -> None:
     page = open_page(server.url, within=launch())
     page.click("#camera")
     assert _problem(page) == "No camera was found. Choose a photo instead."
     assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
 
 
-def test_page_reports_denied_camera_permission(server: PageServer, open_page: OpenPage) -> None:
+def test_page_reports_a_denied_camera_permission(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url, permissions=[])
     page.click("#camera")
     assert _problem(page).startswith("Access to the camera was denied.")
@@ -381,7 +381,7 @@ def test_page_reports_unusable_photos_in_one_sentence(server: PageServer, open_p
         _problem(page)
 
 
-def test_page_removes_photo_and_labels_after_an_unreadable_file(
+def test_page_removes_the_photo_and_its_labels_after_an_unreadable_file(
     server: PageServer, drawn: Drawn, open_page: OpenPage
 ) -> None:
     page = open_page(server.url)
@@ -429,7 +429,7 @@ def test_page_layout_does_not_shift_when_the_model_is_loaded(
     assert page.evaluate(places) == before
 
 
-def test_page_remembers_threshold_of_each_model(
+def test_page_remembers_the_threshold_of_each_model(
     written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
 ) -> None:
     folder = copy_page(written, tmp_path / "site")
@@ -472,7 +472,7 @@ def test_page_reports_unusable_models_in_one_sentence(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_passes_accessibility_check(server: PageServer, drawn: Drawn, scheme: str, open_page: OpenPage) -> None:
+def test_page_passes_an_accessibility_check(server: PageServer, drawn: Drawn, scheme: str, open_page: OpenPage) -> None:
     Axe = need_module("axe_playwright_python.sync_playwright").Axe  # noqa: N806
     page = open_page(f"{server.url}#runs=5", color_scheme=scheme, bypass_csp=True, **PHONE)
     axe = Axe()

@@ -53,7 +53,7 @@ def agent() -> Agent:
     return Agent(io.BytesIO(), io.StringIO())
 
 
-def test_facts_request_returns_device_description_and_default_folder(agent: Agent, home: Path) -> None:
+def test_facts_request_returns_the_description_of_the_device_and_the_default_folder(agent: Agent, home: Path) -> None:
     facts = ask(agent, do="facts", kind="cache", folder="", packages=["numpy", "no-such-package"])
     assert facts["python"] == list(sys.version_info[:3]) and facts["bits"] == 8 * struct.calcsize("P")
     assert (facts["home"], facts["uid"], facts["writable"]) == (str(home), os.getuid(), True)

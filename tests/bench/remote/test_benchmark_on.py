@@ -85,7 +85,7 @@ def test_remote_device_is_measured_under_sustained_load(installed: SshServer, tm
     poets_edge("benchmark", PROBE, *load, "--on", "pi", "--on", "other").failed("--on once")
 
 
-def test_benchmark_on_preserves_user_files_in_remote_dir(installed: SshServer) -> None:
+def test_benchmark_on_preserves_user_files_in_the_folder_on_the_device(installed: SshServer) -> None:
     share_packages(installed.home, installed.home, "")
     decoy = Decoy()
     decoy.plant(installed.home)
@@ -295,7 +295,7 @@ def test_benchmark_on_reports_unusable_hosts_in_one_line(pi: SshServer, tmp_path
 @pytest.mark.parametrize(
     ("size", "options", "words"), [("30m", "", "MB are free"), ("4m", "", ""), ("30m", ",ro", "cannot be written")]
 )
-def test_benchmark_on_reports_full_disk_and_read_only_home(
+def test_benchmark_on_reports_a_full_disk_and_a_read_only_home_folder(
     installed: SshServer, tmp_path: Path, size: str, options: str, words: str
 ) -> None:
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:

@@ -114,7 +114,7 @@ def test_benchmark_on_rejects_rounds_that_it_did_not_request(measure: Measure) -
         ("timing", "state", {"throttled": 5}),
     ],
 )
-def test_benchmark_on_rejects_device_values_out_of_range(
+def test_benchmark_on_rejects_values_out_of_range_from_a_device(
     measure: Measure, tmp_path: Path, part: str, field: str, value: Any
 ) -> None:
     honest = json.loads((tmp_path / "seeds/device.json").read_bytes())[part]
