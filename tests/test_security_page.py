@@ -63,7 +63,7 @@ PROMISES = {
     "numbers must be finite": ["read_frozen_graph_refuses_nan"],
     "none of which runs Python code or reads files": ["load_model_refuses_keras_configurations_with_code_or_files"],
     "neither access files nor run code": ["load_model_refuses_saved_models_that_access_files"],
-    "memory is estimated from the header": ["read_photo_rejects_images_above_memory_limit"],
+    "memory is estimated from the header": ["read_photo_rejects_images_that_need_more_than_the_memory_limit"],
     "regular files only": [
         "read_bytes_refuses_special_and_large_files",
         "read_bytes_refuses_a_file_that_is_replaced_after_its_check",
@@ -74,17 +74,19 @@ PROMISES = {
     ],
     "numbers of segments, scans and blocks are limited": ["read_photo_rejects_files_that_take_disproportionate_time"],
     "paths that lead out of the archive": ["read_archive_rejects_names_that_lead_out_of_the_archive"],
-    "no member is decompressed beyond its declared size": ["read_contents_checks_declared_size_of_archive_member"],
+    "no member is decompressed beyond its declared size": ["declared_size_of_an_archive_member_is_checked"],
     "compressed responses are refused": ["compressed_responses_are_rejected"],
     "from every message on standard error": [
         "error_messages_do_not_contain_the_password",
-        "train_does_not_write_password_to_files_or_output",
+        "train_does_not_write_the_password_to_files_or_output",
     ],
     "in the environment of helper processes": [
         "helper_process_receives_the_password_and_hides_it_from_its_child_processes"
     ],
-    "even after redirects": ["redirect_to_another_server_omits_password"],
-    "names that no file or class can have are refused": ["read_exclusions_rejects_invalid_file_and_class_names"],
+    "even after redirects": ["redirection_to_another_server_omits_the_password"],
+    "names that no file or class can have are refused": [
+        "invalid_file_and_class_names_in_an_exclusion_list_are_rejected"
+    ],
     "this includes folders that Windows would fetch from another machine": [
         "recorded_photos_on_other_machines_are_not_read"
     ],
@@ -161,7 +163,7 @@ PROMISES = {
     "rounds, photos and windows of load that were not requested are refused": [
         "benchmark_on_rejects_rounds_that_it_did_not_request"
     ],
-    "the number of messages is limited": ["benchmark_on_limits_the_number_of_device_messages"],
+    "the number of messages is limited": ["benchmark_on_limits_the_number_of_messages_from_a_device"],
     "its scores are compared with those of this machine": ["benchmark_on_compares_scores_with_those_from_this_machine"],
     "no file is overwritten": [
         "fetch_never_overwrites_a_file_of_the_same_name",
@@ -172,18 +174,20 @@ PROMISES = {
         "scan_refuses_chained_protocols",
     ],
     "A response must arrive within": [
-        "read_contents_times_out_on_slow_server",
-        "read_contents_limits_endless_responses",
+        "reading_from_a_slow_server_times_out",
+        "endless_responses_are_limited",
     ],
     "from `https` only to `https`": ["redirects_are_limited_to_https_and_localhost"],
     "links outside the address are ignored": ["listing_follows_only_links_below_its_own_address"],
     "without control characters. Time stamps": ["error_messages_escape_control_characters_sent_by_the_server"],
-    "Time stamps in whole seconds are not trusted": ["rewrite_of_photo_within_one_second_is_detected"],
-    "a plain `http` address is refused": [
-        "download_without_checksum_requires_tls",
-        "download_without_checksum_refuses_a_redirection_to_http",
+    "Time stamps in whole seconds are not trusted": [
+        "photo_that_is_rewritten_within_one_second_is_detected_as_changed"
     ],
-    "is compared with the MD5": ["find_weights_refuses_weights_without_the_published_checksum"],
+    "a plain `http` address is refused": [
+        "download_without_a_checksum_requires_tls",
+        "download_without_a_checksum_refuses_a_redirection_to_http",
+    ],
+    "is compared with the MD5": ["weights_without_the_published_checksum_are_refused"],
     "before it is renamed to its destination": ["download_renames_the_file_after_the_check"],
     "both sides must present a certificate": [
         "scheduler_with_tls_trains_an_identical_graph_and_refuses_unknown_clients"
@@ -191,7 +195,7 @@ PROMISES = {
     "never joined to a folder": ["server_serves_only_the_files_of_the_page", "server_refuses_paths_outside_the_folder"],
     "A connection that sends nothing for 30 s is closed": ["server_closes_a_connection_that_sends_nothing"],
     "The private key of `--https` is readable by the user only": [
-        "serve_replaces_certificate_with_damaged_or_exposed_key"
+        "certificate_with_a_damaged_or_exposed_key_is_replaced"
     ],
     "after SIGTERM, SIGINT": ["interrupted_watch_ends_its_running_commands"],
 }

@@ -203,7 +203,7 @@ def test_download_reports_an_unwritable_destination(files: Files, tmp_path: Path
     assert files.requests == []
 
 
-def test_download_without_checksum_requires_tls(tmp_path: Path) -> None:
+def test_download_without_a_checksum_requires_tls(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="not an https address"):
         download("http://example.invalid/weights.h5", tmp_path / "weights.h5")
     assert not list(tmp_path.iterdir())

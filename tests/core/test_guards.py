@@ -274,7 +274,7 @@ def _silent(self: object, *args: object) -> None:
     pass
 
 
-def test_download_without_checksum_refuses_a_redirection_to_http(redirection: str, tmp_path: Path) -> None:
+def test_download_without_a_checksum_refuses_a_redirection_to_http(redirection: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"http://127\.0\.0\.2.*not an https address"):
         download(redirection, tmp_path / "file", size=7)
     assert not [*tmp_path.iterdir()]

@@ -208,7 +208,7 @@ def test_certificate_for_a_local_address_is_created_and_reused(site: Path, tmp_p
             urllib.request.urlopen(server.url.replace("127.0.0.1", "localhost"), context=trusting, timeout=10)
 
 
-def test_serve_replaces_certificate_with_damaged_or_exposed_key(tmp_path: Path) -> None:
+def test_certificate_with_a_damaged_or_exposed_key_is_replaced(tmp_path: Path) -> None:
     path = certificate_for("127.0.0.1", tmp_path)
     good = path.read_bytes()
     key, separator, rest = good.partition(b"-----END PRIVATE KEY-----")

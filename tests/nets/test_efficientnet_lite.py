@@ -209,7 +209,7 @@ def test_read_backbone_refuses_unsuitable_weights(change: Any, said: str, tmp_pa
     assert "weights.pth" in str(caught.value)
 
 
-def test_find_weights_refuses_weights_without_the_published_checksum(tmp_path: Path) -> None:
+def test_weights_without_the_published_checksum_are_refused(tmp_path: Path) -> None:
     (tmp_path / SMALL.weights.file).write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="another checksum"):
         find_weights(SMALL, tmp_path)

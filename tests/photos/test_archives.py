@@ -216,7 +216,7 @@ def test_scan_warns_about_photos_outside_class_folders(tmp_path: Path) -> None:
     assert "left out 1 photo in deep; --recursive takes them" in warned
 
 
-def test_read_contents_checks_declared_size_of_archive_member(tmp_path: Path) -> None:
+def test_declared_size_of_an_archive_member_is_checked(tmp_path: Path) -> None:
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.jpg", bytes(300 << 20))

@@ -24,7 +24,7 @@ from tests.needs import need_module
 MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
-def test_read_photo_rejects_images_above_memory_limit(tmp_path: Path) -> None:
+def test_read_photo_rejects_images_that_need_more_than_the_memory_limit(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
     data = b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -39,7 +39,7 @@ from tests.photos.archive_files import FEW
         {"leave_out": {"a.jpg": 1}},
     ],
 )
-def test_read_exclusions_rejects_invalid_file_and_class_names(content: object, tmp_path: Path) -> None:
+def test_invalid_file_and_class_names_in_an_exclusion_list_are_rejected(content: object, tmp_path: Path) -> None:
     path = tmp_path / "list.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DatasetError, match="not a list of photos") as raised:

@@ -75,7 +75,7 @@ def test_scan_sends_the_password_in_an_address_to_its_server() -> None:
         assert str(found.photos[0].path) == f"{served.url}/daisy/1.jpg"
 
 
-def test_train_does_not_write_password_to_files_or_output(tmp_path: Path) -> None:
+def test_train_does_not_write_the_password_to_files_or_output(tmp_path: Path) -> None:
     with serving(with_password) as served:
         for _ in range(2):
             ran = poets_edge("train", given(served), *FEW, cwd=tmp_path)
@@ -182,7 +182,7 @@ def test_listing_limits_the_total_length_of_names() -> None:
         scan(photo_path(served.url))
 
 
-def test_redirect_to_another_server_omits_password() -> None:
+def test_redirection_to_another_server_omits_the_password() -> None:
     with serving(photo_site) as other:
 
         def redirecting(request: Request) -> Iterable[bytes]:
@@ -255,7 +255,7 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
 
 
 @pytest.mark.parametrize("case", ENDLESS)
-def test_read_contents_limits_endless_responses(case: str) -> None:
+def test_endless_responses_are_limited(case: str) -> None:
     answer, told = ENDLESS[case]
 
     def photo(request: Request) -> Iterable[bytes]:
@@ -290,7 +290,7 @@ def test_incomplete_response_is_rejected() -> None:
         contents_at(photo_path(f"{served.url}/1.jpg"))
 
 
-def test_read_contents_times_out_on_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_from_a_slow_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.photos.http.SECONDS", 0.5)
 
     def drip(_: Request) -> Iterator[bytes]:
@@ -395,7 +395,7 @@ def digest_of(folder: str, cache: Path) -> bytes:
 
 
 @pytest.mark.parametrize("skew", [0.0, -3600.0])
-def test_rewrite_of_photo_within_one_second_is_detected(tmp_path: Path, skew: float) -> None:
+def test_photo_that_is_rewritten_within_one_second_is_detected_as_changed(tmp_path: Path, skew: float) -> None:
     photo, cache = tmp_path / "1.jpg", tmp_path / "bottlenecks"
 
     class Skewed(Stamped):

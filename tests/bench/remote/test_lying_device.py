@@ -121,6 +121,6 @@ def test_benchmark_on_rejects_values_out_of_range_from_a_device(
     measure(**{part: {**honest, field: value}}).failed("pi: its answer is not valid")
 
 
-def test_benchmark_on_limits_the_number_of_device_messages(measure: Measure) -> None:
+def test_benchmark_on_limits_the_number_of_messages_from_a_device(measure: Measure) -> None:
     line = b'{"kind": "Warn", "text": "x"}'
     measure("flood", line, at=8, inner=True).failed("too many messages")
