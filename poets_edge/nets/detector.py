@@ -4,11 +4,15 @@ The distance is a quadratic function of the unit-length bottleneck, minimized ov
 detector was trained with background photos, the distance is the maximum of this function and of a linear function that
 separates background photos from training photos. Computing it requires only matrix products, squares, a square root and
 maxima, which every interpreter supports. `poets_edge.training.mahalanobis` fits the detector and explains the formula.
+
+If the backbone is fine-tuned, its bottlenecks no longer represent what does not distinguish the classes. The distance
+is then computed from the bottleneck and from the averaged output of an inner layer, each scaled to unit length.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,25 @@ EPSILON = 1e-12
 """Value added to the squared length of a bottleneck, to avoid a division by zero if all of its values are zero."""
 
 _PREFIX = "detector/"
+_INNER = "detector/inner_"
+"""First part of the names of the nodes that compute the projection of the inner layer."""
+
+
+_WEIGHTS = ("projection", "offsets", "quadratic", "linear", "biases", "background", "background_bias")
+"""Weights of a `Detector` that every graph with a detector contains."""
+
+
+@dataclass(frozen=True, eq=False)
+class InnerProjection:
+    """Projection of the averaged output of an inner layer.
+
+    Attributes:
+        layer: name of the layer, whose output is [height, width, channels].
+        weights: float32 [channels, inner directions].
+    """
+
+    layer: str
+    weights: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +57,18 @@ class Detector:
     With u = bottleneck / |bottleneck| and y = u @ projection + offsets, the distance is
     max(0, y**2 @ quadratic - max(y @ linear + biases), y @ background + background_bias).
 
+    If there is an inner layer, whose averaged output, divided by its length, is v, then y is the concatenation of
+    u @ projection and v @ inner.weights, plus the offsets.
+
     Attributes:
-        projection: float32 [bottleneck_size, directions].
+        projection: float32 [bottleneck_size, directions], without the directions of the inner layer.
         offsets: float32 [directions].
         quadratic: float32 [directions].
         linear: float32 [directions, classes].
         biases: float32 [classes].
         background: float32 [directions]; zeros if there were no background photos.
         background_bias: float32 [1].
+        inner: projection of the output of an inner layer; None if only the bottleneck is used.
     """
 
     projection: Array
@@ -51,20 +78,25 @@ class Detector:
     biases: Array
     background: Array
     background_bias: Array
+    inner: InnerProjection | None = None
 
     @property
     def has_background(self) -> bool:
         """Whether the detector was trained with background photos; it then also rejects photos that resemble them."""
         return bool(self.background.any())
 
-    def distances(self, bottlenecks: Array) -> Array:
+    def distances(self, bottlenecks: Array, inner: Array | None = None) -> Array:
         """Return the distances of photos, float32 [photos]; a photo with a distance above LIMIT is unknown.
 
         Args:
             bottlenecks: float32 [photos, bottleneck_size].
+            inner: averaged outputs of the inner layer, float32 [photos, channels]; None if there is no such layer.
         """
-        lengths = np.sqrt((bottlenecks * bottlenecks).sum(axis=1, keepdims=True) + np.float32(EPSILON))
-        centered = bottlenecks @ self.projection / lengths + self.offsets
+        projected = project(bottlenecks, self.projection)
+        if self.inner is not None:
+            assert inner is not None, "the detector has an inner layer"
+            projected = np.hstack([projected, project(inner, self.inner.weights)])
+        centered = projected + self.offsets
         nearest = (centered @ self.linear + self.biases).max(axis=1)
         distances = np.maximum(centered * centered @ self.quadratic - nearest, 0)
         if self.has_background:
@@ -72,11 +104,37 @@ class Detector:
         return np.asarray(distances, np.float32)
 
 
+def merged(detector: Detector, layer: str, other: Detector) -> Detector:
+    """Return a detector whose distance is the sum of two distances from the same classes, minimized over the classes.
+
+    Args:
+        detector: detector for the bottleneck.
+        layer: name of the inner layer.
+        other: detector for the averaged output of the inner layer, without background.
+    """
+    return Detector(
+        projection=detector.projection,
+        offsets=np.append(detector.offsets, other.offsets),
+        quadratic=np.append(detector.quadratic, other.quadratic),
+        linear=np.vstack([detector.linear, other.linear]),
+        biases=detector.biases + other.biases,
+        background=np.append(detector.background, other.background),
+        background_bias=detector.background_bias,
+        inner=InnerProjection(layer, other.projection),
+    )
+
+
+def project(vectors: Array, projection: Array) -> Array:
+    """Return the projections of vectors scaled to unit length, float32 [photos, directions]."""
+    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True) + np.float32(EPSILON))
+    return np.asarray(vectors @ projection / lengths)
+
+
 def with_detector(graph: Any, detector: Detector) -> Any:
     """Return a copy of a graph that also computes the detector's output DISTANCE, float32 [1, 1].
 
     Args:
-        graph: a GraphDef with a node `bottleneck`.
+        graph: a GraphDef with a node `bottleneck`, and a node for the detector's inner layer, if it has one.
     """
     extended = copy_of(graph)
 
@@ -84,20 +142,40 @@ def with_detector(graph: Any, detector: Detector) -> Any:
         extended.node.append(operation(name, op, list(inputs)))
         return extended.node[-1]
 
-    weights = {field.name: getattr(detector, field.name) for field in fields(detector)}
+    weights = {name: getattr(detector, name) for name in _WEIGHTS}
     for name in ("quadratic", "background"):
         weights[name] = weights[name][:, None]
     weights["ones"] = np.ones((len(detector.projection), 1), np.float32)
     weights["epsilon"] = np.array([EPSILON], np.float32)
     weights["axis"] = np.array([1], np.int32)
     extended.node.extend(constant(f"{_PREFIX}{name}", values) for name, values in weights.items())
-    add("detector/squares", "Mul", BOTTLENECK, BOTTLENECK)
-    add("detector/sum", "MatMul", "detector/squares", "detector/ones")
-    add("detector/squared_length", "BiasAdd", "detector/sum", "detector/epsilon")
-    add("detector/length", "Sqrt", "detector/squared_length")
-    add("detector/projected", "MatMul", BOTTLENECK, "detector/projection")
-    add("detector/scaled", "RealDiv", "detector/projected", "detector/length")
-    add("detector/centred", "BiasAdd", "detector/scaled", "detector/offsets")
+
+    def add_projection(vector: str, prefix: str) -> str:
+        """Add the projection of a vector, divided by the vector's length, and return the name of its node."""
+        add(f"{prefix}squares", "Mul", vector, vector)
+        add(f"{prefix}sum", "MatMul", f"{prefix}squares", f"{prefix}ones")
+        add(f"{prefix}squared_length", "BiasAdd", f"{prefix}sum", "detector/epsilon")
+        add(f"{prefix}length", "Sqrt", f"{prefix}squared_length")
+        add(f"{prefix}projected", "MatMul", vector, f"{prefix}projection")
+        add(f"{prefix}scaled", "RealDiv", f"{prefix}projected", f"{prefix}length")
+        return f"{prefix}scaled"
+
+    projected = add_projection(BOTTLENECK, _PREFIX)
+    if detector.inner is not None:
+        constants = {
+            "projection": detector.inner.weights,
+            "ones": np.ones((len(detector.inner.weights), 1), np.float32),
+            "axes": np.array([1, 2], np.int32),
+        }
+        extended.node.extend(constant(f"{_INNER}{name}", values) for name, values in constants.items())
+        set_index_type(add(f"{_INNER}mean", "Mean", detector.inner.layer, f"{_INNER}axes"), "Tidx")
+        parts = projected, add_projection(f"{_INNER}mean", _INNER)
+        both = add("detector/both", "ConcatV2", *parts, "detector/axis_of_both")
+        both.attr["N"].i = len(parts)
+        set_index_type(both, "Tidx")
+        extended.node.append(constant("detector/axis_of_both", np.array(1, np.int32)))
+        projected = both.name
+    add("detector/centred", "BiasAdd", projected, "detector/offsets")
     add("detector/centred_squares", "Mul", "detector/centred", "detector/centred")
     add("detector/curvature", "MatMul", "detector/centred_squares", "detector/quadratic")
     add("detector/products", "MatMul", "detector/centred", "detector/linear")
@@ -125,19 +203,32 @@ def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
     Raises:
         ModelError: some of the detector's weights are missing, or their shapes are inconsistent.
     """
-    wanted = [field.name for field in fields(Detector)]
     nodes = {node.name.removeprefix(_PREFIX): node for node in graph.node if node.name.startswith(_PREFIX)}
     if not nodes:
         return None
-    if not all(name in nodes and nodes[name].op == "Const" for name in wanted):
+    if not all(name in nodes and nodes[name].op == "Const" for name in _WEIGHTS):
         raise ModelError(f"{source}: its detector of unknown photos is incomplete. Train again.")
-    found = {name: np.asarray(constant_of(nodes[name]), np.float32) for name in wanted}
+    found = {name: np.asarray(constant_of(nodes[name]), np.float32) for name in _WEIGHTS}
     for name in ("quadratic", "background"):
         found[name] = found[name].reshape(-1)
-    detector = Detector(**found)
+    detector = Detector(**found, inner=_inner_of(nodes))
     features, directions = detector.projection.shape if detector.projection.ndim == 2 else (0, 0)
+    if detector.inner is not None:
+        directions += detector.inner.weights.shape[-1]
     shapes = [getattr(detector, name).shape for name in ("offsets", "quadratic", "background", "linear")]
     classes = detector.biases.size
     if not features or not classes or shapes != [(directions,)] * 3 + [(directions, classes)]:
         raise ModelError(f"{source}: its detector of unknown photos has weights that do not fit together. Train again.")
     return detector
+
+
+def _inner_of(nodes: Mapping[str, Any]) -> InnerProjection | None:
+    """Return the projection of the inner layer that the nodes of a detector contain; None if there is none.
+
+    Args:
+        nodes: nodes of the detector, by name without _PREFIX.
+    """
+    mean, weights = (nodes.get(f"{_INNER.removeprefix(_PREFIX)}{name}") for name in ("mean", "projection"))
+    if mean is None or weights is None:
+        return None
+    return InnerProjection(mean.input[0], np.asarray(constant_of(weights), np.float32))

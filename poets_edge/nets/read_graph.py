@@ -64,8 +64,14 @@ def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]
             reader.read(output)
         network = checked(size, tuple(reader.layers.values()), reader.parameters)
         detector = detector_of(graph)
-        if detector is not None and network.shapes().get(BOTTLENECK) != detector.projection.shape[:1]:
+        known = network.shapes()
+        if detector is not None and known.get(BOTTLENECK) != detector.projection.shape[:1]:
             raise UnknownNetworkError("a detector of unknown photos for another bottleneck")
+        if detector is not None and detector.inner is not None:
+            layer = reader.layer_of(detector.inner.layer)
+            if len(known[layer]) != 3 or known[layer][2:] != detector.inner.weights.shape[:1]:
+                raise UnknownNetworkError("a detector of unknown photos for another inner layer")
+            detector = replace(detector, inner=replace(detector.inner, layer=layer))
         return replace(network, detector=detector)
     except (WeightsError, ModelError) as error:
         raise UnknownNetworkError(str(error)) from None
@@ -106,6 +112,13 @@ class _Reader:
         self.layers[output] = replace(layer, name=output)
         if last in self.parameters:
             self.parameters[output] = self.parameters.pop(last)
+
+    def layer_of(self, node: str) -> str:
+        """Return the name of the layer whose output a node computes. Raises UnknownNetworkError if there is none."""
+        found = self._found.get(node)
+        if not isinstance(found, str):
+            raise UnknownNetworkError("a detector of unknown photos for an unknown layer")
+        return found
 
     def _in_order(self, output: str) -> Iterator[str]:
         waiting, done = [output], set(self._found)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.nets.detector import Detector
 from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
 from poets_edge.nets.network import Network
 from poets_edge.photos.folder import Photo
@@ -49,12 +50,15 @@ class Int8Calibration:
         corrections: values to add to the biases to compensate for the mean error of the rounded kernels, float32
             [outputs], by layer name.
         bottlenecks: bottleneck of each image, float32 [images, bottleneck_size]; None for a network without a detector.
+        inner: averaged output of the detector's inner layer for each image, float32 [images, channels]; None if there
+            is no such layer.
     """
 
     ranges: Mapping[str, Range]
     kernels: Mapping[str, npt.NDArray[np.float32]]
     corrections: Mapping[str, npt.NDArray[np.float32]]
     bottlenecks: npt.NDArray[np.float32] | None = None
+    inner: npt.NDArray[np.float32] | None = None
 
 
 def calibration_pixels(
@@ -112,10 +116,12 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         for _ in pictures[:_ROUNDING_PHOTOS]
     ]
 
-    def observe(task: range, session: Session) -> tuple[list[list[Range]], list[Activations], dict[str, Activations]]:
-        """Return the output ranges and the bottleneck of each image, and the images' contributions to the Hessians."""
+    def observe(
+        task: range, session: Session
+    ) -> tuple[list[list[Range]], list[list[Activations]], dict[str, Activations]]:
+        """Return the output ranges and the detector's inputs of each image, and the contributions to the Hessians."""
         ranges: list[list[Range]] = []
-        bottlenecks: list[Activations] = []
+        seen_by_detector: list[list[Activations]] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
         batch = np.empty((1, *pictures[0].shape), np.float32)
         for index in task:
@@ -124,14 +130,13 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
             outputs = dict(zip([network.output, *names], session.run_all(batch), strict=True))
             outputs[INPUT] = batch
             ranges.append([_range(layer, outputs[layer.name]) for layer in ranged])
-            if network.detector is not None:
-                bottlenecks.append(outputs[BOTTLENECK][0].copy())
+            seen_by_detector.append(_detector_inputs(network.detector, outputs))
             for name, drawn in positions[index].items() if index < len(positions) else ():
                 samples[name].append(hessians[name].samples(outputs[sources[name]][0], drawn))
             del outputs
         return (
             ranges,
-            bottlenecks,
+            seen_by_detector,
             {name: hessians[name].products(arrays) for name, arrays in samples.items() if arrays},
         )
 
@@ -139,9 +144,9 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     indices = range(len(pictures))
     tasks = [indices[start : start + _PHOTOS_PER_TASK] for start in indices[::_PHOTOS_PER_TASK]]
     observed = run_parallel(tasks, partial(Session, model), observe, workers=workers, ahead=_TASKS_AHEAD)
-    bottlenecks: list[Activations] = []
+    inputs: list[list[Activations]] = []
     for _, (ranges, vectors, products) in observed:
-        bottlenecks += vectors
+        inputs += vectors
         for of_picture in ranges:
             seen = {
                 name: (min(low, smallest), max(high, largest))
@@ -153,7 +158,19 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         run_parallel(hessians, lambda: None, lambda name, _: hessians[name].round_weights(), workers=workers)
     )
     corrections = {name: hessians[name].bias_correction(kernel) for name, kernel in kernels.items()}
-    return Int8Calibration(seen, kernels, corrections, np.stack(bottlenecks) if bottlenecks else None)
+    return Int8Calibration(seen, kernels, corrections, *(np.stack(each) for each in zip(*inputs, strict=True)))
+
+
+def _detector_inputs(detector: Detector | None, outputs: Mapping[str, Activations]) -> list[Activations]:
+    """Return copies of the bottleneck and of the averaged output of the inner layer, as far as a detector reads them.
+
+    Args:
+        outputs: outputs of all layers for one image, by layer name.
+    """
+    if detector is None:
+        return []
+    bottleneck = outputs[BOTTLENECK][0].copy()
+    return [bottleneck] if detector.inner is None else [bottleneck, outputs[detector.inner.layer][0].mean(axis=(0, 1))]
 
 
 def _range(layer: Layer, outputs: Activations) -> Range:

@@ -63,6 +63,20 @@ def int8_features(content: bytes) -> bytes:
     return pack_model(model)
 
 
+def int8_output(content: bytes, layer: str) -> bytes:
+    """Return a copy of an int8 model without a detector whose only output is that of a layer, int8.
+
+    Args:
+        content: an int8 `.tflite` that `export` wrote.
+        layer: name of the layer.
+    """
+    model = unpack_model(content)
+    graph = model.subgraphs[0]
+    graph.outputs = [[bytes(tensor.name) for tensor in graph.tensors].index(layer.encode())]
+    model.signatureDefs = []
+    return pack_model(model)
+
+
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the weights of a last layer, [inputs, classes], rounded to 8 bits with one scale per class, as float32."""
     scale = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.finfo(np.float32).tiny) / _LEVELS

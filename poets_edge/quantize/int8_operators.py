@@ -49,6 +49,10 @@ class Int8Writer:
         self.params[found] = params
         return found
 
+    def find(self, name: str) -> int:
+        """Return the index of the tensor with a given name, without the prefix of all names."""
+        return [tensor.name for tensor in self._graph.tensors].index(f"{self._prefix}{name}".encode())
+
     def constant(self, name: str, value: float, params: QuantParams) -> int:
         """Add an int8 constant of shape [1, 1], and return the index of its tensor."""
         integer = np.array([[np.clip(np.rint(value / params.scale) + params.zero_point, -128, 127)]], np.int8)
@@ -72,6 +76,15 @@ class Int8Writer:
         """Append an operator that computes the maximum of a tensor; return the index of the result, [1, 1]."""
         axis = add_constant(self._model, f"{self._prefix}{name}/axis".encode(), np.array([1], np.int32))
         return self.append("REDUCE_MAX", name, [source, axis], 1, self.params[source], keepDims=True)
+
+    def mean(self, name: str, source: int, size: int, params: QuantParams) -> int:
+        """Append an operator that averages a tensor over height and width; return the index of the result, [1, size].
+
+        Args:
+            params: quantization of the result.
+        """
+        axes = add_constant(self._model, f"{self._prefix}{name}/axes".encode(), np.array([1, 2], np.int32))
+        return self.append("MEAN", name, [source, axes], size, params)
 
     def dense(
         self,
@@ -118,6 +131,7 @@ class Int8Writer:
 
 _OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
+    "MEAN": "ReducerOptions",
     "MINIMUM": "MaximumMinimumOptions",
     "MUL": "MulOptions",
     "REDUCE_MAX": "ReducerOptions",

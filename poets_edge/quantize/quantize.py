@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.nets.detector import project
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.network import Network
 from poets_edge.nets.read_graph import known_network
 from poets_edge.photos.image import Pixels
 from poets_edge.quantize.activation_statistics import Int8Calibration, calibrate
 from poets_edge.quantize.convert import Quantization
-from poets_edge.quantize.int8_features import int8_features
+from poets_edge.quantize.int8_features import int8_features, int8_output
 from poets_edge.quantize.write_full_int8 import InputType, write_full_int8_model
 from poets_edge.quantize.write_int8 import can_be_int8, write_int8_model
 from poets_edge.quantize.write_model import write_float_model
@@ -67,7 +68,7 @@ def quantize_int8(
     Args:
         statistics: statistics of the activations for the images in `calibration`.
     """
-    rounded = _with_rounded_kernels(network, statistics)
+    rounded = _with_int8_offsets(_with_rounded_kernels(network, statistics), statistics, calibration)
     shift = _bottleneck_shift(rounded, statistics, calibration)
     return write_int8_model(rounded, statistics.ranges, float_io=float_io, bottleneck_shift=shift)
 
@@ -89,6 +90,7 @@ def quantize_fully(
         replace(rounded, parameters=parameters),
         statistics.ranges,
         bottlenecks=statistics.bottlenecks,
+        inner=statistics.inner,
         input_type=input_type,
         gray=gray,
     )
@@ -100,6 +102,29 @@ def _with_rounded_kernels(network: Network, statistics: Int8Calibration) -> Netw
         for name, weights in network.parameters.items()
     }
     return replace(network, parameters=parameters)
+
+
+def _with_int8_offsets(network: Network, statistics: Int8Calibration, calibration: Sequence[Pixels]) -> Network:
+    """Return a copy of a network in which the offsets of the detector compensate for the error of the int8 inner layer.
+
+    The mean projections of int8 outputs then equal those of float outputs. A network whose detector has no inner layer
+    is returned unchanged.
+
+    Args:
+        network: network with rounded kernels.
+    """
+    detector = network.detector
+    if detector is None or detector.inner is None or statistics.inner is None:
+        return network
+    content = int8_output(write_int8_model(replace(network, detector=None), statistics.ranges), detector.inner.layer)
+    session = Session(ModelFile(Path("the int8 network"), content))
+    rows = range(0, len(calibration), max(1, len(calibration) // _SHIFT_PHOTOS))
+    [output] = session.outputs
+    found = [output.dequantize(session.run(calibration[row][None]))[0].mean(axis=(0, 1)) for row in rows]
+    exact, rounded = (project(vectors, detector.inner.weights) for vectors in (statistics.inner[rows], np.stack(found)))
+    offsets = detector.offsets.copy()
+    offsets[-exact.shape[1] :] += (exact - rounded).mean(axis=0)
+    return replace(network, detector=replace(detector, offsets=offsets))
 
 
 def _bottleneck_shift(

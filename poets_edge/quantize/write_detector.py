@@ -15,7 +15,7 @@ calibration photos. The rest of the file, and thus the scores, are not affected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def add_detector(
     bottleneck: int,
     detector: Detector,
     *,
+    inner: int | None = None,
     half: bool,
     quantized: bool = False,
     shift: npt.NDArray[np.float32] | None = None,
@@ -46,7 +47,9 @@ def add_detector(
     Args:
         model: a `ModelT`, changed in place.
         bottleneck: index of the float32 tensor with the bottleneck, [1, bottleneck_size].
-        half: whether to store the projection in half precision.
+        inner: index of the float32 tensor with the output of the detector's inner layer, [1, height, width, channels];
+            None if it has no inner layer.
+        half: whether to store the projections in half precision.
         quantized: whether to round the distance to uint8 with UINT8_SCALE, for models with uint8 scores.
         shift: values to add to the bottleneck, float32 [bottleneck_size]; None to add nothing.
 
@@ -59,14 +62,14 @@ def add_detector(
     if shift is not None:
         terms = [bottleneck, write.constant("shift", shift[None])]
         bottleneck = write.append("ADD", "shifted", terms, size, "AddOptions")
-    squares = write.append("MUL", "squares", [bottleneck, bottleneck], size, "MulOptions")
-    ones = write.constant("ones", np.ones((1, size), np.float32))
-    length = write.append("SQRT", "length", [write.dense("sum", squares, ones, [EPSILON])], 1)
-    projection = np.ascontiguousarray(detector.projection.T)
-    weights = write.half("projection", projection) if half else write.constant("projection", projection)
-    directions = len(projection)
-    projected = write.dense("projected", bottleneck, weights, np.zeros(directions))
-    scaled = write.append("DIV", "scaled", [projected, length], directions, "DivOptions")
+    scaled = write.project("", bottleneck, detector.projection, half)
+    directions = len(detector.quadratic)
+    if detector.inner is not None:
+        assert inner is not None, "the detector has an inner layer"
+        axes = write.constant("inner_axes", np.array([1, 2], np.int32))
+        mean = write.append("MEAN", "inner_mean", [inner, axes], len(detector.inner.weights), "ReducerOptions")
+        parts = [scaled, write.project("inner_", mean, detector.inner.weights, half)]
+        scaled = write.append("CONCATENATION", "both", parts, directions, "ConcatenationOptions", axis=1)
     scaled_squares = write.append("MUL", "scaled_squares", [scaled, scaled], directions, "MulOptions")
     quadratic = write.constant("quadratic", detector.quadratic[None])
     curvature = write.dense("curvature", scaled_squares, quadratic, [0])
@@ -102,13 +105,13 @@ def _without_offsets(detector: Detector) -> Detector:
     With projections x, offsets o and y = x + o, the distance y**2 @ q - max(y @ L + b) equals
     x**2 @ q - max(x @ L' + b'), where L' = L - 2 * q * o and b' = b + o @ L - o**2 @ q.
     """
-    wide = {field.name: getattr(detector, field.name).astype(np.float64) for field in fields(detector)}
-    offsets, quadratic, linear, background = (wide[name] for name in ("offsets", "quadratic", "linear", "background"))
+    names = ("offsets", "quadratic", "linear", "background")
+    offsets, quadratic, linear, background = (getattr(detector, name).astype(np.float64) for name in names)
     changed = {
         "offsets": np.zeros_like(offsets),
         "linear": linear - 2 * (quadratic * offsets)[:, None],
-        "biases": wide["biases"] + offsets @ linear - offsets**2 @ quadratic,
-        "background_bias": wide["background_bias"] + offsets @ background,
+        "biases": detector.biases.astype(np.float64) + offsets @ linear - offsets**2 @ quadratic,
+        "background_bias": detector.background_bias.astype(np.float64) + offsets @ background,
     }
     return replace(detector, **{name: values.astype(np.float32) for name, values in changed.items()})
 
@@ -143,6 +146,18 @@ class _Writer:
         wide = add_tensor(self._graph, f"{_PREFIX}{name}".encode(), values.shape, schema().TensorType.FLOAT32)
         self.operator("DEQUANTIZE", [stored], wide, version=3)  # version 3 accepts float16
         return wide
+
+    def project(self, prefix: str, vector: int, projection: npt.NDArray[np.float32], half: bool) -> int:
+        """Append the projection of a vector, divided by the vector's length; return the index of its tensor."""
+        size, directions = projection.shape
+        squares = self.append("MUL", f"{prefix}squares", [vector, vector], size, "MulOptions")
+        ones = self.constant(f"{prefix}ones", np.ones((1, size), np.float32))
+        length = self.append("SQRT", f"{prefix}length", [self.dense(f"{prefix}sum", squares, ones, [EPSILON])], 1)
+        transposed = np.ascontiguousarray(projection.T)
+        store = self.half if half else self.constant
+        weights = store(f"{prefix}projection", transposed)
+        projected = self.dense(f"{prefix}projected", vector, weights, np.zeros(directions))
+        return self.append("DIV", f"{prefix}scaled", [projected, length], directions, "DivOptions")
 
     def dense(self, name: str, source: int, weights: int, bias: npt.ArrayLike) -> int:
         """Append a fully connected layer, and return the index of its output tensor.

@@ -42,6 +42,7 @@ def write_full_int8_model(
     ranges: Mapping[str, Range],
     *,
     bottlenecks: npt.NDArray[np.float32] | None = None,
+    inner: npt.NDArray[np.float32] | None = None,
     input_type: InputType = "uint8",
     gray: bool = False,
 ) -> bytes:
@@ -52,6 +53,8 @@ def write_full_int8_model(
         ranges: smallest and largest output of each layer except the softmax, by layer name.
         bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size]; None to write no
             detector.
+        inner: averaged outputs of the detector's inner layer for calibration photos, float32 [photos, channels]; None
+            if there is no such layer.
         input_type: type of the input and of the outputs: "uint8" for pixel values and for scores times 256, which needs
             an additional operator at each end; "int8" for these values minus 128.
         gray: whether the input is gray, with one channel; the scores equal those for RGB pixels with three equal
@@ -98,7 +101,9 @@ def write_full_int8_model(
     graph.operators.append(layer_operator(model, softmax, _SOFTMAX_VERSION, [tensors[softmax.source]], scores))
     graph.outputs = [scores]
     if network.detector is not None and bottlenecks is not None:
-        graph.outputs.append(add_int8_detector(model, tensors[BOTTLENECK], network.detector, bottlenecks))
+        projection = network.detector.inner
+        found = None if projection is None or inner is None else (tensors[projection.layer], inner)
+        graph.outputs.append(add_int8_detector(model, tensors[BOTTLENECK], network.detector, bottlenecks, inner=found))
     if input_type == "uint8":
         graph.outputs = [_add_uint8_output(model, output) for output in graph.outputs]
     return pack_model(model)

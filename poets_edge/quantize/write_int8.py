@@ -162,8 +162,19 @@ def write_int8_model(
     if network.detector is not None:
         bottleneck = add("detector/bottleneck", types.FLOAT32, BOTTLENECK)
         convert(codes.DEQUANTIZE, 2, tensors[BOTTLENECK], bottleneck)
+        inner_output = None
+        if network.detector.inner is not None:
+            name = network.detector.inner.layer
+            inner_output = add("detector/inner_layer", types.FLOAT32, name)
+            convert(codes.DEQUANTIZE, 2, tensors[name], inner_output)
         distance = add_detector(
-            model, bottleneck, network.detector, half=True, quantized=not float_io, shift=bottleneck_shift
+            model,
+            bottleneck,
+            network.detector,
+            inner=inner_output,
+            half=True,
+            quantized=not float_io,
+            shift=bottleneck_shift,
         )
         graph.outputs.append(distance)
     return pack_model(model)

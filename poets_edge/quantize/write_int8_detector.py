@@ -16,7 +16,7 @@ No output is negative, because interpreters round negative ties differently (see
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ _PROJECTION_HEADROOM = 1.7
 """Like _HEADROOM, but for the projections. With 1.3, a model of surface defects accepted one in 18 everyday photos,
 because their projections were clipped, and so were their distances; with 2, the verdicts of the full-int8 and float32
 files differ for more photos close to the limit."""
+_LENGTH = 50.0
+"""Factor by which deviations of the squared length of a unit vector from 1 are scaled."""
 _SMALLEST = 1e-6
 
 Array = npt.NDArray[np.float64]
@@ -72,33 +74,58 @@ class _Scaling:
         slopes = np.maximum(np.abs(detector.linear).max(axis=1), np.abs(detector.background))
         weights = np.maximum(np.sqrt(np.abs(detector.quadratic)), slopes)
         centers = np.where(square, 0, projected.mean(axis=0))
-        largest = float(np.abs((projected - centers) * weights).max())
-        factors = np.maximum(weights, _SMALLEST) * _CENTER / max(_PROJECTION_HEADROOM * largest, _SMALLEST)
+        largest = np.abs((projected - centers) * weights).max(axis=0)
+        if detector.inner is None:
+            largest = np.full_like(largest, largest.max())
+        else:  # the linear terms of an inner layer are so large that squares would otherwise be rounded to zero
+            largest = np.where(square, largest[square].max(), largest)
+        factors = np.maximum(weights, _SMALLEST) * _CENTER / np.maximum(_PROJECTION_HEADROOM * largest, _SMALLEST)
         return cls(factors, _CENTER - centers * factors)
 
 
-def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenecks: npt.NDArray[np.float32]) -> int:
+def add_int8_detector(
+    model: Any,
+    bottleneck: int,
+    detector: Detector,
+    bottlenecks: npt.NDArray[np.float32],
+    *,
+    inner: tuple[int, npt.NDArray[np.float32]] | None = None,
+) -> int:
     """Append the operators that compute the distance from the training photos; return the index of the output tensor.
 
     Args:
         model: a `ModelT`, changed in place.
         bottleneck: index of the int8 tensor with the bottleneck, [1, bottleneck_size].
         bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size].
+        inner: index of the int8 tensor with the output of the detector's inner layer, [1, height, width, channels], and
+            its averages for the calibration photos, float32 [photos, channels]; None if there is no such layer.
 
     Returns:
         The index of the tensor DISTANCE, int8 [1, 1].
     """
     write = Int8Writer(model, _PREFIX)
-    write.read(bottleneck)
     directions = len(detector.offsets)
-    unit = _add_unit_vector(write, bottleneck, bottlenecks.astype(np.float64))
-    units = bottlenecks / np.maximum(np.linalg.norm(bottlenecks, axis=1, keepdims=True), _SMALLEST).astype(np.float64)
-    projected = units @ detector.projection + detector.offsets
+    parts = [_Part("", write.read(bottleneck), bottlenecks, detector.projection)]
+    if detector.inner is not None:
+        assert inner is not None, "the detector has an inner layer"
+        parts.append(_Part("inner_", _add_mean(write, *inner), inner[1], detector.inner.weights))
+    projected = np.hstack([part.units @ part.projection for part in parts]) + detector.offsets
     scaling = _Scaling.over(detector, projected)
     factors, shifts = scaling.factors, scaling.shifts
-    kernel, bias = detector.projection * factors, detector.offsets * factors + shifts
-    projections = write.dense("projections", unit, kernel, bias, _PROJECTION, mean_input=units.mean(axis=0))
+    found = _add_projections(write, parts, factors, detector.offsets * factors + shifts)
     scaled = projected * factors + shifts
+    if detector.inner is not None:
+        found.append(_add_length(write, parts[-1]))
+        detector, factors, shifts = (
+            _with_length(detector, parts[-1]),
+            np.append(factors, _LENGTH),
+            np.append(shifts, _CENTER),
+        )
+        scaled = np.column_stack([scaled, np.full(len(scaled), _CENTER)])
+        directions += 1
+    projections = found[0]
+    if len(found) > 1:
+        projections = write.append("CONCATENATION", "both", found, directions, _PROJECTION, axis=1)
     means = np.concatenate([scaled.mean(axis=0), ((scaled - _CENTER) ** 2).mean(axis=0)])
     center = write.constant("center", _CENTER, _PROJECTION)
     squares = write.append("SQUARED_DIFFERENCE", "squares", [projections, center], directions, _PROJECTION)
@@ -107,6 +134,8 @@ def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenec
     quadratic = np.repeat((detector.quadratic / factors**2)[:, None], len(detector.biases), axis=1)
     linear = detector.linear / factors[:, None]
     constants = _FARTHEST + detector.biases - shifts @ linear
+    if detector.inner is not None:
+        constants = constants - _mean_rounding_error(scaled) @ quadratic
     weights = np.vstack([linear, -quadratic])
     classes = write.dense("classes", terms, weights, constants, _DISTANCE, mean_input=means)
     nearness = write.maximum("nearest", classes)
@@ -120,26 +149,115 @@ def add_int8_detector(model: Any, bottleneck: int, detector: Detector, bottlenec
     return write.dense_into(distance, nearness, np.array([[-1]]), [_FARTHEST])
 
 
-def _add_unit_vector(write: Int8Writer, bottleneck: int, bottlenecks: Array) -> int:
-    """Append the operators that divide a bottleneck by its Euclidean length; return the index of the result.
+def _mean_rounding_error(scaled: Array) -> Array:
+    """Return the mean difference between the squares of projections and their 8-bit values, float64 [directions].
+
+    Small squares are rounded to zero.
 
     Args:
-        bottlenecks: bottlenecks of calibration photos, float64 [photos, bottleneck_size].
+        scaled: scaled projections of the calibration photos, float64 [photos, directions].
     """
-    step = float(write.params[bottleneck].scale)
-    rounded = np.rint(bottlenecks / step) * step
-    size, squares = bottlenecks.shape[1], rounded * rounded
+    step = float(_PROJECTION.scale)
+    rounded = np.rint((np.rint(scaled / step) * step - _CENTER) ** 2 / step) * step
+    return np.asarray(((scaled - _CENTER) ** 2 - rounded).mean(axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One of the vectors that are scaled to unit length and projected.
+
+    Attributes:
+        prefix: first part of the names of its tensors.
+        tensor: index of the int8 tensor with the vector, [1, size].
+        vectors: vectors of the calibration photos, float32 [photos, size].
+        projection: float32 [size, directions].
+    """
+
+    prefix: str
+    tensor: int
+    vectors: npt.NDArray[np.float32]
+    projection: npt.NDArray[np.float32]
+
+    @property
+    def units(self) -> Array:
+        """The vectors scaled to unit length, float64 [photos, size]."""
+        lengths = np.maximum(np.linalg.norm(self.vectors, axis=1, keepdims=True), _SMALLEST)
+        return np.asarray(self.vectors / lengths.astype(np.float64))
+
+
+def _add_projections(write: Int8Writer, parts: list[_Part], factors: Array, biases: Array) -> list[int]:
+    """Append the operators that project the parts; return the indices of the results, [1, directions of the part].
+
+    Args:
+        factors, biases: factor and bias of each direction, float64 [directions].
+    """
+    found, start = [], 0
+    for part in parts:
+        some = slice(start, start + part.projection.shape[1])
+        unit = _add_unit_vector(write, part)
+        kernel, mean = part.projection * factors[some], part.units.mean(axis=0)
+        name = f"{part.prefix}projections"
+        found.append(write.dense(name, unit, kernel, biases[some], _PROJECTION, mean_input=mean))
+        start = some.stop
+    return found
+
+
+def _with_length(detector: Detector, part: _Part) -> Detector:
+    """Return a detector with an additional direction: the squared length of the inner layer's vector, minus 1.
+
+    The vector is scaled to unit length, but with an error of up to one percent, because the inverse of its length has 8
+    bits. The distance contains a multiple of |u - mean|^2 = |u|^2 - 2 u'mean + |mean|^2, which is not sensitive to this
+    error, in contrast to the linear term alone.
+    """
+    slope = detector.linear[-1] / (2 * float(np.linalg.norm(part.units.mean(axis=0))))
+    return replace(
+        detector,
+        quadratic=np.append(detector.quadratic, np.float32(0)),
+        linear=np.vstack([detector.linear, np.asarray(slope, np.float32)]),
+        background=np.append(detector.background, np.float32(0)),
+    )
+
+
+def _add_length(write: Int8Writer, part: _Part) -> int:
+    """Append the operators that compute _CENTER + _LENGTH * (|u|^2 - 1) for the unit vector of a part, [1, 1]."""
+    unit, size = write.find(f"{part.prefix}unit_vector"), part.units.shape[1]
+    step = float(write.params[unit].scale)
+    squares = (np.rint(part.units / step) * step) ** 2
+    params = QuantParams.over(0, _HEADROOM * float(squares.max()))
+    mean = float((np.rint(squares / params.scale) * params.scale).sum(axis=1).mean())
+    squared = write.append("MUL", f"{part.prefix}unit_squares", [unit, unit], size, params)
+    name = f"{part.prefix}unit_length"
+    return write.dense(name, squared, np.full((size, 1), _LENGTH), [_CENTER - _LENGTH * mean], _PROJECTION)
+
+
+def _add_mean(write: Int8Writer, layer: int, averages: npt.NDArray[np.float32]) -> int:
+    """Append the operator that averages the output of a layer over height and width; return the index of the result.
+
+    Args:
+        averages: averages for the calibration photos, float32 [photos, channels].
+    """
+    write.read(layer)
+    params = QuantParams.over(float(averages.min()), _HEADROOM * float(averages.max()))
+    return write.mean("inner_mean", layer, averages.shape[1], params)
+
+
+def _add_unit_vector(write: Int8Writer, part: _Part) -> int:
+    """Append the operators that divide a vector by its Euclidean length; return the index of the result."""
+    prefix, tensor = part.prefix, part.tensor
+    step = float(write.params[tensor].scale)
+    rounded = np.rint(part.vectors.astype(np.float64) / step) * step
+    size, squares = rounded.shape[1], rounded * rounded
     square_params = QuantParams.over(0, float(squares.max()))
     sums = squares.sum(axis=1)
     length_params = QuantParams.over(0, _HEADROOM * float(sums.max()))
     inverse_params = QuantParams.over(0, _HEADROOM / max(float(np.sqrt(sums.min())), step))
     units = rounded / np.sqrt(np.maximum(sums, step * step))[:, None]
-    squared = write.append("MUL", "squared_bottleneck", [bottleneck, bottleneck], size, square_params)
+    squared = write.append("MUL", f"{prefix}squared_bottleneck", [tensor, tensor], size, square_params)
     slope, offset = _sum_of_rounded(squares, square_params)
-    length = write.dense("squared_length", squared, np.full((size, 1), slope), [offset], length_params)
-    inverse = write.append("RSQRT", "inverse_length", [length], 1, inverse_params)
+    length = write.dense(f"{prefix}squared_length", squared, np.full((size, 1), slope), [offset], length_params)
+    inverse = write.append("RSQRT", f"{prefix}inverse_length", [length], 1, inverse_params)
     unit_params = QuantParams.over(float(units.min()), float(units.max()))
-    return write.append("MUL", "unit_vector", [bottleneck, inverse], size, unit_params)
+    return write.append("MUL", f"{prefix}unit_vector", [tensor, inverse], size, unit_params)
 
 
 def _sum_of_rounded(squares: Array, params: QuantParams) -> tuple[float, float]:

@@ -77,7 +77,9 @@ def write_float_model(
     graph.outputs = [tensors[name] for name in (network.output, *also)]
     if network.detector is not None:
         half = quantization != "float32"
-        graph.outputs.append(add_detector(model, tensors[BOTTLENECK], network.detector, half=half))
+        projection = network.detector.inner
+        inner = None if projection is None else tensors[projection.layer]
+        graph.outputs.append(add_detector(model, tensors[BOTTLENECK], network.detector, inner=inner, half=half))
     return pack_model(model)
 
 

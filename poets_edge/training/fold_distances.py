@@ -19,10 +19,10 @@ _EPSILON = float(np.finfo(np.float64).eps)
 """Lower bound for the squared lengths of vectors, relative to the longest one; smaller values are rounding errors."""
 
 
-def out_of_fold_distances(
+def out_of_fold_terms(
     units: Array, classes: Classes, fold: npt.NDArray[np.int64], moments: Moments, model: DistanceModel
-) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Compute each photo's distance with a model of the photos in the other folds.
+) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Compute the terms of each photo's distance with a model of the photos in the other folds.
 
     Args:
         units: unit vectors of the photos, float64 [photos, features].
@@ -32,17 +32,19 @@ def out_of_fold_distances(
         model: model that was fitted to all photos.
 
     Returns:
-        The distances, float64 [photos]; and whether there are photos of the photo's class in other folds, bool
+        The terms of each class, float64 [photos, classes], which are infinite if other folds have no photo of the
+        class; the common term, float64 [photos]; and whether there are photos of the photo's class in other folds, bool
         [photos].
     """
     everything = _AllPhotos.of(units, classes, moments, model)
-    distances, judged = np.empty(len(units)), np.zeros(len(units), np.bool_)
+    to_classes = np.full((len(units), len(moments.counts)), np.inf)
+    common, judged = np.empty(len(units)), np.zeros(len(units), np.bool_)
     for number in range(int(fold.max()) + 1):
         rows = np.flatnonzero(fold == number)
         others, counts = everything.without(rows)
-        distances[rows] = others.distances(units[rows])
+        to_classes[np.ix_(rows, np.flatnonzero(counts > 0))], common[rows] = others.terms(units[rows])
         judged[rows] = counts[classes[rows]] > 0
-    return distances, judged
+    return to_classes, common, judged
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

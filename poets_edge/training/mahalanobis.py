@@ -121,13 +121,21 @@ class DistanceModel:
 
     def distances(self, units: Array) -> Array:
         """Return the distance for each unit vector, float64 [photos]; distances can be negative."""
+        to_classes, common = self.terms(units)
+        return np.asarray(to_classes.min(axis=1) + common)
+
+    def terms(self, units: Array) -> tuple[Array, Array]:
+        """Return the terms of the distance: those of each class, float64 [photos, classes], and their common term.
+
+        The distance is the minimum of the former plus the latter, float64 [photos].
+        """
         centered = units - self.mean
         inside = centered @ self.basis
         outside = (centered * centered).sum(axis=1) - (inside * inside).sum(axis=1)
         factor = np.linalg.cholesky(self.within)
-        nearest = (((inside[:, None] - self.means) @ factor) ** 2).sum(axis=2).min(axis=1)
+        to_classes = (((inside[:, None] - self.means) @ factor) ** 2).sum(axis=2)
         everything = ((inside @ self.total) * inside).sum(axis=1)
-        return np.asarray(nearest - _DISCOUNT * everything + self.rest_weight * outside / self.rest)
+        return to_classes, np.asarray(self.rest_weight * outside / self.rest - _DISCOUNT * everything)
 
     def detector(self, limit: float, background: LinearModel | None = None) -> Detector:
         """Return the detector that computes max(0, distance / limit, background).

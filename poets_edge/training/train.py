@@ -37,6 +37,7 @@ from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.hashed_photos import Hashed, hash_photos
 from poets_edge.training.head import Head
 from poets_edge.training.head_training import train_monitored_head
+from poets_edge.training.inner_layer import inner_outputs
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.messages import (
     disagreement,
@@ -53,7 +54,7 @@ from poets_edge.training.report import write_report
 from poets_edge.training.results import TrainResult
 from poets_edge.training.runs import save_run
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
-from poets_edge.training.unknown import UnknownDetection, detect_unknown
+from poets_edge.training.unknown import InnerOutputs, UnknownDetection, detect_unknown
 from poets_edge.training.vectors import Vectors, take
 
 
@@ -246,13 +247,14 @@ def _detect_unknown(
         return None
     vectors: dict[str, Vectors] = {name: photos.vectors for name, photos in outside.items()}
     tuned: Vectors | None = None
+    inner: InnerOutputs | None = None
     if fine_tuned is not None and fine_tuned.network is not None and backbone is not None:
-        tuned = fine_tuned.vectors
+        tuned, network = fine_tuned.vectors, fine_tuned.network
         for name, photos in outside.items():
-            rows = np.arange(len(photos.photos))
-            vectors[name] = compute_bottlenecks(fine_tuned.network, backbone, photos.photos, rows)
+            vectors[name] = compute_bottlenecks(network, backbone, photos.photos, np.arange(len(photos.photos)))
+        inner = inner_outputs(network, backbone, data, outside)
     try:
-        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, tuned=tuned, **vectors)
+        return detect_unknown(data, options.unknown_rate / 100, options.head.seed, tuned=tuned, inner=inner, **vectors)
     except DatasetError as error:
         return error
 

@@ -6,7 +6,8 @@ For each training photo, a model of the photos in the other folds computes the d
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
 fraction lies, so new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
-up if their median is smaller than that of the validation photos.
+up if their median is smaller than that of the validation photos. Its bottlenecks alone do not suffice, because they
+hardly represent what does not distinguish the classes; the distance of the averaged output of an inner layer is added.
 
 If there are background photos, a photo is also rejected if a logistic regression predicts that it belongs to the
 background. Both limits are then set so that together they reject the stated fraction of known photos, and about as many
@@ -28,9 +29,9 @@ from poets_edge.nets.detector import Detector
 from poets_edge.tflite.distance import LIMIT
 from poets_edge.training.background_model import fit_background
 from poets_edge.training.data import TrainingData
-from poets_edge.training.fold_distances import out_of_fold_distances
-from poets_edge.training.mahalanobis import Array, Moments, fit_distance, fourth_moment, unit_vectors
-from poets_edge.training.vectors import Vectors, take
+from poets_edge.training.mahalanobis import Array, unit_vectors
+from poets_edge.training.summed_distance import SummedDistance
+from poets_edge.training.vectors import Matrix, Vectors, take
 
 MIN_PHOTOS = 20
 """Minimum number of training photos for fitting a detector."""
@@ -106,6 +107,22 @@ class UnknownDetection:
         }
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InnerOutputs:
+    """Averaged outputs of an inner layer of a fine-tuned backbone, float32 [photos, channels].
+
+    Attributes:
+        layer: name of the layer.
+        photos: averaged outputs for all photos of the classes.
+        background, strangers: averaged outputs for photos that belong to no class; None if there are none.
+    """
+
+    layer: str
+    photos: Matrix
+    background: Matrix | None = None
+    strangers: Matrix | None = None
+
+
 @dataclass(frozen=True)
 class _JointLimit:
     """Joint limit for the distances and background logits of photos.
@@ -135,6 +152,7 @@ def detect_unknown(
     background: Vectors | None = None,
     strangers: Vectors | None = None,
     tuned: Vectors | None = None,
+    inner: InnerOutputs | None = None,
 ) -> UnknownDetection:
     """Fit a detector to the training photos, and calibrate it to reject a fraction of known photos.
 
@@ -147,6 +165,7 @@ def detect_unknown(
         strangers: bottlenecks of photos whose distances are computed only for the result; None if there are none.
         tuned: bottlenecks of all photos from a backbone that has learned from the training photos, float32 [photos,
             bottleneck_size]; None if the backbone is frozen.
+        inner: averaged outputs of an inner layer; None to use only bottlenecks.
 
     Raises:
         DatasetError: there are fewer than MIN_PHOTOS training photos, or they are all in one group.
@@ -154,42 +173,55 @@ def detect_unknown(
     rows = _sample(data, data.rows("training"), seed)
     _, known, groups = data.sample(rows)
     vectors = data.vectors if tuned is None else tuned
-    units = unit_vectors(np.asarray(take(vectors, rows)[:]))
-    count = _FOLDS if units.shape[1] < _MANY_FEATURES else _FEWER_FOLDS
+    averages = None if inner is None else inner.photos
+    units = _units(vectors, averages, rows)
+    count = _FOLDS if units[0].shape[1] < _MANY_FEATURES else _FEWER_FOLDS
     fold = _folds(np.arange(len(rows)) if groups is None else groups.numbers, count, seed)
     if len(rows) < MIN_PHOTOS or not fold.any():
         raise DatasetError(
             f"{len(rows)} training photos are too few to tell photos that belong to no class; {MIN_PHOTOS} or more that"
             " are not copies of each other are needed."
         )
-    moments = Moments.of(units, known.classes, len(data.labels))
-    model = fit_distance(moments, fourth_moment(units, known.classes, moments))
-    distances, judged = out_of_fold_distances(units, known.classes, fold, moments, model)
+    model = SummedDistance.fit(units, known.classes, len(data.labels), inner.layer if inner else None)
+    distances, judged = model.out_of_fold(units, known.classes, fold)
     validation = data.rows("validation")
-    unseen = unit_vectors(np.asarray(take(vectors, validation)[:])) if tuned is not None and len(validation) else None
+    unseen = _units(vectors, averages, validation) if tuned is not None and len(validation) else None
     if unseen is not None:
         distances *= max(1.0, float(np.median(model.distances(unseen)) / np.median(distances[judged])))
     if background is None:
         limit, linear, of_background = upper_quantile(distances[judged], 1 - rate), None, np.zeros(0)
         relative = distances / limit
     else:
-        outside = unit_vectors(np.asarray(background[:]))
-        fitted = fit_background(units, fold % _BACKGROUND_FOLDS, outside, seed)
-        shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen)) - np.median(fitted.known))
+        outside = _units(background, inner.background if inner else None)
+        fitted = fit_background(units[0], fold % _BACKGROUND_FOLDS, outside[0], seed)
+        shift = 0.0 if unseen is None else float(np.median(fitted.model(unseen[0])) - np.median(fitted.known))
         logits, of_others = fitted.known + max(shift, 0.0), (model.distances(outside), fitted.background)
         joint = _joint_limit(distances[judged], logits[judged], rate, of_others)
         limit, linear = joint.limit, fitted.model.scaled(joint.factor, joint.offset)
         relative, of_background = joint.relative(distances, logits), joint.relative(*of_others)
-    detector = model.detector(limit, linear)
+    detector, test = model.detector(limit, linear), data.rows("test")
     return UnknownDetection(
         detector=detector,
         rate=rate,
         distances=np.asarray(relative[judged], np.float32),
         rows=rows[judged],
-        test=detector.distances(np.asarray(take(vectors, data.rows("test"))[:])),
+        test=detector.distances(np.asarray(take(vectors, test)[:]), None if averages is None else averages[test]),
         background=np.asarray(of_background, np.float32),
-        strangers=np.zeros(0, np.float32) if strangers is None else detector.distances(np.asarray(strangers[:])),
+        strangers=np.zeros(0, np.float32)
+        if strangers is None
+        else detector.distances(np.asarray(strangers[:]), inner.strangers if inner else None),
     )
+
+
+def _units(vectors: Vectors, averages: Matrix | None, rows: Folds | None = None) -> list[Array]:
+    """Return the unit vectors of photos: those of the bottlenecks and, if given, those of the averaged outputs.
+
+    Args:
+        rows: row numbers of the photos; None for all photos.
+    """
+    if rows is not None:
+        vectors, averages = take(vectors, rows), None if averages is None else averages[rows]
+    return [unit_vectors(np.asarray(one[:])) for one in (vectors, averages) if one is not None]
 
 
 def upper_quantile(distances: Array, quantile: float) -> float:

@@ -98,7 +98,7 @@ def test_scores_are_described_by_the_output_that_contains_them(
 
 
 def test_inspection_of_a_graph_with_a_detector_lists_the_distance_as_an_output(tmp_path: Path) -> None:
-    values = [np.ones(shape, np.float32) for shape in ((3, 2), 2, 2, (2, 2), 2, 2, 1)]
+    values: Any = [np.ones(shape, np.float32) for shape in ((3, 2), 2, 2, (2, 2), 2, 2, 1)]
     graph = with_labels(with_detector(small_graph(("a", "b")), Detector(*values)), ("a", "b"))
     (tmp_path / "x.pb").write_bytes(serialize(graph))
     ends = [(tensor.index, tensor.name, tensor.shape) for tensor in inspect_graph(tmp_path / "x.pb").outputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from poets_edge.errors import ModelError
 from poets_edge.exporting.microcontroller.tflm import micro_operators
 from poets_edge.exporting.npu.edge_tpu import check_edge_tpu
 from poets_edge.exporting.npu.vela import ACCELERATORS, compile_for_npu
-from poets_edge.nets.detector import Detector
+from poets_edge.nets.detector import _WEIGHTS, Detector
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Parameters, checked
 from poets_edge.quantize.unknown_label import with_unknown_label
@@ -49,9 +49,9 @@ def network() -> Any:
 def full_int8() -> bytes:
     """A full-int8 model that detects unknown photos."""
     rng = np.random.default_rng(1)
-    arrays = {
-        field.name: rng.normal(size=shape).astype(np.float32)
-        for field, shape in zip(fields(Detector), ((8, 5), (5,), (5,), (5, 4), (4,), (5,), (1,)), strict=True)
+    arrays: Any = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in zip(_WEIGHTS, ((8, 5), (5,), (5,), (5, 4), (4,), (5,), (1,)), strict=True)
     }
     bottlenecks = rng.uniform(0, 6, (20, 8)).astype(np.float32)
     return write_full_int8_model(replace(network(), detector=Detector(**arrays)), RANGES, bottlenecks=bottlenecks)

@@ -277,7 +277,8 @@ def test_damaged_detectors_are_refused() -> None:
         ("offsets", np.zeros(1)),
         ("biases", np.zeros(CLASSES + 1)),
     ):
-        graph = with_detector(graph_of(network(None)), replace(detector(), **{name: values.astype(np.float32)}))
+        changed: Any = {name: values.astype(np.float32)}
+        graph = with_detector(graph_of(network(None)), replace(detector(), **changed))
         with pytest.raises(ModelError, match="do not fit"):
             detector_of(graph)
     graph = with_detector(graph_of(network(None)), detector())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.training.fold_distances import _AllPhotos, out_of_fold_distances
+from poets_edge.training.fold_distances import _AllPhotos, out_of_fold_terms
 from poets_edge.training.mahalanobis import DistanceModel, Moments, fit_distance, fourth_moment, unit_vectors
 from tests.training.test_unknown import draw
 
@@ -15,6 +15,11 @@ from tests.training.test_unknown import draw
 def fitted(units: Any, classes: Any) -> tuple[Moments, DistanceModel]:
     moments = Moments.of(units, classes, 3)
     return moments, fit_distance(moments, fourth_moment(units, classes, moments))
+
+
+def out_of_fold_distances(*arguments: Any) -> tuple[Any, Any]:
+    to_classes, common, judged = out_of_fold_terms(*arguments)
+    return to_classes.min(axis=1) + common, judged
 
 
 def exact_distances(units: Any, classes: Any, tested: Any, whole: DistanceModel) -> Any:

@@ -351,7 +351,7 @@ def test_detector_is_trained_with_background_photos_and_tested_on_unknown_photos
     result = training.run(data(SETS), unknown_rate=4.0, head=HeadOptions(seed=3), **outside)
     [(_, (given, rate, seed), named)] = [call for call in training.calls if call[0] == "detect_unknown"]
     assert given is training.data and rate == pytest.approx(0.04) and seed == 3
-    assert named == {"tuned": None, "background": "background", "strangers": "strangers"}
+    assert named == {"tuned": None, "inner": None, "background": "background", "strangers": "strangers"}
     assert result.unknown is training.unknown
     assert training.arguments("read_background")[0][0] == outside["background"]
     assert training.arguments("read_strangers")[0][0] == outside["strangers"]

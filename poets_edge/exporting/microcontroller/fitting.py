@@ -115,8 +115,16 @@ def blank_network(architecture: Architecture, classes: int) -> Network:
 
 def _blank_detector(bottleneck: int, classes: int) -> Detector:
     """Return an unknown-photo detector of typical size whose weights are all zero."""
-    shapes = ((bottleneck, _DIRECTIONS), _DIRECTIONS, _DIRECTIONS, (_DIRECTIONS, classes), classes, _DIRECTIONS, 1)
-    return Detector(*(np.zeros(shape, np.float32) for shape in shapes))
+    directions = np.zeros(_DIRECTIONS, np.float32)
+    return Detector(
+        projection=np.zeros((bottleneck, _DIRECTIONS), np.float32),
+        offsets=directions,
+        quadratic=directions,
+        linear=np.zeros((_DIRECTIONS, classes), np.float32),
+        biases=np.zeros(classes, np.float32),
+        background=directions,
+        background_bias=np.zeros(1, np.float32),
+    )
 
 
 def _least_arena(network: Network, gray: bool) -> int:

@@ -41,7 +41,7 @@ from poets_edge.training.fine_tuning.trainer import Epoch
 from poets_edge.training.fine_tuning.tuning import DivergedError, Tuned, ValidationSet, tune
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.head import Head, HeadOptions, LabeledVectors, train_head
-from poets_edge.training.vectors import Vectors, take
+from poets_edge.training.vectors import Matrix, Vectors, take
 
 Written = Literal["fine-tuned", "frozen"]
 
@@ -273,11 +273,18 @@ def _scores(
     return one, other, data.labeled(rows).classes
 
 
-def compute_bottlenecks(network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows) -> Vectors:
-    """Return the bottlenecks of photos, float32 [photos, bottleneck_size]; rows outside `wanted` are zero."""
+def compute_bottlenecks(
+    network: Network, backbone: Backbone, photos: HashedPhotos, wanted: Rows, size: int | None = None
+) -> Matrix:
+    """Return the outputs of a network for photos, float32 [photos, size]; rows outside `wanted` are zero.
+
+    Args:
+        network: the backbone, or another network for photos of the same size.
+        size: size of the output; by default, the size of a bottleneck.
+    """
     model = ModelFile(backbone.model, write_float_model(network))
     rows = wanted.tolist()
-    vectors = np.zeros((len(photos), backbone.architecture.bottleneck_size), np.float32)
+    vectors = np.zeros((len(photos), size or backbone.architecture.bottleneck_size), np.float32)
 
     def work(row: int, extractor: Extractor) -> Vector:
         item = photos[row]
