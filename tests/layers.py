@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -48,6 +49,9 @@ DEFERRED = {
 """Modules of this project that a file imports inside functions, because loading them takes time."""
 
 
+_parse = cache(ast.parse)
+
+
 @dataclass(frozen=True)
 class Import:
     """Import of a module of this project.
@@ -84,7 +88,7 @@ def package_imports(package: Path = ROOT / "poets_edge") -> Iterator[Import]:
 
 def file_imports(path: Path, package: Path = ROOT / "poets_edge") -> Iterator[Import]:
     """Yield the imports of modules of this project in a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _parse(path.read_text(encoding="utf-8"))
     top = {id(node) for node in tree.body}
     name = path.relative_to(package).as_posix()
     for node in ast.walk(tree):
