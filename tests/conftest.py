@@ -151,16 +151,17 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 _LONGEST = (
-    "pi/test_raspberry_pi.py", "android/test_build.py", "web/test_page.py", "sweep/test_grid.py",
-    "training/test_fine_tuning.py", "web/test_studio_whole_way.py", "web/test_studio.py", "test_readme.py",
-    "bench/remote/test_benchmark_on.py", "nets/test_architectures.py", "studio/test_jobs.py", "test_fuzz.py",
-    "bench/remote/test_deploy.py", "tools/test_crash_points.py", "studio/test_faults.py", "exporting/test_export.py",
-    "web/test_unknown.py", "device/test_foreign_models.py", "tools/test_golden.py", "web/test_studio_photos.py",
-    "quantize/test_writers.py", "exporting/test_microcontroller.py", "pi/", "studio/test_recovery.py",
-    "exporting/test_web.py", "training/test_temperature_scaling.py", "training/test_cluster.py",
-    "android/test_snippets.py", "sweep/test_changing_folder.py", "tflite/test_interpreters.py",
-    "device/test_learned_photos.py", "device/watch/test_process.py", "api/test_library_page.py",
-    "nets/test_efficientnet_lite.py", "training/test_damaged_caches.py", "web/", "device/test_without_tensorflow.py",
+    "pi/test_raspberry_pi.py", "web/test_page.py", "android/test_build.py", "web/test_studio_whole_way.py",
+    "web/test_studio.py", "studio/test_jobs.py", "nets/test_architectures.py", "sweep/test_grid.py",
+    "bench/remote/test_benchmark_on.py", "tools/test_crash_points.py", "exporting/test_microcontroller.py",
+    "training/test_fine_tuning.py", "exporting/test_export.py", "bench/remote/test_deploy.py", "test_readme.py", "pi/",
+    "tools/test_golden.py", "test_fuzz.py", "studio/test_faults.py", "web/test_studio_photos.py", "web/test_unknown.py",
+    "tflite/test_interpreters.py", "api/test_library_page.py", "device/test_foreign_models.py",
+    "studio/test_recovery.py", "quantize/test_writers.py", "exporting/test_web.py", "training/test_cluster.py",
+    "training/test_temperature_scaling.py", "exporting/test_npu.py", "exporting/test_tensorflow_models.py",
+    "android/test_snippets.py", "sweep/test_changing_folder.py", "device/test_learned_photos.py",
+    "device/watch/test_process.py", "nets/test_efficientnet_lite.py", "training/test_damaged_caches.py", "web/",
+    "device/test_without_tensorflow.py",
 )  # fmt: skip
 """Slowest test files and folders, slowest first.
 
