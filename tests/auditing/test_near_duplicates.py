@@ -202,7 +202,7 @@ def test_candidate_pairs_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) 
         assert find_near_duplicates(vectors, thumbnails, digests, Path()).groups == ((0, 1), (2, 3))
 
 
-def test_either_photo_may_be_a_crop_of_the_other() -> None:
+def test_either_of_two_near_duplicates_may_be_a_crop_of_the_other() -> None:
     """The details are so fine that the pictures correlate only if the larger one is cropped."""
     image = scene(1, cells=12)
     for pair in ([image, cropped(image, 13, 13, 13, 13)], [cropped(image, 13, 13, 13, 13), image]):

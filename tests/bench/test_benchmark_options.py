@@ -100,7 +100,7 @@ def test_latency_of_a_result_is_that_of_its_first_model_with_the_fastest_thread_
     assert (result.latency.minimum, result.latency.median) == (5.0, 6.0)
 
 
-def test_rows_of_a_result_hold_latency_size_and_accuracy() -> None:
+def test_rows_of_a_benchmark_result_contain_latency_size_and_accuracy() -> None:
     def measured(model: Path, threads: int, slowest: float) -> Any:
         variant = Variant(model, threads, "")
         latency = describe([1.0] * 5 + [2.0, 3.0, 4.0, 5.0, 6.0, slowest])
@@ -115,7 +115,7 @@ def test_rows_of_a_result_hold_latency_size_and_accuracy() -> None:
     ]
 
 
-def test_benchmark_warns_only_of_more_threads_than_cores() -> None:
+def test_benchmark_warns_about_thread_counts_only_if_they_exceed_the_number_of_cores() -> None:
     def measured(threads: int) -> Any:
         return SimpleNamespace(variant=Variant(A, threads, ""), warnings=lambda: [f"own {threads}"])
 

@@ -97,7 +97,7 @@ def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
     ("seconds", "rate", "windows"),
     [(2, None, 8), (120, None, 120), (6000, None, 1200), (100, 5, 50), (100, 0.01, 1), (2, 50, 8)],
 )
-def test_windows_of_sustained_load_last_ten_inferences_or_as_long_as_the_duration_requires(
+def test_length_of_time_windows_depends_on_the_duration_and_the_inference_rate(
     seconds: float, rate: float | None, windows: int
 ) -> None:
     """The windows last 0.25 to 5 s, a 120th of the duration or ten inferences, but not longer than the duration."""

@@ -323,7 +323,7 @@ def test_commands_that_write_photos_print_their_number(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(("numbers", "missing"), [(["0", "1"], 0), (["1", "4"], 4), (["--", "-1", "1"], -1)])
-def test_runs_reports_numbers_that_are_not_in_the_list(
+def test_runs_command_reports_numbers_that_are_not_in_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: list[str], missing: int
 ) -> None:
     saved = [SimpleNamespace(name=name, to_json=dict) for name in ("first", "second", "third")]

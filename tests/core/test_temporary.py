@@ -115,7 +115,7 @@ def test_waiting_for_a_lock_ends_after_the_given_time(tmp_path: Path) -> None:
         assert path.exists()
 
 
-def test_waiting_owner_locks_a_new_file_after_the_old_one_is_renamed(tmp_path: Path) -> None:
+def test_process_that_waits_for_a_lock_does_not_lock_the_renamed_file(tmp_path: Path) -> None:
     """The first owner renames its file; the second owner must not lock the renamed file."""
     path, entered = tmp_path / "part", threading.Event()
     second: list[bool] = []

@@ -71,7 +71,7 @@ def test_installed_model_contains_labels_and_normalization(tmp_path: Path) -> No
     assert Classifier(found.path).input_range.normalization.short == "0:1"
 
 
-def test_labels_with_equal_scores_are_ranked_in_their_order(tmp_path: Path) -> None:
+def test_labels_with_equal_scores_keep_their_order_in_the_ranking(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(
         color_model("uint8", 1 / 128, 128, normalization=PIXELS, facts={"quantization": "int8"})
     )

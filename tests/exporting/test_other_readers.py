@@ -139,7 +139,7 @@ def test_app_requires_models_with_rgb_input_and_one_output(tmp_path: Path) -> No
         opened(tmp_path / "m.tflite", changed(four_channels), labels=1)
 
 
-def test_models_opened_for_other_readers_keep_their_resizing_method(foreign: Path, tmp_path: Path) -> None:
+def test_models_opened_for_export_to_other_programs_keep_their_resizing_method(foreign: Path, tmp_path: Path) -> None:
     resized = annotate(foreign, labels=list(COLORS), input_range="0:1").path
     names = tmp_path / "names.txt"
     names.write_text("blue=violet\n")

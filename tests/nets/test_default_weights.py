@@ -13,7 +13,7 @@ from poets_edge.nets.weights import EMBEDDED_FILE, default_grid, find_weights
 from poets_edge.nets.weights_file import Weights
 
 
-def test_embedded_weights_are_those_of_one_backbone_with_any_export(tmp_path: Path) -> None:
+def test_embedded_weights_exist_only_for_the_smallest_mobilenet_and_its_quantized_variant(tmp_path: Path) -> None:
     for name in ("mobilenet_0.25_128", "mobilenet_0.25_128_quantized"):
         found = find_weights(architecture(name), tmp_path, "embedded")
         assert found.path == EMBEDDED_FILE and found.digest == hashlib.sha256(EMBEDDED_FILE.read_bytes()).hexdigest()
@@ -36,7 +36,7 @@ def test_default_grid_has_networks_whose_weights_can_be_downloaded_or_exist(
     assert found == ["efficientnet_lite0_160", "efficientnet_lite0_192", "efficientnet_lite0_224"]
 
 
-def test_weights_must_have_the_whole_checksum(tmp_path: Path) -> None:
+def test_weights_whose_checksum_differs_in_any_digit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     assert Weights(tmp_path / "w.h5", digest).read() == b"weights"

@@ -60,7 +60,7 @@ def test_missing_tensorflow_is_reported_with_the_job_that_needs_it(monkeypatch: 
         load_tensorflow("a test")
 
 
-def test_only_nodes_in_the_folder_head_are_renamed_for_tensorboard() -> None:
+def test_only_graph_nodes_whose_name_begins_with_head_are_renamed_for_tensorboard() -> None:
     graph = small_graph(("a", "b"))
     graph.node.append(operation("layer/head/x", "Identity", ["head/weights"]))
     names = {node.name: list(node.input) for node in training_picture(graph).node}

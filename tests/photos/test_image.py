@@ -191,7 +191,7 @@ def test_errors_about_a_file_object_name_its_file(tmp_path: Path) -> None:
         read_photo(b"text", name="daisy")
 
 
-def test_part_of_an_image_of_the_wanted_size_is_enlarged() -> None:
+def test_cropped_part_of_an_image_is_enlarged_to_the_size_of_the_image() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:4, 4:] = (200, 100, 50)
     found = fit(Image.fromarray(pixels), (8, 8), (4, 0, 8, 4))

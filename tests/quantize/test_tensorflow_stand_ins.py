@@ -26,7 +26,7 @@ from poets_edge.quantize.tensorflow_model import TensorFlowModel, find_input_ran
         (0, False, "finished", r"onnx2tf cannot convert it \(finished\)"),
     ],
 )
-def test_onnx_model_is_copied_and_converted_by_a_program(
+def test_onnx_model_is_copied_before_onnx2tf_converts_it(
     status: int, writes: bool, printed: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
@@ -138,7 +138,7 @@ def test_input_range_with_significantly_more_correct_photos_is_chosen(monkeypatc
         find_input_range(_model(run), [], classes[:0])
 
 
-def test_model_with_several_labels_for_a_photo_cannot_be_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_whose_scores_do_not_sum_to_1_cannot_be_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorflow_model, "load_tensorflow", lambda job: None)
     model = _model(lambda values: np.array([[0.9, 0.8]]))
     for pixels in ([], [np.zeros((2, 2, 3), np.uint8)]):

@@ -311,7 +311,7 @@ def test_legend_shows_the_series_in_the_chart_and_bubble_areas_for_file_sizes() 
     assert "trend" not in figure_of(result_of(SMALL, LARGE)).legends[1].get_title().get_text()
 
 
-def test_label_of_the_chosen_model_is_drawn_even_without_space() -> None:
+def test_label_of_the_chosen_model_is_drawn_even_if_there_is_no_free_space() -> None:
     """All models have the same latency and accuracy, so their bubbles cover each other."""
     crowd = [
         replace(LARGE, architecture=architecture(f"mobilenet_1.0_{side}"), size=80_000_000) for side in (128, 160, 192)

@@ -205,7 +205,7 @@ def test_grid_point_interval_counts_repeatedly_evaluated_photos_once() -> None:
     assert one.compare(other).gain == pytest.approx(100 * (4 - 3) / 16)
 
 
-def test_published_values_depend_on_the_quantization_and_mparams_on_the_number_of_classes() -> None:
+def test_number_of_parameters_depends_on_classes_and_published_values_on_quantization() -> None:
     """The bottleneck size of mobilenet_0.50_160 is 512, so the last layer has 513 parameters per class."""
     int8 = point(NAME, 1.0, range(0))
     float32 = replace(int8, quantization="float32")

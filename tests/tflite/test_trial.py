@@ -211,7 +211,7 @@ def test_models_are_verified_again_on_a_machine_of_another_architecture(
     assert not memory.is_known(b"model")
 
 
-def test_models_are_not_known_without_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_model_counts_as_verified_if_there_is_no_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

@@ -82,7 +82,7 @@ def test_read_model_verifies_a_model_only_once(tmp_path: Path, monkeypatch: pyte
     assert read_model(path).verified and verified == [path, path]
 
 
-def test_read_model_refuses_a_model_with_the_checksum_of_another(
+def test_read_model_refuses_a_model_that_stores_the_checksum_of_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify, "verify", lambda path, content: None)

@@ -438,7 +438,7 @@ def validated(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_cross_validation_of_dependent_photos_is_repeated_without_groups(validated: Any) -> None:
+def test_cross_validation_of_dependent_photos_is_repeated_with_groups_ignored(validated: Any) -> None:
     numbers = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     dependent = PhotoGroups(numbers, alike=0.9, are_repetitive=True)
     assert dependent.are_dependent

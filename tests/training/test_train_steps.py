@@ -287,7 +287,7 @@ def test_result_has_the_counts_and_recalls_of_each_split(training: Any) -> None:
     assert repr(own).endswith("test accuracy 66.7 %>") and own.to_json()["own_test_set"]
 
 
-def test_labeled_photos_are_in_the_given_order() -> None:
+def test_vectors_and_classes_of_selected_photos_are_in_the_given_order() -> None:
     given = data(SETS)
     found = given.labeled(np.array([5, 2, 9, 0]))
     assert found.classes.tolist() == [1, 0, 1, 0] and found.vectors[:].argmax(axis=1).tolist() == [1, 0, 1, 0]

@@ -38,7 +38,7 @@ def test_follower_shows_notes_and_warnings_with_the_host() -> None:
     assert warnings == ("it is hot",) and follower.machine["cores"] == 4
 
 
-def test_device_facts_returns_the_description_of_the_machine() -> None:
+def test_device_facts_are_the_description_of_the_machine() -> None:
     assert device_facts(installed(ScriptedConnection(), [MACHINE, RESULT]), Recorder())["cpu"] == "a CPU"
 
 
