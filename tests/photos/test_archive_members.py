@@ -361,6 +361,11 @@ def test_read_member_rejects_members_without_a_local_header() -> None:
             read_member(member, lambda start, end, data=data: data[start:end], 9)  # type: ignore[misc]
 
 
+def test_read_member_states_the_limit_in_megabytes() -> None:
+    with pytest.raises(OSError, match="larger than 1,500 MB"):
+        read_member(Member(0, 5, 1_500_000_001), lambda start, end: b"", 1_500_000_000)
+
+
 def test_read_member_stops_after_one_byte_more_than_declared() -> None:
     """Nothing more of a stored member of 12 MB is read once the declared 5 bytes are exceeded."""
     data = b"PK\3\4" + bytes(26) + bytes(12 << 20)

@@ -156,6 +156,18 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "the sum of both percentages must be below 100",
     ),
     Equivalent(
+        "photos/archive_members.py",
+        "data, most = io.BytesIO(), member.length + 1",
+        "data, most = io.BytesIO(), member.length + 2",
+        "a result that is longer than declared by any number of bytes is refused",
+    ),
+    Equivalent(
+        "photos/image.py",
+        "_SMALLEST_DECODE = 448",
+        "_SMALLEST_DECODE = 449",
+        "decoded sizes are halves, quarters and eighths, and any limit near twice an input's size serves",
+    ),
+    Equivalent(
         "photos/image.py",
         "if crop is None and image.size == (width, height):",
         "if False:",
