@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.device.classifier import Classifier
+from poets_edge.device.compare_models import compare_results
 from tests.conftest import Trained, poets_edge
 
 _TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "100", "-q")
@@ -82,3 +85,17 @@ def test_evaluate_compares_several_models_on_the_same_photos(drawn: Trained) -> 
     assert (paired["worse"], paired["better"]) == (len((others - wrong) & new), len((wrong - others) & new))
     shown = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "-q").ok().stdout
     assert f"retrained_graph_int8.tflite compared with retrained_graph.pb, on {len(new)} photos: " in shown
+
+
+@pytest.mark.parametrize(("unseen", "photos"), [(("ab", "bc"), 1), (("ab", "cd"), 4), (("", ""), 4)])
+def test_models_without_common_unseen_photos_are_compared_on_all_common_photos(
+    unseen: tuple[str, str], photos: int
+) -> None:
+    def result(new: str) -> Any:
+        names = {True: new, False: "abcd"}
+        return SimpleNamespace(
+            correct_by_name=lambda *, unseen: dict.fromkeys(names[unseen], True),
+            group_by_name=lambda: {name: number for number, name in enumerate("abcd")},
+        )
+
+    assert compare_results(result(unseen[0]), result(unseen[1])).photos == photos
