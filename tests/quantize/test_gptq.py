@@ -87,7 +87,10 @@ def test_weights_are_rounded_to_nearest_if_inputs_are_uncorrelated(seed: int) ->
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(30, 4)).astype(np.float32)
     found = rounded(weights, np.diag(rng.uniform(0.1, 10, 30)).astype(np.float32))
-    assert found == pytest.approx(to_nearest(weights), abs=1e-5)
+    # A weight halfway between two levels may be rounded either way.
+    decided = np.abs(weights / (np.abs(weights).max(axis=0) / 127) % 1 - 0.5) > 1e-4
+    assert decided.sum() >= 115
+    assert found[decided] == pytest.approx(to_nearest(weights)[decided], abs=1e-5)
 
 
 @pytest.mark.parametrize("inputs", [9, 128])
