@@ -380,3 +380,14 @@ def test_labels_are_placed_outside_the_rings_around_models_on_the_pareto_front(m
         x, y = panel.transData.transform((one.latency.median, 100 * one.accuracy))
         expected = math.sqrt(AREA_OF_MB * one.size / 1e6) / 2 + 2 + ring
         assert radii[round(float(x)), round(float(y))] == pytest.approx(expected), "in points"
+
+
+def test_axes_of_the_interactive_chart_have_round_ticks_and_start_at_zero() -> None:
+    """The interval of a model that is almost always wrong ends near 0 %."""
+    wrong = point("mobilenet_0.50_160", 2.0, range(99), 4.0)
+    result = result_of(SMALL, wrong, LARGE)
+    ticks = re.findall(r'text-anchor="middle">([\d.]+)</text>', str(live_chart(result)))
+    assert ticks == ["1", "2", "5", "10"], "0.8 to 10 ms"
+    top = min(1.0, LARGE.interval[1] + 0.02)
+    expected = 34 + (1 - wrong.interval[0] / top) * (300 - 34 - 46)
+    assert float(dots(result)[wrong.name]["low"]) == pytest.approx(expected, abs=0.06)
