@@ -67,7 +67,7 @@ def test_near_duplicates_are_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (photos.photos.digests[8] != photos.photos.digests[2]).any(), "the digests of the photos are not changed"
 
 
-def test_evaluation_counts_each_photo_once() -> None:
+def test_each_photo_counts_once_in_the_evaluation() -> None:
     photos = distinct(photos_with(normal=40), noise=1.5)
     warnings: list[str] = []
     found = _evaluate_labels(OPTIONS, photos, NearDuplicates(()), warnings)

@@ -87,7 +87,7 @@ def test_parse_json_refuses_text_that_is_not_strict_json(text: str | bytes) -> N
         parse_json(text)
 
 
-def test_parse_json_limits_the_nesting_depth() -> None:
+def test_nesting_depth_of_json_is_limited() -> None:
     for open_, close in (("[", "]"), ('{"a":', "}")):
         inside = "1" if close == "}" else ""
         assert parse_json(open_ * DEEPEST + inside + close * DEEPEST) is not None

@@ -68,7 +68,7 @@ def test_each_tool_is_used_by_one_thread_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "at_once"), [(1, 1), (2, 1), (2, 3)])
-def test_run_parallel_limits_the_number_of_unconsumed_results(ahead: int, at_once: int) -> None:
+def test_number_of_unconsumed_results_is_limited(ahead: int, at_once: int) -> None:
     """With two threads, at most two times `ahead` chunks are finished while the first result is not consumed."""
     done: list[int] = []
 

@@ -145,7 +145,7 @@ def test_internal_tables_of_sqlite_do_not_make_a_database_foreign(tmp_path: Path
     assert is_foreign(path, "numbers") and not is_foreign(tmp_path / "missing.sqlite", "numbers")
 
 
-def test_database_limits_the_size_of_its_log(file: Path) -> None:
+def test_size_of_the_database_log_is_limited(file: Path) -> None:
     with database(file) as opened:
         assert opened.select("PRAGMA journal_mode") == [("wal",)]
         assert opened.select("PRAGMA wal_autocheckpoint") == [(4096,)]

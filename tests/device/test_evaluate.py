@@ -28,7 +28,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder)
 
 
-def test_evaluate_scores_the_test_split_of_the_training_folder(drawn: Trained) -> None:
+def test_evaluate_uses_the_test_split_of_the_training_folder(drawn: Trained) -> None:
     ran = poets_edge("evaluate", drawn.model("int8"), drawn.folder / "photos", "--json").ok()
     found = json.loads(ran.stdout)
     assert found["set"] == "test" and found["photos"] + found["left_out"] == 60
@@ -36,7 +36,7 @@ def test_evaluate_scores_the_test_split_of_the_training_folder(drawn: Trained) -
     assert f"({found['left_out']} photos of other splits skipped; --split all includes them)" in shown
 
 
-def test_evaluate_scores_all_photos_of_a_folder_not_used_for_training(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_uses_all_photos_of_a_folder_not_used_for_training(drawn: Trained, tmp_path: Path) -> None:
     draw_photos(tmp_path / "others", per_class=4, seed=9)
     for model in (drawn.model("int8"), drawn.graph):
         found = json.loads(poets_edge("evaluate", model, tmp_path / "others", "--json").ok().stdout)

@@ -175,7 +175,7 @@ def test_evaluate_rejects_folders_with_only_training_photos(drawn: Trained, tmp_
         assert f"trained on {count} of {count} photos: expect it to be less accurate on new ones" in shown
 
 
-def test_evaluate_scores_validation_photos_if_no_unseen_photos_exist(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_uses_validation_photos_if_no_unseen_photos_exist(drawn: Trained, tmp_path: Path) -> None:
     names = record(drawn)["sets"]["validation"]
     for name in names:
         (tmp_path / "val" / name).parent.mkdir(parents=True, exist_ok=True)

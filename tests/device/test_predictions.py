@@ -100,7 +100,7 @@ def test_evaluate_prefers_percentage_arguments_to_percentages_from_training(fold
     assert sorted(names_of(result)) == sorted(name for name, of in splits.items() if of == "test")
 
 
-def test_evaluate_scores_the_test_split_for_models_from_version_0_1(folder: Path) -> None:
+def test_evaluate_uses_the_test_split_for_models_from_version_0_1(folder: Path) -> None:
     """Models of version 0.1 contain the number of photos in each class, but no signature of the photos."""
     facts = {"training": {"classes": {"daisy": {"training": 16}}}}
     result = evaluate(ColorScorer(facts), folder)
@@ -108,7 +108,7 @@ def test_evaluate_scores_the_test_split_for_models_from_version_0_1(folder: Path
     assert evaluate(ColorScorer({"classes": {"daisy": {"training": 16}}}), folder).split == "test", "a record"
 
 
-def test_evaluate_scores_all_photos_if_none_is_known_to_be_a_training_photo(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_uses_all_photos_if_none_is_known_to_be_a_training_photo(folder: Path, tmp_path: Path) -> None:
     for facts in ({}, {"training": {"photos_sketch": [1, 2, 3], "classes": {"daisy": {"training": 16}}}}):
         result = evaluate(ColorScorer(facts), folder)
         assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48

@@ -59,7 +59,7 @@ def test_float_io_option_keeps_float_inputs_and_outputs(work: Path, trained: Tra
 
 
 @pytest.mark.parametrize("input_type", ["uint8", "int8"])
-def test_export_full_int8_writes_a_file_that_tensorflow_lite_micro_runs(
+def test_full_int8_export_writes_a_file_that_tensorflow_lite_micro_runs(
     input_type: str, work: Path, trained: Trained, flowers: Path
 ) -> None:
     """The scores in TensorFlow Lite Micro equal those of `Classifier`, and labels agree with the float model's."""

@@ -89,7 +89,7 @@ def test_label_command_rejects_graphs_with_unsupported_output_shapes(tmp_path: P
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("float_io", [False, True])
-def test_export_int8_of_a_foreign_graph_uses_tensorflows_converter(tmp_path: Path, float_io: bool) -> None:
+def test_int8_export_of_a_foreign_graph_uses_tensorflows_converter(tmp_path: Path, float_io: bool) -> None:
     draw_photos(tmp_path / "photos", per_class=4)
     labels = sorted(path.name for path in (tmp_path / "photos").iterdir())
     graph = write(tmp_path, small_graph(labels), labels)

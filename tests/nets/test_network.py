@@ -205,7 +205,7 @@ def test_graphs_with_incomplete_detectors_are_rejected(name: str) -> None:
             detector_of(graph, "g")
 
 
-def test_tensorboard_graph_names_the_nodes_of_the_head_as_in_the_codelab() -> None:
+def test_nodes_of_the_head_have_their_codelab_names_in_the_tensorboard_graph() -> None:
     graph = small_graph(["a", "b"])
     nodes = {node.name: node for node in training_picture(graph).node}
     assert list(nodes["final_training_ops/matmul"].input) == ["bottleneck", "final_training_ops/weights"]

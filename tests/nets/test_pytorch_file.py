@@ -73,7 +73,7 @@ def test_read_pytorch_file_rejects_invalid_files(case: str) -> None:
         read_pytorch_file(WRONG[case])
 
 
-def test_read_pytorch_file_names_a_forbidden_function_and_an_unsupported_format() -> None:
+def test_errors_about_pytorch_files_name_forbidden_functions_and_unsupported_formats() -> None:
     with pytest.raises(PytorchFileError, match="os system"):
         read_pytorch_file(WRONG["another function"])
     with pytest.raises(PytorchFileError, match="_use_new_zipfile_serialization=False"):

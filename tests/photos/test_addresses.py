@@ -172,7 +172,9 @@ def test_scan_reports_a_missing_bucket_in_one_line(store: Any, monkeypatch: pyte
             scan(photo_path(address))
 
 
-def test_train_names_the_package_that_an_object_store_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_train_names_the_package_that_an_object_store_requires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import builtins
 
     real = builtins.__import__

@@ -159,7 +159,7 @@ def test_read_archive_assigns_the_correct_label_to_each_photo_in_a_shard() -> No
 
 
 @pytest.mark.parametrize("place", ["a.zip", "a.tar"])
-def test_read_archive_limits_the_number_of_members(place: str) -> None:
+def test_number_of_archive_members_is_limited(place: str) -> None:
     data = (zip_of if place == "a.zip" else tar_of)({f"a/{number}.jpg": b"x" for number in range(9)})
     assert len(read_archive(io.BytesIO(data), place, 9).names) == 9
     with pytest.raises(DatasetError, match="more than 8 members"):
@@ -230,7 +230,7 @@ def test_read_archive_rejects_links_and_encrypted_or_duplicate_members(make: Cal
         read_archive(io.BytesIO(make()), "photos.zip")
 
 
-def test_read_member_limits_the_declared_length() -> None:
+def test_declared_length_of_an_archive_member_is_limited() -> None:
     """A small member that declares a large size is rejected before it is decompressed."""
     content = zlib.compress(bytes(5000))[2:-4]
     member = Member(0, len(content), 5000, zipfile.ZIP_DEFLATED, zlib.crc32(bytes(5000)))
@@ -242,7 +242,7 @@ def test_read_member_limits_the_declared_length() -> None:
         read_member(member, read, 4999)
 
 
-def test_read_member_limits_memory_for_a_member_longer_than_declared() -> None:
+def test_memory_for_an_archive_member_longer_than_declared_is_limited() -> None:
     """The header declares 1,000 bytes, and the data are 40 MB of zeros."""
     raw = zlib.compressobj(wbits=-15)
     packed = raw.compress(bytes(40 << 20)) + raw.flush()
@@ -324,7 +324,7 @@ def test_read_archive_recognizes_photos_without_a_suffix(method: int) -> None:
     assert member is not None and read_member(member, lambda start, end: data[start:end], 9000) == content
 
 
-def test_read_archive_limits_the_directory_of_a_remote_zip() -> None:
+def test_size_of_the_directory_of_a_remote_zip_file_is_limited() -> None:
     """At an address, the directory may have 128 bytes for each of the most members; here it has about 2,500."""
     data = zip_of({f"a/{'x' * 190}{number}.jpg": b"p" for number in range(10)})
     assert len(read_archive(io.BytesIO(data), "x.zip").names) == 10

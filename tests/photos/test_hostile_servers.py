@@ -170,7 +170,7 @@ def test_scan_refuses_chained_protocols(address: str) -> None:
         scan(photo_path(address))
 
 
-def test_listing_limits_the_total_length_of_names() -> None:
+def test_total_length_of_names_in_a_folder_listing_is_limited() -> None:
     """Listed names begin with their folder, so links in folders with long names need more memory than the pages."""
     page = b"".join(b'<a href="%x">' % number for number in range(20_000))
 

@@ -136,7 +136,7 @@ def test_read_photo_composites_every_kind_of_transparency_over_white(
     assert (found[6:] == (255 if kind == "1" else 200)).all()
 
 
-def test_read_photo_limits_the_size_of_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_every_source_of_photos_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(gradient(9, 7))
     (tmp_path / "a.png").write_bytes(data)
     for most, accepted in ((len(data), True), (len(data) - 1, False)):
@@ -169,7 +169,7 @@ def test_photo_is_resized_horizontally_before_vertically_with_the_requested_crop
     np.testing.assert_array_equal(found, np.asarray(expected))
 
 
-def test_read_photo_limits_the_memory_for_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_decoding_a_photo_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """An RGB PNG needs 4 bytes for each pixel."""
     data = encoded(gradient(30, 20))
     monkeypatch.setattr("poets_edge.photos.image.BUDGET", 2400)

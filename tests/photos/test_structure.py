@@ -100,7 +100,7 @@ def test_read_photo_rejects_open_files_above_the_size_limit(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("compression", [1, 2, 0])
-def test_read_photo_limits_the_size_of_bmps_only_if_they_are_run_length_encoded(
+def test_size_of_bmps_is_limited_only_if_they_are_run_length_encoded(
     compression: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("poets_edge.photos.structure._LARGEST_RLE", 2000)

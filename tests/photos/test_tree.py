@@ -26,7 +26,7 @@ def photos(tree: Folder) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("deepest", "expected"), [(0, {""}), (1, {"", "a"}), (2, {"", "a", "a/b"}), (None, {"", "a", "a/b", "a/b/c"})]
 )
-def test_read_tree_limits_the_number_of_levels(tmp_path: Path, deepest: int | None, expected: set[str]) -> None:
+def test_number_of_folder_levels_is_limited(tmp_path: Path, deepest: int | None, expected: set[str]) -> None:
     write(tmp_path, "1.jpg", "a/2.JPG", "a/b/3.png", "a/b/c/4.gif")
     found = photos(read_tree(tmp_path, deepest=deepest))
     assert set(found) == expected and found[""] == ["1.jpg"]

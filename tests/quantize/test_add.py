@@ -59,7 +59,7 @@ def scores(content: bytes, inputs: list[Any]) -> Any:
     return np.array([session.run(picture)[0] for picture in inputs])
 
 
-def test_add_layer_is_preserved_by_writing_and_reading(network: Network) -> None:
+def test_addition_layer_is_preserved_by_writing_and_reading(network: Network) -> None:
     again = read_network(parse_graph(serialize(graph_of(network)), "graph"), INPUT, "scores", SIZE)
     [found] = [layer for layer in again.layers if layer.kind == "add"]
     assert {"project/convolution", "start/convolution"} == set(found.sources)
@@ -72,7 +72,7 @@ def test_add_layer_is_preserved_by_writing_and_reading(network: Network) -> None
     )
 
 
-def test_add_layer_with_unsupported_shapes_is_rejected(network: Network) -> None:
+def test_addition_layer_with_unsupported_shapes_is_rejected(network: Network) -> None:
     graph = graph_of(network)
     nodes = {node.name: node for node in graph.node}
     nodes["sum"].input[1] = "expand"
@@ -97,7 +97,7 @@ def test_int8_model_agrees_with_the_float_model(network: Network) -> None:
     assert np.abs(found - exact).max() < 0.03
 
 
-def test_int8_add_layer_has_its_own_quantization(network: Network) -> None:
+def test_int8_addition_layer_has_its_own_quantization(network: Network) -> None:
     ranges = {layer.name: (-1.0, 2.0) for layer in LAYERS} | {"sum": (-3.0, 4.0), "mean": (-2.0, 3.0)}
     model = unpack_model(write_int8_model(network, ranges))
     tensors = {tensor.name.decode(): tensor for tensor in model.subgraphs[0].tensors}

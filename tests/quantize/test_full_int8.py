@@ -196,7 +196,7 @@ def test_pooling_and_concatenation_are_computed_with_integers(network: Network) 
     assert {tensor.type for tensor in tree.subgraphs[0].tensors} <= {types.INT8, types.INT32}
 
 
-def test_gray_model_scores_gray_pictures_like_the_rgb_model(
+def test_gray_model_assigns_the_same_scores_to_gray_pictures_as_the_rgb_model(
     network: Network, pictures: list[npt.NDArray[np.uint8]]
 ) -> None:
     gray = [picture[..., :1] for picture in pictures]

@@ -15,7 +15,7 @@ def axis(low: float, high: float, *, logarithmic: bool = False, ticks: tuple[flo
     return Axis("axis", low, high, lambda value: f"{value:g}", logarithmic, ticks)
 
 
-def test_axis_places_values_linearly_or_logarithmically() -> None:
+def test_values_are_placed_on_an_axis_linearly_or_logarithmically() -> None:
     assert [axis(10, 50).place(value) for value in (10, 20, 50)] == pytest.approx([0, 0.25, 1])
     assert [axis(1, 1000, logarithmic=True).place(value) for value in (1, 10, 100)] == pytest.approx([0, 1 / 3, 2 / 3])
     assert axis(3, 3).place(3) == 0.5

@@ -108,7 +108,7 @@ def test_page_shows_messages_as_sentences_that_name_command_line_options(tmp_pat
     assert '<p class="note">See <code>--early-stop</code>.</p>' in html
 
 
-def test_pages_format_percentages_with_no_break_spaces(tmp_path: Path) -> None:
+def test_percentages_on_pages_contain_nonbreaking_spaces(tmp_path: Path) -> None:
     html = page(tmp_path / "1.html", test={"accuracy": 0.875, "interval": (0.8, 0.923), "count": 40})
     assert "87.5\N{NO-BREAK SPACE}%" in html and "87.5 %" not in html
     assert re.search(r"80 to 92\s*\N{NO-BREAK SPACE}%", html)

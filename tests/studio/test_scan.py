@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_scan_project_lists_photos_of_class_folders(project: Path) -> None:
+def test_scan_of_a_project_lists_the_photos_in_class_folders(project: Path) -> None:
     found = scan_project(project)
     assert found.classes == ("daisy", "empty", "roses")
     assert list(found.stamps) == ["daisy/1.jpg", "roses/2.png", "roses/3"]

@@ -148,7 +148,7 @@ def test_groups_of_decodable_photos_are_numbered_by_their_rows(tmp_path: Path) -
     assert group_numbers(tmp_path, contents) == [0, 1, 2, 2, 4, 0]
 
 
-def test_validation_with_fewer_folds_than_requested_is_stated(tmp_path: Path) -> None:
+def test_cross_validation_with_fewer_folds_than_requested_is_reported(tmp_path: Path) -> None:
     """A fourth of the int8 features are those of the other class."""
     rng, classes = np.random.default_rng(0), np.arange(16) % 2
     items = [

@@ -183,13 +183,13 @@ def archived(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED
     return content.getvalue()
 
 
-def test_read_metadata_limits_the_number_of_archive_members() -> None:
+def test_number_of_archive_members_in_a_model_is_limited() -> None:
     assert read(archived({str(index): b"" for index in range(1000)})).labels == ()
     with pytest.raises(ModelError, match="damaged"):
         read(archived({str(index): b"" for index in range(1001)}))
 
 
-def test_read_metadata_limits_the_size_of_archive_members() -> None:
+def test_size_of_archive_members_in_a_model_is_limited() -> None:
     largest = 16 << 20
     at_limit = archived({"labels.txt": b"a" * largest})
     assert [len(label) for label in read(at_limit).labels] == [largest]
@@ -302,7 +302,7 @@ def _with_ultralytics(text: str, compression: int = zipfile.ZIP_STORED) -> bytes
     return archive.getvalue()
 
 
-def test_read_metadata_orders_ultralytics_classes_by_number() -> None:
+def test_ultralytics_classes_are_ordered_by_number() -> None:
     names = ", ".join(f'"{number}": "class {number}"' for number in (10, 2, 0, 1, 11, 3, 9, 4, 5, 6, 7, 8))
     found = read(_with_ultralytics(f'{{"names": {{{names}}}}}'))
     assert found.labels == tuple(f"class {number}" for number in range(12)) and found.author == "Ultralytics"

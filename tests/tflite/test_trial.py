@@ -46,7 +46,7 @@ def test_trial_reports_unloadable_models_without_their_path() -> None:
     assert found.startswith("cannot be loaded")
 
 
-def test_trial_limits_the_memory_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_the_trial_process_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is the memory in use before, plus twice the model's memory, plus 512 MiB."""
     limits: dict[int, tuple[int, int]] = {}
     monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)

@@ -94,7 +94,7 @@ def test_removal_succeeds_if_the_saved_service_data_are_damaged(folder: Path, re
     assert session.remove() == [str(folder / "service/mine.service")]
 
 
-def test_set_service_does_not_block_on_a_named_pipe(folder: Path) -> None:
+def test_service_record_that_is_a_named_pipe_does_not_block_the_agent(folder: Path) -> None:
     session = Session(folder)
     (folder / "service").mkdir()
     os.mkfifo(folder / "service/unit.service")

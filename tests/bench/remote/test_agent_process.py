@@ -86,7 +86,7 @@ def test_listener_skips_heartbeats_and_the_output_of_the_login_shell() -> None:
 
 
 @pytest.mark.parametrize(("lines", "problem"), [(5 * (1 << 20), "its login shell prints without end"), (0, "")])
-def test_listener_limits_the_output_of_the_login_shell(lines: int, problem: str) -> None:
+def test_output_of_the_login_shell_is_limited(lines: int, problem: str) -> None:
     made = process()
     made._reader = SimpleNamespace(read_all=lambda take: take(b"x" * lines) or True)
     made._listen()

@@ -204,7 +204,7 @@ def test_cameras_are_opened_with_opencv_if_there_is_no_pi_camera(monkeypatch: py
         _frames("0", 1)
 
 
-def test_watch_labels_the_frames_of_a_camera(
+def test_watch_predicts_the_labels_of_camera_frames(
     trained: Trained, device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dark = Image.new("RGB", (640, 480), (3, 3, 3))

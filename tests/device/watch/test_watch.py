@@ -64,7 +64,7 @@ def _watch(model: Path, *arguments: str | Path) -> list[dict[str, Any]]:
     return _lines(poets_edge("watch", model, "--threads", "1", "--json", *arguments).ok().stdout)
 
 
-def test_watch_labels_all_frames_of_a_folder_in_order(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_predicts_the_labels_of_all_frames_of_a_folder_in_order(model: Path, folder: Path, scores: Any) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame", "--accept-all")
     assert [line["name"] for line in lines] == [f"frame_{number}.jpg" for number in range(1, 61)]
     assert [line["frame"] for line in lines] == list(range(1, 61))
@@ -125,7 +125,7 @@ def test_watch_predicts_equal_labels_for_streams_and_folders(
     assert [line["label"] for line in _lines(piped.stdout)] == expected
 
 
-def test_watch_labels_all_frames_of_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
+def test_watch_predicts_the_labels_of_all_frames_of_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
     cv2 = need_module("cv2")
     video = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
