@@ -104,7 +104,8 @@ def report(page: str) -> str:
     written = "\n".join([*_generated(), *_planted(), ""])
     titles = re.findall(r"^## .*$", written, re.MULTILINE)
     sections = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
-    return "\n".join([written, *(section for section in sections if section.partition("\n")[0] not in titles)])
+    kept = [section for section in sections if section.partition("\n")[0] not in titles]
+    return "".join([written, "\n" if kept else "", *kept])
 
 
 def _generated() -> list[str]:
