@@ -69,7 +69,7 @@ def test_error_of_a_photo_that_cannot_be_decoded_names_its_file(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("error", "message"), [(OSError(5, "Input/output error"), "Input/output error."), (OSError("no disk"), "no disk.")]
 )
-def test_read_stats_yields_an_error_for_a_photo_that_cannot_be_read(
+def test_reading_the_statistics_of_an_unreadable_photo_yields_an_error(
     error: OSError, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "1.png")

@@ -87,7 +87,7 @@ def test_chart_of_sustained_load_shows_latency_temperature_and_throttling(tmp_pa
         (".5h", 1800), ("3.", 3),
     ],
 )  # fmt: skip
-def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
+def test_durations_with_units_are_accepted(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
     with pytest.raises(UsageError, match="`sustained` soon"):
         parse_duration("soon")

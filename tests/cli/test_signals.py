@@ -68,7 +68,7 @@ def test_interrupt_prints_one_line_even_if_the_import_raises_another_error(forei
     assert (ended.returncode, out, err.strip()) == (130, "", "Stopped.")
 
 
-def test_load_tensorflow_reports_the_import_error_of_a_broken_package(
+def test_import_error_of_a_broken_tensorflow_package_is_reported(
     foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (foreign / "fake").mkdir()

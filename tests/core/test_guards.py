@@ -141,7 +141,7 @@ def test_read_bytes_accepts_files_up_to_the_limit(tmp_path: Path) -> None:
         read_bytes(tmp_path)
 
 
-def test_sha256_of_reads_all_blocks_of_regular_files(tmp_path: Path) -> None:
+def test_sha256_is_computed_from_all_blocks_of_regular_files(tmp_path: Path) -> None:
     content = bytes(range(256)) * 4097
     (tmp_path / "file").write_bytes(content)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()

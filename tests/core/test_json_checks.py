@@ -82,7 +82,7 @@ def test_shape_check_reports_the_path_of_the_first_invalid_field(value: Any, sha
 @pytest.mark.parametrize(
     "text", ["NaN", "[Infinity]", '{"a": -Infinity}', "1e999", "[-1e400]", "", "{", "'a'", b"\xff"]
 )
-def test_parse_json_refuses_text_that_is_not_strict_json(text: str | bytes) -> None:
+def test_text_that_is_not_strict_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(RecordError, match="not JSON"):
         parse_json(text)
 

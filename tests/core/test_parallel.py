@@ -11,7 +11,7 @@ import pytest
 from poets_edge.core.parallel import cores, run_chunks, run_parallel
 
 
-def test_run_parallel_preserves_the_order_of_items() -> None:
+def test_results_are_in_the_order_of_the_items() -> None:
     """The first items take longest."""
 
     def work(item: int, tool: None) -> int:
@@ -24,9 +24,7 @@ def test_run_parallel_preserves_the_order_of_items() -> None:
 @pytest.mark.parametrize(
     ("items", "at_once", "workers", "tools"), [(1, 1, 4, 1), (9, 1, 4, 4), (9, 3, 4, 3), (0, 1, 4, 0)]
 )
-def test_run_parallel_makes_one_tool_for_each_thread_that_has_work(
-    items: int, at_once: int, workers: int, tools: int
-) -> None:
+def test_each_thread_that_has_work_gets_one_tool(items: int, at_once: int, workers: int, tools: int) -> None:
     made: list[int] = []
 
     def make() -> int:
@@ -37,13 +35,13 @@ def test_run_parallel_makes_one_tool_for_each_thread_that_has_work(
     assert found == [(item, item) for item in range(items)] and len(made) == tools
 
 
-def test_run_parallel_uses_all_cores_by_default() -> None:
+def test_all_cores_are_used_by_default() -> None:
     made: list[object] = []
     list(run_parallel(range(100), lambda: made.append(None), lambda item, tool: item))
     assert len(made) == cores()
 
 
-def test_run_parallel_reuses_tools_from_earlier_calls() -> None:
+def test_tools_from_earlier_calls_are_reused() -> None:
     tools: list[list[int]] = [[]]
 
     def work(item: int, tool: list[int]) -> int:

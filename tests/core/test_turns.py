@@ -92,7 +92,7 @@ def test_nested_map_does_not_wait_for_a_turn_held_by_the_outer_item() -> None:
     assert [result for _, result in run_parallel([3, 4], lambda: None, outer, workers=2)] == [3, 6]
 
 
-def test_take_turn_returns_immediately_outside_a_parallel_map() -> None:
+def test_taking_a_turn_returns_immediately_outside_a_parallel_map() -> None:
     def twice() -> None:
         take_turn()
         take_turn()

@@ -189,7 +189,7 @@ def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) ->
     assert "static_assert" in (sketch / "model.cc").read_text()
 
 
-def test_export_firmware_measures_memory_and_compares_scores(firmware: Firmware) -> None:
+def test_firmware_export_measures_memory_and_compares_scores(firmware: Firmware) -> None:
     of_network = ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean", "Softmax")
     of_detector = ("Concatenation", "FullyConnected", "Mul", "ReduceMax", "Rsqrt", "SquaredDifference")
     assert firmware.operators == tuple(sorted({*of_network, *of_detector}))

@@ -33,7 +33,7 @@ from tests.tiny_model import COLORS, color_model
     ("memory", "expected"),
     [("1", 1), (" 2 KB ", 2048), ("0.5MB", 524_288), ("1023GB", None), ("0", None), ("0.5", None)],
 )
-def test_parse_memory_returns_bytes_within_its_limits(memory: str, expected: int | None) -> None:
+def test_memory_sizes_within_the_limits_are_converted_to_bytes(memory: str, expected: int | None) -> None:
     if expected is None:
         with pytest.raises(UsageError, match="is not a size"):
             parse_memory(memory)

@@ -99,12 +99,12 @@ def test_largest_difference_of_scores_is_not_limited_to_eight_bits(micro: int, e
 @pytest.mark.parametrize(
     ("text", "size"), [("320KB", 327_680), ("1.5 mb", 1_572_864), ("65536", 65_536), ("64k", 65_536)]
 )
-def test_parse_memory_accepts_units(text: str, size: int) -> None:
+def test_memory_sizes_with_units_are_accepted(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "KB", "-3KB", "much", "nan", "1e30MB"])
-def test_parse_memory_refuses_invalid_sizes(text: str) -> None:
+def test_invalid_memory_sizes_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_memory(text)
 

@@ -125,7 +125,7 @@ def test_placeholder_shape_returns_the_shape_and_find_node_reports_missing_nodes
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff"])
-def test_parse_graph_rejects_bytes_that_are_not_a_graph(data: bytes) -> None:
+def test_bytes_that_are_not_a_graph_are_rejected(data: bytes) -> None:
     with pytest.raises(ModelError, match=r"it\.pb: not a frozen graph"):
         parse_graph(data, "it.pb")
 

@@ -61,7 +61,7 @@ def test_raw_files_from_cameras_are_not_recognized_as_photos(name: str) -> None:
     assert not is_photo_content(b"II*\0", name) and is_photo_content(b"II*\0", "nef")
 
 
-def test_is_photo_file_reads_only_regular_files(tmp_path: Path) -> None:
+def test_only_regular_files_are_read_to_recognize_photos(tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(b"GIF89a")
     (tmp_path / "text").write_bytes(b"text")
     os.mkfifo(tmp_path / "pipe")

@@ -54,7 +54,9 @@ def by_hand(images: list[Any], *, background: bool = False) -> Any:
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("quantization", ["float32", "float16", "dynamic"])
-def test_float_models_add_the_distances_of_both_vectors(quantization: FloatQuantization, background: bool) -> None:
+def test_float_models_add_the_distances_of_bottleneck_and_inner_layer(
+    quantization: FloatQuantization, background: bool
+) -> None:
     found, images = inner_detector(background=background), pictures(20)
     expected = by_hand(images, background=background)
     assert expected.std() > 0.1 and (expected != by_hand(images)).any() == background
@@ -65,7 +67,7 @@ def test_float_models_add_the_distances_of_both_vectors(quantization: FloatQuant
     assert np.array_equal(scores, outputs(write_float_model(network(None), quantization), normalized(images))[0])
 
 
-def test_int8_models_add_the_distances_of_both_vectors() -> None:
+def test_int8_models_add_the_distances_of_bottleneck_and_inner_layer() -> None:
     found, images = inner_detector(), pictures(40)
     ranges = calibrate(network(found), images, workers=1).ranges
     content = write_int8_model(network(found), ranges)
@@ -97,7 +99,7 @@ def test_int8_offsets_compensate_for_the_mean_error_of_the_inner_layer() -> None
     assert _with_int8_offsets(plain, statistics, images) is plain
 
 
-def test_full_int8_models_add_the_distances_of_both_vectors_with_integers() -> None:
+def test_full_int8_models_add_distances_of_bottleneck_and_inner_layer_with_integers() -> None:
     found, images = inner_detector(), pictures(40)
     statistics = calibrate(network(found), images, workers=1)
     assert statistics.inner is not None
@@ -112,7 +114,7 @@ def test_full_int8_models_add_the_distances_of_both_vectors_with_integers() -> N
     assert np.array_equal(scores, outputs(full_int8(None, statistics, input_type="int8"), inputs)[0])
 
 
-def test_full_int8_distances_of_both_vectors_equal_those_of_tensorflow_lite_micro() -> None:
+def test_full_int8_distances_with_an_inner_layer_equal_those_of_tensorflow_lite_micro() -> None:
     runtime = need_module("tflite_micro.python.tflite_micro.runtime")
     found, images = inner_detector(), pictures(200)
     content = full_int8(found, calibrate(network(found), images[:40], workers=1))
@@ -162,7 +164,7 @@ def test_inner_projections_that_do_not_fit_the_graph_are_refused() -> None:
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_adds_the_distances_of_both_vectors() -> None:
+def test_tensorflow_adds_the_distances_of_bottleneck_and_inner_layer() -> None:
     tf = tensorflow()
     images = pictures(5)
     graph = with_detector(graph_of(network(None)), inner_detector())

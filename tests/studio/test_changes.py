@@ -247,7 +247,7 @@ def test_journal_entries_with_paths_outside_the_project_are_ignored(flowers: Pat
     assert outside.read_bytes() == b"mine" and not any((flowers.parent / "elsewhere").iterdir())
 
 
-def test_second_studio_on_a_folder_is_refused(flowers: Path) -> None:
+def test_second_studio_for_the_same_folder_is_refused(flowers: Path) -> None:
     with running(flowers), pytest.raises(AssertionError, match="another studio works on this folder") as refused:
         start(flowers)
     assert "Traceback" not in str(refused.value)

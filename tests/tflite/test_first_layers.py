@@ -94,18 +94,18 @@ def test_rescaling_that_is_folded_into_the_weights_is_recognized() -> None:
     ("text", "expected"),
     [("-1:1", BACKBONE), ("0:1", UNIT), ("0:255", RAW), ("-1:0.9921875", Normalization((128.0,), (128.0,)))],
 )
-def test_parse_input_range_round_trips_through_text(text: str, expected: Normalization) -> None:
+def test_input_range_round_trips_through_text(text: str, expected: Normalization) -> None:
     assert parse_input_range(text) == expected
     assert parse_input_range(expected.text).is_close(expected, 1e-9)
 
 
-def test_parse_input_range_accepts_a_range_for_each_channel() -> None:
+def test_input_range_may_be_given_for_each_channel() -> None:
     mean, std = tuple(255 * IMAGENET_MEAN), tuple(255 * IMAGENET_STD)
     assert parse_input_range(Normalization(mean, std).text).is_close(Normalization(mean, std), 1e-9)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:0", "0:0", "a:b", "0:nan", "0:inf", "0:1:2", "0:1,0:1", "0:1e-9"])
-def test_parse_input_range_rejects_invalid_text(text: str) -> None:
+def test_invalid_text_is_rejected_as_an_input_range(text: str) -> None:
     with pytest.raises(UsageError, match="`input_range`"):
         parse_input_range(text)
 

@@ -80,7 +80,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeInterpreter]:
     return FakeInterpreter
 
 
-def test_open_model_passes_threads_and_acceleration_to_the_interpreter(fake: type[FakeInterpreter]) -> None:
+def test_threads_and_acceleration_are_passed_to_the_interpreter(fake: type[FakeInterpreter]) -> None:
     open_model(ModelFile(Path("m"), b""), 3)
     open_model(ModelFile(Path("m"), b""), accelerate=False)
     assert fake.options == [{"num_threads": 3}, {"num_threads": 1, "experimental_op_resolver_type": "plain"}]

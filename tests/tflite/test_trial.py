@@ -57,7 +57,7 @@ def test_memory_of_the_trial_process_is_limited(monkeypatch: pytest.MonkeyPatch)
     assert soft - before == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
 
 
-def test_run_trial_raises_flaw_errors_from_the_helper_process() -> None:
+def test_flaw_errors_from_the_trial_process_are_raised() -> None:
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
     with pytest.raises(FlawError, match="NaN or infinity"):
         trial.run_trial(content, InferenceCost(10_000, 0))
@@ -171,7 +171,7 @@ def _ended(*, status: int = 0, timed_out: bool = False) -> HelperEndedError:
         ("x" * 400, FlawError, "x{300}"),
     ],
 )
-def test_run_trial_describes_how_the_helper_process_ended(
+def test_error_describes_how_the_trial_process_ended(
     ended: HelperEndedError | str, kind: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two billion multiplications are allowed 40 seconds in addition to 60."""
@@ -182,7 +182,7 @@ def test_run_trial_describes_how_the_helper_process_ended(
     assert raised.type is kind and helper.seconds == 100
 
 
-def test_run_trial_accepts_a_model_if_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_is_accepted_if_no_trial_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     helper = _Helper(OSError("no memory"))
     monkeypatch.setattr(trial, "Helper", helper)
     trial.run_trial(b"", InferenceCost(1, 0))

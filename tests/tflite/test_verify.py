@@ -144,7 +144,7 @@ def test_read_model_verifies_a_model_only_once(tmp_path: Path, photo: Path, monk
     poets_edge("label", SEEDS / "seed_graph.tflite", photo).ok()
 
 
-def test_run_trial_survives_a_crash_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_survives_a_crash_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trial is called directly, because the rules would already refuse the model."""
     from poets_edge.tflite.verify.graph_rules import InferenceCost
     from poets_edge.tflite.verify.trial import run_trial

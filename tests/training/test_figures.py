@@ -92,7 +92,7 @@ def test_cross_validation_returns_the_groups_of_the_evaluated_photos() -> None:
     assert (found.folds.assignment[0:40:2] == found.folds.assignment[1:40:2]).all()
 
 
-def test_fit_to_training_learns_from_training_photos_only() -> None:
+def test_head_fitted_to_the_training_set_learns_from_training_photos_only() -> None:
     classes = np.tile([0, 1, 2], 10)
     vectors = np.random.default_rng(0).random((30, 8)).astype(np.float32)
     sets = np.zeros(30, np.int8)

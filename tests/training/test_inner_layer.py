@@ -38,7 +38,7 @@ def test_inner_layer_is_the_first_convolution_with_a_sixteenth_of_the_height(
     assert chosen.activation == "relu6" and (layer is None or chosen.name == layer)
 
 
-def test_networks_without_a_layer_of_this_size_have_no_inner_layer() -> None:
+def test_networks_without_a_layer_of_suitable_size_have_no_inner_layer() -> None:
     layers = (Layer("a", "convolution", (INPUT,), 4, (3, 3), 2, activation="relu6"), Layer(BOTTLENECK, "mean", ("a",)))
     network = Network((64, 64), layers, {})
     assert inner_layer(network) is None
@@ -46,7 +46,7 @@ def test_networks_without_a_layer_of_this_size_have_no_inner_layer() -> None:
     assert inner_outputs(network, nothing, nothing, {}) is None
 
 
-def test_inner_outputs_are_averages_for_all_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_of_the_inner_layer_is_averaged_for_each_photo(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = (
         Layer("a", "convolution", (INPUT,), 7, (3, 3), 16, activation="relu6"),
         Layer("b", "convolution", ("a",), 9, (1, 1), activation="relu6"),
@@ -88,7 +88,7 @@ def test_photos_that_differ_only_in_the_inner_layer_are_rejected() -> None:
     assert (both.background > LIMIT).mean() > 0.9
 
 
-def test_terms_of_both_models_are_added_for_each_class() -> None:
+def test_distances_of_bottleneck_and_inner_layer_are_added_for_each_class() -> None:
     (first, classes), (second, _) = draw(40), draw(40, 8)
     units = [unit_vectors(first), unit_vectors(second[:, :45])]
     found = SummedDistance.fit(units, classes, 3, "middle")

@@ -41,7 +41,7 @@ def test_cross_validated_rows_exclude_the_users_test_set() -> None:
     assert divided("training", "validation").cross_validated_rows.tolist() == [0, 1]
 
 
-def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training_photos() -> None:
+def test_photos_of_the_test_set_are_evaluated_with_the_head_trained_on_training_photos() -> None:
     """The classes of the test photos are exchanged, so a head trained on the training photos is always wrong."""
     parts: tuple[tuple[SplitName, int], ...] = (("training", 20), ("test", 10), ("validation", 10))
     data = divided(*(split for split, count in parts for _ in range(count)))

@@ -195,7 +195,7 @@ def test_main_writes_the_start_marker_and_redirects_all_other_output_to_stderr(
     assert os.environ["HOME"] == str(tmp_path)
 
 
-def test_read_text_returns_an_empty_string_for_a_missing_file(tmp_path: Path) -> None:
+def test_text_of_a_missing_file_is_an_empty_string(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(" id\n")
     assert (
         device_description._read_text(str(tmp_path / "x")) == "id"
