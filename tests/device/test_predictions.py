@@ -20,6 +20,7 @@ from poets_edge.device.scorer import ModelOutput
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.image import PhotoSource
+from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.minhash import current_signature
 from poets_edge.photos.normalization import RAW, UNIT
 from poets_edge.photos.split import SplitConfig, split
@@ -136,6 +137,21 @@ def test_evaluate_applies_the_exclusions_of_training_to_photos_not_learned_from(
     training["photos"] = {name: hashlib.sha256(name.encode()).hexdigest() for name in training["photos"]}
     elsewhere = evaluate(ColorScorer({"training": training}), folder)
     assert len(names_of(elsewhere)) == 48, "none of the photos is from the training run"
+
+
+def test_evaluate_excludes_photos_outside_the_sample_that_the_model_stores(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model stores only digests that begin with some zero bits. Whether others are new is unknown."""
+    monkeypatch.setattr("poets_edge.photos.known_photos._MOST_IN_MODEL", 10)
+    photos = list(scan(folder).photos)
+    digests = {photo.name: hashlib.sha256(photo.file.read_bytes()).digest() for photo in photos}
+    learned = np.array([list(digests[photo.name]) for photo in photos[::2]], np.uint8)
+    known = KnownPhotos.of(learned, np.zeros(len(learned), np.int8)).for_model()
+    sampled = {name for name, digest in digests.items() if digest[0] >> (8 - known.sample_bits) == 0}
+    result = evaluate(ColorScorer({"training": {"photo_sets": known.to_json()}}), folder)
+    expected = [photo.name for photo in photos[1::2] if photo.name in sampled]
+    assert known.sample_bits and names_of(result) == expected and len(expected) < 24
 
 
 def test_evaluate_suspects_copies_of_training_photos_only_among_unrecognized_photos(folder: Path) -> None:
