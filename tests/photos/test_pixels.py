@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from poets_edge.errors import PhotoError
-from poets_edge.photos.decode_budget import BUDGET, bytes_needed, format_of, most_megapixels
+from poets_edge.photos.decode_budget import BUDGET, LARGE, bytes_needed, format_of, most_megapixels
 from poets_edge.photos.image import fit, normalizer, read_photo
 from poets_edge.photos.minhash import minhash_signature, overlap
 from poets_edge.photos.normalization import Normalization
@@ -115,6 +118,16 @@ def test_memory_estimate_includes_full_size_coefficients_of_progressive_jpegs() 
     assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
     image.info = {"progression": 1}
     assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
+
+
+@pytest.mark.parametrize(("megapixels", "info"), [(40, {}), (27, {"progressive": 1})])
+def test_photos_of_40_megapixels_are_decoded_one_at_a_time(megapixels: int, info: dict[str, int]) -> None:
+    """A progressive JPEG decoded at an eighth of its size already needs the limit at 27 megapixels."""
+    shrink = 8 if info else 1
+    full = (1000, 1000 * megapixels)
+    image = SimpleNamespace(mode="RGB", format="JPEG" if info else "PNG", info=info)
+    image.width, image.height = (side // shrink for side in full)
+    assert bytes_needed(cast(Image.Image, image), full) == pytest.approx(LARGE, rel=0.06)
 
 
 def test_limit_in_megapixels_applies_to_the_size_before_reduced_size_decoding() -> None:

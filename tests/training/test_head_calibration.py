@@ -24,7 +24,12 @@ from poets_edge.training.data import TrainingData
 from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import Head, HeadOptions, LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups
-from poets_edge.training.temperature_scaling import HeldOutPredictions, calibrate_head, predict_held_out
+from poets_edge.training.temperature_scaling import (
+    HeadCalibration,
+    HeldOutPredictions,
+    calibrate_head,
+    predict_held_out,
+)
 from tests.training.test_unknown import draw, training_data
 
 TRAINING, VALIDATION, TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
@@ -158,3 +163,11 @@ def test_temperature_divisor_is_increased_if_rounding_changes_a_prediction() -> 
         divided, used = module._divided(head, 2.0, np.ones((1, 1), np.float32))
     assert used == pytest.approx(2 * 1.001**2) and divided.weights[0, 1] == pytest.approx(2 / used)
     assert calls == pytest.approx([2, 1, 1 / 1.001, 1 / 1.001**2])
+
+
+def test_calibrations_are_compared_and_shown_without_their_scores() -> None:
+    found = HeadCalibration(
+        temperature=1.5, fitted=1.6, before=0.1, after=0.05, scores=np.ones((2, 3), np.float32), truth=np.zeros(2, int)
+    )
+    assert found == replace(found, scores=np.zeros((4, 3), np.float32), truth=np.ones(4, int)) and found.photos == 2
+    assert repr(found) == "HeadCalibration(temperature=1.5, fitted=1.6, before=0.1, after=0.05)"
