@@ -65,6 +65,8 @@ def test_variants_named_as_in_tensorflows_examples_are_paired_by_name() -> None:
 def test_name_of_a_csv_file_need_not_be_a_regular_expression() -> None:
     for group_by in ("", "parent", "photos (1.CSV", r"person(\d+)"):
         check_group_by(group_by)
+    with pytest.raises(UsageError, match="not a regular expression"):
+        check_group_by("photos (1")
 
 
 def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
