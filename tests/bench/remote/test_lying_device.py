@@ -104,7 +104,7 @@ def test_benchmark_on_rejects_rounds_that_it_did_not_request(measure: Measure) -
         ("facts", "time", 10**60),
         ("facts", "folder", "relative"),
         ("facts", "older", ["x"] * 20_000),
-        ("machine", "cores", -1),
+        ("machine", "cores", 0),
         ("machine", "cpu", "x" * 5000),
         ("timing", "samples_ms", [1e-300, 1e300]),
         ("timing", "samples_ms", [10**400]),
