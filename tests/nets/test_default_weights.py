@@ -13,7 +13,7 @@ from poets_edge.nets.weights import EMBEDDED_FILE, default_grid, find_weights
 from poets_edge.nets.weights_file import Weights
 
 
-def test_embedded_weights_exist_only_for_the_smallest_mobilenet_and_its_quantized_variant(tmp_path: Path) -> None:
+def test_embedded_weights_exist_only_for_one_mobilenet_and_its_quantized_variant(tmp_path: Path) -> None:
     for name in ("mobilenet_0.25_128", "mobilenet_0.25_128_quantized"):
         found = find_weights(architecture(name), tmp_path, "embedded")
         assert found.path == EMBEDDED_FILE and found.digest == hashlib.sha256(EMBEDDED_FILE.read_bytes()).hexdigest()

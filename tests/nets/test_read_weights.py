@@ -170,7 +170,7 @@ def test_weights_in_the_given_folder_take_precedence_over_the_keras_cache(
         ),
     ],
 )
-def test_error_for_missing_weights_explains_which_sources_are_accepted(
+def test_error_for_an_invalid_source_of_weights_explains_which_sources_are_accepted(
     source: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message) as raised:

@@ -361,7 +361,7 @@ def test_read_member_rejects_members_without_a_local_header() -> None:
             read_member(member, lambda start, end, data=data: data[start:end], 9)  # type: ignore[misc]
 
 
-def test_read_member_states_the_limit_in_megabytes() -> None:
+def test_error_for_a_large_archive_member_states_the_limit_in_megabytes() -> None:
     with pytest.raises(OSError, match="larger than 1,500 MB"):
         read_member(Member(0, 5, 1_500_000_001), lambda start, end: b"", 1_500_000_000)
 

@@ -192,7 +192,7 @@ def test_file_names_in_models_are_replaced_by_sixteen_digits_of_their_sha256() -
     assert Exclusions(frozenset({"roses/1.jpg"})).to_facts() == {"leave_out": [digest], "belongs_to": {}}
 
 
-def test_exclusions_of_a_training_may_consist_of_left_out_photos_only() -> None:
+def test_exclusions_of_a_training_run_may_consist_of_left_out_photos_only() -> None:
     own = Exclusions(frozenset({"a/1.jpg", "a/2.jpg"}))
     for training in ({"exclude": own.to_json()}, {"exclude_hashes": own.to_facts()}):
         assert exclusions_of_training(training, ["a/1.jpg", "a/9.jpg"]) == Exclusions(frozenset({"a/1.jpg"}))

@@ -34,7 +34,7 @@ def test_bars_of_models_outside_the_budget_are_paler() -> None:
     assert opacities == {1.0: pytest.approx(0.55), 8.0: pytest.approx(0.55 * 0.3)}
 
 
-def test_ring_around_a_model_on_the_front_is_five_points_wider_than_its_bubble() -> None:
+def test_ring_around_a_model_on_the_pareto_front_is_five_points_wider_than_its_bubble() -> None:
     from matplotlib.collections import PathCollection
 
     panel = figure_of(result_of(SMALL, LARGE)).axes[2]

@@ -242,7 +242,7 @@ def outcomes(*, killed: int, survived: int, killed_first: int, seed: int | None,
     return ModuleResults(mutants=mutants, results=results, killed_first=killed_first, seed=seed, key="")
 
 
-def test_mutants_are_counted_as_killed_only_if_killed_before_tests_were_added() -> None:
+def test_sampled_mutants_count_as_killed_only_if_killed_before_tests_were_added() -> None:
     found = outcomes(killed=9, survived=1, killed_first=6, seed=0, mutants=50)
     assert found.sample(0) == Sample(mutants=50, drawn=10, killed=6)
     assert found.sample(1) == Sample(mutants=45, drawn=9, killed=6), "one of ten is equivalent, so five of fifty are"

@@ -89,7 +89,7 @@ def test_installation_uses_a_folder_with_foreign_files_only_if_it_is_the_default
 
 
 @pytest.mark.parametrize("missing", [None, "picamera2", "numpy", "pillow"])
-def test_numpy_and_pillow_are_not_downloaded_if_the_system_camera_library_provides_them(
+def test_numpy_and_pillow_are_not_downloaded_if_the_system_has_them_and_its_camera_library(
     offline: None, missing: str | None
 ) -> None:
     versions = {name: "1.0" for name in ("picamera2", "numpy", "pillow", "pip") if name != missing}
