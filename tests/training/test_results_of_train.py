@@ -133,7 +133,11 @@ def test_train_evaluates_a_fine_tuned_network_on_its_own_bottlenecks(
 
     monkeypatch.setattr(module, "fine_tune", tuned)
     notes = Recorder()
-    result = run(notes, strangers=tmp_path / "others", folds=2, calibrated=False, fine_tuning=FineTuning(blocks=1))
+    options: Any = {"strangers": tmp_path / "others", "folds": 2, "calibrated": False}
+    both = run(fine_tuning=FineTuning(blocks=1), **options).unknown
+    assert both is not None and both.detector.inner is not None, "the detector also reads an inner layer"
+    monkeypatch.setattr(module, "inner_outputs", lambda *rest: None)
+    result = run(notes, fine_tuning=FineTuning(blocks=1), **options)
     assert result.test.correct == frozen.test.correct and result.validation.correct == frozen.validation.correct
     assert frozen.cross_validated is not None and result.cross_validated is None
     assert ", cross-validated " in repr(frozen) and "cross-validated" not in repr(result)
