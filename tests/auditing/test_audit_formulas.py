@@ -73,7 +73,7 @@ def test_forecast_errors_decrease_with_the_square_root_of_the_photo_count() -> N
         assert one.interval == pytest.approx(expected, abs=0.006)
 
 
-def test_uncertain_exponent_widens_the_forecast_interval() -> None:
+def test_uncertainty_of_the_exponent_widens_the_forecast_interval() -> None:
     """All errors are removable, and the uncertainty of everything but the exponent is negligible."""
     correct = np.repeat([[1.0], [0.0]], [5000, 5000], axis=0)
     found = extrapolate(Measured(np.array([100.0]), correct), 1.0, 1e-9, 100, 1e9, np.random.default_rng(0))[-1]

@@ -194,7 +194,7 @@ def test_variants_are_measured_in_the_same_random_order_in_every_run(timed: list
     ("later", "calls"),
     [(1.0, 20), (1.029, 20), (0.971, 20), (1.04, 30), (0.96, 30)],
 )
-def test_warm_up_compares_medians_of_ten_calls(later: float, calls: int) -> None:
+def test_warm_up_compares_medians_of_successive_groups_of_ten_calls(later: float, calls: int) -> None:
     times = list(itertools.accumulate([1.0] * 10 + [later] * 1000, initial=0.0))
     made = 0
 

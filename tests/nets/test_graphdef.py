@@ -113,7 +113,7 @@ def test_removal_of_large_constants_preserves_small_constants() -> None:
     assert len(graph.node[1].attr["value"].tensor.tensor_content) == 1028
 
 
-def test_placeholder_shape_returns_the_shape_and_find_node_reports_missing_nodes() -> None:
+def test_shape_of_a_placeholder_is_returned_and_missing_nodes_are_reported() -> None:
     graph = empty_graph()
     graph.node.append(placeholder("input", (-1, 7, 5, 3)))
     assert placeholder_shape(graph, "input") == [-1, 7, 5, 3]

@@ -110,7 +110,9 @@ def by_hand(found: Detector, vectors: Any) -> Any:
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("quantization", ["float32", "float16", "dynamic"])
-def test_float_models_compute_the_distance(quantization: FloatQuantization, background: bool) -> None:
+def test_float_models_compute_the_distance_from_the_training_photos(
+    quantization: FloatQuantization, background: bool
+) -> None:
     found, images = detector(background=background), pictures(20)
     expected = by_hand(found, bottlenecks(images))
     from_background = by_hand(detector(), bottlenecks(images)) != expected
@@ -139,7 +141,7 @@ def test_int8_models_compute_the_distance_from_the_training_photos(float_io: boo
 
 
 @pytest.mark.parametrize("float_io", [False, True])
-def test_int8_models_add_the_shift_to_the_bottleneck_of_the_detector(float_io: bool) -> None:
+def test_int8_models_add_the_given_shift_to_the_bottleneck_that_the_detector_reads(float_io: bool) -> None:
     found, images = detector(), pictures(20)
     ranges = calibrate(network(found), images, workers=1).ranges
     inputs = normalized(images) if float_io else images
@@ -271,7 +273,7 @@ def test_detector_round_trips_through_a_graph(background: bool) -> None:
         assert np.array_equal(one, other)
 
 
-def test_damaged_detectors_are_refused() -> None:
+def test_damaged_detectors_of_unknown_photos_are_refused() -> None:
     for name, values in (
         ("linear", np.zeros((2, CLASSES))),
         ("offsets", np.zeros(1)),

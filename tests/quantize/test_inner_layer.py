@@ -136,7 +136,7 @@ def full_int8(found: Detector | None, statistics: Any, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_inner_projection_round_trips_through_a_graph(background: bool) -> None:
+def test_projection_of_an_inner_layer_round_trips_through_a_graph(background: bool) -> None:
     found = inner_detector(background=background)
     graph = parse_graph(serialize(with_detector(graph_of(network(None)), found)), "graph")
     read = read_network(graph, INPUT, "final_result", SIZE)
@@ -150,7 +150,7 @@ def test_inner_projection_round_trips_through_a_graph(background: bool) -> None:
         assert np.array_equal(one, other)
 
 
-def test_inner_projections_that_do_not_fit_the_graph_are_refused() -> None:
+def test_projections_of_an_inner_layer_that_do_not_fit_the_graph_are_refused() -> None:
     found = inner_detector()
     assert found.inner is not None
     narrow = InnerProjection(LAYER, found.inner.weights[1:])

@@ -43,7 +43,7 @@ def cross_entropy(scores: Matrix, classes: Indices) -> float:
     return float(np.mean([-np.log(row[number]) for row, number in zip(scores, classes, strict=True)]))
 
 
-def test_class_balanced_drawer_samples_classes_equally_often() -> None:
+def test_class_balanced_sampling_draws_all_classes_equally_often() -> None:
     draw = class_balanced_drawer(CLASSES, 5, np.random.default_rng(0))
     rows = draw(30_000)
     assert np.bincount(CLASSES[rows], minlength=5) / 30_000 == pytest.approx([1 / 3, 0, 1 / 3, 0, 1 / 3], abs=0.01)
