@@ -253,3 +253,27 @@ def test_input_range_is_not_inferred_if_it_is_given(
     assert counts == [2] and reporter.notes == ["input range -1:1: its first layers"]
     given = ExportOptions(graph=model.path, input_range="0:1")
     assert foreign.frozen_model(given, photos, reporter) == UNIT and counts == [2]  # type: ignore[comparison-overlap]
+
+
+def test_gray_files_are_calibrated_with_photos_that_are_converted_to_gray(
+    prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colored = np.zeros((8, 8, 3), np.uint8) + np.array([200, 100, 0], np.uint8)
+    with pytest.raises(UsageError, match="`gray` is for full-int8 files only"):
+        prepare(quantizations=("int8",), gray=True)
+    prepare(quantizations=("float32",))  # which replaces the functions that read photos
+    monkeypatch.setattr(module, "calibration_photos", lambda photos, count: photos)
+    sizes: list[Any] = []
+
+    def pixels(chosen: Any, size: Any, images: Any) -> list[Any]:
+        sizes.append(size)
+        return [colored]
+
+    monkeypatch.setattr(module, "calibration_pixels", pixels)
+    frozen = SimpleNamespace(path=Path("g.pb"), size=(8, 8), input_name="i", output_name="o", graph=None)
+    source: Any = SimpleNamespace(frozen=frozen, network="network", photos=PHOTOS)
+    options = ExportOptions(graph=Path("g.pb"), quantizations=("full-int8",), gray=True, input_type="int8")
+    module._convert(options, source, "full-int8", None)
+    [[picture], named] = prepare.calibrated["full-int8"]
+    assert named == {"input_type": "int8", "gray": True} and sizes == [(8, 8)] and picture.shape == (8, 8, 3)
+    assert (picture == picture[0, 0, 0]).all() and abs(int(picture[0, 0, 0]) - (0.299 * 200 + 0.587 * 100)) < 1

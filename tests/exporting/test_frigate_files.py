@@ -27,7 +27,8 @@ from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadat
 from tests.quantize.test_detector import CLASSES, detector, network, pictures
 from tests.tiny_model import COLORS, color_model
 
-LABELS = tuple(f"class {number}" for number in range(CLASSES))
+LABELS = tuple(f"class {CLASSES - number}" for number in range(CLASSES))
+"""Labels that are not in alphabetical order."""
 
 
 def exported(scores: list[list[float]], truth: list[str]) -> ExportedFile:
