@@ -201,7 +201,7 @@ def test_export_options_have_the_documented_defaults() -> None:
 
 def test_accuracy_of_a_file_without_test_photos_is_unknown() -> None:
     empty = Evaluation(("a", "b"), np.zeros((2, 2), np.int64), 0.0)
-    half = Evaluation(("a", "b"), np.array([[1, 1], [0, 0]]), 0.5)
-    for evaluation, accuracy in ((None, None), (empty, None), (half, 0.5)):
+    some = Evaluation(("a", "b"), np.array([[1, 1], [0, 2]]), 0.5)
+    for evaluation, accuracy in ((None, None), (empty, None), (some, 0.75)):
         file = ExportedFile(path=Path("m"), quantization="int8", size=7, evaluation=evaluation, agreement=None)
         assert file.accuracy == accuracy
