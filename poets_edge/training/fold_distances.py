@@ -52,16 +52,14 @@ class _AllPhotos:
     """Quantities from which models without a few photos are computed.
 
     Attributes:
-        truth: 1 in the column of the photo's class, otherwise 0, float64 [photos, classes].
-        residuals: difference of each unit vector from the mean of its class, float64 [photos, features].
         scatter: scatter matrix within the classes, float64 [features, features].
         step: product of the scatter matrix and `model.leading`, float64 [features, leading directions].
     """
 
     counts: Array
     means: Array
-    truth: Array
-    residuals: Array
+    units: Array
+    classes: Classes
     scatter: Array
     step: Array
     model: DistanceModel
@@ -73,8 +71,8 @@ class _AllPhotos:
         return cls(
             counts=counts,
             means=means,
-            truth=np.eye(len(counts))[classes],
-            residuals=units - means[classes],
+            units=units,
+            classes=classes,
             scatter=scatter,
             step=scatter @ model.leading,
             model=model,
@@ -86,7 +84,8 @@ class _AllPhotos:
         The model has the `shrinkage` and the `rest_weight` of the model of all photos, so that the distances of both
         models are comparable.
         """
-        truth, residuals = self.truth[rows], self.residuals[rows]
+        classes = self.classes[rows]
+        truth, residuals = np.eye(len(self.counts))[classes], self.units[rows] - self.means[classes]
         counts = self.counts - truth.sum(axis=0)
         present = counts > 0
         remaining = counts[present]
