@@ -213,7 +213,7 @@ def _many(folder: Path) -> None:
 
 
 def wait_for_thumbnails(project: Path, count: int) -> None:
-    """Wait until the server has made `count` thumbnails or the time limit is exceeded."""
+    """Wait until the server has made `count` thumbnails; return after _THUMBNAIL_SECONDS in any case."""
     deadline = time.monotonic() + _THUMBNAIL_SECONDS
     while len(list((project / ".poets-edge/thumbnails").iterdir())) < count and time.monotonic() < deadline:
         time.sleep(1)

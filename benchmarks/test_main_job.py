@@ -108,7 +108,7 @@ def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp
 
 
 def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Compare the time and peak memory of training and float32 export, without caches, with a Keras program."""
+    """Compare time and peak memory of training and float32 export, without caches, with those of a Keras program."""
     script, folders = tmp_path / "recipe.py", iter(range(1000))
     script.write_text(KERAS_SCRIPT)
     peaks: list[float] = []

@@ -1,12 +1,12 @@
 """Extrapolation of a learning curve to more photos, with an interval.
 
 The error of heads fitted to n photos is modeled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), where m is the largest
-measured number of photos and r, from 0 to 1, is the removable fraction of the errors, so the curve cannot fall. Errors
-have an irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a
-part that is about inversely proportional to the square root of n, like the excess risk of penalized regression. The
-exponent a is 1/2 for the curve, and varies from 0.3 to 0.8 for the interval. For flower photos, errors of 21.1, 17.7,
-15.5, 14.2 and 13.7 % with 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % / sqrt(n) to within 0.4 percentage
-points.
+measured number of photos and r, from 0 to 1, is the fraction of the errors that more photos would remove, so the curve
+cannot fall. Errors have an irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot
+distinguish) and a part that is about inversely proportional to the square root of n, like the excess risk of penalized
+regression. The exponent a is 1/2 for the curve, and varies from 0.3 to 0.8 for the interval. For flower photos, errors
+of 21.1, 17.7, 15.5, 14.2 and 13.7 % with 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % / sqrt(n) to within 0.4
+percentage points.
 
 The 90 % interval covers the sampling of the evaluated photos, the uncertainty of r and a, and deviations from the
 curve, such as the variation between heads fitted to different photos. Its measured coverage is in
@@ -75,10 +75,11 @@ class Measured:
 
 
 def fit_removable(measured: Measured) -> tuple[float, float]:
-    """Estimate the removable fraction of the errors and its standard deviation by Bayesian linear regression.
+    """Estimate the fraction of the errors that more photos would remove, and its standard deviation.
 
-    The relative increase in error at a smaller number of photos is proportional to the removable fraction. Its variance
-    is the variance of a paired difference plus that of deviations from the curve.
+    Both follow from a Bayesian linear regression: the relative increase in error at a smaller number of photos is
+    proportional to this fraction. The variance of the increase is that of a paired difference plus that of deviations
+    from the curve.
     """
     last = measured.correct[:, -1]
     count = len(last)

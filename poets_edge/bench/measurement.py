@@ -172,7 +172,7 @@ def measure_variants(
         stamp: digest of the measurement conditions; see `round_stamp`.
 
     Returns:
-        Descriptions of disturbances of the machine during the rounds.
+        Descriptions of what disturbed the rounds, such as other programs or a throttled CPU.
 
     Raises:
         ModelError: a measuring process failed.

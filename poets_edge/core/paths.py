@@ -7,7 +7,7 @@ from pathlib import Path
 
 CACHE_VARIABLE = "POETS_EDGE_CACHE"
 WORK = Path("tf_files")
-"""Default folder for all outputs, as in the codelab."""
+"""Default folder for all outputs, as in the codelab "TensorFlow for Poets"."""
 
 GRAPH = WORK / "retrained_graph.pb"
 LABELS = WORK / "retrained_labels.txt"

@@ -5,8 +5,8 @@ detector was trained with background photos, the distance is the maximum of this
 separates background photos from training photos. Computing it requires only matrix products, squares, a square root and
 maxima, which every interpreter supports. `poets_edge.training.mahalanobis` fits the detector and explains the formula.
 
-If the backbone is fine-tuned, its bottlenecks no longer represent what does not distinguish the classes. The distance
-is then computed from the bottleneck and from the averaged output of an inner layer, each scaled to unit length.
+A fine-tuned backbone discards information that does not help to distinguish the classes. With such a backbone, the
+distance is computed from the bottleneck and from the averaged output of an inner layer, each scaled to unit length.
 """
 
 from __future__ import annotations

@@ -221,7 +221,10 @@ class _Machine:
         self.push(target)
 
     def build(self, _: Any) -> None:
-        """Discard the attributes of the dictionary of tensors, which contain only the versions of PyTorch modules."""
+        """Execute BUILD, which sets attributes of an object, by discarding them.
+
+        Files of weights set only one attribute: the versions of PyTorch modules.
+        """
         self.pop()
 
 

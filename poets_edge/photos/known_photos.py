@@ -1,8 +1,8 @@
 """Recognize, by file contents, the photos that a training run used for training, validation and testing.
 
-A training record lists the digests of the photos, or stores them as compact sets if there are many. A model stores
-compact sets of at most about 128 KiB. Digests are computed from the file: a copy under another name is recognized, but
-a photo that was saved again, resized or stripped of its EXIF data is not recognized.
+A training record lists the digests of the photos or, if there are many, stores truncated digests (`DigestSet`). A model
+always stores truncated digests, in at most about 128 KiB. Digests are computed from the file: a copy under another name
+is recognized, but a photo that was saved again, resized or stripped of its EXIF data is not recognized.
 """
 
 from __future__ import annotations

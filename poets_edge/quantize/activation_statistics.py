@@ -119,7 +119,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     def observe(
         task: range, session: Session
     ) -> tuple[list[list[Range]], list[list[Activations]], dict[str, Activations]]:
-        """Return the output ranges and the detector's inputs of each image, and the contributions to the Hessians."""
+        """Return the output ranges and the detector's inputs for each image, and the terms to add to the Hessians."""
         ranges: list[list[Range]] = []
         seen_by_detector: list[list[Activations]] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}

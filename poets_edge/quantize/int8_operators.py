@@ -50,7 +50,7 @@ class Int8Writer:
         return found
 
     def find(self, name: str) -> int:
-        """Return the index of the tensor with a given name, without the prefix of all names."""
+        """Return the index of a tensor that this object wrote; `name` excludes the prefix of its tensors."""
         return [tensor.name for tensor in self._graph.tensors].index(f"{self._prefix}{name}".encode())
 
     def constant(self, name: str, value: float, params: QuantParams) -> int:

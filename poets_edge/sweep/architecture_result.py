@@ -171,7 +171,7 @@ class ArchitectureResult:
         models: one model for each of QUANTIZATIONS.
         int8_backbone_sha256: SHA-256 of the int8 model without its last layer, hexadecimal.
         warnings: warnings from training and export, one sentence each.
-        assumption: attribute of `TrainResult`.
+        assumption: note that the accuracies assume independent photos, as in `TrainResult`; None if it does not apply.
         test: evaluations on the test set; None if no test photo can be read.
         cross_validation: evaluations on all photos; None before cross-validation.
     """

@@ -36,7 +36,7 @@ did."""
 
 
 _MOST_COMPARED = 4096
-"""Approximate maximum number of photos of the classes with which background photos are compared to find copies."""
+"""Approximate maximum number of class photos that each background photo is compared with, to find copies."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,7 +79,7 @@ class _AllPhotos:
         )
 
     def without(self, rows: npt.NDArray[np.int64]) -> tuple[DistanceModel, Array]:
-        """Return the model without some photos, and the numbers of the remaining photos of each class.
+        """Return the model without some photos, and the number of photos that remain in each class, [classes].
 
         The model has the `shrinkage` and the `rest_weight` of the model of all photos, so that the distances of both
         models are comparable.

@@ -60,7 +60,7 @@ _LEVELS = (LOOSE, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Cosine similarity thresholds that are tried in ascending order to divide groups that are too large."""
 _CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-7"
 _HEADER = 5
-"""Number of values before the group numbers in the cache."""
+"""Number of values before the group numbers in a cache entry; see `_encoded`."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ def test_blank_network_has_the_shapes_of_a_trained_network() -> None:
     assert network.size == entry.size
     detector = network.detector
     assert detector is not None
-    shapes = [getattr(detector, field.name).shape for field in fields(detector)]
+    assert detector.inner is None
+    shapes = [getattr(detector, field.name).shape for field in fields(detector) if field.name != "inner"]
     assert shapes == [(256, 32), (32,), (32,), (32, 7), (7,), (32,), (1,)]
     assert network.shapes()["final_result"] == (7,)
 

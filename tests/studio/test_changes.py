@@ -39,7 +39,7 @@ def counts(client: StudioClient) -> dict[str, int]:
     return {one["name"]: one["photos"] for one in client.get("/api/project").ok()["classes"]}
 
 
-def test_moving_photos_renames_their_files_without_changing_their_stamps(flowers: Path) -> None:
+def test_moving_photos_renames_their_files_and_preserves_their_file_stamps(flowers: Path) -> None:
     with running(flowers) as client:
         before, version = client.photos(), client.get("/api/project").ok()["version"]
         answer = client.post("/api/photos/move", {"photos": [ONE, TWO], "to": "roses"}).ok()

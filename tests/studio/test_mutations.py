@@ -67,7 +67,7 @@ STATE = {"version": 7, "undo": "undo it", "redo": None}
         ("/api/redo", {}, ("redo",)),
     ],
 )
-def test_path_of_a_request_selects_the_change(
+def test_path_of_a_request_determines_how_the_project_is_changed(
     changes: Changes, path: str, body: dict[str, Any], call: tuple[Any, ...]
 ) -> None:
     text = json.dumps(body).encode()

@@ -165,7 +165,7 @@ def test_temperature_divisor_is_increased_if_rounding_changes_a_prediction() -> 
     assert calls == pytest.approx([2, 1, 1 / 1.001, 1 / 1.001**2])
 
 
-def test_calibrations_are_compared_and_shown_without_their_scores() -> None:
+def test_equality_and_repr_of_calibrations_ignore_the_scores() -> None:
     found = HeadCalibration(
         temperature=1.5, fitted=1.6, before=0.1, after=0.05, scores=np.ones((2, 3), np.float32), truth=np.zeros(2, int)
     )

@@ -93,7 +93,10 @@ class Follower:
         """Process the description of the device; called when it has been received and stored in `machine`."""
 
     def on_result(self, message: Message) -> None:
-        """Process a message with a round, scores or a load window; raise RecordError if it was not requested."""
+        """Process a message with a timed round, scores, or the latencies in a period of sustained load.
+
+        Raises RecordError if the message was not requested.
+        """
         raise RecordError(f"{type(message).__name__} was not requested")
 
     def _read(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Rules for the content of a `.tflite`: its version, metadata and signatures, allowed operators, and its only graph."""
+"""Rules for the content of a `.tflite`: version, metadata, signatures, allowed operators, and exactly one graph."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ class Tail:
 
     Attributes:
         blocks: number of final blocks. A pointwise convolution after the last block belongs to that block. The
-            depthwise convolution of the first separable block is not trained, because it has one hundredth of the
-            weights, and training it would take as much time as training all other layers.
+            depthwise convolution of the first separable block is not trained, because it has about 1 % of the
+            tail's weights, and training it would take as much time as training all other layers.
         cut: layer whose output the tail reads, [height, width, channels].
         layers: convolutions and sums in the order of computation.
         parameters: weights of the convolutions, by layer name.

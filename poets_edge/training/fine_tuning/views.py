@@ -1,9 +1,9 @@
 """Views: randomly distorted variants of photos for fine-tuning.
 
-A head gains little from distorted photos, but the final blocks overfit 800 photos without distortion. By default a view
-is a random part of the photo (35 to 100 % of its area, with an aspect ratio that differs from the photo's by a factor
-of up to 4/3), mirrored or not (Szegedy et al., "Going Deeper with Convolutions", 2014, section 6). If the distortion
-flags of `retrain.py` are given, they determine the views instead.
+A head gains little from distorted photos, but the final blocks overfit small sets, such as 800 photos, without
+distortion. By default, a view is a random part of the photo (35 to 100 % of its area, with an aspect ratio that differs
+from the photo's by a factor of up to 4/3), mirrored or not (Szegedy et al., "Going Deeper with Convolutions", 2014,
+section 6). If the distortion flags of `retrain.py` are given, they determine the views instead.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_messages_from_a_device_are_shown_with_its_name() -> None:
     assert (reporter.notes, reporter.warnings) == (["pi: note"], ["pi: warning"])
 
 
-def test_eight_nested_progress_bars_of_a_device_are_accepted() -> None:
+def test_device_may_report_up_to_eight_nested_progress_bars() -> None:
     assert follow(MACHINE, *[begin(1)] * 8, RESULT)[1].calls.count("end") == 8
 
 

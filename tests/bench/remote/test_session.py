@@ -49,7 +49,7 @@ def test_device_facts_are_the_description_of_the_machine() -> None:
         ([{"kind": "Advance", "amount": 1}], "progress of nothing"),
         ([BEGIN, {"kind": "Advance", "amount": 4}], "progress beyond the end"),
         ([MACHINE, MACHINE], "the machine, a second time"),
-        ([BEGIN] * 11, "too many messages"),
+        ([BEGIN] * 11, "more than 8 nested progress bars"),
         ([{"kind": "Note", "text": "x"}] * 10_001, "too many messages"),
         ([{"kind": "FinishedRound", "round": {}}], "FinishedRound was not requested"),
         ([{"kind": "Other"}], ""),
