@@ -355,6 +355,8 @@ def test_insecure_cluster_option_allows_an_unencrypted_scheduler() -> None:
 _NO_ANSWER = (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(8), b"\xff" * 4096, b"\x01" + bytes(7) + b"\x04" * 12)
 
 
+# Dask may give up between creating a coroutine and awaiting it, if the time limit expires then.
+@pytest.mark.filterwarnings("ignore:coroutine 'wait_for' was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("answer", _NO_ANSWER, ids=range(len(_NO_ANSWER)))
 def test_servers_that_are_not_schedulers_are_reported(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_scheduler, "_SECONDS_TO_CONNECT", 1)
