@@ -207,14 +207,15 @@ def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
     if not nodes:
         return None
     if not all(name in nodes and nodes[name].op == "Const" for name in _WEIGHTS):
-        raise ModelError(f"{source}: its detector of unknown photos is incomplete. Train again.")
+        raise _incomplete(source)
     found = {name: np.asarray(constant_of(nodes[name]), np.float32) for name in _WEIGHTS}
     for name in ("quadratic", "background"):
         found[name] = found[name].reshape(-1)
-    detector = Detector(**found, inner=_inner_of(nodes))
+    detector = Detector(**found, inner=_inner_of(nodes, source))
     features, directions = detector.projection.shape if detector.projection.ndim == 2 else (0, 0)
     if detector.inner is not None:
-        directions += detector.inner.weights.shape[-1]
+        inner = detector.inner.weights.shape
+        features, directions = (features, directions + inner[1]) if len(inner) == 2 else (0, 0)
     shapes = [getattr(detector, name).shape for name in ("offsets", "quadratic", "background", "linear")]
     classes = detector.biases.size
     if not features or not classes or shapes != [(directions,)] * 3 + [(directions, classes)]:
@@ -222,13 +223,23 @@ def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
     return detector
 
 
-def _inner_of(nodes: Mapping[str, Any]) -> InnerProjection | None:
+def _inner_of(nodes: Mapping[str, Any], source: str) -> InnerProjection | None:
     """Return the projection of the inner layer that the nodes of a detector contain; None if there is none.
 
     Args:
         nodes: nodes of the detector, by name without _PREFIX.
+        source: name of the graph, for messages.
+
+    Raises:
+        ModelError: a node of the projection is missing or damaged.
     """
     mean, weights = (nodes.get(f"{_INNER.removeprefix(_PREFIX)}{name}") for name in ("mean", "projection"))
-    if mean is None or weights is None:
+    if mean is None and weights is None:
         return None
+    if mean is None or not mean.input or weights is None or weights.op != "Const":
+        raise _incomplete(source)
     return InnerProjection(mean.input[0], np.asarray(constant_of(weights), np.float32))
+
+
+def _incomplete(source: str) -> ModelError:
+    return ModelError(f"{source}: its detector of unknown photos is incomplete. Train again.")

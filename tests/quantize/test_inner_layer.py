@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.nets.detector import Detector, InnerProjection, merged, project, with_detector
-from poets_edge.nets.graphdef import parse_graph, serialize
+from poets_edge.errors import ModelError
+from poets_edge.nets.detector import Detector, InnerProjection, detector_of, merged, project, with_detector
+from poets_edge.nets.graphdef import constant, parse_graph, serialize
 from poets_edge.nets.layers import INPUT
 from poets_edge.nets.read_graph import known_network, read_network
 from poets_edge.nets.write_graph import graph_of
@@ -161,6 +162,32 @@ def test_projections_of_an_inner_layer_that_do_not_fit_the_graph_are_refused() -
     [node] = [node for node in graph.node if node.name == "detector/inner_mean"]
     node.input[0] = "nothing"
     assert known_network(graph, INPUT, "final_result", SIZE) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("mean", "no input"), ("mean", "missing"), ("projection", "missing"), ("projection", "computed")],
+)
+def test_incomplete_projection_of_an_inner_layer_is_refused(name: str, problem: str) -> None:
+    graph = with_detector(graph_of(network(None)), inner_detector())
+    [node] = [node for node in graph.node if node.name == f"detector/inner_{name}"]
+    if problem == "missing":
+        graph.node.remove(node)
+    elif problem == "computed":
+        node.op = "Identity"
+    else:
+        del node.input[:]
+    with pytest.raises(ModelError, match="its detector of unknown photos is incomplete"):
+        detector_of(graph)
+
+
+@pytest.mark.parametrize("shape", [(), (12,), (12, 4), (12, 5, 1)])
+def test_projection_of_an_inner_layer_with_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
+    graph = with_detector(graph_of(network(None)), inner_detector())
+    [node] = [node for node in graph.node if node.name == "detector/inner_projection"]
+    node.CopyFrom(constant(node.name, np.zeros(shape, np.float32)))
+    with pytest.raises(ModelError, match="weights that do not fit together"):
+        detector_of(graph)
 
 
 @pytest.mark.tensorflow
