@@ -25,8 +25,17 @@ from poets_edge.tflite.flatbuffer import schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from tests.conftest import ROOT
-from tests.needs import need_module
-from tests.quantize.test_detector import DIRECTIONS, SIZE, bottlenecks, detector, network, normalized, outputs, pictures
+from tests.quantize.test_detector import (
+    DIRECTIONS,
+    SIZE,
+    bottlenecks,
+    check_distances_in_micro,
+    detector,
+    network,
+    normalized,
+    outputs,
+    pictures,
+)
 from tests.yardstick import tensorflow
 
 LAYER = "first"
@@ -116,19 +125,8 @@ def test_full_int8_models_add_distances_of_bottleneck_and_inner_layer_with_integ
 
 
 def test_full_int8_distances_with_an_inner_layer_equal_those_of_tensorflow_lite_micro() -> None:
-    runtime = need_module("tflite_micro.python.tflite_micro.runtime")
     found, images = inner_detector(), pictures(200)
-    content = full_int8(found, calibrate(network(found), images[:40], workers=1))
-    session = Session(ModelFile(ROOT / "model", content), accelerate=False)
-    micro = runtime.Interpreter.from_bytes(content)
-    seen = set()
-    for image in images:
-        micro.set_input(image[None], 0)
-        micro.invoke()
-        [distance] = session.run_some(image[None], [1])
-        assert np.array_equal(micro.get_output(1), distance)
-        seen.add(int(distance[0, 0]))
-    assert len(seen) > 20
+    check_distances_in_micro(full_int8(found, calibrate(network(found), images[:40], workers=1)), images)
 
 
 def full_int8(found: Detector | None, statistics: Any, **options: Any) -> bytes:
