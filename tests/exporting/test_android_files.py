@@ -1,4 +1,4 @@
-"""Tests of the test vectors for the Android app, which are read as the app's tests read them."""
+"""Tests of the test vectors for the Android app, which are parsed as in the app's own tests."""
 
 from __future__ import annotations
 
