@@ -17,7 +17,7 @@ from tools.mutants.copied import run_in_copy
 from tools.mutants.equivalents import EQUIVALENTS, equivalent
 from tools.mutants.modules import MODULES
 from tools.mutants.mutate import Mutant, mutants, planted
-from tools.mutants.planted import FAULTS, ModuleFaults, read_faults
+from tools.mutants.planted import ModuleFaults, all_faults, read_faults
 from tools.mutants.results import ModuleResults, Result, key, load, report, save
 from tools.mutants.sampling import Sample, draw, killed_share
 from tools.mutants.swap import Swap
@@ -182,7 +182,7 @@ def test_faults_of_a_module_that_occurs_several_times_are_combined() -> None:
 
 
 def test_hand_written_faults_name_existing_test_files() -> None:
-    entries = read_faults(FAULTS.read_text(encoding="utf-8"))
+    entries = all_faults()
     assert sum(len(entry.faults) for entry in entries) > 500
     assert all((ROOT / "tests" / test).is_file() for entry in entries for test in entry.tests)
 

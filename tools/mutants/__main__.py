@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=60, metavar="N", help="mutants of that sample [default: 60]")
     parser.add_argument("--seconds", type=float, default=1200, metavar="S", help="start none later [default: 1200]")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time [default: 1]")
-    parser.add_argument("--planted", action="store_true", help="plant the faults of planted.txt instead")
+    parser.add_argument(
+        "--planted", action="store_true", help="insert the hand-written faults in tools/mutants/faults instead"
+    )
     parser.add_argument("--slow", action="store_true", help="run tests marked slow although there are others")
     parser.add_argument("--copy", action="store_true", help="write faults not noticed to a copy of the checkout")
     parser.add_argument("--report", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and end")

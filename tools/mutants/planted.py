@@ -1,10 +1,10 @@
 """Insert hand-written faults into modules, one at a time: `python -m tools.mutants --planted`.
 
-The faults are in `planted.txt`. A line `@ MODULE: TESTS` starts the faults of a module; without TESTS, the tests that
-`tools.mutants.modules` lists for the module are run. A fault consists of a text after `- `, which must occur exactly
-once in the module, and its replacement after `+ `; both may continue on the following lines. Tests with the marker
-`slow` are run only with `--slow`. With `--copy`, each fault that no test has detected so far is written to a copy of
-the checkout, so it also affects processes that tests start.
+The faults are in the folder `faults`, in a file for each package. A line `@ MODULE: TESTS` starts the faults of a
+module; without TESTS, the tests that `tools.mutants.modules` lists for the module are run. A fault consists of a text
+after `- `, which must occur exactly once in the module, and its replacement after `+ `; both may continue on the
+following lines. Tests with the marker `slow` are run only with `--slow`. With `--copy`, each fault that no test has
+detected so far is written to a copy of the checkout, so it also affects processes that tests start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tools.mutants.modules import MODULES, module_name
 from tools.mutants.mutate import Mutant, planted
 from tools.mutants.runner import NOTICED, ROOT, ForkingRunner, run_mutants
 
-FAULTS = Path(__file__).with_name("planted.txt")
+FAULTS = Path(__file__).with_name("faults")
 RESULTS = ROOT / "build/planted.json"
 
 
@@ -56,7 +56,7 @@ class PlantedResult:
 
 
 def read_faults(text: str) -> list[ModuleFaults]:
-    """Return the faults for each module from the content of `planted.txt`, where a module may occur several times."""
+    """Return the faults for each module from the content of a file, where a module may occur several times."""
     tests_of: dict[str, list[str]] = {}
     pairs_of: dict[str, list[list[str]]] = {}
     pairs: list[list[str]] = []
@@ -77,6 +77,11 @@ def read_faults(text: str) -> list[ModuleFaults]:
     ]
 
 
+def all_faults() -> list[ModuleFaults]:
+    """Return the hand-written faults for all modules."""
+    return [entry for file in sorted(FAULTS.iterdir()) for entry in read_faults(file.read_text(encoding="utf-8"))]
+
+
 def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy: bool = False) -> None:
     """Run the tests on each hand-written fault, with a process for each module; save and print the results.
 
@@ -85,7 +90,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy
         slow: whether to run tests with the marker `slow`, too.
         copy: whether to test only the faults that no test has detected so far, each in a copy of the checkout.
     """
-    for entry in read_faults(FAULTS.read_text(encoding="utf-8")):
+    for entry in all_faults():
         if only is None or entry.module.startswith(tuple(only)):
             command = [
                 sys.executable,
@@ -144,5 +149,5 @@ def _plant(entry: ModuleFaults, jobs: int, *, slow: bool, copy: bool) -> None:
 
 
 if __name__ == "__main__":
-    chosen = next(entry for entry in read_faults(FAULTS.read_text("utf-8")) if entry.module == sys.argv[1])
+    chosen = next(entry for entry in all_faults() if entry.module == sys.argv[1])
     _plant(chosen, int(sys.argv[2]), slow="slow" in sys.argv[3:], copy="copy" in sys.argv[3:])

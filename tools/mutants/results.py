@@ -189,7 +189,7 @@ def _planted() -> list[str]:
         "",
         "## Faults planted by hand",
         "",
-        "`python -m tools.mutants --planted` plants the faults of `tools/mutants/planted.txt` one at a time and runs",
+        "`python -m tools.mutants --planted` plants the faults of `tools/mutants/faults` one at a time and runs",
         "the fast tests that belong to the module. One that is not reached is in code that only slow tests run.",
         "",
         _origin("python -m tools.mutants --planted"),
