@@ -31,15 +31,15 @@ class PoetsEdgeError(Exception):
 
 
 class UsageError(PoetsEdgeError, ValueError):
-    """An argument is out of range, or two arguments contradict each other."""
+    """Raised if an argument is out of range, or if two arguments contradict each other."""
 
 
 class WrongTypeError(UsageError, TypeError):
-    """An argument has the wrong type."""
+    """Raised if an argument has the wrong type."""
 
 
 class PhotoError(PoetsEdgeError):
-    """A photo cannot be read; the message names the file."""
+    """Raised if a photo cannot be read; the message names the file."""
 
     def without_frames(self) -> PhotoError:
         """Return this error without its traceback and causes, so that storing it does not keep other objects in memory.
@@ -51,47 +51,50 @@ class PhotoError(PoetsEdgeError):
 
 
 class DatasetError(PoetsEdgeError):
-    """A folder of photos cannot be used for training or evaluation."""
+    """Raised if a folder of photos cannot be used for training or evaluation."""
 
 
 class TrainingError(PoetsEdgeError):
-    """Training diverged: weights became NaN or infinite because the learning rate is too high."""
+    """Raised if training diverged: weights became NaN or infinite because the learning rate is too high."""
 
 
 class WeightsError(PoetsEdgeError):
-    """Backbone weights cannot be found, downloaded or read."""
+    """Raised if backbone weights cannot be found, downloaded or read."""
 
 
 class DownloadError(PoetsEdgeError):
-    """A file cannot be downloaded, or its size or checksum is wrong."""
+    """Raised if a file cannot be downloaded, or if its size or checksum is wrong."""
 
 
 class ModelError(PoetsEdgeError):
-    """A `.tflite`, `.pb` or labels file is missing, damaged or not supported."""
+    """Raised if a `.tflite`, `.pb` or labels file is missing, damaged or not supported."""
 
 
 class RecordError(PoetsEdgeError):
-    """A JSON file, such as the results of a benchmark, is damaged or does not have the expected format."""
+    """Raised if a JSON file, such as the results of a benchmark, is damaged or does not have the expected format."""
 
 
 class BudgetError(PoetsEdgeError):
-    """No model meets the limits on latency, size or accuracy; the message names the closest model."""
+    """Raised if no model meets the limits on latency, size or accuracy; the message names the closest model."""
 
 
 class SourceError(PoetsEdgeError):
-    """A camera, a video or a stream is missing, in use by another program, or supplies no frames."""
+    """Raised if a camera, a video or a stream is missing, in use by another program, or supplies no frames."""
 
 
 class RuntimeMissingError(PoetsEdgeError):
-    """A required package is not installed; the message contains the command that installs it."""
+    """Raised if a required package is not installed; the message contains the command that installs it."""
 
 
 class OutputError(PoetsEdgeError):
-    """A result cannot be written: permission is missing, the disk is full, or the folder must not be overwritten."""
+    """Raised if a result cannot be written.
+
+    Possible reasons are missing permission, a full disk, or a folder that must not be overwritten.
+    """
 
 
 class RemoteError(PoetsEdgeError):
-    """Another device cannot be reached, or an operation on it fails.
+    """Raised if another device cannot be reached, or if an operation on it fails.
 
     Attributes:
         reason: error message that the device printed; "" if it printed none.

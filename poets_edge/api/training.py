@@ -172,7 +172,7 @@ def export(
 
 
 def _outputs(folder: Path) -> dict[str, Any]:
-    """Return the fields of `TrainOptions`, by name, with which `train` writes all outputs to `folder`."""
+    """Return a dictionary of `TrainOptions` fields that make `train` write all outputs to `folder`."""
     return {
         "output_graph": folder / GRAPH.name,
         "output_labels": folder / LABELS.name,

@@ -100,7 +100,7 @@ def extrapolate(
     """Extrapolate the learning curve, and return the forecasts for larger numbers of photos.
 
     Args:
-        removable, spread: removable fraction of the errors, and its standard deviation.
+        removable, spread: fraction of the errors that more photos would remove, and its standard deviation.
         photos: current number of photos.
         independent: effective number of independent photos among the evaluated photos.
         rng: random generator for the interval.
@@ -123,7 +123,7 @@ def simulated_accuracies(
 
     Args:
         error: measured error rate.
-        removable, spread: removable fraction of the errors, and its standard deviation.
+        removable, spread: fraction of the errors that more photos would remove, and its standard deviation.
         growths: numbers of photos, relative to the number at which `error` was measured.
         independent: effective number of independent photos among the evaluated photos.
     """

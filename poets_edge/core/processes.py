@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 
 
 class HelperEndedError(ModelError):
-    """A helper process ended without returning an answer.
+    """Raised if a helper process ended without returning an answer.
 
     Attributes:
         status: exit status of the process; negative if it was killed by a signal.

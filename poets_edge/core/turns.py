@@ -13,26 +13,26 @@ from contextlib import contextmanager
 
 
 class _Turn:
-    """Right of a thread to use a lot of memory; at most one thread of a parallel map has this right at any time.
+    """Permission for a thread to use a lot of memory; at most one thread of a parallel map has it at any time.
 
     Args:
-        lock: lock that all threads of the map share; the thread that has the right holds it.
+        lock: lock that all threads of the map share; the thread that has the permission holds it.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock, self._is_taken = lock, False
 
     def take(self) -> None:
-        """Wait until no other thread has the right to use a lot of memory, and acquire this right.
+        """Wait until no other thread has the permission to use a lot of memory, and acquire it.
 
-        Do nothing if this thread already has it.
+        Do nothing if this thread already has the permission.
         """
         if not self._is_taken:
             self._lock.acquire()
             self._is_taken = True
 
     def end(self) -> None:
-        """Release the right to use a lot of memory; do nothing if this thread does not have it."""
+        """Release the permission to use a lot of memory; do nothing if this thread does not have it."""
         if self._is_taken:
             self._is_taken = False
             self._lock.release()
@@ -61,9 +61,9 @@ def one_at_a_time(lock: threading.Lock) -> Iterator[None]:
 
 
 def take_turn() -> None:
-    """Wait until no other thread of a parallel map has the right to use a lot of memory, and acquire it.
+    """Wait until no other thread of a parallel map has the permission to use a lot of memory, and acquire it.
 
-    This thread keeps the right until its current item is finished. Outside of a parallel map, the function does
+    This thread keeps the permission until its current item is finished. Outside of a parallel map, the function does
     nothing.
     """
     if _current.turn is not None:
@@ -71,6 +71,6 @@ def take_turn() -> None:
 
 
 def end_turn() -> None:
-    """Release the right to use a lot of memory; do nothing if this thread has not called `take_turn`."""
+    """Release the permission to use a lot of memory; do nothing if this thread has not called `take_turn`."""
     if _current.turn is not None:
         _current.turn.end()

@@ -50,7 +50,7 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_own(script: Path, content: str) -> bool:
-    """Return whether a script may be replaced: whether it is empty or contains exactly `content`, as written before."""
+    """Return whether a script may be replaced, because it is empty or contains exactly the text `content`."""
     with contextlib.suppress(OSError):
         return read_bytes(script, _LARGEST) in (b"", content.encode())
     return False

@@ -102,7 +102,10 @@ class EvaluateResult(Tabular):
 
     @property
     def unseen(self) -> Evaluation | None:
-        """Evaluation on the photos that the model has not learned from; None if these are all or none of the photos."""
+        """Evaluation on the photos that the model has not learned from.
+
+        It is None if the model has learned from all evaluated photos, or from none of them.
+        """
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
         )
@@ -269,8 +272,8 @@ def _candidates(
 ) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
     """Return the photos that may be in the split `wanted`, and a mapping from photo names to splits.
 
-    The mapping applies to photos that are not recognized as photos of the training run. It is empty if `wanted` is
-    "unseen" or "all", or if the returned photos are exactly the photos in the split.
+    The caller uses the mapping for photos that it does not recognize as photos of the training run. The mapping is
+    empty if `wanted` is "unseen" or "all", or if the returned photos are exactly the photos in the split.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}

@@ -40,7 +40,11 @@ class ImageLayout:
 
 
 def image_layout(tensor: TensorInfo, path: Path) -> ImageLayout:
-    """Return the layout of an input tensor. Raises ModelError if it is not one RGB or gray image of fixed size."""
+    """Return the layout of an input tensor.
+
+    Raises:
+        ModelError: the tensor does not contain one RGB or gray image of fixed size, or has an unsupported dtype.
+    """
     if tensor.dtype not in _TYPES:
         raise ModelError(f"{path}: its input is {tensor.dtype}; an image is float, or an integer of 8 to 32 bits.")
     shape = tensor.shape

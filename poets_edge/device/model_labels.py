@@ -109,8 +109,8 @@ def checked_labels(
         unlabeled: whether a model without labels is accepted.
 
     Raises:
-        ModelError: required labels are missing, or their number differs from the number of scores. Two labels are
-            accepted for one score.
+        ModelError: required labels are missing, or their number differs from the number of scores; a model with a
+            single score may have two labels.
     """
     outputs = math.prod(shape)
     if not names and unlabeled and source == str(model):

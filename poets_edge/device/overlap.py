@@ -30,7 +30,8 @@ class TrainingOverlap:
     Attributes:
         photos: number of photos in the evaluation.
         training: number of photos that the model was trained on.
-        validation: number of photos that the model was validated on, to choose among models or set the temperature.
+        validation: number of photos that the model was validated on, which means that they were used to choose among
+            models or to fit the temperature of the scores.
         evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
             training photos; "names", by the names and sizes of all photos in the folder (models from poets_edge 0.2);
             "unknown" for models that store no data about their photos.
@@ -124,8 +125,8 @@ def overlap_lines(
 
     Args:
         learned: whether the model has learned from each evaluated photo, bool [photos].
-        unseen: evaluation on the photos that the model has not learned from; None if these are
-            all or none of the photos.
+        unseen: evaluation on the photos that the model has not learned from; None if the model has learned from all
+            evaluated photos, or from none of them.
     """
     lines = []
     if overlap:

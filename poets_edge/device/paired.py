@@ -130,8 +130,9 @@ def mcnemar(worse: int, better: int) -> float:
 def sign_flip_p_value(differences: npt.NDArray[np.float64]) -> float:
     """Return the two-sided p-value of a sign-flip test for real-valued differences between paired values.
 
-    The test is Fisher and Pitman's permutation test for the mean of the differences. All signs are chosen at
-    random 9,999 times, from a fixed seed (Monte Carlo test; Davison and Hinkley, Bootstrap Methods, 1997, 4.2).
+    The test is Fisher and Pitman's permutation test for the mean of the differences. Instead of all combinations of
+    signs, 9,999 random ones are used, drawn with a fixed seed (Monte Carlo test; Davison and Hinkley, Bootstrap
+    Methods, 1997, 4.2).
     """
     rng = np.random.default_rng(0)
     reach = abs(float(differences.sum())) * (1 - 1e-9)

@@ -129,9 +129,9 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of the photos in both predictions whose predicted labels agree, 0 to 1.
+        """Return the fraction of photos for which this object and `reference` predict the same label, 0 to 1.
 
-        It is None if no photo is in both predictions.
+        Only photos that are in both objects are counted. The result is None if there are no such photos.
         """
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [

@@ -131,10 +131,10 @@ def score_strangers(scorer: Scorer, folder: Path, reporter: Reporter) -> Predict
 
 
 def count_strangers(models: Sequence[Path], folder: Path, reporter: Reporter) -> dict[Path, Refused | None]:
-    """For each `.tflite` file, count the photos in a folder that it classifies as unknown.
+    """Count the photos in a folder and its subfolders that each `.tflite` file classifies as unknown.
 
-    The photos in the folder and its subfolders belong to no class. Each photo is read once. The result for a file
-    without an unknown-photo detector is None.
+    The photos must belong to no class of the models. Each photo is read once. The result for a file without an
+    unknown-photo detector is None.
 
     Raises:
         DatasetError: the folder does not exist, or no photo in it can be read.

@@ -63,7 +63,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a zip member as they are in the archive, usually compressed, in parts of about _PART bytes.
+    """Yield the stored bytes of a zip member, which are usually compressed, in parts of about _PART bytes.
 
     Raises:
         OSError: the header of the member is damaged.

@@ -30,7 +30,11 @@ def contents_at(path: Location) -> bytes:
 
 
 def _read(path: Location) -> bytes:
-    """Return the bytes of a photo. In a parallel map, photos of more than _LARGE_PHOTO bytes are read one at a time."""
+    """Return the bytes of a photo.
+
+    If several threads read photos in `poets_edge.core.parallel.run_parallel`, a thread waits before it reads a photo of
+    more than _LARGE_PHOTO bytes, until no other thread is processing a large photo.
+    """
     try:
         return _read_up_to(path, _LARGE_PHOTO)
     except OSError as error:

@@ -41,7 +41,7 @@ _WAYS_OUT = {
 
 
 class MissingDecoderError(UnidentifiedImageError):
-    """No decoder for the format of a photo is installed; the message explains how to install one."""
+    """Raised if no decoder for the format of a photo is installed; the message explains how to install one."""
 
 
 def format_of(header: bytes) -> str:

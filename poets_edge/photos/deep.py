@@ -28,7 +28,7 @@ _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
 
 
 def is_deep_color(image: Image.Image) -> bool:
-    """Return whether an opened, not yet decoded image has 16 bits for each color, of which Pillow keeps the upper 8."""
+    """Return whether an opened, not yet decoded image has 16 bits per color channel; Pillow keeps the upper 8."""
     if image.format not in ("PNG", "TIFF") or image.mode in DEEP_MODES:
         return False
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
@@ -100,5 +100,9 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Correct a pixel value that Pillow read as signed although, as `white` shows, it is a 32-bit unsigned value."""
+    """Correct the sign of a pixel value.
+
+    Pillow reads 32-bit unsigned values as signed ones. If `white` shows that the values of the image are unsigned,
+    2**32 is added to negative values.
+    """
     return value + 2**32 if white > 2**31 and value < 0 else value

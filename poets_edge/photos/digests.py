@@ -116,7 +116,10 @@ class Digests:
         return found
 
     def _attempt(self, action: Callable[[Database], Result]) -> Result | None:
-        """Return `action(database)`, or None if it fails or there is no database."""
+        """Return `action(database)`; None if there is no database or an SQLite error occurs.
+
+        After an error, a damaged database is replaced with an empty one; any other database is no longer used.
+        """
         if self._database is None:
             return None
         try:

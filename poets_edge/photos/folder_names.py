@@ -1,4 +1,4 @@
-"""Recognize names of folders that are not classes, although the folders contain photos."""
+"""Recognize folders of photos whose names do not denote classes, such as `train` or `masks`."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
     These are photos whose names have the same text before `_nohash_`; augmented variants of one photo that Roboflow
     wrote; video frames in one folder, such as `frame_000123`; and photos of one person or object, whose number precedes
-    a counter in the name, as 01 does in `rock01-042`. In a class whose frames and numbered photos would all form one
-    group, they are not grouped.
+    a counter in the name, as 01 does in `rock01-042`. Video frames and numbered photos are not grouped if all of them
+    in a class would form a single group.
     """
     keys = [_variant_of(name) for name in photos.names]
     pairs = _pairs_of_keys(keys)

@@ -164,7 +164,7 @@ def _links(page: Response) -> list[str]:
 
 
 def is_allowed(address: str) -> bool:
-    """Return whether an address has a host and a valid port, and uses https, or http on this machine."""
+    """Return whether an address has a host and a valid port, and uses https, or http if the host is this machine."""
     try:
         parts = urlsplit(address)
         origin(address)

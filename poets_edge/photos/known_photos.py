@@ -112,7 +112,10 @@ class KnownPhotos:
         return found
 
     def split(self, digest: bytes) -> int:
-        """Return the split of the photo with this SHA-256 digest, numbered as in `splits`."""
+        """Return the split of the photo with a SHA-256 digest: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED.
+
+        See `splits` for the meaning of these values.
+        """
         return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
 
     def groups(self, digests: Digest) -> Rows:

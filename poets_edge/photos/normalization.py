@@ -42,8 +42,9 @@ class Normalization:
     def is_close(self, other: Normalization, tolerance: float = 1.0) -> bool:
         """Return whether two normalizations give nearly the same input values.
 
-        For each pixel value, the two input values may differ by as much as a change of the pixel value by `tolerance`
-        would change one of them. For example, (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
+        For every pixel value, the difference between the two input values, multiplied by the smaller of the two
+        standard deviations, must not exceed `tolerance`, which is therefore in units of pixel values. For example,
+        (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
         """
         return all(
             abs((pixel - mean) / std - (pixel - other_mean) / other_std) * min(std, other_std) <= tolerance

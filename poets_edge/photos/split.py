@@ -103,8 +103,8 @@ def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
     """Return a pair (split, position) for each split in which every class should have photos.
 
-    The split is an index into SPLIT_NAMES. If a class has no photos in it, the group of photos whose `_position` is
-    nearest to the position in the pair is moved to the split.
+    The split is an index into SPLIT_NAMES, and the position is a number from 0 to 100. If no photo of a class is in the
+    split, the group of photos whose position, according to `_position`, is nearest to this number is moved there.
     """
     required = [(_TRAINING, 100.0)]
     if percentages.validation:

@@ -1,8 +1,8 @@
 """Limits on the structure of photo files.
 
 If a file has metadata in many parts, many scans or long runs of fill bytes, the time or memory that Pillow and libjpeg
-need grows faster than the size of the file. The decoders do not limit these, so files with too many of them are
-rejected before decoding.
+need grows faster than the size of the file. Both libraries decode files with any number of parts and scans and with
+runs of any length, so files that exceed the limits in this module are rejected before decoding.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Return the evaluation that `dataclasses.asdict` converted to this validated JSON value."""
+        """Construct an evaluation from a JSON value, which was created by `dataclasses.asdict` and is validated."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -133,7 +133,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Return the evaluations that `dataclasses.asdict` converted to this validated JSON value."""
+        """Construct the evaluations from a JSON value, which was created by `dataclasses.asdict` and is validated."""
         return Evaluations(
             photos=tuple(value["photos"]),
             groups=tuple(value["groups"]) if value["groups"] is not None else None,

@@ -131,7 +131,7 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> tuple[str, ...]:
 
 
 def _assumption(results: Collection[ArchitectureResult]) -> str | None:
-    """Return the assumption of the accuracies of all architectures; None if the accuracy of one does not need it."""
+    """Return the note that accuracies assume independent photos; None if an architecture has no such note."""
     found = [result.assumption for result in results]
     return found[0] if all(found) else None
 

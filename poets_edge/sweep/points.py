@@ -50,7 +50,8 @@ class GridPoint:
         cross_validated_groups: group number of each photo in `cross_validated`; None if all are independent.
         unknown: number of test photos that are classified as unknown, and total number of test photos; None if not
             evaluated.
-        strangers: the same numbers for the photos that belong to no class; None if not evaluated.
+        strangers: number of photos outside all classes that are classified as unknown, and total number of photos
+            outside all classes; None if not evaluated.
         cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
     """
 
@@ -111,7 +112,7 @@ class GridPoint:
         )
 
     def is_as_fast_as(self, other: GridPoint) -> bool:
-        """Return whether the latencies of two models differ by at most 25 %, and not significantly.
+        """Return whether the latencies of two models differ by at most 25 %, and the difference is not significant.
 
         If the latencies were measured in a single process, or in only a few processes whose times vary widely, no
         difference is statistically significant, and only the ratio of the latencies is decisive.

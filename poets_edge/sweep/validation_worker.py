@@ -109,7 +109,7 @@ class Int8Head(Head):
 
 
 def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
-    """Return a copy of an assignment of photos to folds in which the head of each fold is quantized to 8 bits.
+    """Return a copy of a fold assignment, which contains a head for each fold, with the heads quantized to 8 bits.
 
     Args:
         features: features from the int8 backbone, float32 [photos, bottleneck_size]; the range of their logits is the
