@@ -105,12 +105,12 @@ class Detector:
 
 
 def merged(detector: Detector, layer: str, other: Detector) -> Detector:
-    """Return a detector whose distance is the sum of two distances from the same classes, minimized over the classes.
+    """Combine two detectors for the same classes: add their distances for each class, then take the minimum.
 
     Args:
         detector: detector for the bottleneck.
         layer: name of the inner layer.
-        other: detector for the averaged output of the inner layer, without background.
+        other: detector for the averaged output of the inner layer, trained without background photos.
     """
     return Detector(
         projection=detector.projection,
@@ -224,10 +224,10 @@ def detector_of(graph: Any, source: str = "the graph") -> Detector | None:
 
 
 def _inner_of(nodes: Mapping[str, Any], source: str) -> InnerProjection | None:
-    """Return the projection of the inner layer that the nodes of a detector contain; None if there is none.
+    """Return the projection of the inner layer, read from the nodes of a detector; None if it has no inner layer.
 
     Args:
-        nodes: nodes of the detector, by name without _PREFIX.
+        nodes: nodes of the detector, keyed by their names without _PREFIX.
         source: name of the graph, for messages.
 
     Raises:

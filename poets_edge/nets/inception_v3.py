@@ -11,7 +11,10 @@ from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer, Padding
 
 
 class _Builder:
-    """Builder for the list of layers, which numbers the convolutions in the order of Keras's source code."""
+    """Builder of the list of layers of Inception V3.
+
+    Convolutions are named `conv2d_1`, `conv2d_2` and so on, in the order of Keras's source code.
+    """
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []

@@ -1,4 +1,4 @@
-"""Description of a frozen graph for `inspect`."""
+"""Describe a frozen graph for the command `inspect`."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _SOURCE = "Keras's weights without the classifier"
 
 @dataclass(frozen=True)
 class _Stored:
-    """Description of an array in a file; `read` returns its values."""
+    """Description of an array in a weights file; `read` loads and returns its values."""
 
     name: str
     shape: tuple[int, ...]
@@ -204,14 +204,14 @@ def _text(name: Any) -> str:
 
 
 def _foreign(name: str) -> str:
-    """Return a phrase that states the probable origin of a file, guessed from the name of an entry in it."""
+    """Return a clause for an error message about the probable origin of a file, based on the name of an entry in it."""
     if name.endswith(("data.pkl", ".weight", ".bias", "running_mean", "num_batches_tracked")) or "/data/" in name:
         return "so it is PyTorch's"
     return "which is none of Keras's arrays"
 
 
 def _kind_of(stored: Sequence[_Stored]) -> str:
-    """Return a phrase that describes the arrays in a weights file."""
+    """Describe the arrays in a weights file, for example as "holds MobileNet V1 of width 0.50", for error messages."""
     if not stored:
         return "holds no arrays"
     first = stored[0].shape

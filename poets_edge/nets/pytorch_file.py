@@ -221,9 +221,9 @@ class _Machine:
         self.push(target)
 
     def build(self, _: Any) -> None:
-        """Execute BUILD, which sets attributes of an object, by discarding them.
+        """Execute the pickle operation BUILD, which sets attributes of an object, but discard the attributes.
 
-        Files of weights set only one attribute: the versions of PyTorch modules.
+        Weights files use BUILD only to store the versions of PyTorch modules.
         """
         self.pop()
 

@@ -50,7 +50,7 @@ class _Window:
 
 
 def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
-    """Convert the part of a graph from its input to the node `output`, and its unknown-photo detector, to a network.
+    """Convert a graph to a network that ends with the node `output` and has the graph's unknown-photo detector.
 
     Args:
         size: (height, width) of the input, pixels.
@@ -230,7 +230,13 @@ class _Reader:
         return self._add(Layer(node.name, "mean", (self._layer(node),)))
 
     def reshaped(self, node: Any) -> str | Array:
-        """Read a Reshape node: reshape a constant input, or turn a preceding pool over the whole image into a mean."""
+        """Read a Reshape node, and return the reshaped constant or the name of the layer that the node belongs to.
+
+        An average pool over the whole image, followed by the Reshape node, becomes a single layer: a mean.
+
+        Raises:
+            UnknownNetworkError: the node reshapes anything else.
+        """
         values = self._found[_name(node.input[0])]
         if isinstance(values, np.ndarray):
             return values.reshape(self._values(node, 1))
@@ -266,7 +272,7 @@ class _Reader:
         return found
 
     def _open(self, name: str, node: Any) -> Layer:
-        """Return the layer into which a node is folded.
+        """Return the layer called `name`, after checking that a node, such as a batch norm, can be folded into it.
 
         Raises:
             UnknownNetworkError: the layer has no weights, already has an activation, or has further consumers.

@@ -119,7 +119,12 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     def observe(
         task: range, session: Session
     ) -> tuple[list[list[Range]], list[list[Activations]], dict[str, Activations]]:
-        """Return the output ranges and the detector's inputs for each image, and the terms to add to the Hessians."""
+        """Run the network on the images with the indices in `task`.
+
+        Returns:
+            For each image, the output range of each layer except the softmax; for each image, the inputs of the
+            unknown-photo detector; and, by layer name, the terms to add to `Hessian.moments`.
+        """
         ranges: list[list[Range]] = []
         seen_by_detector: list[list[Activations]] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
@@ -162,7 +167,9 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
 
 def _detector_inputs(detector: Detector | None, outputs: Mapping[str, Activations]) -> list[Activations]:
-    """Return copies of the bottleneck and of the averaged output of the inner layer, as far as a detector reads them.
+    """Return copies of the detector's inputs: the bottleneck and, if used, the averaged output of the inner layer.
+
+    Without a detector, return an empty list.
 
     Args:
         outputs: outputs of all layers for one image, by layer name.

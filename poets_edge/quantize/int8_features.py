@@ -64,10 +64,10 @@ def int8_features(content: bytes) -> bytes:
 
 
 def int8_output(content: bytes, layer: str) -> bytes:
-    """Return a copy of an int8 model without a detector whose only output is that of a layer, int8.
+    """Return a copy of an int8 model that has one output, the int8 output of the given layer.
 
     Args:
-        content: an int8 `.tflite` that `export` wrote.
+        content: an int8 `.tflite` that `export` wrote, without an unknown-photo detector.
         layer: name of the layer.
     """
     model = unpack_model(content)

@@ -20,7 +20,7 @@ _VERSION = 2
 
 
 class Int8Writer:
-    """Appends int8 operators, whose output has the shape [1, size], and constants to a `.tflite` model.
+    """Writer that appends constants, and int8 operators with outputs of shape [1, size], to a `.tflite` model.
 
     Attributes:
         params: quantization of each tensor that was added or read, by tensor index.
@@ -50,7 +50,7 @@ class Int8Writer:
         return found
 
     def find(self, name: str) -> int:
-        """Return the index of a tensor that this object wrote; `name` excludes the prefix of its tensors."""
+        """Return the index of a tensor that this object has added, given its name without the prefix."""
         return [tensor.name for tensor in self._graph.tensors].index(f"{self._prefix}{name}".encode())
 
     def constant(self, name: str, value: float, params: QuantParams) -> int:

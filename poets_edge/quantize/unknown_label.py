@@ -113,7 +113,7 @@ def _before_rounding(model: Any, output: int) -> int:
 
 
 class _Writer:
-    """Appends float32 operators and constants to a `.tflite` model; their names begin with `unknown/`."""
+    """Writer that appends float32 operators and constants, with names that begin with `unknown/`, to a `.tflite`."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._graph = model, model.subgraphs[0]

@@ -132,7 +132,7 @@ def remove_detector(model: Any) -> None:
 
 
 class _Writer:
-    """Appends float32 operators and constants to a `.tflite` model; their names begin with _PREFIX."""
+    """Writer that appends float32 operators and constants, with names that begin with _PREFIX, to a `.tflite`."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._graph = model, model.subgraphs[0]

@@ -110,7 +110,10 @@ def write_full_int8_model(
 
 
 def _add_uint8_output(model: Any, output: int) -> int:
-    """Convert an int8 output to uint8 by adding 128; return the index of the uint8 tensor, which keeps its name."""
+    """Append an operator that converts an int8 output to uint8 by adding 128; return the index of the uint8 tensor.
+
+    The uint8 tensor has the name that the output had before; `_int8` is appended to the name of the int8 tensor.
+    """
     signed = model.subgraphs[0].tensors[output]
     name, quantization = signed.name, signed.quantization
     signed.name = name + b"_int8"

@@ -2,7 +2,8 @@
 
 Between the first convolution and the softmax, the arithmetic is the same as in files from TensorFlow's converter: 8-bit
 activations with one scale per tensor, 8-bit weights with one scale per output, and 32-bit biases. The first convolution
-and the softmax are computed in float. The module `float_io` explains why, and how scores are equal on every processor.
+and the softmax are computed in float. The module `float_io` explains why, and why scores do not depend on the
+processor.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The formula is that of `poets_edge.nets.detector.Detector`, arranged for 8 bits:
 - Before the projections are rounded, the layer that computes them centers them with its bias, and scales them so that
   an error of one step has about the same effect on the distance in all directions.
 - The biases of the layers are corrected for the mean effect of rounding their weights, which would otherwise change all
-  distances by up to three hundredths.
+  distances by up to 0.03.
 - Squares and projections share one quantization, so that one layer adds all terms of the distance in 32 bits. Only the
   sum, which is between 0 and 4, is rounded to 8 bits.
 
@@ -164,10 +164,10 @@ def _mean_rounding_error(scaled: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One of the vectors that are scaled to unit length and projected.
+    """Vector that the detector scales to unit length and projects: the bottleneck, or the inner layer's mean output.
 
     Attributes:
-        prefix: first part of the names of its tensors.
+        prefix: first part of the names of the tensors that are written for this vector.
         tensor: index of the int8 tensor with the vector, [1, size].
         vectors: vectors of the calibration photos, float32 [photos, size].
         projection: float32 [size, directions].
@@ -186,10 +186,14 @@ class _Part:
 
 
 def _add_projections(write: Int8Writer, parts: list[_Part], factors: Array, biases: Array) -> list[int]:
-    """Append the operators that project the parts; return the indices of the results, [1, directions of the part].
+    """Append the operators that scale one or two vectors to unit length and project them.
 
     Args:
-        factors, biases: factor and bias of each direction, float64 [directions].
+        factors, biases: factor and bias of each direction, float64 [directions]; the directions of the first vector
+            precede those of the second.
+
+    Returns:
+        The indices of the tensors with the projections, [1, directions of the vector], one per vector.
     """
     found, start = [], 0
     for part in parts:
@@ -219,7 +223,11 @@ def _with_length(detector: Detector, part: _Part) -> Detector:
 
 
 def _add_length(write: Int8Writer, part: _Part) -> int:
-    """Append the operators that compute _CENTER + _LENGTH * (|u|^2 - 1) for the unit vector of a part, [1, 1]."""
+    """Append the operators that compute _CENTER + _LENGTH * (|u|^2 - 1), where u is the unit vector of a part.
+
+    Returns:
+        The index of the tensor with the result, [1, 1].
+    """
     unit, size = write.find(f"{part.prefix}unit_vector"), part.units.shape[1]
     step = float(write.params[unit].scale)
     squares = (np.rint(part.units / step) * step) ** 2

@@ -48,7 +48,12 @@ convolution, and at least 0.6 for other networks."""
 
 @dataclass(frozen=True)
 class Evidence:
-    """An inferred normalization, and the reason for the inference as a clause for messages."""
+    """A normalization that was inferred from a network's first layers.
+
+    Attributes:
+        reason: what the inference is based on, a clause for messages such as "it quantizes its input as values from -1
+            to 1".
+    """
 
     normalization: Normalization
     reason: str
@@ -105,7 +110,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
 
 
 def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
-    """Infer the input range of a network that first quantizes its input; return None if the range is not a common one.
+    """Infer the input range of a network that first quantizes its input; return None for an uncommon range.
 
     Args:
         lowest, highest: smallest and largest real number that the quantized values represent.

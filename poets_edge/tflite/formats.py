@@ -182,7 +182,7 @@ def _zip_format(path: Path, head: bytes) -> ModelFormat | None:
 
 
 def format_of_members(names: Sequence[str]) -> ModelFormat | None:
-    """Return the format of the model in a zip with the given members; None if it has no model, or has photos."""
+    """Return the format of the model in a zip with the given members; None if there is no model, or any photo."""
     parts = [PurePosixPath(name) for name in _visible(names)]
     bases = {part.name for part in parts}
     suffixes = {part.suffix.lower() for part in parts}

@@ -142,7 +142,14 @@ class Graph:
         return int(np.prod(self._tensors[self.outputs[output]]["shape"]))
 
     def _step(self, name: str, inputs: Sequence[int]) -> tuple[int, float, float] | None:
-        """Return (tensor, scale, term) if an operator computes tensor * scale + term with two constants, else None."""
+        """Return (tensor, scale, term) if an operator computes tensor * scale + term from one tensor, otherwise None.
+
+        The other input of the operator must be a constant with a single value.
+
+        Args:
+            name: name of the operator: "ADD", "SUB", "MUL" or "DIV".
+            inputs: indices of its two input tensors.
+        """
         for tensor, other in (inputs, inputs[::-1]):
             values = self._constant(other)
             if values is None or not values.size or not (values == values.flat[0]).all():

@@ -5,11 +5,11 @@ normalization can be neither read nor inferred, it raises a ModelError that name
 
 | model | normalization |
 |---|---|
-| written by poets_edge | its metadata |
-| uint8, or int8 with a scale | pixels unchanged, or minus 128, so that all 256 values are used; MediaPipe, the Task library and ML Kit also ignore metadata for these models |
-| with standard metadata | its metadata |
-| given by `input_range` | as given; models of the kinds above must agree with it |
-| from the codelab or Ultralytics | as these programs define it |
+| written by poets_edge | read from its metadata |
+| with uint8 input, or with int8 input and a scale | the integers are the pixels (uint8) or the pixels minus 128 (int8); like MediaPipe, the Task library and ML Kit, ignore the metadata |
+| with standard metadata | read from its metadata |
+| any other, if `input_range` is given | as given; for the models above, `input_range` must agree with the model |
+| written by the codelab or Ultralytics | as these programs define it |
 | any other | inferred from its first layers; ModelError if that fails |
 """  # noqa: E501 - a table
 
@@ -99,7 +99,7 @@ def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
 
 
 def _compared(specified: InputRange, file: ModelFile) -> InputRange:
-    """Return a specified normalization, with a note in its evidence if the first layers of the model contradict it."""
+    """Return the specified normalization; if the model's first layers contradict it, its `evidence` states that."""
     # Loaded only for foreign models: the import takes as long as an inference.
     from poets_edge.tflite.graph_evidence import Graph
 
@@ -157,6 +157,6 @@ def _check_limits(given: Normalization, file: ModelFile, tensor: TensorInfo) -> 
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return two pairs for each channel: the lower limits of the two input ranges, and their upper limits."""
+    """Return the corresponding limits of two input ranges: for each channel, both lower and both upper limits."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

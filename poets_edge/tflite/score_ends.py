@@ -86,7 +86,7 @@ def use_uint8(model: Any, output: int) -> str:
 
 
 def _shifted(graph: Any, index: int, name: bytes) -> int:
-    """Add a uint8 tensor for the values of an int8 tensor plus 128, and return the new tensor's index."""
+    """Add a uint8 tensor for the integers of an int8 tensor plus 128, and return the index of the new tensor."""
     tensor = graph.tensors[index]
     quantization = quant_params(tensor.quantization.scale, int(tensor.quantization.zeroPoint[0]) + 128)
     return add_tensor(graph, name, list(tensor.shape), schema().TensorType.UINT8, quantization)

@@ -25,11 +25,11 @@ _Values = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ScoreFormat:
-    """Meaning of a model's output values, and the range of scores.
+    """Meaning and range of a model's output values.
 
     Attributes:
         kind: meaning of the values.
-        low, high: output values for the scores 0 and 1, for the kinds "probabilities" and "sigmoids".
+        low, high: output values that mean the scores 0 and 1; only for the kinds "probabilities" and "sigmoids".
         uncertain: whether the values may be probabilities instead; only the values for some images can show this.
     """
 

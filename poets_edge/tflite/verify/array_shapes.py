@@ -20,7 +20,7 @@ _BROADCAST_RANK = 4
 
 
 def low_rank(call: Call) -> Shape:
-    """Return the shape after broadcasting the inputs. Raises FlawError if several inputs are broadcast to rank > 4."""
+    """Return the shape to which the inputs are broadcast. Raises FlawError if two inputs are broadcast to rank > 4."""
     result = elementwise(call)
     if len(result) > _BROADCAST_RANK and len(call.shapes) > 1:
         raise FlawError(f"inputs of rank {len(result)}")
@@ -202,7 +202,7 @@ def resize(call: Call) -> Shape:
 
 
 def space_to_depth(call: Call) -> Shape:
-    """Return the shape of an image after blocks of pixels are moved to the channels."""
+    """Return the output shape of SPACE_TO_DEPTH, which moves each block of pixels into the channels of one pixel."""
     batch, height, width, channels = call.shape(0, 4)
     block = _block(call)
     if height % block or width % block:
@@ -211,7 +211,7 @@ def space_to_depth(call: Call) -> Shape:
 
 
 def depth_to_space(call: Call) -> Shape:
-    """Return the shape of an image after channels are moved to blocks of pixels; the inverse of `space_to_depth`."""
+    """Return the output shape of DEPTH_TO_SPACE, which moves the channels of each pixel into a block of pixels."""
     batch, height, width, channels = call.shape(0, 4)
     block = _block(call)
     if channels % (block * block):
@@ -220,7 +220,10 @@ def depth_to_space(call: Call) -> Shape:
 
 
 def space_to_batch(call: Call) -> Shape:
-    """Return the shape of an image after blocks of pixels are moved to the batch, as for a dilated convolution."""
+    """Return the output shape of SPACE_TO_BATCH_ND, which distributes the pixels of each block to separate images.
+
+    Dilated convolutions are computed in this way.
+    """
     batch, height, width, channels = call.shape(0, 4)
     (rows, columns), (top, bottom, left, right) = _blocks(call)
     height, width = height + top + bottom, width + left + right
@@ -230,7 +233,7 @@ def space_to_batch(call: Call) -> Shape:
 
 
 def batch_to_space(call: Call) -> Shape:
-    """Return the shape of an image after the batch is moved to blocks of pixels; the inverse of `space_to_batch`."""
+    """Return the output shape of BATCH_TO_SPACE_ND, which merges the images of a batch into blocks of pixels."""
     batch, height, width, channels = call.shape(0, 4)
     (rows, columns), (top, bottom, left, right) = _blocks(call)
     height, width = height * rows - top - bottom, width * columns - left - right

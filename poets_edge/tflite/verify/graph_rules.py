@@ -1,7 +1,7 @@
 """Rules for the graph in a `.tflite`: operators, types, shapes and sizes of image classifiers.
 
 `check_graph` follows every index, type and shape of a model from input to output, as an interpreter does, and adds up
-memory and multiplications. Its argument is a model as returned by `tables.parse`, all of whose operators are allowed.
+memory and multiplications. Its argument is a model that `tables.parse` returned and that has only allowed operators.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def _bias(rule: Rule) -> int:
 
 
 def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
-    """Return whether the shape signature of a tensor leaves it free to have a shape; -1 stands for any length."""
+    """Return whether a shape matches the shape signature of a tensor, in which -1 stands for any length."""
     signature = tensor["shape_signature"]
     return len(signature) == len(shape) and all(
         declared in (-1, length) for declared, length in zip(signature, shape, strict=True)

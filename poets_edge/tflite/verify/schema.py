@@ -1,8 +1,8 @@
-"""Schema of the FlatBuffers tables in `.tflite` files, as far as image classifiers use them.
+"""Schema of `.tflite` files: the FlatBuffers tables and fields that image classifiers use, and a few others.
 
 The order and numbers of the fields follow TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version
-3c). Fields that image classifiers do not use (sparsity, variants, custom options, buffers beyond 2 GB) are parsed, so
-that `graph_rules` can refuse them.
+3c). The fields that image classifiers do not use (sparsity, variants, custom options, buffers beyond 2 GB) are included
+so that `graph_rules` can refuse them.
 """
 
 from __future__ import annotations
