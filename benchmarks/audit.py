@@ -9,8 +9,8 @@ On real photos with random faults, for each seed:
 - learning curve: accuracy for 1,000 photos as forecast from 500 photos, compared with the measured accuracy;
 - calibration: expected calibration error of a head before and after calibration; the head is trained on 70 % of the
   photos and tested on the rest;
-- exported: expected calibration error of the files that `train` and `export` write for 70 % of the photos, on the rest
-  of the photos.
+- exported: expected calibration error of exported files; the head is trained by `train` on 70 % of the photos, and the
+  files are tested on the rest.
 
 Bottlenecks are cached in --bottleneck_dir, as by `train`.
 """

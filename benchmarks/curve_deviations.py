@@ -2,12 +2,14 @@
 
     python -m benchmarks.curve_deviations --shared ../shared --work DIR [--draws 12] [--first 0]
 
-The draws are those of the learning curves in `benchmarks.truth`: the accuracy with twice as many photos is forecast,
-and measured on held-out photos. For each value of the deviation, the log likelihood is that of the numbers of
-misclassified held-out photos. They have a binomial distribution, given the error rate; the distribution of error rates
-is that of the forecast. The script prints a table for `results/truth.md`: the log likelihood relative to the highest
-one, how many 90 % intervals contain the measured accuracy, in how many draws the difference between forecast and
-measured accuracy is not significant, and the mean width of the intervals. Draws are saved in DIR.
+Each draw selects photos at random, as for the learning curves in `benchmarks.truth`: `audit` forecasts the accuracy for
+twice as many photos, and a head trained on that many is evaluated on held-out photos. Given its error rate, the number
+of misclassified held-out photos has a binomial distribution. The forecast provides a distribution of error rates, which
+depends on `_VARIATION`; together, they give the log likelihood of each candidate value.
+
+The script prints a table for `results/truth.md` with a row for each candidate value: the log likelihood relative to the
+highest one, the number of 90 % intervals that contain the measured accuracy, the number of draws in which forecast and
+measured accuracy do not differ significantly, and the mean width of the intervals. Draws are saved in DIR.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ REPEATS = 10
 
 @dataclass(frozen=True)
 class CurveDraw:
-    """Measurements from which `audit` would forecast, and the number of misclassified photos of the doubled set.
+    """Learning curve of a random selection of photos, and errors of a head trained on twice as many photos.
 
     Attributes:
-        photos: number of photos from which the accuracy is forecast.
-        wrong, unseen: number of misclassified held-out photos, and of held-out photos.
+        measured: learning curve, from which the accuracy for twice as many photos is forecast.
+        photos: number of photos from which the learning curve was computed.
+        wrong: number of held-out photos that the head trained on twice as many photos misclassifies.
+        unseen: number of held-out photos.
     """
 
     measured: Measured
@@ -92,7 +96,10 @@ def read_draw(photos: PhotoSet, size: int, seed: int, file: Path) -> CurveDraw:
 
 
 def log_likelihood(draw: CurveDraw, deviation: float) -> float:
-    """Return the log likelihood of the number of misclassified photos, without its binomial coefficient."""
+    """Return the log likelihood of a `_VARIATION` of `deviation`, given the number of misclassified photos in a draw.
+
+    The binomial coefficient is left out, because it is the same for all deviations.
+    """
     extrapolation._VARIATION = deviation
     removable, spread = fit_removable(draw.measured)
     error = 1 - float(draw.measured.correct[:, -1].mean())
@@ -107,7 +114,7 @@ def log_likelihood(draw: CurveDraw, deviation: float) -> float:
 
 
 def forecast(draw: CurveDraw, deviation: float) -> Curve:
-    """Return the forecast for twice as many photos, and the accuracy measured with that many."""
+    """Return the accuracy for twice as many photos: as forecast with a `_VARIATION` of `deviation`, and as measured."""
     extrapolation._VARIATION = deviation
     rng = np.random.default_rng(0)
     forecasts = extrapolate(draw.measured, *fit_removable(draw.measured), draw.photos, float(draw.photos), rng)

@@ -18,7 +18,7 @@ STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_
 
 
 def accuracy(architecture: str, share: float) -> str:
-    """Return an accuracy in percent as text, or a dash if the architecture is in STAND_INS."""
+    """Return an accuracy in percent as text; a dash for an architecture in STAND_INS, whose accuracy is invalid."""
     return "-" if architecture in STAND_INS else f"{100 * share:.1f}"
 
 

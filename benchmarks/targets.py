@@ -60,10 +60,12 @@ class Row:
     """Measurements of one architecture.
 
     Attributes:
-        accuracies: accuracy of each kind of file, 0 to 1; empty if the weights are those of another architecture.
-        errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32.
+        accuracies: accuracy of each kind of file, 0 to 1; empty for an architecture in STAND_INS, which is measured
+            with weights for a different input size.
+        errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32; empty for
+            an architecture in STAND_INS.
         agreement: fractions of the test photos, and of the photos that belong to no class, for which full-int8 and
-            float32 agree on whether the photo is unknown; empty if they were not compared.
+            float32 agree on whether the photo is unknown; empty for an architecture in STAND_INS.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
         size: size of the model with int8 input, without the labels and metadata appended to it, in bytes.
         difference: largest difference between scores of `Classifier` and of TensorFlow Lite Micro, in steps of 1/256.

@@ -20,11 +20,12 @@ the accuracy of this head on the held-out photos. The interval does not cover th
 which are few. Therefore, each draw also records whether 0 is inside the interval of the difference between the
 cross-validated accuracy and the accuracy on the held-out photos. Each draw further records whether `train` would warn
 that photos depend on each other, or else note that it assumes independent photos, and the cross entropy on the held-out
-photos without and with temperature scaling. "Off" are the draws in which both accuracies differ by more than 5 points.
+photos without and with temperature scaling. A draw counts as "off" if the two accuracies differ by more than 5
+percentage points.
 
 For the learning curve, the sets have no groups (one frame of each burst, one photo of each person). Each draw records
 whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a head trained on twice as
-many, and whether it does if the sampling error of the held-out photos, which are 120 to 1,020, is taken into account.
+many, and whether it does if the sampling error of the 120 to 1,020 held-out photos is taken into account.
 
 Except in series, names do not reveal groups. The vectors are computed by mobilenet_0.25_128 and saved in DIR. This
 script prints one line per draw, and at the end the tables for `results/truth.md`.
@@ -273,7 +274,7 @@ def curve_rows(photos: PhotoSet, size: int, seed: int) -> tuple[Indices, Indices
 
 
 def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> Curve:
-    """Forecast the accuracy of a head for twice as many photos, and measure it."""
+    """Forecast the accuracy of a head trained on twice as many photos, then train it and measure its accuracy."""
     known, twice, unseen = curve_rows(photos, size, seed)
     options = HeadOptions(eval_step_interval=4000)
     hashed, data = photos.hashed(known), LabeledVectors(photos.vectors[known], photos.classes[known])

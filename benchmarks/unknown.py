@@ -5,9 +5,9 @@
 Known photos are subsets of the classes of two data sets, flowers and surface defects (see NEAR). In each draw, a number
 of photos per class is selected at random to fit the detector, and the remaining photos show how many known photos it
 rejects. Far strangers are everyday photos and photos of the other data set; near strangers are the remaining classes of
-the same data set. A background for far strangers consists of 200 everyday photos; one for near strangers consists of
-half of the near strangers (200 at most), and the other half is tested. The feature vectors are cached in DIR. Output:
-`results/unknown.md`.
+the same data set. Detectors are fitted without and with background photos, which are examples of unknown photos: 200
+everyday photos for the test with far strangers, and half of the near strangers (200 at most) for the test with the
+other half. The feature vectors are cached in DIR. Output: `results/unknown.md`.
 """
 
 from __future__ import annotations
@@ -74,12 +74,16 @@ class World:
 
 @dataclass(frozen=True)
 class Result:
-    """Fractions of photos that a detector rejects in one random draw, by kind of photo.
+    """Results of one random draw; a value is None if there are no photos of its kind, or no background was used.
 
-    A fraction is None if there are no photos of the kind, or if no background was used.
-
-    `learned` is the number of known photos to which the detector was fitted, and `new` is the number of other known
-    photos. `answered` is the accuracy on accepted known photos minus the accuracy on all known photos.
+    Attributes:
+        lost: fraction of the new known photos that the detector rejects.
+        learned: number of known photos to which the detector was fitted.
+        new: number of other known photos.
+        far, near: fractions of the far and of the near strangers that the detector rejects.
+        far_with_background, near_with_background: fractions that detectors fitted with background photos reject.
+        near_lost: fraction of the new known photos that the detector fitted with near strangers rejects.
+        answered: accuracy on the accepted new known photos minus the accuracy on all new known photos.
     """
 
     lost: float
@@ -141,12 +145,12 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
 
 
 def chance_within(photos: int, low: float, high: float, learned: int | None = None) -> float:
-    """Return the probability that a fraction from `low` to `high` of a number of photos is rejected.
+    """Return the probability that the fraction of rejected photos among `photos` photos is from `low` to `high`.
 
     Args:
-        learned: number of photos whose distances determine the limit; the number of rejected photos then has a
-            beta-binomial distribution with the mean RATE, whatever the distribution of distances. None if each photo is
-            rejected with the probability RATE, independently of other photos.
+        learned: number of training photos from whose distances the detector's limit is determined. The fraction of
+            rejected photos then has a beta-binomial distribution with the mean RATE, whatever the distribution of the
+            distances. If None, each photo is rejected with the probability RATE, independently of other photos.
     """
     counts = [count for count in range(photos + 1) if low <= count / photos <= high]
     if learned is None:

@@ -169,7 +169,11 @@ def verdicts(models: Sequence[Path], photos: Sequence[Path]) -> Verdicts:
 
 
 def share_refused(kinds: Sequence[Verdicts]) -> float:
-    """Return the mean, over the kinds of photos, of the fraction that the first model rejects."""
+    """Return the fraction of photos that the first model rejects, averaged over kinds of photos.
+
+    Args:
+        kinds: results of `verdicts` for each kind of photo.
+    """
     return float(np.mean([kind[0].mean() for kind in kinds]))
 
 

@@ -2,8 +2,8 @@
 
     python -m tools.web_runtime
 
-The archive compresses 28 MB to 2.5 MB, since most of the bytes are equal in the three builds. `poets-edge web` unpacks
-it, so that neither building nor using a wheel requires Node.
+The archive compresses 28 MB to 2.5 MB, since the runtime consists of three builds that are largely identical.
+`poets-edge web` unpacks it, so that neither building nor using a wheel requires Node.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONG_AGO = 315532800  # 1980
 
 
 def main() -> None:
-    """Write the archive; equal contents give equal bytes."""
+    """Write the archive. It is reproducible: equal input files give identical bytes."""
     packed = io.BytesIO()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": _DICTIONARY}]
     with (

@@ -90,7 +90,7 @@ class EvaluatedPhotos:
         )
 
     def __str__(self) -> str:
-        """Return a description such as `the test set of flower_photos, N = 87`."""
+        """Return a description of the photos, such as `the test set of flower_photos, N = 87`."""
         which = {
             "all": "all photos",
             "unseen": "photos that no model is known to have learned from",

@@ -54,7 +54,7 @@ class TimeRatio:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the confidence interval contains 1, and both bounds differ from 1 by less than NO_DIFFERENCE."""
+        """Whether the interval contains 1 and lies between 1 / (1 + NO_DIFFERENCE) and 1 + NO_DIFFERENCE."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property

@@ -1,14 +1,14 @@
-"""Comparison of separate runs of `benchmark`, between which times vary more than between processes in one run.
+"""Compare the times of separate runs of `benchmark`, which vary more than the times of processes in one run.
 
 Two runs that measure the same file on the same quiet machine differ by about 1 % (six runs had ratios of 0.98 to 1.02),
 because the clock frequency, the memory layout and the load from other virtual machines differ between runs. Most of
 this variation cancels out in times relative to the reference kernel (`poets_edge.bench.reference_kernel`).
 
 The interval from `compare_times` covers only the differences within a run. This module widens the interval by the
-variation between runs. For absolute times, this variation is estimated from the drift within each run, and is at least
-the variation on a quiet machine. For times relative to the kernel, it is a constant, because the kernel and the model
-drift together. In all recordings in `benchmarks/results/compare.md`, apparent drift of their ratio was caused by other
-programs.
+variation between runs. For absolute times, this variation is estimated from the drift within each run, that is, from
+slow changes of the machine's speed, and is at least the variation on a quiet machine. For times relative to the kernel,
+it is a constant, because the times of the kernel and of the model drift together. In all recordings in
+`benchmarks/results/compare.md`, apparent drift of the relative times was caused by other programs.
 """
 
 from __future__ import annotations

@@ -199,10 +199,11 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 
 
 def step_up(values: Sequence[float]) -> int | None:
-    """Return the index of the first value after the upward step that fits `values` best; None if no step is upward.
+    """Return the index of the first value after the upward step that fits `values` best.
 
-    The step minimizes the sum of absolute deviations from the medians before and after it, so that a single outlier in
-    a long series does not count as a step.
+    The result is None if the median never increases, that is, if no index divides the values into two parts of which
+    the second has the higher median. The step minimizes the sum of absolute deviations from the medians of the two
+    parts, so that a single outlier in a long series does not count as a step.
     """
     best, place = float("inf"), None
     for candidate in range(1, len(values)):
@@ -255,6 +256,9 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Return descriptions of disturbances by other programs, but not of heat and throttling, which the load causes."""
+    """Return descriptions of disturbances by other programs or virtual machines, one for each kind.
+
+    Heat and throttling are left out, because the load itself causes them.
+    """
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

@@ -84,7 +84,7 @@ def _corrections(comparison: Comparison) -> str:
 
 
 def _evaluated(comparison: Comparison) -> list[str]:
-    """Return lines that state the photos of the accuracies, and which of them a model has learned from."""
+    """Return lines that state which photos each accuracy is based on, and how many a model has learned from."""
     named = [(name, photos) for name, photos in zip(comparison.names, comparison.photos, strict=True) if photos]
     lines = [f"{name}: accuracy on {photos}" for name, photos in named]
     if len({frozenset(photos.names) for _, photos in named}) > 1:

@@ -24,7 +24,8 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
     weights are on this computer, and otherwise mobilenet_1.0_224.
 
     Args:
-        name: name of the architecture, which overrides the choice; empty to use the choice.
+        choice: "quick", "balanced" or "best".
+        name: name of an architecture, which overrides `choice`; empty to use `choice`.
 
     Raises:
         UsageError: there is no network with this name.

@@ -57,7 +57,14 @@ def scan_project(root: Path) -> Found:
 
 @dataclass
 class _Others:
-    """Files and folders that a scan skips: the names of symbolic links, and the numbers of other files and folders."""
+    """Files and folders that a scan skips.
+
+    Attributes:
+        links: names of the symbolic links.
+        names: number of files with names that cannot be sent to a browser.
+        loose: number of photos that are not in a class folder.
+        deeper: number of folders inside class folders.
+    """
 
     links: list[str] = field(default_factory=list)
     names: int = 0

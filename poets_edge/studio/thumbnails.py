@@ -55,7 +55,7 @@ class Thumbnails:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Mapping from the stamp of each unreadable photo to the reason, one line."""
+        """Mapping from the stamp of each unreadable photo to a line that states why it is unreadable."""
         return self._problems
 
     def check(self, stamps: Mapping[str, str]) -> None:

@@ -1,4 +1,7 @@
-"""Collect the files that the commands of a case have written, with names and paths that do not depend on the run."""
+"""Collect the files that the commands of a case have written.
+
+Parts of file names and of contents that differ in every run, such as times and temporary paths, are replaced.
+"""
 
 from __future__ import annotations
 

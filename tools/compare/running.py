@@ -1,7 +1,7 @@
-"""Copy the files of two revisions into folders ("trees"), and run the commands of cases with each of them.
+"""Copy the files of two revisions into folders ("trees"), and run the commands of the test cases with each tree.
 
-Edits to the working tree during a run therefore have no effect. Models contain the version number of the program, so
-it is set to the same value in both trees.
+Because the files are copied, edits to the working tree during a run have no effect. Models contain the version number
+of the program, so it is set to the same value in both trees.
 """
 
 from __future__ import annotations

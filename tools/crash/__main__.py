@@ -4,13 +4,13 @@
 
 After each kill, every file must equal the previous file or the output of a complete run, no file may be missing, and
 graph, labels and training record must come from the same run. The next run must produce the files of an uninterrupted
-run, bit for bit.
+run, bit for bit. Only files that are equal in two uninterrupted runs are compared. This excludes reports, which contain
+times.
+
 With --writers, two or three commands run concurrently in one folder (training runs on different photos, exports
 or downloads); the final files must all be the outputs of a single command.
 
 Ctrl-C ends the current part and prints its results.
-
-Only files that are equal in two uninterrupted runs are compared. This excludes reports, which contain times.
 """
 
 from __future__ import annotations

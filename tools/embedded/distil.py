@@ -148,9 +148,10 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return randomly recolored images, and the teacher's feature maps as targets; a random half is flipped.
+    """Return randomly recolored images, and the teacher's feature maps as targets.
 
-    The images have the shape [N, 3, size, size] and values from -1 to 1, the targets [N, 256, size / 32, size / 32].
+    Each image and its target are flipped horizontally with a probability of 50 %. The images have the shape
+    [N, 3, size, size] and values from -1 to 1; the targets have the shape [N, 256, size / 32, size / 32].
     """
     count = len(crops)
     flip = rng.random(count) < 0.5

@@ -27,7 +27,7 @@ _OTHERS = (
 
 
 class NeverTrue(Operator):  # type: ignore[misc]
-    """Replace the condition of an `if` statement with False, as if the check were missing."""
+    """Mutation operator that replaces the condition of an `if` statement with False, as if the check were missing."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "if_stmt":
@@ -43,7 +43,7 @@ class NeverTrue(Operator):  # type: ignore[misc]
 
 
 class Increment(NumberReplacer):  # type: ignore[misc]
-    """Add one to a number, without the second mutant of cosmic-ray's operator, which subtracts one."""
+    """Mutation operator that adds one to a number. Unlike cosmic-ray's operator, it does not also subtract one."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         yield from list(super().mutation_positions(node))[:1]
@@ -55,7 +55,7 @@ class Increment(NumberReplacer):  # type: ignore[misc]
 
 
 class RemoveStatement(Operator):  # type: ignore[misc]
-    """Replace a call whose result is not used, a `raise` or an augmented assignment with `pass`."""
+    """Mutation operator that replaces a `raise`, an augmented assignment, or a call with an unused result by `pass`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "simple_stmt" and _removable(node.children[0]):

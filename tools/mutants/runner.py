@@ -65,7 +65,7 @@ class ForkingRunner:
             reached") and the test that killed it, if any.
         stop_at: value of `time.monotonic()` after which no mutant is started.
         jobs: number of concurrent processes.
-        slow: whether to run tests marked slow although there are others.
+        slow: whether to always run the tests marked slow; otherwise, they are run only if all tests are marked slow.
     """
 
     module: str

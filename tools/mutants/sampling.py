@@ -1,4 +1,4 @@
-"""Random samples of mutants, and the share of all mutants that is killed, estimated from samples of modules."""
+"""Draw random samples of mutants, and estimate the fraction of all mutants that the tests kill."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Sample:
     """Outcome of a random sample of a module's mutants.
 
     Attributes:
-        mutants: number of mutants of the module; a fraction if the number of those to be counted is itself estimated.
+        mutants: number of mutants of the module. It may be an estimate, for example without equivalent mutants, and
+            is then not necessarily an integer.
         drawn: number of mutants in the sample, at least 1.
         killed: number of mutants in the sample that a test killed.
     """
@@ -36,9 +37,9 @@ def draw(items: Sequence[_Item], size: int, seed: int) -> list[_Item]:
 def killed_share(samples: Iterable[Sample]) -> tuple[float, float, float]:
     """Return the estimated share of killed mutants over all modules and its 95 % interval, (share, low, high).
 
-    Each module counts by its number of mutants (stratified sampling; Cochran, Sampling Techniques, 1977, section 5.3).
-    The interval is Wilson's for the number of mutants that would give an equal variance if they had been drawn from
-    all modules at once. If all mutants were run, the share is exact: `low` and `high` are equal to it.
+    Each module is weighted by its number of mutants (stratified sampling; Cochran, Sampling Techniques, 1977, section
+    5.3). The interval is Wilson's for the effective sample size, that is, the size of a simple random sample from all
+    modules with equal variance. If all mutants were run, the share is exact: `low` and `high` are equal to it.
     """
     known = list(samples)
     total = sum(sample.mutants for sample in known)

@@ -28,7 +28,8 @@ _SHOWN_CHARACTERS = 300
 class AgentProcess:
     """Agent that runs on a device over ssh.
 
-    Two threads read its output and its errors; a third ends the connection if the device exceeds a time limit.
+    Two threads read the standard output and standard error of ssh; a third one ends the connection if the device
+    exceeds a time limit.
 
     Attributes:
         closing: event that is set when `close` is called.

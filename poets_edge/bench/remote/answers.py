@@ -23,12 +23,12 @@ _LONGEST_BASE64 = 11_500_000
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations
-    """Return the JSON check for dataclass fields that must contain a number from `low` to `high`."""
+    """Return a check that a value in an answer is a number from `low` to `high`; used in dataclass annotations."""
     return Check(float, f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
 
 
 def Integer(low: int, high: int) -> Check:  # noqa: N802
-    """Return the JSON check for dataclass fields that must contain an integer from `low` to `high`."""
+    """Return a check that a value in an answer is an integer from `low` to `high`; used in dataclass annotations."""
     return Check(int, f"a whole number from {low} to {high}", lambda value: low <= value <= high)
 
 

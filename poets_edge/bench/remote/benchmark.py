@@ -197,7 +197,12 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return each model's predictions for the photos that the device could read, in the order of `here`."""
+    """Return the device's predictions of each model for the photos that it could read.
+
+    Args:
+        found: scores from the device.
+        here: predictions of each model on this machine, which determine the order of the photos.
+    """
     there = {}
     for number, model in enumerate(models):
         if model in here:

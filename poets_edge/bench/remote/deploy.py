@@ -194,7 +194,12 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _collect_folder(watch: Sequence[str], home: str) -> str | None:
-    """Return the absolute path of the folder that `--collect` in `watch` specifies; None without `--collect`."""
+    """Return the absolute path of the folder that the argument `--collect` specifies; None if it is not given.
+
+    Args:
+        watch: arguments of the command `watch`.
+        home: home folder on the device, against which a relative path is resolved.
+    """
     for word, following in zip_longest(watch, watch[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         if flag == "--collect":

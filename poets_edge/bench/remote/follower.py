@@ -53,7 +53,7 @@ class Follower:
         """Create a client.
 
         Args:
-            results: number of requested results; for each, a fixed number of additional messages is accepted.
+            results: number of requested results. The maximum number of messages from the device depends on it.
         """
         self.machine: dict[str, Any] = {}
         self._installation = installation

@@ -226,7 +226,7 @@ def with_remedy(error: RemoteError) -> RemoteError:
 
 
 def system_of(facts: Facts) -> System:
-    """Return the properties of a device, such as its processor, that determine the TFLite interpreter for it."""
+    """Return the properties of a device, such as its processor, that determine which TFLite interpreter it can run."""
     libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
         program_architecture(facts.machine, facts.bits),

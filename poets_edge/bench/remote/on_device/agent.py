@@ -185,9 +185,9 @@ class Agent:
         return {"path": self._own.service.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path in systemd's folder for the link to a unit, and whether a different file exists at this path.
+        """Return the path of the link to a unit in systemd's folder, and the folders of other deployments.
 
-        The answer also contains the folders of other deployments of the program.
+        The value `foreign` states whether the path exists but is not a link to the program's unit.
         """
         path = link_path(request["folder"], request["unit"])
         return {

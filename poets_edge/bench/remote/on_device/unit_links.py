@@ -16,7 +16,7 @@ def link_path(folder: str, unit: str) -> str:
 
 
 def is_foreign(link: str, target: str) -> bool:
-    """Return whether there is a file at the path `link` that is not a link to `target`."""
+    """Return whether the path `link` exists, but is not a link to `target`."""
     return os.path.lexists(link) and not _leads_to(link, target)
 
 
