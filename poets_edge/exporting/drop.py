@@ -38,9 +38,13 @@ def allowed_photos(paired: Paired, allowed: float) -> int:
 
 
 def verdict(losses: Mapping[Any, Paired], allowed: float) -> str:
-    """Return a phrase that states the loss of accuracy of each file.
+    """Return a phrase for messages about files that lose more accuracy than allowed.
 
     An example is `int8 loses 6.1 points (...), more than the 2 allowed`.
+
+    Args:
+        losses: comparison of each of these files with the float32 file, by quantization.
+        allowed: maximum loss of accuracy, in percentage points.
     """
     parts = [
         f"{quantization} loses {-paired.gain:.1f} points ({paired.worse} photos worse and {paired.better} better of"

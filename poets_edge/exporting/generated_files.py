@@ -78,7 +78,7 @@ def _check_unchanged(folder: Path, known: Mapping[str, str], sums: Mapping[str, 
 
     Args:
         known: listed checksums by file name.
-        sums: checksums of the new contents by file name; "" for a content that is not known yet.
+        sums: checksums of the new contents by file name; "" for a file whose content is not yet known.
     """
     for name, digest in sums.items():
         path = folder / name

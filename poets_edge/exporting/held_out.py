@@ -136,10 +136,13 @@ def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
 
 
 def _split_again(record: dict[str, Any], photos: PhotoTable) -> ExportPhotos:
-    """Split the photos in a folder as in a training run whose record does not list them, because there are too many.
+    """Repeat the split of a training run that had too many photos to list in its record.
 
     Test photos are recognized by the digests of their contents, if the record has them. Splitting by name alone could
     differ from the training run, in which the user may have specified groups of photos.
+
+    Args:
+        photos: photos in the folder of the training run.
     """
     split, known = _split(photos, SplitConfig(**record["percentages"])), known_photos(record)
     trained = sum(sum(sets.values()) for sets in record["classes"].values())
@@ -152,8 +155,8 @@ def photos_of_folder(folder: Location, percentages: SplitConfig, known: KnownPho
 
     Args:
         known: photos of the training run, which are recognized by their contents. If it is None, or the folder contains
-            none of the training photos, the photos are split by their names, as `train` does; validation photos of the
-            training run are then not test photos.
+            none of the training photos, the photos are split by their names, as `train` does. Photos that are known to
+            be validation photos of the training run are never used as test photos.
 
     Raises:
         DatasetError: the folder cannot be used.
@@ -177,7 +180,7 @@ def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple
 
 
 def _with_digests(photos: PhotoTable, digests: Digest, chosen: npt.NDArray[np.bool_]) -> tuple[Photo, ...]:
-    """Return the chosen photos, with their digests in `sha256`."""
+    """Return the photos for which the mask `chosen` is True, with their digests in `sha256`."""
     return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in np.flatnonzero(chosen).tolist())
 
 

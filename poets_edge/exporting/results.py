@@ -109,7 +109,7 @@ class ExportResult(Mapping[str, ExportedFile], Tabular):
 
 
 class AccuracyDropError(ModelError):
-    """A quantized file loses significantly more accuracy than allowed, so no files were written.
+    """Raised if a quantized file loses significantly more accuracy than allowed; no files are written.
 
     Attributes:
         result: the converted files and their evaluations.

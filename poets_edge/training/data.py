@@ -96,7 +96,7 @@ class TrainingData:
         return photos, known, find_groups(photos, known.vectors, self.folder)
 
     def rows(self, *wanted: SplitName) -> Rows:
-        """Return the row numbers of the photos in one or more splits, int64 [photos], split by split."""
+        """Return the row numbers of the photos in one or more splits, int64 [photos], one split after another."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
     def named(self, wanted: SplitName) -> HashedPhotos:

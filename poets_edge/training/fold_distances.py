@@ -22,7 +22,7 @@ _EPSILON = float(np.finfo(np.float64).eps)
 def out_of_fold_terms(
     units: Array, classes: Classes, fold: npt.NDArray[np.int64], moments: Moments, model: DistanceModel
 ) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
-    """Compute the terms of each photo's distance with a model of the photos in the other folds.
+    """Compute the terms of each photo's distance (see `DistanceModel.terms`) with a model of the other folds' photos.
 
     Args:
         units: unit vectors of the photos, float64 [photos, features].
@@ -32,9 +32,9 @@ def out_of_fold_terms(
         model: model that was fitted to all photos.
 
     Returns:
-        The terms of each class, float64 [photos, classes], which are infinite if other folds have no photo of the
-        class; the common term, float64 [photos]; and whether there are photos of the photo's class in other folds, bool
-        [photos].
+        A term for each class, float64 [photos, classes], infinite if the other folds have no photo of the class; the
+        term that all classes share, float64 [photos]; and whether the other folds have photos of the photo's own class,
+        bool [photos].
     """
     everything = _AllPhotos.of(units, classes, moments, model)
     to_classes = np.full((len(units), len(moments.counts)), np.inf)
@@ -49,7 +49,7 @@ def out_of_fold_terms(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _AllPhotos:
-    """Quantities from which models without a few photos are computed.
+    """Statistics of all photos, from which models fitted without a few of the photos are computed.
 
     Attributes:
         scatter: scatter matrix within the classes, float64 [features, features].
@@ -79,10 +79,10 @@ class _AllPhotos:
         )
 
     def without(self, rows: npt.NDArray[np.int64]) -> tuple[DistanceModel, Array]:
-        """Return the model without some photos, and the number of photos that remain in each class, [classes].
+        """Return a model fitted without the photos in `rows`, and the number of remaining photos per class, [classes].
 
-        The model has the `shrinkage` and the `rest_weight` of the model of all photos, so that the distances of both
-        models are comparable.
+        `shrinkage` and `rest_weight` are copied from the model of all photos, so that the distances of both models are
+        comparable.
         """
         classes = self.classes[rows]
         truth, residuals = np.eye(len(self.counts))[classes], self.units[rows] - self.means[classes]

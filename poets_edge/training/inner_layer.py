@@ -29,10 +29,10 @@ detected fewer unknown photos (`benchmarks/results/unknown_files.md`)."""
 
 
 def inner_layer(network: Network) -> Layer | None:
-    """Return the first convolution with an activation that reduces the height _REDUCTION times; None if there is none.
+    """Return the first convolution with the output height of the inner layer; None if there is none.
 
-    Depthwise convolutions, whose outputs do not combine channels, and convolutions without activation are not
-    considered.
+    This height is the height of the input divided by _REDUCTION, rounded up. Depthwise convolutions, whose outputs do
+    not combine channels, and convolutions without an activation function are not considered.
     """
     shapes, height = network.shapes(), -(-network.size[0] // _REDUCTION)
     found = (

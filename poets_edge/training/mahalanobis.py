@@ -125,9 +125,9 @@ class DistanceModel:
         return np.asarray(to_classes.min(axis=1) + common)
 
     def terms(self, units: Array) -> tuple[Array, Array]:
-        """Return the terms of the distance: those of each class, float64 [photos, classes], and their common term.
+        """Return a term for each class, float64 [photos, classes], and a term that all classes share, float64 [photos].
 
-        The distance is the minimum of the former plus the latter, float64 [photos].
+        The distance of a photo is the minimum of its class terms plus the shared term.
         """
         centered = units - self.mean
         inside = centered @ self.basis

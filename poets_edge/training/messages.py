@@ -140,15 +140,16 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
 def independence_assumption(
     groups: PhotoGroups | None, warning: str | None, *, group_by: str, has_own_test: bool
 ) -> str | None:
-    """Return a note that an accuracy assumes independent photos; None if the user or a warning states their groups.
+    """Return a note that the accuracy assumes independent photos; None if the note is not needed.
 
-    Photos of few people or objects cannot always be distinguished from independent photos
-    (`benchmarks/results/truth.md`), so the note depends neither on their number nor on their features.
+    It is not needed if the user specified groups of photos or chose the test photos, or if a warning says that the
+    photos are not independent. Photos of few people or objects cannot always be distinguished from independent photos
+    (`benchmarks/results/truth.md`), so the note depends neither on the number of photos nor on their features.
 
     Args:
-        warning: result of `dependence`.
+        warning: the warning that `dependence` returned.
         group_by: the groups that the user specified; empty for none.
-        has_own_test: whether the user chose the test photos, which then decide.
+        has_own_test: whether the user chose the test photos.
     """
     if warning or group_by or has_own_test:
         return None

@@ -140,7 +140,11 @@ class _JointLimit:
 
 
 def refused(distances: npt.NDArray[np.float32]) -> float | None:
-    """Return the fraction of relative distances that are above 1, the limit; None if `distances` is empty."""
+    """Return the fraction of photos that are rejected; None if there are no photos.
+
+    Args:
+        distances: distances divided by the limit, float32 [photos]; photos with a value above 1 are rejected.
+    """
     return float((distances > LIMIT).mean()) if len(distances) else None
 
 
@@ -257,8 +261,13 @@ def _joint_limit(distances: Array, logits: Array, rate: float, background: tuple
 def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple[float, float]) -> _JointLimit:
     """Return the limits that together reject the fraction `rate` of known photos, for a given pair of weights.
 
-    Distances and logits are each measured from their median, in units of the difference between an upper quantile and
-    the median. The fraction of known photos above this quantile is `rate` times the weight.
+    Distances and logits are each scaled linearly so that the median becomes 0 and an upper quantile becomes 1. The
+    fraction of known photos above the upper quantile is `rate` times the weight. The same limit then applies to the
+    scaled distances and the scaled logits.
+
+    Args:
+        distances, logits: see `_joint_limit`.
+        weights: weight for the distances, and weight for the logits.
     """
     middle, center = float(np.median(distances)), float(np.median(logits))
     reach = max(upper_quantile(distances, 1 - rate * weights[0]) - middle, 1e-9)

@@ -160,12 +160,13 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
     """Return whether distinct neighbors predict the class significantly better than more distant neighbors do.
 
-    The latter vote on the class. They are near if their ranks are within a fifth of the class size (a fourth if
-    the vote begins with the second neighbor), and far if their ranks are within half of it; different minimum
+    The more distant neighbors vote on the class. They are near if their ranks are within a fifth of the class size (a
+    fourth if the vote begins with the second neighbor), and far if their ranks are within half of it; different minimum
     advantages apply to near and far neighbors. Neighbors of higher ranks do not vote.
 
     Args:
-        count: number of photos, of which `found` contains those with a distinct neighbor.
+        found: neighbors of the photos that have a distinct neighbor.
+        count: number of all examined photos, including those without a distinct neighbor.
         size: median number of photos of a class.
     """
     votes = _votes(size)
@@ -203,7 +204,7 @@ def _votes(size: int) -> int:
 def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
     """Return, for each photo, 1 if only its nearest neighbor predicts its class, -1 if only a vote does, otherwise 0.
 
-    The voters are the `votes` nearest neighbors after the first `rank`, which may be variants of the photo.
+    The nearest `rank` neighbors do not vote, because they may be variants of the photo; the next `votes` neighbors do.
     """
     labels, own = classes[found.neighbors], classes[found.rows]
     voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)

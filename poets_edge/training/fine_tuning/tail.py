@@ -119,8 +119,8 @@ def _separable(chain: Sequence[Layer]) -> tuple[int, int] | None:
     """Find a separable convolution at the end of a chain of layers.
 
     Returns:
-        The index of the pointwise convolution, which is the first trained layer, and the index of the depthwise
-        convolution, which is the first layer; None if the chain does not end in a separable convolution.
+        The index of its first trained layer, the pointwise convolution, and the index of its first layer, the depthwise
+        convolution; None if the chain does not end in a separable convolution.
     """
     if len(chain) < 2 or not _is_depthwise(chain[-2]) or not _is_pointwise(chain[-1], "relu6"):
         return None
