@@ -129,7 +129,10 @@ def measure(
     data: LabeledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Measured:  # fmt: skip
-    """Return the correct predictions of heads fitted to fractions of the photos; arguments as in `learning_curve`."""
+    """Fit heads to increasing fractions of the photos, and return how often they predict each photo correctly.
+
+    The arguments are those of `learning_curve`.
+    """
     share = min(1.0, MAX_EVALUATED / len(rows))
     learned = share * _mean_learned(fold[rows], int(fold.max()) + 1)
     sizes, answers = [], []

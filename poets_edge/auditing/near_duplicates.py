@@ -147,7 +147,8 @@ def _match(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], similarities: Mat
 
     Args:
         a, b: thumbnails, uint8 [pairs, 32, 32].
-        similarities: cosine similarities of the bottlenecks, [pairs].
+        similarities: cosine similarities of the bottlenecks, [pairs]; mirroring is tried only if the similarity is at
+            least _MIN_MIRRORED_SIMILARITY.
     """
     matches = np.zeros(len(a), np.bool_)
     mirrored = b[:, :, ::-1]
@@ -188,7 +189,10 @@ def _correlation(x: Matrix, y: Matrix) -> Matrix:
 
 
 def _windows() -> list[_Window]:
-    """Return the crops for aligning images, as pairs of float32 [32, 32] matrices that resample rows and columns."""
+    """Return the crops that are tried to align two images.
+
+    Each crop is a pair of float32 [32, 32] matrices: the first resamples the rows of an image, the second its columns.
+    """
     sizes = [(1.0, 0.0)], [(fraction, place) for fraction in (0.95, 0.9) for place in (0.0, 0.5, 1.0)]
     pairs = [(down, across) for some in sizes for down in some for across in some if down[0] == across[0]]
     # Crops of the height or the width only.

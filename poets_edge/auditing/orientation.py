@@ -77,9 +77,10 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
 
 
 def _rotated_vectors(photos: HashedPhotos, upright: Matrix, options: AuditOptions, reporter: Reporter) -> Matrix:
-    """Return bottlenecks of photos rotated anticlockwise, float32 [3, photos, bottleneck_size].
+    """Return bottlenecks of photos rotated anticlockwise by 90, 180 and 270 degrees.
 
-    For photos that can no longer be read, the upright bottlenecks are returned.
+    The result is float32 [3, photos, bottleneck_size]. For photos that can no longer be read,
+    the upright bottlenecks are returned.
     """
     backbone = find_backbone(options, reporter)
     vectors = np.repeat(upright[None], len(_REMEDIES), axis=0)

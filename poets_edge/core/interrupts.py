@@ -1,8 +1,8 @@
 """Preserve KeyboardInterrupt around code that would suppress it.
 
-An interrupted import of a package may raise ImportError instead, which would be reported as "not installed"; other
-code catches KeyboardInterrupt and continues. SIGINT is therefore recorded, and KeyboardInterrupt is raised when
-the code ends.
+If the import of a package is interrupted, it may raise ImportError instead, which would be reported as "not installed";
+other code catches KeyboardInterrupt and continues. SIGINT is therefore recorded, and KeyboardInterrupt is raised at the
+end of the block.
 """
 
 from __future__ import annotations

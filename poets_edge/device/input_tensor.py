@@ -107,5 +107,5 @@ def _channels_last_filler(tensor: TensorInfo, normalization: Normalization) -> F
 
 
 def gray_pixels(pixels: Pixels) -> Pixels:
-    """Return the gray values, uint8 [height, width, 1], of RGB pixels."""
+    """Convert RGB pixels, uint8 [height, width, 3], to gray values, uint8 [height, width, 1]."""
     return ((pixels @ LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]

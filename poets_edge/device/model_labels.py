@@ -75,7 +75,7 @@ def _listed(labels: Sequence[str]) -> str:
 def given_labels(
     own: tuple[str, ...], labels: str | os.PathLike[str] | Sequence[str] | None, model: Path
 ) -> tuple[tuple[str, ...], str]:
-    """Return the labels to use for a model, and their source: a path, or the text "`labels`" for messages.
+    """Return the labels to use for a model, and their source for messages: a path, or the parameter name "`labels`".
 
     Args:
         own: labels inside the model; () if it has none.

@@ -185,7 +185,10 @@ def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
 
 
 def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
-    """Return the split number of each photo, from `KnownPhotos.splits`; NO_SPLIT for all photos if `known` is None."""
+    """Return the split of each photo in the training run as a number, int8 [photos]; see `KnownPhotos.splits`.
+
+    All numbers are NO_SPLIT if `known` is None.
+    """
     return known.splits(digests) if known else np.full(len(digests), NO_SPLIT, np.int8)
 
 

@@ -22,8 +22,8 @@ def score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequ
     """Return the index of the model's output that contains the scores.
 
     Raises:
-        ModelError: the model has several outputs, the metadata do not specify one of them, and none or several have as
-            many values as there are labels.
+        ModelError: the model has several outputs, and neither its metadata nor the number of labels determines which
+            one contains the scores.
     """
     if metadata.score_output is not None and metadata.score_output < len(tensors):
         return metadata.score_output

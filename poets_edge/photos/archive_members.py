@@ -44,8 +44,8 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
     """Return the decompressed bytes of a photo in an archive.
 
     Args:
-        read: function with two offsets as arguments that returns the bytes of the archive between them, or fewer at
-            the end of the archive.
+        read: function that accepts two offsets, and returns the bytes of the archive between them, or fewer at the end
+            of the archive.
         most: maximum number of bytes of the photo.
 
     Raises:

@@ -304,7 +304,7 @@ class _BoundedFile(io.RawIOBase):
         self._left += count
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True: reading is supported."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:

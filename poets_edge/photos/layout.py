@@ -265,7 +265,7 @@ class _Arrangement:
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 
     def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
-        """Return the class folders with one spelling of each label, preferably the one in the training split.
+        """Return the class folders with labels that are spelled alike in all splits, preferably as in training.
 
         Raises:
             DatasetError: the names of two folders in the same split differ only in case or spaces.

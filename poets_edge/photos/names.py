@@ -25,7 +25,7 @@ def class_name(folder: str) -> str:
 
 
 def composed(label: str) -> str:
-    """Return a class name normalized to NFC, because macOS and its zips may store é as e and a combining accent."""
+    """Return a class name normalized to NFC, because macOS may store é as two characters, e and a combining accent."""
     return label if label.isascii() else unicodedata.normalize("NFC", label)
 
 

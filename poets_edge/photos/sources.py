@@ -78,7 +78,7 @@ class FileStamp(NamedTuple):
 
     @staticmethod
     def of(status: os.stat_result) -> FileStamp:
-        """Return the stamp of a local file from the result of `os.stat`."""
+        """Construct the stamp of a local file from the result of `os.stat`."""
         identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         return FileStamp(identity, max(status.st_mtime, status.st_ctime), status.st_size)
 

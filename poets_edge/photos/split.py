@@ -117,7 +117,8 @@ def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
 def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict[str, int]:
     """Change the splits of the groups of photos in one class so that no split is empty, and return the splits.
 
-    A class with fewer than three groups is entirely for training; otherwise, one group is moved to each empty split.
+    If there are fewer than three groups, all of them are assigned to training; otherwise, one group is moved to each
+    empty split.
 
     Args:
         chosen: split of each group, as an index into SPLIT_NAMES; modified in place.

@@ -175,7 +175,7 @@ def take_names(names: Sequence[str], rows: Rows) -> list[str]:
 
 
 def class_numbers(photos: Sequence[Photo], labels: tuple[str, ...]) -> Rows:
-    """Return the class of each photo as an index into `labels`, or -1 if it is not among them, int64 [photos].
+    """Return the class of each photo as an index into `labels`, or -1 for a class not in `labels`, int64 [photos].
 
     Class names are compared in NFC, because models from earlier versions may have labels with decomposed accents.
     """

@@ -27,13 +27,16 @@ at which they were scanned or copied, and is ignored.
 
 
 def times_taken(photos: PhotoTable) -> Times:
-    """Return the time at which each photo was taken, from `time_taken`, float64 [photos]; nan if it is not known."""
+    """Return the time at which each photo was taken, as by `time_taken`, float64 [photos]; nan if it is not known."""
     paths = [Path(path) if path.lower().endswith((".jpg", ".jpeg")) else None for path in photos.paths()]
     return np.array([time_taken(path) if path else None for path in paths], np.float64)
 
 
 def burst_pairs(photos: PhotoTable, times: Times | None = None) -> list[tuple[int, int]]:
     """Return pairs of row numbers of successive photos in one folder that were taken within 3 seconds of each other.
+
+    If more than _MAX_PER_SECOND photos in a folder have the same time, they are ignored, because they were probably
+    scanned or copied at this time.
 
     Args:
         times: result of `times_taken`; by default, the files are read.

@@ -100,7 +100,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Construct an evaluation from a JSON value, which was created by `dataclasses.asdict` and is validated."""
+        """Construct an evaluation from a validated JSON value that `dataclasses.asdict` created."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -133,7 +133,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Construct the evaluations from a JSON value, which was created by `dataclasses.asdict` and is validated."""
+        """Construct the evaluations from a validated JSON value that `dataclasses.asdict` created."""
         return Evaluations(
             photos=tuple(value["photos"]),
             groups=tuple(value["groups"]) if value["groups"] is not None else None,

@@ -50,9 +50,9 @@ def estimate_latencies(
     """Estimate the latency of every int8 model on the NPU `options.target`.
 
     Returns:
-        A dictionary of measurements with one sample each, keyed by model path; and an empty list of warnings, since
-        `LatencySource.measure` returns such a pair. There are no measurements for float32 models, which an NPU cannot
-        run.
+        A dictionary of measurements with one sample each, keyed by model path; and an empty list of warnings, so that
+        the result has the type that `LatencySource.measure` returns. There are no measurements for float32 models,
+        which an NPU cannot run.
 
     Raises:
         ModelError: a model cannot be compiled.

@@ -120,8 +120,8 @@ def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Rep
 def _start_helpers(options: GridOptions, photos: PhotoSnapshot) -> _HelperPool:
     """Return a pool of helper processes for training.
 
-    The worker is imported only here, because this also imports all of `training` and `exporting`, which a run that
-    reuses all results does not need.
+    The worker module is imported in this function, because it imports the packages `training` and `exporting` entirely,
+    which a run that reuses all results does not need.
     """
     from poets_edge.sweep.training_worker import TrainingWorker
 

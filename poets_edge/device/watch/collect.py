@@ -121,7 +121,7 @@ class Collector:
 
 
 def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Convert an image to gray, float32 [16, 16], with mean 0, so that a change of brightness is not a new scene."""
+    """Convert an image to gray, float32 [16, 16], with mean 0, so that a scene looks the same in brighter light."""
     small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
