@@ -68,7 +68,7 @@ class Comparison:
         return sorted(set(missing))
 
     def run(self, case: Case, rules: Rules, *, stderr: bool) -> list[Difference]:
-        """Run a case with both trees, or only with the new tree if reference outputs exist; return the differences."""
+        """Run a test case with both revisions, or only the new one if saved outputs exist; return the differences."""
         key = f"{case.name}-{reference_key(case, _FIXTURES)}"
         inputs = self._inputs(case)
         old = self.reference / "cases" / key
@@ -81,7 +81,7 @@ class Comparison:
         return compare_outputs(case.name, old, new, rules, stderr=stderr)
 
     def make_fixtures(self, cases: list[Case]) -> None:
-        """Create the fixtures of the given cases that do not exist yet."""
+        """Create the fixtures of the given test cases that do not exist yet."""
         for case in cases:
             self.make_fixtures([_FIXTURES[name] for name in case.inputs])
             for name in case.inputs:

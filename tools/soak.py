@@ -49,7 +49,13 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """Resident memory of this process in MB, and its numbers of open files, threads and children, after some frames."""
+    """Resources that this process uses after a number of frames.
+
+    Attributes:
+        frames: number of processed frames.
+        megabytes: resident memory in MB.
+        files, threads, children: numbers of open files, threads and child processes.
+    """
 
     frames: int
     megabytes: float

@@ -44,23 +44,23 @@ class Changes:
 
     @property
     def undo_text(self) -> str | None:
-        """Description of the step that `undo` would undo; None if there is nothing to undo."""
+        """Description of the change that `undo` would undo; None if there is nothing to undo."""
         return text_of_last(self._journal.history)
 
     @property
     def redo_text(self) -> str | None:
-        """Description of the step that `redo` would repeat; None if there is nothing to repeat."""
+        """Description of the change that `redo` would repeat; None if there is nothing to repeat."""
         return text_of_last(self._journal.undone)
 
     def add_class(self, name: str) -> Step:
-        """Create a class folder, and return the step. Raises RefusedError if the name is unsuitable or taken."""
+        """Create a class folder, and return this change. Raises RefusedError if the name is unsuitable or taken."""
         with self._project.lock:
             name = check_new_class(name, self._classes())
             self._check_absent(name)
             return self._run(self._step(messages.ADD_CLASS.format(name=name), create=(name,)))
 
     def rename_class(self, old: str, new: str) -> Step:
-        """Rename a class folder, and return the step. Raises RefusedError if the new name is unsuitable or taken."""
+        """Rename a class folder, and return this change. Raises RefusedError if the new name is unsuitable or taken."""
         with self._project.lock:
             self._project.places.class_folder(old)
             new = check_new_class(new, tuple(name for name in self._classes() if name != old))
@@ -70,7 +70,7 @@ class Changes:
             return self._run(self._step(messages.RENAME_CLASS.format(old=old, new=new), renames=((old, new),)))
 
     def remove_class(self, name: str) -> Step:
-        """Move a class folder with all its files to the studio's bin, and return the step."""
+        """Move a class folder with all its files to the studio's bin, and return this change."""
         with self._project.lock:
             self._project.places.class_folder(name)
             folder = self._bin()
@@ -85,7 +85,7 @@ class Changes:
             )
 
     def move(self, photos: Sequence[str], label: str) -> tuple[Step, dict[str, str]]:
-        """Move photos to another class; return the step, and a mapping from old to new photo names."""
+        """Move photos to another class; return this change, and a mapping from old to new photo names."""
         with self._project.lock:
             self._project.places.class_folder(label)
             taken: set[Path] = set()
@@ -104,7 +104,7 @@ class Changes:
             return self._run(self._step(text, renames=tuple(moved.items()), reopen=reopen)), moved
 
     def delete(self, photos: Sequence[str]) -> Step:
-        """Move photos to the studio's bin, and return the step."""
+        """Move photos to the studio's bin, and return this change."""
         with self._project.lock:
             names = self._existing(photos)
             folder = self._bin()
@@ -120,7 +120,7 @@ class Changes:
             )
 
     def exclude(self, photos: Sequence[str]) -> Step:
-        """Exclude photos from training, and return the step."""
+        """Exclude photos from training, and return this change."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.excluded]
             return self._run(
@@ -128,7 +128,7 @@ class Changes:
             )
 
     def include(self, photos: Sequence[str]) -> Step:
-        """Stop excluding photos from training, and return the step."""
+        """Stop excluding photos from training, and return this change."""
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
             return self._run(
@@ -136,8 +136,7 @@ class Changes:
             )
 
     def keep(self, photos: Sequence[str]) -> Step:
-        """Record that the user keeps photos as they are, and return the step.
-
+        """Record that the user keeps photos as they are, and return this change.
         The web page then no longer lists the audit's findings about these photos.
         """
         with self._project.lock:
@@ -145,11 +144,11 @@ class Changes:
             return self._run(self._step(messages.KEEP.format(photos=messages.photos(len(names))), keep=tuple(names)))
 
     def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
-        """Add uploaded files to classes as photos, and return the step. Classes that do not exist yet are created.
+        """Add uploaded files to classes as photos, and return this change. Classes that do not exist yet are created.
 
         Args:
             files: a tuple (current path inside the project, class, photo name) for each file.
-            batch: name of the group of steps that are undone together with this step; empty if it is undone alone.
+            batch: name of the group of changes that are undone together with this one; empty if it is undone alone.
 
         Raises:
             RefusedError: the name of a new class is unsuitable.
@@ -171,15 +170,15 @@ class Changes:
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
-        """Undo the last step, and return the undo operation. Raises RefusedError if there is no step to undo."""
+        """Undo the last change, and return the undo as a `Step`. Raises RefusedError if there is nothing to undo."""
         with self._project.lock:
             return self._repeat(self._journal.history, "undo")
 
     def redo(self) -> Step:
-        """Repeat the step that was undone last, and return the new step.
+        """Repeat the change that was undone last, and return it as a new `Step`.
 
         Raises:
-            RefusedError: there is no step to repeat.
+            RefusedError: there is nothing to repeat.
         """
         with self._project.lock:
             return self._repeat(self._journal.undone, "redo")
@@ -217,8 +216,7 @@ class Changes:
         )
 
     def _run(self, step: Step) -> Step:
-        """Write a step to the journal, carry it out, and return it. If a part of it fails, undo the parts before it.
-
+        """Write a change to the journal, carry it out, and return it. If a part of it fails, undo the parts before it.
         Raises:
             OutputError: a part failed, and the project was restored.
         """
@@ -254,10 +252,10 @@ class Changes:
         self._write_lists(step)
 
     def _revert(self, step: Step, made: Sequence[str]) -> None:
-        """Undo the parts of a failed step that were carried out, and record in the journal that it failed.
+        """Undo the parts of a failed change that were carried out, and record in the journal that it failed.
 
         Args:
-            made: paths of the folders that the step may have created.
+            made: paths of the folders that the change may have created.
         """
         with contextlib.suppress(OSError):
             for old, new in reversed(step.renames):
@@ -271,7 +269,7 @@ class Changes:
         self._project.refresh(now=True)
 
     def _write_lists(self, step: Step) -> None:
-        """Update the lists of excluded and kept photos after a step.
+        """Update the lists of excluded and kept photos after a change to the project.
 
         If one of the lists cannot be written, neither is changed.
         """

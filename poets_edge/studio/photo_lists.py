@@ -20,10 +20,12 @@ def names_in(path: Path) -> frozenset[str]:
 
 
 def names_after(names: frozenset[str], step: Step, *, add: Sequence[str], drop: Sequence[str]) -> set[str]:
-    """Return the names in a list of photos after a step is applied, without photos that the step moves to the bin.
+    """Return the names in a list of photos after a change to the project.
+
+    Photos that the change moves to the bin are removed from the list; renamed photos are listed under their new names.
 
     Args:
-        add, drop: names that the step adds to the list and removes from it.
+        add, drop: names that the change adds to the list and removes from it.
     """
     renamed = dict(step.renames)
 

@@ -94,7 +94,7 @@ class Project:
             self._next_scan = ended + max(_SCAN_EVERY, (ended - started) / _SCAN_SHARE)
 
     def apply(self, renames: Iterable[tuple[str, str]], created: Iterable[str]) -> None:
-        """Update the state after a step. The folder is scanned again unless the step has only renamed photos.
+        """Update the state after a change to the project. The folder is scanned again unless photos were only renamed.
 
         Args:
             renames: pairs (old path, new path), relative to the project folder.

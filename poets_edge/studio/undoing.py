@@ -12,13 +12,15 @@ from poets_edge.studio.renames import free_name
 
 
 def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_folder: str) -> Step:
-    """Return a step that undoes a group of steps. Files that no longer exist are skipped.
+    """Return a `Step` that undoes a group of changes to a project. Files that no longer exist are skipped.
 
     If the old name of a photo is taken, a number is added to the name.
 
     Args:
+        group: changes that are undone together, the oldest first.
         root: the project folder.
-        number: number of the new step.
+        kind: kind of the returned `Step`.
+        number: number of the returned `Step`.
         bin_folder: path, relative to the project folder, of the folder to which uploaded photos are moved.
     """
     create: list[Path] = []
@@ -50,9 +52,9 @@ def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_f
 
 
 def text_of(group: Sequence[Step]) -> str:
-    """Return the description of a group of steps that are undone together.
+    """Return the description of a group of changes that are undone together.
 
-    Only a group of uploads has several steps.
+    If there are several changes, they must be uploads.
     """
     if len(group) == 1:
         return group[0].text
@@ -60,5 +62,5 @@ def text_of(group: Sequence[Step]) -> str:
 
 
 def text_of_last(steps: Sequence[Sequence[Step]]) -> str | None:
-    """Return the description of the last group of steps; None if there are no groups."""
+    """Return the description of the last group of changes; None if there are no groups."""
     return text_of(steps[-1]) if steps else None

@@ -43,7 +43,7 @@ class Received:
     """Result of an upload.
 
     Attributes:
-        step: step that added the photos; None if no photo was added.
+        step: change that added the photos; None if no photo was added.
         added: number of added photos.
         skipped: a tuple (name, reason) for each file that was not added.
     """

@@ -54,7 +54,7 @@ class Rules:
 
 
 def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bool = False) -> list[Difference]:
-    """Return the differences between two outputs of a case, except those that a rule accepts.
+    """Return the differences between the outputs of two runs of a test case, except those that a rule accepts.
 
     Args:
         old: outputs of the base revision, as written by `running.run_case`.

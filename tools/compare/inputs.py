@@ -1,4 +1,4 @@
-"""Functions that write the input files of the cases to compare, such as archives, damaged photos and frames."""
+"""Functions that write the input files of test cases, such as archives, damaged photos and frames."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SEEDS = Path(__file__).resolve().parents[2] / "tests/corpus/seeds"
 
 
 def flowers(folder: Path, shared: Path) -> None:
-    """Copy the first fifteen shared flower photos of each class into the folder of a case."""
+    """Copy the first fifteen shared flower photos of each class into the folder of a test case."""
     for source in _classes(shared / "data/flower_photos"):
         _copy(sorted(source.glob("*.jpg"))[:15], folder / "flowers" / source.name)
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each kind of surface defect into the folder of a case.
+    """Copy the first ten pictures of each kind of surface defect into the folder of a test case.
 
     The pictures are gray and unlike the photos in ImageNet.
     """
@@ -33,7 +33,7 @@ def defects(folder: Path, shared: Path) -> None:
 
 
 def foreign_models(folder: Path, shared: Path) -> None:
-    """Copy models from other programs into the folder of a case."""
+    """Copy models from other programs into the folder of a test case."""
     shutil.copytree(shared / "cases/models", folder / "models")
 
 

@@ -1,4 +1,4 @@
-"""Collect the files that the commands of a case have written.
+"""Collect the files that the commands of a test case have written.
 
 Parts of file names and of contents that differ in every run, such as times and temporary paths, are replaced.
 """

@@ -92,7 +92,7 @@ def _set_version(folder: Path) -> None:
 
 
 def reference_key(case: Case, fixtures: Mapping[str, Case]) -> str:
-    """Return a hash of everything that determines the outputs of a case, except for the revision."""
+    """Return a hash of everything that determines the outputs of a test case, except for the revision."""
     facts = [sys.version, *(f"{name} {_version(name)}" for name in _LIBRARIES), inspect.getsource(outputs)]
     for part in _with_fixtures(case, fixtures):
         made = inspect.getsource(part.prepare) if part.prepare else ""
@@ -116,7 +116,7 @@ def _version(library: str) -> str:
 
 
 def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run the command lines of a fixture, and save the resulting folder as `target`, for cases to copy."""
+    """Run the command lines of a fixture, and save the resulting folder as `target`, which test cases copy."""
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         folder = _begin(fixture, inputs, shared, Path(scratch))
         for number, line in enumerate(fixture.lines, 1):
@@ -130,7 +130,7 @@ def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, ta
 
 
 def run_case(case: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run the command lines of a case in a fresh folder, and save their outputs in a new folder `target`.
+    """Run the command lines of a test case in a fresh folder, and save their outputs in a new folder `target`.
 
     Raises:
         ComparisonError: a command of the base revision fails or succeeds unexpectedly.

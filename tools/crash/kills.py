@@ -49,7 +49,7 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
 def random_kills(
     trials: list[Trial], count: int, seed: int, seconds: float = math.inf
 ) -> tuple[Counter[str], list[str]]:
-    """Kill commands at random moments; return the number of kills by command name, and the faults.
+    """Kill commands at random moments; return the number of kills by command name, and descriptions of the faults.
 
     Args:
         seconds: time limit in seconds, after which no command is started.

@@ -44,7 +44,7 @@ class Point:
     removals: bool = False
 
     def passed(self) -> int:
-        """Return the number of points that the command's processes have passed."""
+        """Return the number of file renames, database commits and file removals that have been counted."""
         return int(self.counter.read_bytes() or b"0")
 
 
@@ -71,7 +71,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
 
 class _Points:
-    """Counter of the points that a command passes; it kills the command and its helper processes at a chosen point."""
+    """Counter of a command's file renames and database commits; it kills the command's processes at a chosen one."""
 
     def __init__(self, counter: str, number: int, when: str) -> None:
         self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)
@@ -101,7 +101,7 @@ class _Points:
 
 
 def install() -> None:
-    """Count renames and commits in this process, as specified by the variables that `environment` returns."""
+    """Count file renames and database commits in this process, as the variables that `environment` returns specify."""
     if said := os.environ.get(_POINT):
         number, when, removals, counter = said.split(":", 3)
         points = _Points(counter, int(number), when)

@@ -18,7 +18,7 @@ def run_writers(count: int, runner: Runner) -> tuple[int, list[str]]:
     """Run two or three trainings, exports or downloads concurrently in one folder, for several rounds.
 
     Returns:
-        The number of completed rounds, and the faults.
+        The number of completed rounds, and descriptions of the faults.
     """
     done, wrong = 0, []
     place = runner.work / "writers"

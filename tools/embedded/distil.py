@@ -131,9 +131,10 @@ def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
 
 
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Return the crops of a round, the teacher's feature maps for them, and the variances of the targets.
+    """Return the crops in a round, the teacher's feature maps for them, and the variances of the targets.
 
-    The variances are those of the feature maps and of the pooled features, averaged over the features.
+    A round consists of one crop of each photo. The variances are those of the feature maps and of the pooled features,
+    averaged over the features.
 
     The rounds repeat: numbers beyond the last round start again with the first round.
     """

@@ -4,8 +4,8 @@
     python -m tools.fuzz --tries models=10000,photos=2000 --report fuzzing.md
 
 Files are generated from a seed, so runs with equal seeds try equal files. Files that cause a fault (a signal, a hang, a
-traceback, more than a gigabyte, a score that is not a number, a failure without a message) are saved under --keep, with
-the command that reproduces it, and the exit status is 1.
+traceback, more than a gigabyte, a score that is not a number, a failure without a message, a change to an unrelated
+file) are saved under --keep. The command that reproduces the fault is printed, and the exit status is 1.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def mutate(graph: bytes, rng: Random) -> bytes:
 
 
 def mutate_nodes(graph: bytes, rng: Random) -> bytes:
-    """Return a frozen graph, a valid protocol buffer, with one to three changes to its nodes."""
+    """Return a frozen graph with one to three changes to its nodes; it is still a valid protocol buffer."""
     changed = GraphDef.FromString(graph)
     for _ in range(rng.randint(1, 3)):
         node = rng.choice(changed.node)

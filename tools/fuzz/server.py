@@ -48,7 +48,8 @@ class Outcome:
 
     Attributes:
         kind: "answered", "one line" (an error message) or a fault: "signal", "hang", "traceback", "memory", "no number"
-            (NaN or infinity) or "silent" (a failure without a message).
+            (NaN or infinity), "silent" (a failure without a message) or "touched" (a change to a file that is not an
+            argument of the command).
         detail: last line on stderr, or the signal that ended the run.
         megabytes: peak memory in MB, without memory that generated files have occupied in the parent process.
     """

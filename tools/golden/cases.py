@@ -1,7 +1,7 @@
 """List of golden cases, whose outputs are stored as text in tests/golden.
 
-Each consists of the first command lines of a case in `tools.compare`, which also lists the values that differ between
-runs.
+A golden case consists of the first command lines of a case in `tools.compare`, which also lists the values that differ
+between runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compare the outputs of commands with stored outputs ("golden texts").
 
-Both must be equal, or differ by no more than is allowed for outputs from different machines.
+The two texts must be equal, or differ by no more than is allowed for outputs from different machines.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Project:
         write_keras_weights(folder / "shared/keras")
 
     def text(self, case: Case) -> str:
-        """Run the commands of a case, and return their outputs as golden text; see `golden_text`."""
+        """Run the commands of a test case, and return their outputs as golden text; see `golden_text`."""
         outputs = self._folder / "outputs" / case.name
         run_case(case, self._tree, self._inputs(case), self._folder / "shared", outputs)
         return golden_text(case, outputs, GOLDEN_VOLATILE)

@@ -1,4 +1,4 @@
-"""Golden text of a case: exit statuses, outputs and written files, without volatile values.
+"""Golden text of a test case: exit statuses, outputs and written files, without volatile values.
 
 The text contains JSON with short values on one line, the visible text of pages, and a summary of the operators of
 models. Other files are represented by their size and SHA-256.
@@ -36,8 +36,7 @@ _COPY = "model.tflite"
 
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
-    """Return the golden text of a case.
-
+    """Return the golden text of a test case: its outputs without the values that differ between runs.
     Args:
         outputs: folder written by `tools.compare.running.run_case`.
     """

@@ -75,7 +75,7 @@ class AgentProcess:
         return self._ssh.pid
 
     def close(self) -> None:
-        """Log out. The agent then kills the programs that it has started, and exits."""
+        """Log out of the device. The agent there then kills the programs that it has started, and exits."""
         self.closing.set()
         self._inbox.close()
         closer = threading.Thread(target=self._close_input, daemon=True)  # the thread may be blocked by a full pipe
@@ -92,7 +92,7 @@ class AgentProcess:
                 stream.close()
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the agent. Raises RemoteError if the connection is lost."""
+        """Send bytes to the agent on the device. Raises RemoteError if the connection is lost."""
         assert self._ssh.stdin is not None
         for start in range(0, len(data), CHUNK):
             self._writing = time.monotonic()
@@ -105,7 +105,7 @@ class AgentProcess:
                 self._writing = None
 
     def read_message(self, end: float, seconds: float) -> dict[str, Any]:
-        """Return the next message from the agent.
+        """Return the next message from the agent on the device.
 
         Args:
             end: time on the monotonic clock, in seconds, at which to stop waiting.

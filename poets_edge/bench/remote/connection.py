@@ -85,7 +85,7 @@ class Connection:
         return self._limits
 
     def close(self) -> None:
-        """Log out. The agent then kills the programs that it has started, and exits."""
+        """Log out of the device. The agent there then kills the programs that it has started, and exits."""
         self._agent.close()
 
     def ask(self, do: str, answer: type[Answer], /, *, seconds: float | None = None, **request: Any) -> Answer:

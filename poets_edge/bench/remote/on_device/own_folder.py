@@ -289,7 +289,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove the items that no recent session has used, unless the service needs them.
+        """Remove the items (folders `<kind>/<key>`) that no recent session has used and the service does not need.
 
         Nothing is removed while another session is running.
 
@@ -311,7 +311,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove the partially received items of agents that were killed."""
+        """Remove partially received items (new folders in the program's folder) that killed agents have left."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if is_directory(incoming) else ():
             if _JOURNAL_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
