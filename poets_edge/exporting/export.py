@@ -248,7 +248,7 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
 def _rescore(
     models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
 ) -> dict[Quantization, Predictions]:
-    """Return the predictions of all models for the test photos; an empty dictionary if there are no test photos.
+    """Return the predictions of all models for the test photos, by quantization; empty if there are no test photos.
 
     This also checks that each model can be loaded and computes finite scores.
     """

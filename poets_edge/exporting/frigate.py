@@ -43,8 +43,8 @@ class FrigateExport:
     """Model and labels that were exported for Frigate.
 
     Attributes:
-        model: the file `model.tflite`, with its evaluation on the test photos, where the predicted label NONE counts as
-            an error. The comparison with float32 was made before NONE was added to the labels.
+        model: the file `model.tflite`, with its evaluation on the test photos, where the label NONE, for unknown
+            photos, counts as an error. The comparison with float32 was made before NONE was added to the labels.
         labelmap: path of the labels file, which has one label per line, in the order of the outputs.
         assigned: fraction of the test photos to which Frigate assigns a label, because the best score is at least
             `THRESHOLD` and its label is not NONE; None if there are no test photos.
@@ -101,7 +101,7 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
 def _with_none(
     file: ExportedFile, content: bytes, labels: tuple[str, ...]
 ) -> tuple[ExportedFile, bytes, tuple[str, ...]]:
-    """Replace the unknown-photo detector of a model with an additional label NONE, and evaluate the model again.
+    """Replace a model's unknown-photo detector with an additional label NONE, "none", and evaluate the model again.
 
     Returns:
         The file, its content and its labels; unchanged if the model has no detector.

@@ -19,8 +19,8 @@ class ExportOptions:
     """Options that specify what `export` converts, and how.
 
     Attributes:
-        graph: frozen graph, written by `train` or by the original codelab; or a Keras model or SavedModel, which
-            TensorFlow converts.
+        graph: frozen graph, written by `train` or by the codelab "TensorFlow for Poets"; or a Keras model or
+            SavedModel, which TensorFlow converts.
         labels: labels file for a graph without labels, or file with translations of the labels in the graph, one
             `old=new` per line; by default the labels in the graph or, if it has none, the labels file next to it.
         output_dir: folder for the `.tflite` files; by default the folder of the graph.

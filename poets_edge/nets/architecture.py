@@ -89,7 +89,7 @@ class Architecture:
         bottleneck_size: length of the feature vector.
         mmacs: million multiply-accumulates per image, including an ImageNet classifier.
         mparams: million parameters, including an ImageNet classifier.
-        layers: function that returns the layers from INPUT to BOTTLENECK, each listed after its sources.
+        layers: function that returns all layers, each listed after its sources; the last one is named BOTTLENECK.
         weights: origin and format of the ImageNet weights.
         published: published figures of the ImageNet model; None if there are none for this input size.
         tuning: default fine-tuning options; None if the network cannot be fine-tuned.

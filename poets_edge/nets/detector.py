@@ -52,7 +52,7 @@ class InnerProjection:
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """Weights of the unknown-photo detector, scaled so that photos with a distance above LIMIT are unknown.
+    """Weights of the unknown-photo detector, scaled so that photos with a distance above LIMIT (1.0) are unknown.
 
     With u = bottleneck / |bottleneck| and y = u @ projection + offsets, the distance is
     max(0, y**2 @ quadratic - max(y @ linear + biases), y @ background + background_bias).
@@ -105,7 +105,7 @@ class Detector:
 
 
 def merged(detector: Detector, layer: str, other: Detector) -> Detector:
-    """Combine two detectors for the same classes: add their distances for each class, then take the minimum.
+    """Return a detector that adds the distances of two detectors for each class and takes the minimum over classes.
 
     Args:
         detector: detector for the bottleneck.

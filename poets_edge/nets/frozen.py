@@ -1,4 +1,4 @@
-"""Read frozen graphs (`.pb`) of image classifiers, written by `train` or by the codelab."""
+"""Read frozen graphs (`.pb`) of image classifiers, written by `train` or by the codelab "TensorFlow for Poets"."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ class FrozenGraph:
 def read_frozen_graph(path: Path) -> FrozenGraph:
     """Read a frozen graph and find its input and its output.
 
-    The input is the placeholder named `input` or `Mul`, as in the codelab; if there is none, the only placeholder for
-    RGB images. The output is the Softmax node named `final_result`; if there is none, the last Softmax node.
+    The input is the placeholder named `input` or `Mul`, as in the codelab "TensorFlow for Poets"; if there is none, the
+    only placeholder for RGB images. The output is the Softmax node named `final_result`; if there is none, the last
+    Softmax node.
 
     Raises:
         ModelError: the file is missing, damaged, or not an image classifier.

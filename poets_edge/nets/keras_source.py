@@ -22,7 +22,7 @@ def keras_source(
     Args:
         application: folder that contains the file on Keras's download server.
         file: name of the file with the weights without the classifier.
-        codelab: whether the codelab's frozen graphs are accepted as an alternative.
+        codelab: whether the frozen graphs of the codelab "TensorFlow for Poets" are accepted as an alternative.
         also: names of other files with these weights, which are accepted in the user's folder of models.
         md5: MD5 checksum in Keras's source code, hexadecimal; empty if there is none.
     """

@@ -26,7 +26,7 @@ class Layer:
 
     Attributes:
         name: name of the layer and of its output.
-        sources: names of the layers whose outputs are the inputs of this layer, or INPUT.
+        sources: names of the layers that this layer reads; INPUT stands for the input of the network.
         outputs: number of output channels of a convolution or dense layer; 0 for other layers.
         kernel: (height, width) of the window of a convolution or pool.
         stride: stride in both directions, vertical and horizontal.
@@ -71,7 +71,7 @@ class NetworkCost:
 
 
 def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
-    """Return the shapes of INPUT and of the outputs of all layers, by name.
+    """Return the shapes of the network's input, named INPUT, and of the outputs of all layers, by name.
 
     Args:
         layers: layers of the network, each listed after its sources.

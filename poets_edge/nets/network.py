@@ -87,7 +87,7 @@ class Network:
         return self.layers[-1].name
 
     def shapes(self) -> dict[str, Shape]:
-        """Return the shapes of INPUT and of the outputs of all layers, by name."""
+        """Return the shapes of the network's input, named INPUT, and of the outputs of all layers, by name."""
         return shapes(self.layers, self.size)
 
     def with_head(self, weights: Array, biases: Array, final_name: str) -> Network:

@@ -1,9 +1,9 @@
 """Convert frozen GraphDefs to networks.
 
-Graphs written by any version of `train` and the codelab's backbones are supported; other graphs require TensorFlow's
-converter. Arithmetic on constants is evaluated. Factors and offsets that are applied to the outputs of a convolution (a
-batch norm, in any of TensorFlow's forms) are folded into its kernel and bias, with the order of operations and the
-rounding of TensorFlow's converter.
+Graphs written by any version of `train`, and the backbones of the codelab "TensorFlow for Poets", are supported; other
+graphs require TensorFlow's converter. Arithmetic on constants is evaluated. Factors and offsets that are applied to the
+outputs of a convolution (a batch norm, in any of TensorFlow's forms) are folded into its kernel and bias, with the
+order of operations and the rounding of TensorFlow's converter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Convert a trained graph for TensorBoard's Graphs page, with training nodes and node names as in the codelab."""
+"""Convert a trained graph for TensorBoard's Graphs page.
+
+Training nodes are added, with the names that they have in the codelab "TensorFlow for Poets".
+"""
 
 from __future__ import annotations
 

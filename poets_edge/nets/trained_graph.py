@@ -1,7 +1,8 @@
 """A frozen graph with its labels file and its training record.
 
 `train` writes the three files together and also stores the labels in the graph, so that a file from another training
-run is detected. For graphs written by the codelab, the labels are only in the file next to the graph.
+run is detected. For graphs written by the codelab "TensorFlow for Poets", the labels are only in the file next to the
+graph.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Weights:
         return content
 
     def frozen_graph(self) -> bytes:
-        """Return the bytes of the GraphDef in a `.tgz` or `.pb` file of the codelab.
+        """Return the bytes of the GraphDef in a `.tgz` or `.pb` file of the codelab "TensorFlow for Poets".
 
         Raises:
             WeightsError: the file is damaged, contains no graph, or has changed since it was hashed.

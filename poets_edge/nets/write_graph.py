@@ -1,4 +1,7 @@
-"""Convert networks to frozen GraphDefs with the node names and shapes that the codelab's scripts expect."""
+"""Convert networks to frozen GraphDefs for the scripts of the codelab "TensorFlow for Poets".
+
+The nodes have the names and shapes that these scripts expect.
+"""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def _compensates(reader: Layer, free: Collection[str]) -> bool:
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
     """Return the weights of a layer; a layer that reads the model's input is adapted to the input's format.
 
-    The input has the normalization PIXELS and, if `gray`, a single channel.
+    The model's input consists of pixel values minus 128, divided by 128 (PIXELS). If `gray`, it has a single channel.
     """
     if INPUT not in layer.sources:
         return weights

@@ -103,8 +103,8 @@ def write_int8_model(
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may already be rounded to 8 bits.
         ranges: smallest and largest output of each layer except the softmax, by layer name.
-        float_io: whether the model accepts float32 pixels, normalized by BACKBONE, and returns float32 scores; by
-            default, both are uint8.
+        float_io: whether the model accepts float32 values from -1 to 1 and returns float32 scores; by default, both
+            are uint8.
         bottleneck_shift: values that the detector adds to the bottleneck, float32 [bottleneck_size]; by default
             nothing is added.
 

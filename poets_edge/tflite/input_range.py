@@ -9,7 +9,7 @@ normalization can be neither read nor inferred, it raises a ModelError that name
 | with uint8 input, or with int8 input and a scale | the integers are the pixels (uint8) or the pixels minus 128 (int8); like MediaPipe, the Task library and ML Kit, ignore the metadata |
 | with standard metadata | read from its metadata |
 | any other, if `input_range` is given | as given; for the models above, `input_range` must agree with the model |
-| written by the codelab or Ultralytics | as these programs define it |
+| written by the codelab "TensorFlow for Poets" or by Ultralytics | as these programs define it |
 | any other | inferred from its first layers; ModelError if that fails |
 """  # noqa: E501 - a table
 

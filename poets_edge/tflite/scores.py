@@ -71,7 +71,8 @@ def known_format(file: ModelFile, metadata: Metadata, output: int) -> ScoreForma
     Models that poets_edge wrote always return probabilities.
 
     Raises:
-        ModelError: the output is the number of the best label, or the softmax of a single value, instead of scores.
+        ModelError: the output does not consist of scores: it is the index of the best label, or the softmax of a single
+            value.
     """
     if metadata.facts:
         return ScoreFormat("probabilities")

@@ -64,7 +64,7 @@ def with_metadata(
     Args:
         content: bytes of a `.tflite` file.
         normalization: normalization of the input; by default, PIXELS if the input accepts pixel values (or pixel values
-            minus 128), otherwise BACKBONE.
+            minus 128), otherwise BACKBONE, values from -1 to 1.
         score_output: index of the output that the labels belong to.
         antialias: whether images are to be resized with antialiasing, unlike in MediaPipe.
     """

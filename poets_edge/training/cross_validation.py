@@ -6,17 +6,16 @@ other folds. One assignment is not enough to rank models whose accuracies differ
 assignment changes the result for 1 photo in 20. Therefore the results of several assignments are averaged. `train`,
 `grid` and `audit` use these results.
 
-The estimated quantity is the accuracy, on similar photos, of the head that `train` trains. The estimate differs
-from it in three small ways:
+The quantity to estimate is the accuracy, on similar photos, of the head that `train` trains. The estimate and its
+confidence interval are approximate for three reasons:
 
 - Each head learns from the fraction (folds - 1) / folds of the photos: with 5 folds, the fraction that `train` uses by
   default.
 - The head is not trained by thousands of random steps but computed directly as their limit (see `fold_heads`).
   `benchmarks/results/cross_validation.md` compares the two on 16 architectures.
-- The confidence interval is computed as for a proportion of independent photos. It does not account for the facts
-  that the heads share most of their training photos, and that another folder of photos would result in different heads
-  (this variance has no unbiased estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold
-  cross-validation", 2004).
+- The confidence interval is that of a proportion of independent photos. It ignores that the heads share most of their
+  training photos, and that another folder of photos would result in different heads (this variance has no unbiased
+  estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
 
 All folds use the same backbone, which has not learned from any of these photos.
 """

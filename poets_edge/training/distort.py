@@ -67,8 +67,8 @@ class Distortions:
 def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes) -> Pixels:
     """Return one distorted variant of a photo at the model's input size.
 
-    In `retrain.py` (add_input_distortions) the image is enlarged by (1 + crop) * uniform(1, 1 + scale), and a window of
-    the model's size is cut out at random. Here that window is cut from the photo and resized once.
+    In TensorFlow's `retrain.py` (add_input_distortions), the image is enlarged by (1 + crop) * uniform(1, 1 + scale),
+    and a window of the model's size is cut out at random. Here that window is cut from the photo and resized once.
 
     Args:
         image: RGB image.

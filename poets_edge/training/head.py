@@ -1,4 +1,4 @@
-"""Train the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
+"""Train the new last layer: softmax regression on bottlenecks, as in TensorFlow's `retrain.py`.
 
 The head is trained by plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class
 is drawn uniformly and then a photo of that class, so all classes have equal weight. In numpy, 4,000 steps of 100
@@ -67,7 +67,7 @@ class LabeledVectors:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOptions:
-    """Options for training a head; all but `seed` and `early_stop` correspond to flags of `retrain.py`.
+    """Options for training a head; all but `seed` and `early_stop` are flags of TensorFlow's `retrain.py`.
 
     Attributes:
         steps: number of training steps.

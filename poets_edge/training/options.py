@@ -26,7 +26,7 @@ _MAX_UNKNOWN_RATE = 50.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of `train`, with the names, defaults and output paths of `retrain.py` in the codelab.
+    """Options of `train`. Names, defaults and output paths are those of `retrain.py` in "TensorFlow for Poets".
 
     Attributes:
         image_dir: a folder with one folder of photos per class, an archive of such a folder, a pattern for WebDataset

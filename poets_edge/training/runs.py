@@ -1,5 +1,6 @@
-"""History of training runs: `train` overwrites the graph and the curves, as in the codelab, but saves a summary of each
-run.
+"""History of training runs.
+
+Each run of `train` overwrites the graph and the curves of the previous run, but saves a summary of its own.
 
 A run is a folder in `tf_files/runs`, named by its time and architecture. It holds `run.json`, with the options and the
 results, and copies of TensorBoard's event files, so `tensorboard --logdir tf_files/runs` shows all runs.

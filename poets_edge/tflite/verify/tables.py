@@ -21,7 +21,7 @@ MAX_DEPTH = 16
 
 
 class FlawError(ValueError):
-    """Raised for a faulty model. The message is a phrase that another message quotes in parentheses."""
+    """Raised for a faulty model. The message is a phrase that `verify` puts in parentheses in its error message."""
 
 
 class OtherNetworkError(FlawError):

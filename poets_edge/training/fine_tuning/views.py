@@ -3,7 +3,7 @@
 A head gains little from distorted photos, but the final blocks overfit small sets, such as 800 photos, without
 distortion. By default, a view is a random part of the photo (35 to 100 % of its area, with an aspect ratio that differs
 from the photo's by a factor of up to 4/3), mirrored or not (Szegedy et al., "Going Deeper with Convolutions", 2014,
-section 6). If the distortion flags of `retrain.py` are given, they determine the views instead.
+section 6). If the distortion flags of TensorFlow's `retrain.py` are given, they determine the views instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Views:
     """Augmented versions of the training photos, called views: their names, and how they are rendered.
 
     Attributes:
-        distortions: distortions from the flags of `retrain.py`; if none is active, views are cropped and mirrored.
+        distortions: distortions that the user requested, with the flags of TensorFlow's `retrain.py`; if there are
+            none, views are cropped and mirrored.
         count: number of views per photo.
     """
 
