@@ -244,7 +244,7 @@ def _retrain(folder: Path) -> None:
 
 
 def _photo(number: int, side: int = 2400) -> bytes:
-    """Return a JPEG of smooth noise, about 1 MB for `side=2400`. Its content is different for each number."""
+    """Return a JPEG of smooth noise, about 1 MB for `side=2400`. Its content depends on `number`."""
     return _picture(number % _PICTURES, side) + number.to_bytes(4, "big")  # readers ignore what follows the picture
 
 

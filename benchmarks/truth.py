@@ -370,7 +370,7 @@ def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def on_plain_background(thing: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a photo of an object, in random size, rotation, place and light, on a noisy background of one color."""
+    """Return a photo of an object with random size, rotation, position and brightness, on a noisy plain background."""
     side, size = 160, round(160 * rng.uniform(0.2, 0.35))
     noise = rng.normal(0, 20, (side, side, 3))
     photo = Image.fromarray(np.clip(rng.integers(60, 235, 3) + noise, 0, 255).astype(np.uint8))

@@ -5,9 +5,10 @@
 For each case, a network is trained on 100 photos per class (70 % of smaller classes) of a set of known photos from
 `benchmarks.unknown`, and exported as float32, int8 and full-int8 files. The remaining photos of the classes are new
 photos; far strangers are everyday photos and photos of the other data set. The benchmark measures how many of them the
-float32 file rejects, without and with a background of 200 everyday photos, and for how many photos the verdict of the
-other files, known or unknown, equals that of the float32 file. DIR keeps caches and the rows of cases measured before,
-which are published, too. Output: `results/unknown_files.md`.
+float32 file rejects, without and with 200 everyday photos as background photos, that is, as examples of unknown photos.
+It also measures for how many photos the other files agree with the float32 file on whether the photo is unknown. DIR
+contains caches, and the results of cases from earlier runs, which are included in the output. Output:
+`results/unknown_files.md`.
 """
 
 from __future__ import annotations

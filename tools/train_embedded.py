@@ -52,7 +52,7 @@ def distil(minutes: float, run: Path) -> None:
 @main.command()
 @_run
 def package(run: Path) -> None:
-    """Write the weights file of the package from the current student."""
+    """Write the current student's weights to the weights file of the package."""
     from poets_edge.nets.weights import EMBEDDED_FILE
     from tools.embedded.package import package as write
 

@@ -111,7 +111,7 @@ def sample_photo() -> bytes:
 def _timed(
     call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
 ) -> tuple[list[float], list[float]]:
-    """Call a function at least `runs` times and for `seconds` seconds; time the calls and, between them, the kernel.
+    """Time calls of a function, at least `runs` of them and for `seconds` seconds, and the reference kernel between them.
 
     Returns:
         The times of the function and the times of the kernel, in milliseconds.

@@ -14,7 +14,7 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 
 
 class Lines:
-    """Writer of lines to stdout that can be stopped while it waits because the pipe is full.
+    """Writer of lines to stdout. While it waits because the pipe is full, a stop request ends the waiting.
 
     Args:
         live: whether the lines describe a live source. If so, only the newest line is kept while the pipe is full;

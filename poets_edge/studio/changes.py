@@ -137,6 +137,7 @@ class Changes:
 
     def keep(self, photos: Sequence[str]) -> Step:
         """Record that the user keeps photos as they are, and return this change.
+
         The web page then no longer lists the audit's findings about these photos.
         """
         with self._project.lock:
@@ -217,6 +218,7 @@ class Changes:
 
     def _run(self, step: Step) -> Step:
         """Write a change to the journal, carry it out, and return it. If a part of it fails, undo the parts before it.
+
         Raises:
             OutputError: a part failed, and the project was restored.
         """

@@ -37,6 +37,7 @@ _COPY = "model.tflite"
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
     """Return the golden text of a test case: its outputs without the values that differ between runs.
+
     Args:
         outputs: folder written by `tools.compare.running.run_case`.
     """
