@@ -111,7 +111,7 @@ def sample_photo() -> bytes:
 def _timed(
     call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
 ) -> tuple[list[float], list[float]]:
-    """Time calls of a function, at least `runs` of them and for `seconds` seconds, and the reference kernel between them.
+    """Time at least `runs` calls of a function, for `seconds` seconds, alternating with the reference kernel.
 
     Returns:
         The times of the function and the times of the kernel, in milliseconds.
