@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.truth import CURVES, Curve, PhotoSet, curve_rows, head_of, one_of_each_group, read
+from benchmarks.photo_sets import PhotoSet, one_of_each_group, read
+from benchmarks.truth import CURVES, Curve, curve_rows, head_of
 from poets_edge.auditing import extrapolation
 from poets_edge.auditing.extrapolation import FACTORS, Measured, extrapolate, fit_removable, simulated_accuracies
 from poets_edge.auditing.learning_curve import measure

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.photo_sets import PhotoSet
 from benchmarks.tables import publish
-from benchmarks.truth import PhotoSet
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.detector import Detector
 from poets_edge.nets.weights import find_weights
