@@ -66,7 +66,7 @@ class PackedThumbnails:
     """Thumbnails stored as rows of a table of vectors; indexing with row numbers returns uint8 [rows, 32, 32]."""
 
     def __init__(self, packed: Vectors) -> None:
-        """Store a table with one thumbnail per row, whose bytes are reinterpreted as float32 values, [photos, 256]."""
+        """Store a table of thumbnails, float32 [photos, 256]; each value consists of the bytes of four pixels."""
         self._packed = packed
 
     def __getitem__(self, rows: Any) -> npt.NDArray[np.uint8]:

@@ -192,12 +192,15 @@ def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generat
 def _class_gains(
     classes: Indices, evaluated: Indices, correct: Floats, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return (class, increase in balanced accuracy expected from 100 more photos of this class alone), largest first.
+    """Return the increase in balanced accuracy to expect from 100 more photos of each class alone.
+
+    The result consists of pairs (name of the class, increase), largest increase first.
 
     Args:
         classes: class index of every photo, [photos].
         evaluated: class index of each evaluated photo, [evaluated].
         correct: fraction of correct predictions for each evaluated photo, [evaluated].
+        removable: fraction of the errors that an unlimited number of photos would remove, 0 to 1.
     """
     gains = []
     for number, label in enumerate(labels):

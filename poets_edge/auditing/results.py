@@ -57,8 +57,8 @@ class LabelEvaluation:
         confused_classes: most frequently confused pairs of classes.
         curve: learning curve, extrapolated to more photos.
         calibration: reliability of the scores, and the suggested threshold.
-        assumption: note that the accuracy assumes independent photos; None if a warning states the dependence, or if
-            the user specified the groups or the test photos.
+        assumption: note that the accuracy assumes independent photos; None if a warning says that they are not
+            independent, or if the user specified the groups or the test photos.
     """
 
     cross_validation: CrossValidation

@@ -278,7 +278,8 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
     """Context manager that yields a new file next to `path`, and removes it afterwards if it still exists.
 
     Args:
-        tidy: whether to complete the renames that killed programs began, and remove their temporary files, beforehand.
+        tidy: whether to complete the renames of killed programs and remove their temporary files before creating the
+            new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}."

@@ -188,7 +188,8 @@ def evaluate(
         recursive: whether to include photos in subfolders of the class folders.
         group_by: definition of groups of related photos, which widen the interval of the accuracy: "parent", a regular
             expression, or a .csv file, as for `train`; empty to find groups by contents, names and EXIF times.
-        strangers: folder of photos that belong to no class; the result states how many the model calls unknown.
+        strangers: folder of photos that belong to no class; the result states how many of them the model classifies as
+            unknown.
 
     Raises:
         DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among

@@ -31,12 +31,15 @@ class Refused:
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Count all photos, and those that are further from the training photos than the limit for known photos."""
+        """Construct an instance from the distances of the photos from the training photos, [photos].
+
+        Photos whose distance is above the limit for known photos are counted as unknown.
+        """
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
     @property
     def share(self) -> float | None:
-        """Fraction of photos that are called unknown, 0 to 1; None if there are no photos."""
+        """Fraction of photos that are classified as unknown, 0 to 1; None if there are no photos."""
         return self.refused / self.photos if self.photos else None
 
     def __str__(self) -> str:
@@ -44,7 +47,7 @@ class Refused:
         return f"{self.refused} of {self.photos} photos ({share})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts, the fraction of photos called unknown and its 95 % interval, as JSON-compatible values."""
+        """Return the counts, and the fraction of unknown photos with its 95 % interval, as JSON-compatible values."""
         return {
             "refused": self.refused,
             "photos": self.photos,
@@ -58,9 +61,10 @@ class UnknownEvaluation:
     """Evaluation of an unknown-photo detector on photos that belong to a class and photos that belong to none.
 
     Attributes:
-        known: how many photos belong to a class, and how many of them are called unknown.
-        answered: accuracy, recall and confusion matrix for the photos in `known` that are not called unknown.
-        strangers: how many photos belong to no class, and how many of them are called unknown; None if there are none.
+        known: number of photos that belong to a class, and how many of them are classified as unknown.
+        answered: accuracy, recall and confusion matrix for the photos in `known` that are not classified as unknown.
+        strangers: number of photos that belong to no class, and how many of them are classified as unknown; None if
+            there are none.
     """
 
     known: Refused

@@ -140,7 +140,7 @@ def size(address: str) -> int | None:
 
 
 def prefetch_stamps(addresses: Sequence[str]) -> None:
-    """Request the metadata of several files concurrently, and cache it for later calls of `facts`."""
+    """Request the metadata of several files concurrently, and cache it, so that `facts` can return it immediately."""
 
     from concurrent.futures import ThreadPoolExecutor
 
@@ -154,7 +154,7 @@ def prefetch_stamps(addresses: Sequence[str]) -> None:
 
 
 def forget() -> None:
-    """Clear the cache of `facts`; called at the beginning of a scan."""
+    """Clear the cache of metadata that `facts` returns; called at the beginning of a scan."""
     facts.cache_clear()
 
 

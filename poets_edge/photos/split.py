@@ -137,7 +137,7 @@ def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict
 
 
 def group_name(name: str) -> str:
-    """Return the part of a name before `_nohash_`, which all photos in a group share, or the name if it has none."""
+    """Return the part of a photo's name before `_nohash_`, which identifies its group; without `_nohash_`, the name."""
     return re.sub(r"_nohash_.*$", "", name) if "_nohash_" in name else name
 
 

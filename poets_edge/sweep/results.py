@@ -31,8 +31,8 @@ class GridResult(Tabular):
         seconds: duration of each part of this run, in seconds; near 0 for parts that an earlier run completed.
         warnings: warnings about the latencies, one sentence each.
         photo_warnings: warnings about the photos and the training, one sentence each.
-        assumption: note that the accuracies assume independent photos; None if a warning states the dependence, or if
-            the user specified the groups or the test photos.
+        assumption: note that the accuracies assume independent photos; None if a warning says that they are not
+            independent, or if the user specified the groups or the test photos.
         budget: limits that the model to ship must satisfy.
     """
 
