@@ -6,8 +6,8 @@
 The photos are JPEGs of about 1 MB. They are uploaded over as many connections as the page uses. The import is compared
 with copying and decoding the same files, by Pillow at full size and as `train` does at reduced size, in as many
 processes as the server uses. The measurements alternate, so that other load affects all of them equally. With
-`--soak`, only the memory usage is measured, while a script uses the server for that many minutes. Output: a table on
-stdout.
+`--soak`, only the memory usage is measured, while a script uses the server for the given number of minutes. Output: a
+table on stdout.
 """
 
 from __future__ import annotations

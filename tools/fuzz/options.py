@@ -97,10 +97,7 @@ def options(command: str) -> tuple[tuple[str, str], ...]:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
-    """Return the arguments of a command, one or two of them hostile, and an empty list.
-
-    The list is for the hostile input files to save after a fault. Here, only arguments are hostile.
-    """
+    """Return the arguments of a command, one or two of them hostile, and the (empty) list of hostile input files."""
     _draw(seeds, work)
     os.environ.update(_QUIET)
     name = rng.choice(sorted(_COMMANDS))
