@@ -1,4 +1,4 @@
-"""Select weights for backbones: ImageNet weights (the default), embedded weights, or a file given by the user."""
+"""Select weights for backbones: ImageNet weights (the default), weights in the package, or a file of the user."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def find_weights(
     Args:
         model_dir: folder that is searched for ImageNet weights first, before Keras's download folder or the Python
             package that contains them. Weights are downloaded into Keras's folder.
-        source: "imagenet", "embedded", or the path of a weights file.
+        source: "imagenet"; "embedded" for the weights that are part of the package; or the path of a weights file.
 
     Raises:
         WeightsError: the weights are missing and cannot be downloaded; the message names the folders and alternatives.

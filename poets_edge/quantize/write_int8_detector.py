@@ -1,9 +1,9 @@
 """Write the unknown-photo detector as int8 operators of a full-int8 `.tflite`.
 
-The formula is that of `poets_edge.nets.detector.Detector`, arranged for 8 bits:
+The formula is that of `poets_edge.nets.detector.Detector`, rearranged for 8-bit arithmetic:
 
-- The bottleneck is divided by its length as a product with the output of RSQRT, an operator that microcontrollers and
-  NPUs support, unlike a division.
+- The bottleneck is not divided by its length but multiplied by the output of RSQRT, because microcontrollers and NPUs
+  support this operator, unlike a division.
 - Before the projections are rounded, the layer that computes them centers them with its bias, and scales them so that
   an error of one step has about the same effect on the distance in all directions.
 - The biases of the layers are corrected for the mean effect of rounding their weights, which would otherwise change all
@@ -209,9 +209,10 @@ def _add_projections(write: Int8Writer, parts: list[_Part], factors: Array, bias
 def _with_length(detector: Detector, part: _Part) -> Detector:
     """Return a detector with an additional direction: the squared length of the inner layer's vector, minus 1.
 
-    The vector is scaled to unit length, but with an error of up to one percent, because the inverse of its length has 8
-    bits. The distance contains a multiple of |u - mean|^2 = |u|^2 - 2 u'mean + |mean|^2, which is not sensitive to this
-    error, in contrast to the linear term alone.
+    Without this direction, the formula assumes that the vector u has unit length. In 8 bits, however, its length has an
+    error of up to one percent, because the factor that scales u has 8 bits. The distance contains a multiple of
+    |u - mean|^2 = |u|^2 - 2 u'mean + |mean|^2. An error in the length of u hardly changes this sum, but it changes the
+    linear term -2 u'mean, so |u|^2 must be computed too.
     """
     slope = detector.linear[-1] / (2 * float(np.linalg.norm(part.units.mean(axis=0))))
     return replace(

@@ -215,8 +215,9 @@ def _distinct(labels: list[str]) -> bool:
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines start with numbers that count from 0 or 1; otherwise None.
 
-    The numbers are output numbers, not parts of labels, only if the texts after them differ (unlike in "0 stars" and
-    "2 stars") and, if they start at 1, none is missing.
+    The numbers are taken as parts of the labels, and None is returned, if they are followed by equal texts, as in
+    "0 stars" and "2 stars", or if they start at 1 and one is missing. If they start at 0 and one occurs twice, they are
+    returned, so that the caller can report the error.
     """
     matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]

@@ -29,7 +29,7 @@ class ScoreFormat:
 
     Attributes:
         kind: meaning of the values.
-        low, high: output values that mean the scores 0 and 1; only for the kinds "probabilities" and "sigmoids".
+        low, high: output values that correspond to the scores 0 and 1, for the kinds "probabilities" and "sigmoids".
         uncertain: whether the values may be probabilities instead; only the values for some images can show this.
     """
 

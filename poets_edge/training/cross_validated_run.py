@@ -71,7 +71,7 @@ def finish_cross_validation(
     """Wait for `cross_validate_run`, report its warnings, and return its result.
 
     Args:
-        running: the call of `cross_validate_run`, which runs in another thread.
+        running: future of the call of `cross_validate_run` in another thread.
         backbone_has_learned: whether fine-tuning has changed the backbone; the result then does not apply to the model.
         test_count: number of test photos, for a message.
     """

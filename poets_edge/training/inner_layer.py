@@ -1,7 +1,7 @@
 """Averaged outputs of an inner layer of a fine-tuned backbone, with which the detector recognizes unknown photos.
 
-Fine-tuning makes a backbone forget what does not distinguish the classes. Layers in the middle of the backbone, which
-are usually not trained, still distinguish photos of other things.
+Fine-tuning discards information that does not help to distinguish the classes. Layers in the middle of the backbone,
+which are usually not trained, still contain this information, with which unknown photos can be recognized.
 """
 
 from __future__ import annotations

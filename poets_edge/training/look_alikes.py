@@ -13,8 +13,8 @@ similarity of LOOSE or more that exceeds the mean similarity to the class by DIS
 uniform. If at least a fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent,
 too. The measurements are in `benchmarks/results/truth.md`.
 
-Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
-the accuracy on new people or objects is then unknown, and `train` warns about it.
+Groups too large to hold out are divided with a higher similarity threshold, so that each class has enough groups for
+the folds; the accuracy on new people or objects is then unknown, and `train` warns about it.
 """
 
 from __future__ import annotations

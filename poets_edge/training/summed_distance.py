@@ -68,7 +68,7 @@ class SummedDistance:
             fold: fold of each photo, from 0.
 
         Returns:
-            The distances, float64 [photos]; and whether there are photos of the photo's class in other folds, bool
+            The distances, float64 [photos]; and whether the other folds have photos of the photo's own class, bool
             [photos].
         """
         found = [

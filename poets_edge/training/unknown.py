@@ -6,8 +6,9 @@ For each training photo, a model of the photos in the other folds computes the d
 `poets_edge.training.mahalanobis`. The limit is the quantile of these out-of-fold distances above which the stated
 fraction lies, so new photos of the classes are rejected at about this rate. A fine-tuned backbone has learned from
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
-up if their median is smaller than that of the validation photos. Its bottlenecks alone do not suffice, because they
-hardly represent what does not distinguish the classes; the distance of the averaged output of an inner layer is added.
+up if their median is smaller than that of the validation photos. The bottlenecks of such a backbone do not suffice,
+because fine-tuning discards information that does not help to distinguish the classes. Therefore, a second distance,
+computed from the averaged output of an inner layer, is added.
 
 If there are background photos, a photo is also rejected if a logistic regression predicts that it belongs to the
 background. Both limits are then set so that together they reject the stated fraction of known photos, and about as many
@@ -166,7 +167,8 @@ def detect_unknown(
         seed: random seed for the assignment of photos to folds.
         background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
             backbone as the bottlenecks of the training photos; None if there are none.
-        strangers: bottlenecks of photos whose distances are computed only for the result; None if there are none.
+        strangers: bottlenecks of other photos that belong to no class, float32 [photos, bottleneck_size]; None if there
+            are none. Their distances are part of the result, but nothing is learned from them.
         tuned: bottlenecks of all photos from a backbone that has learned from the training photos, float32 [photos,
             bottleneck_size]; None if the backbone is frozen.
         inner: averaged outputs of an inner layer; None to use only bottlenecks.

@@ -1,12 +1,12 @@
 """Find variants of photos, such as the crops, rotations and mirror images that data augmentation writes.
 
-Variants are less similar to each other than the frames of a burst, and independent photos can be as similar. An
-individual pair therefore proves nothing. But if a folder has variants, the nearest neighbor of a photo predicts its
-class, whereas more distant neighbors do not, because they are other photos. The nearest neighbor of a photo is called
-distinct if its similarity stands out from that of all other photos (see `_neighbors`). The advantage of distinct
-neighbors is the fraction of photos whose class they predict, minus the fraction whose class a vote of more distant
-neighbors predicts. In random parts of 1,000 flowers, it is at most 0.08; in folders with two to 23 variants of each
-flower, it is at least 0.09 (`benchmarks/results/truth.md`).
+Variants are less similar to each other than the frames of a burst, and independent photos can be as similar as variants
+are. A single pair of similar photos therefore proves nothing. But if a folder has variants, the nearest neighbor of a
+photo predicts its class, whereas more distant neighbors do not, because they are other photos. The nearest neighbor of
+a photo is called distinct if its similarity stands out from that of all other photos (see `_neighbors`). The advantage
+of distinct neighbors is the fraction of photos whose class they predict, minus the fraction whose class a vote of more
+distant neighbors predicts. In random subsets of 1,000 flower photos, it is at most 0.08; in folders with two to 23
+variants of each flower, it is at least 0.09 (`benchmarks/results/truth.md`).
 
 In photos of few people or objects against different backgrounds, no neighbor stands out, so groups cannot be found. But
 then the nearest neighbors of all photos predict the class much better than more distant neighbors do, and the photos

@@ -31,7 +31,7 @@ class Rule:
         inputs: (minimum, maximum) number of inputs.
         options: name of the operator's table of options; "" if it has none.
         bare: whether the table of options may be missing.
-        kind: rule for the types of the operator's tensors.
+        kind: rule for the types of the operator's tensors; see `Kind`.
         integers: positions of the inputs that must be int32.
         wide: whether the inputs in `integers` may also be int64.
         image: position of the image among the inputs of a layer with weights; the weights are input 1.

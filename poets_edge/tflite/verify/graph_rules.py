@@ -192,13 +192,13 @@ class _Graph:
         return call
 
     def _integers_of(self, index: int) -> Integers | None:
-        """Return the values of an integer tensor that are known before an inference; None for other tensors."""
+        """Return the values of an integer tensor, int64, if they are known before an inference; otherwise None."""
         if self._constant[index] and self._tensors[index]["type"] in INTEGERS:
             return np.asarray(self._values(index).reshape(self._shapes[index]), np.int64)
         return self._known.get(index)
 
     def _set_outputs(self, rule: Rule, call: Call, inputs: list[int], outputs: list[int]) -> None:
-        """Infer and store the shapes of an operator's outputs, and check that the declared shapes are equal to them."""
+        """Infer and store the shapes of an operator's outputs. Raises FlawError if the model declares other shapes."""
         inferred = rule.infer(call)
         results = inferred if isinstance(inferred, list) else [inferred]
         if len(results) != len(outputs):
