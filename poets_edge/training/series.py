@@ -48,11 +48,11 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SeriesLoss:
-    """Accuracies that show that photos with consecutive names belong together.
+    """Accuracies that show that photos with consecutive names or times belong together.
 
     Attributes:
         accuracy: accuracy on photos if each is held out together with random photos of its class, 0 to 1.
-        held_out: accuracy if each is held out together with the photos before and after it by name, 0 to 1.
+        held_out: accuracy if each is held out together with the photos before and after it by name or time, 0 to 1.
     """
 
     accuracy: float

@@ -58,7 +58,7 @@ class InferenceCost:
 
 
 def check_graph(model: Mapping[str, Any]) -> InferenceCost:
-    """Check the only graph of a model, and return the cost of an inference.
+    """Check the graph of a model that has only one, and return the cost of an inference.
 
     Raises:
         FlawError: an index, type, shape or size is invalid, or an inference would need too much memory or time.
