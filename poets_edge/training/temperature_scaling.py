@@ -62,8 +62,8 @@ class HeadCalibration:
         fitted: temperature with the smallest cross entropy on the photos that were used for fitting.
         before, after: expected calibration error, 0 to 1, before and after scaling, on the photos that were used for
             fitting; for `after`, each photo's temperature is fitted on other photos.
-        scores: out-of-fold scores of these photos, each scaled with a temperature that is fitted on other photos,
-            float32 [photos, classes].
+        scores: out-of-fold scores of these photos, float32 [photos, classes]. If temperature scaling was applied, each
+            photo's scores are scaled with a temperature that was fitted on other photos.
         truth: class number of each photo, int64 [photos].
     """
 
