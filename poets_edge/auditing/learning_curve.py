@@ -154,7 +154,7 @@ def _mean_learned(fold: Indices, count: int) -> float:
 
 
 def _photos(fold: Indices) -> int:
-    """Return the current number of photos, without the user's own test set; forecasts start from this number."""
+    """Return the number of photos that forecasts start from: all photos except those in the user's own test set."""
     return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
 
 

@@ -92,7 +92,9 @@ def find_near_duplicates(
 
 
 def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Rows, Matrix]]:
-    """Yield the candidate pairs in each block of photos, int64 [pairs, 2], with the similarities of their bottlenecks.
+    """Yield row numbers of candidate pairs, int64 [pairs, 2], and the similarities of their bottlenecks, [pairs].
+
+    To limit memory, photos are processed in blocks; each yielded array has the pairs whose first photo is in one block.
 
     Args:
         projections: PCA projections of the bottlenecks, float32 [photos, up to 64].

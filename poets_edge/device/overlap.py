@@ -193,7 +193,10 @@ def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
 
 
 def was_trained_on(photos: PhotoTable, facts: Mapping[str, Any]) -> bool:
-    """Return whether a model from poets_edge 0.2 or older was trained on some of the photos.
+    """Return whether a model without photo digests, from poets_edge 0.2 or older, was trained on some of the photos.
+
+    A model from version 0.2 contains a MinHash signature of its training folder, which is compared with the photos. For
+    a model from version 0.1, which has no signature, the result is True; for a model from another program, False.
 
     Args:
         facts: how the model was trained and exported, as stored with it.

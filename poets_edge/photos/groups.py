@@ -131,7 +131,7 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return a pair of row numbers for each repetition of a key: the first row with the key, and the repeating row.
+    """Return pairs of row numbers with equal keys: each row that repeats a key is paired with the first row with it.
 
     Rows whose key is None are ignored.
     """

@@ -1,9 +1,10 @@
-"""MinHash signatures, by which a model recognizes its training folder.
+"""MinHash signatures, by which models from poets_edge 0.2 recognize their training folder.
 
-A model is evaluated on the test split of its training folder, but on all photos of any other folder. The model may run
-on another device, such as a Raspberry Pi, so it contains a signature of the folder, a few hundred bytes long: the
-smallest hashes of the names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997).
-Folders that share many photos share hashes; folders that share no photos share none.
+These models contain a signature of the training folder, a few hundred bytes long: the smallest hashes of the names and
+sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders with many common photos
+have common hashes, and folders without common photos have none. A model from poets_edge 0.2 is evaluated on the test
+split of its training folder, but on all photos of any other folder. Later models contain digests of their photos
+instead (`poets_edge.photos.known_photos`).
 """
 
 from __future__ import annotations
