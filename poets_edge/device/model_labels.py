@@ -28,7 +28,8 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
         model: path of the model, for messages.
 
     Raises:
-        ModelError: `given` has labels that the model lacks, renames a label twice, or gives two labels the same name.
+        ModelError: `given` has labels that the model lacks, renames a label twice or to nothing, or gives two labels
+            the same name.
     """
     if not own or given in ((), own):
         return given
@@ -44,6 +45,9 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
     twice = next((label for label in olds if olds.count(label) > 1), None)
     if twice is not None:
         raise ModelError(f"{source}: two new names for {twice!r}.")
+    nameless = next((old for old, name in new.items() if not name.strip()), None)
+    if nameless is not None:
+        raise ModelError(f"{source}: no new name for {nameless!r}. Write {nameless}=NAME.")
     same = next((name for name in names if names.count(name) > 1), None)
     if same is not None:
         raise ModelError(f"{source}: {same!r} would be the name of two labels of {model}.")

@@ -260,6 +260,7 @@ def test_classifier_accepts_new_names_for_its_labels() -> None:
         (["daisy=Rosen", "roses=Rosen"], "'Rosen' would be the name of two labels"),
         (["daisy=tulips"], "'tulips' would be the name of two labels"),
         (["daisy=a", "daisy=b"], "two new names for 'daisy'"),
+        (["tulips=Tulpen", "roses= "], r"`labels`: no new name for 'roses'\. Write roses=NAME\."),
         (["daisy=a", "violets=b"], "other labels than"),
     ],
 )
