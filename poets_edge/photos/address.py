@@ -22,16 +22,17 @@ can be a wildcard in a file name.
 
 @dataclass(frozen=True, order=True)
 class Address:
-    """An address, which can be joined like a path: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
+    """Address of a folder, an archive or a photo on a web server or in an object store.
 
-    A user name and password before the host are stored for requests to that host (`poets_edge.core.credentials`) and
-    are not part of the text.
+    The operator `/` appends a relative path, as for `pathlib.Path`: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
+    A user name and password in the address are removed from `text`; `poets_edge.core.credentials` stores them in memory
+    for requests to the host.
 
     Attributes:
         text: the address without a slash at its end.
 
     Raises:
-        UsageError: the address has a query, which often contains a secret, or a fragment.
+        UsageError: the address has a fragment, or a query, which often contains a secret.
     """
 
     text: str
@@ -62,11 +63,11 @@ class Address:
         return os.path.splitext(self.name)[1]  # noqa: PTH122
 
     def absolute(self) -> Address:
-        """Return the address itself, which is always absolute."""
+        """Return this address unchanged, as `Path.absolute` does for an absolute path."""
         return self
 
     def resolve(self) -> Address:
-        """Return the address itself, which does not depend on the working directory."""
+        """Return this address unchanged; `Path.resolve` is the corresponding method of a path."""
         return self
 
 
@@ -75,12 +76,12 @@ Location: TypeAlias = Path | Address
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is an address, rather than a path on this machine."""
+    """Return whether a string is an address such as `https://host/photos`, rather than a path on this machine."""
     return "://" in text
 
 
 def photo_path(text: str) -> Location:
-    """Convert a text to an `Address` if it is one, else to a `Path`."""
+    """Convert a string to an `Address` if it contains `://`, else to a `Path`."""
     return Address(text) if is_address(text) else Path(text)
 
 

@@ -23,14 +23,15 @@ _ZIP_HEADER = 30
 
 
 class Member(NamedTuple):
-    """A photo in an archive.
+    """Position, size and compression of a photo in an archive.
 
     Attributes:
         start: position in the archive, in bytes, of the photo (tar file) or of the header before the photo (zip file).
         stored: number of bytes that the photo occupies in the archive, where it is usually compressed.
         length: number of bytes after decompression.
-        method: compression method, as numbered by the zip format.
-        crc: CRC-32 of the decompressed bytes; NO_CRC for a photo in a tar file.
+        method: compression method, as numbered by the zip format: 0 for no compression, as in a tar file, 8 for
+            deflate.
+        crc: CRC-32 of the decompressed bytes; -1 (NO_CRC) for a photo in a tar file, which contains no checksum of it.
     """
 
     start: int
@@ -44,8 +45,9 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
     """Return the decompressed bytes of a photo in an archive.
 
     Args:
-        read: function that accepts two offsets, and returns the bytes of the archive between them, or fewer at the end
-            of the archive.
+        member: position, size and compression of the photo.
+        read: function that accepts a start and an end offset, and returns the bytes of the archive between them; it
+            returns fewer bytes if the archive ends before the end offset.
         most: maximum number of bytes of the photo.
 
     Raises:
@@ -63,7 +65,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the stored bytes of a zip member, which are usually compressed, in parts of about _PART bytes.
+    """Yield the bytes of a zip member as stored in the archive, usually compressed, in parts of about 4 MiB.
 
     Raises:
         OSError: the header of the member is damaged.
@@ -83,8 +85,12 @@ def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes
 def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
     """Return the decompressed bytes of a zip member.
 
-    If the member is longer than its header declares, the result has one byte more than declared, so that the caller can
-    detect this.
+    If the member is longer than its header declares, decompression stops one byte after the declared length, which
+    shows the caller that the header is wrong.
+
+    Args:
+        member: declared length and compression method.
+        parts: bytes of the member as stored in the archive.
     """
     data, most = io.BytesIO(), member.length + 1
     for piece in _inflated(parts) if member.method == DEFLATED else parts:
@@ -95,7 +101,7 @@ def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
 
 
 def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress a zip member, and yield parts of up to _PART bytes. Raises OSError if it is damaged."""
+    """Decompress a zip member, and yield parts of up to 4 MiB. Raises OSError if the member is damaged."""
     inflate = zlib.decompressobj(-15)
     for part in parts:
         full = True

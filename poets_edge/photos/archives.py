@@ -1,8 +1,8 @@
 """Index of the photos in a `.zip` or `.tar` file. Photos are read one by one; nothing is extracted to disk.
 
-An archive contains class folders, optionally inside one top folder; a tar may also be a WebDataset shard, in which
-`name.cls` contains the class of `name.jpg`. The index contains the offset and the compressed and uncompressed sizes of
-each photo, so the size is checked before a photo is decompressed.
+An archive contains class folders, directly or inside one top folder; a tar file may also be a WebDataset shard, in
+which `name.cls` contains the class of `name.jpg`. The index contains the offset and the compressed and uncompressed
+sizes of each photo, so that a photo that is too large can be rejected before it is decompressed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Archive:
     """The photos in an archive.
 
     Attributes:
-        names: sorted paths of the photos inside the archive, without a common top folder.
+        names: sorted paths of the photos, relative to the folder in the archive that contains the class folders.
         labels: class of each photo if the archive is a WebDataset shard; None if the archive has class folders.
         others: number of files that are not photos, for each pair (folder, file suffix).
         notes: messages about the archive, one line each.
@@ -100,13 +100,13 @@ class _File(NamedTuple):
 def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: str = "") -> Archive:
     """List the photos of an archive.
 
-    A file without a photo suffix counts as a photo if its first bytes show that it is one. In a zip file at an address,
-    only the suffix counts.
+    A file is a photo if its name has a photo suffix such as `.jpg`, or if its first bytes are those of a photo. In a
+    zip file on a server, only the names are checked.
 
     Args:
-        file: the archive, seekable.
+        file: the archive, open for binary reading and seekable.
         place: path or address of the archive; its suffix determines the format, and error messages contain it.
-        most: maximum number of members of an archive at an address; None for an archive on this machine.
+        most: maximum number of members of an archive on a server; None for an archive on this machine.
         encoding: encoding of names in a zip that are not marked as UTF-8; by default UTF-8 if a name is valid UTF-8,
             otherwise cp437, which the format prescribes.
 
@@ -307,7 +307,13 @@ def _key(name: str) -> str:
 
 
 def _common_folder(names: Collection[str]) -> str:
-    """Return the folder that contains all class folders, with a trailing slash; "" if they are at the top level."""
+    """Return the path, with a trailing slash, of the folder in an archive that contains all class folders.
+
+    The result is "" if the class folders are at the top level.
+
+    Args:
+        names: paths of the photos in the archive.
+    """
     common = ""
     while len(tops := {name[len(common) :].partition("/")[0] for name in names}) == 1:
         if any(name.count("/", len(common)) < 2 for name in names):

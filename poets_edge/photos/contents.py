@@ -18,10 +18,12 @@ _LARGE_PHOTO = 32 << 20
 
 
 def contents_at(path: Location) -> bytes:
-    """Return the bytes of a photo, given its address or path; `photos.zip/daisy/1.jpg` is a path in an archive.
+    """Return the bytes of a photo, given its address or its path.
+
+    The path of a photo in an archive contains that of the archive, as in `photos.zip/daisy/1.jpg`.
 
     Raises:
-        PhotoError: the photo cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.
+        PhotoError: the photo cannot be read, is not a regular file, or has more than 256 MiB (LARGEST_PHOTO).
     """
     try:
         return _read(path)
@@ -32,8 +34,8 @@ def contents_at(path: Location) -> bytes:
 def _read(path: Location) -> bytes:
     """Return the bytes of a photo.
 
-    If several threads read photos in `poets_edge.core.parallel.run_parallel`, a thread waits before it reads a photo of
-    more than _LARGE_PHOTO bytes, until no other thread is processing a large photo.
+    To limit memory use, only one thread at a time processes a photo of more than 32 MiB: if this function is called in
+    a thread of `poets_edge.core.parallel.run_parallel`, it waits until no other thread is processing such a photo.
     """
     try:
         return _read_up_to(path, _LARGE_PHOTO)

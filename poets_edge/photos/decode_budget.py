@@ -87,7 +87,9 @@ def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
 
 
 def most_megapixels(image: Image.Image, full: tuple[int, int]) -> float:
-    """Return how many megapixels an image with the format and mode of `image` may have without exceeding BUDGET.
+    """Return the number of megapixels that a photo with the format and mode of `image` may have.
+
+    Larger photos are rejected before decoding, because they would need more than 400 MiB (BUDGET) of memory.
 
     Args:
         image: image that is opened but not yet decoded.

@@ -1,9 +1,9 @@
-"""Gray images with more than 8 bits per pixel, such as 16-bit PNGs and TIFFs with 32-bit or float values.
+"""Convert gray images with more than 8 bits per pixel, such as 16-bit PNGs and TIFFs with 32-bit or float values.
 
 The data type determines the range of the values: 0 is black, and white is 1 for floats and the largest value of the
 type for integers (65535 for 16 bits, as in browsers and on phones). The values in a particular photo do not influence
-the range, so photos are converted consistently, whether alone or in a folder. A photo that evidently has another range
-is rejected: if it has float values far outside the range, or if it would be almost black.
+the range, so a photo is converted in the same way, whether alone or in a folder. A photo is rejected if its values
+evidently have another range: if float values are far outside 0 to 1, or if the photo would be almost black.
 """
 
 from __future__ import annotations
@@ -28,14 +28,21 @@ _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
 
 
 def is_deep_color(image: Image.Image) -> bool:
-    """Return whether an opened, not yet decoded image has 16 bits per color channel; Pillow keeps the upper 8."""
+    """Return whether an image has 16 bits per color channel, only the upper 8 of which Pillow decodes.
+
+    Args:
+        image: image that is opened but not yet decoded.
+    """
     if image.format not in ("PNG", "TIFF") or image.mode in DEEP_MODES:
         return False
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def check_deep_color(image: Image.Image) -> None:
-    """Raise PhotoError if a decoded image with 16 bits per color is almost black, as if its values had only 12 bits."""
+    """Raise PhotoError if a decoded image with 16 bits per color is almost black.
+
+    The limit is 1/16 of white. Darker images usually contain values of 12 bits that were not scaled to 16 bits.
+    """
     bands = [limits for band, limits in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
     highest = max(limits[1] for limits in bands)
     if highest < 256 * _DARK:
@@ -64,9 +71,9 @@ def white_value(image: Image.Image) -> float:
 
 
 def check_range(image: Image.Image, white: float) -> None:
-    """Raise PhotoError if the values in a decoded gray image evidently do not have the range 0 to `white`.
+    """Raise PhotoError if the values of a decoded gray image evidently do not range from 0 to `white`.
 
-    This is the case if float values are far outside the range, or if the brightest pixel is almost black.
+    This is the case if the brightest pixel is darker than `white` / 16, or if a float value is below -0.5 or above 2.
     """
     # Of values on both sides of 2**31, the lowest and the highest signed ones are some on each side, in reverse order.
     lowest, highest = sorted(_unsigned(value, white) for value in image.getextrema())  # type: ignore[arg-type]
@@ -100,9 +107,9 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Correct the sign of a pixel value.
+    """Return a pixel value with its sign corrected.
 
-    Pillow reads 32-bit unsigned values as signed ones. If `white` shows that the values of the image are unsigned,
-    2**32 is added to negative values.
+    Pillow reads unsigned 32-bit values as signed ones. If `white`, the pixel value of white, shows that the image has
+    unsigned values, 2**32 is added to a negative value.
     """
     return value + 2**32 if white > 2**31 and value < 0 else value

@@ -1,4 +1,4 @@
-"""Compact sets of the SHA-256 digests of photos, which show whether a photo was used in a training run.
+"""Compact sets of the SHA-256 digests of photos, for testing whether a photo was used in a training run.
 
 A set stores the first bits of each digest in the Elias-Fano encoding (Elias, "Efficient storage and retrieval by
 content and address of static files", 1974): values are sorted, their upper bits are written in unary, and their lower
@@ -24,10 +24,10 @@ Keys = npt.NDArray[np.uint64]
 
 
 def keys_of(digests: Digest) -> Keys:
-    """Return the first 64 bits of each digest, uint64 [photos].
+    """Return the first 64 bits of each digest as an integer, uint64 [photos].
 
     Args:
-        digests: uint8 [photos, 32].
+        digests: SHA-256 of each photo, uint8 [photos, 32].
     """
     return np.ascontiguousarray(digests[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
 
@@ -78,7 +78,11 @@ class DigestSet:
         return np.where(self.values[places] == wanted, places, -1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number of digests and their Elias-Fano encoding, as base64. `bits` is not included."""
+        """Return the number of digests, and the digests in the Elias-Fano encoding as base64.
+
+        The attribute `bits` is not included, because several sets have it in common; `from_json` requires it as an
+        argument.
+        """
         count, low = len(self.values), _low_bytes(len(self.values), self.bits)
         unary = np.zeros(_unary_length(count, self.bits), np.uint8)
         unary[(self.values >> np.uint64(8 * low)).astype(np.int64) + np.arange(count)] = 1
@@ -88,7 +92,12 @@ class DigestSet:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any], bits: int) -> DigestSet:
-        """Construct a set from the result of `to_json`. Raises RecordError if the encoding is damaged."""
+        """Construct a set from the result of `to_json`. Raises RecordError if the encoding is damaged.
+
+        Args:
+            fields: result of `to_json`.
+            bits: number of bits that the set stores for each digest.
+        """
         count, low = fields["count"], _low_bytes(fields["count"], bits)
         try:
             code = np.frombuffer(base64.b64decode(fields["data"], validate=True), np.uint8)

@@ -60,7 +60,10 @@ class Known(NamedTuple):
 
 
 class Digests:
-    """Cache of photo digests in a file, created by `open_digests`. Only one thread at a time may use it."""
+    """Cache file that maps the path of a photo to the SHA-256 digest of its contents, while the photo is unchanged.
+
+    `open_digests` opens the cache. Only one thread at a time may use it.
+    """
 
     def __init__(self, database: Database | None, *, rehash: bool = False) -> None:
         self._database = database
@@ -68,7 +71,10 @@ class Digests:
         self._folders: dict[str, bytes] = {}
 
     def find(self, paths: Sequence[str]) -> list[Known | None]:
-        """Return the digest and size of each photo, in order; None for a photo that is not cached or has changed."""
+        """Return the cached digest and the size of each photo, in the order of `paths`.
+
+        An element is None if no digest is cached for the photo, or if the photo has changed.
+        """
         found: list[Known | None] = []
         for folder, entries in groupby(map(self._folder_and_name, paths), key=itemgetter(0)):
             names = [name for _, name in entries]
@@ -84,11 +90,14 @@ class Digests:
     def store(self, path: Location, stamp: FileStamp, at: float, digest: bytes) -> None:
         """Store the digest of a photo.
 
-        It is not stored if the file was changed less than RACY_SECONDS before `at`, or if its times are in the future.
+        If the file was changed less than 2 seconds (RACY_SECONDS) before `at`, or has a time of change in the future,
+        nothing is stored, because a further change might not be detected.
 
         Args:
+            path: path or address of the photo.
             stamp: result of `current_stamp` from before the photo was read.
             at: time at which the stamp was obtained, in seconds since the epoch.
+            digest: SHA-256 of the contents, 32 bytes.
         """
         if stamp.changed < at - RACY_SECONDS:
             values = (*self._folder_and_name(str(path)), stamp.identity, digest)
@@ -116,7 +125,7 @@ class Digests:
         return found
 
     def _attempt(self, action: Callable[[Database], Result]) -> Result | None:
-        """Return `action(database)`; None if there is no database or an SQLite error occurs.
+        """Return `action(database)`; None if the cache has no database, or if SQLite reports an error.
 
         After an error, a damaged database is replaced with an empty one; any other database is no longer used.
         """

@@ -1,8 +1,9 @@
 """Lists of photos to exclude from training, or to assign to another class.
 
-The audit page saves a list as JSON, `{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`; a list
-written by hand contains the name of one photo to exclude per line; lines that begin with # are comments. Names are
-relative to the photo folder. No file is moved or deleted: a list is applied to the result of a scan.
+A list is a text file in one of two formats. The HTML report of the `audit` command saves JSON:
+`{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`. A list written by hand has one line for each
+photo to exclude, which contains the name of the photo, and comments, which begin with #. Names are relative to the
+photo folder. No file is moved or deleted: a list is applied to the result of a scan.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Exclusions:
         return bool(self.leave_out or self.belongs_to)
 
     def apply(self, folder: PhotoFolder) -> PhotoFolder:
-        """Return the folder without the excluded photos, and with the reassigned photos in their corrected classes.
+        """Return a copy of a scan result, without the excluded photos and with reassigned photos in their new classes.
 
         Raises:
             DatasetError: two class names differ only in case or Unicode normalization.
@@ -85,7 +86,7 @@ class Exclusions:
         return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
-        """Return the excluded or reassigned names for which the folder contains no photo, sorted."""
+        """Return the names of photos to exclude or to reassign that the folder does not contain, sorted."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def to_json(self) -> dict[str, object]:
@@ -98,9 +99,9 @@ class Exclusions:
         return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
 
     def to_facts(self) -> dict[str, object]:
-        """Return the exclusions as fields to store in a model.
+        """Return the exclusions as fields to store in a model file.
 
-        Hashes replace the names of the photos, because the model may be published.
+        The fields contain hashes of the names of the photos instead of the names, because the model may be published.
         """
         return {
             "leave_out": sorted(map(_hash, self.leave_out)),
@@ -154,9 +155,9 @@ def read_exclusions(path: Path) -> Exclusions:
 
 
 def exclusions_json(leave_out: Iterable[str]) -> bytes:
-    """Return the content of a file that lists photos to exclude, as JSON in UTF-8.
+    r"""Return the content of an exclusion list as a JSON file in UTF-8.
 
-    Lone surrogates, which represent undecodable bytes in file names, are written as escapes such as `\\udce9`.
+    Lone surrogates, which represent undecodable bytes in file names, are written as escapes such as `\udce9`.
     """
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
     return (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode("utf-8", errors="backslashreplace")

@@ -1,4 +1,7 @@
-"""Download the flower photos of the TensorFlow codelab. They are verified, and extracted completely or not at all."""
+"""Download the photos of the TensorFlow for Poets codelab: an archive of five kinds of flowers.
+
+The checksum of the archive is verified, and the archive is extracted completely or not at all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from poets_edge.progress import Reporter, Silent
 
 @dataclass(frozen=True)
 class Archive:
-    """URL, size in bytes and SHA-256 of a `.tgz` file that contains one folder."""
+    """URL, size in bytes and SHA-256 of a `.tgz` file that contains a single top folder."""
 
     url: str
     size: int
@@ -33,10 +36,15 @@ FLOWERS = Archive(
 
 
 def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporter | None = None) -> PhotoFolder:
-    """Download the flower photos into a new or empty folder.
+    """Download the photos of the TensorFlow for Poets codelab into a new or empty folder, and return a scan of it.
 
     The archive is stored next to `folder` under a hidden name until it has been extracted. If the download is
     interrupted, the next call resumes it.
+
+    Args:
+        folder: folder for the photos.
+        archive: archive to download.
+        reporter: receives the progress of the download and the extraction.
 
     Raises:
         DownloadError: the archive cannot be downloaded, is damaged, or has a member that must not be extracted.

@@ -1,10 +1,11 @@
-"""Scan of a folder, archive or address that contains one folder of photos per class.
+"""Scan a folder, archive or address that contains one folder of photos per class.
 
 flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
     roses/      2414954629_3708a1a04d.jpg ...
 
-If the class folders are inside split folders (`train/`, `val/`, `test/`), the photos stay in these splits.
+If the class folders are inside split folders (`train/`, `val/`, `test/`), each photo is assigned to the split of its
+folder.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ of a confusion matrix is the square of the number of classes.
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """The photos that a scan of a folder, archive or address found, sorted by name.
+    """The photos that a scan of a folder, archive or address found.
 
     Attributes:
+        path: folder, archive or address that was scanned.
+        photos: table of the photos, sorted by name.
         empty_classes: names of class folders without photos.
         set_folders: names of the split folders, such as `train` and `val`; empty if there are none.
-        notes: messages about excluded files and folders and about unusual locations, one line each.
+        notes: messages, one line each, about excluded files and folders, and about photos in unusual places.
     """
 
     path: Location
@@ -113,14 +116,16 @@ def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
 
 
 def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> PhotoFolder:
-    """Find the classes and splits in a tree of folders, and return the photos in its class folders.
+    """Find the class folders and split folders in a tree of folders, and return the photos in the class folders.
 
     Args:
         folder: path or address that was scanned.
         root: folder, archive or address that the names in the tree are relative to.
+        tree: folders with the names of their photos.
+        recursive: whether to include folders inside class folders.
 
     Raises:
-        DatasetError: the tree has no class with a photo, or is ambiguous.
+        DatasetError: the tree has no class with a photo, or the meaning of its folders is ambiguous.
     """
     layout = arrange(tree, str(folder), recursive=recursive, decode=unquote if isinstance(folder, Address) else str)
     if not layout.classes:

@@ -17,13 +17,19 @@ _FOLDERS: dict[SplitName, str] = {"training": "train", "validation": "val", "tes
 
 
 def is_no_class(name: str) -> bool:
-    """Return whether a folder name denotes a split, photos of unknown classes, or a kind of file such as masks."""
+    """Return whether a folder name denotes something other than a class.
+
+    This may be a split (`train`), photos of unknown classes (`predictions`), or a kind of file (`masks`).
+    """
     contents = set(words(name)) - {"class", "object"}  # of `SegmentationClass`; the name `class 1` is usual for a class
     return bool(split_of(name)) or is_unlabeled(name) or (bool(contents) and contents <= _CONTENTS)
 
 
 def unusual_classes(labels: Collection[str]) -> dict[str, str]:
-    """Return the labels that do not look like names of classes, each with the reason as a clause for messages."""
+    """Map each label that does not look like the name of a class to the reason.
+
+    A reason is the predicate of a sentence about the label, such as "is named like a split of roses".
+    """
     known = {folded(label) for label in labels}
     found = {label: _split_and_class(label) for label in labels}
     splits = Counter(part[1] for part in set(found.values()) if part)
@@ -40,10 +46,11 @@ def unusual_classes(labels: Collection[str]) -> dict[str, str]:
 
 
 def folders_for_splits(names: Sequence[str]) -> dict[str, str]:
-    """Map each name that consists of a split and a class, such as `trainA`, to a path, such as `train/A`.
+    """Map folder names that combine a split and a class, such as `trainA`, to paths, such as `train/A`.
 
-    The result is empty if any name does not consist of a split and a class, if there is only one class, or if each
-    class has only one split, as in `test tube` and `train station`.
+    The result is empty unless every name combines a split and a class, there are at least two classes, and at least one
+    class has several splits. This excludes class names that merely begin like a split, such as `test tube` and
+    `train station`.
     """
     found = {name: part for name in names if (part := _split_and_class(name))}
     classes = {label for _, label in found.values()}

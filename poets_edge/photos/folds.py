@@ -82,13 +82,14 @@ def assign_folds(
     """Assign photos to folds for cross-validation; with `repeats`, several times in different ways.
 
     Args:
+        photos: photos with their digests.
         requested: number of folds, 2 or more (see `check_folds`).
         repeats: number of assignments.
         groups: group number of each photo, int64 [photos]; photos in a group stay in one fold.
 
     Returns:
-        One assignment per repeat. It has the requested number of folds, or fewer if a class with two or more groups has
-        fewer groups than that.
+        One assignment per repeat. The number of folds is the smaller of `requested` and the smallest number of groups
+        of photos in a class, not counting classes with a single group.
 
     Raises:
         DatasetError: the photos of each class form a single group, so no class can be evaluated.
@@ -120,7 +121,14 @@ def assign_folds(
 
 
 def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
-    """Return the groups of rows that are connected by pairs of row numbers (union-find), sorted by first member."""
+    """Return the connected components of a graph whose nodes are row numbers (union-find).
+
+    Args:
+        pairs: edges of the graph. A row in no pair is not part of the result.
+
+    Returns:
+        One tuple of ascending row numbers per component, sorted by the first row number.
+    """
     parents: dict[int, int] = {}
 
     def root(row: int) -> int:
@@ -140,9 +148,9 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(values: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Return a pair of row numbers for each repeated value in an array.
+    """Return a pair (first, row) for each row of an array whose value also occurs in an earlier row.
 
-    A pair consists of the row in which the value occurs first and the row in which it is repeated.
+    `first` is the first row with that value.
     """
     _, first, which = np.unique(values, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
@@ -155,6 +163,10 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
 
     Two photos belong to one group if they have the same text before `_nohash_` in their names, the same contents or the
     same group number, or if both belong to one group with a third photo.
+
+    Args:
+        photos: photos with their digests.
+        groups: group number of each photo, int64 [photos]; None for no further groups.
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
@@ -167,7 +179,13 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
 def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: int) -> Iterator[Group]:
     """Yield all groups of photos, largest first.
 
-    Groups of equal size are in a pseudorandom order, which differs between repeats.
+    Groups of equal size are in a pseudorandom order, which the number `repeat` determines.
+
+    Args:
+        table: all photos.
+        joined: row numbers of the photos in each group of two or more photos.
+        single: row numbers of the other photos, each of which forms its own group.
+        repeat: number of the assignment to folds, from 0.
     """
     yield from sorted(joined, key=lambda group: (-len(group), _order_key(table, group, repeat)))
     keys = np.fromiter((_order_key(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
@@ -175,7 +193,11 @@ def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: 
 
 
 def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, int], count: int) -> Rows:
-    """Assign each group in turn to the fold that so far has the fewest photos in the classes of the group.
+    """Assign each group of photos in turn to the emptiest fold, and return the fold of each photo.
+
+    The emptiest fold is the one that contains the smallest part of the photos of the group's class; for a group with
+    photos of several classes, these parts are added. If several folds are equally empty, the one with the fewest photos
+    is chosen.
 
     Args:
         groups: row numbers of the photos in each group, in the order of assignment.
@@ -184,7 +206,7 @@ def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, 
         count: number of folds.
 
     Returns:
-        Fold of each photo, or NO_FOLD for a photo in no group, int64 [photos].
+        Fold of each photo, int64 [photos]; NO_FOLD for a photo in no group.
     """
     assignment = np.full(len(labels), NO_FOLD, np.int64)
     counts = [dict.fromkeys(sizes, 0) for _ in range(count)]

@@ -40,15 +40,15 @@ RAW_SUFFIXES = frozenset(
 
 
 def photo_format(header: bytes) -> str | None:
-    """Return Pillow's name for the format of a file, given its first HEADER_BYTES; None if the file is not a photo."""
+    """Return Pillow's name for the format of a photo file, given its first 16 bytes; None for any other file."""
     return next((name for name, pattern in _MAGIC.items() if re.match(pattern, header, re.DOTALL)), None)
 
 
 def is_photo_content(header: bytes, name: str) -> bool:
-    """Return whether a file without the suffix of a photo contains a photo. Raw files from cameras are excluded.
+    """Return whether a file whose name has no photo suffix is a photo. Raw files from cameras are not photos.
 
     Args:
-        header: first HEADER_BYTES of the file.
+        header: first 16 bytes (HEADER_BYTES) of the file.
         name: name of the file.
     """
     found = photo_format(header)

@@ -79,12 +79,16 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
 
 
 def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
-    """Return pairs of row numbers of photos that belong together according to their names.
+    """Return pairs of row numbers of photos whose names show that they belong together.
 
-    These are photos whose names have the same text before `_nohash_`; augmented variants of one photo that Roboflow
-    wrote; video frames in one folder, such as `frame_000123`; and photos of one person or object, whose number precedes
-    a counter in the name, as 01 does in `rock01-042`. Video frames and numbered photos are not grouped if all of them
-    in a class would form a single group.
+    There are four kinds of such photos:
+
+    - photos whose names have the same text before `_nohash_`;
+    - augmented variants of one photo, as named by Roboflow;
+    - frames of a video in one folder, such as `frame_000123`;
+    - photos of one person or object, whose number precedes a counter, as 01 does in `rock01-042`.
+
+    The last two kinds are ignored in a class if all of them would form a single group.
     """
     keys = [_variant_of(name) for name in photos.names]
     pairs = _pairs_of_keys(keys)
@@ -131,9 +135,9 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return pairs of row numbers with equal keys: each row that repeats a key is paired with the first row with it.
+    """Return a pair of row numbers (first, row) for each row whose key also occurs in an earlier row.
 
-    Rows whose key is None are ignored.
+    `first` is the first row with that key. Rows whose key is None are ignored.
     """
     first: dict[str, int] = {}
     pairs = []

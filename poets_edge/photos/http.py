@@ -55,7 +55,7 @@ class Response:
 
 
 class _Pool(dict[str, http.client.HTTPConnection]):
-    """Idle connections of one thread, by origin (scheme, host and port)."""
+    """Idle connections of one thread: a dictionary from the origin (scheme, host and port) to the connection."""
 
     def __del__(self) -> None:
         for connection in self.values():
@@ -63,7 +63,12 @@ class _Pool(dict[str, http.client.HTTPConnection]):
 
 
 class _Idle(threading.local):
-    """Pool of connections for the current thread, and the id of the process that opened them."""
+    """Thread-local storage of idle connections.
+
+    Attributes:
+        process: id of the process that opened the connections. A forked process must not use those of its parent.
+        pool: idle connections of the current thread.
+    """
 
     def __init__(self) -> None:
         self.process, self.pool = os.getpid(), _Pool()
@@ -73,7 +78,14 @@ _idle = _Idle()
 
 
 def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
-    """Return the bytes of a file: all of them, or those from `start` up to `end` or the end of the file.
+    """Return the bytes of a file on a web server, or those from offset `start` up to, but not including, offset `end`.
+
+    If the file ends before `end`, fewer bytes are returned.
+
+    Args:
+        address: http or https address of the file.
+        start, end: offsets in bytes; None for the whole file.
+        most: maximum number of bytes, if the whole file is read.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -96,23 +108,23 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 
 def facts(address: str) -> dict[str, str]:
-    """Return the HTTP headers that a server sends for a file; empty if it does not support HEAD requests.
+    """Return the HTTP headers that a server sends for a file; empty if the server does not support HEAD requests.
 
     Raises:
-        OSError, http.client.HTTPException: see `read`.
+        OSError, http.client.HTTPException: the request fails, or the server reports an error.
     """
     answer = _fetch("HEAD", address, 0)
     return {} if answer.status in _NO_HEAD else dict(answer.headers.items())
 
 
 def listing(address: str) -> list[str]:
-    """Return the names of all files in a folder and its subfolders, found by following links on the folders' pages.
+    """Return the names of all files in a folder and its subfolders, found by following links on the folders' web pages.
 
     The names are percent-encoded and relative to the folder, with `/` as the separator.
 
     Raises:
         DatasetError: the listing exceeds the limit on folders, depth or bytes.
-        OSError, http.client.HTTPException: see `read`.
+        OSError, http.client.HTTPException: a request fails, or the server reports an error.
     """
     endless = DatasetError(
         f"{address}: more than {_MOST_PAGES:,} folders, {_DEEPEST} levels or {_MOST_LISTED >> 20} MB of listings below"
@@ -203,7 +215,8 @@ def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) 
     """Send one request, over an idle connection if there is one, and return the response.
 
     Args:
-        end: deadline for the response, on the monotonic clock; it is extended for every byte received.
+        most: maximum number of bytes in the body of the response.
+        end: deadline for the response, on the monotonic clock; it is extended by one second for every 16 KiB received.
     """
     server, parts = origin(url), urlsplit(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
@@ -288,8 +301,8 @@ def _too_large(limit: int) -> OSError:
 class _BoundedFile(io.RawIOBase):
     """File that reads from a socket, with limits on the number of bytes and on time.
 
-    At most `_HEADERS` bytes can be received unless `allow` increases this limit. The deadline is `end` on the monotonic
-    clock; it is extended by one second for every `_SLOWEST` bytes received.
+    At most 1 MiB can be received unless `allow` increases this limit. The initial deadline is `end` on the monotonic
+    clock; it is extended by one second for every 16 KiB received.
     """
 
     def __init__(self, sock: socket.socket, end: float) -> None:

@@ -121,7 +121,12 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[bytes], _Result], contents: bytes) -> _Result:
-    """Return `read(contents)`. If Pillow rejects a PNG because of long texts, try again without its metadata."""
+    """Return `read(contents)`, without the metadata of a PNG if Pillow rejects it because of long texts.
+
+    Args:
+        read: function that decodes a photo or its header.
+        contents: bytes of the file.
+    """
     try:
         return read(contents)
     except ValueError as error:
@@ -172,7 +177,9 @@ def _open(contents: bytes) -> Image.Image:
 
 
 def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None) -> Pixels:
-    """Resize an image to a model's input size without keeping the aspect ratio, as the codelab does.
+    """Resize an image to a model's input size, without keeping the aspect ratio.
+
+    The TensorFlow for Poets codelab resizes photos in this way, too.
 
     Args:
         image: RGB image.

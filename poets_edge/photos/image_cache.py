@@ -16,7 +16,7 @@ Size = tuple[int, int]
 
 
 class ImageCache:
-    """Decoder that resizes photos to several sizes, and caches the results in memory up to a size limit."""
+    """Cache that decodes photos, resizes them, and keeps the results in memory up to a size limit."""
 
     def __init__(self, most_bytes: int = 0) -> None:
         """Create an empty cache.
@@ -29,10 +29,16 @@ class ImageCache:
         self._images: dict[tuple[Photo, Size, bool], Pixels] = {}
 
     def at(self, photo: Photo, sizes: Iterable[Size], *, antialias: bool = True) -> dict[Size, Pixels]:
-        """Return the pixels of a photo at each size, uint8 [height, width, 3], after decoding it at most once.
+        """Return a photo resized to each of several sizes; it is decoded, at most once, if the cache lacks a size.
 
         Args:
-            antialias: whether to resize with antialiasing (`fit`) or without (`interpolate`).
+            photo: photo to read.
+            sizes: (height, width) pairs, in pixels.
+            antialias: whether to resize with antialiasing (`poets_edge.photos.image.fit`) or without
+                (`poets_edge.photos.interpolation.interpolate`).
+
+        Returns:
+            Dictionary from each size to the pixels, uint8 [height, width, 3].
 
         Raises:
             PhotoError: the photo cannot be read, or has changed since it was hashed.

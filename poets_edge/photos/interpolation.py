@@ -35,7 +35,16 @@ def interpolate(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uin
 
 
 def _neighbors(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
-    """Return the indices of the two input samples for each output sample, and the weight of the second, times 2**22."""
+    """Return the two input samples from which each output sample is interpolated, and the weight of the second one.
+
+    Args:
+        size: number of input samples in a row or column.
+        new_size: number of output samples.
+
+    Returns:
+        Index of the first sample, index of the second sample, and weight of the second sample, times 2**22 and rounded;
+        each int32 [new_size].
+    """
     place = np.arange(new_size) * (size / new_size)
     first = np.floor(place).astype(np.int32)
     weight = ((place - first) * (1 << _FRACTION_BITS) + 0.5).astype(np.int32)
@@ -45,10 +54,11 @@ def _neighbors(size: int, new_size: int) -> tuple[_Array, _Array, _Array]:
 def _blended(
     one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], weight: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.uint8]:
-    """Return the weighted mean of two arrays, uint8.
+    """Return (1 - w) * one + w * other, rounded to uint8.
 
     Args:
-        weight: weight of the array `other`, times 2**22.
+        one, other: arrays of the same shape.
+        weight: the weight w, 0 to 1, times 2**22.
     """
     sums = one * ((1 << _FRACTION_BITS) - weight) + other * weight + (1 << _FRACTION_BITS - 1)
     return (sums >> _FRACTION_BITS).astype(np.uint8)

@@ -1,8 +1,8 @@
 """Recognize, by file contents, the photos that a training run used for training, validation and testing.
 
 A training record lists the digests of the photos or, if there are many, stores truncated digests (`DigestSet`). A model
-always stores truncated digests, in at most about 128 KiB. Digests are computed from the file: a copy under another name
-is recognized, but a photo that was saved again, resized or stripped of its EXIF data is not recognized.
+file always stores truncated digests, in at most about 128 KiB. Digests are computed from the whole file: a copy under
+another name is recognized, but a photo that was saved again, resized or stripped of its EXIF data is not.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class KnownPhotos:
 
     @property
     def bits(self) -> int:
-        """Number of leading bits that the sets store for each digest."""
+        """Return group numbers mapped to consecutive numbers from 0; None if each photo has a group of its own."""
         return self.sets["training"].bits
 
     def splits(self, digests: Digest) -> SplitNumbers:

@@ -30,7 +30,7 @@ class ClassFolder:
 
     Attributes:
         folder: the class folder.
-        folders: the class folder and, with `recursive`, the folders below it.
+        folders: the class folder and, if the scan is recursive, the folders below it.
         label: name of the class.
         split: split whose folder contains the class folder; None if there are no split folders.
     """
@@ -59,15 +59,17 @@ class Layout:
 
 
 def arrange(tree: Folder, place: str, *, recursive: bool = False, decode: Callable[[str], str] = str) -> Layout:
-    """Find the classes and splits in a tree of folders, and return their arrangement.
+    """Return the class folders and split folders in a tree of folders.
 
     Args:
+        tree: root of the tree.
         place: path or address of the root, for messages.
         recursive: whether folders inside a class folder belong to the class.
         decode: function that converts a folder name to text, such as `urllib.parse.unquote` for addresses.
 
     Raises:
-        DatasetError: the arrangement is ambiguous, or the names of two class folders differ only in case or spaces.
+        DatasetError: the meaning of the folders is ambiguous, or the names of two class folders differ only in case or
+            spaces.
     """
     return _Arrangement(place, recursive, decode).arrange(tree)
 
@@ -130,7 +132,10 @@ class _Arrangement:
         return f"{self._place}/{folder.path}" if folder.path else self._place
 
     def _inner(self, root: Folder) -> Folder:
-        """Return the folder that contains the classes or splits, skipping outer folders with only one subfolder."""
+        """Return the folder that contains the class folders or split folders; a message says so if it is not `root`.
+
+        Starting from `root`, folders that contain nothing but one subfolder are skipped.
+        """
         outer = root
         while len(inside := root.with_photos) == 1 and not root.photos:
             [only] = inside
@@ -142,12 +147,14 @@ class _Arrangement:
         return root
 
     def _splits(self, root: Folder) -> list[tuple[Folder, SplitName]]:
-        """Return the split folders in a folder, and note any folders next to them whose photos have no class.
+        """Return the split folders directly inside a folder, with their splits.
 
-        Words that occur in the names of all folders are ignored: `flowers_train` and `flowers_test` are splits.
+        Words that occur in the names of all folders are ignored: `flowers_train` and `flowers_test` are splits. If
+        there are split folders, the photos in other folders that contain no class folders are excluded, and a message
+        is added to the notes.
 
         Raises:
-            DatasetError: the arrangement is ambiguous.
+            DatasetError: the meaning of the folders is ambiguous.
         """
         inside = root.with_photos
         shared = frozenset.intersection(*(frozenset(words(folder.name)) for folder in inside)) if inside[1:] else ()
@@ -219,10 +226,17 @@ class _Arrangement:
         return None
 
     def _exclude_nested(self, folder: Folder, inside: Sequence[Folder], parent: Folder) -> None:
-        """Exclude the subfolders of a class folder if they have the names of its sibling folders, as in a nested copy.
+        """Exclude the subfolders of a class folder if all of them have the names of other class folders.
+
+        This happens if a data set was copied into one of its own folders: `roses/daisy` next to `daisy`.
+
+        Args:
+            folder: class folder without photos directly in it.
+            inside: subfolders that contain photos.
+            parent: folder that contains the class folder.
 
         Raises:
-            DatasetError: a subfolder that contains photos has a different name.
+            DatasetError: a subfolder has a different name.
         """
         others = {folded(one.name) for one in parent.folders if one.photos}
         if {folded(one.name) for one in inside} <= others:
@@ -265,10 +279,12 @@ class _Arrangement:
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 
     def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
-        """Return the class folders with labels that are spelled alike in all splits, preferably as in training.
+        """Return the class folders with the same spelling of each class name in all splits.
+
+        If the spellings in two splits differ in case or spaces, the one in the training folder is used.
 
         Raises:
-            DatasetError: the names of two folders in the same split differ only in case or spaces.
+            DatasetError: the names of two folders in one split differ only in case or spaces.
         """
         spellings: dict[str, str] = {}
         for one in sorted(classes, key=lambda one: one.split != "training"):
@@ -303,12 +319,12 @@ def _inside_copies(folder: Folder) -> Folder:
 
 
 def _holds_classes(folder: Folder) -> bool:
-    """Return whether more photos are in the subfolders of a folder than directly in it."""
+    """Return whether a folder has more photos in its subfolders than directly in it, like one with class folders."""
     return folder.total > 2 * len(folder.photos)
 
 
 def _names(folders: Sequence[Folder]) -> str:
-    """Format the names of folders for a message: up to five, separated by commas, and the number of further ones."""
+    """Format the names of folders for a message: up to five names, and the number of the remaining folders."""
     names = list(dict.fromkeys(folder.name for folder in folders))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -1,10 +1,10 @@
 """MinHash signatures, by which models from poets_edge 0.2 recognize their training folder.
 
 These models contain a signature of the training folder, a few hundred bytes long: the smallest hashes of the names and
-sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders with many common photos
-have common hashes, and folders without common photos have none. A model from poets_edge 0.2 is evaluated on the test
-split of its training folder, but on all photos of any other folder. Later models contain digests of their photos
-instead (`poets_edge.photos.known_photos`).
+sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). The signatures of two folders
+that have many photos in common share hashes, unlike those of two folders that have none in common. A model from
+poets_edge 0.2 is evaluated on the test split of its training folder, but on all photos of any other folder. Later
+models contain digests of their photos instead (`poets_edge.photos.known_photos`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def minhash_signature(photos: Iterable[tuple[str, int]]) -> list[int]:
 
 
 def current_signature(photos: Iterable[Photo]) -> list[int]:
-    """Return the MinHash signature of the given photos, based on their current file sizes; skip missing photos."""
+    """Return the MinHash signature of the given photos, based on their current sizes; missing photos are skipped."""
     paths = photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos)
     return minhash_signature((path, _size_now(path)) for path in paths)
 

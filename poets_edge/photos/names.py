@@ -51,7 +51,7 @@ def check_distinct(labels: Iterable[str], place: object) -> None:
 
 
 def has_controls(text: str) -> bool:
-    """Return whether a text contains control characters or line separators."""
+    """Return whether a string contains control characters or line separators."""
     return not text.isprintable() and any(
         ord(one) < 32 or 127 <= ord(one) < 160 or one in "\u2028\u2029" for one in text
     )

@@ -42,9 +42,15 @@ class Normalization:
     def is_close(self, other: Normalization, tolerance: float = 1.0) -> bool:
         """Return whether two normalizations give nearly the same input values.
 
-        For every pixel value, the difference between the two input values, multiplied by the smaller of the two
-        standard deviations, must not exceed `tolerance`, which is therefore in units of pixel values. For example,
-        (pixel - 127.5) / 127.5 is close to (pixel - 127) / 128.
+        For the pixel values p = 0 and p = 255, and therefore for all between them, the result requires in each channel:
+
+            abs((p - mean1) / std1 - (p - mean2) / std2) * min(std1, std2) <= tolerance
+
+        For example, (p - 127.5) / 127.5 is close to (p - 127) / 128.
+
+        Args:
+            other: normalization to compare with.
+            tolerance: maximum difference, in units of pixel values.
         """
         return all(
             abs((pixel - mean) / std - (pixel - other_mean) / other_std) * min(std, other_std) <= tolerance
@@ -84,7 +90,9 @@ def is_sound(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
 
 
 def parse_input_range(text: str) -> Normalization:
-    """Return the normalization for an input range: the input values for the pixel values 0 and 255.
+    """Convert the input range of a model to the normalization of its pixel values.
+
+    An input range consists of the input values that correspond to the pixel values 0 and 255.
 
     Args:
         text: a range such as "-1:1", "0:1" or "0:255"; or three ranges for red, green and blue, separated by commas.

@@ -16,8 +16,8 @@ def read_contents(photo: Photo) -> bytes:
     """Return the bytes of a photo.
 
     Raises:
-        PhotoError: the photo cannot be read, is not a regular file, is larger than LARGEST_PHOTO, or does not have the
-            checksum that `photo.sha256` requires.
+        PhotoError: the photo cannot be read, is not a regular file, has more than 256 MiB (LARGEST_PHOTO), or does not
+            have the checksum that `photo.sha256` requires.
     """
     contents = contents_at(photo.path)
     if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:

@@ -1,4 +1,7 @@
-"""Remove large metadata chunks from PNGs: Pillow would keep them in memory, and decoding does not need them."""
+"""Remove large metadata chunks from PNG files.
+
+Decoding does not need them, and Pillow would store them in memory.
+"""
 
 from __future__ import annotations
 

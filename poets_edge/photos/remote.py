@@ -72,7 +72,7 @@ def listed(address: str) -> list[str]:
 
 
 def matching(address: str) -> list[str]:
-    """Return the addresses of the files that match a pattern with `*` or `?`, sorted."""
+    """Return the addresses of the files that match a pattern with the wildcards `*` and `?`, sorted."""
     import fnmatch
 
     with readable_errors(address):
@@ -90,7 +90,11 @@ def matching(address: str) -> list[str]:
 
 
 def opened(address: str) -> BinaryIO:
-    """Open a file at an address for random access. Raises DatasetError if a web server does not report the size."""
+    """Open a file at an address for binary reading at any position.
+
+    Raises:
+        DatasetError: a web server does not report the size of the file.
+    """
     with readable_errors(address):
         if _is_web(address):
             length = size(address)
@@ -120,7 +124,13 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 @lru_cache(maxsize=1 << 17)
 def facts(address: str) -> Facts:
-    """Return the metadata of a file at an address, from the cache if possible. Raises OSError if there is no file."""
+    """Return the metadata of a file at an address.
+
+    The metadata are requested from the server once, and cached until `forget` is called.
+
+    Raises:
+        OSError: the file does not exist.
+    """
     with readable_errors(address):
         if _is_web(address):
             said: dict[str, Any] = dict(_web().facts(address))
@@ -161,8 +171,8 @@ def forget() -> None:
 def _changed(said: dict[str, Any]) -> float:
     """Return the time of the last change to a file, given its HTTP headers; see `Facts.changed` for the values.
 
-    Last-Modified has a resolution of one second, and nginx and Apache derive ETags from it, so both stay the same if a
-    file is rewritten within a second.
+    The header Last-Modified has a resolution of one second, and nginx and Apache derive the ETag from it. Both
+    therefore stay the same if a file is rewritten within a second, which the caller detects from the returned time.
     """
     modified = _seconds(said.get("Last-Modified"))
     if modified is None:
@@ -249,7 +259,7 @@ def _system(address: str) -> tuple[Any, str]:
 
 
 def _list_or_empty(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
-    """Return the result of `find(path)` as a list; an empty list if it raises FileNotFoundError."""
+    """Return `find(path)` as a list; an empty list if the call raises FileNotFoundError."""
     try:
         return list(find(path) or ())
     except FileNotFoundError:
@@ -260,7 +270,7 @@ def _list_or_empty(find: Callable[[str], Iterable[str]], path: str) -> list[str]
 def readable_errors(address: str) -> Iterator[None]:
     """Context manager that converts errors from reading an address to a RemoteError with a one-line message.
 
-    Two kinds of exceptions propagate: those of poets_edge, and an OSError for a file that is missing or too large. An
+    Exceptions of poets_edge propagate unchanged, as does an OSError for a file that is missing or too large. An
     ImportError becomes a RuntimeMissingError.
     """
     try:

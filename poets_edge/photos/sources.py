@@ -46,7 +46,7 @@ class FoundPhotos:
         root: folder, archive or address that the names are relative to.
         names: names of the photos, with `/` as the separator.
         labels: class of each photo if the archives are WebDataset shards; None if the photos are in class folders.
-        depth: number of leading folders in each name that are not class folders.
+        depth: number of leading folders in each name that are not class folders, such as the path of the archive.
         others: number of files that are not photos, for each pair (folder, file suffix). The paths of the folders do
             not include the first `depth` parts.
         notes: messages about the archives, one line each.
@@ -183,7 +183,7 @@ def photo_at(folder: Location, name: str) -> Location:
 
 
 def _root_of(pattern: str) -> str:
-    """Return the folder before the first wildcard in a pattern: `data` for `data/part-{0..9}.tar`."""
+    """Return the folder that contains everything a pattern may match: `data` for `data/part-{0..9}.tar`."""
     return re.split(r"[*?{]", pattern)[0].replace(os.sep, "/").rpartition("/")[0]
 
 
@@ -253,7 +253,7 @@ def size(path: str) -> int:
 
 
 def _through(path: str) -> tuple[str | None, str]:
-    """Split the path of a photo into the path of its archive and its name there.
+    """Split the path of a photo in an archive into the path of the archive and the name of the photo in the archive.
 
     The result is (None, "") for the address of a photo that is not in an archive.
 

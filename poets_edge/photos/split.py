@@ -93,7 +93,12 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | N
 
 
 def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
-    """Return, for each row number in `rows`, the first row number that is in the same group, int64 [rows]."""
+    """Return, for each element of `rows`, the first element of `rows` whose photo is in the same group, int64 [rows].
+
+    Args:
+        rows: row numbers of photos.
+        groups: group number of each photo; None if each photo forms its own group.
+    """
     if groups is None:
         return rows
     _, first, inverse = np.unique(groups[rows], return_index=True, return_inverse=True)
@@ -101,10 +106,13 @@ def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
 
 
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
-    """Return a pair (split, position) for each split in which every class should have photos.
+    """Return the splits in which every class should have photos, each with a position.
 
-    The split is an index into SPLIT_NAMES, and the position is a number from 0 to 100. If no photo of a class is in the
-    split, the group of photos whose position, according to `_position`, is nearest to this number is moved there.
+    If a class has no photos in a split, the group whose position (`_position`) is nearest to that of the split is moved
+    there.
+
+    Returns:
+        Pairs (split, position): the split is an index into SPLIT_NAMES, and the position a number from 0 to 100.
     """
     required = [(_TRAINING, 100.0)]
     if percentages.validation:
@@ -115,13 +123,13 @@ def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
 
 
 def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict[str, int]:
-    """Change the splits of the groups of photos in one class so that no split is empty, and return the splits.
+    """Return the split of each group of photos in one class, changed such that every required split has a group.
 
-    If there are fewer than three groups, all of them are assigned to training; otherwise, one group is moved to each
-    empty split.
+    If the class has fewer than three groups, all of them are assigned to training; otherwise, one group is moved to
+    each empty split.
 
     Args:
-        chosen: split of each group, as an index into SPLIT_NAMES; modified in place.
+        chosen: split of each group, as an index into SPLIT_NAMES; may be modified.
         required: result of `_required`.
     """
     if len(chosen) < _MIN_GROUPS:

@@ -44,8 +44,7 @@ def split_of(name: str, ignored: Collection[str] = ()) -> SplitName | None:
     """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name.
 
     Args:
-        ignored: words to ignore in the name, in lower case, such as words that the names of all sibling folders
-            contain.
+        ignored: lower-case words to ignore in the name, such as those that occur in the names of all sibling folders.
     """
     meant = [word for word in words(name) if word not in FILLERS and word not in ignored]
     return SPLIT_WORDS.get(_ENDING.sub("", meant[0]), SPLIT_WORDS.get(meant[0])) if len(meant) == 1 else None
@@ -57,11 +56,11 @@ def is_unlabeled(name: str) -> bool:
 
 
 def words(name: str) -> list[str]:
-    """Return the words in a name in lower case, without digits: ["train", "set"] for `trainSet_2017`."""
+    """Return the words in a name, in lower case and without digits: ["train", "set"] for `trainSet_2017`."""
     return [word.lower() for word in parts(name)]
 
 
 def parts(name: str) -> list[str]:
-    """Return the words in a name, without digits and in their original spelling."""
+    """Return the words in a name, as spelled there and without digits: ["train", "Set"] for `trainSet_2017`."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return [word for word in re.split(r"[\W_\d]+", parted) if word]

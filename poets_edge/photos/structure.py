@@ -35,10 +35,11 @@ _ALONE = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 
 
 def checked(kind: str, data: bytes) -> bytes:
-    """Check the structure of a photo file, and return its bytes; large metadata is removed from a PNG.
+    """Check the structure of a photo file, and return its bytes; large metadata chunks of a PNG are removed.
 
     Args:
-        kind: Pillow's name of the format.
+        kind: Pillow's name of the format, such as "JPEG".
+        data: bytes of the file.
 
     Raises:
         PhotoError: decoding would take disproportionate time or memory.

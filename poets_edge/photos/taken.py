@@ -35,10 +35,11 @@ def times_taken(photos: PhotoTable) -> Times:
 def burst_pairs(photos: PhotoTable, times: Times | None = None) -> list[tuple[int, int]]:
     """Return pairs of row numbers of successive photos in one folder that were taken within 3 seconds of each other.
 
-    If more than _MAX_PER_SECOND photos in a folder have the same time, they are ignored, because they were probably
-    scanned or copied at this time.
+    If more than 30 photos in a folder have the same time, these photos are ignored, because the time is probably that
+    of scanning or copying them.
 
     Args:
+        photos: the photos that the row numbers refer to.
         times: result of `times_taken`; by default, the files are read.
     """
     times = times_taken(photos) if times is None else times
@@ -56,8 +57,8 @@ def burst_pairs(photos: PhotoTable, times: Times | None = None) -> list[tuple[in
 def time_taken(path: Path) -> float | None:
     """Return the time at which a photo was taken, in seconds since the epoch, as if the camera's clock showed UTC.
 
-    The time is the most frequent date in the EXIF data: usually, the photo was taken and digitized at the same time,
-    while the date of the last edit may differ. The result is None if the file has no date or cannot be read.
+    The time is the most frequent date in the EXIF data: usually, the dates of taking and of digitizing the photo are
+    the same, while that of the last edit may differ. The result is None if the file has no date or cannot be read.
     """
     try:
         with path.open("rb") as file:

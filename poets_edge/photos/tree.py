@@ -58,7 +58,7 @@ class Folder:
 
     @property
     def with_photos(self) -> list[Folder]:
-        """Subfolders that contain photos, directly or in folders below them."""
+        """Subfolders that contain photos, directly or in folders below the subfolders."""
         return [folder for folder in self.folders if any(one.photos for one in folder.below())]
 
 
@@ -73,7 +73,11 @@ def is_skipped(name: str) -> bool:
 
 
 def is_scanned(path: Path, folder: Path) -> bool:
-    """Return whether a path is inside a folder and has no component that a scan skips (see `is_skipped`)."""
+    """Return whether a scan of a folder would include a path.
+
+    The path must be inside the folder, and no part of it below the folder may be hidden or created by an operating
+    system (see `is_skipped`).
+    """
     place, root = path.resolve(), folder.resolve()
     return place.is_relative_to(root) and not any(map(is_skipped, place.relative_to(root).parts))
 
