@@ -94,7 +94,7 @@ class OutputError(PoetsEdgeError):
 
 
 class RemoteError(PoetsEdgeError):
-    """Raised if another device cannot be reached, or if an operation on it fails.
+    """Raised if another device or a server cannot be reached, or if an operation on it fails.
 
     Attributes:
         reason: error message that the device printed; "" if it printed none.

@@ -1,5 +1,5 @@
-"""Entry points of the library, which accept strings and paths and return result objects.
+"""Functions of the public library, which accept strings and paths and return result objects.
 
-Each function creates an options object and makes one call to another package. `poets_edge/__init__.py` lists the
-public functions.
+A function converts its arguments to an options object, and passes it to the package that does the work.
+`poets_edge/__init__.py` lists the public functions.
 """

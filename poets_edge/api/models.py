@@ -36,14 +36,17 @@ def open_scorer(
     input_range: str | None = None,
     delegate: str | None = None,
 ) -> Scorer:
-    """Open a `.tflite` file or a frozen graph, and return a scorer that labels photos with it.
+    """Open a `.tflite` file or a frozen graph, and return a scorer, which labels photos with the model.
 
     Args:
+        model: path of the file.
         labels: text file with one label per line; by default the labels inside the `.tflite` file, or the labels file
             next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
-        input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
-        delegate: path or name of the shared library of a delegate that runs operators of a `.tflite` file.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1"; required if the model does not specify
+            them.
+        delegate: path or name of a shared library with a TensorFlow Lite delegate, which runs operators of a `.tflite`
+            file on other hardware.
 
     Raises:
         ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
@@ -95,7 +98,8 @@ def evaluate(
 
     Args:
         labels: text file with one label per line; by default the labels of the model.
-        input_range: input values for the pixel values 0 and 255, such as "-1:1", if the model does not specify them.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1"; required if the model does not specify
+            them.
         strangers: folder of photos that belong to no class; `result.unknown` states how many of them the
             model classifies as unknown.
 

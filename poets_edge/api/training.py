@@ -22,7 +22,7 @@ from poets_edge.training.results import TrainResult
 
 
 class Run(TrainResult):
-    """Result of `train`, with a method that exports the trained graph."""
+    """Result of `train`: the trained graph, its accuracies, and a method that exports the graph."""
 
     def export(
         self,

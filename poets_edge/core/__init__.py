@@ -1,1 +1,1 @@
-"""General utilities: files, processes, parallel execution, downloads and JSON validation."""
+"""General utilities: files, caches, helper processes, parallel execution, downloads and JSON validation."""

@@ -1,4 +1,4 @@
-"""Read archives from untrusted sources with limits on size, because their headers may declare any length."""
+"""Read archives from untrusted sources with limits on size, because the header of an archive may declare any length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 
 class BoundedReads:
-    """Seekable file for `zipfile` and `tarfile` that limits the number of bytes per read."""
+    """Wrapper of a seekable file that limits the number of bytes per read, for use with `zipfile` and `tarfile`."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self.most = file, most

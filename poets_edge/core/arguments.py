@@ -1,8 +1,8 @@
 """Convert and validate the arguments of library calls.
 
-An options class calls `check_fields` at the start of its `__post_init__`. The function converts strings to paths and
-single values to tuples, according to the annotations of the fields. If a value cannot be converted, it raises an error
-that names the field.
+The `__post_init__` method of an options class calls `check_fields` first. `check_fields` converts each field to the
+type that its annotation specifies, for example strings to paths and single values to tuples. If a value cannot be
+converted, it raises an error that names the field.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def check_threads(threads: Any) -> None:
 
 
 def given(**arguments: Any) -> dict[str, Any]:
-    """Return the keyword arguments that are not None, as a dictionary."""
+    """Return the given keyword arguments as a dictionary, without those that are None."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -52,8 +52,8 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
     Args:
         options: a dataclass instance, usually `self` in `__post_init__`.
-        converters: mapping from field names to functions that convert the values before the check; for example, the one
-            for the field `architecture` converts a name to an `Architecture`.
+        converters: mapping from field names to functions that convert the values before the check; for example, the
+            function for the field `architecture` converts a name to an `Architecture`.
 
     Raises:
         WrongTypeError: the value of a field has the wrong type.

@@ -34,16 +34,17 @@ _user_info: dict[str, str] = {}
 
 
 def without_user_info(text: str) -> str:
-    """Return a text without the user names and passwords in the addresses that it contains."""
+    """Return a string without the user names and passwords in the addresses that it contains."""
     if "@" not in text:
         return text
     return re.sub(_UNQUOTED, r"\1", re.sub(_USER_INFO_IN_TEXT, r"\1", text))
 
 
 def without_login(host: str) -> str:
-    """Remove the user name and password (all text before the last `@`) from a host, with or without a scheme.
+    """Return a host without its user name and password, which are all text before the last `@`.
 
-    Unlike `without_user_info`, this recognizes passwords that contain spaces, and addresses without a scheme.
+    The host may be preceded by a scheme. Unlike `without_user_info`, this recognizes passwords that contain spaces, and
+    addresses without a scheme.
     """
     return re.sub(r"(?s)^(\w[\w+.-]*://)?.*@", r"\1", host)
 
@@ -82,7 +83,10 @@ def origin(address: str) -> str:
 
 
 def authorization(address: str) -> str | None:
-    """Return the value of the `Authorization` header for requests to an address; None if no password is stored."""
+    """Return the value of the `Authorization` header for requests to an address.
+
+    The result is None if no password is stored for the server at that address.
+    """
     _load()
     user_info = _user_info.get(origin(address))
     if user_info is None:
@@ -103,6 +107,9 @@ def helper_variables() -> dict[str, str]:
 
 
 def _load() -> None:
-    """Read the passwords that the parent process passed in VARIABLE, and unset it so that no child inherits it."""
+    """Load the passwords that the parent process passed in an environment variable, and unset the variable.
+
+    The variable is unset so that other programs that this process starts do not inherit it.
+    """
     if text := os.environ.pop(VARIABLE, ""):
         _user_info.update(check(parse_json(text), DictOf(str)))

@@ -57,24 +57,26 @@ def download(
 ) -> Path:
     """Download `url` to `path`, unless the file already exists and has the expected size, SHA-256 and contents.
 
-    The file is renamed to `path` only after its size, its SHA-256 and `check` have shown that it is valid, so an
-    existing file is complete. Expectations that are None are not checked; if all are None, the file is always
-    downloaded.
+    The file is renamed to `path` only after its size, its SHA-256 and `check` have shown that it is valid, so a file at
+    `path` is always complete. If `size`, `sha256` or `check` is None, that check is omitted; if all three are None, the
+    file is always downloaded.
 
     Args:
         url: http or https address.
+        path: destination.
         size: expected number of bytes.
         sha256: expected SHA-256, hexadecimal.
         check: function that receives the temporary path of the complete file, and returns a description of what is
             wrong with it, or None if it is valid.
         label: label of the progress bar; by default the file name.
+        reporter: receives the progress.
 
     Returns:
         `path`.
 
     Raises:
         DownloadError: the server cannot be reached, repeatedly drops the connection, or sends a file that is not as
-            expected or is larger than LARGEST.
+            expected or is larger than 1 GiB (LARGEST).
         OutputError: the file cannot be written.
     """
     wanted = _Wanted(url, size, sha256, check)
@@ -172,7 +174,7 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError if a file without a checksum would be downloaded over http from another machine."""
+    """Raise DownloadError if a file without a checksum would be downloaded unencrypted from another machine."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(
@@ -218,7 +220,7 @@ def _read(response: Any) -> bytes:
 
 
 def _fault(path: Path, wanted: _Wanted) -> str | None:
-    """Return a description of what is wrong with a downloaded file; None if it is valid."""
+    """Return a description of how a downloaded file differs from the expected one; None if it is valid."""
     found = path.stat().st_size
     if wanted.size is not None and found != wanted.size:
         return f"{found:,} bytes arrived, and {wanted.size:,} are expected"

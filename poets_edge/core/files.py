@@ -163,7 +163,7 @@ def finish_pending(folder: Path) -> None:
 
 
 def is_auxiliary(path: Path) -> bool:
-    """Return whether a file is a journal, a lock or a temporary file that this module creates."""
+    """Return whether a file is a journal, a lock or a temporary file that `poets_edge.core.files` creates."""
     return path.name in (_JOURNAL, LOCK) or re.fullmatch(temporary_pattern(".+"), path.name) is not None
 
 
@@ -248,7 +248,7 @@ def _check_replaceable(path: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes to a file atomically. Raises OutputError if it cannot be written."""
+    """Write bytes to a file atomically. Raises OutputError if the file cannot be written."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -330,7 +330,11 @@ def _complete(journal: Path) -> None:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Return the name of each file, preceded by as few parent folders as are needed to make all names distinct."""
+    """Return distinct names for distinct files, such as `a/model.tflite` and `b/model.tflite`.
+
+    A name consists of the file name and, if file names are equal, of the nearest parent folders: the same number for
+    each file, and as few as are needed.
+    """
     deepest = max((len(path.parts) for path in paths), default=1)
     for depth in range(1, deepest + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]

@@ -1,4 +1,4 @@
-"""Pool of helper processes that run one function for many requests."""
+"""Pool of helper processes that apply one function to many requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HelperPool(Generic[Request, Answer]):
         """Create a pool, without starting processes.
 
         Args:
-            function: picklable function that maps a request to an answer, and runs in each process.
+            function: picklable function that maps a request to an answer; every helper process runs it.
         """
         self._function = function
         self._helpers: list[Helper[Request, Answer]] = []
@@ -39,7 +39,7 @@ class HelperPool(Generic[Request, Answer]):
             helper.close()
 
     def start(self, requests: int) -> None:
-        """Start the processes for `requests` concurrent requests, so that they load their libraries in advance."""
+        """Start the processes for `requests` concurrent requests in advance, because starting them takes time."""
         while len(self._helpers) < min(requests, cores(), _MOST_HELPERS):
             self._helpers.append(Helper(self._function, one_core=True))
 
@@ -49,6 +49,11 @@ class HelperPool(Generic[Request, Answer]):
         """Yield (item, work(item, helper)) for each item, in order, while several helper processes work concurrently.
 
         An exception from `work` propagates after the running calls have finished.
+
+        Args:
+            items: items to process.
+            work: function that computes the result for an item by sending requests to `helper`, which no other call of
+                `work` uses at the same time.
         """
         self.start(len(items))
         yield from run_parallel(items, partial(next, iter(self._helpers)), work, workers=len(self._helpers))

@@ -26,7 +26,7 @@ class _Recorder:
 
 @contextlib.contextmanager
 def preserved_interrupts(*, swallowed: bool = False) -> Iterator[None]:
-    """Context manager that raises KeyboardInterrupt if SIGINT arrived inside its block and the block raised an error.
+    """Context manager that raises KeyboardInterrupt if SIGINT arrived in its block and the block raised an error.
 
     It has no effect outside the main thread, or if a handler other than Python's default one is installed for SIGINT.
 

@@ -4,9 +4,9 @@
 `results[3].latency_ms.median`. A shape resembles the values that it describes: `{"labels": [str], "test":
 Optional({...})}`.
 
-Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, on which `compare` also runs. Shapes
-are named tuples rather than dataclasses, because named tuples are defined ten times faster, and every start of the
-`label` command imports this module.
+Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, on which the command `compare` also
+runs. Shapes are named tuples rather than dataclasses, because Python creates the class of a named tuple ten times
+faster, and every start of the command `label` imports this module.
 """
 
 from __future__ import annotations

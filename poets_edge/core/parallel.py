@@ -40,14 +40,16 @@ def run_parallel(
     ahead: int = AHEAD,
     at_once: int = 1,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, work(item, tool)) for each item, in order, computed on several threads.
+    """Apply a function to items on several threads, and yield (item, result) for each item, in order.
 
     The items are divided into chunks, each of which is processed by one thread. Exceptions from `make_tool` and `work`
     propagate after the running chunks have finished; queued chunks are canceled.
 
     Args:
-        make_tool: function that creates a tool: an object that one thread uses at a time, such as an interpreter.
-        work: function that maps an item and a tool to a result.
+        items: items to process.
+        make_tool: function that creates a tool: an object that only one thread may use at a time, such as an
+            interpreter of a model.
+        work: function that maps an item and a tool to the result for the item.
         workers: number of threads; by default one per core.
         tools: tools from earlier calls, which are reused; new tools are appended to the list.
         ahead: maximum number of chunks per thread whose results are not yet consumed; a smaller number saves memory.
@@ -74,7 +76,9 @@ def run_chunks(
     ahead: int = AHEAD,
     at_once: int,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, result) for each item, in order, like `run_parallel`, but call `work` once per chunk of items.
+    """Apply a function to chunks of items on several threads, and yield (item, result) for each item, in order.
+
+    See `run_parallel` for the other arguments.
 
     Args:
         work: function that maps a chunk (a list of items) and a tool to the results for the items, in order. A chunk

@@ -1,4 +1,4 @@
-"""Default paths: the codelab's `tf_files` folder and the user's cache folder."""
+"""Default paths: the folder `tf_files`, named as in the TensorFlow for Poets codelab, and the user's cache folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RUNS = WORK / "runs"
 def cache_folder() -> Path:
     """Return the user's cache folder: $XDG_CACHE_HOME/poets_edge, by default ~/.cache/poets_edge.
 
-    If $POETS_EDGE_CACHE is set, its value is returned instead. The option `--on` and the command `deploy` set this
-    variable on a device, to keep the home folder clean.
+    If $POETS_EDGE_CACHE is set, its value is returned instead. Commands that run this program on another device over
+    SSH set the variable there, so that no files are written to the home folder of that device.
 
     Raises:
         RuntimeError: neither variable is set and the user has no home folder, as in some system services.

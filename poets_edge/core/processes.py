@@ -37,7 +37,7 @@ class HelperEndedError(ModelError):
     """Raised if a helper process ended without returning an answer.
 
     Attributes:
-        status: exit status of the process; negative if it was killed by a signal.
+        status: exit status of the process; negative if a signal killed it.
         timed_out: whether the process was killed because it exceeded the time limit.
     """
 
@@ -77,7 +77,7 @@ class Messaging(Generic[Request, Answer]):
 
 
 class Helper(Generic[Request, Answer]):
-    """Helper process that answers the requests of one thread; it ends when the program that started it ends."""
+    """A helper process, which answers requests one at a time. It ends when the program that started it ends."""
 
     def __init__(
         self, function: Callable[[Request], Answer] | Messaging[Request, Answer], *, one_core: bool = False
@@ -126,12 +126,13 @@ class Helper(Generic[Request, Answer]):
         seconds: float | None = None,
         receive: Callable[[Any], None] | None = None,
     ) -> Answer:
-        """Send a request and return the answer.
+        """Send a request to the helper process and return its answer.
 
         Args:
+            request: picklable argument for the function that the process runs.
             subject: what the request is about, such as a path; error messages begin with it.
             seconds: time limit in seconds, after which the process is killed; by default there is none.
-            receive: function that is called with each message of a `Messaging` function.
+            receive: function that is called with each message that a `Messaging` function sends.
 
         Raises:
             HelperEndedError: the process ended or exceeded the time limit.
@@ -246,7 +247,11 @@ def _module_name(function: Callable[..., Any]) -> str:
 
 
 def _environment(one_core: bool) -> dict[str, str]:
-    """Return the environment for a helper process, with PYTHONPATH so that it can import this package."""
+    """Return the environment variables for a helper process; PYTHONPATH includes the folder of this package.
+
+    Args:
+        one_core: whether to limit linear algebra libraries to one thread.
+    """
     root = str(Path(poets_edge.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     # With several helpers, linear algebra on all cores in each of them is three times slower, because threads wait.

@@ -75,7 +75,11 @@ class Database:
         self._connection.commit()
 
     def start_again(self) -> None:
-        """Rename the damaged file and continue with an empty one. Raises OSError or sqlite3.Error if this fails."""
+        """Rename the damaged file and continue with an empty one.
+
+        Raises:
+            OSError, sqlite3.Error: the file cannot be renamed, or the new one cannot be created.
+        """
         self._connection.close()
         self._replace()
 
@@ -154,7 +158,11 @@ def count_rows(path: Path, table: str) -> int | None:
 
 
 def in_queries(values: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """Yield (placeholders, chunk), such as ("?,?", [b"a", b"b"]), for chunks of at most VALUES_PER_QUERY values."""
+    """Divide values into chunks of at most 500 (VALUES_PER_QUERY), for SQL conditions of the form `IN (?, ?)`.
+
+    Yields:
+        Pairs (placeholders, chunk), such as ("?,?", [b"a", b"b"]).
+    """
     for start in range(0, len(values), VALUES_PER_QUERY):
         some = values[start : start + VALUES_PER_QUERY]
         yield ",".join("?" * len(some)), some

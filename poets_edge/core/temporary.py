@@ -28,7 +28,11 @@ _PATIENCE_SECONDS = 60.0
 
 @contextlib.contextmanager
 def held(make: Callable[[], Path]) -> Iterator[Path]:
-    """Context manager that calls `make` to create a temporary file or folder, locks it, and removes it afterwards."""
+    """Context manager that creates a temporary file or folder, locks it, yields its path, and removes it afterwards.
+
+    Args:
+        make: function that creates the file or folder and returns its path.
+    """
     if fcntl is None:  # Windows cannot rename open files
         temporary = make()
         with contextlib.ExitStack() as stack:
@@ -94,7 +98,14 @@ def owned(path: Path, patience: float) -> Iterator[None]:
 
 
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
-    """Lock a new temporary file, and return whether this succeeded; False if another program is removing the file."""
+    """Lock a new temporary file, and return whether it still exists.
+
+    Another program may take the file for a leftover, and remove it before it is locked.
+
+    Args:
+        temporary: path of the file.
+        descriptor: descriptor of the open file.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -182,8 +193,12 @@ def _lock(path: Path) -> Iterator[None]:
 def _acquire(path: Path, patience: float) -> int:
     """Open and lock a file, which is created if missing, and return its descriptor.
 
+    Args:
+        path: path of the file.
+        patience: maximum time to wait for the lock, in seconds.
+
     Raises:
-        TimeoutError: another program holds the lock for longer than `patience` seconds.
+        TimeoutError: another program holds the lock for longer than `patience`.
     """
     end = time.monotonic() + patience
     while True:

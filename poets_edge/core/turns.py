@@ -1,8 +1,8 @@
 """In a parallel map, process items that need a lot of memory one at a time.
 
-A function that is about to allocate a lot of memory calls `take_turn`, which waits until no other thread is processing
-such an item. The turn of a thread ends when it has finished the item, rather than when the function returns, because
-the results of the function remain in memory until then.
+A function that is about to allocate a lot of memory for an item calls `take_turn`, which waits until no other thread is
+processing such an item. The turn of a thread ends when the thread has finished the item, rather than when the function
+returns, because the results of the function remain in memory until then.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Demonstrations: generated photos of flowers, the scripts of the codelab, and the command `quickstart`."""
+"""Demonstrations: generated photos, scripts of the TensorFlow for Poets codelab, and the command `quickstart`."""

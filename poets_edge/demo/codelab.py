@@ -27,7 +27,10 @@ if __name__ == "__main__":
 
 
 def write_codelab(folder: Path) -> tuple[Path, ...]:
-    """Write `scripts/` and an empty `tf_files/` into a folder, and return the paths of the scripts.
+    """Write `scripts/` and an empty `tf_files/` into a folder, as in the TensorFlow for Poets codelab.
+
+    Returns:
+        The paths of the scripts.
 
     Raises:
         OutputError: the folder cannot be written, or already contains other scripts with the same names.

@@ -1,4 +1,4 @@
-"""Generate images of the five flowers in the codelab "TensorFlow for Poets", as a substitute for real photos.
+"""Generate images of the five flowers in the TensorFlow for Poets codelab, as a substitute for real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flowers of one kind with stems
 and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. The same seed and
@@ -52,7 +52,12 @@ _GROUNDS: tuple[Color, ...] = (
 def draw_photos(
     folder: Path, *, per_class: int = PER_CLASS, seed: int = 0, reporter: Reporter | None = None
 ) -> PhotoFolder:
-    """Generate `per_class` photos for each of the five flowers in the codelab, in a new or empty folder.
+    """Generate images of the five flowers in the TensorFlow for Poets codelab, in a new or empty folder.
+
+    Args:
+        folder: folder for the images, in which each class has a folder.
+        per_class: number of images of each flower.
+        seed: seed of the random numbers.
 
     Raises:
         UsageError: `per_class` is below 1 or `seed` below 0.
@@ -73,7 +78,11 @@ def draw_photos(
 
 
 def drawn_names(per_class: int = PER_CLASS) -> set[str]:
-    """Return the paths of the photos that `draw_photos` writes, relative to its folder."""
+    """Return the paths, relative to the folder, of the images that `draw_photos` writes into a folder.
+
+    Args:
+        per_class: number of images of each flower.
+    """
     return {_name(label, number) for label in HEADS for number in range(per_class)}
 
 

@@ -30,7 +30,7 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def blend(one: Color, other: Color, share: float) -> Color:
-    """Return a mixture of two colors; `share` is the fraction of `other`, 0 to 1."""
+    """Return the color (1 - share) * one + share * other; `share` is from 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -205,7 +205,7 @@ def _petal(
 
 
 def _lobe(pen: ImageDraw.ImageDraw, rng: Random, center: Point, radius: float, angle: float, fill: Color) -> None:
-    """Draw a round petal with a wavy outline, which is widest at right angles to the direction `angle`."""
+    """Draw a round petal with a wavy outline, which is wider across the direction `angle` than along it."""
     phase = rng.uniform(0, math.tau)
     points = []
     for step in range(20):

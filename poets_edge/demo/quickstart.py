@@ -1,4 +1,4 @@
-"""The command `quickstart`, which trains and exports a model on generated photos, without internet access."""
+"""The command `quickstart`, which trains a model on generated photos and exports it, without internet access."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TIMED_RUNS = 100
 
 @dataclass(frozen=True)
 class TimedFile:
-    """Exported model file, and its median latency on one thread in milliseconds."""
+    """An exported model file, and the median latency of the model on one thread, in milliseconds."""
 
     file: ExportedFile
     latency_ms: float
@@ -44,10 +44,10 @@ class QuickstartResult:
     """Result of `quickstart`.
 
     Attributes:
-        photos: generated photos.
+        photos: the generated photos.
         files: exported files, one per quantization: float32, dynamic, float16 and int8.
-        photo: the photo from the test set that was labeled.
-        labels: the three labels with the highest scores that the int8 file predicts for `photo`, best first.
+        photo: photo from the test split that the int8 model labeled.
+        labels: the three labels with the highest scores for `photo`, best first.
     """
 
     photos: PhotoFolder
@@ -57,7 +57,10 @@ class QuickstartResult:
 
 
 def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
-    """Generate photos in `folder/photos` unless they exist, retrain the embedded backbone, and export four model files.
+    """Train a model on generated photos, and export it with four quantizations.
+
+    The head of a small network, whose weights are included in the package, is retrained. All files are written to
+    `folder`. The photos are generated in `folder/photos`, unless an earlier call has generated them.
 
     Raises:
         RuntimeMissingError: TensorFlow or the interpreter is not installed.

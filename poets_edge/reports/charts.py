@@ -47,7 +47,7 @@ class Axis:
     Attributes:
         name: name of the axis, shown in the chart.
         low, high: values at the ends of the axis.
-        text: function that returns the label of a tick from its value.
+        text: function that converts the value of a tick to its label.
         logarithmic: whether the scale is logarithmic, which requires values above 0.
         ticks: values at which ticks are drawn; by default at round numbers.
     """
@@ -76,7 +76,7 @@ class Axis:
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
-    """Return a line chart: a legend in HTML, followed by an SVG element with `title` as its text for screen readers."""
+    """Return a line chart: a legend in HTML, followed by an SVG element, whose text for screen readers is `title`."""
     parts = [
         *_legend(lines),
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',

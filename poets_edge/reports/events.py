@@ -29,7 +29,7 @@ _HISTOGRAM_BINS = 30
 
 
 class EventFile:
-    """Open event file, to which scalars, histograms and a graph can be written; see `event_file`."""
+    """A TensorBoard event file that is open for writing scalars, histograms and a graph; opened by `event_file`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -53,7 +53,7 @@ class EventFile:
         self._write(Event(step=step, summary=Summary(value=values)))
 
     def add_graph(self, graph: Any) -> None:
-        """Write a GraphDef for TensorBoard's Graphs page."""
+        """Write a GraphDef, which TensorBoard shows on its Graphs page."""
         self._write(Event(graph_def=graph.SerializeToString()))
 
     def _write(self, event: Any) -> None:
@@ -62,7 +62,10 @@ class EventFile:
 
 
 def write_record(file: BinaryIO, data: bytes) -> None:
-    """Write a TFRecord: length, checksum of the length, data, checksum of the data. Integers are little-endian."""
+    """Write one record of a TFRecord file: length, checksum of the length, data, checksum of the data.
+
+    The length is a 64-bit and each checksum a 32-bit integer, all little-endian.
+    """
     length = struct.pack("<Q", len(data))
     file.write(length + _masked_crc32c(length) + data + _masked_crc32c(data))
 
@@ -76,10 +79,10 @@ def _masked_crc32c(data: bytes) -> bytes:
 
 @contextlib.contextmanager
 def event_file(folder: Path) -> Iterator[EventFile]:
-    """Context manager that opens a new event file, which replaces poets_edge's earlier event files once it is complete.
+    """Context manager that opens a new event file in a folder.
 
-    If a folder contained event files of two runs, TensorBoard would draw both runs as one zigzag curve. Event files
-    that other programs wrote are kept.
+    When the file is complete, earlier event files that poets_edge wrote to the folder are removed, because TensorBoard
+    would draw two runs in one folder as a single zigzag curve. Event files that other programs wrote are kept.
 
     Raises:
         OutputError: the file cannot be written.

@@ -34,7 +34,7 @@ _PARAMETER = re.compile(r"`(\w+)`")
 
 
 def check_page(path: Path) -> None:
-    """Raise OutputError if a page at `path` would replace a file other than an earlier page; see `write_page`."""
+    """Raise OutputError if the file at `path` exists, is not empty, and was not written by `write_page`."""
     head = existing_head(path, _HEAD_BYTES)
     if head and _GENERATOR not in head:
         raise OutputError(
@@ -44,9 +44,10 @@ def check_page(path: Path) -> None:
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:
-    """Render a template into a file. An earlier page is replaced, but no other file.
+    """Render a template to an HTML file. An existing file is replaced only if poets_edge wrote it or it is empty.
 
     Args:
+        path: path of the HTML file.
         template: name of a file in `poets_edge/reports/templates`.
         context: values for the variables in the template.
 

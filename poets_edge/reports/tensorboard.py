@@ -14,7 +14,7 @@ def write_tensorboard_graph(model: Path, folder: Path) -> None:
     """Write a frozen graph to an event file in `folder`, for TensorBoard's Graphs page.
 
     Raises:
-        ModelError: the model is missing or is not a frozen graph.
+        ModelError: the file of the graph is missing, or is not a frozen graph.
     """
     if model.suffix.lower() != ".pb":
         raise ModelError(f"{model}: TensorBoard draws frozen graphs only. Give the .pb it was exported from.")

@@ -1,4 +1,4 @@
-"""Thumbnails of photos, embedded in an HTML page as `data:` URLs."""
+"""Thumbnails of photos as `data:` URLs, which an HTML page can contain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _QUALITY = 72
 
 
 def thumbnails(photos: Iterable[Location]) -> dict[Location, str]:
-    """Return the thumbnail of each photo as a JPEG in a `data:` URL, or an empty string if the photo cannot be read."""
+    """Return a dictionary from the path or address of each photo to its thumbnail.
+
+    A thumbnail is a JPEG in a `data:` URL, or "" if the photo cannot be read.
+    """
     return dict(run_parallel(dict.fromkeys(photos), lambda: None, lambda path, _: _thumbnail(path)))
 
 
