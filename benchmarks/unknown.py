@@ -2,12 +2,16 @@
 
     python -m benchmarks.unknown --shared ../shared --work DIR [--draws 20]
 
-Known photos are subsets of the classes of two data sets, flowers and surface defects (see NEAR). In each draw, a number
-of photos per class is selected at random to fit the detector, and the remaining photos show how many known photos it
-rejects. Far strangers are everyday photos and photos of the other data set; near strangers are the remaining classes of
-the same data set. Detectors are fitted without and with background photos, which are examples of unknown photos: 200
-everyday photos for the test with far strangers, and half of the near strangers (200 at most) for the test with the
-other half. The feature vectors are cached in DIR. Output: `results/unknown.md`.
+There are two data sets, flowers and surface defects. Some or all classes of one of them are chosen as known (see NEAR).
+In each draw, the detector is fitted to a random selection of photos of these classes, a given number per class; the
+other photos of these classes show how many known photos it rejects. Two kinds of unknown photos are tested:
+
+- Near strangers resemble the known photos: they show the remaining classes of the same data set.
+- Far strangers do not: they are everyday photos, and photos of the other data set.
+
+Detectors are fitted without and with background photos, which are examples of unknown photos. In the test with far
+strangers, these are 200 everyday photos; in the test with near strangers, they are half of the near strangers (200 at
+most), and the other half is tested. The feature vectors are cached in DIR. Output: `results/unknown.md`.
 """
 
 from __future__ import annotations
@@ -77,10 +81,12 @@ class Result:
     """Results of one random draw; a value is None if there are no photos of its kind, or no background was used.
 
     Attributes:
-        lost: fraction of the new known photos that the detector rejects.
+        lost: fraction of the new known photos (photos of the known classes that were not used for fitting) that the
+            detector rejects.
         learned: number of known photos to which the detector was fitted.
-        new: number of other known photos.
-        far, near: fractions of the far and of the near strangers that the detector rejects.
+        new: number of new known photos.
+        far: fraction of the everyday photos and photos of the other data set (far strangers) that the detector rejects.
+        near: fraction of the photos of other classes of the same data set (near strangers) that the detector rejects.
         far_with_background, near_with_background: fractions that detectors fitted with background photos reject.
         near_lost: fraction of the new known photos that the detector fitted with near strangers rejects.
         answered: accuracy on the accepted new known photos minus the accuracy on all new known photos.

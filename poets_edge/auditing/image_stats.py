@@ -63,7 +63,10 @@ class ImageStats:
 
 
 class PackedThumbnails:
-    """Thumbnails stored as rows of a table of vectors; indexing with row numbers returns uint8 [rows, 32, 32]."""
+    """Thumbnails packed into a table of float32 vectors, one per photo; indexing with row numbers unpacks them.
+
+    The result of indexing is uint8 [rows, 32, 32].
+    """
 
     def __init__(self, packed: Vectors) -> None:
         """Store a table of thumbnails, float32 [photos, 256]; each value consists of the bytes of four pixels."""

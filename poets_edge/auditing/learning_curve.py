@@ -162,7 +162,7 @@ def _correct_with_fraction(
     fraction: float, data: LabeledVectors, fold: Indices, class_count: int, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Floats | None:  # fmt: skip
-    """Evaluate out-of-fold heads that are fitted to a random fraction of the photos.
+    """Return which photos are predicted correctly by out-of-fold heads fitted to a random fraction of the photos.
 
     Returns:
         1 for each correctly predicted photo and 0 for each incorrectly predicted one, float64 [evaluated]; None if a
@@ -179,7 +179,7 @@ def _correct_with_fraction(
 
 
 def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return the row numbers, ascending, of a random fraction of each class, with at least two photos per class."""
+    """Return the row numbers of a random sample, ascending: a fraction of each class, at least two photos per class."""
     chosen = []
     for number in np.unique(classes):
         rows = np.flatnonzero(classes == number)

@@ -39,7 +39,7 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
 
     The list is empty if no rotated photos are found or if there are too few photos for cross-validation.
 
-    For each photo used for fitting, the bottlenecks of its three rotations are computed once and cached.
+    The bottlenecks of three rotations of each photo used to fit heads are computed once and cached.
 
     Raises:
         WeightsError, RuntimeMissingError, OutputError: as for `train`.

@@ -112,7 +112,8 @@ class AuditResult(Tabular):
         near_duplicates: groups of near-duplicates.
         outliers: groups of outliers, one for each reason.
         leak: test photos with near-duplicates in the training set; None if there are none.
-        evaluation: comparison of labels with out-of-fold predictions; None if no class has two distinct photos.
+        evaluation: comparison of labels with out-of-fold predictions; None if no class has two photos that are not
+            near-duplicates of each other.
         warnings: warnings about the cross-validation, one sentence each.
     """
 
@@ -126,8 +127,10 @@ class AuditResult(Tabular):
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """Photos whose labels may be wrong, most suspect first: the most suspect 10 % of all photos, and any others
-        whose labels are probably wrong."""
+        """Photos whose labels may be wrong, most suspect first.
+
+        These are the most suspect 10 % of all photos, and any others whose labels are probably wrong.
+        """
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores

@@ -41,7 +41,7 @@ class Paired:
 
     @property
     def could_be_chance(self) -> bool:
-        """Whether the difference is not statistically significant at the 5 % level."""
+        """Whether the accuracies of the two models do not differ significantly, at the 5 % level."""
         return self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:

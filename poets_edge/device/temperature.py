@@ -94,7 +94,7 @@ def with_temperature(scores: Scores, temperature: float) -> Scores:
 
 
 def best_temperature(scores: Scores, truth: Truth) -> float:
-    """Return the temperature that minimizes the cross entropy, between 0.2 and 5; 1 if there are no photos.
+    """Return the temperature from 0.2 to 5 that minimizes the cross entropy of the scores; 1 if there are no photos.
 
     A prior keeps the temperature near 1 if there are few photos. If there are more than 80,000 photos, an evenly spaced
     subset of them is used.

@@ -1,4 +1,6 @@
-"""Files of a backbone without its classifier, built once and stored next to the bottlenecks.
+"""Files of a backbone (an ImageNet network without its classifier, the last layer), built once per backbone.
+
+They are stored in the same folder as the backbone's bottlenecks, which are the outputs of its pooling layer:
 
 - A frozen graph from `input` (float32 [1, R, R, 3], normalized) to `bottleneck` (float32 [1, size]), to which the head
   is added.
@@ -34,13 +36,14 @@ _FORMAT = "backbone-1"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone whose files have been built.
+    """An ImageNet network without its classifier (the last layer), stored in files.
 
     Attributes:
-        architecture: architecture of the backbone.
-        digest: checksum of the weights, the architecture and the version of the file format.
+        architecture: architecture of the network.
+        digest: 16 hexadecimal digits of a SHA-256 of the weights, the architecture and the version of the file format;
+            part of the file names.
         graph: path of the frozen graph.
-        model: path of the `.tflite`.
+        model: path of the float `.tflite` model, which computes the bottlenecks of photos.
     """
 
     architecture: Architecture
@@ -59,7 +62,7 @@ class Backbone:
 
 
 def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path) -> Backbone:
-    """Return the backbone whose files are in `folder`; build the files if they are missing or damaged.
+    """Return the backbone with the given architecture and weights; build its files in `folder` if they are not intact.
 
     Raises:
         WeightsError: the weights file is damaged or belongs to another architecture.
@@ -72,7 +75,11 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
 
 
 def write_backbone(network: Network, backbone: Backbone) -> Backbone:
-    """Write a network as the frozen graph and the `.tflite` model of a backbone, and return the backbone.
+    """Write a network to the files of a backbone: the frozen graph, the `.tflite` model and their checksums.
+
+    Args:
+        network: layers and weights to write.
+        backbone: paths of the files; returned unchanged.
 
     Raises:
         OutputError: a file cannot be written.

@@ -50,9 +50,13 @@ class OutsidePhotos:
 def read_background(
     folder: Path, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> OutsidePhotos:
-    """Read or compute the bottlenecks of the background photos in a folder and its subfolders.
+    """Return the background photos in a folder and its subfolders, with their bottlenecks, cached or newly computed.
 
-    Unreadable photos, and copies of photos in the classes, are skipped with a warning.
+    Background photos belong to no class; the unknown-photo detector learns to reject them. Photos that cannot be read,
+    and copies of photos in the classes (the same file, or a cropped or compressed version), are skipped with a warning.
+
+    Args:
+        data: photos of the classes.
 
     Raises:
         DatasetError: the folder does not exist; it has fewer than MIN_BACKGROUND readable photos that are not copies;
@@ -69,9 +73,10 @@ def read_background(
 
 
 def read_strangers(folder: Path, backbone: Backbone, cache: BottleneckCache, reporter: Reporter) -> OutsidePhotos:
-    """Read or compute the bottlenecks of strangers (photos that belong to no class) in a folder and its subfolders.
+    """Return the photos in a folder and its subfolders, with their bottlenecks, to test the unknown-photo detector.
 
-    Unreadable photos are skipped with a warning.
+    These photos, called strangers, belong to no class, and nothing is learned from them. Unreadable photos are skipped
+    with a warning.
 
     Raises:
         DatasetError: the folder does not exist, or no photo in it can be read.

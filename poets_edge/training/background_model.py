@@ -36,7 +36,10 @@ class FittedBackground:
 
 
 def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array, seed: int) -> FittedBackground:
-    """Fit a logistic regression to the photos outside each fold; return the mean model and the out-of-fold values.
+    """Fit logistic regressions that separate background photos from training photos, by cross-validation.
+
+    For each fold, one is fitted without the photos in the fold, which are then evaluated with it. The mean of these
+    functions and the out-of-fold values are returned.
 
     Args:
         units: unit vectors of the training photos, float64 [photos, features].

@@ -1,4 +1,7 @@
-"""Cache of bottlenecks: one `RowStore` file per backbone, with one row for each photo or distorted variant."""
+"""Cache of bottlenecks (output vectors of a backbone): one `RowStore` file per backbone, with one row for each image.
+
+An image is a photo, or one of its distorted variants.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
 
 
 class BottleneckCache:
-    """Cache of vectors from one backbone, opened by `open_cache`."""
+    """Cache of the vectors that one backbone computes, in an SQLite file; opened by `open_cache`."""
 
     def __init__(self, rows: RowStore) -> None:
         self._rows = rows

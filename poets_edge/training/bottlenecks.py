@@ -1,4 +1,4 @@
-"""Bottlenecks of photos, read from a cache or computed on all cores."""
+"""Bottlenecks of photos (outputs of a backbone's pooling layer), read from a cache or computed on all cores."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def vector_key(digest: bytes, variant: str = PLAIN) -> bytes:
 
 
 class VectorSource(Protocol):
-    """A function that computes vectors from pixels, and the cache for its results."""
+    """Interface of a network that computes vectors from pixels, with the cache for these vectors."""
 
     @property
     def cache(self) -> BottleneckCache:
@@ -56,7 +56,7 @@ class VectorSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the source, as shown by progress bars."""
+        """Name of the network, as shown by progress bars."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class VectorSource(Protocol):
 
 @dataclass(frozen=True)
 class BackboneCache:
-    """`VectorSource` that consists of a backbone and the cache for its bottlenecks."""
+    """A backbone and the cache for its bottlenecks, with the interface `VectorSource`."""
 
     backbone: Backbone
     cache: BottleneckCache
@@ -121,7 +121,8 @@ def bottlenecks(
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
     """Yield a pair (photo, vectors) for each photo, or (photo, error) if the photo cannot be read.
 
-    The photo's digest is that of the contents that were decoded. The arguments are those of `bottleneck_batches`.
+    Each yielded photo has the digest of the contents that were decoded; it is a new digest if the file has changed
+    since the photo was hashed. The arguments are those of `bottleneck_batches`.
     """
     for batch in bottleneck_batches(HashedPhotos.of(photos), sources, reporter, variants, render, what):
         for row, (photo, vectors) in enumerate(zip(batch.photos, batch.vectors, strict=True)):
@@ -136,14 +137,14 @@ def bottleneck_batches(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[Batch]:
-    """Yield the vectors of all photos in order, in batches of up to a few thousand.
+    """Yield the vectors of all photos in order, in batches of up to a few thousand photos.
 
     Vectors are stored in their caches before they are yielded. A photo is decoded once for all sources and variants. If
-    its file has changed since it was hashed, the vectors of the new contents are stored under their digest.
+    its file has changed since the photo was hashed, the vectors of the new contents are stored under the new digest.
 
     Args:
         sources: networks with their caches.
-        variants: names of the variants to compute for each photo.
+        variants: names of the variants (distorted versions) to compute for each photo.
         render: function that renders a variant; by default, the whole image is resized.
         what: description of the vectors, which is shown in the progress bar.
 
@@ -231,7 +232,11 @@ class _Rendered:
 def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
 ) -> _Rendered | PhotoError:
-    """Decode a photo and render those variants that have no cached vector; return them, or the error if this fails."""
+    """Decode a photo and render the variants without a cached vector; all of them if the photo's file has changed.
+
+    Returns:
+        The rendered variants, or the error if the photo cannot be read.
+    """
     # Hash and decode the bytes of one read, since a file may be replaced at any moment.
     try:
         contents = read_contents(photo.photo)
@@ -248,7 +253,7 @@ def _render(
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
-    """Estimate the number of photos to decode: those without a cached vector for the first source and variant."""
+    """Estimate the number of photos to decode, as those without a cached vector for the first source and variant."""
     source, variant = wanted[0]
     return sum(
         len(source.cache.missing([source.key(digest.tobytes(), variant) for digest in part]))
@@ -257,7 +262,9 @@ def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], 
 
 
 class Extractor:
-    """Interpreter, for use by one thread, that runs a backbone or only the layers before the fine-tuned ones.
+    """Function from an image to a vector, computed by a backbone or by its layers before the fine-tuned ones.
+
+    It has an interpreter of its own, which only one thread may use at a time.
 
     Attributes:
         shape: shape of the output for one image.
@@ -273,6 +280,6 @@ class Extractor:
         self._normalize = normalizer(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
-        """Return the output for an image, uint8 [height, width, 3]: its bottleneck or its activations, float32."""
+        """Return the output of the network, float32, for an image, uint8 [height, width, 3]."""
         self._normalize(pixels, self._pixels[0])
         return np.asarray(self._session.run(self._pixels)[0], np.float32)

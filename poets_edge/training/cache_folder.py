@@ -38,7 +38,7 @@ class Cache:
     Attributes:
         name: name by which `remove_caches` selects the cache.
         kind: what the cache contains: bottlenecks (and the files of their backbone), activations below the final blocks
-            of a backbone (and checkpoints of killed runs), digests of photos, or groups of look-alikes.
+            of a backbone (and checkpoints of killed runs), digests of photos, or groups of photos that look alike.
         rows: number of entries; None if the file is damaged.
         size: total size of the files in bytes.
         files: all files of the cache.
@@ -81,11 +81,11 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
 
 
 def _is_own(folder: Path, name: str) -> bool:
-    """Return whether the files of the cache with a given name were written by `train`.
+    """Return whether `train` wrote the files of the cache with a given name, rather than another program.
 
-    A database of another program is recognized by its tables. Because the tables of an encrypted database cannot be
-    read, there are two more conditions: files named `photos` or `groups` must begin like an unencrypted database, and
-    any other name must begin with the name of an architecture.
+    A database with tables that `train` does not create belongs to another program. The tables of an encrypted database
+    cannot be read, so the names are checked, too: a name must begin with that of an architecture. The exceptions,
+    `photos` and `groups`, are common names, so files with these names must begin like an unencrypted SQLite database.
     """
     database = _database(folder, name)
     if is_foreign(database, _table(_kind(name))):

@@ -96,7 +96,7 @@ def _store(
     address: str,
     reporter: Reporter,
 ) -> None:
-    """Write the results of tasks to the caches as they arrive, and commit after each task."""
+    """Write the vectors computed by tasks to the caches as they arrive, and commit after each task."""
     with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:
         for result in results:
             _check_result(result, sources, address)

@@ -48,9 +48,11 @@ four."""
 class CrossValidation:
     """Out-of-fold predictions for all photos that are assigned to a fold.
 
+    Photos are assigned to folds one or more times; each assignment is called a repeat.
+
     Attributes:
         labels: class names, in the order of class numbers.
-        folds: the first assignment of photos to folds.
+        folds: assignment of photos to folds in the first repeat.
         photos: the evaluated photos.
         scores: out-of-fold scores, float32 [repeats, photos, classes]: each is from a head that did not learn from the
             photo.
@@ -70,7 +72,7 @@ class CrossValidation:
 
     @property
     def right(self) -> Indices:
-        """Number of correct predictions for each photo, int64 [photos], 0 to the number of repeats."""
+        """For each photo, the number of repeats in which it is classified correctly, int64 [photos]."""
         return np.asarray((self.scores.argmax(axis=2) == self.truth).sum(axis=0), np.int64)
 
     @property
@@ -166,7 +168,7 @@ def cross_validate(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
     requested: int = DEFAULT_FOLDS, groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
-    """Evaluate each photo with heads that were fitted without it.
+    """Return predictions for each photo from heads that were fitted without it (cross-validation).
 
     Args:
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
@@ -212,13 +214,14 @@ def fit_folds(
 def fit_to_training(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], sets: SplitNumbers, options: HeadOptions
 ) -> tuple[Folds, list[FoldAssignment]]:
-    """Fit one head to the training photos, and treat the test photos as the only fold, for `evaluate_folds`.
+    """Fit one head to the training photos, with the test photos as the only fold, so that `evaluate_folds` tests it.
 
     Args:
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
 
     Returns:
-        The fold of each photo, and a list with one FoldAssignment, which contains the head.
+        The fold of each photo (0 for test photos, NO_FOLD for others), and a list with one FoldAssignment, which
+        contains the head.
     """
     classes = class_numbers(HashedPhotos.of(photos).photos, labels)
     fold = np.where(sets == SPLIT_NAMES.index("test"), 0, NO_FOLD).astype(np.int64)

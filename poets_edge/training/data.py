@@ -34,10 +34,10 @@ class TrainingData:
         vectors: bottlenecks of the photos without augmentation, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; class numbers are indices into them.
-        groups: groups of photos that stay together in splits and folds; None if each photo is its own group, and the
-            photos seem to be independent of each other.
-        folder: bottleneck folder, which caches the groups that `sample` finds; None if `sample` does not search for
-            groups.
+        groups: groups of photos that stay together in splits and folds; None if the photos are not grouped, because
+            they seem to be independent of each other or because there are more than MAX_EVALUATED photos.
+        folder: bottleneck folder, in which `sample` caches the groups that it finds; None if `sample` need not search
+            for groups.
     """
 
     photos: HashedPhotos
@@ -81,8 +81,8 @@ class TrainingData:
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabeledVectors, PhotoGroups | None]:
         """Return the photos in the given rows, their vectors and classes, and their groups.
 
-        The vectors are an array in memory. If the data set was too large to be searched for groups, the photos in the
-        given rows are searched now. The groups are None if each photo is its own group.
+        The vectors are an array in memory. If the whole data set was too large to be searched for groups, the photos in
+        the given rows are searched now. The groups are None if each photo is its own group.
 
         Args:
             rows: at most MAX_EVALUATED row numbers.
@@ -204,7 +204,7 @@ def _check_trained(photos: PhotoTable, sets: SplitNumbers, options: TrainOptions
 def training_vectors(
     options: TrainOptions, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> LabeledVectors:
-    """Return the head's training data: the bottlenecks of the training photos, or of their distorted variants."""
+    """Return the head's training data: vectors and classes of the training photos, or of their distorted variants."""
     settings = options.distortions
     if not settings.active:
         return data.plain("training")

@@ -112,10 +112,12 @@ def hash_photos(
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """Read a photo; return its digest and size (or an error), the stamp of its file, and the time of the stamp.
+    """Read a photo, and return what the digest cache stores about it.
 
-    The stamp identifies the state of the file (see `FileStamp`) before it was read. It is None if the file has no
-    stamp, or after an error.
+    Returns:
+        Digest and size of the photo, or an error; the metadata by which a change of the photo is detected, obtained
+        before it was read (see `FileStamp`), or None if there is none or after an error; and the time at which the
+        metadata was obtained, in seconds since the epoch.
     """
     at, stamp = time.time(), current_stamp(str(photo.path))
     try:

@@ -35,7 +35,8 @@ def train_monitored_head(
         graph_of: function that returns the graph for a head.
 
     Returns:
-        The head, its evaluations, and a message if the head was clearly better at an earlier step, else None.
+        The head; the results of its evaluations during training; and a message if the head was clearly better at an
+        earlier step, else None.
     """
     steps: list[Step] = []
     evaluated: list[EvaluatedHead] = []  # the best one and the last one

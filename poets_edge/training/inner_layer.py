@@ -1,7 +1,7 @@
-"""Averaged outputs of an inner layer of a fine-tuned backbone, with which the detector recognizes unknown photos.
+"""Averaged outputs of the inner layer, a layer in the middle of a fine-tuned backbone.
 
 Fine-tuning discards information that does not help to distinguish the classes. Layers in the middle of the backbone,
-which are usually not trained, still contain this information, with which unknown photos can be recognized.
+which are usually not trained, still contain this information, and the unknown-photo detector needs it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ detected fewer unknown photos (`benchmarks/results/unknown_files.md`)."""
 
 
 def inner_layer(network: Network) -> Layer | None:
-    """Return the first convolution with the output height of the inner layer; None if there is none.
+    """Return the inner layer of a backbone: the first convolution with 1/16 of the input's height (rounded up).
 
-    This height is the height of the input divided by _REDUCTION, rounded up. Depthwise convolutions, whose outputs do
-    not combine channels, and convolutions without an activation function are not considered.
+    Depthwise convolutions, whose outputs do not combine channels, and convolutions without an activation function are
+    not considered. The result is None if there is no such convolution.
     """
     shapes, height = network.shapes(), -(-network.size[0] // _REDUCTION)
     found = (
@@ -46,10 +46,14 @@ def inner_layer(network: Network) -> Layer | None:
 def inner_outputs(
     network: Network, backbone: Backbone, data: TrainingData, outside: Mapping[str, OutsidePhotos]
 ) -> InnerOutputs | None:
-    """Compute the averaged outputs of the inner layer for all photos; return None if there is no such layer.
+    """Compute the outputs of the inner layer (see `inner_layer`), averaged over all positions, for all photos.
+
+    The result is None if the network has no such layer.
 
     Args:
         network: the fine-tuned backbone.
+        backbone: the frozen backbone, whose input size the photos are resized to.
+        data: photos of the classes.
         outside: photos that belong to no class, under the keys "background" and "strangers".
 
     Raises:

@@ -1,17 +1,17 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
-Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more, and
-the photos of their class are not all similar, as pictures of surfaces are. Few independent photos look like another
+Two photos look alike if the principal components of their bottlenecks have a cosine similarity of 0.9 or more (TIGHT),
+unless all photos of their class are similar, as pictures of surfaces are. Few independent photos look like another
 photo: 2 % of 1,000 photos of flowers and 8 % of 360 pictures of steel surfaces, but 98 % of computer-generated pictures
-of the hands of eight people. If at least a fraction MIN_DEPENDENT of the photos look like another photo, the photos are
-considered dependent, and photos with a similarity of LOOSE or more are placed in one group, too.
+of the hands of eight people. If at least a quarter of the photos (MIN_DEPENDENT) look like another photo, the photos
+are considered dependent, and photos with a similarity of 0.8 or more (LOOSE) are placed in one group, too.
 
 Crops, rotations and mirror images of one photo, as in augmented data sets, are less similar. They are found by
-`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by a neighbor with a
-similarity of LOOSE or more that exceeds the mean similarity to the class by DISTINCT or more: 70 % of 480 variants of
-60 flowers have such a neighbor, but only 15 % of 1,000 flowers, and 13 % of the steel surfaces, whose classes are
-uniform. If at least a fraction MIN_DISTINCT of the photos have such a neighbor, the photos are considered dependent,
-too. The measurements are in `benchmarks/results/truth.md`.
+`poets_edge.training.variants` if they are in one class. Otherwise, they are recognized by their most similar photo:
+its similarity is 0.8 or more (LOOSE), and exceeds the mean similarity to the class by 0.5 or more (DISTINCT). This
+applies to 70 % of 480 variants of 60 flowers, but only to 15 % of 1,000 flowers, and to 13 % of the steel surfaces,
+whose classes are uniform. If it applies to at least half of the photos (MIN_DISTINCT), the photos are considered
+dependent, too. The measurements are in `benchmarks/results/truth.md`.
 
 Groups too large to hold out are divided with a higher similarity threshold, so that each class has enough groups for
 the folds; the accuracy on new people or objects is then unknown, and `train` warns about it.
@@ -89,7 +89,11 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether at least the fraction MIN_DEPENDENT of photos look alike, or photos are repetitive or form series."""
+        """Whether photos seem to depend on each other.
+
+        This is the case if a quarter of them look alike (MIN_DEPENDENT), if they are repetitive, or if they form
+        series.
+        """
         return self.alike >= MIN_DEPENDENT or self.are_repetitive or self.series is not None
 
     @property
@@ -102,7 +106,7 @@ class PhotoGroups:
         return replace(self, numbers=renumbered(self.numbers[rows]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number of groups and the signs of dependence among photos, as a JSON-compatible dictionary."""
+        """Return the number of groups, and the evidence that photos depend on each other, as a JSON-compatible dict."""
         found = {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
         repetitive = {"repetitive": True} if self.are_repetitive else {}
         return {**found, **repetitive, **({"series": asdict(self.series)} if self.series else {})}
@@ -115,14 +119,14 @@ def renumbered(numbers: Rows) -> Rows:
 
 
 def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: str = "") -> PhotoGroups:
-    """Return the groups of photos: those stated by the user, or else those found by names, contents and similarity.
+    """Return the groups of photos: those that the user specified, or those found by names, contents and similarity.
 
-    If there are more than MAX_EVALUATED photos and the user stated no groups, each photo is a group.
+    If there are more than MAX_EVALUATED photos and the user specified no groups, each photo is a group.
 
     Args:
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
-        folder: bottleneck folder, in which the result is cached.
-        group_by: the user's statement of the groups (see `poets_edge.photos.groups.stated_groups`); empty to find them.
+        folder: bottleneck folder, in which the groups are cached.
+        group_by: which photos form a group (see `poets_edge.photos.groups.stated_groups`); empty to find groups.
 
     Raises:
         UsageError: `group_by` is invalid, or assigns no photo to a group.
@@ -147,7 +151,7 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
 
 
 def _encoded(groups: PhotoGroups) -> list[float]:
-    """Return groups as numbers for the cache: _HEADER numbers, and the group number of each photo."""
+    """Return groups as numbers for the cache: five numbers (_HEADER) about all photos, and each photo's group."""
     series = astuple(groups.series) if groups.series else (-1.0, -1.0)
     return [groups.alike, groups.are_divided, groups.are_repetitive, *series, *groups.numbers.tolist()]
 
@@ -193,13 +197,15 @@ def _find_series(photos: HashedPhotos, projections: Vectors, times: Times, rows:
 
 
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:
-    """Return the fraction of photos that look like another photo.
+    """Return the fraction of photos that look like another photo, 0 to 1.
 
-    A photo is counted if it has variants, or if its similarity to another photo is at least TIGHT and the condition at
-    _ABOVE_CLASS is met. Photos that reach the thresholds LOOSE and DISTINCT are also counted if they make up at
-    least the fraction MIN_DISTINCT of all photos.
+    A photo is counted if it has variants, or if its similarity to another photo is at least 0.9 (TIGHT) and either
+    exceeds its mean similarity to its class by 0.35 or more (_ABOVE_CLASS), or that mean is 0.8 or more (_ONE_SUBJECT).
+    Photos with a similarity of at least 0.8 (LOOSE) that exceeds this mean by 0.5 or more (DISTINCT) are also counted
+    if they make up at least half of all photos (MIN_DISTINCT).
 
     Args:
+        projections: unit vectors, float32 [photos, components].
         best: similarity of each photo to its most similar other photo, float32 [photos], from `similar_pairs`.
         variants: row numbers of the photos that have variants, int64 [variants].
     """

@@ -52,7 +52,7 @@ means that are shorter than the square root of this value are ignored."""
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over photos, from which means and covariances are computed.
+    """Counts, sums and products of unit vectors, from which means and covariances are computed.
 
     Attributes:
         counts: number of photos of each class, float64 [classes].
@@ -66,7 +66,7 @@ class Moments:
 
     @classmethod
     def of(cls, units: Array, classes: Classes, class_count: int) -> Moments:
-        """Return the moments of unit vectors, float64 [photos, features], with the given classes."""
+        """Compute the counts, sums and products of unit vectors, float64 [photos, features], with the given classes."""
         truth = np.eye(class_count)[classes]
         return cls(truth.sum(axis=0), truth.T @ units, units.T @ units)
 
@@ -125,9 +125,11 @@ class DistanceModel:
         return np.asarray(to_classes.min(axis=1) + common)
 
     def terms(self, units: Array) -> tuple[Array, Array]:
-        """Return a term for each class, float64 [photos, classes], and a term that all classes share, float64 [photos].
+        """Return the class terms of each photo, float64 [photos, classes], and its shared term, float64 [photos].
 
-        The distance of a photo is the minimum of its class terms plus the shared term.
+        The distance of a photo is the minimum of its class terms plus its shared term. A class term is the squared
+        Mahalanobis distance to the class mean, in the directions of the basis. The shared term is the weighted squared
+        distance outside of the basis, minus 0.8 times the squared Mahalanobis distance to the mean of all photos.
         """
         centered = units - self.mean
         inside = centered @ self.basis
@@ -138,7 +140,7 @@ class DistanceModel:
         return to_classes, np.asarray(self.rest_weight * outside / self.rest - _DISCOUNT * everything)
 
     def detector(self, limit: float, background: LinearModel | None = None) -> Detector:
-        """Return the detector that computes max(0, distance / limit, background).
+        """Return the detector that computes max(0, distance / limit, background); values above 1 mean "unknown".
 
         Args:
             limit: distance above which a photo is unknown.
@@ -188,11 +190,11 @@ def fourth_moment(units: Array, classes: Classes, moments: Moments) -> float:
 
 
 def fit_distance(moments: Moments, fourth: float) -> DistanceModel:
-    """Compute the means and covariances of a distance model from moments.
+    """Fit a distance model (means and covariances) to photos, given sums over these photos.
 
     Args:
-        moments: moments of one or more photos.
-        fourth: `fourth_moment` of the photos.
+        moments: counts, sums and products of the photos' unit vectors; at least one photo.
+        fourth: mean fourth power of the distances to the class means, from `fourth_moment`; determines the shrinkage.
     """
     present = moments.counts > 0
     counts, features = moments.counts[present], moments.products.shape[0]
@@ -229,13 +231,13 @@ def distance_model(
     shrinkage: float,
     rest_weight: float,
 ) -> DistanceModel:
-    """Choose the basis of a distance model, and compute the covariances in it.
+    """Choose the basis of a distance model, compute the covariances in it, and return the model.
 
     Args:
         counts: number of photos of each class, all above 0, float64 [classes].
         means: mean unit vector of each class, float64 [classes, features].
         mean: mean of all unit vectors, float64 [features].
-        leading: see `DistanceModel`.
+        leading: orthonormal directions of the largest variances, in descending order, float64 [features, directions].
         covariance: function that returns the covariance within the classes in a basis, without shrinkage, float64
             [directions, directions].
         variance: mean of the variances within the classes in all directions.
@@ -290,7 +292,15 @@ def _leading_directions(multiply: Callable[[Array], Array], features: int) -> Ar
 
 
 def _between(between: Array, largest: Array) -> Array:
-    """Return an orthonormal basis of the differences between class means, orthogonal to the directions in `largest`."""
+    """Return orthonormal directions that span the differences between class means, apart from those in `largest`.
+
+    Args:
+        between: class means minus the mean of all photos, float64 [classes, features].
+        largest: orthonormal directions that are already in the basis, float64 [features, directions].
+
+    Returns:
+        At most 32 directions, orthogonal to those in `largest`, float64 [features, directions].
+    """
     outside = between - between @ largest @ largest.T
     _, lengths, axes = np.linalg.svd(outside, full_matrices=False)
     count = min(int((lengths > np.sqrt(SMALLEST)).sum()), len(between) - 1, _MEAN_DIRECTIONS)

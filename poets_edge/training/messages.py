@@ -47,7 +47,7 @@ class EvaluatedHead:
 
 
 def step_line(step: Step) -> str:
-    """Return a line with the step, accuracies and cross entropies of one evaluation."""
+    """Return a line of text with the step number, accuracies and cross entropies of one evaluation during training."""
     line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
     if step.validation_accuracy is not None:
         line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
@@ -89,7 +89,12 @@ def report_run(
     table: Mapping[str, Mapping[SplitName, int]],
     reporter: Reporter,
 ) -> None:
-    """Report the validation curve and the advice from `better_step`, and warn about small classes."""
+    """Report the validation accuracies as a chart, and warn about classes with few photos.
+
+    Args:
+        advice: message from `better_step`, which is reported, too; None for no message.
+        table: number of photos, by class and then by split.
+    """
     validated = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
     if validated:
         reporter.note(f"validation accuracy {curve(validated)} {validated[0]:.0%} to {validated[-1]:.0%}")
@@ -102,10 +107,16 @@ def report_run(
 def better_step(
     best: EvaluatedHead, last: EvaluatedHead, validation: LabeledVectors, *, early_stop: bool
 ) -> str | None:
-    """Return a message about the step with the lowest validation loss; None unless the last step is clearly worse.
+    """Return a message if the head was clearly better at an earlier step of the training than at the end, else None.
 
-    Because `best` was chosen among many steps by its loss on the validation photos, the difference must be significant
-    at a tenth of the usual level in a paired test on these photos.
+    This is the case if the validation cross entropy is more than 5 % higher at the end, and significantly higher in a
+    paired test. The test requires a tenth of the usual significance level, because the earlier step was chosen among
+    many for its low cross entropy on the same photos.
+
+    Args:
+        best: head at the step with the lowest validation cross entropy.
+        last: head after the last step.
+        early_stop: whether training returns `best` instead of `last`, for the wording of the message.
     """
     losses = [one.head.losses(validation) for one in (best, last)]
     lowest, final = (float(of_head.mean()) for of_head in losses)
@@ -119,7 +130,13 @@ def better_step(
 
 
 def paired_p_value(differences: npt.NDArray[np.float32]) -> float:
-    """Return the two-sided p-value for a mean difference of 0 (normal approximation of the paired t-test)."""
+    """Return the two-sided p-value of a paired test of the hypothesis that the mean difference is 0.
+
+    The test is the normal approximation of the paired t-test.
+
+    Args:
+        differences: difference between two models for each photo, float32 [photos].
+    """
     deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if deviation == 0:
         return 1.0
@@ -178,8 +195,8 @@ def dependence(
     Return None if no photos seem to depend on each other, or if holding out groups of them hardly changes the accuracy.
 
     Args:
-        found: cross-validation with groups held out; None if it was not possible.
-        divided: cross-validated accuracy with groups divided among folds; None if it was not computed.
+        found: cross-validation in which all photos of a group are in one fold; None if it was not possible.
+        divided: accuracy in a cross-validation that ignores groups; None if it was not computed.
         has_own_test: whether the user chose the test photos.
     """
     if groups is None:
@@ -207,7 +224,10 @@ def dependence(
 
 
 def _look_alikes(groups: PhotoGroups, found: CrossValidation | None, divided: float | None) -> str | None:
-    """Return a description of the look-alikes; None if there are few, or if they hardly change the accuracy."""
+    """Return a message about photos that look alike; None if they are few, or if they hardly change the accuracy.
+
+    The arguments are those of `dependence`.
+    """
     if groups.alike < MIN_DEPENDENT:
         return None
     line = (

@@ -62,12 +62,12 @@ def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder:
 
 
 def unit(rows: Matrix) -> Matrix:
-    """Scale each row to unit length; rows of zeros remain zero."""
+    """Return the rows of a matrix scaled to unit length; rows of zeros remain zero."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """Yield slices that divide the rows of the similarity matrix of `count` photos into blocks."""
+    """Yield slices that divide the rows of the similarity matrix of `count` photos into blocks that fit into memory."""
     return spans(0, count, _BLOCK)
 
 

@@ -1,8 +1,9 @@
-"""Sum of the distances of one or two vectors of a photo: its bottleneck, and the averaged output of an inner layer.
+"""Distance of photos to the training photos, from bottlenecks and, after fine-tuning, from a second vector per photo.
 
-The squared Mahalanobis distances to a class are added before the nearest class is determined, as if the covariance
+The second vector is the averaged output of an inner layer (a layer in the middle of the backbone). The squared
+Mahalanobis distances of both vectors to a class are added before the nearest class is determined, as if the covariance
 between the two vectors were zero (Lee et al., "A simple unified framework for detecting out-of-distribution samples and
-adversarial attacks", 2018, also combine several layers). The inner layer is used if the backbone is fine-tuned.
+adversarial attacks", 2018, also combine several layers).
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ from poets_edge.training.mahalanobis import (
 
 @dataclass(frozen=True, eq=False)
 class SummedDistance:
-    """Distance models of the bottleneck and of the averaged output of the inner layer, if there is one.
+    """Distance of photos to the training photos: the sum over one or two vectors of each photo.
 
-    Methods accept the unit vectors of photos as a sequence of arrays, float64 [photos, features], one per model.
+    The first vector is the bottleneck. The second, used after fine-tuning, is the averaged output of an inner layer (a
+    layer in the middle of the backbone). Each has a distance model of its own. Methods accept the unit vectors of
+    photos as a list with one array per model, float64 [photos, features].
 
     Attributes:
-        models: the models, each fitted to the training photos.
-        moments: moments of the training photos, for each model.
-        layer: name of the inner layer; None if there is one model.
+        models: distance models, each fitted to the training photos.
+        moments: for each model, the counts, sums and products of the training photos' unit vectors.
+        layer: name of the inner layer; None if there is only the model of the bottlenecks.
     """
 
     models: tuple[DistanceModel, ...]
@@ -46,7 +49,12 @@ class SummedDistance:
     def fit(
         cls, units: Sequence[Array], classes: Classes, class_count: int, layer: str | None = None
     ) -> SummedDistance:
-        """Fit the models to the unit vectors and classes of the training photos."""
+        """Fit a distance model to each kind of vector, given the unit vectors and classes of the training photos.
+
+        Args:
+            units: unit vectors of the bottlenecks and, optionally, of the inner layer's averaged outputs.
+            layer: name of the inner layer, if its outputs are given.
+        """
         moments = tuple(Moments.of(some, classes, class_count) for some in units)
         models = [
             fit_distance(one, fourth_moment(some, classes, one)) for some, one in zip(units, moments, strict=True)
@@ -60,7 +68,9 @@ class SummedDistance:
     def out_of_fold(
         self, units: Sequence[Array], classes: Classes, fold: npt.NDArray[np.int64]
     ) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return the distance of each training photo, computed with models of the photos in the other folds.
+        """Return the distance of each training photo to the photos in the other folds.
+
+        For each fold, distance models without the photos in the fold are computed.
 
         Args:
             units: unit vectors of the training photos.
@@ -78,7 +88,7 @@ class SummedDistance:
         return _summed([(to_classes, common) for to_classes, common, _ in found]), found[0][2]
 
     def detector(self, limit: float, background: LinearModel | None) -> Detector:
-        """Return the detector that computes max(0, distance / limit, background).
+        """Return the detector that computes max(0, distance / limit, background); values above 1 mean "unknown".
 
         Args:
             limit: distance above which a photo is unknown.
@@ -90,7 +100,11 @@ class SummedDistance:
 
 
 def _summed(terms: Sequence[tuple[Array, Array]]) -> Array:
-    """Return distances, float64 [photos], from their terms; see `DistanceModel.terms`."""
+    """Return the distance of each photo, float64 [photos]: the sum over one or more distance models.
+
+    Args:
+        terms: for each model, the class terms and the shared term of each photo (see `DistanceModel.terms`).
+    """
     (to_classes, common), *rest = terms
     for more, other in rest:
         to_classes, common = to_classes + more, common + other

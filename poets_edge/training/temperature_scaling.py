@@ -81,7 +81,10 @@ class HeadCalibration:
 
     @property
     def threshold(self) -> float:
-        """Lowest score threshold above which the accuracy of predictions reaches TARGET; 0 if none is needed."""
+        """Suggested score threshold: the lowest at which 95 % of the accepted predictions are correct (TARGET).
+
+        It is 0 if no predictions need to be rejected; see `threshold_for` if no threshold suffices.
+        """
         return threshold_for(self.scores, self.truth, TARGET)
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +107,8 @@ class HeldOutPredictions:
         scores: probabilities, float32 [photos, classes].
         truth: class number of each photo, int64 [photos].
         fold: fold of each photo, int64 [photos].
-        solved: head fitted to all training photos, by the solver that fits the heads of the folds.
+        solved: head fitted to all training photos by the solver that fits the heads of the folds, to measure how their
+            logits differ in scale from those of the trained head.
         groups: group number of each photo, int64 [photos]; None if photos are independent.
     """
 
@@ -116,11 +120,11 @@ class HeldOutPredictions:
 
 
 def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredictions | None:
-    """Compute the out-of-fold predictions for `calibrate_head`; return None if the photos cannot be divided into folds.
+    """Compute out-of-fold predictions, on which `calibrate_head` fits a temperature; None if folds are not possible.
 
     Args:
-        data: photos and vectors.
-        options: options of the trained head.
+        data: photos with their vectors and splits.
+        options: options of the head to be calibrated.
     """
     rows = sample_rows(data.rows("training", "validation"), options.seed)
     photos, known, groups = data.sample(rows)
@@ -142,18 +146,19 @@ def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredict
 def calibrate_head(
     head: Head, data: TrainingData, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
-    """Apply temperature scaling to a head if it helps.
+    """Divide the logits of a head by a temperature that is fitted on held-out photos, if this improves the scores.
 
     Args:
         head: trained head.
-        data: photos and vectors.
+        data: photos with their vectors and splits.
         held_out: result of `predict_held_out`.
         backbone_has_learned: whether the backbone was trained on the training photos too; if so, only validation photos
             are used.
 
     Returns:
-        The scaled head, and the result of the calibration. If scaling does not help, the head is unchanged and the
-        temperature in the result is 1. Without usable photos, the head is unchanged and the result is None.
+        A head with scaled logits, and the result of the calibration. If scaling does not improve the scores, the given
+        head is returned, and the temperature in the result is 1. Without usable photos, the given head and None are
+        returned.
     """
     if backbone_has_learned:
         validation = data.plain("validation")
@@ -201,7 +206,8 @@ def _shrink(temperature: float, scores: Matrix, truth: Indices, groups: Indices 
 def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
     """Return whether a temperature does not increase the cross entropy on the user's own validation and test sets.
 
-    Without such sets, a temperature is safe unless it makes scores more confident and many photos look alike.
+    Without such sets, the temperature is considered safe unless it makes scores more confident (is below 1) and photos
+    depend on each other, for example because many look alike.
     """
     own: list[SplitName] = [name for name in SPLIT_NAMES[1:] if data.photos.photos.has_folder(name)]
     for name in own:
@@ -215,7 +221,15 @@ def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
 
 
 def _stretch(head: Head, solved: Head, data: TrainingData) -> float:
-    """Return the least-squares ratio of a head's logits to the logits of `solved`, a head from `fold_heads`."""
+    """Return how much larger the logits of a trained head are than those of a head from `fold_heads`, as a ratio.
+
+    The ratio is determined by least squares, on photos that neither head has learned from, if there are any. Scores of
+    heads from `fold_heads` must be scaled by it before a temperature for the trained head is fitted on them.
+
+    Args:
+        head: trained head.
+        solved: head fitted to the same photos by `fold_heads`.
+    """
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centered(one.logits(vectors)) for one in (head, solved))

@@ -8,7 +8,7 @@ fraction lies, so new photos of the classes are rejected at about this rate. A f
 all training photos, so even their out-of-fold distances are smaller than the distances of new photos; they are scaled
 up if their median is smaller than that of the validation photos. The bottlenecks of such a backbone do not suffice,
 because fine-tuning discards information that does not help to distinguish the classes. Therefore, a second distance,
-computed from the averaged output of an inner layer, is added.
+computed from the averaged output of an inner layer (a layer in the middle of the backbone), is added.
 
 If there are background photos, a photo is also rejected if a logistic regression predicts that it belongs to the
 background. Both limits are then set so that together they reject the stated fraction of known photos, and about as many
@@ -110,12 +110,13 @@ class UnknownDetection:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InnerOutputs:
-    """Averaged outputs of an inner layer of a fine-tuned backbone, float32 [photos, channels].
+    """Outputs of an inner layer (a layer in the middle of a fine-tuned backbone), averaged over all positions.
 
     Attributes:
         layer: name of the layer.
-        photos: averaged outputs for all photos of the classes.
-        background, strangers: averaged outputs for photos that belong to no class; None if there are none.
+        photos: averaged outputs for all photos of the classes, float32 [photos, channels].
+        background, strangers: averaged outputs for photos that belong to no class, float32 [photos, channels]; None if
+            there are none.
     """
 
     layer: str
@@ -126,7 +127,7 @@ class InnerOutputs:
 
 @dataclass(frozen=True)
 class _JointLimit:
-    """Joint limit for the distances and background logits of photos.
+    """Limits for two properties of a photo: its distance, and its logit for the class "background".
 
     A photo is unknown if max(distance / limit, factor * logit + offset) > 1.
     """
@@ -220,9 +221,11 @@ def detect_unknown(
 
 
 def _units(vectors: Vectors, averages: Matrix | None, rows: Folds | None = None) -> list[Array]:
-    """Return the unit vectors of photos: those of the bottlenecks and, if given, those of the averaged outputs.
+    """Return the unit vectors of photos as a list of arrays: bottlenecks and, if given, averaged outputs of a layer.
 
     Args:
+        vectors: bottlenecks, float32 [all photos, bottleneck_size].
+        averages: averaged outputs of an inner layer, float32 [all photos, channels]; None to use only bottlenecks.
         rows: row numbers of the photos; None for all photos.
     """
     if rows is not None:

@@ -1,12 +1,19 @@
 """Find variants of photos, such as the crops, rotations and mirror images that data augmentation writes.
 
 Variants are less similar to each other than the frames of a burst, and independent photos can be as similar as variants
-are. A single pair of similar photos therefore proves nothing. But if a folder has variants, the nearest neighbor of a
-photo predicts its class, whereas more distant neighbors do not, because they are other photos. The nearest neighbor of
-a photo is called distinct if its similarity stands out from that of all other photos (see `_neighbors`). The advantage
-of distinct neighbors is the fraction of photos whose class they predict, minus the fraction whose class a vote of more
-distant neighbors predicts. In random subsets of 1,000 flower photos, it is at most 0.08; in folders with two to 23
-variants of each flower, it is at least 0.09 (`benchmarks/results/truth.md`).
+are. A pair of similar photos therefore proves nothing, so the photos of a folder are examined together:
+
+- The nearest neighbor of a photo (the other photo with the most similar bottleneck) is called distinct if its
+  similarity stands out from that of all other photos (see `_neighbors`).
+- Distinct neighbors that are variants show the same subject as the photo, so they belong to its class. The neighbors
+  that follow show other subjects, so they often belong to other classes.
+- Distinct neighbors that are independent photos belong to the photo's class hardly more often than these next
+  neighbors.
+
+The class of each photo with a distinct neighbor is therefore predicted once by this neighbor and once by a vote of more
+distant neighbors. The *advantage* of distinct neighbors is the fraction of all photos for which the first prediction is
+correct, minus the fraction for which the second is correct. In random subsets of 1,000 flower photos, it is at most
+0.08; in folders with two to 23 variants of each flower, it is at least 0.09 (`benchmarks/results/truth.md`).
 
 In photos of few people or objects against different backgrounds, no neighbor stands out, so groups cannot be found. But
 then the nearest neighbors of all photos predict the class much better than more distant neighbors do, and the photos
@@ -71,10 +78,13 @@ class Variants:
 
 @dataclass(frozen=True)
 class _Neighbors:
-    """Nearest neighbors of the photos in `rows`: their row numbers and similarities, [photos, neighbors].
+    """Nearest neighbors (the most similar other photos) of some photos, most similar first.
 
-    The nearest neighbor is the first. `is_distinct`, bool [photos], states whether it stands out from the other
-    neighbors of the photo, as defined in `_neighbors`.
+    Attributes:
+        rows: row number of each photo, int64 [photos].
+        neighbors: row numbers of its neighbors, int64 [photos, neighbors].
+        similarities: cosine similarities to its neighbors, float32 [photos, neighbors].
+        is_distinct: whether the similarity of its first neighbor stands out, as defined in `_neighbors`, bool [photos].
     """
 
     rows: Rows
@@ -83,7 +93,7 @@ class _Neighbors:
     is_distinct: npt.NDArray[np.bool_]
 
     def distinct(self) -> _Neighbors:
-        """Return the neighbors of only those photos for which `is_distinct` is True."""
+        """Return only the photos whose first neighbor stands out in similarity (`is_distinct`), and their neighbors."""
         kept = self.is_distinct
         return _Neighbors(self.rows[kept], self.neighbors[kept], self.similarities[kept], kept[kept])
 
@@ -91,7 +101,8 @@ class _Neighbors:
 def find_variants(projections: Vectors, classes: Rows) -> Variants:
     """Return the photos that have variants, and the pairs of variants.
 
-    Both are empty unless distinct neighbors predict the class significantly better than more distant neighbors do.
+    Both are empty unless the folder as a whole shows signs of variants: the most similar photo, where it stands out in
+    similarity, must predict the class significantly better than more distant neighbors do.
 
     Args:
         projections: unit vectors, float32 [photos, components].
@@ -133,10 +144,17 @@ def class_similarities(vectors: Matrix, classes: Rows) -> Matrix:
 
 
 def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighbors:
-    """Return, for each photo in `rows`, its nearest neighbors, and whether the nearest one is distinct.
+    """Return, for each photo in `rows`, its most similar other photos, and whether the first of them is distinct.
 
-    The nearest neighbor is distinct if its similarity is MIN_SIMILARITY or more, exceeds the mean similarity to the
-    photo's class by _ABOVE_CLASS or more, and exceeds that of all but a few other photos by more than _WITHIN.
+    The first neighbor is distinct if its cosine similarity is 0.7 or more (MIN_SIMILARITY), exceeds the mean similarity
+    to the photo's class by 0.5 or more (_ABOVE_CLASS), and exceeds that of all other photos except a few by more than
+    0.25 (_WITHIN). Here, a few are 13, or about an eighth of the class size if that is more.
+
+    Args:
+        vectors: unit vectors of all photos, float32 [photos, components].
+        classes: class number of each photo, int64 [photos].
+        rows: row numbers of the photos to examine.
+        size: median number of photos of a class.
     """
     count, crowd = max(0, min(_NEAREST, len(vectors) - 1)), max(_CROWD, size // 8)
     typical = class_similarities(vectors, classes)
@@ -158,11 +176,13 @@ def _neighbors(vectors: Matrix, classes: Rows, rows: Rows, size: int) -> _Neighb
 
 
 def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> bool:
-    """Return whether distinct neighbors predict the class significantly better than more distant neighbors do.
+    """Return whether distinct neighbors predict the class of photos significantly better than later neighbors do.
 
-    The more distant neighbors vote on the class. They are near if their ranks are within a fifth of the class size (a
-    fourth if the vote begins with the second neighbor), and far if their ranks are within half of it; different minimum
-    advantages apply to near and far neighbors. Neighbors of higher ranks do not vote.
+    A neighbor is distinct if its similarity stands out (see `_neighbors`). The later neighbors predict the class by
+    vote. Because the number of variants per photo is not known, several votes are tried, which skip the nearest 1, 3,
+    8, ... neighbors (_RANKS); one is sufficient. If the voters' ranks are within a fifth of the class size (a fourth if
+    only one neighbor is skipped), an advantage of 0.08 is required, otherwise 0.25. Ranks above half of the class size
+    do not vote.
 
     Args:
         found: neighbors of the photos that have a distinct neighbor.
@@ -181,9 +201,13 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
 
 
 def _are_repetitive(found: _Neighbors, classes: Rows, size: int) -> bool:
-    """Return whether photos are repetitive: nearest neighbors predict classes much better than more distant ones.
+    """Return whether photos seem to show few people or objects (are repetitive).
+
+    This is the case if the most similar photo predicts the class of a photo much better than a vote of less similar
+    photos does.
 
     Args:
+        found: nearest neighbors of the examined photos.
         size: median number of photos of a class.
     """
     votes = _votes(size)
@@ -204,7 +228,8 @@ def _votes(size: int) -> int:
 def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
     """Return, for each photo, 1 if only its nearest neighbor predicts its class, -1 if only a vote does, otherwise 0.
 
-    The nearest `rank` neighbors do not vote, because they may be variants of the photo; the next `votes` neighbors do.
+    The nearest `rank` neighbors do not vote, because they may be variants of the photo; the next `votes` neighbors vote
+    on its class.
     """
     labels, own = classes[found.neighbors], classes[found.rows]
     voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)
@@ -217,9 +242,12 @@ def _is_significant(advantages: npt.NDArray[np.float64], needed: float, deviatio
 
 
 def _winner(labels: Rows, class_count: int) -> Rows:
-    """Return the most frequent class in each row.
+    """Return the most frequent class in each row of a table of class numbers, int64 [rows].
 
     In a tie, the first neighbor's class wins if it is among the tied classes, otherwise the one with the lowest number.
+
+    Args:
+        labels: classes of the voting neighbors of each photo, nearest first, int64 [rows, neighbors].
     """
     counts = np.stack([(labels == number).sum(axis=1) for number in range(class_count)], axis=1).astype(np.float64)
     counts[np.arange(len(labels)), labels[:, 0]] += 0.5

@@ -1,8 +1,9 @@
 """Compare a fine-tuned network with the frozen backbone on photos that neither has learned from.
 
 Two hundred photos rarely show that an accuracy of 94 % is better than one of 90 %. The cross entropy shows more, as it
-also depends on how sure a network is of each prediction. Fine-tuned networks are trained with smoothed labels, so the
-scores of each network are first scaled to its best temperature.
+also depends on how confident a network is of each prediction. Fine-tuned networks are trained with smoothed labels,
+which make them less confident, so the scores of each network are first scaled to the temperature with the lowest cross
+entropy.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ Classes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Comparison of a fine-tuned network with the frozen backbone.
+    """Comparison of a fine-tuned network with the frozen backbone on the same photos.
 
     Attributes:
-        correct, frozen_correct: number of photos that each network classified correctly.
+        correct, frozen_correct: number of photos that the fine-tuned and the frozen network classified correctly.
         paired: paired comparison of the two accuracies.
-        cross_entropy, frozen_cross_entropy: mean cross entropy of each network, in nats.
-        p_value: two-sided p-value of the difference in cross entropy.
+        cross_entropy, frozen_cross_entropy: mean cross entropy of the fine-tuned and of the frozen network, in nats.
+        p_value: two-sided p-value of the difference between these cross entropies.
     """
 
     correct: int
@@ -51,7 +52,7 @@ class Comparison:
         return self.paired.could_be_chance and self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:
-        """Return the differences in accuracy and cross entropy, and their significance, as text for users."""
+        """Return how much the two networks differ in accuracy and cross entropy, and how significantly, as text."""
         return (
             f"{self.paired}. Cross entropy {self.cross_entropy:.3f}, frozen {self.frozen_cross_entropy:.3f}:"
             f" {significance(self.p_value)}"

@@ -3,7 +3,8 @@
 The result is compared with the frozen backbone on photos that neither has learned from: the validation and test photos
 and, if these are too few for a significant difference, all training and validation photos, each classified by networks
 that were trained without its fold. The frozen backbone is kept unless the fine-tuned one is significantly better (see
-`choice`), because heads on a frozen backbone can be cross-validated.
+`choice`), because only with a frozen backbone can the accuracy be estimated from all photos, by cross-validation of the
+head.
 """
 
 from __future__ import annotations

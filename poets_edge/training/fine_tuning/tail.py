@@ -20,7 +20,7 @@ from poets_edge.training.backbone import Backbone
 
 @dataclass(frozen=True, kw_only=True)
 class Tail:
-    """The layers that fine-tuning trains: the final layers of a backbone, up to the pooling layer.
+    """The layers that fine-tuning trains: the final layers of a backbone, without the pooling layer.
 
     Attributes:
         blocks: number of final blocks. A pointwise convolution after the last block belongs to that block. The

@@ -1,8 +1,7 @@
-"""Train the fine-tuned layers, called the tail, and the head in TensorFlow.
+"""Train the fine-tuned layers (called the tail) and the head in TensorFlow, from batches of activations with classes.
 
-The optimizer is AdamW with a cosine schedule, and a moving average of the weights is kept.
-
-The inputs are batches of activations with their classes; photos and files are handled elsewhere.
+The optimizer is AdamW with a cosine schedule, and a moving average of the weights is kept. Photos and files are handled
+in `tuning`.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
 class Trainer:
     """Trainer of the fine-tuned layers and the head.
 
-    Its state, which includes the weights and the optimizer's moments, is returned by `state` and loaded by `restore`.
+    `state` returns its state, which includes the weights and the optimizer's running averages; `restore` loads it.
     """
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
@@ -111,7 +110,11 @@ class Trainer:
         return with_weights(self._tail, [variable.numpy() for variable in self._average])
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """Return the state for `restore`: step number, weights, averaged weights, and the optimizer's moments."""
+        """Return the state for `restore`.
+
+        It consists of the step number, the weights, their moving averages, and the running averages of gradients and
+        squared gradients that AdamW keeps.
+        """
         return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
