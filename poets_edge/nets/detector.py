@@ -6,7 +6,8 @@ separates background photos from training photos. Computing it requires only mat
 maxima, which every interpreter supports. `poets_edge.training.mahalanobis` fits the detector and explains the formula.
 
 A fine-tuned backbone discards information that does not help to distinguish the classes. With such a backbone, the
-distance is computed from the bottleneck and from the averaged output of an inner layer, each scaled to unit length.
+distance is computed from two vectors, each scaled to unit length: the bottleneck, and the averaged output of the inner
+layer, a layer in the middle of the backbone.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ _WEIGHTS = ("projection", "offsets", "quadratic", "linear", "biases", "backgroun
 
 @dataclass(frozen=True, eq=False)
 class InnerProjection:
-    """Projection of the averaged output of an inner layer.
+    """Projection of the inner layer's output, averaged over height and width, with which a detector computes distances.
 
     Attributes:
-        layer: name of the layer, whose output is [height, width, channels].
+        layer: name of the layer, in the middle of a fine-tuned backbone; its output is [height, width, channels].
         weights: float32 [channels, inner directions].
     """
 
@@ -57,8 +58,9 @@ class Detector:
     With u = bottleneck / |bottleneck| and y = u @ projection + offsets, the distance is
     max(0, y**2 @ quadratic - max(y @ linear + biases), y @ background + background_bias).
 
-    If there is an inner layer, whose averaged output, divided by its length, is v, then y is the concatenation of
-    u @ projection and v @ inner.weights, plus the offsets.
+    The detector of a fine-tuned backbone also uses the output a of an inner layer (a layer in the middle of the
+    backbone), averaged over height and width. With v = a / |a|, y is then the concatenation of u @ projection and
+    v @ inner.weights, plus the offsets.
 
     Attributes:
         projection: float32 [bottleneck_size, directions], without the directions of the inner layer.
@@ -105,7 +107,9 @@ class Detector:
 
 
 def merged(detector: Detector, layer: str, other: Detector) -> Detector:
-    """Return a detector that adds the distances of two detectors for each class and takes the minimum over classes.
+    """Combine the detector of the bottleneck and the detector of an inner layer, a layer in the middle of the backbone.
+
+    The returned detector adds the two distances to each class, and takes the minimum of the sums over the classes.
 
     Args:
         detector: detector for the bottleneck.
@@ -125,16 +129,22 @@ def merged(detector: Detector, layer: str, other: Detector) -> Detector:
 
 
 def project(vectors: Array, projection: Array) -> Array:
-    """Return the projections of vectors scaled to unit length, float32 [photos, directions]."""
+    """Scale vectors to unit length, and return their products with a projection matrix, float32 [photos, directions].
+
+    Args:
+        vectors: float32 [photos, features].
+        projection: float32 [features, directions].
+    """
     lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True) + np.float32(EPSILON))
     return np.asarray(vectors @ projection / lengths)
 
 
 def with_detector(graph: Any, detector: Detector) -> Any:
-    """Return a copy of a graph that also computes the detector's output DISTANCE, float32 [1, 1].
+    """Return a copy of a graph with nodes that compute a photo's distance; the output DISTANCE is float32 [1, 1].
 
     Args:
         graph: a GraphDef with a node `bottleneck`, and a node for the detector's inner layer, if it has one.
+        detector: weights of the unknown-photo detector.
     """
     extended = copy_of(graph)
 
@@ -151,7 +161,7 @@ def with_detector(graph: Any, detector: Detector) -> Any:
     extended.node.extend(constant(f"{_PREFIX}{name}", values) for name, values in weights.items())
 
     def add_projection(vector: str, prefix: str) -> str:
-        """Add the projection of a vector, divided by the vector's length, and return the name of its node."""
+        """Add nodes that divide a vector by its length and project it; return the name of the node with the result."""
         add(f"{prefix}squares", "Mul", vector, vector)
         add(f"{prefix}sum", "MatMul", f"{prefix}squares", f"{prefix}ones")
         add(f"{prefix}squared_length", "BiasAdd", f"{prefix}sum", "detector/epsilon")

@@ -1,4 +1,4 @@
-"""Determine the normalization of a frozen graph's input, and the evidence for it."""
+"""Determine the normalization that a frozen graph's input requires, and on what evidence."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def serialize(graph: Any) -> bytes:
 
 
 def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_tensor_name: str) -> Any:
-    """Return a backbone followed by softmax(bottleneck @ weights + biases).
+    """Return a copy of a backbone with an added last layer, softmax(bottleneck @ weights + biases).
 
     Args:
         backbone: a GraphDef with a node `bottleneck`.
@@ -98,7 +98,7 @@ def labels_of(graph: Any) -> tuple[str, ...]:
 
 
 def with_photo_sets(graph: Any, known: KnownPhotos) -> Any:
-    """Return a copy of a graph with an additional constant, the digests of the photos of its training run."""
+    """Return a copy of a graph with an additional constant: the digests of the photos in its training run."""
     marked = copy_of(graph)
     node = marked.node.add(name=PHOTO_SETS, op="Const")
     node.attr["dtype"].type = DT_STRING

@@ -147,8 +147,9 @@ def _h5py() -> Any:
 
 
 def _of_zip(path: Path, archive: zipfile.ZipFile) -> list[_Stored]:
-    """Return descriptions of the arrays in an `.npz` file, in the order of their names: arr_0, arr_1, ..., as
-    `numpy.savez` assigns them.
+    """Return descriptions of the arrays in an `.npz` file, in the order in which they were saved.
+
+    `numpy.savez` names them arr_0, arr_1, ...
     """
     entries = []
     for member in archive.infolist():

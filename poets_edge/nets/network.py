@@ -67,7 +67,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers with their weights.
+    """A neural network: its layers and their weights.
 
     Attributes:
         size: (height, width) of the input, pixels.
@@ -91,7 +91,7 @@ class Network:
         return shapes(self.layers, self.size)
 
     def with_head(self, weights: Array, biases: Array, final_name: str) -> Network:
-        """Return the network followed by softmax(bottleneck @ weights + biases).
+        """Return a copy of the network with an added last layer, softmax(bottleneck @ weights + biases).
 
         Args:
             weights: float32 [bottleneck_size, classes].

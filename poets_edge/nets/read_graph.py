@@ -272,10 +272,13 @@ class _Reader:
         return found
 
     def _open(self, name: str, node: Any) -> Layer:
-        """Return the layer called `name`, after checking that a node, such as a batch norm, can be folded into it.
+        """Return the layer with the given name if the arithmetic of a node can be folded into its weights.
+
+        Args:
+            node: node that reads the output of the layer, such as a batch norm.
 
         Raises:
-            UnknownNetworkError: the layer has no weights, already has an activation, or has further consumers.
+            UnknownNetworkError: the layer has no weights, already has an activation, or is also read by other nodes.
         """
         layer = self.layers.get(name)
         if layer is None or not layer.has_weights() or layer.activation != "none":

@@ -72,7 +72,7 @@ def default_grid(model_dir: Path = MODELS) -> tuple[Architecture, ...]:
 
 
 def _genuine(weights: Weights, source: WeightsSource) -> Weights:
-    """Return the weights unchanged. Raises WeightsError if their checksum differs from the published one."""
+    """Check a weights file, and return it unchanged. Raises WeightsError if its checksum is not the published one."""
     if source.sha256 and weights.path.name == source.file and weights.digest != source.sha256:
         raise WeightsError(
             f"{weights.path}: another checksum (SHA-256) than published for this file, so it is damaged or changed."

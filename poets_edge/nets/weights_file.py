@@ -62,8 +62,10 @@ class Weights:
 
 
 class _Unpacked:
-    """File object for the tar archive in a `.tgz` file, decompressed while it is read. `read` raises ValueError if the
-    uncompressed size exceeds _MAX_BYTES."""
+    """File object for the tar archive in a `.tgz` file, decompressed while it is read.
+
+    `read` raises ValueError if the uncompressed size exceeds _MAX_BYTES.
+    """
 
     def __init__(self, content: bytes) -> None:
         self._file = gzip.GzipFile(fileobj=io.BytesIO(content))

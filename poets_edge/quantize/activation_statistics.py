@@ -42,16 +42,17 @@ _MIN_CONTRAST = 8
 
 @dataclass(frozen=True)
 class Int8Calibration:
-    """Quantization ranges and rounded weights for converting a network to int8.
+    """Quantization ranges and rounded weights for converting a network to int8, determined with calibration images.
 
     Attributes:
         ranges: smallest and largest output of each layer except the softmax, by layer name.
         kernels: convolution kernels rounded to the 8-bit grid, float32, by layer name.
         corrections: values to add to the biases to compensate for the mean error of the rounded kernels, float32
             [outputs], by layer name.
-        bottlenecks: bottleneck of each image, float32 [images, bottleneck_size]; None for a network without a detector.
-        inner: averaged output of the detector's inner layer for each image, float32 [images, channels]; None if there
-            is no such layer.
+        bottlenecks: bottleneck of each image, float32 [images, bottleneck_size]; None for a network without an
+            unknown-photo detector.
+        inner: averaged output of the inner layer that the detector reads (a layer in the middle of a fine-tuned
+            backbone) for each image, float32 [images, channels]; None if it reads only bottlenecks.
     """
 
     ranges: Mapping[str, Range]
@@ -167,9 +168,10 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
 
 def _detector_inputs(detector: Detector | None, outputs: Mapping[str, Activations]) -> list[Activations]:
-    """Return copies of the detector's inputs: the bottleneck and, if used, the averaged output of the inner layer.
+    """Return copies of the vectors that the unknown-photo detector reads, for one image.
 
-    Without a detector, return an empty list.
+    They are the bottleneck and, if the detector uses an inner layer, its output averaged over height and width. Without
+    a detector, the list is empty.
 
     Args:
         outputs: outputs of all layers for one image, by layer name.

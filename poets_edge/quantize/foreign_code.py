@@ -83,7 +83,7 @@ def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
 
 
 def _named(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and the module of each class in a Keras configuration; the module is "keras" if none is given."""
+    """Yield a pair (name, module) for each class in a Keras configuration; the module is "keras" if none is given."""
     if isinstance(value, dict):
         if "class_name" in value:
             yield str(value["class_name"]), str(value.get("module") or "keras")

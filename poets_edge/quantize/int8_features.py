@@ -26,7 +26,10 @@ class LogitQuantization:
 
     @classmethod
     def covering(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
-        """Return the quantization that calibration would choose for the given logits, which covers their range."""
+        """Return the finest 8-bit quantization whose range contains 0 and the given logits, float32 of any shape.
+
+        Calibration of an int8 model with these logits would choose the same one.
+        """
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255
         return cls(scale, round(-128 - low / scale))
@@ -38,7 +41,7 @@ class LogitQuantization:
 
 
 def int8_features(content: bytes) -> bytes:
-    """Return an int8 model from which the last fully connected layer and all later layers were removed.
+    """Return a copy of an int8 model without its last fully connected layer and all later layers.
 
     Args:
         content: an int8 `.tflite` that `export` wrote.

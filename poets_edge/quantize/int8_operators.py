@@ -27,12 +27,24 @@ class Int8Writer:
     """
 
     def __init__(self, model: Any, prefix: str) -> None:
-        """Prepare to modify `model`, a `ModelT`, in place; the names of new tensors will begin with `prefix`."""
+        """Create a writer that modifies a `ModelT` in place.
+
+        Args:
+            model: the `ModelT`.
+            prefix: first part of the names of new tensors.
+        """
         self._model, self._graph, self._prefix = model, model.subgraphs[0], prefix
         self.params: dict[int, QuantParams] = {}
 
     def read(self, tensor: int) -> int:
-        """Register an existing int8 tensor as an input for new operators, and return its index `tensor` unchanged."""
+        """Look up the quantization of an existing int8 tensor, so that new operators can read it.
+
+        Args:
+            tensor: index of the tensor.
+
+        Returns:
+            `tensor`, so that the call can be used as an argument.
+        """
         quantization = self._graph.tensors[tensor].quantization
         self.params[tensor] = QuantParams(np.float32(quantization.scale[0]), int(quantization.zeroPoint[0]))
         return tensor

@@ -105,13 +105,16 @@ def _with_rounded_kernels(network: Network, statistics: Int8Calibration) -> Netw
 
 
 def _with_int8_offsets(network: Network, statistics: Int8Calibration, calibration: Sequence[Pixels]) -> Network:
-    """Return a copy of a network in which the offsets of the detector compensate for the error of the int8 inner layer.
+    """Return a copy of a network whose unknown-photo detector compensates for the rounding error of its inner layer.
 
-    The mean projections of int8 outputs then equal those of float outputs. A network whose detector has no inner layer
-    is returned unchanged.
+    The inner layer is a layer in the middle of a fine-tuned backbone, whose averaged output the detector projects. In
+    an int8 model, this output is rounded, which changes the mean of the projections over the calibration photos. The
+    change is subtracted from the offsets of the detector. A network whose detector has no inner layer is returned
+    unchanged.
 
     Args:
         network: network with rounded kernels.
+        calibration: calibration photos, a sample of which is used.
     """
     detector = network.detector
     if detector is None or detector.inner is None or statistics.inner is None:
@@ -130,12 +133,14 @@ def _with_int8_offsets(network: Network, statistics: Int8Calibration, calibratio
 def _bottleneck_shift(
     network: Network, statistics: Int8Calibration, calibration: Sequence[Pixels]
 ) -> npt.NDArray[np.float32] | None:
-    """Return the mean of float bottlenecks minus int8 bottlenecks, float32 [bottleneck_size].
+    """Return how much larger bottlenecks are in float than in int8, averaged over photos, float32 [bottleneck_size].
 
-    Return None if the network has no detector, since only detectors use the difference.
+    The detector in an int8 model adds this mean difference to the bottleneck. Return None for a network without a
+    detector.
 
     Args:
         network: network with rounded kernels.
+        calibration: calibration photos, a sample of which is used.
     """
     if network.detector is None or statistics.bottlenecks is None:
         return None

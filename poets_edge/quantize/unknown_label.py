@@ -82,8 +82,8 @@ def _join_float(model: Any, scores: int, distance: int) -> int:
 def _join_int8(model: Any, scores: int, distance: int) -> int:
     """Write int8 operators that append the score of "unknown" to the scores; return the index of the result.
 
-    Two layers with a steep slope convert the distance: one to 255/256 if the photo is unknown, else 0; the other one to
-    255/256 if the photo is known, else 0. The score of each class is capped at the output of the second layer.
+    Two fully connected layers convert the distance to scores that are 0 or 255/256. The first score, that the photo is
+    known, limits the score of each class. The second, that it is unknown, is appended.
     """
     write = Int8Writer(model, "unknown/")
     write.read(scores)
@@ -98,9 +98,14 @@ def _join_int8(model: Any, scores: int, distance: int) -> int:
 
 
 def _before_rounding(model: Any, output: int) -> int:
-    """Remove the operator that converts an output to uint8, and return the index of its input.
+    """Remove the operator that converts an output to uint8, if there is one, and return the index of its input.
 
-    Without such an operator, return `output`. The result is a float32 tensor, or int8 in full-int8 models.
+    Its input is the original output, which is float32, or int8 in full-int8 models. Without such an operator, `output`
+    is returned.
+
+    Args:
+        model: a `ModelT`, changed in place.
+        output: index of the output tensor.
     """
     graph = model.subgraphs[0]
     if graph.tensors[output].type != schema().TensorType.UINT8:

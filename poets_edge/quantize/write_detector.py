@@ -46,9 +46,10 @@ def add_detector(
 
     Args:
         model: a `ModelT`, changed in place.
+        detector: weights of the unknown-photo detector.
         bottleneck: index of the float32 tensor with the bottleneck, [1, bottleneck_size].
-        inner: index of the float32 tensor with the output of the detector's inner layer, [1, height, width, channels];
-            None if it has no inner layer.
+        inner: index of the float32 tensor with the output of the inner layer that the detector reads, a layer in the
+            middle of a fine-tuned backbone, [1, height, width, channels]; None if it reads only the bottleneck.
         half: whether to store the projections in half precision.
         quantized: whether to round the distance to uint8 with UINT8_SCALE, for models with uint8 scores.
         shift: values to add to the bottleneck, float32 [bottleneck_size]; None to add nothing.

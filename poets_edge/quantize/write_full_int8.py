@@ -2,9 +2,9 @@
 
 Microcontrollers and NPUs require full-int8 files. CPUs are faster with int8 files, whose first convolution and softmax
 are computed in float (see `float_io`). TensorFlow Lite and TensorFlow Lite Micro round the sums in a layer identically,
-except for negative ties, which `_with_positive_outputs` avoids. XNNPACK rounds them differently, and later layers
-amplify the differences to a few percentage points of a score. `Classifier` therefore runs full-int8 files without
-XNNPACK.
+except for negative values halfway between two integers, which `_with_positive_outputs` avoids. XNNPACK rounds sums
+differently, and later layers amplify the differences to a few percentage points of a score. `Classifier` therefore runs
+full-int8 files without XNNPACK.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ def _add_uint8_output(model: Any, output: int) -> int:
 def _with_positive_outputs(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
     """Return an equivalent network in which layers without activation function have no negative outputs.
 
-    Interpreters round negative ties differently, so negative outputs must be avoided. A constant is added to the bias
-    of each layer without activation function, and subtracted in the layers that read its output. Such layers precede
-    the additions in EfficientNet-Lite and the softmax.
+    Interpreters differ in how they round negative values halfway between two integers, such as -0.5. A constant is
+    therefore added to the bias of each layer without activation function, and subtracted in the layers that read its
+    output. Layers without activation function precede the softmax and the additions in EfficientNet-Lite.
 
     Returns:
         The network, and the output ranges of its layers.
@@ -176,9 +176,12 @@ def _compensates(reader: Layer, free: Collection[str]) -> bool:
 
 
 def _for_input(layer: Layer, weights: Parameters, gray: bool) -> Parameters:
-    """Return the weights of a layer; a layer that reads the model's input is adapted to the input's format.
+    """Return the weights of a layer, adapted to the input of the full-int8 model if the layer reads it.
 
-    The model's input consists of pixel values minus 128, divided by 128 (PIXELS). If `gray`, it has a single channel.
+    The input consists of pixel values minus 128, divided by 128 (PIXELS), instead of values from -1 to 1.
+
+    Args:
+        gray: whether the input has a single channel instead of three.
     """
     if INPUT not in layer.sources:
         return weights

@@ -221,7 +221,8 @@ def add_int8_parameters(model: Any, layer: Layer, weights: Parameters, source: Q
     """Add the 8-bit kernel and the 32-bit bias of a layer to a model, and return the indices of their tensors.
 
     Args:
-        source: quantization of the layer's input.
+        model: a `ModelT`, changed in place.
+        source: quantization of the layer's input, on which the scale of the bias depends.
     """
     axis, kernel = output_axis(layer), file_order(layer, weights.kernel)
     scales = weight_scales(layer, weights, source.scale)

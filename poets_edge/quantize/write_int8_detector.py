@@ -11,7 +11,8 @@ The formula is that of `poets_edge.nets.detector.Detector`, rearranged for 8-bit
 - Squares and projections share one quantization, so that one layer adds all terms of the distance in 32 bits. Only the
   sum, which is between 0 and 4, is rounded to 8 bits.
 
-No output is negative, because interpreters round negative ties differently (see `write_full_int8`).
+No output is negative, because interpreters differ in how they round negative values halfway between two integers (see
+`write_full_int8`).
 """
 
 from __future__ import annotations
@@ -95,10 +96,13 @@ def add_int8_detector(
 
     Args:
         model: a `ModelT`, changed in place.
+        detector: weights of the unknown-photo detector.
         bottleneck: index of the int8 tensor with the bottleneck, [1, bottleneck_size].
         bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size].
-        inner: index of the int8 tensor with the output of the detector's inner layer, [1, height, width, channels], and
-            its averages for the calibration photos, float32 [photos, channels]; None if there is no such layer.
+        inner: index of the int8 tensor with the output of the inner layer that the detector reads (a layer in the
+        middle
+            of a fine-tuned backbone), [1, height, width, channels], and its averages for the calibration photos,
+            float32 [photos, channels]; None if the detector reads only the bottleneck.
 
     Returns:
         The index of the tensor DISTANCE, int8 [1, 1].
@@ -207,12 +211,15 @@ def _add_projections(write: Int8Writer, parts: list[_Part], factors: Array, bias
 
 
 def _with_length(detector: Detector, part: _Part) -> Detector:
-    """Return a detector with an additional direction: the squared length of the inner layer's vector, minus 1.
+    """Return a detector with an additional direction: the squared length of the inner layer's vector v, minus 1.
 
-    Without this direction, the formula assumes that the vector u has unit length. In 8 bits, however, its length has an
-    error of up to one percent, because the factor that scales u has 8 bits. The distance contains a multiple of
-    |u - mean|^2 = |u|^2 - 2 u'mean + |mean|^2. An error in the length of u hardly changes this sum, but it changes the
-    linear term -2 u'mean, so |u|^2 must be computed too.
+    Without this direction, the formula assumes that v has unit length. In 8 bits, however, its length has an error of
+    up to one percent, because the factor that scales v has 8 bits. The distance contains a multiple of
+
+        |v - mean|^2 = |v|^2 - 2 v'mean + |mean|^2
+
+    An error in the length of v hardly changes this sum, but it changes the linear term -2 v'mean, so |v|^2 must be
+    computed too.
     """
     slope = detector.linear[-1] / (2 * float(np.linalg.norm(part.units.mean(axis=0))))
     return replace(
@@ -270,9 +277,10 @@ def _add_unit_vector(write: Int8Writer, part: _Part) -> int:
 
 
 def _sum_of_rounded(squares: Array, params: QuantParams) -> tuple[float, float]:
-    """Return the slope and the offset of the line that predicts the sum of squares from the sum of rounded squares.
+    """Fit a line that predicts the sum of squares from the sum of rounded squares; return its slope and offset.
 
-    This corrects the effect of rounding, which is noticeable because most squares are only a few quantization steps.
+    The line corrects the effect of rounding, which is noticeable because most squares are only a few quantization
+    steps.
     """
     rounded = (np.rint(squares / params.scale) * params.scale).sum(axis=1)
     spread = float(rounded.var())

@@ -1,4 +1,4 @@
-"""Name and limit of a model output that measures how far a photo is from the training photos."""
+"""Name of the model output with a photo's distance from the training photos, and the limit for unknown photos."""
 
 from __future__ import annotations
 

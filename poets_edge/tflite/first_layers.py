@@ -124,9 +124,10 @@ def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
 
 
 def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
-    """Return evidence for inputs from 0 to 255 if the first convolution's weights are too small for other ranges.
+    """Infer that inputs are pixels from 0 to 255 if smaller inputs would hardly affect the first convolution's outputs.
 
-    None is returned if the weights are not small enough, or if the biases are close to zero.
+    Networks with rescaling folded into the first convolution have such small weights. None is returned if the weights
+    are larger, or if the biases, with which they are compared, are close to zero.
 
     Args:
         weights: kernel of the convolution, [outputs, ...].

@@ -69,7 +69,7 @@ def operator_code(model: Any, operator: Any) -> int:
 
 
 def add_tensor(graph: Any, name: bytes, shape: Sequence[int], dtype: int, quantization: Any = None) -> int:
-    """Add a computed tensor to a subgraph and return its index.
+    """Add a tensor for values that an operator computes to a subgraph, and return the tensor's index.
 
     Args:
         dtype: a value of `schema().TensorType`.

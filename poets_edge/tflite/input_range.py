@@ -99,7 +99,11 @@ def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
 
 
 def _compared(specified: InputRange, file: ModelFile) -> InputRange:
-    """Return the specified normalization; if the model's first layers contradict it, its `evidence` states that."""
+    """Compare a specified normalization with the model's first layers, and return it.
+
+    If the layers contradict it, the normalization is still returned, but `evidence` mentions the contradiction, and
+    `inferred` is set so that users are informed.
+    """
     # Loaded only for foreign models: the import takes as long as an inference.
     from poets_edge.tflite.graph_evidence import Graph
 
@@ -157,6 +161,6 @@ def _check_limits(given: Normalization, file: ModelFile, tensor: TensorInfo) -> 
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return the corresponding limits of two input ranges: for each channel, both lower and both upper limits."""
+    """Return pairs of corresponding limits of two input ranges: for each channel, the lower, then the upper limits."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

@@ -158,10 +158,10 @@ def operator_names(interpreter: Any) -> list[str]:
 
 
 def is_accelerated(interpreter: Any) -> bool:
-    """Return whether XNNPACK runs most of a model's convolutions, or any part of a model without convolutions.
+    """Return whether XNNPACK accelerates a model: whether it runs most of the convolutions.
 
-    If there are convolutions, other operators do not count, because old interpreters delegate only the float input and
-    output of an int8 model.
+    Other operators do not count, because old interpreters delegate only the float input and output of an int8 model. In
+    a model without convolutions, it is sufficient that XNNPACK runs any operator.
     """
     operators = interpreter._get_ops_details()
     delegated = {index for details in operators if details["op_name"] == _DELEGATE for index in details["inputs"]}

@@ -215,9 +215,9 @@ def _distinct(labels: list[str]) -> bool:
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines start with numbers that count from 0 or 1; otherwise None.
 
-    The numbers are taken as parts of the labels, and None is returned, if they are followed by equal texts, as in
-    "0 stars" and "2 stars", or if they start at 1 and one is missing. If they start at 0 and one occurs twice, they are
-    returned, so that the caller can report the error.
+    The numbers are considered parts of the labels, and None is returned, if the same text follows several numbers, as
+    in "0 stars" and "2 stars", or if the numbers start at 1 and one is missing. If they start at 0 and one occurs
+    twice, the pairs are returned, so that the caller can report the error.
     """
     matches = [match for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     found = [(int(match[1] or match[3]), str(match[2] or match[4]).strip("\"'")) for match in matches]
@@ -234,8 +234,8 @@ def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
 def _numbered_at_end(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return pairs (output index, label) if all lines end with the numbers 0, 1, ... in any order, as in `daisy 0`.
 
-    Return None otherwise. Return None as well if the texts before the numbers are equal, because lines such as
-    "level 0" and "level 1" are complete labels.
+    Return None otherwise, and also if the same text precedes several numbers: lines such as "level 0" and "level 1" are
+    complete labels.
     """
     matches = [match for line in lines if (match := re.fullmatch(r"(.*\S)\s+(\d{1,9})", line))]
     numbers = [int(match[2]) for match in matches]

@@ -194,7 +194,7 @@ def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[d
 
 
 def _check_directory(data: bytes) -> None:
-    """Raise ValueError if the zip archive has no directory, or one so large that `zipfile` must not read it."""
+    """Raise ValueError if a zip archive has no directory, or one that is too large for `zipfile` to read safely."""
     end = data.rfind(b"PK\x05\x06")
     count, size = struct.unpack_from("<HI", data, end + 10)
     if end < 0 or count > _MAX_MEMBERS or size > _MAX_MEMBER_BYTES:

@@ -86,7 +86,15 @@ def use_uint8(model: Any, output: int) -> str:
 
 
 def _shifted(graph: Any, index: int, name: bytes) -> int:
-    """Add a uint8 tensor for the integers of an int8 tensor plus 128, and return the index of the new tensor."""
+    """Add a uint8 tensor to a graph for the same real numbers as an int8 tensor; its integers are larger by 128.
+
+    Args:
+        graph: subgraph of a `ModelT`, changed in place.
+        index: index of the int8 tensor.
+
+    Returns:
+        The index of the new tensor.
+    """
     tensor = graph.tensors[index]
     quantization = quant_params(tensor.quantization.scale, int(tensor.quantization.zeroPoint[0]) + 128)
     return add_tensor(graph, name, list(tensor.shape), schema().TensorType.UINT8, quantization)

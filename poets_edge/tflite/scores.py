@@ -28,9 +28,11 @@ class ScoreFormat:
     """Meaning and range of a model's output values.
 
     Attributes:
-        kind: meaning of the values.
+        kind: meaning of the values: "probabilities", "logits", "log probabilities", or "sigmoids" (independent scores,
+            one per label).
         low, high: output values that correspond to the scores 0 and 1, for the kinds "probabilities" and "sigmoids".
-        uncertain: whether the values may be probabilities instead; only the values for some images can show this.
+        uncertain: whether the values may be probabilities instead of `kind`; only the values for some images can show
+            this.
     """
 
     kind: ScoreKind
@@ -170,7 +172,10 @@ def to_scores(format: ScoreFormat, values: _Values, labels: int) -> _Values:
 
 
 def remark(format: ScoreFormat, outputs: int, labels: Sequence[str]) -> str:
-    """Return clauses that explain how scores are computed from the output; "" if no explanation is needed."""
+    """Return an explanation for users of how scores are computed from a model's output; "" if none is needed.
+
+    It consists of one or more clauses, separated by semicolons.
+    """
     found = []
     if format.is_scaled:
         found.append(f"its scores range from {format.low:g} to {format.high:g} and are scaled to 0 to 1")

@@ -20,7 +20,11 @@ _BROADCAST_RANK = 4
 
 
 def low_rank(call: Call) -> Shape:
-    """Return the shape to which the inputs are broadcast. Raises FlawError if two inputs are broadcast to rank > 4."""
+    """Return the shape to which the inputs are broadcast.
+
+    Raises:
+        FlawError: there are several inputs, and the shape has a rank above 4.
+    """
     result = elementwise(call)
     if len(result) > _BROADCAST_RANK and len(call.shapes) > 1:
         raise FlawError(f"inputs of rank {len(result)}")

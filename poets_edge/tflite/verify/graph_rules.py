@@ -58,7 +58,7 @@ class InferenceCost:
 
 
 def check_graph(model: Mapping[str, Any]) -> InferenceCost:
-    """Check the graph of a model that has only one, and return the cost of an inference.
+    """Check the graph of a model (the model must have exactly one), and return the cost of an inference.
 
     Raises:
         FlawError: an index, type, shape or size is invalid, or an inference would need too much memory or time.
@@ -267,7 +267,10 @@ def _bias(rule: Rule) -> int:
 
 
 def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
-    """Return whether a shape matches the shape signature of a tensor, in which -1 stands for any length."""
+    """Return whether a tensor may have a shape other than the declared one, according to its shape signature.
+
+    The signature is the shape with -1 for each dimension of variable length.
+    """
     signature = tensor["shape_signature"]
     return len(signature) == len(shape) and all(
         declared in (-1, length) for declared, length in zip(signature, shape, strict=True)

@@ -22,7 +22,7 @@ _MAX_PIXELS = 1 << 12
 
 @dataclass(frozen=True)
 class Call:
-    """One use of an operator.
+    """Inputs and options of one operator in a model.
 
     Attributes:
         shapes: shapes of the inputs, in order; None for an omitted input.
