@@ -1,1 +1,1 @@
-"""Run models on a device: classification, evaluation, paired comparison, and labeling of live frames."""
+"""Run models on a device: classify photos, measure accuracies, compare two models, and label live frames."""

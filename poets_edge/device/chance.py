@@ -1,4 +1,4 @@
-"""Detect accuracies no better than guessing, which suggest labels in the wrong order or a wrong input range."""
+"""Detect accuracies not better than guessing, which suggest labels in the wrong order or a wrong input range."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from poets_edge.device.metrics import Evaluation
 def chance_warning(evaluation: Evaluation) -> str:
     """Return a warning if a model is not significantly better than always predicting the most frequent class.
 
-    Return "" if the model is significantly better, or if all photos belong to one class.
+    The result is "" if the model is significantly better, or if all photos belong to one class.
     """
     photos = evaluation.confusion.sum(axis=1)
     if not evaluation.count or (photos > 0).sum() < 2:

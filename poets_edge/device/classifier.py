@@ -148,7 +148,7 @@ class Classifier:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """How the model was trained and exported, as stored in its file; empty for models from other programs."""
+        """Description of the training and the export, as stored in the model; empty for models from other programs."""
         return self.metadata.facts
 
     @property
@@ -229,7 +229,9 @@ class Classifier:
         return Labels(best(self.labels, found.scores, top), found.distance)
 
     def predict(self, photo: PhotoInput) -> ModelOutput:
-        """Return the scores of one photo, and its distance from the training photos.
+        """Return the output of the model for one photo: the scores and, if the model has one, the distance.
+
+        A distance above 1 means that the photo is unlike the training photos.
 
         Raises:
             PhotoError: the photo cannot be read.
@@ -239,11 +241,16 @@ class Classifier:
         return self.predict_pixels(self.resize(read_photo(photo_source(photo))))
 
     def resize(self, image: Image.Image) -> Pixels:
-        """Resize an RGB image as the model expects, and return it as uint8 [height, width, 3]."""
+        """Resize an RGB image to the model's input size, and return it as uint8 [height, width, 3].
+
+        The metadata of the model determine whether the image is resized with antialiasing.
+        """
         return fit(image, self.size) if self.metadata.antialias else interpolate(image, self.size)
 
     def predict_pixels(self, pixels: Pixels) -> ModelOutput:
-        """Return the scores and the distance from the training photos for an image that already has the input size.
+        """Return the output of the model for an image that already has the model's input size.
+
+        The output consists of the scores and, if the model has one, the distance from the training photos.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -258,7 +265,10 @@ class Classifier:
             return self._predict(self._values)
 
     def predict_values(self, values: npt.NDArray[Any]) -> ModelOutput:
-        """Return the scores and the distance from the training photos for values returned by `input_values`.
+        """Return the output of the model for input values: the scores and, if the model has one, the distance.
+
+        Args:
+            values: result of `input_values` for an image.
 
         Raises:
             UsageError: `values` does not have the shape of the input without its batch dimension.
@@ -331,7 +341,7 @@ class Classifier:
             raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
 
     def _predict(self, values: npt.NDArray[Any]) -> ModelOutput:
-        """Return the scores and the distance from the training photos for input values with a batch dimension of 1."""
+        """Return the output of the model for input values with a batch dimension of 1."""
         if self.distance_output is None:
             return ModelOutput(self._scores(self.session.run(values, self.score_output).reshape(-1)))
         raw, distance = self.session.run_some(values, [self.score_output, self.distance_output])
@@ -347,7 +357,13 @@ class Classifier:
         return to_scores(self.score_format, values, len(self.labels))
 
     def _probed_format(self, known: ScoreFormat | None) -> ScoreFormat:
-        """Run the model on a black, a white and a random image, and infer the format of the output from its values."""
+        """Return the output format, such as probabilities or logits, inferred from the outputs for three images.
+
+        The images are black, white and random.
+
+        Args:
+            known: output format that the model's graph determines; None if it determines none.
+        """
         shape = (*self.size, 3)
         images = (
             np.zeros(shape, np.uint8),
@@ -358,10 +374,10 @@ class Classifier:
 
 
 def _known_format(model: Classifier, speed_only: bool) -> ScoreFormat | None:
-    """Return the output format, such as probabilities or logits, or None if the model's graph does not determine it.
+    """Return the output format (such as probabilities or logits) if the model's graph determines it, else None.
 
     Args:
-        speed_only: whether to accept a model that returns no scores.
+        speed_only: whether to accept a model that returns the index of a label instead of scores.
 
     Raises:
         ModelError: the model returns the index of a label instead of scores, and `speed_only` is False.

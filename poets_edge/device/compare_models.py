@@ -63,7 +63,7 @@ def evaluate_together(
 
 
 def common_split(results: Sequence[EvaluateResult]) -> EvaluatedSplit:
-    """Return the name of the split that several results were computed on.
+    """Return the name of the split that the given results have in common.
 
     If the results have different splits, the name is "validation" if any model has learned from photos that it was
     evaluated on, and otherwise "unseen".

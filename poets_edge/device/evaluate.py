@@ -271,10 +271,17 @@ def evaluate(
 def _candidates(
     photos: PhotoTable, wanted: EvaluatedSplit, config: SplitConfig, known: KnownPhotos | None, divided: bool
 ) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
-    """Return the photos that may be in the split `wanted`, and a mapping from photo names to splits.
+    """Return the photos that have to be hashed to find the split `wanted`, and a mapping from photo names to splits.
 
-    The caller uses the mapping for photos that it does not recognize as photos of the training run. The mapping is
-    empty if `wanted` is "unseen" or "all", or if the returned photos are exactly the photos in the split.
+    The mapping applies to photos that are not recognized by their digests as photos of the training run. It is empty if
+    `wanted` is "unseen" or "all", or if the names alone determine the split, so that exactly its photos are returned.
+
+    Args:
+        photos: all photos in the folder.
+        wanted: requested split.
+        config: percentages with which photos are assigned to splits.
+        known: digests of the photos in the model's training run; None if the model does not contain them.
+        divided: whether the folder has split folders or the user has specified the percentages.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}
@@ -311,7 +318,12 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Apply exclusions and label corrections; return the remaining predictions and their original row indices."""
+    """Return the predictions without excluded photos and with corrected labels, and their row indices in `predictions`.
+
+    Args:
+        exclusions: photos that were excluded from training, and label corrections.
+        predictions: predictions for all evaluated photos.
+    """
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to

@@ -25,7 +25,8 @@ class Inspection:
         kind: "TensorFlow Lite" or "frozen graph".
         size: size of the file, bytes.
         operators: names of the operators with their numbers of uses, most frequent first.
-        accelerated: whether XNNPACK runs the model on this machine; None for frozen graphs and full-int8 files.
+        accelerated: whether XNNPACK, TensorFlow Lite's library of fast CPU operators, runs the model on this machine;
+            None for frozen graphs and full-int8 files.
         input_range: normalization of the input, and how it was determined; None if it is unknown.
         scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is unknown.
         facts: quantization, training options and test result, as stored in the model or, for a frozen graph, in the

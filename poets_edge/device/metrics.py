@@ -131,8 +131,8 @@ def _student95(degrees: int) -> float:
 def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     """Return the 95 % Wilson score interval (1927) for a proportion, (low, high), without continuity correction.
 
-    Unlike p ± 1.96 s, it lies within 0 to 1 and does not collapse to one point at 100 %. It is (nan, nan) if `count`
-    is 0.
+    Unlike the interval p ± 1.96 sqrt(p (1 - p) / n), it lies within 0 to 1, and does not shrink to one point for p = 1.
+    It is (nan, nan) if `count` is 0.
     """
     if count == 0:
         return math.nan, math.nan

@@ -22,7 +22,7 @@ _MOST_MEGAPIXELS = 178
 
 
 def photo_source(photo: PhotoInput) -> PhotoSource:
-    """Convert a photo to a type that `read_photo` accepts.
+    """Check a photo that a caller passed to a classifier, and convert it to a type that `read_photo` accepts.
 
     Raises:
         UsageError: an array does not have the shape [height, width, 3], or is too large.

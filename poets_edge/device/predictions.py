@@ -1,6 +1,6 @@
 """Compute the predictions of models for photos whose classes are known, on all CPU cores.
 
-`evaluate` and `export` both use these functions, so that their accuracies agree.
+Both `evaluate` and `export` call these functions, so that they report equal accuracies.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ class Predictions:
         """Construct an instance from a model's outputs for several photos.
 
         Args:
-            labels: number of labels of the model.
+            photos: the photos, in the order of `outputs`.
+            outputs: scores and distance for each photo.
+            labels: number of labels of the model, which determines the shape of the scores if there are no photos.
+            unreadable: one-line error message for each photo that could not be read.
         """
         scores = np.stack([one.scores for one in outputs]) if outputs else np.zeros((0, labels), np.float32)
         distances = [one.distance for one in outputs if one.distance is not None]
@@ -149,12 +152,13 @@ def score_photos(
     workers: int | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> Predictions:
-    """Score photos with one scorer per worker thread.
+    """Return the predictions of a model for photos whose classes are known, computed on several threads.
 
     Args:
-        make_scorer: function that opens a scorer, called once per thread.
+        photos: photos with their classes.
+        make_scorer: function that opens the model as a scorer; it is called once per thread.
         workers: number of threads; by default one per core.
-        advance: called with the number of photos scored since the last call.
+        advance: function that is called with the number of photos scored since its previous call.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -164,11 +168,11 @@ def score_photos(
 
 @dataclass(frozen=True)
 class ChosenPredictions:
-    """Result of `score_chosen`: scores of the chosen photos, and digests of the chosen and of the skipped photos.
+    """Result of `score_chosen`, which scores only some photos, but hashes all of them.
 
     Attributes:
-        predictions: scores of the chosen photos.
-        digests: SHA-256 of each chosen photo, uint8 [photos, 32].
+        predictions: scores of the photos that were chosen.
+        digests: SHA-256 of each photo that was chosen and could be read, uint8 [photos, 32].
         skipped: SHA-256 of each photo that was not chosen, uint8 [skipped photos, 32].
     """
 
@@ -185,7 +189,9 @@ def score_chosen(
     workers: int | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> ChosenPredictions:
-    """Return the predictions for the photos that a function chooses; each photo is read only once. See `score_photos`.
+    """Hash photos, and score those that a function chooses by their digests; each photo is read only once.
+
+    See `score_photos` for the other arguments.
 
     Args:
         choose: function that accepts a photo and the SHA-256 of its contents, and returns whether to score the photo.
@@ -225,11 +231,15 @@ def score_models(
     images: ImageCache | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> dict[Name, Predictions]:
-    """Score photos with several `.tflite` files on all cores, reading each photo once.
+    """Return the predictions of several `.tflite` files for photos whose classes are known, computed on all cores.
+
+    Each photo is read once.
 
     Args:
+        photos: photos with their classes.
+        models: models, by an arbitrary name; the result has the same keys.
         images: cache of decoded photos; by default, decoded photos are not cached.
-        advance: called with the number of photos scored since the last call.
+        advance: function that is called with the number of photos scored since its previous call.
 
     Raises:
         ModelError: a model cannot be loaded, or its scores contain NaN or infinity.
@@ -269,7 +279,7 @@ def score_models(
 def score_model(
     photos: Sequence[Photo], model: ModelSource, *, advance: Callable[[int], object] = lambda amount: None
 ) -> Predictions:
-    """Score photos with one `.tflite` file on all cores; see `score_models`."""
+    """Return the predictions of one `.tflite` file for photos whose classes are known; see `score_models`."""
     return score_models(photos, {"": model}, advance=advance)[""]
 
 

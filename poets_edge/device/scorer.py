@@ -51,7 +51,8 @@ class ModelOutput:
 
     Attributes:
         scores: scores, float32 [labels].
-        distance: distance from the training photos; None if the model has no unknown-photo detector.
+        distance: distance of the photo from the training photos, scaled such that it is above 1 for a photo that is
+            unlike them; None if the model has no unknown-photo detector.
     """
 
     scores: Scores
@@ -64,9 +65,10 @@ class ModelOutput:
 
 
 def is_unknown(distance: float | None) -> bool:
-    """Return whether `distance` from the training photos is above the limit for known photos.
+    """Return whether a photo is unlike the training photos: its distance from them is above 1.
 
-    The result is False if `distance` is None, because the model has no unknown-photo detector."""
+    The result is False if `distance` is None, because the model has no unknown-photo detector.
+    """
     return distance is not None and distance > LIMIT
 
 

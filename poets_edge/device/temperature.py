@@ -1,4 +1,4 @@
-"""Temperature scaling of scores, and their expected calibration error.
+"""Temperature scaling of scores, and the expected calibration error of scores.
 
 Scores are calibrated if, for example, nine of ten predictions with a score of 0.9 are correct. Temperature scaling
 divides the logits of a softmax by one number, the temperature. Guo, Pleiss, Sun and Weinberger ("On Calibration of
@@ -76,7 +76,7 @@ def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -
 
 
 def cross_entropy(scores: Scores, truth: Truth) -> float:
-    """Return the mean of -ln(score of the true class), in nats; NaN if there are no photos."""
+    """Return the mean over the photos of -ln(score of the true class), in nats; NaN if there are no photos."""
     return float(cross_entropies(scores, truth).mean()) if len(truth) else math.nan
 
 

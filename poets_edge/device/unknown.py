@@ -24,16 +24,21 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Refused:
-    """Number of photos that an unknown-photo detector checked, and number of photos that it classified as unknown."""
+    """Number of photos that an unknown-photo detector has classified as unknown.
+
+    Attributes:
+        refused: number of photos classified as unknown.
+        photos: number of all photos that the detector has classified.
+    """
 
     refused: int
     photos: int
 
     @staticmethod
     def of(distances: Distances) -> Refused:
-        """Construct an instance from the distances of the photos from the training photos, [photos].
+        """Construct an instance from the distance of each photo from the training photos, [photos].
 
-        Photos whose distance is above the limit for known photos are counted as unknown.
+        Photos with a distance above 1 are counted as unknown.
         """
         return Refused(int((distances > LIMIT).sum()), len(distances))
 
@@ -152,7 +157,7 @@ def count_strangers(models: Sequence[Path], folder: Path, reporter: Reporter) ->
 
 
 def stranger_photos(folder: Path) -> list[Photo]:
-    """Return all photos in a folder and its subfolders as photos that belong to no class.
+    """Return the photos in a folder and its subfolders, whose names are not class names, with an empty label.
 
     Raises:
         DatasetError: the folder does not exist.

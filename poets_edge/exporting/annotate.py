@@ -123,12 +123,17 @@ def _check_replaceable(target: Path) -> None:
 
 
 def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[str, ...]]:
-    """Embed a classifier's labels and normalization in its model; return the model and descriptions of added operators.
+    """Return a copy of a classifier's model that contains its labels and normalization as metadata.
 
-    A model that poets_edge wrote is returned unchanged, unless the classifier has different labels.
+    Operators that the model lacks are added, such as a softmax. A model that poets_edge wrote is returned unchanged,
+    unless the classifier has different labels.
 
     Args:
-        antialias: whether images are to be resized with antialiasing, unlike in MediaPipe.
+        classifier: the model, with its labels and normalization.
+        antialias: whether the metadata states that images are resized with antialiasing, unlike in MediaPipe.
+
+    Returns:
+        The model as bytes, and descriptions of the added operators.
     """
     file, metadata = classifier.file, classifier.metadata
     if metadata.facts and metadata.labels == classifier.labels:
@@ -152,9 +157,10 @@ def annotated(classifier: Classifier, *, antialias: bool) -> tuple[bytes, tuple[
 
 
 def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
-    """Add a softmax and uint8 conversions to a model that lacks them; return descriptions of what was added.
+    """Add a softmax and uint8 conversions to an unpacked model that lacks them, in place, and fix its tensor shapes.
 
-    The batch size is set to 1.
+    Returns:
+        Descriptions of what was added.
     """
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
@@ -185,7 +191,7 @@ def _without_metadata(file: ModelFile) -> ModelFile:
 
 
 def _check_scores(original: Classifier, content: bytes) -> None:
-    """Raise ModelError if the annotated model and the original model compute different scores for random images."""
+    """Raise ModelError if an annotated model and the original model compute different scores for random images."""
     written = Classifier(ModelFile(Path(f"{original.path}, annotated"), content))
     rng = np.random.default_rng(0)
     for _ in range(_IMAGES):

@@ -100,7 +100,7 @@ class PreparedExport:
         self.remember()
 
     def remember(self) -> None:
-        """Record that the models have run without errors, so that they are not verified again when they are loaded."""
+        """Record in the user's cache folder that the models have run without errors, so that loading them is faster."""
         for content in self.contents if self.result.files[0].scored else ():
             remember(content)
 
@@ -130,7 +130,7 @@ def export_graph(
         photos: photos of the training run; by default they are found in the folder that the training record names.
         images: cache of decoded photos, shared by the exports of several graphs.
 
-    Raises the exceptions of `export`.
+    It raises the exceptions of `export`.
     """
     prepared = prepare_export(options, reporter, photos=photos, images=images)
     files = prepared.result.files

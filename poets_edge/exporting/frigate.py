@@ -42,12 +42,14 @@ _MODEL, _LABELS = "model.tflite", "labelmap.txt"
 class FrigateExport:
     """Model and labels that were exported for Frigate.
 
+    An unknown photo gets the label "none".
+
     Attributes:
-        model: the file `model.tflite`, with its evaluation on the test photos, where the label NONE, for unknown
-            photos, counts as an error. The comparison with float32 was made before NONE was added to the labels.
+        model: the file `model.tflite`, with its evaluation on the test photos, in which the label "none" counts as an
+            error. The comparison with float32 was made before "none" was added to the labels.
         labelmap: path of the labels file, which has one label per line, in the order of the outputs.
-        assigned: fraction of the test photos to which Frigate assigns a label, because the best score is at least
-            `THRESHOLD` and its label is not NONE; None if there are no test photos.
+        assigned: fraction of the test photos to which Frigate assigns a label, because the best score is at least 0.8
+            (THRESHOLD) and its label is not "none"; None if there are no test photos.
         assigned_correct: fraction of the assigned labels that are correct; None if no label is assigned.
     """
 
@@ -76,8 +78,12 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
         options: options of the export; `quantizations`, `float_io` and `output_dir` are set by this function.
         folder: folder for the two files.
 
-    Raises the exceptions of `export`, ModelError if the input of the graph is not 224 x 224 pixels, and OutputError if
-    the folder contains files with these names that this function has not written, such as a model that Frigate trained.
+    Raises:
+        ModelError: the input of the graph is not 224 x 224 pixels.
+        OutputError: the folder contains files with these names that this function has not written, such as a model that
+            Frigate trained.
+
+    It also raises the exceptions of `export`.
     """
     check_generated(folder, (_MODEL, _LABELS))
     options = replace(options, quantizations=("int8",), float_io=False, output_dir=folder)
@@ -101,10 +107,15 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
 def _with_none(
     file: ExportedFile, content: bytes, labels: tuple[str, ...]
 ) -> tuple[ExportedFile, bytes, tuple[str, ...]]:
-    """Replace a model's unknown-photo detector with an additional label NONE, "none", and evaluate the model again.
+    """Replace a model's unknown-photo detector with an additional label "none", and evaluate the model again.
+
+    Args:
+        file: exported file with its evaluation.
+        content: bytes of the file.
+        labels: labels of the model.
 
     Returns:
-        The file, its content and its labels; unchanged if the model has no detector.
+        The new file, content and labels; the arguments if the model has no detector.
     """
     metadata = read_metadata(ModelFile(file.path, content))
     if metadata.distance_output is None:

@@ -31,9 +31,9 @@ class ExportPhotos:
     """Training photos for calibrating exported models, and test photos for evaluating them.
 
     Attributes:
-        missing: number of photos from the training run that no longer exist.
-        are_recognized: False if the digests of the training photos are known, but none of these photos was found; test
-            photos may then be training photos that were saved again.
+        missing: number of photos of the training run that no longer exist.
+        are_recognized: False if the digests of the training photos are known, but no photo in the folder has one of
+            these digests; a test photo may then be a copy of a training photo that was saved again.
     """
 
     training: Sequence[Photo]
@@ -42,7 +42,7 @@ class ExportPhotos:
     are_recognized: bool = True
 
     def in_classes(self, names: Mapping[str, str]) -> ExportPhotos:
-        """Return the photos with renamed classes; `names` maps old names to new names."""
+        """Return a copy in which the classes of the photos are renamed; `names` maps old names to new names."""
         if all(old == new for old, new in names.items()):
             return self
         training, test = (
@@ -180,7 +180,7 @@ def _in_split(photos: PhotoTable, known: KnownPhotos, split: SplitName) -> tuple
 
 
 def _with_digests(photos: PhotoTable, digests: Digest, chosen: npt.NDArray[np.bool_]) -> tuple[Photo, ...]:
-    """Return the photos for which the mask `chosen` is True, with their digests in `sha256`."""
+    """Return the photos for which the mask `chosen` is True, with their SHA-256 digests as the attribute `sha256`."""
     return tuple(replace(photos[row], sha256=digests[row].tobytes().hex()) for row in np.flatnonzero(chosen).tolist())
 
 

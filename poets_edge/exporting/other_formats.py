@@ -130,7 +130,7 @@ def export_format(options: ExportOptions, format: Format, reporter: Reporter | N
 
 
 def _outputs(frozen: FrozenGraph) -> list[str]:
-    """Return the names of a graph's output tensors: the scores and, if the graph detects unknown photos, DISTANCE."""
+    """Return the names of the output tensors: the scores and, if the graph detects unknown photos, the distance."""
     found = any(node.name == DISTANCE for node in frozen.graph.node)
     return [f"{frozen.output_name}:0", *([f"{DISTANCE}:0"] if found else [])]
 

@@ -18,7 +18,9 @@ from poets_edge.quantize.convert import Quantization
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ExportedFile:
-    """An exported `.tflite` file and its evaluation; can be passed to functions that expect a path.
+    """An exported `.tflite` file and its evaluation.
+
+    Functions that expect the path of a file accept an instance, too.
 
     Attributes:
         size: file size in bytes.

@@ -115,7 +115,7 @@ class PageServer(http.server.ThreadingHTTPServer):
         return self._etags[version]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore the error, which occurs if a browser closes the connection, for example to reject a certificate."""
+        """Ignore an error in a request: browsers may close a connection, for example to reject a certificate."""
 
     def server_bind(self) -> None:
         """Bind the socket without a reverse DNS lookup, which can take seconds."""

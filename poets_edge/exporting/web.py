@@ -128,7 +128,7 @@ def _titled(contents: Mapping[str, bytes], title: str) -> dict[str, bytes]:
 
 
 def _site(contents: dict[str, bytes]) -> dict[str, object]:
-    """Return the list of files that the service worker caches, with their checksums, and a version derived from it."""
+    """Return the files that the service worker caches, with their checksums, and a version derived from these."""
     digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
     files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
     return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}

@@ -1,4 +1,4 @@
-"""Saved result for one architecture (exported models and their evaluations), so that a stopped grid can be continued.
+"""Saved result for one architecture (exported models and their evaluations), so that a stopped run can be continued.
 
 Users can edit the result file, so `read_result` validates all fields and the checksums of the models. An architecture
 whose result is missing, damaged or computed from different inputs is trained again.
@@ -72,13 +72,15 @@ class MistakeRecord:
 
 
 def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
-    """Convert misclassified photos to `MistakeRecord` objects, which contain photo names instead of file paths."""
+    """Return `MistakeRecord` objects for misclassified photos; they contain photo names instead of file paths."""
     return tuple(MistakeRecord(mistake.photo.name, mistake.answer, mistake.score) for mistake in mistakes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """Evaluation of one model on the photos listed in `Evaluations`.
+    """Evaluation of one model on labeled photos.
+
+    The attribute `photos` of `Evaluations`, which contains the evaluations of several models, lists the photos.
 
     Attributes:
         correct: number of correct predictions for each photo, 0 to `repeats`.
@@ -168,10 +170,11 @@ class ArchitectureResult:
     Attributes:
         key: SHA-256 of all inputs to training and export, hexadecimal.
         labels: class names, sorted.
-        models: one model for each of QUANTIZATIONS.
+        models: the float32 model and the int8 model.
         int8_backbone_sha256: SHA-256 of the int8 model without its last layer, hexadecimal.
         warnings: warnings from training and export, one sentence each.
-        assumption: note that the accuracies assume independent photos, as in `TrainResult`; None if it does not apply.
+        assumption: sentence that says that the confidence intervals assume independent photos; None if the assumption
+            was checked or does not matter (see `poets_edge.training.results.TrainResult`).
         test: evaluations on the test set; None if no test photo can be read.
         cross_validation: evaluations on all photos; None before cross-validation.
     """
@@ -238,7 +241,7 @@ class ArchitectureResult:
         )
 
     def write(self, folder: Path) -> None:
-        """Write the result to FILE in the architecture's folder. Raises OutputError if it cannot be written."""
+        """Write the result to `result.json` in the architecture's folder. Raises OutputError if this fails."""
         write_text(folder / FILE, json.dumps(self.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
 
 

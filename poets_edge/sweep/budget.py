@@ -21,7 +21,7 @@ unit is probably missing."""
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits that the model to ship from a grid must satisfy. A limit that is None is not applied.
+    """Limits for the model that a run of `grid` chooses. A limit that is None is not applied.
 
     Attributes:
         latency: maximum median latency, milliseconds.
@@ -70,7 +70,7 @@ class Budget:
 
 
 def parse_budget(latency: str | None, size: str | None, accuracy: str | None) -> Budget:
-    """Parse a budget from texts such as `20ms`, `1MB` and `0.9` or `90%`. Raises UsageError if a text is invalid."""
+    """Convert strings such as `20ms`, `1MB` and `0.9` or `90%` to a budget. Raises UsageError if one is invalid."""
     share = _parse_quantity("min_accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
     if share is not None and share > 1:
         raise UsageError(f"`min_accuracy` {accuracy}: more than 100 %. Write 0.9 or 90%.")

@@ -44,6 +44,10 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
 
     If the budget sets a minimum accuracy but limits neither latency nor size, choose the fastest model within the
     budget. If no model is within the budget, choose none and return the one closest to the budget instead.
+
+    Args:
+        points: models with their measurements.
+        budget: limits on latency, file size, accuracy and memory.
     """
     within = [point for point in points if not budget.violations(point)]
     if not within:
@@ -71,9 +75,10 @@ def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
 
 
 def fastest(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the grid point with the smallest file among those that are not significantly slower than the fastest.
+    """Return the grid point to prefer for its speed: the smallest file that is about as fast as the fastest model.
 
-    If several files are considered equally small, return the fastest of these points.
+    Points that are not significantly slower than the fastest one are considered. If their smallest files differ only
+    slightly in size, the fastest of these is returned.
     """
     first = min(points, key=lambda point: (point.latency.median, point.size))
     tied = [point for point in points if point == first or point.is_as_fast_as(first)]
@@ -98,7 +103,12 @@ def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
 
 
 def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) -> str:
-    """Return a sentence that explains how cross-validation decided between models; "" if it excluded no model."""
+    """Return a sentence for users about the models that cross-validation ruled out; "" if it ruled out none.
+
+    Args:
+        equals: models that the test set cannot tell apart.
+        contenders: those among them that are not significantly worse in cross-validation.
+    """
     if len(contenders) == len(equals):
         return ""
     return (

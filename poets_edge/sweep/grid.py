@@ -37,7 +37,9 @@ _HEAD_BYTES = 1024
 
 
 def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
-    """Train, export and measure all architectures; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
+    """Train, export and measure all architectures that the options specify, and choose the model to use.
+
+    The results are also written, as `grid.json`, `chart.png`, `chart.svg` and `report.html`.
 
     Raises:
         DatasetError: the folder is not suitable for training, or photos were replaced or removed during the run.
@@ -123,7 +125,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
 
 
 def _warn_once(warnings: Iterable[str], reporter: Reporter) -> tuple[str, ...]:
-    """Report each distinct warning once, even if several architectures caused it, and return these warnings."""
+    """Report each distinct warning once, even if several architectures caused it, and return the distinct warnings."""
     distinct = tuple(dict.fromkeys(warnings))
     for warning in distinct:
         reporter.warn(warning)
@@ -131,7 +133,10 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> tuple[str, ...]:
 
 
 def _assumption(results: Collection[ArchitectureResult]) -> str | None:
-    """Return the note that accuracies assume independent photos; None if an architecture has no such note."""
+    """Return the sentence that says that the confidence intervals assume independent photos.
+
+    The result is None if the assumption does not apply to an architecture.
+    """
     found = [result.assumption for result in results]
     return found[0] if all(found) else None
 

@@ -16,7 +16,9 @@ from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Backbone:
-    """`VectorSource` that computes features with an int8 model without its last layer.
+    """The int8 model of an architecture without its last layer, used to compute features of photos.
+
+    It implements the protocol `VectorSource`, from which caches of features are filled.
 
     Attributes:
         model: `.tflite` file without the last layer.
@@ -33,8 +35,11 @@ class Int8Backbone:
     cache: BottleneckCache
 
     def key(self, digest: bytes, variant: str) -> bytes:
-        """Return the cache key of a photo's features. It includes the model's checksum, because int8 models of one
-        architecture differ if they were calibrated differently."""
+        """Return the cache key of a photo's features.
+
+        It includes the model's checksum, because int8 models of one architecture differ if they were calibrated
+        differently.
+        """
         return int8_vector_key(digest, self.sha256)
 
     def extractor(self) -> Callable[[Pixels], Vector]:

@@ -1,4 +1,7 @@
-"""Measure the latencies in a grid. Each finished round is logged, so that a stopped measurement can be continued."""
+"""Measure the latencies of the models in a grid, in several rounds.
+
+Each finished round is logged, so that a stopped measurement can be continued.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,10 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
     """Return a function that measures the latency of models on this machine.
 
     Args:
-        machine: description of this machine, which becomes part of each round's stamp, a fingerprint of the measuring
-            conditions.
+        options: options of the run, such as the duration of the measurements.
+        machine: description of this machine. Together with the options, it identifies the measuring conditions of a
+            logged round, which is reused only under the same conditions.
+        reporter: receives progress and warnings.
     """
 
     def measure(variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:

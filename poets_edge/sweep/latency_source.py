@@ -1,7 +1,7 @@
 """Sources of latencies for a grid: this machine, a device connected by ssh, result files from `benchmark`, or estimates
 for an NPU.
 
-A source is opened before training, so that unreachable devices and unreadable files are reported immediately.
+A source is opened before training, so that an unreachable device or an unreadable file is reported immediately.
 """
 
 from __future__ import annotations

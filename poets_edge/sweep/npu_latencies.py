@@ -29,7 +29,7 @@ from poets_edge.sweep.options import GridOptions
 
 
 def npu_facts(target: str) -> dict[str, Any]:
-    """Return a dictionary that describes an NPU, with the same keys as the description of a measured device."""
+    """Return a description of an NPU as the source of latencies, with the keys of `LatencySource.machine`."""
     try:
         compiler = version("ethos-u-vela")
     except PackageNotFoundError:  # the error of the compilation says how to install it

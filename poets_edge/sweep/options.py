@@ -30,8 +30,9 @@ class GridOptions:
         image_dir: photo folder, with one folder of photos per class.
         architectures: architectures to train, without their `_quantized` variants.
         output_dir: folder for the results, with a subfolder for each architecture.
-        bottleneck_dir, model_dir, weights: folder for cached bottlenecks, folder for downloaded weights, and the
-            weights of the backbones; see `TrainOptions`.
+        bottleneck_dir: folder for cached bottlenecks, the outputs of the layer before the head.
+        model_dir: folder for downloaded weights.
+        weights: weights of the backbones; see `TrainOptions`.
         head, recursive, rehash, exclude, cluster, insecure_cluster: options passed to `train`; see `TrainOptions`.
         percentages: sizes of the test and validation sets, in percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
@@ -39,7 +40,7 @@ class GridOptions:
         group_by: which photos stay together in splits and folds, as for `train`.
         threads: number of CPU threads for each inference.
         timing: duration of the latency measurements, and number of rounds.
-        budget: limits that the model to ship must satisfy.
+        budget: limits that the chosen model must satisfy.
         fine_tuning: options for training the final blocks of the backbone; by default only the head is trained.
         strangers: folder of photos that belong to no class, with which the unknown-photo detector of each model is
             tested; None if there are none.
@@ -47,7 +48,8 @@ class GridOptions:
         on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
         remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.
         latency: result files that `benchmark` wrote on a device; if given, no latencies are measured.
-        target: NPU, one of ACCELERATORS, for which Vela estimates latencies; empty to measure latencies instead.
+        target: NPU for which Vela, Arm's compiler, estimates latencies, such as "ethos-u55-128"; empty to measure
+            latencies instead.
     """
 
     image_dir: Location

@@ -1,4 +1,4 @@
-"""Snapshot of the photos for a grid, taken when the grid starts."""
+"""Snapshot of the photos for a run of `grid`, taken when the run starts."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class GridPoint:
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
         latency: distribution of the latency of one inference, milliseconds.
         photos_per_second: end-to-end throughput, from photo file to scores; None if it was not measured.
-        process_medians: median latency of each process, milliseconds; runs within a process are not independent.
+        process_medians: median latency in each process that measured the model, milliseconds; latencies measured in one
+            process are not independent.
         cross_validated: number of correct out-of-fold predictions for each training and validation photo, used to
             choose between points that the user's own test set cannot tell apart. Empty if the user provides no test
             set.
@@ -52,7 +53,7 @@ class GridPoint:
             evaluated.
         strangers: number of photos outside all classes that are classified as unknown, and total number of photos
             outside all classes; None if not evaluated.
-        cost: cost of the full-int8 model on a microcontroller; None for float32, or if it was not measured.
+        cost: memory that the full-int8 model needs on a microcontroller; None for float32, or if it was not measured.
     """
 
     architecture: Architecture
@@ -183,7 +184,7 @@ class GridPoint:
 
 
 def _cost_json(cost: MicroCost) -> dict[str, Any]:
-    """Return the cost on a microcontroller, and the boards on which the model fits, as a JSON-compatible dictionary."""
+    """Return the memory that a model needs on a microcontroller, and the boards it fits, as JSON-compatible values."""
     return {
         "arena": cost.arena,
         "full_int8_size": cost.size,
@@ -209,10 +210,10 @@ def published_texts(point: GridPoint) -> tuple[str, str]:
 
 
 def unknown_texts(point: GridPoint) -> tuple[str, str]:
-    """Format, for a table, how many photos a model classifies as unknown, in percent.
+    """Format the percentages of photos that a model classifies as unknown, for a table.
 
-    The first text is the percentage of the test photos, the second that of the photos that belong to no class. If a
-    percentage was not measured, the text is a dash.
+    The first string is the percentage of the test photos, the second that of the photos that belong to no class. If a
+    percentage was not measured, the string is a dash.
     """
     unknown, strangers = (percent(one.share if one else None) for one in (point.unknown, point.strangers))
     return unknown, strangers

@@ -61,8 +61,10 @@ class GridResult(Tabular):
         return most_accurate(self.points)
 
     def comparison_text(self, point: GridPoint) -> str:
-        """Return a text that compares a model with the most accurate one: `best`, `could be equal` or a difference
-        in accuracy, for example `-2.3 points` (percentage points)."""
+        """Return a phrase that compares the accuracy of a model with that of the most accurate one.
+
+        It is `best`, `could be equal` or a difference in percentage points, for example `-2.3 points`.
+        """
         if point == self.most_accurate:
             return "best"
         paired = point.compare(self.most_accurate)

@@ -85,9 +85,10 @@ def train_architectures(
 
 
 def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Reporter) -> PhotoGroups:
-    """Return the groups of the readable photos, computed from the bottlenecks of the first architecture.
+    """Return the groups of the readable photos, which stay together in splits and folds.
 
-    The groups are used for all architectures. Each photo that cannot be decoded forms its own group.
+    Photos that look alike are grouped, too; they are found with the bottlenecks of the first architecture. The groups
+    are used for all architectures. Each photo that cannot be decoded forms its own group.
 
     Raises:
         UsageError, DatasetError: `options.group_by` cannot be applied to the photos.

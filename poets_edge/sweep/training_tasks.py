@@ -14,14 +14,14 @@ from poets_edge.training.look_alikes import PhotoGroups
 
 @dataclass(frozen=True)
 class BackboneTask:
-    """Request to build the backbone of an architecture."""
+    """Request to a helper process to build the backbone of an architecture."""
 
     architecture: Architecture
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """Request to train and export an architecture.
+    """Request to a helper process to train and export an architecture.
 
     Attributes:
         key: SHA-256 of the inputs to training and export, hexadecimal; it is copied to the result.

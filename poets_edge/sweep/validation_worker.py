@@ -98,20 +98,25 @@ class Int8Head(Head):
     """Head of an int8 model, with weights and logits rounded to 8 bits.
 
     Attributes:
-        steps: scale and zero point with which the logits are rounded.
+        steps: scale and zero point of the logits in the int8 model.
     """
 
     steps: LogitQuantization
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
-        """Return the class probabilities, float32 [photos, classes], for features from the int8 backbone."""
+        """Return the class probabilities, float32 [photos, classes].
+
+        Args:
+            bottlenecks: features from the int8 model without its last layer, float32 [photos, bottleneck_size].
+        """
         return softmax(self.steps.round(self.logits(bottlenecks)))
 
 
 def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
-    """Return a copy of a fold assignment, which contains a head for each fold, with the heads quantized to 8 bits.
+    """Return a copy of a fold assignment whose heads, one per fold, are quantized to 8 bits.
 
     Args:
+        assignment: assignment of photos to folds, with a float32 head for each fold.
         features: features from the int8 backbone, float32 [photos, bottleneck_size]; the range of their logits is the
             range of the quantization.
     """

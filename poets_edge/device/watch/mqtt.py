@@ -228,7 +228,7 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _bounded(client: Any) -> Any:
-    """Return a subclass of paho's client that closes the connection if a packet is larger than `_LARGEST_PACKET`.
+    """Return a subclass of paho's client that closes the connection if a packet has more than 64 KiB (_LARGEST_PACKET).
 
     MQTT allows packets of 256 MB, and paho reads a whole packet into memory before it parses it.
     """

@@ -115,7 +115,12 @@ def predict_frames(
 
 
 def show_predictions(predictions: PredictionStream, display: Display) -> WatchSummary:
-    """Pass each prediction to a display as soon as it is made; return statistics on the run."""
+    """Pass each prediction to a display as soon as it is made; return statistics on the run.
+
+    Args:
+        predictions: generator of predictions, as returned by `predict_frames`.
+        display: object that shows the predictions.
+    """
     with contextlib.closing(predictions):
         while True:
             try:

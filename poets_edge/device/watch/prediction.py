@@ -101,7 +101,7 @@ class Display(Protocol):
         """Receive the prediction for one frame."""
 
     def idle(self) -> None:
-        """Do pending work. This is called repeatedly while no frame is available."""
+        """Do work that is unrelated to a new prediction. This is called repeatedly while no frame is available."""
 
 
 class Smoother:

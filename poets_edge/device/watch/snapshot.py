@@ -11,7 +11,7 @@ _QUALITY = 90
 
 
 def snapshot_jpeg(image: Image.Image) -> bytes:
-    """Encode an image as JPEG, after reducing it to at most 1024 x 1024 pixels."""
+    """Return an image as a JPEG file, after reducing the image to at most 1024 x 1024 pixels."""
     image = image.copy()
     image.thumbnail(_MAX_SIZE, Image.Resampling.LANCZOS)
     file = io.BytesIO()

@@ -23,7 +23,7 @@ class NpuExport:
     """Result of `export_for_npu`.
 
     Attributes:
-        target: name of the NPU, one of NPUS.
+        target: name of the NPU, such as "ethos-u55-128" (one of NPUS).
         file: the full-int8 file, with its evaluation.
         compiled: path of the compiled file; None for the Edge TPU, whose compiler is a separate program.
         estimate: the compiler's report; None for the Edge TPU.
@@ -53,7 +53,7 @@ def export_for_npu(options: ExportOptions, target: str, reporter: Reporter | Non
     Args:
         options: options of the export; `quantizations` is set by this function, and `output_dir` is by default a
             folder next to the graph, named after the target.
-        target: name of the NPU, one of NPUS.
+        target: name of the NPU, such as "ethos-u55-128" (one of NPUS).
 
     Raises:
         ModelError: the model cannot be compiled, or an operator would run on the CPU.

@@ -29,14 +29,15 @@ _REASON = re.compile(r"operator: (\w+), .*\n(?: - )?Reason: (.*)")
 
 @dataclass(frozen=True, kw_only=True)
 class NpuEstimate:
-    """Vela's report on a model.
+    """Report of the compiler Vela on a model.
 
-    Memory and speed are estimated by the compiler, for its default configuration of a system with this NPU.
+    Memory and speed are estimated by Vela for its default configuration of a system with this NPU.
 
     Attributes:
-        accelerator: name of the NPU, one of ACCELERATORS.
+        accelerator: name of the NPU, such as "ethos-u55-128" (one of ACCELERATORS).
         system: Vela's names for the system configuration (memories and clock) and the memory mode.
-        npu_operators, cpu_operators: numbers of operators that run on the NPU and on the CPU next to it.
+        npu_operators: number of operators that run on the NPU.
+        cpu_operators: number of operators that run on the CPU next to the NPU.
         sram: bytes of memory for tensors.
         flash: bytes of flash memory or DRAM for weights and commands.
         milliseconds: estimated duration of an inference.
@@ -83,7 +84,7 @@ def compile_for_npu(content: bytes, accelerator: str, *, name: str) -> NpuModel:
 
     Args:
         content: bytes of a `.tflite`.
-        accelerator: name of the NPU, one of ACCELERATORS.
+        accelerator: name of the NPU, such as "ethos-u55-128" (one of ACCELERATORS).
         name: name of the model in messages.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Chart of a grid as an image: accuracy against latency and against the number of multiply-accumulates."""
+"""Image with the results of `grid`: accuracy against latency and against the number of multiply-accumulates."""

@@ -1,4 +1,4 @@
-"""Chart of a grid: accuracy plotted against latency (left) and multiply-accumulates (right).
+"""Draw the results of `grid`: accuracy plotted against latency (left) and multiply-accumulates (right).
 
 The panels in the top row show the float32 models, those in the bottom row the int8 models.
 """
@@ -24,7 +24,7 @@ _QUANTIZATIONS = ("float32", "int8")
 
 
 def draw_chart(result: GridResult, *paths: Path) -> None:
-    """Draw the chart of a grid and write it to each path, in the format that its suffix (.png or .svg) specifies.
+    """Draw the results of `grid` and write the chart to each path, as PNG or SVG according to the suffix of the path.
 
     Raises:
         RuntimeMissingError: matplotlib is not installed.
@@ -52,7 +52,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
 
 
 def compose_chart(figure: Any, result: GridResult) -> None:
-    """Draw the chart of a grid on an empty matplotlib figure. Labels of bubbles have the group id `bubble label`."""
+    """Draw the results of `grid` on an empty matplotlib figure. Labels of bubbles have the group id `bubble label`."""
     budget = result.budget
     columns = (
         PanelAxis(
@@ -106,7 +106,7 @@ def compose_chart(figure: Any, result: GridResult) -> None:
 
 
 def _families(result: GridResult) -> str:
-    """Return the names of the architecture families of all models as text, such as `A, B and C`, in a fixed order."""
+    """Return the architecture families of all models as a phrase, such as `A, B and C`, in a fixed order."""
     present = {point.architecture.family for point in result.points}
     *first, last = (family.name for family in families() if family.name in present)
     return f"{', '.join(first)} and {last}" if first else last

@@ -50,7 +50,7 @@ class Style:
 
 
 def series_of(architecture: Architecture) -> Series:
-    """Return the family of an architecture and the name of its series within the family."""
+    """Return an architecture's family, and its series: the networks of the family that differ only in input size."""
     return architecture.family, architecture.series
 
 

@@ -19,7 +19,7 @@ _RETRY_SECONDS = 1.0
 
 
 class CameraDevice(Protocol):
-    """Protocol for open cameras."""
+    """Protocol of an open camera, from which frames can be read."""
 
     def read(self) -> Image.Image | None:
         """Return the next frame, an RGB image; None if it is damaged. Raises SourceError if the camera is unplugged."""
