@@ -34,7 +34,7 @@ MOST_THREADS = 4096
 
 
 def check_threads(threads: Any) -> None:
-    """Raise UsageError or WrongTypeError unless `threads` is a whole number from 1 to MOST_THREADS."""
+    """Raise UsageError or WrongTypeError unless `threads` is a whole number from 1 to 4096."""
     if not hasattr(threads, "__index__") or isinstance(threads, bool):
         raise WrongTypeError(f"`threads` must be a whole number, not {_shown(threads)}.")
     if not 1 <= threads <= MOST_THREADS:

@@ -72,7 +72,7 @@ def parse_json(data: bytes | str) -> Any:
     """Parse JSON text and return the value.
 
     Raises:
-        RecordError: the text is not JSON, contains NaN or infinity, or is nested deeper than DEEPEST.
+        RecordError: the text is not JSON, contains NaN or infinity, or is nested deeper than 32 levels (DEEPEST).
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data

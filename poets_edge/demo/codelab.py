@@ -1,4 +1,4 @@
-"""The folder layout of the codelab "TensorFlow for Poets": `scripts/` and `tf_files/`.
+"""Write the folders `scripts/` and `tf_files/`, as in the codelab "TensorFlow for Poets".
 
 The codelab's instructions run `python -m scripts.retrain ...` in a repository whose scripts require TensorFlow 1.
 `write_codelab` writes scripts with the names from the codelab; each calls `poets_edge.codelab.run_script`.

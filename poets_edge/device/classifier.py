@@ -166,7 +166,7 @@ class Classifier:
 
     @property
     def has_detector(self) -> bool:
-        """Whether the model detects photos unlike its training photos."""
+        """Whether the model has an unknown-photo detector, which detects photos unlike the training photos."""
         return self.distance_output is not None
 
     def close(self) -> None:

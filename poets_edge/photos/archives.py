@@ -75,7 +75,7 @@ class Archive:
         self._rows: npt.NDArray[np.int64] = rows.reshape(len(self.names), len(Member._fields))
 
     def find(self, name: str) -> Member | None:
-        """Return the photo with the given name; None if the archive does not contain it."""
+        """Return the position and size of the photo with the given name; None if the archive does not contain it."""
         row = bisect_left(self.names, name)
         found = row < len(self.names) and self.names[row] == name
         return Member(*self._rows[row].tolist()) if found else None

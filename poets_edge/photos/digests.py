@@ -52,7 +52,7 @@ class Known(NamedTuple):
 
     Attributes:
         digest: SHA-256 of the contents, 32 bytes.
-        size: number of bytes; UNKNOWN_SIZE if the server does not report it.
+        size: number of bytes; -1 (UNKNOWN_SIZE) if the server does not report it.
     """
 
     digest: bytes

@@ -57,7 +57,7 @@ class KnownPhotos:
 
         Args:
             digests: SHA-256 of each photo, uint8 [photos, 32].
-            splits: split of each photo as an index into SPLIT_NAMES, int8 [photos].
+            splits: split of each photo, int8 [photos]: 0 training, 1 validation, 2 test.
             groups: group number of each photo, int64 [photos]; None if each photo forms its own group.
         """
         keys = keys_of(digests)
@@ -97,8 +97,8 @@ class KnownPhotos:
     def splits(self, digests: Digest) -> SplitNumbers:
         """Return the split of each photo in the training run, int8 [photos].
 
-        The result is an index into SPLIT_NAMES; NO_SPLIT for a photo that was not in the training run; or UNCHECKED if
-        this is unknown, because only a sample of the digests is stored.
+        A split is 0 (training), 1 (validation) or 2 (test); -1 (NO_SPLIT) for a photo that was not in the training
+        run; or -2 (UNCHECKED) if this is unknown, because only a sample of the digests is stored.
 
         A photo with duplicates in several splits is assigned to the first of training, validation and test.
 
@@ -112,14 +112,11 @@ class KnownPhotos:
         return found
 
     def split(self, digest: bytes) -> int:
-        """Return the split of the photo with a SHA-256 digest: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED.
-
-        See `splits` for the meaning of these values.
-        """
+        """Return the split of the photo with the given SHA-256 digest, as a number that `splits` describes."""
         return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
 
     def groups(self, digests: Digest) -> Rows:
-        """Return the group number of each photo, or NO_GROUP if it is not in the test split, int64 [photos].
+        """Return the group number of each photo, or -1 (NO_GROUP) if it is not in the test split, int64 [photos].
 
         Args:
             digests: SHA-256 of each photo, uint8 [photos, 32].

@@ -26,7 +26,7 @@ def minhash_signature(photos: Iterable[tuple[str, int]]) -> list[int]:
     """Return the MinHash signature of a folder: up to 128 integers of 48 bits, in ascending order.
 
     Args:
-        photos: (path, size in bytes) of each photo; photos with UNKNOWN_SIZE are skipped.
+        photos: (path, size in bytes) of each photo; photos of unknown size (-1) are skipped.
     """
     least: set[int] = set()
     for path, size in photos:

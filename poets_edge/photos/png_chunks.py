@@ -25,7 +25,7 @@ def without_metadata(data: bytes, largest: int = LARGEST_METADATA) -> bytes:
     """Return the bytes of a PNG file without metadata chunks of more than `largest` bytes.
 
     Chunks that decoding needs are preserved: IDAT chunks (image data) of any size, and IHDR, PLTE, tRNS and IEND chunks
-    of up to LARGEST_METADATA bytes, a limit that they do not reach in a valid file.
+    of up to 64 KiB (LARGEST_METADATA), a limit that they do not reach in a valid file.
 
     Raises:
         PhotoError: the file has too many chunks.

@@ -69,7 +69,7 @@ class FileStamp(NamedTuple):
         identity: text that changes when the photo changes.
         changed: time of the last change in seconds since the epoch; for a photo at an address, see
             `poets_edge.photos.remote.Facts`.
-        size: number of bytes; UNKNOWN_SIZE if the server does not report it.
+        size: number of bytes; -1 (UNKNOWN_SIZE) if the server does not report it.
     """
 
     identity: str
@@ -239,7 +239,7 @@ def prefetch_stamps(paths: Sequence[str]) -> None:
 def size(path: str) -> int:
     """Return the size in bytes of a photo in an archive or at an address.
 
-    The result is UNKNOWN_SIZE if the photo is missing or its server does not report the size.
+    The result is -1 (UNKNOWN_SIZE) if the photo is missing or its server does not report the size.
     """
     try:
         container, name = _through(path)

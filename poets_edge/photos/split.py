@@ -53,7 +53,7 @@ def split(photos: Iterable[Photo], percentages: SplitConfig) -> dict[str, SplitN
 
 
 def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | None = None) -> SplitNumbers:
-    """Return the split of each photo as an index into SPLIT_NAMES, int8 [photos].
+    """Return the split of each photo, int8 [photos]: 0 for training, 1 for validation, 2 for test.
 
     A class with three or more groups has at least one group in each split whose percentage is not 0; all photos of a
     class with fewer groups are for training. Photos in split folders stay in these splits; if there is no folder for a
@@ -112,7 +112,8 @@ def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
     there.
 
     Returns:
-        Pairs (split, position): the split is an index into SPLIT_NAMES, and the position a number from 0 to 100.
+        Pairs (split, position): the split is 0 (training), 1 (validation) or 2 (test), and the position is a number
+        from 0 to 100.
     """
     required = [(_TRAINING, 100.0)]
     if percentages.validation:
@@ -129,7 +130,7 @@ def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict
     each empty split.
 
     Args:
-        chosen: split of each group, as an index into SPLIT_NAMES; may be modified.
+        chosen: split of each group: 0 training, 1 validation, 2 test; may be modified.
         required: result of `_required`.
     """
     if len(chosen) < _MIN_GROUPS:

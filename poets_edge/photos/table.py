@@ -61,8 +61,8 @@ class PhotoTable(Sequence[Photo]):
         names: path of each photo relative to the folder, with `/` as the separator.
         labels: class names, including those of classes without photos.
         classes: class of each photo as an index into `labels`, int32 [photos].
-        given: split whose folder contains each photo, as an index into SPLIT_NAMES, int8 [photos]; NO_SPLIT for a photo
-            outside the split folders.
+        given: split whose folder contains each photo, int8 [photos]: 0 training, 1 validation, 2 test; -1 (NO_SPLIT)
+            for a photo outside the split folders.
     """
 
     def __init__(

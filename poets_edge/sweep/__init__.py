@@ -1,1 +1,1 @@
-"""Comparison of architectures by accuracy and latency, and choice of a model to ship (the `grid` command)."""
+"""The command `grid`: compare architectures by accuracy and latency, and choose the model to use."""

@@ -1,6 +1,6 @@
-"""Choose the model to ship from a grid, and give the reason in plain English.
+"""Choose the model to use from the results of `grid`, and give the reason in plain English.
 
-A point of a grid is a model with its measurements: one architecture at one quantization.
+A grid point is a model with its measurements: one architecture at one quantization.
 
 Differences that are not statistically significant are ignored. From the points that are not significantly less accurate
 than the most accurate point, those that are not significantly slower than the fastest are selected, and the one with
@@ -26,7 +26,7 @@ this ratio, the smaller file is stated as the reason if the chosen model has one
 
 @dataclass(frozen=True)
 class Choice:
-    """The point of a grid (a model with its measurements) that was chosen to ship, and the reason for the choice.
+    """The grid point (a model with its measurements) that was chosen for use, and the reason for the choice.
 
     Attributes:
         point: chosen point; None if no point is within the budget.
@@ -70,12 +70,12 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
 
 
 def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the grid point with the highest accuracy; if several are equally accurate, the fastest of these."""
+    """Return the grid point (model) with the highest accuracy; if several are equally accurate, the fastest of them."""
     return max(points, key=lambda point: (point.accuracy, -point.latency.median))
 
 
 def fastest(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the grid point to prefer for its speed: the smallest file that is about as fast as the fastest model.
+    """Return the grid point (model) with the smallest file among those that are about as fast as the fastest one.
 
     Points that are not significantly slower than the fastest one are considered. If their smallest files differ only
     slightly in size, the fastest of these is returned.
@@ -88,13 +88,16 @@ def fastest(points: Sequence[GridPoint]) -> GridPoint:
 
 
 def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the most accurate grid point (model) and all grid points that are not significantly less accurate."""
+    """Return the grid points (models) that are not significantly less accurate than the most accurate one.
+
+    The most accurate one is included.
+    """
     best = most_accurate(points)
     return [point for point in points if point.compare(best).could_be_chance]
 
 
 def cross_validation_contenders(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the grid points that are not significantly worse in cross-validation than the best point.
+    """Return the grid points (models) that are not significantly worse in cross-validation than the best one.
 
     If there are no cross-validation results, all points are returned.
     """

@@ -1,4 +1,4 @@
-"""`grid`: train, export and measure many architectures on one photo folder, and choose one to ship.
+"""`grid`: train, export and measure many architectures on one photo folder, and choose the model to use.
 
 Finished work is saved, so that a run continues where an earlier run was stopped or killed.
 """
@@ -144,7 +144,7 @@ def _assumption(results: Collection[ArchitectureResult]) -> str | None:
 def _evaluations(
     options: GridOptions, results: Mapping[Architecture, ArchitectureResult], *, use_folds: bool
 ) -> dict[Architecture, Evaluations]:
-    """Return the evaluations of each architecture that are used to compare the models.
+    """Return, for each architecture, the evaluations of its models, either on the test set or by cross-validation.
 
     Args:
         use_folds: whether to return the evaluations by cross-validation instead of those on the test set.
@@ -217,7 +217,7 @@ def _check_outputs(options: GridOptions) -> None:
 
 
 def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Architecture, Evaluations]) -> None:
-    """Write the JSON file, the charts, the HTML report and, if requested, the model and labels to ship."""
+    """Write the JSON file, the charts, the HTML report and, if requested, copies of the chosen model and its labels."""
     folder = options.output_dir
     text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(folder / _RESULT, text + "\n")

@@ -1,4 +1,4 @@
-"""Measure the latencies of the models in a grid, in several rounds.
+"""Measure the latencies of all models in a run of `grid`, in several rounds.
 
 Each finished round is logged, so that a stopped measurement can be continued.
 """

@@ -1,4 +1,4 @@
-"""Sources of latencies for a grid: this machine, a device connected by ssh, result files from `benchmark`, or estimates
+"""Sources of latencies for `grid`: this machine, a device connected by ssh, result files from `benchmark`, or estimates
 for an NPU.
 
 A source is opened before training, so that an unreachable device or an unreadable file is reported immediately.

@@ -1,4 +1,4 @@
-"""Interactive chart in the HTML report of a grid: accuracy against latency, where each point links to its table row."""
+"""Interactive chart in the HTML report of `grid`: accuracy against latency; each point links to its table row."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def row_id(point: GridPoint) -> str:
 
 
 def series_hues(result: GridResult) -> dict[tuple[str, str], int]:
-    """Return the hue of each (family, series) pair in a grid, in degrees on the color wheel."""
+    """Return the hue of each (family, series) pair in the results, in degrees on the color wheel."""
     series = sorted({(point.architecture.family, point.architecture.series) for point in result.points})
     return {one: round(265 + 360 * number / len(series)) % 360 for number, one in enumerate(series)}
 
 
 def live_chart(result: GridResult) -> Markup:
-    """Return the interactive chart of a grid as an SVG element."""
+    """Return the interactive chart of accuracy against latency as an SVG element."""
     latencies = [point.latency.median for point in result.points]
     lows, highs = zip(*(point.interval for point in result.points), strict=True)
     budget = result.budget

@@ -21,8 +21,8 @@ from poets_edge.training.hashed_photos import Hashed, hash_photos
 class PhotoSnapshot:
     """Names and SHA-256 digests of the photos in a folder at one point in time.
 
-    All architectures of a grid are trained and evaluated on one snapshot, so that their predictions can be compared
-    photo by photo even if files are added during the run.
+    All architectures in a run of `grid` are trained and evaluated on one snapshot, so that their predictions can be
+    compared photo by photo even if files are added during the run.
 
     Attributes:
         folder: the scanned folder, without the excluded photos.

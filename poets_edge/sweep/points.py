@@ -1,4 +1,4 @@
-"""Points of a grid (one architecture at one quantization each), and their Pareto front."""
+"""Results of `grid` for one architecture at one quantization each (grid points), and their Pareto front."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GridPoint:
         model: exported `.tflite` file.
         size: file size, bytes.
         classes: number of classes.
-        correct: number of correct predictions for each photo; all points of a grid have the same order of photos.
+        correct: number of correct predictions for each photo; the photos are in the same order for all grid points.
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
         groups: group number of each photo; the confidence interval and comparisons take into account that photos in a
             group are not independent. None if all photos are independent.

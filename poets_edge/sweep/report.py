@@ -1,4 +1,4 @@
-"""HTML report of a grid: a single file without external resources."""
+"""HTML report of `grid`: a single file without external resources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEADING = (
 def write_report(
     result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Location, path: Path
 ) -> None:
-    """Write the HTML report of a grid.
+    """Write the HTML report of a run of `grid`.
 
     Args:
         shown: grid point (model) for which the confusion matrix and the misclassified photos are shown.

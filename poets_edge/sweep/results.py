@@ -1,4 +1,4 @@
-"""Result of a run of `grid`: the models with their measurements, and the model to ship."""
+"""Result of a run of `grid`: the models with their measurements, and the chosen model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GridResult(Tabular):
         points: results of each architecture as float32 and as int8, in the order in which architectures were specified.
         labels: class names, sorted.
         front: Pareto front of accuracy and latency, fastest first.
-        choice: model to ship, with the reason.
+        choice: the chosen model, with the reason.
         machine: description of the measured device.
         threads: number of CPU threads for each inference.
         folds: number of cross-validation folds; 0 if the models were evaluated on the test set.
@@ -31,9 +31,9 @@ class GridResult(Tabular):
         seconds: duration of each part of this run, in seconds; near 0 for parts that an earlier run completed.
         warnings: warnings about the latencies, one sentence each.
         photo_warnings: warnings about the photos and the training, one sentence each.
-        assumption: note that the accuracies assume independent photos; None if a warning says that they are not
-            independent, or if the user specified the groups or the test photos.
-        budget: limits that the model to ship must satisfy.
+        assumption: sentence that says that the confidence intervals assume independent photos; None if a
+            warning says that they are not independent, or if the user specified the groups or the test photos.
+        budget: limits that the chosen model must satisfy.
     """
 
     points: tuple[GridPoint, ...]
@@ -52,7 +52,7 @@ class GridResult(Tabular):
 
     @property
     def best(self) -> GridPoint | None:
-        """Model to ship; None if no model is within the budget."""
+        """The chosen model; None if no model is within the budget."""
         return self.choice.point
 
     @property

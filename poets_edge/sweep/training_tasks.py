@@ -1,7 +1,7 @@
 """Requests to the helper processes that train architectures.
 
-This module is separate from the worker module, which imports the packages `training` and `exporting` entirely; a grid
-with saved results for all architectures does not need to load these packages.
+This module is separate from the worker module, which imports the packages `training` and `exporting` entirely; a run
+of `grid` with saved results for all architectures does not need to load these packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cross-validation of all architectures in a grid, float32 and int8, on one snapshot of photos.
+"""Cross-validation of all architectures in a run of `grid`, float32 and int8, on one snapshot of photos.
 
 The float32 models are evaluated from the bottlenecks that training has cached. The int8 models are evaluated from the
 features of the exported int8 model without its last layer, which are computed once per photo and cached. The heads are
