@@ -50,7 +50,9 @@ class Leak:
 
 
 def find_leak(photos: AuditPhotos, duplicates: NearDuplicates, options: HeadOptions) -> Leak | None:
-    """Find test photos with near-duplicates in the training set; return None if no test photo has any.
+    """Find test photos with near-duplicates in the training set, and measure the accuracy with and without them.
+
+    Return None if no test photo has near-duplicates there.
 
     Args:
         options: options for fitting the head whose accuracies are measured.

@@ -92,9 +92,10 @@ def out_of_fold_logits(data: LabeledVectors, fold: Indices, class_count: int, tr
 def _find_mislabeled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
     """Return whether confident learning considers each photo mislabeled, bool [photos].
 
-    A photo is mislabeled if it is off the diagonal of the confident joint (Northcutt et al., 2021, section 3.1). The
-    joint counts a photo for the class with the highest score among the classes for which its score reaches the mean
-    score of the photos with that label. The result is False for photos that are not evaluated.
+    The threshold of a class is the mean score for it over the photos labeled with it. Among the classes whose threshold
+    the photo's own score reaches, the one with the highest score is the confident prediction. A photo is mislabeled if
+    it has a confident prediction that differs from its label, which places it off the diagonal of the confident joint
+    (Northcutt et al., 2021, section 3.1). The result is False for photos that are not evaluated.
     """
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)

@@ -1,8 +1,8 @@
 """Detect outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
 
-An isolated photo has bottlenecks unlike those of all other photos. Photos that an unknown-photo detector rejects are
-outliers, too. `_RULES` lists the rules for the readable photos. Some limits depend on the folder because, for example,
-all X-rays are gray and all microscope images are soft.
+The bottleneck of an isolated photo is unlike those of all other photos. Photos that an unknown-photo detector rejects
+are outliers, too. `_RULES` lists the rules for the readable photos. Some limits depend on the folder because, for
+example, all X-rays are gray and all microscope images are soft.
 """
 
 from __future__ import annotations

@@ -126,7 +126,10 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 
 
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
-    """Return groups of near-duplicates to show: those in several classes first, then those in several splits."""
+    """Return the groups of near-duplicates to show in the report, limited in number and size.
+
+    Groups with photos of several classes come first, then those with photos in several splits.
+    """
     photos = result.photos
     splits = photos.splits
 

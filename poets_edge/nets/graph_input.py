@@ -139,9 +139,9 @@ class _Evidence:
         return first if first and first.op in _JOINING and all(node is first for node in following) else None
 
     def _other(self, node: Any, name: str) -> npt.NDArray[np.float64] | None:
-        """Return the constant operand of a node whose other operand is the output of node `name`.
+        """Return the constant operand of an arithmetic node whose other operand is the output of the node `name`.
 
-        None is returned if the operand is not constant, or comes first in a subtraction or division.
+        None is returned if the operand is not constant, or if it is the first operand of a subtraction or division.
         """
         first, second = map(_name, node.input[:2])
         if first != name and node.op in ("Sub", "RealDiv"):

@@ -167,8 +167,8 @@ class Hessian:
 def _round(weights: Array, hessian: Array) -> Array:
     """Round weights to 8 bits with GPTQ; return them as float32 in the same shape.
 
-    The weight of largest magnitude in each output defines the scale and is not changed. The scale can therefore be
-    derived from the rounded weights.
+    The weight of largest magnitude in each output defines the scale of the output and is not changed, so the scale can
+    be computed again from the rounded weights.
 
     Args:
         weights: float32 [groups, inputs, outputs].

@@ -149,7 +149,17 @@ class _Writer:
         return wide
 
     def project(self, prefix: str, vector: int, projection: npt.NDArray[np.float32], half: bool) -> int:
-        """Append the projection of a vector, divided by the vector's length; return the index of its tensor."""
+        """Append the operators that project a vector and divide the result by the vector's length.
+
+        Args:
+            prefix: first part of the names of the new tensors.
+            vector: index of the tensor with the vector, float32 [1, size].
+            projection: float32 [size, directions].
+            half: whether to store the projection in half precision.
+
+        Returns:
+            The index of the tensor with the result, float32 [1, directions].
+        """
         size, directions = projection.shape
         squares = self.append("MUL", f"{prefix}squares", [vector, vector], size, "MulOptions")
         ones = self.constant(f"{prefix}ones", np.ones((1, size), np.float32))

@@ -84,7 +84,7 @@ def write_float_model(
 
 
 def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int], output: int) -> Any:
-    """Return the `.tflite` operator that computes a layer.
+    """Create the `.tflite` operator that computes a layer, and return it; the caller adds it to a subgraph.
 
     Args:
         version: version of the operator to write.

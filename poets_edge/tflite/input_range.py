@@ -6,7 +6,7 @@ normalization can be neither read nor inferred, it raises a ModelError that name
 | model | normalization |
 |---|---|
 | written by poets_edge | read from its metadata |
-| with uint8 input, or with int8 input and a scale | the integers are the pixels (uint8) or the pixels minus 128 (int8); like MediaPipe, the Task library and ML Kit, ignore the metadata |
+| with uint8 input, or with int8 input and a scale | the integers are the pixels (uint8) or the pixels minus 128 (int8); the metadata are ignored, as in MediaPipe, the Task Library and ML Kit |
 | with standard metadata | read from its metadata |
 | any other, if `input_range` is given | as given; for the models above, `input_range` must agree with the model |
 | written by the codelab "TensorFlow for Poets" or by Ultralytics | as these programs define it |

@@ -136,9 +136,10 @@ def _numbered_pair(key: str, item: Any) -> tuple[int, str] | None:
 
 
 def _list_items(text: str) -> list[tuple[str | None, str]] | None:
-    """Return a pair (number, label) for each item between brackets; the number is None if the item has none.
+    """Parse a list or dictionary of labels without its brackets; return a pair (number, label) for each item.
 
-    None is returned if the text cannot be parsed or has fewer than two items.
+    The number is a string of digits; None if the item has no number. None is returned instead of pairs if the text
+    cannot be parsed or has fewer than two items.
     """
     text = text.strip().removesuffix(",")
     for pattern, number, label in ((_NAMED_ITEM, 2, 1), (_LIST_ITEM, 1, 2)):
@@ -149,7 +150,7 @@ def _list_items(text: str) -> list[tuple[str | None, str]] | None:
 
 
 def _matches(pattern: str, text: str) -> list[re.Match[str]]:
-    """Return the successive matches of a pattern if together they cover a whole text; otherwise, an empty list."""
+    """Split a text into consecutive matches of a pattern; return an empty list if they do not cover the whole text."""
     compiled, found, end = re.compile(pattern), [], 0
     while end < len(text):
         if (match := compiled.match(text, end)) is None:

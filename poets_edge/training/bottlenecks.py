@@ -66,7 +66,7 @@ class VectorSource(Protocol):
         """Return the cache key of a photo's vector, which includes everything that determines the vector."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """Return a function that computes a vector from pixels, for use by one thread."""
+        """Return a new function that computes a vector from pixels; each thread needs one of its own."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class BackboneCache:
         return vector_key(digest, variant)
 
     def extractor(self) -> Extractor:
-        """Return an interpreter that runs the backbone, for use by one thread."""
+        """Return a new `Extractor` that computes bottlenecks; each thread needs one of its own."""
         return Extractor(self.backbone.model)
 
 

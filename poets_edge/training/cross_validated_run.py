@@ -17,7 +17,7 @@ from poets_edge.training.options import TrainOptions
 
 @dataclass(frozen=True)
 class RunCrossValidation:
-    """Cross-validation of a head, in which all photos of a group are in the same fold.
+    """Cross-validation of the head of a training run, with all photos of a group in the same fold.
 
     Attributes:
         groups: groups of the photos; None if each photo is a group.
@@ -35,7 +35,10 @@ class RunCrossValidation:
 
     @property
     def dependence(self) -> str | None:
-        """Warning that the accuracy on new photos is uncertain because photos are not independent of each other."""
+        """Warning that the accuracy on new photos is uncertain, because photos depend on each other.
+
+        It is None if no photos seem to depend on each other.
+        """
         return dependence(self.groups, self.result, self.ungrouped_accuracy, has_own_test=self.has_own_test)
 
 

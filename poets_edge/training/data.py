@@ -51,7 +51,13 @@ class TrainingData:
     def of(
         photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]
     ) -> TrainingData:
-        """Return training data for a sequence of photos, each of which is a group of its own."""
+        """Return training data for a sequence of photos without groups.
+
+        Args:
+            vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
+            sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
+            labels: sorted class names.
+        """
         columns = HashedPhotos.of(photos)
         return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 

@@ -75,7 +75,7 @@ def hash_photos(
     *,
     rehash: bool = False,
 ) -> Hashed:
-    """Return the digest or the read error of each photo, in order.
+    """Return the digest of each photo, or the error if the photo cannot be read, in the order of the photos.
 
     Args:
         bottleneck_dir: folder of the digest cache; None to read all photos.

@@ -88,7 +88,7 @@ class RowStore:
         self._database.change(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)", (key, zlib.crc32(data), data))
 
     def _start_again(self, error: sqlite3.Error) -> None:
-        """Replace the file with an empty one if the error was caused by damage; otherwise raise OutputError."""
+        """Replace the file with an empty one if an SQLite error means that it is damaged, else raise OutputError."""
         if not is_damage(error):
             raise self._cannot_write(error) from None
         try:

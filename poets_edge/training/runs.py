@@ -96,7 +96,7 @@ def save_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
 
 
 def _copy(curves: Path, folder: Path) -> None:
-    """Copy the finished event files from the folder `curves` to `folder`."""
+    """Copy TensorBoard's event files from the folder `curves` to `folder`, which is created if there are any."""
     for path in sorted(curves.glob("events.*")):
         folder.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # replaced meanwhile by another training

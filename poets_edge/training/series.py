@@ -124,7 +124,9 @@ def find_series(
 
 
 def _loss(ridge: _Ridge, orders: Sequence[Rows], window: int, step: int) -> SeriesLoss | None:
-    """Return the accuracies with random and with neighboring photos held out; None unless the second is much lower.
+    """Return the accuracies on photos that are held out with random photos, and with the photos before and after them.
+
+    None is returned unless the second accuracy is significantly lower than the first, and by a minimum amount.
 
     Args:
         orders: row numbers of each class, in the order of names or times.

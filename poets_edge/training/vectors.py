@@ -158,6 +158,6 @@ def in_parts(vectors: Vectors) -> Iterator[Matrix]:
 
 
 def apply(function: Callable[[Matrix], npt.NDArray[Any]], vectors: Vectors) -> npt.NDArray[Any]:
-    """Apply a row-wise function to all rows of a table, one part at a time, and return the concatenated results."""
+    """Apply a function to all rows of a table, one part of at most 16,384 rows at a time; return the joined results."""
     found = [function(part) for part in in_parts(vectors)]
     return found[0] if len(found) == 1 else np.concatenate(found)

@@ -53,7 +53,12 @@ def weights_of(tail: Tail, head: Head) -> list[Array]:
 
 
 def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
-    """Return the fine-tuned layers and a head with the given weights, which are in the order of `weights_of`."""
+    """Replace the weights of the fine-tuned layers and of the head; return new objects for both.
+
+    Args:
+        tail: the fine-tuned layers, which are not modified.
+        weights: kernels and biases of the layers and the head, in the order of `weights_of`.
+    """
     pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
     parameters = {layer.name: Parameters(kernel, bias) for kernel, bias, layer in pairs}
     return replace(tail, parameters=parameters), Head(weights[-2], weights[-1])
@@ -118,7 +123,11 @@ class Trainer:
         return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Continue from a state that `state` returned for layers and a head with weights of the same shapes."""
+        """Load a state that `state` returned, and continue training from it.
+
+        Args:
+            state: state of a trainer whose weights have the same shapes.
+        """
         self._step = int(state[0])
         for variable, array in zip(self._variables(), state[1:], strict=True):
             variable.assign(array)
