@@ -37,7 +37,8 @@ class RunCrossValidation:
     def dependence(self) -> str | None:
         """Warning that the accuracy on new photos is uncertain, because photos depend on each other.
 
-        It is None if no photos seem to depend on each other.
+        It is None if no photos seem to depend on each other, or if holding out groups of them hardly changes the
+        accuracy.
         """
         return dependence(self.groups, self.result, self.ungrouped_accuracy, has_own_test=self.has_own_test)
 
