@@ -41,9 +41,10 @@ class ModelAccuracy:
     Attributes:
         evaluation: accuracy and related measures on the evaluated photos.
         agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 model
-            exported from the same graph; None if the benchmark does not include that model.
-        overlap: how many of the folder's photos the model was trained or validated on.
-        learned: number of evaluated photos that the model was trained or validated on; None if this is not known.
+            exported from the same trained graph; None if the benchmark does not include the float32 model.
+        overlap: counts of the photos in the whole folder that the model was trained or validated on.
+        learned: number of evaluated photos, which are some or all of those in the folder, that the model was trained
+            or validated on; None if this is not known.
         overlap_lines: sentences that describe the overlap to the user.
         unknown: evaluation of the unknown-photo detector; None if the model has no detector.
         check: comparison of the scores on the device with those on this machine; None if this machine was measured.
@@ -80,7 +81,10 @@ class EvaluatedPhotos:
 
     @staticmethod
     def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
-        """Return the photos on which `results` are based; None if `image_dir` is None or `results` is empty."""
+        """Return the photos that were evaluated for `results`; None if `image_dir` is None or `results` is empty.
+
+        All results must be of the same photos.
+        """
         if image_dir is None or not results:
             return None
         return EvaluatedPhotos(
@@ -107,7 +111,7 @@ class EvaluatedPhotos:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluatedPhotos:
-        """Convert a validated result of `to_json` to an `EvaluatedPhotos`."""
+        """Create an `EvaluatedPhotos` from the JSON values that `to_json` returned; they are not validated here."""
         return EvaluatedPhotos(
             image_dir=photo_path(value["image_dir"]), split=value["set"], names=tuple(value["photos"])
         )
@@ -116,11 +120,12 @@ class EvaluatedPhotos:
 def accuracy_of(
     predictions: Mapping[Path, Predictions], evaluations: Mapping[Path, EvaluateResult]
 ) -> dict[Path, ModelAccuracy]:
-    """Return the accuracy of each model, computed from its predictions.
+    """Return the accuracy of each model on the measured device, keyed by model file.
 
     Args:
-        predictions: predictions of each model on the measured device.
-        evaluations: result of evaluating each model on this machine.
+        predictions: predictions of each model, made on the measured device; the accuracy is computed from them.
+        evaluations: result of evaluating each model on this machine, which provides the labels and the number of
+            photos that the model has learned from.
     """
     found = {}
     for model, scores in predictions.items():
@@ -139,7 +144,7 @@ def accuracy_of(
 
 
 def _float_twin(model: Path, evaluations: Mapping[Path, EvaluateResult]) -> Path | None:
-    """Return the float32 model that was exported from the same graph as `model`; None if it was not evaluated."""
+    """Return the float32 model exported from the same trained graph as `model`; None if `evaluations` lacks it."""
     facts = {path: read_metadata(read_model(path)).facts for path in evaluations}
     graphs = {path: (found.get("training") or {}).get("graph_sha256") for path, found in facts.items()}
     twins = (path for path, found in facts.items() if found.get("quantization") == "float32")

@@ -90,7 +90,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Latency distribution of the first model, in ms, for the number of threads with the lowest median."""
+        """Latency distribution of the first model, in ms, for the number of threads with the lowest median latency."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)
@@ -180,7 +180,11 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
 
 
 def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, EvaluateResult]:
-    """Evaluate each model once on this machine; return the results by model file, or {} if `image_dir` is None."""
+    """Evaluate each model on the photos in `image_dir`, on this machine.
+
+    Returns:
+        The result for each model file; an empty dictionary if `image_dir` is None.
+    """
     if options.image_dir is None:
         return {}
     models = tuple(dict.fromkeys(options.models))
@@ -193,7 +197,7 @@ def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path,
 
 
 def check_models(options: BenchmarkOptions) -> None:
-    """Raise ModelError if any of the files is not an image classification model."""
+    """Raise ModelError if any of the files in `options.models` is not an image classification model."""
     for model in options.models:
         Classifier(model, labels=options.labels, delegate=options.delegate, unlabeled=True)
 
@@ -209,7 +213,7 @@ def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[in
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return up to 20 of the scored photos, on which decoding and resizing are timed; () if no photos were scored."""
+    """Return the photos for timing decoding and resizing: the first 20 photos in `predictions`; () if it is empty."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 

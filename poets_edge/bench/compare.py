@@ -33,7 +33,7 @@ class Cell:
             hardware, or if its running times differ by more than a factor of 1.6.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
-        learned: number of evaluated photos that the model has learned from; None if it is not known.
+        learned: number of evaluated photos that the model was trained or validated on; None if it is not known.
     """
 
     median: float
@@ -157,7 +157,7 @@ def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
     """Return the results from a device as a dictionary, keyed by model name and number of threads.
 
     The name of a model consists of its architecture and quantization if the results contain them; otherwise it is the
-    file name. Equal names are made distinct.
+    file name. If two models have the same name, the file name or a number is appended to the second name.
     """
     found: dict[tuple[str, int], VariantResult] = {}
     for result in device.results:

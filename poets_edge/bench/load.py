@@ -40,7 +40,7 @@ class LoadWindow:
         runs: number of inferences.
         late: number of inferences that were skipped because the model was too slow for the requested rate.
         median_ms, p90_ms: median and 90th percentile of the inference times, in milliseconds.
-        samples_ms: up to 1000 inference times, in milliseconds.
+        samples_ms: inference times, in milliseconds; if there are more than 1000, every second, third, ... of them.
         state: state of the machine at the end of the window.
     """
 

@@ -189,7 +189,7 @@ def machine_name(facts: dict[str, Any]) -> str:
 
 
 def _is_emulated() -> bool:
-    """Return whether QEMU emulates the processor in user mode. If so, times do not apply to a real device."""
+    """Return whether QEMU emulates the processor in user mode; measured times then differ from a real device's."""
     if any(name.startswith("QEMU_") for name in os.environ):
         return True
     # QEMU passes the host's /proc/cpuinfo to programs; only x86 processors have a line with the vendor.

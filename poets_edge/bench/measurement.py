@@ -81,7 +81,7 @@ class Measurement:
 
     @property
     def stages(self) -> dict[str, float]:
-        """Median times to decode, resize and score a photo, in ms, with the keys "decode", "resize" and "inference"."""
+        """Median times, in ms, for a photo, with the keys "decode", "resize" and "inference"."""
         return {name: statistics.median(samples) for name, samples in self._stage_samples.items()}
 
     @property
@@ -99,12 +99,12 @@ class Measurement:
 
     @property
     def accelerated(self) -> bool:
-        """Whether XNNPACK ran the model in all rounds."""
+        """Whether TFLite ran the model with its optimized XNNPACK kernels in all rounds."""
         return all(timing.accelerated for timing in self.timings)
 
     @property
     def rounds_differ(self) -> float:
-        """Relative difference between the highest and the lowest of the rounds' median times; 0.1 means 10 %."""
+        """Variation between rounds: highest / lowest median inference time of a round, minus 1."""
         return max(self.process_medians) / min(self.process_medians) - 1
 
     @property
@@ -162,11 +162,13 @@ def measure_variants(
     log: RoundLog | None = None,
     stamp: str = "",
 ) -> list[str]:
-    """Time variants, each a model with a number of threads, in several rounds.
+    """Time variants (models with a number of threads) in several rounds, and add the times to `log`.
 
     In each round, every variant runs in a new process; the order is random.
 
     Args:
+        variants: variants to time.
+        config: duration of the measurements, and number of rounds.
         photos: photos for timing decoding and resizing; a generated photo is used if there are none.
         log: log to which finished rounds are added; rounds already in the log with the same `stamp` are skipped.
         stamp: digest of the measurement conditions; see `round_stamp`.

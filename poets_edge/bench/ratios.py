@@ -4,8 +4,9 @@ Inferences within one process are not independent, because they share its memory
 load of the machine at that time. Differences between processes are larger than differences within a process, so the
 comparison uses one value per process.
 
-This value is the time of the fastest inference in the process, which was disturbed least. The comparison uses ranks, so
-the magnitude of a disturbance that lasts for a complete process has no influence.
+This value is the time of the fastest inference in the process, which is the inference that other programs disturbed
+least. The processes are compared by the ranks of their times. If a process was disturbed from beginning to end, the
+result therefore does not depend on how much slower it became.
 """
 
 from __future__ import annotations
@@ -54,12 +55,16 @@ class TimeRatio:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the interval contains 1 and lies between 1 / (1 + NO_DIFFERENCE) and 1 + NO_DIFFERENCE."""
+        """Whether the times count as equal: the confidence interval contains 1 and lies between 1 / 1.05 and 1.05."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property
     def verdict(self) -> str:
-        """Result of the comparison: `slower`, `faster`, `no difference`, or `cannot tell`."""
+        """Result of the comparison: `slower`, `faster`, `no difference`, or `cannot tell`.
+
+        `slower` and `faster` mean that the confidence interval excludes 1; `no difference`, that it contains 1 and is
+        within 5 % of it; `cannot tell`, that it contains 1 but is wider.
+        """
         if self.is_equal:
             return "no difference"
         if self.could_be_equal:
@@ -102,10 +107,11 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the rank k for which the k-th smallest and k-th largest pairwise difference bound the confidence interval.
+    """Return the rank k of the pairwise differences that bound the 98 % confidence interval for a shift.
 
-    The rank is the largest k for which the Mann-Whitney statistic of two samples from one distribution is below k with
-    a probability of at most 1 %. It is 0 if the samples are too small for a confidence interval.
+    If all differences between a value of one sample and a value of the other are sorted, the k-th smallest and the
+    k-th largest are the bounds. k is the largest number for which the Mann-Whitney statistic of two samples from one
+    distribution is below k with a probability of at most 1 %. It is 0 if the samples are too small for an interval.
 
     Args:
         one, other: sizes of the two samples.
@@ -133,9 +139,9 @@ def _degrees_of_freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.fl
 
 
 def _student(freedom: float) -> float:
-    """Return the 99 % quantile of Student's t distribution with `freedom` degrees of freedom.
+    """Return an approximation of the 99 % quantile of Student's t distribution with `freedom` degrees of freedom.
 
-    The relative error is at most 1 % for 4 or more degrees of freedom. Source: Abramowitz and Stegun, Handbook of
+    Its relative error is at most 1 % for 4 or more degrees of freedom. Source: Abramowitz and Stegun, Handbook of
     Mathematical Functions, 26.7.5.
     """
     z, n = NORMAL, max(freedom, 2.0)

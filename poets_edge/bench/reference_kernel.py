@@ -36,7 +36,7 @@ def reference_kernel() -> Callable[[], None]:
 
 
 def time_kernel(call: Callable[[], None], seconds: float) -> list[float]:
-    """Call the kernel repeatedly for `seconds` seconds, at least once. Return the time of each call in milliseconds."""
+    """Call the reference kernel for the given time, at least once; return the time of each call in milliseconds."""
     clock = time.perf_counter_ns
     samples: list[float] = []
     after, end = 0, clock() + int(seconds * 1e9)

@@ -48,14 +48,14 @@ _MEDIAN_VARIANCE = math.pi / 2
 
 
 def run_variation(times: Sequence[float]) -> float:
-    """Estimate how much the logarithm of a time varies between runs, as a standard deviation of at least
-    QUIET_VARIATION.
+    """Estimate the standard deviation, between separate runs, of the logarithm of a time from the times of one run.
 
-    The estimate includes a margin for its uncertainty. To compute it, the run is divided into parts of successive
-    processes. The variance of the medians of the parts, beyond the variance that the differences between successive
-    processes explain, is the drift of the machine (an analysis of variance with random effects; Searle, Casella and
-    McCulloch, "Variance Components", 1992, chapter 3). Processes that other programs slowed down are left out,
-    because several of them in one part would look like drift.
+    The estimate is at least 0.007, the value on a quiet machine. It is higher if the speed of the machine drifted
+    during the run. To estimate the drift, the processes are divided, in their order, into five groups. The drift is the
+    variance of the groups' medians, minus the part of this variance that is due to differences between successive
+    processes (an analysis of variance with random effects; Searle, Casella and McCulloch, "Variance Components", 1992,
+    chapter 3). Processes that other programs slowed down are left out, because several of them in one group would look
+    like drift. The estimate is increased by a margin, because five groups are few.
 
     Args:
         times: one time per process, in the order of the measurement.

@@ -216,10 +216,10 @@ def step_up(values: Sequence[float]) -> int | None:
 
 
 def parse_duration(text: str) -> float:
-    """Return the duration in seconds from a text such as `10m`, `90s`, `1h` or `30`.
+    """Convert a string such as `10m`, `90s`, `1h` or `30` to a duration in seconds.
 
     Raises:
-        UsageError: the text is not a duration.
+        UsageError: the string is not a duration.
     """
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _UNITS:

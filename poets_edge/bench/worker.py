@@ -111,10 +111,12 @@ def sample_photo() -> bytes:
 def _timed(
     call: Callable[[], object], seconds: float, runs: int, kernel: Callable[[], None] | None
 ) -> tuple[list[float], list[float]]:
-    """Time at least `runs` calls of a function, for `seconds` seconds, alternating with the reference kernel.
+    """Call a function until it was called `runs` times and `seconds` seconds have passed; time each call.
+
+    If `kernel` is given, calls of this reference kernel are timed in between, which does not count as passed time.
 
     Returns:
-        The times of the function and the times of the kernel, in milliseconds.
+        The times of the calls of the function, and those of the calls of the kernel, in milliseconds.
     """
     clock = time.perf_counter_ns
     samples: list[float] = []
@@ -140,7 +142,7 @@ def _photo(path: str) -> Path | bytes:
 
 
 def _time_stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> Iterator[tuple[float, ...]]:
-    """Return three tuples of equal length: times to decode, to resize and to score photos, in milliseconds."""
+    """Return the times to decode each photo, to resize it and to run the model on it: three tuples, in milliseconds."""
     rows = []
     for turn in range(_STAGE_RUNS):
         start = time.perf_counter()

@@ -115,7 +115,7 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """Return a message that states why no camera can be used, or what to install; None if a camera can be used."""
+    """Return a message if no camera can be used, with the reason or with what to install; otherwise None."""
     problem = picamera2_problem()
     if not _is_there("cv2") and (problem or not is_installed()):
         return problem or _CAMERA

@@ -32,7 +32,7 @@ def codelab_options(function: _Function) -> _Function:
 
 
 def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
-    """Raise UsageError if an option in `given` is set to a value that contradicts the model."""
+    """Raise UsageError if a value in `given`, keyed by parameter name, differs from the model's; None is ignored."""
     height, width = scorer.size
     known: dict[str, Any] = {"input_size": height, "input_height": height, "input_width": width}
     known |= {f"{end}_layer": name for end, name in scorer.nodes.items()}

@@ -157,7 +157,10 @@ class Command(click.Command):
 
 
 def _files(value: object) -> list[Path]:
-    """Return the paths of existing files in the value of a parameter."""
+    """Return the existing files among `value`, the value of a command-line parameter: one value, or several.
+
+    Values other than paths are ignored.
+    """
     found = []
     for path in value if isinstance(value, (list, tuple)) else [value]:
         with contextlib.suppress(OSError):  # too long, or without permission

@@ -16,7 +16,7 @@ RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
 def result_cells(file: ExportedFile) -> list[str]:
-    """Return the table row of an exported file, with the columns of `RESULT_HEADING`."""
+    """Return a table row for an exported file, with one cell for each column heading in `RESULT_HEADING`."""
     size = f"{file.size / 1e6:.2f}"
     if file.evaluation is None or not file.evaluation.count or file.agreement is None:
         return [size, "-", "-", "-"]

@@ -56,8 +56,8 @@ graph_option = option(
 def input_options(function: _Function) -> _Function:
     """Add the options `--input-range`, `--input-mean` and `--input-std`, which specify the range of the model's input.
 
-    The decorated function receives them as one argument `input_range`: text for `parse_input_range`, or None if none of
-    the options is given.
+    The decorated function receives the options as one argument `input_range`, a string in the format of
+    `parse_input_range`; it is None if no option is given.
     """
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""Handle signals that ask a command to end: the first ends it after its current work, the second immediately."""
+"""Handle signals that ask a command to end: after the first, it finishes its current work; a second ends it at once."""
 
 from __future__ import annotations
 

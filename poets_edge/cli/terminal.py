@@ -127,7 +127,7 @@ class Terminal:
         show()
 
     def _is_due(self) -> bool:
-        """Return whether a progress line is due; if so, the next one is due after LINE_SECONDS."""
+        """Return whether enough time has passed since the last progress line; if so, restart the timer."""
         now = time.monotonic()
         if now - self._last_line < LINE_SECONDS:
             return False

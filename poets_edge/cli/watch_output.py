@@ -12,7 +12,7 @@ from poets_edge.device.watch.prediction import Prediction, WatchSummary
 
 
 class Printer:
-    """Display that prints a line whenever the label changes or, if `every_frame` is set, for each frame."""
+    """Printer of predictions: one line whenever the label changes or, if `every_frame` is set, for each frame."""
 
     def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
         self._lines = lines

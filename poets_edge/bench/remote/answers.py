@@ -23,12 +23,12 @@ _LONGEST_BASE64 = 11_500_000
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations
-    """Return a check that a value in an answer is a number from `low` to `high`; used in dataclass annotations."""
+    """Return an annotation for fields of the answer classes, which accepts only a number from `low` to `high`."""
     return Check(float, f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
 
 
 def Integer(low: int, high: int) -> Check:  # noqa: N802
-    """Return a check that a value in an answer is an integer from `low` to `high`; used in dataclass annotations."""
+    """Return an annotation for fields of the answer classes, which accepts only an integer from `low` to `high`."""
     return Check(int, f"a whole number from {low} to {high}", lambda value: low <= value <= high)
 
 
@@ -77,7 +77,7 @@ class Facts:
         state: state of `folder`; see `OwnFolder.state`.
         older: paths of files on the device that older versions of the program created.
         free: free space on the disk that holds `folder`, in bytes.
-        versions: version of each requested package; None for packages that are not installed.
+        versions: version of each Python package that the request names; None for packages that are not installed.
     """
 
     python: tuple[Index, Index, Index]
@@ -110,7 +110,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Items:
-    """Answer that lists which of the requested folders (`<kind>/<key>`) are complete on the device."""
+    """Answer that lists which of the requested folders, such as `models/<key>`, are complete on the device."""
 
     items: Texts
 

@@ -166,7 +166,11 @@ def _send_files(device: Installation, kind: str, members: dict[str, Path], repor
 
 
 def _log_file(device: Installation, options: BenchmarkOptions, models: Sequence[Path], image_dir: str) -> Path | None:
-    """Return the path of the file that stores the finished rounds of this run; None if there is no cache folder."""
+    """Return the local file for saving the finished rounds of a benchmark with the given conditions.
+
+    A second run with the same device, models and options gets the same file, and continues an interrupted run. None is
+    returned if there is no cache folder.
+    """
     conditions = [str(device.folder), *device.items, *map(sha256_of, models), str(asdict(options.timing)), image_dir]
     with contextlib.suppress(RuntimeError):
         return cache_folder() / "measuring" / f"{digest_of(device.host, *conditions)}.jsonl"
@@ -216,7 +220,7 @@ def _predictions(
 
 
 def _check(device: Installation, model: Path, there: Predictions, here: Predictions, reporter: Reporter) -> ScoreCheck:
-    """Compare the scores of a model on a device with its scores on this machine, and warn of differences."""
+    """Return a comparison of a model's scores on a device with its scores on this machine; warn of differences."""
     rows = {photo.name: row for photo, row in zip(here.photos, here.scores, strict=True)}
     both = [(rows[photo.name], row) for photo, row in zip(there.photos, there.scores, strict=True)]
     same = sum(int(one.argmax()) == int(other.argmax()) for one, other in both)

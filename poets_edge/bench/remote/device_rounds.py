@@ -35,7 +35,8 @@ class DeviceTimings:
         machine: description of the device; see `machine_facts`.
         variants: measured combinations of a model and a number of threads.
         stamp: digest of the measurement conditions, which identifies the rounds in the log.
-        outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
+        outputs: output of each model for each photo, keyed by (model index, photo name): the scores, and the distance
+            from which the unknown-photo detector tells whether the photo is unlike the training photos.
         warnings: descriptions of disturbances of the device.
     """
 
@@ -131,7 +132,8 @@ class _RoundsFollower(Follower):
 
     Attributes:
         stamp: digest of the measurement conditions; "" until the description of the device is known.
-        outputs: scores of each photo and its distance from the training photos, keyed by (model index, photo name).
+        outputs: output of each model for each photo, keyed by (model index, photo name): the scores, and the distance
+            from which the unknown-photo detector tells whether the photo is unlike the training photos.
     """
 
     def __init__(

@@ -186,7 +186,10 @@ def note_older_files(host: str, facts: Facts, reporter: Reporter) -> None:
 
 
 def item(kind: str, *parts: str | bytes) -> str:
-    """Return the path `<kind>/<key>` for an item (a folder in the program's folder); the key is a digest of `parts`."""
+    """Return the path `<kind>/<key>` of an item, which is a folder in the program's folder on a device.
+
+    The key is a digest of `parts`, which describe the contents of the item.
+    """
     return f"{kind}/{digest_of(SIGNATURE, *parts)}"
 
 

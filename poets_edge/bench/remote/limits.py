@@ -17,8 +17,8 @@ class Limits:
         work: limit for the answer to a request that writes or removes many files.
         fetch: limit for downloading packages on the device.
         program: limit for the time until a program prints its next line of output or ends.
-        measuring: limit for the next message from a measurement, in addition to the measuring time; a round may take up
-            to ten minutes.
+        measuring: limit for the time without a message during a measurement. The requested duration of the measurement
+            is added to it; one round may take ten minutes.
     """
 
     login: float = 180.0

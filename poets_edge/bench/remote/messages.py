@@ -95,7 +95,11 @@ Request = FactsRequest | RoundsRequest | LoadRequest
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """Return the request from JSON values. Raises KeyError if a value that this version requires is missing."""
+    """Convert JSON values to a request, an instance of the class that they name.
+
+    Raises:
+        KeyError: a value that this version requires is missing.
+    """
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()
@@ -177,7 +181,8 @@ class PhotoScores:
     Attributes:
         model: index of the model in the request.
         scores: one score per label.
-        distance: distance of the photo from the training photos; None if the model has no unknown-photo detector.
+        distance: output of the unknown-photo detector, above 1 for a photo that is unlike the training photos; None if
+            the model has no such detector.
     """
 
     model: Index

@@ -26,7 +26,8 @@ def sustain_on(
         folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Raises:
-        RemoteError: the device cannot be reached or set up, or the connection is lost; the models are then stopped.
+        RemoteError: the device cannot be reached or set up, or the connection is lost. The device then stops running
+            the models.
         ModelError: see `sustain`; raised before the first request to the device.
     """
     reporter = reporter or Silent()

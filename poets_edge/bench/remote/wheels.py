@@ -56,8 +56,8 @@ def required_packages(system: System, runtime: str, *, own: tuple[str, ...] = ()
 
     Args:
         runtime: name of the package with the TFLite interpreter.
-        own: packages that are not downloaded, because the device's operating system provides them for its camera
-            library.
+        own: packages that are not downloaded, because the device must use the versions from its operating system, on
+            which the camera library depends.
     """
     without = {*_WITHOUT_WHEELS.get(system.machine, ()), *own}
     wanted = {package_name(text): text.partition(";")[0].strip() for text in _own_requirements()}
@@ -73,7 +73,10 @@ def required_packages(system: System, runtime: str, *, own: tuple[str, ...] = ()
 
 
 def extra_needs(name: str) -> Needs:
-    """Return the packages in an extra of this program; all must be pure Python and have no dependencies."""
+    """Return the packages in the group of optional dependencies (extra) `name` of this program.
+
+    They are downloaded without their dependencies, so none may have any; and all must be pure Python.
+    """
     wanted = tuple(text.partition(";")[0].strip() for text in _requirements() if _is_extra(text, name))
     if not wanted:
         raise RemoteError(f"the installation here does not know the extra [{name}]. Install it again.")

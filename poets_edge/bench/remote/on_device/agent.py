@@ -1,13 +1,13 @@
 """The agent, a program that carries out requests on another device. It is sent over ssh and requires only Python.
 
-The agent first writes a line with MARKER to standard output. It then reads requests from standard input (lines of JSON,
-some followed by chunks of bytes) and writes one answer for each request: a line of JSON with the number of the request.
-Requests do not pass through the login shell of the device, since shells differ in quoting (fish and sh, for example).
-Output of the shell before the marker is ignored.
+The agent first writes a marker line, "poets-edge agent 1", to standard output. It then reads requests from standard
+input (lines of JSON, some followed by chunks of bytes) and writes one answer for each request: a line of JSON with the
+number of the request. Requests do not pass through the login shell of the device, since shells differ in quoting (fish
+and sh, for example). Output of the shell before the marker is ignored.
 
-The agent writes to the program's folder only (`own_folder.py`). When standard input ends, or after SILENCE seconds
-without a message, it kills its child processes, removes partially received files and exits, so that no process keeps
-running on the device after the connection is lost.
+The agent writes to the program's folder only (`own_folder.py`). When standard input ends, or no message arrives
+for 60 s (or a time limit set by a request), it kills its child processes, removes partially received files and exits,
+so that no process keeps running on the device after the connection is lost.
 """
 
 from __future__ import annotations
@@ -201,7 +201,11 @@ class Agent:
         remove_links(request["folder"], request["unit"], self._own.service.unit_path(request["unit"]))
 
     def do_hand_over_linger(self, request: Message) -> None:
-        """Record in another deployment's folder that removing that deployment must disable lingering."""
+        """Make another deployment responsible for disabling lingering when it is removed.
+
+        Lingering lets the user's systemd run without a login. The responsibility is recorded in the other deployment's
+        folder.
+        """
         other = OwnFolder(request["folder"])
         note = other.service.read()
         if note:

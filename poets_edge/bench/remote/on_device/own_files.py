@@ -33,7 +33,7 @@ def sha256(path: str) -> str:
 
 
 def state_bytes(state: State) -> bytes:
-    """Return the content of a state file as JSON: `state`, and a signature that identifies the file."""
+    """Return the bytes to write to a state file: `state` as JSON, with a signature that marks it as this program's."""
     return json.dumps({"signature": SIGNATURE, **state}, indent=1).encode() + b"\n"
 
 

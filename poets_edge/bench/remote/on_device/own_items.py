@@ -160,9 +160,10 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the paths of the files that a line of a journal names: one file, or all wheels in a folder.
+    """Return the paths of the files in `folder` that the line `name` of a journal stands for.
 
-    The result is empty if `name` is outside `folder`. Symbolic links are not followed.
+    If the line ends in "/", it stands for all wheels in a subfolder, otherwise for one file. The result is empty if the
+    path is outside `folder` or leads through a symbolic link.
     """
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
@@ -219,7 +220,10 @@ def _is_bytecode(relative: str, sums: State) -> bool:
 
 
 def listed(place: str) -> State | None:
-    """Return the checksums of the files in an item, keyed by relative path; None if `place` is not an item."""
+    """Return the checksums of the files in the item at the path `place`, keyed by relative path.
+
+    An item is a folder with a list of its files and their checksums. None is returned if the folder has no such list.
+    """
     for name in (MARKER, _REMOVING):
         sums = (read_state(os.path.join(place, name)) or {}).get("files")
         if isinstance(sums, dict):
@@ -228,10 +232,10 @@ def listed(place: str) -> State | None:
 
 
 def replace_file(incoming: str, path: str, content: bytes) -> None:
-    """Replace the file at `path` atomically.
+    """Write `content` to the file at `path` atomically; an existing file is replaced.
 
     Args:
-        incoming: folder for incomplete files; it is created if it is missing.
+        incoming: folder in which the new file is written before it is moved; it is created if it is missing.
     """
     staging = Staging(own_directory(incoming))
     try:

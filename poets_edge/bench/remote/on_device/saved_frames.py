@@ -26,7 +26,11 @@ def list_frames(folder: str) -> dict[str, int]:
 
 
 def read_frame(path: str) -> bytes:
-    """Return the first 8 MB of a frame. Raises OSError if the file name is not one that `watch --collect` writes."""
+    """Return the first 8 MB of the image file of a saved frame.
+
+    Raises:
+        OSError: the file name is not one that `watch --collect` writes, or the file cannot be read.
+    """
     if not FRAME_NAME.fullmatch(os.path.basename(path)):
         raise OSError(0, "not a frame that this program has saved", path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
