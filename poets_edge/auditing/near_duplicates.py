@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.auditing.image_stats import SIDE, Thumbnails
-from poets_edge.photos.folds import copies, join
+from poets_edge.photos.folds import connected, copies
 from poets_edge.photos.table import Rows
 from poets_edge.training.projection import blocks, table_of, tiles, unit
 from poets_edge.training.vectors import Matrix, Vectors, take
@@ -88,7 +88,7 @@ def find_near_duplicates(
                 first, second = thumbnails[pairs[chosen, 0]], thumbnails[pairs[chosen, 1]]
                 matches = _match(first, second, similarities[chosen])
                 found += [(int(a), int(b)) for a, b in pairs[chosen][matches]]
-    return NearDuplicates(tuple(join(found)))
+    return NearDuplicates(tuple(connected(found)))
 
 
 def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Rows, Matrix]]:

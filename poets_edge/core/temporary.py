@@ -45,7 +45,7 @@ def held(make: Callable[[], Path]) -> Iterator[Path]:
             descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # another program removed it as a leftover before it was locked
             continue
-        if _is_ours_now(temporary, descriptor):
+        if _lock_if_ours(temporary, descriptor):
             break
         os.close(descriptor)
     try:
@@ -97,7 +97,7 @@ def owned(path: Path, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_ours_now(temporary: Path, descriptor: int) -> bool:
+def _lock_if_ours(temporary: Path, descriptor: int) -> bool:
     """Lock a new temporary file, and return whether it still exists.
 
     Another program may take the file for a leftover, and remove it before it is locked.

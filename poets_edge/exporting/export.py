@@ -168,7 +168,7 @@ def prepare_export(
                 content = with_unknown_label(content)
             models[quantization] = with_metadata(content, _card(source, quantization))
             advance(1)
-    scored = _rescore(models, source, images, reporter)
+    scored = _evaluate_models(models, source, images, reporter)
     files, contents = [], []
     for quantization in wanted:
         file = _evaluated(_output_path(options, quantization), quantization, scored, source.labels)
@@ -245,7 +245,7 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
     return ModelInfo(f"poets_edge {architecture}", description, source.labels)
 
 
-def _rescore(
+def _evaluate_models(
     models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
 ) -> dict[Quantization, Predictions]:
     """Return the predictions of all models for the test photos, by quantization; empty if there are no test photos.

@@ -54,7 +54,7 @@ def find_weights(
     if source != IMAGENET:
         return _users_file(source, architecture)
     found = local_weights(architecture, model_dir)
-    return _genuine(_weights(found or _fetch(architecture, model_dir, reporter)), architecture.weights)
+    return _checked(_weights(found or _fetch(architecture, model_dir, reporter)), architecture.weights)
 
 
 def local_weights(architecture: Architecture, model_dir: Path) -> Path | None:
@@ -71,7 +71,7 @@ def default_grid(model_dir: Path = MODELS) -> tuple[Architecture, ...]:
     return tuple(entry for entry in wanted if entry.weights.application or local_weights(entry, model_dir))
 
 
-def _genuine(weights: Weights, source: WeightsSource) -> Weights:
+def _checked(weights: Weights, source: WeightsSource) -> Weights:
     """Check a weights file, and return it unchanged. Raises WeightsError if its checksum is not the published one."""
     if source.sha256 and weights.path.name == source.file and weights.digest != source.sha256:
         raise WeightsError(

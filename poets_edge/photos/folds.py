@@ -120,7 +120,7 @@ def assign_folds(
     )  # fmt: skip
 
 
-def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
+def connected(pairs: Iterable[tuple[int, int]]) -> list[Group]:
     """Return the connected components of a graph whose nodes are row numbers (union-find).
 
     Args:
@@ -170,7 +170,9 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
     """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
-    joined = join([*copies(checksums), *copies(photos.byte_digests), *(copies(groups) if groups is not None else [])])
+    joined = connected(
+        [*copies(checksums), *copies(photos.byte_digests), *(copies(groups) if groups is not None else [])]
+    )
     alone = np.ones(len(photos), np.bool_)
     alone[list(itertools.chain(*joined))] = False
     return joined, np.flatnonzero(alone)

@@ -19,7 +19,7 @@ import numpy as np
 
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import DatasetError, UsageError
-from poets_edge.photos.folds import join
+from poets_edge.photos.folds import connected
 from poets_edge.photos.split import group_name
 from poets_edge.photos.table import PhotoTable, Rows
 
@@ -129,7 +129,7 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
         pairs: pairs of row numbers of photos in one group; a photo in no pair forms its own group.
     """
     first = np.arange(count)
-    for group in join(pairs):
+    for group in connected(pairs):
         first[list(group)] = group[0]
     return first
 

@@ -118,7 +118,7 @@ class _Arrangement:
         if all(is_no_class(one.label) for one in classes):
             folders = [one.folder for one in classes]
             raise DatasetError(
-                f"{self._place}: {_names(folders)} hold photos, and no class folders. {self._sort(folders[0])}"
+                f"{self._place}: {_names(folders)} hold photos, and no class folders. {self._how_to_sort(folders[0])}"
             )
         unusual = unusual_classes([one.label for one in classes])
         self._notes += [
@@ -172,7 +172,7 @@ class _Arrangement:
                 split_of(folder.name) or is_unlabeled(folder.name) or (trained and folder in meant) for folder in flat
             ):
                 raise DatasetError(
-                    f"{self._place}: {_names(flat)} hold photos, and no class folders. {self._sort(flat[0])}"
+                    f"{self._place}: {_names(flat)} hold photos, and no class folders. {self._how_to_sort(flat[0])}"
                 )
             return []
         named = Counter(meant[folder] for folder in splits)
@@ -253,7 +253,7 @@ class _Arrangement:
                 )
             if is_no_class(folder.name):
                 raise DatasetError(
-                    f"{self._at(inside[0])}: holds photos, and no class folders. {self._sort(inside[0])}"
+                    f"{self._at(inside[0])}: holds photos, and no class folders. {self._how_to_sort(inside[0])}"
                 )
             raise DatasetError(
                 f"{self._at(folder)}: holds {_names(inside)}. Put the splits above the classes, as in"
@@ -267,11 +267,11 @@ class _Arrangement:
             f" add `recursive`; to take each as a class, name {shlex.quote(self._at(folder))}"
         )
 
-    def _sort(self, folder: Folder) -> str:
+    def _how_to_sort(self, folder: Folder) -> str:
         """Return the part of an error message that tells the user how to sort the photos in a folder into classes."""
         return f"Put the photos of each class into a folder: {self._at(folder)}/daisy, {self._at(folder)}/roses."
 
-    def _move(self, source: Folder, target: Folder) -> str:
+    def _how_to_move(self, source: Folder, target: Folder) -> str:
         """Return the part of an error message that tells the user how to move the photos in `source` to `target`."""
         if not Path(self._place).is_dir():
             return f"create the archive again, with their photos in {target.name}."
@@ -295,7 +295,7 @@ class _Arrangement:
             if beside:
                 raise DatasetError(
                     f"{self._place}: the classes {first!r} and {one.label!r} differ only in case or spaces. If"
-                    f" they are one, {self._move(one.folder, beside[0].folder)}"
+                    f" they are one, {self._how_to_move(one.folder, beside[0].folder)}"
                 )
             self._notes.append(f"{self._at(one.folder)}: taken as the class {first}.")
         return [

@@ -194,7 +194,7 @@ def read(path: str, most: int) -> bytes:
         OSError: the photo is missing or damaged, or has more than `most` bytes.
         RemoteError: the address cannot be reached.
     """
-    container, name = _through(path)
+    container, name = _split_container(path)
     if container is None:
         if size(path) > most:  # False for UNKNOWN_SIZE, which is negative
             raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
@@ -220,7 +220,7 @@ def stamp(path: str) -> FileStamp | None:
     The result is None if the photo is missing, or if its server does not report whether it has changed.
     """
     try:
-        container, name = _through(path)
+        container, name = _split_container(path)
         if container is None:
             said = remote.facts(path)
             return FileStamp(said.identity, said.changed, size(path)) if said.identity else None
@@ -242,7 +242,7 @@ def size(path: str) -> int:
     The result is -1 (UNKNOWN_SIZE) if the photo is missing or its server does not report the size.
     """
     try:
-        container, name = _through(path)
+        container, name = _split_container(path)
         if container is None:
             known = remote.size(path)
             return UNKNOWN_SIZE if known is None else known
@@ -252,7 +252,7 @@ def size(path: str) -> int:
         return UNKNOWN_SIZE
 
 
-def _through(path: str) -> tuple[str | None, str]:
+def _split_container(path: str) -> tuple[str | None, str]:
     """Split the path of a photo in an archive into the path of the archive and the name of the photo in the archive.
 
     The result is (None, "") for the address of a photo that is not in an archive.

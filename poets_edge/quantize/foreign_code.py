@@ -51,7 +51,7 @@ def check_keras(path: Path) -> None:
     Raises:
         ModelError: the model contains such code or layers, or its configuration cannot be read.
     """
-    for name, module in _named(_keras_config(path)):
+    for name, module in _classes_in(_keras_config(path)):
         if name in _LAYERS_WITH_CODE or not _MODULE.fullmatch(module):
             called = name if name in _LAYERS_WITH_CODE else f"{module}.{name}"
             raise ModelError(f"{path}: contains {called[:100]}, Python code that would be run. It is not loaded.")
@@ -82,16 +82,16 @@ def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
     return text
 
 
-def _named(value: Any) -> Iterator[tuple[str, str]]:
+def _classes_in(value: Any) -> Iterator[tuple[str, str]]:
     """Yield a pair (name, module) for each class in a Keras configuration; the module is "keras" if none is given."""
     if isinstance(value, dict):
         if "class_name" in value:
             yield str(value["class_name"]), str(value.get("module") or "keras")
         for part in value.values():
-            yield from _named(part)
+            yield from _classes_in(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _named(part)
+            yield from _classes_in(part)
 
 
 def check_saved_model(path: Path) -> None:

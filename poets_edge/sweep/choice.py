@@ -53,13 +53,13 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
     if not within:
         return _choose_nearest(points, budget)
     if budget.accuracy is not None and budget.latency is None and budget.size is None:
-        chosen = fastest(within)
+        chosen = smallest_of_fastest(within)
         reason = f"{_rank('the fastest', within, budget)}{_size_reason(chosen, within)}."
         return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}, {reason}")
     best = most_accurate(within)
     equals = indistinguishable(within)
     contenders = cross_validation_contenders(equals)
-    chosen = fastest(contenders)
+    chosen = smallest_of_fastest(contenders)
     tie = _tie_reason(equals, contenders)
     if chosen == best:
         reason = _rank("the most accurate", within, budget)
@@ -74,7 +74,7 @@ def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
     return max(points, key=lambda point: (point.accuracy, -point.latency.median))
 
 
-def fastest(points: Sequence[GridPoint]) -> GridPoint:
+def smallest_of_fastest(points: Sequence[GridPoint]) -> GridPoint:
     """Return the grid point (model) with the smallest file among those that are about as fast as the fastest one.
 
     Points that are not significantly slower than the fastest one are considered. If their smallest files differ only

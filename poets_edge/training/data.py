@@ -105,7 +105,7 @@ class TrainingData:
         """Return the row numbers of the photos in one or more splits, int64 [photos], one split after another."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
-    def named(self, wanted: SplitName) -> HashedPhotos:
+    def photos_in(self, wanted: SplitName) -> HashedPhotos:
         """Return the photos in a split, with their digests."""
         return self.photos.take(self.rows(wanted))
 
@@ -214,7 +214,7 @@ def training_vectors(
     settings = options.distortions
     if not settings.active:
         return data.plain("training")
-    photos, variants = data.named("training"), settings.names()
+    photos, variants = data.photos_in("training"), settings.names()
     table = VectorTable(len(photos) * len(variants), options.architecture.bottleneck_size, options.bottleneck_dir)
     counts = []
     for batch in bottleneck_batches(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from poets_edge.sweep.budget import Budget
-from poets_edge.sweep.choice import choose, cross_validation_contenders, fastest, figures
+from poets_edge.sweep.choice import choose, cross_validation_contenders, figures, smallest_of_fastest
 from poets_edge.sweep.points import GridPoint
 from tests.sweep.test_points import point
 
@@ -118,7 +118,7 @@ def test_reason_states_by_how_much_the_nearest_model_exceeds_the_budget(budget: 
 def test_fastest_model_may_have_a_file_up_to_five_percent_larger_than_the_smallest() -> None:
     small, large = (point(SLIM, ms, range(0), processes=NOISY) for ms in (4.2, 4.0))
     limits = [replace(large, size=size) for size in (1_050_000, 1_050_001, 2_000_000)]
-    assert [fastest((replace(small, size=1_000_000), one)) == one for one in limits] == [True, False, False]
+    assert [smallest_of_fastest((replace(small, size=1_000_000), one)) == one for one in limits] == [True, False, False]
 
 
 def validated(name: str, milliseconds: float, wrong: int, wrong_in_validation: int) -> GridPoint:
@@ -177,4 +177,4 @@ def test_significantly_slower_points_are_not_among_the_fastest() -> None:
     """A point that is 10 % slower in all processes is not as fast, although the ratio is below 1.25."""
     steady = (0.999, 1.0, 1.001)
     quick, small = point(WIDE, 4.0, range(0), 3.0, steady), point(SLIM, 4.4, range(0), 1.0, steady)
-    assert fastest((quick, small)) == quick
+    assert smallest_of_fastest((quick, small)) == quick

@@ -14,7 +14,7 @@ from poets_edge.exporting.microcontroller.boards import board
 from poets_edge.exporting.microcontroller.fitting import MicroCost
 from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget, parse_budget
-from poets_edge.sweep.choice import choose, fastest, indistinguishable, most_accurate
+from poets_edge.sweep.choice import choose, indistinguishable, most_accurate, smallest_of_fastest
 from poets_edge.sweep.points import GridPoint, pareto_front
 from poets_edge.sweep.trend import trend
 from tests.sweep.test_points import point
@@ -147,13 +147,13 @@ def test_smallest_of_equally_fast_models_counts_as_the_fastest() -> None:
     quick = point(NAME, 4.0, range(0), 3.0, NOISY)
     tied = point(NAME, 4.2, range(0), 2.0, NOISY)
     slow = point(NAME, 40.0, range(0), 0.1, NOISY)
-    assert fastest((slow, quick, tied)) == tied
+    assert smallest_of_fastest((slow, quick, tied)) == tied
 
 
 def test_size_differences_up_to_five_percent_do_not_decide_between_equally_fast_models() -> None:
     quick, tied = point(NAME, 4.0, range(0), 1.04, NOISY), point(NAME, 4.2, range(0), 1.0, NOISY)
-    assert fastest((tied, quick)) == quick
-    assert fastest((tied, replace(quick, size=1_060_000))) == tied
+    assert smallest_of_fastest((tied, quick)) == quick
+    assert smallest_of_fastest((tied, replace(quick, size=1_060_000))) == tied
 
 
 @pytest.mark.parametrize(("ratio", "is_equal"), [(1.2, True), (1.3, False), (1 / 1.2, True), (1 / 1.3, False)])

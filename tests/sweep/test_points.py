@@ -12,7 +12,7 @@ from poets_edge.bench.samples import describe
 from poets_edge.errors import UsageError
 from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget, parse_budget
-from poets_edge.sweep.choice import choose, fastest, indistinguishable
+from poets_edge.sweep.choice import choose, indistinguishable, smallest_of_fastest
 from poets_edge.sweep.points import GridPoint, pareto_front
 from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.trend import trend
@@ -111,7 +111,7 @@ def test_smaller_of_equally_fast_models_is_chosen() -> None:
     assert "a smaller file (0.98 MB)" in choice.reason
     steady = (0.999, 1.001, 1.0)
     quick, slow = (point("mobilenet_0.50_224", ms, range(0), mb, steady) for ms, mb in ((4.0, 3.28), (4.1, 0.98)))
-    assert fastest((quick, slow)) == quick, "3 % is significant if the processes agree within 0.1 %"
+    assert smallest_of_fastest((quick, slow)) == quick, "3 % is significant if the processes agree within 0.1 %"
 
 
 def test_faster_model_is_chosen_if_the_files_are_equally_large() -> None:

@@ -39,8 +39,8 @@ VALUES = np.zeros((3, 4, 5))
 @pytest.mark.parametrize(
     ("infer", "arguments", "expected"),
     [
-        (shapes.low_rank, call((4, 1, 3), (5, 1)), (4, 5, 3)),
-        (shapes.low_rank, call((2, 1, 3, 1, 2)), (2, 1, 3, 1, 2)),
+        (shapes.broadcast_shape, call((4, 1, 3), (5, 1)), (4, 5, 3)),
+        (shapes.broadcast_shape, call((2, 1, 3, 1, 2)), (2, 1, 3, 1, 2)),
         (shapes.prelu, call(IMAGE, (1, 1, 8)), IMAGE),
         (shapes.equal_shapes, call((4, 3), (4, 3), (4, 3)), (4, 3)),
         (shapes.select, call((4, 3), (4, 3), (4, 3)), (4, 3)),
@@ -182,7 +182,7 @@ def test_shape_functions_accept_values_at_their_limits(
 @pytest.mark.parametrize(
     ("infer", "arguments", "message"),
     [
-        (shapes.low_rank, call((1, 2, 1, 3, 4), (4,)), "inputs of rank 5"),
+        (shapes.broadcast_shape, call((1, 2, 1, 3, 4), (4,)), "inputs of rank 5"),
         (shapes.prelu, call((1, 6, 1, 8), (4, 8)), "slopes"),
         (shapes.equal_shapes, call((4, 3), (3,)), "different shapes"),
         (shapes.select, call((4, 3), (4, 3), (4, 1)), "different shapes"),

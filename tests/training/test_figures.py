@@ -328,9 +328,9 @@ def test_training_data_splits_are_disjoint_and_complete(data: TrainingData) -> N
     assert sum(map(len, rows)) == len(set.union(*rows)) == 90
     assert [len(one) for one in rows] == [{TRAINING: 54, VALIDATION: 18, TEST: 18}[number] for number in range(3)]
     assert data.rows("validation", "test").tolist() == [*data.rows("validation"), *data.rows("test")]
-    assert isinstance(data.named("test"), HashedPhotos)
+    assert isinstance(data.photos_in("test"), HashedPhotos)
     plain = data.plain("test")
-    assert plain.classes.tolist() == [LABELS.index(one.photo.label) for one in data.named("test")]
+    assert plain.classes.tolist() == [LABELS.index(one.photo.label) for one in data.photos_in("test")]
     assert (plain.vectors[:] == data.vectors[data.rows("test")]).all()
 
 

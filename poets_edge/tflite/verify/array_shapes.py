@@ -19,7 +19,7 @@ _BROADCAST_RANK = 4
 """Maximum rank of broadcast arrays; the kernels of some operators read out of bounds for higher ranks."""
 
 
-def low_rank(call: Call) -> Shape:
+def broadcast_shape(call: Call) -> Shape:
     """Return the shape to which the inputs are broadcast.
 
     Raises:
@@ -34,7 +34,7 @@ def low_rank(call: Call) -> Shape:
 def prelu(call: Call) -> Shape:
     """Return the output shape of a PReLU, which equals its input shape."""
     shape = call.shape(0)
-    if low_rank(call) != shape:
+    if broadcast_shape(call) != shape:
         raise FlawError("slopes that do not fit the input")
     return shape
 

@@ -53,7 +53,7 @@ def _unary(name: str, options: str = "") -> Rule:
 
 
 def _binary(name: str, options: str, kind: Kind = "same") -> Rule:
-    return Rule(name, array_shapes.low_rank, (2, 2), options, bare=True, kind=kind)
+    return Rule(name, array_shapes.broadcast_shape, (2, 2), options, bare=True, kind=kind)
 
 
 def _reduction(name: str) -> Rule:
