@@ -183,8 +183,9 @@ class Classifier:
         """Highest score that the model can return: 1, or slightly less for a quantized output (255/256 for int8)."""
         if not self.output.scale or self.score_format.kind != "probabilities":
             return 1.0
-        largest = np.iinfo(self.output.dtype).max
-        return min(1.0, float((largest - self.output.zero_point) * self.output.scale / self.score_format.high))
+        low, high = self.score_format.low, self.score_format.high
+        largest = (np.iinfo(self.output.dtype).max - self.output.zero_point) * self.output.scale
+        return min(1.0, float((largest - low) / (high - low)))
 
     def check_threshold(self, threshold: float) -> None:
         """Raise UsageError if a threshold is not between 0 and 1, or exceeds the highest score the model can return."""

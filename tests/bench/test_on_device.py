@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from poets_edge.bench.remote.on_device import saved_frames
+from poets_edge.bench.remote.on_device.device_description import describe_device
+from poets_edge.bench.remote.on_device.own_files import read_state
 from poets_edge.bench.remote.on_device.own_items import Staging
 from poets_edge.bench.remote.on_device.saved_frames import list_frames, read_frame
 from poets_edge.bench.remote.on_device.unit_links import is_foreign, remove_links
@@ -100,3 +104,32 @@ def test_frames_are_limited_in_number_and_size(tmp_path: Path, monkeypatch: pyte
     for name in ("a/collected-20260101-000000-00009.jpg", "a/notes.jpg", "a/collected-20260101-000000-0001.jpg"):
         with pytest.raises(OSError):
             read_frame(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(("read", "expected"), [(read_state, None), (read_frame, b"")])
+def test_reading_a_pipe_in_place_of_a_file_does_not_block(
+    tmp_path: Path, read: Callable[[str], object], expected: object
+) -> None:
+    path = tmp_path / "collected-20260101-000000-00001.jpg"
+    os.mkfifo(path)
+    found: list[object] = []
+    reader = threading.Thread(target=lambda: found.append(read(str(path))), daemon=True)
+    reader.start()
+    reader.join(5)
+    assert found == [expected]
+
+
+def test_description_of_a_device_resolves_links_to_the_parent_of_the_programs_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    monkeypatch.setenv("XDG_DATA_HOME", str(link))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for kind, folder, expected, usual in (
+        ("data", "", real, True), ("cache", str(real), real, True), ("cache", str(link), real, True),
+        ("cache", "", tmp_path / "cache", False),
+    ):  # fmt: skip
+        found = describe_device(kind, folder, [])
+        assert (found["folder"], found["usual"]) == (str(expected / "poets-edge"), usual)

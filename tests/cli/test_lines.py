@@ -154,6 +154,9 @@ def test_control_characters_that_could_alter_the_screen_are_escaped() -> None:
 def test_stderr_stream_keeps_progress_bars_and_removes_passwords() -> None:
     assert written(ErrorScreen, "\r50%\x1b[2J\r") == b"\r50%\\u001b[2J\r"
     assert written(ErrorScreen, "\x1b[33mwarning: \x1b[0mred\x1b[33m\n") == b"\x1b[33mwarning: \x1b[0mred\\u001b[33m\n"
+    assert written(ErrorScreen, "\x1b[A50%\x1b[A") == b"\x1b[A50%\\u001b[A"
+    for hostile in ("\x1b[2J", "\x1b]0;title\x07", "\x1b[33mred"):
+        assert b"\x1b" not in written(ErrorScreen, hostile)
     shown = written(ErrorScreen, "Error: https://me:secret@host/x.zip: no such file\n")
     assert b"secret" not in shown and b"host/x.zip: no such file" in shown
 

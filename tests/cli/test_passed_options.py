@@ -333,10 +333,11 @@ def test_deploy_passes_its_options_and_those_of_watch(passed: Passed, monkeypatc
     monkeypatch.setattr("poets_edge.cli.deploy.Classifier", Known)
     line = (
         "deploy m.tflite --on pi --labels l.txt --input-range 0:1 --remote-dir there --mqtt mqtt://broker"
-        " --mqtt-name porch -- --on-label roses --run true --smooth 5 --every-frame"
+        " --mqtt-name porch -- --on-label roses --run true --run-limit 0 --smooth 5 --every-frame"
     )
     found = passed("cli.deploy.deploy", *line.split()).arguments[0]
-    assert sorted(found.watch) == sorted(("--on-label", "roses", "--run", "true", "--smooth", "5", "--every-frame"))
+    words = ("--on-label", "roses", "--run", "true", "--run-limit", "0.0", "--smooth", "5", "--every-frame")
+    assert sorted(found.watch) == sorted(words)
     assert found.watch.index("roses") == found.watch.index("--on-label") + 1
     assert found == DeployOptions(
         model=Path("m.tflite"), on="pi", labels=Path("l.txt"), input_range="0:1", watch=found.watch,

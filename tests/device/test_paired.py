@@ -119,5 +119,9 @@ def test_sign_flip_p_value_of_equal_values_is_one() -> None:
     assert sign_flip_p_value(np.repeat((-1.0, 1.0), 40)) == 1.0
 
 
+def test_sign_flip_p_value_is_never_zero() -> None:
+    assert sign_flip_p_value(np.ones(60)) == 1 / 10_000
+
+
 def test_sign_flip_p_value_of_unit_differences_agrees_with_mcnemar() -> None:
     assert sign_flip_p_value(np.repeat((-1.0, 1.0), (5, 15))) == pytest.approx(mcnemar(5, 15), abs=0.006)

@@ -21,20 +21,21 @@ from tests.training.test_unknown import draw, training_data
 
 
 @pytest.mark.parametrize(
-    ("name", "layer", "channels"),
+    ("name", "layer", "side", "channels"),
     [
-        ("mobilenet_0.50_224", "conv_pw_6", 256),
-        ("mobilenet_1.0_160", "conv_pw_6", 512),
-        ("efficientnet_lite0_224", None, 480),
+        ("mobilenet_0.50_224", "conv_pw_6", 14, 256),
+        ("mobilenet_1.0_160", "conv_pw_6", 10, 512),
+        ("efficientnet_lite0_224", None, 14, 480),
+        ("efficientnet_lite2_260", None, 17, 528),  # 260, 130, 65, 33, 17
     ],
 )
 def test_inner_layer_is_the_first_convolution_with_a_sixteenth_of_the_height(
-    name: str, layer: str | None, channels: int
+    name: str, layer: str | None, side: int, channels: int
 ) -> None:
     found = architecture(name)
     network = Network(found.size, tuple(found.layers()), {})
     chosen = inner_layer(network)
-    assert chosen is not None and network.shapes()[chosen.name] == (found.size[0] // 16, found.size[1] // 16, channels)
+    assert chosen is not None and network.shapes()[chosen.name] == (side, side, channels)
     assert chosen.activation == "relu6" and (layer is None or chosen.name == layer)
 
 
@@ -65,6 +66,9 @@ def test_output_of_the_inner_layer_is_averaged_for_each_photo(monkeypatch: pytes
     assert found is not None and found.layer == "a" and found.strangers is None
     assert found.photos == ("backbone", "abc", [0, 1, 2], 7)
     assert found.background == ("backbone", "de", [0, 1], 7)
+    outside["strangers"] = SimpleNamespace(photos="f")
+    both = inner_outputs(Network((64, 64), layers, {}), backbone, data, outside)
+    assert both is not None and both.background == found.background and both.strangers == ("backbone", "f", [0], 7)
 
 
 def test_photos_that_differ_only_in_the_inner_layer_are_rejected() -> None:

@@ -221,7 +221,7 @@ def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
     for flag, value in given:
         if value is True:
             words.append(flag)
-        elif value not in (None, False, ()):
+        elif value is not None and value is not False and value != ():  # 0 is a value, such as of --run-limit
             for one in value if isinstance(value, tuple) else (value,):
                 words += [flag, str(one)]
     return tuple(words)
